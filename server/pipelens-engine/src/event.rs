@@ -1,0 +1,127 @@
+//! Everything that leaves the engine. Whoever listens (an editor, a terminal, a file) is not known here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// One fact about a run. Steps are named by their index in the plan.
+#[derive(Debug, Clone)]
+pub enum BuildEvent {
+    BuildStart {
+        run_id: Uuid,
+        started_at: DateTime<Utc>,
+        step_count: usize,
+        runner: String,
+    },
+    /// One calm sentence that belongs to no step: what was sent, what was swept, what could not be removed.
+    Notice {
+        message: String,
+    },
+    /// The step is ready but has no permit yet.
+    StepQueued {
+        step: usize,
+    },
+    StepStart {
+        step: usize,
+        started_at: DateTime<Utc>,
+        runner: String,
+        image: Option<String>,
+        attempt: u64,
+    },
+    /// What a step is busy with before its command runs: a pull, the sources.
+    StepPhase {
+        step: usize,
+        phase: Phase,
+    },
+    /// Complete lines, in order within each stream.
+    StepLog {
+        step: usize,
+        lines: Vec<LogLine>,
+    },
+    /// The listener was slower than the step: these lines are in the log file alone.
+    StepLogSkipped {
+        step: usize,
+        lines: u64,
+    },
+    StepCacheHit {
+        step: usize,
+        key: String,
+    },
+    /// Exactly one for each step of the plan, skipped steps included.
+    StepEnd {
+        step: usize,
+        outcome: Outcome,
+        duration: Duration,
+        /// The last lines of output, for whoever shows the failure.
+        tail: Vec<LogLine>,
+    },
+    /// Exactly one, the last event.
+    BuildEnd {
+        outcome: RunOutcome,
+        duration: Duration,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StdStream {
+    Stdout,
+    Stderr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    pub stream: StdStream,
+    pub time: DateTime<Utc>,
+    /// Without its line end; ANSI sequences are kept, secrets are masked.
+    pub text: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Bytes and layers: a total is unknown until every layer has started.
+    Pulling { image: String, done_bytes: u64, total_bytes: u64, layers_done: usize, layers: usize },
+    SendingSources { files: u64, bytes: u64 },
+    Snapshotting,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Succeeded,
+    /// Taken from an earlier run.
+    Cached,
+    /// The command's exit code, never 0.
+    Failed(i64),
+    TimedOut,
+    Cancelled,
+    /// Never started; the sentence names the step that blocked it.
+    Skipped(String),
+    /// We could not run it: the sentence carries the engine's own reason and what to do.
+    Errored(String),
+}
+
+/// How a run ended. In order of precedence: timed out, cancelled, failed, succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RunOutcome {
+    Succeeded,
+    Failed,
+    Cancelled,
+    TimedOut,
+    /// No engine answered; nothing ran.
+    EngineUnreachable,
+}
+
+impl RunOutcome {
+    /// Returns the exit code of the command line.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Succeeded => 0,
+            Self::Failed => 1,
+            Self::EngineUnreachable => 4,
+            Self::TimedOut => 124,
+            Self::Cancelled => 130,
+        }
+    }
+}
