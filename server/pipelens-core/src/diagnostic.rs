@@ -39,3 +39,17 @@ pub struct Fix {
     pub title: String,
     pub edits: Vec<TextEdit>,
 }
+
+/// The stable name of a kind of finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    Syntax,
+}
+
+impl Code {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+        }
+    }
+}

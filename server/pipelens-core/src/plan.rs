@@ -67,3 +67,28 @@ pub struct Dependency {
 pub const DEFAULT_WORKDIR: &str = "/workspace";
 /// The image of a root step when neither it nor the pipeline names one.
 pub const DEFAULT_IMAGE: &str = "alpine:latest";
+
+/// Why a target cannot be planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The text has errors that would make the run fail; this is the first.
+    HasErrors(Box<crate::diagnostic::Diagnostic>),
+    /// The text had to be repaired to be read, so nobody can know what it means.
+    IsRepaired,
+    NoSuchPipeline,
+    /// With the nearest key, if one is near.
+    NoSuchStep {
+        key: String,
+        did_you_mean: Option<String>,
+    },
+}
+
+/// Plans a target of the pipeline with this index. `file_stem` names a pipeline that has no `name`.
+pub fn plan(
+    _analysis: &crate::Analysis,
+    _pipeline: usize,
+    _target: &Target,
+    _file_stem: &str,
+) -> Result<Plan, Refusal> {
+    Err(Refusal::NoSuchPipeline)
+}

@@ -51,7 +51,7 @@ impl<T> Spanned<T> {
 }
 
 /// Where each line of a text starts. `\n`, `\r\n` and a lone `\r` end a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LineIndex {
     starts: Vec<usize>,
     len: usize,

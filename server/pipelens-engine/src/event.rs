@@ -81,8 +81,17 @@ pub struct LogLine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
     /// Bytes and layers: a total is unknown until every layer has started.
-    Pulling { image: String, done_bytes: u64, total_bytes: u64, layers_done: usize, layers: usize },
-    SendingSources { files: u64, bytes: u64 },
+    Pulling {
+        image: String,
+        done_bytes: u64,
+        total_bytes: u64,
+        layers_done: usize,
+        layers: usize,
+    },
+    SendingSources {
+        files: u64,
+        bytes: u64,
+    },
     Snapshotting,
 }
 
