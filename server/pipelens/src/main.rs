@@ -1,1 +1,15 @@
-fn main() {}
+//! pipelens: the language server and the command line, over the same core and the same engine.
+
+mod cli;
+mod lsp;
+mod present;
+mod project;
+mod settings;
+mod signals;
+mod wire;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

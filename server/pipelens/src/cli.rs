@@ -1,0 +1,130 @@
+//! The command line: what can be asked, and the exit codes.
+
+mod check;
+mod render;
+mod run;
+mod source;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// What a person typed was wrong, or a file cannot be read.
+const EXIT_USAGE: u8 = 2;
+
+/// Finds the mistakes in CI pipelines while you type, and runs them: a step, everything from a step on, or the whole graph.
+///
+/// In an editor, `pipelens lsp` does both. In a terminal and in CI, `check` and `run` do the same with the same code.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 all is well; 1 a finding or a failed step; 2 wrong usage or an unusable file; 4 no container engine answered; \
+124 timed out; 130 cancelled.
+
+Environment: DOCKER_HOST, DOCKER_CONTEXT and DOCKER_CONFIG as the Docker client reads them; PIPELENS_STATE_DIR for logs; \
+PIPELENS_LOG for the server's own log (e.g. `debug`); NO_COLOR.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves an editor over standard input and output (Language Server Protocol)
+    Lsp {
+        /// Accepted because some clients always send it; standard input and output are the only way anyway
+        #[arg(long)]
+        stdio: bool,
+        /// Accepted because some clients always send it; the editor's process is taken from the protocol
+        #[arg(long = "clientProcessId", value_name = "PID", hide = true)]
+        client_process_id: Option<u32>,
+    },
+    /// Checks pipeline files: exit 0 if there is no error, 1 if there is one, 2 if a file cannot be read
+    Check {
+        /// Pipeline files in YAML or JSON
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// How findings are printed
+        #[arg(long, value_enum, default_value_t = Format::Human)]
+        format: Format,
+    },
+    /// Runs a pipeline, or a part of it
+    Run(run::RunArgs),
+    /// Prints the JSON Schema of pipeline files, for editors without a language server
+    Schema {
+        /// The schema of the editor settings instead
+        #[arg(long)]
+        settings: bool,
+    },
+}
+
+/// Who reads the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A person
+    Human,
+    /// A program
+    Json,
+}
+
+/// Parses the command line and carries it out.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(&cli.command);
+    let code = match cli.command {
+        Command::Lsp { .. } => block_on(crate::lsp::serve()),
+        Command::Check { files, format } => Ok(check::check(&files, format)),
+        Command::Run(args) => block_on(run::run(args)),
+        Command::Schema { settings: false } => print(&pipelens_core::schema()),
+        Command::Schema { settings: true } => print(&crate::settings::schema()),
+    };
+    let code = code.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        EXIT_USAGE
+    });
+    // Not by return: a thread may still wait for standard input.
+    std::process::exit(code.into())
+}
+
+fn block_on(task: impl Future<Output = u8>) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(task))
+}
+
+/// Sends the program's own log to standard error. Editors show that as errors, so a server says only what is one.
+fn start_log(command: &Command) {
+    let default = match command {
+        Command::Lsp { .. } => "error",
+        Command::Check { .. } | Command::Run(_) | Command::Schema { .. } => "warn",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PIPELENS_LOG").unwrap_or_else(|_| default.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .init();
+}
+
+/// Prints to standard output. A reader that went away has what it wanted.
+fn print(text: &str) -> anyhow::Result<u8> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says on standard error what is wrong.
+fn complain(message: &str) {
+    // Without a standard error there is nobody to tell.
+    drop(writeln!(anstream::stderr(), "{}: {}", anstyle_error("error"), render::printable(message)));
+}
+
+fn anstyle_error(text: &str) -> String {
+    use owo_colors::OwoColorize;
+    text.red().bold().to_string()
+}

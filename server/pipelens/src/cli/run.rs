@@ -1,0 +1,370 @@
+//! `pipelens run`: a plan runs, its lines come out as they are written, and a table says how each step ended.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use owo_colors::{AnsiColors, OwoColorize};
+use pipelens_core::diagnostic::Severity;
+use pipelens_core::plan::{Plan, Refusal, Target};
+use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
+use pipelens_engine::run::log_file;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::check::Checked;
+use super::{EXIT_USAGE, Format, complain};
+use crate::settings::{Runner, Settings};
+use crate::{present, project, wire};
+
+/// Events between the engine and the terminal. A terminal that is slower than this many loses lines, counted; the file has them.
+const EVENT_QUEUE: usize = 4096;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The pipeline file
+    file: PathBuf,
+    /// Run one step, with the `builds_in` ancestors it boots from
+    #[arg(long, value_name = "KEY", conflicts_with = "from")]
+    step: Option<String>,
+    /// Run a step and everything that depends on it
+    #[arg(long, value_name = "KEY")]
+    from: Option<String>,
+    /// Which pipeline of a file with several: its name, or its place from 0
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+    /// Where steps run that name no runner: in containers, or directly on this machine
+    #[arg(long, value_enum, default_value_t = RunnerArg::Docker)]
+    runner: RunnerArg,
+    /// Let steps that say `runner: host` run directly on this machine
+    #[arg(long)]
+    allow_host_runner: bool,
+    /// How many steps run at once [default: the CPUs of the engine's machine]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    parallelism: Option<u16>,
+    /// A file of `NAME=value` lines for secrets; the environment is asked first
+    #[arg(long, value_name = "FILE")]
+    secrets_file: Option<PathBuf>,
+    /// How the run is printed: `json` is one event a line
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum RunnerArg {
+    /// In containers
+    Docker,
+    /// Directly on this machine, in a private copy of the sources
+    Host,
+}
+
+/// Runs what the arguments name, and returns the exit code.
+pub(crate) async fn run(args: RunArgs) -> u8 {
+    let file = match Checked::read(&args.file) {
+        Ok(file) => file,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            return EXIT_USAGE;
+        }
+    };
+    let request = match plan(&args, &file).and_then(|plan| {
+        let mut project = file.project.clone();
+        project.parallelism = args.parallelism.map(usize::from).or(project.parallelism);
+        project::run_request(plan, file.root.clone(), &settings(&args), &project).map_err(|error| format!("{error:#}"))
+    }) {
+        Ok(request) => request,
+        Err(why) => {
+            complain(&why);
+            return EXIT_USAGE;
+        }
+    };
+    let cancel = CancellationToken::new();
+    let mut printer = Printer::new(&args, request.run_id, request.plan.clone(), request.log_dir.clone());
+    let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
+    let engine = tokio::spawn(pipelens_engine::run::run(request, events, cancel.clone()));
+    let stops = tokio::spawn(watch_signals(cancel.clone()));
+    while let Some(event) = incoming.recv().await {
+        if printer.print(&event).is_err() {
+            // Nobody reads any more, as behind `| head`: nothing is run for nobody.
+            cancel.cancel();
+        }
+    }
+    let outcome = engine.await.unwrap_or_else(|error| {
+        complain(&format!("The run ended by a fault in pipelens: {error}"));
+        RunOutcome::Failed
+    });
+    stops.abort();
+    printer.finish();
+    outcome.exit_code()
+}
+
+fn settings(args: &RunArgs) -> Settings {
+    Settings {
+        runner: match args.runner {
+            RunnerArg::Docker => Runner::Docker,
+            RunnerArg::Host => Runner::Host,
+        },
+        allow_host_runner: args.allow_host_runner,
+        secrets_file: args.secrets_file.clone(),
+        ..Settings::default()
+    }
+}
+
+/// Plans what the arguments name, or says why it cannot be; the errors in the file are shown where they are.
+fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
+    let target = match (&args.step, &args.from) {
+        (Some(step), _) => Target::Step(step.clone()),
+        (None, Some(step)) => Target::From(step.clone()),
+        (None, None) => Target::Pipeline,
+    };
+    let index = pipeline_index(args, file)?;
+    let stem = project::stem_of(&args.file);
+    pipelens_core::plan::plan(&file.analysis, index, &target, &stem).map_err(|refusal| {
+        match &refusal {
+            Refusal::HasErrors(_) | Refusal::IsRepaired => {
+                drop(write!(anstream::stderr(), "{}", file.render(Severity::Error)));
+            }
+            Refusal::NoSuchPipeline | Refusal::NoSuchStep { .. } => {}
+        }
+        match refusal {
+            Refusal::HasErrors(_) => format!("`{}` has errors, so it does not run", args.file.display()),
+            other => present::refusal(&other, &args.file.display().to_string()),
+        }
+    })
+}
+
+fn pipeline_index(args: &RunArgs, file: &Checked) -> Result<usize, String> {
+    let pipelines = &file.analysis.pipelines;
+    let names = || pipelines.iter().filter_map(|pipeline| Some(pipeline.name.as_ref()?.value.as_str()));
+    match &args.pipeline {
+        None if pipelines.len() > 1 => Err(format!(
+            "`{}` has {} pipelines; choose one with `--pipeline`: {}",
+            args.file.display(),
+            pipelines.len(),
+            names().collect::<Vec<_>>().join(", ")
+        )),
+        None => Ok(0),
+        Some(wanted) => pipelines
+            .iter()
+            .position(|pipeline| pipeline.name.as_ref().is_some_and(|name| name.value == *wanted))
+            .or_else(|| wanted.parse().ok().filter(|index| *index < pipelines.len()))
+            .ok_or_else(|| format!("`{}` has no pipeline `{wanted}`", args.file.display())),
+    }
+}
+
+/// The first signal cancels and lets the clean-up finish; the second stops waiting for it.
+async fn watch_signals(cancel: CancellationToken) {
+    crate::signals::terminated().await;
+    complain("Cancelling; once more to stop waiting for the clean-up");
+    cancel.cancel();
+    let code = crate::signals::terminated().await;
+    std::process::exit(code.into());
+}
+
+/// Prints a run.
+enum Printer {
+    Human(Box<Human>),
+    Json(Json),
+}
+
+impl Printer {
+    fn new(args: &RunArgs, run_id: uuid::Uuid, plan: Plan, log_dir: PathBuf) -> Self {
+        match args.format {
+            Format::Human => Self::Human(Box::new(Human::new(plan, log_dir))),
+            Format::Json => Self::Json(Json { run_id, plan, log_dir }),
+        }
+    }
+
+    fn print(&mut self, event: &BuildEvent) -> io::Result<()> {
+        match self {
+            Self::Human(human) => human.print(event),
+            Self::Json(json) => json.print(event),
+        }
+    }
+
+    fn finish(&self) {
+        match self {
+            Self::Human(human) => human.progress.finish_and_clear(),
+            Self::Json(_) => {}
+        }
+    }
+}
+
+/// One event a line, as `wire` defines it.
+struct Json {
+    run_id: uuid::Uuid,
+    plan: Plan,
+    log_dir: PathBuf,
+}
+
+impl Json {
+    fn print(&self, event: &BuildEvent) -> io::Result<()> {
+        let kind = wire::RunEventKind::new(event, &self.plan, &self.plan.name, &self.log_dir);
+        let event = wire::RunEvent { version: wire::VERSION, run_id: self.run_id, uri: None, kind };
+        let mut line = serde_json::to_vec(&event)?;
+        line.push(b'\n');
+        let mut output = io::stdout().lock();
+        output.write_all(&line)?;
+        output.flush()
+    }
+}
+
+/// Prefixed lines, a progress line on a terminal, and a table at the end.
+struct Human {
+    plan: Plan,
+    log_dir: PathBuf,
+    width: usize,
+    progress: ProgressBar,
+    running: BTreeMap<usize, Instant>,
+    done: BTreeMap<usize, (Outcome, Duration)>,
+}
+
+const COLORS: [AnsiColors; 6] = [
+    AnsiColors::Cyan,
+    AnsiColors::Magenta,
+    AnsiColors::Blue,
+    AnsiColors::Yellow,
+    AnsiColors::Green,
+    AnsiColors::BrightCyan,
+];
+/// Longer keys are shown whole, but do not push the others to the right.
+const MAX_PREFIX_WIDTH: usize = 24;
+
+impl Human {
+    fn new(plan: Plan, log_dir: PathBuf) -> Self {
+        let width = plan.steps.iter().map(|step| step.key.chars().count()).max().unwrap_or(0).min(MAX_PREFIX_WIDTH);
+        let target = if io::stdout().is_terminal() && io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let progress = ProgressBar::with_draw_target(Some(plan.steps.len() as u64), target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg} {elapsed_precise}") {
+            progress.set_style(style);
+        }
+        progress.enable_steady_tick(Duration::from_millis(250));
+        Self { plan, log_dir, width, progress, running: BTreeMap::new(), done: BTreeMap::new() }
+    }
+
+    fn print(&mut self, event: &BuildEvent) -> io::Result<()> {
+        let text = match event {
+            BuildEvent::BuildStart { runner, step_count, .. } => {
+                format!("{} · {step_count} steps on {runner}\n", self.plan.name.bold())
+            }
+            BuildEvent::Notice { message } => format!("{message}\n"),
+            BuildEvent::StepStart { step, image, attempt, .. } => {
+                self.running.insert(*step, Instant::now());
+                let place = image.as_ref().map_or_else(String::new, |image| format!(" in {image}"));
+                let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+                self.line(*step, &format!("started{place}{again}").dimmed().to_string())
+            }
+            BuildEvent::StepLog { step, lines } => self.lines(*step, lines),
+            BuildEvent::StepLogSkipped { step, lines } => {
+                let file = log_file(&self.log_dir, self.key(*step));
+                self.line(*step, &format!("… {} lines more in {}", present::count(*lines), file.display()))
+            }
+            BuildEvent::StepEnd { step, outcome, duration, .. } => {
+                self.running.remove(step);
+                self.done.insert(*step, (outcome.clone(), *duration));
+                self.progress.set_position(self.done.len() as u64);
+                let why = match outcome {
+                    Outcome::Skipped(why) | Outcome::Errored(why) => format!(": {why}"),
+                    Outcome::Succeeded
+                    | Outcome::Cached
+                    | Outcome::Failed(_)
+                    | Outcome::TimedOut
+                    | Outcome::Cancelled => String::new(),
+                };
+                self.line(*step, &format!("{}{why}", colored(outcome, &present::step_outcome(outcome, *duration))))
+            }
+            BuildEvent::BuildEnd { outcome, duration } => self.table(*outcome, *duration),
+            BuildEvent::StepPhase { step, phase } => {
+                self.progress.set_message(format!("{} · {}", self.key(*step), wire::phase_text(phase)));
+                return Ok(());
+            }
+            BuildEvent::StepQueued { .. } | BuildEvent::StepCacheHit { .. } => return Ok(()),
+        };
+        self.show_running();
+        self.write(&text)
+    }
+
+    fn lines(&self, step: usize, lines: &[LogLine]) -> String {
+        lines.iter().map(|line| self.line(step, &line.text)).collect()
+    }
+
+    fn line(&self, step: usize, text: &str) -> String {
+        let key = self.key(step);
+        let color = COLORS.get(step % COLORS.len()).copied().unwrap_or(AnsiColors::Cyan);
+        let padding = " ".repeat(self.width.saturating_sub(key.chars().count()));
+        format!("{}{padding} {text}\n", format!("[{key}]").color(color))
+    }
+
+    fn show_running(&self) {
+        let keys: Vec<&str> = self.running.keys().map(|step| self.key(*step)).collect();
+        self.progress.set_message(keys.join(", "));
+    }
+
+    fn table(&self, outcome: RunOutcome, took: Duration) -> String {
+        let mut text = String::from("\n");
+        let steps: Vec<&str> = self.plan.steps.iter().map(|step| step.key.as_str()).collect();
+        let width = steps.iter().map(|key| key.chars().count()).max().unwrap_or(0);
+        for (index, key) in steps.iter().enumerate() {
+            let padding = " ".repeat(width - key.chars().count());
+            let row = match self.done.get(&index) {
+                Some((outcome, took)) => self.row(index, outcome, *took),
+                None => "never started".to_owned(),
+            };
+            text.push_str(&format!("  {key}{padding}  {row}\n"));
+        }
+        text.push_str(&format!(
+            "{} {}\n",
+            self.plan.name.bold(),
+            run_colored(outcome, &present::run_outcome(outcome, took))
+        ));
+        text
+    }
+
+    fn row(&self, step: usize, outcome: &Outcome, took: Duration) -> String {
+        let what = colored(outcome, &present::step_outcome(outcome, took));
+        match outcome {
+            Outcome::Failed(_) | Outcome::TimedOut => {
+                let file = log_file(&self.log_dir, self.key(step));
+                format!("{what} after {}, log in {}", present::duration(took), file.display())
+            }
+            Outcome::Skipped(why) | Outcome::Errored(why) => format!("{what}: {why}"),
+            Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled => what,
+        }
+    }
+
+    fn key(&self, step: usize) -> &str {
+        self.plan.steps.get(step).map_or("?", |step| step.key.as_str())
+    }
+
+    /// Writes past the progress line. `anstream` takes the colours out where no terminal shows them.
+    fn write(&self, text: &str) -> io::Result<()> {
+        self.progress.suspend(|| {
+            let mut output = anstream::stdout().lock();
+            output.write_all(text.as_bytes())?;
+            output.flush()
+        })
+    }
+}
+
+fn colored(outcome: &Outcome, text: &str) -> String {
+    match outcome {
+        Outcome::Succeeded | Outcome::Cached => text.green().to_string(),
+        Outcome::Failed(_) | Outcome::TimedOut | Outcome::Errored(_) => text.red().to_string(),
+        Outcome::Cancelled | Outcome::Skipped(_) => text.yellow().to_string(),
+    }
+}
+
+fn run_colored(outcome: RunOutcome, text: &str) -> String {
+    match outcome {
+        RunOutcome::Succeeded => text.green().to_string(),
+        RunOutcome::Failed | RunOutcome::TimedOut | RunOutcome::EngineUnreachable => text.red().to_string(),
+        RunOutcome::Cancelled => text.yellow().to_string(),
+    }
+}

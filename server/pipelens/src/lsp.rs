@@ -1,0 +1,253 @@
+//! The language server: one short method a message. The transport is in `ingress` and `writer`, the documents in `state`.
+
+mod capabilities;
+mod config;
+mod convert;
+mod ext;
+#[cfg(debug_assertions)]
+mod faults;
+mod handlers;
+mod ingress;
+mod outbox;
+mod report;
+mod runs;
+mod state;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lsp_types::{
+    CodeActionParams, CodeActionResponse, CodeLens, CodeLensParams, DidChangeConfigurationParams,
+    DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
+    DocumentSymbolParams, DocumentSymbolResponse, ExecuteCommandParams, Hover, HoverParams, InitializeParams,
+    InitializeResult, InitializedParams, MessageType, ProgressToken, Uri, WorkDoneProgressCancelParams,
+};
+use serde_json::{Value, json};
+use tower_lsp::jsonrpc::{Error, Result};
+use tower_lsp::{Client, LanguageServer, LspService, UriExt};
+
+use config::Config;
+use ext::{CancelArgs, Command, OpenLogArgs, RunArgs, TrustParams};
+use outbox::Outbox;
+use runs::Runs;
+use state::{Document, State};
+
+pub(crate) use state::format_of;
+
+/// How long the containers of a run may take to go when the editor is gone.
+const STOP_DEADLINE: Duration = Duration::from_secs(15);
+/// How long the last answers may take to be written.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
+/// A dead editor is noticed within this time, even if its pipes live on in a child of it.
+const PARENT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What every handler may reach.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    client: Client,
+    config: Arc<Config>,
+    state: Arc<State>,
+    outbox: Arc<Outbox>,
+    runs: Arc<Runs>,
+}
+
+impl Shared {
+    /// Sends a document's diagnostics again: a run changed what there is to say.
+    fn republish(&self, uri: &Uri) {
+        if let Some(document) = self.state.snapshot().get(uri.as_str()) {
+            self.outbox.publish_diagnostics(document.clone());
+        }
+    }
+}
+
+/// The handlers.
+#[derive(Debug)]
+pub(crate) struct Server {
+    shared: Arc<Shared>,
+}
+
+/// Serves one editor over standard input and output, and returns the process's exit code.
+pub(crate) async fn serve() -> u8 {
+    let config = Arc::new(Config::default());
+    let outbox = Arc::new(Outbox::default());
+    let state = Arc::new(State::new(config.clone(), outbox.clone()));
+    let runs = Arc::new(Runs::new(config.clone()));
+    let service = LspService::build(|client| Server {
+        shared: Arc::new(Shared {
+            client,
+            config: config.clone(),
+            state: state.clone(),
+            outbox: outbox.clone(),
+            runs: runs.clone(),
+        }),
+    })
+    .custom_method("window/workDoneProgress/cancel", Server::work_done_progress_cancel)
+    .custom_method("pipelens/didChangeTrust", Server::did_change_trust);
+    #[cfg(debug_assertions)]
+    let service = faults::register(service);
+    let (service, socket) = service.finish();
+    let client = service.inner().shared.client.clone();
+    tokio::spawn({
+        let (outbox, client, config, runs) = (outbox.clone(), client.clone(), config.clone(), runs.clone());
+        async move { outbox.send_diagnostics(client, config, runs).await }
+    });
+    tokio::spawn({
+        let config = config.clone();
+        async move { outbox.send_refreshes(client, config).await }
+    });
+
+    let mut writer = writer::spawn();
+    let code = tokio::select! {
+        end = ingress::serve(service, socket, state, writer.responses.clone(), writer.requests.clone()) => match end {
+            ingress::End::Exit { after_shutdown } | ingress::End::InputClosed { after_shutdown } => u8::from(!after_shutdown),
+        },
+        _ = &mut writer.ended => 1,
+        () = parent_died(&config) => 1,
+        code = crate::signals::terminated() => code,
+    };
+    runs.stop(STOP_DEADLINE).await;
+    // A client that no longer reads does not keep the process.
+    drop(tokio::time::timeout(FLUSH_DEADLINE, writer.flush()).await);
+    code
+}
+
+/// Resolves when the editor's process is gone. Its pipes may be held open by a child it left.
+async fn parent_died(config: &Config) {
+    let mut interval = tokio::time::interval(PARENT_INTERVAL);
+    let mut was_seen = false;
+    loop {
+        interval.tick().await;
+        let Some(process_id) = config.client().process_id else { continue };
+        let lives = crate::signals::process_lives(process_id);
+        // In a container the editor's process may be invisible from the start: then it says nothing.
+        if was_seen && !lives {
+            return;
+        }
+        was_seen |= lives;
+    }
+}
+
+impl LanguageServer for Server {
+    async fn initialize(&self, params: InitializeParams) -> Result<InitializeResult> {
+        if let Err(why) = self.shared.config.initialize(&params) {
+            self.shared.client.show_message(MessageType::WARNING, why).await;
+        }
+        Ok(capabilities::offer(self.shared.config.encoding()))
+    }
+
+    async fn initialized(&self, _: InitializedParams) {}
+
+    async fn shutdown(&self) -> Result<()> {
+        // The containers go while the editor gets ready to say `exit`; the end of the process waits for them.
+        self.shared.runs.cancel(&CancelArgs::default());
+        Ok(())
+    }
+
+    // The three document notifications are applied by `ingress`, in order; they never come here.
+    async fn did_open(&self, _: DidOpenTextDocumentParams) {}
+    async fn did_change(&self, _: DidChangeTextDocumentParams) {}
+    async fn did_close(&self, _: DidCloseTextDocumentParams) {}
+    async fn did_save(&self, _: DidSaveTextDocumentParams) {}
+
+    async fn did_change_configuration(&self, params: DidChangeConfigurationParams) {
+        match self.shared.config.set(params.settings) {
+            Ok(()) => {
+                self.shared.state.reanalyze();
+                self.shared.outbox.refresh_lenses();
+            }
+            Err(why) => self.shared.client.show_message(MessageType::WARNING, why).await,
+        }
+    }
+
+    async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
+        let at = params.text_document_position_params;
+        Ok(pipeline(&at.text_document.uri).and_then(|document| handlers::hover(&self.shared, &document, at.position)))
+    }
+
+    async fn document_symbol(&self, params: DocumentSymbolParams) -> Result<Option<DocumentSymbolResponse>> {
+        Ok(pipeline(&params.text_document.uri).map(|document| handlers::document_symbol(&self.shared, &document)))
+    }
+
+    async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
+        Ok(pipeline(&params.text_document.uri).map(|document| handlers::code_lens(&self.shared, &document)))
+    }
+
+    async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
+        let only = params.context.only.as_deref();
+        Ok(pipeline(&params.text_document.uri)
+            .map(|document| handlers::code_action(&self.shared, &document, params.range, only)))
+    }
+
+    async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
+        let command = Command::parse(&params.command)
+            .ok_or_else(|| invalid(format!("There is no command `{}`", params.command)))?;
+        let token = params.work_done_progress_params.work_done_token;
+        match command {
+            Command::RunPipeline | Command::RunStep | Command::RunFrom => {
+                self.run(command, ext::arguments(command, params.arguments).map_err(invalid)?, token)
+            }
+            Command::Cancel => {
+                let args: CancelArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
+                Ok(Some(json!({"cancelled": self.shared.runs.cancel(&args)})))
+            }
+            Command::OpenLog => {
+                let args: OpenLogArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
+                let path = self.shared.runs.log(&args).map_err(refused)?;
+                let (shared, shown) = (self.shared.clone(), path.clone());
+                tokio::spawn(async move { report::show_document(&shared, &shown).await });
+                Ok(Some(json!({"path": path})))
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Starts a run and answers at once; everything after that is events.
+    fn run(&self, command: Command, args: RunArgs, token: Option<ProgressToken>) -> Result<Option<Value>> {
+        let target = ext::target(command, args.step).map_err(invalid)?;
+        let document = match &args.uri {
+            None => self.shared.state.last_active().ok_or_else(|| refused("No pipeline is open".to_owned()))?,
+            Some(uri) => self.document(uri).map_err(refused)?,
+        };
+        let started = self.shared.runs.start(&document, args.pipeline.as_ref(), target).map_err(refused)?;
+        self.shared.state.touch(document.uri.as_str());
+        let run_id = started.run.id;
+        tokio::spawn(report::follow(self.shared.clone(), started, token));
+        Ok(Some(json!({"runId": run_id})))
+    }
+
+    /// Returns a document as of the request's arrival; one that is not open is read from disk.
+    fn document(&self, uri: &Uri) -> std::result::Result<Arc<Document>, String> {
+        if let Some(document) = state::document(uri) {
+            return Ok(document);
+        }
+        let path = uri.to_file_path().ok_or_else(|| format!("`{}` is not a file on this machine", uri.as_str()))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| format!("Cannot read `{}`: {error}", path.display()))?;
+        Ok(Arc::new(self.shared.state.read(uri.clone(), 0, text)))
+    }
+
+    async fn work_done_progress_cancel(&self, params: WorkDoneProgressCancelParams) {
+        self.shared.runs.cancel_token(&params.token);
+    }
+
+    async fn did_change_trust(&self, params: TrustParams) {
+        self.shared.config.trust(params.trusted);
+    }
+}
+
+/// Returns the document of a read request, if it is ours to speak about.
+fn pipeline(uri: &Uri) -> Option<Arc<Document>> {
+    state::document(uri).filter(|document| document.is_pipeline)
+}
+
+/// The argument is wrong.
+fn invalid(message: String) -> Error {
+    Error::invalid_params(message)
+}
+
+/// The argument is right, but what it asks for cannot be done now. Clients show this text.
+fn refused(message: String) -> Error {
+    Error { code: tower_lsp::jsonrpc::ErrorCode::ServerError(-32803), message: message.into(), data: None }
+}

@@ -1,0 +1,176 @@
+//! Our types and the protocol's, both ways. The only place that knows UTF-16.
+
+use lsp_types::{
+    DiagnosticRelatedInformation, DiagnosticSeverity, DocumentSymbol, Location, NumberOrString, Position,
+    PositionEncodingKind, Range, SymbolKind, TextEdit, Uri,
+};
+use pipelens_core::diagnostic::{Diagnostic, Severity};
+use pipelens_core::ide::Symbol;
+use pipelens_core::text::{LineIndex, TextRange};
+
+/// What a column counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Encoding {
+    Utf8,
+    #[default]
+    Utf16,
+}
+
+impl Encoding {
+    /// Chooses UTF-8 where it is offered, for it needs no counting; else UTF-16, which every client knows.
+    pub(crate) fn negotiate(offered: Option<&[PositionEncodingKind]>) -> Self {
+        match offered {
+            Some(kinds) if kinds.contains(&PositionEncodingKind::UTF8) => Self::Utf8,
+            _ => Self::Utf16,
+        }
+    }
+
+    pub(crate) fn kind(self) -> PositionEncodingKind {
+        match self {
+            Self::Utf8 => PositionEncodingKind::UTF8,
+            Self::Utf16 => PositionEncodingKind::UTF16,
+        }
+    }
+}
+
+/// A text with its lines, for turning offsets into positions and back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TextMap<'a> {
+    text: &'a str,
+    index: &'a LineIndex,
+    encoding: Encoding,
+}
+
+impl<'a> TextMap<'a> {
+    pub(crate) fn new(text: &'a str, index: &'a LineIndex, encoding: Encoding) -> Self {
+        Self { text, index, encoding }
+    }
+
+    pub(crate) fn position(self, offset: usize) -> Position {
+        let offset = floor_char(self.text, offset);
+        let line = self.index.line(offset);
+        let before = self.text.get(self.index.line_start(line)..offset).unwrap_or_default();
+        let column = match self.encoding {
+            Encoding::Utf8 => before.len(),
+            Encoding::Utf16 => before.encode_utf16().count(),
+        };
+        Position::new(to_u32(line), to_u32(column))
+    }
+
+    pub(crate) fn range(self, range: TextRange) -> Range {
+        Range::new(self.position(range.start), self.position(range.end))
+    }
+
+    /// Returns the offset of a position; past the end of its line, the end of the line; past the last line, the end of the text.
+    pub(crate) fn offset(self, position: Position) -> usize {
+        let line = self.index.line_range(position.line as usize);
+        let content = self.text.get(line.start..line.end).unwrap_or_default().trim_end_matches(['\r', '\n']);
+        let wanted = position.character as usize;
+        match self.encoding {
+            Encoding::Utf8 => line.start + floor_char(content, wanted),
+            Encoding::Utf16 => {
+                let mut units = 0;
+                for (offset, character) in content.char_indices() {
+                    if wanted < units + character.len_utf16() {
+                        return line.start + offset;
+                    }
+                    units += character.len_utf16();
+                }
+                line.start + content.len()
+            }
+        }
+    }
+
+    pub(crate) fn offsets(self, range: Range) -> TextRange {
+        TextRange::new(self.offset(range.start), self.offset(range.end))
+    }
+
+    pub(crate) fn diagnostic(self, uri: &Uri, diagnostic: &Diagnostic) -> lsp_types::Diagnostic {
+        let related = diagnostic
+            .related
+            .iter()
+            .map(|related| DiagnosticRelatedInformation {
+                location: Location::new(uri.clone(), self.range(related.range)),
+                message: related.message.clone(),
+            })
+            .collect::<Vec<_>>();
+        lsp_types::Diagnostic {
+            range: self.range(diagnostic.range),
+            severity: Some(severity(diagnostic.severity)),
+            code: Some(NumberOrString::String(diagnostic.code.as_str().to_owned())),
+            source: Some("pipelens".to_owned()),
+            message: diagnostic.message.clone(),
+            related_information: (!related.is_empty()).then_some(related),
+            ..lsp_types::Diagnostic::default()
+        }
+    }
+
+    pub(crate) fn text_edit(self, edit: &pipelens_core::text::TextEdit) -> TextEdit {
+        TextEdit::new(self.range(edit.range), edit.new_text.clone())
+    }
+
+    pub(crate) fn symbol(self, symbol: &Symbol) -> DocumentSymbol {
+        let children: Vec<_> = symbol.children.iter().map(|child| self.symbol(child)).collect();
+        #[expect(deprecated, reason = "the protocol's type still has the field it deprecates")]
+        DocumentSymbol {
+            name: symbol.name.clone(),
+            detail: (!symbol.detail.is_empty()).then(|| symbol.detail.clone()),
+            kind: if children.is_empty() { SymbolKind::FUNCTION } else { SymbolKind::MODULE },
+            tags: None,
+            deprecated: None,
+            range: self.range(symbol.range),
+            selection_range: self.range(symbol.selection),
+            children: (!children.is_empty()).then_some(children),
+        }
+    }
+}
+
+fn severity(severity: Severity) -> DiagnosticSeverity {
+    match severity {
+        Severity::Error => DiagnosticSeverity::ERROR,
+        Severity::Warning => DiagnosticSeverity::WARNING,
+        Severity::Information => DiagnosticSeverity::INFORMATION,
+        Severity::Hint => DiagnosticSeverity::HINT,
+    }
+}
+
+fn floor_char(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+fn to_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_in_the_negotiated_unit() {
+        let text = "a: x\r\nñ𝄞b: y\n";
+        let index = LineIndex::new(text);
+        let utf8 = TextMap::new(text, &index, Encoding::Utf8);
+        let utf16 = TextMap::new(text, &index, Encoding::Utf16);
+        let offset = text.find('b').unwrap();
+        assert_eq!(utf8.position(offset), Position::new(1, 6));
+        assert_eq!(utf16.position(offset), Position::new(1, 3));
+        assert_eq!(utf8.offset(Position::new(1, 6)), offset);
+        assert_eq!(utf16.offset(Position::new(1, 3)), offset);
+    }
+
+    #[test]
+    fn positions_outside_the_text_are_moved_inside() {
+        let text = "ab\n𝄞";
+        let index = LineIndex::new(text);
+        let map = TextMap::new(text, &index, Encoding::Utf16);
+        assert_eq!(map.offset(Position::new(0, 99)), 2);
+        assert_eq!(map.offset(Position::new(9, 9)), text.len());
+        // The middle of a surrogate pair is the character's start.
+        assert_eq!(map.offset(Position::new(1, 1)), 3);
+    }
+}

@@ -1,0 +1,128 @@
+//! Everything an editor can ask of us beyond the protocol: each command with its argument and one line that is its title.
+
+use lsp_types::Uri;
+use pipelens_core::plan::Target;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A command of `workspace/executeCommand`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    RunPipeline,
+    RunStep,
+    RunFrom,
+    Cancel,
+    OpenLog,
+}
+
+impl Command {
+    pub(crate) const ALL: [Self; 5] = [Self::RunPipeline, Self::RunStep, Self::RunFrom, Self::Cancel, Self::OpenLog];
+
+    /// Returns the identifier; clients register it globally, so it carries the product's name.
+    pub(crate) fn id(self) -> &'static str {
+        match self {
+            Self::RunPipeline => "pipelens.runPipeline",
+            Self::RunStep => "pipelens.runStep",
+            Self::RunFrom => "pipelens.runFrom",
+            Self::Cancel => "pipelens.cancel",
+            Self::OpenLog => "pipelens.openLog",
+        }
+    }
+
+    pub(crate) fn parse(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|command| command.id() == id)
+    }
+}
+
+/// What to run. Without a URI, the document that was opened or changed last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RunArgs {
+    pub(crate) uri: Option<Uri>,
+    pub(crate) step: Option<String>,
+    /// Which pipeline of the file: its place from 0, or its name.
+    pub(crate) pipeline: Option<PipelineRef>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum PipelineRef {
+    Index(usize),
+    Name(String),
+}
+
+/// What to cancel: one run, the run of one step, or everything.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct CancelArgs {
+    pub(crate) run_id: Option<uuid::Uuid>,
+    pub(crate) uri: Option<Uri>,
+    pub(crate) step: Option<String>,
+}
+
+/// Which log to open: a step's of one run, its newest, or that of the last failure.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct OpenLogArgs {
+    pub(crate) run_id: Option<uuid::Uuid>,
+    pub(crate) step: Option<String>,
+}
+
+/// Reads the single argument of a command. None, an empty list and `null` are the same.
+pub(crate) fn arguments<T: Default + for<'de> Deserialize<'de>>(
+    command: Command,
+    mut arguments: Vec<Value>,
+) -> Result<T, String> {
+    if arguments.len() > 1 {
+        return Err(format!("`{}` takes one argument, an object; {} were given", command.id(), arguments.len()));
+    }
+    match arguments.pop() {
+        None | Some(Value::Null) => Ok(T::default()),
+        Some(value) => serde_json::from_value(value)
+            .map_err(|error| format!("The argument of `{}` is not understood: {error}", command.id())),
+    }
+}
+
+/// Turns a command and its argument into a target.
+pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, String> {
+    match (command, step) {
+        (Command::RunStep, Some(step)) => Ok(Target::Step(step)),
+        (Command::RunFrom, Some(step)) => Ok(Target::From(step)),
+        (Command::RunStep | Command::RunFrom, None) => {
+            Err(format!("`{}` needs the key of a step: {{\"uri\": …, \"step\": …}}", command.id()))
+        }
+        (Command::RunPipeline, None) => Ok(Target::Pipeline),
+        (Command::RunPipeline, Some(_)) => {
+            Err("`pipelens.runPipeline` takes no `step`; that is `pipelens.runStep`".to_owned())
+        }
+        (Command::Cancel | Command::OpenLog, _) => Err(format!("`{}` runs nothing", command.id())),
+    }
+}
+
+/// Builds a protocol command for a lens or a code action.
+pub(crate) fn command(title: String, command: Command, argument: Value) -> lsp_types::Command {
+    lsp_types::Command { title, command: command.id().to_owned(), arguments: Some(vec![argument]) }
+}
+
+/// Builds the argument of a run command.
+pub(crate) fn run_argument(uri: &Uri, pipeline: usize, step: Option<&str>) -> Value {
+    match step {
+        Some(step) => json!({"uri": uri, "pipeline": pipeline, "step": step}),
+        None => json!({"uri": uri, "pipeline": pipeline}),
+    }
+}
+
+/// `pipelens/runEvent`, for a client that declares `experimental.pipelensRunEvents`.
+#[derive(Debug)]
+pub(crate) enum RunEventNotification {}
+
+impl lsp_types::notification::Notification for RunEventNotification {
+    type Params = Value;
+    const METHOD: &'static str = "pipelens/runEvent";
+}
+
+/// `pipelens/didChangeTrust`, from a client whose user decided about the workspace.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TrustParams {
+    pub(crate) trusted: bool,
+}

@@ -1,0 +1,385 @@
+//! The transport's incoming half: frames from standard input become messages, in order. Knows no handler by name but those
+//! that must not wait: document changes, `initialize` and `exit`.
+//!
+//! The rules, and what each is for:
+//! 1. A bad frame or a bad message is answered and reading goes on.
+//! 2. didOpen, didChange and didClose are applied here, before anything is awaited: they can never be reordered.
+//! 3. A request is given the documents as of its arrival, however late its handler runs.
+//! 4. Every other message is a task of its own; a panic in one is answered, never fatal.
+//! 5. At most `MAX_IN_FLIGHT` requests wait at once; above that they are refused and reading goes on.
+
+use std::any::Any;
+use std::io::{self, BufRead, Read};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tower::Service;
+use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
+use tower_lsp::{ClientSocket, LspService};
+
+use super::Server;
+use super::state::{ARRIVAL, State};
+
+/// A header line longer than this is garbage.
+const MAX_HEADER_BYTES: usize = 8 * 1024;
+/// No editor sends a longer message than its longest document; documents above 16 MiB are not read.
+const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
+/// More unanswered requests than this are a client's mistake.
+const MAX_IN_FLIGHT: usize = 1024;
+/// Frames read ahead of the message loop.
+const FRAME_QUEUE: usize = 64;
+
+/// Why the message loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// `exit`, with whether `shutdown` came before it.
+    Exit { after_shutdown: bool },
+    /// Standard input was closed.
+    InputClosed { after_shutdown: bool },
+}
+
+/// Reads messages until the client says `exit` or closes its end.
+pub(crate) async fn serve(
+    mut service: LspService<Server>,
+    socket: ClientSocket,
+    state: Arc<State>,
+    responses: mpsc::Sender<Response>,
+    requests: mpsc::Sender<Request>,
+) -> End {
+    let mut frames = spawn_reader();
+    let (mut to_client, mut from_client) = socket.split();
+    // The service's own queue holds one message; this task moves it on to the writer, whose fullness it passes back.
+    tokio::spawn(async move {
+        while let Some(request) = to_client.next().await {
+            if requests.send(request).await.is_err() {
+                return;
+            }
+        }
+    });
+    let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+    let mut lifecycle = Lifecycle::New;
+    while let Some(frame) = frames.recv().await {
+        let message = match frame {
+            Frame::Body(body) => parse(&body),
+            Frame::Bad(why) => Err(Error { code: ErrorCode::ParseError, message: why.into(), data: None }),
+        };
+        match message {
+            Err(error) => answer(&responses, Response::from_error(Id::Null, error)).await,
+            Ok(Message::Response(response)) => {
+                if from_client.send(response).await.is_err() {
+                    break;
+                }
+            }
+            Ok(Message::Request(request)) => match request.method() {
+                "exit" => return End::Exit { after_shutdown: lifecycle == Lifecycle::ShutDown },
+                "initialize" => {
+                    let response = guarded(request.id().cloned(), service.call(request)).await;
+                    if response.as_ref().is_some_and(Response::is_ok) {
+                        lifecycle = Lifecycle::Running;
+                    }
+                    if let Some(response) = response {
+                        answer(&responses, response).await;
+                    }
+                }
+                "textDocument/didOpen" | "textDocument/didChange" | "textDocument/didClose" => {
+                    if lifecycle == Lifecycle::Running {
+                        let (method, _, params) = request.into_parts();
+                        state.apply(&method, params.unwrap_or(Value::Null));
+                    }
+                }
+                method => {
+                    if method == "shutdown" && lifecycle == Lifecycle::Running {
+                        lifecycle = Lifecycle::ShutDown;
+                    }
+                    start(&mut service, request, &state, &in_flight, &responses).await;
+                }
+            },
+        }
+    }
+    End::InputClosed { after_shutdown: lifecycle == Lifecycle::ShutDown }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lifecycle {
+    New,
+    Running,
+    ShutDown,
+}
+
+/// Hands a message to the service, in order, and lets its handler run on its own.
+async fn start(
+    service: &mut LspService<Server>,
+    request: Request,
+    state: &Arc<State>,
+    in_flight: &Arc<Semaphore>,
+    responses: &mpsc::Sender<Response>,
+) {
+    let id = request.id().cloned();
+    let permit = match (in_flight.clone().try_acquire_owned(), &id) {
+        (Ok(permit), _) => Some(permit),
+        // A notification holds nothing back: `$/cancelRequest` must work when everything else waits.
+        (Err(_), None) => None,
+        (Err(_), Some(id)) => {
+            let message = format!("{MAX_IN_FLIGHT} requests are waiting for their answers; this one is refused");
+            let error = Error { code: ErrorCode::ServerError(-32000), message: message.into(), data: None };
+            answer(responses, Response::from_error(id.clone(), error)).await;
+            return;
+        }
+    };
+    let handler = ARRIVAL.scope(state.snapshot(), service.call(request));
+    let responses = responses.clone();
+    tokio::spawn(async move {
+        let response = guarded(id, handler).await;
+        if let Some(response) = response {
+            answer(&responses, response).await;
+        }
+        drop::<Option<OwnedSemaphorePermit>>(permit);
+    });
+}
+
+/// Waits for a handler; its panic becomes an error answer that names it.
+async fn guarded<F, E>(id: Option<Id>, handler: F) -> Option<Response>
+where
+    F: Future<Output = Result<Option<Response>, E>>,
+{
+    match AssertUnwindSafe(handler).catch_unwind().await {
+        Ok(result) => result.ok().flatten(),
+        Err(panic) => {
+            let message = format!("a fault in pipelens: {}; the server goes on", panic_text(panic.as_ref()));
+            tracing::error!("{message}");
+            id.map(|id| {
+                Response::from_error(id, Error { code: ErrorCode::InternalError, message: message.into(), data: None })
+            })
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Queues an answer. A writer that is gone ends the process elsewhere, so its error says nothing new.
+async fn answer(responses: &mpsc::Sender<Response>, response: Response) {
+    drop(responses.send(response).await);
+}
+
+enum Message {
+    Request(Request),
+    Response(Response),
+}
+
+fn parse(body: &[u8]) -> Result<Message, Error> {
+    let value: Value = serde_json::from_slice(body).map_err(|error| Error {
+        code: ErrorCode::ParseError,
+        message: format!("the message is not JSON: {error}").into(),
+        data: None,
+    })?;
+    let invalid = |why: String| Error { code: ErrorCode::InvalidRequest, message: why.into(), data: None };
+    if !value.is_object() {
+        return Err(invalid("a message is one JSON object; batches are not part of the protocol".to_owned()));
+    }
+    let is_response = value.get("method").is_none() && (value.get("result").is_some() || value.get("error").is_some());
+    if is_response {
+        let response = serde_json::from_value(value).map_err(|error| invalid(format!("not a response: {error}")))?;
+        return Ok(Message::Response(response));
+    }
+    if !value.get("method").is_some_and(Value::is_string) {
+        return Err(invalid("the message has no `method`".to_owned()));
+    }
+    let request = serde_json::from_value(value).map_err(|error| invalid(format!("not a request: {error}")))?;
+    Ok(Message::Request(request))
+}
+
+/// One message body, or why there is none.
+#[derive(Debug, PartialEq, Eq)]
+enum Frame {
+    Body(Vec<u8>),
+    Bad(String),
+}
+
+/// Reads standard input on a thread of its own: a read cannot be cancelled, and nothing else may wait for it.
+fn spawn_reader() -> mpsc::Receiver<Frame> {
+    let (tx, rx) = mpsc::channel(FRAME_QUEUE);
+    let read = move || {
+        let mut frames = Frames { input: io::BufReader::with_capacity(64 * 1024, io::stdin()), to_skip: 0 };
+        while let Ok(Some(frame)) = frames.read() {
+            if tx.blocking_send(frame).is_err() {
+                return;
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("stdin".to_owned()).spawn(read) {
+        tracing::error!("cannot start the reader: {error}");
+    }
+    rx
+}
+
+/// Frames of an input.
+struct Frames<R> {
+    input: R,
+    /// What is left of a body that was too long. Its error is answered first: the bytes may never come.
+    to_skip: u64,
+}
+
+impl<R: BufRead> Frames<R> {
+    /// Reads up to the end of the next body. `None` at the end of input.
+    fn read(&mut self) -> io::Result<Option<Frame>> {
+        io::copy(&mut self.input.by_ref().take(self.to_skip), &mut io::sink())?;
+        self.to_skip = 0;
+        let mut length: Option<Result<u64, String>> = None;
+        let mut seen = false;
+        loop {
+            let Some(line) = read_header(&mut self.input)? else { return Ok(None) };
+            let Ok(line) = line else {
+                return Ok(Some(Frame::Bad(format!("a header line is longer than {MAX_HEADER_BYTES} bytes"))));
+            };
+            if line.is_empty() {
+                match length {
+                    Some(Ok(length)) => return self.read_body(length).map(Some),
+                    Some(Err(why)) => return Ok(Some(Frame::Bad(why))),
+                    None if seen => return Ok(Some(Frame::Bad("the header has no Content-Length".to_owned()))),
+                    // Empty lines between messages do no harm.
+                    None => continue,
+                }
+            }
+            seen = true;
+            if let Some(value) = content_length(&line) {
+                length =
+                    Some(value.parse().map_err(|_| format!("the Content-Length `{value}` is not a number of bytes")));
+            }
+        }
+    }
+
+    fn read_body(&mut self, length: u64) -> io::Result<Frame> {
+        if length > MAX_BODY_BYTES {
+            self.to_skip = length;
+            return Ok(Frame::Bad(format!(
+                "a message of {length} bytes is longer than {MAX_BODY_BYTES}; it is skipped"
+            )));
+        }
+        let mut body = Vec::new();
+        let read = self.input.by_ref().take(length).read_to_end(&mut body)?;
+        if (read as u64) < length {
+            return Ok(Frame::Bad(format!("the input ended {read} bytes into a message of {length}")));
+        }
+        Ok(Frame::Body(body))
+    }
+}
+
+/// Finds the header wherever it starts in the line: behind a body whose length was wrong it does not start at the beginning.
+fn content_length(line: &str) -> Option<&str> {
+    const NAME: &str = "content-length:";
+    let start = line.to_ascii_lowercase().rfind(NAME)?;
+    line.get(start + NAME.len()..).map(str::trim)
+}
+
+/// Reads one header line without its end; `Err` for one that is too long, which is skipped.
+fn read_header(input: &mut impl BufRead) -> io::Result<Option<Result<String, ()>>> {
+    let mut line = Vec::new();
+    let read = input.by_ref().take(MAX_HEADER_BYTES as u64).read_until(b'\n', &mut line)?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') && read == MAX_HEADER_BYTES {
+        skip_line(input)?;
+        return Ok(Some(Err(())));
+    }
+    while matches!(line.last(), Some(b'\n' | b'\r')) {
+        line.pop();
+    }
+    Ok(Some(Ok(String::from_utf8_lossy(&line).into_owned())))
+}
+
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let (used, done) = match buffer.iter().position(|byte| *byte == b'\n') {
+            Some(end) => (end + 1, true),
+            None => (buffer.len(), buffer.is_empty()),
+        };
+        input.consume(used);
+        if done {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(input: &str) -> Vec<Frame> {
+        let mut frames = Frames { input: io::BufReader::with_capacity(16, input.as_bytes()), to_skip: 0 };
+        std::iter::from_fn(|| frames.read().unwrap()).collect()
+    }
+
+    fn body(text: &str) -> Frame {
+        Frame::Body(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn headers_are_read_without_regard_to_case_or_order() {
+        let input = "content-length: 2\r\n\r\n{}Content-Type: x\nCONTENT-LENGTH:2\n\n[]";
+        assert_eq!(frames(input), [body("{}"), body("[]")]);
+    }
+
+    #[test]
+    fn a_bad_header_costs_one_message() {
+        let input = "garbage\r\n\r\nContent-Length: x\r\n\r\n{}Content-Length: 2\r\n\r\n{}";
+        let expected = [
+            Frame::Bad("the header has no Content-Length".to_owned()),
+            Frame::Bad("the Content-Length `x` is not a number of bytes".to_owned()),
+            body("{}"),
+        ];
+        assert_eq!(frames(input), expected);
+    }
+
+    #[test]
+    fn a_header_without_end_is_skipped_to_its_line_end() {
+        let input = format!("{}\nContent-Length: 2\r\n\r\n{{}}", "x".repeat(3 * MAX_HEADER_BYTES));
+        assert_eq!(frames(&input).last(), Some(&body("{}")));
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_refused_before_it_comes() {
+        let length = MAX_BODY_BYTES + 1;
+        let header = format!("Content-Length: {length}\r\n\r\n").into_bytes();
+        let promised = io::repeat(b'x').take(length);
+        let rest: &[u8] = b"Content-Length: 2\r\n\r\n{}";
+        let mut frames =
+            Frames { input: io::BufReader::new(header.as_slice().chain(promised).chain(rest)), to_skip: 0 };
+        assert!(matches!(frames.read().unwrap(), Some(Frame::Bad(_))));
+        assert_eq!(frames.read().unwrap(), Some(body("{}")));
+    }
+
+    #[test]
+    fn a_body_that_ends_early_is_said() {
+        assert_eq!(
+            frames("Content-Length: 9\r\n\r\n{}"),
+            [Frame::Bad("the input ended 2 bytes into a message of 9".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_message_is_a_request_a_notification_or_a_response() {
+        let kind = |text: &str| match parse(text.as_bytes()) {
+            Ok(Message::Request(request)) if request.id().is_some() => "request".to_owned(),
+            Ok(Message::Request(_)) => "notification".to_owned(),
+            Ok(Message::Response(_)) => "response".to_owned(),
+            Err(error) => format!("{}", error.code.code()),
+        };
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#), "request");
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","method":"m"}"#), "notification");
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"result":null}"#), "response");
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1}"#), "-32600");
+        assert_eq!(kind("[]"), "-32600");
+        assert_eq!(kind("{"), "-32700");
+    }
+}

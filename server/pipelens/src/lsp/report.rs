@@ -1,0 +1,472 @@
+//! Tells the client about one run: log messages, progress, run events, the final word. It always takes events at once and lets
+//! only the sending wait, so that neither the engine nor a step is ever held back by a slow client.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use lsp_types::notification::Progress as ProgressNotification;
+use lsp_types::request::WorkDoneProgressCreate;
+use lsp_types::{
+    MessageActionItem, MessageType, ProgressParams, ProgressParamsValue, ProgressToken, ShowDocumentParams, Uri,
+    WorkDoneProgress, WorkDoneProgressBegin, WorkDoneProgressCreateParams, WorkDoneProgressEnd, WorkDoneProgressReport,
+};
+use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
+use pipelens_engine::run::log_file;
+use tokio::sync::{Notify, mpsc};
+use tower_lsp::{Client, UriExt};
+
+use super::Shared;
+use super::ext::{OpenLogArgs, RunEventNotification};
+use super::runs::{Run, Started, StepView};
+use super::state::lock;
+use crate::{present, wire};
+
+/// Events between the engine and this task; it only moves them on, so few are ever in it.
+const EVENT_QUEUE: usize = 1024;
+/// Log text that waits for a slow client. What comes on top is counted and said; the file has it.
+const MAX_WAITING_LOG_BYTES: usize = 1024 * 1024;
+/// Lines are joined for this long …
+const BATCH_INTERVAL: Duration = Duration::from_millis(30);
+/// … or up to this size.
+const BATCH_BYTES: usize = 32 * 1024;
+/// At most ten progress reports a second.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// The clock on a lens moves once a second.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+/// A client that does not answer for this long shows no progress.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the final message may stand unanswered.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Runs what was started and reports it to its end.
+pub(crate) async fn follow(shared: Arc<Shared>, started: Started, client_token: Option<ProgressToken>) {
+    let Started { run, request } = started;
+    let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
+    // The end of the process waits for the engine's clean-up, not for what this client still has to read.
+    let engine = shared.runs.tasks.spawn(pipelens_engine::run::run(request, events, run.cancel.clone()));
+    let feed = Arc::new(Feed::default());
+    let sender = tokio::spawn(send(shared.clone(), run.clone(), feed.clone(), client_token));
+    shared.outbox.refresh_lenses();
+    // A new run takes away the marks of the one before.
+    shared.republish(&run.uri);
+    let mut clock = tokio::time::interval(CLOCK_INTERVAL);
+    loop {
+        tokio::select! {
+            event = incoming.recv() => {
+                let Some(event) = event else { break };
+                run.apply(&event);
+                match &event {
+                    BuildEvent::StepStart { .. } | BuildEvent::StepQueued { .. } => shared.outbox.refresh_lenses(),
+                    BuildEvent::StepEnd { .. } | BuildEvent::BuildEnd { .. } => {
+                        shared.outbox.refresh_lenses();
+                        shared.republish(&run.uri);
+                    }
+                    BuildEvent::BuildStart { .. }
+                    | BuildEvent::Notice { .. }
+                    | BuildEvent::StepPhase { .. }
+                    | BuildEvent::StepLog { .. }
+                    | BuildEvent::StepLogSkipped { .. }
+                    | BuildEvent::StepCacheHit { .. } => {}
+                }
+                feed.push(event);
+            }
+            _ = clock.tick() => {
+                shared.outbox.refresh_lenses();
+                feed.wake.notify_one();
+            }
+        }
+    }
+    match engine.await {
+        Ok(outcome) => run.end(outcome),
+        Err(error) => {
+            tracing::error!("the run ended by a fault: {error}");
+            run.end(RunOutcome::Failed);
+        }
+    }
+    shared.outbox.refresh_lenses();
+    feed.end();
+    if let Err(error) = sender.await {
+        tracing::error!("the report of a run ended by a fault: {error}");
+    }
+}
+
+/// What waits to be sent, bounded.
+#[derive(Debug, Default)]
+struct Feed {
+    queue: Mutex<Queue>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    events: VecDeque<BuildEvent>,
+    log_bytes: usize,
+    /// Lines of each step that found no room since the last ones that did.
+    skipped: Vec<u64>,
+    is_ended: bool,
+}
+
+impl Feed {
+    fn push(&self, event: BuildEvent) {
+        let mut queue = lock(&self.queue);
+        match event {
+            BuildEvent::StepLog { step, lines } => queue.push_log(step, lines),
+            other => queue.events.push_back(other),
+        }
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    fn end(&self) {
+        lock(&self.queue).is_ended = true;
+        self.wake.notify_one();
+    }
+
+    /// Returns everything that waits, and whether nothing more will come.
+    fn take(&self) -> (VecDeque<BuildEvent>, bool) {
+        let mut queue = lock(&self.queue);
+        for step in 0..queue.skipped.len() {
+            queue.say_skipped(step);
+        }
+        queue.log_bytes = 0;
+        (std::mem::take(&mut queue.events), queue.is_ended)
+    }
+
+    fn is_full(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.is_ended || queue.log_bytes >= BATCH_BYTES
+    }
+}
+
+impl Queue {
+    fn push_log(&mut self, step: usize, lines: Vec<LogLine>) {
+        if self.skipped.len() <= step {
+            self.skipped.resize(step + 1, 0);
+        }
+        let bytes: usize = lines.iter().map(|line| line.text.len() + size_of::<LogLine>()).sum();
+        if self.log_bytes + bytes > MAX_WAITING_LOG_BYTES {
+            if let Some(skipped) = self.skipped.get_mut(step) {
+                *skipped += lines.len() as u64;
+            }
+            return;
+        }
+        self.say_skipped(step);
+        self.log_bytes += bytes;
+        self.events.push_back(BuildEvent::StepLog { step, lines });
+    }
+
+    fn say_skipped(&mut self, step: usize) {
+        let lines = self.skipped.get_mut(step).map(std::mem::take).unwrap_or(0);
+        if lines > 0 {
+            self.events.push_back(BuildEvent::StepLogSkipped { step, lines });
+        }
+    }
+}
+
+/// Sends what the feed holds until it ends, at the client's pace.
+async fn send(shared: Arc<Shared>, run: Arc<Run>, feed: Arc<Feed>, client_token: Option<ProgressToken>) {
+    let mut progress = Progress::begin(&shared, &run, client_token).await;
+    loop {
+        feed.wake.notified().await;
+        if !feed.is_full() {
+            tokio::time::sleep(BATCH_INTERVAL).await;
+        }
+        let (events, is_ended) = feed.take();
+        send_events(&shared, &run, events).await;
+        if is_ended {
+            break;
+        }
+        if let Some(progress) = &mut progress {
+            progress.report(&shared.client, &run).await;
+        }
+    }
+    let (outcome, took) = run.outcome().unwrap_or((RunOutcome::Failed, run.started.elapsed()));
+    if let Some(progress) = progress {
+        progress.end(&shared.client, present::run_outcome(outcome, took)).await;
+    }
+    say_outcome(&shared, &run, outcome, took).await;
+}
+
+async fn send_events(shared: &Shared, run: &Run, events: VecDeque<BuildEvent>) {
+    let sends_events = shared.config.client().run_events;
+    let sends_log = shared.config.settings().run.log_messages;
+    let mut text = String::new();
+    for event in events {
+        if sends_log {
+            append_text(&mut text, &event, run);
+            let failed =
+                matches!(&event, BuildEvent::StepEnd { outcome, .. } if severity(outcome) == MessageType::ERROR);
+            if text.len() >= BATCH_BYTES || failed {
+                flush(shared, &mut text).await;
+            }
+            if let BuildEvent::StepEnd { step, outcome, duration, .. } = &event {
+                append_end(&mut text, key(run, *step), outcome, *duration);
+                if failed {
+                    let line = std::mem::take(&mut text);
+                    shared.client.log_message(MessageType::ERROR, line.trim_end()).await;
+                }
+            }
+        }
+        if sends_events {
+            let kind = wire::RunEventKind::new(&event, &run.plan, &run.title, &run.log_dir);
+            let event =
+                wire::RunEvent { version: wire::VERSION, run_id: run.id, uri: Some(run.uri.as_str().to_owned()), kind };
+            let params = serde_json::to_value(event).unwrap_or_default();
+            shared.client.send_notification::<RunEventNotification>(params).await;
+        }
+    }
+    flush(shared, &mut text).await;
+}
+
+/// Sends the joined lines as one message.
+async fn flush(shared: &Shared, text: &mut String) {
+    if !text.is_empty() {
+        shared.client.log_message(MessageType::LOG, text.trim_end_matches('\n')).await;
+        text.clear();
+    }
+}
+
+fn append_text(text: &mut String, event: &BuildEvent, run: &Run) {
+    match event {
+        BuildEvent::StepLog { step, lines } => {
+            for line in lines {
+                push_line(text, key(run, *step), &anstream::adapter::strip_str(&line.text).to_string());
+            }
+        }
+        BuildEvent::StepLogSkipped { step, lines } => {
+            let file = log_file(&run.log_dir, key(run, *step));
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            push_line(text, key(run, *step), &format!("… {} lines more in {name}", present::count(*lines)));
+        }
+        BuildEvent::StepStart { step, image, attempt, .. } => {
+            let place = image.as_ref().map_or_else(String::new, |image| format!(" in {image}"));
+            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            push_line(text, key(run, *step), &format!("started{place}{again}"));
+        }
+        BuildEvent::Notice { message } => {
+            text.push_str(message);
+            text.push('\n');
+        }
+        BuildEvent::BuildStart { .. }
+        | BuildEvent::StepQueued { .. }
+        | BuildEvent::StepPhase { .. }
+        | BuildEvent::StepCacheHit { .. }
+        | BuildEvent::StepEnd { .. }
+        | BuildEvent::BuildEnd { .. } => {}
+    }
+}
+
+fn append_end(text: &mut String, key: &str, outcome: &Outcome, took: Duration) {
+    let why = match outcome {
+        Outcome::Skipped(why) | Outcome::Errored(why) => format!(": {why}"),
+        Outcome::Succeeded | Outcome::Cached | Outcome::Failed(_) | Outcome::TimedOut | Outcome::Cancelled => {
+            String::new()
+        }
+    };
+    push_line(text, key, &format!("{}{why}", present::step_outcome(outcome, took)));
+}
+
+fn push_line(text: &mut String, key: &str, line: &str) {
+    text.push('[');
+    text.push_str(key);
+    text.push_str("] ");
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn severity(outcome: &Outcome) -> MessageType {
+    match outcome {
+        Outcome::Failed(_) | Outcome::TimedOut | Outcome::Errored(_) => MessageType::ERROR,
+        Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => MessageType::LOG,
+    }
+}
+
+fn key(run: &Run, step: usize) -> &str {
+    run.plan.steps.get(step).map_or("?", |step| step.key.as_str())
+}
+
+/// The progress of one run in the client, once the client agreed to show it.
+#[derive(Debug)]
+struct Progress {
+    token: ProgressToken,
+    percentage: u32,
+    last: Option<Instant>,
+}
+
+impl Progress {
+    /// Uses the client's token, else asks for one; a client that refuses or knows no progress gets none.
+    async fn begin(shared: &Shared, run: &Run, client_token: Option<ProgressToken>) -> Option<Self> {
+        let token = match client_token {
+            Some(token) => token,
+            None if shared.config.client().progress => {
+                let token = ProgressToken::String(format!("pipelens/{}", run.id));
+                let params = WorkDoneProgressCreateParams { token: token.clone() };
+                let create = shared.client.send_request::<WorkDoneProgressCreate>(params);
+                tokio::time::timeout(CREATE_TIMEOUT, create).await.ok()?.ok()?;
+                token
+            }
+            None => return None,
+        };
+        *lock(&run.progress_token) = Some(token.clone());
+        let progress = Self { token, percentage: 0, last: None };
+        let begin = WorkDoneProgressBegin {
+            title: format!("Run {}", run.title),
+            cancellable: Some(true),
+            message: Some(progress_text(run)),
+            percentage: Some(0),
+        };
+        progress.notify(&shared.client, WorkDoneProgress::Begin(begin)).await;
+        Some(progress)
+    }
+
+    async fn report(&mut self, client: &Client, run: &Run) {
+        if self.last.is_some_and(|last| last.elapsed() < PROGRESS_INTERVAL) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        self.percentage = self.percentage.max(percentage(&run.steps()));
+        let report = WorkDoneProgressReport {
+            cancellable: Some(true),
+            message: Some(progress_text(run)),
+            percentage: Some(self.percentage),
+        };
+        self.notify(client, WorkDoneProgress::Report(report)).await;
+    }
+
+    async fn end(&self, client: &Client, message: String) {
+        self.notify(client, WorkDoneProgress::End(WorkDoneProgressEnd { message: Some(message) })).await;
+    }
+
+    async fn notify(&self, client: &Client, value: WorkDoneProgress) {
+        let params = ProgressParams { token: self.token.clone(), value: ProgressParamsValue::WorkDone(value) };
+        client.send_notification::<ProgressNotification>(params).await;
+    }
+}
+
+/// Done steps of all; never 100 before the end.
+fn percentage(steps: &[StepView]) -> u32 {
+    let done = steps.iter().filter(|step| matches!(step, StepView::Done { .. })).count();
+    u32::try_from(done * 100 / steps.len().max(1)).unwrap_or(0).min(99)
+}
+
+/// Says where a run stands in one short line: `2/7 test · running 00:12`.
+fn progress_text(run: &Run) -> String {
+    let steps = run.steps();
+    let done = steps.iter().filter(|step| matches!(step, StepView::Done { .. })).count();
+    let named = || run.plan.steps.iter().zip(&steps);
+    let running: Vec<&str> = named()
+        .filter(|(_, view)| matches!(view, StepView::Running { .. }))
+        .map(|(step, _)| step.key.as_str())
+        .collect();
+    let phase = named().find_map(|(_, view)| match view {
+        StepView::Running { phase: Some(phase), .. } => Some(phase.clone()),
+        StepView::Running { phase: None, .. } | StepView::Queued | StepView::Done { .. } => None,
+    });
+    let doing = phase.unwrap_or_else(|| format!("running {}", present::clock(run.started.elapsed())));
+    match running.as_slice() {
+        [] => format!("{done}/{} {doing}", steps.len()),
+        [one] => format!("{done}/{} {one} · {doing}", steps.len()),
+        [first, rest @ ..] => format!("{done}/{} {first} and {} more · {doing}", steps.len(), rest.len()),
+    }
+}
+
+/// Says the outcome once, with the log of a failure at hand where the client can offer it.
+async fn say_outcome(shared: &Arc<Shared>, run: &Arc<Run>, outcome: RunOutcome, took: Duration) {
+    let text = format!("{}: {}", run.title, present::run_outcome(outcome, took));
+    let (kind, text) = match outcome {
+        RunOutcome::Succeeded | RunOutcome::Cancelled => (MessageType::INFO, text),
+        RunOutcome::Failed | RunOutcome::TimedOut | RunOutcome::EngineUnreachable => {
+            (MessageType::ERROR, first_failure(run).map_or(text.clone(), |failure| format!("{text}. {failure}")))
+        }
+    };
+    shared.client.log_message(if kind == MessageType::ERROR { kind } else { MessageType::LOG }, &text).await;
+    if !shared.config.settings().run.end_message {
+        return;
+    }
+    if kind != MessageType::ERROR || !shared.config.client().message_actions {
+        shared.client.show_message(kind, text).await;
+        return;
+    }
+    // The person may answer late or never; nobody waits for it but this task, and not for ever.
+    let (shared, run_id) = (shared.clone(), run.id);
+    tokio::spawn(async move {
+        let open = MessageActionItem { title: "Open log".to_owned(), properties: Default::default() };
+        let asked = shared.client.show_message_request(kind, text, Some(vec![open]));
+        if let Ok(Ok(Some(_))) = tokio::time::timeout(MESSAGE_TIMEOUT, asked).await {
+            match shared.runs.log(&OpenLogArgs { run_id: Some(run_id), step: None }) {
+                Ok(path) => show_document(&shared, &path).await,
+                Err(why) => shared.client.show_message(MessageType::INFO, why).await,
+            }
+        }
+    });
+}
+
+fn first_failure(run: &Run) -> Option<String> {
+    let steps = run.steps();
+    run.plan.steps.iter().zip(&steps).find_map(|(step, view)| {
+        let StepView::Done { outcome, .. } = view else { return None };
+        match outcome {
+            Outcome::Failed(code) => Some(format!("Step `{}` failed: exit {code}", step.key)),
+            Outcome::TimedOut => Some(format!("Step `{}` timed out", step.key)),
+            Outcome::Errored(why) => Some(format!("Step `{}` could not run: {why}", step.key)),
+            Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => None,
+        }
+    })
+}
+
+/// Opens a file in the client, or says where it is.
+pub(crate) async fn show_document(shared: &Shared, path: &std::path::Path) {
+    let uri = Uri::from_file_path(path);
+    let shown = match uri {
+        Some(uri) if shared.config.client().show_document => {
+            let params = ShowDocumentParams { uri, external: None, take_focus: Some(true), selection: None };
+            matches!(tokio::time::timeout(CREATE_TIMEOUT, shared.client.show_document(params)).await, Ok(Ok(true)))
+        }
+        Some(_) | None => false,
+    };
+    if !shown {
+        shared.client.show_message(MessageType::INFO, format!("The log is in {}", path.display())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+    use pipelens_engine::event::StdStream;
+
+    use super::*;
+
+    fn lines(count: usize, bytes: usize) -> Vec<LogLine> {
+        let text = "x".repeat(bytes);
+        vec![LogLine { stream: StdStream::Stdout, time: Utc::now(), text: text.into() }; count]
+    }
+
+    #[test]
+    fn a_full_feed_counts_what_it_leaves_out_and_says_it_before_what_comes_next() {
+        let feed = Feed::default();
+        feed.push(BuildEvent::StepLog { step: 1, lines: lines(10, MAX_WAITING_LOG_BYTES / 20) });
+        feed.push(BuildEvent::StepLog { step: 1, lines: lines(10, MAX_WAITING_LOG_BYTES / 10) });
+        feed.push(BuildEvent::StepLog { step: 1, lines: lines(1, 1) });
+        feed.push(BuildEvent::StepQueued { step: 2 });
+        let (events, is_ended) = feed.take();
+        assert!(!is_ended);
+        let kinds: Vec<String> = events
+            .iter()
+            .map(|event| match event {
+                BuildEvent::StepLog { lines, .. } => format!("{} lines", lines.len()),
+                BuildEvent::StepLogSkipped { lines, .. } => format!("{lines} skipped"),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(kinds, ["10 lines", "10 skipped", "1 lines", "StepQueued { step: 2 }"]);
+    }
+
+    #[test]
+    fn the_percentage_reaches_its_end_with_the_run_alone() {
+        let done = StepView::Done { outcome: Outcome::Succeeded, took: Duration::ZERO, tail: Vec::new() };
+        assert_eq!(percentage(&[done.clone(), StepView::Queued, StepView::Queued]), 33);
+        assert_eq!(percentage(&[done.clone(), done]), 99);
+        assert_eq!(percentage(&[]), 0);
+    }
+}

@@ -1,0 +1,180 @@
+//! The open documents: text, version and what the core says of each. One lock, held for one edit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lsp_types::{
+    DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, TextDocumentContentChangeEvent,
+    Uri,
+};
+use pipelens_core::{Analysis, Format};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tower_lsp::UriExt;
+
+use super::config::Config;
+use super::convert::{Encoding, TextMap};
+use super::outbox::Outbox;
+
+/// Documents by URI; a request keeps the map of its arrival, an edit makes a new one if somebody still holds the old.
+pub(crate) type Snapshot = Arc<BTreeMap<String, Arc<Document>>>;
+
+tokio::task_local! {
+    /// The documents as of the arrival of the request being handled.
+    pub(crate) static ARRIVAL: Snapshot;
+}
+
+/// Returns a document as of the arrival of the request being handled.
+pub(crate) fn document(uri: &Uri) -> Option<Arc<Document>> {
+    ARRIVAL.try_with(|documents| documents.get(uri.as_str()).cloned()).ok().flatten()
+}
+
+/// One open text, and all that is known about it.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) uri: Uri,
+    pub(crate) version: i32,
+    pub(crate) text: String,
+    pub(crate) analysis: Analysis,
+    /// Anybody else's file gets empty answers.
+    pub(crate) is_pipeline: bool,
+}
+
+impl Document {
+    /// Returns the way from offsets to positions and back.
+    pub(crate) fn map(&self, encoding: Encoding) -> TextMap<'_> {
+        TextMap::new(&self.text, &self.analysis.line_index, encoding)
+    }
+
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.uri.to_file_path().map(|path| path.into_owned())
+    }
+}
+
+/// The documents behind their lock, with what an edit sets in motion.
+#[derive(Debug)]
+pub(crate) struct State {
+    documents: Mutex<Snapshot>,
+    last_active: Mutex<Option<String>>,
+    config: Arc<Config>,
+    outbox: Arc<Outbox>,
+}
+
+impl State {
+    pub(crate) fn new(config: Arc<Config>, outbox: Arc<Outbox>) -> Self {
+        Self { documents: Mutex::default(), last_active: Mutex::default(), config, outbox }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        lock(&self.documents).clone()
+    }
+
+    /// Returns the document that was opened or changed last, for commands without an argument.
+    pub(crate) fn last_active(&self) -> Option<Arc<Document>> {
+        let uri = lock(&self.last_active).clone()?;
+        self.snapshot().get(&uri).cloned()
+    }
+
+    /// Remembers which document a person is in.
+    pub(crate) fn touch(&self, uri: &str) {
+        *lock(&self.last_active) = Some(uri.to_owned());
+    }
+
+    /// Applies one of the three document notifications. What does not parse is logged, never fatal.
+    pub(crate) fn apply(&self, method: &str, params: Value) {
+        match method {
+            "textDocument/didOpen" => self.with(method, params, |state, params| state.open(params)),
+            "textDocument/didChange" => self.with(method, params, |state, params| state.change(params)),
+            "textDocument/didClose" => self.with(method, params, |state, params| state.close(&params)),
+            other => tracing::error!("{other} is not a document notification"),
+        }
+    }
+
+    /// Reads every document again: the settings say something else now.
+    pub(crate) fn reanalyze(&self) {
+        for document in self.snapshot().values() {
+            self.store(self.read(document.uri.clone(), document.version, document.text.clone()));
+        }
+    }
+
+    fn with<P: DeserializeOwned>(&self, method: &str, params: Value, apply: impl FnOnce(&Self, P)) {
+        match serde_json::from_value(params) {
+            Ok(params) => apply(self, params),
+            Err(error) => tracing::error!("{method} was not understood and is ignored: {error}"),
+        }
+    }
+
+    fn open(&self, params: DidOpenTextDocumentParams) {
+        let item = params.text_document;
+        self.store(self.read(item.uri, item.version, item.text));
+    }
+
+    fn change(&self, params: DidChangeTextDocumentParams) {
+        let uri = params.text_document.uri;
+        let Some(document) = self.snapshot().get(uri.as_str()).cloned() else {
+            tracing::error!("{} was changed but never opened", uri.as_str());
+            return;
+        };
+        let encoding = self.config.encoding();
+        let text = params.content_changes.into_iter().fold(None, |text: Option<String>, change| {
+            let before = text.as_deref().unwrap_or(&document.text);
+            Some(apply_change(before, change, encoding))
+        });
+        let text = text.unwrap_or_else(|| document.text.clone());
+        self.store(self.read(uri, params.text_document.version, text));
+    }
+
+    fn close(&self, params: &DidCloseTextDocumentParams) {
+        let uri = params.text_document.uri.as_str();
+        let removed = Arc::make_mut(&mut lock(&self.documents)).remove(uri);
+        if let Some(document) = removed {
+            self.outbox.clear_diagnostics(&document);
+        }
+    }
+
+    /// Analyses a text as the document it would be.
+    pub(crate) fn read(&self, uri: Uri, version: i32, text: String) -> Document {
+        let path =
+            uri.to_file_path().map(|path| path.into_owned()).unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
+        let is_pipeline = self.config.is_pipeline_file(&path, &text);
+        let analysis = if is_pipeline { pipelens_core::analyze(&text, format_of(&path)) } else { Analysis::default() };
+        Document { uri, version, text, analysis, is_pipeline }
+    }
+
+    fn store(&self, document: Document) {
+        let document = Arc::new(document);
+        let uri = document.uri.as_str().to_owned();
+        let before = Arc::make_mut(&mut lock(&self.documents)).insert(uri.clone(), document.clone());
+        if document.is_pipeline {
+            self.touch(&uri);
+            self.outbox.publish_diagnostics(document);
+        } else if before.is_some_and(|before| before.is_pipeline) {
+            self.outbox.clear_diagnostics(&document);
+        }
+    }
+}
+
+/// Returns the grammar a file's name asks for.
+pub(crate) fn format_of(path: &Path) -> Format {
+    match path.extension() {
+        Some(extension) if extension.eq_ignore_ascii_case("json") => Format::Json,
+        _ => Format::Yaml,
+    }
+}
+
+fn apply_change(text: &str, change: TextDocumentContentChangeEvent, encoding: Encoding) -> String {
+    let Some(range) = change.range else { return change.text };
+    let index = pipelens_core::text::LineIndex::new(text);
+    let range = TextMap::new(text, &index, encoding).offsets(range);
+    let mut changed = String::with_capacity(text.len() + change.text.len());
+    changed.push_str(text.get(..range.start).unwrap_or_default());
+    changed.push_str(&change.text);
+    changed.push_str(text.get(range.end..).unwrap_or_default());
+    changed
+}
+
+/// Locks, whatever a panic elsewhere left behind: the data is replaced as a whole, never half.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

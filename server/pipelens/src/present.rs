@@ -1,0 +1,119 @@
+//! Outcomes, durations and sizes in the words a person reads, the same in an editor and in a terminal.
+
+use std::time::Duration;
+
+use pipelens_core::plan::Refusal;
+use pipelens_engine::event::{Outcome, RunOutcome};
+
+/// Returns `850 ms`, `3.2 s`, `4 min 05 s` or `2 h 03 min`.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Returns the running time of something as a clock: `00:12`, `1:02:03`.
+pub(crate) fn clock(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds / 3600 {
+        0 => format!("{:02}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours}:{:02}:{:02}", seconds % 3600 / 60, seconds % 60),
+    }
+}
+
+/// Returns `512 B`, `3.1 MB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let mut value = bytes as f64 / 1000.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next();
+    while value >= 1000.0 {
+        let Some(next) = units.next() else { break };
+        unit = Some(next);
+        value /= 1000.0;
+    }
+    format!("{value:.1} {}", unit.unwrap_or(&"TB"))
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns a number with thousands set apart: `12,345`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns a step's outcome as its lens and its row in a table say it.
+pub(crate) fn step_outcome(outcome: &Outcome, took: Duration) -> String {
+    match outcome {
+        Outcome::Succeeded => format!("✓ {}", duration(took)),
+        Outcome::Cached => "✓ cached".to_owned(),
+        Outcome::Failed(code) => format!("✗ exit {code}"),
+        Outcome::TimedOut => "⧖ timed out".to_owned(),
+        Outcome::Cancelled => "■ cancelled".to_owned(),
+        Outcome::Skipped(_) => "⊘ skipped".to_owned(),
+        Outcome::Errored(_) => "✗ could not run".to_owned(),
+    }
+}
+
+/// Returns a run's outcome as its lens and its last line say it.
+pub(crate) fn run_outcome(outcome: RunOutcome, took: Duration) -> String {
+    match outcome {
+        RunOutcome::Succeeded => format!("✓ {}", duration(took)),
+        RunOutcome::Failed => format!("✗ failed after {}", duration(took)),
+        RunOutcome::Cancelled => format!("■ cancelled after {}", duration(took)),
+        RunOutcome::TimedOut => format!("⧖ timed out after {}", duration(took)),
+        RunOutcome::EngineUnreachable => "✗ no container engine".to_owned(),
+    }
+}
+
+/// Says why a target cannot be planned.
+pub(crate) fn refusal(refusal: &Refusal, path: &str) -> String {
+    match refusal {
+        Refusal::HasErrors(diagnostic) => {
+            format!("The pipeline has an error, so it does not run: {}", diagnostic.message)
+        }
+        Refusal::IsRepaired => format!("`{path}` has a syntax error, so nobody can know what it means; mend it first"),
+        Refusal::NoSuchPipeline => format!("`{path}` has no such pipeline"),
+        Refusal::NoSuchStep { key, did_you_mean: Some(near) } => {
+            format!("There is no step `{key}`. Did you mean `{near}`?")
+        }
+        Refusal::NoSuchStep { key, did_you_mean: None } => format!("There is no step `{key}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_the_unit_a_person_would_choose() {
+        let texts = [0.85, 3.24, 245.0, 7_380.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
+        assert_eq!(texts, ["850 ms", "3.2 s", "4 min 05 s", "2 h 03 min"]);
+        assert_eq!(clock(Duration::from_secs(12)), "00:12");
+        assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
+    }
+
+    #[test]
+    fn sizes_and_counts_are_short() {
+        assert_eq!([999, 1_000, 3_100_000].map(bytes), ["999 B", "1.0 kB", "3.1 MB"]);
+        assert_eq!([7, 1_234, 1_234_567].map(count), ["7", "1,234", "1,234,567"]);
+    }
+}

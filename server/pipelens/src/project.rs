@@ -1,0 +1,167 @@
+//! Where things are: the project a pipeline belongs to, the user's state folder, and the run request they make together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use pipelens_core::plan::Plan;
+use pipelens_engine::run::{RunRequest, RunnerKind};
+use uuid::Uuid;
+
+use crate::settings::{ProjectSettings, Runner, Settings};
+
+/// Runs whose logs are kept; older ones go when a new one starts.
+const KEPT_RUNS: usize = 50;
+
+/// Returns the folder whose files a run gets: the git work tree, else the editor's folder, else the file's own.
+pub(crate) fn root_of(path: &Path, folders: &[PathBuf]) -> PathBuf {
+    let own = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let own = if own.file_name().is_some_and(|name| name == ".hm") { own.parent().unwrap_or(own) } else { own };
+    let git = own.ancestors().find(|folder| !folder.as_os_str().is_empty() && folder.join(".git").exists());
+    let editor = folders.iter().filter(|folder| own.starts_with(folder)).max_by_key(|folder| folder.as_os_str().len());
+    git.or(editor.map(PathBuf::as_path)).unwrap_or(own).to_owned()
+}
+
+/// Returns the stem that names a pipeline without a name: `ci.pipeline.yml` is `ci`.
+pub(crate) fn stem_of(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("pipeline");
+    stem.to_owned()
+}
+
+/// Puts together what the engine needs to run a plan for a file. Secrets are looked up, the log folder is chosen, consent is checked.
+pub(crate) fn run_request(
+    plan: Plan,
+    root: PathBuf,
+    settings: &Settings,
+    project: &ProjectSettings,
+) -> anyhow::Result<RunRequest> {
+    check_consent(&plan, settings)?;
+    let run_id = Uuid::now_v7();
+    let runs = state_dir()?.join("runs");
+    remove_old_runs(&runs);
+    Ok(RunRequest {
+        run_id,
+        secrets: secrets(&plan, settings)?,
+        plan,
+        runner: match settings.runner {
+            Runner::Docker => RunnerKind::Docker,
+            Runner::Host => RunnerKind::Host,
+        },
+        source_root: root,
+        parallelism: project.parallelism,
+        log_dir: runs.join(run_id.to_string()),
+        docker_host: settings.docker_host.clone(),
+    })
+}
+
+/// Returns the user's own folder for what must survive a process: `PIPELENS_STATE_DIR`, else where the system keeps such things.
+pub(crate) fn state_dir() -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("PIPELENS_STATE_DIR").filter(|folder| !folder.is_empty()) {
+        return Ok(PathBuf::from(folder));
+    }
+    let base = dirs::state_dir()
+        .or_else(dirs::data_local_dir)
+        .context("This user has no home folder to keep logs in; set PIPELENS_STATE_DIR to a folder")?;
+    Ok(base.join("pipelens"))
+}
+
+/// A file's own `runner: host` runs commands directly on this machine: never without the user's word.
+fn check_consent(plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
+    let asks = plan.steps.iter().find(|step| step.runner.as_deref() == Some("host"));
+    match asks {
+        Some(step) if settings.runner == Runner::Docker && !settings.allow_host_runner => bail!(
+            "Step `{}` asks for the host runner, which runs its command directly on this machine. \
+             Allow it with the setting `pipelens.allowHostRunner`, or `--allow-host-runner` on the command line",
+            step.key
+        ),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn secrets(plan: &Plan, settings: &Settings) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut wanted: Vec<&str> = plan.steps.iter().flat_map(|step| &step.secrets).map(String::as_str).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let from_file = match &settings.secrets_file {
+        Some(path) => read_secrets(path)?,
+        None => BTreeMap::new(),
+    };
+    let mut found = BTreeMap::new();
+    for name in wanted {
+        let value = std::env::var(name).ok().or_else(|| from_file.get(name).cloned());
+        let Some(value) = value else {
+            bail!(
+                "The secret `{name}` has no value. Set it in the environment, or name a file of `NAME=value` lines \
+                 in the setting `pipelens.secretsFile` or with `--secrets-file`"
+            );
+        };
+        found.insert(name.to_owned(), value);
+    }
+    Ok(found)
+}
+
+fn read_secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("Cannot read the secrets file `{}`", path.display()))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .enumerate()
+        .map(|(index, line)| match line.split_once('=') {
+            Some((name, value)) => Ok((name.trim().to_owned(), value.to_owned())),
+            None => bail!("The secrets file `{}` has no `=` in its entry {}", path.display(), index + 1),
+        })
+        .collect()
+}
+
+/// Keeps the newest runs' logs. What cannot be removed now is removed another time.
+fn remove_old_runs(runs: &Path) {
+    let Ok(entries) = std::fs::read_dir(runs) else { return };
+    // Run ids are UUIDs of version 7: their names sort by time.
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    names.sort_unstable();
+    let excess = names.len().saturating_sub(KEPT_RUNS - 1);
+    for old in names.iter().take(excess) {
+        if let Err(error) = std::fs::remove_dir_all(old) {
+            tracing::debug!("cannot remove {}: {error}", old.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_pipeline_is_what_stands_before_the_first_dot() {
+        assert_eq!(stem_of(Path::new("/x/ci.pipeline.yml")), "ci");
+        assert_eq!(stem_of(Path::new("pipeline.json")), "pipeline");
+        assert_eq!(stem_of(Path::new(".pipeline.json")), "pipeline");
+    }
+
+    #[test]
+    fn sources_are_the_work_tree_the_editors_folder_or_the_files_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        std::fs::create_dir_all(deep.join(".hm")).unwrap();
+        let file = deep.join(".hm/pipeline.yml");
+        assert_eq!(root_of(&file, &[]), deep);
+        assert_eq!(root_of(&file, &[folder.path().to_owned()]), folder.path());
+        std::fs::create_dir(folder.path().join("a/.git")).unwrap();
+        assert_eq!(root_of(&file, &[folder.path().to_owned()]), folder.path().join("a"));
+    }
+
+    #[test]
+    fn the_oldest_logs_go_first() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..KEPT_RUNS + 3 {
+            std::fs::create_dir(folder.path().join(format!("{number:03}"))).unwrap();
+        }
+        remove_old_runs(folder.path());
+        assert!(!folder.path().join("003").exists());
+        assert!(folder.path().join("004").exists());
+    }
+}

@@ -1,0 +1,170 @@
+//! What a user can set, from an editor's settings or the project's `.pipelens.yaml`. One definition feeds both, and the schema.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use pipelens_core::diagnostic::{Diagnostic, Severity};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The name of the project's own settings file, in its root folder.
+pub(crate) const PROJECT_FILE: &str = ".pipelens.yaml";
+
+/// Settings of the editor (`pipelens.*`) and the command line.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Settings {
+    /// The runner of steps that name none: `docker` (the default) or `host`, which runs commands directly on this machine.
+    pub(crate) runner: Runner,
+    /// Lets steps that say `runner: host` run directly on this machine.
+    pub(crate) allow_host_runner: bool,
+    /// The container engine's address, as `DOCKER_HOST` has it. Without it the engine is found as the Docker client finds it.
+    pub(crate) docker_host: Option<String>,
+    /// A file of `NAME=value` lines for the secrets that pipelines name; the environment is asked first.
+    pub(crate) secrets_file: Option<PathBuf>,
+    /// Which code lenses are shown.
+    pub(crate) lenses: Lenses,
+    /// How a run speaks to the editor.
+    pub(crate) run: RunSettings,
+    /// Settings that a project may carry itself, too.
+    #[serde(flatten)]
+    pub(crate) project: ProjectSettings,
+}
+
+/// Settings that a project's `.pipelens.yaml` may carry: nothing in it can widen what a run may do.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ProjectSettings {
+    /// More files that are pipelines, as globs relative to the project: `ci/*.yml`.
+    pub(crate) files: Vec<String>,
+    /// How many steps run at once. Without it, the number of CPUs of the engine's machine.
+    #[schemars(range(min = 1))]
+    pub(crate) parallelism: Option<usize>,
+    /// The severity of single findings by code: `image-without-tag: off`.
+    pub(crate) severity: BTreeMap<String, SeveritySetting>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Runner {
+    #[default]
+    Docker,
+    Host,
+}
+
+/// Which code lenses are shown.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Lenses {
+    /// On the pipeline's first line.
+    pub(crate) pipeline: bool,
+    /// On every step.
+    pub(crate) step: bool,
+    /// `Run from here`, on every step that others depend on.
+    pub(crate) from: bool,
+}
+
+impl Default for Lenses {
+    fn default() -> Self {
+        Self { pipeline: true, step: true, from: true }
+    }
+}
+
+/// How a run speaks to the editor.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct RunSettings {
+    /// Sends every line as `window/logMessage`. A client that shows run events itself can turn it off.
+    pub(crate) log_messages: bool,
+    /// Says the outcome in one message at the end of a run.
+    pub(crate) end_message: bool,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self { log_messages: true, end_message: true }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum SeveritySetting {
+    Error,
+    Warning,
+    Information,
+    Hint,
+    Off,
+}
+
+impl ProjectSettings {
+    /// Reads the project's own settings. A project without the file has the defaults.
+    pub(crate) fn read(root: &Path) -> anyhow::Result<Self> {
+        let path = root.join(PROJECT_FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error).with_context(|| format!("Cannot read `{}`", path.display())),
+        };
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        serde_yaml::from_str(&text).with_context(|| format!("`{}` has a mistake", path.display()))
+    }
+
+    /// Returns these settings with another's laid over them.
+    pub(crate) fn overlaid(mut self, over: &Self) -> Self {
+        self.files.extend(over.files.iter().cloned());
+        self.parallelism = over.parallelism.or(self.parallelism);
+        self.severity.extend(over.severity.iter().map(|(code, severity)| (code.clone(), *severity)));
+        self
+    }
+
+    /// Applies the user's severities; what is off is left out.
+    pub(crate) fn adjust(&self, diagnostic: &Diagnostic) -> Option<Diagnostic> {
+        let severity = match self.severity.get(diagnostic.code.as_str()) {
+            None => diagnostic.severity,
+            Some(SeveritySetting::Error) => Severity::Error,
+            Some(SeveritySetting::Warning) => Severity::Warning,
+            Some(SeveritySetting::Information) => Severity::Information,
+            Some(SeveritySetting::Hint) => Severity::Hint,
+            Some(SeveritySetting::Off) => return None,
+        };
+        Some(Diagnostic { severity, ..diagnostic.clone() })
+    }
+}
+
+/// Returns the JSON Schema of the editor's settings, as `schemas/settings.schema.json` has it.
+pub(crate) fn schema() -> String {
+    let schema = schemars::schema_for!(Settings);
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_editor_lays_its_settings_over_the_projects() {
+        let project: ProjectSettings =
+            serde_yaml::from_str("files: [ci/*.yml]\nparallelism: 2\nseverity: {a: off, b: hint}").unwrap();
+        let editor: ProjectSettings =
+            serde_json::from_str(r#"{"parallelism": 4, "severity": {"a": "error"}}"#).unwrap();
+        let both = project.overlaid(&editor);
+        assert_eq!(both.files, ["ci/*.yml"]);
+        assert_eq!(both.parallelism, Some(4));
+        assert_eq!(both.severity["a"], SeveritySetting::Error);
+        assert_eq!(both.severity["b"], SeveritySetting::Hint);
+    }
+
+    #[test]
+    fn the_schema_in_the_repository_is_fresh() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/settings.schema.json");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&file, schema()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), schema(), "run `cargo xtask codegen`");
+    }
+}
