@@ -33,10 +33,3 @@ pub struct Analysis {
 pub fn analyze(_text: &str, _format: Format) -> Analysis {
     Analysis::default()
 }
-
-pub fn is_pipeline_file(_path: &str, _text: &str) -> bool {
-    true
-}
-pub fn schema() -> String {
-    String::new()
-}
