@@ -1,13 +1,20 @@
 //! Reads CI pipelines: text in, values out. No IO, no clock, no async, no protocol types, and it never fails.
 
+mod analysis;
 pub mod diagnostic;
+mod files;
 pub mod ide;
+mod keys;
+mod lower;
 pub mod model;
+mod nearest;
 pub mod plan;
+mod syntax;
 pub mod text;
 
 use diagnostic::Diagnostic;
 use model::Pipeline;
+use syntax::tree::Tree;
 use text::LineIndex;
 
 /// Which grammar a file's name asks for. JSON is checked strictly; YAML includes it.
@@ -27,9 +34,16 @@ pub struct Analysis {
     pub diagnostics: Vec<Diagnostic>,
     /// The text needed a repair to be read: good for lenses and outline, never for a run.
     pub is_repaired: bool,
+    pub(crate) text: String,
+    pub(crate) tree: Tree,
 }
 
 /// Reads a text. Never fails and never panics: what is wrong is in `diagnostics`.
-pub fn analyze(_text: &str, _format: Format) -> Analysis {
-    Analysis::default()
+pub fn analyze(text: &str, format: Format) -> Analysis {
+    analysis::analyze(text, format)
+}
+
+/// Tells whether a file is a pipeline: by its path, or by a comment `# pipelens: pipeline` among its first lines.
+pub fn is_pipeline_file(path: &str, first_lines: &str) -> bool {
+    files::is_pipeline_file(path, first_lines)
 }

@@ -1,8 +1,14 @@
 //! `Pipeline` + `Target` → `Plan`: what a run will do, as plain data. Says nothing about containers.
 
+pub(crate) mod links;
+
 use std::collections::BTreeMap;
 
-use crate::model::{Cache, Value};
+use crate::Analysis;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::model::{Cache, Pipeline, Step, Value};
+use crate::nearest::nearest;
+use links::Links;
 
 /// What a person asked to run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -72,7 +78,7 @@ pub const DEFAULT_IMAGE: &str = "alpine:latest";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The text has errors that would make the run fail; this is the first.
-    HasErrors(Box<crate::diagnostic::Diagnostic>),
+    HasErrors(Box<Diagnostic>),
     /// The text had to be repaired to be read, so nobody can know what it means.
     IsRepaired,
     NoSuchPipeline,
@@ -84,11 +90,140 @@ pub enum Refusal {
 }
 
 /// Plans a target of the pipeline with this index. `file_stem` names a pipeline that has no `name`.
-pub fn plan(
-    _analysis: &crate::Analysis,
-    _pipeline: usize,
-    _target: &Target,
-    _file_stem: &str,
-) -> Result<Plan, Refusal> {
-    Err(Refusal::NoSuchPipeline)
+pub fn plan(analysis: &Analysis, pipeline: usize, target: &Target, file_stem: &str) -> Result<Plan, Refusal> {
+    if analysis.is_repaired {
+        return Err(Refusal::IsRepaired);
+    }
+    let pipeline = analysis.pipelines.get(pipeline).ok_or(Refusal::NoSuchPipeline)?;
+    let is_ours =
+        |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error && concerns(analysis, pipeline, diagnostic);
+    if let Some(error) = analysis.diagnostics.iter().find(is_ours) {
+        return Err(Refusal::HasErrors(Box::new(error.clone())));
+    }
+    let links = Links::new(pipeline);
+    let chosen = chosen_steps(pipeline, &links, target)?;
+    Ok(Plan {
+        name: pipeline.name.as_ref().map_or_else(|| file_stem.to_owned(), |name| name.value.clone()),
+        timeout_seconds: pipeline.timeout_seconds.as_ref().map(|seconds| seconds.value),
+        fail_fast: pipeline.fail_fast.as_ref().is_some_and(|value| value.value),
+        steps: plan_steps(pipeline, &links, &chosen),
+    })
+}
+
+/// Tells whether a finding stands in a pipeline, or in no pipeline at all and so concerns every one.
+fn concerns(analysis: &Analysis, pipeline: &Pipeline, diagnostic: &Diagnostic) -> bool {
+    let holds = |pipeline: &Pipeline| pipeline.range.contains_range(diagnostic.range);
+    holds(pipeline) || !analysis.pipelines.iter().any(holds)
+}
+
+/// Tells for each step whether the target wants it run.
+fn chosen_steps(pipeline: &Pipeline, links: &Links, target: &Target) -> Result<Vec<bool>, Refusal> {
+    let count = pipeline.steps.len();
+    let mut chosen = match target {
+        Target::Pipeline => return Ok(vec![true; count]),
+        Target::Step(key) => {
+            let mut chosen = vec![false; count];
+            mark(&mut chosen, position(pipeline, key)?);
+            chosen
+        }
+        Target::From(key) => dependants(links, position(pipeline, key)?, count),
+    };
+    // Whatever a chosen step boots from has to be there, and so on upwards.
+    let mut waiting: Vec<usize> = (0..count).filter(|step| is_marked(&chosen, *step)).collect();
+    while let Some(step) = waiting.pop() {
+        let Some(parent) = links.parents.get(step).copied().flatten() else { continue };
+        if !is_marked(&chosen, parent) {
+            mark(&mut chosen, parent);
+            waiting.push(parent);
+        }
+    }
+    Ok(chosen)
+}
+
+/// Returns the step and everything that waits for it, directly or not.
+fn dependants(links: &Links, from: usize, count: usize) -> Vec<bool> {
+    let mut waiters: Vec<Vec<usize>> = vec![Vec::new(); count];
+    for step in 0..count {
+        for dependency in links.dependencies(step) {
+            if let Some(list) = waiters.get_mut(dependency.step) {
+                list.push(step);
+            }
+        }
+    }
+    let mut chosen = vec![false; count];
+    mark(&mut chosen, from);
+    let mut waiting = vec![from];
+    while let Some(step) = waiting.pop() {
+        for waiter in waiters.get(step).into_iter().flatten() {
+            if !is_marked(&chosen, *waiter) {
+                mark(&mut chosen, *waiter);
+                waiting.push(*waiter);
+            }
+        }
+    }
+    chosen
+}
+
+fn position(pipeline: &Pipeline, key: &str) -> Result<usize, Refusal> {
+    pipeline.steps.iter().position(|step| step.key.value == key).ok_or_else(|| Refusal::NoSuchStep {
+        key: key.to_owned(),
+        did_you_mean: nearest(key, pipeline.steps.iter().map(|step| step.key.value.as_str())).map(str::to_owned),
+    })
+}
+
+fn mark(chosen: &mut [bool], step: usize) {
+    if let Some(flag) = chosen.get_mut(step) {
+        *flag = true;
+    }
+}
+
+fn is_marked(chosen: &[bool], step: usize) -> bool {
+    chosen.get(step).copied().unwrap_or_default()
+}
+
+fn plan_steps(pipeline: &Pipeline, links: &Links, chosen: &[bool]) -> Vec<PlanStep> {
+    let mut planned = 0;
+    let new_positions: Vec<Option<usize>> = chosen
+        .iter()
+        .map(|is_chosen| {
+            is_chosen.then(|| {
+                planned += 1;
+                planned - 1
+            })
+        })
+        .collect();
+    let new_position = |step: usize| new_positions.get(step).copied().flatten();
+    let steps = pipeline.steps.iter().enumerate().filter(|(position, _)| is_marked(chosen, *position));
+    steps
+        .map(|(position, step)| {
+            let parent = links.parents.get(position).copied().flatten().and_then(new_position);
+            let after = links.dependencies(position).into_iter().filter_map(|dependency| {
+                Some(Dependency { step: new_position(dependency.step)?, must_succeed: dependency.must_succeed })
+            });
+            plan_step(pipeline, step, parent, after.collect())
+        })
+        .collect()
+}
+
+fn plan_step(pipeline: &Pipeline, step: &Step, parent: Option<usize>, after: Vec<Dependency>) -> PlanStep {
+    let image = step.image.as_ref().or(pipeline.default_image.as_ref());
+    let image = image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value.clone());
+    let env = pipeline.env.iter().chain(&step.env);
+    PlanStep {
+        key: step.key.value.clone(),
+        label: step.label.as_ref().map(|label| label.value.clone()),
+        cmd: step.cmd.as_ref().map(|cmd| cmd.value.clone()).unwrap_or_default(),
+        boots_from: parent.map_or(BootsFrom::Image(image), BootsFrom::Step),
+        after,
+        env: env.map(|variable| (variable.name.value.clone(), variable.value.value.clone())).collect(),
+        timeout_seconds: step.timeout_seconds.as_ref().map(|seconds| seconds.value),
+        workdir: step.workdir.as_ref().map_or_else(|| DEFAULT_WORKDIR.to_owned(), |workdir| workdir.value.clone()),
+        cache: step.cache.as_ref().map(|cache| cache.value.clone()),
+        runner: step.runner.as_ref().map(|runner| runner.value.clone()),
+        runner_args: step.runner_args.as_ref().map(|args| args.value.clone()),
+        artifacts: step.artifacts.iter().map(|glob| glob.value.clone()).collect(),
+        secrets: step.secrets.iter().map(|name| name.value.clone()).collect(),
+        soft_fail: step.soft_fail.as_ref().is_some_and(|value| value.value),
+        retry: step.retry.as_ref().map_or(0, |retry| retry.value),
+    }
 }

@@ -1,0 +1,91 @@
+//! The places a run can start at, and the file's outline.
+
+use crate::Analysis;
+use crate::model::{Pipeline, Step};
+use crate::plan::links::Links;
+use crate::text::TextRange;
+
+/// A place where something can be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPlace {
+    /// The line to click on: a pipeline's heading, a step's first line.
+    pub range: TextRange,
+    /// Index into `Analysis::pipelines`.
+    pub pipeline: usize,
+    /// `None`: the whole pipeline.
+    pub step: Option<String>,
+    /// Whether other steps depend on this one, so that *run from here* is more than *run step*.
+    pub has_dependants: bool,
+}
+
+/// Returns every place a run can be started at, in text order.
+pub fn run_places(analysis: &Analysis) -> Vec<RunPlace> {
+    let mut places = Vec::new();
+    for (index, pipeline) in analysis.pipelines.iter().enumerate() {
+        if pipeline.steps.is_empty() {
+            continue;
+        }
+        places.push(RunPlace { range: pipeline.heading, pipeline: index, step: None, has_dependants: false });
+        let has_dependants = Links::new(pipeline).has_dependants();
+        places.extend(pipeline.steps.iter().zip(has_dependants).map(|(step, has_dependants)| RunPlace {
+            range: first_line(analysis, step.range),
+            pipeline: index,
+            step: Some(step.key.value.clone()),
+            has_dependants,
+        }));
+    }
+    places.sort_by_key(|place| place.range.start);
+    places
+}
+
+/// One entry of a file's outline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Symbol {
+    pub name: String,
+    pub detail: String,
+    pub range: TextRange,
+    /// The part to select: the name itself.
+    pub selection: TextRange,
+    pub children: Vec<Symbol>,
+}
+
+/// Returns the outline: pipelines with their steps.
+pub fn symbols(analysis: &Analysis) -> Vec<Symbol> {
+    analysis.pipelines.iter().map(pipeline_symbol).collect()
+}
+
+fn pipeline_symbol(pipeline: &Pipeline) -> Symbol {
+    let count = pipeline.steps.len();
+    Symbol {
+        name: pipeline.name.as_ref().map_or_else(|| "pipeline".to_owned(), |name| name.value.clone()),
+        detail: if count == 1 { "1 step".to_owned() } else { format!("{count} steps") },
+        range: pipeline.range.cover(pipeline.heading),
+        selection: pipeline.name.as_ref().map_or(pipeline.heading, |name| name.range),
+        children: pipeline.steps.iter().map(step_symbol).collect(),
+    }
+}
+
+fn step_symbol(step: &Step) -> Symbol {
+    let is_inside = step.range.contains_range(step.key.range);
+    Symbol {
+        name: step.key.value.clone(),
+        detail: first_words(step),
+        range: step.range,
+        // The key of an aliased step stands elsewhere; editors refuse a selection outside the range.
+        selection: if is_inside { step.key.range } else { TextRange::at(step.range.start) },
+        children: Vec::new(),
+    }
+}
+
+/// Returns the label, else the first line of the command.
+pub(super) fn first_words(step: &Step) -> String {
+    let label = step.label.as_ref().map(|label| label.value.trim()).filter(|label| !label.is_empty());
+    let cmd = step.cmd.as_ref().map(|cmd| cmd.value.trim());
+    label.or(cmd).and_then(|text| text.lines().next()).unwrap_or_default().to_owned()
+}
+
+fn first_line(analysis: &Analysis, range: TextRange) -> TextRange {
+    let line = analysis.line_index.line_range(analysis.line_index.line(range.start));
+    let content = analysis.text.get(line.start..line.end).unwrap_or_default().trim_end();
+    TextRange::new(range.start, range.end.min(line.start + content.len()))
+}

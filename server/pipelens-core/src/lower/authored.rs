@@ -1,0 +1,87 @@
+//! The spelling people write: a mapping with `steps`, in YAML or JSON.
+
+use super::fields::{Fields, text};
+use crate::model::{Barrier, Pipeline, Spelling, Step};
+use crate::syntax::tree::{NodeId, Tree};
+use crate::text::TextRange;
+
+pub(super) fn pipeline(tree: &Tree, root: NodeId, spelling: Spelling) -> Pipeline {
+    let fields = Fields::new(tree, root);
+    let range = tree.node(root).range;
+    let first_key = tree.own_entries(root).and_then(<[_]>::first).map(|entry| tree.node(entry.key).range);
+    let mut pipeline = Pipeline {
+        spelling,
+        range,
+        heading: fields.key_range("name").or(first_key).unwrap_or(TextRange::at(range.start)),
+        name: fields.name("name"),
+        default_image: fields.name("default_image"),
+        timeout_seconds: fields.integer("timeout_seconds").filter(|seconds| seconds.value > 0),
+        env: fields.env("env"),
+        fail_fast: fields.bool("fail_fast"),
+        triggers: fields.triggers("triggers"),
+        steps: Vec::new(),
+        barriers: Vec::new(),
+    };
+    let items = fields.node("steps").and_then(|node| tree.items(node)).unwrap_or_default();
+    for item in items {
+        match barrier(tree, *item, pipeline.steps.len()) {
+            Some(barrier) => pipeline.barriers.push(barrier),
+            None => pipeline.steps.extend(step(tree, *item)),
+        }
+    }
+    pipeline
+}
+
+/// Tells whether an item of `steps` is a `wait`, in either of its forms.
+pub(crate) fn is_barrier(tree: &Tree, item: NodeId) -> bool {
+    if tree.scalar(item).is_some_and(|scalar| scalar.text == "wait") {
+        return true;
+    }
+    // A step that also says `wait` by mistake stays a step.
+    tree.get(item, "wait").is_some() && tree.get(item, "cmd").is_none() && tree.get(item, "key").is_none()
+}
+
+fn barrier(tree: &Tree, item: NodeId, after_steps: usize) -> Option<Barrier> {
+    if !is_barrier(tree, item) {
+        return None;
+    }
+    let options = tree.get(item, "wait").map(|entry| Fields::new(tree, entry.value));
+    let continues = options.and_then(|options| options.bool("continue_on_failure"));
+    Some(Barrier {
+        range: tree.node(item).range,
+        after_steps,
+        continue_on_failure: continues.is_some_and(|value| value.value),
+    })
+}
+
+fn step(tree: &Tree, item: NodeId) -> Option<Step> {
+    let fields = Fields::new(tree, item);
+    let mut step = common_step(tree, item, &fields)?;
+    step.builds_in = fields.node("builds_in").and_then(|node| text(tree, node));
+    step.depends_on = fields.texts("depends_on");
+    step.env = fields.env("env");
+    Some(step)
+}
+
+/// Reads what a step has in every spelling; lineage, order and environment differ.
+pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Option<Step> {
+    Some(Step {
+        range: tree.node(item).range,
+        key: fields.name("key")?,
+        label: fields.text("label"),
+        cmd: fields.text("cmd"),
+        image: fields.name("image"),
+        builds_in: None,
+        depends_on: Vec::new(),
+        env: Vec::new(),
+        timeout_seconds: fields.integer("timeout_seconds").filter(|seconds| seconds.value > 0),
+        workdir: fields.name("workdir"),
+        cache: fields.cache("cache"),
+        runner: fields.name("runner"),
+        runner_args: fields.value("runner_args"),
+        artifacts: fields.texts("artifacts"),
+        secrets: fields.texts("secrets"),
+        soft_fail: fields.bool("soft_fail"),
+        retry: fields.integer("retry"),
+    })
+}

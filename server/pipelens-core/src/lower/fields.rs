@@ -1,0 +1,154 @@
+//! Typed access to the entries of a mapping. What has another type is as if it were absent.
+
+use std::collections::HashMap;
+
+use crate::model::{Cache, CachePolicy, EnvVar, Trigger, Value};
+use crate::syntax::scalar::ScalarType;
+use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
+use crate::text::{Spanned, TextRange};
+
+/// The entries of one mapping by key, merge keys followed.
+pub(super) struct Fields<'tree> {
+    tree: &'tree Tree,
+    entries: HashMap<&'tree str, Entry>,
+}
+
+impl<'tree> Fields<'tree> {
+    pub(super) fn new(tree: &'tree Tree, map: NodeId) -> Self {
+        let entries = tree.entries(map).into_iter();
+        let entries = entries.filter_map(|entry| {
+            let Kind::Scalar(key) = &tree.resolved(entry.key)?.kind else { return None };
+            Some((key.text.as_str(), entry))
+        });
+        Self { tree, entries: entries.collect() }
+    }
+
+    pub(super) fn node(&self, key: &str) -> Option<NodeId> {
+        self.entries.get(key).map(|entry| entry.value)
+    }
+
+    pub(super) fn key_range(&self, key: &str) -> Option<TextRange> {
+        self.entries.get(key).map(|entry| self.tree.node(entry.key).range)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<Spanned<String>> {
+        text(self.tree, self.node(key)?)
+    }
+
+    /// Like `text`, but an empty text is no text.
+    pub(super) fn name(&self, key: &str) -> Option<Spanned<String>> {
+        self.text(key).filter(|text| !text.value.is_empty())
+    }
+
+    pub(super) fn bool(&self, key: &str) -> Option<Spanned<bool>> {
+        let node = self.node(key)?;
+        match self.tree.scalar(node)?.resolve() {
+            ScalarType::Bool(value) => Some(Spanned::new(value, self.tree.node(node).range)),
+            ScalarType::Null | ScalarType::Integer(_) | ScalarType::Float(_) | ScalarType::Text => None,
+        }
+    }
+
+    pub(super) fn integer(&self, key: &str) -> Option<Spanned<u64>> {
+        let node = self.node(key)?;
+        match self.tree.scalar(node)?.resolve() {
+            ScalarType::Integer(value) => Some(Spanned::new(u64::try_from(value).ok()?, self.tree.node(node).range)),
+            ScalarType::Null | ScalarType::Bool(_) | ScalarType::Float(_) | ScalarType::Text => None,
+        }
+    }
+
+    /// A list of texts; one text stands for a list of one.
+    pub(super) fn texts(&self, key: &str) -> Vec<Spanned<String>> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        match self.tree.items(node) {
+            Some(items) => items.iter().filter_map(|item| text(self.tree, *item)).collect(),
+            None => text(self.tree, node).into_iter().collect(),
+        }
+    }
+
+    pub(super) fn env(&self, key: &str) -> Vec<EnvVar> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        self.tree.entries(node).iter().filter_map(|entry| self.env_var(entry)).collect()
+    }
+
+    pub(super) fn cache(&self, key: &str) -> Option<Spanned<Cache>> {
+        let node = self.node(key)?;
+        let fields = Fields::new(self.tree, node);
+        let policy = policy(self.tree, node)?;
+        Some(Spanned::new(Cache { policy, key: fields.name("key") }, self.tree.node(node).range))
+    }
+
+    pub(super) fn value(&self, key: &str) -> Option<Spanned<Value>> {
+        let value = value(self.tree, self.node(key)?);
+        (value.value != Value::Null).then_some(value)
+    }
+
+    pub(super) fn triggers(&self, key: &str) -> Vec<Trigger> {
+        let Some(items) = self.node(key).and_then(|node| self.tree.items(node)) else { return Vec::new() };
+        let trigger = |item: &NodeId| Trigger {
+            range: self.tree.node(*item).range,
+            event: Fields::new(self.tree, *item).text("event"),
+        };
+        items.iter().map(trigger).collect()
+    }
+
+    fn env_var(&self, entry: &Entry) -> Option<EnvVar> {
+        let name = self.tree.scalar(entry.key)?;
+        let value = self.tree.scalar(entry.value)?;
+        Some(EnvVar {
+            name: Spanned::new(name.text.clone(), self.tree.node(entry.key).range),
+            value: Spanned::new(value.text.clone(), self.tree.node(entry.value).range),
+        })
+    }
+}
+
+/// Returns a scalar that is a text under the core schema.
+pub(super) fn text(tree: &Tree, node: NodeId) -> Option<Spanned<String>> {
+    let scalar = tree.scalar(node)?;
+    (scalar.resolve() == ScalarType::Text).then(|| Spanned::new(scalar.text.clone(), tree.node(node).range))
+}
+
+fn policy(tree: &Tree, node: NodeId) -> Option<CachePolicy> {
+    let fields = Fields::new(tree, node);
+    Some(match fields.text("policy")?.value.as_str() {
+        "none" => CachePolicy::None,
+        "forever" => CachePolicy::Forever { env_keys: fields.texts("env_keys") },
+        "ttl" => CachePolicy::Ttl {
+            duration_seconds: fields.integer("duration_seconds")?.value,
+            env_keys: fields.texts("env_keys"),
+        },
+        "on_change" => CachePolicy::OnChange { paths: fields.texts("paths") },
+        "compose" => {
+            let subs = fields.node("sub_policies").and_then(|node| tree.items(node)).unwrap_or_default();
+            CachePolicy::Compose { sub_policies: subs.iter().filter_map(|sub| policy(tree, *sub)).collect() }
+        }
+        _ => return None,
+    })
+}
+
+fn value(tree: &Tree, id: NodeId) -> Spanned<Value> {
+    let range = tree.node(id).range;
+    let Some(node) = tree.resolved(id) else { return Spanned::new(Value::Null, range) };
+    let value = match &node.kind {
+        Kind::Scalar(scalar) => match scalar.resolve() {
+            ScalarType::Null => Value::Null,
+            ScalarType::Bool(value) => Value::Bool(value),
+            ScalarType::Integer(value) => Value::Integer(value),
+            ScalarType::Float(value) => Value::Float(value),
+            ScalarType::Text => Value::Text(scalar.text.clone()),
+        },
+        Kind::List { items, .. } => Value::List(items.iter().map(|item| value(tree, *item)).collect()),
+        Kind::Map { .. } => Value::Map(map_value(tree, id)),
+        Kind::Alias(_) => Value::Null,
+    };
+    Spanned::new(value, range)
+}
+
+fn map_value(tree: &Tree, id: NodeId) -> Vec<(Spanned<String>, Spanned<Value>)> {
+    let entries = tree.entries(id).into_iter();
+    entries
+        .filter_map(|entry| {
+            let key = Spanned::new(tree.scalar(entry.key)?.text.clone(), tree.node(entry.key).range);
+            Some((key, value(tree, entry.value)))
+        })
+        .collect()
+}

@@ -1,0 +1,1 @@
+//! The strict extra check of JSON files: YAML reads more than JSON allows.
