@@ -1,0 +1,193 @@
+//! What happens on the way: bad frames, panics, slow handlers, floods. Each test is a row in which a framework failed.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::support::binary;
+
+const URI: &str = "file:///project/pipeline.yml";
+const TEXT: &str = "steps:\n  - key: build\n    cmd: make\n    image: alpine:3\n";
+
+fn client() -> Client {
+    let mut client = Client::start(binary(), &[], Value::Null);
+    client.open(URI, TEXT);
+    client
+}
+
+fn hover(client: &mut Client) -> Value {
+    let params = json!({"textDocument": {"uri": URI}, "position": {"line": 1, "character": 5}});
+    client.request("textDocument/hover", params).unwrap()
+}
+
+/// The server still answers, and still knows the document.
+fn assert_lives(mut client: Client) {
+    assert!(hover(&mut client)["contents"]["value"].is_string());
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+fn null_id_error(client: &mut Client) -> i64 {
+    client.wait("an error without an id", |message| {
+        (message.get("id") == Some(&Value::Null)).then(|| message["error"]["code"].as_i64()).flatten()
+    })
+}
+
+#[test]
+fn malformed_json_is_answered_and_reading_goes_on() {
+    let mut client = client();
+    client.send_raw(b"Content-Length: 9\r\n\r\n{\"jsonrpc");
+    assert_eq!(null_id_error(&mut client), -32700);
+    assert_lives(client);
+}
+
+#[test]
+fn a_batch_is_refused() {
+    let mut client = client();
+    client.send(&json!([{"jsonrpc": "2.0", "id": 1, "method": "shutdown"}]));
+    assert_eq!(null_id_error(&mut client), -32600);
+    assert_lives(client);
+}
+
+#[test]
+fn a_bad_content_length_and_a_garbage_header_cost_one_message_each() {
+    let mut client = client();
+    client.send_raw(b"Content-Length: much\r\n\r\n");
+    assert_eq!(null_id_error(&mut client), -32700);
+    client.send_raw(b"\x00\xff garbage\r\n\r\n");
+    assert_eq!(null_id_error(&mut client), -32700);
+    assert_lives(client);
+}
+
+#[test]
+fn a_lower_case_header_is_read() {
+    let mut client = client();
+    client.send_raw(b"content-length: 56\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"textDocument/hover\"}");
+    let code = client.wait("the answer", |message| (message["id"] == "x").then(|| message["error"]["code"].as_i64()).flatten());
+    assert_eq!(code, -32602);
+    assert_lives(client);
+}
+
+#[test]
+fn a_body_of_eight_gibibytes_is_refused_before_it_comes() {
+    let mut client = client();
+    client.send_raw(b"Content-Length: 8589934592\r\n\r\n");
+    assert_eq!(null_id_error(&mut client), -32700);
+    client.close_input();
+    assert_eq!(client.exit_status().code(), Some(1));
+}
+
+#[test]
+fn bad_parameters_of_a_notification_are_ignored() {
+    let mut client = client();
+    client.notify("textDocument/didChange", json!({"textDocument": 7}));
+    client.notify("workspace/didChangeConfiguration", json!(7));
+    client.notify("window/workDoneProgress/cancel", json!({"token": {}}));
+    client.notify("no/such/notification", json!({}));
+    assert_lives(client);
+}
+
+#[test]
+fn an_unknown_method_and_a_bad_uri_are_answered() {
+    let mut client = client();
+    assert_eq!(client.request("no/such/request", json!({})).unwrap_err()["code"], -32601);
+    let error = client.request("textDocument/codeLens", json!({"textDocument": {"uri": "not a uri"}})).unwrap_err();
+    assert_eq!(error["code"], -32602);
+    assert_lives(client);
+}
+
+#[test]
+fn a_response_that_nobody_waits_for_is_ignored() {
+    let mut client = client();
+    client.send(&json!({"jsonrpc": "2.0", "id": 4711, "result": null}));
+    client.send(&json!({"jsonrpc": "2.0", "id": "no", "error": {"code": 1, "message": "x"}}));
+    assert_lives(client);
+}
+
+#[test]
+fn a_panic_is_answered_and_the_server_lives() {
+    let mut client = client();
+    let error = client.request("pipelens/fault/panic", Value::Null).unwrap_err();
+    assert_eq!(error["code"], -32603);
+    assert_lives(client);
+}
+
+#[test]
+fn busy_handlers_hold_nobody_back() {
+    let mut client = client();
+    let busy: Vec<i64> = (0..50).map(|_| client.ask("pipelens/fault/wait", json!({"ms": 600_000}))).collect();
+    let blocked: Vec<i64> = (0..8).map(|_| client.ask("pipelens/fault/block", json!({"ms": 1_500}))).collect();
+    hover(&mut client);
+    // None of them was answered before the hover, which was asked for last.
+    assert!(client.take(|message| message.get("method").is_none() && message["id"].is_i64()).is_empty());
+    for id in blocked {
+        client.answer(id).unwrap();
+    }
+    // A cancellation passes them, too.
+    for id in busy {
+        client.notify("$/cancelRequest", json!({"id": id}));
+        assert_eq!(client.answer(id).unwrap_err()["code"], -32800);
+    }
+    assert_lives(client);
+}
+
+#[test]
+fn a_hundred_and_fifty_handlers_that_await_the_client_all_get_their_answers() {
+    let mut client = client();
+    let asks: Vec<i64> = (0..150).map(|_| client.ask("pipelens/fault/ask", Value::Null)).collect();
+    for id in asks {
+        assert_eq!(client.answer(id).unwrap(), "answered");
+    }
+    assert_lives(client);
+}
+
+#[test]
+fn an_answer_for_a_cancelled_handler_harms_nobody() {
+    let mut client = client();
+    // The answer to the server's question is sent by hand, after the handler that asked is gone.
+    let id = client.ask("pipelens/fault/ask", Value::Null);
+    client.notify("$/cancelRequest", json!({"id": id}));
+    assert!(client.answer(id).is_err() || client.answer(id).is_ok());
+    assert_lives(client);
+}
+
+#[test]
+fn more_than_a_thousand_requests_in_flight_are_refused_and_reading_goes_on() {
+    let mut client = client();
+    let asks: Vec<i64> = (0..1030).map(|_| client.ask("pipelens/fault/wait", json!({"ms": 600_000}))).collect();
+    let last = *asks.last().unwrap();
+    assert_eq!(client.answer(last).unwrap_err()["code"], -32000);
+    for id in asks.iter().take(1024) {
+        client.notify("$/cancelRequest", json!({"id": id}));
+    }
+    client.answer(asks[0]).unwrap_err();
+    client.answer(asks[1023]).unwrap_err();
+    assert_lives(client);
+}
+
+#[test]
+fn a_flood_of_log_messages_delays_no_answer() {
+    let mut client = client();
+    let flood = client.ask("pipelens/fault/flood", json!({"ms": 200_000}));
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..20 {
+        let start = Instant::now();
+        hover(&mut client);
+        times.push(start.elapsed());
+        client.log_text();
+    }
+    client.answer(flood).unwrap();
+    // Not a measurement: an answer that waited behind the flood would have waited for all of it.
+    assert!(times.iter().all(|time| *time < Duration::from_secs(5)), "{times:?}");
+    assert_lives(client);
+}
+
+#[test]
+fn a_client_that_does_not_read_costs_no_memory() {
+    let mut client = Client::spawn(binary(), &[]);
+    client.initialize(json!({}), Value::Null).unwrap();
+    client.open(URI, TEXT);
+    client.ask("pipelens/fault/flood", json!({"ms": 50_000_000}));
+    client.close_input();
+    assert_eq!(client.exit_status().code(), Some(1));
+}
