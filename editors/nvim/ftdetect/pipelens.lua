@@ -1,0 +1,11 @@
+-- The names the server looks at by itself. For any other pipeline file: `:setfiletype yaml.pipelens`.
+vim.filetype.add({
+  pattern = {
+    ['.*/pipeline%.ya?ml'] = 'yaml.pipelens',
+    ['.*%.pipeline%.ya?ml'] = 'yaml.pipelens',
+    ['.*/%.hm/.*%.ya?ml'] = 'yaml.pipelens',
+    ['.*/pipeline%.json'] = 'json.pipelens',
+    ['.*%.pipeline%.json'] = 'json.pipelens',
+    ['.*/%.hm/.*%.json'] = 'json.pipelens',
+  },
+})

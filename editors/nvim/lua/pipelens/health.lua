@@ -1,0 +1,28 @@
+--- `:checkhealth pipelens`
+local M = {}
+
+function M.check()
+  vim.health.start('pipelens')
+  if vim.fn.has('nvim-0.10') == 1 then
+    vim.health.ok('Neovim ' .. tostring(vim.version()))
+  else
+    vim.health.error('Neovim 0.10 or later is needed')
+  end
+  local program = require('pipelens').config().cmd[1]
+  if vim.fn.executable(program) == 0 then
+    vim.health.error(('`%s` is not on the PATH'):format(program), {
+      'Install the binary: `cargo install --path server/pipelens`',
+      'Or name it: `vim.g.pipelens_cmd = { "/path/to/pipelens", "lsp" }`',
+    })
+    return
+  end
+  vim.health.ok(vim.trim(vim.fn.system({ program, '--version' })))
+  local clients = vim.lsp.get_clients({ name = 'pipelens' })
+  if #clients > 0 then
+    vim.health.ok(('%d client attached'):format(#clients))
+  else
+    vim.health.info('No pipeline is open')
+  end
+end
+
+return M

@@ -1,0 +1,265 @@
+//! The command line: findings, runs, signals, and every bad input a person can give it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::client::exit_status;
+use crate::support::{Project, Runner, left_of, lines, outcomes, runners, seven_steps, text};
+
+const GOOD: &str = "name: good\ndefault_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: echo hello; echo oops >&2\n";
+
+#[test]
+fn check_shows_the_line_and_a_caret() {
+    let project = Project::new("steps:\n  - key: build\n    cmd: make\n    image: alpine:3\n    builds_in: bild\n");
+    let (code, output, errors) = project.output(Runner::Host, &["check", "pipeline.yml"]);
+    assert_eq!(code, 1, "{errors}");
+    assert!(output.contains("error[unknown-step]: "), "{output}");
+    assert!(output.contains("--> pipeline.yml:5:16"), "{output}");
+    assert!(output.contains("5 |     builds_in: bild\n  |                ^^^^"), "{output}");
+    assert!(!output.contains('\u{1b}'), "no colours where no terminal is: {output:?}");
+    assert!(output.contains("1 file checked: 1 error"), "{output}");
+}
+
+#[test]
+fn check_speaks_json() {
+    let project = Project::new("steps:\n  - key: ñ\n    cmd: make\n    image: alpine:3\n    builds_in: bild\n");
+    let (code, output, _) = project.output(Runner::Host, &["check", "--format", "json", "pipeline.yml"]);
+    assert_eq!(code, 1);
+    let report: Value = serde_json::from_str(&output).unwrap();
+    let found = &report["files"][0]["diagnostics"][0];
+    assert_eq!((text(&found["code"]), text(&found["severity"])), ("unknown-step".to_owned(), "error".to_owned()));
+    assert_eq!((&found["range"]["start"]["line"], &found["range"]["start"]["column"]), (&Value::from(5), &Value::from(16)));
+}
+
+#[test]
+fn check_is_content_with_a_good_file() {
+    let project = Project::new(GOOD.replace(":latest", ":1").as_str());
+    assert_eq!(project.output(Runner::Host, &["check", "pipeline.yml"]), (0, "1 file checked: no findings\n".to_owned(), String::new()));
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_hides_nothing_else() {
+    let project = Project::new(GOOD);
+    let path = |name: &str| project.folder.path().join(name);
+    std::fs::create_dir(path("folder")).unwrap();
+    std::fs::write(path("bad.yml"), b"steps: \xff\n").unwrap();
+    std::fs::File::create(path("noise.yml")).unwrap().set_len(100 * 1024 * 1024).unwrap();
+    for (file, reason) in [
+        ("missing.yml", "No such file"),
+        ("folder", "is a folder; name the pipeline files in it"),
+        ("bad.yml", "is not UTF-8: the byte at 7, in line 1"),
+        ("noise.yml", "is 104.9 MB long; a pipeline file of more than 16 MiB is not read"),
+    ] {
+        let (code, output, errors) = project.output(Runner::Host, &["check", file, "pipeline.yml"]);
+        assert_eq!(code, 2, "{file}");
+        assert!(errors.contains(reason) && errors.contains(file), "{file}: {errors}");
+        assert!(output.contains("1 file checked"), "{file}: {output}");
+        let (code, output, errors) = project.output(Runner::Host, &["run", file]);
+        assert_eq!((code, output.as_str()), (2, ""), "{file}");
+        assert!(errors.contains(reason), "{file}: {errors}");
+    }
+}
+
+#[test]
+fn an_empty_file_and_a_broken_one_are_not_run() {
+    for (pipeline, reason) in [("", "has errors"), ("steps:\n  - key: \"a\n    cmd: x\n", "error")] {
+        let project = Project::new(pipeline);
+        let (code, output, errors) = project.output(Runner::Host, &["run", "pipeline.yml", "--runner", "host"]);
+        assert_eq!((code, output.as_str()), (2, ""), "{errors}");
+        assert!(errors.contains(reason), "{errors}");
+    }
+}
+
+#[test]
+fn usage_is_explained() {
+    let project = Project::new(GOOD);
+    for arguments in [&["run"] as &[&str], &["check"], &["run", "x", "--step", "a", "--from", "b"], &["no-such"]] {
+        let (code, _, errors) = project.output(Runner::Host, arguments);
+        assert_eq!(code, 2, "{arguments:?}");
+        assert!(errors.contains("Usage: pipelens"), "{errors}");
+    }
+    let (code, output, _) = project.output(Runner::Host, &["--version"]);
+    assert_eq!((code, output.as_str()), (0, concat!("pipelens ", env!("CARGO_PKG_VERSION"), "\n")));
+    let (code, output, _) = project.output(Runner::Host, &["run", "--help"]);
+    assert_eq!(code, 0);
+    assert!(output.contains("--from <KEY>") && output.contains("builds_in"), "{output}");
+    let (code, _, errors) = project.output(Runner::Host, &["run", "pipeline.yml", "--step", "b"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("There is no step `b`"), "{errors}");
+}
+
+#[test]
+fn the_schema_is_json() {
+    let project = Project::new(GOOD);
+    for arguments in [&["schema"] as &[&str], &["schema", "--settings"]] {
+        let (code, output, _) = project.output(Runner::Host, arguments);
+        assert_eq!(code, 0);
+        let schema: Value = serde_json::from_str(&output).unwrap();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    }
+}
+
+#[test]
+fn a_run_prints_its_lines_and_a_table() {
+    for runner in runners() {
+        let project = Project::new(&seven_steps());
+        let arguments = ["run", "pipeline.yml", "--runner", runner.name()];
+        let (code, output, errors) = project.output(runner, &arguments);
+        assert_eq!(code, 0, "{runner:?}: {output}{errors}");
+        assert!(output.contains("[compile] compiled\n") && output.contains("[docs]    docs\n"), "{output}");
+        let table = output.rsplit_once("\n\n").unwrap().1;
+        assert_eq!(table.lines().count(), 8, "{table}");
+        assert!(table.lines().all(|line| line.contains('✓')), "{table}");
+        assert!(!output.contains('\u{1b}'), "{output:?}");
+    }
+}
+
+#[test]
+fn a_failing_step_is_exit_code_1_and_its_dependants_are_skipped() {
+    for runner in runners() {
+        let project = Project::new(
+            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: exit 7\n  - key: b\n    cmd: echo no\n    builds_in: a\n  - key: c\n    cmd: echo other\n",
+        );
+        let (code, output, _) = project.output(runner, &["run", "pipeline.yml", "--runner", runner.name()]);
+        assert_eq!(code, 1, "{output}");
+        assert!(output.contains("✗ exit 7 after"), "{output}");
+        assert!(output.contains("⊘ skipped"), "{output}");
+        assert!(output.contains("other") && !output.contains("] no"), "{output}");
+    }
+}
+
+#[test]
+fn timeouts_are_exit_code_124() {
+    for runner in runners() {
+        let project = Project::new(
+            "default_image: pipelens-test/busybox:latest\ntimeout_seconds: 1\nsteps:\n  - key: a\n    cmd: sleep 600\n",
+        );
+        let (code, output, _) = project.output(runner, &["run", "pipeline.yml", "--runner", runner.name()]);
+        assert_eq!(code, 124, "{output}");
+        assert!(output.contains("⧖ timed out"), "{output}");
+    }
+}
+
+#[test]
+fn json_is_one_event_a_line() {
+    for runner in runners() {
+        let project = Project::new(GOOD);
+        let arguments = ["run", "pipeline.yml", "--format", "json", "--runner", runner.name()];
+        let (code, output, _) = project.output(runner, &arguments);
+        assert_eq!(code, 0, "{output}");
+        let events: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(events[0]["kind"], "runStart");
+        assert_eq!(outcomes(&events), [("a".to_owned(), "succeeded".to_owned())]);
+        let mut printed = lines(&events, "a");
+        printed.sort();
+        assert_eq!(printed, ["hello", "oops"]);
+        assert_eq!(events.last().unwrap()["kind"], "runEnd");
+        assert!(events.iter().all(|event| event["version"] == 1));
+    }
+}
+
+#[test]
+fn no_container_engine_is_exit_code_4_and_says_what_was_tried() {
+    let project = Project::new(GOOD);
+    let (code, output, errors) = project.output(Runner::Host, &["run", "pipeline.yml"]);
+    assert_eq!(code, 4, "{output}{errors}");
+    let all = output + &errors;
+    assert!(all.contains("/nonexistent/docker.sock") && all.contains("--runner host"), "{all}");
+}
+
+#[test]
+fn bad_images_are_said_with_their_reason() {
+    if !runners().contains(&Runner::Docker) {
+        return;
+    }
+    for (image, reason) in [("localhost:9/no/such:1", "localhost:9/no/such:1"), ("pipelens-test/noshell:latest", "sh")] {
+        let project = Project::new(&format!("steps:\n  - key: a\n    cmd: echo a\n    image: {image}\n"));
+        let (code, output, _) = project.output(Runner::Docker, &["run", "pipeline.yml"]);
+        assert_eq!(code, 1, "{output}");
+        assert!(output.contains("✗ could not run") && output.contains(reason), "{image}: {output}");
+    }
+}
+
+/// Starts a run that does not end by itself, and waits until it does something; returns it with its run's id.
+fn started(project: &Project, runner: Runner) -> (Child, BufReader<impl Read + use<>>, String) {
+    let mut child = project
+        .command(runner, &["run", "pipeline.yml", "--format", "json", "--runner", runner.name()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    loop {
+        let mut line = String::new();
+        assert!(output.read_line(&mut line).unwrap() > 0, "the run ended early");
+        let event: Value = serde_json::from_str(&line).unwrap();
+        if event["kind"] == "stepLog" {
+            return (child, output, text(&event["runId"]));
+        }
+    }
+}
+
+const LONG: &str =
+    "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: first\n    cmd: echo ready\n  - key: a\n    cmd: echo here; sleep 600\n    builds_in: first\n";
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_and_sigterm_cancel_and_clean_up() {
+    for runner in runners() {
+        for signal in ["-INT", "-TERM"] {
+            let project = Project::new(LONG);
+            let (mut child, mut output, run_id) = started(&project, runner);
+            assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+            let mut rest = String::new();
+            output.read_to_string(&mut rest).unwrap();
+            assert_eq!(exit_status(&mut child).code(), Some(130), "{rest}");
+            assert!(rest.lines().last().unwrap().contains("\"outcome\":\"cancelled\""), "{rest}");
+            if runner == Runner::Docker {
+                assert_eq!(left_of(&run_id), "");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run() {
+    for runner in runners() {
+        let project =
+            Project::new("default_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: while true; do echo again; sleep 0.1; done\n");
+        let (mut child, output, run_id) = started(&project, runner);
+        drop(output);
+        assert_eq!(exit_status(&mut child).code(), Some(130));
+        if runner == Runner::Docker {
+            assert_eq!(left_of(&run_id), "");
+        }
+    }
+}
+
+#[test]
+fn a_secret_comes_from_the_environment_or_a_file_and_is_never_shown() {
+    let project = Project::new("steps:\n  - key: a\n    cmd: echo \"<$TOKEN>\"; test -n \"$TOKEN\"\n    secrets: [TOKEN]\n");
+    let arguments = ["run", "pipeline.yml", "--runner", "host"];
+    let (code, _, errors) = project.output(Runner::Host, &arguments);
+    assert_eq!(code, 2);
+    assert!(errors.contains("The secret `TOKEN` has no value"), "{errors}");
+    std::fs::write(project.state.path().join("secrets"), "# mine\nTOKEN=hunter2-hunter2\n").unwrap();
+    let file = project.state.path().join("secrets").display().to_string();
+    let arguments = [&arguments[..], &["--secrets-file", &file]].concat();
+    let (code, output, _) = project.output(Runner::Host, &arguments);
+    assert_eq!(code, 0, "{output}");
+    assert!(!output.contains("hunter2") && output.contains("<***>"), "{output}");
+}
+
+#[test]
+fn a_pipeline_of_several_is_chosen_by_name() {
+    let project = Project::new("name: one\nsteps:\n  - key: a\n    cmd: echo first\n---\nname: two\nsteps:\n  - key: a\n    cmd: echo second\n");
+    let (code, _, errors) = project.output(Runner::Host, &["run", "pipeline.yml", "--runner", "host"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("choose one with `--pipeline`: one, two"), "{errors}");
+    let arguments = ["run", "pipeline.yml", "--runner", "host", "--pipeline", "two"];
+    let (code, output, _) = project.output(Runner::Host, &arguments);
+    assert_eq!(code, 0);
+    assert!(output.contains("[a] second"), "{output}");
+}

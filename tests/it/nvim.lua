@@ -1,0 +1,178 @@
+-- Drives Neovim from the inside: mistake, lenses, a run, its progress and log, a second run that is cancelled.
+local is_0_12 = vim.fn.has('nvim-0.12') == 1
+
+local function say(...)
+  io.stdout:write(table.concat({ ... }, ' ') .. '\n')
+end
+
+local function fail(what)
+  say('FAIL', what)
+  vim.cmd('cquit 1')
+end
+
+local function wait(what, check)
+  if not vim.wait(30000, check, 20) then
+    fail(what)
+  end
+  say('ok', what)
+end
+
+local function check(what, value)
+  if not value then
+    fail(what)
+  end
+  say('ok', what)
+end
+
+vim.g.pipelens_cmd = { vim.env.PIPELENS, 'lsp' }
+vim.g.pipelens_settings = { runner = vim.env.PIPELENS_RUNNER }
+vim.opt.runtimepath:prepend(vim.env.PIPELENS_PLUGIN)
+vim.cmd('filetype plugin on')
+vim.cmd('runtime! ftdetect/pipelens.lua plugin/pipelens.lua')
+
+local progress = {}
+vim.api.nvim_create_autocmd('LspProgress', {
+  callback = function(event)
+    local params = event.data.params
+    progress[#progress + 1] = { token = params.token, value = params.value }
+  end,
+})
+local shown = {}
+local show = vim.lsp.handlers['window/showMessage']
+vim.lsp.handlers['window/showMessage'] = function(error, params, ...)
+  shown[#shown + 1] = params.message
+  return show(error, params, ...)
+end
+
+vim.cmd.edit(vim.env.PIPELENS_FILE)
+local buf = vim.api.nvim_get_current_buf()
+check('the filetype is detected', vim.bo[buf].filetype == 'yaml.pipelens')
+
+local function client()
+  return vim.lsp.get_clients({ bufnr = buf, name = 'pipelens' })[1]
+end
+wait('the server is attached', function()
+  return client() and client().initialized
+end)
+
+-- The mistake, and its fix.
+local function errors()
+  return vim.diagnostic.get(buf, { severity = vim.diagnostic.severity.ERROR })
+end
+wait('the mistake is shown', function()
+  return #errors() == 1
+end)
+check('it says what to do', errors()[1].message:find('Did you mean `publish`?', 1, true))
+vim.api.nvim_win_set_cursor(0, { errors()[1].lnum + 1, errors()[1].col })
+vim.lsp.buf.code_action({
+  apply = true,
+  filter = function(action)
+    return action.kind == 'quickfix'
+  end,
+})
+wait('the fix is applied', function()
+  return #errors() == 0 and vim.api.nvim_buf_get_lines(buf, -2, -1, false)[1]:find('publish', 1, true)
+end)
+
+-- The lenses, as drawn.
+local function drawn(text)
+  vim.cmd('redraw!')
+  for _, namespace in pairs(vim.api.nvim_get_namespaces()) do
+    for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(buf, namespace, 0, -1, { details = true })) do
+      local chunks = vim.deepcopy(mark[4].virt_text or {})
+      for _, line in ipairs(mark[4].virt_lines or {}) do
+        vim.list_extend(chunks, line)
+      end
+      for _, chunk in ipairs(chunks) do
+        if type(chunk[1]) == 'string' and chunk[1]:find(text, 1, true) then
+          return true
+        end
+      end
+    end
+  end
+  return false
+end
+wait('the lenses are drawn', function()
+  return drawn('Run pipeline') and drawn('Run step') and drawn('Run from here')
+end)
+
+--- Runs the lens of a line whose title starts so.
+local function click(line, title)
+  local lenses = vim.lsp.codelens.get(is_0_12 and { bufnr = buf } or buf)
+  for _, entry in ipairs(lenses) do
+    local lens = entry.lens or entry
+    if lens.range.start.line == line and vim.startswith(lens.command.title, title) then
+      local params = { command = lens.command.command, arguments = lens.command.arguments }
+      if vim.fn.has('nvim-0.11') == 1 then
+        client():request('workspace/executeCommand', params, function() end)
+      else
+        client().request('workspace/executeCommand', params, function() end)
+      end
+      return
+    end
+  end
+  fail('no lens ' .. title .. ' in line ' .. line)
+end
+
+local function last_progress()
+  return progress[#progress]
+end
+local function line_of(key)
+  for number, line in ipairs(vim.api.nvim_buf_get_lines(buf, 0, -1, false)) do
+    if line == '  - key: ' .. key then
+      return number - 1
+    end
+  end
+  return fail('no step ' .. key)
+end
+
+-- A run of one step with its lineage: progress, log, final message, the lens is the state.
+click(line_of('unit'), '▶ Run step')
+wait('progress begins', function()
+  return #progress > 0 and progress[1].value.kind == 'begin'
+end)
+wait('progress ends', function()
+  return last_progress().value.kind == 'end'
+end)
+check('the run succeeded', vim.startswith(last_progress().value.message, '✓'))
+wait('the final message is shown', function()
+  return #shown == 1 and shown[1]:find('unit: ✓', 1, true)
+end)
+local function log()
+  return table.concat(vim.api.nvim_buf_get_lines(vim.fn.bufnr('pipelens://log'), 0, -1, false), '\n')
+end
+wait('the log is in its buffer', function()
+  return vim.fn.bufnr('pipelens://log') > 0 and log():find('[compile] compiled', 1, true)
+end)
+wait('the lens says how it ended', function()
+  return drawn('✓ ')
+end)
+vim.cmd('Pipelens watch')
+check('the log can be watched', vim.api.nvim_buf_get_name(0):find('pipelens://log', 1, true))
+vim.cmd('close')
+
+-- A second run, cancelled in the middle.
+local before = #progress
+vim.cmd('Pipelens step last')
+wait('the second run is at its step', function()
+  return log():find('[last] last', 1, true)
+end)
+check('it has progress', #progress > before)
+local token = last_progress().token
+if vim.fn.has('nvim-0.11') == 1 then
+  client():notify('window/workDoneProgress/cancel', { token = token })
+else
+  client().notify('window/workDoneProgress/cancel', { token = token })
+end
+wait('it is cancelled', function()
+  local value = last_progress().value
+  return value.kind == 'end' and value.message:find('cancelled', 1, true)
+end)
+
+-- The log of a step, in a window.
+vim.cmd('Pipelens log last')
+wait('the log file is opened', function()
+  return vim.api.nvim_buf_get_name(0):find('last.log', 1, true) ~= nil
+end)
+say('PASS', tostring(vim.version()))
+vim.cmd('qa!')

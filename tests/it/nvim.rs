@@ -1,0 +1,52 @@
+//! A real Neovim, headless, with the plugin of `editors/nvim` and the real binary. The script is `tests/it/nvim.lua`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Project, Runner, binary, docker, docker_host, runners, seven_steps};
+
+/// The Neovims to drive. Without one the tests fail if `PIPELENS_REQUIRE_NVIM` is set, else say that they skip.
+fn neovims() -> Vec<PathBuf> {
+    let given = std::env::var_os("PIPELENS_TEST_NVIM").unwrap_or_default();
+    let neovims: Vec<PathBuf> = std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()).collect();
+    if neovims.is_empty() {
+        assert!(std::env::var_os("PIPELENS_REQUIRE_NVIM").is_none(), "PIPELENS_TEST_NVIM is not set");
+        eprintln!("skipped: 1 (no Neovim: set PIPELENS_TEST_NVIM, or run `cargo xtask test`)");
+    }
+    neovims
+}
+
+fn drive(neovim: &Path, runner: Runner) {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let broken = seven_steps() + "  - key: last\n    cmd: echo last; sleep 600\n    depends_on: publsh\n";
+    let project = Project::new(&broken);
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(neovim)
+        .args(["--clean", "--headless", "-c"])
+        .arg(format!("luafile {}", repository.join("tests/it/nvim.lua").display()))
+        .env("XDG_STATE_HOME", home.path())
+        .env("XDG_CONFIG_HOME", home.path())
+        .env("PIPELENS", binary())
+        .env("PIPELENS_PLUGIN", repository.join("editors/nvim"))
+        .env("PIPELENS_FILE", project.file())
+        .env("PIPELENS_RUNNER", runner.name())
+        .env("PIPELENS_STATE_DIR", project.state.path())
+        .env("DOCKER_HOST", docker_host().unwrap_or_default())
+        .output()
+        .expect("Neovim starts");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains("PASS"), "{} on {runner:?}:\n{text}", neovim.display());
+}
+
+#[test]
+fn neovim_shows_the_mistake_and_the_lenses_runs_one_and_cancels_another() {
+    for neovim in neovims() {
+        for runner in runners() {
+            drive(&neovim, runner);
+            if runner == Runner::Docker {
+                // Its own run's labels are not known here; every test's containers go with their runs.
+                docker(&["version", "--format", "{{.Server.Version}}"]);
+            }
+        }
+    }
+}
