@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::client::exit_status;
 use crate::support::{Project, Runner, left_of, lines, outcomes, runners, seven_steps, text};
 
-const GOOD: &str = "name: good\ndefault_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: echo hello; echo oops >&2\n";
+const GOOD: &str =
+    "name: good\ndefault_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: echo hello; echo oops >&2\n";
 
 #[test]
 fn check_shows_the_line_and_a_caret() {
@@ -30,13 +31,19 @@ fn check_speaks_json() {
     let report: Value = serde_json::from_str(&output).unwrap();
     let found = &report["files"][0]["diagnostics"][0];
     assert_eq!((text(&found["code"]), text(&found["severity"])), ("unknown-step".to_owned(), "error".to_owned()));
-    assert_eq!((&found["range"]["start"]["line"], &found["range"]["start"]["column"]), (&Value::from(5), &Value::from(16)));
+    assert_eq!(
+        (&found["range"]["start"]["line"], &found["range"]["start"]["column"]),
+        (&Value::from(5), &Value::from(16))
+    );
 }
 
 #[test]
 fn check_is_content_with_a_good_file() {
     let project = Project::new(GOOD.replace(":latest", ":1").as_str());
-    assert_eq!(project.output(Runner::Host, &["check", "pipeline.yml"]), (0, "1 file checked: no findings\n".to_owned(), String::new()));
+    assert_eq!(
+        project.output(Runner::Host, &["check", "pipeline.yml"]),
+        (0, "1 file checked: no findings\n".to_owned(), String::new())
+    );
 }
 
 #[test]
@@ -174,7 +181,8 @@ fn bad_images_are_said_with_their_reason() {
     if !runners().contains(&Runner::Docker) {
         return;
     }
-    for (image, reason) in [("localhost:9/no/such:1", "localhost:9/no/such:1"), ("pipelens-test/noshell:latest", "sh")] {
+    for (image, reason) in [("localhost:9/no/such:1", "localhost:9/no/such:1"), ("pipelens-test/noshell:latest", "sh")]
+    {
         let project = Project::new(&format!("steps:\n  - key: a\n    cmd: echo a\n    image: {image}\n"));
         let (code, output, _) = project.output(Runner::Docker, &["run", "pipeline.yml"]);
         assert_eq!(code, 1, "{output}");
@@ -201,8 +209,7 @@ fn started(project: &Project, runner: Runner) -> (Child, BufReader<impl Read + u
     }
 }
 
-const LONG: &str =
-    "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: first\n    cmd: echo ready\n  - key: a\n    cmd: echo here; sleep 600\n    builds_in: first\n";
+const LONG: &str = "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: first\n    cmd: echo ready\n  - key: a\n    cmd: echo here; sleep 600\n    builds_in: first\n";
 
 #[test]
 #[cfg(unix)]
@@ -211,7 +218,9 @@ fn ctrl_c_and_sigterm_cancel_and_clean_up() {
         for signal in ["-INT", "-TERM"] {
             let project = Project::new(LONG);
             let (mut child, mut output, run_id) = started(&project, runner);
-            assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+            assert!(
+                std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success()
+            );
             let mut rest = String::new();
             output.read_to_string(&mut rest).unwrap();
             assert_eq!(exit_status(&mut child).code(), Some(130), "{rest}");
@@ -226,8 +235,9 @@ fn ctrl_c_and_sigterm_cancel_and_clean_up() {
 #[test]
 fn a_reader_that_goes_away_ends_the_run() {
     for runner in runners() {
-        let project =
-            Project::new("default_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: while true; do echo again; sleep 0.1; done\n");
+        let project = Project::new(
+            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: while true; do echo again; sleep 0.1; done\n",
+        );
         let (mut child, output, run_id) = started(&project, runner);
         drop(output);
         assert_eq!(exit_status(&mut child).code(), Some(130));
@@ -239,7 +249,8 @@ fn a_reader_that_goes_away_ends_the_run() {
 
 #[test]
 fn a_secret_comes_from_the_environment_or_a_file_and_is_never_shown() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: echo \"<$TOKEN>\"; test -n \"$TOKEN\"\n    secrets: [TOKEN]\n");
+    let project =
+        Project::new("steps:\n  - key: a\n    cmd: echo \"<$TOKEN>\"; test -n \"$TOKEN\"\n    secrets: [TOKEN]\n");
     let arguments = ["run", "pipeline.yml", "--runner", "host"];
     let (code, _, errors) = project.output(Runner::Host, &arguments);
     assert_eq!(code, 2);
@@ -254,7 +265,9 @@ fn a_secret_comes_from_the_environment_or_a_file_and_is_never_shown() {
 
 #[test]
 fn a_pipeline_of_several_is_chosen_by_name() {
-    let project = Project::new("name: one\nsteps:\n  - key: a\n    cmd: echo first\n---\nname: two\nsteps:\n  - key: a\n    cmd: echo second\n");
+    let project = Project::new(
+        "name: one\nsteps:\n  - key: a\n    cmd: echo first\n---\nname: two\nsteps:\n  - key: a\n    cmd: echo second\n",
+    );
     let (code, _, errors) = project.output(Runner::Host, &["run", "pipeline.yml", "--runner", "host"]);
     assert_eq!(code, 2);
     assert!(errors.contains("choose one with `--pipeline`: one, two"), "{errors}");

@@ -2,7 +2,7 @@
 //! asks as an editor would.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -11,24 +11,24 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Nothing a server says takes longer, on any machine; what does not come in this time does not come.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server and everything it said that nobody has looked at yet.
-pub struct Client {
-    pub child: Child,
+pub(crate) struct Client {
+    pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     incoming: Receiver<Value>,
     unread: VecDeque<Value>,
     next_id: i64,
     /// What to answer when the server asks for a progress token.
-    pub refuses_progress: bool,
+    pub(crate) refuses_progress: bool,
     /// What to answer to `window/showMessageRequest`.
-    pub chosen_action: Option<&'static str>,
+    pub(crate) chosen_action: Option<&'static str>,
 }
 
 impl Client {
     /// Starts a server without saying anything to it.
-    pub fn spawn(binary: &Path, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn spawn(binary: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(binary)
             .args(["lsp", "--stdio"])
             .envs(environment.iter().copied())
@@ -50,13 +50,13 @@ impl Client {
     }
 
     /// Starts a server and introduces an editor that can do everything.
-    pub fn start(binary: &Path, environment: &[(&str, &str)], options: Value) -> Self {
+    pub(crate) fn start(binary: &Path, environment: &[(&str, &str)], options: Value) -> Self {
         let mut client = Self::spawn(binary, environment);
         client.initialize(everything(), options).expect("initialize is answered");
         client
     }
 
-    pub fn initialize(&mut self, capabilities: Value, options: Value) -> Result<Value, Value> {
+    pub(crate) fn initialize(&mut self, capabilities: Value, options: Value) -> Result<Value, Value> {
         let params = json!({
             "processId": std::process::id(),
             "capabilities": capabilities,
@@ -69,23 +69,23 @@ impl Client {
     }
 
     /// Sends bytes as they are.
-    pub fn send_raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("the input is open");
         // A server that is gone shows in what the test expects next.
-        let _ = stdin.write_all(bytes).and_then(|()| stdin.flush());
+        stdin.write_all(bytes).and_then(|()| stdin.flush()).ok();
     }
 
-    pub fn send(&mut self, message: &Value) {
+    pub(crate) fn send(&mut self, message: &Value) {
         let body = message.to_string();
         self.send_raw(format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
     }
 
-    pub fn notify(&mut self, method: &str, params: Value) {
+    pub(crate) fn notify(&mut self, method: &str, params: Value) {
         self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
     }
 
     /// Sends a request and returns its id; the answer is waited for with `answer`.
-    pub fn ask(&mut self, method: &str, params: Value) -> i64 {
+    pub(crate) fn ask(&mut self, method: &str, params: Value) -> i64 {
         self.next_id += 1;
         let id = self.next_id;
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
@@ -93,7 +93,7 @@ impl Client {
     }
 
     /// Waits for the answer to a request.
-    pub fn answer(&mut self, id: i64) -> Result<Value, Value> {
+    pub(crate) fn answer(&mut self, id: i64) -> Result<Value, Value> {
         let answer = self.wait(&format!("the answer to request {id}"), |message| {
             (message.get("method").is_none() && message["id"] == json!(id)).then(|| message.clone())
         });
@@ -103,26 +103,26 @@ impl Client {
         }
     }
 
-    pub fn request(&mut self, method: &str, params: Value) -> Result<Value, Value> {
+    pub(crate) fn request(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let id = self.ask(method, params);
         self.answer(id)
     }
 
-    pub fn open(&mut self, uri: &str, text: &str) {
+    pub(crate) fn open(&mut self, uri: &str, text: &str) {
         let language = if uri.ends_with(".json") { "json" } else { "yaml" };
         let document = json!({"uri": uri, "languageId": language, "version": 1, "text": text});
         self.notify("textDocument/didOpen", json!({"textDocument": document}));
     }
 
     /// Replaces a range, or the whole text with `null`.
-    pub fn change(&mut self, uri: &str, version: i32, range: &Value, text: &str) {
+    pub(crate) fn change(&mut self, uri: &str, version: i32, range: &Value, text: &str) {
         let change = if range.is_null() { json!({"text": text}) } else { json!({"range": range, "text": text}) };
         let params = json!({"textDocument": {"uri": uri, "version": version}, "contentChanges": [change]});
         self.notify("textDocument/didChange", params);
     }
 
     /// Waits for the diagnostics of one version of a document.
-    pub fn diagnostics(&mut self, uri: &str, version: i32) -> Vec<Value> {
+    pub(crate) fn diagnostics(&mut self, uri: &str, version: i32) -> Vec<Value> {
         self.wait(&format!("diagnostics of version {version}"), |message| {
             let params = &message["params"];
             let fits = message["method"] == "textDocument/publishDiagnostics"
@@ -132,13 +132,13 @@ impl Client {
         })
     }
 
-    pub fn lenses(&mut self, uri: &str) -> Vec<Value> {
+    pub(crate) fn lenses(&mut self, uri: &str) -> Vec<Value> {
         let answer = self.request("textDocument/codeLens", json!({"textDocument": {"uri": uri}}));
         answer.expect("lenses are answered").as_array().cloned().unwrap_or_default()
     }
 
     /// Returns the lenses as `line: title`.
-    pub fn lens_titles(&mut self, uri: &str) -> Vec<String> {
+    pub(crate) fn lens_titles(&mut self, uri: &str) -> Vec<String> {
         let lenses = self.lenses(uri);
         let title = |lens: &Value| {
             format!("{}: {}", lens["range"]["start"]["line"], lens["command"]["title"].as_str().unwrap_or("?"))
@@ -146,18 +146,18 @@ impl Client {
         lenses.iter().map(title).collect()
     }
 
-    pub fn execute(&mut self, command: &str, argument: Value) -> Result<Value, Value> {
+    pub(crate) fn execute(&mut self, command: &str, argument: Value) -> Result<Value, Value> {
         self.request("workspace/executeCommand", json!({"command": command, "arguments": [argument]}))
     }
 
     /// Starts a run and returns its id.
-    pub fn run(&mut self, command: &str, argument: Value) -> String {
+    pub(crate) fn run(&mut self, command: &str, argument: Value) -> String {
         let answer = self.execute(command, argument).expect("the run starts");
         answer["runId"].as_str().expect("a run has an id").to_owned()
     }
 
     /// Waits for a run event of one kind, which fits.
-    pub fn run_event(&mut self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn run_event(&mut self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.wait(&format!("run event {kind}"), |message| {
             let params = &message["params"];
             let is_it = message["method"] == "pipelens/runEvent" && params["kind"] == kind && fits(params);
@@ -166,7 +166,7 @@ impl Client {
     }
 
     /// Waits until a run is over; returns all its events.
-    pub fn run_events(&mut self, run_id: &str) -> Vec<Value> {
+    pub(crate) fn run_events(&mut self, run_id: &str) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
             let event = self.wait("the next event of the run", |message| {
@@ -182,11 +182,11 @@ impl Client {
     }
 
     /// Waits for the first message that yields something, and takes it; all others stay to be looked at.
-    pub fn wait<T>(&mut self, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&mut self, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
         self.wait_for(what, PATIENCE, look)
     }
 
-    pub fn wait_for<T>(&mut self, what: &str, patience: Duration, look: impl Fn(&Value) -> Option<T>) -> T {
+    pub(crate) fn wait_for<T>(&mut self, what: &str, patience: Duration, look: impl Fn(&Value) -> Option<T>) -> T {
         let found = self.unread.iter().enumerate().find_map(|(index, message)| Some((index, look(message)?)));
         if let Some((index, found)) = found {
             self.unread.remove(index);
@@ -211,7 +211,7 @@ impl Client {
     }
 
     /// Takes every message that was read so far and fits.
-    pub fn take(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+    pub(crate) fn take(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         while let Ok(message) = self.incoming.try_recv() {
             self.react(&message);
             self.unread.push_back(message);
@@ -222,9 +222,12 @@ impl Client {
     }
 
     /// Returns the text of every `window/logMessage` so far.
-    pub fn log_text(&mut self) -> String {
+    pub(crate) fn log_text(&mut self) -> String {
         let messages = self.take(|message| message["method"] == "window/logMessage");
-        messages.iter().map(|message| format!("{}\n", message["params"]["message"].as_str().unwrap_or_default())).collect()
+        messages
+            .iter()
+            .map(|message| format!("{}\n", message["params"]["message"].as_str().unwrap_or_default()))
+            .collect()
     }
 
     fn unread_text(&self) -> String {
@@ -250,25 +253,25 @@ impl Client {
     }
 
     /// Stops sending; the server sees the end of its input.
-    pub fn close_input(&mut self) {
+    pub(crate) fn close_input(&mut self) {
         self.stdin = None;
     }
 
     /// Stops reading: the server's output meets a closed pipe.
-    pub fn stop_reading(&mut self) {
+    pub(crate) fn stop_reading(&mut self) {
         // The reading thread holds the pipe; it ends when its channel is gone.
         self.incoming = channel().1;
     }
 
     /// Says goodbye as the protocol has it and returns the exit status.
-    pub fn quit(mut self) -> ExitStatus {
+    pub(crate) fn quit(mut self) -> ExitStatus {
         self.request("shutdown", Value::Null).expect("shutdown is answered");
         self.notify("exit", Value::Null);
         self.exit_status()
     }
 
     /// Waits for the process to end by itself.
-    pub fn exit_status(&mut self) -> ExitStatus {
+    pub(crate) fn exit_status(&mut self) -> ExitStatus {
         exit_status(&mut self.child)
     }
 }
@@ -277,13 +280,13 @@ impl Drop for Client {
     fn drop(&mut self) {
         // A test that failed leaves no server behind; one that passed has waited for its end.
         self.stdin = None;
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 
 /// Waits for a process to end by itself.
-pub fn exit_status(child: &mut Child) -> ExitStatus {
+pub(crate) fn exit_status(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().expect("the process can be asked") {
@@ -295,7 +298,7 @@ pub fn exit_status(child: &mut Child) -> ExitStatus {
 }
 
 /// The capabilities of an editor that can do everything.
-pub fn everything() -> Value {
+pub(crate) fn everything() -> Value {
     json!({
         "general": {"positionEncodings": ["utf-16"]},
         "window": {"workDoneProgress": true, "showDocument": {"support": true}, "showMessage": {}},

@@ -185,7 +185,8 @@ fn closing_a_document_takes_its_marks_away() {
     client.notify("textDocument/didClose", json!({"textDocument": {"uri": URI}}));
     let left = client.wait("empty diagnostics", |message| {
         let params = &message["params"];
-        (params["uri"] == URI && params.get("version").is_none_or(Value::is_null)).then(|| params["diagnostics"].clone())
+        (params["uri"] == URI && params.get("version").is_none_or(Value::is_null))
+            .then(|| params["diagnostics"].clone())
     });
     assert_eq!(left, json!([]));
     assert_eq!(client.quit().code(), Some(0));

@@ -52,10 +52,10 @@ fn the_end_of_input_after_shutdown_is_code_0() {
 
 #[test]
 fn a_client_that_closes_the_output_ends_the_process() {
-    let mut child =
-        Command::new(binary()).arg("lsp").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(binary()).arg("lsp").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": everything()}}).to_string();
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": everything()}})
+        .to_string();
     let mut stdin = child.stdin.take().unwrap();
     std::io::Write::write_all(&mut stdin, format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
     assert_eq!(exit_status(&mut child).code(), Some(1));
@@ -136,7 +136,8 @@ fn nothing_but_frames_is_written_to_the_output_and_nothing_to_the_error_output()
         json!({"jsonrpc": "2.0", "method": "exit"}),
     ] {
         let body = body.to_string();
-        std::io::Write::write_all(&mut stdin, format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+        std::io::Write::write_all(&mut stdin, format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
+            .unwrap();
     }
     assert_eq!(exit_status(&mut child).code(), Some(0));
     let mut output = String::new();

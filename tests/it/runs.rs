@@ -70,7 +70,8 @@ fn progress_rises_and_ends_with_the_outcome_and_the_log_comes_as_messages() {
         let values = progress(&mut client, &run_id);
         assert_eq!(values[0]["kind"], "begin");
         assert_eq!((&values[0]["percentage"], &values[0]["cancellable"]), (&json!(0), &json!(true)));
-        let percentages: Vec<u64> = values[..values.len() - 1].iter().map(|value| value["percentage"].as_u64().unwrap()).collect();
+        let percentages: Vec<u64> =
+            values[..values.len() - 1].iter().map(|value| value["percentage"].as_u64().unwrap()).collect();
         assert!(percentages.is_sorted(), "{percentages:?}");
         assert!(text(&values.last().unwrap()["message"]).starts_with('✓'));
         let shown = client.wait("the final message", |message| {
@@ -86,15 +87,14 @@ fn progress_rises_and_ends_with_the_outcome_and_the_log_comes_as_messages() {
 
 #[test]
 fn the_lens_is_the_state() {
-    let project = Project::new("steps:\n  - key: ok\n    cmd: read line < gate\n  - key: bad\n    cmd: exit 3\n    depends_on: ok\n");
+    let project = Project::new(
+        "steps:\n  - key: ok\n    cmd: read line < gate\n  - key: bad\n    cmd: exit 3\n    depends_on: ok\n",
+    );
     let gate = project.folder.path().join("gate");
     std::fs::write(&gate, "").unwrap();
     let mut client = project.serve(Runner::Host);
     let uri = project.uri();
-    assert_eq!(
-        client.lens_titles(&uri),
-        ["0: ▶ Run pipeline", "1: ▶ Run step", "1: ▷ Run from here", "3: ▶ Run step"]
-    );
+    assert_eq!(client.lens_titles(&uri), ["0: ▶ Run pipeline", "1: ▶ Run step", "1: ▷ Run from here", "3: ▶ Run step"]);
     let run_id = run_pipeline(&mut client, &project);
     client.run_event("stepStart", |event| event["step"] == "ok");
     client.run_events(&run_id);
@@ -126,7 +126,12 @@ fn a_failure_is_marked_on_its_line_until_the_step_runs_again() {
         assert_eq!(text(&mark["message"]), "Step `bad` failed: exit 3\nwhy not");
         assert_eq!(mark["range"], json!({"start": {"line": 3, "character": 9}, "end": {"line": 3, "character": 30}}));
         // It moves with an edit above it …
-        client.change(&uri, 2, &json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}), "# moved\n");
+        client.change(
+            &uri,
+            2,
+            &json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}),
+            "# moved\n",
+        );
         assert_eq!(client.diagnostics(&uri, 2)[0]["range"]["start"]["line"], 4);
         // … and goes when the step succeeds.
         client.change(&uri, 3, &Value::Null, &broken.replace("exit 3", "true"));
@@ -195,8 +200,9 @@ fn progress_cancel_and_the_command_end_a_run_at_once() {
 #[test]
 fn the_end_of_the_editor_ends_its_runs() {
     for runner in runners() {
-        let project =
-            Project::new("default_image: pipelens-test/busybox:latest\nsteps:\n  - key: long\n    cmd: echo here; sleep 600\n");
+        let project = Project::new(
+            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: long\n    cmd: echo here; sleep 600\n",
+        );
         let mut client = project.serve(runner);
         let run_id = run_pipeline(&mut client, &project);
         client.run_event("stepLog", |event| event["runId"] == run_id.as_str());
@@ -211,8 +217,9 @@ fn a_killed_server_leaves_nothing_that_runs_and_the_next_start_sweeps_the_rest()
     if !runners().contains(&Runner::Docker) {
         return;
     }
-    let project =
-        Project::new("default_image: pipelens-test/busybox:latest\nsteps:\n  - key: first\n    cmd: echo one\n  - key: long\n    cmd: echo here; sleep 600\n    builds_in: first\n");
+    let project = Project::new(
+        "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: first\n    cmd: echo one\n  - key: long\n    cmd: echo here; sleep 600\n    builds_in: first\n",
+    );
     let mut client = project.serve(Runner::Docker);
     let run_id = run_pipeline(&mut client, &project);
     client.run_event("stepLog", |event| event["step"] == "long");
@@ -277,7 +284,10 @@ fn a_client_that_never_reads_does_not_stall_the_run() {
     let text = std::fs::read_to_string(project.file()).unwrap().replace("$PIPELENS_MARK", mark.to_str().unwrap());
     std::fs::write(project.file(), text).unwrap();
     let mut client = project.serve(Runner::Host);
-    client.ask("workspace/executeCommand", json!({"command": "pipelens.runPipeline", "arguments": [{"uri": project.uri()}]}));
+    client.ask(
+        "workspace/executeCommand",
+        json!({"command": "pipelens.runPipeline", "arguments": [{"uri": project.uri()}]}),
+    );
     client.stop_reading();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !mark.exists() {
@@ -352,12 +362,20 @@ fn what_cannot_run_is_refused_with_its_reason() {
         format!("{} {}", error["code"], text(&error["message"]))
     };
     let has_errors = refusal("pipelens.runPipeline", json!({"uri": uri}));
-    assert!(has_errors.starts_with("-32803 The pipeline has an error in line 4, so it does not run: Step `a`"), "{has_errors}");
-    assert!(refusal("pipelens.runStep", json!({"uri": uri})).starts_with("-32602 `pipelens.runStep` needs the key of a step"));
+    assert!(
+        has_errors.starts_with("-32803 The pipeline has an error in line 4, so it does not run: Step `a`"),
+        "{has_errors}"
+    );
+    assert!(
+        refusal("pipelens.runStep", json!({"uri": uri}))
+            .starts_with("-32602 `pipelens.runStep` needs the key of a step")
+    );
     assert!(refusal("pipelens.runStep", json!({"url": uri})).starts_with("-32602 The argument of `pipelens.runStep`"));
     assert!(refusal("pipelens.nonsense", json!({})).starts_with("-32602 There is no command"));
     assert!(refusal("pipelens.openLog", json!({})).starts_with("-32803 Nothing has run yet"));
-    assert!(refusal("pipelens.runPipeline", json!({"uri": "file:///no/pipeline.yml"})).starts_with("-32803 Cannot read"));
+    assert!(
+        refusal("pipelens.runPipeline", json!({"uri": "file:///no/pipeline.yml"})).starts_with("-32803 Cannot read")
+    );
     assert_eq!(client.quit().code(), Some(0));
 }
 

@@ -8,45 +8,43 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 
-pub fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_pipelens"))
 }
 
 /// A project folder with one pipeline, a state folder, and nothing else of this machine.
-pub struct Project {
-    pub folder: TempDir,
-    pub state: TempDir,
+pub(crate) struct Project {
+    pub(crate) folder: TempDir,
+    pub(crate) state: TempDir,
 }
 
 impl Project {
-    pub fn new(pipeline: &str) -> Self {
+    pub(crate) fn new(pipeline: &str) -> Self {
         let project = Self { folder: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() };
         std::fs::write(project.file(), pipeline).unwrap();
         project
     }
 
-    pub fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("pipeline.yml")
     }
 
-    pub fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         format!("file://{}", self.file().display())
     }
 
     /// Starts a server whose runs use this runner, with the pipeline open.
-    pub fn serve(&self, runner: Runner) -> Client {
+    pub(crate) fn serve(&self, runner: Runner) -> Client {
         let docker_host = runner.docker_host();
-        let environment = [
-            ("PIPELENS_STATE_DIR", self.state.path().to_str().unwrap()),
-            ("DOCKER_HOST", docker_host.as_str()),
-        ];
+        let environment =
+            [("PIPELENS_STATE_DIR", self.state.path().to_str().unwrap()), ("DOCKER_HOST", docker_host.as_str())];
         let mut client = Client::start(binary(), &environment, json!({"runner": runner.name()}));
         client.open(&self.uri(), &std::fs::read_to_string(self.file()).unwrap());
         client
     }
 
     /// A command line of the binary in this project.
-    pub fn command(&self, runner: Runner, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, runner: Runner, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
             .args(arguments)
@@ -57,24 +55,24 @@ impl Project {
     }
 
     /// Runs the binary to its end: exit code, standard output, standard error.
-    pub fn output(&self, runner: Runner, arguments: &[&str]) -> (i32, String, String) {
+    pub(crate) fn output(&self, runner: Runner, arguments: &[&str]) -> (i32, String, String) {
         texts(self.command(runner, arguments).output().unwrap())
     }
 }
 
-pub fn texts(output: Output) -> (i32, String, String) {
+pub(crate) fn texts(output: Output) -> (i32, String, String) {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Runner {
+pub(crate) enum Runner {
     Docker,
     Host,
 }
 
 impl Runner {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
             Self::Host => "host",
@@ -90,7 +88,7 @@ impl Runner {
 }
 
 /// The daemon the tests may use. Without one they fail if `PIPELENS_REQUIRE_DOCKER` is set, else say that they skip.
-pub fn docker_host() -> Option<String> {
+pub(crate) fn docker_host() -> Option<String> {
     let host = std::env::var("PIPELENS_TEST_DOCKER_HOST").ok().filter(|host| !host.is_empty());
     if host.is_none() {
         assert!(std::env::var_os("PIPELENS_REQUIRE_DOCKER").is_none(), "PIPELENS_TEST_DOCKER_HOST is not set");
@@ -100,21 +98,22 @@ pub fn docker_host() -> Option<String> {
 }
 
 /// The runners this machine has.
-pub fn runners() -> Vec<Runner> {
+pub(crate) fn runners() -> Vec<Runner> {
     let docker = docker_host().map(|_| Runner::Docker);
     docker.into_iter().chain([Runner::Host]).collect()
 }
 
 /// Asks the daemon the tests use, through its own client.
-pub fn docker(arguments: &[&str]) -> String {
+pub(crate) fn docker(arguments: &[&str]) -> String {
     let host = docker_host().expect("only where there is a daemon");
-    let output = Command::new("docker").arg("--host").arg(host).args(arguments).output().expect("the Docker client runs");
+    let output =
+        Command::new("docker").arg("--host").arg(host).args(arguments).output().expect("the Docker client runs");
     assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// Returns everything in the daemon that belongs to one run.
-pub fn left_of(run_id: &str) -> String {
+pub(crate) fn left_of(run_id: &str) -> String {
     let label = format!("label=dev.pipelens.run={run_id}");
     let containers = docker(&["ps", "--all", "--quiet", "--filter", &label]);
     let images = docker(&["images", "--all", "--quiet", "--filter", &label]);
@@ -123,7 +122,7 @@ pub fn left_of(run_id: &str) -> String {
 }
 
 /// The graph most run tests use: seven steps with a fork and a join.
-pub fn seven_steps() -> String {
+pub(crate) fn seven_steps() -> String {
     let steps = [
         ("setup", "", "echo one > state; echo set up"),
         ("compile", "setup", "cat state; echo two >> state; echo compiled"),
@@ -144,17 +143,19 @@ pub fn seven_steps() -> String {
 }
 
 /// The outcome of each step, in the order they ended.
-pub fn outcomes(events: &[Value]) -> Vec<(String, String)> {
+pub(crate) fn outcomes(events: &[Value]) -> Vec<(String, String)> {
     let ends = events.iter().filter(|event| event["kind"] == "stepEnd");
     ends.map(|event| (text(&event["step"]), text(&event["outcome"]))).collect()
 }
 
 /// The lines of one step.
-pub fn lines(events: &[Value], step: &str) -> Vec<String> {
+pub(crate) fn lines(events: &[Value], step: &str) -> Vec<String> {
     let logs = events.iter().filter(|event| event["kind"] == "stepLog" && event["step"] == step);
-    logs.flat_map(|event| event["lines"].as_array().cloned().unwrap_or_default()).map(|line| text(&line["text"])).collect()
+    logs.flat_map(|event| event["lines"].as_array().cloned().unwrap_or_default())
+        .map(|line| text(&line["text"]))
+        .collect()
 }
 
-pub fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

@@ -63,7 +63,8 @@ fn a_bad_content_length_and_a_garbage_header_cost_one_message_each() {
 fn a_lower_case_header_is_read() {
     let mut client = client();
     client.send_raw(b"content-length: 56\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"textDocument/hover\"}");
-    let code = client.wait("the answer", |message| (message["id"] == "x").then(|| message["error"]["code"].as_i64()).flatten());
+    let code = client
+        .wait("the answer", |message| (message["id"] == "x").then(|| message["error"]["code"].as_i64()).flatten());
     assert_eq!(code, -32602);
     assert_lives(client);
 }

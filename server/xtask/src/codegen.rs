@@ -1,0 +1,27 @@
+//! Writes what is generated from the code. The tests compare, so a stale file fails them.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::tools;
+
+pub(crate) fn codegen() -> Result<()> {
+    for (file, arguments) in
+        [("pipeline.schema.json", &["schema"] as &[&str]), ("settings.schema.json", &["schema", "--settings"])]
+    {
+        let output = Command::new("cargo")
+            .args(["run", "--quiet", "--package", "pipelens", "--"])
+            .args(arguments)
+            .current_dir(tools::root())
+            .output()?;
+        if !output.status.success() {
+            bail!("pipelens {arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let path = tools::root().join("schemas").join(file);
+        fs::write(&path, output.stdout).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}

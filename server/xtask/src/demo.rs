@@ -1,0 +1,132 @@
+//! The main job, shown: a scripted editor opens a sample with one mistake, mends it, and runs it. Nothing is made up: every line
+//! comes out of the real server over the real protocol.
+
+#![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it has not")]
+
+#[expect(
+    dead_code,
+    clippy::panic,
+    unused_imports,
+    reason = "the tests need more of the scripted editor than the demo, and end where it cannot go on"
+)]
+#[path = "../../../tests/it/client.rs"]
+mod client;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::{docker, tools};
+use client::Client;
+
+const SAMPLE: &str = include_str!("../demo/pipeline.yml");
+
+pub(crate) fn demo() -> Result<()> {
+    tools::run("cargo", ["build", "--package", "pipelens", "--locked"])?;
+    let project = tempfile::tempdir()?;
+    let file = project.path().join("pipeline.yml");
+    fs::write(&file, SAMPLE)?;
+    fs::write(project.path().join("hello.txt"), "Hello from the sources\n")?;
+    if docker::users_socket_exists() {
+        println!("\nA container engine is there: the sample runs in Docker.\n");
+        match show(&file, "docker")?.as_str() {
+            "succeeded" => return Ok(()),
+            "engineUnreachable" => {
+                println!("\nThe engine does not answer. The same on the host runner, without containers:\n")
+            }
+            outcome => println!(
+                "\nIn Docker the sample {outcome} (see above). The same on the host runner, without containers:\n"
+            ),
+        }
+    } else {
+        println!(
+            "\nNo container engine is here, so the sample runs on the host runner: directly on this machine, in a copy of"
+        );
+        println!("the sources. With Docker it would run in containers, with the same lenses, logs and outcomes.\n");
+    }
+    match show(&file, "host")?.as_str() {
+        "succeeded" => Ok(()),
+        outcome => bail!("the sample {outcome}"),
+    }
+}
+
+/// Plays the whole session on one runner and returns the run's outcome.
+fn show(file: &Path, runner: &str) -> Result<String> {
+    let state = tempfile::tempdir()?;
+    let binary = tools::root().join("target/debug/pipelens");
+    let state_folder = state.path().display().to_string();
+    let mut client = Client::start(&binary, &[("PIPELENS_STATE_DIR", &state_folder)], json!({"runner": runner}));
+    let uri = format!("file://{}", file.display());
+
+    title("An editor opens pipeline.yml");
+    client.open(&uri, SAMPLE);
+    for (number, line) in SAMPLE.lines().enumerate() {
+        println!("  {:>2} │ {line}", number + 1);
+    }
+    title("The mistake, while you type");
+    let found = client.diagnostics(&uri, 1);
+    let mistake = found.iter().find(|diagnostic| diagnostic["severity"] == 1).context("the sample has a mistake")?;
+    println!("  line {}: {}", line(mistake) + 1, text(&mistake["message"]));
+
+    title("The fix, one click");
+    let params =
+        json!({"textDocument": {"uri": uri}, "range": mistake["range"], "context": {"diagnostics": [mistake]}});
+    let actions = client.request("textDocument/codeAction", params).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let actions = actions.as_array().cloned().unwrap_or_default();
+    let fix = actions.iter().find(|action| action["kind"] == "quickfix").context("the mistake has a fix")?;
+    println!("  {}", text(&fix["title"]));
+    let edit = &fix["edit"]["changes"][&uri][0];
+    client.change(&uri, 2, &edit["range"], &text(&edit["newText"]));
+    let left = client.diagnostics(&uri, 2);
+    println!("  {} errors left", left.iter().filter(|diagnostic| diagnostic["severity"] == 1).count());
+
+    title("The run buttons");
+    for lens in client.lens_titles(&uri) {
+        println!("  line {lens}");
+    }
+
+    title("A click on ▶ Run pipeline");
+    let run_id = client.run("pipelens.runPipeline", json!({"uri": uri}));
+    let outcome = follow(&mut client, &run_id);
+
+    title("The buttons now");
+    for lens in client.lens_titles(&uri) {
+        println!("  line {lens}");
+    }
+    client.quit();
+    Ok(outcome)
+}
+
+/// Prints the log and the progress of a run as they come.
+fn follow(client: &mut Client, run_id: &str) -> String {
+    loop {
+        let message = client.wait("the run", |message| {
+            let kind = message["method"].as_str()?;
+            ["window/logMessage", "$/progress", "pipelens/runEvent"].contains(&kind).then(|| message.clone())
+        });
+        let params = &message["params"];
+        match message["method"].as_str() {
+            Some("window/logMessage") => text(&params["message"]).lines().for_each(|line| println!("  {line}")),
+            Some("$/progress") if params["value"]["kind"] != "end" => {
+                let value = &params["value"];
+                println!("  ··· {:>3} %  {}", value["percentage"], text(&value["message"]));
+            }
+            _ if params["kind"] == "runEnd" && params["runId"] == run_id => return text(&params["outcome"]),
+            _ => {}
+        }
+    }
+}
+
+fn title(text: &str) {
+    println!("\n{text}");
+}
+
+fn line(diagnostic: &Value) -> u64 {
+    diagnostic["range"]["start"]["line"].as_u64().unwrap_or(0)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

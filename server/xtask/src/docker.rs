@@ -1,0 +1,129 @@
+//! A Docker daemon of our own: its own socket, data and network, made for one run of the tests and gone with it.
+
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::tools;
+
+/// A daemon on a slow machine has answered long before.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+/// It stops its containers first.
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A running daemon; dropping it stops it and removes everything it had.
+pub(crate) struct Daemon {
+    process: Child,
+    folder: TempDir,
+}
+
+impl Daemon {
+    /// Starts a daemon and makes the images the tests use.
+    pub(crate) fn start() -> Result<Self> {
+        tools::need(&["dockerd", "docker", "iptables"], &["docker.io", "iptables"])?;
+        if !Path::new("/bin/busybox").exists() {
+            tools::need(&["/bin/busybox"], &["busybox-static"])?;
+        }
+        // Short: a socket's path has at most 108 bytes.
+        let folder = tempfile::Builder::new().prefix("pipelens-").tempdir()?;
+        let log = fs::File::create(folder.path().join("log"))?;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let process = Command::new("dockerd")
+            .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
+            .args(["--host", &format!("unix://{}", path("docker.sock"))])
+            // No bridge of its own: containers need no network here, and two daemons would fight over the default one.
+            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start dockerd")?;
+        let mut daemon = Self { process, folder };
+        daemon.wait_until_it_answers()?;
+        daemon.make_images()?;
+        Ok(daemon)
+    }
+
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", self.folder.path().join("docker.sock").display())
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            let version = Command::new("docker").args(["--host", &self.host(), "version"]).output()?;
+            if version.status.success() {
+                return Ok(());
+            }
+            if let Some(status) = self.process.try_wait()? {
+                bail!("dockerd ended with {status}:\n{}", self.log_tail());
+            }
+            if deadline < Instant::now() {
+                bail!("dockerd does not answer:\n{}", self.log_tail());
+            }
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    fn make_images(&self) -> Result<()> {
+        let script = tools::root().join("server/pipelens-engine/tests/make-images.sh");
+        tools::run_command(Command::new(script).arg(self.host()).stdout(Stdio::null()))
+    }
+
+    fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines.iter().skip(lines.len().saturating_sub(15)).map(|line| format!("  {line}\n")).collect()
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        tools::run("kill", ["-TERM", &self.process.id().to_string()])?;
+        let deadline = Instant::now() + STOP_DEADLINE;
+        while self.process.try_wait()?.is_none() {
+            if deadline < Instant::now() {
+                self.process.kill()?;
+                self.process.wait()?;
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        for mount in mounts_below(self.folder.path())? {
+            tools::run("umount", [mount])?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("the private Docker daemon in {} was not stopped: {error:#}", self.folder.path().display());
+        }
+    }
+}
+
+/// Returns what is still mounted below a folder, the deepest first.
+fn mounts_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    let mut below: Vec<PathBuf> = places.filter(|place| place.starts_with(folder)).collect();
+    below.sort();
+    below.reverse();
+    Ok(below)
+}
+
+/// Returns whether the engine that the user's own environment names has its socket, for the demo to say what it will run on.
+pub(crate) fn users_socket_exists() -> bool {
+    match std::env::var("DOCKER_HOST") {
+        Ok(host) => host.strip_prefix("unix://").is_none_or(is_socket),
+        Err(_) => is_socket("/var/run/docker.sock"),
+    }
+}
+
+fn is_socket(path: &str) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
