@@ -44,12 +44,220 @@ pub struct Fix {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Code {
     Syntax,
+    TooLarge,
+    UndefinedAnchor,
+    RecursiveAlias,
+    UnusedAnchor,
+    EmptyFile,
+    NotAPipeline,
+    StepsAndGraph,
+    UnsupportedVersion,
+    UnknownKey,
+    MisplacedKey,
+    MissingKey,
+    DuplicateMappingKey,
+    WrongType,
+    BadValue,
+    EmptyList,
+    DuplicateStepKey,
+    CollidingStepKeys,
+    UnknownStep,
+    SelfReference,
+    Cycle,
+    SeveralParents,
+    BadEdge,
+    ReferenceAcrossWait,
+    ImageWithoutEffect,
+    RedundantDependency,
+    InvalidImage,
+    UnpinnedImage,
+    BadEnvName,
+    UnknownPolicy,
+    MissingPolicyKey,
+    UnknownRunner,
+    TimeoutTooLong,
+    RelativeWorkdir,
+    YamlTrap,
 }
 
 impl Code {
+    /// Every code, in the order of its documentation.
+    pub const ALL: &'static [Self] = &[
+        Self::Syntax,
+        Self::TooLarge,
+        Self::UndefinedAnchor,
+        Self::RecursiveAlias,
+        Self::UnusedAnchor,
+        Self::EmptyFile,
+        Self::NotAPipeline,
+        Self::StepsAndGraph,
+        Self::UnsupportedVersion,
+        Self::UnknownKey,
+        Self::MisplacedKey,
+        Self::MissingKey,
+        Self::DuplicateMappingKey,
+        Self::WrongType,
+        Self::BadValue,
+        Self::EmptyList,
+        Self::DuplicateStepKey,
+        Self::CollidingStepKeys,
+        Self::UnknownStep,
+        Self::SelfReference,
+        Self::Cycle,
+        Self::SeveralParents,
+        Self::BadEdge,
+        Self::ReferenceAcrossWait,
+        Self::ImageWithoutEffect,
+        Self::RedundantDependency,
+        Self::InvalidImage,
+        Self::UnpinnedImage,
+        Self::BadEnvName,
+        Self::UnknownPolicy,
+        Self::MissingPolicyKey,
+        Self::UnknownRunner,
+        Self::TimeoutTooLong,
+        Self::RelativeWorkdir,
+        Self::YamlTrap,
+    ];
+
+    /// Returns the name settings, comments and links use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Syntax => "syntax",
+            Self::TooLarge => "too-large",
+            Self::UndefinedAnchor => "undefined-anchor",
+            Self::RecursiveAlias => "recursive-alias",
+            Self::UnusedAnchor => "unused-anchor",
+            Self::EmptyFile => "empty-file",
+            Self::NotAPipeline => "not-a-pipeline",
+            Self::StepsAndGraph => "steps-and-graph",
+            Self::UnsupportedVersion => "unsupported-version",
+            Self::UnknownKey => "unknown-key",
+            Self::MisplacedKey => "misplaced-key",
+            Self::MissingKey => "missing-key",
+            Self::DuplicateMappingKey => "duplicate-mapping-key",
+            Self::WrongType => "wrong-type",
+            Self::BadValue => "bad-value",
+            Self::EmptyList => "empty-list",
+            Self::DuplicateStepKey => "duplicate-step-key",
+            Self::CollidingStepKeys => "colliding-step-keys",
+            Self::UnknownStep => "unknown-step",
+            Self::SelfReference => "self-reference",
+            Self::Cycle => "cycle",
+            Self::SeveralParents => "several-parents",
+            Self::BadEdge => "bad-edge",
+            Self::ReferenceAcrossWait => "reference-across-wait",
+            Self::ImageWithoutEffect => "image-without-effect",
+            Self::RedundantDependency => "redundant-dependency",
+            Self::InvalidImage => "invalid-image",
+            Self::UnpinnedImage => "unpinned-image",
+            Self::BadEnvName => "bad-env-name",
+            Self::UnknownPolicy => "unknown-policy",
+            Self::MissingPolicyKey => "missing-policy-key",
+            Self::UnknownRunner => "unknown-runner",
+            Self::TimeoutTooLong => "timeout-too-long",
+            Self::RelativeWorkdir => "relative-workdir",
+            Self::YamlTrap => "yaml-trap",
         }
+    }
+
+    /// Returns how much it matters unless settings say otherwise.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::Syntax
+            | Self::TooLarge
+            | Self::UndefinedAnchor
+            | Self::RecursiveAlias
+            | Self::NotAPipeline
+            | Self::StepsAndGraph
+            | Self::UnsupportedVersion
+            | Self::UnknownKey
+            | Self::MisplacedKey
+            | Self::MissingKey
+            | Self::DuplicateMappingKey
+            | Self::WrongType
+            | Self::BadValue
+            | Self::EmptyList
+            | Self::DuplicateStepKey
+            | Self::CollidingStepKeys
+            | Self::UnknownStep
+            | Self::SelfReference
+            | Self::Cycle
+            | Self::SeveralParents
+            | Self::BadEdge
+            | Self::ReferenceAcrossWait
+            | Self::InvalidImage
+            | Self::BadEnvName
+            | Self::UnknownPolicy
+            | Self::MissingPolicyKey
+            | Self::UnknownRunner
+            | Self::RelativeWorkdir => Severity::Error,
+            Self::ImageWithoutEffect | Self::TimeoutTooLong => Severity::Warning,
+            Self::EmptyFile => Severity::Information,
+            Self::UnusedAnchor | Self::RedundantDependency | Self::UnpinnedImage | Self::YamlTrap => Severity::Hint,
+        }
+    }
+
+    /// Returns what it is about, as a heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Syntax => "Text that cannot be read",
+            Self::TooLarge => "More text, or more nodes behind aliases, than is reasonable",
+            Self::UndefinedAnchor => "An alias to an anchor that is not defined before it",
+            Self::RecursiveAlias => "An alias inside the value it names",
+            Self::UnusedAnchor => "An anchor no alias uses",
+            Self::EmptyFile => "A file without a pipeline in it",
+            Self::NotAPipeline => "A document without `steps`, `graph` or `pipelines`",
+            Self::StepsAndGraph => "Both an authored pipeline and a generated plan in one mapping",
+            Self::UnsupportedVersion => "A version of the format that does not exist",
+            Self::UnknownKey => "A key that means nothing",
+            Self::MisplacedKey => "A key that belongs to another place",
+            Self::MissingKey => "A key that has to be there",
+            Self::DuplicateMappingKey => "The same key twice in one mapping",
+            Self::WrongType => "A value of another type than the key takes",
+            Self::BadValue => "A value outside of what the key takes",
+            Self::EmptyList => "A list that needs at least one entry",
+            Self::DuplicateStepKey => "Two steps with the same key",
+            Self::CollidingStepKeys => "Two step keys that would share container and image names",
+            Self::UnknownStep => "A reference to a step that does not exist",
+            Self::SelfReference => "A step that refers to itself",
+            Self::Cycle => "Steps that wait for each other in a circle",
+            Self::SeveralParents => "A step that boots from more than one step",
+            Self::BadEdge => "An edge to a node that does not exist",
+            Self::ReferenceAcrossWait => "A reference to a step behind a later `wait`",
+            Self::ImageWithoutEffect => "An `image` beside `builds_in`",
+            Self::RedundantDependency => "A dependency that is there already",
+            Self::InvalidImage => "Not an image reference",
+            Self::UnpinnedImage => "An image that changes without notice",
+            Self::BadEnvName => "Not a name of an environment variable",
+            Self::UnknownPolicy => "A cache policy that does not exist",
+            Self::MissingPolicyKey => "A key that the cache policy needs",
+            Self::UnknownRunner => "A runner that does not exist",
+            Self::TimeoutTooLong => "A step that may take longer than its pipeline",
+            Self::RelativeWorkdir => "A working folder that is not an absolute path",
+            Self::YamlTrap => "A value that other YAML readers take for something else",
+        }
+    }
+}
+
+impl Diagnostic {
+    /// Makes a finding of the code's own severity.
+    pub fn new(code: Code, range: TextRange, message: impl Into<String>) -> Self {
+        let (related, fixes) = (Vec::new(), Vec::new());
+        Self { code, severity: code.severity(), range, message: message.into(), related, fixes }
+    }
+
+    #[must_use]
+    pub(crate) fn with_related(mut self, range: TextRange, message: impl Into<String>) -> Self {
+        self.related.push(Related { range, message: message.into() });
+        self
+    }
+
+    /// Adds a way to mend it that replaces one range.
+    #[must_use]
+    pub(crate) fn with_fix(mut self, title: impl Into<String>, range: TextRange, new_text: impl Into<String>) -> Self {
+        let edits = vec![TextEdit { range, new_text: new_text.into() }];
+        self.fixes.push(Fix { title: title.into(), edits });
+        self
     }
 }

@@ -9,8 +9,10 @@ mod lower;
 pub mod model;
 mod nearest;
 pub mod plan;
+mod suppress;
 mod syntax;
 pub mod text;
+mod validate;
 
 use diagnostic::Diagnostic;
 use model::Pipeline;
@@ -34,6 +36,8 @@ pub struct Analysis {
     pub diagnostics: Vec<Diagnostic>,
     /// The text needed a repair to be read: good for lenses and outline, never for a run.
     pub is_repaired: bool,
+    /// Errors a comment silenced that make a run impossible all the same.
+    pub(crate) silenced: Vec<Diagnostic>,
     pub(crate) text: String,
     pub(crate) tree: Tree,
 }

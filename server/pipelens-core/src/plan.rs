@@ -97,7 +97,7 @@ pub fn plan(analysis: &Analysis, pipeline: usize, target: &Target, file_stem: &s
     let pipeline = analysis.pipelines.get(pipeline).ok_or(Refusal::NoSuchPipeline)?;
     let is_ours =
         |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error && concerns(analysis, pipeline, diagnostic);
-    if let Some(error) = analysis.diagnostics.iter().find(is_ours) {
+    if let Some(error) = analysis.diagnostics.iter().chain(&analysis.silenced).find(is_ours) {
         return Err(Refusal::HasErrors(Box::new(error.clone())));
     }
     let links = Links::new(pipeline);

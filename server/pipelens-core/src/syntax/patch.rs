@@ -20,10 +20,6 @@ impl Patch {
         self.edits.is_empty()
     }
 
-    pub(crate) fn edits(&self) -> &[TextEdit] {
-        &self.edits
-    }
-
     pub(crate) fn apply(&self, text: &str) -> String {
         apply_edits(text, &self.edits)
     }

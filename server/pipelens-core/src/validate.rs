@@ -1,0 +1,21 @@
+//! Findings of shape (tree against the vocabulary) and of meaning (`Pipeline`). One function a code, or nearly.
+
+mod document;
+mod graph;
+mod image;
+mod mapping;
+mod shape;
+mod steps;
+mod wire;
+
+pub(crate) use document::{check_document, check_references, says_something};
+
+use crate::diagnostic::Diagnostic;
+use crate::model::Pipeline;
+
+/// Finds what is wrong with a pipeline's meaning.
+pub(crate) fn check_pipeline(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+    steps::check(pipeline, findings);
+    graph::check(pipeline, findings);
+    image::check(pipeline, findings);
+}

@@ -1,0 +1,110 @@
+//! What a document is as a whole, and whether its anchors and aliases hold.
+
+use super::{mapping, shape::Checker, wire};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::keys::Shape;
+use crate::lower::{DocumentKind, document_kind, root_place};
+use crate::syntax::scalar::ScalarType;
+use crate::syntax::tree::{AliasTarget, Kind, NodeId, Tree};
+use crate::text::TextRange;
+
+/// Nodes that aliases may add to what is written. Thousands of jobs that share their defaults stay far below.
+const ALIAS_BUDGET: u64 = 500_000;
+
+/// Checks a document against the vocabulary.
+pub(crate) fn check_document(text: &str, tree: &Tree, root: NodeId, findings: &mut Vec<Diagnostic>) {
+    let Some(kind) = document_kind(tree, root) else {
+        findings.push(not_a_pipeline(tree, root));
+        return;
+    };
+    let mut checker = Checker::new(text, tree, findings);
+    checker.check(root, &Shape::Map(root_place(kind)), "the document");
+    match kind {
+        DocumentKind::Authored => {
+            wire::version(tree, root, "version", "0", findings);
+            steps_and_graph(tree, root, findings);
+        }
+        DocumentKind::Plan => wire::check_graph(tree, root, findings),
+        DocumentKind::Envelope => wire::check_envelope(tree, root, findings),
+    }
+}
+
+/// Tells whether a document says anything at all: between two `---` there may be nothing.
+pub(crate) fn says_something(tree: &Tree, root: NodeId) -> bool {
+    tree.scalar(root).is_none_or(|scalar| scalar.resolve() != ScalarType::Null)
+}
+
+/// Checks anchors and aliases of the whole text. `false`: following the aliases would never end, or nearly.
+pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Vec<Diagnostic>) -> bool {
+    if let Some(range) = tree.alias_beyond(ALIAS_BUDGET) {
+        let message =
+            "This alias repeats so much that the pipeline would be too large to work with. Write out what differs.";
+        findings.push(Diagnostic::new(Code::TooLarge, range, message));
+        return false;
+    }
+    let mut used = std::collections::HashSet::new();
+    for node in tree.nodes() {
+        let Kind::Alias(target) = node.kind else { continue };
+        let name = text.get(node.range.start..node.range.end).unwrap_or_default();
+        let (code, message) = match target {
+            AliasTarget::Node(target) => {
+                used.insert(tree.node(target).anchor);
+                continue;
+            }
+            AliasTarget::Undefined => {
+                let wanted = name.replacen('*', "&", 1);
+                (
+                    Code::UndefinedAnchor,
+                    format!(
+                        "`{name}` refers to an anchor that is not defined before it. Put `{wanted}` in front of a value above."
+                    ),
+                )
+            }
+            AliasTarget::Recursive => (
+                Code::RecursiveAlias,
+                format!("`{name}` stands inside the value it names, so it would contain itself. Remove it."),
+            ),
+        };
+        findings.push(Diagnostic::new(code, node.range, message));
+    }
+    findings.extend(tree.nodes().filter(|node| !used.contains(&node.anchor)).filter_map(|node| {
+        let range = node.anchor?;
+        let name = text.get(range.start..range.end).unwrap_or_default();
+        let behind = text.get(range.end..).unwrap_or_default();
+        let blanks = behind.len() - behind.trim_start_matches(' ').len();
+        let removed = TextRange::new(range.start, range.end + blanks);
+        let message = format!("No alias uses the anchor `{name}`.");
+        Some(Diagnostic::new(Code::UnusedAnchor, range, message).with_fix(format!("Remove `{name}`"), removed, ""))
+    }));
+    true
+}
+
+fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {
+    let Some(entries) = tree.own_entries(root) else {
+        let range = tree.node(root).range;
+        let message = "A pipeline is a mapping with `steps`, and this is something else. Start with `steps:`.";
+        return Diagnostic::new(Code::NotAPipeline, range, message);
+    };
+    let range = entries.first().map_or(tree.node(root).range, |entry| tree.node(entry.key).range);
+    let near = entries.iter().find_map(|entry| {
+        let near = crate::nearest::nearest(tree.key_text(entry)?, ["steps", "graph", "pipelines"].into_iter())?;
+        Some((entry, near))
+    });
+    if let Some((entry, near)) = near {
+        let key = tree.node(entry.key).range;
+        let written = tree.key_text(entry).unwrap_or_default();
+        let message =
+            format!("There is no `steps` here, so this is not a pipeline. Is `{written}` meant to be `{near}`?");
+        return mapping::with_key_fix(Diagnostic::new(Code::NotAPipeline, key, message), tree, entry.key, near);
+    }
+    let message = "There is no `steps` here, so nothing can be run. Add `steps:` with at least one step.";
+    Diagnostic::new(Code::NotAPipeline, range, message)
+}
+
+fn steps_and_graph(tree: &Tree, root: NodeId, findings: &mut Vec<Diagnostic>) {
+    let (Some(steps), Some(graph)) = (tree.get(root, "steps"), tree.get(root, "graph")) else { return };
+    let message =
+        "`graph` belongs to a generated plan, `steps` to a written pipeline; both at once have no meaning. Keep one.";
+    let finding = Diagnostic::new(Code::StepsAndGraph, tree.node(graph.key).range, message);
+    findings.push(finding.with_related(tree.node(steps.key).range, "`steps` stands here"));
+}

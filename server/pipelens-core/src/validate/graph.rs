@@ -1,0 +1,169 @@
+//! What is wrong with how steps refer to each other.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::{Pipeline, Spelling};
+use crate::nearest::nearest;
+use crate::plan::links::{Links, positions};
+use crate::text::{Spanned, TextRange};
+
+/// A reference that leads somewhere.
+#[derive(Clone, Copy)]
+struct Reference {
+    to: usize,
+    range: TextRange,
+}
+
+pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+    let positions = positions(pipeline);
+    let mut graph: Vec<Vec<Reference>> = Vec::with_capacity(pipeline.steps.len());
+    for (from, step) in pipeline.steps.iter().enumerate() {
+        let mut references = Vec::new();
+        let lineage = step.builds_in.iter().map(|name| (name, "builds in"));
+        let order = step.depends_on.iter().map(|name| (name, "depends on"));
+        for (name, verb) in lineage.chain(order).filter(|(name, _)| !name.value.trim().is_empty()) {
+            match positions.get(name.value.as_str()).copied() {
+                None => findings.push(unknown_step(pipeline, from, name, verb)),
+                Some(to) if to == from => findings.push(self_reference(&step.key.value, name, verb)),
+                Some(to) => match reference_across_wait(pipeline, from, to, name) {
+                    Some(finding) => findings.push(finding),
+                    None => references.push(Reference { to, range: name.range }),
+                },
+            }
+        }
+        graph.push(references);
+    }
+    redundant_dependencies(pipeline, findings);
+    cycles(pipeline, &graph, findings);
+}
+
+fn unknown_step(pipeline: &Pipeline, from: usize, name: &Spanned<String>, verb: &str) -> Diagnostic {
+    let own = pipeline.steps.get(from).map(|step| step.key.value.as_str()).unwrap_or_default();
+    let written = &name.value;
+    let keys = pipeline.steps.iter().map(|step| step.key.value.as_str()).filter(|key| *key != own);
+    match nearest(written, keys) {
+        Some(near) => {
+            let message = format!("Step `{own}` {verb} `{written}`, which does not exist. Did you mean `{near}`?");
+            let quoted = name.range.end - name.range.start > written.len();
+            let new_text = if quoted { format!("\"{near}\"") } else { near.to_owned() };
+            Diagnostic::new(Code::UnknownStep, name.range, message).with_fix(
+                format!("Change `{written}` to `{near}`"),
+                name.range,
+                new_text,
+            )
+        }
+        None => {
+            let message =
+                format!("Step `{own}` {verb} `{written}`, which does not exist. Name a step of this pipeline.");
+            Diagnostic::new(Code::UnknownStep, name.range, message)
+        }
+    }
+}
+
+fn self_reference(own: &str, name: &Spanned<String>, verb: &str) -> Diagnostic {
+    let message = format!("Step `{own}` {verb} itself, so it could never start. Name another step or remove this.");
+    Diagnostic::new(Code::SelfReference, name.range, message)
+}
+
+/// A step before a `wait` cannot wait for one behind it, which waits for the step in turn.
+fn reference_across_wait(pipeline: &Pipeline, from: usize, to: usize, name: &Spanned<String>) -> Option<Diagnostic> {
+    let barrier = pipeline.barriers.get(pipeline.barriers.partition_point(|barrier| barrier.after_steps <= from))?;
+    if to < barrier.after_steps {
+        return None;
+    }
+    let own = pipeline.steps.get(from).map(|step| step.key.value.as_str()).unwrap_or_default();
+    let message = format!(
+        "Step `{own}` refers to `{}`, which stands behind a later `wait` and so waits for `{own}` in turn. Move one of them across the `wait`.",
+        name.value
+    );
+    let finding = Diagnostic::new(Code::ReferenceAcrossWait, name.range, message);
+    Some(finding.with_related(barrier.range, "The `wait` between them"))
+}
+
+fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+    if !matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
+        return;
+    }
+    let positions = positions(pipeline);
+    let segments = Links::new(pipeline).barriers;
+    for (step, segment) in pipeline.steps.iter().zip(segments) {
+        let mut seen = HashSet::new();
+        for name in &step.depends_on {
+            let written = name.value.as_str();
+            let position = positions.get(written).copied();
+            let is_waited_for = segment.zip(position).is_some_and(|(segment, position)| {
+                segment.must_succeed && (segment.start..segment.end).contains(&position)
+            });
+            let why = if !seen.insert(written) {
+                "is named twice here"
+            } else if step.builds_in.as_ref().is_some_and(|parent| parent.value == written) {
+                "is what this step builds in, so it is waited for anyway"
+            } else if is_waited_for {
+                "stands before a `wait`, so it is waited for anyway"
+            } else {
+                continue;
+            };
+            let message = format!("`{written}` {why}. Remove it from `depends_on`.");
+            findings.push(Diagnostic::new(Code::RedundantDependency, name.range, message));
+        }
+    }
+}
+
+/// Depth first without recursion; a reference back into the current path closes a cycle. Each step is told of once.
+fn cycles(pipeline: &Pipeline, graph: &[Vec<Reference>], findings: &mut Vec<Diagnostic>) {
+    let mut done = HashSet::new();
+    let mut told = HashSet::new();
+    for start in 0..graph.len() {
+        // The path from `start`, with the next reference to follow of each of its steps.
+        let mut path: Vec<(usize, usize)> = vec![(start, 0)];
+        let mut depth_of: HashMap<usize, usize> = HashMap::from([(start, 0)]);
+        while let Some((step, next)) = path.last_mut() {
+            let step = *step;
+            if done.contains(&step) {
+                depth_of.remove(&step);
+                path.pop();
+                continue;
+            }
+            let Some(reference) = graph.get(step).and_then(|references| references.get(*next)).copied() else {
+                done.insert(step);
+                continue;
+            };
+            *next += 1;
+            if done.contains(&reference.to) {
+                continue;
+            }
+            match depth_of.get(&reference.to) {
+                None => {
+                    depth_of.insert(reference.to, path.len());
+                    path.push((reference.to, 0));
+                }
+                Some(depth) if !(told.contains(&step) && told.contains(&reference.to)) => {
+                    let circle = path.get(*depth..).unwrap_or_default();
+                    told.extend(circle.iter().map(|(step, _)| *step));
+                    findings.push(cycle(pipeline, graph, circle, reference));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn cycle(pipeline: &Pipeline, graph: &[Vec<Reference>], circle: &[(usize, usize)], closing: Reference) -> Diagnostic {
+    let key = |step: usize| pipeline.steps.get(step).map(|step| step.key.value.as_str()).unwrap_or_default();
+    let names: Vec<String> =
+        circle.iter().map(|(step, _)| *step).chain([closing.to]).map(|step| format!("`{}`", key(step))).collect();
+    let message = format!(
+        "These steps wait for each other in a circle, so none could start: {}. Remove one of the references.",
+        names.join(" → ")
+    );
+    let mut finding = Diagnostic::new(Code::Cycle, closing.range, message);
+    for (step, next) in circle {
+        let followed = graph.get(*step).and_then(|references| references.get(next.saturating_sub(1)));
+        if let Some(reference) = followed.filter(|reference| reference.range != closing.range) {
+            finding =
+                finding.with_related(reference.range, format!("`{}` waits for `{}`", key(*step), key(reference.to)));
+        }
+    }
+    finding
+}

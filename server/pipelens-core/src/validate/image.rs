@@ -1,0 +1,143 @@
+//! Image references: `[host[:port]/]path[:tag][@digest]`, the grammar of the OCI distribution specification.
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::Pipeline;
+use crate::text::Spanned;
+
+const MAX_NAME_LENGTH: usize = 255;
+const MAX_TAG_LENGTH: usize = 128;
+
+pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+    let images = pipeline.default_image.iter().chain(pipeline.steps.iter().filter_map(|step| step.image.as_ref()));
+    for image in images.filter(|image| !image.value.trim().is_empty()) {
+        findings.extend(invalid(image).or_else(|| unpinned(image)));
+    }
+}
+
+fn invalid(image: &Spanned<String>) -> Option<Diagnostic> {
+    if is_image(&image.value) {
+        return None;
+    }
+    let written = &image.value;
+    let message = format!(
+        "`{written}` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters."
+    );
+    let finding = Diagnostic::new(Code::InvalidImage, image.range, message);
+    let lower = written.trim().to_lowercase();
+    Some(if lower != *written && is_image(&lower) && image.range.end - image.range.start == written.len() {
+        finding.with_fix(format!("Change to `{lower}`"), image.range, lower)
+    } else {
+        finding
+    })
+}
+
+fn unpinned(image: &Spanned<String>) -> Option<Diagnostic> {
+    let (name, tag, digest) = split(&image.value);
+    let why = match tag {
+        _ if digest.is_some() => return None,
+        None => "has no tag",
+        Some("latest") => "has the tag `latest`",
+        Some(_) => return None,
+    };
+    let message = format!("`{name}` {why}, so it can change without notice. Name a version, such as `{name}:1.2`.");
+    Some(Diagnostic::new(Code::UnpinnedImage, image.range, message))
+}
+
+pub(crate) fn is_image(text: &str) -> bool {
+    let (name, tag, digest) = split(text);
+    let (host, path) = match name.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" || host != host.to_lowercase() => {
+            (Some(host), path)
+        }
+        _ => (None, name),
+    };
+    name.len() <= MAX_NAME_LENGTH
+        && host.is_none_or(is_host)
+        && path.split('/').all(is_component)
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(is_digest)
+}
+
+fn split(text: &str) -> (&str, Option<&str>, Option<&str>) {
+    let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
+    // A `:` before the last `/` belongs to the registry's port.
+    let name_start = rest.rfind('/').map_or(0, |slash| slash + 1);
+    let colon = rest.get(name_start..).and_then(|name| name.find(':')).map(|colon| name_start + colon);
+    let parts = colon.and_then(|colon| Some((rest.get(..colon)?, rest.get(colon + 1..)?)));
+    parts.map_or((rest, None, digest), |(name, tag)| (name, Some(tag), digest))
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(rest) = host.strip_prefix('[') {
+        let Some((address, port)) = rest.split_once(']') else { return false };
+        let is_address = !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
+        return is_address && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+fn is_port(port: &str) -> bool {
+    !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Small letters and digits, separated by `.`, `_`, `__` or any number of `-`.
+fn is_component(component: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let mut separator = String::new();
+    let mut has_word = false;
+    for character in component.chars() {
+        if character.is_ascii() && is_word(character as u8) {
+            let is_separator =
+                matches!(separator.as_str(), "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-');
+            if !is_separator || (!has_word && !separator.is_empty()) {
+                return false;
+            }
+            separator.clear();
+            has_word = true;
+        } else {
+            separator.push(character);
+        }
+    }
+    has_word && separator.is_empty()
+}
+
+fn is_tag(tag: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    tag.len() <= MAX_TAG_LENGTH
+        && tag.bytes().next().is_some_and(is_word)
+        && tag.bytes().all(|byte| is_word(byte) || byte == b'.' || byte == b'-')
+}
+
+fn is_digest(digest: &str) -> bool {
+    let Some((algorithm, hex)) = digest.split_once(':') else { return false };
+    let length = match algorithm {
+        "sha256" => 64,
+        "sha512" => 128,
+        _ => return algorithm.starts_with(|c: char| c.is_ascii_alphabetic()) && hex.len() >= 32,
+    };
+    hex.len() == length && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_image;
+
+    #[test]
+    fn image_references_follow_the_oci_grammar() {
+        let digest = format!("alpine@sha256:{}", "a".repeat(64));
+        for good in ["alpine", "rust:1.95", "ghcr.io/a/b__c:v1", "localhost:5000/x/y-z", "[::1]:5000/a", &digest] {
+            assert!(is_image(good), "{good}");
+        }
+        for bad in ["", "Rust:1.95", "a b", "a:", "a/", "/a", "a..b", "-a", "a@sha256:12", "a:b:c", "host:x/a", "a:-b"]
+        {
+            assert!(!is_image(bad), "{bad}");
+        }
+    }
+}

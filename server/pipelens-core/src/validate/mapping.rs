@@ -1,0 +1,137 @@
+//! The keys of one mapping: unknown, misplaced, missing, twice.
+
+use std::collections::HashMap;
+
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::keys::{self, Key, Place};
+use crate::nearest::nearest;
+use crate::syntax::parse::Style;
+use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
+use crate::text::TextRange;
+
+/// Finds a key that stands twice in one mapping, whatever the mapping is for.
+pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Vec<Diagnostic>) {
+    let Some(entries) = tree.own_entries(map) else { return };
+    let mut seen: HashMap<&str, TextRange> = HashMap::with_capacity(entries.len());
+    for entry in entries {
+        let Some(key) = tree.key_text(entry) else { continue };
+        let range = tree.node(entry.key).range;
+        match seen.get(key) {
+            None => {
+                seen.insert(key, range);
+            }
+            Some(first) => {
+                let message = format!("`{key}` stands twice here, and only one of them can count. Remove one.");
+                let finding = Diagnostic::new(Code::DuplicateMappingKey, range, message);
+                findings.push(finding.with_related(*first, format!("`{key}` stands here first")));
+            }
+        }
+    }
+}
+
+/// Finds a key that the place does not know.
+pub(super) fn unknown_key(tree: &Tree, map: NodeId, entry: &Entry, place: Place) -> Option<Diagnostic> {
+    let name = tree.key_text(entry).unwrap_or_default();
+    // Anchors need a home: keys that start with `x-` are the author's own.
+    if place == Place::Pipeline && (name.starts_with("x-") || name == "graph") {
+        return None;
+    }
+    let range = tree.node(entry.key).range;
+    let noun = place.noun();
+    if place.is_wire_format() {
+        let mut finding =
+            Diagnostic::new(Code::UnknownKey, range, format!("`{name}` means nothing in {noun} and is ignored."));
+        // The wire format lets a tool carry fields of its own.
+        finding.severity = Severity::Hint;
+        return Some(finding);
+    }
+    let is_absent = |key: &&Key| tree.get(map, key.name).is_none();
+    let candidates = keys::keys(place).iter().filter(is_absent).map(|key| key.name);
+    if let Some(near) = nearest(name, candidates) {
+        let message = format!("`{name}` means nothing in {noun}. Did you mean `{near}`?");
+        return Some(with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near));
+    }
+    let other_places = [Place::Pipeline, Place::Step, Place::Cache, Place::Trigger, Place::WaitOptions];
+    let home = other_places.into_iter().find(|other| keys::find(*other, name).is_some());
+    Some(match home {
+        Some(home) => {
+            let message = format!("`{name}` belongs to {}, not to {noun}. Move it there.", home.noun());
+            Diagnostic::new(Code::MisplacedKey, range, message)
+        }
+        None => {
+            let known: Vec<String> = keys::keys(place).iter().map(|key| format!("`{}`", key.name)).collect();
+            let message = format!("`{name}` means nothing in {noun}, which knows {}.", known.join(", "));
+            Diagnostic::new(Code::UnknownKey, range, message)
+        }
+    })
+}
+
+/// Finds the keys that have to be in a mapping and are not.
+pub(super) fn missing_keys(text: &str, tree: &Tree, map: NodeId, place: Place, findings: &mut Vec<Diagnostic>) {
+    let own = tree.own_entries(map).unwrap_or_default();
+    let range = own.first().map_or(tree.node(map).range, |entry| tree.node(entry.key).range);
+    for key in keys::keys(place).iter().filter(|key| key.is_required && tree.get(map, key.name).is_none()) {
+        // `steps` and `graph` are what a document is recognised by.
+        let noun = capitalised(&place.noun().replace("a ", "this ").replace("an ", "this "));
+        let message = format!("{noun} has no `{}`. {}", key.name, missing_hint(place, key.name));
+        let mut finding = Diagnostic::new(Code::MissingKey, range, message.trim_end());
+        if let Some(indent) = block_indent(text, tree, map) {
+            finding = finding.with_fix(
+                format!("Add `{}`", key.name),
+                TextRange::at(range.start),
+                format!("{}: {}\n{indent}", key.name, placeholder(key.name)),
+            );
+        }
+        findings.push(finding);
+    }
+}
+
+/// Adds the fix that renames a key, in whatever quotes it stands.
+pub(super) fn with_key_fix(finding: Diagnostic, tree: &Tree, key: NodeId, name: &str) -> Diagnostic {
+    let node = tree.node(key);
+    let new_text = match &node.kind {
+        Kind::Scalar(scalar) => match scalar.style {
+            Style::Plain => name.to_owned(),
+            Style::SingleQuoted => format!("'{name}'"),
+            Style::DoubleQuoted => format!("\"{name}\""),
+            Style::Block => return finding,
+        },
+        Kind::List { .. } | Kind::Map { .. } | Kind::Alias(_) => return finding,
+    };
+    finding.with_fix(format!("Change to `{name}`"), node.range, new_text)
+}
+
+fn missing_hint(place: Place, key: &str) -> &'static str {
+    match (place, key) {
+        (Place::Step, "key") => "Other steps and the log name it by that: add `key:` with a short, unique name.",
+        (Place::Step, "cmd") => "Add `cmd:` with the command to run.",
+        (Place::Cache, "policy") => "Add one of `none`, `forever`, `ttl`, `on_change`, `compose`.",
+        (Place::Trigger, "event") => "Add one of `push`, `pull_request`, `schedule`.",
+        _ => "Add it.",
+    }
+}
+
+fn placeholder(key: &str) -> &'static str {
+    match key {
+        "key" => "step",
+        "cmd" => "\"true\"",
+        "policy" => "none",
+        "event" => "push",
+        _ => "",
+    }
+}
+
+/// Returns the blanks before a block mapping's first key, where a line can be added as it is in YAML.
+fn block_indent(text: &str, tree: &Tree, map: NodeId) -> Option<String> {
+    let node = tree.resolved(map)?;
+    let Kind::Map { is_flow: false, entries } = &node.kind else { return None };
+    let start = tree.node(entries.first()?.key).range.start;
+    let line_start = text.get(..start)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let before = text.get(line_start..start)?;
+    Some(before.chars().map(|_| ' ').collect())
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}

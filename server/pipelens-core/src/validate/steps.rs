@@ -1,0 +1,83 @@
+//! What is wrong with steps one by one: their keys, limits, folders and policies.
+
+use std::collections::HashMap;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::{Pipeline, Spelling, Step};
+
+pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+    unsupported_keys(pipeline, findings);
+    for step in &pipeline.steps {
+        findings.extend(timeout_too_long(pipeline, step));
+        findings.extend(relative_workdir(step));
+        if matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
+            findings.extend(image_without_effect(step));
+        }
+    }
+}
+
+/// Replaces what container and image names cannot hold; keys that become equal would share those names.
+fn safe_key(key: &str) -> String {
+    let is_safe = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == '-';
+    key.chars().map(|character| if is_safe(character) { character } else { '-' }).collect()
+}
+
+fn unsupported_keys(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+    let mut firsts: HashMap<String, &Step> = HashMap::with_capacity(pipeline.steps.len());
+    for step in &pipeline.steps {
+        let key = &step.key.value;
+        let Some(first) = firsts.get(&safe_key(key)) else {
+            firsts.insert(safe_key(key), step);
+            continue;
+        };
+        let other = &first.key.value;
+        let finding = if key == other {
+            let message =
+                format!("Two steps have the key `{key}`, so nobody can tell them apart. Give one another key.");
+            Diagnostic::new(Code::DuplicateStepKey, step.key.range, message)
+        } else {
+            let message = format!(
+                "`{key}` and `{other}` would share container and image names, where only letters, digits, `_` and `-` count. Give one another key."
+            );
+            Diagnostic::new(Code::CollidingStepKeys, step.key.range, message)
+        };
+        findings.push(finding.with_related(first.key.range, format!("`{other}` stands here first")));
+    }
+}
+
+fn timeout_too_long(pipeline: &Pipeline, step: &Step) -> Option<Diagnostic> {
+    let (whole, own) = (pipeline.timeout_seconds.as_ref()?, step.timeout_seconds.as_ref()?);
+    if own.value <= whole.value {
+        return None;
+    }
+    let message = format!(
+        "Step `{}` may take {} s, but its pipeline is stopped after {} s. Lower this limit or raise the pipeline's.",
+        step.key.value, own.value, whole.value
+    );
+    let finding = Diagnostic::new(Code::TimeoutTooLong, own.range, message);
+    Some(finding.with_related(whole.range, "The pipeline's limit"))
+}
+
+fn relative_workdir(step: &Step) -> Option<Diagnostic> {
+    let workdir = step.workdir.as_ref().filter(|workdir| !workdir.value.trim().is_empty())?;
+    if workdir.value.starts_with('/') {
+        return None;
+    }
+    let written = &workdir.value;
+    let absolute = format!("/workspace/{}", written.trim_start_matches("./"));
+    let message = format!(
+        "`{written}` is not an absolute path, and a container has no other folder to start from. Did you mean `{absolute}`?"
+    );
+    let finding = Diagnostic::new(Code::RelativeWorkdir, workdir.range, message);
+    Some(finding.with_fix(format!("Change to `{absolute}`"), workdir.range, format!("\"{absolute}\"")))
+}
+
+fn image_without_effect(step: &Step) -> Option<Diagnostic> {
+    let (image, parent) = (step.image.as_ref()?, step.builds_in.as_ref()?);
+    let message = format!(
+        "Step `{}` boots from what `{}` left behind, so its `image` has no effect. Remove one of the two.",
+        step.key.value, parent.value
+    );
+    let finding = Diagnostic::new(Code::ImageWithoutEffect, image.range, message);
+    Some(finding.with_related(parent.range, "It builds in this step"))
+}
