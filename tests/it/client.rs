@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -18,8 +19,11 @@ pub(crate) struct Client {
     pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     incoming: Receiver<Value>,
+    gate: Arc<Gate>,
     unread: VecDeque<Value>,
     next_id: i64,
+    /// Whether the server's questions stay unanswered.
+    pub(crate) holds_answers: bool,
     /// What to answer when the server asks for a progress token.
     pub(crate) refuses_progress: bool,
     /// What to answer to `window/showMessageRequest`.
@@ -37,13 +41,16 @@ impl Client {
             .spawn()
             .expect("the server starts");
         let stdin = child.stdin.take();
-        let incoming = read_messages(child.stdout.take().expect("the output is piped"));
+        let gate = Arc::new(Gate::default());
+        let incoming = read_messages(child.stdout.take().expect("the output is piped"), gate.clone());
         Self {
             child,
             stdin,
             incoming,
+            gate,
             unread: VecDeque::new(),
             next_id: 0,
+            holds_answers: false,
             refuses_progress: false,
             chosen_action: None,
         }
@@ -238,6 +245,9 @@ impl Client {
     /// Answers a request of the server as an editor would.
     fn react(&mut self, message: &Value) {
         let (Some(method), Some(id)) = (message["method"].as_str(), message.get("id")) else { return };
+        if self.holds_answers {
+            return;
+        }
         let mut answer = json!({"jsonrpc": "2.0", "id": id, "result": null});
         match method {
             "window/workDoneProgress/create" if self.refuses_progress => {
@@ -257,10 +267,9 @@ impl Client {
         self.stdin = None;
     }
 
-    /// Stops reading: the server's output meets a closed pipe.
+    /// Stops reading: the pipe fills, and the server's writes wait.
     pub(crate) fn stop_reading(&mut self) {
-        // The reading thread holds the pipe; it ends when its channel is gone.
-        self.incoming = channel().1;
+        *self.gate.is_closed.lock().expect("no reader panics") = true;
     }
 
     /// Says goodbye as the protocol has it and returns the exit status.
@@ -282,6 +291,7 @@ impl Drop for Client {
         self.stdin = None;
         self.child.kill().ok();
         self.child.wait().ok();
+        self.gate.open();
     }
 }
 
@@ -308,7 +318,26 @@ pub(crate) fn everything() -> Value {
     })
 }
 
-fn read_messages(output: ChildStdout) -> Receiver<Value> {
+/// Holds the reading thread back.
+#[derive(Default)]
+struct Gate {
+    is_closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let closed = self.is_closed.lock().expect("no reader panics");
+        drop(self.opened.wait_while(closed, |is_closed| *is_closed).expect("no reader panics"));
+    }
+
+    fn open(&self) {
+        *self.is_closed.lock().expect("no reader panics") = false;
+        self.opened.notify_all();
+    }
+}
+
+fn read_messages(output: ChildStdout, gate: Arc<Gate>) -> Receiver<Value> {
     let (tx, rx) = channel();
     std::thread::spawn(move || {
         let mut output = BufReader::new(output);
@@ -316,6 +345,7 @@ fn read_messages(output: ChildStdout) -> Receiver<Value> {
             if tx.send(message).is_err() {
                 return;
             }
+            gate.pass();
         }
     });
     rx

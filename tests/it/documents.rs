@@ -169,11 +169,11 @@ fn a_setting_makes_a_file_a_pipeline_and_a_severity_something_else() {
     let mut client = client();
     client.open(uri, "steps:\n  - key: a\n    cmd: x\n    image: alpine\n");
     assert!(client.lenses(uri).is_empty());
-    let settings = json!({"pipelens": {"files": ["**/ci/*.yml"], "severity": {"image-without-tag": "error"}}});
+    let settings = json!({"pipelens": {"files": ["**/ci/*.yml"], "severity": {"unpinned-image": "error"}}});
     client.notify("workspace/didChangeConfiguration", json!({"settings": settings}));
     let found = client.diagnostics(uri, 1);
     assert_eq!(found.len(), 1);
-    assert_eq!((&found[0]["code"], &found[0]["severity"]), (&json!("image-without-tag"), &json!(1)));
+    assert_eq!((&found[0]["code"], &found[0]["severity"]), (&json!("unpinned-image"), &json!(1)));
     assert_eq!(client.quit().code(), Some(0));
 }
 

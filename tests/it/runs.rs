@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client::{Client, everything};
-use crate::support::{Project, Runner, binary, docker, left_of, lines, outcomes, runners, seven_steps, text};
+use crate::support::{
+    Project, Runner, binary, docker, left_of, lines, outcomes, resident_kib, runners, seven_steps, text,
+};
 
 fn run_pipeline(client: &mut Client, project: &Project) -> String {
     client.run("pipelens.runPipeline", json!({"uri": project.uri()}))
@@ -266,13 +268,6 @@ fn two_hundred_thousand_lines_reach_the_file_while_answers_come_and_memory_stays
         assert!(peak_kib < 100 * 1024, "{peak_kib} KiB resident");
         assert_eq!(client.quit().code(), Some(0));
     }
-}
-
-/// The resident memory of a process where it can be asked for; 0 elsewhere.
-fn resident_kib(process_id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 #[test]

@@ -159,3 +159,10 @@ pub(crate) fn lines(events: &[Value], step: &str) -> Vec<String> {
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
+
+/// The resident memory of a process where it can be asked for; 0 elsewhere.
+pub(crate) fn resident_kib(process_id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}

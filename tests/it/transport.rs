@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::Client;
-use crate::support::binary;
+use crate::client::{Client, PATIENCE};
+use crate::support::{binary, resident_kib};
 
 const URI: &str = "file:///project/pipeline.yml";
 const TEXT: &str = "steps:\n  - key: build\n    cmd: make\n    image: alpine:3\n";
@@ -145,10 +145,16 @@ fn a_hundred_and_fifty_handlers_that_await_the_client_all_get_their_answers() {
 #[test]
 fn an_answer_for_a_cancelled_handler_harms_nobody() {
     let mut client = client();
-    // The answer to the server's question is sent by hand, after the handler that asked is gone.
+    client.holds_answers = true;
     let id = client.ask("pipelens/fault/ask", Value::Null);
+    let question = client.wait("the server's question", |message| {
+        (message["method"] == "workspace/codeLens/refresh").then(|| message["id"].clone())
+    });
     client.notify("$/cancelRequest", json!({"id": id}));
-    assert!(client.answer(id).is_err() || client.answer(id).is_ok());
+    assert_eq!(client.answer(id).unwrap_err()["code"], -32800);
+    // Only now comes what the handler had waited for.
+    client.send(&json!({"jsonrpc": "2.0", "id": question, "result": null}));
+    client.holds_answers = false;
     assert_lives(client);
 }
 
@@ -184,11 +190,29 @@ fn a_flood_of_log_messages_delays_no_answer() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_client_that_does_not_read_costs_no_memory() {
-    let mut client = Client::spawn(binary(), &[]);
-    client.initialize(json!({}), Value::Null).unwrap();
-    client.open(URI, TEXT);
+    let mut client = client();
+    client.stop_reading();
     client.ask("pipelens/fault/flood", json!({"ms": 50_000_000}));
+    // The server is held back once it spends no more time.
+    let id = client.child.id();
+    let deadline = Instant::now() + PATIENCE;
+    let mut spent = None;
+    while spent != Some(cpu_ticks(id)) || spent == Some(0) {
+        assert!(Instant::now() < deadline, "the server is not held back");
+        spent = Some(cpu_ticks(id));
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+    let resident = resident_kib(id);
+    assert!(0 < resident && resident < 50 * 1024, "{resident} KiB resident");
     client.close_input();
     assert_eq!(client.exit_status().code(), Some(1));
+}
+
+#[cfg(target_os = "linux")]
+fn cpu_ticks(process_id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }

@@ -41,7 +41,7 @@ pub(crate) struct ProjectSettings {
     /// How many steps run at once. Without it, the number of CPUs of the engine's machine.
     #[schemars(range(min = 1))]
     pub(crate) parallelism: Option<usize>,
-    /// The severity of single findings by code: `image-without-tag: off`.
+    /// The severity of single findings by code: `unpinned-image: off`.
     pub(crate) severity: BTreeMap<String, SeveritySetting>,
 }
 

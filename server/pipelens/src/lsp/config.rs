@@ -119,11 +119,9 @@ impl Config {
         }
         let root = self.root_of(path);
         let relative = path.strip_prefix(&root).unwrap_or(path);
-        if lock(&self.inner).files.is_match(relative) {
-            return true;
-        }
-        let project = self.project(&root);
-        globs(&project.files).is_ok_and(|globs| globs.is_match(relative))
+        // A file outside of every project has no folder that a glob could be relative to, so its whole path counts too.
+        let matches = |files: &GlobSet| files.is_match(relative) || files.is_match(path);
+        matches(&lock(&self.inner).files) || globs(&self.project(&root).files).is_ok_and(|files| matches(&files))
     }
 }
 
