@@ -1,0 +1,81 @@
+// Starts the server and gives VS Code what it does not draw by itself: a run button in the title and progress with Cancel.
+// It knows no pipelines: what can be run, and how it went, the server says.
+import * as vscode from "vscode";
+import type { LanguageClient } from "vscode-languageclient/node";
+import { createClient, serverSettings } from "./client";
+import { RunProgress } from "./progress";
+
+let client: LanguageClient | undefined;
+
+export async function activate(context: vscode.ExtensionContext): Promise<void> {
+  const output = vscode.window.createOutputChannel("pipelens");
+  const progress = new RunProgress();
+  const started = createClient(context, output, progress);
+  client = started;
+  context.subscriptions.push(
+    output,
+    progress,
+    vscode.commands.registerCommand("pipelens.editor.runPipeline", () => runPipeline(started)),
+    vscode.commands.registerCommand("pipelens.editor.cancel", () => execute(started, "pipelens.cancel")),
+    vscode.commands.registerCommand("pipelens.editor.openLog", () => execute(started, "pipelens.openLog")),
+    vscode.commands.registerCommand("pipelens.editor.showOutput", () => { output.show(); }),
+    vscode.commands.registerCommand("pipelens.editor.restart", () => started.restart()),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => {
+      void started.sendNotification("pipelens/didChangeTrust", { trusted: true });
+    }),
+    vscode.workspace.onDidChangeConfiguration((event) => {
+      if (event.affectsConfiguration("pipelens")) {
+        void started.sendNotification("workspace/didChangeConfiguration", { settings: serverSettings() });
+      }
+    }),
+    vscode.window.onDidChangeActiveTextEditor((editor) => {
+      void showRunButton(editor);
+    }),
+    vscode.workspace.onDidChangeTextDocument((event) => {
+      if (event.document === vscode.window.activeTextEditor?.document) {
+        void showRunButton(vscode.window.activeTextEditor);
+      }
+    }),
+  );
+  try {
+    await started.start();
+  } catch (error) {
+    // VS Code itself shows nothing when a server does not start.
+    const reason = error instanceof Error ? error.message : String(error);
+    void vscode.window.showErrorMessage(
+      `pipelens did not start: ${reason}. Install the binary, or name it in the setting pipelens.server.path.`,
+    );
+    return;
+  }
+  await showRunButton(vscode.window.activeTextEditor);
+}
+
+export async function deactivate(): Promise<void> {
+  await client?.stop();
+}
+
+/// Runs the text on screen, saved or not.
+async function runPipeline(client: LanguageClient): Promise<void> {
+  const uri = vscode.window.activeTextEditor?.document.uri.toString();
+  await execute(client, "pipelens.runPipeline", uri === undefined ? undefined : { uri });
+}
+
+/// Asks the server, and shows what it answers if that is a refusal.
+async function execute(client: LanguageClient, command: string, argument?: object): Promise<void> {
+  try {
+    await client.sendRequest("workspace/executeCommand", { command, arguments: argument === undefined ? [] : [argument] });
+  } catch (error) {
+    void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/// Shows the run button where the server has something to run.
+async function showRunButton(editor: vscode.TextEditor | undefined): Promise<void> {
+  let isPipeline = false;
+  if (editor !== undefined && client?.isRunning() === true) {
+    const textDocument = { uri: editor.document.uri.toString() };
+    const lenses = await client.sendRequest<unknown[] | null>("textDocument/codeLens", { textDocument });
+    isPipeline = lenses !== null && lenses.length > 0;
+  }
+  await vscode.commands.executeCommand("setContext", "pipelens.isPipeline", isPipeline);
+}

@@ -1,0 +1,80 @@
+// Runs as notifications with Cancel. The language client alone would show them in the status bar, without one.
+import * as vscode from "vscode";
+import {
+  type LanguageClient,
+  type ProgressToken,
+  type WorkDoneProgressBegin,
+  WorkDoneProgressCancelNotification,
+  type WorkDoneProgressEnd,
+  type WorkDoneProgressReport,
+} from "vscode-languageclient/node";
+
+type Params = WorkDoneProgressBegin | WorkDoneProgressReport | WorkDoneProgressEnd;
+
+interface Shown {
+  readonly view: vscode.Progress<{ message?: string; increment?: number }>;
+  readonly done: () => void;
+  percentage: number;
+}
+
+export class RunProgress implements vscode.Disposable {
+  private readonly shown = new Map<ProgressToken, Shown>();
+
+  /// Takes what can be cancelled; the rest is the language client's.
+  handle(client: LanguageClient, token: ProgressToken, params: Params): boolean {
+    if (params.kind === "begin") {
+      if (params.cancellable !== true) {
+        return false;
+      }
+      this.begin(client, token, params);
+      return true;
+    }
+    const shown = this.shown.get(token);
+    if (shown === undefined) {
+      return false;
+    }
+    if (params.kind === "report") {
+      report(shown, params);
+    } else {
+      this.end(token, shown);
+    }
+    return true;
+  }
+
+  dispose(): void {
+    for (const [token, shown] of this.shown) {
+      this.end(token, shown);
+    }
+  }
+
+  private begin(client: LanguageClient, token: ProgressToken, params: WorkDoneProgressBegin): void {
+    const options = { location: vscode.ProgressLocation.Notification, cancellable: true, title: params.title };
+    void vscode.window.withProgress(options, (view, cancellation) => {
+      cancellation.onCancellationRequested(() => {
+        void client.sendNotification(WorkDoneProgressCancelNotification.type, { token });
+      });
+      return new Promise<void>((resolve) => {
+        const shown = { view, done: resolve, percentage: 0 };
+        this.shown.set(token, shown);
+        this.tellRunning();
+        report(shown, params);
+      });
+    });
+  }
+
+  private end(token: ProgressToken, shown: Shown): void {
+    this.shown.delete(token);
+    shown.done();
+    this.tellRunning();
+  }
+
+  private tellRunning(): void {
+    void vscode.commands.executeCommand("setContext", "pipelens.isRunning", this.shown.size > 0);
+  }
+}
+
+function report(shown: Shown, params: { message?: string; percentage?: number }): void {
+  const percentage = Math.max(shown.percentage, params.percentage ?? 0);
+  shown.view.report({ increment: percentage - shown.percentage, ...(params.message === undefined ? {} : { message: params.message }) });
+  shown.percentage = percentage;
+}
