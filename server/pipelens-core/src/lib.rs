@@ -51,7 +51,3 @@ pub fn analyze(text: &str, format: Format) -> Analysis {
 pub fn is_pipeline_file(path: &str, first_lines: &str) -> bool {
     files::is_pipeline_file(path, first_lines)
 }
-
-pub fn schema() -> String {
-    String::new()
-}
