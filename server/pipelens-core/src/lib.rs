@@ -3,13 +3,13 @@
 mod analysis;
 pub mod diagnostic;
 mod files;
-mod schema;
 pub mod ide;
 mod keys;
 mod lower;
 pub mod model;
 mod nearest;
 pub mod plan;
+mod schema;
 mod suppress;
 mod syntax;
 pub mod text;

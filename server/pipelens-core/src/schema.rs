@@ -81,7 +81,9 @@ fn shape(wanted: &Shape) -> Value {
             "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
         }),
         Shape::PlanEnv => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
-        Shape::Map(Place::WaitOptions) => json!({ "anyOf": [{ "$ref": reference(Place::WaitOptions) }, { "type": "null" }] }),
+        Shape::Map(Place::WaitOptions) => {
+            json!({ "anyOf": [{ "$ref": reference(Place::WaitOptions) }, { "type": "null" }] })
+        }
         Shape::Map(place) => json!({ "$ref": reference(*place) }),
         Shape::List { of, may_be_empty } => {
             json!({ "type": "array", "items": shape(of), "minItems": usize::from(!may_be_empty) })

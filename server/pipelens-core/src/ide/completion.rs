@@ -35,9 +35,15 @@ pub fn completion(analysis: &Analysis, offset: usize) -> Vec<Completion> {
     }
     let present = present_keys(analysis, &cursor, place);
     let known = keys::keys(place).iter().filter(|key| !present.contains(&key.name));
-    let mut entries: Vec<Completion> = known.map(|key| cursor.entry(key.name, ": ", CompletionKind::Key, key.doc)).collect();
+    let mut entries: Vec<Completion> =
+        known.map(|key| cursor.entry(key.name, ": ", CompletionKind::Key, key.doc)).collect();
     if place == Place::Step && cursor.is_list_entry {
-        entries.push(cursor.entry("wait", "", CompletionKind::Value, "A barrier between the steps before and after it."));
+        entries.push(cursor.entry(
+            "wait",
+            "",
+            CompletionKind::Value,
+            "A barrier between the steps before and after it.",
+        ));
     }
     entries
 }
@@ -65,7 +71,8 @@ impl<'a> Cursor<'a> {
         if bare.starts_with('#') {
             return None;
         }
-        let word_len = before.len() - before.trim_end_matches(|last: char| last.is_alphanumeric() || "_-.".contains(last)).len();
+        let word_len =
+            before.len() - before.trim_end_matches(|last: char| last.is_alphanumeric() || "_-.".contains(last)).len();
         let word_len = word_len.min(bare.len());
         let behind = analysis.text.get(offset..)?;
         let is_word = |next: &char| next.is_alphanumeric() || "_-.".contains(*next);
@@ -92,9 +99,11 @@ fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key) -> Vec<Completion
         Shape::Policy => POLICIES.iter().map(named).collect(),
         Shape::Runner => RUNNERS.iter().map(named).collect(),
         Shape::Bool => ["true", "false"].map(|name| cursor.entry(name, "", CompletionKind::Value, key.doc)).to_vec(),
-        Shape::OneOf(names) => names.iter().map(|name| cursor.entry(name, "", CompletionKind::Value, key.doc)).collect(),
+        Shape::OneOf(names) => {
+            names.iter().map(|name| cursor.entry(name, "", CompletionKind::Value, key.doc)).collect()
+        }
         Shape::StepKey | Shape::StepKeys => {
-            let pipeline = analysis.pipelines.iter().filter(|pipeline| pipeline.range.start <= cursor.offset).next_back();
+            let pipeline = analysis.pipelines.iter().rfind(|pipeline| pipeline.range.start <= cursor.offset);
             let steps = pipeline.into_iter().flat_map(|pipeline| &pipeline.steps);
             let others = steps.filter(|step| !step.range.touches(cursor.offset));
             others

@@ -63,7 +63,10 @@ fn describe(pipeline: &Pipeline, position: usize) -> String {
     if !words.is_empty() {
         text.push_str(&format!("\n\n`{}`", words.replace('`', "'")));
     }
-    text.push_str(&format!("\n\n{}", boots_from(pipeline, step, links.parents.get(position).copied().flatten().map(key))));
+    text.push_str(&format!(
+        "\n\n{}",
+        boots_from(pipeline, step, links.parents.get(position).copied().flatten().map(key))
+    ));
     let before: Vec<String> =
         links.dependencies(position).iter().map(|before| format!("`{}`", key(before.step))).take(20).collect();
     if !before.is_empty() {

@@ -23,7 +23,9 @@ fn paths(tree: &Tree, lines: &LineIndex, id: NodeId, prefix: &str, result: &mut 
                 paths(tree, lines, entry.value, &path, result);
             }
         }
-        Kind::List { items, .. } => items.iter().for_each(|item| paths(tree, lines, *item, &format!("{prefix}["), result)),
+        Kind::List { items, .. } => {
+            items.iter().for_each(|item| paths(tree, lines, *item, &format!("{prefix}["), result))
+        }
         Kind::Scalar(_) | Kind::Alias(_) => {}
     }
 }
