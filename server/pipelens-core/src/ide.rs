@@ -1,10 +1,13 @@
 //! What an editor asks about a text, in the core's own words.
 
+mod completion;
+mod names;
 mod outline;
 
-use crate::Analysis;
 use crate::text::TextRange;
 
+pub use completion::{Completion, CompletionKind, completion};
+pub use names::{definition, hover, references};
 pub use outline::{RunPlace, Symbol, run_places, symbols};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,9 +15,4 @@ pub struct Hover {
     pub range: TextRange,
     /// Markdown.
     pub text: String,
-}
-
-/// Returns what there is to say about the key, step or reference at an offset.
-pub fn hover(_analysis: &Analysis, _offset: usize) -> Option<Hover> {
-    None
 }

@@ -9,6 +9,7 @@ mod lower;
 pub mod model;
 mod nearest;
 pub mod plan;
+mod schema;
 mod suppress;
 mod syntax;
 pub mod text;
@@ -50,4 +51,9 @@ pub fn analyze(text: &str, format: Format) -> Analysis {
 /// Tells whether a file is a pipeline: by its path, or by a comment `# pipelens: pipeline` among its first lines.
 pub fn is_pipeline_file(path: &str, first_lines: &str) -> bool {
     files::is_pipeline_file(path, first_lines)
+}
+
+/// Returns the JSON schema of pipelines in every spelling, for editors and tools that know schemas.
+pub fn schema() -> String {
+    schema::schema()
 }

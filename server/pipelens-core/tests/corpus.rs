@@ -1,4 +1,5 @@
 //! Real plans, and files broken while typing. The data lies beside the repository; without it the tests say so.
+#![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

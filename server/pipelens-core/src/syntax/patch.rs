@@ -11,7 +11,7 @@ pub(crate) struct Patch {
 impl Patch {
     /// Adds an edit. One that covers earlier edits replaces them; one at the same place goes behind them.
     pub(crate) fn add(&mut self, edit: TextEdit) {
-        self.edits.retain(|old| !(edit.range.contains_range(old.range) && !edit.range.is_empty()));
+        self.edits.retain(|old| edit.range.is_empty() || !edit.range.contains_range(old.range));
         let place = self.edits.partition_point(|old| old.range.start <= edit.range.start);
         self.edits.insert(place, edit);
     }

@@ -3,6 +3,8 @@
 
 mod candidates;
 mod conflict;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

@@ -47,7 +47,7 @@ pub(super) fn unknown_key(tree: &Tree, map: NodeId, entry: &Entry, place: Place)
     }
     let is_absent = |key: &&Key| tree.get(map, key.name).is_none();
     let candidates = keys::keys(place).iter().filter(is_absent).map(|key| key.name);
-    if let Some(near) = nearest(name, candidates) {
+    if let Some(near) = nearest(name, candidates.clone()).or_else(|| abbreviation(name, candidates)) {
         let message = format!("`{name}` means nothing in {noun}. Did you mean `{near}`?");
         return Some(with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near));
     }
@@ -69,6 +69,10 @@ pub(super) fn unknown_key(tree: &Tree, map: NodeId, entry: &Entry, place: Place)
 /// Finds the keys that have to be in a mapping and are not.
 pub(super) fn missing_keys(text: &str, tree: &Tree, map: NodeId, place: Place, findings: &mut Vec<Diagnostic>) {
     let own = tree.own_entries(map).unwrap_or_default();
+    // What an undefined alias would have brought in nobody knows.
+    if own.iter().any(|entry| tree.is_merge(entry) && tree.resolved(entry.value).is_none()) {
+        return;
+    }
     let range = own.first().map_or(tree.node(map).range, |entry| tree.node(entry.key).range);
     for key in keys::keys(place).iter().filter(|key| key.is_required && tree.get(map, key.name).is_none()) {
         // `steps` and `graph` are what a document is recognised by.
@@ -99,6 +103,14 @@ pub(super) fn with_key_fix(finding: Diagnostic, tree: &Tree, key: NodeId, name: 
         Kind::List { .. } | Kind::Map { .. } | Kind::Alias(_) => return finding,
     };
     finding.with_fix(format!("Change to `{name}`"), node.range, new_text)
+}
+
+/// Returns the known name that a longer word was shortened to: `command` means `cmd`.
+fn abbreviation<'name>(word: &str, mut names: impl Iterator<Item = &'name str>) -> Option<&'name str> {
+    names.find(|name| {
+        let mut letters = word.chars();
+        name.chars().next() == word.chars().next() && name.chars().all(|wanted| letters.any(|letter| letter == wanted))
+    })
 }
 
 fn missing_hint(place: Place, key: &str) -> &'static str {

@@ -23,15 +23,19 @@ fn safe_key(key: &str) -> String {
 }
 
 fn unsupported_keys(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
-    let mut firsts: HashMap<String, &Step> = HashMap::with_capacity(pipeline.steps.len());
+    let mut by_key: HashMap<&str, &Step> = HashMap::with_capacity(pipeline.steps.len());
+    let mut by_name: HashMap<String, &Step> = HashMap::with_capacity(pipeline.steps.len());
     for step in &pipeline.steps {
         let key = &step.key.value;
-        let Some(first) = firsts.get(&safe_key(key)) else {
-            firsts.insert(safe_key(key), step);
+        let twin = by_key.get(key.as_str()).copied();
+        let Some(first) = twin.or_else(|| by_name.get(&safe_key(key)).copied()) else {
+            by_key.insert(key, step);
+            by_name.insert(safe_key(key), step);
             continue;
         };
+        by_key.entry(key).or_insert(step);
         let other = &first.key.value;
-        let finding = if key == other {
+        let finding = if twin.is_some() {
             let message =
                 format!("Two steps have the key `{key}`, so nobody can tell them apart. Give one another key.");
             Diagnostic::new(Code::DuplicateStepKey, step.key.range, message)

@@ -1,0 +1,127 @@
+//! Step keys and the places that name them: hover, definition and references.
+
+use super::Hover;
+use super::outline::first_words;
+use crate::Analysis;
+use crate::keys::{self, Place};
+use crate::lower::{DocumentKind, authored::is_barrier, document_kind, root_place};
+use crate::model::{Pipeline, Step};
+use crate::plan::DEFAULT_IMAGE;
+use crate::plan::links::Links;
+use crate::syntax::tree::{Kind, NodeId};
+use crate::text::TextRange;
+
+/// Returns what there is to say about the key, step or reference at an offset.
+pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
+    if let Some((pipeline, position, range)) = step_at(analysis, offset) {
+        return Some(Hover { range, text: describe(pipeline, position) });
+    }
+    let (place, key) = key_at(analysis, offset)?;
+    let text = analysis.text.get(key.start..key.end)?.trim_matches(['"', '\'']);
+    let known = keys::find(place, text)?;
+    let required = if known.is_required { " (required)" } else { "" };
+    Some(Hover { range: key, text: format!("`{}`{required}\n\n{}", known.name, known.doc) })
+}
+
+/// Returns where the step that is named at an offset has its key.
+pub fn definition(analysis: &Analysis, offset: usize) -> Option<TextRange> {
+    let (pipeline, position, _) = step_at(analysis, offset)?;
+    pipeline.steps.get(position).map(|step| step.key.range)
+}
+
+/// Returns every place that names the step at an offset, its key first.
+pub fn references(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
+    let Some((pipeline, position, _)) = step_at(analysis, offset) else { return Vec::new() };
+    let Some(step) = pipeline.steps.get(position) else { return Vec::new() };
+    let names = pipeline.steps.iter().flat_map(|other| other.builds_in.iter().chain(&other.depends_on));
+    let named = names.filter(|name| name.value == step.key.value).map(|name| name.range);
+    std::iter::once(step.key.range).chain(named).collect()
+}
+
+/// Returns the step whose key or reference is at an offset, with the range of that name.
+fn step_at(analysis: &Analysis, offset: usize) -> Option<(&Pipeline, usize, TextRange)> {
+    for pipeline in analysis.pipelines.iter().filter(|pipeline| pipeline.range.touches(offset)) {
+        for (position, step) in pipeline.steps.iter().enumerate() {
+            if step.key.range.touches(offset) {
+                return Some((pipeline, position, step.key.range));
+            }
+            let mut names = step.builds_in.iter().chain(&step.depends_on);
+            let Some(name) = names.find(|name| name.range.touches(offset)) else { continue };
+            let named = pipeline.steps.iter().position(|other| other.key.value == name.value)?;
+            return Some((pipeline, named, name.range));
+        }
+    }
+    None
+}
+
+fn describe(pipeline: &Pipeline, position: usize) -> String {
+    let Some(step) = pipeline.steps.get(position) else { return String::new() };
+    let links = Links::new(pipeline);
+    let key = |step: usize| pipeline.steps.get(step).map_or("", |step| step.key.value.as_str());
+    let mut text = format!("**{}**", step.key.value);
+    let words = first_words(step);
+    if !words.is_empty() {
+        text.push_str(&format!("\n\n`{}`", words.replace('`', "'")));
+    }
+    text.push_str(&format!(
+        "\n\n{}",
+        boots_from(pipeline, step, links.parents.get(position).copied().flatten().map(key))
+    ));
+    let before: Vec<String> =
+        links.dependencies(position).iter().map(|before| format!("`{}`", key(before.step))).take(20).collect();
+    if !before.is_empty() {
+        text.push_str(&format!("\n\nRuns after {}.", before.join(", ")));
+    }
+    text
+}
+
+fn boots_from(pipeline: &Pipeline, step: &Step, parent: Option<&str>) -> String {
+    match (parent, step.image.as_ref().or(pipeline.default_image.as_ref())) {
+        (Some(parent), _) => format!("Boots from what `{parent}` left behind."),
+        (None, Some(image)) => format!("Boots from the image `{}`.", image.value),
+        (None, None) => format!("Boots from the image `{DEFAULT_IMAGE}`."),
+    }
+}
+
+/// Returns the key at an offset and the place it stands in.
+fn key_at(analysis: &Analysis, offset: usize) -> Option<(Place, TextRange)> {
+    let mut found = None;
+    walk(analysis, &mut |place, map| {
+        let entries = analysis.tree.own_entries(map).unwrap_or_default();
+        let keys = entries.iter().map(|entry| analysis.tree.node(entry.key).range);
+        found = found.or_else(|| Some((place, keys.clone().find(|key| key.touches(offset))?)));
+    });
+    found
+}
+
+/// Visits every mapping whose keys the vocabulary knows.
+pub(super) fn walk(analysis: &Analysis, visit: &mut impl FnMut(Place, NodeId)) {
+    for root in analysis.tree.documents.iter().copied() {
+        let kind = document_kind(&analysis.tree, root).unwrap_or(DocumentKind::Authored);
+        walk_map(analysis, root_place(kind), root, visit);
+    }
+}
+
+fn walk_map(analysis: &Analysis, place: Place, map: NodeId, visit: &mut impl FnMut(Place, NodeId)) {
+    let tree = &analysis.tree;
+    let Kind::Map { entries, .. } = &tree.node(map).kind else { return };
+    visit(place, map);
+    for entry in entries {
+        let Some(known) = tree.key_text(entry).and_then(|key| keys::find(place, key)) else { continue };
+        let inner = match known.shape {
+            keys::Shape::Map(inner) => Some(inner),
+            keys::Shape::List { of: keys::Shape::Map(inner), .. } => Some(*inner),
+            keys::Shape::Steps => Some(Place::Step),
+            _ => None,
+        };
+        let Some(inner) = inner else { continue };
+        let Kind::List { items, .. } = &tree.node(entry.value).kind else {
+            walk_map(analysis, inner, entry.value, visit);
+            continue;
+        };
+        for item in items {
+            let is_wait = inner == Place::Step && is_barrier(tree, *item);
+            walk_map(analysis, if is_wait { Place::Wait } else { inner }, *item, visit);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The JSON schema of the spellings people write, generated from the vocabulary.
+
+use serde_json::{Map, Value, json};
+
+use crate::keys::{self, POLICIES, Place, RUNNERS, Shape};
+
+pub(crate) fn schema() -> String {
+    let places = [
+        ("step", Place::Step),
+        ("wait", Place::Wait),
+        ("waitOptions", Place::WaitOptions),
+        ("cache", Place::Cache),
+        ("trigger", Place::Trigger),
+        ("plan", Place::Plan),
+        ("graph", Place::Graph),
+        ("node", Place::Node),
+        ("planStep", Place::PlanStep),
+        ("envelope", Place::Envelope),
+        ("envelopePipeline", Place::EnvelopePipeline),
+        ("pipeline", Place::Pipeline),
+    ];
+    let definitions: Map<String, Value> =
+        places.into_iter().map(|(name, place)| (name.to_owned(), object(place))).collect();
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Pipeline",
+        "description": "A CI pipeline: written by hand with `steps`, or generated as a plan with `graph`, alone or in an envelope.",
+        "anyOf": [{ "$ref": "#/$defs/pipeline" }, { "$ref": "#/$defs/plan" }, { "$ref": "#/$defs/envelope" }],
+        "$defs": definitions,
+    });
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn object(place: Place) -> Value {
+    let known = keys::keys(place);
+    let properties: Map<String, Value> = known
+        .iter()
+        .map(|key| {
+            let mut value = shape(&key.shape);
+            if place.is_wire_format() && !key.is_required {
+                value = json!({ "anyOf": [value, { "type": "null" }] });
+            }
+            if let Some(object) = value.as_object_mut() {
+                object.insert("description".to_owned(), json!(key.doc));
+            }
+            (key.name.to_owned(), value)
+        })
+        .collect();
+    let required: Vec<&str> = known.iter().filter(|key| key.is_required).map(|key| key.name).collect();
+    let mut object = json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": place.is_wire_format(),
+    });
+    if let (Place::Pipeline, Some(object)) = (place, object.as_object_mut()) {
+        object.insert("patternProperties".to_owned(), json!({ "^x-": true }));
+    }
+    object
+}
+
+fn shape(wanted: &Shape) -> Value {
+    match wanted {
+        Shape::Text => json!({ "type": "string" }),
+        Shape::NonEmptyText | Shape::Image | Shape::StepKey => json!({ "type": "string", "minLength": 1 }),
+        Shape::AbsolutePath => json!({ "type": "string", "pattern": "^/" }),
+        Shape::Bool => json!({ "type": "boolean" }),
+        Shape::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Shape::OneOf(names) => json!({ "enum": names }),
+        Shape::Policy => json!({ "enum": POLICIES.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
+        Shape::Runner => json!({ "enum": RUNNERS.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
+        Shape::StepKeys => {
+            let key = json!({ "type": "string", "minLength": 1 });
+            json!({ "anyOf": [key, { "type": "array", "items": key }] })
+        }
+        Shape::Env => json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
+            "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+        }),
+        Shape::PlanEnv => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        Shape::Map(Place::WaitOptions) => {
+            json!({ "anyOf": [{ "$ref": reference(Place::WaitOptions) }, { "type": "null" }] })
+        }
+        Shape::Map(place) => json!({ "$ref": reference(*place) }),
+        Shape::List { of, may_be_empty } => {
+            json!({ "type": "array", "items": shape(of), "minItems": usize::from(!may_be_empty) })
+        }
+        Shape::Steps => json!({
+            "type": "array",
+            "minItems": 1,
+            "items": { "anyOf": [{ "$ref": reference(Place::Step) }, { "const": "wait" }, { "$ref": reference(Place::Wait) }] },
+        }),
+        Shape::Edge => json!({
+            "type": "array",
+            "prefixItems": [
+                { "type": "integer", "minimum": 0 },
+                { "type": "integer", "minimum": 0 },
+                { "enum": ["builds_in", "depends_on"] },
+            ],
+            "minItems": 3,
+            "maxItems": 3,
+        }),
+        Shape::AnyMap => json!({ "type": "object" }),
+        Shape::Anything => json!({}),
+    }
+}
+
+fn reference(place: Place) -> &'static str {
+    match place {
+        Place::Pipeline => "#/$defs/pipeline",
+        Place::Step => "#/$defs/step",
+        Place::Wait => "#/$defs/wait",
+        Place::WaitOptions => "#/$defs/waitOptions",
+        Place::Cache => "#/$defs/cache",
+        Place::Trigger => "#/$defs/trigger",
+        Place::Plan => "#/$defs/plan",
+        Place::Graph => "#/$defs/graph",
+        Place::Node => "#/$defs/node",
+        Place::PlanStep => "#/$defs/planStep",
+        Place::Envelope => "#/$defs/envelope",
+        Place::EnvelopePipeline => "#/$defs/envelopePipeline",
+    }
+}

@@ -1,0 +1,377 @@
+//! What a person is told, where, for the smallest file that shows it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
+
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+use pipelens_core::text::apply_edits;
+use pipelens_core::{Format, analyze};
+
+/// Renders each finding under its line.
+fn render(text: &str, format: Format) -> String {
+    let analysis = analyze(text, format);
+    let mut result = String::new();
+    for found in &analysis.diagnostics {
+        let line = analysis.line_index.line_range(analysis.line_index.line(found.range.start));
+        let source = text[line.start..line.end].trim_end();
+        let before = text[line.start..found.range.start].chars().count();
+        let end = found.range.end.min(line.start + source.len()).max(found.range.start);
+        let width = text[found.range.start..end].chars().count().max(1);
+        writeln!(result, "{source}\n{}{}", " ".repeat(before), "^".repeat(width)).unwrap();
+        writeln!(result, "{:?}[{}]: {}", found.severity, found.code.as_str(), found.message).unwrap();
+        for related in &found.related {
+            let line = analysis.line_index.line(related.range.start) + 1;
+            writeln!(result, "  line {line}: {}", related.message).unwrap();
+        }
+        for fix in &found.fixes {
+            writeln!(result, "  fix: {}", fix.title).unwrap();
+        }
+    }
+    result
+}
+
+fn check(text: &str, expected: Expect) {
+    expected.assert_eq(&render(text, Format::Yaml));
+}
+
+#[test]
+fn a_good_pipeline_has_no_finding() {
+    check(
+        "name: ci\nsteps:\n  - key: a\n    cmd: make\n    image: rust:1.95\n  - wait\n  - {key: b, cmd: x, builds_in: a}\n",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn an_unknown_step_names_the_nearest() {
+    check(
+        "steps:\n- {key: build, cmd: x}\n- {key: deploy, cmd: x, builds_in: bild}\n",
+        expect![[r#"
+        - {key: deploy, cmd: x, builds_in: bild}
+                                           ^^^^
+        Error[unknown-step]: Step `deploy` builds in `bild`, which does not exist. Did you mean `build`?
+          fix: Change `bild` to `build`
+    "#]],
+    );
+}
+
+#[test]
+fn the_fix_of_an_unknown_step_mends_it() {
+    let text = "steps:\n- {key: build, cmd: x}\n- {key: deploy, cmd: x, builds_in: bild}\n";
+    let analysis = analyze(text, Format::Yaml);
+    let mended = apply_edits(text, &analysis.diagnostics[0].fixes[0].edits);
+    assert_eq!(render(&mended, Format::Yaml), "");
+}
+
+#[test]
+fn a_cycle_points_at_the_closing_edge_and_shows_the_others() {
+    check(
+        "steps:\n- {key: a, cmd: x, depends_on: c}\n- {key: b, cmd: x, depends_on: a}\n- {key: c, cmd: x, depends_on: [b]}\n",
+        expect![[r#"
+        - {key: b, cmd: x, depends_on: a}
+                                       ^
+        Error[cycle]: These steps wait for each other in a circle, so none could start: `a` → `c` → `b` → `a`. Remove one of the references.
+          line 2: `a` waits for `c`
+          line 4: `c` waits for `b`
+    "#]],
+    );
+}
+
+#[test]
+fn keys_are_checked_against_their_place() {
+    check(
+        "nme: x\ncmd: y\nsteps:\n- key: a\n  comand: x\n  fail_fast: true\n  zzz: 1\n",
+        expect![[r#"
+            nme: x
+            ^^^
+            Error[unknown-key]: `nme` means nothing in a pipeline. Did you mean `name`?
+              fix: Change to `name`
+            cmd: y
+            ^^^
+            Error[misplaced-key]: `cmd` belongs to a step, not to a pipeline. Move it there.
+            - key: a
+              ^^^
+            Error[missing-key]: This step has no `cmd`. Add `cmd:` with the command to run.
+              fix: Add `cmd`
+              comand: x
+              ^^^^^^
+            Error[unknown-key]: `comand` means nothing in a step. Did you mean `cmd`?
+              fix: Change to `cmd`
+              fail_fast: true
+              ^^^^^^^^^
+            Error[misplaced-key]: `fail_fast` belongs to a pipeline, not to a step. Move it there.
+              zzz: 1
+              ^^^
+            Error[unknown-key]: `zzz` means nothing in a step, which knows `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
+        "#]],
+    );
+}
+
+#[test]
+fn values_are_checked_against_their_type() {
+    check(
+        "fail_fast: yes\ntimeout_seconds: '5'\nenv: {1A: x, B: [1], C: 0777}\nsteps:\n- key: 1\n  cmd:\n  retry: 11\n  workdir: src\n  image: Rust:1\n  cache: {policy: sometimes}\n  runner: dokcer\n- key: b\n  cmd: ''\n  cache: {policy: ttl}\n",
+        expect![[r#"
+        fail_fast: yes
+                   ^^^
+        Error[wrong-type]: `fail_fast` takes `true` or `false`, and `yes` is a text here. Write `true`.
+          fix: Change to `true`
+        timeout_seconds: '5'
+                         ^^^
+        Error[wrong-type]: `timeout_seconds` takes a whole number, and this is a text.
+          fix: Remove the quotes
+        env: {1A: x, B: [1], C: 0777}
+              ^^
+        Error[bad-env-name]: `1A` cannot be the name of an environment variable. Use letters, digits and `_`, and no digit first.
+        env: {1A: x, B: [1], C: 0777}
+                        ^^^
+        Error[wrong-type]: `B` takes a single value, and this is a list.
+        env: {1A: x, B: [1], C: 0777}
+                                ^^^^
+        Hint[yaml-trap]: `C` is the text `0777` here, but YAML 1.1 readers take it for an octal number. Quotes make it clear.
+          fix: Put it in quotes
+        - key: 1
+               ^
+        Error[wrong-type]: `key` takes a text, and this is a number. Put it in quotes.
+          fix: Put it in quotes
+          cmd:
+            ^
+        Error[wrong-type]: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+          retry: 11
+                 ^^
+        Error[bad-value]: `retry` takes a whole number from 0 to 10, and this is 11.
+          cache: {policy: sometimes}
+                          ^^^^^^^^^
+        Error[unknown-policy]: `sometimes` is no cache policy. There are `none`, `forever`, `ttl`, `on_change`, `compose`.
+          runner: dokcer
+                  ^^^^^^
+        Error[unknown-runner]: `dokcer` is no runner. Did you mean `docker`? There are `docker`, `host`.
+          fix: Change to `docker`
+          cmd: ''
+               ^^
+        Error[bad-value]: `cmd` is empty, and it needs a text.
+          cache: {policy: ttl}
+                          ^^^
+        Error[missing-policy-key]: The policy `ttl` needs `duration_seconds`, which is missing. Length of the window of a `ttl` policy.
+    "#]],
+    );
+}
+
+#[test]
+fn step_keys_must_differ_even_as_container_names() {
+    check(
+        "steps:\n- {key: a b, cmd: x}\n- {key: a-b, cmd: x}\n- {key: a-b, cmd: x}\n- {key: me, cmd: x, depends_on: me}\n",
+        expect![[r#"
+            - {key: a-b, cmd: x}
+                    ^^^
+            Error[colliding-step-keys]: `a-b` and `a b` would share container and image names, where only letters, digits, `_` and `-` count. Give one another key.
+              line 2: `a b` stands here first
+            - {key: a-b, cmd: x}
+                    ^^^
+            Error[duplicate-step-key]: Two steps have the key `a-b`, so nobody can tell them apart. Give one another key.
+              line 3: `a-b` stands here first
+            - {key: me, cmd: x, depends_on: me}
+                                            ^^
+            Error[self-reference]: Step `me` depends on itself, so it could never start. Name another step or remove this.
+        "#]],
+    );
+}
+
+#[test]
+fn references_respect_barriers() {
+    check(
+        "steps:\n- {key: a, cmd: x, depends_on: b}\n- wait\n- {key: b, cmd: x, depends_on: [a, a]}\n",
+        expect![[r#"
+        - {key: a, cmd: x, depends_on: b}
+                                       ^
+        Error[reference-across-wait]: Step `a` refers to `b`, which stands behind a later `wait` and so waits for `a` in turn. Move one of them across the `wait`.
+          line 3: The `wait` between them
+        - {key: b, cmd: x, depends_on: [a, a]}
+                                        ^
+        Hint[redundant-dependency]: `a` stands before a `wait`, so it is waited for anyway. Remove it from `depends_on`.
+        - {key: b, cmd: x, depends_on: [a, a]}
+                                           ^
+        Hint[redundant-dependency]: `a` is named twice here. Remove it from `depends_on`.
+    "#]],
+    );
+}
+
+#[test]
+fn a_line_that_is_being_typed_is_one_finding() {
+    check(
+        "steps:\n- key: a\n  cmd: make\n  im\n- key: b\n  cmd: \"x\n- key: c\n  cmd: y\n  depends_on: [a, b\n",
+        expect![[r#"
+          im
+          ^^
+        Error[syntax]: A `:` is missing behind `im`. A key needs one.
+          fix: Add `:`
+          cmd: "x
+               ^^
+        Error[syntax]: This `"` is never closed. Add `"` at the end.
+          fix: Add `"`
+          depends_on: [a, b
+                      ^^^^^
+        Error[syntax]: A bracket is opened here and never closed. Add `]`.
+          fix: Add `]`
+    "#]],
+    );
+    check(
+        "steps:\n- key: a\n  cmd:make\n- key: b\n  cmd: echo a: b\n\timage: x:1\n",
+        expect![[r#"
+          cmd:make
+          ^^^^^^^^
+        Error[syntax]: A space is missing behind `cmd:`. Without it this is one word, not a key and a value.
+          fix: Add the space
+          cmd: echo a: b
+               ^^^^^^^^^
+        Error[syntax]: A second `: ` stands in one line, so it is unclear what the key is. Put the value in quotes.
+          fix: Put the value in quotes
+        	image: x:1
+        ^
+        Error[syntax]: A tab stands where YAML wants spaces. Indent with spaces.
+          fix: Align with the line above
+    "#]],
+    );
+    check(
+        "steps:\n<<<<<<< HEAD\n- key: a\n  cmd: x\n=======\n- key: b\n  cmd: x\n>>>>>>> other\n- {key: c, cmd: x, depends_on: b}\n",
+        expect![[r#"
+        <<<<<<< HEAD
+        ^^^^^^^^^^^^
+        Error[syntax]: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+    "#]],
+    );
+}
+
+#[test]
+fn other_documents_are_told_what_is_missing() {
+    check(
+        "",
+        expect![[r#"
+
+        ^
+        Information[empty-file]: This file has no pipeline yet. Start with `steps:` and a step with `key` and `cmd`.
+    "#]],
+    );
+    check(
+        "# nothing\n",
+        expect![[r#"
+        # nothing
+        ^
+        Information[empty-file]: This file has no pipeline yet. Start with `steps:` and a step with `key` and `cmd`.
+    "#]],
+    );
+    check(
+        "stepz: []\n",
+        expect![[r#"
+        stepz: []
+        ^^^^^
+        Error[not-a-pipeline]: There is no `steps` here, so this is not a pipeline. Is `stepz` meant to be `steps`?
+          fix: Change to `steps`
+    "#]],
+    );
+    check(
+        "- a\n",
+        expect![[r#"
+        - a
+        ^^^
+        Error[not-a-pipeline]: A pipeline is a mapping with `steps`, and this is something else. Start with `steps:`.
+    "#]],
+    );
+    check(
+        "steps: []\n",
+        expect![[r#"
+        steps: []
+               ^^
+        Error[empty-list]: A pipeline needs at least one step, and `steps` has none. Add one with `key` and `cmd`.
+    "#]],
+    );
+}
+
+#[test]
+fn a_comment_silences_a_finding() {
+    check(
+        "steps:\n- key: a\n  cmd: x\n  # pipelens: ignore unpinned-image\n  image: rust\n- {key: b, cmd: x, image: rust} # pipelens: ignore unpinned-image\n",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn aliases_are_followed_and_bombs_are_answered() {
+    check(
+        "x-a: &d {cmd: x, image: 'a:1'}\nsteps:\n- {key: a, <<: *d}\n- {key: b, <<: *e}\n",
+        expect![[r#"
+            - {key: b, <<: *e}
+                           ^^
+            Error[undefined-anchor]: `*e` refers to an anchor that is not defined before it. Put `&e` in front of a value above.
+        "#]],
+    );
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..10 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
+    }
+    let found = analyze(&bomb, Format::Yaml).diagnostics;
+    assert_eq!(found.iter().map(|found| found.code.as_str()).collect::<Vec<_>>(), ["too-large"]);
+}
+
+#[test]
+fn json_is_checked_strictly() {
+    let check = |text: &str, expected: Expect| expected.assert_eq(&render(text, Format::Json));
+    check(
+        "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\",}]}",
+        expect![[r#"
+        {"steps": [{"key": "a", "cmd": "x",}]}
+                                          ^
+        Error[syntax]: JSON allows no comma before a closing bracket. Remove it.
+          fix: Remove the comma
+    "#]],
+    );
+    check(
+        "steps: [{key: a, cmd: x}]",
+        expect![[r#"
+        steps: [{key: a, cmd: x}]
+        ^
+        Error[syntax]: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
+    "#]],
+    );
+    check(
+        "\u{feff}{\"steps\": [{\"key\": \"a\"\n\"cmd\": \"x\"}]}",
+        expect![[r#"
+        ﻿{"steps": [{"key": "a"
+                            ^^^
+        Error[syntax]: A `,` is missing behind this. Add it.
+          fix: Add `,`
+    "#]],
+    );
+}
+
+#[test]
+fn plans_are_checked_as_their_format_allows() {
+    let check = |text: &str, expected: Expect| expected.assert_eq(&render(text, Format::Json));
+    check(
+        "{\"version\": \"9\", \"extra\": 1, \"graph\": {\"nodes\": [{\"step\": {\"key\": \"a\", \"cmd\": \"\", \"image\": null}, \"env\": {}},\n {\"step\": {\"key\": \"b\", \"cmd\": \"x\"}, \"env\": {\"A\": 1}}],\n \"edges\": [[0, 1, \"builds_in\"],\n [1, 1, \"builds_in\"],\n [0, 7, \"depends_on\"]]}}",
+        expect![[r#"
+        {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
+                    ^^^
+        Error[unsupported-version]: Version `9` of this format does not exist. The only one is `"0"`.
+          fix: Change to `"0"`
+        {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
+                         ^^^^^^^
+        Hint[unknown-key]: `extra` means nothing in a plan and is ignored.
+         {"step": {"key": "b", "cmd": "x"}, "env": {"A": 1}}],
+                                                         ^
+        Error[wrong-type]: `A` takes a text, and this is a number. Put it in quotes.
+          fix: Put it in quotes
+         [1, 1, "builds_in"],
+         ^^^^^^^^^^^^^^^^^^^
+        Error[self-reference]: Step `b` builds in itself, so it could never start. Name another step or remove this.
+         [1, 1, "builds_in"],
+         ^^^^^^^^^^^^^^^^^^^
+        Error[several-parents]: A step boots from one step only, and this is the second `builds_in` to the same node. Remove one.
+          line 3: The first one
+         [0, 7, "depends_on"]]}}
+         ^^^^^^^^^^^^^^^^^^^^
+        Error[bad-edge]: This edge names a node that does not exist: there are 2, counted from 0.
+    "#]],
+    );
+}

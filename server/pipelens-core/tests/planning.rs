@@ -1,0 +1,84 @@
+//! What a run would do: barriers, lineage, environment, and what refuses to run.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
+
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+use pipelens_core::plan::{BootsFrom, Refusal, Target, plan};
+use pipelens_core::{Format, analyze};
+
+const BARRIERS: &str = "name: ci\ndefault_image: a:1\nenv: {A: 1, B: 1}\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, image: b:1, env: {B: 2}}\n- wait\n- {key: c, cmd: x, builds_in: a}\n- wait: {continue_on_failure: true}\n- wait\n- {key: d, cmd: x, depends_on: b}\n";
+
+fn check(text: &str, target: &Target, expected: Expect) {
+    let mut result = String::new();
+    match plan(&analyze(text, Format::Yaml), 0, target, "file") {
+        Err(refusal) => writeln!(result, "{refusal:?}").unwrap(),
+        Ok(plan) => {
+            for (position, step) in plan.steps.iter().enumerate() {
+                let from = match &step.boots_from {
+                    BootsFrom::Image(image) => image.clone(),
+                    BootsFrom::Step(step) => format!("#{step}"),
+                };
+                let after: Vec<String> = step
+                    .after
+                    .iter()
+                    .map(|before| format!("#{}{}", before.step, if before.must_succeed { "" } else { "?" }))
+                    .collect();
+                writeln!(result, "#{position} {} from {from} after [{}] {:?}", step.key, after.join(" "), step.env)
+                    .unwrap();
+            }
+        }
+    }
+    expected.assert_eq(&result);
+}
+
+#[test]
+fn a_barrier_makes_what_follows_wait() {
+    check(BARRIERS, &Target::Pipeline, expect![[r##"
+        #0 a from a:1 after [] {"A": "1", "B": "1"}
+        #1 b from b:1 after [] {"A": "1", "B": "2"}
+        #2 c from #0 after [#0 #1] {"A": "1", "B": "1"}
+        #3 d from a:1 after [#1 #2?] {"A": "1", "B": "1"}
+    "##]]);
+}
+
+#[test]
+fn a_step_alone_comes_with_what_it_boots_from() {
+    check(BARRIERS, &Target::Step("c".into()), expect![[r##"
+        #0 a from a:1 after [] {"A": "1", "B": "1"}
+        #1 c from #0 after [#0] {"A": "1", "B": "1"}
+    "##]]);
+}
+
+#[test]
+fn from_a_step_comes_with_all_that_waits_for_it() {
+    check(BARRIERS, &Target::From("b".into()), expect![[r##"
+        #0 a from a:1 after [] {"A": "1", "B": "1"}
+        #1 b from b:1 after [] {"A": "1", "B": "2"}
+        #2 c from #0 after [#0 #1] {"A": "1", "B": "1"}
+        #3 d from a:1 after [#1 #2?] {"A": "1", "B": "1"}
+    "##]]);
+}
+
+#[test]
+fn a_step_that_does_not_exist_names_the_nearest() {
+    check("steps:\n- {key: build, cmd: x}\n", &Target::Step("bild".into()), expect![[r#"
+        NoSuchStep { key: "bild", did_you_mean: Some("build") }
+    "#]]);
+}
+
+#[test]
+fn a_cycle_never_reaches_a_plan_even_when_it_is_silenced() {
+    let text =
+        "steps:\n- {key: a, cmd: x, depends_on: b}\n- {key: b, cmd: x, depends_on: a} # pipelens: ignore cycle\n";
+    let analysis = analyze(text, Format::Yaml);
+    assert!(analysis.diagnostics.is_empty());
+    assert!(matches!(plan(&analysis, 0, &Target::Pipeline, "ci"), Err(Refusal::HasErrors(_))));
+}
+
+#[test]
+fn a_repaired_text_does_not_run_but_keeps_its_places() {
+    let analysis = analyze("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: \"x\n", Format::Yaml);
+    assert_eq!(pipelens_core::ide::run_places(&analysis).len(), 3);
+    assert_eq!(plan(&analysis, 0, &Target::Pipeline, "ci"), Err(Refusal::IsRepaired));
+}

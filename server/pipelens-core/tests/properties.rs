@@ -1,0 +1,79 @@
+//! Whatever is in a text: no panic, every range inside it on character borders, and the same answer twice.
+#![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
+
+use std::path::Path;
+
+use pipelens_core::ide::{completion, hover, run_places, symbols};
+use pipelens_core::text::TextRange;
+use pipelens_core::{Format, analyze, schema};
+use proptest::prelude::*;
+
+const SAMPLE: &str = "name: ä\nenv: {A: 1}\nx-a: &a {image: 'a:1'}\nsteps:\n  - key: a\n    <<: *a\n    cmd: |\n      echo ü\n  - wait\n  - {key: b, cmd: \"x\", depends_on: [a]}\n---\nsteps: []\n";
+
+fn assert_sound(text: &str, format: Format) {
+    let analysis = analyze(text, format);
+    let again = analyze(text, format);
+    assert_eq!(analysis.diagnostics, again.diagnostics);
+    assert_eq!(analysis.pipelines, again.pipelines);
+    let is_sound = |range: TextRange| assert!(text.get(range.start..range.end).is_some(), "{range:?} in {text:?}");
+    for found in &analysis.diagnostics {
+        is_sound(found.range);
+        found.related.iter().for_each(|related| is_sound(related.range));
+        found.fixes.iter().flat_map(|fix| &fix.edits).for_each(|edit| is_sound(edit.range));
+    }
+    run_places(&analysis).into_iter().for_each(|place| is_sound(place.range));
+    for symbol in symbols(&analysis) {
+        is_sound(symbol.range);
+        for child in symbol.children {
+            is_sound(child.range);
+            assert!(child.range.contains_range(child.selection), "{text:?}");
+        }
+    }
+    for offset in (0..=text.len()).step_by(7) {
+        if let Some(hover) = hover(&analysis, offset) {
+            is_sound(hover.range);
+        }
+        completion(&analysis, offset).into_iter().for_each(|entry| is_sound(entry.edit.range));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in "(?s).{0,80}") {
+        assert_sound(&text, Format::Yaml);
+        assert_sound(&text, Format::Json);
+    }
+
+    #[test]
+    fn any_text_of_yaml_marks_is_answered(text in "[\\[\\]{}:,\"'\\-#&*!|>%@a \t\r\nä<]{0,60}") {
+        assert_sound(&text, Format::Yaml);
+    }
+
+    #[test]
+    fn a_pipeline_with_something_else_in_it_is_answered(
+        start in 0..SAMPLE.len(), len in 0..12usize, put in "[\\[\\]{}:,\"'\\-#&*|>@a \t\nä<]{0,4}",
+    ) {
+        let border = |offset: usize| (0..=offset.min(SAMPLE.len())).rev().find(|at| SAMPLE.is_char_boundary(*at)).unwrap();
+        let text = format!("{}{put}{}", &SAMPLE[..border(start)], &SAMPLE[border(start + len)..]);
+        assert_sound(&text, Format::Yaml);
+        assert_sound(&text.replace('\n', "\r\n"), Format::Yaml);
+    }
+}
+
+#[test]
+fn every_prefix_of_a_pipeline_is_answered() {
+    for end in (0..SAMPLE.len()).filter(|end| SAMPLE.is_char_boundary(*end)) {
+        assert_sound(&SAMPLE[..end], Format::Yaml);
+    }
+}
+
+#[test]
+fn the_checked_in_schema_is_the_generated_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/pipeline.schema.json");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, schema()).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == schema(), "run the tests with UPDATE_EXPECT=1 to write schemas/pipeline.schema.json again");
+}
