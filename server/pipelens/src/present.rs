@@ -91,7 +91,7 @@ pub(crate) fn refusal(refusal: &Refusal, path: &str) -> String {
             format!("The pipeline has an error, so it does not run: {}", diagnostic.message)
         }
         Refusal::IsRepaired => format!("`{path}` has a syntax error, so nobody can know what it means; mend it first"),
-        Refusal::NoSuchPipeline => format!("`{path}` has no such pipeline"),
+        Refusal::NoSuchPipeline => format!("`{path}` has no pipeline that could run; it has errors"),
         Refusal::NoSuchStep { key, did_you_mean: Some(near) } => {
             format!("There is no step `{key}`. Did you mean `{near}`?")
         }

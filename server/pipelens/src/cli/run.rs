@@ -122,17 +122,14 @@ fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
     };
     let index = pipeline_index(args, file)?;
     let stem = project::stem_of(&args.file);
-    pipelens_core::plan::plan(&file.analysis, index, &target, &stem).map_err(|refusal| {
-        match &refusal {
-            Refusal::HasErrors(_) | Refusal::IsRepaired => {
-                drop(write!(anstream::stderr(), "{}", file.render(Severity::Error)));
-            }
-            Refusal::NoSuchPipeline | Refusal::NoSuchStep { .. } => {}
+    pipelens_core::plan::plan(&file.analysis, index, &target, &stem).map_err(|refusal| match refusal {
+        Refusal::HasErrors(_) | Refusal::IsRepaired | Refusal::NoSuchPipeline => {
+            let findings = file.render(Severity::Error);
+            // Without a standard error there is nobody to show them to.
+            drop(write!(anstream::stderr(), "{findings}"));
+            present::refusal(&refusal, &args.file.display().to_string())
         }
-        match refusal {
-            Refusal::HasErrors(_) => format!("`{}` has errors, so it does not run", args.file.display()),
-            other => present::refusal(&other, &args.file.display().to_string()),
-        }
+        Refusal::NoSuchStep { .. } => present::refusal(&refusal, &args.file.display().to_string()),
     })
 }
 

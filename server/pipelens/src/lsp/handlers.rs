@@ -1,11 +1,12 @@
 //! Read requests: a document as of the request's arrival goes in, the answer comes out. No state is changed, nothing is awaited.
 
 use lsp_types::{
-    CodeAction, CodeActionKind, CodeActionOrCommand, CodeLens, DocumentSymbolResponse, Hover, HoverContents,
+    CodeAction, CodeActionKind, CodeActionOrCommand, CodeLens, CompletionItem, CompletionItemKind, CompletionResponse,
+    CompletionTextEdit, DocumentSymbolResponse, Documentation, GotoDefinitionResponse, Hover, HoverContents, Location,
     MarkupContent, MarkupKind, Position, Range, TextEdit, WorkspaceEdit,
 };
 use pipelens_core::diagnostic::{Diagnostic, Fix};
-use pipelens_core::ide::{self, RunPlace};
+use pipelens_core::ide::{self, CompletionKind, RunPlace};
 use pipelens_core::text::TextRange;
 use pipelens_engine::event::Outcome;
 use serde_json::json;
@@ -23,15 +24,47 @@ pub(crate) const RUN_KIND: &str = "source.pipelens.run";
 pub(crate) fn hover(shared: &Shared, document: &Document, position: Position) -> Option<Hover> {
     let map = document.map(shared.config.encoding());
     let hover = ide::hover(&document.analysis, map.offset(position))?;
-    Some(Hover {
-        contents: HoverContents::Markup(MarkupContent { kind: MarkupKind::Markdown, value: hover.text }),
-        range: Some(map.range(hover.range)),
-    })
+    Some(Hover { contents: HoverContents::Markup(markdown(hover.text)), range: Some(map.range(hover.range)) })
 }
 
 pub(crate) fn document_symbol(shared: &Shared, document: &Document) -> DocumentSymbolResponse {
     let map = document.map(shared.config.encoding());
     DocumentSymbolResponse::Nested(ide::symbols(&document.analysis).iter().map(|symbol| map.symbol(symbol)).collect())
+}
+
+pub(crate) fn completion(shared: &Shared, document: &Document, position: Position) -> CompletionResponse {
+    let map = document.map(shared.config.encoding());
+    let entries = ide::completion(&document.analysis, map.offset(position));
+    let items = entries.into_iter().enumerate().map(|(index, entry)| CompletionItem {
+        kind: Some(match entry.kind {
+            CompletionKind::Key => CompletionItemKind::PROPERTY,
+            CompletionKind::Step => CompletionItemKind::REFERENCE,
+            CompletionKind::Value => CompletionItemKind::VALUE,
+        }),
+        documentation: Some(Documentation::MarkupContent(markdown(entry.documentation))),
+        // The core's order: the likeliest first.
+        sort_text: Some(format!("{index:04}")),
+        text_edit: Some(CompletionTextEdit::Edit(map.text_edit(&entry.edit))),
+        label: entry.label,
+        ..CompletionItem::default()
+    });
+    CompletionResponse::Array(items.collect())
+}
+
+pub(crate) fn definition(shared: &Shared, document: &Document, position: Position) -> Option<GotoDefinitionResponse> {
+    let map = document.map(shared.config.encoding());
+    let range = ide::definition(&document.analysis, map.offset(position))?;
+    Some(GotoDefinitionResponse::Scalar(Location::new(document.uri.clone(), map.range(range))))
+}
+
+pub(crate) fn references(shared: &Shared, document: &Document, position: Position) -> Vec<Location> {
+    let map = document.map(shared.config.encoding());
+    let ranges = ide::references(&document.analysis, map.offset(position));
+    ranges.into_iter().map(|range| Location::new(document.uri.clone(), map.range(range))).collect()
+}
+
+fn markdown(value: String) -> MarkupContent {
+    MarkupContent { kind: MarkupKind::Markdown, value }
 }
 
 pub(crate) fn code_lens(shared: &Shared, document: &Document) -> Vec<CodeLens> {

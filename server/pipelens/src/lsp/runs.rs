@@ -355,11 +355,13 @@ fn pipeline_index(document: &Document, wanted: Option<&PipelineRef>) -> Result<u
 
 /// Says why a target cannot be planned, with the line where there is one.
 pub(crate) fn refusal_text(refusal: &Refusal, document: &Document, path: &str) -> String {
-    match refusal {
-        Refusal::HasErrors(diagnostic) => {
-            let line = document.analysis.line_index.line(diagnostic.range.start) + 1;
-            format!("The pipeline has an error in line {line}, so it does not run: {}", diagnostic.message)
-        }
-        other => present::refusal(other, path),
-    }
+    let first = match refusal {
+        Refusal::HasErrors(diagnostic) => Some(diagnostic.as_ref()),
+        // A file without a pipeline has a finding that says why.
+        Refusal::NoSuchPipeline => document.analysis.diagnostics.first(),
+        Refusal::IsRepaired | Refusal::NoSuchStep { .. } => None,
+    };
+    let Some(first) = first else { return present::refusal(refusal, path) };
+    let line = document.analysis.line_index.line(first.range.start) + 1;
+    format!("The pipeline has an error in line {line}, so it does not run: {}", first.message)
 }
