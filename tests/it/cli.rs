@@ -33,7 +33,7 @@ fn check_speaks_json() {
     assert_eq!((text(&found["code"]), text(&found["severity"])), ("unknown-step".to_owned(), "error".to_owned()));
     assert_eq!(
         (&found["range"]["start"]["line"], &found["range"]["start"]["column"]),
-        (&Value::from(5), &Value::from(16))
+        (&Value::from(4), &Value::from(16))
     );
 }
 

@@ -6,7 +6,6 @@
 #[expect(
     dead_code,
     clippy::panic,
-    unused_imports,
     reason = "the tests need more of the scripted editor than the demo, and end where it cannot go on"
 )]
 #[path = "../../../tests/it/client.rs"]
