@@ -1,4 +1,15 @@
 //! Runs a plan and says in events what happens. Knows no editor, no terminal and no standard output.
 
+mod archive;
+mod docker;
+mod error;
 pub mod event;
+mod host;
+mod logs;
+mod outbox;
+mod owner;
 pub mod run;
+mod runner;
+mod scheduler;
+mod secrets;
+mod sources;

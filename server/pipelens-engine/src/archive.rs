@@ -1,0 +1,142 @@
+//! The sources as a tar stream that is never whole in memory. Knows no engine.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::Stream;
+use tar::{Builder, EntryType, Header, HeaderMode};
+use tokio::sync::mpsc;
+
+use crate::sources::{Entry, EntryKind, Sources};
+
+/// One piece on its way; a few of them may wait.
+const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNKS_IN_FLIGHT: usize = 4;
+
+/// How the entries of an archive look to whoever unpacks it.
+#[derive(Debug, Clone)]
+pub(crate) struct Packing {
+    /// The name the root folder gets; empty puts the entries straight where the archive is unpacked.
+    pub(crate) folder: String,
+    pub(crate) user_id: u64,
+    pub(crate) group_id: u64,
+    pub(crate) is_compressed: bool,
+}
+
+/// Why a stream broke off. The engine's answer to half an archive does not tell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Failure(Arc<Mutex<Option<io::Error>>>);
+
+impl Failure {
+    pub(crate) fn take(&self) -> Option<io::Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Packs the sources while somebody reads the stream. An unreadable file breaks it off, with an error that names the file.
+pub(crate) fn stream(
+    sources: Arc<Sources>,
+    packing: Packing,
+) -> (impl Stream<Item = io::Result<Bytes>> + Send, Failure) {
+    let (tx, rx) = mpsc::channel(CHUNKS_IN_FLIGHT);
+    let failure = Failure::default();
+    let slot = failure.clone();
+    // Ends by itself when the stream is dropped: there is nobody to send to.
+    tokio::task::spawn_blocking(move || {
+        let writer = BufWriter::with_capacity(CHUNK_BYTES, ChunkWriter(tx.clone()));
+        match pack(&sources, &packing, writer) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => {
+                *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                tx.blocking_send(Err(io::Error::other("the sources could not be read"))).ok();
+            }
+        }
+    });
+    let stream = futures_util::stream::unfold(rx, |mut rx| async move { rx.recv().await.map(|chunk| (chunk, rx)) });
+    (stream, failure)
+}
+
+fn pack(sources: &Sources, packing: &Packing, writer: impl Write) -> io::Result<()> {
+    if packing.is_compressed {
+        let mut encoder = GzEncoder::new(writer, Compression::fast());
+        write_entries(sources, packing, &mut encoder)?;
+        encoder.finish()?.flush()
+    } else {
+        let mut writer = writer;
+        write_entries(sources, packing, &mut writer)?;
+        writer.flush()
+    }
+}
+
+fn write_entries(sources: &Sources, packing: &Packing, writer: impl Write) -> io::Result<()> {
+    let mut archive = Builder::new(writer);
+    if !packing.folder.is_empty() {
+        write_entry(&mut archive, packing, &sources.root, Path::new(&packing.folder), EntryKind::Folder)?;
+    }
+    for Entry { path, kind } in &sources.entries {
+        let name = Path::new(&packing.folder).join(path);
+        write_entry(&mut archive, packing, &sources.root.join(path), &name, *kind)?;
+    }
+    archive.finish()
+}
+
+fn write_entry(
+    archive: &mut Builder<impl Write>,
+    packing: &Packing,
+    path: &Path,
+    name: &Path,
+    kind: EntryKind,
+) -> io::Result<()> {
+    let about = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
+    let metadata = match path.symlink_metadata() {
+        Ok(metadata) => metadata,
+        // Removed since the run began: the project moves on under our hands.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(about(error)),
+    };
+    let mut header = Header::new_gnu();
+    header.set_metadata_in_mode(&metadata, HeaderMode::Complete);
+    header.set_uid(packing.user_id);
+    header.set_gid(packing.group_id);
+    match kind {
+        EntryKind::Folder => {
+            header.set_entry_type(EntryType::Directory);
+            header.set_size(0);
+            archive.append_data(&mut header, name, io::empty())
+        }
+        EntryKind::Symlink => {
+            header.set_entry_type(EntryType::Symlink);
+            header.set_size(0);
+            archive.append_link(&mut header, name, std::fs::read_link(path).map_err(about)?)
+        }
+        EntryKind::File => {
+            let file = File::open(path).map_err(about)?;
+            let size = metadata.len();
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(size);
+            // The header has promised a size: a file that is written to meanwhile is cut or filled up to it.
+            archive.append_data(&mut header, name, file.take(size).chain(io::repeat(0)).take(size)).map_err(about)
+        }
+    }
+}
+
+/// Hands chunks to the stream, waiting while enough of them are under way.
+struct ChunkWriter(mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for ChunkWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let chunk = Bytes::copy_from_slice(bytes);
+        self.0.blocking_send(Ok(chunk)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

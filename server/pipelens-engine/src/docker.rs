@@ -1,0 +1,249 @@
+//! Steps as Docker containers: one container a step, its filesystem kept as an image only where a child boots from it.
+
+mod command;
+mod container;
+mod endpoint;
+mod image;
+mod reap;
+mod snapshot;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::archive::Packing;
+use crate::docker::command::StepCommand;
+use crate::docker::container::Container;
+use crate::docker::image::{ImageFacts, Images};
+use crate::error::{EngineError, with_causes};
+use crate::event::Phase;
+use crate::logs::StepLogs;
+use crate::outbox::Outbox;
+use crate::owner::Owner;
+use crate::runner::{Base, Ending, RunContext, SnapshotRef, StepResult, StepRunner};
+use crate::sources::Sources;
+
+pub(crate) const LABEL_RUN: &str = "dev.pipelens.run";
+pub(crate) const LABEL_STEP: &str = "dev.pipelens.step";
+pub(crate) const LABEL_OWNER: &str = "dev.pipelens.owner";
+pub(crate) const LABEL_WORKSPACE: &str = "dev.pipelens.workspace";
+
+/// How often the engine is asked whether it still lives, and how long it may take to answer before it counts as lost.
+const PULSE_EVERY: Duration = Duration::from_secs(5);
+const PULSE_ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct DockerRunner {
+    docker: Docker,
+    /// The engine is on another machine: bytes cost more than time.
+    is_remote: bool,
+    parallelism: usize,
+    run_id: Uuid,
+    labels: HashMap<String, String>,
+    images: Images,
+    sources: Arc<Sources>,
+}
+
+impl DockerRunner {
+    /// Finds the engine and removes what dead owners left in it.
+    pub(crate) async fn open(
+        docker_host: Option<&str>,
+        run_id: Uuid,
+        sources: Arc<Sources>,
+        outbox: &Outbox,
+    ) -> Result<Self, EngineError> {
+        let engine = endpoint::find(docker_host).await?;
+        let docker = engine.docker;
+        let owner = Owner::this_process();
+        if let Some(swept) = reap::sweep_dead_owners(&docker, &owner).await {
+            outbox.notice(swept);
+        }
+        let info = docker.info().await.map_err(|error| refused("describe itself", &error))?;
+        let parallelism = info.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(1).max(1);
+        let labels = HashMap::from([
+            (LABEL_RUN.to_owned(), run_id.to_string()),
+            (LABEL_OWNER.to_owned(), owner.to_string()),
+            (LABEL_WORKSPACE.to_owned(), workspace_id(&sources.root)),
+        ]);
+        let images = Images::new(docker.clone());
+        Ok(Self { docker, is_remote: engine.is_remote, parallelism, run_id, labels, images, sources })
+    }
+
+    /// The step up to the end of its command, and its snapshot. What is to be tidied stays in `leftovers`, whatever happens.
+    async fn carry_out(
+        &self,
+        context: &RunContext,
+        logs: &mut StepLogs,
+        leftovers: &mut Leftovers,
+    ) -> Result<(Ending, Option<SnapshotRef>), EngineError> {
+        let Some(image) = self.unless_stopped(context, self.image_of(context)).await? else {
+            return Ok((Ending::Stopped, None));
+        };
+        let command = StepCommand::of(context)?;
+        // Not interrupted: a container whose creation nobody waits for is a container nobody knows.
+        let labels = self.labels_of(context);
+        let created =
+            leftovers.container.insert(Container::create(&self.docker, context, &image, labels.clone()).await?);
+        if matches!(context.base, Base::Image(_))
+            && self.unless_stopped(context, self.send_sources(context, created, &image)).await?.is_none()
+        {
+            return Ok((Ending::Stopped, None));
+        }
+        let ending = created.run(context, &command, logs, self.lost()).await?;
+        if !context.keeps_snapshot.after(ending) {
+            return Ok((ending, None));
+        }
+        context.say_phase(Phase::Snapshotting);
+        let tag = snapshot::tag(self.run_id, context.index, &context.step().key);
+        let mut commit = snapshot::commit(self.docker.clone(), created.id.clone(), image, tag, labels).boxed();
+        if let Some(image_id) = self.unless_stopped(context, &mut commit).await? {
+            return Ok((ending, Some(SnapshotRef::Image(image_id))));
+        }
+        // The engine goes on with a commit that nobody waits for, and its image would appear behind the cleanup's back.
+        leftovers.commit = Some(commit);
+        Ok((Ending::Stopped, None))
+    }
+
+    async fn image_of(&self, context: &RunContext) -> Result<Arc<ImageFacts>, EngineError> {
+        match &context.base {
+            Base::Image(reference) => self.images.ensure(reference, context).await,
+            Base::Snapshot(SnapshotRef::Image(id)) => self.images.snapshot(id).await,
+            Base::Snapshot(SnapshotRef::Folder(folder)) => {
+                Err(EngineError::NoSnapshot { parent: folder.display().to_string() })
+            }
+        }
+    }
+
+    async fn send_sources(
+        &self,
+        context: &RunContext,
+        container: &Container,
+        image: &ImageFacts,
+    ) -> Result<(), EngineError> {
+        context.say_phase(Phase::SendingSources { files: self.sources.files, bytes: self.sources.bytes });
+        let (user_id, group_id) = container.user_ids(&image.user).await?;
+        let target = container.resolve(&context.step().workdir).await?;
+        let packing = Packing { folder: target.name, user_id, group_id, is_compressed: self.is_remote };
+        container.unpack(&target.parent, Arc::clone(&self.sources), packing).await
+    }
+
+    fn labels_of(&self, context: &RunContext) -> HashMap<String, String> {
+        let mut labels = self.labels.clone();
+        labels.insert(LABEL_STEP.to_owned(), context.step().key.clone());
+        labels
+    }
+
+    /// Waits for `work`, but no longer than until the step is stopped (`None`) or the engine is gone.
+    async fn unless_stopped<T>(
+        &self,
+        context: &RunContext,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<Option<T>, EngineError> {
+        tokio::select! {
+            biased;
+            () = context.stop.cancelled() => Ok(None),
+            result = work => result.map(Some),
+            lost = self.lost() => Err(lost),
+        }
+    }
+
+    /// Ends when the engine no longer answers. A connection to another machine may break without a sign.
+    async fn lost(&self) -> EngineError {
+        loop {
+            tokio::time::sleep(PULSE_EVERY).await;
+            match tokio::time::timeout(PULSE_ANSWER_WITHIN, self.docker.ping()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return EngineError::Lost { reason: with_causes(&error) },
+                Err(_) => {
+                    let seconds = PULSE_ANSWER_WITHIN.as_secs();
+                    return EngineError::Lost { reason: format!("it has not answered for {seconds} s") };
+                }
+            }
+        }
+    }
+}
+
+/// What a step leaves in the engine.
+#[derive(Default)]
+struct Leftovers {
+    container: Option<Container>,
+    /// Goes on in the engine after a stop.
+    commit: Option<BoxFuture<'static, Result<String, EngineError>>>,
+}
+
+impl Leftovers {
+    async fn tidy(self) {
+        if let Some(commit) = self.commit {
+            // Whatever comes of it is found by its label when the run closes.
+            commit.await.ok();
+        }
+        if let Some(container) = self.container {
+            container.remove().await;
+        }
+    }
+}
+
+#[async_trait]
+impl StepRunner for DockerRunner {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn parallelism(&self) -> usize {
+        self.parallelism
+    }
+
+    async fn run_step(&self, context: &RunContext, logs: &mut StepLogs) -> StepResult {
+        let mut leftovers = Leftovers::default();
+        let result = self.carry_out(context, logs, &mut leftovers).await;
+        let tidy = Some(leftovers.tidy().boxed());
+        match result {
+            Ok((ending, snapshot)) => StepResult { ending: Ok(ending), snapshot, tidy },
+            Err(error) => StepResult { ending: Err(error), snapshot: None, tidy },
+        }
+    }
+
+    async fn close(&self) -> Vec<String> {
+        reap::remove_run(&self.docker, self.run_id).await
+    }
+}
+
+/// Names a workspace without telling its path.
+fn workspace_id(root: &Path) -> String {
+    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The engine's own words, less what the client wraps round them.
+fn reason(error: &bollard::errors::Error) -> String {
+    let text = match error {
+        bollard::errors::Error::DockerResponseServerError { message, .. } => message.clone(),
+        bollard::errors::Error::DockerStreamError { error } => error.clone(),
+        other => with_causes(other),
+    };
+    text.trim().trim_end_matches('.').to_owned()
+}
+
+fn status_of(error: &bollard::errors::Error) -> Option<u16> {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// Tells an engine that says no from one that is not there any more.
+fn refused(doing: &'static str, error: &bollard::errors::Error) -> EngineError {
+    if status_of(error).is_some() {
+        EngineError::Refused { doing, reason: reason(error) }
+    } else {
+        EngineError::Lost { reason: reason(error) }
+    }
+}

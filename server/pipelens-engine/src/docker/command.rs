@@ -1,0 +1,128 @@
+//! How a command, its variables and its secrets reach a container without leaving a trace in it. Knows no engine.
+//!
+//! Whatever is given to a container at its creation becomes part of the image that is committed from it. So all a container is
+//! created with is [`PRELUDE`], the same for every step: it reads one line from standard input and evaluates it. The line sets
+//! the variables and becomes the step's shell. Nothing but `sh` is needed in the image, and only a command that is too long for
+//! an argument is written anywhere: to `/dev/shm`, which is memory and belongs to no layer.
+//!
+//! Standard input stays open on our side for as long as we live. A second shell of ours in the container waits at its end:
+//! a line asks for TERM to every process, the end of the stream (we were killed, the connection broke) ends the step.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use crate::error::EngineError;
+use crate::runner::RunContext;
+
+/// `kill -1` reaches every process of the container but its init and the sender; ending `$$` ends the container.
+/// The watcher is a grandchild, so that the step's shell has no child it did not start.
+pub(super) const PRELUDE: &str = r#"IFS= read -r pipelens_line || exit 125
+exec 3<&0 </dev/null
+( ( while read -r _ <&3; do kill -TERM -1; done; kill -KILL $$ ) >/dev/null 2>&1 & )
+exec 3<&-
+eval "unset pipelens_line; $pipelens_line""#;
+
+/// What the watcher reads as "ask them to end".
+pub(super) const TERM_LINE: &[u8] = b"TERM\n";
+
+/// The kernel takes no longer argument (`MAX_ARG_STRLEN`, its final zero included).
+const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
+
+/// Names some shells make read-only or change by themselves: they are given by `env`, behind the shell's back.
+const SHELL_OWNED: [&str; 12] = [
+    "UID",
+    "EUID",
+    "PPID",
+    "BASHOPTS",
+    "SHELLOPTS",
+    "BASH_VERSINFO",
+    "RANDOM",
+    "SECONDS",
+    "LINENO",
+    "OPTIND",
+    "HISTCMD",
+    "IFS",
+];
+
+/// The line that makes the prelude's shell the step's.
+#[derive(Debug)]
+pub(super) struct StepCommand {
+    pub(super) line: Bytes,
+}
+
+impl StepCommand {
+    pub(super) fn of(context: &RunContext) -> Result<Self, EngineError> {
+        let step = context.step();
+        let mut line = String::from(NEWLINE_VARIABLE);
+        let mut by_env = String::new();
+        for (name, value) in step.env.iter().filter(|(name, _)| !context.secrets.contains_key(*name)) {
+            check(name, value)?;
+            if is_plain(name) {
+                write!(line, "export {name}={}; ", quoted(value)).ok();
+            } else {
+                write!(by_env, " {}", quoted(&format!("{name}={value}"))).ok();
+            }
+        }
+        for (name, value) in &context.secrets {
+            check(name, value)?;
+            // An argument of `env` could be seen in a list of processes.
+            if !is_plain(name) {
+                let reason = "the name of a secret is made of letters, digits and `_`, and no shell's own";
+                return Err(EngineError::BadVariable { name: name.clone(), reason });
+            }
+            write!(line, "export {name}={}; ", quoted(value)).ok();
+        }
+        let env = if by_env.is_empty() { String::new() } else { format!("env{by_env} ") };
+        let cmd = quoted(&step.cmd);
+        if step.cmd.len() < LONGEST_ARGUMENT_BYTES {
+            writeln!(line, "exec {env}sh -c {cmd}").ok();
+        } else {
+            writeln!(line, "printf %s {cmd} >/dev/shm/cmd || exit 125; exec {env}sh /dev/shm/cmd").ok();
+        }
+        Ok(Self { line: line.into() })
+    }
+}
+
+/// A line cannot hold a line end; `$pipelens_n` stands for it between quotes.
+const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipelens_n%x}; ";
+
+/// Quotes a text for the shell, on one line.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''").replace('\n', r#"'"$pipelens_n"'"#))
+}
+
+fn check(name: &str, value: &str) -> Result<(), EngineError> {
+    let bad = |reason| Err(EngineError::BadVariable { name: name.to_owned(), reason });
+    if name.is_empty() || name.contains(['=', '\0', '\n']) {
+        return bad("its name is empty or holds `=` or a line end");
+    }
+    if value.contains('\0') {
+        return bad("its value holds a zero byte");
+    }
+    Ok(())
+}
+
+/// Whether every shell can set and export it.
+fn is_plain(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
+        && !SHELL_OWNED.contains(&name)
+        && name != "_"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_text_is_one_line() {
+        assert_eq!(quoted("it's\n$HOME"), r#"'it'\''s'"$pipelens_n"'$HOME'"#);
+    }
+
+    #[test]
+    fn names_a_shell_cannot_set_are_told_apart() {
+        assert!(is_plain("PATH") && is_plain("_a1"));
+        assert!(!is_plain("a.b") && !is_plain("1a") && !is_plain("UID") && !is_plain("_"));
+    }
+}

@@ -1,0 +1,315 @@
+//! Images: looked up, pulled once for all steps of a run, with the user's credentials. Knows no containers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::models::{CreateImageInfo, ImageInspect};
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use docker_credential::DockerCredential;
+use futures_util::StreamExt as _;
+
+use crate::docker::{reason, refused, status_of};
+use crate::error::EngineError;
+use crate::event::Phase;
+use crate::runner::RunContext;
+
+/// Waits between attempts after a transport error.
+const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+/// Progress comes many times a second from the engine; a person needs less.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// The name under which the client's configuration keeps Docker Hub.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// What the engine knows of an image, as far as a step needs it.
+#[derive(Debug, Clone)]
+pub(super) struct ImageFacts {
+    /// As the author wrote it, or the id of a snapshot.
+    pub(super) reference: String,
+    pub(super) id: String,
+    /// `USER`: empty, a name, a number, either with a group behind `:`.
+    pub(super) user: String,
+    pub(super) entrypoint: Option<Vec<String>>,
+    pub(super) cmd: Option<Vec<String>>,
+    pub(super) workdir: Option<String>,
+}
+
+/// The images of a run.
+#[derive(Debug)]
+pub(super) struct Images {
+    docker: Docker,
+    known: Mutex<HashMap<String, Arc<Slot>>>,
+}
+
+/// Held by the step that pulls; the others wait for it. If it is stopped, the next one goes on with the pull.
+type Slot = tokio::sync::Mutex<Option<Arc<ImageFacts>>>;
+
+impl Images {
+    pub(super) fn new(docker: Docker) -> Self {
+        Self { docker, known: Mutex::default() }
+    }
+
+    /// Returns the image, pulled if the engine does not have it.
+    pub(super) async fn ensure(&self, reference: &str, context: &RunContext) -> Result<Arc<ImageFacts>, EngineError> {
+        let slot = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(reference.to_owned()).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some(facts) = &*slot {
+            return Ok(Arc::clone(facts));
+        }
+        let facts = match self.inspect(reference).await? {
+            Some(facts) => facts,
+            None => {
+                self.pull(reference, context).await?;
+                self.inspect(reference).await?.ok_or_else(|| EngineError::ImageNotFound {
+                    image: reference.to_owned(),
+                    reason: "the engine does not have it after the pull".into(),
+                })?
+            }
+        };
+        let facts = Arc::new(facts);
+        *slot = Some(Arc::clone(&facts));
+        Ok(facts)
+    }
+
+    /// Returns the facts of a snapshot, which must be there.
+    pub(super) async fn snapshot(&self, id: &str) -> Result<Arc<ImageFacts>, EngineError> {
+        let facts = self.inspect(id).await?.ok_or_else(|| EngineError::ImageNotFound {
+            image: id.to_owned(),
+            reason: "the snapshot was removed while the run went on".into(),
+        })?;
+        Ok(Arc::new(facts))
+    }
+
+    async fn inspect(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+        match self.docker.inspect_image(reference).await {
+            Ok(inspect) => Ok(Some(facts(reference, inspect))),
+            Err(error) if status_of(&error) == Some(404) => Ok(None),
+            Err(error) if status_of(&error) == Some(400) => {
+                Err(EngineError::ImageNotFound { image: reference.to_owned(), reason: reason(&error) })
+            }
+            Err(error) => Err(refused("look up the image", &error)),
+        }
+    }
+
+    async fn pull(&self, reference: &str, context: &RunContext) -> Result<(), EngineError> {
+        let credentials = credentials(registry(reference)).await;
+        let mut waits = RETRY_AFTER.iter();
+        loop {
+            let error = match self.pull_once(reference, credentials.clone(), context).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match waits.next() {
+                Some(wait) if is_transport(&error) => tokio::time::sleep(*wait).await,
+                Some(_) | None => return Err(pull_error(reference, &error)),
+            }
+        }
+    }
+
+    async fn pull_once(
+        &self,
+        reference: &str,
+        credentials: Option<DockerCredentials>,
+        context: &RunContext,
+    ) -> Result<(), bollard::errors::Error> {
+        let (name, tag) = name_and_tag(reference);
+        let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
+        let mut stream = self.docker.create_image(Some(options), None, credentials);
+        let mut progress = PullProgress::new(reference);
+        context.say_phase(progress.phase());
+        let mut said = tokio::time::Instant::now();
+        while let Some(info) = stream.next().await {
+            progress.take(info?);
+            if said.elapsed() >= PROGRESS_EVERY {
+                said = tokio::time::Instant::now();
+                context.offer_phase(progress.phase());
+            }
+        }
+        context.say_phase(progress.phase());
+        Ok(())
+    }
+}
+
+fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
+    let config = inspect.config.unwrap_or_default();
+    ImageFacts {
+        reference: reference.to_owned(),
+        id: inspect.id.unwrap_or_else(|| reference.to_owned()),
+        user: config.user.unwrap_or_default(),
+        entrypoint: config.entrypoint,
+        cmd: config.cmd,
+        workdir: config.working_dir,
+    }
+}
+
+/// Adds up what the layers say of themselves.
+struct PullProgress {
+    image: String,
+    layers: HashMap<String, Layer>,
+}
+
+#[derive(Default)]
+struct Layer {
+    done_bytes: u64,
+    total_bytes: u64,
+    is_done: bool,
+}
+
+impl PullProgress {
+    fn new(image: &str) -> Self {
+        Self { image: image.to_owned(), layers: HashMap::new() }
+    }
+
+    fn take(&mut self, info: CreateImageInfo) {
+        let (Some(id), Some(status)) = (info.id, info.status) else { return };
+        // "Pulling from …" carries the tag where layers carry their id.
+        if status.starts_with("Pulling from") {
+            return;
+        }
+        let layer = self.layers.entry(id).or_default();
+        let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+        match status.as_str() {
+            "Downloading" => {
+                let detail = info.progress_detail.unwrap_or_default();
+                layer.done_bytes = bytes(detail.current).unwrap_or(layer.done_bytes);
+                layer.total_bytes = bytes(detail.total).unwrap_or(layer.total_bytes);
+            }
+            "Download complete" => layer.done_bytes = layer.total_bytes,
+            "Pull complete" | "Already exists" => {
+                layer.done_bytes = layer.total_bytes;
+                layer.is_done = true;
+            }
+            // Waiting, verifying, extracting: nothing that bytes or layers would tell.
+            _ => {}
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Pulling {
+            image: self.image.clone(),
+            done_bytes: self.layers.values().map(|layer| layer.done_bytes).sum(),
+            total_bytes: self.layers.values().map(|layer| layer.total_bytes).sum(),
+            layers_done: self.layers.values().filter(|layer| layer.is_done).count(),
+            layers: self.layers.len(),
+        }
+    }
+}
+
+/// Without a tag the engine would pull every tag there is.
+fn name_and_tag(reference: &str) -> (&str, &str) {
+    if reference.contains('@') {
+        return (reference, "");
+    }
+    let name_start = reference.rfind('/').map_or(0, |slash| slash + 1);
+    match reference.rfind(':') {
+        Some(colon) if colon >= name_start => (&reference[..colon], &reference[colon + 1..]),
+        Some(_) | None => (reference, "latest"),
+    }
+}
+
+/// Returns the registry an image comes from, as the client's configuration names it.
+fn registry(reference: &str) -> &str {
+    match reference.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
+            "docker.io" | "index.docker.io" => DOCKER_HUB,
+            _ => host,
+        },
+        Some(_) | None => DOCKER_HUB,
+    }
+}
+
+/// Returns what the user logged in with. Without it the registry is asked as anybody may ask.
+async fn credentials(registry: &str) -> Option<DockerCredentials> {
+    let server = registry.to_owned();
+    // A helper is a program that may take its time.
+    let found = tokio::task::spawn_blocking(move || docker_credential::get_credential(&server)).await.ok()?;
+    let serveraddress = Some(registry.to_owned());
+    match found {
+        Ok(DockerCredential::IdentityToken(token)) => {
+            Some(DockerCredentials { identitytoken: Some(token), serveraddress, ..DockerCredentials::default() })
+        }
+        Ok(DockerCredential::UsernamePassword(username, password)) => Some(DockerCredentials {
+            username: Some(username),
+            password: Some(password),
+            serveraddress,
+            ..DockerCredentials::default()
+        }),
+        Err(error) => {
+            tracing::debug!(registry, %error, "no credentials");
+            None
+        }
+    }
+}
+
+fn pull_error(image: &str, error: &bollard::errors::Error) -> EngineError {
+    let (image, reason) = (image.to_owned(), reason(error));
+    let said = reason.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if says(&["unauthorized", "denied", "no basic auth", "authentication required", "incorrect username"]) {
+        EngineError::RegistryRefused { image, reason }
+    } else if status_of(error) == Some(404) || says(&["not found", "manifest unknown", "invalid reference"]) {
+        EngineError::ImageNotFound { image, reason }
+    } else {
+        EngineError::PullFailed { image, reason }
+    }
+}
+
+/// Whether another attempt may do better.
+fn is_transport(error: &bollard::errors::Error) -> bool {
+    const SIGNS: [&str; 8] = [
+        "timeout",
+        "timed out",
+        "connection reset",
+        "unexpected eof",
+        "temporary failure",
+        "try again",
+        "too many requests",
+        "bad gateway",
+    ];
+    let said = reason(error).to_lowercase();
+    SIGNS.iter().any(|sign| said.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_tag_is_latest() {
+        assert_eq!(name_and_tag("ubuntu"), ("ubuntu", "latest"));
+        assert_eq!(name_and_tag("ubuntu:24.04"), ("ubuntu", "24.04"));
+        assert_eq!(name_and_tag("localhost:5000/a"), ("localhost:5000/a", "latest"));
+        assert_eq!(name_and_tag("localhost:5000/a:b"), ("localhost:5000/a", "b"));
+        assert_eq!(name_and_tag("a@sha256:00"), ("a@sha256:00", ""));
+    }
+
+    #[test]
+    fn the_registry_is_named_as_the_client_names_it() {
+        assert_eq!(registry("ubuntu"), DOCKER_HUB);
+        assert_eq!(registry("docker.io/library/ubuntu"), DOCKER_HUB);
+        assert_eq!(registry("me/image"), DOCKER_HUB);
+        assert_eq!(registry("ghcr.io/me/image"), "ghcr.io");
+        assert_eq!(registry("localhost:5000/image"), "localhost:5000");
+    }
+
+    #[test]
+    fn progress_counts_bytes_and_layers() {
+        let mut progress = PullProgress::new("a");
+        let info = |id: &str, status: &str, current, total| CreateImageInfo {
+            id: Some(id.into()),
+            status: Some(status.into()),
+            progress_detail: Some(bollard::models::ProgressDetail { current, total }),
+            ..CreateImageInfo::default()
+        };
+        progress.take(info("latest", "Pulling from a", None, None));
+        progress.take(info("one", "Downloading", Some(10), Some(100)));
+        progress.take(info("two", "Already exists", None, None));
+        let Phase::Pulling { done_bytes, total_bytes, layers_done, layers, .. } = progress.phase() else { panic!() };
+        assert_eq!((done_bytes, total_bytes, layers_done, layers), (10, 100, 1, 2));
+    }
+}

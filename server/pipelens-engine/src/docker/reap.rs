@@ -1,0 +1,149 @@
+//! Removes what a run made, and what dead owners left behind. Finds everything by label, trusts no memory of ours.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+};
+use futures_util::{FutureExt as _, StreamExt as _};
+use uuid::Uuid;
+
+use crate::docker::{LABEL_OWNER, LABEL_RUN, reason, status_of};
+use crate::owner::Owner;
+
+/// The cleanup's own budget: it runs after a cancel too, and must not keep an editor from closing for ever.
+const BUDGET: Duration = Duration::from_secs(60);
+/// The engine may still finish a call that nobody waits for (a commit), so one look is not enough.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const REMOVALS_AT_ONCE: usize = 4;
+
+type Error = bollard::errors::Error;
+
+/// Removes containers and images of the run, and returns a sentence for each that stays.
+pub(super) async fn remove_run(docker: &Docker, run_id: Uuid) -> Vec<String> {
+    let label = format!("{LABEL_RUN}={run_id}");
+    let mut problems = Vec::new();
+    let work = async {
+        loop {
+            let Ok(things) = find(docker, &label).await else {
+                problems = vec!["The engine went away; what the run left in it is removed at the next start.".into()];
+                return;
+            };
+            problems = things.remove(docker).await;
+            if problems.is_empty() {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    };
+    let in_time = tokio::time::timeout(BUDGET, work).await.is_ok();
+    if !in_time && problems.is_empty() {
+        problems
+            .push(format!("Cleaning up took more than {} s; the rest is removed at the next start.", BUDGET.as_secs()));
+    }
+    problems
+}
+
+/// Removes what processes left that no longer live, and says how much it was.
+pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner) -> Option<String> {
+    let work = async {
+        let mut things = find(docker, LABEL_OWNER).await.ok()?;
+        things.keep_if(|owner| owner.parse::<Owner>().is_ok_and(|owner| owner.is_dead(observer)));
+        if things.containers.is_empty() && things.images.is_empty() {
+            return None;
+        }
+        let (containers, images) = (things.containers.len(), things.images.len());
+        let problems = things.remove(docker).await;
+        let stays = problems.iter().map(|problem| format!(" {problem}")).collect::<String>();
+        Some(format!("Removed what ended processes left behind: {containers} containers, {images} images.{stays}"))
+    };
+    tokio::time::timeout(BUDGET, work).await.ok()?
+}
+
+/// Labelled things, each with its owner.
+struct Things {
+    containers: Vec<Thing>,
+    /// Newest first: a child goes before its parent.
+    images: Vec<Thing>,
+}
+
+struct Thing {
+    id: String,
+    owner: String,
+}
+
+async fn find(docker: &Docker, label: &str) -> Result<Things, Error> {
+    let filters = HashMap::from([("label", vec![label])]);
+    let owner = |labels: &HashMap<String, String>| labels.get(LABEL_OWNER).cloned().unwrap_or_default();
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let containers = docker.list_containers(Some(options)).await?;
+    let options = ListImagesOptionsBuilder::default().all(true).filters(&filters).build();
+    let mut images = docker.list_images(Some(options)).await?;
+    images.sort_by_key(|image| std::cmp::Reverse(image.created));
+    Ok(Things {
+        containers: containers
+            .into_iter()
+            .filter_map(|it| Some(Thing { id: it.id?, owner: owner(&it.labels.unwrap_or_default()) }))
+            .collect(),
+        images: images.into_iter().map(|it| Thing { owner: owner(&it.labels), id: it.id }).collect(),
+    })
+}
+
+impl Things {
+    fn keep_if(&mut self, keep: impl Fn(&str) -> bool) {
+        self.containers.retain(|thing| keep(&thing.owner));
+        self.images.retain(|thing| keep(&thing.owner));
+    }
+
+    async fn remove(&self, docker: &Docker) -> Vec<String> {
+        let removals: Vec<_> =
+            self.containers.iter().map(|thing| remove_container(docker, &thing.id).boxed()).collect();
+        let results: Vec<_> = futures_util::stream::iter(removals).buffer_unordered(REMOVALS_AT_ONCE).collect().await;
+        let mut problems: Vec<String> = results.into_iter().flatten().collect();
+        problems.extend(remove_images(docker, &self.images).await);
+        problems
+    }
+}
+
+/// Removes a container, running or not, with its anonymous volumes. `Some` is the sentence that says why it stays.
+pub(super) async fn remove_container(docker: &Docker, id: &str) -> Option<String> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    match docker.remove_container(id, Some(options)).await {
+        Ok(()) => None,
+        // Gone already, or about to be.
+        Err(error) if status_of(&error) == Some(404) => None,
+        Err(error) if status_of(&error) == Some(409) && reason(&error).contains("already in progress") => None,
+        Err(error) => Some(format!("Container `{}` could not be removed: {}.", short(id), reason(&error))),
+    }
+}
+
+/// Removes images whose order within the same second is unknown: what has children is tried again when they are gone.
+async fn remove_images(docker: &Docker, images: &[Thing]) -> Vec<String> {
+    let mut left: Vec<&Thing> = images.iter().collect();
+    loop {
+        let mut refused = Vec::new();
+        for &image in &left {
+            // `noprune`: the parent may be an untagged image of the user's.
+            let options = RemoveImageOptionsBuilder::default().force(true).noprune(true).build();
+            match docker.remove_image(&image.id, Some(options), None).await {
+                Ok(_) => {}
+                Err(error) if status_of(&error) == Some(404) => {}
+                Err(error) => refused.push((image, reason(&error))),
+            }
+        }
+        if refused.is_empty() || refused.len() == left.len() {
+            return refused
+                .into_iter()
+                .map(|(image, reason)| format!("Snapshot `{}` could not be removed: {reason}.", short(&image.id)))
+                .collect();
+        }
+        left = refused.into_iter().map(|(image, _)| image).collect();
+    }
+}
+
+fn short(id: &str) -> &str {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    id.get(..12).unwrap_or(id)
+}

@@ -1,0 +1,112 @@
+//! Why the engine could not do what it was asked: one variant a cause. A failing command is an outcome, not an error.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+#[derive(Debug, Error)]
+pub(crate) enum EngineError {
+    #[error("No container engine answered.{}", list(tried))]
+    Unreachable { tried: Vec<TriedPlace> },
+    #[error("The container engine went away: {reason}.")]
+    Lost { reason: String },
+    #[error("Image `{image}` was not found: {reason}.")]
+    ImageNotFound { image: String, reason: String },
+    #[error("The registry refuses to hand out `{image}`: {reason}.")]
+    RegistryRefused { image: String, reason: String },
+    #[error("Image `{image}` could not be pulled: {reason}.")]
+    PullFailed { image: String, reason: String },
+    #[error("Image `{image}` has no shell: {reason}.")]
+    NoShell { image: String, reason: String },
+    #[error("The container engine could not {doing}: {reason}.")]
+    Refused { doing: &'static str, reason: String },
+    #[error("The snapshot of the step could not be saved: {reason}.")]
+    SnapshotRefused { reason: String },
+    #[error("The engine did not say how the command ended: {reason}.")]
+    UnknownExitCode { reason: String },
+    #[error("The sources could not be read: `{}`: {source}.", path.display())]
+    Sources { path: PathBuf, source: std::io::Error },
+    #[error("Secret `{name}` has no value.")]
+    MissingSecret { name: String },
+    #[error("The variable `{name}` cannot be given to a step: {reason}.")]
+    BadVariable { name: String, reason: &'static str },
+    #[error("No runner is called `{name}`.")]
+    UnknownRunner { name: String },
+    #[error("The step builds in `{parent}`, which left nothing behind that this runner can start from.")]
+    NoSnapshot { parent: String },
+    #[error("The working folder `{workdir}` is outside `/workspace`.")]
+    WorkdirOutside { workdir: String },
+    #[cfg_attr(unix, expect(dead_code, reason = "the host runner exists on this platform"))]
+    #[error("Steps cannot run on this host.")]
+    HostUnsupported,
+    #[error("{doing} failed: `{}`: {source}.", path.display())]
+    File { doing: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("The shell could not be started: {source}.")]
+    Spawn { source: std::io::Error },
+}
+
+/// A place where an engine might have been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TriedPlace {
+    /// What sent us there: `DOCKER_HOST`, a context, a product's name.
+    pub(crate) from: String,
+    pub(crate) address: String,
+    /// What it said.
+    pub(crate) answer: String,
+}
+
+impl EngineError {
+    /// Returns what to do about it, if there is something to do.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => {
+                Some("Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host.")
+            }
+            Self::Lost { .. } => Some("Check that it runs, then run again."),
+            Self::ImageNotFound { .. } => Some("Check the name and the tag; a private image needs `docker login`."),
+            Self::RegistryRefused { .. } => Some("Log in with `docker login` and check that you may read the image."),
+            Self::PullFailed { .. } => Some("Check the network, then run again."),
+            Self::NoShell { .. } => Some("Steps run by `sh -c`: use an image that has `sh`."),
+            Self::SnapshotRefused { .. } => Some("Check the free space of the engine."),
+            Self::MissingSecret { .. } => Some("Set it in the environment or in the secrets file."),
+            Self::UnknownRunner { .. } => Some("Use `docker` or `host`."),
+            Self::NoSnapshot { .. } => Some("A step and the one it builds in must use the same runner."),
+            Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a folder in it."),
+            Self::HostUnsupported => Some("Use the `docker` runner."),
+            Self::Refused { .. }
+            | Self::UnknownExitCode { .. }
+            | Self::Sources { .. }
+            | Self::BadVariable { .. }
+            | Self::File { .. }
+            | Self::Spawn { .. } => None,
+        }
+    }
+
+    /// Returns the sentence a person reads: what, why, and what to do.
+    pub(crate) fn sentence(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{self} {hint}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+fn list(tried: &[TriedPlace]) -> String {
+    tried.iter().map(|place| format!("\n  {} ({}): {}", place.address, place.from, place.answer)).collect::<String>()
+        + "\n"
+}
+
+/// Returns an error with all its causes, outermost first, without a final full stop.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text.trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,59 @@
+//! The queue between a run and its listener: facts wait for room, log lines give way. Knows nothing of what the facts mean.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::event::BuildEvent;
+
+/// Log events under way to the listener. More than this and a step keeps its newest lines back until there is room.
+const LOG_EVENTS_IN_FLIGHT: usize = 64;
+
+/// Takes events from every task of a run, never blocks, and keeps their order.
+///
+/// The queue behind it needs no bound of its own: a plan has a fixed number of facts, and log events need a permit.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbox {
+    queue: mpsc::UnboundedSender<Letter>,
+    log_permits: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Letter {
+    event: BuildEvent,
+    /// Given back when the listener has the event.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Returns the queue's two ends. `deliver` must be driven until it ends, which it does when every `Outbox` is gone.
+pub(crate) fn open() -> (Outbox, mpsc::UnboundedReceiver<Letter>) {
+    let (queue, letters) = mpsc::unbounded_channel();
+    (Outbox { queue, log_permits: Arc::new(Semaphore::new(LOG_EVENTS_IN_FLIGHT)) }, letters)
+}
+
+/// Hands the events to the listener, as fast as it takes them. A listener that went away stops nobody.
+pub(crate) async fn deliver(mut letters: mpsc::UnboundedReceiver<Letter>, listener: mpsc::Sender<BuildEvent>) {
+    while let Some(letter) = letters.recv().await {
+        listener.send(letter.event).await.ok();
+    }
+}
+
+impl Outbox {
+    /// Queues a fact; it will arrive.
+    pub(crate) fn say(&self, event: BuildEvent) {
+        self.queue.send(Letter { event, _permit: None }).ok();
+    }
+
+    /// Queues what `event` makes if there is room for a log event, else says `false` and makes nothing.
+    pub(crate) fn offer(&self, event: impl FnOnce() -> BuildEvent) -> bool {
+        let Ok(permit) = Arc::clone(&self.log_permits).try_acquire_owned() else {
+            return false;
+        };
+        self.queue.send(Letter { event: event(), _permit: Some(permit) }).ok();
+        true
+    }
+
+    pub(crate) fn notice(&self, message: impl Into<String>) {
+        self.say(BuildEvent::Notice { message: message.into() });
+    }
+}

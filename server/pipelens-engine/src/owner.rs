@@ -1,0 +1,175 @@
+//! Who made a container, so that what a dead process left behind is told from what a live one uses. Knows no engine.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A process, named so that a later process with the same number is not taken for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    machine: String,
+    /// Changes when the machine starts anew.
+    boot: String,
+    /// Process numbers mean nothing across these: two containers may share a kernel and an engine.
+    pid_namespace: String,
+    pid: u32,
+    started: String,
+}
+
+impl Owner {
+    pub(crate) fn this_process() -> Self {
+        let pid = std::process::id();
+        Self {
+            machine: platform::machine_id(),
+            boot: platform::boot_id(),
+            pid_namespace: platform::pid_namespace(),
+            pid,
+            started: platform::process_started(pid).unwrap_or_default(),
+        }
+    }
+
+    /// Whether this owner is certainly dead, as far as `observer` can tell. In doubt it lives.
+    pub(crate) fn is_dead(&self, observer: &Self) -> bool {
+        if self.machine != observer.machine || self.machine.is_empty() {
+            return false;
+        }
+        if self.boot != observer.boot {
+            return true;
+        }
+        if self.pid_namespace != observer.pid_namespace || self.started.is_empty() || observer.started.is_empty() {
+            return false;
+        }
+        platform::process_started(self.pid).is_none_or(|started| started != self.started)
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}/{}", self.machine, self.boot, self.pid_namespace, self.pid, self.started)
+    }
+}
+
+impl FromStr for Owner {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.splitn(5, '/');
+        let mut next = || parts.next().map(str::to_owned).ok_or(());
+        Ok(Self {
+            machine: next()?,
+            boot: next()?,
+            pid_namespace: next()?,
+            pid: next()?.parse().map_err(|_| ())?,
+            started: next()?,
+        })
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use std::fs;
+
+    pub(super) fn machine_id() -> String {
+        let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| fs::read_to_string(path).ok());
+        // Cloned machines share their id, hardly their name too.
+        let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        format!("{}.{}", id.unwrap_or_default().trim(), name.trim())
+    }
+
+    pub(super) fn boot_id() -> String {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    }
+
+    pub(super) fn pid_namespace() -> String {
+        let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
+    }
+
+    /// Returns the process's start in clock ticks since boot; `None` if there is no such process, or only its corpse.
+    pub(super) fn process_started(pid: u32) -> Option<String> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name stands in brackets and may hold anything; fields are counted from behind it.
+        let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace();
+        let state = fields.next()?;
+        (state != "Z" && state != "X").then(|| fields.nth(18).map(str::to_owned))?
+    }
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+mod platform {
+    use std::process::Command;
+
+    fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
+        let output = Command::new(program).args(arguments).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().replace(['/', '\n'], " ");
+        (output.status.success() && !text.is_empty()).then_some(text)
+    }
+
+    pub(super) fn machine_id() -> String {
+        output_of("sysctl", &["-n", "kern.uuid"]).or_else(|| output_of("hostname", &[])).unwrap_or_default()
+    }
+
+    pub(super) fn boot_id() -> String {
+        output_of("sysctl", &["-n", "kern.bootsessionuuid"])
+            .or_else(|| output_of("sysctl", &["-n", "kern.boottime"]))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn pid_namespace() -> String {
+        String::new()
+    }
+
+    pub(super) fn process_started(pid: u32) -> Option<String> {
+        output_of("ps", &["-o", "lstart=", "-p", &pid.to_string()])
+    }
+}
+
+#[cfg(not(unix))]
+mod platform {
+    // Nothing is known for certain here, so nothing is ever taken for dead.
+
+    pub(super) fn machine_id() -> String {
+        std::env::var("COMPUTERNAME").unwrap_or_default()
+    }
+
+    pub(super) fn boot_id() -> String {
+        String::new()
+    }
+
+    pub(super) fn pid_namespace() -> String {
+        String::new()
+    }
+
+    pub(super) fn process_started(_pid: u32) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_owner_is_never_taken_for_dead() {
+        let me = Owner::this_process();
+        assert!(!me.is_dead(&me));
+        assert_eq!(me.to_string().parse(), Ok(me));
+    }
+
+    #[test]
+    fn a_process_with_the_same_number_is_not_trusted() {
+        let me = Owner::this_process();
+        let before_me = Owner { started: "1".into(), ..me.clone() };
+        assert!(before_me.is_dead(&me));
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_left_alone() {
+        let me = Owner::this_process();
+        for other in [
+            Owner { machine: "elsewhere".into(), ..me.clone() },
+            Owner { pid_namespace: "another".into(), started: "1".into(), ..me.clone() },
+        ] {
+            assert!(!other.is_dead(&me));
+        }
+    }
+}

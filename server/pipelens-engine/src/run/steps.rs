@@ -1,0 +1,296 @@
+//! From the scheduler's word to a step's end. Every task started here is waited for here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use pipelens_core::plan::{BootsFrom, Plan};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::EngineError;
+use crate::event::{BuildEvent, LogLine, Outcome, RunOutcome};
+use crate::logs::StepLogs;
+use crate::outbox::Outbox;
+use crate::run::{RunRequest, Runners, log_file};
+use crate::runner::{Base, Ending, KeepSnapshot, RunContext, SnapshotRef, StepResult, StepRunner, Tidy};
+use crate::scheduler::{Action, Scheduler, Stop};
+use crate::secrets::Needles;
+
+/// Runs the plan's steps, and returns when each has ended and what they left is tidied, snapshots excepted.
+pub(super) async fn run_all(
+    request: &RunRequest,
+    runners: &Runners,
+    outbox: &Outbox,
+    cancel: &CancellationToken,
+) -> RunOutcome {
+    let plan = Arc::new(request.plan.clone());
+    let mut scheduler = Scheduler::new(&request.plan, request.parallelism.unwrap_or_else(|| runners.parallelism()));
+    let mut tasks = Tasks::new(request, runners, outbox, Arc::clone(&plan));
+    let time_is_over = async {
+        match plan.timeout_seconds {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(time_is_over);
+    loop {
+        for action in scheduler.next_actions() {
+            match action {
+                Action::Start(index) => tasks.start(index),
+                Action::Queue(step) => outbox.say(BuildEvent::StepQueued { step }),
+                Action::Skip(step, outcome) => {
+                    outbox.say(BuildEvent::StepEnd { step, outcome, duration: Duration::ZERO, tail: Vec::new() });
+                }
+            }
+        }
+        if scheduler.is_over() {
+            break;
+        }
+        let stop = scheduler.stopped().cloned();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled(), if !matches!(stop, Some(Stop::Cancelled | Stop::TimedOut)) => {
+                scheduler.stop(Stop::Cancelled);
+            }
+            () = &mut time_is_over, if stop != Some(Stop::TimedOut) => scheduler.stop(Stop::TimedOut),
+            Some(done) = tasks.next_done() => {
+                let outcome = done.outcome(&scheduler);
+                outbox.say(BuildEvent::StepEnd {
+                    step: done.index,
+                    outcome: outcome.clone(),
+                    duration: done.duration,
+                    tail: done.tail,
+                });
+                scheduler.finished(done.index, outcome);
+            }
+        }
+        if scheduler.stopped().is_some() {
+            tasks.stop.cancel();
+        }
+    }
+    tasks.tidy().await;
+    scheduler.outcome()
+}
+
+/// The tasks of a run, and what their steps left for others.
+struct Tasks<'run> {
+    request: &'run RunRequest,
+    runners: &'run Runners,
+    outbox: &'run Outbox,
+    plan: Arc<Plan>,
+    stop: CancellationToken,
+    running: JoinSet<Done>,
+    /// A task that panicked cannot say which step it was.
+    started: HashMap<tokio::task::Id, (usize, Instant)>,
+    tidying: JoinSet<()>,
+    snapshots: HashMap<usize, SnapshotRef>,
+}
+
+/// What a step's task brings home.
+struct Done {
+    index: usize,
+    ending: Result<Ending, String>,
+    duration: Duration,
+    tail: Vec<LogLine>,
+    snapshot: Option<SnapshotRef>,
+    tidy: Vec<Tidy>,
+}
+
+impl<'run> Tasks<'run> {
+    fn new(request: &'run RunRequest, runners: &'run Runners, outbox: &'run Outbox, plan: Arc<Plan>) -> Self {
+        Self {
+            request,
+            runners,
+            outbox,
+            plan,
+            stop: CancellationToken::new(),
+            running: JoinSet::new(),
+            started: HashMap::new(),
+            tidying: JoinSet::new(),
+            snapshots: HashMap::new(),
+        }
+    }
+
+    fn start(&mut self, index: usize) {
+        let prepared = self.prepare(index);
+        let job = Job {
+            index,
+            log_path: self.plan.steps.get(index).map(|step| log_file(&self.request.log_dir, &step.key)),
+            outbox: self.outbox.clone(),
+            needles: self.runners.needles.clone(),
+        };
+        let handle = self.running.spawn(async move {
+            let started = Instant::now();
+            let mut done = match prepared {
+                Ok((runner, context)) => job.carry_out(runner, context).await,
+                Err(error) => job.refuse(&error),
+            };
+            done.duration = started.elapsed();
+            done
+        });
+        self.started.insert(handle.id(), (index, Instant::now()));
+    }
+
+    fn prepare(&self, index: usize) -> Result<(Arc<dyn StepRunner>, RunContext), EngineError> {
+        let unknown = |name: &str| EngineError::UnknownRunner { name: name.to_owned() };
+        let step = self.plan.steps.get(index).ok_or_else(|| unknown("?"))?;
+        let runner = self.runners.get(step.runner.as_deref());
+        let runner = runner.ok_or_else(|| unknown(step.runner.as_deref().unwrap_or_default()))?;
+        let base = match &step.boots_from {
+            BootsFrom::Image(image) => Base::Image(image.clone()),
+            BootsFrom::Step(parent) => Base::Snapshot(self.snapshots.get(parent).cloned().ok_or_else(|| {
+                let parent = self.plan.steps.get(*parent).map(|step| step.key.clone());
+                EngineError::NoSnapshot { parent: parent.unwrap_or_default() }
+            })?),
+        };
+        let mut secrets = std::collections::BTreeMap::new();
+        for name in &step.secrets {
+            let value = self.request.secrets.get(name);
+            let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.clone() })?;
+            secrets.insert(name.clone(), value.clone());
+        }
+        let context = RunContext {
+            plan: Arc::clone(&self.plan),
+            index,
+            base,
+            keeps_snapshot: keep_snapshot(&self.plan, index),
+            secrets,
+            outbox: self.outbox.clone(),
+            stop: self.stop.clone(),
+        };
+        Ok((runner, context))
+    }
+
+    /// Waits for the next step to end. `None` if none runs.
+    async fn next_done(&mut self) -> Option<Done> {
+        let mut done = match self.running.join_next_with_id().await? {
+            Ok((id, done)) => {
+                self.started.remove(&id);
+                done
+            }
+            Err(panic) => {
+                let (index, started) = self.started.remove(&panic.id()).unwrap_or((0, Instant::now()));
+                tracing::error!(%panic, "the task of a step panicked");
+                Done {
+                    index,
+                    ending: Err("The engine itself failed on this step; this is a bug of ours.".into()),
+                    duration: started.elapsed(),
+                    tail: Vec::new(),
+                    snapshot: None,
+                    tidy: Vec::new(),
+                }
+            }
+        };
+        if let Some(snapshot) = done.snapshot.take() {
+            self.snapshots.insert(done.index, snapshot);
+        }
+        for tidy in done.tidy.drain(..) {
+            self.tidying.spawn(tidy);
+        }
+        Some(done)
+    }
+
+    /// Waits until everything is tidied. What panics or hangs here is found again when the runner closes.
+    async fn tidy(mut self) {
+        let all = async { while self.tidying.join_next().await.is_some() {} };
+        if tokio::time::timeout(TIDY_WITHIN, all).await.is_err() {
+            tracing::debug!("tidying takes too long; the runner's own cleanup takes over");
+        }
+    }
+}
+
+/// Removals take milliseconds; a commit that was cut short may take its time.
+const TIDY_WITHIN: Duration = Duration::from_secs(60);
+
+impl Done {
+    fn outcome(&self, scheduler: &Scheduler) -> Outcome {
+        match &self.ending {
+            Ok(Ending::Exited(0)) => Outcome::Succeeded,
+            Ok(Ending::Exited(code)) => Outcome::Failed(*code),
+            Ok(Ending::TimedOut) => Outcome::TimedOut,
+            Ok(Ending::Stopped) => scheduler.outcome_of_stopped_step(),
+            Err(sentence) => Outcome::Errored(sentence.clone()),
+        }
+    }
+}
+
+/// One step, all its attempts.
+struct Job {
+    index: usize,
+    log_path: Option<std::path::PathBuf>,
+    outbox: Outbox,
+    needles: Needles,
+}
+
+impl Job {
+    async fn carry_out(self, runner: Arc<dyn StepRunner>, context: RunContext) -> Done {
+        let log_path = self.log_path.clone().unwrap_or_default();
+        let mut logs = match StepLogs::create(self.index, &log_path, self.outbox.clone(), &self.needles).await {
+            Ok(logs) => logs,
+            Err(error) => return self.refuse(&error),
+        };
+        let mut tidies = Vec::new();
+        let mut attempt = 1;
+        let (ending, snapshot) = loop {
+            self.say_start(runner.name(), &context, attempt);
+            let StepResult { ending, snapshot, tidy } = runner.run_step(&context, &mut logs).await;
+            tidies.extend(tidy);
+            let may_retry = match &ending {
+                Ok(Ending::Exited(code)) => *code != 0,
+                Ok(Ending::TimedOut) => true,
+                // What we could not run will not run better; what was stopped is over.
+                Ok(Ending::Stopped) | Err(_) => false,
+            };
+            if !may_retry || attempt > context.step().retry || context.stop.is_cancelled() {
+                break (ending, snapshot);
+            }
+            attempt += 1;
+        };
+        Done {
+            index: self.index,
+            ending: ending.map_err(|error| self.needles.mask(&error.sentence())),
+            duration: Duration::ZERO,
+            tail: logs.close().await,
+            snapshot,
+            tidy: tidies,
+        }
+    }
+
+    fn say_start(&self, runner: &str, context: &RunContext, attempt: u64) {
+        self.outbox.say(BuildEvent::StepStart {
+            step: self.index,
+            started_at: Utc::now(),
+            runner: runner.to_owned(),
+            image: match &context.base {
+                Base::Image(image) => Some(image.clone()),
+                Base::Snapshot(_) => None,
+            },
+            attempt,
+        });
+    }
+
+    fn refuse(&self, error: &EngineError) -> Done {
+        Done {
+            index: self.index,
+            ending: Err(error.sentence()),
+            duration: Duration::ZERO,
+            tail: Vec::new(),
+            snapshot: None,
+            tidy: Vec::new(),
+        }
+    }
+}
+
+/// A filesystem is kept only for a step that boots from it.
+fn keep_snapshot(plan: &Plan, index: usize) -> KeepSnapshot {
+    let has_children = plan.steps.iter().any(|step| step.boots_from == BootsFrom::Step(index));
+    let is_soft = plan.steps.get(index).is_some_and(|step| step.soft_fail);
+    match (has_children, is_soft) {
+        (false, _) => KeepSnapshot::Never,
+        (true, false) => KeepSnapshot::AfterSuccess,
+        (true, true) => KeepSnapshot::AfterFailureToo,
+    }
+}

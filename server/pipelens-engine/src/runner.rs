@@ -1,0 +1,149 @@
+//! What a runner promises. Knows neither Docker nor the host.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use pipelens_core::plan::{Plan, PlanStep};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::EngineError;
+use crate::event::{BuildEvent, Phase};
+use crate::logs::StepLogs;
+use crate::outbox::Outbox;
+
+/// What stands between TERM and KILL when a command must end.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+/// Carries out single steps. One runner serves all the steps of a run, at once.
+///
+/// - The command runs by `sh -c` with its standard input closed, in the step's working folder, with the image's or a clean
+///   environment, the step's variables and its secrets, and sees the sources or what its parent left.
+/// - Every byte it writes reaches the logs before `run_step` returns, also after a stop.
+/// - A stop is obeyed in every phase: TERM to everything the command started, KILL after [`GRACE`].
+/// - Nothing the step started runs when `run_step` returns; what is left to tidy is in `StepResult::tidy`.
+/// - Variables, secrets and the command itself never become part of a snapshot.
+/// - When this process is killed, the command ends within seconds.
+#[async_trait]
+pub(crate) trait StepRunner: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// How many steps at once the machine behind this runner can bear.
+    fn parallelism(&self) -> usize;
+
+    async fn run_step(&self, context: &RunContext, logs: &mut StepLogs) -> StepResult;
+
+    /// Removes everything this run made, snapshots included, and says what could not be removed. Has a budget of its own.
+    async fn close(&self) -> Vec<String>;
+}
+
+/// Everything a runner needs to know of one step.
+#[derive(Debug, Clone)]
+pub(crate) struct RunContext {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) index: usize,
+    pub(crate) base: Base,
+    pub(crate) keeps_snapshot: KeepSnapshot,
+    /// The secrets this step names, with their values.
+    pub(crate) secrets: BTreeMap<String, String>,
+    pub(crate) outbox: Outbox,
+    pub(crate) stop: CancellationToken,
+}
+
+/// What a step starts from.
+#[derive(Debug, Clone)]
+pub(crate) enum Base {
+    /// An image and the sources.
+    Image(String),
+    Snapshot(SnapshotRef),
+}
+
+/// A filesystem that a step left for its children.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SnapshotRef {
+    /// The image's id.
+    Image(String),
+    Folder(PathBuf),
+}
+
+/// When the filesystem is kept: a step whose failure is soft has children after a failure too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeepSnapshot {
+    Never,
+    AfterSuccess,
+    AfterFailureToo,
+}
+
+/// How a command ended, as far as the runner can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Exited(i64),
+    /// Brought down because the step's own time was over.
+    TimedOut,
+    /// Brought down, or never started, because of `RunContext::stop`.
+    Stopped,
+}
+
+/// Removes a container, a folder. The driver runs it beside the next steps and waits for it before the run ends.
+pub(crate) type Tidy = BoxFuture<'static, ()>;
+
+pub(crate) struct StepResult {
+    pub(crate) ending: Result<Ending, EngineError>,
+    pub(crate) snapshot: Option<SnapshotRef>,
+    pub(crate) tidy: Option<Tidy>,
+}
+
+impl RunContext {
+    #[expect(clippy::indexing_slicing, reason = "the driver makes a context only for a step of the plan")]
+    pub(crate) fn step(&self) -> &PlanStep {
+        &self.plan.steps[self.index]
+    }
+
+    pub(crate) fn say_phase(&self, phase: Phase) {
+        self.outbox.say(BuildEvent::StepPhase { step: self.index, phase });
+    }
+
+    /// Progress that the next progress makes worthless gives way when the listener is slow.
+    pub(crate) fn offer_phase(&self, phase: Phase) {
+        self.outbox.offer(|| BuildEvent::StepPhase { step: self.index, phase });
+    }
+
+    /// Waits until the command must end, and says how that is to be called. The step's time begins with its command.
+    pub(crate) async fn time_to_stop(&self, started: Instant) -> Ending {
+        let time_is_over = async {
+            match self.step().timeout_seconds {
+                Some(seconds) => tokio::time::sleep_until(started + Duration::from_secs(seconds)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Ending::Stopped,
+            () = time_is_over => Ending::TimedOut,
+        }
+    }
+}
+
+impl KeepSnapshot {
+    pub(crate) fn after(self, ending: Ending) -> bool {
+        match (self, ending) {
+            (Self::Never, _) | (_, Ending::Stopped) => false,
+            (Self::AfterSuccess | Self::AfterFailureToo, Ending::Exited(0)) => true,
+            (Self::AfterFailureToo, Ending::Exited(_) | Ending::TimedOut) => true,
+            (Self::AfterSuccess, Ending::Exited(_) | Ending::TimedOut) => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for StepResult {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StepResult")
+            .field("ending", &self.ending)
+            .field("snapshot", &self.snapshot)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! Takes secret values out of a stream of bytes before it goes anywhere. Knows no steps and no lines.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use memchr::memmem;
+
+/// A shorter value would be found everywhere and make the output unreadable.
+pub(crate) const SHORTEST_VALUE_BYTES: usize = 6;
+
+const MASK: &[u8] = b"***";
+
+/// Everything that must not be seen: each value, its lines, and the forms tools print it in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Needles {
+    all: Arc<Vec<memmem::Finder<'static>>>,
+}
+
+impl Needles {
+    /// Returns the needles, and the names of the secrets whose values are too short to be masked.
+    pub(crate) fn of(secrets: &BTreeMap<String, String>) -> (Self, Vec<String>) {
+        let mut forms: Vec<Vec<u8>> = Vec::new();
+        let mut too_short = Vec::new();
+        for (name, value) in secrets {
+            if value.trim().len() < SHORTEST_VALUE_BYTES {
+                too_short.push(name.clone());
+                continue;
+            }
+            for text in [value.as_str(), value.trim()].into_iter().chain(value.lines().map(str::trim)) {
+                forms.extend([
+                    text.as_bytes().to_vec(),
+                    STANDARD_NO_PAD.encode(text).into_bytes(),
+                    URL_SAFE_NO_PAD.encode(text).into_bytes(),
+                    url_encoded(text, b"-_.~"),
+                    url_encoded(text, b"-_.!~*'()"),
+                ]);
+            }
+        }
+        forms.retain(|form| form.len() >= SHORTEST_VALUE_BYTES);
+        forms.sort();
+        forms.dedup();
+        let all = forms.iter().map(|form| memmem::Finder::new(form).into_owned()).collect();
+        (Self { all: Arc::new(all) }, too_short)
+    }
+
+    /// Masks a text that is complete.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        let mut masker = Masker::new(self.clone());
+        let mut masked = masker.push(text.as_bytes());
+        masked.extend(masker.finish());
+        String::from_utf8_lossy(&masked).into_owned()
+    }
+}
+
+/// Masks one stream, whatever way it is cut into chunks. It holds back only what may be the start of a needle.
+#[derive(Debug)]
+pub(crate) struct Masker {
+    needles: Needles,
+    held: Vec<u8>,
+    /// So many bytes at the start of `held` belong to a match whose mask is out already.
+    covered: usize,
+}
+
+impl Masker {
+    pub(crate) fn new(needles: Needles) -> Self {
+        Self { needles, held: Vec::new(), covered: 0 }
+    }
+
+    /// Takes the next bytes and returns those that may be seen.
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
+        if self.needles.all.is_empty() {
+            return chunk.to_vec();
+        }
+        self.held.extend_from_slice(chunk);
+        let end = self.start_of_possible_match();
+        self.release(end)
+    }
+
+    /// Returns what was held back; the stream is over.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        self.release(self.held.len())
+    }
+
+    fn release(&mut self, end: usize) -> Vec<u8> {
+        let mut seen = Vec::with_capacity(end);
+        if end == 0 {
+            return seen;
+        }
+        let mut at = 0;
+        let mut covered = 0;
+        for range in self.matches() {
+            if range.start >= end {
+                break;
+            }
+            seen.extend_from_slice(self.held.get(at..range.start).unwrap_or_default());
+            let is_masked_already = range.start == 0 && self.covered > 0;
+            if !is_masked_already {
+                seen.extend_from_slice(MASK);
+            }
+            covered = range.end.saturating_sub(end);
+            at = range.end.min(end);
+        }
+        seen.extend_from_slice(self.held.get(at..end).unwrap_or_default());
+        self.held.drain(..end);
+        self.covered = covered;
+        seen
+    }
+
+    /// Returns where needles are, overlapping ones as one range, in order.
+    fn matches(&self) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        if self.covered > 0 {
+            found.push(0..self.covered);
+        }
+        for needle in self.needles.all.iter() {
+            let mut from = 0;
+            while let Some(at) = self.held.get(from..).and_then(|rest| needle.find(rest)) {
+                let start = from + at;
+                found.push(start..start + needle.needle().len());
+                from = start + 1;
+            }
+        }
+        found.sort_by_key(|range| range.start);
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        for range in found {
+            match merged.last_mut() {
+                // Touching is not overlapping, except behind a mask that is out: there is nothing to set them apart.
+                Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+                Some(_) | None => merged.push(range),
+            }
+        }
+        merged
+    }
+
+    /// Returns where the longest tail begins that more bytes could turn into a needle.
+    fn start_of_possible_match(&self) -> usize {
+        let longest = self.needles.all.iter().map(|needle| needle.needle().len()).max().unwrap_or(0);
+        let earliest = self.held.len().saturating_sub(longest.saturating_sub(1));
+        (earliest..self.held.len())
+            .find(|&start| {
+                let tail = self.held.get(start..).unwrap_or_default();
+                self.needles.all.iter().any(|needle| {
+                    let needle = needle.needle();
+                    needle.len() > tail.len() && needle.starts_with(tail)
+                })
+            })
+            .unwrap_or(self.held.len())
+    }
+}
+
+/// Percent-encodes everything but letters, digits and `plain`.
+fn url_encoded(text: &str, plain: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+            encoded.push(byte);
+        } else {
+            encoded.extend(format!("%{byte:02X}").into_bytes());
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn masked_in_chunks(needles: &Needles, chunks: &[&[u8]]) -> String {
+        let mut masker = Masker::new(needles.clone());
+        let mut seen: Vec<u8> = chunks.iter().flat_map(|chunk| masker.push(chunk)).collect();
+        seen.extend(masker.finish());
+        String::from_utf8(seen).unwrap()
+    }
+
+    fn needles(values: &[&str]) -> Needles {
+        let secrets = values.iter().enumerate().map(|(index, value)| (index.to_string(), (*value).to_owned()));
+        Needles::of(&secrets.collect()).0
+    }
+
+    #[test]
+    fn a_value_is_masked_even_if_two_chunks_share_it() {
+        let needles = needles(&["hunter22"]);
+        assert_eq!(masked_in_chunks(&needles, &[b"pass hun", b"ter2", b"2!"]), "pass ***!");
+    }
+
+    #[test]
+    fn lines_and_encoded_forms_are_masked_too() {
+        let needles = needles(&["first-line\nsecond line/+"]);
+        assert_eq!(needles.mask("[second line/+] [second%20line%2F%2B]"), "[***] [***]");
+        assert_eq!(needles.mask(&STANDARD_NO_PAD.encode("first-line\nsecond line/+")), "***");
+    }
+
+    #[test]
+    fn overlapping_values_leave_nothing_in_between() {
+        assert_eq!(needles(&["abcdefgh", "efghijkl"]).mask("-abcdefghijkl-"), "-***-");
+    }
+
+    #[test]
+    fn a_short_value_is_refused() {
+        let (needles, short) = Needles::of(&BTreeMap::from([("PIN".into(), "1234".into())]));
+        assert_eq!(short, ["PIN"]);
+        assert_eq!(needles.mask("1234"), "1234");
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_make_no_difference(text in "[ab]{0,60}", value in "[ab]{6,9}", other in "[ab]{6,9}", cuts in proptest::collection::vec(0usize..60, 0..8)) {
+            let needles = needles(&[&value, &other]);
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
+            let seen = masked_in_chunks(&needles, &chunks);
+            prop_assert!(!seen.contains(&value) && !seen.contains(&other));
+            prop_assert_eq!(seen, needles.mask(&text));
+        }
+    }
+}

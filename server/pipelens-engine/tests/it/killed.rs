@@ -1,0 +1,1 @@
+//! When this process is killed.

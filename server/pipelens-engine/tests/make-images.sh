@@ -1,0 +1,36 @@
+#!/bin/sh
+# Makes the images the Docker tests use, without a registry: make-images.sh DOCKER_HOST
+# Needs the docker client and a static busybox (BUSYBOX, default /bin/busybox).
+set -eu
+
+export DOCKER_HOST="$1"
+busybox=${BUSYBOX:-/bin/busybox}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Absolute links, as in the official image: whoever follows them outside the container finds another program.
+root=$work/root
+mkdir -p "$root/bin" "$root/etc" "$root/home/app" "$root/tmp" "$root/var"
+chmod 1777 "$root/tmp"
+chown 1000:1000 "$root/home/app"
+cp "$busybox" "$root/bin/busybox"
+for applet in $("$busybox" --list); do
+    [ "$applet" = busybox ] || ln -s /bin/busybox "$root/bin/$applet"
+done
+printf 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n' >"$root/etc/passwd"
+printf 'root:x:0:\napp:x:1000:\nother:x:1001:\n' >"$root/etc/group"
+
+import() { # NAME FOLDER [CHANGE...]
+    name=$1 folder=$2
+    shift 2
+    tar -C "$folder" -c . | docker import "$@" - "pipelens-test/$name:latest" >/dev/null
+}
+
+import busybox "$root" -c 'ENV PATH=/bin' -c 'CMD ["sh"]'
+import entrypoint "$root" -c 'ENV PATH=/bin' -c 'ENTRYPOINT ["false"]' -c 'CMD ["argument"]'
+import user "$root" -c 'ENV PATH=/bin' -c 'USER 1000:1000' -c 'ENV HOME=/home/app'
+import username "$root" -c 'ENV PATH=/bin' -c 'USER app:other'
+
+mkdir -p "$work/noshell/bin"
+cp "$busybox" "$work/noshell/bin/true"
+import noshell "$work/noshell" -c 'ENV PATH=/bin' -c 'CMD ["true"]'
