@@ -1,10 +1,15 @@
 //! Real plans, and files broken while typing. The data lies beside the repository; without it the tests say so.
 #![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where it cannot go on, and says what it left out"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pipelens_core::diagnostic::Severity;
+use pipelens_core::diagnostic::{Code, Severity};
 use pipelens_core::plan::{Target, plan};
 use pipelens_core::{Format, analyze};
 
@@ -46,5 +51,38 @@ fn real_plans_have_no_error_and_can_be_run() {
             let plan = plan(&analysis, index, &Target::Pipeline, "ci").unwrap();
             assert_eq!(plan.steps.len(), analysis.pipelines[index].steps.len());
         }
+    }
+}
+
+fn fixtures(folder: &str) -> Vec<(PathBuf, String, Format)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(folder);
+    let paths = files(&folder, "yml").into_iter().map(|path| (path, Format::Yaml));
+    let paths = paths.chain(files(&folder, "json").into_iter().map(|path| (path, Format::Json)));
+    paths.map(|(path, format)| (path.clone(), fs::read_to_string(&path).unwrap(), format)).collect()
+}
+
+#[test]
+fn good_fixtures_have_no_finding_whatever_their_line_ends() {
+    for (path, text, format) in fixtures("good") {
+        for text in [text.clone(), text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
+            let analysis = analyze(&text, format);
+            assert!(analysis.diagnostics.is_empty(), "{}: {:#?}", path.display(), analysis.diagnostics);
+            assert!(plan(&analysis, 0, &Target::Pipeline, "ci").is_ok(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_code_has_a_bad_fixture_that_shows_it() {
+    let mut shown = Vec::new();
+    for (path, text, format) in fixtures("bad") {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let found = analyze(&text, format).diagnostics;
+        let codes: Vec<_> = found.iter().map(|found| found.code.as_str()).collect();
+        assert!(codes.contains(&name.as_str()), "{name}: {found:#?}");
+        shown.push(name);
+    }
+    for code in Code::ALL {
+        assert!(shown.iter().any(|name| name == code.as_str()), "no fixture for {}", code.as_str());
     }
 }

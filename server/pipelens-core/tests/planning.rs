@@ -34,37 +34,53 @@ fn check(text: &str, target: &Target, expected: Expect) {
 
 #[test]
 fn a_barrier_makes_what_follows_wait() {
-    check(BARRIERS, &Target::Pipeline, expect![[r##"
+    check(
+        BARRIERS,
+        &Target::Pipeline,
+        expect![[r##"
         #0 a from a:1 after [] {"A": "1", "B": "1"}
         #1 b from b:1 after [] {"A": "1", "B": "2"}
         #2 c from #0 after [#0 #1] {"A": "1", "B": "1"}
         #3 d from a:1 after [#1 #2?] {"A": "1", "B": "1"}
-    "##]]);
+    "##]],
+    );
 }
 
 #[test]
 fn a_step_alone_comes_with_what_it_boots_from() {
-    check(BARRIERS, &Target::Step("c".into()), expect![[r##"
+    check(
+        BARRIERS,
+        &Target::Step("c".into()),
+        expect![[r##"
         #0 a from a:1 after [] {"A": "1", "B": "1"}
         #1 c from #0 after [#0] {"A": "1", "B": "1"}
-    "##]]);
+    "##]],
+    );
 }
 
 #[test]
 fn from_a_step_comes_with_all_that_waits_for_it() {
-    check(BARRIERS, &Target::From("b".into()), expect![[r##"
+    check(
+        BARRIERS,
+        &Target::From("b".into()),
+        expect![[r##"
         #0 a from a:1 after [] {"A": "1", "B": "1"}
         #1 b from b:1 after [] {"A": "1", "B": "2"}
         #2 c from #0 after [#0 #1] {"A": "1", "B": "1"}
         #3 d from a:1 after [#1 #2?] {"A": "1", "B": "1"}
-    "##]]);
+    "##]],
+    );
 }
 
 #[test]
 fn a_step_that_does_not_exist_names_the_nearest() {
-    check("steps:\n- {key: build, cmd: x}\n", &Target::Step("bild".into()), expect![[r#"
+    check(
+        "steps:\n- {key: build, cmd: x}\n",
+        &Target::Step("bild".into()),
+        expect![[r#"
         NoSuchStep { key: "bild", did_you_mean: Some("build") }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -127,8 +127,13 @@ impl Tree {
         }
     }
 
-    /// Returns the entries of a mapping with `<<` merged: own entries first, and no key twice.
+    /// Returns the entries of a mapping with `<<` merged: own entries first, and no merged key twice.
     pub(crate) fn entries(&self, id: NodeId) -> Vec<Entry> {
+        let own = self.own_entries(id).unwrap_or_default();
+        // Nearly every mapping: nothing to merge, and a key that stands twice has its own finding.
+        if !own.iter().any(|entry| self.is_merge(entry)) {
+            return own.to_vec();
+        }
         let mut result = Vec::new();
         let mut seen = std::collections::HashSet::new();
         self.collect_entries(id, &mut result, &mut seen, 0);
