@@ -36,7 +36,6 @@ pub(crate) enum EngineError {
     NoSnapshot { parent: String },
     #[error("The working folder `{workdir}` is outside `/workspace`.")]
     WorkdirOutside { workdir: String },
-    #[cfg_attr(unix, expect(dead_code, reason = "the host runner exists on this platform"))]
     #[error("Steps cannot run on this host.")]
     HostUnsupported,
     #[error("{doing} failed: `{}`: {source}.", path.display())]

@@ -1,22 +1,99 @@
-//! Steps as processes of this machine, in a private copy of the sources.
+//! Steps as processes of this machine, each in a private copy of the sources. For machines without a container engine.
 
+mod copy;
+#[cfg(unix)]
+mod process;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use pipelens_core::plan::DEFAULT_WORKDIR;
 use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
-use crate::runner::{RunContext, StepResult, StepRunner};
+use crate::owner::Owner;
+use crate::runner::{Base, Ending, RunContext, SnapshotRef, StepResult, StepRunner};
 use crate::sources::Sources;
 
+/// In the run's folder: whose it is.
+const OWNER_FILE: &str = "owner";
+const FOLDER_PREFIX: &str = "pipelens-";
+
 #[derive(Debug)]
-pub(crate) struct HostRunner {}
+pub(crate) struct HostRunner {
+    /// Everything this run makes is in here, and goes with it.
+    folder: PathBuf,
+    sources: Arc<Sources>,
+}
 
 impl HostRunner {
-    pub(crate) fn open(_run_id: Uuid, _sources: Arc<Sources>, _outbox: &Outbox) -> Result<Self, EngineError> {
-        Ok(Self {})
+    /// Makes the run's folder and removes those of dead owners.
+    pub(crate) fn open(run_id: Uuid, sources: Arc<Sources>, outbox: &Outbox) -> Result<Self, EngineError> {
+        if !cfg!(unix) {
+            return Err(EngineError::HostUnsupported);
+        }
+        let owner = Owner::this_process();
+        let swept = sweep_dead_owners(&std::env::temp_dir(), &owner);
+        if swept > 0 {
+            outbox.notice(format!("Removed what ended processes left behind: {swept} folders."));
+        }
+        let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{run_id}"));
+        let error =
+            |source| EngineError::File { doing: "Creating the folder of the run", path: folder.clone(), source };
+        crate::logs::create_private_folder(&folder).map_err(error)?;
+        std::fs::write(folder.join(OWNER_FILE), owner.to_string()).map_err(error)?;
+        Ok(Self { folder, sources })
+    }
+
+    #[cfg(unix)]
+    async fn carry_out(&self, context: &RunContext, logs: &mut StepLogs, home: &Path) -> Result<Ending, EngineError> {
+        let workspace = home.join("workspace");
+        let workdir = folder_on_host(&workspace, &context.step().workdir)?;
+        let copied = self.copy(context, workspace, workdir.clone());
+        tokio::select! {
+            biased;
+            () = context.stop.cancelled() => return Ok(Ending::Stopped),
+            copied = copied => copied?,
+        }
+        process::run(context, logs, home, &workdir).await
+    }
+
+    #[cfg(not(unix))]
+    async fn carry_out(&self, _: &RunContext, _: &mut StepLogs, _: &Path) -> Result<Ending, EngineError> {
+        Err(EngineError::HostUnsupported)
+    }
+
+    /// Fills the step's private folder.
+    #[cfg(unix)]
+    async fn copy(&self, context: &RunContext, workspace: PathBuf, workdir: PathBuf) -> Result<(), EngineError> {
+        use crate::event::Phase;
+
+        let stop = context.stop.clone();
+        let work: Box<dyn FnOnce() -> Result<(), EngineError> + Send> = match &context.base {
+            Base::Image(_) => {
+                let sources = Arc::clone(&self.sources);
+                context.say_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
+                Box::new(move || copy::sources(&sources, &workdir, &stop))
+            }
+            Base::Snapshot(SnapshotRef::Folder(parent)) => {
+                let parent = parent.clone();
+                Box::new(move || {
+                    copy::tree(&parent, &workspace, &stop)?;
+                    copy::create_folder(&workdir)
+                })
+            }
+            Base::Snapshot(SnapshotRef::Image(image)) => {
+                return Err(EngineError::NoSnapshot { parent: image.clone() });
+            }
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(panic) => Err(EngineError::Spawn { source: std::io::Error::other(panic.to_string()) }),
+        }
     }
 }
 
@@ -30,11 +107,81 @@ impl StepRunner for HostRunner {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    async fn run_step(&self, _context: &RunContext, _logs: &mut StepLogs) -> StepResult {
-        StepResult { ending: Err(EngineError::HostUnsupported), snapshot: None, tidy: None }
+    async fn run_step(&self, context: &RunContext, logs: &mut StepLogs) -> StepResult {
+        // Of its own for every attempt: a failed one must not show in the next.
+        let home = self.folder.join(format!("{}-{}", context.index, Uuid::new_v4().simple()));
+        let ending = self.carry_out(context, logs, &home).await;
+        let is_kept = ending.as_ref().is_ok_and(|ending| context.keeps_snapshot.after(*ending));
+        if is_kept {
+            let snapshot = Some(SnapshotRef::Folder(home.join("workspace")));
+            return StepResult { ending, snapshot, tidy: None };
+        }
+        let tidy = async move {
+            // What stays goes with the run's folder.
+            tokio::task::spawn_blocking(move || copy::remove(&home).ok()).await.ok();
+        };
+        StepResult { ending, snapshot: None, tidy: Some(tidy.boxed()) }
     }
 
     async fn close(&self) -> Vec<String> {
-        Vec::new()
+        let folder = self.folder.clone();
+        let removed = tokio::task::spawn_blocking(move || copy::remove(&folder)).await;
+        match removed {
+            Ok(Ok(())) => Vec::new(),
+            Ok(Err(error)) => vec![format!("The folder `{}` could not be removed: {error}.", self.folder.display())],
+            Err(panic) => vec![format!("The folder `{}` could not be removed: {panic}.", self.folder.display())],
+        }
+    }
+}
+
+/// Returns the folder of this machine that stands for a working folder of the plan.
+fn folder_on_host(workspace: &Path, workdir: &str) -> Result<PathBuf, EngineError> {
+    let outside = || EngineError::WorkdirOutside { workdir: workdir.to_owned() };
+    let inside = Path::new(workdir).strip_prefix(DEFAULT_WORKDIR).map_err(|_| outside())?;
+    let climbs = inside.components().any(|part| !matches!(part, std::path::Component::Normal(_)));
+    if climbs { Err(outside()) } else { Ok(workspace.join(inside)) }
+}
+
+/// Removes folders of runs whose process no longer lives, and says how many.
+fn sweep_dead_owners(temporary: &Path, observer: &Owner) -> usize {
+    let Ok(entries) = std::fs::read_dir(temporary) else { return 0 };
+    let folders = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX));
+    let is_dead = |folder: &PathBuf| {
+        let owner = std::fs::read_to_string(folder.join(OWNER_FILE)).ok().and_then(|owner| owner.parse::<Owner>().ok());
+        owner.is_some_and(|owner| owner.is_dead(observer))
+    };
+    folders.map(|entry| entry.path()).filter(is_dead).filter(|folder| copy::remove(folder).is_ok()).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_working_folder_stays_in_the_copy() {
+        let copy = Path::new("/copy");
+        assert_eq!(folder_on_host(copy, "/workspace").unwrap(), Path::new("/copy"));
+        assert_eq!(folder_on_host(copy, "/workspace/web").unwrap(), Path::new("/copy/web"));
+        for outside in ["/", "/srv", "/workspace2", "/workspace/../etc", "workspace"] {
+            assert!(folder_on_host(copy, outside).is_err(), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_dead_owners_folder_is_removed_and_nothing_else() {
+        let temporary = tempfile::tempdir().unwrap();
+        let me = Owner::this_process();
+        let folder = |name: &str, owner: &str| {
+            let folder = temporary.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join(OWNER_FILE), owner).unwrap();
+            folder
+        };
+        let mine = folder("pipelens-1", &me.to_string());
+        let started_earlier = format!("{}0", me.to_string().trim_end_matches(char::is_numeric));
+        let dead = folder("pipelens-2", &started_earlier);
+        let strange = folder("pipelens-3", "who knows");
+        assert_eq!(sweep_dead_owners(temporary.path(), &me), 1);
+        assert!(mine.exists() && !dead.exists() && strange.exists());
     }
 }

@@ -103,6 +103,22 @@ impl RunContext {
         &self.plan.steps[self.index]
     }
 
+    /// Returns the variables of the step, its secrets included, if each can be given to a process.
+    pub(crate) fn variables(&self) -> Result<BTreeMap<&str, &str>, EngineError> {
+        let variables: BTreeMap<&str, &str> =
+            self.step().env.iter().chain(&self.secrets).map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for (name, value) in &variables {
+            let bad = |reason| Err(EngineError::BadVariable { name: (*name).to_owned(), reason });
+            if name.is_empty() || name.contains(['=', '\0', '\n']) {
+                return bad("its name is empty or holds `=` or a line end");
+            }
+            if value.contains('\0') {
+                return bad("its value holds a zero byte");
+            }
+        }
+        Ok(variables)
+    }
+
     pub(crate) fn say_phase(&self, phase: Phase) {
         self.outbox.say(BuildEvent::StepPhase { step: self.index, phase });
     }

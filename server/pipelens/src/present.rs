@@ -60,6 +60,11 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// Returns `1 step`, `7 steps`.
+pub(crate) fn plural(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// Returns a step's outcome as its lens and its row in a table say it.
 pub(crate) fn step_outcome(outcome: &Outcome, took: Duration) -> String {
     match outcome {

@@ -56,22 +56,16 @@ impl StepCommand {
         let step = context.step();
         let mut line = String::from(NEWLINE_VARIABLE);
         let mut by_env = String::new();
-        for (name, value) in step.env.iter().filter(|(name, _)| !context.secrets.contains_key(*name)) {
-            check(name, value)?;
+        for (name, value) in context.variables()? {
             if is_plain(name) {
                 write!(line, "export {name}={}; ", quoted(value)).ok();
+            } else if context.secrets.contains_key(name) {
+                // An argument of `env` could be seen in a list of processes.
+                let reason = "the name of a secret is made of letters, digits and `_`, and no shell's own";
+                return Err(EngineError::BadVariable { name: name.to_owned(), reason });
             } else {
                 write!(by_env, " {}", quoted(&format!("{name}={value}"))).ok();
             }
-        }
-        for (name, value) in &context.secrets {
-            check(name, value)?;
-            // An argument of `env` could be seen in a list of processes.
-            if !is_plain(name) {
-                let reason = "the name of a secret is made of letters, digits and `_`, and no shell's own";
-                return Err(EngineError::BadVariable { name: name.clone(), reason });
-            }
-            write!(line, "export {name}={}; ", quoted(value)).ok();
         }
         let env = if by_env.is_empty() { String::new() } else { format!("env{by_env} ") };
         let cmd = quoted(&step.cmd);
@@ -90,17 +84,6 @@ const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipele
 /// Quotes a text for the shell, on one line.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''").replace('\n', r#"'"$pipelens_n"'"#))
-}
-
-fn check(name: &str, value: &str) -> Result<(), EngineError> {
-    let bad = |reason| Err(EngineError::BadVariable { name: name.to_owned(), reason });
-    if name.is_empty() || name.contains(['=', '\0', '\n']) {
-        return bad("its name is empty or holds `=` or a line end");
-    }
-    if value.contains('\0') {
-        return bad("its value holds a zero byte");
-    }
-    Ok(())
 }
 
 /// Whether every shell can set and export it.

@@ -8,7 +8,8 @@ use pipelens_core::text::TextRange;
 use serde::Serialize;
 
 use super::{EXIT_USAGE, Format, complain, print, render, source};
-use crate::{project, settings::ProjectSettings};
+use crate::settings::ProjectSettings;
+use crate::{present, project};
 
 /// A text, and what is wrong with it by the project's severities.
 pub(crate) struct Checked {
@@ -88,15 +89,11 @@ fn human(checked: &[Checked]) -> String {
         (count(Severity::Information) + count(Severity::Hint), "hint"),
     ];
     let parts =
-        counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| plural(*count, what)).collect::<Vec<_>>();
-    let files = plural(checked.len(), "file");
+        counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| present::plural(*count, what)).collect::<Vec<_>>();
+    let files = present::plural(checked.len(), "file");
     let found = if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") };
     text.push_str(&format!("{files} checked: {found}\n"));
     text
-}
-
-fn plural(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn json(checked: &[Checked]) -> String {

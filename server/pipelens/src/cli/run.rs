@@ -249,7 +249,7 @@ impl Human {
     fn print(&mut self, event: &BuildEvent) -> io::Result<()> {
         let text = match event {
             BuildEvent::BuildStart { runner, step_count, .. } => {
-                format!("{} · {step_count} steps on {runner}\n", self.plan.name.bold())
+                format!("{} · {} on {runner}\n", self.plan.name.bold(), present::plural(*step_count, "step"))
             }
             BuildEvent::Notice { message } => format!("{message}\n"),
             BuildEvent::StepStart { step, image, attempt, .. } => {

@@ -1,0 +1,117 @@
+//! Copies and removes folders, sharing blocks where the filesystem can (`std::fs::copy` asks it to). Knows no steps.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::EngineError;
+use crate::sources::{EntryKind, Sources};
+
+/// Copies the sources into a new folder. A file that is gone meanwhile is left out.
+pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken) -> Result<(), EngineError> {
+    create_folder(target)?;
+    for entry in &sources.entries {
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        let from = sources.root.join(&entry.path);
+        match copy_entry(&from, &target.join(&entry.path), entry.kind) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => {}
+            Err(source) => return Err(EngineError::Sources { path: from, source }),
+        }
+    }
+    Ok(())
+}
+
+/// Copies a folder with everything in it.
+pub(super) fn tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(), EngineError> {
+    copy_folder(from, to, stop).map_err(|source| EngineError::File {
+        doing: "Copying the parent's folder",
+        path: from.to_owned(),
+        source,
+    })
+}
+
+pub(super) fn create_folder(path: &Path) -> Result<(), EngineError> {
+    fs::create_dir_all(path).map_err(|source| EngineError::File {
+        doing: "Creating the working folder",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_folder(&from, &to, stop)?;
+        } else if kind.is_symlink() {
+            copy_entry(&from, &to, EntryKind::Symlink)?;
+        } else if kind.is_file() {
+            copy_entry(&from, &to, EntryKind::File)?;
+        }
+    }
+    // Last, since a folder may forbid to write in it.
+    fs::set_permissions(to, fs::metadata(from)?.permissions())
+}
+
+fn copy_entry(from: &Path, to: &Path, kind: EntryKind) -> io::Result<()> {
+    match kind {
+        EntryKind::Folder => fs::create_dir_all(to),
+        EntryKind::Symlink => copy_link(from, to),
+        EntryKind::File => {
+            fs::copy(from, to)?;
+            let modified = fs::metadata(from)?.modified()?;
+            // Opened for reading: the copy may be read-only, and its owner may set times all the same.
+            fs::File::open(to)?.set_modified(modified)
+        }
+    }
+}
+
+#[cfg(unix)]
+fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(fs::read_link(from)?, to)
+}
+
+#[cfg(not(unix))]
+fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to).map(drop)
+}
+
+/// Removes a folder, also one with folders in it that forbid it.
+pub(super) fn remove(folder: &Path) -> io::Result<()> {
+    let ignore_missing = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    ignore_missing(fs::remove_dir_all(folder)).or_else(|_| {
+        open_up(folder);
+        ignore_missing(fs::remove_dir_all(folder))
+    })
+}
+
+#[cfg(unix)]
+fn open_up(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    // What cannot be opened shows when it is removed.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).ok();
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn open_up(_folder: &Path) {}

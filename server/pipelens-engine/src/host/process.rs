@@ -1,0 +1,178 @@
+//! One command as a process group, from its start to its certain end.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::Instant;
+
+use crate::error::EngineError;
+use crate::event::StdStream;
+use crate::logs::StepLogs;
+use crate::runner::{Ending, GRACE, RunContext};
+
+/// The step's shell waits for a line before it becomes the command, so that nothing runs that is not watched yet.
+const GATE: &str = r#"IFS= read -r pipelens_line || exit 125; exec sh "$@" </dev/null"#;
+
+/// Kills the process group when its input ends without a word: we were killed. Needs nothing but a shell.
+const WATCHER: &str = r#"read -r word && exit; kill -KILL "-$1""#;
+
+/// The kernel takes no longer argument on Linux; a longer command goes through a file.
+const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
+
+/// What our own environment lends to a step.
+const INHERITED: [&str; 4] = ["PATH", "HOME", "TERM", "LANG"];
+
+/// After the end of the group a process that left it may still hold the output open.
+const OUTPUT_ENDS_WITHIN: Duration = Duration::from_secs(2);
+const READ_BYTES: usize = 64 * 1024;
+
+/// Runs the step's command in `workdir`; `home` is the step's own folder. Returns when its whole group has ended.
+pub(super) async fn run(
+    context: &RunContext,
+    logs: &mut StepLogs,
+    home: &Path,
+    workdir: &Path,
+) -> Result<Ending, EngineError> {
+    let mut child = spawn(context, home, workdir)?;
+    let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+    let group = Group(group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?);
+    let mut watcher = watch(&group)?;
+    if let Some(mut gate) = child.stdin.take() {
+        gate.write_all(b"go\n").await.map_err(|source| EngineError::Spawn { source })?;
+    }
+    let ending = supervise(context, logs, child, &group).await;
+    logs.finish_streams().await;
+    dismiss(&mut watcher).await;
+    ending
+}
+
+async fn supervise(
+    context: &RunContext,
+    logs: &mut StepLogs,
+    child: Child,
+    group: &Group,
+) -> Result<Ending, EngineError> {
+    let mut stopped = None;
+    let ended = drain(child, logs, group);
+    let time_to_stop = context.time_to_stop(Instant::now());
+    tokio::pin!(ended, time_to_stop);
+    tokio::select! {
+        status = &mut ended => return status.map(|status| Ending::Exited(exit_code(status))),
+        ending = &mut time_to_stop => {
+            stopped = Some(ending);
+            group.signal(Signal::TERM);
+        }
+    }
+    let ending = stopped.unwrap_or(Ending::Stopped);
+    match tokio::time::timeout(GRACE, &mut ended).await {
+        Ok(status) => status.map(|_| ending),
+        Err(_) => {
+            group.signal(Signal::KILL);
+            ended.await.map(|_| ending)
+        }
+    }
+}
+
+/// Hands the output to the logs until the command has ended and all of it is there.
+async fn drain(mut child: Child, logs: &mut StepLogs, group: &Group) -> Result<ExitStatus, EngineError> {
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let mut status = None;
+    let output_ends = tokio::time::sleep(Duration::MAX / 4);
+    tokio::pin!(output_ends);
+    loop {
+        if let Some(status) = status
+            && stdout.is_none()
+            && stderr.is_none()
+        {
+            return Ok(status);
+        }
+        tokio::select! {
+            bytes = read(&mut stdout), if stdout.is_some() => match bytes {
+                Some(bytes) => logs.write(StdStream::Stdout, &bytes).await,
+                None => stdout = None,
+            },
+            bytes = read(&mut stderr), if stderr.is_some() => match bytes {
+                Some(bytes) => logs.write(StdStream::Stderr, &bytes).await,
+                None => stderr = None,
+            },
+            result = child.wait(), if status.is_none() => {
+                let result = result.map_err(|error| EngineError::UnknownExitCode { reason: error.to_string() })?;
+                status = Some(result);
+                // As in a container: what the command left running ends with it.
+                group.signal(Signal::KILL);
+                output_ends.as_mut().reset(Instant::now() + OUTPUT_ENDS_WITHIN);
+            }
+            () = &mut output_ends, if status.is_some() => (stdout, stderr) = (None, None),
+        }
+    }
+}
+
+async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    let count = stream.as_mut()?.read_buf(&mut buffer).await.ok()?;
+    (count > 0).then(|| buffer.freeze())
+}
+
+fn spawn(context: &RunContext, home: &Path, workdir: &Path) -> Result<Child, EngineError> {
+    let cmd = &context.step().cmd;
+    let mut command = Command::new("sh");
+    command.args(["-c", GATE, "sh"]);
+    if cmd.len() < LONGEST_ARGUMENT_BYTES {
+        command.args(["-c", cmd]);
+    } else {
+        let script = home.join("cmd");
+        std::fs::write(&script, cmd).map_err(|source| EngineError::File {
+            doing: "Writing the command",
+            path: script.clone(),
+            source,
+        })?;
+        command.arg(script);
+    }
+    command.env_clear();
+    command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.envs(context.variables()?);
+    command.current_dir(workdir).process_group(0).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().map_err(|source| EngineError::Spawn { source })
+}
+
+fn watch(group: &Group) -> Result<(Child, Option<ChildStdin>), EngineError> {
+    let mut command = Command::new("sh");
+    command.args(["-c", WATCHER, "sh", &group.0.as_raw_nonzero().to_string()]);
+    // In a group of its own: it must outlive both the step's group and ours.
+    command.process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut watcher = command.spawn().map_err(|source| EngineError::Spawn { source })?;
+    let words = watcher.stdin.take();
+    Ok((watcher, words))
+}
+
+/// Tells the watcher that there is nothing to kill any more: the number of the group may soon be somebody else's.
+async fn dismiss((watcher, words): &mut (Child, Option<ChildStdin>)) {
+    if let Some(words) = words {
+        words.write_all(b"done\n").await.ok();
+    }
+    watcher.wait().await.ok();
+}
+
+/// A process group of ours. If we panic in the middle of a step, the watcher's input ends and takes the group along.
+struct Group(Pid);
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        // It may be empty by now.
+        kill_process_group(self.0, signal).ok();
+    }
+}
+
+fn exit_code(status: ExitStatus) -> i64 {
+    // A shell says it the same way.
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.map_or(-1, i64::from)
+}
