@@ -38,7 +38,11 @@ impl Project {
         let docker_host = runner.docker_host();
         let environment =
             [("PIPELENS_STATE_DIR", self.state.path().to_str().unwrap()), ("DOCKER_HOST", docker_host.as_str())];
-        let mut client = Client::start(binary(), &environment, json!({"runner": runner.name(), "severity": {"unpinned-image": "off"}}));
+        let mut client = Client::start(
+            binary(),
+            &environment,
+            json!({"runner": runner.name(), "severity": {"unpinned-image": "off"}}),
+        );
         client.open(&self.uri(), &std::fs::read_to_string(self.file()).unwrap());
         client
     }

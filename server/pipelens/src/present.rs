@@ -60,6 +60,24 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// Says how a step started: `started in alpine:3`, `started on the host, attempt 2`.
+pub(crate) fn started(runner: &str, image: Option<&str>, attempt: u64) -> String {
+    let place = match (runner, image) {
+        ("host", _) => " on the host".to_owned(),
+        (_, Some(image)) => format!(" in {image}"),
+        // It boots from its parent's snapshot, which has no name that a person knows.
+        (_, None) => String::new(),
+    };
+    match attempt {
+        0 | 1 => format!("started{place}"),
+        _ => format!("started{place}, attempt {attempt}"),
+    }
+}
+
+/// What to do when no engine answered.
+pub(crate) const WITHOUT_ENGINE: &str =
+    "Without containers, directly on this machine: `--runner host`, or the setting `pipelens.runner`";
+
 /// Returns `1 step`, `7 steps`.
 pub(crate) fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }

@@ -88,8 +88,11 @@ fn human(checked: &[Checked]) -> String {
         (count(Severity::Warning), "warning"),
         (count(Severity::Information) + count(Severity::Hint), "hint"),
     ];
-    let parts =
-        counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| present::plural(*count, what)).collect::<Vec<_>>();
+    let parts = counted
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| present::plural(*count, what))
+        .collect::<Vec<_>>();
     let files = present::plural(checked.len(), "file");
     let found = if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") };
     text.push_str(&format!("{files} checked: {found}\n"));

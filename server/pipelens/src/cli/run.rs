@@ -252,11 +252,10 @@ impl Human {
                 format!("{} · {} on {runner}\n", self.plan.name.bold(), present::plural(*step_count, "step"))
             }
             BuildEvent::Notice { message } => format!("{message}\n"),
-            BuildEvent::StepStart { step, image, attempt, .. } => {
+            BuildEvent::StepStart { step, runner, image, attempt, .. } => {
                 self.running.insert(*step, Instant::now());
-                let place = image.as_ref().map_or_else(String::new, |image| format!(" in {image}"));
-                let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-                self.line(*step, &format!("started{place}{again}").dimmed().to_string())
+                let started = present::started(runner, image.as_deref(), *attempt);
+                self.line(*step, &started.dimmed().to_string())
             }
             BuildEvent::StepLog { step, lines } => self.lines(*step, lines),
             BuildEvent::StepLogSkipped { step, lines } => {
@@ -321,6 +320,10 @@ impl Human {
             self.plan.name.bold(),
             run_colored(outcome, &present::run_outcome(outcome, took))
         ));
+        match outcome {
+            RunOutcome::EngineUnreachable => text.push_str(&format!("{}\n", present::WITHOUT_ENGINE)),
+            RunOutcome::Succeeded | RunOutcome::Failed | RunOutcome::Cancelled | RunOutcome::TimedOut => {}
+        }
         text
     }
 

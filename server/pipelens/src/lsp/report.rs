@@ -239,10 +239,8 @@ fn append_text(text: &mut String, event: &BuildEvent, run: &Run) {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             push_line(text, key(run, *step), &format!("… {} lines more in {name}", present::count(*lines)));
         }
-        BuildEvent::StepStart { step, image, attempt, .. } => {
-            let place = image.as_ref().map_or_else(String::new, |image| format!(" in {image}"));
-            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-            push_line(text, key(run, *step), &format!("started{place}{again}"));
+        BuildEvent::StepStart { step, runner, image, attempt, .. } => {
+            push_line(text, key(run, *step), &present::started(runner, image.as_deref(), *attempt));
         }
         BuildEvent::Notice { message } => {
             text.push_str(message);
@@ -376,7 +374,8 @@ async fn say_outcome(shared: &Arc<Shared>, run: &Arc<Run>, outcome: RunOutcome, 
     let text = format!("{}: {}", run.title, present::run_outcome(outcome, took));
     let (kind, text) = match outcome {
         RunOutcome::Succeeded | RunOutcome::Cancelled => (MessageType::INFO, text),
-        RunOutcome::Failed | RunOutcome::TimedOut | RunOutcome::EngineUnreachable => {
+        RunOutcome::EngineUnreachable => (MessageType::ERROR, format!("{text}. {}", present::WITHOUT_ENGINE)),
+        RunOutcome::Failed | RunOutcome::TimedOut => {
             (MessageType::ERROR, first_failure(run).map_or(text.clone(), |failure| format!("{text}. {failure}")))
         }
     };
