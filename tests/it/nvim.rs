@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Project, Runner, binary, docker, docker_host, runners, seven_steps};
+use crate::support::{Project, Runner, binary, docker_host, left_of, runners, seven_steps};
 
 /// The Neovims to drive. Without one the tests fail if `PIPELENS_REQUIRE_NVIM` is set, else say that they skip.
 fn neovims() -> Vec<PathBuf> {
@@ -32,9 +32,17 @@ fn drive(neovim: &Path, runner: Runner) {
         .env("PIPELENS_RUNNER", runner.name())
         .env("PIPELENS_STATE_DIR", project.state.path())
         .env("DOCKER_HOST", docker_host().unwrap_or_default())
+        .stdin(std::process::Stdio::null())
         .output()
         .expect("Neovim starts");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let runs = std::fs::read_dir(project.state.path().join("runs")).expect("Neovim ran something");
+    for run in runs {
+        let run_id = run.expect("the folder can be read").file_name().to_string_lossy().into_owned();
+        if runner == Runner::Docker {
+            assert_eq!(left_of(&run_id), "", "a run left something");
+        }
+    }
     assert!(output.status.success() && text.contains("PASS"), "{} on {runner:?}:\n{text}", neovim.display());
 }
 
@@ -43,10 +51,6 @@ fn neovim_shows_the_mistake_and_the_lenses_runs_one_and_cancels_another() {
     for neovim in neovims() {
         for runner in runners() {
             drive(&neovim, runner);
-            if runner == Runner::Docker {
-                // Its own run's labels are not known here; every test's containers go with their runs.
-                docker(&["version", "--format", "{{.Server.Version}}"]);
-            }
         }
     }
 }
