@@ -1,6 +1,9 @@
 -- Drives Neovim from the inside: mistake, lenses, a run, its progress and log, a second run that is cancelled.
 local is_0_12 = vim.fn.has('nvim-0.12') == 1
 
+-- Lenses are drawn where they can be seen.
+vim.o.lines = 100
+
 local function say(...)
   io.stdout:write(table.concat({ ... }, ' ') .. '\n')
 end

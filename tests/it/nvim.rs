@@ -36,6 +36,7 @@ fn drive(neovim: &Path, runner: Runner) {
         .output()
         .expect("Neovim starts");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.contains("PASS"), "{} on {runner:?}:\n{text}", neovim.display());
     let runs = std::fs::read_dir(project.state.path().join("runs")).expect("Neovim ran something");
     for run in runs {
         let run_id = run.expect("the folder can be read").file_name().to_string_lossy().into_owned();
@@ -43,7 +44,6 @@ fn drive(neovim: &Path, runner: Runner) {
             assert_eq!(left_of(&run_id), "", "a run left something");
         }
     }
-    assert!(output.status.success() && text.contains("PASS"), "{} on {runner:?}:\n{text}", neovim.display());
 }
 
 #[test]
