@@ -33,13 +33,15 @@ use crate::sources::Sources;
 
 /// Between KILL and the end of the output: a process that cannot die (a hung disk) must not hold the run.
 const DEATH_WITHIN: Duration = Duration::from_secs(30);
+/// The exit code of a shell, or an init process, that does not find its command.
+const COMMAND_NOT_FOUND: i64 = 127;
 /// `/etc/passwd` of a large directory is still far below.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 
 pub(super) struct Container {
     docker: Docker,
     pub(super) id: String,
-    image: String,
+    image: Arc<ImageFacts>,
 }
 
 /// Where a folder of the container really is, links followed.
@@ -52,7 +54,7 @@ impl Container {
     pub(super) async fn create(
         docker: &Docker,
         context: &RunContext,
-        image: &ImageFacts,
+        image: &Arc<ImageFacts>,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let name = format!("pipelens-{}", Uuid::new_v4().simple());
@@ -81,7 +83,7 @@ impl Container {
             .create_container(Some(options), body)
             .await
             .map_err(|error| refused("create a container", &error))?;
-        Ok(Self { docker: docker.clone(), id: created.id, image: image.reference.clone() })
+        Ok(Self { docker: docker.clone(), id: created.id, image: Arc::clone(image) })
     }
 
     /// Starts the command, hands its output to the logs, and returns how it ended once all of it is there.
@@ -110,7 +112,13 @@ impl Container {
         let mut time_to_stop = context.time_to_stop(Instant::now()).boxed();
         loop {
             tokio::select! {
-                code = &mut ended => return code.map(|code| stopped.unwrap_or(Ending::Exited(code))),
+                code = &mut ended => {
+                    let ending = stopped.unwrap_or(Ending::Exited(code?));
+                    if ending == Ending::Exited(COMMAND_NOT_FOUND) {
+                        self.check_for_shell().await?;
+                    }
+                    return Ok(ending);
+                }
                 lost = &mut lost => return Err(lost),
                 ending = &mut time_to_stop => match stopped {
                     None => {
@@ -140,15 +148,22 @@ impl Container {
     }
 
     async fn start(&self) -> Result<(), EngineError> {
-        self.docker.start_container(&self.id, None).await.map_err(|error| {
-            let said = reason(&error);
-            if said.contains("\"sh\"") && (said.contains("executable file not found") || said.contains("no such file"))
-            {
-                EngineError::NoShell { image: self.image.clone(), reason: said }
-            } else {
-                refused("start the container", &error)
+        let started = self.docker.start_container(&self.id, None).await;
+        started.map_err(|error| refused("start the container", &error))
+    }
+
+    /// An init process stands between the engine and our shell: that there is none shows only in its exit code.
+    async fn check_for_shell(&self) -> Result<(), EngineError> {
+        for folder in self.image.path.split(':') {
+            let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{folder}/sh")).build();
+            match self.docker.get_container_archive_info(&self.id, Some(options)).await {
+                Ok(_) => return Ok(()),
+                Err(error) if status_of(&error) == Some(404) => {}
+                Err(error) => return Err(refused("look for a shell", &error)),
             }
-        })
+        }
+        let reason = format!("there is no `sh` in `{}`", self.image.path);
+        Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
     }
 
     /// Passes lines in and output out until the output ends. Our side of standard input stays open all the while.

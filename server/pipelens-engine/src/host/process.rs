@@ -58,18 +58,13 @@ async fn supervise(
     child: Child,
     group: &Group,
 ) -> Result<Ending, EngineError> {
-    let mut stopped = None;
     let ended = drain(child, logs, group);
-    let time_to_stop = context.time_to_stop(Instant::now());
-    tokio::pin!(ended, time_to_stop);
-    tokio::select! {
+    tokio::pin!(ended);
+    let ending = tokio::select! {
         status = &mut ended => return status.map(|status| Ending::Exited(exit_code(status))),
-        ending = &mut time_to_stop => {
-            stopped = Some(ending);
-            group.signal(Signal::TERM);
-        }
-    }
-    let ending = stopped.unwrap_or(Ending::Stopped);
+        ending = context.time_to_stop(Instant::now()) => ending,
+    };
+    group.signal(Signal::TERM);
     match tokio::time::timeout(GRACE, &mut ended).await {
         Ok(status) => status.map(|_| ending),
         Err(_) => {
