@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::archive::{self, Packing};
 use crate::docker::command::{PRELUDE, StepCommand, TERM_LINE};
-use crate::docker::image::ImageFacts;
+use crate::docker::image::{ImageFacts, Images};
 use crate::docker::{reap, reason, refused, status_of};
 use crate::error::EngineError;
 use crate::event::StdStream;
@@ -41,7 +41,8 @@ const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 pub(super) struct Container {
     docker: Docker,
     pub(super) id: String,
-    image: Arc<ImageFacts>,
+    /// What it was created from.
+    pub(super) image: Arc<ImageFacts>,
 }
 
 /// Where a folder of the container really is, links followed.
@@ -54,7 +55,7 @@ impl Container {
     pub(super) async fn create(
         docker: &Docker,
         context: &RunContext,
-        image: &Arc<ImageFacts>,
+        image: Arc<ImageFacts>,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let name = format!("pipelens-{}", Uuid::new_v4().simple());
@@ -83,7 +84,15 @@ impl Container {
             .create_container(Some(options), body)
             .await
             .map_err(|error| refused("create a container", &error))?;
-        Ok(Self { docker: docker.clone(), id: created.id, image: Arc::clone(image) })
+        Ok(Self { docker: docker.clone(), id: created.id, image })
+    }
+
+    /// Returns the container of a step that has ended, for the next in its line to start again.
+    pub(super) async fn take_over(docker: &Docker, id: &str, images: &Images) -> Result<Self, EngineError> {
+        let inspected =
+            docker.inspect_container(id, None).await.map_err(|error| refused("find the container", &error))?;
+        let image = images.known(&inspected.image.unwrap_or_default()).await?;
+        Ok(Self { docker: docker.clone(), id: id.to_owned(), image })
     }
 
     /// Starts the command, hands its output to the logs, and returns how it ended once all of it is there.
@@ -270,7 +279,8 @@ impl Container {
     }
 
     /// Returns the numbers of the image's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.
-    pub(super) async fn user_ids(&self, user: &str) -> Result<(u64, u64), EngineError> {
+    pub(super) async fn user_ids(&self) -> Result<(u64, u64), EngineError> {
+        let user = self.image.user.as_str();
         let (user, group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
         if user.is_empty() {
             return Ok((0, 0));

@@ -80,11 +80,11 @@ impl Images {
         Ok(facts)
     }
 
-    /// Returns the facts of a snapshot, which must be there.
-    pub(super) async fn snapshot(&self, id: &str) -> Result<Arc<ImageFacts>, EngineError> {
+    /// Returns the facts of an image that this run has used or made, by its id.
+    pub(super) async fn known(&self, id: &str) -> Result<Arc<ImageFacts>, EngineError> {
         let facts = self.inspect(id).await?.ok_or_else(|| EngineError::ImageNotFound {
             image: id.to_owned(),
-            reason: "the snapshot was removed while the run went on".into(),
+            reason: "it was removed while the run went on".into(),
         })?;
         Ok(Arc::new(facts))
     }

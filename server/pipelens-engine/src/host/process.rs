@@ -17,7 +17,7 @@ use crate::logs::StepLogs;
 use crate::runner::{Ending, GRACE, RunContext};
 
 /// The step's shell waits for a line before it becomes the command, so that nothing runs that is not watched yet.
-const GATE: &str = r#"IFS= read -r pipelens_line || exit 125; exec sh "$@" </dev/null"#;
+const GATE: &str = r#"IFS= read -r pipelens_line || exit 125; unset pipelens_line SHLVL; exec sh "$@" </dev/null"#;
 
 /// Kills the process group when its input ends without a word: we were killed. Needs nothing but a shell.
 const WATCHER: &str = r#"read -r word && exit; kill -KILL "-$1""#;

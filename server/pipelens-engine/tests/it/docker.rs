@@ -31,11 +31,59 @@ fn snapshots(ran: &Ran) -> usize {
 }
 
 #[tokio::test]
-async fn only_what_a_child_boots_from_is_saved() {
+async fn only_a_fork_is_saved() {
     needs_docker!();
-    let ran = run(vec![step("a", "true"), step("b", "true").builds_in(0), step("c", "true").after(&[0])]).await;
-    ran.assert_succeeded();
-    assert_eq!(snapshots(&ran), 1);
+    let line = run(vec![step("a", "true"), step("b", "true").builds_in(0), step("c", "true").after(&[0])]).await;
+    line.assert_succeeded();
+    assert_eq!(snapshots(&line), 0);
+    let fork = run(vec![step("a", "true"), step("b", "true").builds_in(0), step("c", "true").builds_in(0)]).await;
+    fork.assert_succeeded();
+    assert_eq!(snapshots(&fork), 1);
+}
+
+/// Runs commands as one line of steps and returns what each said and how it ended. With a second child at every step, none is
+/// the only heir, so that each boots from an image.
+async fn run_as_a_line(image: &str, cmds: &[&str], is_forked: bool) -> Vec<(Outcome, String)> {
+    let key = |index: usize| index.to_string();
+    let mut steps: Vec<PlanStep> = Vec::new();
+    for (index, cmd) in cmds.iter().enumerate() {
+        let root = PlanStep { soft_fail: true, ..step(&key(index), cmd).image(image) }.env("OWN", &key(index));
+        steps.push(if index == 0 { root } else { root.builds_in(index - 1) });
+    }
+    if is_forked {
+        steps.extend((0..cmds.len() - 1).map(|parent| step(&format!("fork {parent}"), "true").builds_in(parent)));
+    }
+    let ran = Bench::docker(steps).file("file", "text\n").run().await;
+    assert_nothing_left(ran.run_id);
+    assert_eq!(snapshots(&ran), if is_forked { cmds.len() - 1 } else { 0 });
+    (0..cmds.len()).map(|index| (ran.outcome_of(&key(index)).clone(), ran.log_of(&key(index)))).collect()
+}
+
+#[tokio::test]
+async fn a_shared_container_looks_like_a_new_one() {
+    needs_docker!();
+    let look = "pwd; cat file; ls -A . /dev/shm /tmp; ps -o args | grep -c sleep; env | grep -v HOSTNAME | sort; id -u; umask; stat -c '%n %u %a' *";
+    let cmds = [
+        look,
+        "sleep 1000 & echo left > /tmp/left; echo in memory > /dev/shm/left; export LEFT=1; cd /; umask 077; rm file; exit 3",
+        look,
+        "trap '' TERM; mkdir -m 500 sealed; ln -s /no/where dangling; echo err >&2; kill -KILL $$",
+        look,
+        "cat /tmp/left; echo more >> /tmp/left; while read line; do echo $line; done; cat /tmp/left",
+        look,
+    ];
+    for image in [BUSYBOX, "pipelens-test/user", "pipelens-test/entrypoint"] {
+        let (shared, isolated) = tokio::join!(run_as_a_line(image, &cmds, false), run_as_a_line(image, &cmds, true));
+        assert_eq!(shared, isolated, "{image}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_child_starts_from_its_parents_files_every_time() {
+    needs_docker!();
+    let child = PlanStep { retry: 2, ..step("b", "echo b >> list; cat list; exit 1").builds_in(0) };
+    let ran = run(vec![step("a", "echo a > list"), child]).await;
+    assert_eq!(ran.text_of("b"), ["a", "b", "a", "b", "a", "b"]);
 }
 
 #[tokio::test]
@@ -70,8 +118,13 @@ async fn nothing_of_ours_is_in_a_snapshot() {
         PlanStep { secrets: vec!["TOKEN".into()], ..step("a", "echo kept-by-the-step > file; : in-the-command") };
     let parent = parent.env("VARIABLE", "value-of-the-variable").image("pipelens-test/entrypoint");
     let long = format!("echo {}; : {}", "from-the-long-command", "x".repeat(200_000));
-    let steps =
-        vec![parent, step("b", &long).builds_in(0), step("wait", "echo begun; while :; do sleep 1; done").builds_in(1)];
+    let steps = vec![
+        parent,
+        step("b", &long).builds_in(0),
+        step("fork", "true").builds_in(0),
+        step("wait", "echo begun; sleep 1000").builds_in(1),
+        step("fork again", "true").builds_in(1),
+    ];
     let mut running = Bench::docker(steps).secret("TOKEN", "value-of-the-secret").start();
     running.wait_for_line("begun").await;
     for index in 0..2 {
@@ -230,7 +283,8 @@ async fn a_cancelled_snapshot_is_no_success_and_leaves_no_image() {
     needs_docker!();
     // Enough bytes for the commit to take a while.
     let parent = step("a", "dd if=/dev/zero of=/big bs=1048576 count=300 2>/dev/null");
-    let mut running = Bench::docker(vec![parent, step("b", "true").builds_in(0)]).start();
+    let mut running =
+        Bench::docker(vec![parent, step("b", "true").builds_in(0), step("c", "true").builds_in(0)]).start();
     running.wait_for(|event| matches!(event, BuildEvent::StepPhase { phase: Phase::Snapshotting, .. })).await;
     running.cancel.cancel();
     let ran = running.finish().await;
@@ -255,21 +309,16 @@ async fn volumes_of_an_image_go_with_the_container() {
 #[tokio::test]
 async fn a_snapshot_removed_under_our_hands_is_an_error() {
     needs_docker!();
-    let steps = vec![
-        step("a", "true"),
-        step("gate", "echo begun; while [ ! -e /tmp/never ]; do sleep 1; done").timeout(2),
-        PlanStep { after: Vec::new(), ..step("c", "true") },
-    ];
-    let mut steps = steps;
-    steps[1].soft_fail = true;
-    steps[2] = step("c", "true").after(&[1]).builds_in(0);
+    let gate = PlanStep { soft_fail: true, ..step("gate", "echo begun; sleep 1000").timeout(2) };
+    let late = |key| step(key, "true").after(&[1]).builds_in(0);
+    let steps = vec![step("a", "true"), gate, late("c"), late("d")];
     let mut running = Bench::docker(steps).start();
     running.wait_for_line("begun").await;
     running.wait_for(|event| matches!(event, BuildEvent::StepEnd { step: 0, .. })).await;
     docker_client(&["rmi", "-f", &format!("pipelens-snapshot:{}-0-a", running.run_id.simple())]);
     let ran = running.finish().await;
     assert_eq!(ran.outcome, RunOutcome::Failed);
-    assert!(ran.error_of("c").contains("the snapshot was removed while the run went on"), "{}", ran.error_of("c"));
+    assert!(ran.error_of("c").contains("it was removed while the run went on"), "{}", ran.error_of("c"));
 }
 
 #[tokio::test]
