@@ -1,4 +1,5 @@
-//! Steps as Docker containers: one container a step, its filesystem kept as an image only where a child boots from it.
+//! Steps as Docker containers. A step's filesystem becomes an image only where several steps boot from it; the only child of a
+//! step starts its parent's container anew: new processes, the same files, no commit and no layer.
 
 mod command;
 mod container;
@@ -28,7 +29,7 @@ use crate::event::Phase;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
 use crate::owner::Owner;
-use crate::runner::{Base, Ending, RunContext, SnapshotRef, StepResult, StepRunner};
+use crate::runner::{Base, Ending, Heirs, RunContext, SnapshotRef, StepResult, StepRunner};
 use crate::sources::Sources;
 
 pub(crate) const LABEL_RUN: &str = "dev.pipelens.run";
@@ -84,26 +85,53 @@ impl DockerRunner {
         logs: &mut StepLogs,
         leftovers: &mut Leftovers,
     ) -> Result<(Ending, Option<SnapshotRef>), EngineError> {
-        let Some(image) = self.unless_stopped(context, self.image_of(context)).await? else {
-            return Ok((Ending::Stopped, None));
-        };
         let command = StepCommand::of(context)?;
-        // Not interrupted: a container whose creation nobody waits for is a container nobody knows.
-        let labels = self.labels_of(context);
-        let created =
-            leftovers.container.insert(Container::create(&self.docker, context, &image, labels.clone()).await?);
-        if matches!(context.base, Base::Image(_))
-            && self.unless_stopped(context, self.send_sources(context, created, &image)).await?.is_none()
-        {
-            return Ok((Ending::Stopped, None));
-        }
-        let ending = created.run(context, &command, logs, self.lost()).await?;
+        let container = match &context.base {
+            Base::Image(reference) => {
+                let Some(image) = self.unless_stopped(context, self.images.ensure(reference, context)).await? else {
+                    return Ok((Ending::Stopped, None));
+                };
+                let created = self.create(context, image, leftovers).await?;
+                if self.unless_stopped(context, self.send_sources(context, created)).await?.is_none() {
+                    return Ok((Ending::Stopped, None));
+                }
+                created
+            }
+            Base::Snapshot(SnapshotRef::Image(id)) => {
+                self.create(context, self.images.known(id).await?, leftovers).await?
+            }
+            Base::Snapshot(SnapshotRef::Container(id)) => {
+                leftovers.container.insert(Container::take_over(&self.docker, id, &self.images).await?)
+            }
+            Base::Snapshot(SnapshotRef::Folder(folder) | SnapshotRef::OwnFolder(folder)) => {
+                return Err(EngineError::NoSnapshot { parent: folder.display().to_string() });
+            }
+        };
+        let ending = container.run(context, &command, logs, self.lost()).await?;
         if !context.keeps_snapshot.after(ending) {
             return Ok((ending, None));
         }
+        match context.heirs {
+            Heirs::Only => {
+                let handed_on = leftovers.container.take().map(|container| SnapshotRef::Container(container.id));
+                Ok((ending, handed_on))
+            }
+            Heirs::Several => self.save(context, ending, leftovers).await,
+        }
+    }
+
+    /// Makes an image of what the step leaves.
+    async fn save(
+        &self,
+        context: &RunContext,
+        ending: Ending,
+        leftovers: &mut Leftovers,
+    ) -> Result<(Ending, Option<SnapshotRef>), EngineError> {
+        let Some(container) = &leftovers.container else { return Ok((ending, None)) };
         context.say_phase(Phase::Snapshotting);
         let tag = snapshot::tag(self.run_id, context.index, &context.step().key);
-        let mut commit = snapshot::commit(self.docker.clone(), created.id.clone(), image, tag, labels).boxed();
+        let (id, image) = (container.id.clone(), Arc::clone(&container.image));
+        let mut commit = snapshot::commit(self.docker.clone(), id, image, tag, self.labels_of(context)).boxed();
         if let Some(image_id) = self.unless_stopped(context, &mut commit).await? {
             return Ok((ending, Some(SnapshotRef::Image(image_id))));
         }
@@ -112,24 +140,20 @@ impl DockerRunner {
         Ok((Ending::Stopped, None))
     }
 
-    async fn image_of(&self, context: &RunContext) -> Result<Arc<ImageFacts>, EngineError> {
-        match &context.base {
-            Base::Image(reference) => self.images.ensure(reference, context).await,
-            Base::Snapshot(SnapshotRef::Image(id)) => self.images.snapshot(id).await,
-            Base::Snapshot(SnapshotRef::Folder(folder)) => {
-                Err(EngineError::NoSnapshot { parent: folder.display().to_string() })
-            }
-        }
-    }
-
-    async fn send_sources(
+    /// Not interrupted by a stop: a container whose creation nobody waits for is a container nobody knows.
+    async fn create<'a>(
         &self,
         context: &RunContext,
-        container: &Container,
-        image: &ImageFacts,
-    ) -> Result<(), EngineError> {
+        image: Arc<ImageFacts>,
+        leftovers: &'a mut Leftovers,
+    ) -> Result<&'a Container, EngineError> {
+        let created = Container::create(&self.docker, context, image, self.labels_of(context)).await?;
+        Ok(leftovers.container.insert(created))
+    }
+
+    async fn send_sources(&self, context: &RunContext, container: &Container) -> Result<(), EngineError> {
         context.say_phase(Phase::SendingSources { files: self.sources.files, bytes: self.sources.bytes });
-        let (user_id, group_id) = container.user_ids(&image.user).await?;
+        let (user_id, group_id) = container.user_ids().await?;
         let target = container.resolve(&context.step().workdir).await?;
         let packing = Packing { folder: target.name, user_id, group_id, is_compressed: self.is_remote };
         container.unpack(&target.parent, Arc::clone(&self.sources), packing).await

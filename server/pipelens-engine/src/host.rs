@@ -16,7 +16,7 @@ use crate::error::EngineError;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
 use crate::owner::Owner;
-use crate::runner::{Base, Ending, RunContext, SnapshotRef, StepResult, StepRunner};
+use crate::runner::{Base, Ending, Heirs, RunContext, SnapshotRef, StepResult, StepRunner};
 use crate::sources::Sources;
 
 /// In the run's folder: whose it is.
@@ -86,8 +86,15 @@ impl HostRunner {
                     copy::create_folder(&workdir)
                 })
             }
-            Base::Snapshot(SnapshotRef::Image(image)) => {
-                return Err(EngineError::NoSnapshot { parent: image.clone() });
+            Base::Snapshot(SnapshotRef::OwnFolder(parent)) => {
+                let parent = parent.clone();
+                Box::new(move || {
+                    copy::take_over(&parent, &workspace)?;
+                    copy::create_folder(&workdir)
+                })
+            }
+            Base::Snapshot(SnapshotRef::Image(id) | SnapshotRef::Container(id)) => {
+                return Err(EngineError::NoSnapshot { parent: id.clone() });
             }
         };
         match tokio::task::spawn_blocking(work).await {
@@ -113,8 +120,12 @@ impl StepRunner for HostRunner {
         let ending = self.carry_out(context, logs, &home).await;
         let is_kept = ending.as_ref().is_ok_and(|ending| context.keeps_snapshot.after(*ending));
         if is_kept {
-            let snapshot = Some(SnapshotRef::Folder(home.join("workspace")));
-            return StepResult { ending, snapshot, tidy: None };
+            let workspace = home.join("workspace");
+            let snapshot = match context.heirs {
+                Heirs::Only => SnapshotRef::OwnFolder(workspace),
+                Heirs::Several => SnapshotRef::Folder(workspace),
+            };
+            return StepResult { ending, snapshot: Some(snapshot), tidy: None };
         }
         let tidy = async move {
             // What stays goes with the run's folder.

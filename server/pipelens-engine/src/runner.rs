@@ -48,6 +48,7 @@ pub(crate) struct RunContext {
     pub(crate) index: usize,
     pub(crate) base: Base,
     pub(crate) keeps_snapshot: KeepSnapshot,
+    pub(crate) heirs: Heirs,
     /// The secrets this step names, with their values.
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) outbox: Outbox,
@@ -67,7 +68,21 @@ pub(crate) enum Base {
 pub(crate) enum SnapshotRef {
     /// The image's id.
     Image(String),
+    /// The id of the container that the only heir starts anew, with new processes and the same filesystem.
+    Container(String),
+    /// To be copied.
     Folder(PathBuf),
+    /// The only heir's own from here on.
+    OwnFolder(PathBuf),
+}
+
+/// Who starts from what a step leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heirs {
+    /// One step that starts once, in the same working folder, by the same runner: it may have the filesystem itself, and
+    /// nobody pays for a copy.
+    Only,
+    Several,
 }
 
 /// When the filesystem is kept: a step whose failure is soft has children after a failure too.

@@ -16,12 +16,13 @@ use crate::error::EngineError;
 use crate::runner::RunContext;
 
 /// `kill -1` reaches every process of the container but its init and the sender; ending `$$` ends the container.
+/// `SHLVL` would tell that the step's shell is not the first one.
 /// The watcher is a grandchild, so that the step's shell has no child it did not start.
 pub(super) const PRELUDE: &str = r#"IFS= read -r pipelens_line || exit 125
 exec 3<&0 </dev/null
 ( ( while read -r _ <&3; do kill -TERM -1; done; kill -KILL $$ ) >/dev/null 2>&1 & )
 exec 3<&-
-eval "unset pipelens_line; $pipelens_line""#;
+eval "unset pipelens_line SHLVL; $pipelens_line""#;
 
 /// What the watcher reads as "ask them to end".
 pub(super) const TERM_LINE: &[u8] = b"TERM\n";

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::archive::{self, Packing};
 use crate::docker::command::{PRELUDE, StepCommand, TERM_LINE};
-use crate::docker::image::ImageFacts;
+use crate::docker::image::{ImageFacts, Images};
 use crate::docker::{reap, reason, refused, status_of};
 use crate::error::EngineError;
 use crate::event::StdStream;
@@ -33,13 +33,16 @@ use crate::sources::Sources;
 
 /// Between KILL and the end of the output: a process that cannot die (a hung disk) must not hold the run.
 const DEATH_WITHIN: Duration = Duration::from_secs(30);
+/// The exit code of a shell, or an init process, that does not find its command.
+const COMMAND_NOT_FOUND: i64 = 127;
 /// `/etc/passwd` of a large directory is still far below.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 
 pub(super) struct Container {
     docker: Docker,
     pub(super) id: String,
-    image: String,
+    /// What it was created from.
+    pub(super) image: Arc<ImageFacts>,
 }
 
 /// Where a folder of the container really is, links followed.
@@ -52,7 +55,7 @@ impl Container {
     pub(super) async fn create(
         docker: &Docker,
         context: &RunContext,
-        image: &ImageFacts,
+        image: Arc<ImageFacts>,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let name = format!("pipelens-{}", Uuid::new_v4().simple());
@@ -81,7 +84,15 @@ impl Container {
             .create_container(Some(options), body)
             .await
             .map_err(|error| refused("create a container", &error))?;
-        Ok(Self { docker: docker.clone(), id: created.id, image: image.reference.clone() })
+        Ok(Self { docker: docker.clone(), id: created.id, image })
+    }
+
+    /// Returns the container of a step that has ended, for the next in its line to start again.
+    pub(super) async fn take_over(docker: &Docker, id: &str, images: &Images) -> Result<Self, EngineError> {
+        let inspected =
+            docker.inspect_container(id, None).await.map_err(|error| refused("find the container", &error))?;
+        let image = images.known(&inspected.image.unwrap_or_default()).await?;
+        Ok(Self { docker: docker.clone(), id: id.to_owned(), image })
     }
 
     /// Starts the command, hands its output to the logs, and returns how it ended once all of it is there.
@@ -110,7 +121,13 @@ impl Container {
         let mut time_to_stop = context.time_to_stop(Instant::now()).boxed();
         loop {
             tokio::select! {
-                code = &mut ended => return code.map(|code| stopped.unwrap_or(Ending::Exited(code))),
+                code = &mut ended => {
+                    let ending = stopped.unwrap_or(Ending::Exited(code?));
+                    if ending == Ending::Exited(COMMAND_NOT_FOUND) {
+                        self.check_for_shell().await?;
+                    }
+                    return Ok(ending);
+                }
                 lost = &mut lost => return Err(lost),
                 ending = &mut time_to_stop => match stopped {
                     None => {
@@ -140,15 +157,22 @@ impl Container {
     }
 
     async fn start(&self) -> Result<(), EngineError> {
-        self.docker.start_container(&self.id, None).await.map_err(|error| {
-            let said = reason(&error);
-            if said.contains("\"sh\"") && (said.contains("executable file not found") || said.contains("no such file"))
-            {
-                EngineError::NoShell { image: self.image.clone(), reason: said }
-            } else {
-                refused("start the container", &error)
+        let started = self.docker.start_container(&self.id, None).await;
+        started.map_err(|error| refused("start the container", &error))
+    }
+
+    /// An init process stands between the engine and our shell: that there is none shows only in its exit code.
+    async fn check_for_shell(&self) -> Result<(), EngineError> {
+        for folder in self.image.path.split(':') {
+            let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{folder}/sh")).build();
+            match self.docker.get_container_archive_info(&self.id, Some(options)).await {
+                Ok(_) => return Ok(()),
+                Err(error) if status_of(&error) == Some(404) => {}
+                Err(error) => return Err(refused("look for a shell", &error)),
             }
-        })
+        }
+        let reason = format!("there is no `sh` in `{}`", self.image.path);
+        Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
     }
 
     /// Passes lines in and output out until the output ends. Our side of standard input stays open all the while.
@@ -255,7 +279,8 @@ impl Container {
     }
 
     /// Returns the numbers of the image's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.
-    pub(super) async fn user_ids(&self, user: &str) -> Result<(u64, u64), EngineError> {
+    pub(super) async fn user_ids(&self) -> Result<(u64, u64), EngineError> {
+        let user = self.image.user.as_str();
         let (user, group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
         if user.is_empty() {
             return Ok((0, 0));

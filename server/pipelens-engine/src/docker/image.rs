@@ -20,6 +20,8 @@ use crate::runner::RunContext;
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// Progress comes many times a second from the engine; a person needs less.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// What the engine sets where the image does not.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The name under which the client's configuration keeps Docker Hub.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -34,6 +36,8 @@ pub(super) struct ImageFacts {
     pub(super) entrypoint: Option<Vec<String>>,
     pub(super) cmd: Option<Vec<String>>,
     pub(super) workdir: Option<String>,
+    /// Where commands are looked for.
+    pub(super) path: String,
 }
 
 /// The images of a run.
@@ -76,11 +80,11 @@ impl Images {
         Ok(facts)
     }
 
-    /// Returns the facts of a snapshot, which must be there.
-    pub(super) async fn snapshot(&self, id: &str) -> Result<Arc<ImageFacts>, EngineError> {
+    /// Returns the facts of an image that this run has used or made, by its id.
+    pub(super) async fn known(&self, id: &str) -> Result<Arc<ImageFacts>, EngineError> {
         let facts = self.inspect(id).await?.ok_or_else(|| EngineError::ImageNotFound {
             image: id.to_owned(),
-            reason: "the snapshot was removed while the run went on".into(),
+            reason: "it was removed while the run went on".into(),
         })?;
         Ok(Arc::new(facts))
     }
@@ -137,7 +141,9 @@ impl Images {
 
 fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     let config = inspect.config.unwrap_or_default();
+    let path = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     ImageFacts {
+        path: path.to_owned(),
         reference: reference.to_owned(),
         id: inspect.id.unwrap_or_else(|| reference.to_owned()),
         user: config.user.unwrap_or_default(),

@@ -35,6 +35,16 @@ pub(super) fn tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(
     })
 }
 
+/// Moves a folder that nobody else needs.
+pub(super) fn take_over(from: &Path, to: &Path) -> Result<(), EngineError> {
+    let moved = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::rename(from, to));
+    moved.map_err(|source| EngineError::File {
+        doing: "Taking over the parent's folder",
+        path: from.to_owned(),
+        source,
+    })
+}
+
 pub(super) fn create_folder(path: &Path) -> Result<(), EngineError> {
     fs::create_dir_all(path).map_err(|source| EngineError::File {
         doing: "Creating the working folder",

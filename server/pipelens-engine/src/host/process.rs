@@ -17,7 +17,7 @@ use crate::logs::StepLogs;
 use crate::runner::{Ending, GRACE, RunContext};
 
 /// The step's shell waits for a line before it becomes the command, so that nothing runs that is not watched yet.
-const GATE: &str = r#"IFS= read -r pipelens_line || exit 125; exec sh "$@" </dev/null"#;
+const GATE: &str = r#"IFS= read -r pipelens_line || exit 125; unset pipelens_line SHLVL; exec sh "$@" </dev/null"#;
 
 /// Kills the process group when its input ends without a word: we were killed. Needs nothing but a shell.
 const WATCHER: &str = r#"read -r word && exit; kill -KILL "-$1""#;
@@ -58,18 +58,13 @@ async fn supervise(
     child: Child,
     group: &Group,
 ) -> Result<Ending, EngineError> {
-    let mut stopped = None;
     let ended = drain(child, logs, group);
-    let time_to_stop = context.time_to_stop(Instant::now());
-    tokio::pin!(ended, time_to_stop);
-    tokio::select! {
+    tokio::pin!(ended);
+    let ending = tokio::select! {
         status = &mut ended => return status.map(|status| Ending::Exited(exit_code(status))),
-        ending = &mut time_to_stop => {
-            stopped = Some(ending);
-            group.signal(Signal::TERM);
-        }
-    }
-    let ending = stopped.unwrap_or(Ending::Stopped);
+        ending = context.time_to_stop(Instant::now()) => ending,
+    };
+    group.signal(Signal::TERM);
     match tokio::time::timeout(GRACE, &mut ended).await {
         Ok(status) => status.map(|_| ending),
         Err(_) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use pipelens_core::plan::{BootsFrom, Plan};
+use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use crate::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
 use crate::run::{RunRequest, Runners, log_file};
-use crate::runner::{Base, Ending, KeepSnapshot, RunContext, SnapshotRef, StepResult, StepRunner, Tidy};
+use crate::runner::{Base, Ending, Heirs, KeepSnapshot, RunContext, SnapshotRef, StepResult, StepRunner, Tidy};
 use crate::scheduler::{Action, Scheduler, Stop};
 use crate::secrets::Needles;
 
@@ -157,6 +157,7 @@ impl<'run> Tasks<'run> {
             index,
             base,
             keeps_snapshot: keep_snapshot(&self.plan, index),
+            heirs: heirs(&self.plan, index, self.request.runner.name()),
             secrets,
             outbox: self.outbox.clone(),
             stop: self.stop.clone(),
@@ -292,5 +293,19 @@ fn keep_snapshot(plan: &Plan, index: usize) -> KeepSnapshot {
         (false, _) => KeepSnapshot::Never,
         (true, false) => KeepSnapshot::AfterSuccess,
         (true, true) => KeepSnapshot::AfterFailureToo,
+    }
+}
+
+/// A repeated attempt must find what the first one found, so a step that may be repeated is no only heir.
+fn heirs(plan: &Plan, index: usize, default_runner: &str) -> Heirs {
+    let runner_of = |step: &PlanStep| step.runner.clone().unwrap_or_else(|| default_runner.to_owned());
+    let mut children = plan.steps.iter().filter(|step| step.boots_from == BootsFrom::Step(index));
+    match (plan.steps.get(index), children.next(), children.next()) {
+        (Some(parent), Some(child), None)
+            if child.retry == 0 && child.workdir == parent.workdir && runner_of(child) == runner_of(parent) =>
+        {
+            Heirs::Only
+        }
+        _ => Heirs::Several,
     }
 }

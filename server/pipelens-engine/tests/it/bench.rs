@@ -1,7 +1,7 @@
 //! Makes plans by hand, runs them, and keeps what they said.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pipelens_core::plan::{BootsFrom, DEFAULT_WORKDIR, Dependency, Plan, PlanStep};
@@ -159,7 +159,11 @@ impl Bench {
     }
 
     pub(crate) fn start(self) -> Running {
-        let (tx, events) = mpsc::channel(1_000);
+        self.start_with_room_for(1_000)
+    }
+
+    pub(crate) fn start_with_room_for(self, events: usize) -> Running {
+        let (tx, events) = mpsc::channel(events);
         let cancel = CancellationToken::new();
         let keys = self.request.plan.steps.iter().map(|step| step.key.clone()).collect();
         let (run_id, log_dir) = (self.request.run_id, self.request.log_dir.clone());
@@ -291,13 +295,11 @@ impl Ran {
     }
 
     pub(crate) fn notices(&self) -> Vec<&str> {
-        let notice = |event: &BuildEvent| -> bool { matches!(event, BuildEvent::Notice { .. }) };
         self.events
             .iter()
-            .filter(|event| notice(event))
-            .map(|event| match event {
-                BuildEvent::Notice { message } => message.as_str(),
-                _ => unreachable!(),
+            .filter_map(|event| match event {
+                BuildEvent::Notice { message } => Some(message.as_str()),
+                _ => None,
             })
             .collect()
     }
@@ -339,8 +341,4 @@ pub(crate) fn assert_nothing_left(run_id: Uuid) {
     let filter = format!("label=dev.pipelens.run={run_id}");
     assert_eq!(docker_client(&["ps", "-aq", "--filter", &filter]), "", "containers of {run_id}");
     assert_eq!(docker_client(&["images", "-aq", "--filter", &filter]), "", "images of {run_id}");
-}
-
-pub(crate) fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }

@@ -1,1 +1,378 @@
-//! Docker alone.
+//! What is Docker's own: images, snapshots, daemons that fail, things left behind.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use pipelens_core::plan::{BootsFrom, PlanStep};
+use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
+use pipelens_engine::run::RunnerKind;
+
+use crate::bench::{
+    BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, eventually, is_available, step,
+};
+
+/// Ends the test, with a word, where there is no daemon.
+macro_rules! needs_docker {
+    () => {
+        if !is_available(RunnerKind::Docker) {
+            return;
+        }
+    };
+}
+
+async fn run(steps: Vec<PlanStep>) -> Ran {
+    let ran = Bench::docker(steps).run().await;
+    assert_nothing_left(ran.run_id);
+    ran
+}
+
+fn snapshots(ran: &Ran) -> usize {
+    ran.events.iter().filter(|event| matches!(event, BuildEvent::StepPhase { phase: Phase::Snapshotting, .. })).count()
+}
+
+#[tokio::test]
+async fn only_a_fork_is_saved() {
+    needs_docker!();
+    let line = run(vec![step("a", "true"), step("b", "true").builds_in(0), step("c", "true").after(&[0])]).await;
+    line.assert_succeeded();
+    assert_eq!(snapshots(&line), 0);
+    let fork = run(vec![step("a", "true"), step("b", "true").builds_in(0), step("c", "true").builds_in(0)]).await;
+    fork.assert_succeeded();
+    assert_eq!(snapshots(&fork), 1);
+}
+
+/// Runs commands as one line of steps and returns what each said and how it ended. With a second child at every step, none is
+/// the only heir, so that each boots from an image.
+async fn run_as_a_line(image: &str, cmds: &[&str], is_forked: bool) -> Vec<(Outcome, String)> {
+    let key = |index: usize| index.to_string();
+    let mut steps: Vec<PlanStep> = Vec::new();
+    for (index, cmd) in cmds.iter().enumerate() {
+        let root = PlanStep { soft_fail: true, ..step(&key(index), cmd).image(image) }.env("OWN", &key(index));
+        steps.push(if index == 0 { root } else { root.builds_in(index - 1) });
+    }
+    if is_forked {
+        steps.extend((0..cmds.len() - 1).map(|parent| step(&format!("fork {parent}"), "true").builds_in(parent)));
+    }
+    let ran = Bench::docker(steps).file("file", "text\n").run().await;
+    assert_nothing_left(ran.run_id);
+    assert_eq!(snapshots(&ran), if is_forked { cmds.len() - 1 } else { 0 });
+    (0..cmds.len()).map(|index| (ran.outcome_of(&key(index)).clone(), ran.log_of(&key(index)))).collect()
+}
+
+#[tokio::test]
+async fn a_shared_container_looks_like_a_new_one() {
+    needs_docker!();
+    let look = "pwd; cat file; ls -A . /dev/shm /tmp; ps -o args | grep -c sleep; env | grep -v HOSTNAME | sort; id -u; umask; stat -c '%n %u %a' *";
+    let cmds = [
+        look,
+        "sleep 1000 & echo left > /tmp/left; echo in memory > /dev/shm/left; export LEFT=1; cd /; umask 077; rm file; exit 3",
+        look,
+        "trap '' TERM; mkdir -m 500 sealed; ln -s /no/where dangling; echo err >&2; kill -KILL $$",
+        look,
+        "cat /tmp/left; echo more >> /tmp/left; while read line; do echo $line; done; cat /tmp/left",
+        look,
+    ];
+    for image in [BUSYBOX, "pipelens-test/user", "pipelens-test/entrypoint"] {
+        let (shared, isolated) = tokio::join!(run_as_a_line(image, &cmds, false), run_as_a_line(image, &cmds, true));
+        assert_eq!(shared, isolated, "{image}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_child_starts_from_its_parents_files_every_time() {
+    needs_docker!();
+    let child = PlanStep { retry: 2, ..step("b", "echo b >> list; cat list; exit 1").builds_in(0) };
+    let ran = run(vec![step("a", "echo a > list"), child]).await;
+    assert_eq!(ran.text_of("b"), ["a", "b", "a", "b", "a", "b"]);
+}
+
+#[tokio::test]
+async fn a_lineage_of_steps_adds_up() {
+    needs_docker!();
+    let mut steps = vec![step("0", "echo 0 > /root-file; echo 0 >> list")];
+    steps.extend((1..6).map(|index| step(&index.to_string(), &format!("echo {index} >> list")).builds_in(index - 1)));
+    steps.push(step("last", "cat list /root-file").builds_in(5));
+    let ran = run(steps).await;
+    ran.assert_succeeded();
+    assert_eq!(ran.text_of("last"), ["0", "1", "2", "3", "4", "5", "0"]);
+}
+
+/// Looks into every file of the image: its configuration, its history, its layers.
+fn image_holds(image: &str, needle: &str) -> bool {
+    let mut save = std::process::Command::new("docker")
+        .env("DOCKER_HOST", crate::bench::docker_host().unwrap())
+        .args(["save", image])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut bytes = Vec::new();
+    save.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
+    assert!(save.wait().unwrap().success());
+    memchr::memmem::find(&bytes, needle.as_bytes()).is_some()
+}
+
+#[tokio::test]
+async fn nothing_of_ours_is_in_a_snapshot() {
+    needs_docker!();
+    let parent =
+        PlanStep { secrets: vec!["TOKEN".into()], ..step("a", "echo kept-by-the-step > file; : in-the-command") };
+    let parent = parent.env("VARIABLE", "value-of-the-variable").image("pipelens-test/entrypoint");
+    let long = format!("echo {}; : {}", "from-the-long-command", "x".repeat(200_000));
+    let steps = vec![
+        parent,
+        step("b", &long).builds_in(0),
+        step("fork", "true").builds_in(0),
+        step("wait", "echo begun; sleep 1000").builds_in(1),
+        step("fork again", "true").builds_in(1),
+    ];
+    let mut running = Bench::docker(steps).secret("TOKEN", "value-of-the-secret").start();
+    running.wait_for_line("begun").await;
+    for index in 0..2 {
+        let filter = format!("reference=pipelens-snapshot:{}-{index}-*", running.run_id.simple());
+        let image = docker_client(&["images", "-q", "--filter", &filter]).trim().to_owned();
+        assert!(image_holds(&image, "kept-by-the-step"));
+        for trace in ["value-of-the", "in-the-command", "from-the-long-command", "TOKEN", "VARIABLE"] {
+            assert!(!image_holds(&image, trace), "`{trace}` is in snapshot {index}");
+        }
+        let config = docker_client(&["image", "inspect", "-f", "{{json .Config}}", &image]);
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        assert_eq!(config["Entrypoint"], serde_json::json!(["false"]));
+        assert_eq!(config["Cmd"], serde_json::json!(["argument"]));
+        assert_ne!(config["OpenStdin"], true);
+    }
+    running.cancel.cancel();
+    let ran = running.finish().await;
+    assert_eq!(ran.outcome, RunOutcome::Cancelled);
+    assert_nothing_left(ran.run_id);
+}
+
+#[tokio::test]
+async fn an_entry_point_does_not_take_part() {
+    needs_docker!();
+    let ran =
+        run(vec![step("a", "echo a; pwd").image("pipelens-test/entrypoint:latest"), step("b", "echo b").builds_in(0)])
+            .await;
+    ran.assert_succeeded();
+    assert_eq!(ran.text_of("a"), ["a", "/workspace"]);
+    assert_eq!(ran.text_of("b"), ["b"]);
+}
+
+#[tokio::test]
+async fn the_images_user_owns_the_sources_and_its_home() {
+    needs_docker!();
+    let look = "id -u; id -g; echo $HOME; echo new > new && cat file && stat -c %u:%g . file";
+    for (image, group) in [("pipelens-test/user", "1000"), ("pipelens-test/username", "1001")] {
+        let steps = vec![step("a", look).image(image), step("b", "cat new; id -u").builds_in(0)];
+        let ran = Bench::docker(steps).file("file", "text\n").run().await;
+        ran.assert_succeeded();
+        let owner = format!("1000:{group}");
+        assert_eq!(ran.text_of("a"), ["1000", group, "/home/app", "text", &owner, &owner]);
+        assert_eq!(ran.text_of("b"), ["new", "1000"]);
+    }
+}
+
+#[tokio::test]
+async fn an_image_without_a_shell_is_told() {
+    needs_docker!();
+    let ran = run(vec![step("a", "true").image("pipelens-test/noshell")]).await;
+    assert!(ran.error_of("a").starts_with("Image `pipelens-test/noshell` has no shell: "), "{}", ran.error_of("a"));
+    assert!(ran.error_of("a").ends_with("Steps run by `sh -c`: use an image that has `sh`."), "{}", ran.error_of("a"));
+}
+
+#[tokio::test]
+async fn a_missing_image_says_what_the_registry_said() {
+    needs_docker!();
+    let ran = run(vec![
+        step("a", "true").image("localhost:1/no/such:image"),
+        step("b", "true").image("not a reference"),
+        step("c", "echo c"),
+    ])
+    .await;
+    assert_eq!(ran.outcome, RunOutcome::Failed);
+    assert!(ran.error_of("a").starts_with("Image `localhost:1/no/such:image` could not be pulled: "));
+    assert!(ran.error_of("a").contains("connection refused"), "{}", ran.error_of("a"));
+    assert!(ran.error_of("b").starts_with("Image `not a reference` was not found: "), "{}", ran.error_of("b"));
+    assert_eq!(*ran.outcome_of("c"), Outcome::Succeeded);
+}
+
+#[tokio::test]
+async fn an_image_is_found_by_its_id_too() {
+    needs_docker!();
+    let id = docker_client(&["image", "inspect", "-f", "{{.Id}}", BUSYBOX]);
+    run(vec![step("a", "true").image(id.trim())]).await.assert_succeeded();
+}
+
+#[tokio::test]
+async fn without_an_engine_nothing_runs_and_each_place_is_named() {
+    let mut bench = Bench::docker(vec![step("a", "true")]);
+    bench.request.docker_host = Some("unix:///no/such/docker.sock".into());
+    let ran = bench.run().await;
+    assert_eq!(ran.outcome, RunOutcome::EngineUnreachable);
+    assert_eq!(*ran.outcome_of("a"), Outcome::Skipped("No container engine answered.".into()));
+    let said = ran.notices().join("\n");
+    assert!(said.contains("unix:///no/such/docker.sock (the settings): there is no such socket"), "{said}");
+}
+
+#[tokio::test]
+async fn a_working_folder_behind_a_link_is_not_replaced() {
+    needs_docker!();
+    let parent = PlanStep { workdir: "/real".into(), ..step("a", "ln -s /real /link; rm /real/file") };
+    let steps = vec![parent, step("b", "true").builds_in(0)];
+    Bench::docker(steps).file("file", "").run().await.assert_succeeded();
+    // `/bin/sh` is an absolute link in the image, and so is `/var/run` in many.
+    let inside = PlanStep { workdir: "/tmp/../workspace/x".into(), ..step("a", "ls") };
+    let ran = Bench::docker(vec![inside]).file("file", "").run().await;
+    ran.assert_succeeded();
+    assert_eq!(ran.text_of("a"), ["file"]);
+}
+
+/// Creates a container as a run of another owner would.
+fn leave_behind(owner: &str) -> String {
+    let label = format!("dev.pipelens.owner={owner}");
+    docker_client(&["create", "--label", &label, BUSYBOX, "sleep", "1000"]).trim().to_owned()
+}
+
+#[tokio::test]
+async fn what_a_dead_owner_left_is_swept_and_nobody_elses() {
+    needs_docker!();
+    // The label of a live owner, from a run of ours.
+    let mut running = Bench::docker(vec![step("a", "echo begun; sleep 1000")]).start();
+    running.wait_for_line("begun").await;
+    let filter = format!("label=dev.pipelens.run={}", running.run_id);
+    let mine = docker_client(&["ps", "-q", "--no-trunc", "--filter", &filter]).trim().to_owned();
+    let live = docker_client(&["inspect", "-f", "{{index .Config.Labels \"dev.pipelens.owner\"}}", &mine]);
+    let (process, started) = live.trim().rsplit_once('/').unwrap();
+    let dead_owner = format!("{process}/{}", started.parse::<u64>().unwrap() + 1);
+    let elsewhere = leave_behind("elsewhere/1/1/1/1");
+    // Runs beside this one may sweep what is dead before we look: nothing below needs it to be there.
+    let tag = format!("pipelens-test/left:{}", running.run_id.simple());
+    docker_client(&["commit", "-c", &format!("LABEL dev.pipelens.owner={dead_owner}"), &elsewhere, &tag]);
+    let dead = leave_behind(&dead_owner);
+
+    Bench::docker(vec![step("a", "true")]).run().await.assert_succeeded();
+    let alive = docker_client(&["ps", "-aq", "--no-trunc"]);
+    let images = docker_client(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    docker_client(&["rm", "-f", &elsewhere]);
+    running.cancel.cancel();
+    running.finish().await;
+    assert!(!alive.contains(&dead), "the dead owner's container is still there");
+    assert!(!images.contains(&tag), "the dead owner's image is still there");
+    assert!(alive.contains(&elsewhere) && alive.contains(&mine), "{alive}");
+}
+
+#[tokio::test]
+async fn a_dropped_run_is_cancelled_and_cleaned_up() {
+    needs_docker!();
+    let bench = Bench::docker(vec![step("a", "echo begun; sleep 1000")]);
+    let run_id = bench.request.run_id;
+    let (tx, mut events) = tokio::sync::mpsc::channel(100);
+    let future = pipelens_engine::run::run(bench.request, tx, tokio_util::sync::CancellationToken::new());
+    let mut future = Box::pin(future);
+    let begun = async { while !matches!(events.recv().await, Some(BuildEvent::StepLog { .. })) {} };
+    tokio::select! {
+        _ = &mut future => panic!("it ended"),
+        () = begun => {}
+    }
+    drop(future);
+    while events.recv().await.is_some() {}
+    assert_nothing_left(run_id);
+}
+
+#[tokio::test]
+async fn a_cancelled_snapshot_is_no_success_and_leaves_no_image() {
+    needs_docker!();
+    // Enough bytes for the commit to take a while.
+    let parent = step("a", "dd if=/dev/zero of=/big bs=1048576 count=300 2>/dev/null");
+    let mut running =
+        Bench::docker(vec![parent, step("b", "true").builds_in(0), step("c", "true").builds_in(0)]).start();
+    running.wait_for(|event| matches!(event, BuildEvent::StepPhase { phase: Phase::Snapshotting, .. })).await;
+    running.cancel.cancel();
+    let ran = running.finish().await;
+    assert_eq!(ran.outcome, RunOutcome::Cancelled);
+    assert_eq!(*ran.outcome_of("a"), Outcome::Cancelled);
+    assert_nothing_left(ran.run_id);
+}
+
+#[tokio::test]
+async fn volumes_of_an_image_go_with_the_container() {
+    needs_docker!();
+    let tag = format!("pipelens-test/volume:{}", uuid::Uuid::new_v4().simple());
+    let container = docker_client(&["create", BUSYBOX, "true"]);
+    docker_client(&["commit", "-c", "VOLUME /data", container.trim(), &tag]);
+    docker_client(&["rm", container.trim()]);
+    let ran = run(vec![step("a", "echo a > /data/file; mount | grep -o ' /data '").image(&tag)]).await;
+    docker_client(&["rmi", &tag]);
+    ran.assert_succeeded();
+    eventually("no volume is left", async || docker_client(&["volume", "ls", "-q"]).is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_snapshot_removed_under_our_hands_is_an_error() {
+    needs_docker!();
+    let gate = PlanStep { soft_fail: true, ..step("gate", "echo begun; sleep 1000").timeout(2) };
+    let late = |key| step(key, "true").after(&[1]).builds_in(0);
+    let steps = vec![step("a", "true"), gate, late("c"), late("d")];
+    let mut running = Bench::docker(steps).start();
+    running.wait_for_line("begun").await;
+    running.wait_for(|event| matches!(event, BuildEvent::StepEnd { step: 0, .. })).await;
+    docker_client(&["rmi", "-f", &format!("pipelens-snapshot:{}-0-a", running.run_id.simple())]);
+    let ran = running.finish().await;
+    assert_eq!(ran.outcome, RunOutcome::Failed);
+    assert!(ran.error_of("c").contains("it was removed while the run went on"), "{}", ran.error_of("c"));
+}
+
+#[tokio::test]
+async fn runners_do_not_mix_in_a_lineage() {
+    needs_docker!();
+    let parent = PlanStep { runner: Some("host".into()), ..step("a", "true") };
+    let child = PlanStep { boots_from: BootsFrom::Step(0), ..step("b", "true").builds_in(0) };
+    let ran = run(vec![parent, child]).await;
+    assert!(ran.error_of("b").contains("must use the same runner"), "{}", ran.error_of("b"));
+}
+
+#[tokio::test]
+async fn an_unreadable_project_is_told() {
+    let mut bench = Bench::docker(vec![step("a", "true")]);
+    bench.request.source_root = Path::new("/no/such/project").to_owned();
+    let ran = bench.run().await;
+    assert_eq!(ran.outcome, RunOutcome::Failed);
+    assert!(ran.error_of("a").contains("`/no/such/project`"), "{}", ran.error_of("a"));
+}
+
+/// Passes connections on to the daemon until it is dropped, and breaks them then.
+async fn proxy(socket: &Path) -> tokio::task::JoinHandle<()> {
+    let daemon = crate::bench::docker_host().unwrap().replace("unix://", "");
+    let listener = tokio::net::UnixListener::bind(socket).unwrap();
+    tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let daemon = daemon.clone();
+            connections.spawn(async move {
+                let mut server = tokio::net::UnixStream::connect(daemon).await.unwrap();
+                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
+            });
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_daemon_that_goes_away_is_an_error_and_no_hang() {
+    needs_docker!();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let connection = proxy(&socket).await;
+    let mut bench = Bench::docker(vec![step("a", "echo begun; sleep 1000"), step("b", "true").after(&[0])]);
+    bench.request.docker_host = Some(format!("unix://{}", socket.display()));
+    let mut running = bench.start();
+    running.wait_for_line("begun").await;
+    connection.abort();
+    let ran = running.finish().await;
+    assert_eq!(ran.outcome, RunOutcome::Failed);
+    assert!(ran.error_of("a").starts_with("The container engine went away: "), "{}", ran.error_of("a"));
+    let filter = format!("label=dev.pipelens.run={}", ran.run_id);
+    eventually("the container ended without us", async || {
+        docker_client(&["ps", "-q", "--filter", &filter]).is_empty().then_some(())
+    })
+    .await;
+    docker_client(&["rm", "-f", docker_client(&["ps", "-aq", "--filter", &filter]).trim()]);
+}

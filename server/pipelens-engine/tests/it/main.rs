@@ -3,7 +3,11 @@
 //! `PIPELENS_TEST_DOCKER_HOST` names the daemon; `tests/make-images.sh` puts the images in it. Without it the Docker tests do
 //! nothing and say so, unless `PIPELENS_REQUIRE_DOCKER=1` makes that a failure.
 
+#[cfg(test)]
 mod bench;
+#[cfg(test)]
 mod docker;
+#[cfg(test)]
 mod killed;
+#[cfg(test)]
 mod runners;

@@ -1,10 +1,10 @@
 //! What every runner does the same way: each test runs once with Docker and once on the host.
 
 use pipelens_core::plan::{Dependency, PlanStep};
-use pipelens_engine::event::{Outcome, RunOutcome, StdStream};
+use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome, StdStream};
 use pipelens_engine::run::RunnerKind;
 
-use crate::bench::{Bench, Ran, StepExt as _, assert_nothing_left, is_available, step};
+use crate::bench::{Bench, Ran, StepExt as _, assert_nothing_left, eventually, is_available, step};
 
 /// Makes one test for each runner out of a function of the runner.
 macro_rules! for_each_runner {
@@ -121,5 +121,170 @@ for_each_runner! {
         let ran = run(runner, vec![PlanStep { retry: 2, ..step("a", "echo try; exit 1") }]).await;
         assert_eq!(ran.text_of("a"), ["try", "try", "try"]);
         assert_eq!(*ran.outcome_of("a"), Outcome::Failed(1));
+    }
+
+    async fn a_step_that_takes_too_long_is_timed_out_with_its_children(runner: RunnerKind) {
+        let cmd = "echo before; trap 'echo asked to end; exit 0' TERM; sleep 1000 & wait";
+        let ran = run(runner, vec![step("a", cmd).timeout(1), step("b", "echo b").after(&[0])]).await;
+        assert_eq!(ran.outcome, RunOutcome::TimedOut);
+        assert_eq!(*ran.outcome_of("a"), Outcome::TimedOut);
+        assert_eq!(ran.text_of("a"), ["before", "asked to end"]);
+        assert_eq!(*ran.outcome_of("b"), Outcome::Skipped("Needs `a`, which timed out.".into()));
+    }
+
+    async fn the_run_has_a_time_too(runner: RunnerKind) {
+        let steps = vec![step("a", "sleep 1000"), step("b", "echo b").after(&[0])];
+        let ran = finish(Bench::new(runner, steps).plan(|plan| plan.timeout_seconds = Some(1))).await;
+        assert_eq!(ran.outcome, RunOutcome::TimedOut);
+        assert_eq!(*ran.outcome_of("a"), Outcome::TimedOut);
+        assert!(matches!(ran.outcome_of("b"), Outcome::Skipped(why) if why.contains("time of the run")));
+    }
+
+    async fn a_cancel_ends_what_runs_and_skips_the_rest(runner: RunnerKind) {
+        let steps = vec![
+            step("done", "echo done"),
+            step("a", "echo begun; sleep 1000; echo never").after(&[0]),
+            step("b", "echo b").after(&[1]),
+        ];
+        let mut running = Bench::new(runner, steps).start();
+        running.wait_for_line("begun").await;
+        running.cancel.cancel();
+        let ran = running.finish().await;
+        check_leftovers(runner, &ran);
+        assert_eq!(ran.outcome, RunOutcome::Cancelled);
+        assert_eq!(*ran.outcome_of("done"), Outcome::Succeeded);
+        assert_eq!(*ran.outcome_of("a"), Outcome::Cancelled);
+        assert!(matches!(ran.outcome_of("b"), Outcome::Skipped(why) if why.contains("cancelled")));
+        assert_eq!(ran.log_of("a"), "begun\n");
+    }
+
+    async fn a_run_cancelled_before_it_began_starts_nothing(runner: RunnerKind) {
+        let running = Bench::new(runner, vec![step("a", "echo a")]).start();
+        running.cancel.cancel();
+        let ran = running.finish().await;
+        check_leftovers(runner, &ran);
+        assert_eq!(ran.outcome, RunOutcome::Cancelled);
+        assert!(ran.text_of("a").is_empty());
+    }
+
+    async fn fail_fast_brings_down_what_runs(runner: RunnerKind) {
+        let steps = vec![step("slow", "echo begun; sleep 1000"), step("bad", "exit 1")];
+        let ran = finish(Bench::new(runner, steps).plan(|plan| plan.fail_fast = true)).await;
+        assert_eq!(ran.outcome, RunOutcome::Failed);
+        assert_eq!(*ran.outcome_of("slow"), Outcome::Cancelled);
+    }
+
+    async fn the_sources_arrive_as_git_would_show_them(runner: RunnerKind) {
+        let bench = Bench::new(runner, vec![
+            step("a", "ls -A; cat link; test -x run.sh && test -d empty && test -L dangling && ./run.sh; echo mine > file"),
+        ]);
+        let bench = bench.file(".gitignore", "*.log\n").file("file", "text\n").file(".dotfile", "").file("a.log", "")
+            .file("run.sh", "#!/bin/sh\necho ran\n").file("node/.gitignore", "cache\n").file("node/cache/x", "");
+        let root = bench.sources.path().to_owned();
+        std::fs::create_dir(root.join("empty")).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{PermissionsExt as _, symlink};
+            symlink("file", root.join("link")).unwrap();
+            symlink("/no/such", root.join("dangling")).unwrap();
+            std::fs::set_permissions(root.join("run.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let running = bench.start();
+        let ran = running.finish().await;
+        ran.assert_succeeded();
+        let expected = [".dotfile", ".gitignore", "dangling", "empty", "file", "link", "node", "run.sh", "text", "ran"];
+        assert_eq!(ran.text_of("a"), expected);
+        assert!(ran.notices().contains(&"Sources: 7 files, 36 bytes, 2 ignored."), "{:?}", ran.notices());
+    }
+
+    async fn the_working_folder_may_be_another(runner: RunnerKind) {
+        let deep = PlanStep { workdir: "/workspace/deep/er".into(), ..step("a", "cat file; pwd") };
+        let child = PlanStep { workdir: "/workspace/new".into(), ..step("b", "cat ../deep/er/file; pwd").builds_in(0) };
+        let ran = finish(Bench::new(runner, vec![deep, child]).file("file", "text\n")).await;
+        ran.assert_succeeded();
+        assert!(ran.text_of("a")[1].ends_with("/deep/er"));
+        assert!(ran.text_of("b")[1].ends_with("/new"));
+        assert_eq!(ran.text_of("b")[0], "text");
+    }
+
+    async fn a_long_command_runs(runner: RunnerKind) {
+        let cmd = format!("echo begin\n{}\necho end", "true it\\'s long\n".repeat(20_000));
+        let ran = run(runner, vec![step("a", &cmd)]).await;
+        ran.assert_succeeded();
+        assert_eq!(ran.text_of("a"), ["begin", "end"]);
+    }
+
+    async fn any_key_will_do(runner: RunnerKind) {
+        let keys = ["a.b", "a-b", "Gr\u{f6}\u{df}e/\u{1f980}", "A", "a", ".."];
+        let mut steps: Vec<PlanStep> = keys.iter().map(|key| step(key, &format!("echo '{key}' > own"))).collect();
+        steps.extend((0..keys.len()).map(|parent| step(&format!("child {parent}"), "cat own").builds_in(parent)));
+        let ran = run(runner, steps).await;
+        ran.assert_succeeded();
+        for (parent, key) in keys.iter().enumerate() {
+            assert_eq!(ran.log_of(&format!("child {parent}")), format!("{key}\n"));
+        }
+    }
+
+    async fn secrets_arrive_and_are_masked_everywhere(runner: RunnerKind) {
+        let cmd = "echo got $TOKEN; printf s3cr; sleep 0.1; echo 3t-value; echo $TOKEN >&2; echo $OTHER";
+        let with_secret = PlanStep { secrets: vec!["TOKEN".into()], ..step("a", cmd) };
+        let without = step("b", "echo [$TOKEN]");
+        let bench = Bench::new(runner, vec![with_secret, without]).secret("TOKEN", "s3cr3t-value").secret("PIN", "123");
+        let ran = finish(bench).await;
+        ran.assert_succeeded();
+        assert_eq!(ran.stream_of("a", StdStream::Stdout), ["got ***", "***", ""]);
+        assert_eq!(ran.stream_of("a", StdStream::Stderr), ["***"]);
+        assert_eq!(ran.text_of("b"), ["[]"]);
+        assert!(!ran.log_of("a").contains("s3cr3t"));
+        assert!(ran.notices().iter().any(|notice| notice.contains("`PIN` is shorter")), "{:?}", ran.notices());
+    }
+
+    async fn a_secret_without_a_value_says_so(runner: RunnerKind) {
+        let ran = run(runner, vec![PlanStep { secrets: vec!["TOKEN".into()], ..step("a", "echo a") }]).await;
+        assert_eq!(ran.outcome, RunOutcome::Failed);
+        assert!(ran.error_of("a").contains("Secret `TOKEN` has no value."), "{}", ran.error_of("a"));
+    }
+
+    async fn every_line_reaches_the_file_though_nobody_listens(runner: RunnerKind) {
+        let cmd = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo x; done | awk '{ for (n = 1; n <= 100; n++) print NR, n, \"some text to fill the line\" }'";
+        let bench = Bench::new(runner, vec![step("a", cmd)]);
+        let path = pipelens_engine::run::log_file(&bench.request.log_dir, "a");
+        // Nothing is received until the file is whole.
+        let running = bench.start_with_room_for(1);
+        eventually("200,000 lines are in the file", async || {
+            let text = std::fs::read(&path).ok()?;
+            (text.iter().filter(|byte| **byte == b'\n').count() == 200_000).then_some(())
+        }).await;
+        let ran = running.finish().await;
+        ran.assert_succeeded();
+        let skipped: u64 = ran.events.iter().filter_map(|event| match event {
+            BuildEvent::StepLogSkipped { lines, .. } => Some(*lines),
+            _ => None,
+        }).sum();
+        assert!(skipped > 0);
+        assert_eq!(skipped + ran.lines_of("a").len() as u64, 200_000);
+        let BuildEvent::StepEnd { tail, .. } = &ran.events[ran.ended_at("a")] else { unreachable!() };
+        assert_eq!(tail.len(), 20);
+        assert!(tail[19].text.starts_with("2000 100 "));
+    }
+
+    async fn an_unknown_runner_is_named(runner: RunnerKind) {
+        let ran = run(runner, vec![PlanStep { runner: Some("moon".into()), ..step("a", "echo a") }]).await;
+        assert!(ran.error_of("a").contains("No runner is called `moon`."), "{}", ran.error_of("a"));
+    }
+
+    async fn what_a_command_leaves_running_ends_with_it(runner: RunnerKind) {
+        let ran = run(runner, vec![step("a", "sleep 1000 & echo done")]).await;
+        ran.assert_succeeded();
+        assert_eq!(ran.text_of("a"), ["done"]);
+    }
+
+    #[cfg(unix)]
+    async fn the_log_is_the_users_alone(runner: RunnerKind) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let ran = run(runner, vec![step("a", "echo a")]).await;
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&ran.log_path_of("a")), 0o600);
+        assert_eq!(mode(ran.log_path_of("a").parent().unwrap()), 0o700);
     }
 }
