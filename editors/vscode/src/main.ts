@@ -71,6 +71,10 @@ async function execute(client: LanguageClient, command: string, argument?: objec
 
 /// Shows the run button where the server has something to run.
 async function showRunButton(editor: vscode.TextEditor | undefined): Promise<void> {
+  // The output channel is an editor to VS Code, but the title still belongs to the file.
+  if (editor?.document.uri.scheme === "output") {
+    return;
+  }
   let isPipeline = false;
   if (editor !== undefined && client?.isRunning() === true) {
     const textDocument = { uri: editor.document.uri.toString() };
