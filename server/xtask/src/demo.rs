@@ -1,24 +1,14 @@
 //! The main job, shown: a scripted editor opens a sample with one mistake, mends it, and runs it. Nothing is made up: every line
 //! comes out of the real server over the real protocol.
 
-#![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it has not")]
-
-#[expect(
-    dead_code,
-    clippy::panic,
-    reason = "the tests need more of the scripted editor than the demo, and end where it cannot go on"
-)]
-#[path = "../../../tests/it/client.rs"]
-mod client;
-
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::{docker, tools};
-use client::Client;
 
 const SAMPLE: &str = include_str!("../demo/pipeline.yml");
 

@@ -1,7 +1,16 @@
 //! The project's own chores. `cargo xtask` without arguments lists them.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who does it")]
+#![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it has not")]
 
+mod bench;
+#[expect(
+    dead_code,
+    clippy::panic,
+    reason = "the tests need more of the scripted editor than the chores, and end where it cannot go on"
+)]
+#[path = "../../../tests/it/client.rs"]
+mod client;
 mod codegen;
 mod demo;
 mod docker;
@@ -16,6 +25,7 @@ Usage: cargo xtask <CHORE>
 
   test [FILTER…]  Runs every test, on a private Docker daemon and in real Neovims; installs what is missing and says so
   demo            Shows the main job: a mistake, its fix, the run buttons, a run with its log
+  bench           Measures answers, memory and completeness while a step floods
   lint            Formatting, clippy, licences and bans; the extension's and the plugin's own linters
   codegen         Writes what is generated: the schemas";
 
@@ -26,6 +36,7 @@ fn main() -> ExitCode {
     let done = match chore.as_deref() {
         Some("test") => test::test(&rest),
         Some("demo") => demo::demo(),
+        Some("bench") => bench::bench(),
         Some("lint") => lint::lint(),
         Some("codegen") => codegen::codegen(),
         Some(_) | None => {

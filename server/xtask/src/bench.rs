@@ -1,0 +1,89 @@
+//! What a person feels while a step floods: how long a hover takes, how much memory the server holds, whether the log is whole.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::tools;
+
+const LINES: usize = 200_000;
+
+/// Measures on the `host` runner, and on Docker where `PIPELENS_TEST_DOCKER_HOST` names a daemon.
+pub(crate) fn bench() -> Result<()> {
+    tools::run("cargo", ["build", "--release", "--package", "pipelens", "--locked"])?;
+    let binary = tools::root().join("target/release/pipelens");
+    println!("runner   idle hover p50   flood hover p50      p95      max   resident   lines in the file");
+    flood(&binary, "host", "unix:///nonexistent/docker.sock")?;
+    if let Ok(host) = env::var("PIPELENS_TEST_DOCKER_HOST") {
+        flood(&binary, "docker", &host)?;
+    }
+    Ok(())
+}
+
+fn flood(binary: &Path, runner: &str, docker_host: &str) -> Result<()> {
+    let (project, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let text = format!(
+        "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: flood\n    cmd: i=0; while [ $i -lt {LINES} ]; do echo \"line $i of the flood\"; i=$((i+1)); done\n"
+    );
+    let file = project.path().join("pipeline.yml");
+    fs::write(&file, &text)?;
+    let uri = format!("file://{}", file.display());
+    let state_folder = state.path().display().to_string();
+    let environment = [("PIPELENS_STATE_DIR", state_folder.as_str()), ("DOCKER_HOST", docker_host)];
+    let mut client = Client::start(binary, &environment, json!({"runner": runner}));
+    client.open(&uri, &text);
+    let mut idle: Vec<Duration> = (0..200).map(|_| hover(&mut client, &uri)).collect();
+    let run_id = client.run("pipelens.runPipeline", json!({"uri": uri}));
+    client.run_event("stepLog", |event| event["runId"] == run_id.as_str());
+    let (mut busy, mut peak_kib) = (Vec::new(), 0);
+    let end = loop {
+        busy.push(hover(&mut client, &uri));
+        peak_kib = peak_kib.max(resident_kib(client.child.id())?);
+        let events = client.take(|_| true);
+        if let Some(end) = events.into_iter().find(|message| message["params"]["kind"] == "stepEnd") {
+            break end;
+        }
+    };
+    let log = fs::read_to_string(end["params"]["logFile"].as_str().context("a step has a log file")?)?;
+    ensure!(end["params"]["outcome"] == "succeeded", "the flood did not succeed: {end}");
+    idle.sort();
+    busy.sort();
+    println!(
+        "{runner:<8} {:>11.2} ms   {:>12.2} ms {:>5.2} ms {:>5.2} ms {:>7.1} MB   {:>17}",
+        millis(&idle, 50),
+        millis(&busy, 50),
+        millis(&busy, 95),
+        millis(&busy, 100),
+        f64::from(u32::try_from(peak_kib)?) * 1.024 / 1000.0,
+        log.lines().count(),
+    );
+    client.quit();
+    Ok(())
+}
+
+fn hover(client: &mut Client, uri: &str) -> Duration {
+    let params = json!({"textDocument": {"uri": uri}, "position": {"line": 2, "character": 6}});
+    let start = Instant::now();
+    let answer: Result<Value, Value> = client.request("textDocument/hover", params);
+    let took = start.elapsed();
+    drop(answer);
+    took
+}
+
+fn millis(sorted: &[Duration], percent: usize) -> f64 {
+    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(index).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+}
+
+fn resident_kib(process_id: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process_id}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("the system says how much memory is held")?;
+    Ok(line.split_whitespace().next().context("a number")?.parse()?)
+}
