@@ -72,39 +72,58 @@ fn show(file: &Path, runner: &str) -> Result<String> {
     println!("  {} errors left", left.iter().filter(|diagnostic| diagnostic["severity"] == 1).count());
 
     title("The run buttons");
-    for lens in client.lens_titles(&uri) {
-        println!("  line {lens}");
-    }
+    show_lenses(&mut client, &uri);
 
     title("A click on ▶ Run pipeline");
     let run_id = client.run("pipelens.runPipeline", json!({"uri": uri}));
     let outcome = follow(&mut client, &run_id);
 
     title("The buttons now");
-    for lens in client.lens_titles(&uri) {
-        println!("  line {lens}");
-    }
+    show_lenses(&mut client, &uri);
     client.quit();
     Ok(outcome)
 }
 
-/// Prints the log and the progress of a run as they come.
+/// Prints the log and the progress of a run as they come, up to the final word; returns the outcome.
 fn follow(client: &mut Client, run_id: &str) -> String {
+    let mut outcome = String::new();
     loop {
         let message = client.wait("the run", |message| {
-            let kind = message["method"].as_str()?;
-            ["window/logMessage", "$/progress", "pipelens/runEvent"].contains(&kind).then(|| message.clone())
+            let method = message["method"].as_str()?;
+            let is_ours = method.starts_with("window/") || ["$/progress", "pipelens/runEvent"].contains(&method);
+            is_ours.then(|| message.clone())
         });
         let params = &message["params"];
-        match message["method"].as_str() {
-            Some("window/logMessage") => text(&params["message"]).lines().for_each(|line| println!("  {line}")),
-            Some("$/progress") if params["value"]["kind"] != "end" => {
+        match message["method"].as_str().unwrap_or_default() {
+            "window/logMessage" => text(&params["message"]).lines().for_each(|line| println!("  {line}")),
+            "$/progress" if params["value"]["kind"] != "end" => {
                 let value = &params["value"];
                 println!("  ··· {:>3} %  {}", value["percentage"], text(&value["message"]));
             }
-            _ if params["kind"] == "runEnd" && params["runId"] == run_id => return text(&params["outcome"]),
+            "pipelens/runEvent" if params["kind"] == "runEnd" && params["runId"] == run_id => {
+                outcome = text(&params["outcome"]);
+            }
+            "window/showMessage" | "window/showMessageRequest" => {
+                println!("\nThe final word\n  {}", text(&params["message"]));
+                return outcome;
+            }
             _ => {}
         }
+    }
+}
+
+/// Prints the lenses, those of a line together.
+fn show_lenses(client: &mut Client, uri: &str) {
+    let mut shown: Vec<(u64, String)> = Vec::new();
+    for lens in client.lenses(uri) {
+        let (line, title) = (line(&lens) + 1, text(&lens["command"]["title"]));
+        match shown.last_mut() {
+            Some((last, titles)) if *last == line => *titles = format!("{titles} | {title}"),
+            Some(_) | None => shown.push((line, title)),
+        }
+    }
+    for (line, titles) in shown {
+        println!("  line {line:>2}: {titles}");
     }
 }
 
