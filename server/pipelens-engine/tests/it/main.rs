@@ -10,4 +10,6 @@ mod docker;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+mod registry;
+#[cfg(test)]
 mod runners;
