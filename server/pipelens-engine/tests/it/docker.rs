@@ -217,14 +217,38 @@ async fn without_an_engine_nothing_runs_and_each_place_is_named() {
 #[tokio::test]
 async fn a_working_folder_behind_a_link_is_not_replaced() {
     needs_docker!();
-    let parent = PlanStep { workdir: "/real".into(), ..step("a", "ln -s /real /link; rm /real/file") };
-    let steps = vec![parent, step("b", "true").builds_in(0)];
-    Bench::docker(steps).file("file", "").run().await.assert_succeeded();
-    // `/bin/sh` is an absolute link in the image, and so is `/var/run` in many.
-    let inside = PlanStep { workdir: "/tmp/../workspace/x".into(), ..step("a", "ls") };
-    let ran = Bench::docker(vec![inside]).file("file", "").run().await;
+    let image = format!("pipelens-test/link:{}", uuid::Uuid::new_v4().simple());
+    let container = docker_client(&["run", "-d", BUSYBOX, "sh", "-c", "mkdir /real && ln -s /real /link"]);
+    docker_client(&["wait", container.trim()]);
+    docker_client(&["commit", container.trim(), &image]);
+    docker_client(&["rm", container.trim()]);
+    let behind = PlanStep { workdir: "/link".into(), ..step("a", "ls /real; readlink /link").image(&image) };
+    let below = PlanStep { workdir: "/link/deep".into(), ..step("b", "ls /real/deep; readlink /link").image(&image) };
+    let around = PlanStep { workdir: "/tmp/../workspace/x".into(), ..step("c", "ls /workspace/x") };
+    let ran = Bench::docker(vec![behind, below, around]).file("file", "").run().await;
+    docker_client(&["rmi", &image]);
     ran.assert_succeeded();
-    assert_eq!(ran.text_of("a"), ["file"]);
+    assert_eq!(ran.text_of("a"), ["file", "/real"]);
+    assert_eq!(ran.text_of("b"), ["file", "/real"]);
+    assert_eq!(ran.text_of("c"), ["file"]);
+}
+
+#[tokio::test]
+async fn out_of_memory_is_told_apart_from_a_kill() {
+    needs_docker!();
+    let eat =
+        "echo begun; while [ ! -e /go ]; do sleep 0.1; done; exec awk 'BEGIN { x = \"xxxxxxxx\"; while (1) x = x x }'";
+    let mut running = Bench::docker(vec![step("eats", eat), step("killed", "kill -KILL $$")]).start();
+    running.wait_for_line("begun").await;
+    let (run, key) = (format!("label=dev.pipelens.run={}", running.run_id), "label=dev.pipelens.step=eats");
+    let container = docker_client(&["ps", "-q", "--filter", &run, "--filter", key]).trim().to_owned();
+    docker_client(&["update", "--memory", "32m", "--memory-swap", "32m", &container]);
+    docker_client(&["exec", &container, "touch", "/go"]);
+    let ran = running.finish().await;
+    assert_eq!((ran.outcome_of("eats"), ran.outcome_of("killed")), (&Outcome::Failed(137), &Outcome::Failed(137)));
+    let said = ran.notices().join("\n");
+    assert!(said.contains("Step `eats` ran out of memory"), "{said}");
+    assert!(!said.contains("`killed`"), "{said}");
 }
 
 /// Creates a container as a run of another owner would.
