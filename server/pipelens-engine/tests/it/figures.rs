@@ -52,3 +52,37 @@ async fn figures() {
         );
     }
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures; sends a gigabyte"]
+async fn memory_figures() {
+    if !is_available(RunnerKind::Docker) {
+        return;
+    }
+    let bench = Bench::docker(vec![step("a", "stat -c %s big")]);
+    let file = std::fs::File::create(bench.sources.path().join("big")).unwrap();
+    file.set_len(1_000_000_000).unwrap();
+    let ran = bench.run().await;
+    assert_eq!(ran.text_of("a"), ["1000000000"]);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    println!("1 GB of sources: {}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures; says nothing of right or wrong"]
+async fn cancel_figures() {
+    if !is_available(RunnerKind::Docker) {
+        return;
+    }
+    let mut bench = Bench::docker((0..20).map(|index| step(&index.to_string(), "echo begun; sleep 1000")).collect());
+    bench.request.parallelism = Some(20);
+    let mut running = bench.start();
+    for _ in 0..20 {
+        running.wait_for_line("begun").await;
+    }
+    let cancelled = Instant::now();
+    running.cancel.cancel();
+    running.finish().await;
+    println!("20 containers: cancelled and gone after {:.2?}", cancelled.elapsed());
+}
