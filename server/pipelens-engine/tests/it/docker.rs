@@ -401,3 +401,74 @@ async fn a_daemon_that_goes_away_is_an_error_and_no_hang() {
     .await;
     docker_client(&["rm", "-f", docker_client(&["ps", "-aq", "--filter", &filter]).trim()]);
 }
+
+#[tokio::test]
+async fn a_remote_engine_gets_compressed_sources() {
+    needs_docker!();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("tcp://{}", listener.local_addr().unwrap());
+    let daemon = crate::bench::docker_host().unwrap().replace("unix://", "");
+    let sent_bytes = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counter = std::sync::Arc::clone(&sent_bytes);
+    let passing_on = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (daemon, counter) = (daemon.clone(), std::sync::Arc::clone(&counter));
+            connections.spawn(async move {
+                let mut server = tokio::net::UnixStream::connect(daemon).await.unwrap();
+                if let Ok((sent, _)) = tokio::io::copy_bidirectional(&mut client, &mut server).await {
+                    counter.fetch_add(sent, std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let mut bench = Bench::docker(vec![step("a", "wc -c < big; cat small")]);
+    bench.request.docker_host = Some(host);
+    let ran = bench.file("big", &"x".repeat(10_000_000)).file("small", "text\n").run().await;
+    passing_on.abort();
+    ran.assert_succeeded();
+    assert_eq!(ran.text_of("a"), ["10000000", "text"]);
+    let sent_bytes = sent_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((1_000..1_000_000).contains(&sent_bytes), "{sent_bytes} bytes were sent");
+    assert_nothing_left(ran.run_id);
+}
+
+#[tokio::test]
+async fn every_shell_will_do() {
+    needs_docker!();
+    let images = docker_client(&["images", "--format", "{{.Repository}}"]);
+    for image in ["pipelens-test/busybox", "pipelens-test/dash", "pipelens-test/bash"] {
+        if !images.lines().any(|it| it == image) {
+            println!("skipped: 1 ({image} is not there)");
+            continue;
+        }
+        let nasty = "it's \"two\"\n lines \\n $HOME `id` \u{fc}\t* ";
+        let long = format!("{}\necho end", "true it\\'s long\n".repeat(20_000));
+        let trap = "trap 'echo asked to end; exit 0' TERM; echo begun; sleep 1000 & wait";
+        let steps = vec![
+            PlanStep {
+                secrets: vec!["TOKEN".into()],
+                ..step("variables", "printf '[%s]' \"$NASTY\"; echo ${#TOKEN} $0")
+            }
+            .env("NASTY", nasty)
+            .env("UID", "77")
+            .env("SECONDS", "x"),
+            step("long", &long),
+            step("code", "(exit 7)"),
+            step("missing", "no-such-command"),
+            step("trap", trap).timeout(1),
+            step("waits", "wait; echo $SHLVL; read line || echo closed"),
+        ];
+        let steps = steps.into_iter().map(|step| step.image(image)).collect();
+        let ran = Bench::docker(steps).secret("TOKEN", "two\nlines").run().await;
+        assert_nothing_left(ran.run_id);
+        assert_eq!(ran.log_of("variables"), format!("[{nasty}]9 sh\n"), "{image}");
+        assert_eq!(ran.log_of("long"), "end\n", "{image}");
+        assert_eq!(*ran.outcome_of("code"), Outcome::Failed(7), "{image}");
+        assert_eq!(*ran.outcome_of("missing"), Outcome::Failed(127), "{image}");
+        assert!(ran.log_of("missing").contains("no-such-command: "), "{image}: {}", ran.log_of("missing"));
+        assert_eq!(*ran.outcome_of("trap"), Outcome::TimedOut, "{image}");
+        assert_eq!(ran.log_of("trap"), "begun\nasked to end\n", "{image}");
+        assert_eq!(ran.text_of("waits").last(), Some(&"closed"), "{image}");
+    }
+}
