@@ -67,7 +67,7 @@ impl DockerRunner {
         if let Some(swept) = reap::sweep_dead_owners(&docker, &owner).await {
             outbox.notice(swept);
         }
-        let info = docker.info().await.map_err(|error| refused("describe itself", &error))?;
+        let info = answered("describe itself", docker.info()).await?;
         let parallelism = info.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(1).max(1);
         let labels = HashMap::from([
             (LABEL_RUN.to_owned(), run_id.to_string()),
@@ -186,10 +186,7 @@ impl DockerRunner {
             match tokio::time::timeout(PULSE_ANSWER_WITHIN, self.docker.ping()).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return EngineError::Lost { reason: with_causes(&error) },
-                Err(_) => {
-                    let seconds = PULSE_ANSWER_WITHIN.as_secs();
-                    return EngineError::Lost { reason: format!("it has not answered for {seconds} s") };
-                }
+                Err(_) => return no_answer(),
             }
         }
     }
@@ -261,6 +258,21 @@ fn status_of(error: &bollard::errors::Error) -> Option<u16> {
         bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
         _ => None,
     }
+}
+
+/// Waits for a call that is quick by nature. It is not interrupted by a stop, so an engine that hangs must not hold it.
+async fn answered<T>(
+    doing: &'static str,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, EngineError> {
+    match tokio::time::timeout(PULSE_ANSWER_WITHIN, call).await {
+        Ok(result) => result.map_err(|error| refused(doing, &error)),
+        Err(_) => Err(no_answer()),
+    }
+}
+
+fn no_answer() -> EngineError {
+    EngineError::Lost { reason: format!("it has not answered for {} s", PULSE_ANSWER_WITHIN.as_secs()) }
 }
 
 /// Tells an engine that says no from one that is not there any more.

@@ -66,6 +66,9 @@ impl EngineError {
             Self::RegistryRefused { .. } => Some("Log in with `docker login` and check that you may read the image."),
             Self::PullFailed { .. } => Some("Check the network, then run again."),
             Self::NoShell { .. } => Some("Steps run by `sh -c`: use an image that has `sh`."),
+            Self::SnapshotRefused { reason } if reason.contains("max depth") => {
+                Some("The line of saved steps is too long for the engine: let fewer of them have several children.")
+            }
             Self::SnapshotRefused { .. } => Some("Check the free space of the engine."),
             Self::MissingSecret { .. } => Some("Set it in the environment or in the secrets file."),
             Self::UnknownRunner { .. } => Some("Use `docker` or `host`."),
@@ -84,15 +87,19 @@ impl EngineError {
     /// Returns the sentence a person reads: what, why, and what to do.
     pub(crate) fn sentence(&self) -> String {
         match self.hint() {
-            Some(hint) => format!("{self} {hint}"),
+            // Behind a list the hint has a line of its own.
+            Some(hint) => {
+                let text = self.to_string();
+                let space = if text.contains('\n') { '\n' } else { ' ' };
+                format!("{text}{space}{hint}")
+            }
             None => self.to_string(),
         }
     }
 }
 
 fn list(tried: &[TriedPlace]) -> String {
-    tried.iter().map(|place| format!("\n  {} ({}): {}", place.address, place.from, place.answer)).collect::<String>()
-        + "\n"
+    tried.iter().map(|place| format!("\n  {} ({}): {}", place.address, place.from, place.answer)).collect()
 }
 
 /// Returns an error with all its causes, outermost first, without a final full stop.

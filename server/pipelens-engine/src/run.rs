@@ -99,7 +99,12 @@ async fn drive(request: RunRequest, events: mpsc::Sender<BuildEvent>, cancel: Ca
         step_count: request.plan.steps.len(),
         runner: request.runner.name().to_owned(),
     });
-    let outcome = match Runners::open(&request, &outbox, &cancel).await {
+    let opened = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Ok(None),
+        opened = Runners::open(&request, &outbox) => opened.map(Some),
+    };
+    let outcome = match opened {
         Ok(Some(runners)) => {
             let outcome = steps::run_all(&request, &runners, &outbox, &cancel).await;
             runners.close(&outbox).await;
@@ -153,12 +158,8 @@ struct Runners {
 }
 
 impl Runners {
-    /// Returns `None` if the run was cancelled meanwhile.
-    async fn open(
-        request: &RunRequest,
-        outbox: &Outbox,
-        cancel: &CancellationToken,
-    ) -> Result<Option<Self>, EngineError> {
+    /// May be dropped at any await: what needs closing is made last.
+    async fn open(request: &RunRequest, outbox: &Outbox) -> Result<Self, EngineError> {
         let needs = |name: &str| {
             request.plan.steps.iter().any(|step| step.runner.as_deref().unwrap_or(request.runner.name()) == name)
         };
@@ -175,13 +176,12 @@ impl Runners {
             Err(EngineError::Sources { path: request.source_root.clone(), source })
         })?);
         outbox.notice(sources.summary());
+        for step in request.plan.steps.iter().filter(|step| !step.artifacts.is_empty()) {
+            outbox.notice(format!("The artifacts of `{}` are not copied back yet.", step.key));
+        }
         let docker = if needs(RunnerKind::Docker.name()) {
-            let docker =
-                DockerRunner::open(request.docker_host.as_deref(), request.run_id, Arc::clone(&sources), outbox);
-            tokio::select! {
-                docker = docker => Some(Arc::new(docker?)),
-                () = cancel.cancelled() => return Ok(None),
-            }
+            let host = request.docker_host.as_deref();
+            Some(Arc::new(DockerRunner::open(host, request.run_id, Arc::clone(&sources), outbox).await?))
         } else {
             None
         };
@@ -190,7 +190,7 @@ impl Runners {
         } else {
             None
         };
-        Ok(Some(Self { default: request.runner, docker, host, needles }))
+        Ok(Self { default: request.runner, docker, host, needles })
     }
 
     fn get(&self, name: Option<&str>) -> Option<Arc<dyn StepRunner>> {

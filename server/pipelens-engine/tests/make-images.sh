@@ -34,3 +34,17 @@ import username "$root" -c 'ENV PATH=/bin' -c 'USER app:other'
 mkdir -p "$work/noshell/bin"
 cp "$busybox" "$work/noshell/bin/true"
 import noshell "$work/noshell" -c 'ENV PATH=/bin' -c 'CMD ["true"]'
+
+# The shells of the common distributions, each as `sh`, where this machine has them.
+for shell in dash bash; do
+    program=$(command -v "$shell") || continue
+    root=$work/$shell
+    cp -R "$work/root" "$root"
+    rm "$root/bin/sh"
+    cp "$program" "$root/bin/sh"
+    for library in $(ldd "$program" | grep -o '/[^ ]*'); do
+        mkdir -p "$root$(dirname "$library")"
+        cp "$library" "$root$library"
+    done
+    import "$shell" "$root" -c 'ENV PATH=/bin'
+done

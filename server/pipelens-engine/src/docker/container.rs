@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::archive::{self, Packing};
 use crate::docker::command::{PRELUDE, StepCommand, TERM_LINE};
 use crate::docker::image::{ImageFacts, Images};
-use crate::docker::{reap, reason, refused, status_of};
+use crate::docker::{answered, reap, reason, refused, status_of};
 use crate::error::EngineError;
 use crate::event::StdStream;
 use crate::logs::StepLogs;
@@ -35,6 +35,8 @@ use crate::sources::Sources;
 const DEATH_WITHIN: Duration = Duration::from_secs(30);
 /// The exit code of a shell, or an init process, that does not find its command.
 const COMMAND_NOT_FOUND: i64 = 127;
+/// The exit code after SIGKILL, whoever sent it.
+const KILLED: i64 = 137;
 /// `/etc/passwd` of a large directory is still far below.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 
@@ -80,17 +82,13 @@ impl Container {
             ..ContainerCreateBody::default()
         };
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
-        let created = docker
-            .create_container(Some(options), body)
-            .await
-            .map_err(|error| refused("create a container", &error))?;
+        let created = answered("create a container", docker.create_container(Some(options), body)).await?;
         Ok(Self { docker: docker.clone(), id: created.id, image })
     }
 
     /// Returns the container of a step that has ended, for the next in its line to start again.
     pub(super) async fn take_over(docker: &Docker, id: &str, images: &Images) -> Result<Self, EngineError> {
-        let inspected =
-            docker.inspect_container(id, None).await.map_err(|error| refused("find the container", &error))?;
+        let inspected = answered("find the container", docker.inspect_container(id, None)).await?;
         let image = images.known(&inspected.image.unwrap_or_default()).await?;
         Ok(Self { docker: docker.clone(), id: id.to_owned(), image })
     }
@@ -123,8 +121,10 @@ impl Container {
             tokio::select! {
                 code = &mut ended => {
                     let ending = stopped.unwrap_or(Ending::Exited(code?));
-                    if ending == Ending::Exited(COMMAND_NOT_FOUND) {
-                        self.check_for_shell().await?;
+                    match ending {
+                        Ending::Exited(COMMAND_NOT_FOUND) => self.check_for_shell().await?,
+                        Ending::Exited(KILLED) => self.say_if_out_of_memory(context).await?,
+                        Ending::Exited(_) | Ending::TimedOut | Ending::Stopped => {}
                     }
                     return Ok(ending);
                 }
@@ -150,15 +150,21 @@ impl Container {
     async fn attach(&self) -> Result<AttachContainerResults, EngineError> {
         let options =
             AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stderr(true).stream(true).build();
-        self.docker
-            .attach_container(&self.id, Some(options))
-            .await
-            .map_err(|error| refused("attach to the container", &error))
+        answered("attach to the container", self.docker.attach_container(&self.id, Some(options))).await
     }
 
     async fn start(&self) -> Result<(), EngineError> {
-        let started = self.docker.start_container(&self.id, None).await;
-        started.map_err(|error| refused("start the container", &error))
+        answered("start the container", self.docker.start_container(&self.id, None)).await
+    }
+
+    /// Nothing in the output of a killed command tells why.
+    async fn say_if_out_of_memory(&self, context: &RunContext) -> Result<(), EngineError> {
+        let inspected = answered("look at the container", self.docker.inspect_container(&self.id, None)).await?;
+        if inspected.state.and_then(|state| state.oom_killed) == Some(true) {
+            let key = &context.step().key;
+            context.outbox.notice(format!("Step `{key}` ran out of memory: the engine's kernel killed it."));
+        }
+        Ok(())
     }
 
     /// An init process stands between the engine and our shell: that there is none shows only in its exit code.

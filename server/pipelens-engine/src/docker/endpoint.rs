@@ -230,7 +230,7 @@ mod tests {
         expect_test::expect![[r#"
             No container engine answered.
               unix:///no/such.sock (the settings): there is no such socket
-             Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host."#]]
+            Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host."#]]
         .assert_eq(&error.sentence());
     }
 

@@ -11,7 +11,7 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use docker_credential::DockerCredential;
 use futures_util::StreamExt as _;
 
-use crate::docker::{reason, refused, status_of};
+use crate::docker::{PULSE_ANSWER_WITHIN, no_answer, reason, refused, status_of};
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::runner::RunContext;
@@ -90,7 +90,8 @@ impl Images {
     }
 
     async fn inspect(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
-        match self.docker.inspect_image(reference).await {
+        let inspected = tokio::time::timeout(PULSE_ANSWER_WITHIN, self.docker.inspect_image(reference)).await;
+        match inspected.map_err(|_| no_answer())? {
             Ok(inspect) => Ok(Some(facts(reference, inspect))),
             Err(error) if status_of(&error) == Some(404) => Ok(None),
             Err(error) if status_of(&error) == Some(400) => {

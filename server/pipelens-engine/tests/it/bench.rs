@@ -324,15 +324,20 @@ pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -
     tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
 }
 
-/// Returns what the docker client prints.
-pub(crate) fn docker_client(arguments: &[&str]) -> String {
+/// Returns what the docker client prints; its complaint is an error.
+pub(crate) fn try_docker_client(arguments: &[&str]) -> Result<String, String> {
     let output = std::process::Command::new("docker")
         .env("DOCKER_HOST", docker_host().unwrap())
         .args(arguments)
         .output()
         .unwrap();
-    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[track_caller]
+pub(crate) fn docker_client(arguments: &[&str]) -> String {
+    try_docker_client(arguments).unwrap_or_else(|complaint| panic!("docker {arguments:?}: {complaint}"))
 }
 
 /// Asserts that a run has left nothing in the engine.

@@ -9,6 +9,7 @@ use pipelens_engine::run::RunnerKind;
 
 use crate::bench::{
     BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, eventually, is_available, step,
+    try_docker_client,
 };
 
 /// Ends the test, with a word, where there is no daemon.
@@ -62,7 +63,7 @@ async fn run_as_a_line(image: &str, cmds: &[&str], is_forked: bool) -> Vec<(Outc
 #[tokio::test]
 async fn a_shared_container_looks_like_a_new_one() {
     needs_docker!();
-    let look = "pwd; cat file; ls -A . /dev/shm /tmp; ps -o args | grep -c sleep; env | grep -v HOSTNAME | sort; id -u; umask; stat -c '%n %u %a' *";
+    let look = "pwd; cat file; ls -A . /dev/shm /tmp; ps -o comm | grep -c '^sleep'; env | grep -v HOSTNAME | sort; id -u; umask; stat -c '%n %u %a' *";
     let cmds = [
         look,
         "sleep 1000 & echo left > /tmp/left; echo in memory > /dev/shm/left; export LEFT=1; cd /; umask 077; rm file; exit 3",
@@ -216,14 +217,38 @@ async fn without_an_engine_nothing_runs_and_each_place_is_named() {
 #[tokio::test]
 async fn a_working_folder_behind_a_link_is_not_replaced() {
     needs_docker!();
-    let parent = PlanStep { workdir: "/real".into(), ..step("a", "ln -s /real /link; rm /real/file") };
-    let steps = vec![parent, step("b", "true").builds_in(0)];
-    Bench::docker(steps).file("file", "").run().await.assert_succeeded();
-    // `/bin/sh` is an absolute link in the image, and so is `/var/run` in many.
-    let inside = PlanStep { workdir: "/tmp/../workspace/x".into(), ..step("a", "ls") };
-    let ran = Bench::docker(vec![inside]).file("file", "").run().await;
+    let image = format!("pipelens-test/link:{}", uuid::Uuid::new_v4().simple());
+    let container = docker_client(&["run", "-d", BUSYBOX, "sh", "-c", "mkdir /real && ln -s /real /link"]);
+    docker_client(&["wait", container.trim()]);
+    docker_client(&["commit", container.trim(), &image]);
+    docker_client(&["rm", container.trim()]);
+    let behind = PlanStep { workdir: "/link".into(), ..step("a", "ls /real; readlink /link").image(&image) };
+    let below = PlanStep { workdir: "/link/deep".into(), ..step("b", "ls /real/deep; readlink /link").image(&image) };
+    let around = PlanStep { workdir: "/tmp/../workspace/x".into(), ..step("c", "ls /workspace/x") };
+    let ran = Bench::docker(vec![behind, below, around]).file("file", "").run().await;
+    docker_client(&["rmi", &image]);
     ran.assert_succeeded();
-    assert_eq!(ran.text_of("a"), ["file"]);
+    assert_eq!(ran.text_of("a"), ["file", "/real"]);
+    assert_eq!(ran.text_of("b"), ["file", "/real"]);
+    assert_eq!(ran.text_of("c"), ["file"]);
+}
+
+#[tokio::test]
+async fn out_of_memory_is_told_apart_from_a_kill() {
+    needs_docker!();
+    let eat =
+        "echo begun; while [ ! -e /go ]; do sleep 0.1; done; exec awk 'BEGIN { x = \"xxxxxxxx\"; while (1) x = x x }'";
+    let mut running = Bench::docker(vec![step("eats", eat), step("killed", "kill -KILL $$")]).start();
+    running.wait_for_line("begun").await;
+    let (run, key) = (format!("label=dev.pipelens.run={}", running.run_id), "label=dev.pipelens.step=eats");
+    let container = docker_client(&["ps", "-q", "--filter", &run, "--filter", key]).trim().to_owned();
+    docker_client(&["update", "--memory", "32m", "--memory-swap", "32m", &container]);
+    docker_client(&["exec", &container, "touch", "/go"]);
+    let ran = running.finish().await;
+    assert_eq!((ran.outcome_of("eats"), ran.outcome_of("killed")), (&Outcome::Failed(137), &Outcome::Failed(137)));
+    let said = ran.notices().join("\n");
+    assert!(said.contains("Step `eats` ran out of memory"), "{said}");
+    assert!(!said.contains("`killed`"), "{said}");
 }
 
 /// Creates a container as a run of another owner would.
@@ -244,9 +269,9 @@ async fn what_a_dead_owner_left_is_swept_and_nobody_elses() {
     let (process, started) = live.trim().rsplit_once('/').unwrap();
     let dead_owner = format!("{process}/{}", started.parse::<u64>().unwrap() + 1);
     let elsewhere = leave_behind("elsewhere/1/1/1/1");
-    // Runs beside this one may sweep what is dead before we look: nothing below needs it to be there.
+    // Runs beside this one may sweep what is dead before we look, in the middle of the commit even.
     let tag = format!("pipelens-test/left:{}", running.run_id.simple());
-    docker_client(&["commit", "-c", &format!("LABEL dev.pipelens.owner={dead_owner}"), &elsewhere, &tag]);
+    try_docker_client(&["commit", "-c", &format!("LABEL dev.pipelens.owner={dead_owner}"), &elsewhere, &tag]).ok();
     let dead = leave_behind(&dead_owner);
 
     Bench::docker(vec![step("a", "true")]).run().await.assert_succeeded();
@@ -375,4 +400,75 @@ async fn a_daemon_that_goes_away_is_an_error_and_no_hang() {
     })
     .await;
     docker_client(&["rm", "-f", docker_client(&["ps", "-aq", "--filter", &filter]).trim()]);
+}
+
+#[tokio::test]
+async fn a_remote_engine_gets_compressed_sources() {
+    needs_docker!();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("tcp://{}", listener.local_addr().unwrap());
+    let daemon = crate::bench::docker_host().unwrap().replace("unix://", "");
+    let sent_bytes = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counter = std::sync::Arc::clone(&sent_bytes);
+    let passing_on = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (daemon, counter) = (daemon.clone(), std::sync::Arc::clone(&counter));
+            connections.spawn(async move {
+                let mut server = tokio::net::UnixStream::connect(daemon).await.unwrap();
+                if let Ok((sent, _)) = tokio::io::copy_bidirectional(&mut client, &mut server).await {
+                    counter.fetch_add(sent, std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let mut bench = Bench::docker(vec![step("a", "wc -c < big; cat small")]);
+    bench.request.docker_host = Some(host);
+    let ran = bench.file("big", &"x".repeat(10_000_000)).file("small", "text\n").run().await;
+    passing_on.abort();
+    ran.assert_succeeded();
+    assert_eq!(ran.text_of("a"), ["10000000", "text"]);
+    let sent_bytes = sent_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((1_000..1_000_000).contains(&sent_bytes), "{sent_bytes} bytes were sent");
+    assert_nothing_left(ran.run_id);
+}
+
+#[tokio::test]
+async fn every_shell_will_do() {
+    needs_docker!();
+    let images = docker_client(&["images", "--format", "{{.Repository}}"]);
+    for image in ["pipelens-test/busybox", "pipelens-test/dash", "pipelens-test/bash"] {
+        if !images.lines().any(|it| it == image) {
+            println!("skipped: 1 ({image} is not there)");
+            continue;
+        }
+        let nasty = "it's \"two\"\n lines \\n $HOME `id` \u{fc}\t* ";
+        let long = format!("{}\necho end", "true it\\'s long\n".repeat(20_000));
+        let trap = "trap 'echo asked to end; exit 0' TERM; echo begun; sleep 1000 & wait";
+        let steps = vec![
+            PlanStep {
+                secrets: vec!["TOKEN".into()],
+                ..step("variables", "printf '[%s]' \"$NASTY\"; echo ${#TOKEN} $0")
+            }
+            .env("NASTY", nasty)
+            .env("UID", "77")
+            .env("SECONDS", "x"),
+            step("long", &long),
+            step("code", "(exit 7)"),
+            step("missing", "no-such-command"),
+            step("trap", trap).timeout(1),
+            step("waits", "wait; echo $SHLVL; read line || echo closed"),
+        ];
+        let steps = steps.into_iter().map(|step| step.image(image)).collect();
+        let ran = Bench::docker(steps).secret("TOKEN", "two\nlines").run().await;
+        assert_nothing_left(ran.run_id);
+        assert_eq!(ran.log_of("variables"), format!("[{nasty}]9 sh\n"), "{image}");
+        assert_eq!(ran.log_of("long"), "end\n", "{image}");
+        assert_eq!(*ran.outcome_of("code"), Outcome::Failed(7), "{image}");
+        assert_eq!(*ran.outcome_of("missing"), Outcome::Failed(127), "{image}");
+        assert!(ran.log_of("missing").contains("no-such-command: "), "{image}: {}", ran.log_of("missing"));
+        assert_eq!(*ran.outcome_of("trap"), Outcome::TimedOut, "{image}");
+        assert_eq!(ran.log_of("trap"), "begun\nasked to end\n", "{image}");
+        assert_eq!(ran.text_of("waits").last(), Some(&"closed"), "{image}");
+    }
 }

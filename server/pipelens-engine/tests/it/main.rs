@@ -8,6 +8,10 @@ mod bench;
 #[cfg(test)]
 mod docker;
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod killed;
+#[cfg(test)]
+mod registry;
 #[cfg(test)]
 mod runners;
