@@ -79,6 +79,27 @@ fn a_body_of_eight_gibibytes_is_refused_before_it_comes() {
 }
 
 #[test]
+fn a_document_of_sixty_four_mebibytes_costs_one_message_and_little_memory() {
+    let mut client = client();
+    client.open("file:///project/huge.pipeline.yml", &"x".repeat(64 * 1024 * 1024));
+    assert_eq!(null_id_error(&mut client), -32700);
+    let resident = resident_kib(client.child.id());
+    assert!(resident < 100 * 1024, "{resident} KiB resident");
+    assert_lives(client);
+}
+
+#[test]
+fn a_document_above_the_limit_is_not_read_and_that_is_said() {
+    let mut client = client();
+    let uri = "file:///project/large.pipeline.yml";
+    client.open(uri, &"steps: []\n".repeat(1_800_000));
+    let found = client.diagnostics(uri, 1);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0]["message"].as_str().unwrap().contains("16 MiB"), "{found:?}");
+    assert_lives(client);
+}
+
+#[test]
 fn bad_parameters_of_a_notification_are_ignored() {
     let mut client = client();
     client.notify("textDocument/didChange", json!({"textDocument": 7}));
