@@ -29,7 +29,7 @@ fn deny() -> Result<()> {
         }
     };
     let mut deny = Command::new(program);
-    tools::run_command(deny.args(["--offline", "check", "bans", "licenses", "sources"]).current_dir(tools::root()))
+    tools::run_command(deny.args(["check", "bans", "licenses", "sources"]).current_dir(tools::root()))
 }
 
 /// The extension: its types, its linter, its own tests.
