@@ -112,48 +112,48 @@ fn values_are_checked_against_their_type() {
     check(
         "fail_fast: yes\ntimeout_seconds: '5'\nenv: {1A: x, B: [1], C: 0777}\nsteps:\n- key: 1\n  cmd:\n  retry: 11\n  workdir: src\n  image: Rust:1\n  cache: {policy: sometimes}\n  runner: dokcer\n- key: b\n  cmd: ''\n  cache: {policy: ttl}\n",
         expect![[r#"
-        fail_fast: yes
-                   ^^^
-        Error[wrong-type]: `fail_fast` takes `true` or `false`, and `yes` is a text here. Write `true`.
-          fix: Change to `true`
-        timeout_seconds: '5'
-                         ^^^
-        Error[wrong-type]: `timeout_seconds` takes a whole number, and this is a text.
-          fix: Remove the quotes
-        env: {1A: x, B: [1], C: 0777}
-              ^^
-        Error[bad-env-name]: `1A` cannot be the name of an environment variable. Use letters, digits and `_`, and no digit first.
-        env: {1A: x, B: [1], C: 0777}
-                        ^^^
-        Error[wrong-type]: `B` takes a single value, and this is a list.
-        env: {1A: x, B: [1], C: 0777}
-                                ^^^^
-        Hint[yaml-trap]: `C` is the text `0777` here, but YAML 1.1 readers take it for an octal number. Quotes make it clear.
-          fix: Put it in quotes
-        - key: 1
-               ^
-        Error[wrong-type]: `key` takes a text, and this is a number. Put it in quotes.
-          fix: Put it in quotes
-          cmd:
-            ^
-        Error[wrong-type]: `cmd` has no value. It takes a text: add it, or remove `cmd`.
-          retry: 11
-                 ^^
-        Error[bad-value]: `retry` takes a whole number from 0 to 10, and this is 11.
-          cache: {policy: sometimes}
-                          ^^^^^^^^^
-        Error[unknown-policy]: `sometimes` is no cache policy. There are `none`, `forever`, `ttl`, `on_change`, `compose`.
-          runner: dokcer
-                  ^^^^^^
-        Error[unknown-runner]: `dokcer` is no runner. Did you mean `docker`? There are `docker`, `host`.
-          fix: Change to `docker`
-          cmd: ''
-               ^^
-        Error[bad-value]: `cmd` is empty, and it needs a text.
-          cache: {policy: ttl}
-                          ^^^
-        Error[missing-policy-key]: The policy `ttl` needs `duration_seconds`, which is missing. Length of the window of a `ttl` policy.
-    "#]],
+            fail_fast: yes
+                       ^^^
+            Error[wrong-type]: `fail_fast` takes `true` or `false`, and `yes` is a text here. Write `true`.
+              fix: Change to `true`
+            timeout_seconds: '5'
+                             ^^^
+            Error[wrong-type]: `timeout_seconds` takes a whole number, and this is a text.
+              fix: Remove the quotes
+            env: {1A: x, B: [1], C: 0777}
+                  ^^
+            Error[bad-env-name]: `1A` cannot be the name of an environment variable. Use letters, digits and `_`, and no digit first.
+            env: {1A: x, B: [1], C: 0777}
+                            ^^^
+            Error[wrong-type]: `B` takes a single value, and this is a list.
+            env: {1A: x, B: [1], C: 0777}
+                                    ^^^^
+            Hint[yaml-trap]: `C` is the text `0777` here, but YAML 1.1 readers take it for an octal number. Quotes make it clear.
+              fix: Put it in quotes
+            - key: 1
+                   ^
+            Error[wrong-type]: `key` takes a text, and this is a number. Put it in quotes.
+              fix: Put it in quotes
+              cmd:
+                 ^
+            Error[wrong-type]: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+              retry: 11
+                     ^^
+            Error[bad-value]: `retry` takes a whole number from 0 to 10, and this is 11.
+              cache: {policy: sometimes}
+                              ^^^^^^^^^
+            Error[unknown-policy]: `sometimes` is no cache policy. There are `none`, `forever`, `ttl`, `on_change`, `compose`.
+              runner: dokcer
+                      ^^^^^^
+            Error[unknown-runner]: `dokcer` is no runner. Did you mean `docker`? There are `docker`, `host`.
+              fix: Change to `docker`
+              cmd: ''
+                   ^^
+            Error[bad-value]: `cmd` is empty, and it needs a text.
+              cache: {policy: ttl}
+                              ^^^
+            Error[missing-policy-key]: The policy `ttl` needs `duration_seconds`, which is missing. Length of the window of a `ttl` policy.
+        "#]],
     );
 }
 

@@ -1,5 +1,7 @@
 //! One arena of nodes for a whole text, whatever its spelling. Aliases stay nodes, so nothing is ever expanded here.
 
+use std::collections::HashMap;
+
 use super::parse::{Event, ParseError, Style, parse};
 use super::patch::Patch;
 use super::scalar::{ScalarType, resolve};
@@ -210,10 +212,10 @@ impl Node {
 
 /// Turns events into nodes. Open collections wait on `open`; a mapping's key waits in its frame.
 #[derive(Default)]
-struct Builder {
+struct Builder<'text> {
     tree: Tree,
     open: Vec<Frame>,
-    anchors: Vec<(usize, NodeId)>,
+    anchors: HashMap<&'text str, NodeId>,
 }
 
 struct Frame {
@@ -221,14 +223,12 @@ struct Frame {
     pending_key: Option<NodeId>,
 }
 
-impl Builder {
-    fn add(&mut self, event: Event<'_>, range: TextRange) {
+impl<'text> Builder<'text> {
+    fn add(&mut self, event: Event<'text>, range: TextRange) {
         match event {
             Event::DocumentStart => self.anchors.clear(),
-            Event::DocumentEnd => {}
             Event::Scalar { text, style, is_tagged_text } => {
-                // The parser writes `~` for a value that is not there.
-                let text = if range.is_empty() && style == Style::Plain { String::new() } else { text.into_owned() };
+                let text = text.into_owned();
                 let weight = 1 + text.len() as u64 / 16;
                 let id = self.push(Kind::Scalar(Scalar { text, style, is_tagged_text }), range, weight);
                 self.attach(id);
@@ -241,19 +241,15 @@ impl Builder {
                 if let Some(node) = self.tree.nodes.get_mut(last) {
                     node.anchor = Some(range);
                 }
-                self.anchors.push((anchor, NodeId(last as u32)));
+                self.anchors.insert(anchor, NodeId(last as u32));
             }
             Event::Alias(anchor) => self.alias(anchor, range),
             Event::Comment => self.tree.comments.push(range),
         }
     }
 
-    fn alias(&mut self, anchor: Option<usize>, range: TextRange) {
-        let target = anchor.and_then(|anchor| {
-            let index = self.anchors.binary_search_by_key(&anchor, |(id, _)| *id).ok()?;
-            self.anchors.get(index).map(|(_, node)| *node)
-        });
-        let (target, weight) = match target {
+    fn alias(&mut self, anchor: &str, range: TextRange) {
+        let (target, weight) = match self.anchors.get(anchor).copied() {
             None => (AliasTarget::Undefined, 1),
             Some(node) if !self.tree.node(node).is_closed => (AliasTarget::Recursive, 1),
             Some(node) => (AliasTarget::Node(node), self.tree.node(node).weight),
