@@ -127,6 +127,10 @@ impl Mended<'_> {
 }
 
 fn is_in_whole_step(mended: &Mended<'_>, finding: &Diagnostic, pipelines: &[Pipeline]) -> bool {
-    let mut steps = pipelines.iter().flat_map(|pipeline| &pipeline.steps);
-    steps.any(|step| step.range.contains_range(finding.range) && !mended.touches(step.range))
+    pipelines.iter().any(|pipeline| {
+        // Steps stand in file order, so only the last that starts before the finding can hold it.
+        let behind = pipeline.steps.partition_point(|step| step.range.start <= finding.range.start);
+        let step = behind.checked_sub(1).and_then(|before| pipeline.steps.get(before));
+        step.is_some_and(|step| step.range.contains_range(finding.range) && !mended.touches(step.range))
+    })
 }

@@ -1,6 +1,7 @@
 //! One arena of nodes for a whole text, whatever its spelling. Aliases stay nodes, so nothing is ever expanded here.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use super::parse::{Event, ParseError, Style, parse};
 use super::patch::Patch;
@@ -18,6 +19,8 @@ pub(crate) struct Tree {
     pub(crate) documents: Vec<NodeId>,
     /// Comments with their `#`, in text order.
     pub(crate) comments: Vec<TextRange>,
+    /// Whether any value may stand at two places.
+    pub(crate) has_aliases: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -130,16 +133,16 @@ impl Tree {
     }
 
     /// Returns the entries of a mapping with `<<` merged: own entries first, and no merged key twice.
-    pub(crate) fn entries(&self, id: NodeId) -> Vec<Entry> {
+    pub(crate) fn entries(&self, id: NodeId) -> Cow<'_, [Entry]> {
         let own = self.own_entries(id).unwrap_or_default();
         // Nearly every mapping: nothing to merge, and a key that stands twice has its own finding.
         if !own.iter().any(|entry| self.is_merge(entry)) {
-            return own.to_vec();
+            return Cow::Borrowed(own);
         }
         let mut result = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         self.collect_entries(id, &mut result, &mut seen, 0);
-        result
+        Cow::Owned(result)
     }
 
     pub(crate) fn get(&self, map: NodeId, key: &str) -> Option<Entry> {
@@ -151,7 +154,7 @@ impl Tree {
         if !own.iter().any(|entry| self.is_merge(entry)) {
             return None;
         }
-        self.entries(map).into_iter().find(|entry| self.key_text(entry) == Some(key))
+        self.entries(map).iter().copied().find(|entry| self.key_text(entry) == Some(key))
     }
 
     pub(crate) fn is_merge(&self, entry: &Entry) -> bool {
@@ -176,7 +179,7 @@ impl Tree {
         &'tree self,
         id: NodeId,
         result: &mut Vec<Entry>,
-        seen: &mut std::collections::HashSet<&'tree str>,
+        seen: &mut HashSet<&'tree str>,
         depth: usize,
     ) {
         if depth > super::parse::MAX_DEPTH {
@@ -249,6 +252,7 @@ impl<'text> Builder<'text> {
     }
 
     fn alias(&mut self, anchor: &str, range: TextRange) {
+        self.tree.has_aliases = true;
         let (target, weight) = match self.anchors.get(anchor).copied() {
             None => (AliasTarget::Undefined, 1),
             Some(node) if !self.tree.node(node).is_closed => (AliasTarget::Recursive, 1),

@@ -9,24 +9,36 @@ use crate::syntax::parse::Style;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::TextRange;
 
+const FEW_KEYS: usize = 24;
+
 /// Finds a key that stands twice in one mapping, whatever the mapping is for.
 pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Vec<Diagnostic>) {
     let Some(entries) = tree.own_entries(map) else { return };
-    let mut seen: HashMap<&str, TextRange> = HashMap::with_capacity(entries.len());
+    // Nearly every mapping: so few keys that comparing each with each beats hashing.
+    if entries.len() <= FEW_KEYS {
+        for (position, entry) in entries.iter().enumerate() {
+            let Some(key) = tree.key_text(entry) else { continue };
+            let first = entries.iter().take(position).find(|earlier| tree.key_text(earlier) == Some(key));
+            findings.extend(first.map(|first| duplicate_key(tree, key, entry, first)));
+        }
+        return;
+    }
+    let mut seen: HashMap<&str, &Entry> = HashMap::with_capacity(entries.len());
     for entry in entries {
         let Some(key) = tree.key_text(entry) else { continue };
-        let range = tree.node(entry.key).range;
         match seen.get(key) {
             None => {
-                seen.insert(key, range);
+                seen.insert(key, entry);
             }
-            Some(first) => {
-                let message = format!("`{key}` stands twice here, and only one of them can count. Remove one.");
-                let finding = Diagnostic::new(Code::DuplicateMappingKey, range, message);
-                findings.push(finding.with_related(*first, format!("`{key}` stands here first")));
-            }
+            Some(first) => findings.push(duplicate_key(tree, key, entry, first)),
         }
     }
+}
+
+fn duplicate_key(tree: &Tree, key: &str, entry: &Entry, first: &Entry) -> Diagnostic {
+    let message = format!("`{key}` stands twice here, and only one of them can count. Remove one.");
+    let finding = Diagnostic::new(Code::DuplicateMappingKey, tree.node(entry.key).range, message);
+    finding.with_related(tree.node(first.key).range, format!("`{key}` stands here first"))
 }
 
 /// Finds a key that the place does not know.
