@@ -85,7 +85,10 @@ pub(crate) fn parse<'text>(text: &'text str, mut sink: impl FnMut(Event<'text>, 
         let event = match item.kind() {
             EventKind::Error(error) => {
                 let offset = floor_char_border(text, error.primary.span.start.max(range.start));
-                return Some(ParseError { offset, reason: reason(error.code, text, offset, open.last() == Some(&true)) });
+                return Some(ParseError {
+                    offset,
+                    reason: reason(error.code, text, offset, open.last() == Some(&true)),
+                });
             }
             EventKind::Scalar { style, .. } => {
                 let is_tagged_text = properties.is_some() && item.tag().is_some_and(|tag| is_text_tag(&tag));

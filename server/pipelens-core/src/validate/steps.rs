@@ -83,5 +83,5 @@ fn image_without_effect(step: &Step) -> Option<Diagnostic> {
         step.key.value, parent.value
     );
     let finding = Diagnostic::new(Code::ImageWithoutEffect, image.range, message);
-    Some(finding.with_related(parent.range, "It builds in this step"))
+    Some(finding.with_related(parent.range, format!("The step it boots from, `{}`, is named here", parent.value)))
 }
