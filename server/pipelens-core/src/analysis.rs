@@ -63,10 +63,20 @@ fn read_documents(text: &str, tree: &Tree, format: Format, findings: &mut Vec<Di
         let message = "This file has no pipeline yet. Start with `steps:` and a step with `key` and `cmd`.";
         findings.push(Diagnostic::new(Code::EmptyFile, TextRange::at(0), message));
     }
+    for pipeline in &mut pipelines {
+        let steps = pipeline.steps.iter_mut().chain(&mut pipeline.unnamed_steps);
+        steps.for_each(|step| step.range.start = dash_before(text, step.range.start));
+    }
     for pipeline in &pipelines {
         validate::check_pipeline(pipeline, findings);
     }
     pipelines
+}
+
+/// A step begins with the `-` of its list entry: a cursor on it is in the step.
+fn dash_before(text: &str, start: usize) -> usize {
+    let before = text.get(..start).unwrap_or_default().trim_end_matches(' ');
+    if before.ends_with('-') && before.len() < start { before.len() - 1 } else { start }
 }
 
 /// The lines a repair touched: what is found there, or is missing because of them, is the repair's doing.

@@ -89,10 +89,6 @@ fn keys_are_checked_against_their_place() {
             cmd: y
             ^^^
             Error[misplaced-key]: `cmd` belongs to a step, not to a pipeline. Move it there.
-            - key: a
-              ^^^
-            Error[missing-key]: This step has no `cmd`. Add `cmd:` with the command to run.
-              fix: Add `cmd`
               comand: x
               ^^^^^^
             Error[unknown-key]: `comand` means nothing in a step. Did you mean `cmd`?
@@ -140,6 +136,14 @@ fn values_are_checked_against_their_type() {
               retry: 11
                      ^^
             Error[bad-value]: `retry` takes a whole number from 0 to 10, and this is 11.
+              workdir: src
+                       ^^^
+            Error[relative-workdir]: `src` is not an absolute path, and a container has no other folder to start from. Did you mean `/workspace/src`?
+              fix: Change to `/workspace/src`
+              image: Rust:1
+                     ^^^^^^
+            Error[invalid-image]: `Rust:1` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters.
+              fix: Change to `rust:1`
               cache: {policy: sometimes}
                               ^^^^^^^^^
             Error[unknown-policy]: `sometimes` is no cache policy. There are `none`, `forever`, `ttl`, `on_change`, `compose`.
@@ -374,4 +378,52 @@ fn plans_are_checked_as_their_format_allows() {
         Error[bad-edge]: This edge names a node that does not exist: there are 2, counted from 0.
     "#]],
     );
+}
+
+#[test]
+fn a_step_without_a_key_is_checked_all_the_same() {
+    check(
+        "steps:\n- {key: a, cmd: x}\n- cmd: x\n  kye: b\n  workdir: src\n  image: Rust:1\n  depends_on: aa\n",
+        expect![[r#"
+              kye: b
+              ^^^
+            Error[unknown-key]: `kye` means nothing in a step. Did you mean `key`?
+              fix: Change to `key`
+              workdir: src
+                       ^^^
+            Error[relative-workdir]: `src` is not an absolute path, and a container has no other folder to start from. Did you mean `/workspace/src`?
+              fix: Change to `/workspace/src`
+              image: Rust:1
+                     ^^^^^^
+            Error[invalid-image]: `Rust:1` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters.
+              fix: Change to `rust:1`
+              depends_on: aa
+                          ^^
+            Error[unknown-step]: This step depends on `aa`, which does not exist. Did you mean `a`?
+              fix: Change `aa` to `a`
+        "#]],
+    );
+}
+
+#[test]
+fn a_step_begins_with_its_dash() {
+    for text in ["steps:\n  - key: a\n    cmd: x\n", "steps:\n  -   {key: a, cmd: x}\n", "steps:\n- key: a\n  cmd: x\n"]
+    {
+        let step = &analyze(text, Format::Yaml).pipelines[0].steps[0];
+        assert_eq!(step.range.start, text.find('-').unwrap(), "{text}");
+    }
+    let json = "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"}]}";
+    assert_eq!(analyze(json, Format::Json).pipelines[0].steps[0].range.start, json.rfind('{').unwrap());
+}
+
+#[test]
+fn a_lost_bracket_in_json_is_one_finding() {
+    let text = "{\n  \"steps\": [\n    {\n      \"key\": \"a\",\n      \"cmd\": \"x\"\n    },\n    {\n      \"key\": \"b\",\n      \"cmd\": \"x\"\n    },\n    {\n      \"key\": \"c\",\n      \"cmd\": \"x\",\n      \"env\": {\n        \"A\": \"1\"\n      }\n    }\n  ]\n}\n";
+    for (position, _) in text.match_indices(['}', ']']) {
+        let comma = usize::from(text[position + 1..].starts_with(','));
+        let broken = format!("{}{}", &text[..position], &text[position + 1..]);
+        let found = analyze(&broken, Format::Json).diagnostics;
+        let line = text[..position].lines().count();
+        assert_eq!(found.len(), 1, "line {line}, comma {comma}: {found:#?}\n{broken}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Makes broken text readable, so that one wrong line does not take the other steps with it. Each round mends the first
 //! error by the smallest edit that lets the parser get furthest; what was mended is a finding at the place it happened.
 
+mod brackets;
 mod candidates;
 mod conflict;
 #[cfg(test)]

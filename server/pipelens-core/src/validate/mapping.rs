@@ -41,8 +41,13 @@ fn duplicate_key(tree: &Tree, key: &str, entry: &Entry, first: &Entry) -> Diagno
     finding.with_related(tree.node(first.key).range, format!("`{key}` stands here first"))
 }
 
-/// Finds a key that the place does not know.
-pub(super) fn unknown_key(tree: &Tree, map: NodeId, entry: &Entry, place: Place) -> Option<Diagnostic> {
+/// Finds a key that the place does not know. With it comes the key that was meant, where that is clear.
+pub(super) fn unknown_key(
+    tree: &Tree,
+    map: NodeId,
+    entry: &Entry,
+    place: Place,
+) -> Option<(Diagnostic, Option<&'static str>)> {
     let name = tree.key_text(entry).unwrap_or_default();
     // Anchors need a home: keys that start with `x-` are the author's own.
     if place == Place::Pipeline && (name.starts_with("x-") || name == "graph") {
@@ -55,17 +60,18 @@ pub(super) fn unknown_key(tree: &Tree, map: NodeId, entry: &Entry, place: Place)
             Diagnostic::new(Code::UnknownKey, range, format!("`{name}` means nothing in {noun} and is ignored."));
         // The wire format lets a tool carry fields of its own.
         finding.severity = Severity::Hint;
-        return Some(finding);
+        return Some((finding, None));
     }
     let is_absent = |key: &&Key| tree.get(map, key.name).is_none();
     let candidates = keys::keys(place).iter().filter(is_absent).map(|key| key.name);
     if let Some(near) = nearest(name, candidates.clone()).or_else(|| abbreviation(name, candidates)) {
         let message = format!("`{name}` means nothing in {noun}. Did you mean `{near}`?");
-        return Some(with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near));
+        let finding = with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near);
+        return Some((finding, Some(near)));
     }
     let other_places = [Place::Pipeline, Place::Step, Place::Cache, Place::Trigger, Place::WaitOptions];
     let home = other_places.into_iter().find(|other| keys::find(*other, name).is_some());
-    Some(match home {
+    let finding = match home {
         Some(home) => {
             let message = format!("`{name}` belongs to {}, not to {noun}. Move it there.", home.noun());
             Diagnostic::new(Code::MisplacedKey, range, message)
@@ -75,18 +81,29 @@ pub(super) fn unknown_key(tree: &Tree, map: NodeId, entry: &Entry, place: Place)
             let message = format!("`{name}` means nothing in {noun}, which knows {}.", known.join(", "));
             Diagnostic::new(Code::UnknownKey, range, message)
         }
-    })
+    };
+    Some((finding, None))
 }
 
-/// Finds the keys that have to be in a mapping and are not.
-pub(super) fn missing_keys(text: &str, tree: &Tree, map: NodeId, place: Place, findings: &mut Vec<Diagnostic>) {
+/// Finds the keys that have to be in a mapping and are not. A `misspelt` one has its finding already.
+pub(super) fn missing_keys(
+    text: &str,
+    tree: &Tree,
+    map: NodeId,
+    place: Place,
+    misspelt: &[&str],
+    findings: &mut Vec<Diagnostic>,
+) {
     let own = tree.own_entries(map).unwrap_or_default();
     // What an undefined alias would have brought in nobody knows.
     if own.iter().any(|entry| tree.is_merge(entry) && tree.resolved(entry.value).is_none()) {
         return;
     }
     let range = own.first().map_or(tree.node(map).range, |entry| tree.node(entry.key).range);
-    for key in keys::keys(place).iter().filter(|key| key.is_required && tree.get(map, key.name).is_none()) {
+    for key in keys::keys(place)
+        .iter()
+        .filter(|key| key.is_required && !misspelt.contains(&key.name) && tree.get(map, key.name).is_none())
+    {
         // `steps` and `graph` are what a document is recognised by.
         let noun = capitalised(&place.noun().replace("a ", "this ").replace("an ", "this "));
         let message = format!("{noun} has no `{}`. {}", key.name, missing_hint(place, key.name));

@@ -73,11 +73,15 @@ impl<'a> Checker<'a> {
         }
         self.allows_null = place.is_wire_format() || (self.allows_null && place == Place::Cache);
         let tree = self.tree;
+        let mut misspelt = Vec::new();
         for entry in tree.entries(id).iter() {
             let Some(known) = tree.key_text(entry).and_then(|key| keys::find(place, key)) else {
                 let key_range = self.tree.node(entry.key).range;
-                if self.is_first(key_range, "a key") {
-                    self.findings.extend(mapping::unknown_key(self.tree, id, entry, place));
+                if self.is_first(key_range, "a key")
+                    && let Some((finding, meant)) = mapping::unknown_key(tree, id, entry, place)
+                {
+                    self.findings.push(finding);
+                    misspelt.extend(meant);
                 }
                 continue;
             };
@@ -93,7 +97,7 @@ impl<'a> Checker<'a> {
             }
         }
         if is_first {
-            mapping::missing_keys(self.text, self.tree, id, place, self.findings);
+            mapping::missing_keys(self.text, self.tree, id, place, &misspelt, self.findings);
             if place == Place::Cache {
                 self.missing_policy_keys(id);
             }
