@@ -32,6 +32,7 @@ pub(crate) fn analyze(text: &str, format: Format) -> Analysis {
         let mended = Mended { text, lines: &line_index, mended_lines: &mended_lines };
         meaning.retain(|finding| !mended.invented(finding, &pipelines));
     }
+    validate::add_removals(text, &tree, &mut meaning);
     findings.append(&mut meaning);
     let mut silenced = suppress::apply(text, &line_index, &tree.comments, &mut findings);
     silenced.retain(suppress::still_refuses);

@@ -355,28 +355,30 @@ fn plans_are_checked_as_their_format_allows() {
     check(
         "{\"version\": \"9\", \"extra\": 1, \"graph\": {\"nodes\": [{\"step\": {\"key\": \"a\", \"cmd\": \"\", \"image\": null}, \"env\": {}},\n {\"step\": {\"key\": \"b\", \"cmd\": \"x\"}, \"env\": {\"A\": 1}}],\n \"edges\": [[0, 1, \"builds_in\"],\n [1, 1, \"builds_in\"],\n [0, 7, \"depends_on\"]]}}",
         expect![[r#"
-        {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
-                    ^^^
-        Error[unsupported-version]: Version `9` of this format does not exist. The only one is `"0"`.
-          fix: Change to `"0"`
-        {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
-                         ^^^^^^^
-        Hint[unknown-key]: `extra` means nothing in a plan and is ignored.
-         {"step": {"key": "b", "cmd": "x"}, "env": {"A": 1}}],
-                                                         ^
-        Error[wrong-type]: `A` takes a text, and this is a number. Put it in quotes.
-          fix: Put it in quotes
-         [1, 1, "builds_in"],
-         ^^^^^^^^^^^^^^^^^^^
-        Error[self-reference]: Step `b` builds in itself, so it could never start. Name another step or remove this.
-         [1, 1, "builds_in"],
-         ^^^^^^^^^^^^^^^^^^^
-        Error[several-parents]: A step boots from one step only, and this is the second `builds_in` to the same node. Remove one.
-          line 3: The first one
-         [0, 7, "depends_on"]]}}
-         ^^^^^^^^^^^^^^^^^^^^
-        Error[bad-edge]: This edge names a node that does not exist: there are 2, counted from 0.
-    "#]],
+            {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
+                        ^^^
+            Error[unsupported-version]: Version `9` of this format does not exist. The only one is `"0"`.
+              fix: Change to `"0"`
+            {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
+                             ^^^^^^^
+            Hint[unknown-key]: `extra` means nothing in a plan and is ignored.
+             {"step": {"key": "b", "cmd": "x"}, "env": {"A": 1}}],
+                                                             ^
+            Error[wrong-type]: `A` takes a text, and this is a number. Put it in quotes.
+              fix: Put it in quotes
+             [1, 1, "builds_in"],
+             ^^^^^^^^^^^^^^^^^^^
+            Error[self-reference]: Step `b` builds in itself, so it could never start. Name another step or remove this.
+              fix: Remove `[1, 1, "builds_in"]`
+             [1, 1, "builds_in"],
+             ^^^^^^^^^^^^^^^^^^^
+            Error[several-parents]: A step boots from one step only, and this is the second `builds_in` to the same node. Remove one.
+              line 3: The first one
+              fix: Remove `[1, 1, "builds_in"]`
+             [0, 7, "depends_on"]]}}
+             ^^^^^^^^^^^^^^^^^^^^
+            Error[bad-edge]: This edge names a node that does not exist: there are 2, counted from 0.
+        "#]],
     );
 }
 

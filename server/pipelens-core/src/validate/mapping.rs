@@ -134,6 +134,31 @@ pub(super) fn with_key_fix(finding: Diagnostic, tree: &Tree, key: NodeId, name: 
     finding.with_fix(format!("Change to `{name}`"), node.range, new_text)
 }
 
+/// Adds the fix that puts a key behind another entry of the same mapping, in that mapping's own style.
+pub(super) fn with_entry_fix(
+    finding: Diagnostic,
+    text: &str,
+    tree: &Tree,
+    map: NodeId,
+    behind: &Entry,
+    name: &str,
+) -> Diagnostic {
+    let Some(Kind::Map { is_flow, entries }) = tree.resolved(map).map(|node| &node.kind) else { return finding };
+    if !entries.iter().any(|entry| entry.key == behind.key) {
+        return finding;
+    }
+    let key = tree.node(behind.key).range;
+    let is_json = text.get(key.start..).is_some_and(|written| written.starts_with('"'));
+    let quote = if is_json { "\"" } else { "" };
+    let entry = format!("{quote}{name}{quote}: {}", placeholder(name));
+    let new_text = match block_indent(text, tree, map) {
+        Some(indent) => format!("\n{indent}{entry}"),
+        None if *is_flow => format!(", {entry}"),
+        None => return finding,
+    };
+    finding.with_fix(format!("Add `{name}`"), TextRange::at(tree.node(behind.value).range.end), new_text)
+}
+
 /// Returns the known name that a longer word was shortened to: `command` means `cmd`.
 fn abbreviation<'name>(word: &str, mut names: impl Iterator<Item = &'name str>) -> Option<&'name str> {
     names.find(|name| {
@@ -158,6 +183,9 @@ fn placeholder(key: &str) -> &'static str {
         "cmd" => "\"true\"",
         "policy" => "none",
         "event" => "push",
+        "duration_seconds" => "3600",
+        "paths" => "[\".\"]",
+        "sub_policies" => "[{\"policy\": \"forever\"}]",
         _ => "",
     }
 }

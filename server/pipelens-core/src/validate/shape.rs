@@ -116,7 +116,8 @@ impl<'a> Checker<'a> {
             let doc = keys::find(Place::Cache, needed).map(|key| key.doc).unwrap_or_default();
             let message = format!("The policy `{name}` needs `{needed}`, which is missing. {doc}");
             let range = self.tree.node(policy.value).range;
-            self.findings.push(Diagnostic::new(Code::MissingPolicyKey, range, message));
+            let finding = Diagnostic::new(Code::MissingPolicyKey, range, message);
+            self.findings.push(mapping::with_entry_fix(finding, self.text, self.tree, id, &policy, needed));
         }
     }
 
