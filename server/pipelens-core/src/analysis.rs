@@ -32,6 +32,7 @@ pub(crate) fn analyze(text: &str, format: Format) -> Analysis {
         let mended = Mended { text, lines: &line_index, mended_lines: &mended_lines };
         meaning.retain(|finding| !mended.invented(finding, &pipelines));
     }
+    validate::add_removals(text, &tree, &mut meaning);
     findings.append(&mut meaning);
     let mut silenced = suppress::apply(text, &line_index, &tree.comments, &mut findings);
     silenced.retain(suppress::still_refuses);
@@ -63,10 +64,20 @@ fn read_documents(text: &str, tree: &Tree, format: Format, findings: &mut Vec<Di
         let message = "This file has no pipeline yet. Start with `steps:` and a step with `key` and `cmd`.";
         findings.push(Diagnostic::new(Code::EmptyFile, TextRange::at(0), message));
     }
+    for pipeline in &mut pipelines {
+        let steps = pipeline.steps.iter_mut().chain(&mut pipeline.unnamed_steps);
+        steps.for_each(|step| step.range.start = dash_before(text, step.range.start));
+    }
     for pipeline in &pipelines {
         validate::check_pipeline(pipeline, findings);
     }
     pipelines
+}
+
+/// A step begins with the `-` of its list entry: a cursor on it is in the step.
+fn dash_before(text: &str, start: usize) -> usize {
+    let before = text.get(..start).unwrap_or_default().trim_end_matches(' ');
+    if before.ends_with('-') && before.len() < start { before.len() - 1 } else { start }
 }
 
 /// The lines a repair touched: what is found there, or is missing because of them, is the repair's doing.
@@ -127,6 +138,10 @@ impl Mended<'_> {
 }
 
 fn is_in_whole_step(mended: &Mended<'_>, finding: &Diagnostic, pipelines: &[Pipeline]) -> bool {
-    let mut steps = pipelines.iter().flat_map(|pipeline| &pipeline.steps);
-    steps.any(|step| step.range.contains_range(finding.range) && !mended.touches(step.range))
+    pipelines.iter().any(|pipeline| {
+        // Steps stand in file order, so only the last that starts before the finding can hold it.
+        let behind = pipeline.steps.partition_point(|step| step.range.start <= finding.range.start);
+        let step = behind.checked_sub(1).and_then(|before| pipeline.steps.get(before));
+        step.is_some_and(|step| step.range.contains_range(finding.range) && !mended.touches(step.range))
+    })
 }

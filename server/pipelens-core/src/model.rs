@@ -29,6 +29,8 @@ pub struct Pipeline {
     pub triggers: Vec<Trigger>,
     /// In file order. A step without a usable key is left out here (its finding says so).
     pub steps: Vec<Step>,
+    /// The steps that were left out, with an empty key: checked, and never run.
+    pub unnamed_steps: Vec<Step>,
     pub barriers: Vec<Barrier>,
 }
 
@@ -77,6 +79,13 @@ pub struct Step {
     pub secrets: Vec<Spanned<String>>,
     pub soft_fail: Option<Spanned<bool>>,
     pub retry: Option<Spanned<u64>>,
+}
+
+impl Step {
+    /// Returns what a sentence about it starts with.
+    pub(crate) fn called(&self) -> String {
+        if self.key.value.is_empty() { "This step".to_owned() } else { format!("Step `{}`", self.key.value) }
+    }
 }
 
 /// When a step's result may be taken from an earlier run.

@@ -61,16 +61,8 @@ impl LineIndex {
     pub fn new(text: &str) -> Self {
         let bytes = text.as_bytes();
         let mut starts = vec![0];
-        for (offset, byte) in bytes.iter().enumerate() {
-            let ends_line = match byte {
-                b'\n' => true,
-                b'\r' => bytes.get(offset + 1) != Some(&b'\n'),
-                _ => false,
-            };
-            if ends_line {
-                starts.push(offset + 1);
-            }
-        }
+        let is_end = |offset: &usize| bytes.get(*offset) != Some(&b'\r') || bytes.get(offset + 1) != Some(&b'\n');
+        starts.extend(memchr::memchr2_iter(b'\n', b'\r', bytes).filter(is_end).map(|offset| offset + 1));
         Self { starts, len: bytes.len() }
     }
 

@@ -4,6 +4,7 @@ mod document;
 mod graph;
 mod image;
 mod mapping;
+mod removal;
 mod shape;
 mod steps;
 mod wire;
@@ -12,6 +13,12 @@ pub(crate) use document::{check_document, check_references, says_something};
 
 use crate::diagnostic::Diagnostic;
 use crate::model::Pipeline;
+use crate::syntax::tree::Tree;
+
+/// Adds the fixes that take something out, once all findings are there.
+pub(crate) fn add_removals(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
+    removal::add(text, tree, findings);
+}
 
 /// Finds what is wrong with a pipeline's meaning.
 pub(crate) fn check_pipeline(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {

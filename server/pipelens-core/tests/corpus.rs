@@ -9,8 +9,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pipelens_core::diagnostic::{Code, Severity};
+use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_core::plan::{Target, plan};
+use pipelens_core::text::apply_edits;
 use pipelens_core::{Format, analyze};
 
 fn data(name: &str) -> Option<PathBuf> {
@@ -84,5 +85,54 @@ fn every_code_has_a_bad_fixture_that_shows_it() {
     }
     for code in Code::ALL {
         assert!(shown.iter().any(|name| name == code.as_str()), "no fixture for {}", code.as_str());
+    }
+}
+
+#[test]
+fn every_fix_removes_its_finding_and_adds_no_error() {
+    let errors = |found: &[Diagnostic]| found.iter().filter(|found| found.severity == Severity::Error).count();
+    let must_have_a_fix = [
+        Code::RedundantDependency,
+        Code::ImageWithoutEffect,
+        Code::DuplicateMappingKey,
+        Code::SelfReference,
+        Code::MissingPolicyKey,
+        Code::SeveralParents,
+    ];
+    for (path, text, format) in fixtures("bad") {
+        let found = analyze(&text, format).diagnostics;
+        for finding in &found {
+            assert!(!must_have_a_fix.contains(&finding.code) || !finding.fixes.is_empty(), "{}", path.display());
+            for fix in &finding.fixes {
+                let mended = apply_edits(&text, &fix.edits);
+                let after = analyze(&mended, format).diagnostics;
+                let count = |found: &[Diagnostic]| found.iter().filter(|other| other.code == finding.code).count();
+                assert!(count(&after) < count(&found), "{}: {}\n{mended}", path.display(), fix.title);
+                assert!(errors(&after) <= errors(&found), "{}: {}\n{mended}", path.display(), fix.title);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_removed_takes_its_line_or_its_comma_along() {
+    for (before, after) in [
+        ("{key: b, cmd: x, builds_in: a, image: 'i:1'}", "{key: b, cmd: x, builds_in: a}"),
+        ("{key: b, image: 'i:1', cmd: x, builds_in: a}", "{key: b, cmd: x, builds_in: a}"),
+        ("image: i:1\n  key: b\n  cmd: x\n  builds_in: a", "key: b\n  cmd: x\n  builds_in: a"),
+        ("key: b\n  cmd: x\n  image: i:1 # old\n  builds_in: a", "key: b\n  cmd: x\n  builds_in: a"),
+        ("key: b\n  cmd: x\n  depends_on: [a, b]", "key: b\n  cmd: x\n  depends_on: [a]"),
+        ("key: b\n  cmd: x\n  depends_on:\n  - b\n  - a", "key: b\n  cmd: x\n  depends_on:\n  - a"),
+        ("key: b\n  cmd: x\n  depends_on:\n  - a\n  - b\n", "key: b\n  cmd: x\n  depends_on:\n  - a\n"),
+        ("key: b\n  cmd: x\n  depends_on: [b]\n", "key: b\n  cmd: x\n"),
+        (
+            "key: b\n  cmd: x\n  cache:\n    policy: ttl\n",
+            "key: b\n  cmd: x\n  cache:\n    policy: ttl\n    duration_seconds: 3600\n",
+        ),
+    ] {
+        let text = |step: &str| format!("steps:\n- {{key: a, cmd: x}}\n- {step}");
+        let found = analyze(&text(before), Format::Yaml).diagnostics;
+        assert_eq!(found.len(), 1, "{before}: {found:#?}");
+        assert_eq!(apply_edits(&text(before), &found[0].fixes[0].edits), text(after));
     }
 }

@@ -89,10 +89,6 @@ fn keys_are_checked_against_their_place() {
             cmd: y
             ^^^
             Error[misplaced-key]: `cmd` belongs to a step, not to a pipeline. Move it there.
-            - key: a
-              ^^^
-            Error[missing-key]: This step has no `cmd`. Add `cmd:` with the command to run.
-              fix: Add `cmd`
               comand: x
               ^^^^^^
             Error[unknown-key]: `comand` means nothing in a step. Did you mean `cmd`?
@@ -112,48 +108,56 @@ fn values_are_checked_against_their_type() {
     check(
         "fail_fast: yes\ntimeout_seconds: '5'\nenv: {1A: x, B: [1], C: 0777}\nsteps:\n- key: 1\n  cmd:\n  retry: 11\n  workdir: src\n  image: Rust:1\n  cache: {policy: sometimes}\n  runner: dokcer\n- key: b\n  cmd: ''\n  cache: {policy: ttl}\n",
         expect![[r#"
-        fail_fast: yes
-                   ^^^
-        Error[wrong-type]: `fail_fast` takes `true` or `false`, and `yes` is a text here. Write `true`.
-          fix: Change to `true`
-        timeout_seconds: '5'
-                         ^^^
-        Error[wrong-type]: `timeout_seconds` takes a whole number, and this is a text.
-          fix: Remove the quotes
-        env: {1A: x, B: [1], C: 0777}
-              ^^
-        Error[bad-env-name]: `1A` cannot be the name of an environment variable. Use letters, digits and `_`, and no digit first.
-        env: {1A: x, B: [1], C: 0777}
-                        ^^^
-        Error[wrong-type]: `B` takes a single value, and this is a list.
-        env: {1A: x, B: [1], C: 0777}
-                                ^^^^
-        Hint[yaml-trap]: `C` is the text `0777` here, but YAML 1.1 readers take it for an octal number. Quotes make it clear.
-          fix: Put it in quotes
-        - key: 1
-               ^
-        Error[wrong-type]: `key` takes a text, and this is a number. Put it in quotes.
-          fix: Put it in quotes
-          cmd:
-            ^
-        Error[wrong-type]: `cmd` has no value. It takes a text: add it, or remove `cmd`.
-          retry: 11
-                 ^^
-        Error[bad-value]: `retry` takes a whole number from 0 to 10, and this is 11.
-          cache: {policy: sometimes}
-                          ^^^^^^^^^
-        Error[unknown-policy]: `sometimes` is no cache policy. There are `none`, `forever`, `ttl`, `on_change`, `compose`.
-          runner: dokcer
-                  ^^^^^^
-        Error[unknown-runner]: `dokcer` is no runner. Did you mean `docker`? There are `docker`, `host`.
-          fix: Change to `docker`
-          cmd: ''
-               ^^
-        Error[bad-value]: `cmd` is empty, and it needs a text.
-          cache: {policy: ttl}
-                          ^^^
-        Error[missing-policy-key]: The policy `ttl` needs `duration_seconds`, which is missing. Length of the window of a `ttl` policy.
-    "#]],
+            fail_fast: yes
+                       ^^^
+            Error[wrong-type]: `fail_fast` takes `true` or `false`, and `yes` is a text here. Write `true`.
+              fix: Change to `true`
+            timeout_seconds: '5'
+                             ^^^
+            Error[wrong-type]: `timeout_seconds` takes a whole number, and this is a text.
+              fix: Remove the quotes
+            env: {1A: x, B: [1], C: 0777}
+                  ^^
+            Error[bad-env-name]: `1A` cannot be the name of an environment variable. Use letters, digits and `_`, and no digit first.
+            env: {1A: x, B: [1], C: 0777}
+                            ^^^
+            Error[wrong-type]: `B` takes a single value, and this is a list.
+            env: {1A: x, B: [1], C: 0777}
+                                    ^^^^
+            Hint[yaml-trap]: `C` is the text `0777` here, but YAML 1.1 readers take it for an octal number. Quotes make it clear.
+              fix: Put it in quotes
+            - key: 1
+                   ^
+            Error[wrong-type]: `key` takes a text, and this is a number. Put it in quotes.
+              fix: Put it in quotes
+              cmd:
+                 ^
+            Error[wrong-type]: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+              retry: 11
+                     ^^
+            Error[bad-value]: `retry` takes a whole number from 0 to 10, and this is 11.
+              workdir: src
+                       ^^^
+            Error[relative-workdir]: `src` is not an absolute path, and a container has no other folder to start from. Did you mean `/workspace/src`?
+              fix: Change to `/workspace/src`
+              image: Rust:1
+                     ^^^^^^
+            Error[invalid-image]: `Rust:1` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters.
+              fix: Change to `rust:1`
+              cache: {policy: sometimes}
+                              ^^^^^^^^^
+            Error[unknown-policy]: `sometimes` is no cache policy. There are `none`, `forever`, `ttl`, `on_change`, `compose`.
+              runner: dokcer
+                      ^^^^^^
+            Error[unknown-runner]: `dokcer` is no runner. Did you mean `docker`? There are `docker`, `host`.
+              fix: Change to `docker`
+              cmd: ''
+                   ^^
+            Error[bad-value]: `cmd` is empty, and it needs a text.
+              cache: {policy: ttl}
+                              ^^^
+            Error[missing-policy-key]: The policy `ttl` needs `duration_seconds`, which is missing. Length of the window of a `ttl` policy.
+        "#]],
     );
 }
 
@@ -351,27 +355,77 @@ fn plans_are_checked_as_their_format_allows() {
     check(
         "{\"version\": \"9\", \"extra\": 1, \"graph\": {\"nodes\": [{\"step\": {\"key\": \"a\", \"cmd\": \"\", \"image\": null}, \"env\": {}},\n {\"step\": {\"key\": \"b\", \"cmd\": \"x\"}, \"env\": {\"A\": 1}}],\n \"edges\": [[0, 1, \"builds_in\"],\n [1, 1, \"builds_in\"],\n [0, 7, \"depends_on\"]]}}",
         expect![[r#"
-        {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
-                    ^^^
-        Error[unsupported-version]: Version `9` of this format does not exist. The only one is `"0"`.
-          fix: Change to `"0"`
-        {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
-                         ^^^^^^^
-        Hint[unknown-key]: `extra` means nothing in a plan and is ignored.
-         {"step": {"key": "b", "cmd": "x"}, "env": {"A": 1}}],
-                                                         ^
-        Error[wrong-type]: `A` takes a text, and this is a number. Put it in quotes.
-          fix: Put it in quotes
-         [1, 1, "builds_in"],
-         ^^^^^^^^^^^^^^^^^^^
-        Error[self-reference]: Step `b` builds in itself, so it could never start. Name another step or remove this.
-         [1, 1, "builds_in"],
-         ^^^^^^^^^^^^^^^^^^^
-        Error[several-parents]: A step boots from one step only, and this is the second `builds_in` to the same node. Remove one.
-          line 3: The first one
-         [0, 7, "depends_on"]]}}
-         ^^^^^^^^^^^^^^^^^^^^
-        Error[bad-edge]: This edge names a node that does not exist: there are 2, counted from 0.
-    "#]],
+            {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
+                        ^^^
+            Error[unsupported-version]: Version `9` of this format does not exist. The only one is `"0"`.
+              fix: Change to `"0"`
+            {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
+                             ^^^^^^^
+            Hint[unknown-key]: `extra` means nothing in a plan and is ignored.
+             {"step": {"key": "b", "cmd": "x"}, "env": {"A": 1}}],
+                                                             ^
+            Error[wrong-type]: `A` takes a text, and this is a number. Put it in quotes.
+              fix: Put it in quotes
+             [1, 1, "builds_in"],
+             ^^^^^^^^^^^^^^^^^^^
+            Error[self-reference]: Step `b` builds in itself, so it could never start. Name another step or remove this.
+              fix: Remove `[1, 1, "builds_in"]`
+             [1, 1, "builds_in"],
+             ^^^^^^^^^^^^^^^^^^^
+            Error[several-parents]: A step boots from one step only, and this is the second `builds_in` to the same node. Remove one.
+              line 3: The first one
+              fix: Remove `[1, 1, "builds_in"]`
+             [0, 7, "depends_on"]]}}
+             ^^^^^^^^^^^^^^^^^^^^
+            Error[bad-edge]: This edge names a node that does not exist: there are 2, counted from 0.
+        "#]],
     );
+}
+
+#[test]
+fn a_step_without_a_key_is_checked_all_the_same() {
+    check(
+        "steps:\n- {key: a, cmd: x}\n- cmd: x\n  kye: b\n  workdir: src\n  image: Rust:1\n  depends_on: aa\n",
+        expect![[r#"
+              kye: b
+              ^^^
+            Error[unknown-key]: `kye` means nothing in a step. Did you mean `key`?
+              fix: Change to `key`
+              workdir: src
+                       ^^^
+            Error[relative-workdir]: `src` is not an absolute path, and a container has no other folder to start from. Did you mean `/workspace/src`?
+              fix: Change to `/workspace/src`
+              image: Rust:1
+                     ^^^^^^
+            Error[invalid-image]: `Rust:1` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters.
+              fix: Change to `rust:1`
+              depends_on: aa
+                          ^^
+            Error[unknown-step]: This step depends on `aa`, which does not exist. Did you mean `a`?
+              fix: Change `aa` to `a`
+        "#]],
+    );
+}
+
+#[test]
+fn a_step_begins_with_its_dash() {
+    for text in ["steps:\n  - key: a\n    cmd: x\n", "steps:\n  -   {key: a, cmd: x}\n", "steps:\n- key: a\n  cmd: x\n"]
+    {
+        let step = &analyze(text, Format::Yaml).pipelines[0].steps[0];
+        assert_eq!(step.range.start, text.find('-').unwrap(), "{text}");
+    }
+    let json = "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"}]}";
+    assert_eq!(analyze(json, Format::Json).pipelines[0].steps[0].range.start, json.rfind('{').unwrap());
+}
+
+#[test]
+fn a_lost_bracket_in_json_is_one_finding() {
+    let text = "{\n  \"steps\": [\n    {\n      \"key\": \"a\",\n      \"cmd\": \"x\"\n    },\n    {\n      \"key\": \"b\",\n      \"cmd\": \"x\"\n    },\n    {\n      \"key\": \"c\",\n      \"cmd\": \"x\",\n      \"env\": {\n        \"A\": \"1\"\n      }\n    }\n  ]\n}\n";
+    for (position, _) in text.match_indices(['}', ']']) {
+        let comma = usize::from(text[position + 1..].starts_with(','));
+        let broken = format!("{}{}", &text[..position], &text[position + 1..]);
+        let found = analyze(&broken, Format::Json).diagnostics;
+        let line = text[..position].lines().count();
+        assert_eq!(found.len(), 1, "line {line}, comma {comma}: {found:#?}\n{broken}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::fields::{Fields, text};
 use crate::model::{Barrier, Pipeline, Spelling, Step};
 use crate::syntax::tree::{NodeId, Tree};
-use crate::text::TextRange;
+use crate::text::{Spanned, TextRange};
 
 pub(super) fn pipeline(tree: &Tree, root: NodeId, spelling: Spelling) -> Pipeline {
     let fields = Fields::new(tree, root);
@@ -20,13 +20,17 @@ pub(super) fn pipeline(tree: &Tree, root: NodeId, spelling: Spelling) -> Pipelin
         fail_fast: fields.bool("fail_fast"),
         triggers: fields.triggers("triggers"),
         steps: Vec::new(),
+        unnamed_steps: Vec::new(),
         barriers: Vec::new(),
     };
     let items = fields.node("steps").and_then(|node| tree.items(node)).unwrap_or_default();
     for item in items {
         match barrier(tree, *item, pipeline.steps.len()) {
             Some(barrier) => pipeline.barriers.push(barrier),
-            None => pipeline.steps.extend(step(tree, *item)),
+            None => {
+                let step = step(tree, *item);
+                if step.key.value.is_empty() { pipeline.unnamed_steps.push(step) } else { pipeline.steps.push(step) }
+            }
         }
     }
     pipeline
@@ -54,20 +58,21 @@ fn barrier(tree: &Tree, item: NodeId, after_steps: usize) -> Option<Barrier> {
     })
 }
 
-fn step(tree: &Tree, item: NodeId) -> Option<Step> {
+fn step(tree: &Tree, item: NodeId) -> Step {
     let fields = Fields::new(tree, item);
-    let mut step = common_step(tree, item, &fields)?;
+    let mut step = common_step(tree, item, &fields);
     step.builds_in = fields.node("builds_in").and_then(|node| text(tree, node));
     step.depends_on = fields.texts("depends_on");
     step.env = fields.env("env");
-    Some(step)
+    step
 }
 
-/// Reads what a step has in every spelling; lineage, order and environment differ.
-pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Option<Step> {
-    Some(Step {
-        range: tree.node(item).range,
-        key: fields.name("key")?,
+/// Reads what a step has in every spelling; lineage, order and environment differ. Without a usable key it has an empty one.
+pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Step {
+    let range = tree.node(item).range;
+    Step {
+        range,
+        key: fields.name("key").unwrap_or_else(|| Spanned::new(String::new(), TextRange::at(range.start))),
         label: fields.text("label"),
         cmd: fields.text("cmd"),
         image: fields.name("image"),
@@ -83,5 +88,5 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Opt
         secrets: fields.texts("secrets"),
         soft_fail: fields.bool("soft_fail"),
         retry: fields.integer("retry"),
-    })
+    }
 }

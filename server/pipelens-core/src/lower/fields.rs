@@ -1,6 +1,6 @@
 //! Typed access to the entries of a mapping. What has another type is as if it were absent.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use crate::model::{Cache, CachePolicy, EnvVar, Trigger, Value};
 use crate::syntax::scalar::ScalarType;
@@ -10,25 +10,25 @@ use crate::text::{Spanned, TextRange};
 /// The entries of one mapping by key, merge keys followed.
 pub(super) struct Fields<'tree> {
     tree: &'tree Tree,
-    entries: HashMap<&'tree str, Entry>,
+    /// Few enough that comparing beats hashing.
+    entries: Cow<'tree, [Entry]>,
 }
 
 impl<'tree> Fields<'tree> {
     pub(super) fn new(tree: &'tree Tree, map: NodeId) -> Self {
-        let entries = tree.entries(map).into_iter();
-        let entries = entries.filter_map(|entry| {
-            let Kind::Scalar(key) = &tree.resolved(entry.key)?.kind else { return None };
-            Some((key.text.as_str(), entry))
-        });
-        Self { tree, entries: entries.collect() }
+        Self { tree, entries: tree.entries(map) }
     }
 
     pub(super) fn node(&self, key: &str) -> Option<NodeId> {
-        self.entries.get(key).map(|entry| entry.value)
+        self.entry(key).map(|entry| entry.value)
     }
 
     pub(super) fn key_range(&self, key: &str) -> Option<TextRange> {
-        self.entries.get(key).map(|entry| self.tree.node(entry.key).range)
+        self.entry(key).map(|entry| self.tree.node(entry.key).range)
+    }
+
+    fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| self.tree.key_text(entry) == Some(key))
     }
 
     pub(super) fn text(&self, key: &str) -> Option<Spanned<String>> {
@@ -144,8 +144,9 @@ fn value(tree: &Tree, id: NodeId) -> Spanned<Value> {
 }
 
 fn map_value(tree: &Tree, id: NodeId) -> Vec<(Spanned<String>, Spanned<Value>)> {
-    let entries = tree.entries(id).into_iter();
+    let entries = tree.entries(id);
     entries
+        .iter()
         .filter_map(|entry| {
             let key = Spanned::new(tree.scalar(entry.key)?.text.clone(), tree.node(entry.key).range);
             Some((key, value(tree, entry.value)))

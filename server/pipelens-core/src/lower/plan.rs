@@ -50,6 +50,7 @@ pub(super) fn pipeline(tree: &Tree, root: NodeId, spelling: Spelling) -> Pipelin
         fail_fast: None,
         triggers: Vec::new(),
         steps: fields.node("graph").map(|graph| steps(tree, graph)).unwrap_or_default(),
+        unnamed_steps: Vec::new(),
         barriers: Vec::new(),
     }
 }
@@ -99,9 +100,9 @@ fn steps(tree: &Tree, graph: NodeId) -> Vec<Step> {
 fn step(tree: &Tree, node: NodeId) -> Option<Step> {
     let fields = Fields::new(tree, node);
     let step_node = fields.node("step")?;
-    let mut step = common_step(tree, step_node, &Fields::new(tree, step_node))?;
+    let mut step = common_step(tree, step_node, &Fields::new(tree, step_node));
     step.range = tree.node(node).range;
     // The node's environment is final; a step's own is carried, and ignored by every executor.
     step.env = fields.env("env");
-    Some(step)
+    (!step.key.value.is_empty()).then_some(step)
 }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use granit_parser::{ErrorKind, Event as ParserEvent, Parser, ScalarStyle, Tag, options};
+use oneyaml_core::{Code, Limits, Settings, code};
+use oneyaml_syntax::event::{CollectionStyle, EventKind, ScalarStyle, Tag, TriviaKind};
+use oneyaml_syntax::events_with;
 
 use crate::text::TextRange;
 
@@ -13,7 +15,6 @@ pub(crate) const MAX_DEPTH: usize = 128;
 #[derive(Debug)]
 pub(crate) enum Event<'text> {
     DocumentStart,
-    DocumentEnd,
     Scalar {
         text: Cow<'text, str>,
         style: Style,
@@ -26,9 +27,9 @@ pub(crate) enum Event<'text> {
         is_flow: bool,
     },
     End,
-    Anchor(usize),
-    /// With the anchor it refers to, if there is one before it.
-    Alias(Option<usize>),
+    Anchor(&'text str),
+    /// With the name of the anchor it refers to.
+    Alias(&'text str),
     Comment,
 }
 
@@ -75,25 +76,46 @@ pub(crate) enum Reason {
 
 /// Parses a text up to its end or its first error, handing every event with its range to `sink`.
 pub(crate) fn parse<'text>(text: &'text str, mut sink: impl FnMut(Event<'text>, TextRange)) -> Option<ParseError> {
-    let options = options! {
-        emit_anchor_events: true,
-        emit_unresolved_aliases: true,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
-        // A licence text above a key is no attack; the text's own size bounds this.
-        max_buffered_comment_events: 100_000,
-    };
-    for item in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = match item {
-            Ok(item) => item,
-            Err(error) => {
-                let offset = error.marker().byte_offset().unwrap_or(text.len());
-                return Some(ParseError { offset: floor_char_border(text, offset), reason: reason(error.kind()) });
+    let limits = Limits::unlimited().max_depth(MAX_DEPTH);
+    // Whether each open collection is in brackets.
+    let mut open: Vec<bool> = Vec::new();
+    for item in events_with(text, &Settings::new().limits(limits)) {
+        let range = TextRange::new(item.span().start, item.span().end);
+        let properties = item.properties().filter(|properties| properties.anchor.is_some() || properties.tag.is_some());
+        let event = match item.kind() {
+            EventKind::Error(error) => {
+                let offset = floor_char_border(text, error.primary.span.start.max(range.start));
+                return Some(ParseError {
+                    offset,
+                    reason: reason(error.code, text, offset, open.last() == Some(&true)),
+                });
             }
+            EventKind::Scalar { style, .. } => {
+                let is_tagged_text = properties.is_some() && item.tag().is_some_and(|tag| is_text_tag(&tag));
+                Event::Scalar { text: item.value().unwrap_or_default(), style: style_of(*style), is_tagged_text }
+            }
+            EventKind::MappingStart { style, .. } => {
+                open.push(*style != CollectionStyle::Block);
+                Event::MapStart { is_flow: *style != CollectionStyle::Block }
+            }
+            EventKind::SequenceStart { style, .. } => {
+                open.push(*style != CollectionStyle::Block);
+                Event::ListStart { is_flow: *style != CollectionStyle::Block }
+            }
+            EventKind::MappingEnd | EventKind::SequenceEnd => {
+                open.pop();
+                Event::End
+            }
+            EventKind::Alias => Event::Alias(item.alias_name().unwrap_or_default()),
+            EventKind::Trivia(TriviaKind::Comment) => Event::Comment,
+            EventKind::DocumentStart { .. } => Event::DocumentStart,
+            _ => continue,
         };
-        let range = span.byte_range().map_or(TextRange::at(0), |range| TextRange::new(range.start, range.end));
-        if let Some(event) = translate(event) {
-            sink(event, range);
+        sink(event, range);
+        if let Some(anchor) = properties.and_then(|properties| properties.anchor)
+            && let Some(name) = item.anchor()
+        {
+            sink(Event::Anchor(name.name), TextRange::new(anchor, anchor + 1 + name.name.len()));
         }
     }
     None
@@ -108,96 +130,51 @@ pub(crate) fn floor_char_border(text: &str, offset: usize) -> usize {
     offset
 }
 
-fn translate(event: ParserEvent<'_>) -> Option<Event<'_>> {
-    use granit_parser::StructureStyle;
-    Some(match event {
-        ParserEvent::DocumentStart(..) => Event::DocumentStart,
-        ParserEvent::DocumentEnd => Event::DocumentEnd,
-        ParserEvent::Scalar(text, style, _, tag) => Event::Scalar {
-            text,
-            style: match style {
-                ScalarStyle::Plain => Style::Plain,
-                ScalarStyle::SingleQuoted => Style::SingleQuoted,
-                ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
-                ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
-            },
-            is_tagged_text: tag.as_deref().is_some_and(is_text_tag),
-        },
-        ParserEvent::SequenceStart(style, ..) => Event::ListStart { is_flow: style == StructureStyle::Flow },
-        ParserEvent::MappingStart(style, ..) => Event::MapStart { is_flow: style == StructureStyle::Flow },
-        ParserEvent::SequenceEnd | ParserEvent::MappingEnd => Event::End,
-        ParserEvent::Anchor(id, _) => Event::Anchor(id),
-        ParserEvent::Alias(id) => Event::Alias(Some(id)),
-        ParserEvent::UnresolvedAlias(_) => Event::Alias(None),
-        ParserEvent::Comment(..) => Event::Comment,
-        _ => return None,
-    })
+fn style_of(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::SingleQuoted => Style::SingleQuoted,
+        ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+        ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+        _ => Style::Plain,
+    }
 }
 
-fn is_text_tag(tag: &Tag) -> bool {
-    tag.is_yaml_core_schema_tag("str") || tag.is_custom()
+fn is_text_tag(tag: &Tag<'_>) -> bool {
+    // `!` alone, `!!str`, and every tag of somebody's own make a text of a scalar.
+    tag.resolved == "tag:yaml.org,2002:str" || !tag.resolved.starts_with("tag:yaml.org,2002:")
 }
 
-fn reason(kind: &ErrorKind) -> Reason {
-    use ErrorKind as Kind;
-    match kind {
-        Kind::TabNotAllowed
-        | Kind::TabInBlockIndentation
-        | Kind::TabAtBlockScalarStart
-        | Kind::TabInIndentation
-        | Kind::TabInPlainScalar => Reason::Tab,
-        Kind::UnclosedQuotedScalar | Kind::DocumentIndicatorInQuotedScalar | Kind::InvalidQuotedScalarIndent => {
-            Reason::UnclosedQuote
-        }
-        Kind::InvalidTrailingSingleQuotedScalar | Kind::InvalidTrailingDoubleQuotedScalar => Reason::AfterQuote,
-        Kind::UnclosedFlowCollection { .. }
-        | Kind::MismatchedFlowCollectionEnd { .. }
-        | Kind::UnexpectedEofFlowSequence
-        | Kind::UnexpectedEofFlowMapping
-        | Kind::UnexpectedEofImplicitFlowMapping
-        | Kind::BlockEntryInFlowCollection
-        | Kind::InvalidFlowScalarIndent => Reason::UnclosedBracket,
-        Kind::ExpectedFlowMappingSeparator | Kind::ExpectedFlowSequenceSeparator => Reason::MissingComma,
-        Kind::UnknownQuotedScalarEscape
-        | Kind::InvalidQuotedScalarHexEscape
-        | Kind::InvalidLowSurrogateHexEscape
-        | Kind::InvalidLowSurrogate
-        | Kind::MissingLowSurrogate
-        | Kind::UnpairedLowSurrogate
-        | Kind::InvalidUnicodeEscape => Reason::BadEscape,
-        Kind::UnexpectedCharacter { character } => Reason::ReservedCharacter(*character),
-        Kind::MappingValueNotAllowed | Kind::InvalidColonPlacement | Kind::FlowMappingValueAdjacentCollection => {
-            Reason::NestedColon
-        }
-        Kind::SimpleKeyExpected | Kind::InvalidSimpleKey | Kind::UnexpectedEndOfPlainScalar => Reason::BareWord,
-        Kind::InvalidIndentation | Kind::ExpectedBlockSequenceEntry | Kind::MappingKeyNotAllowed => Reason::Indentation,
-        Kind::ExpectedBlockMappingKey => Reason::DashAmongKeys,
-        Kind::BlockSequenceEntryNotAllowed | Kind::InvalidBlockEntryWhitespace => Reason::DashOnKeyLine,
-        Kind::InvalidBlockScalarHeader | Kind::ZeroBlockScalarIndent | Kind::InvalidBlockScalarIndent => {
-            Reason::BlockHeader
-        }
-        Kind::MissingAnchorOrAliasName => Reason::MissingAliasName,
-        Kind::RecursionLimitExceeded => Reason::TooDeep,
-        Kind::CommentNotSeparated | Kind::CommentInterceptedScalar => Reason::CommentNeedsSpace,
-        Kind::MisplacedFlowCollectionEnd => Reason::StrayBracket,
-        Kind::DuplicateVersionDirective
-        | Kind::UnsupportedYamlMajorVersion
-        | Kind::DuplicateTagDirective
-        | Kind::MissingDocumentEndBeforeDirective
-        | Kind::InvalidDirectiveTerminator
-        | Kind::DirectiveDisallowed
-        | Kind::MissingYamlVersionSeparator
-        | Kind::MissingDirectiveName
-        | Kind::InvalidDirectiveName
-        | Kind::YamlVersionTooLong
-        | Kind::MissingYamlVersion => Reason::Directive,
-        Kind::UndeclaredTagHandle
-        | Kind::ExpectedTagBang
-        | Kind::InvalidGlobalTagCharacter
-        | Kind::InvalidTagTerminator
-        | Kind::MissingTagUri
-        | Kind::UnclosedVerbatimTag
-        | Kind::InvalidTagEscape => Reason::Tag,
+fn reason(code: Code, text: &str, offset: usize, is_flow: bool) -> Reason {
+    let rest = text.get(offset..).unwrap_or_default();
+    let next = rest.chars().next().unwrap_or(' ');
+    match code {
+        code::TAB_INDENTATION => Reason::Tab,
+        code::UNTERMINATED_QUOTED_SCALAR | code::QUOTED_SCALAR_INDENTATION => Reason::UnclosedQuote,
+        code::UNEXPECTED_CONTENT if next == '#' => Reason::CommentNeedsSpace,
+        code::UNEXPECTED_CONTENT if matches!(next, ']' | '}') => Reason::StrayBracket,
+        code::UNEXPECTED_CONTENT => Reason::AfterQuote,
+        code::UNTERMINATED_FLOW_COLLECTION | code::UNEXPECTED_FLOW_INDICATOR => Reason::UnclosedBracket,
+        code::INVALID_INDENTATION if is_flow => Reason::UnclosedBracket,
+        code::INVALID_INDENTATION if rest.starts_with("- ") => Reason::DashAmongKeys,
+        code::INVALID_INDENTATION => Reason::Indentation,
+        code::MISSING_FLOW_SEPARATOR => Reason::MissingComma,
+        code::INVALID_ESCAPE => Reason::BadEscape,
+        code::INVALID_NODE_START if matches!(next, ']' | '}') => Reason::StrayBracket,
+        code::INVALID_NODE_START => Reason::ReservedCharacter(next),
+        code::INLINE_COLON_IN_PLAIN_VALUE => Reason::NestedColon,
+        code::BLOCK_COLLECTION_NOT_ALLOWED if rest.starts_with('-') => Reason::DashOnKeyLine,
+        code::BLOCK_COLLECTION_NOT_ALLOWED => Reason::NestedColon,
+        code::MISSING_MAPPING_COLON | code::MULTILINE_IMPLICIT_KEY | code::IMPLICIT_KEY_TOO_LONG => Reason::BareWord,
+        code::INVALID_BLOCK_HEADER | code::BLOCK_SCALAR_INDENTATION => Reason::BlockHeader,
+        code::INVALID_ANCHOR => Reason::MissingAliasName,
+        code::DEPTH_LIMIT_EXCEEDED => Reason::TooDeep,
+        code::DIRECTIVE_WITHOUT_DOCUMENT
+        | code::MALFORMED_DIRECTIVE
+        | code::DIRECTIVE_IN_DOCUMENT
+        | code::DUPLICATE_YAML_DIRECTIVE
+        | code::DUPLICATE_DIRECTIVE
+        | code::YAML_VERSION_UNSUPPORTED_MAJOR => Reason::Directive,
+        code::INVALID_TAG | code::UNDECLARED_TAG_HANDLE => Reason::Tag,
         _ => Reason::Other,
     }
 }

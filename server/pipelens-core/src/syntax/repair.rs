@@ -1,11 +1,13 @@
 //! Makes broken text readable, so that one wrong line does not take the other steps with it. Each round mends the first
 //! error by the smallest edit that lets the parser get furthest; what was mended is a finding at the place it happened.
 
+mod brackets;
 mod candidates;
 mod conflict;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::parse::{ParseError, Reason, explain, parse};
@@ -28,18 +30,19 @@ pub(crate) struct Repaired {
 
 /// Reads a text, mending it as often as needed.
 pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
-    let (mut tree, mut error) = Tree::build(text, &Patch::default());
-    let mut result = Repaired { tree: Tree::default(), findings: Vec::new(), mended_lines: BTreeSet::new() };
     let mut patch = Patch::default();
-    let mut is_first = true;
-    for _ in 0..MAX_ROUNDS {
+    let (mut tree, mut error) = Tree::build(text, &patch);
+    let mut result = Repaired { tree: Tree::default(), findings: Vec::new(), mended_lines: BTreeSet::new() };
+    let mut mended = Cow::Borrowed(text);
+    let mut mended_lines = Cow::Borrowed(lines);
+    for round in 0..MAX_ROUNDS {
         let Some(current) = error else { break };
-        if std::mem::take(&mut is_first) && conflict::blank(text, lines, &mut patch, &mut result) {
-            (tree, error) = Tree::build(&patch.apply(text), &patch);
+        if round == 0 && conflict::blank(text, lines, &mut patch, &mut result) {
+            mended = Cow::Owned(patch.apply(text));
+            mended_lines = Cow::Owned(LineIndex::new(&mended));
+            (tree, error) = Tree::build(&mended, &patch);
             continue;
         }
-        let mended = if patch.is_empty() { text.to_owned() } else { patch.apply(text) };
-        let mended_lines = LineIndex::new(&mended);
         // Depth is no slip of the hand: mending it line by line would only lose the rest.
         let best = if current.reason == Reason::TooDeep { None } else { best(&mended, &mended_lines, current) };
         let Some(best) = best else {
@@ -47,7 +50,9 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
             break;
         };
         accept(best, lines, &mut patch, &mut result);
-        (tree, error) = Tree::build(&patch.apply(text), &patch);
+        mended = Cow::Owned(patch.apply(text));
+        mended_lines = Cow::Owned(LineIndex::new(&mended));
+        (tree, error) = Tree::build(&mended, &patch);
     }
     if error.is_some() && result.findings.is_empty() {
         result.findings.extend(error.map(|error| unreadable(text, lines, &patch, error)));

@@ -1,5 +1,8 @@
 //! One arena of nodes for a whole text, whatever its spelling. Aliases stay nodes, so nothing is ever expanded here.
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
 use super::parse::{Event, ParseError, Style, parse};
 use super::patch::Patch;
 use super::scalar::{ScalarType, resolve};
@@ -16,6 +19,8 @@ pub(crate) struct Tree {
     pub(crate) documents: Vec<NodeId>,
     /// Comments with their `#`, in text order.
     pub(crate) comments: Vec<TextRange>,
+    /// Whether any value may stand at two places.
+    pub(crate) has_aliases: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -128,16 +133,16 @@ impl Tree {
     }
 
     /// Returns the entries of a mapping with `<<` merged: own entries first, and no merged key twice.
-    pub(crate) fn entries(&self, id: NodeId) -> Vec<Entry> {
+    pub(crate) fn entries(&self, id: NodeId) -> Cow<'_, [Entry]> {
         let own = self.own_entries(id).unwrap_or_default();
         // Nearly every mapping: nothing to merge, and a key that stands twice has its own finding.
         if !own.iter().any(|entry| self.is_merge(entry)) {
-            return own.to_vec();
+            return Cow::Borrowed(own);
         }
         let mut result = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         self.collect_entries(id, &mut result, &mut seen, 0);
-        result
+        Cow::Owned(result)
     }
 
     pub(crate) fn get(&self, map: NodeId, key: &str) -> Option<Entry> {
@@ -149,7 +154,7 @@ impl Tree {
         if !own.iter().any(|entry| self.is_merge(entry)) {
             return None;
         }
-        self.entries(map).into_iter().find(|entry| self.key_text(entry) == Some(key))
+        self.entries(map).iter().copied().find(|entry| self.key_text(entry) == Some(key))
     }
 
     pub(crate) fn is_merge(&self, entry: &Entry) -> bool {
@@ -174,7 +179,7 @@ impl Tree {
         &'tree self,
         id: NodeId,
         result: &mut Vec<Entry>,
-        seen: &mut std::collections::HashSet<&'tree str>,
+        seen: &mut HashSet<&'tree str>,
         depth: usize,
     ) {
         if depth > super::parse::MAX_DEPTH {
@@ -210,10 +215,10 @@ impl Node {
 
 /// Turns events into nodes. Open collections wait on `open`; a mapping's key waits in its frame.
 #[derive(Default)]
-struct Builder {
+struct Builder<'text> {
     tree: Tree,
     open: Vec<Frame>,
-    anchors: Vec<(usize, NodeId)>,
+    anchors: HashMap<&'text str, NodeId>,
 }
 
 struct Frame {
@@ -221,14 +226,12 @@ struct Frame {
     pending_key: Option<NodeId>,
 }
 
-impl Builder {
-    fn add(&mut self, event: Event<'_>, range: TextRange) {
+impl<'text> Builder<'text> {
+    fn add(&mut self, event: Event<'text>, range: TextRange) {
         match event {
             Event::DocumentStart => self.anchors.clear(),
-            Event::DocumentEnd => {}
             Event::Scalar { text, style, is_tagged_text } => {
-                // The parser writes `~` for a value that is not there.
-                let text = if range.is_empty() && style == Style::Plain { String::new() } else { text.into_owned() };
+                let text = text.into_owned();
                 let weight = 1 + text.len() as u64 / 16;
                 let id = self.push(Kind::Scalar(Scalar { text, style, is_tagged_text }), range, weight);
                 self.attach(id);
@@ -241,19 +244,16 @@ impl Builder {
                 if let Some(node) = self.tree.nodes.get_mut(last) {
                     node.anchor = Some(range);
                 }
-                self.anchors.push((anchor, NodeId(last as u32)));
+                self.anchors.insert(anchor, NodeId(last as u32));
             }
             Event::Alias(anchor) => self.alias(anchor, range),
             Event::Comment => self.tree.comments.push(range),
         }
     }
 
-    fn alias(&mut self, anchor: Option<usize>, range: TextRange) {
-        let target = anchor.and_then(|anchor| {
-            let index = self.anchors.binary_search_by_key(&anchor, |(id, _)| *id).ok()?;
-            self.anchors.get(index).map(|(_, node)| *node)
-        });
-        let (target, weight) = match target {
+    fn alias(&mut self, anchor: &str, range: TextRange) {
+        self.tree.has_aliases = true;
+        let (target, weight) = match self.anchors.get(anchor).copied() {
             None => (AliasTarget::Undefined, 1),
             Some(node) if !self.tree.node(node).is_closed => (AliasTarget::Recursive, 1),
             Some(node) => (AliasTarget::Node(node), self.tree.node(node).weight),

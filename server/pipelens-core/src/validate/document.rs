@@ -48,7 +48,7 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Vec<Diagn
         let name = text.get(node.range.start..node.range.end).unwrap_or_default();
         let (code, message) = match target {
             AliasTarget::Node(target) => {
-                used.insert(tree.node(target).anchor);
+                used.extend(tree.node(target).anchor);
                 continue;
             }
             AliasTarget::Undefined => {
@@ -67,14 +67,13 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Vec<Diagn
         };
         findings.push(Diagnostic::new(code, node.range, message));
     }
-    findings.extend(tree.nodes().filter(|node| !used.contains(&node.anchor)).filter_map(|node| {
-        let range = node.anchor?;
+    findings.extend(tree.nodes().filter_map(|node| node.anchor).filter(|anchor| !used.contains(anchor)).map(|range| {
         let name = text.get(range.start..range.end).unwrap_or_default();
         let behind = text.get(range.end..).unwrap_or_default();
         let blanks = behind.len() - behind.trim_start_matches(' ').len();
         let removed = TextRange::new(range.start, range.end + blanks);
         let message = format!("No alias uses the anchor `{name}`.");
-        Some(Diagnostic::new(Code::UnusedAnchor, range, message).with_fix(format!("Remove `{name}`"), removed, ""))
+        Diagnostic::new(Code::UnusedAnchor, range, message).with_fix(format!("Remove `{name}`"), removed, "")
     }));
     true
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{Pipeline, Spelling};
+use crate::model::{Pipeline, Spelling, Step};
 use crate::nearest::nearest;
 use crate::plan::links::{Links, positions};
 use crate::text::{Spanned, TextRange};
@@ -19,32 +19,41 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
     let positions = positions(pipeline);
     let mut graph: Vec<Vec<Reference>> = Vec::with_capacity(pipeline.steps.len());
     for (from, step) in pipeline.steps.iter().enumerate() {
-        let mut references = Vec::new();
-        let lineage = step.builds_in.iter().map(|name| (name, "builds in"));
-        let order = step.depends_on.iter().map(|name| (name, "depends on"));
-        for (name, verb) in lineage.chain(order).filter(|(name, _)| !name.value.trim().is_empty()) {
+        let mut links = Vec::new();
+        for (name, verb) in references(step) {
             match positions.get(name.value.as_str()).copied() {
-                None => findings.push(unknown_step(pipeline, from, name, verb)),
+                None => findings.push(unknown_step(pipeline, step, name, verb)),
                 Some(to) if to == from => findings.push(self_reference(&step.key.value, name, verb)),
                 Some(to) => match reference_across_wait(pipeline, from, to, name) {
                     Some(finding) => findings.push(finding),
-                    None => references.push(Reference { to, range: name.range }),
+                    None => links.push(Reference { to, range: name.range }),
                 },
             }
         }
-        graph.push(references);
+        graph.push(links);
+    }
+    for step in &pipeline.unnamed_steps {
+        for (name, verb) in references(step).filter(|(name, _)| !positions.contains_key(name.value.as_str())) {
+            findings.push(unknown_step(pipeline, step, name, verb));
+        }
     }
     redundant_dependencies(pipeline, findings);
     cycles(pipeline, &graph, findings);
 }
 
-fn unknown_step(pipeline: &Pipeline, from: usize, name: &Spanned<String>, verb: &str) -> Diagnostic {
-    let own = pipeline.steps.get(from).map(|step| step.key.value.as_str()).unwrap_or_default();
-    let written = &name.value;
-    let keys = pipeline.steps.iter().map(|step| step.key.value.as_str()).filter(|key| *key != own);
+/// Returns the names a step refers to others by, each with its verb.
+fn references(step: &Step) -> impl Iterator<Item = (&Spanned<String>, &'static str)> {
+    let lineage = step.builds_in.iter().map(|name| (name, "builds in"));
+    let order = step.depends_on.iter().map(|name| (name, "depends on"));
+    lineage.chain(order).filter(|(name, _)| !name.value.trim().is_empty())
+}
+
+fn unknown_step(pipeline: &Pipeline, step: &Step, name: &Spanned<String>, verb: &str) -> Diagnostic {
+    let (own, written) = (step.called(), &name.value);
+    let keys = pipeline.steps.iter().map(|step| step.key.value.as_str()).filter(|key| *key != step.key.value);
     match nearest(written, keys) {
         Some(near) => {
-            let message = format!("Step `{own}` {verb} `{written}`, which does not exist. Did you mean `{near}`?");
+            let message = format!("{own} {verb} `{written}`, which does not exist. Did you mean `{near}`?");
             let quoted = name.range.end - name.range.start > written.len();
             let new_text = if quoted { format!("\"{near}\"") } else { near.to_owned() };
             Diagnostic::new(Code::UnknownStep, name.range, message).with_fix(
@@ -54,8 +63,7 @@ fn unknown_step(pipeline: &Pipeline, from: usize, name: &Spanned<String>, verb: 
             )
         }
         None => {
-            let message =
-                format!("Step `{own}` {verb} `{written}`, which does not exist. Name a step of this pipeline.");
+            let message = format!("{own} {verb} `{written}`, which does not exist. Name a step of this pipeline.");
             Diagnostic::new(Code::UnknownStep, name.range, message)
         }
     }

@@ -8,7 +8,10 @@ const MAX_NAME_LENGTH: usize = 255;
 const MAX_TAG_LENGTH: usize = 128;
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
-    let images = pipeline.default_image.iter().chain(pipeline.steps.iter().filter_map(|step| step.image.as_ref()));
+    let images = pipeline
+        .default_image
+        .iter()
+        .chain(pipeline.steps.iter().chain(&pipeline.unnamed_steps).filter_map(|step| step.image.as_ref()));
     for image in images.filter(|image| !image.value.trim().is_empty()) {
         findings.extend(invalid(image).or_else(|| unpinned(image)));
     }

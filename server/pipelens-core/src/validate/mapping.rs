@@ -9,28 +9,45 @@ use crate::syntax::parse::Style;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::TextRange;
 
+const FEW_KEYS: usize = 24;
+
 /// Finds a key that stands twice in one mapping, whatever the mapping is for.
 pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Vec<Diagnostic>) {
     let Some(entries) = tree.own_entries(map) else { return };
-    let mut seen: HashMap<&str, TextRange> = HashMap::with_capacity(entries.len());
+    // Nearly every mapping: so few keys that comparing each with each beats hashing.
+    if entries.len() <= FEW_KEYS {
+        for (position, entry) in entries.iter().enumerate() {
+            let Some(key) = tree.key_text(entry) else { continue };
+            let first = entries.iter().take(position).find(|earlier| tree.key_text(earlier) == Some(key));
+            findings.extend(first.map(|first| duplicate_key(tree, key, entry, first)));
+        }
+        return;
+    }
+    let mut seen: HashMap<&str, &Entry> = HashMap::with_capacity(entries.len());
     for entry in entries {
         let Some(key) = tree.key_text(entry) else { continue };
-        let range = tree.node(entry.key).range;
         match seen.get(key) {
             None => {
-                seen.insert(key, range);
+                seen.insert(key, entry);
             }
-            Some(first) => {
-                let message = format!("`{key}` stands twice here, and only one of them can count. Remove one.");
-                let finding = Diagnostic::new(Code::DuplicateMappingKey, range, message);
-                findings.push(finding.with_related(*first, format!("`{key}` stands here first")));
-            }
+            Some(first) => findings.push(duplicate_key(tree, key, entry, first)),
         }
     }
 }
 
-/// Finds a key that the place does not know.
-pub(super) fn unknown_key(tree: &Tree, map: NodeId, entry: &Entry, place: Place) -> Option<Diagnostic> {
+fn duplicate_key(tree: &Tree, key: &str, entry: &Entry, first: &Entry) -> Diagnostic {
+    let message = format!("`{key}` stands twice here, and only one of them can count. Remove one.");
+    let finding = Diagnostic::new(Code::DuplicateMappingKey, tree.node(entry.key).range, message);
+    finding.with_related(tree.node(first.key).range, format!("`{key}` stands here first"))
+}
+
+/// Finds a key that the place does not know. With it comes the key that was meant, where that is clear.
+pub(super) fn unknown_key(
+    tree: &Tree,
+    map: NodeId,
+    entry: &Entry,
+    place: Place,
+) -> Option<(Diagnostic, Option<&'static str>)> {
     let name = tree.key_text(entry).unwrap_or_default();
     // Anchors need a home: keys that start with `x-` are the author's own.
     if place == Place::Pipeline && (name.starts_with("x-") || name == "graph") {
@@ -43,17 +60,18 @@ pub(super) fn unknown_key(tree: &Tree, map: NodeId, entry: &Entry, place: Place)
             Diagnostic::new(Code::UnknownKey, range, format!("`{name}` means nothing in {noun} and is ignored."));
         // The wire format lets a tool carry fields of its own.
         finding.severity = Severity::Hint;
-        return Some(finding);
+        return Some((finding, None));
     }
     let is_absent = |key: &&Key| tree.get(map, key.name).is_none();
     let candidates = keys::keys(place).iter().filter(is_absent).map(|key| key.name);
     if let Some(near) = nearest(name, candidates.clone()).or_else(|| abbreviation(name, candidates)) {
         let message = format!("`{name}` means nothing in {noun}. Did you mean `{near}`?");
-        return Some(with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near));
+        let finding = with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near);
+        return Some((finding, Some(near)));
     }
     let other_places = [Place::Pipeline, Place::Step, Place::Cache, Place::Trigger, Place::WaitOptions];
     let home = other_places.into_iter().find(|other| keys::find(*other, name).is_some());
-    Some(match home {
+    let finding = match home {
         Some(home) => {
             let message = format!("`{name}` belongs to {}, not to {noun}. Move it there.", home.noun());
             Diagnostic::new(Code::MisplacedKey, range, message)
@@ -63,18 +81,29 @@ pub(super) fn unknown_key(tree: &Tree, map: NodeId, entry: &Entry, place: Place)
             let message = format!("`{name}` means nothing in {noun}, which knows {}.", known.join(", "));
             Diagnostic::new(Code::UnknownKey, range, message)
         }
-    })
+    };
+    Some((finding, None))
 }
 
-/// Finds the keys that have to be in a mapping and are not.
-pub(super) fn missing_keys(text: &str, tree: &Tree, map: NodeId, place: Place, findings: &mut Vec<Diagnostic>) {
+/// Finds the keys that have to be in a mapping and are not. A `misspelt` one has its finding already.
+pub(super) fn missing_keys(
+    text: &str,
+    tree: &Tree,
+    map: NodeId,
+    place: Place,
+    misspelt: &[&str],
+    findings: &mut Vec<Diagnostic>,
+) {
     let own = tree.own_entries(map).unwrap_or_default();
     // What an undefined alias would have brought in nobody knows.
     if own.iter().any(|entry| tree.is_merge(entry) && tree.resolved(entry.value).is_none()) {
         return;
     }
     let range = own.first().map_or(tree.node(map).range, |entry| tree.node(entry.key).range);
-    for key in keys::keys(place).iter().filter(|key| key.is_required && tree.get(map, key.name).is_none()) {
+    for key in keys::keys(place)
+        .iter()
+        .filter(|key| key.is_required && !misspelt.contains(&key.name) && tree.get(map, key.name).is_none())
+    {
         // `steps` and `graph` are what a document is recognised by.
         let noun = capitalised(&place.noun().replace("a ", "this ").replace("an ", "this "));
         let message = format!("{noun} has no `{}`. {}", key.name, missing_hint(place, key.name));
@@ -105,6 +134,31 @@ pub(super) fn with_key_fix(finding: Diagnostic, tree: &Tree, key: NodeId, name: 
     finding.with_fix(format!("Change to `{name}`"), node.range, new_text)
 }
 
+/// Adds the fix that puts a key behind another entry of the same mapping, in that mapping's own style.
+pub(super) fn with_entry_fix(
+    finding: Diagnostic,
+    text: &str,
+    tree: &Tree,
+    map: NodeId,
+    behind: &Entry,
+    name: &str,
+) -> Diagnostic {
+    let Some(Kind::Map { is_flow, entries }) = tree.resolved(map).map(|node| &node.kind) else { return finding };
+    if !entries.iter().any(|entry| entry.key == behind.key) {
+        return finding;
+    }
+    let key = tree.node(behind.key).range;
+    let is_json = text.get(key.start..).is_some_and(|written| written.starts_with('"'));
+    let quote = if is_json { "\"" } else { "" };
+    let entry = format!("{quote}{name}{quote}: {}", placeholder(name));
+    let new_text = match block_indent(text, tree, map) {
+        Some(indent) => format!("\n{indent}{entry}"),
+        None if *is_flow => format!(", {entry}"),
+        None => return finding,
+    };
+    finding.with_fix(format!("Add `{name}`"), TextRange::at(tree.node(behind.value).range.end), new_text)
+}
+
 /// Returns the known name that a longer word was shortened to: `command` means `cmd`.
 fn abbreviation<'name>(word: &str, mut names: impl Iterator<Item = &'name str>) -> Option<&'name str> {
     names.find(|name| {
@@ -129,6 +183,9 @@ fn placeholder(key: &str) -> &'static str {
         "cmd" => "\"true\"",
         "policy" => "none",
         "event" => "push",
+        "duration_seconds" => "3600",
+        "paths" => "[\".\"]",
+        "sub_policies" => "[{\"policy\": \"forever\"}]",
         _ => "",
     }
 }

@@ -67,21 +67,26 @@ impl<'a> Checker<'a> {
             return;
         }
         let range = self.tree.resolved(id).map_or(self.tree.node(id).range, |node| node.range);
-        let is_first = self.seen.insert((range, place.noun()));
+        let is_first = self.is_first(range, place.noun());
         if is_first {
             mapping::duplicate_keys(self.tree, id, self.findings);
         }
         self.allows_null = place.is_wire_format() || (self.allows_null && place == Place::Cache);
-        for entry in self.tree.entries(id) {
-            let Some(known) = self.tree.key_text(&entry).and_then(|key| keys::find(place, key)) else {
+        let tree = self.tree;
+        let mut misspelt = Vec::new();
+        for entry in tree.entries(id).iter() {
+            let Some(known) = tree.key_text(entry).and_then(|key| keys::find(place, key)) else {
                 let key_range = self.tree.node(entry.key).range;
-                if self.seen.insert((key_range, "a key")) {
-                    self.findings.extend(mapping::unknown_key(self.tree, id, &entry, place));
+                if self.is_first(key_range, "a key")
+                    && let Some((finding, meant)) = mapping::unknown_key(tree, id, entry, place)
+                {
+                    self.findings.push(finding);
+                    misspelt.extend(meant);
                 }
                 continue;
             };
             let value_range = self.tree.node(entry.value).range;
-            if !value_range.is_empty() && !self.seen.insert((value_range, known.name)) {
+            if !value_range.is_empty() && !self.is_first(value_range, known.name) {
                 continue;
             }
             let may_be_null = self.allows_null && !known.is_required && self.is_null(entry.value);
@@ -92,11 +97,16 @@ impl<'a> Checker<'a> {
             }
         }
         if is_first {
-            mapping::missing_keys(self.text, self.tree, id, place, self.findings);
+            mapping::missing_keys(self.text, self.tree, id, place, &misspelt, self.findings);
             if place == Place::Cache {
                 self.missing_policy_keys(id);
             }
         }
+    }
+
+    /// Tells whether a place was not looked at before. Without aliases there is only one way to each.
+    fn is_first(&mut self, range: TextRange, role: &'static str) -> bool {
+        !self.tree.has_aliases || self.seen.insert((range, role))
     }
 
     fn missing_policy_keys(&mut self, id: NodeId) {
@@ -106,7 +116,8 @@ impl<'a> Checker<'a> {
             let doc = keys::find(Place::Cache, needed).map(|key| key.doc).unwrap_or_default();
             let message = format!("The policy `{name}` needs `{needed}`, which is missing. {doc}");
             let range = self.tree.node(policy.value).range;
-            self.findings.push(Diagnostic::new(Code::MissingPolicyKey, range, message));
+            let finding = Diagnostic::new(Code::MissingPolicyKey, range, message);
+            self.findings.push(mapping::with_entry_fix(finding, self.text, self.tree, id, &policy, needed));
         }
     }
 
@@ -269,20 +280,21 @@ impl<'a> Checker<'a> {
             return;
         }
         mapping::duplicate_keys(self.tree, id, self.findings);
-        for entry in self.tree.entries(id) {
-            let key = self.tree.key_text(&entry).unwrap_or_default().to_owned();
-            if !is_env_name(&key) {
+        let tree = self.tree;
+        for entry in tree.entries(id).iter() {
+            let key = tree.key_text(entry).unwrap_or_default();
+            if !is_env_name(key) {
                 let message = format!(
                     "`{key}` cannot be the name of an environment variable. Use letters, digits and `_`, and no digit first."
                 );
                 self.findings.push(Diagnostic::new(Code::BadEnvName, self.tree.node(entry.key).range, message));
             }
             match self.tree.scalar(entry.value) {
-                None => self.wrong_type(entry.value, &key, "a single value"),
+                None => self.wrong_type(entry.value, key, "a single value"),
                 Some(scalar) if only_texts && scalar.resolve() != ScalarType::Text => {
-                    self.wrong_type(entry.value, &key, "a text");
+                    self.wrong_type(entry.value, key, "a text");
                 }
-                Some(scalar) => self.yaml_trap(entry.value, scalar, &key),
+                Some(scalar) => self.yaml_trap(entry.value, scalar, key),
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::model::{Pipeline, Spelling, Step};
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
     unsupported_keys(pipeline, findings);
-    for step in &pipeline.steps {
+    for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
         findings.extend(timeout_too_long(pipeline, step));
         findings.extend(relative_workdir(step));
         if matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
@@ -55,8 +55,10 @@ fn timeout_too_long(pipeline: &Pipeline, step: &Step) -> Option<Diagnostic> {
         return None;
     }
     let message = format!(
-        "Step `{}` may take {} s, but its pipeline is stopped after {} s. Lower this limit or raise the pipeline's.",
-        step.key.value, own.value, whole.value
+        "{} may take {} s, but its pipeline is stopped after {} s. Lower this limit or raise the pipeline's.",
+        step.called(),
+        own.value,
+        whole.value
     );
     let finding = Diagnostic::new(Code::TimeoutTooLong, own.range, message);
     Some(finding.with_related(whole.range, "The pipeline's limit"))
@@ -79,9 +81,10 @@ fn relative_workdir(step: &Step) -> Option<Diagnostic> {
 fn image_without_effect(step: &Step) -> Option<Diagnostic> {
     let (image, parent) = (step.image.as_ref()?, step.builds_in.as_ref()?);
     let message = format!(
-        "Step `{}` boots from what `{}` left behind, so its `image` has no effect. Remove one of the two.",
-        step.key.value, parent.value
+        "{} boots from what `{}` left behind, so its `image` has no effect. Remove one of the two.",
+        step.called(),
+        parent.value
     );
     let finding = Diagnostic::new(Code::ImageWithoutEffect, image.range, message);
-    Some(finding.with_related(parent.range, "It builds in this step"))
+    Some(finding.with_related(parent.range, format!("The step it boots from, `{}`, is named here", parent.value)))
 }

@@ -1,5 +1,6 @@
 //! The edits that might mend an error: what people leave out while they type.
 
+use super::brackets::lost_bracket;
 use crate::syntax::parse::{ParseError, Reason, explain};
 use crate::text::{LineIndex, TextEdit, TextRange};
 
@@ -29,6 +30,17 @@ const QUOTE_REACH: usize = 30;
 pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Vec<Candidate> {
     let places = places(text, lines, line);
     let mut result = Vec::new();
+    let is_bracket = matches!(
+        error.reason,
+        Reason::UnclosedBracket
+            | Reason::MissingComma
+            | Reason::StrayBracket
+            | Reason::NestedColon
+            | Reason::AfterQuote
+    );
+    if is_bracket {
+        result.extend(lost_bracket(text, lines));
+    }
     for place in &places {
         result.extend(missing_quote(*place));
     }

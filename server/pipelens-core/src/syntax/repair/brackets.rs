@@ -1,0 +1,69 @@
+//! The bracket that is missing in a text of brackets: indentation says where its author meant it to be.
+
+use super::candidates::Candidate;
+use crate::text::{LineIndex, TextEdit, TextRange};
+
+struct Open {
+    offset: usize,
+    closer: char,
+    /// Of the line it stands in.
+    indent: usize,
+}
+
+/// Closes the first bracket whose block has ended by indentation while it is still open. Only where the whole text is in
+/// brackets, as JSON is.
+pub(super) fn lost_bracket(text: &str, lines: &LineIndex) -> Option<Candidate> {
+    if !text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let mut open: Vec<Open> = Vec::new();
+    let mut end_above = 0;
+    for line in 0..lines.line_count() {
+        let range = lines.line_range(line);
+        let content = text.get(range.start..range.end)?.trim_end();
+        let bare = content.trim_start_matches(['\u{feff}', ' ', '\t']);
+        let Some(first) = bare.chars().next() else { continue };
+        let indent = content.len() - bare.len();
+        if let Some(innermost) = open.last()
+            && (indent < innermost.indent || (indent == innermost.indent && first != innermost.closer))
+        {
+            let comma = if matches!(first, ',' | '}' | ']') { "" } else { "," };
+            return Some(close(innermost.offset, &innermost.closer.to_string(), comma, end_above));
+        }
+        follow(content, range.start, indent, &mut open)?;
+        end_above = range.start + content.len();
+    }
+    let closers: String = open.iter().rev().map(|bracket| bracket.closer).collect();
+    open.last().map(|innermost| close(innermost.offset, &closers, "", end_above))
+}
+
+/// Notes what a line opens and closes. `None`: it closes what was never opened.
+fn follow(content: &str, start: usize, indent: usize, open: &mut Vec<Open>) -> Option<()> {
+    let mut is_text = false;
+    let mut is_escaped = false;
+    for (position, character) in content.char_indices() {
+        let offset = start + position;
+        match character {
+            _ if std::mem::take(&mut is_escaped) => {}
+            '\\' if is_text => is_escaped = true,
+            '"' => is_text = !is_text,
+            _ if is_text => {}
+            '{' => open.push(Open { offset, closer: '}', indent }),
+            '[' => open.push(Open { offset, closer: ']', indent }),
+            '}' | ']' => {
+                open.pop().filter(|bracket| bracket.closer == character)?;
+            }
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+fn close(offset: usize, closers: &str, comma: &str, place: usize) -> Candidate {
+    Candidate {
+        edits: vec![TextEdit { range: TextRange::at(place), new_text: format!("{closers}{comma}") }],
+        range: TextRange::new(offset, offset + 1),
+        message: format!("A bracket is opened here and never closed. Add `{closers}`."),
+        fix: Some(format!("Add `{closers}{comma}`")),
+    }
+}

@@ -1,0 +1,102 @@
+//! The quick fix for what is there and should not be: takes out an entry of a mapping or an item of a list, with its comma or
+//! its line, and leaves everything around it as it was.
+
+use std::collections::HashMap;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
+use crate::text::TextRange;
+
+/// Adds the fix to every finding it mends. One walk over the tree, and none without such a finding.
+pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
+    let mut wanted: HashMap<TextRange, Vec<&mut Diagnostic>> = HashMap::new();
+    for finding in findings.iter_mut().filter(|finding| is_mended(finding.code) && finding.fixes.is_empty()) {
+        wanted.entry(finding.range).or_default().push(finding);
+    }
+    if wanted.is_empty() {
+        return;
+    }
+    for node in tree.nodes() {
+        let Kind::Map { entries, is_flow } = &node.kind else { continue };
+        let parts: Vec<TextRange> = entries.iter().map(|entry| entry_range(tree, entry)).collect();
+        for (position, entry) in entries.iter().enumerate() {
+            let key = tree.node(entry.key).range;
+            let name = tree.key_text(entry).unwrap_or_default();
+            let whole = || removal(text, &parts, position, *is_flow);
+            for finding in wanted.get_mut(&key).into_iter().flatten() {
+                offer(finding, name, whole());
+            }
+            for finding in wanted.get_mut(&tree.node(entry.value).range).into_iter().flatten() {
+                // What came in through a merge key belongs to other steps too.
+                let is_own = finding.related.iter().all(|related| node.range.contains_range(related.range));
+                if is_own || finding.code != Code::ImageWithoutEffect {
+                    offer(finding, name, whole());
+                }
+            }
+            let Kind::List { items, is_flow: is_flow_list } = &tree.node(entry.value).kind else { continue };
+            let item_parts: Vec<TextRange> = items.iter().map(|item: &NodeId| tree.node(*item).range).collect();
+            for (item, range) in item_parts.iter().enumerate() {
+                for finding in wanted.get_mut(range).into_iter().flatten() {
+                    let is_only = item_parts.len() == 1;
+                    let range = match (is_only, name) {
+                        (false, _) => removal(text, &item_parts, item, *is_flow_list),
+                        (true, "depends_on") => whole(),
+                        (true, _) => None,
+                    };
+                    let written = text.get(finding.range.start..finding.range.end).unwrap_or_default();
+                    let name = if written.contains('\n') { "it" } else { written.trim_matches(['"', '\'']) };
+                    offer(finding, name, range);
+                }
+            }
+        }
+    }
+}
+
+fn is_mended(code: Code) -> bool {
+    matches!(
+        code,
+        Code::RedundantDependency
+            | Code::ImageWithoutEffect
+            | Code::SelfReference
+            | Code::SeveralParents
+            | Code::DuplicateMappingKey
+    )
+}
+
+fn offer(finding: &mut Diagnostic, name: &str, range: Option<TextRange>) {
+    if let (Some(range), true) = (range, finding.fixes.is_empty()) {
+        let title = if name == "it" { "Remove it".to_owned() } else { format!("Remove `{name}`") };
+        let mended = Diagnostic::new(finding.code, finding.range, "").with_fix(title, range, "");
+        finding.fixes = mended.fixes;
+    }
+}
+
+fn entry_range(tree: &Tree, entry: &Entry) -> TextRange {
+    let (key, value) = (tree.node(entry.key).range, tree.node(entry.value).range);
+    if value.is_empty() { key } else { key.cover(value) }
+}
+
+/// Returns what to delete so that one part of a collection is gone. `None` where nothing would be left.
+fn removal(text: &str, parts: &[TextRange], position: usize, is_flow: bool) -> Option<TextRange> {
+    let own = *parts.get(position)?;
+    let next = parts.get(position + 1);
+    let before = position.checked_sub(1).and_then(|before| parts.get(before));
+    if is_flow {
+        return match (next, before) {
+            (Some(next), _) => Some(TextRange::new(own.start, next.start)),
+            (None, Some(before)) => Some(TextRange::new(before.end, own.end)),
+            (None, None) => None,
+        };
+    }
+    let line_start = text.get(..own.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let lead = text.get(line_start..own.start)?.trim();
+    if before.is_none() && lead.is_empty() && next.is_none() {
+        return None;
+    }
+    // The first key of a list entry shares its line with the `-`: the next one takes its place.
+    if before.is_none() && own.start != line_start {
+        return next.map(|next| TextRange::new(own.start, next.start));
+    }
+    let line_end = text.get(own.end..)?.find('\n').map_or(text.len(), |newline| own.end + newline + 1);
+    (lead.is_empty() || lead == "-").then(|| TextRange::new(line_start, line_end))
+}
