@@ -105,7 +105,11 @@ fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key) -> Vec<Completion
         Shape::StepKey | Shape::StepKeys => {
             let pipeline = analysis.pipelines.iter().rfind(|pipeline| pipeline.range.start <= cursor.offset);
             let steps = pipeline.into_iter().flat_map(|pipeline| &pipeline.steps);
-            let others = steps.filter(|step| !step.range.touches(cursor.offset));
+            let unnamed = pipeline.into_iter().flat_map(|pipeline| &pipeline.unnamed_steps);
+            // A value that is being written may stand behind the end of its step, but never behind the next one's start.
+            let starts = steps.clone().chain(unnamed).map(|step| step.range.start);
+            let own = starts.filter(|start| *start <= cursor.offset).max();
+            let others = steps.filter(|step| Some(step.range.start) != own);
             others
                 .map(|step| cursor.entry(&step.key.value, "", CompletionKind::Step, &super::outline::first_words(step)))
                 .collect()
