@@ -89,4 +89,11 @@ fn only_what_may_stand_at_the_cursor_is_offered() {
     check("steps:\n- key: b\n  cmd: x\n  soft_fail: ¦\n", &["true", "false"]);
     check("steps:\n- key: a\n  cmd: x\n  wait:\n- wait:\n    ¦\n", &["continue_on_failure"]);
     check("steps:\n- key: a\n  cmd: x # ¦\n- wait\n", &[]);
+    check("steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: ¦}\n", &["a"]);
+    check("steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, depends_on: [¦]}\n", &["a"]);
+    check("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  depends_on: [¦\n", &["a"]);
+    check(
+        "steps:\n- {key: a, cmd: x, retry: 1}\n- key: b\n  cmd: x\n  cache: {policy: none, k¦}\n",
+        &["env_keys", "duration_seconds", "paths", "sub_policies", "key"],
+    );
 }
