@@ -157,6 +157,7 @@ fn values_are_checked_against_their_type() {
               cache: {policy: ttl}
                               ^^^
             Error[missing-policy-key]: The policy `ttl` needs `duration_seconds`, which is missing. Length of the window of a `ttl` policy.
+              fix: Add `duration_seconds`
         "#]],
     );
 }
@@ -177,6 +178,7 @@ fn step_keys_must_differ_even_as_container_names() {
             - {key: me, cmd: x, depends_on: me}
                                             ^^
             Error[self-reference]: Step `me` depends on itself, so it could never start. Name another step or remove this.
+              fix: Remove `depends_on`
         "#]],
     );
 }
@@ -186,17 +188,19 @@ fn references_respect_barriers() {
     check(
         "steps:\n- {key: a, cmd: x, depends_on: b}\n- wait\n- {key: b, cmd: x, depends_on: [a, a]}\n",
         expect![[r#"
-        - {key: a, cmd: x, depends_on: b}
-                                       ^
-        Error[reference-across-wait]: Step `a` refers to `b`, which stands behind a later `wait` and so waits for `a` in turn. Move one of them across the `wait`.
-          line 3: The `wait` between them
-        - {key: b, cmd: x, depends_on: [a, a]}
-                                        ^
-        Hint[redundant-dependency]: `a` stands before a `wait`, so it is waited for anyway. Remove it from `depends_on`.
-        - {key: b, cmd: x, depends_on: [a, a]}
+            - {key: a, cmd: x, depends_on: b}
                                            ^
-        Hint[redundant-dependency]: `a` is named twice here. Remove it from `depends_on`.
-    "#]],
+            Error[reference-across-wait]: Step `a` refers to `b`, which stands behind a later `wait` and so waits for `a` in turn. Move one of them across the `wait`.
+              line 3: The `wait` between them
+            - {key: b, cmd: x, depends_on: [a, a]}
+                                            ^
+            Hint[redundant-dependency]: `a` stands before a `wait`, so it is waited for anyway. Remove it from `depends_on`.
+              fix: Remove `a`
+            - {key: b, cmd: x, depends_on: [a, a]}
+                                               ^
+            Hint[redundant-dependency]: `a` is named twice here. Remove it from `depends_on`.
+              fix: Remove `a`
+        "#]],
     );
 }
 

@@ -37,7 +37,7 @@ pub fn completion(analysis: &Analysis, offset: usize) -> Vec<Completion> {
     let known = keys::keys(place).iter().filter(|key| !present.contains(&key.name));
     let mut entries: Vec<Completion> =
         known.map(|key| cursor.entry(key.name, ": ", CompletionKind::Key, key.doc)).collect();
-    if place == Place::Step && cursor.is_list_entry {
+    if place == Place::Step && cursor.is_list_entry && !cursor.is_flow {
         entries.push(cursor.entry(
             "wait",
             "",
@@ -57,6 +57,8 @@ struct Cursor<'a> {
     /// The key whose value is being written.
     key: Option<&'a str>,
     is_list_entry: bool,
+    /// Whether brackets are open on this line.
+    is_flow: bool,
     /// The word at the cursor, which an entry replaces.
     word: TextRange,
 }
@@ -67,7 +69,8 @@ impl<'a> Cursor<'a> {
         let before = analysis.text.get(line_start..offset)?;
         let content = before.trim_start_matches(' ');
         let is_list_entry = content.starts_with('-');
-        let bare = content.trim_start_matches(['-', ' ']);
+        let block = content.trim_start_matches(['-', ' ']);
+        let (bare, list_key) = in_brackets(block).unwrap_or((block, None));
         if bare.starts_with('#') {
             return None;
         }
@@ -81,7 +84,8 @@ impl<'a> Cursor<'a> {
             offset,
             line_start,
             column: before.len() - bare.len(),
-            key: bare.split_once(':').map(|(key, _)| key.trim_matches(['"', '\''])),
+            is_flow: bare.len() < block.len(),
+            key: list_key.or_else(|| bare.split_once(':').map(|(key, _)| key.trim_matches(['"', '\'']))),
             is_list_entry,
             word: TextRange::new(offset - word_len, offset + behind_len),
         })
@@ -91,6 +95,35 @@ impl<'a> Cursor<'a> {
         let edit = TextEdit { range: self.word, new_text: format!("{label}{suffix}") };
         Completion { label: label.to_owned(), kind, documentation: documentation.to_owned(), edit }
     }
+}
+
+/// Returns what stands behind the last open bracket or its last comma, and the key whose list it is in.
+fn in_brackets(line: &str) -> Option<(&str, Option<&str>)> {
+    let mut open: Vec<(char, usize, usize)> = Vec::new();
+    let mut quote: Option<char> = None;
+    for (offset, character) in line.char_indices() {
+        match (quote, character) {
+            (Some(mark), _) if mark == character => quote = None,
+            (None, '"' | '\'') => quote = Some(character),
+            (None, '{' | '[') => {
+                let from = open.last().map_or(0, |(_, _, from)| *from);
+                open.push((character, from, offset + 1));
+            }
+            (None, '}' | ']') => {
+                open.pop();
+            }
+            (None, ',') => {
+                if let Some((_, _, from)) = open.last_mut() {
+                    *from = offset + 1;
+                }
+            }
+            (None | Some(_), _) => {}
+        }
+    }
+    let (bracket, key_start, start) = open.last().copied()?;
+    let key = line.get(key_start..).and_then(|rest| rest.split_once(':')).map(|(key, _)| key.trim());
+    let key = if bracket == '[' { key.map(|key| key.trim_matches(['"', '\''])) } else { None };
+    Some((line.get(start..)?.trim_start(), key))
 }
 
 fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key) -> Vec<Completion> {
@@ -105,7 +138,11 @@ fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key) -> Vec<Completion
         Shape::StepKey | Shape::StepKeys => {
             let pipeline = analysis.pipelines.iter().rfind(|pipeline| pipeline.range.start <= cursor.offset);
             let steps = pipeline.into_iter().flat_map(|pipeline| &pipeline.steps);
-            let others = steps.filter(|step| !step.range.touches(cursor.offset));
+            let unnamed = pipeline.into_iter().flat_map(|pipeline| &pipeline.unnamed_steps);
+            // A value that is being written may stand behind the end of its step, but never behind the next one's start.
+            let starts = steps.clone().chain(unnamed).map(|step| step.range.start);
+            let own = starts.filter(|start| *start <= cursor.offset).max();
+            let others = steps.filter(|step| Some(step.range.start) != own);
             others
                 .map(|step| cursor.entry(&step.key.value, "", CompletionKind::Step, &super::outline::first_words(step)))
                 .collect()
@@ -125,7 +162,9 @@ fn place_at(analysis: &Analysis, cursor: &Cursor<'_>) -> Place {
         if matches!(place, Place::Step) {
             steps_column = Some(column);
         }
-        let fits = column == cursor.column && start <= cursor.offset.max(cursor.line_start);
+        let is_around = cursor.is_flow && analysis.tree.node(map).range.touches(cursor.offset);
+        let fits = (is_around || (!cursor.is_flow && column == cursor.column))
+            && start <= cursor.offset.max(cursor.line_start);
         if fits && best.is_none_or(|(other, _)| other <= start) {
             best = Some((start, place));
         }

@@ -157,6 +157,9 @@ fn fragment(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Te
         last += 1;
     }
     let range = TextRange::new(lines.line_start(first), lines.line_start(last));
+    if range == whole {
+        return whole;
+    }
     let inside = text.get(range.start..range.end).and_then(|source| parse(source, |_, _| {}));
     let is_same = inside.is_some_and(|inside| inside.offset + range.start == error.offset);
     if is_same { range } else { whole }

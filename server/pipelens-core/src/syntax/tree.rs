@@ -8,6 +8,9 @@ use super::patch::Patch;
 use super::scalar::{ScalarType, resolve};
 use crate::text::TextRange;
 
+/// What people write has fewer bytes a node rarely; growing a large arena copies it over and over.
+const BYTES_PER_NODE: usize = 10;
+
 /// Names a node of one tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct NodeId(u32);
@@ -75,6 +78,7 @@ impl Tree {
     /// Builds the tree of a text, or of what stands before its first error. Ranges are mapped back through `patch`.
     pub(crate) fn build(text: &str, patch: &Patch) -> (Self, Option<ParseError>) {
         let mut builder = Builder::default();
+        builder.tree.nodes.reserve(text.len() / BYTES_PER_NODE);
         let error = parse(text, |event, range| {
             let range = match &event {
                 Event::Scalar { style: Style::Block, .. } => trimmed(text, range),
