@@ -1,10 +1,9 @@
-//! What is Docker's own: images, snapshots, daemons that fail, things left behind.
+//! What is Docker's own: images, daemons that fail, things left behind.
 
-use std::io::Read as _;
 use std::path::Path;
 
-use pipelens_core::plan::{BootsFrom, PlanStep};
-use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
+use pipelens_core::plan::PlanStep;
+use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
 use pipelens_engine::run::RunnerKind;
 
 use crate::bench::{
@@ -20,131 +19,12 @@ macro_rules! needs_docker {
         }
     };
 }
+pub(crate) use needs_docker;
 
-async fn run(steps: Vec<PlanStep>) -> Ran {
+pub(crate) async fn run(steps: Vec<PlanStep>) -> Ran {
     let ran = Bench::docker(steps).run().await;
     assert_nothing_left(ran.run_id);
     ran
-}
-
-fn snapshots(ran: &Ran) -> usize {
-    ran.events.iter().filter(|event| matches!(event, BuildEvent::StepPhase { phase: Phase::Snapshotting, .. })).count()
-}
-
-#[tokio::test]
-async fn only_a_fork_is_saved() {
-    needs_docker!();
-    let line = run(vec![step("a", "true"), step("b", "true").builds_in(0), step("c", "true").after(&[0])]).await;
-    line.assert_succeeded();
-    assert_eq!(snapshots(&line), 0);
-    let fork = run(vec![step("a", "true"), step("b", "true").builds_in(0), step("c", "true").builds_in(0)]).await;
-    fork.assert_succeeded();
-    assert_eq!(snapshots(&fork), 1);
-}
-
-/// Runs commands as one line of steps and returns what each said and how it ended. With a second child at every step, none is
-/// the only heir, so that each boots from an image.
-async fn run_as_a_line(image: &str, cmds: &[&str], is_forked: bool) -> Vec<(Outcome, String)> {
-    let key = |index: usize| index.to_string();
-    let mut steps: Vec<PlanStep> = Vec::new();
-    for (index, cmd) in cmds.iter().enumerate() {
-        let root = PlanStep { soft_fail: true, ..step(&key(index), cmd).image(image) }.env("OWN", &key(index));
-        steps.push(if index == 0 { root } else { root.builds_in(index - 1) });
-    }
-    if is_forked {
-        steps.extend((0..cmds.len() - 1).map(|parent| step(&format!("fork {parent}"), "true").builds_in(parent)));
-    }
-    let ran = Bench::docker(steps).file("file", "text\n").run().await;
-    assert_nothing_left(ran.run_id);
-    assert_eq!(snapshots(&ran), if is_forked { cmds.len() - 1 } else { 0 });
-    (0..cmds.len()).map(|index| (ran.outcome_of(&key(index)).clone(), ran.log_of(&key(index)))).collect()
-}
-
-#[tokio::test]
-async fn a_shared_container_looks_like_a_new_one() {
-    needs_docker!();
-    let look = "pwd; cat file; ls -A . /dev/shm /tmp; ps -o comm | grep -c '^sleep'; env | grep -v HOSTNAME | sort; id -u; umask; stat -c '%n %u %a' *";
-    let cmds = [
-        look,
-        "sleep 1000 & echo left > /tmp/left; echo in memory > /dev/shm/left; export LEFT=1; cd /; umask 077; rm file; exit 3",
-        look,
-        "trap '' TERM; mkdir -m 500 sealed; ln -s /no/where dangling; echo err >&2; kill -KILL $$",
-        look,
-        "cat /tmp/left; echo more >> /tmp/left; while read line; do echo $line; done; cat /tmp/left",
-        look,
-    ];
-    for image in [BUSYBOX, "pipelens-test/user", "pipelens-test/entrypoint"] {
-        let (shared, isolated) = tokio::join!(run_as_a_line(image, &cmds, false), run_as_a_line(image, &cmds, true));
-        assert_eq!(shared, isolated, "{image}");
-    }
-}
-
-#[tokio::test]
-async fn a_repeated_child_starts_from_its_parents_files_every_time() {
-    needs_docker!();
-    let child = PlanStep { retry: 2, ..step("b", "echo b >> list; cat list; exit 1").builds_in(0) };
-    let ran = run(vec![step("a", "echo a > list"), child]).await;
-    assert_eq!(ran.text_of("b"), ["a", "b", "a", "b", "a", "b"]);
-}
-
-#[tokio::test]
-async fn a_lineage_of_steps_adds_up() {
-    needs_docker!();
-    let mut steps = vec![step("0", "echo 0 > /root-file; echo 0 >> list")];
-    steps.extend((1..6).map(|index| step(&index.to_string(), &format!("echo {index} >> list")).builds_in(index - 1)));
-    steps.push(step("last", "cat list /root-file").builds_in(5));
-    let ran = run(steps).await;
-    ran.assert_succeeded();
-    assert_eq!(ran.text_of("last"), ["0", "1", "2", "3", "4", "5", "0"]);
-}
-
-/// Looks into every file of the image: its configuration, its history, its layers.
-fn image_holds(image: &str, needle: &str) -> bool {
-    let mut save = std::process::Command::new("docker")
-        .env("DOCKER_HOST", crate::bench::docker_host().unwrap())
-        .args(["save", image])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut bytes = Vec::new();
-    save.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
-    assert!(save.wait().unwrap().success());
-    memchr::memmem::find(&bytes, needle.as_bytes()).is_some()
-}
-
-#[tokio::test]
-async fn nothing_of_ours_is_in_a_snapshot() {
-    needs_docker!();
-    let parent =
-        PlanStep { secrets: vec!["TOKEN".into()], ..step("a", "echo kept-by-the-step > file; : in-the-command") };
-    let parent = parent.env("VARIABLE", "value-of-the-variable").image("pipelens-test/entrypoint");
-    let long = format!("echo {}; : {}", "from-the-long-command", "x".repeat(200_000));
-    let steps = vec![
-        parent,
-        step("b", &long).builds_in(0),
-        step("fork", "true").builds_in(0),
-        step("wait", "echo begun; sleep 1000").builds_in(1),
-        step("fork again", "true").builds_in(1),
-    ];
-    let mut running = Bench::docker(steps).secret("TOKEN", "value-of-the-secret").start();
-    running.wait_for_line("begun").await;
-    for index in 0..2 {
-        let filter = format!("reference=pipelens-snapshot:{}-{index}-*", running.run_id.simple());
-        let image = docker_client(&["images", "-q", "--filter", &filter]).trim().to_owned();
-        assert!(image_holds(&image, "kept-by-the-step"));
-        for trace in ["value-of-the", "in-the-command", "from-the-long-command", "TOKEN", "VARIABLE"] {
-            assert!(!image_holds(&image, trace), "`{trace}` is in snapshot {index}");
-        }
-        let config = docker_client(&["image", "inspect", "-f", "{{json .Config}}", &image]);
-        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
-        assert_eq!(config["Entrypoint"], serde_json::json!(["false"]));
-        assert_eq!(config["Cmd"], serde_json::json!(["argument"]));
-        assert_ne!(config["OpenStdin"], true);
-    }
-    running.cancel.cancel();
-    let ran = running.finish().await;
-    assert_eq!(ran.outcome, RunOutcome::Cancelled);
-    assert_nothing_left(ran.run_id);
 }
 
 #[tokio::test]
@@ -304,21 +184,6 @@ async fn a_dropped_run_is_cancelled_and_cleaned_up() {
 }
 
 #[tokio::test]
-async fn a_cancelled_snapshot_is_no_success_and_leaves_no_image() {
-    needs_docker!();
-    // Enough bytes for the commit to take a while.
-    let parent = step("a", "dd if=/dev/zero of=/big bs=1048576 count=300 2>/dev/null");
-    let mut running =
-        Bench::docker(vec![parent, step("b", "true").builds_in(0), step("c", "true").builds_in(0)]).start();
-    running.wait_for(|event| matches!(event, BuildEvent::StepPhase { phase: Phase::Snapshotting, .. })).await;
-    running.cancel.cancel();
-    let ran = running.finish().await;
-    assert_eq!(ran.outcome, RunOutcome::Cancelled);
-    assert_eq!(*ran.outcome_of("a"), Outcome::Cancelled);
-    assert_nothing_left(ran.run_id);
-}
-
-#[tokio::test]
 async fn volumes_of_an_image_go_with_the_container() {
     needs_docker!();
     let tag = format!("pipelens-test/volume:{}", uuid::Uuid::new_v4().simple());
@@ -329,30 +194,6 @@ async fn volumes_of_an_image_go_with_the_container() {
     docker_client(&["rmi", &tag]);
     ran.assert_succeeded();
     eventually("no volume is left", async || docker_client(&["volume", "ls", "-q"]).is_empty().then_some(())).await;
-}
-
-#[tokio::test]
-async fn a_snapshot_removed_under_our_hands_is_an_error() {
-    needs_docker!();
-    let gate = PlanStep { soft_fail: true, ..step("gate", "echo begun; sleep 1000").timeout(2) };
-    let late = |key| step(key, "true").after(&[1]).builds_in(0);
-    let steps = vec![step("a", "true"), gate, late("c"), late("d")];
-    let mut running = Bench::docker(steps).start();
-    running.wait_for_line("begun").await;
-    running.wait_for(|event| matches!(event, BuildEvent::StepEnd { step: 0, .. })).await;
-    docker_client(&["rmi", "-f", &format!("pipelens-snapshot:{}-0-a", running.run_id.simple())]);
-    let ran = running.finish().await;
-    assert_eq!(ran.outcome, RunOutcome::Failed);
-    assert!(ran.error_of("c").contains("it was removed while the run went on"), "{}", ran.error_of("c"));
-}
-
-#[tokio::test]
-async fn runners_do_not_mix_in_a_lineage() {
-    needs_docker!();
-    let parent = PlanStep { runner: Some("host".into()), ..step("a", "true") };
-    let child = PlanStep { boots_from: BootsFrom::Step(0), ..step("b", "true").builds_in(0) };
-    let ran = run(vec![parent, child]).await;
-    assert!(ran.error_of("b").contains("must use the same runner"), "{}", ran.error_of("b"));
 }
 
 #[tokio::test]

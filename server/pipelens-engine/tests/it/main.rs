@@ -12,6 +12,8 @@ mod figures;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+mod lineage;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod runners;
