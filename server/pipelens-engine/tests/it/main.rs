@@ -8,8 +8,6 @@ mod bench;
 #[cfg(test)]
 mod docker;
 #[cfg(test)]
-mod figures;
-#[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod lineage;

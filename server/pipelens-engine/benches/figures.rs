@@ -1,11 +1,18 @@
-//! What a run costs: `cargo nextest run -p pipelens-engine --run-ignored only figures --no-capture`.
+//! What a run costs: `cargo bench -p pipelens-engine`, with `PIPELENS_TEST_DOCKER_HOST` naming a daemon that has the test images.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot go on says so by ending")]
+#![expect(clippy::print_stdout, reason = "figures are printed")]
+
+#[expect(dead_code, clippy::panic, reason = "the tests need more of it than the figures")]
+#[path = "../tests/it/bench.rs"]
+mod bench;
 
 use std::time::{Duration, Instant};
 
 use pipelens_core::plan::PlanStep;
 use pipelens_engine::run::RunnerKind;
 
-use crate::bench::{Bench, StepExt as _, is_available, step};
+use bench::{Bench, StepExt as _, is_available, step};
 
 const ROUNDS: usize = 5;
 
@@ -25,9 +32,17 @@ async fn time(runner: RunnerKind, steps: impl Fn() -> Vec<PlanStep>) -> Duration
     times[ROUNDS / 2]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures; says nothing of right or wrong"]
-async fn figures() {
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        run_figures().await;
+        #[cfg(target_os = "linux")]
+        memory_figures().await;
+        cancel_figures().await;
+    });
+}
+
+async fn run_figures() {
     for runner in [RunnerKind::Docker, RunnerKind::Host] {
         if !is_available(runner) {
             continue;
@@ -54,8 +69,6 @@ async fn figures() {
 }
 
 #[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures; sends a gigabyte"]
 async fn memory_figures() {
     if !is_available(RunnerKind::Docker) {
         return;
@@ -69,8 +82,6 @@ async fn memory_figures() {
     println!("1 GB of sources: {}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures; says nothing of right or wrong"]
 async fn cancel_figures() {
     if !is_available(RunnerKind::Docker) {
         return;
