@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::client::exit_status;
-use crate::support::{Project, Runner, left_of, lines, outcomes, runners, seven_steps, text};
+use crate::client::{PATIENCE, exit_status};
+use crate::support::{Project, Runner, docker, left_of, lines, outcomes, runners, seven_steps, text};
 
 const GOOD: &str =
     "name: good\ndefault_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: echo hello; echo oops >&2\n";
@@ -233,6 +234,45 @@ fn ctrl_c_and_sigterm_cancel_and_clean_up() {
                 assert_eq!(left_of(&run_id), "");
             }
         }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_second_ctrl_c_stops_waiting_and_still_nothing_runs_on() {
+    if !runners().contains(&Runner::Docker) {
+        return;
+    }
+    let stubborn = LONG.replace("echo here; sleep 600", "trap '' TERM; echo here; while true; do sleep 1; done");
+    let project = Project::new(&stubborn);
+    let (mut child, mut output, run_id) = started(&project, Runner::Docker);
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let id = child.id().to_string();
+    let interrupt = || assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    wait_for_line(&mut output, "here");
+    interrupt();
+    let mut said = String::new();
+    errors.read_line(&mut said).unwrap();
+    assert!(said.contains("once more to stop waiting"), "{said}");
+    interrupt();
+    assert_eq!(exit_status(&mut child).code(), Some(130));
+    let filter = format!("label=dev.pipelens.run={run_id}");
+    let deadline = Instant::now() + PATIENCE;
+    while !docker(&["ps", "--quiet", "--filter", &filter]).is_empty() {
+        assert!(Instant::now() < deadline, "a container runs on although nobody waits for it");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    // The next start sweeps what is left of it.
+    assert_eq!(project.output(Runner::Docker, &["run", "pipeline.yml", "--step", "first"]).0, 0);
+    assert_eq!(left_of(&run_id), "");
+}
+
+#[cfg(unix)]
+fn wait_for_line(output: &mut impl BufRead, wanted: &str) {
+    let mut line = String::new();
+    while !line.contains(wanted) {
+        line.clear();
+        assert!(output.read_line(&mut line).unwrap() > 0, "{wanted} did not come");
     }
 }
 

@@ -6,9 +6,11 @@ mod convert;
 mod ext;
 #[cfg(debug_assertions)]
 mod faults;
+mod feed;
 mod handlers;
 mod ingress;
 mod outbox;
+mod progress;
 mod report;
 mod runs;
 mod state;

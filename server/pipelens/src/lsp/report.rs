@@ -2,40 +2,30 @@
 //! only the sending wait, so that neither the engine nor a step is ever held back by a slow client.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use lsp_types::notification::Progress as ProgressNotification;
-use lsp_types::request::WorkDoneProgressCreate;
-use lsp_types::{
-    MessageActionItem, MessageType, ProgressParams, ProgressParamsValue, ProgressToken, ShowDocumentParams, Uri,
-    WorkDoneProgress, WorkDoneProgressBegin, WorkDoneProgressCreateParams, WorkDoneProgressEnd, WorkDoneProgressReport,
-};
-use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
+use lsp_types::{MessageActionItem, MessageType, ProgressToken, ShowDocumentParams, Uri};
+use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
 use pipelens_engine::run::log_file;
-use tokio::sync::{Notify, mpsc};
-use tower_lsp::{Client, UriExt};
+use tokio::sync::mpsc;
+use tower_lsp::UriExt;
 
 use super::Shared;
 use super::ext::{OpenLogArgs, RunEventNotification};
+use super::feed::{BATCH_BYTES, Feed};
+use super::progress::Progress;
 use super::runs::{Run, Started, StepView};
-use super::state::lock;
 use crate::{present, wire};
 
 /// Events between the engine and this task; it only moves them on, so few are ever in it.
 const EVENT_QUEUE: usize = 1024;
-/// Log text that waits for a slow client. What comes on top is counted and said; the file has it.
-const MAX_WAITING_LOG_BYTES: usize = 1024 * 1024;
-/// Lines are joined for this long …
+/// Lines are joined for this long, or up to `BATCH_BYTES`.
 const BATCH_INTERVAL: Duration = Duration::from_millis(30);
-/// … or up to this size.
-const BATCH_BYTES: usize = 32 * 1024;
-/// At most ten progress reports a second.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// The clock on a lens moves once a second.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
-/// A client that does not answer for this long shows no progress.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A client that does not answer for this long shows no document.
+const SHOW_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the final message may stand unanswered.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -88,79 +78,6 @@ pub(crate) async fn follow(shared: Arc<Shared>, started: Started, client_token: 
     feed.end();
     if let Err(error) = sender.await {
         tracing::error!("the report of a run ended by a fault: {error}");
-    }
-}
-
-/// What waits to be sent, bounded.
-#[derive(Debug, Default)]
-struct Feed {
-    queue: Mutex<Queue>,
-    wake: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    events: VecDeque<BuildEvent>,
-    log_bytes: usize,
-    /// Lines of each step that found no room since the last ones that did.
-    skipped: Vec<u64>,
-    is_ended: bool,
-}
-
-impl Feed {
-    fn push(&self, event: BuildEvent) {
-        let mut queue = lock(&self.queue);
-        match event {
-            BuildEvent::StepLog { step, lines } => queue.push_log(step, lines),
-            other => queue.events.push_back(other),
-        }
-        drop(queue);
-        self.wake.notify_one();
-    }
-
-    fn end(&self) {
-        lock(&self.queue).is_ended = true;
-        self.wake.notify_one();
-    }
-
-    /// Returns everything that waits, and whether nothing more will come.
-    fn take(&self) -> (VecDeque<BuildEvent>, bool) {
-        let mut queue = lock(&self.queue);
-        for step in 0..queue.skipped.len() {
-            queue.say_skipped(step);
-        }
-        queue.log_bytes = 0;
-        (std::mem::take(&mut queue.events), queue.is_ended)
-    }
-
-    fn is_full(&self) -> bool {
-        let queue = lock(&self.queue);
-        queue.is_ended || queue.log_bytes >= BATCH_BYTES
-    }
-}
-
-impl Queue {
-    fn push_log(&mut self, step: usize, lines: Vec<LogLine>) {
-        if self.skipped.len() <= step {
-            self.skipped.resize(step + 1, 0);
-        }
-        let bytes: usize = lines.iter().map(|line| line.text.len() + size_of::<LogLine>()).sum();
-        if self.log_bytes + bytes > MAX_WAITING_LOG_BYTES {
-            if let Some(skipped) = self.skipped.get_mut(step) {
-                *skipped += lines.len() as u64;
-            }
-            return;
-        }
-        self.say_skipped(step);
-        self.log_bytes += bytes;
-        self.events.push_back(BuildEvent::StepLog { step, lines });
-    }
-
-    fn say_skipped(&mut self, step: usize) {
-        let lines = self.skipped.get_mut(step).map(std::mem::take).unwrap_or(0);
-        if lines > 0 {
-            self.events.push_back(BuildEvent::StepLogSkipped { step, lines });
-        }
     }
 }
 
@@ -284,91 +201,6 @@ fn key(run: &Run, step: usize) -> &str {
     run.plan.steps.get(step).map_or("?", |step| step.key.as_str())
 }
 
-/// The progress of one run in the client, once the client agreed to show it.
-#[derive(Debug)]
-struct Progress {
-    token: ProgressToken,
-    percentage: u32,
-    last: Option<Instant>,
-}
-
-impl Progress {
-    /// Uses the client's token, else asks for one; a client that refuses or knows no progress gets none.
-    async fn begin(shared: &Shared, run: &Run, client_token: Option<ProgressToken>) -> Option<Self> {
-        let token = match client_token {
-            Some(token) => token,
-            None if shared.config.client().progress => {
-                let token = ProgressToken::String(format!("pipelens/{}", run.id));
-                let params = WorkDoneProgressCreateParams { token: token.clone() };
-                let create = shared.client.send_request::<WorkDoneProgressCreate>(params);
-                tokio::time::timeout(CREATE_TIMEOUT, create).await.ok()?.ok()?;
-                token
-            }
-            None => return None,
-        };
-        *lock(&run.progress_token) = Some(token.clone());
-        let progress = Self { token, percentage: 0, last: None };
-        let begin = WorkDoneProgressBegin {
-            title: format!("Run {}", run.title),
-            cancellable: Some(true),
-            message: Some(progress_text(run)),
-            percentage: Some(0),
-        };
-        progress.notify(&shared.client, WorkDoneProgress::Begin(begin)).await;
-        Some(progress)
-    }
-
-    async fn report(&mut self, client: &Client, run: &Run) {
-        if self.last.is_some_and(|last| last.elapsed() < PROGRESS_INTERVAL) {
-            return;
-        }
-        self.last = Some(Instant::now());
-        self.percentage = self.percentage.max(percentage(&run.steps()));
-        let report = WorkDoneProgressReport {
-            cancellable: Some(true),
-            message: Some(progress_text(run)),
-            percentage: Some(self.percentage),
-        };
-        self.notify(client, WorkDoneProgress::Report(report)).await;
-    }
-
-    async fn end(&self, client: &Client, message: String) {
-        self.notify(client, WorkDoneProgress::End(WorkDoneProgressEnd { message: Some(message) })).await;
-    }
-
-    async fn notify(&self, client: &Client, value: WorkDoneProgress) {
-        let params = ProgressParams { token: self.token.clone(), value: ProgressParamsValue::WorkDone(value) };
-        client.send_notification::<ProgressNotification>(params).await;
-    }
-}
-
-/// Done steps of all; never 100 before the end.
-fn percentage(steps: &[StepView]) -> u32 {
-    let done = steps.iter().filter(|step| matches!(step, StepView::Done { .. })).count();
-    u32::try_from(done * 100 / steps.len().max(1)).unwrap_or(0).min(99)
-}
-
-/// Says where a run stands in one short line: `2/7 test · running 00:12`.
-fn progress_text(run: &Run) -> String {
-    let steps = run.steps();
-    let done = steps.iter().filter(|step| matches!(step, StepView::Done { .. })).count();
-    let named = || run.plan.steps.iter().zip(&steps);
-    let running: Vec<&str> = named()
-        .filter(|(_, view)| matches!(view, StepView::Running { .. }))
-        .map(|(step, _)| step.key.as_str())
-        .collect();
-    let phase = named().find_map(|(_, view)| match view {
-        StepView::Running { phase: Some(phase), .. } => Some(phase.clone()),
-        StepView::Running { phase: None, .. } | StepView::Queued | StepView::Done { .. } => None,
-    });
-    let doing = phase.unwrap_or_else(|| format!("running {}", present::clock(run.started.elapsed())));
-    match running.as_slice() {
-        [] => format!("{done}/{} {doing}", steps.len()),
-        [one] => format!("{done}/{} {one} · {doing}", steps.len()),
-        [first, rest @ ..] => format!("{done}/{} {first} and {} more · {doing}", steps.len(), rest.len()),
-    }
-}
-
 /// Says the outcome once, with the log of a failure at hand where the client can offer it.
 async fn say_outcome(shared: &Arc<Shared>, run: &Arc<Run>, outcome: RunOutcome, took: Duration) {
     let text = format!("{}: {}", run.title, present::run_outcome(outcome, took));
@@ -420,52 +252,11 @@ pub(crate) async fn show_document(shared: &Shared, path: &std::path::Path) {
     let shown = match uri {
         Some(uri) if shared.config.client().show_document => {
             let params = ShowDocumentParams { uri, external: None, take_focus: Some(true), selection: None };
-            matches!(tokio::time::timeout(CREATE_TIMEOUT, shared.client.show_document(params)).await, Ok(Ok(true)))
+            matches!(tokio::time::timeout(SHOW_TIMEOUT, shared.client.show_document(params)).await, Ok(Ok(true)))
         }
         Some(_) | None => false,
     };
     if !shown {
         shared.client.show_message(MessageType::INFO, format!("The log is in {}", path.display())).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::Utc;
-    use pipelens_engine::event::StdStream;
-
-    use super::*;
-
-    fn lines(count: usize, bytes: usize) -> Vec<LogLine> {
-        let text = "x".repeat(bytes);
-        vec![LogLine { stream: StdStream::Stdout, time: Utc::now(), text: text.into() }; count]
-    }
-
-    #[test]
-    fn a_full_feed_counts_what_it_leaves_out_and_says_it_before_what_comes_next() {
-        let feed = Feed::default();
-        feed.push(BuildEvent::StepLog { step: 1, lines: lines(10, MAX_WAITING_LOG_BYTES / 20) });
-        feed.push(BuildEvent::StepLog { step: 1, lines: lines(10, MAX_WAITING_LOG_BYTES / 10) });
-        feed.push(BuildEvent::StepLog { step: 1, lines: lines(1, 1) });
-        feed.push(BuildEvent::StepQueued { step: 2 });
-        let (events, is_ended) = feed.take();
-        assert!(!is_ended);
-        let kinds: Vec<String> = events
-            .iter()
-            .map(|event| match event {
-                BuildEvent::StepLog { lines, .. } => format!("{} lines", lines.len()),
-                BuildEvent::StepLogSkipped { lines, .. } => format!("{lines} skipped"),
-                other => format!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(kinds, ["10 lines", "10 skipped", "1 lines", "StepQueued { step: 2 }"]);
-    }
-
-    #[test]
-    fn the_percentage_reaches_its_end_with_the_run_alone() {
-        let done = StepView::Done { outcome: Outcome::Succeeded, took: Duration::ZERO, tail: Vec::new() };
-        assert_eq!(percentage(&[done.clone(), StepView::Queued, StepView::Queued]), 33);
-        assert_eq!(percentage(&[done.clone(), done]), 99);
-        assert_eq!(percentage(&[]), 0);
     }
 }
