@@ -81,6 +81,20 @@ fn an_empty_file_and_a_broken_one_are_not_run() {
 }
 
 #[test]
+fn a_project_sets_severities_and_a_mistake_in_its_settings_is_said() {
+    let project = Project::new(GOOD);
+    let settings = project.folder.path().join(".pipelens.yaml");
+    std::fs::write(&settings, "severity:\n  unpinned-image: error\n").unwrap();
+    let (code, output, _) = project.output(Runner::Host, &["check", "pipeline.yml"]);
+    assert_eq!(code, 1);
+    assert!(output.contains("error[unpinned-image]"), "{output}");
+    std::fs::write(&settings, "severity:\n  unpinned-image: loud\n").unwrap();
+    let (code, _, errors) = project.output(Runner::Host, &["check", "pipeline.yml"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains(".pipelens.yaml` has a mistake") && errors.contains("loud"), "{errors}");
+}
+
+#[test]
 fn usage_is_explained() {
     let project = Project::new(GOOD);
     for arguments in [&["run"] as &[&str], &["check"], &["run", "x", "--step", "a", "--from", "b"], &["no-such"]] {

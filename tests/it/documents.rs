@@ -154,6 +154,26 @@ fn a_mistake_is_shown_with_its_fix_and_goes_when_it_is_mended() {
 }
 
 #[test]
+fn a_step_is_completed_found_and_looked_up() {
+    let text = "steps:\n  - key: build\n    cmd: make\n    image: alpine:3\n  - key: test\n    cmd: make test\n    builds_in: build\n";
+    let mut client = client();
+    client.open(URI, text);
+    let at = |line: u32, character: u32| json!({"textDocument": {"uri": URI}, "position": {"line": line, "character": character}});
+    let hover = client.request("textDocument/hover", at(6, 17)).unwrap();
+    assert!(hover["contents"]["value"].as_str().unwrap().contains("make"), "{hover}");
+    let definition = client.request("textDocument/definition", at(6, 17)).unwrap();
+    assert_eq!(definition["range"]["start"], json!({"line": 1, "character": 9}));
+    let mut params = at(1, 10);
+    params["context"] = json!({"includeDeclaration": true});
+    let references = client.request("textDocument/references", params).unwrap();
+    assert_eq!(references.as_array().unwrap().len(), 2, "{references}");
+    client.change(URI, 2, &json!({"start": {"line": 6, "character": 15}, "end": {"line": 6, "character": 20}}), "");
+    let completion = client.request("textDocument/completion", at(6, 15)).unwrap();
+    assert_eq!(completion[0]["label"], "build", "{completion}");
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
 fn somebody_elses_file_gets_empty_answers() {
     let uri = "file:///project/docker-compose.yml";
     let mut client = client();

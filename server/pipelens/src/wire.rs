@@ -233,3 +233,76 @@ pub(crate) fn phase_text(phase: &Phase) -> String {
         Phase::Snapshotting => "keeping a snapshot".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// One event of each kind, as the engine has it.
+    fn events() -> Vec<BuildEvent> {
+        let time = DateTime::UNIX_EPOCH;
+        let line = LogLine { stream: StdStream::Stderr, time, text: "src/main.rs:10:5: error".into() };
+        let phase = Phase::Pulling {
+            image: "alpine:3".to_owned(),
+            done_bytes: 3_100_000,
+            total_bytes: 0,
+            layers_done: 1,
+            layers: 2,
+        };
+        let second = Duration::from_secs(1);
+        vec![
+            BuildEvent::BuildStart {
+                run_id: Uuid::nil(),
+                started_at: time,
+                step_count: 1,
+                runner: "docker".to_owned(),
+            },
+            BuildEvent::Notice { message: "Sources: 1 file, 108 bytes.".to_owned() },
+            BuildEvent::StepQueued { step: 0 },
+            BuildEvent::StepStart {
+                step: 0,
+                started_at: time,
+                runner: "docker".to_owned(),
+                image: Some("alpine:3".to_owned()),
+                attempt: 1,
+            },
+            BuildEvent::StepPhase { step: 0, phase },
+            BuildEvent::StepLog { step: 0, lines: vec![line.clone()] },
+            BuildEvent::StepLogSkipped { step: 0, lines: 12_345 },
+            BuildEvent::StepEnd { step: 0, outcome: Outcome::Failed(3), duration: second, tail: vec![line] },
+            BuildEvent::StepEnd {
+                step: 0,
+                outcome: Outcome::Skipped("Needs `a`, which failed.".to_owned()),
+                duration: Duration::ZERO,
+                tail: Vec::new(),
+            },
+            BuildEvent::BuildEnd { outcome: RunOutcome::Failed, duration: second },
+        ]
+    }
+
+    #[test]
+    fn the_samples_in_the_repository_are_what_is_sent() {
+        let text = "name: ci\nsteps:\n  - key: build\n    label: Build it\n    cmd: make\n    image: alpine:3\n";
+        let analysis = pipelens_core::analyze(text, pipelens_core::Format::Yaml);
+        let plan = pipelens_core::plan::plan(&analysis, 0, &pipelens_core::plan::Target::Pipeline, "ci").unwrap();
+        let sample = |event: &BuildEvent| {
+            let kind = RunEventKind::new(event, &plan, "ci", Path::new("/logs"));
+            let uri = Some("file:///project/pipeline.yml".to_owned());
+            let event = RunEvent { version: VERSION, run_id: Uuid::nil(), uri, kind };
+            serde_json::to_string(&event).unwrap() + "\n"
+        };
+        let samples: String = events().iter().map(sample).collect();
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/protocol/run-event.jsonl");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&file, &samples).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            samples,
+            "a wire type changed; is the version still right?"
+        );
+    }
+}
