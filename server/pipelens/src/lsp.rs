@@ -31,7 +31,7 @@ use tower_lsp::jsonrpc::{Error, Result};
 use tower_lsp::{Client, LanguageServer, LspService, UriExt};
 
 use config::Config;
-use ext::{CancelArgs, Command, OpenLogArgs, RunArgs, TrustParams};
+use ext::{CancelArgs, Command, OpenLogArgs, RunArgs};
 use outbox::Outbox;
 use runs::Runs;
 use state::{Document, State};
@@ -85,8 +85,7 @@ pub(crate) async fn serve() -> u8 {
             runs: runs.clone(),
         }),
     })
-    .custom_method("window/workDoneProgress/cancel", Server::work_done_progress_cancel)
-    .custom_method("pipelens/didChangeTrust", Server::did_change_trust);
+    .custom_method("window/workDoneProgress/cancel", Server::work_done_progress_cancel);
     #[cfg(debug_assertions)]
     let service = faults::register(service);
     let (service, socket) = service.finish();
@@ -147,21 +146,12 @@ impl LanguageServer for Server {
         Ok(())
     }
 
-    // The three document notifications are applied by `ingress`, in order; they never come here.
+    // What changes documents, settings or trust is applied by `ingress`, in order; it never comes here.
     async fn did_open(&self, _: DidOpenTextDocumentParams) {}
     async fn did_change(&self, _: DidChangeTextDocumentParams) {}
     async fn did_close(&self, _: DidCloseTextDocumentParams) {}
+    async fn did_change_configuration(&self, _: DidChangeConfigurationParams) {}
     async fn did_save(&self, _: DidSaveTextDocumentParams) {}
-
-    async fn did_change_configuration(&self, params: DidChangeConfigurationParams) {
-        match self.shared.config.set(params.settings) {
-            Ok(()) => {
-                self.shared.state.reanalyze();
-                self.shared.outbox.refresh_lenses();
-            }
-            Err(why) => self.shared.client.show_message(MessageType::WARNING, why).await,
-        }
-    }
 
     async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
         let at = params.text_document_position_params;
@@ -249,10 +239,6 @@ impl Server {
 
     async fn work_done_progress_cancel(&self, params: WorkDoneProgressCancelParams) {
         self.shared.runs.cancel_token(&params.token);
-    }
-
-    async fn did_change_trust(&self, params: TrustParams) {
-        self.shared.config.trust(params.trusted);
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The rules, and what each is for:
 //! 1. A bad frame or a bad message is answered and reading goes on.
-//! 2. didOpen, didChange and didClose are applied here, before anything is awaited: they can never be reordered.
+//! 2. What changes documents, settings or trust is applied here, before anything is awaited: it can never be reordered.
 //! 3. A request is given the documents as of its arrival, however late its handler runs.
 //! 4. Every other message is a task of its own; a panic in one is answered, never fatal.
 //! 5. At most `MAX_IN_FLIGHT` requests wait at once; above that they are refused and reading goes on.
@@ -14,6 +14,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use lsp_types::MessageType;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tower::Service;
@@ -84,10 +85,14 @@ pub(crate) async fn serve(
                         answer(&responses, response).await;
                     }
                 }
-                "textDocument/didOpen" | "textDocument/didChange" | "textDocument/didClose" => {
+                method if State::APPLIED_IN_ORDER.contains(&method) => {
                     if lifecycle == Lifecycle::Running {
                         let (method, _, params) = request.into_parts();
-                        state.apply(&method, params.unwrap_or(Value::Null));
+                        let complaint = state.apply(&method, params.unwrap_or(Value::Null));
+                        if let Some(complaint) = complaint {
+                            let client = service.inner().shared.client.clone();
+                            tokio::spawn(async move { client.show_message(MessageType::WARNING, complaint).await });
+                        }
                     }
                 }
                 method => {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lsp_types::{
-    DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, TextDocumentContentChangeEvent,
-    Uri,
+    DidChangeConfigurationParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
+    TextDocumentContentChangeEvent, Uri,
 };
 use pipelens_core::{Analysis, Format};
 use serde::de::DeserializeOwned;
@@ -15,6 +15,7 @@ use tower_lsp::UriExt;
 
 use super::config::Config;
 use super::convert::{Encoding, TextMap};
+use super::ext::TrustParams;
 use super::outbox::Outbox;
 
 /// Documents by URI; a request keeps the map of its arrival, an edit makes a new one if somebody still holds the old.
@@ -81,27 +82,39 @@ impl State {
         *lock(&self.last_active) = Some(uri.to_owned());
     }
 
-    /// Applies one of the three document notifications. What does not parse is logged, never fatal.
-    pub(crate) fn apply(&self, method: &str, params: Value) {
+    /// The notifications that change what later messages mean.
+    pub(crate) const APPLIED_IN_ORDER: [&str; 5] = [
+        "textDocument/didOpen",
+        "textDocument/didChange",
+        "textDocument/didClose",
+        "workspace/didChangeConfiguration",
+        "pipelens/didChangeTrust",
+    ];
+
+    /// Applies one of them. What does not parse is logged, never fatal; what the user should know is returned.
+    pub(crate) fn apply(&self, method: &str, params: Value) -> Option<String> {
         match method {
-            "textDocument/didOpen" => self.with(method, params, |state, params| state.open(params)),
-            "textDocument/didChange" => self.with(method, params, |state, params| state.change(params)),
-            "textDocument/didClose" => self.with(method, params, |state, params| state.close(&params)),
-            other => tracing::error!("{other} is not a document notification"),
+            "textDocument/didOpen" => self.open(parsed(method, params)?),
+            "textDocument/didChange" => self.change(parsed(method, params)?),
+            "textDocument/didClose" => self.close(&parsed(method, params)?),
+            "pipelens/didChangeTrust" => self.config.trust(parsed::<TrustParams>(method, params)?.trusted),
+            "workspace/didChangeConfiguration" => {
+                let params: DidChangeConfigurationParams = parsed(method, params)?;
+                if let Err(complaint) = self.config.set(params.settings) {
+                    return Some(complaint);
+                }
+                self.reanalyze();
+                self.outbox.refresh_lenses();
+            }
+            other => tracing::error!("{other} is not applied in order"),
         }
+        None
     }
 
     /// Reads every document again: the settings say something else now.
-    pub(crate) fn reanalyze(&self) {
+    fn reanalyze(&self) {
         for document in self.snapshot().values() {
             self.store(self.read(document.uri.clone(), document.version, document.text.clone()));
-        }
-    }
-
-    fn with<P: DeserializeOwned>(&self, method: &str, params: Value, apply: impl FnOnce(&Self, P)) {
-        match serde_json::from_value(params) {
-            Ok(params) => apply(self, params),
-            Err(error) => tracing::error!("{method} was not understood and is ignored: {error}"),
         }
     }
 
@@ -151,6 +164,16 @@ impl State {
             self.outbox.publish_diagnostics(document);
         } else if before.is_some_and(|before| before.is_pipeline) {
             self.outbox.clear_diagnostics(&document);
+        }
+    }
+}
+
+fn parsed<P: DeserializeOwned>(method: &str, params: Value) -> Option<P> {
+    match serde_json::from_value(params) {
+        Ok(params) => Some(params),
+        Err(error) => {
+            tracing::error!("{method} was not understood and is ignored: {error}");
+            None
         }
     }
 }
