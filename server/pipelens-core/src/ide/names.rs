@@ -23,10 +23,13 @@ pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
     Some(Hover { range: key, text: format!("`{}`{required}\n\n{}", known.name, known.doc) })
 }
 
-/// Returns where the step that is named at an offset has its key.
+/// Returns where the step that is named at an offset has its key, or what the alias there stands for.
 pub fn definition(analysis: &Analysis, offset: usize) -> Option<TextRange> {
-    let (pipeline, position, _) = step_at(analysis, offset)?;
-    pipeline.steps.get(position).map(|step| step.key.range)
+    if let Some((pipeline, position, _)) = step_at(analysis, offset) {
+        return pipeline.steps.get(position).map(|step| step.key.range);
+    }
+    let alias = analysis.tree.aliases().find(|(range, _)| range.touches(offset));
+    alias.and_then(|(_, target)| analysis.tree.node(target).anchor)
 }
 
 /// Returns every place that names the step at an offset, its key first.
@@ -39,7 +42,7 @@ pub fn references(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
 }
 
 /// Returns the step whose key or reference is at an offset, with the range of that name.
-fn step_at(analysis: &Analysis, offset: usize) -> Option<(&Pipeline, usize, TextRange)> {
+pub(super) fn step_at(analysis: &Analysis, offset: usize) -> Option<(&Pipeline, usize, TextRange)> {
     for pipeline in analysis.pipelines.iter().filter(|pipeline| pipeline.range.touches(offset)) {
         for (position, step) in pipeline.steps.iter().enumerate() {
             if step.key.range.touches(offset) {

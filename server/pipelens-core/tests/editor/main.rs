@@ -1,6 +1,11 @@
 //! What an editor is told at the cursor, which is written `¦`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
+mod format;
+mod graph;
+mod rename;
+mod structure;
+
 use expect_test::{Expect, expect};
 use pipelens_core::ide::{completion, definition, hover, references};
 use pipelens_core::text::TextRange;
