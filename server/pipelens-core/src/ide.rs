@@ -16,7 +16,7 @@ mod selection;
 use crate::text::TextRange;
 
 pub use calls::{Call, call_item, incoming_calls, outgoing_calls};
-pub use completion::{Completion, CompletionKind, completion};
+pub use completion::{Completion, CompletionKind, Known, completion};
 pub use folding::{Fold, FoldKind, folds};
 pub use format::{FormatStyle, format};
 pub use highlight::{Highlight, highlights};

@@ -1,13 +1,14 @@
 //! What an editor is told at the cursor, which is written `¦`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
+mod completion;
 mod format;
 mod graph;
 mod rename;
 mod structure;
 
 use expect_test::{Expect, expect};
-use pipelens_core::ide::{completion, definition, hover, references};
+use pipelens_core::ide::{definition, hover, references};
 use pipelens_core::text::TextRange;
 use pipelens_core::{Analysis, Format, analyze};
 
@@ -75,30 +76,15 @@ fn a_reference_leads_to_the_key_of_its_step() {
 }
 
 #[test]
+fn an_alias_leads_to_its_anchor() {
+    let (analysis, offset) = at("x: &e {A: b}\nsteps:\n- {key: a, cmd: x, env: *e}\n", "env: *e");
+    assert_eq!(lines(&analysis, &[definition(&analysis, offset).unwrap()]), [1]);
+}
+
+#[test]
 fn every_place_that_names_a_step_is_found_from_any_of_them() {
     for place in ["key: bu", "builds_in: bu", "depends_on: [bu"] {
         let (analysis, offset) = at(STEPS, place);
         assert_eq!(lines(&analysis, &references(&analysis, offset)), [2, 5, 8], "{place}");
     }
-}
-
-#[test]
-fn only_what_may_stand_at_the_cursor_is_offered() {
-    let check = |text: &str, expected: &[&str]| {
-        let (analysis, offset) = marked(text);
-        let labels: Vec<String> = completion(&analysis, offset).into_iter().map(|entry| entry.label).collect();
-        assert_eq!(labels, expected, "{text}");
-    };
-    check("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  builds_in: ¦\n", &["a"]);
-    check("steps:\n- key: b\n  cmd: x\n  runner: ¦\n", &["docker", "host"]);
-    check("steps:\n- key: b\n  cmd: x\n  soft_fail: ¦\n", &["true", "false"]);
-    check("steps:\n- key: a\n  cmd: x\n  wait:\n- wait:\n    ¦\n", &["continue_on_failure"]);
-    check("steps:\n- key: a\n  cmd: x # ¦\n- wait\n", &[]);
-    check("steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: ¦}\n", &["a"]);
-    check("steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, depends_on: [¦]}\n", &["a"]);
-    check("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  depends_on: [¦\n", &["a"]);
-    check(
-        "steps:\n- {key: a, cmd: x, retry: 1}\n- key: b\n  cmd: x\n  cache: {policy: none, k¦}\n",
-        &["env_keys", "duration_seconds", "paths", "sub_policies", "key"],
-    );
 }
