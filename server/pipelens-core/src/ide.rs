@@ -11,6 +11,7 @@ mod hints;
 mod links;
 mod names;
 mod rename;
+mod resolved;
 mod selection;
 
 use crate::text::TextRange;

@@ -47,13 +47,13 @@ fn a_reference_is_described_by_the_step_it_names() {
     check_hover(
         "key: te",
         expect![[r#"
-        **test**
+            **test**
 
-        `make test`
+            `make test`
 
-        Boots from what `build` left behind.
+            Boots from what `build` left behind, in the image `rust:1.95`.
 
-        Runs after `build`."#]],
+            Runs after `build`."#]],
     );
 }
 
@@ -86,5 +86,35 @@ fn every_place_that_names_a_step_is_found_from_any_of_them() {
     for place in ["key: bu", "builds_in: bu", "depends_on: [bu"] {
         let (analysis, offset) = at(STEPS, place);
         assert_eq!(lines(&analysis, &references(&analysis, offset)), [2, 5, 8], "{place}");
+    }
+}
+
+#[test]
+fn a_step_is_described_with_its_lineage_environment_and_what_runs_before_it() {
+    let text = "env: {A: one, B: two}\ndefault_image: alpine:3.22\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a}\n- {key: c, cmd: x, builds_in: b, env: {B: 3}, secrets: [T]}\n";
+    let (analysis, offset) = at(text, "key: c");
+    expect![[r#"
+        **c**
+
+        `x`
+
+        Boots from what `b` left behind: the image `alpine:3.22`, then `a` → `b`.
+
+        Runs after `b`.
+
+        ```sh
+        A=one
+        B=3
+        T (secret)
+        ```"#]]
+    .assert_eq(&hover(&analysis, offset).unwrap().text);
+}
+
+#[test]
+fn a_policy_and_a_runner_are_described_where_they_are_named() {
+    let text = "steps:\n- {key: a, cmd: x, runner: host, cache: {policy: forever}}\n";
+    for (place, expected) in [("runner: ho", "`host`\n\nDirectly"), ("policy: for", "`forever`\n\nTaken while")] {
+        let (analysis, offset) = at(text, place);
+        assert!(hover(&analysis, offset).unwrap().text.starts_with(expected), "{place}");
     }
 }
