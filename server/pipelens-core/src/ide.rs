@@ -16,6 +16,8 @@ mod selection;
 
 use crate::text::TextRange;
 
+pub(crate) use outline::first_words;
+
 pub use calls::{Call, call_item, incoming_calls, outgoing_calls};
 pub use completion::{Completion, CompletionKind, Known, completion};
 pub use folding::{Fold, FoldKind, folds};

@@ -78,7 +78,7 @@ pub(super) fn step_symbol(step: &Step) -> Symbol {
 }
 
 /// Returns the label, else the first line of the command.
-pub(super) fn first_words(step: &Step) -> String {
+pub(crate) fn first_words(step: &Step) -> String {
     let label = step.label.as_ref().map(|label| label.value.trim()).filter(|label| !label.is_empty());
     let cmd = step.cmd.as_ref().map(|cmd| cmd.value.trim());
     label.or(cmd).and_then(|text| text.lines().next()).unwrap_or_default().to_owned()
