@@ -12,6 +12,7 @@ mod support;
 
 mod cli;
 mod documents;
+mod language;
 mod layers;
 mod lifecycle;
 mod nvim;

@@ -118,11 +118,7 @@ fn step_node(pipeline: &Pipeline, links: &Links, position: usize, step: &Step) -
     let is_root = links.parents.get(position).copied().flatten().is_none();
     let image = step.image.as_ref().or(pipeline.default_image.as_ref());
     let image = image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value.clone());
-    Node::Step {
-        key: step.key.value.clone(),
-        words: crate::ide::first_words(step),
-        image: is_root.then_some(image),
-    }
+    Node::Step { key: step.key.value.clone(), words: crate::ide::first_words(step), image: is_root.then_some(image) }
 }
 
 fn edges(links: &Links, places: &Places) -> Vec<Edge> {

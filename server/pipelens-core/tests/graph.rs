@@ -74,7 +74,10 @@ fn mermaid_and_dot_draw_each_kind_of_edge_differently() {
           n6 --> n7
     "#]]
     .assert_eq(&draw(&of(PIPELINE), Drawing::Mermaid));
-    let dot = draw(&of("steps:\n- {key: 'a \"b\"', cmd: x, image: i:1}\n- {key: c, cmd: x, builds_in: 'a \"b\"'}\n"), Drawing::Dot);
+    let dot = draw(
+        &of("steps:\n- {key: 'a \"b\"', cmd: x, image: i:1}\n- {key: c, cmd: x, builds_in: 'a \"b\"'}\n"),
+        Drawing::Dot,
+    );
     expect![[r#"
         digraph "file" {
           rankdir=LR;

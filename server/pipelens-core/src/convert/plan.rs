@@ -41,7 +41,8 @@ fn losses(pipeline: &Pipeline) -> Vec<String> {
     }
     if pipeline.barriers.iter().any(|barrier| barrier.continue_on_failure) {
         losses.push(
-            "A plan has no `continue_on_failure`: what stands behind that `wait` will run after a success only".to_owned(),
+            "A plan has no `continue_on_failure`: what stands behind that `wait` will run after a success only"
+                .to_owned(),
         );
     }
     if !pipeline.triggers.is_empty() && pipeline.spelling != Spelling::Envelope {

@@ -65,7 +65,9 @@ fn envelope_comment(analysis: &Analysis, pipeline: &Pipeline, text: &mut String,
         }
         let shown = value.text.replace(['\n', '\r'], " ");
         line(text, 0, &format!("# {key}: {shown}"));
-        losses.push(format!("A pipeline of its own has no `{key}` (`{shown}`), as its envelope has: it stays in a comment"));
+        losses.push(format!(
+            "A pipeline of its own has no `{key}` (`{shown}`), as its envelope has: it stays in a comment"
+        ));
     }
 }
 
@@ -74,7 +76,8 @@ fn shared_env(pipeline: &Pipeline) -> Vec<&EnvVar> {
     let Some((first, rest)) = pipeline.steps.split_first().filter(|(_, rest)| !rest.is_empty()) else {
         return Vec::new();
     };
-    let is_everywhere = |variable: &&EnvVar| rest.iter().all(|step| step.env.iter().any(|other| is_same(other, variable)));
+    let is_everywhere =
+        |variable: &&EnvVar| rest.iter().all(|step| step.env.iter().any(|other| is_same(other, variable)));
     let is_new = |variable: &&EnvVar| pipeline.env.iter().all(|other| other.name.value != variable.name.value);
     first.env.iter().filter(is_everywhere).filter(is_new).collect()
 }
@@ -240,7 +243,9 @@ fn is_plain(text: &str) -> bool {
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
         && !text.contains(" #")
-        && !text.chars().any(|character| character.is_control() || matches!(character, '\u{feff}' | '\u{2028}' | '\u{2029}'))
+        && !text
+            .chars()
+            .any(|character| character.is_control() || matches!(character, '\u{feff}' | '\u{2028}' | '\u{2029}'))
         && !text.starts_with("...")
         && resolve(text) == ScalarType::Text
         && yaml_1_1_reading(text).is_none()

@@ -8,7 +8,9 @@ pub(super) fn draw(graph: &Graph) -> String {
     let mut text = String::from("flowchart LR\n");
     for (index, node) in graph.nodes.iter().enumerate() {
         let line = match node {
-            Node::Step { key, image: Some(image), .. } => format!("n{index}[\"{}<br><small>{}</small>\"]", escaped(key), escaped(image)),
+            Node::Step { key, image: Some(image), .. } => {
+                format!("n{index}[\"{}<br><small>{}</small>\"]", escaped(key), escaped(image))
+            }
             Node::Step { key, image: None, .. } => format!("n{index}[\"{}\"]", escaped(key)),
             Node::Barrier { continue_on_failure: false } => format!("n{index}{{{{\"wait\"}}}}"),
             Node::Barrier { continue_on_failure: true } => format!("n{index}{{{{\"wait, whatever happens\"}}}}"),

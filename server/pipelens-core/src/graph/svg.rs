@@ -113,7 +113,9 @@ fn draw_node(node: &Node, place: Rect, svg: &mut String) {
         Node::Barrier { continue_on_failure } => {
             push(
                 svg,
-                &format!("<rect class=\"bar\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"3\"/>"),
+                &format!(
+                    "<rect class=\"bar\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"3\"/>"
+                ),
             );
             let words = if *continue_on_failure { "wait, whatever happens" } else { "wait" };
             push(svg, &text("small", x + width / 2.0, y - 6.0, "middle", words));
@@ -125,7 +127,9 @@ fn draw_node(node: &Node, place: Rect, svg: &mut String) {
             push(svg, &format!("<g><title>{}</title>", escaped(&format!("{key}: {words}"))));
             push(
                 svg,
-                &format!("<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\"/>"),
+                &format!(
+                    "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\"/>"
+                ),
             );
             push(svg, &text("key", middle, y + height / 2.0 - 3.0, "middle", &shortened(key)));
             push(svg, &text("small", middle, y + height / 2.0 + 13.0, "middle", &shortened(small)));

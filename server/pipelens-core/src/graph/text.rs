@@ -10,7 +10,11 @@ pub(super) fn draw(graph: &Graph) -> String {
             Node::Step { .. } => segment.push(index),
             Node::Barrier { continue_on_failure } => {
                 draw_segment(graph, &std::mem::take(&mut segment), &mut text);
-                text.push_str(if *continue_on_failure { "── wait, whatever happens ──\n" } else { "── wait ──\n" });
+                text.push_str(if *continue_on_failure {
+                    "── wait, whatever happens ──\n"
+                } else {
+                    "── wait ──\n"
+                });
             }
         }
     }
@@ -60,8 +64,7 @@ fn draw_tree(
     }
     text.push_str(&line(graph, step, last_flags.is_empty()));
     text.push('\n');
-    let children: Vec<usize> =
-        parents.iter().filter(|(_, parent)| *parent == step).map(|(child, _)| *child).collect();
+    let children: Vec<usize> = parents.iter().filter(|(_, parent)| *parent == step).map(|(child, _)| *child).collect();
     for (position, child) in children.iter().enumerate() {
         last_flags.push(position + 1 == children.len());
         draw_tree(graph, parents, *child, last_flags, drawn, text);
@@ -88,5 +91,9 @@ fn line(graph: &Graph, step: usize, is_root: bool) -> String {
         notes.push(words.clone());
     }
     let line = format!("{key}  {}", notes.join("  "));
-    line.chars().map(|character| if character.is_control() { ' ' } else { character }).collect::<String>().trim_end().to_owned()
+    line.chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }

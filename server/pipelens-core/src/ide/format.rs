@@ -44,7 +44,11 @@ fn says_the_same(analysis: &Analysis, tree: &Tree, formatted: &str) -> bool {
         anchor(one, &analysis.text) == anchor(other, formatted) && is_same_kind(&one.kind, &other.kind)
     };
     let comments = |tree: &Tree, text: &str| -> Vec<String> {
-        tree.comments.iter().filter_map(|range| slice(text, *range)).map(|comment| comment.trim_end().to_owned()).collect()
+        tree.comments
+            .iter()
+            .filter_map(|range| slice(text, *range))
+            .map(|comment| comment.trim_end().to_owned())
+            .collect()
     };
     before.documents == tree.documents
         && before.nodes().count() == tree.nodes().count()

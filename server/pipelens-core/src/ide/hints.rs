@@ -22,8 +22,9 @@ pub struct Hint {
 /// Returns the hints of a part of the text.
 pub fn hints(analysis: &Analysis, range: TextRange) -> Vec<Hint> {
     let pipelines = analysis.pipelines.iter().filter(|pipeline| meets(pipeline.range, range));
-    let mut hints: Vec<Hint> =
-        pipelines.flat_map(|pipeline| image_hints(pipeline, range).chain(wait_hints(analysis, pipeline, range))).collect();
+    let mut hints: Vec<Hint> = pipelines
+        .flat_map(|pipeline| image_hints(pipeline, range).chain(wait_hints(analysis, pipeline, range)))
+        .collect();
     hints.sort_by_key(|hint| hint.offset);
     hints
 }

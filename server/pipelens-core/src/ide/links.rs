@@ -71,9 +71,11 @@ fn add_words(text: &str, cmd: TextRange, links: &mut Vec<Link>) {
     for word in source.split(|character: char| !is_path(character)) {
         let before = source.get(..start).and_then(|before| before.chars().next_back());
         let range = TextRange::new(cmd.start + start, cmd.start + start + word.len());
-        start += word.len() + source.get(start + word.len()..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        start += word.len()
+            + source.get(start + word.len()..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         let relative = word.strip_prefix("./").unwrap_or(word);
-        let is_inner = relative.contains('/') || relative.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && !ending.is_empty());
+        let is_inner = relative.contains('/')
+            || relative.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && !ending.is_empty());
         let is_ours = is_inner && !relative.starts_with(['/', '.', '-']) && !relative.contains("..");
         // `$DIR/x`, `~/x` and `https://x` lie elsewhere.
         if is_ours && !matches!(before, Some('$' | '~' | ':' | '}' | '@' | '=' | '\\')) {
@@ -89,14 +91,18 @@ fn page(image: &str) -> Option<String> {
         Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
         Some(_) | None => ("docker.io", name),
     };
-    if path.is_empty() || path.contains(|character: char| !(character.is_ascii_alphanumeric() || "._-/".contains(character))) {
+    if path.is_empty()
+        || path.contains(|character: char| !(character.is_ascii_alphanumeric() || "._-/".contains(character)))
+    {
         return None;
     }
     match host {
-        "docker.io" | "index.docker.io" | "registry-1.docker.io" => Some(match path.strip_prefix("library/").unwrap_or(path) {
-            official if !official.contains('/') => format!("https://hub.docker.com/_/{official}"),
-            owned => format!("https://hub.docker.com/r/{owned}"),
-        }),
+        "docker.io" | "index.docker.io" | "registry-1.docker.io" => {
+            Some(match path.strip_prefix("library/").unwrap_or(path) {
+                official if !official.contains('/') => format!("https://hub.docker.com/_/{official}"),
+                owned => format!("https://hub.docker.com/r/{owned}"),
+            })
+        }
         "ghcr.io" => Some(format!("https://ghcr.io/{path}")),
         "quay.io" => Some(format!("https://quay.io/repository/{path}")),
         "public.ecr.aws" => Some(format!("https://gallery.ecr.aws/{path}")),

@@ -30,7 +30,8 @@ fn a_range_gets_its_own_hints_only() {
 
 #[test]
 fn a_lineage_that_closes_on_itself_ends() {
-    let analysis = analyze("steps:\n- {key: a, cmd: x, builds_in: b}\n- {key: b, cmd: x, builds_in: a}\n", Format::Yaml);
+    let analysis =
+        analyze("steps:\n- {key: a, cmd: x, builds_in: b}\n- {key: b, cmd: x, builds_in: a}\n", Format::Yaml);
     assert_eq!(hints(&analysis, TextRange::new(0, 80)).len(), 2);
 }
 

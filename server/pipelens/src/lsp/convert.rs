@@ -142,7 +142,8 @@ fn floor_char(text: &str, offset: usize) -> usize {
     offset
 }
 
-fn to_u32(number: usize) -> u32 {
+/// The protocol counts in 32 bits; a longer text has been refused before.
+pub(crate) fn to_u32(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 

@@ -70,7 +70,8 @@ fn outer_line<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str
     let own = if cursor.is_list_entry { cursor.indentation + 1 } else { cursor.column };
     let is_outer = |line: &&str| {
         let content = line.trim_start_matches(' ');
-        let is_entry = cursor.is_list_entry && content.starts_with('-') && line.len() - content.len() == cursor.indentation;
+        let is_entry =
+            cursor.is_list_entry && content.starts_with('-') && line.len() - content.len() == cursor.indentation;
         let column = line.len() - content.trim_start_matches(['-', ' ']).len();
         let column = if is_entry { own } else { column };
         !content.trim().is_empty() && !content.starts_with('#') && column < own

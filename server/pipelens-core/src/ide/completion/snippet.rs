@@ -74,7 +74,12 @@ pub(super) fn whole(analysis: &Analysis, cursor: &Cursor<'_>, place: Place, is_n
             "\"key\": \"${1:name}\", \"cmd\": \"${2:command}\"".to_owned(),
         )],
         Place::Step if cursor.is_flow => {
-            vec![entry(cursor, "step", "A step: its key and its command.", "key: ${1:name}, cmd: ${2:command}".to_owned())]
+            vec![entry(
+                cursor,
+                "step",
+                "A step: its key and its command.",
+                "key: ${1:name}, cmd: ${2:command}".to_owned(),
+            )]
         }
         Place::Step if cursor.is_list_entry => steps(cursor),
         Place::Pipeline if analysis.text.trim().len() <= cursor.word.end - cursor.word.start => vec![entry(
