@@ -16,5 +16,7 @@ mod language;
 mod layers;
 mod lifecycle;
 mod nvim;
+mod reports;
 mod runs;
+mod tools;
 mod transport;

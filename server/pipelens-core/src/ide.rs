@@ -13,6 +13,7 @@ mod names;
 mod rename;
 mod resolved;
 mod selection;
+mod tokens;
 
 use crate::text::TextRange;
 
