@@ -98,8 +98,7 @@ fn links_lead_to_registries_and_to_files_that_exist() {
     client.open(&project.uri(), PIPELINE);
     let params = json!({"textDocument": {"uri": project.uri()}});
     let links = client.request("textDocument/documentLink", params).unwrap();
-    let targets: Vec<&str> =
-        links.as_array().unwrap().iter().map(|link| link["target"].as_str().unwrap()).collect();
+    let targets: Vec<&str> = links.as_array().unwrap().iter().map(|link| link["target"].as_str().unwrap()).collect();
     assert_eq!(targets.len(), 2, "{targets:?}");
     assert_eq!(targets[0], "https://hub.docker.com/_/alpine");
     assert!(targets[1].ends_with("/ship.sh"), "{targets:?}");
@@ -128,7 +127,8 @@ fn symbols_of_all_open_files_are_found_by_their_letters() {
     client.open("file:///project/other.pipeline.yml", "steps:\n- {key: bundle-it, cmd: x}\n");
     client.open("file:///project/notes.yml", "steps:\n- {key: builder, cmd: x}\n");
     let found = client.request("workspace/symbol", json!({"query": "bul"})).unwrap();
-    let mut names: Vec<&str> = found.as_array().unwrap().iter().map(|symbol| symbol["name"].as_str().unwrap()).collect();
+    let mut names: Vec<&str> =
+        found.as_array().unwrap().iter().map(|symbol| symbol["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["build", "bundle-it"]);
 }

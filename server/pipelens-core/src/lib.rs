@@ -4,6 +4,7 @@ mod analysis;
 pub mod convert;
 pub mod diagnostic;
 mod files;
+pub mod fixes;
 pub mod graph;
 pub mod ide;
 mod keys;

@@ -74,7 +74,7 @@ fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Re
     if !is_echo {
         let mut finding = Diagnostic::new(Code::Syntax, range, best.message);
         if let Some(title) = best.fix {
-            finding.fixes.push(crate::diagnostic::Fix { title, edits: edits.clone() });
+            finding.fixes.push(crate::diagnostic::Fix { title, is_safe: false, edits: edits.clone() });
         }
         result.findings.push(finding);
     }
