@@ -125,6 +125,12 @@ impl Code {
         Self::YamlTrap,
     ];
 
+    /// Returns the code somebody may have meant by a name that is none.
+    pub fn nearest(name: &str) -> Option<Self> {
+        let near = crate::nearest::nearest(name, Self::ALL.iter().map(|code| code.as_str()))?;
+        Self::ALL.iter().copied().find(|code| code.as_str() == near)
+    }
+
     /// Returns the name settings, comments and links use.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::checked::{Checked, STANDARD_INPUT};
 use super::report::{self, ReportFormat};
-use super::{EXIT_USAGE, complain, files, fix, print, show_findings};
+use super::{EXIT_USAGE, complain, files, print, replace, show_findings};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -40,7 +40,8 @@ pub(crate) fn check(args: &CheckArgs) -> u8 {
     }
     let report = report::write(&checked, args.format);
     // The text of standard input goes where its reader expects it; the findings make way.
-    let printed = match checked.iter().find(|_| args.fix && paths.iter().any(|path| path.as_os_str() == STANDARD_INPUT)) {
+    let printed = match checked.iter().find(|_| args.fix && paths.iter().any(|path| path.as_os_str() == STANDARD_INPUT))
+    {
         Some(file) => {
             show_findings(&report);
             print(&file.text)
@@ -59,10 +60,11 @@ pub(crate) fn check(args: &CheckArgs) -> u8 {
 }
 
 fn mended(path: &Path, file: Checked) -> anyhow::Result<Checked> {
-    let Some((text, count)) = fix::mend(&file) else { return Ok(file) };
+    let format = crate::lsp::format_of(&file.path);
+    let Some(mended) = crate::fix::mend(&file.text, format, &file.project) else { return Ok(file) };
     if path.as_os_str() != STANDARD_INPUT {
-        fix::replace(path, &text)?;
+        replace::replace(path, &mended.text)?;
     }
-    show_findings(&format!("{}: {} applied\n", file.path.display(), crate::present::plural(count, "edit")));
-    Checked::new(&file.path, text)
+    show_findings(&format!("{}: {} applied\n", file.path.display(), crate::present::plural(mended.edits, "edit")));
+    Checked::new(&file.path, mended.text)
 }

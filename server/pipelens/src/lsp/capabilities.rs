@@ -49,7 +49,11 @@ pub(crate) fn offer(encoding: Encoding) -> InitializeResult {
         // The command is in every lens at once: some clients draw an unresolved lens as a blank line.
         code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),
         code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
-            code_action_kinds: Some(vec![CodeActionKind::QUICKFIX, CodeActionKind::new(super::handlers::RUN_KIND)]),
+            code_action_kinds: Some(vec![
+                CodeActionKind::QUICKFIX,
+                CodeActionKind::new(super::handlers::FIX_ALL_KIND),
+                CodeActionKind::new(super::handlers::RUN_KIND),
+            ]),
             ..CodeActionOptions::default()
         })),
         execute_command_provider: Some(ExecuteCommandOptions {

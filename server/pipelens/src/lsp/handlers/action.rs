@@ -9,6 +9,7 @@ use super::lens::commands;
 use super::touches;
 use crate::lsp::Shared;
 use crate::lsp::convert::TextMap;
+use crate::lsp::format_of;
 use crate::lsp::state::Document;
 
 /// The kind of the code actions that run something, under `source` so that clients list them apart from fixes.
@@ -30,10 +31,29 @@ pub(crate) fn code_action(
         let touched = document.analysis.diagnostics.iter().filter(|diagnostic| touches(diagnostic.range, wanted));
         actions.extend(touched.flat_map(|diagnostic| fixes(document, map, diagnostic)));
     }
+    if is_asked_for(only, FIX_ALL_KIND) {
+        actions.extend(fix_all(shared, document, map));
+    }
     if is_asked_for(only, RUN_KIND) {
         actions.extend(run_actions(shared, document, wanted));
     }
     actions
+}
+
+/// Returns the action that applies every fix nobody has to choose, as often as one uncovers the next.
+fn fix_all(shared: &Shared, document: &Document, map: TextMap<'_>) -> Option<CodeActionOrCommand> {
+    let path = document.path()?;
+    let project = shared.config.project(&shared.config.root_of(&path));
+    let text = crate::fix::mend(&document.text, format_of(&path), &project)?.text;
+    let range = map.range(TextRange::new(0, document.text.len()));
+    let edits = vec![TextEdit::new(range, text)];
+    let edit = WorkspaceEdit { changes: Some([(document.uri.clone(), edits)].into()), ..WorkspaceEdit::default() };
+    Some(CodeActionOrCommand::CodeAction(CodeAction {
+        title: "Fix all that needs no choice".to_owned(),
+        kind: Some(CodeActionKind::new(FIX_ALL_KIND)),
+        edit: Some(edit),
+        ..CodeAction::default()
+    }))
 }
 
 fn fixes(document: &Document, map: TextMap<'_>, diagnostic: &Diagnostic) -> Vec<CodeActionOrCommand> {
