@@ -1,8 +1,11 @@
 //! The other tools of the command line: explain, graph, convert, init.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::Value;
 
-use crate::support::{Project, Runner};
+use crate::support::{Project, Runner, binary, texts};
 
 const PIPELINE: &str = "name: ci\nsteps:\n- {key: a, cmd: make, image: a:1}\n- {key: b, cmd: x, builds_in: a}\n";
 
@@ -45,6 +48,20 @@ fn a_graph_is_drawn_in_every_format() {
     let (code, _, errors) = output(&Project::new("steps: []\n"), &["graph", "pipeline.yml"]);
     assert_eq!(code, 2);
     assert!(errors.contains("has no step that could be drawn"), "{errors}");
+}
+
+/// The pipeline this project has for itself, and its picture in the README.
+#[test]
+fn our_own_pipeline_has_no_finding_and_its_picture_is_fresh() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let run = |arguments: &[&str]| texts(Command::new(binary()).args(arguments).current_dir(&root).output().unwrap());
+    assert_eq!(run(&["check", "pipeline.yml"]), (0, "1 file checked: no findings\n".to_owned(), String::new()));
+    let (_, picture, _) = run(&["graph", "pipeline.yml", "--format", "svg"]);
+    let file = root.join("docs/pipeline.svg");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&file, &picture).unwrap();
+    }
+    assert!(std::fs::read_to_string(&file).unwrap() == picture, "run `cargo xtask codegen`");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Where nodes and edges go: columns by the longest way from a root, few crossings, straight lines where they can be.
 
-use super::{Edge, Graph, Node};
+use super::{Edge, EdgeKind, Graph, Node};
 
 pub(super) const ROW_HEIGHT: f64 = 44.0;
-pub(super) const BARRIER_WIDTH: f64 = 8.0;
+pub(super) const BARRIER_WIDTH: f64 = 6.0;
 const ROW_GAP: f64 = 18.0;
 const COLUMN_GAP: f64 = 56.0;
 /// A line that passes a column needs less room than a box.
@@ -11,6 +11,7 @@ const PASSAGE_HEIGHT: f64 = 10.0;
 /// More rounds than these change nothing a person sees.
 const ORDER_ROUNDS: usize = 12;
 const PLACE_ROUNDS: usize = 24;
+const MAX_COUNTED_LINES: usize = 400;
 
 /// A place in a picture; `x` and `y` are its upper left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -51,8 +52,9 @@ pub(super) fn lay_out(graph: &Graph, widths: &[f64]) -> Layout {
         .zip(widths)
         .map(|((node, column), width)| {
             let is_barrier = matches!(node, Node::Barrier { .. });
-            let width = if is_barrier { BARRIER_WIDTH } else { *width };
-            Cell { column: *column, width, height: ROW_HEIGHT, center: 0.0, is_barrier }
+            // A bar is as tall as the picture, so it needs no row of its own.
+            let (width, height) = if is_barrier { (BARRIER_WIDTH, 0.0) } else { (*width, ROW_HEIGHT) };
+            Cell { column: *column, width, height, center: 0.0, is_barrier }
         })
         .collect();
     let routes: Vec<Vec<usize>> = graph.edges.iter().map(|edge| route(&mut cells, *edge)).collect();
@@ -98,6 +100,10 @@ fn longest_ways(graph: &Graph) -> Vec<usize> {
 fn route(cells: &mut Vec<Cell>, edge: Edge) -> Vec<usize> {
     let column = |cells: &[Cell], node: usize| cells.get(node).map_or(0, |cell| cell.column);
     let (start, end) = (column(cells, edge.from), column(cells, edge.to));
+    if edge.kind == EdgeKind::Barrier && end > start + 1 {
+        // The bar is as tall as the picture: what stands left of it is before it, without a line.
+        return Vec::new();
+    }
     let mut route = vec![edge.from];
     for passed in start + 1..end {
         route.push(cells.len());
@@ -137,8 +143,9 @@ impl Neighbours {
     }
 }
 
-/// Orders each column by the middle of what it is connected with, from the left and from the right in turn.
-fn untangle(rows: &mut [Vec<usize>], neighbours: &Neighbours) {
+/// Orders each column by the middle of what it is connected with, from the left and from the right in turn. The order with
+/// the fewest crossings stays.
+fn untangle(rows: &mut Vec<Vec<usize>>, neighbours: &Neighbours) {
     let count = neighbours.left.len();
     let mut position = vec![0.0_f64; count];
     let note = |row: &[usize], position: &mut [f64]| {
@@ -149,6 +156,7 @@ fn untangle(rows: &mut [Vec<usize>], neighbours: &Neighbours) {
         }
     };
     rows.iter().for_each(|row| note(row, &mut position));
+    let mut best = (crossings(rows, neighbours, &position), rows.clone());
     for round in 0..ORDER_ROUNDS {
         let from_left = round % 2 == 0;
         let order: Vec<usize> = if from_left { (0..rows.len()).collect() } else { (0..rows.len()).rev().collect() };
@@ -162,7 +170,31 @@ fn untangle(rows: &mut [Vec<usize>], neighbours: &Neighbours) {
             row.sort_by(|one, other| wanted(one).total_cmp(&wanted(other)));
             note(row, &mut position);
         }
+        let crossings = crossings(rows, neighbours, &position);
+        if crossings < best.0 {
+            best = (crossings, rows.clone());
+        }
     }
+    *rows = best.1;
+}
+
+/// Counts how often two lines between neighbouring columns cross. Of a very large graph nobody sees the difference.
+fn crossings(rows: &[Vec<usize>], neighbours: &Neighbours, position: &[f64]) -> usize {
+    let place = |cell: usize| position.get(cell).copied().unwrap_or_default();
+    let mut count = 0;
+    for row in rows {
+        let ends = |cell: usize| neighbours.right.get(cell).into_iter().flatten().map(move |end| (cell, *end));
+        let lines: Vec<(f64, f64)> =
+            row.iter().flat_map(|cell| ends(*cell)).map(|(start, end)| (place(start), place(end))).collect();
+        if lines.len() > MAX_COUNTED_LINES {
+            return 0;
+        }
+        for (index, (start, end)) in lines.iter().enumerate() {
+            let crosses = |(other_start, other_end): &&(f64, f64)| (start - other_start) * (end - other_end) < 0.0;
+            count += lines.iter().skip(index + 1).filter(crosses).count();
+        }
+    }
+    count
 }
 
 fn mean(cells: &[usize], position: &[f64]) -> Option<f64> {
@@ -182,18 +214,24 @@ fn place(cells: &mut [Cell], rows: &[Vec<usize>], neighbours: &Neighbours) {
         }
     }
     for round in 0..PLACE_ROUNDS {
-        let side = if round % 2 == 0 { &neighbours.left } else { &neighbours.right };
-        let centers: Vec<f64> = cells.iter().map(|cell| cell.center).collect();
-        for row in rows {
-            let wanted: Vec<f64> = row
-                .iter()
-                .map(|cell| {
-                    let own = centers.get(*cell).copied().unwrap_or_default();
-                    side.get(*cell).and_then(|around| mean(around, &centers)).unwrap_or(own)
-                })
-                .collect();
+        let from_left = round % 2 == 0;
+        let side = if from_left { &neighbours.left } else { &neighbours.right };
+        let order: Vec<usize> = if from_left { (0..rows.len()).collect() } else { (0..rows.len()).rev().collect() };
+        // Each column sees where its neighbour has just gone; all at once would only change places for ever.
+        for row in order.into_iter().filter_map(|index| rows.get(index)) {
+            let wanted: Vec<f64> = row.iter().map(|cell| wanted_center(cells, side, *cell)).collect();
             settle(cells, row, &wanted);
         }
+    }
+}
+
+fn wanted_center(cells: &[Cell], side: &[Vec<usize>], cell: usize) -> f64 {
+    let center = |cell: usize| cells.get(cell).map_or(0.0, |cell| cell.center);
+    match side.get(cell).map(Vec::as_slice) {
+        Some(around) if !around.is_empty() => {
+            around.iter().map(|cell| center(*cell)).sum::<f64>() / around.len() as f64
+        }
+        Some(_) | None => center(cell),
     }
 }
 
@@ -261,7 +299,7 @@ fn finish(graph: &Graph, cells: &[Cell], rows: &[Vec<usize>], routes: &[Vec<usiz
 /// Returns the points of an edge. At a barrier it goes straight, since the bar is as tall as the picture.
 fn line(edge: Edge, route: &[usize], cells: &[Cell], rect: &impl Fn(&Cell) -> Rect, top: f64) -> Vec<(f64, f64)> {
     let mut points = Vec::with_capacity(route.len() + 1);
-    if edge.from == edge.to {
+    if edge.from == edge.to || route.is_empty() {
         return points;
     }
     let ends = |index: usize| cells.get(index).map(|cell| (rect(cell), cell.is_barrier, cell.center - top));

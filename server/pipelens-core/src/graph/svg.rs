@@ -13,12 +13,13 @@ const KEY_LETTER: f64 = 7.6;
 const IMAGE_LETTER: f64 = 6.1;
 const PADDING: f64 = 14.0;
 const MIN_WIDTH: f64 = 84.0;
-/// Longer names end in `…`.
+/// Longer names end in `…`, and what is said about them a little earlier: the whole is in the tooltip.
 const MAX_LETTERS: usize = 32;
+const MAX_SMALL_LETTERS: usize = 26;
 
 const STYLE: &str = "text{font-family:ui-sans-serif,system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}\
 .key{font-size:13px;font-weight:600}.small{font-size:11px;fill:#59636e}.title{font-size:14px;font-weight:600}\
-.box{fill:#fff;stroke:#8c959f;stroke-width:1.2}.root{stroke:#0969da;stroke-width:1.6}.bar{fill:#bf8700}\
+.box{fill:#fff;stroke:#8c959f;stroke-width:1.2}.root{stroke:#0969da;stroke-width:1.6}.bar{fill:#bf8700;opacity:.55}\
 .lineage{stroke:#0969da;stroke-width:2.2;fill:none}.order{stroke:#59636e;stroke-width:1.4;stroke-dasharray:5 4;fill:none}\
 .barrier{stroke:#bf8700;stroke-width:1.2;fill:none;opacity:.75}.lineage-tip{fill:#0969da}.order-tip{fill:#59636e}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9198a1}.box{fill:#151b23;stroke:#656c76}\
@@ -28,7 +29,7 @@ const STYLE: &str = "text{font-family:ui-sans-serif,system-ui,-apple-system,'Seg
 pub(super) fn draw(graph: &Graph) -> String {
     let widths: Vec<f64> = graph.nodes.iter().map(node_width).collect();
     let layout = lay_out(graph, &widths);
-    let heading_width = letters(&graph.name) as f64 * KEY_LETTER;
+    let heading_width = letters(&graph.name, MAX_LETTERS) as f64 * KEY_LETTER;
     let legend = Legend::of(graph);
     let width = layout.width.max(heading_width).max(legend.width()) + 2.0 * MARGIN;
     let top = MARGIN + HEADING;
@@ -39,7 +40,7 @@ pub(super) fn draw(graph: &Graph) -> String {
     push(&mut svg, &format!("<title>{}</title>", escaped(&graph.name)));
     push(&mut svg, &format!("<style>{STYLE}</style>"));
     push(&mut svg, &format!("<defs>{}{}</defs>", tip("lineage"), tip("order")));
-    push(&mut svg, &text("title", MARGIN, MARGIN + 14.0, "start", &graph.name));
+    push(&mut svg, &text("title", MARGIN, MARGIN + 14.0, "start", &shortened(&graph.name, MAX_LETTERS)));
     push(&mut svg, &format!("<g transform=\"translate({MARGIN} {top})\">"));
     draw_lines(graph, &layout, &mut svg);
     for (node, place) in graph.nodes.iter().zip(&layout.boxes) {
@@ -62,8 +63,8 @@ fn tip(kind: &str) -> String {
     )
 }
 
-fn letters(text: &str) -> usize {
-    text.chars().count().min(MAX_LETTERS)
+fn letters(text: &str, most: usize) -> usize {
+    text.chars().count().min(most)
 }
 
 fn node_width(node: &Node) -> f64 {
@@ -71,7 +72,8 @@ fn node_width(node: &Node) -> f64 {
         Node::Barrier { .. } => 0.0,
         Node::Step { key, image, words } => {
             let small = image.as_deref().unwrap_or(words);
-            let widest = (letters(key) as f64 * KEY_LETTER).max(letters(small) as f64 * IMAGE_LETTER);
+            let widest = (letters(key, MAX_LETTERS) as f64 * KEY_LETTER)
+                .max(letters(small, MAX_SMALL_LETTERS) as f64 * IMAGE_LETTER);
             (widest + 2.0 * PADDING).max(MIN_WIDTH)
         }
     }
@@ -131,18 +133,18 @@ fn draw_node(node: &Node, place: Rect, svg: &mut String) {
                     "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\"/>"
                 ),
             );
-            push(svg, &text("key", middle, y + height / 2.0 - 3.0, "middle", &shortened(key)));
-            push(svg, &text("small", middle, y + height / 2.0 + 13.0, "middle", &shortened(small)));
+            push(svg, &text("key", middle, y + height / 2.0 - 3.0, "middle", &shortened(key, MAX_LETTERS)));
+            push(svg, &text("small", middle, y + height / 2.0 + 13.0, "middle", &shortened(small, MAX_SMALL_LETTERS)));
             push(svg, "</g>");
         }
     }
 }
 
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= MAX_LETTERS {
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
         return text.to_owned();
     }
-    text.chars().take(MAX_LETTERS - 1).chain(['…']).collect()
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 fn text(class: &str, x: f64, y: f64, anchor: &str, words: &str) -> String {
