@@ -45,7 +45,8 @@ fn a_folder_means_every_pipeline_in_it_and_no_other_file() {
     ]);
     let (code, output, errors) = check(&project, &["--format", "json"]);
     let report: Value = serde_json::from_str(&output).unwrap();
-    let paths: Vec<&str> = report["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    let paths: Vec<&str> =
+        report["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
     assert_eq!(paths, ["./.hm/plan.yml", "./extra/one.yml", "./pipeline.yml", "./said.yaml", "./sub/ci.pipeline.yml"]);
     assert_eq!((code, errors.as_str()), (1, ""));
     let (code, _, errors) = check(&project, &["extra", "nothing-*.yml", "ignored"]);
@@ -55,7 +56,8 @@ fn a_folder_means_every_pipeline_in_it_and_no_other_file() {
 
 #[test]
 fn a_glob_means_what_it_matches_and_each_file_counts_once() {
-    let project = project(&[("ci/a.yml", "steps:\n- {key: a, cmd: x, image: a:1}\n"), ("ci/deep/b.yml", "steps: []\n")]);
+    let project =
+        project(&[("ci/a.yml", "steps:\n- {key: a, cmd: x, image: a:1}\n"), ("ci/deep/b.yml", "steps: []\n")]);
     let (code, output, _) = check(&project, &["ci/*.yml", "ci/a.yml"]);
     assert_eq!((code, output.as_str()), (0, "1 file checked: no findings\n"));
     let (code, output, _) = check(&project, &["ci/**/*.yml"]);
@@ -92,7 +94,12 @@ fn sarif_names_the_rule_the_place_and_the_fix() {
     let log: Value = serde_json::from_str(&output).unwrap();
     let run = &log["runs"][0];
     let find = |code: &str| {
-        run["results"].as_array().unwrap().iter().find(|result| result["ruleId"] == code).unwrap_or_else(|| panic!("{output}"))
+        run["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|result| result["ruleId"] == code)
+            .unwrap_or_else(|| panic!("{output}"))
     };
     let unknown = find("unknown-step");
     assert_eq!(unknown["level"], "error");
@@ -126,7 +133,10 @@ fn github_gets_one_annotation_a_finding() {
 
 #[test]
 fn fixes_that_cannot_be_wrong_are_applied_and_the_file_keeps_its_permissions() {
-    let project = project(&[("x.yml", "steps:\n- key: a\n  comand: x\n  image: Rust:1.95\n  retry: \"3\"\n- key: b\n  cmd: x\n  builds_in: nowhere\n")]);
+    let project = project(&[(
+        "x.yml",
+        "steps:\n- key: a\n  comand: x\n  image: Rust:1.95\n  retry: \"3\"\n- key: b\n  cmd: x\n  builds_in: nowhere\n",
+    )]);
     let path = project.folder.path().join("x.yml");
     #[cfg(unix)]
     {

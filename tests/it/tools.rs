@@ -27,9 +27,12 @@ fn a_finding_is_explained_and_a_wrong_code_is_corrected() {
 #[test]
 fn a_graph_is_drawn_in_every_format() {
     let project = Project::new(PIPELINE);
-    for (format, expected) in
-        [("text", "a  [a:1]  make\n└─ b  x\n"), ("mermaid", "n0 ==> n1"), ("dot", "n0 -> n1 [style=bold]"), ("svg", "</svg>")]
-    {
+    for (format, expected) in [
+        ("text", "a  [a:1]  make\n└─ b  x\n"),
+        ("mermaid", "n0 ==> n1"),
+        ("dot", "n0 -> n1 [style=bold]"),
+        ("svg", "</svg>"),
+    ] {
         let (code, picture, errors) = output(&project, &["graph", "pipeline.yml", "--format", format]);
         assert_eq!((code, errors.as_str()), (0, ""));
         assert!(picture.contains(expected), "{picture}");

@@ -40,7 +40,8 @@ pub(crate) fn check(args: &CheckArgs) -> u8 {
     }
     let report = report::write(&checked, args.format);
     // The text of standard input goes where its reader expects it; the findings make way.
-    let printed = match checked.iter().find(|_| args.fix && paths.iter().any(|path| path.as_os_str() == STANDARD_INPUT)) {
+    let printed = match checked.iter().find(|_| args.fix && paths.iter().any(|path| path.as_os_str() == STANDARD_INPUT))
+    {
         Some(file) => {
             show_findings(&report);
             print(&file.text)

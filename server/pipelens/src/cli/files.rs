@@ -34,7 +34,8 @@ fn matching(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if word.is_dir() {
         return in_folder(word);
     }
-    let is_glob = !word.exists() && word.as_os_str() != STANDARD_INPUT && word.to_string_lossy().contains(['*', '?', '[', '{']);
+    let is_glob =
+        !word.exists() && word.as_os_str() != STANDARD_INPUT && word.to_string_lossy().contains(['*', '?', '[', '{']);
     if is_glob { of_glob(word) } else { Ok(vec![word.to_owned()]) }
 }
 

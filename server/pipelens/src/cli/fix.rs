@@ -36,8 +36,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     let name = path.display();
     let target = std::fs::canonicalize(path).with_context(|| format!("Cannot find `{name}`"))?;
     let folder = target.parent().unwrap_or(Path::new("."));
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder).with_context(|| format!("Cannot write beside `{name}`"))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("Cannot write beside `{name}`"))?;
     file.write_all(text.as_bytes()).with_context(|| format!("Cannot write `{name}`"))?;
     let permissions = std::fs::metadata(&target).with_context(|| format!("Cannot read `{name}`"))?.permissions();
     file.as_file().set_permissions(permissions).with_context(|| format!("Cannot keep the permissions of `{name}`"))?;

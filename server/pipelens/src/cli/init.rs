@@ -39,7 +39,11 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<u8> {
     }
     let path = folder.join("pipeline.yml");
     let mut options = std::fs::OpenOptions::new();
-    if args.force { options.create(true).truncate(true) } else { options.create_new(true) };
+    if args.force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     let mut file = match options.write(true).open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -49,13 +53,15 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<u8> {
     };
     file.write_all(text.as_bytes()).with_context(|| format!("Cannot write `{}`", path.display()))?;
     let seen: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-    let seen = if seen.is_empty() { "nothing it knows, so a first step to fill in".to_owned() } else { seen.join(", ") };
+    let seen =
+        if seen.is_empty() { "nothing it knows, so a first step to fill in".to_owned() } else { seen.join(", ") };
     print(&format!("Wrote `{0}`: found {seen}\nRun it with `pipelens run {0}`\n", path.display()))
 }
 
 /// Turns a folder's name into one a run can have.
 fn slug(name: &str) -> String {
-    let letters = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
+    let letters =
+        name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
     let slug: String = letters.collect();
     let slug = slug.trim_matches('-');
     if slug.is_empty() { "ci".to_owned() } else { slug.to_owned() }
@@ -67,7 +73,8 @@ fn pipeline(name: &str, kinds: &[Kind]) -> String {
          # `builds_in` starts from what another step left behind, `depends_on` only waits for it.\n",
     );
     // A name of digits alone would be a number.
-    let name = if name.starts_with(|first: char| first.is_ascii_digit()) { format!("\"{name}\"") } else { name.to_owned() };
+    let name =
+        if name.starts_with(|first: char| first.is_ascii_digit()) { format!("\"{name}\"") } else { name.to_owned() };
     text.push_str(&format!("name: {name}\n\nsteps:\n"));
     let first = [Kind::unknown()];
     let kinds = if kinds.is_empty() { &first } else { kinds };

@@ -3,8 +3,8 @@
 use super::TokenKind;
 
 const KEYWORDS: [&str; 21] = [
-    "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "in", "function", "select",
-    "time", "{", "}", "!", "[[", "]]",
+    "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "in", "function",
+    "select", "time", "{", "}", "!", "[[", "]]",
 ];
 /// Deeper substitutions are made to exhaust a stack.
 const MAX_DEPTH: usize = 64;

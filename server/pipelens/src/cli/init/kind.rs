@@ -73,7 +73,11 @@ fn cargo(folder: &Path) -> Option<Kind> {
         parts: vec![
             root("build", format!("rust:{version}"), format!("cargo build{workspace} --all-targets{locked}")),
             then("test", "build", format!("cargo test{workspace}{locked}")),
-            then("lint", "build", format!("rustup component add clippy && cargo clippy{workspace} --all-targets{locked} -- -D warnings")),
+            then(
+                "lint",
+                "build",
+                format!("rustup component add clippy && cargo clippy{workspace} --all-targets{locked} -- -D warnings"),
+            ),
         ],
     })
 }
@@ -256,9 +260,15 @@ fn cmake(folder: &Path) -> Option<Kind> {
 
 fn make(folder: &Path) -> Option<Kind> {
     let rules = text(folder, "Makefile").or_else(|| text(folder, "makefile"))?;
-    let has_rule = |name: &str| rules.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
+    let has_rule =
+        |name: &str| rules.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
     let mut parts = vec![root("build", "gcc:15", "make")];
-    parts.extend(["test", "check", "lint"].into_iter().filter(|rule| has_rule(rule)).map(|rule| then(rule, "build", format!("make {rule}"))));
+    parts.extend(
+        ["test", "check", "lint"]
+            .into_iter()
+            .filter(|rule| has_rule(rule))
+            .map(|rule| then(rule, "build", format!("make {rule}"))),
+    );
     Some(Kind { name: "a makefile", prefix: "make", parts })
 }
 

@@ -27,4 +27,3 @@ pub(super) fn write(checked: &[Checked]) -> String {
     text.push_str(&format!("{files} checked: {found}\n"));
     text
 }
-

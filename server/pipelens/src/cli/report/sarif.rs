@@ -10,10 +10,8 @@ use crate::cli::checked::Checked;
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 pub(super) fn write(checked: &[Checked]) -> String {
-    let results: Vec<Value> = checked
-        .iter()
-        .flat_map(|file| file.diagnostics.iter().map(|diagnostic| result(file, diagnostic)))
-        .collect();
+    let results: Vec<Value> =
+        checked.iter().flat_map(|file| file.diagnostics.iter().map(|diagnostic| result(file, diagnostic))).collect();
     let driver = json!({
         "name": "pipelens",
         "semanticVersion": env!("CARGO_PKG_VERSION"),
