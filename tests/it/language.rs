@@ -170,3 +170,37 @@ fn a_client_without_snippets_gets_plain_words() {
     let rich = entry(&mut rich);
     assert_eq!((&rich["textEdit"]["newText"], &rich["insertTextFormat"]), (&json!("cache:\n  policy: $0"), &json!(2)));
 }
+
+#[test]
+fn the_graph_is_drawn_and_shown() {
+    let project = Project::new(PIPELINE);
+    let mut client = project.serve(Runner::Host);
+    let answer = client.execute("pipelens.showGraph", json!({"uri": project.uri()})).unwrap();
+    assert!(answer["mermaid"].as_str().unwrap().starts_with("flowchart LR"), "{answer}");
+    let path = answer["path"].as_str().unwrap().to_owned();
+    assert!(std::fs::read_to_string(&path).unwrap().contains("</svg>"));
+    let shown = client.wait("the picture", |message| {
+        (message["method"] == "window/showDocument").then(|| message["params"]["uri"].as_str().unwrap().to_owned())
+    });
+    assert!(shown.ends_with(&path), "{shown}");
+    client.open("file:///project/empty.pipeline.yml", "steps: []\n");
+    let refusal =
+        client.execute("pipelens.showGraph", json!({"uri": "file:///project/empty.pipeline.yml"})).unwrap_err();
+    assert_eq!(refusal["message"], "There is no step that could be drawn");
+}
+
+#[test]
+fn a_finding_leads_to_its_page_and_fix_all_mends_what_needs_no_choice() {
+    let text = "steps:\n- {key: a, cmd: x, retry: \"3\"}\n- {key: b, cmd: x, builds_in: c}\n";
+    let mut client = open(text);
+    let found = client.diagnostics(URI, 1);
+    let unknown = found.iter().find(|found| found["code"] == "unknown-step").unwrap();
+    let page = unknown["codeDescription"]["href"].as_str().unwrap();
+    assert!(page.ends_with("/docs/codes/unknown-step.md"), "{page}");
+    let range = json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}});
+    let params = json!({"textDocument": {"uri": URI}, "range": range, "context": {"diagnostics": [], "only": ["source.fixAll"]}});
+    let actions = client.request("textDocument/codeAction", params).unwrap();
+    assert_eq!(actions.as_array().unwrap().len(), 1, "{actions}");
+    let mended = actions[0]["edit"]["changes"][URI][0]["newText"].as_str().unwrap();
+    assert_eq!(mended, text.replace("\"3\"", "3"));
+}

@@ -11,6 +11,7 @@ mod handlers;
 mod images;
 mod ingress;
 mod outbox;
+mod picture;
 mod progress;
 mod report;
 mod runs;
@@ -37,7 +38,7 @@ use tower_lsp::jsonrpc::{Error, Result};
 use tower_lsp::{Client, LanguageServer, LspService, UriExt};
 
 use config::Config;
-use ext::{CancelArgs, Command, OpenLogArgs, RunArgs};
+use ext::{CancelArgs, Command, GraphArgs, OpenLogArgs, RunArgs};
 use images::KnownImages;
 use outbox::Outbox;
 use runs::Runs;
@@ -297,6 +298,14 @@ impl LanguageServer for Server {
                 tokio::spawn(async move { report::show_document(&shared, &shown).await });
                 Ok(Some(json!({"path": path})))
             }
+            Command::ShowGraph => {
+                let args: GraphArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
+                let document = self.meant(args.uri.as_ref())?;
+                let picture = picture::draw(&document, args.pipeline.as_ref()).map_err(refused)?;
+                let (shared, shown) = (self.shared.clone(), picture.path.clone());
+                tokio::spawn(async move { report::show_document(&shared, &shown).await });
+                Ok(Some(json!({"path": picture.path, "mermaid": picture.mermaid})))
+            }
         }
     }
 }
@@ -305,15 +314,20 @@ impl Server {
     /// Starts a run and answers at once; everything after that is events.
     fn run(&self, command: Command, args: RunArgs, token: Option<ProgressToken>) -> Result<Option<Value>> {
         let target = ext::target(command, args.step).map_err(invalid)?;
-        let document = match &args.uri {
-            None => self.shared.state.last_active().ok_or_else(|| refused("No pipeline is open".to_owned()))?,
-            Some(uri) => self.document(uri).map_err(refused)?,
-        };
+        let document = self.meant(args.uri.as_ref())?;
         let started = self.shared.runs.start(&document, args.pipeline.as_ref(), target).map_err(refused)?;
         self.shared.state.touch(document.uri.as_str());
         let run_id = started.run.id;
         tokio::spawn(report::follow(self.shared.clone(), started, token));
         Ok(Some(json!({"runId": run_id})))
+    }
+
+    /// Returns the document a command means; without a name, the one a person is in.
+    fn meant(&self, uri: Option<&Uri>) -> Result<Arc<Document>> {
+        match uri {
+            None => self.shared.state.last_active().ok_or_else(|| refused("No pipeline is open".to_owned())),
+            Some(uri) => self.document(uri).map_err(refused),
+        }
     }
 
     /// Returns a document as of the request's arrival; one that is not open is read from disk.

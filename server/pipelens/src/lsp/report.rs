@@ -257,6 +257,6 @@ pub(crate) async fn show_document(shared: &Shared, path: &std::path::Path) {
         Some(_) | None => false,
     };
     if !shown {
-        shared.client.show_message(MessageType::INFO, format!("The log is in {}", path.display())).await;
+        shared.client.show_message(MessageType::INFO, format!("It is in {}", path.display())).await;
     }
 }
