@@ -303,7 +303,7 @@ impl LanguageServer for Server {
                 let document = self.meant(args.uri.as_ref())?;
                 let picture = picture::draw(&document, args.pipeline.as_ref()).map_err(refused)?;
                 let (shared, shown) = (self.shared.clone(), picture.path.clone());
-                tokio::spawn(async move { report::show_document(&shared, &shown).await });
+                tokio::spawn(async move { report::show_picture(&shared, &shown).await });
                 Ok(Some(json!({"path": picture.path, "mermaid": picture.mermaid})))
             }
         }
