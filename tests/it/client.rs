@@ -28,18 +28,20 @@ pub(crate) struct Client {
     pub(crate) refuses_progress: bool,
     /// What to answer to `window/showMessageRequest`.
     pub(crate) chosen_action: Option<&'static str>,
+    /// What to answer to `workspace/configuration`, by section.
+    pub(crate) configuration: Value,
 }
 
 impl Client {
     /// Starts a server without saying anything to it.
     pub(crate) fn spawn(binary: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(binary)
-            .args(["lsp", "--stdio"])
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+        Self::spawn_command(Command::new(binary).args(["lsp", "--stdio"]).envs(environment.iter().copied()))
+    }
+
+    /// Starts any server that speaks on standard input and output.
+    pub(crate) fn spawn_command(command: &mut Command) -> Self {
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = piped.spawn().expect("the server starts");
         let stdin = child.stdin.take();
         let gate = Arc::new(Gate::default());
         let incoming = read_messages(child.stdout.take().expect("the output is piped"), gate.clone());
@@ -53,6 +55,7 @@ impl Client {
             holds_answers: false,
             refuses_progress: false,
             chosen_action: None,
+            configuration: Value::Null,
         }
     }
 
@@ -252,6 +255,11 @@ impl Client {
         match method {
             "window/workDoneProgress/create" if self.refuses_progress => {
                 answer = json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32000, "message": "no"}});
+            }
+            "workspace/configuration" => {
+                let items = message["params"]["items"].as_array().cloned().unwrap_or_default();
+                let section = |item: &Value| self.configuration[item["section"].as_str().unwrap_or_default()].clone();
+                answer["result"] = items.iter().map(section).collect();
             }
             "window/showDocument" => answer["result"] = json!({"success": true}),
             "window/showMessageRequest" => {

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who does it")]
 #![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it has not")]
 
+#[path = "../../../tests/bench/mod.rs"]
 mod bench;
 #[expect(
     dead_code,
@@ -25,7 +26,7 @@ Usage: cargo xtask <CHORE>
 
   test [FILTER…]  Runs every test, on a private Docker daemon and in real Neovims; installs what is missing and says so
   demo            Shows the main job: a mistake, its fix, the run buttons, a run with its log
-  bench           Measures answers, memory and completeness while a step floods
+  bench [NAME…]   Measures typing beside yaml-language-server (`analysis`), and answers while a step floods (`flood`)
   lint            Formatting, clippy, licences and bans; the extension's and the plugin's own linters
   codegen         Writes what is generated: the schemas";
 
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     let done = match chore.as_deref() {
         Some("test") => test::test(&rest),
         Some("demo") => demo::demo(),
-        Some("bench") => bench::bench(),
+        Some("bench") => bench::bench(&rest),
         Some("lint") => lint::lint(),
         Some("codegen") => codegen::codegen(),
         Some(_) | None => {

@@ -7,19 +7,17 @@ use std::{env, fs};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use super::{millis, resident_kib};
 use crate::client::Client;
-use crate::tools;
 
 const LINES: usize = 200_000;
 
 /// Measures on the `host` runner, and on Docker where `PIPELENS_TEST_DOCKER_HOST` names a daemon.
-pub(crate) fn bench() -> Result<()> {
-    tools::run("cargo", ["build", "--release", "--package", "pipelens", "--locked"])?;
-    let binary = tools::root().join("target/release/pipelens");
+pub(super) fn measure(binary: &Path) -> Result<()> {
     println!("runner   idle hover p50   flood hover p50      p95      max   resident   lines in the file");
-    flood(&binary, "host", "unix:///nonexistent/docker.sock")?;
+    flood(binary, "host", "unix:///nonexistent/docker.sock")?;
     if let Ok(host) = env::var("PIPELENS_TEST_DOCKER_HOST") {
-        flood(&binary, "docker", &host)?;
+        flood(binary, "docker", &host)?;
     }
     Ok(())
 }
@@ -72,18 +70,4 @@ fn hover(client: &mut Client, uri: &str) -> Duration {
     let took = start.elapsed();
     drop(answer);
     took
-}
-
-fn millis(sorted: &[Duration], percent: usize) -> f64 {
-    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(index).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
-}
-
-fn resident_kib(process_id: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process_id}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("the system says how much memory is held")?;
-    Ok(line.split_whitespace().next().context("a number")?.parse()?)
 }
