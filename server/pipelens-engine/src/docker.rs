@@ -1,16 +1,18 @@
 //! Steps as Docker containers. A step's filesystem becomes an image only where several steps boot from it; the only child of a
-//! step starts its parent's container anew: new processes, the same files, no commit and no layer.
+//! step runs in its parent's container, which costs no start, no commit and no layer.
 
 mod command;
 mod container;
+mod conversation;
 mod endpoint;
 mod image;
 mod reap;
 mod snapshot;
+mod worker;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +26,7 @@ use crate::archive::Packing;
 use crate::docker::command::StepCommand;
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
+use crate::docker::worker::Worker;
 use crate::error::{EngineError, with_causes};
 use crate::event::Phase;
 use crate::logs::StepLogs;
@@ -41,7 +44,6 @@ pub(crate) const LABEL_WORKSPACE: &str = "dev.pipelens.workspace";
 const PULSE_EVERY: Duration = Duration::from_secs(5);
 const PULSE_ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-#[derive(Debug)]
 pub(crate) struct DockerRunner {
     docker: Docker,
     /// The engine is on another machine: bytes cost more than time.
@@ -51,6 +53,8 @@ pub(crate) struct DockerRunner {
     labels: HashMap<String, String>,
     images: Images,
     sources: Arc<Sources>,
+    /// Containers that wait for the next step of their line, by id.
+    waiting: Mutex<HashMap<String, Worker>>,
 }
 
 impl DockerRunner {
@@ -75,7 +79,16 @@ impl DockerRunner {
             (LABEL_WORKSPACE.to_owned(), workspace_id(&sources.root)),
         ]);
         let images = Images::new(docker.clone());
-        Ok(Self { docker, is_remote: engine.is_remote, parallelism, run_id, labels, images, sources })
+        Ok(Self {
+            docker,
+            is_remote: engine.is_remote,
+            parallelism,
+            run_id,
+            labels,
+            images,
+            sources,
+            waiting: Mutex::default(),
+        })
     }
 
     /// The step up to the end of its command, and its snapshot. What is to be tidied stays in `leftovers`, whatever happens.
@@ -86,7 +99,7 @@ impl DockerRunner {
         leftovers: &mut Leftovers,
     ) -> Result<(Ending, Option<SnapshotRef>), EngineError> {
         let command = StepCommand::of(context)?;
-        let container = match &context.base {
+        match &context.base {
             Base::Image(reference) => {
                 let Some(image) = self.unless_stopped(context, self.images.ensure(reference, context)).await? else {
                     return Ok((Ending::Stopped, None));
@@ -95,29 +108,36 @@ impl DockerRunner {
                 if self.unless_stopped(context, self.send_sources(context, created)).await?.is_none() {
                     return Ok((Ending::Stopped, None));
                 }
-                created
             }
             Base::Snapshot(SnapshotRef::Image(id)) => {
-                self.create(context, self.images.known(id).await?, leftovers).await?
+                self.create(context, self.images.known(id).await?, leftovers).await?;
             }
             Base::Snapshot(SnapshotRef::Container(id)) => {
-                leftovers.container.insert(Container::take_over(&self.docker, id, &self.images).await?)
+                let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                leftovers.worker = Some(waiting.ok_or_else(|| EngineError::NoSnapshot { parent: id.clone() })?);
             }
             Base::Snapshot(SnapshotRef::Folder(folder) | SnapshotRef::OwnFolder(folder)) => {
                 return Err(EngineError::NoSnapshot { parent: folder.display().to_string() });
             }
-        };
-        let ending = container.run(context, &command, logs, self.lost()).await?;
+        }
+        let Some(worker) = &mut leftovers.worker else { return Ok((Ending::Stopped, None)) };
+        let ending = worker.run(context, &command, logs, self.lost()).await?;
         if !context.keeps_snapshot.after(ending) {
             return Ok((ending, None));
         }
         match context.heirs {
-            Heirs::Only => {
-                let handed_on = leftovers.container.take().map(|container| SnapshotRef::Container(container.id));
-                Ok((ending, handed_on))
+            Heirs::Only if worker.is_waiting() && !worker.container.image.has_volumes => {
+                Ok((ending, self.hand_on(leftovers)))
             }
-            Heirs::Several => self.save(context, ending, leftovers).await,
+            Heirs::Only | Heirs::Several => self.save(context, ending, leftovers).await,
         }
+    }
+
+    fn hand_on(&self, leftovers: &mut Leftovers) -> Option<SnapshotRef> {
+        let worker = leftovers.worker.take()?;
+        let id = worker.container.id.clone();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), worker);
+        Some(SnapshotRef::Container(id))
     }
 
     /// Makes an image of what the step leaves.
@@ -127,8 +147,12 @@ impl DockerRunner {
         ending: Ending,
         leftovers: &mut Leftovers,
     ) -> Result<(Ending, Option<SnapshotRef>), EngineError> {
-        let Some(container) = &leftovers.container else { return Ok((ending, None)) };
+        let worker = leftovers.worker.as_ref().map(|worker| (&worker.container, worker.is_quiet()));
+        let Some((container, is_quiet)) = worker else { return Ok((ending, None)) };
         context.say_phase(Phase::Snapshotting);
+        if !is_quiet {
+            container.end().await?;
+        }
         let tag = snapshot::tag(self.run_id, context.index, &context.step().key);
         let (id, image) = (container.id.clone(), Arc::clone(&container.image));
         let mut commit = snapshot::commit(self.docker.clone(), id, image, tag, self.labels_of(context)).boxed();
@@ -148,7 +172,7 @@ impl DockerRunner {
         leftovers: &'a mut Leftovers,
     ) -> Result<&'a Container, EngineError> {
         let created = Container::create(&self.docker, context, image, self.labels_of(context)).await?;
-        Ok(leftovers.container.insert(created))
+        Ok(&leftovers.worker.insert(Worker::new(created)).container)
     }
 
     async fn send_sources(&self, context: &RunContext, container: &Container) -> Result<(), EngineError> {
@@ -195,7 +219,7 @@ impl DockerRunner {
 /// What a step leaves in the engine.
 #[derive(Default)]
 struct Leftovers {
-    container: Option<Container>,
+    worker: Option<Worker>,
     /// Goes on in the engine after a stop.
     commit: Option<BoxFuture<'static, Result<String, EngineError>>>,
 }
@@ -206,8 +230,8 @@ impl Leftovers {
             // Whatever comes of it is found by its label when the run closes.
             commit.await.ok();
         }
-        if let Some(container) = self.container {
-            container.remove().await;
+        if let Some(worker) = self.worker {
+            worker.container.remove().await;
         }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct ImageFacts {
     pub(super) workdir: Option<String>,
     /// Where commands are looked for.
     pub(super) path: String,
+    /// Folders that are in no snapshot: every container has its own.
+    pub(super) has_volumes: bool,
 }
 
 /// The images of a run.
@@ -151,6 +153,7 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         entrypoint: config.entrypoint,
         cmd: config.cmd,
         workdir: config.working_dir,
+        has_volumes: config.volumes.is_some_and(|volumes| !volumes.is_empty()),
     }
 }
 

@@ -4,17 +4,15 @@ use std::path::Path;
 
 use pipelens_core::plan::PlanStep;
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
-use pipelens_engine::run::RunnerKind;
 
 use crate::bench::{
-    BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, eventually, is_available, step,
-    try_docker_client,
+    BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, eventually, step, try_docker_client,
 };
 
 /// Ends the test, with a word, where there is no daemon.
 macro_rules! needs_docker {
     () => {
-        if !is_available(RunnerKind::Docker) {
+        if !crate::bench::is_available(pipelens_engine::run::RunnerKind::Docker) {
             return;
         }
     };

@@ -15,3 +15,5 @@ mod lineage;
 mod registry;
 #[cfg(test)]
 mod runners;
+#[cfg(test)]
+mod sharing;
