@@ -1,6 +1,7 @@
 //! Runs a plan and says in events what happens. Knows no editor, no terminal and no standard output.
 
 mod archive;
+pub mod cache;
 mod docker;
 mod error;
 pub mod event;
@@ -13,3 +14,4 @@ mod runner;
 mod scheduler;
 mod secrets;
 mod sources;
+pub mod store;

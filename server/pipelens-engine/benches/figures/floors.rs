@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::exec::StartExecResults;
-use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig};
+use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
     RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
@@ -64,6 +64,20 @@ pub(crate) async fn fan_out(docker: &Docker, tree: &[u8], width: usize, at_once:
     futures_util::stream::iter(steps).buffer_unordered(at_once).collect::<Vec<()>>().await;
 }
 
+/// Starts a command and returns how many bytes it wrote.
+pub(crate) async fn attach_and_count(docker: &Docker, cmd: &str) -> usize {
+    let id = create(docker, cmd).await;
+    let mut attached = attach(docker, &id).await;
+    docker.start_container(&id, None).await.unwrap();
+    let mut bytes = 0;
+    while let Some(frame) = attached.next().await {
+        bytes += frame.unwrap().into_bytes().len();
+    }
+    wait(docker, &id).await;
+    remove(docker, &id).await;
+    bytes
+}
+
 /// From TERM to "nothing is left", for containers that end at once when asked.
 pub(crate) async fn cancel(docker: &Docker, width: usize) -> Duration {
     let mut ids = Vec::new();
@@ -91,7 +105,11 @@ async fn create(docker: &Docker, cmd: &str) -> String {
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         labels: Some(HashMap::from([("floor".to_owned(), "1".to_owned())])),
-        host_config: Some(HostConfig { init: Some(true), ..HostConfig::default() }),
+        host_config: Some(HostConfig {
+            init: Some(true),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+            ..HostConfig::default()
+        }),
         ..ContainerCreateBody::default()
     };
     docker.create_container(Some(CreateContainerOptionsBuilder::default().build()), body).await.unwrap().id

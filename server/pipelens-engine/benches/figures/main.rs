@@ -13,22 +13,25 @@ use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use pipelens_core::plan::PlanStep;
+use pipelens_engine::event::BuildEvent;
 use pipelens_engine::run::RunnerKind;
 
 use bench::{Bench, StepExt as _, docker_host, is_available, step};
 
 const ROUNDS: usize = 7;
+const FLOOD: &str = "yes 'a line of ninety-one bytes or so, which is what compilers and test runners like to say....' | head -n 1000000";
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        // First: the other figures keep whole logs in memory.
+        #[cfg(target_os = "linux")]
+        memory_figures().await;
         if let Some(host) = docker_host() {
             let docker = Docker::connect_with_unix(&host, 600, bollard::API_DEFAULT_VERSION).unwrap();
             beside_the_floor(&docker.negotiate_version().await.unwrap()).await;
         }
         log_figures().await;
-        #[cfg(target_os = "linux")]
-        memory_figures().await;
     });
 }
 
@@ -61,7 +64,12 @@ async fn beside_the_floor(docker: &Docker) {
         )
         .await;
     }
-    compare("cancel of twenty", cancel, async || floors::cancel(docker, 20).await).await;
+    compare("cancel of twenty, till all is gone", async || cancel().await.1, async || floors::cancel(docker, 20).await)
+        .await;
+    println!("cancel of twenty, till each has ended: {:.0} ms", cancel().await.0.as_secs_f64() * 1000.0);
+    let began = Instant::now();
+    let bytes = floors::attach_and_count(docker, FLOOD).await;
+    println!("Docker attach alone: {:.0} MB/s", bytes as f64 / 1e6 / began.elapsed().as_secs_f64());
 }
 
 async fn compare(what: &str, ours: impl AsyncFn() -> Duration, floor: impl AsyncFn() -> Duration) {
@@ -102,7 +110,8 @@ async fn run(steps: Vec<PlanStep>) -> Duration {
     began.elapsed()
 }
 
-async fn cancel() -> Duration {
+/// Until each step has ended, and until nothing is left of them.
+async fn cancel() -> (Duration, Duration) {
     let mut bench = Bench::docker((0..20).map(|index| step(&index.to_string(), "echo begun; sleep 1000")).collect());
     bench.request.parallelism = Some(20);
     let mut running = bench.start();
@@ -111,8 +120,12 @@ async fn cancel() -> Duration {
     }
     let cancelled = Instant::now();
     running.cancel.cancel();
+    for _ in 0..20 {
+        running.wait_for(|event| matches!(event, BuildEvent::StepEnd { .. })).await;
+    }
+    let ended = cancelled.elapsed();
     running.finish().await;
-    cancelled.elapsed()
+    (ended, cancelled.elapsed())
 }
 
 async fn log_figures() {
@@ -121,8 +134,7 @@ async fn log_figures() {
             continue;
         }
         let began = Instant::now();
-        let flood = "yes 'a line of eighty-eight bytes or so, which is what compilers and test runners like to say.' | head -n 1000000";
-        let ran = Bench::new(runner, vec![step("a", flood)]).run().await;
+        let ran = Bench::new(runner, vec![step("a", FLOOD)]).run().await;
         ran.assert_succeeded();
         let bytes = std::fs::metadata(ran.log_path_of("a")).unwrap().len();
         println!("{runner:?}: {:.0} MB/s of log", bytes as f64 / 1e6 / began.elapsed().as_secs_f64());

@@ -125,10 +125,10 @@ impl StepCommand {
 }
 
 /// A line cannot hold a line end; `$pipelens_n` stands for it between quotes.
-const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipelens_n%x}; ";
+pub(super) const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipelens_n%x}; ";
 
 /// Quotes a text for the shell, on one line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''").replace('\n', r#"'"$pipelens_n"'"#))
 }
 

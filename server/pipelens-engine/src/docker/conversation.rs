@@ -53,7 +53,7 @@ impl Conversation {
     pub(super) async fn converse(
         &mut self,
         mut lines: mpsc::Receiver<Bytes>,
-        logs: &mut StepLogs,
+        logs: &mut impl Listener,
     ) -> Result<Option<Report>, EngineError> {
         let Self { input, output, stdout, stderr } = self;
         let speak = async {
@@ -79,20 +79,36 @@ impl Conversation {
                     Some(Ok(LogOutput::StdIn { .. })) => {}
                     Some(Err(error)) => return Err(EngineError::Lost { reason: reason(&error) }),
                     None => {
-                        logs.write(StdStream::Stdout, &stdout.finish()).await;
-                        logs.write(StdStream::Stderr, &stderr.finish()).await;
+                        logs.hear(StdStream::Stdout, &stdout.finish()).await;
+                        logs.hear(StdStream::Stderr, &stderr.finish()).await;
                         return Ok(None);
                     }
                 }
             }
             Ok(out)
         };
-        let result = tokio::select! {
+        tokio::select! {
             result = listen => result,
             () = speak => Ok(None),
-        };
-        logs.finish_streams().await;
-        result
+        }
+    }
+}
+
+/// Takes what a command writes.
+pub(super) trait Listener: Send {
+    fn hear(&mut self, stream: StdStream, bytes: &Bytes) -> impl Future<Output = ()> + Send;
+}
+
+impl Listener for StepLogs {
+    async fn hear(&mut self, stream: StdStream, bytes: &Bytes) {
+        self.write(stream, bytes).await;
+    }
+}
+
+/// For a command of our own: what it complains about.
+impl Listener for Vec<u8> {
+    async fn hear(&mut self, _stream: StdStream, bytes: &Bytes) {
+        self.extend_from_slice(bytes);
     }
 }
 
@@ -110,9 +126,9 @@ impl ReportFinder {
         Self { mark: mark.to_owned(), start: format!("\0{mark} ").into_bytes(), held: Vec::new() }
     }
 
-    async fn pass_on(&mut self, stream: StdStream, frame: Bytes, logs: &mut StepLogs) -> Option<Report> {
+    async fn pass_on(&mut self, stream: StdStream, frame: Bytes, logs: &mut impl Listener) -> Option<Report> {
         let (output, report) = self.take(frame);
-        logs.write(stream, &output).await;
+        logs.hear(stream, &output).await;
         report
     }
 

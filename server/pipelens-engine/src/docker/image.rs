@@ -38,6 +38,8 @@ pub(super) struct ImageFacts {
     pub(super) workdir: Option<String>,
     /// Where commands are looked for.
     pub(super) path: String,
+    pub(super) bytes: u64,
+    pub(super) layers: usize,
     /// Folders that are in no snapshot: every container has its own.
     pub(super) has_volumes: bool,
 }
@@ -91,7 +93,7 @@ impl Images {
         Ok(Arc::new(facts))
     }
 
-    async fn inspect(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+    pub(super) async fn inspect(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
         let inspected = tokio::time::timeout(PULSE_ANSWER_WITHIN, self.docker.inspect_image(reference)).await;
         match inspected.map_err(|_| no_answer())? {
             Ok(inspect) => Ok(Some(facts(reference, inspect))),
@@ -149,6 +151,8 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         path: path.to_owned(),
         reference: reference.to_owned(),
         id: inspect.id.unwrap_or_else(|| reference.to_owned()),
+        bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
         user: config.user.unwrap_or_default(),
         entrypoint: config.entrypoint,
         cmd: config.cmd,

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod docker;
 #[cfg(test)]
 mod killed;

@@ -4,7 +4,7 @@ use pipelens_core::plan::{Dependency, PlanStep};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome, StdStream};
 use pipelens_engine::run::RunnerKind;
 
-use crate::bench::{Bench, Ran, StepExt as _, assert_nothing_left, eventually, is_available, step};
+use crate::bench::{Bench, Ran, StepExt as _, assert_nothing_left, eventually, step};
 
 /// Makes one test for each runner out of a function of the runner.
 macro_rules! for_each_runner {
@@ -17,20 +17,21 @@ macro_rules! for_each_runner {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn docker() {
-                if is_available(RunnerKind::Docker) {
+                if crate::bench::is_available(RunnerKind::Docker) {
                     check(RunnerKind::Docker).await;
                 }
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn host() {
-                if is_available(RunnerKind::Host) {
+                if crate::bench::is_available(RunnerKind::Host) {
                     check(RunnerKind::Host).await;
                 }
             }
         }
     )+ };
 }
+pub(crate) use for_each_runner;
 
 async fn run(runner: RunnerKind, steps: Vec<PlanStep>) -> Ran {
     finish(Bench::new(runner, steps)).await

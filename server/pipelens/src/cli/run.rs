@@ -42,6 +42,9 @@ pub(crate) struct RunArgs {
     /// Let steps that say `runner: host` run directly on this machine
     #[arg(long)]
     allow_host_runner: bool,
+    /// Run every step, whatever earlier runs have left
+    #[arg(long)]
+    no_cache: bool,
     /// How many steps run at once [default: the CPUs of the engine's machine]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallelism: Option<u16>,
@@ -73,7 +76,12 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     let request = match plan(&args, &file).and_then(|plan| {
         let mut project = file.project.clone();
         project.parallelism = args.parallelism.map(usize::from).or(project.parallelism);
-        project::run_request(plan, file.root.clone(), &settings(&args), &project).map_err(|error| format!("{error:#}"))
+        let mut request = project::run_request(plan, file.root.clone(), &settings(&args), &project)
+            .map_err(|error| format!("{error:#}"))?;
+        if let Some(cache) = &mut request.cache {
+            cache.is_read = !args.no_cache;
+        }
+        Ok(request)
     }) {
         Ok(request) => request,
         Err(why) => {
@@ -262,6 +270,7 @@ impl Human {
                 let file = log_file(&self.log_dir, self.key(*step));
                 self.line(*step, &format!("… {} lines more in {}", present::count(*lines), file.display()))
             }
+            BuildEvent::StepKept { step, shell } => self.line(*step, &present::shell(shell)),
             BuildEvent::StepEnd { step, outcome, duration, .. } => {
                 self.running.remove(step);
                 self.done.insert(*step, (outcome.clone(), *duration));

@@ -89,7 +89,8 @@ impl Run {
             | BuildEvent::StepQueued { .. }
             | BuildEvent::StepLog { .. }
             | BuildEvent::StepLogSkipped { .. }
-            | BuildEvent::StepCacheHit { .. } => return,
+            | BuildEvent::StepCacheHit { .. }
+            | BuildEvent::StepKept { .. } => return,
         };
         if let Some(view) = view.steps.get_mut(step) {
             *view = new;
@@ -337,6 +338,7 @@ fn title(name: &str, target: &Target) -> String {
         Target::Pipeline => name.to_owned(),
         Target::Step(step) => format!("{name} · {step}"),
         Target::From(step) => format!("{name} · from {step}"),
+        Target::Steps(steps) => format!("{name} · {}", steps.join(", ")),
     }
 }
 
