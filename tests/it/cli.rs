@@ -56,7 +56,6 @@ fn what_cannot_be_read_is_said_and_hides_nothing_else() {
     std::fs::File::create(path("noise.yml")).unwrap().set_len(100 * 1024 * 1024).unwrap();
     for (file, reason) in [
         ("missing.yml", "No such file"),
-        ("folder", "is a folder; name the pipeline files in it"),
         ("bad.yml", "is not UTF-8: the byte at 7, in line 1"),
         ("noise.yml", "is 104.9 MB long; a pipeline file of more than 16 MiB is not read"),
     ] {
@@ -97,7 +96,7 @@ fn a_project_sets_severities_and_a_mistake_in_its_settings_is_said() {
 #[test]
 fn usage_is_explained() {
     let project = Project::new(GOOD);
-    for arguments in [&["run"] as &[&str], &["check"], &["run", "x", "--step", "a", "--from", "b"], &["no-such"]] {
+    for arguments in [&["run"] as &[&str], &["run", "x", "--step", "a", "--from", "b"], &["no-such"]] {
         let (code, _, errors) = project.output(Runner::Host, arguments);
         assert_eq!(code, 2, "{arguments:?}");
         assert!(errors.contains("Usage: pipelens"), "{errors}");

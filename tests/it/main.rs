@@ -12,8 +12,11 @@ mod support;
 
 mod cli;
 mod documents;
+mod language;
 mod layers;
 mod lifecycle;
 mod nvim;
+mod reports;
 mod runs;
+mod tools;
 mod transport;

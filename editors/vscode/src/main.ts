@@ -15,9 +15,10 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   context.subscriptions.push(
     output,
     progress,
-    vscode.commands.registerCommand("pipelens.editor.runPipeline", () => runPipeline(started)),
+    vscode.commands.registerCommand("pipelens.editor.runPipeline", () => onActiveText(started, "pipelens.runPipeline")),
     vscode.commands.registerCommand("pipelens.editor.cancel", () => execute(started, "pipelens.cancel")),
     vscode.commands.registerCommand("pipelens.editor.openLog", () => execute(started, "pipelens.openLog")),
+    vscode.commands.registerCommand("pipelens.editor.showGraph", () => onActiveText(started, "pipelens.showGraph")),
     vscode.commands.registerCommand("pipelens.editor.showOutput", () => { output.show(); }),
     vscode.commands.registerCommand("pipelens.editor.restart", () => started.restart()),
     vscode.workspace.onDidGrantWorkspaceTrust(() => {
@@ -54,10 +55,10 @@ export async function deactivate(): Promise<void> {
   await client?.stop();
 }
 
-/// Runs the text on screen, saved or not.
-async function runPipeline(client: LanguageClient): Promise<void> {
+/// Carries a command out on the text on screen, saved or not.
+async function onActiveText(client: LanguageClient, command: string): Promise<void> {
   const uri = vscode.window.activeTextEditor?.document.uri.toString();
-  await execute(client, "pipelens.runPipeline", uri === undefined ? undefined : { uri });
+  await execute(client, command, uri === undefined ? undefined : { uri });
 }
 
 /// Asks the server, and shows what it answers if that is a refusal.

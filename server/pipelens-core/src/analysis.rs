@@ -75,7 +75,7 @@ fn read_documents(text: &str, tree: &Tree, format: Format, findings: &mut Vec<Di
 }
 
 /// A step begins with the `-` of its list entry: a cursor on it is in the step.
-fn dash_before(text: &str, start: usize) -> usize {
+pub(crate) fn dash_before(text: &str, start: usize) -> usize {
     let before = text.get(..start).unwrap_or_default().trim_end_matches(' ');
     if before.ends_with('-') && before.len() < start { before.len() - 1 } else { start }
 }

@@ -1,5 +1,7 @@
 //! Findings: what is wrong, where, and what to do about it. Codes are stable; severities can be set by the user.
 
+mod explanation;
+
 use crate::text::{TextEdit, TextRange};
 
 /// How much a finding matters, before the user's settings.
@@ -37,6 +39,9 @@ pub struct Related {
 pub struct Fix {
     /// An imperative sentence without a full stop: "Change `bild` to `build`".
     pub title: String,
+    /// There is one obvious edit and it keeps what the author meant, so it can be applied unattended. Otherwise a person has
+    /// to choose.
+    pub is_safe: bool,
     pub edits: Vec<TextEdit>,
 }
 
@@ -119,6 +124,12 @@ impl Code {
         Self::RelativeWorkdir,
         Self::YamlTrap,
     ];
+
+    /// Returns the code somebody may have meant by a name that is none.
+    pub fn nearest(name: &str) -> Option<Self> {
+        let near = crate::nearest::nearest(name, Self::ALL.iter().map(|code| code.as_str()))?;
+        Self::ALL.iter().copied().find(|code| code.as_str() == near)
+    }
 
     /// Returns the name settings, comments and links use.
     pub fn as_str(self) -> &'static str {
@@ -253,11 +264,24 @@ impl Diagnostic {
         self
     }
 
-    /// Adds a way to mend it that replaces one range.
+    /// Adds a way to mend it that replaces one range, for a person to choose.
     #[must_use]
     pub(crate) fn with_fix(mut self, title: impl Into<String>, range: TextRange, new_text: impl Into<String>) -> Self {
         let edits = vec![TextEdit { range, new_text: new_text.into() }];
-        self.fixes.push(Fix { title: title.into(), edits });
+        self.fixes.push(Fix { title: title.into(), is_safe: false, edits });
+        self
+    }
+
+    /// Adds the one obvious way to mend it, which keeps what the author meant.
+    #[must_use]
+    pub(crate) fn with_safe_fix(
+        mut self,
+        title: impl Into<String>,
+        range: TextRange,
+        new_text: impl Into<String>,
+    ) -> Self {
+        let edits = vec![TextEdit { range, new_text: new_text.into() }];
+        self.fixes.push(Fix { title: title.into(), is_safe: true, edits });
         self
     }
 }

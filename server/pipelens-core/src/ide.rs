@@ -1,14 +1,35 @@
 //! What an editor asks about a text, in the core's own words.
 
-mod completion;
-mod names;
 mod outline;
+
+mod calls;
+mod completion;
+mod folding;
+mod format;
+mod highlight;
+mod hints;
+mod links;
+mod names;
+mod rename;
+mod resolved;
+mod selection;
+mod tokens;
 
 use crate::text::TextRange;
 
-pub use completion::{Completion, CompletionKind, completion};
+pub(crate) use outline::first_words;
+
+pub use calls::{Call, call_item, incoming_calls, outgoing_calls};
+pub use completion::{Completion, CompletionKind, Known, completion};
+pub use folding::{Fold, FoldKind, folds};
+pub use format::{FormatStyle, format};
+pub use highlight::{Highlight, highlights};
+pub use hints::{Hint, hints};
+pub use links::{Link, LinkTarget, links};
 pub use names::{definition, hover, references};
 pub use outline::{RunPlace, Symbol, run_places, symbols};
+pub use rename::{Renamable, prepare_rename, rename};
+pub use selection::selection;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hover {

@@ -1,8 +1,11 @@
 //! Reads CI pipelines: text in, values out. No IO, no clock, no async, no protocol types, and it never fails.
 
 mod analysis;
+pub mod convert;
 pub mod diagnostic;
 mod files;
+pub mod fixes;
+pub mod graph;
 pub mod ide;
 mod keys;
 mod lower;

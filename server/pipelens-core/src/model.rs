@@ -55,6 +55,8 @@ pub struct EnvVar {
 pub struct Trigger {
     pub range: TextRange,
     pub event: Option<Spanned<String>>,
+    /// The trigger as it is written.
+    pub details: Value,
 }
 
 /// One command in one container.

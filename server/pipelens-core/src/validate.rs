@@ -10,6 +10,8 @@ mod steps;
 mod wire;
 
 pub(crate) use document::{check_document, check_references, says_something};
+pub(crate) use image::split as split_image;
+pub(crate) use steps::safe_key;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::Pipeline;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use pipelens_core::ide::{completion, hover, run_places, symbols};
+use pipelens_core::ide::{Known, completion, hover, run_places, symbols};
 use pipelens_core::text::TextRange;
 use pipelens_core::{Format, analyze, schema};
 use proptest::prelude::*;
@@ -33,7 +33,7 @@ fn assert_sound(text: &str, format: Format) {
         if let Some(hover) = hover(&analysis, offset) {
             is_sound(hover.range);
         }
-        completion(&analysis, offset).into_iter().for_each(|entry| is_sound(entry.edit.range));
+        completion(&analysis, offset, Known::default()).into_iter().for_each(|entry| is_sound(entry.edit.range));
     }
 }
 

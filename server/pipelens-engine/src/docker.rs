@@ -46,6 +46,11 @@ pub(crate) const LABEL_WORKSPACE: &str = "dev.pipelens.workspace";
 /// has an empty one.
 pub(crate) const LABEL_KEPT: &str = "dev.pipelens.kept";
 
+/// Connects to the engine, for a question outside of any run.
+pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineError> {
+    Ok(endpoint::find(docker_host).await?.docker)
+}
+
 /// How often the engine is asked whether it still lives, and how long it may take to answer before it counts as lost.
 const PULSE_EVERY: Duration = Duration::from_secs(5);
 const PULSE_ANSWER_WITHIN: Duration = Duration::from_secs(60);

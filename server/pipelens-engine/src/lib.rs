@@ -6,6 +6,7 @@ mod docker;
 mod error;
 pub mod event;
 mod host;
+pub mod images;
 mod logs;
 mod outbox;
 mod owner;

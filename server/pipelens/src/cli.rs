@@ -1,15 +1,23 @@
 //! The command line: what can be asked, and the exit codes.
 
 mod check;
+mod checked;
+mod convert;
+mod explain;
+mod files;
+mod graph;
+mod init;
 mod render;
+mod replace;
+mod report;
 mod run;
 mod source;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use owo_colors::OwoColorize;
 
 /// What a person typed was wrong, or a file cannot be read.
 const EXIT_USAGE: u8 = 2;
@@ -43,16 +51,20 @@ enum Command {
         client_process_id: Option<u32>,
     },
     /// Checks pipeline files: exit 0 if there is no error, 1 if there is one, 2 if a file cannot be read
-    Check {
-        /// Pipeline files in YAML or JSON
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// How findings are printed
-        #[arg(long, value_enum, default_value_t = Format::Human)]
-        format: Format,
-    },
+    Check(check::CheckArgs),
     /// Runs a pipeline, or a part of it
     Run(run::RunArgs),
+    /// Explains a finding: what it means, and how it is mended
+    Explain {
+        /// The code behind a finding, such as `unknown-step` [default: a list of all]
+        code: Option<String>,
+    },
+    /// Draws the graph of a pipeline
+    Graph(graph::GraphArgs),
+    /// Turns a plan or an envelope into the YAML people write, and a pipeline into a plan
+    Convert(convert::ConvertArgs),
+    /// Writes a first pipeline for the project in a folder
+    Init(init::InitArgs),
     /// Prints the JSON Schema of pipeline files, for editors without a language server
     Schema {
         /// The schema of the editor settings instead
@@ -76,8 +88,12 @@ pub(crate) fn main() -> ExitCode {
     start_log(&cli.command);
     let code = match cli.command {
         Command::Lsp { .. } => block_on(crate::lsp::serve()),
-        Command::Check { files, format } => Ok(check::check(&files, format)),
+        Command::Check(args) => Ok(check::check(&args)),
         Command::Run(args) => block_on(run::run(args)),
+        Command::Explain { code } => explain::explain(code.as_deref()),
+        Command::Graph(args) => graph::show(&args),
+        Command::Convert(args) => convert::convert(&args),
+        Command::Init(args) => init::init(&args),
         Command::Schema { settings: false } => print(&pipelens_core::schema()),
         Command::Schema { settings: true } => print(&crate::settings::schema()),
     };
@@ -98,7 +114,13 @@ fn block_on(task: impl Future<Output = u8>) -> anyhow::Result<u8> {
 fn start_log(command: &Command) {
     let default = match command {
         Command::Lsp { .. } => "error",
-        Command::Check { .. } | Command::Run(_) | Command::Schema { .. } => "warn",
+        Command::Check(_)
+        | Command::Run(_)
+        | Command::Explain { .. }
+        | Command::Graph(_)
+        | Command::Convert(_)
+        | Command::Init(_)
+        | Command::Schema { .. } => "warn",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("PIPELENS_LOG").unwrap_or_else(|_| default.into());
     tracing_subscriber::fmt()
@@ -120,11 +142,21 @@ fn print(text: &str) -> anyhow::Result<u8> {
 
 /// Says on standard error what is wrong.
 fn complain(message: &str) {
-    // Without a standard error there is nobody to tell.
-    drop(writeln!(anstream::stderr(), "{}: {}", anstyle_error("error"), render::printable(message)));
+    say(&"error".red().bold().to_string(), message);
 }
 
-fn anstyle_error(text: &str) -> String {
-    use owo_colors::OwoColorize;
-    text.red().bold().to_string()
+/// Says on standard error what could surprise.
+fn warn(message: &str) {
+    say(&"warning".yellow().bold().to_string(), message);
+}
+
+fn say(kind: &str, message: &str) {
+    // Without a standard error there is nobody to tell.
+    drop(writeln!(anstream::stderr(), "{kind}: {}", render::printable(message)));
+}
+
+/// Shows findings beside the output proper.
+fn show_findings(findings: &str) {
+    // Without a standard error there is nobody to show them to.
+    drop(write!(anstream::stderr(), "{findings}"));
 }

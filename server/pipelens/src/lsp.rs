@@ -8,8 +8,10 @@ mod ext;
 mod faults;
 mod feed;
 mod handlers;
+mod images;
 mod ingress;
 mod outbox;
+mod picture;
 mod progress;
 mod report;
 mod runs;
@@ -20,18 +22,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lsp_types::{
-    CodeActionParams, CodeActionResponse, CodeLens, CodeLensParams, CompletionParams, CompletionResponse,
-    DidChangeConfigurationParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
-    DidSaveTextDocumentParams, DocumentSymbolParams, DocumentSymbolResponse, ExecuteCommandParams,
-    GotoDefinitionParams, GotoDefinitionResponse, Hover, HoverParams, InitializeParams, InitializeResult,
-    InitializedParams, Location, MessageType, ProgressToken, ReferenceParams, Uri, WorkDoneProgressCancelParams,
+    CallHierarchyIncomingCall, CallHierarchyIncomingCallsParams, CallHierarchyItem, CallHierarchyOutgoingCall,
+    CallHierarchyOutgoingCallsParams, CallHierarchyPrepareParams, CodeActionParams, CodeActionResponse, CodeLens,
+    CodeLensParams, CompletionParams, CompletionResponse, DidChangeConfigurationParams, DidChangeTextDocumentParams,
+    DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams, DocumentFormattingParams,
+    DocumentHighlight, DocumentHighlightParams, DocumentLink, DocumentLinkParams, DocumentSymbolParams,
+    DocumentSymbolResponse, ExecuteCommandParams, FoldingRange, FoldingRangeParams, GotoDefinitionParams,
+    GotoDefinitionResponse, Hover, HoverParams, InitializeParams, InitializeResult, InitializedParams, InlayHint,
+    InlayHintParams, Location, MessageType, OneOf, PrepareRenameResponse, ProgressToken, ReferenceParams, RenameParams,
+    SelectionRange, SelectionRangeParams, SymbolInformation, TextDocumentPositionParams, TextEdit, Uri,
+    WorkDoneProgressCancelParams, WorkspaceEdit, WorkspaceSymbol, WorkspaceSymbolParams,
 };
 use serde_json::{Value, json};
 use tower_lsp::jsonrpc::{Error, Result};
 use tower_lsp::{Client, LanguageServer, LspService, UriExt};
 
 use config::Config;
-use ext::{CancelArgs, Command, OpenLogArgs, RunArgs};
+use ext::{CancelArgs, Command, GraphArgs, OpenLogArgs, RunArgs};
+use images::KnownImages;
 use outbox::Outbox;
 use runs::Runs;
 use state::{Document, State};
@@ -53,6 +61,7 @@ pub(crate) struct Shared {
     state: Arc<State>,
     outbox: Arc<Outbox>,
     runs: Arc<Runs>,
+    images: Arc<KnownImages>,
 }
 
 impl Shared {
@@ -83,6 +92,7 @@ pub(crate) async fn serve() -> u8 {
             state: state.clone(),
             outbox: outbox.clone(),
             runs: runs.clone(),
+            images: Arc::default(),
         }),
     })
     .custom_method("window/workDoneProgress/cancel", Server::work_done_progress_cancel);
@@ -138,7 +148,9 @@ impl LanguageServer for Server {
         Ok(capabilities::offer(self.shared.config.encoding()))
     }
 
-    async fn initialized(&self, _: InitializedParams) {}
+    async fn initialized(&self, _: InitializedParams) {
+        self.shared.images.refresh(&self.shared.config);
+    }
 
     async fn shutdown(&self) -> Result<()> {
         // The containers go while the editor gets ready to say `exit`; the end of the process waits for them.
@@ -160,6 +172,7 @@ impl LanguageServer for Server {
 
     async fn completion(&self, params: CompletionParams) -> Result<Option<CompletionResponse>> {
         let at = params.text_document_position;
+        self.shared.images.refresh(&self.shared.config);
         Ok(pipeline(&at.text_document.uri).map(|document| handlers::completion(&self.shared, &document, at.position)))
     }
 
@@ -171,7 +184,85 @@ impl LanguageServer for Server {
 
     async fn references(&self, params: ReferenceParams) -> Result<Option<Vec<Location>>> {
         let at = params.text_document_position;
-        Ok(pipeline(&at.text_document.uri).map(|document| handlers::references(&self.shared, &document, at.position)))
+        let with_definition = params.context.include_declaration;
+        Ok(pipeline(&at.text_document.uri)
+            .map(|document| handlers::references(&self.shared, &document, at.position, with_definition)))
+    }
+
+    async fn document_highlight(&self, params: DocumentHighlightParams) -> Result<Option<Vec<DocumentHighlight>>> {
+        let at = params.text_document_position_params;
+        Ok(pipeline(&at.text_document.uri).map(|document| handlers::highlight(&self.shared, &document, at.position)))
+    }
+
+    async fn prepare_rename(&self, at: TextDocumentPositionParams) -> Result<Option<PrepareRenameResponse>> {
+        Ok(pipeline(&at.text_document.uri)
+            .and_then(|document| handlers::prepare_rename(&self.shared, &document, at.position)))
+    }
+
+    async fn rename(&self, params: RenameParams) -> Result<Option<WorkspaceEdit>> {
+        let at = params.text_document_position;
+        let Some(document) = pipeline(&at.text_document.uri) else { return Ok(None) };
+        handlers::rename(&self.shared, &document, at.position, &params.new_name).map(Some).map_err(refused)
+    }
+
+    async fn formatting(&self, params: DocumentFormattingParams) -> Result<Option<Vec<TextEdit>>> {
+        let Some(document) = pipeline(&params.text_document.uri) else { return Ok(None) };
+        match handlers::formatting(&self.shared, &document, params.options.tab_size) {
+            Ok(edits) => Ok(Some(edits)),
+            Err(why) => {
+                // Not an error: editors format at every save, of a half-written file too.
+                self.shared.client.log_message(MessageType::INFO, why).await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn folding_range(&self, params: FoldingRangeParams) -> Result<Option<Vec<FoldingRange>>> {
+        Ok(pipeline(&params.text_document.uri).map(|document| handlers::folding_range(&document)))
+    }
+
+    async fn selection_range(&self, params: SelectionRangeParams) -> Result<Option<Vec<SelectionRange>>> {
+        Ok(pipeline(&params.text_document.uri)
+            .map(|document| handlers::selection_range(&self.shared, &document, &params.positions)))
+    }
+
+    async fn document_link(&self, params: DocumentLinkParams) -> Result<Option<Vec<DocumentLink>>> {
+        Ok(pipeline(&params.text_document.uri).map(|document| handlers::document_link(&self.shared, &document)))
+    }
+
+    async fn inlay_hint(&self, params: InlayHintParams) -> Result<Option<Vec<InlayHint>>> {
+        Ok(pipeline(&params.text_document.uri)
+            .map(|document| handlers::inlay_hint(&self.shared, &document, params.range)))
+    }
+
+    async fn prepare_call_hierarchy(
+        &self,
+        params: CallHierarchyPrepareParams,
+    ) -> Result<Option<Vec<CallHierarchyItem>>> {
+        let at = params.text_document_position_params;
+        Ok(pipeline(&at.text_document.uri)
+            .and_then(|document| handlers::prepare_call_hierarchy(&self.shared, &document, at.position)))
+    }
+
+    async fn incoming_calls(
+        &self,
+        params: CallHierarchyIncomingCallsParams,
+    ) -> Result<Option<Vec<CallHierarchyIncomingCall>>> {
+        Ok(pipeline(&params.item.uri).map(|document| handlers::incoming_calls(&self.shared, &document, &params.item)))
+    }
+
+    async fn outgoing_calls(
+        &self,
+        params: CallHierarchyOutgoingCallsParams,
+    ) -> Result<Option<Vec<CallHierarchyOutgoingCall>>> {
+        Ok(pipeline(&params.item.uri).map(|document| handlers::outgoing_calls(&self.shared, &document, &params.item)))
+    }
+
+    async fn symbol(
+        &self,
+        params: WorkspaceSymbolParams,
+    ) -> Result<Option<OneOf<Vec<SymbolInformation>, Vec<WorkspaceSymbol>>>> {
+        Ok(Some(OneOf::Right(handlers::workspace_symbol(&self.shared, &params.query))))
     }
 
     async fn document_symbol(&self, params: DocumentSymbolParams) -> Result<Option<DocumentSymbolResponse>> {
@@ -207,6 +298,14 @@ impl LanguageServer for Server {
                 tokio::spawn(async move { report::show_document(&shared, &shown).await });
                 Ok(Some(json!({"path": path})))
             }
+            Command::ShowGraph => {
+                let args: GraphArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
+                let document = self.meant(args.uri.as_ref())?;
+                let picture = picture::draw(&document, args.pipeline.as_ref()).map_err(refused)?;
+                let (shared, shown) = (self.shared.clone(), picture.path.clone());
+                tokio::spawn(async move { report::show_picture(&shared, &shown).await });
+                Ok(Some(json!({"path": picture.path, "mermaid": picture.mermaid})))
+            }
         }
     }
 }
@@ -215,15 +314,20 @@ impl Server {
     /// Starts a run and answers at once; everything after that is events.
     fn run(&self, command: Command, args: RunArgs, token: Option<ProgressToken>) -> Result<Option<Value>> {
         let target = ext::target(command, args.step).map_err(invalid)?;
-        let document = match &args.uri {
-            None => self.shared.state.last_active().ok_or_else(|| refused("No pipeline is open".to_owned()))?,
-            Some(uri) => self.document(uri).map_err(refused)?,
-        };
+        let document = self.meant(args.uri.as_ref())?;
         let started = self.shared.runs.start(&document, args.pipeline.as_ref(), target).map_err(refused)?;
         self.shared.state.touch(document.uri.as_str());
         let run_id = started.run.id;
         tokio::spawn(report::follow(self.shared.clone(), started, token));
         Ok(Some(json!({"runId": run_id})))
+    }
+
+    /// Returns the document a command means; without a name, the one a person is in.
+    fn meant(&self, uri: Option<&Uri>) -> Result<Arc<Document>> {
+        match uri {
+            None => self.shared.state.last_active().ok_or_else(|| refused("No pipeline is open".to_owned())),
+            Some(uri) => self.document(uri).map_err(refused),
+        }
     }
 
     /// Returns a document as of the request's arrival; one that is not open is read from disk.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pipelens_core::diagnostic::Code;
 use pipelens_core::plan::Refusal;
 use pipelens_engine::event::{Outcome, RunOutcome};
 
@@ -41,6 +42,11 @@ pub(crate) fn bytes(bytes: u64) -> String {
         value /= 1000.0;
     }
     format!("{value:.1} {}", unit.unwrap_or(&"TB"))
+}
+
+/// Returns the address of the page that documents a finding.
+pub(crate) fn page(code: Code) -> String {
+    format!("{}/blob/main/server/pipelens-core/docs/codes/{}.md", env!("CARGO_PKG_REPOSITORY"), code.as_str())
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

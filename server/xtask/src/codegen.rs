@@ -8,9 +8,11 @@ use anyhow::{Context, Result, bail};
 use crate::tools;
 
 pub(crate) fn codegen() -> Result<()> {
-    for (file, arguments) in
-        [("pipeline.schema.json", &["schema"] as &[&str]), ("settings.schema.json", &["schema", "--settings"])]
-    {
+    for (file, arguments) in [
+        ("schemas/pipeline.schema.json", &["schema"] as &[&str]),
+        ("schemas/settings.schema.json", &["schema", "--settings"]),
+        ("docs/pipeline.svg", &["graph", "pipeline.yml", "--format", "svg"]),
+    ] {
         let output = Command::new("cargo")
             .args(["run", "--quiet", "--package", "pipelens", "--"])
             .args(arguments)
@@ -19,7 +21,7 @@ pub(crate) fn codegen() -> Result<()> {
         if !output.status.success() {
             bail!("pipelens {arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr));
         }
-        let path = tools::root().join("schemas").join(file);
+        let path = tools::root().join(file);
         fs::write(&path, output.stdout).with_context(|| format!("cannot write {}", path.display()))?;
         println!("wrote {}", path.display());
     }

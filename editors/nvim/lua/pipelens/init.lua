@@ -9,6 +9,7 @@ local commands = {
   from = 'pipelens.runFrom',
   cancel = 'pipelens.cancel',
   log = 'pipelens.openLog',
+  graph = 'pipelens.showGraph',
 }
 
 --- The buffer that shows what runs say. Neovim itself hides `window/logMessage`.
@@ -132,7 +133,7 @@ local function execute(client, command, argument)
   end
 end
 
---- `:Pipelens run`, `step KEY`, `from KEY`, `cancel`, `log [KEY]`, `watch`.
+--- `:Pipelens run`, `step KEY`, `from KEY`, `cancel`, `log [KEY]`, `graph`, `watch`.
 ---@param arguments string[]
 function M.command(arguments)
   local name, step = arguments[1], arguments[2]
@@ -152,7 +153,7 @@ function M.command(arguments)
     return
   end
   local argument = nil
-  if name == 'run' or name == 'step' or name == 'from' then
+  if name == 'run' or name == 'step' or name == 'from' or name == 'graph' then
     argument = { uri = vim.uri_from_bufnr(buf), step = step }
   elseif step then
     argument = { step = step }

@@ -1,13 +1,11 @@
 //! Step keys and the places that name them: hover, definition and references.
 
 use super::Hover;
-use super::outline::first_words;
+use super::resolved::{describe, describe_value};
 use crate::Analysis;
 use crate::keys::{self, Place};
 use crate::lower::{DocumentKind, authored::is_barrier, document_kind, root_place};
-use crate::model::{Pipeline, Step};
-use crate::plan::DEFAULT_IMAGE;
-use crate::plan::links::Links;
+use crate::model::Pipeline;
 use crate::syntax::tree::{Kind, NodeId};
 use crate::text::TextRange;
 
@@ -16,6 +14,9 @@ pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
     if let Some((pipeline, position, range)) = step_at(analysis, offset) {
         return Some(Hover { range, text: describe(pipeline, position) });
     }
+    if let Some(hover) = describe_value(analysis, offset) {
+        return Some(hover);
+    }
     let (place, key) = key_at(analysis, offset)?;
     let text = analysis.text.get(key.start..key.end)?.trim_matches(['"', '\'']);
     let known = keys::find(place, text)?;
@@ -23,10 +24,13 @@ pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
     Some(Hover { range: key, text: format!("`{}`{required}\n\n{}", known.name, known.doc) })
 }
 
-/// Returns where the step that is named at an offset has its key.
+/// Returns where the step that is named at an offset has its key, or what the alias there stands for.
 pub fn definition(analysis: &Analysis, offset: usize) -> Option<TextRange> {
-    let (pipeline, position, _) = step_at(analysis, offset)?;
-    pipeline.steps.get(position).map(|step| step.key.range)
+    if let Some((pipeline, position, _)) = step_at(analysis, offset) {
+        return pipeline.steps.get(position).map(|step| step.key.range);
+    }
+    let alias = analysis.tree.aliases().find(|(range, _)| range.touches(offset));
+    alias.and_then(|(_, target)| analysis.tree.node(target).anchor)
 }
 
 /// Returns every place that names the step at an offset, its key first.
@@ -39,7 +43,7 @@ pub fn references(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
 }
 
 /// Returns the step whose key or reference is at an offset, with the range of that name.
-fn step_at(analysis: &Analysis, offset: usize) -> Option<(&Pipeline, usize, TextRange)> {
+pub(super) fn step_at(analysis: &Analysis, offset: usize) -> Option<(&Pipeline, usize, TextRange)> {
     for pipeline in analysis.pipelines.iter().filter(|pipeline| pipeline.range.touches(offset)) {
         for (position, step) in pipeline.steps.iter().enumerate() {
             if step.key.range.touches(offset) {
@@ -52,35 +56,6 @@ fn step_at(analysis: &Analysis, offset: usize) -> Option<(&Pipeline, usize, Text
         }
     }
     None
-}
-
-fn describe(pipeline: &Pipeline, position: usize) -> String {
-    let Some(step) = pipeline.steps.get(position) else { return String::new() };
-    let links = Links::new(pipeline);
-    let key = |step: usize| pipeline.steps.get(step).map_or("", |step| step.key.value.as_str());
-    let mut text = format!("**{}**", step.key.value);
-    let words = first_words(step);
-    if !words.is_empty() {
-        text.push_str(&format!("\n\n`{}`", words.replace('`', "'")));
-    }
-    text.push_str(&format!(
-        "\n\n{}",
-        boots_from(pipeline, step, links.parents.get(position).copied().flatten().map(key))
-    ));
-    let before: Vec<String> =
-        links.dependencies(position).iter().map(|before| format!("`{}`", key(before.step))).take(20).collect();
-    if !before.is_empty() {
-        text.push_str(&format!("\n\nRuns after {}.", before.join(", ")));
-    }
-    text
-}
-
-fn boots_from(pipeline: &Pipeline, step: &Step, parent: Option<&str>) -> String {
-    match (parent, step.image.as_ref().or(pipeline.default_image.as_ref())) {
-        (Some(parent), _) => format!("Boots from what `{parent}` left behind."),
-        (None, Some(image)) => format!("Boots from the image `{}`.", image.value),
-        (None, None) => format!("Boots from the image `{DEFAULT_IMAGE}`."),
-    }
 }
 
 /// Returns the key at an offset and the place it stands in.

@@ -65,7 +65,7 @@ fn pipeline_symbol(pipeline: &Pipeline) -> Symbol {
     }
 }
 
-fn step_symbol(step: &Step) -> Symbol {
+pub(super) fn step_symbol(step: &Step) -> Symbol {
     let is_inside = step.range.contains_range(step.key.range);
     Symbol {
         name: step.key.value.clone(),
@@ -78,13 +78,13 @@ fn step_symbol(step: &Step) -> Symbol {
 }
 
 /// Returns the label, else the first line of the command.
-pub(super) fn first_words(step: &Step) -> String {
+pub(crate) fn first_words(step: &Step) -> String {
     let label = step.label.as_ref().map(|label| label.value.trim()).filter(|label| !label.is_empty());
     let cmd = step.cmd.as_ref().map(|cmd| cmd.value.trim());
     label.or(cmd).and_then(|text| text.lines().next()).unwrap_or_default().to_owned()
 }
 
-fn first_line(analysis: &Analysis, range: TextRange) -> TextRange {
+pub(super) fn first_line(analysis: &Analysis, range: TextRange) -> TextRange {
     let line = analysis.line_index.line_range(analysis.line_index.line(range.start));
     let content = analysis.text.get(line.start..line.end).unwrap_or_default().trim_end();
     TextRange::new(range.start, range.end.min(line.start + content.len()))

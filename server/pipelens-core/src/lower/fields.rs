@@ -87,6 +87,7 @@ impl<'tree> Fields<'tree> {
         let trigger = |item: &NodeId| Trigger {
             range: self.tree.node(*item).range,
             event: Fields::new(self.tree, *item).text("event"),
+            details: value(self.tree, *item).value,
         };
         items.iter().map(trigger).collect()
     }

@@ -44,5 +44,5 @@ fn trailing_comma(text: &str, bracket: TextRange) -> Diagnostic {
     }
     let comma = TextRange::new(before.len() - 1, before.len());
     let message = "JSON allows no comma before a closing bracket. Remove it.";
-    Diagnostic::new(Code::Syntax, comma, message).with_fix("Remove the comma", comma, "")
+    Diagnostic::new(Code::Syntax, comma, message).with_safe_fix("Remove the comma", comma, "")
 }

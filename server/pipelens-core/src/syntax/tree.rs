@@ -47,14 +47,14 @@ pub(crate) enum Kind {
     Alias(AliasTarget),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
     pub(crate) style: Style,
     is_tagged_text: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) key: NodeId,
     pub(crate) value: NodeId,
@@ -107,6 +107,14 @@ impl Tree {
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter()
+    }
+
+    /// Returns every alias that leads somewhere, with the node it names.
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = (TextRange, NodeId)> {
+        self.nodes.iter().filter_map(|node| match node.kind {
+            Kind::Alias(AliasTarget::Node(target)) => Some((node.range, target)),
+            Kind::Alias(_) | Kind::Scalar(_) | Kind::List { .. } | Kind::Map { .. } => None,
+        })
     }
 
     pub(crate) fn scalar(&self, id: NodeId) -> Option<&Scalar> {

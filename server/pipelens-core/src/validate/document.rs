@@ -73,7 +73,7 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Vec<Diagn
         let blanks = behind.len() - behind.trim_start_matches(' ').len();
         let removed = TextRange::new(range.start, range.end + blanks);
         let message = format!("No alias uses the anchor `{name}`.");
-        Diagnostic::new(Code::UnusedAnchor, range, message).with_fix(format!("Remove `{name}`"), removed, "")
+        Diagnostic::new(Code::UnusedAnchor, range, message).with_safe_fix(format!("Remove `{name}`"), removed, "")
     }));
     true
 }

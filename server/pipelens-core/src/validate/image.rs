@@ -61,7 +61,8 @@ pub(crate) fn is_image(text: &str) -> bool {
         && digest.is_none_or(is_digest)
 }
 
-fn split(text: &str) -> (&str, Option<&str>, Option<&str>) {
+/// Returns name, tag and digest.
+pub(crate) fn split(text: &str) -> (&str, Option<&str>, Option<&str>) {
     let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
     // A `:` before the last `/` belongs to the registry's port.
     let name_start = rest.rfind('/').map_or(0, |slash| slash + 1);

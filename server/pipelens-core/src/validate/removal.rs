@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
-use crate::text::TextRange;
+use crate::text::{TextEdit, TextRange};
 
 /// Adds the fix to every finding it mends. One walk over the tree, and none without such a finding.
 pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
@@ -66,8 +66,9 @@ fn is_mended(code: Code) -> bool {
 fn offer(finding: &mut Diagnostic, name: &str, range: Option<TextRange>) {
     if let (Some(range), true) = (range, finding.fixes.is_empty()) {
         let title = if name == "it" { "Remove it".to_owned() } else { format!("Remove `{name}`") };
-        let mended = Diagnostic::new(finding.code, finding.range, "").with_fix(title, range, "");
-        finding.fixes = mended.fixes;
+        // Taking out what has no effect keeps the meaning; which of two that contradict each other goes is a choice.
+        let is_safe = matches!(finding.code, Code::RedundantDependency | Code::ImageWithoutEffect);
+        finding.fixes.push(Fix { title, is_safe, edits: vec![TextEdit { range, new_text: String::new() }] });
     }
 }
 

@@ -250,7 +250,7 @@ impl<'a> Checker<'a> {
                     format!("`{name}` takes `true` or `false`, and `{written}` is a text here. Write `{meant}`.");
                 let range = self.visible_range(id);
                 let finding = Diagnostic::new(Code::WrongType, range, message);
-                self.findings.push(finding.with_fix(format!("Change to `{meant}`"), range, meant));
+                self.findings.push(finding.with_safe_fix(format!("Change to `{meant}`"), range, meant));
             }
         }
     }
@@ -309,7 +309,7 @@ impl<'a> Checker<'a> {
             "`{name}` is the text `{written}` here, but YAML 1.1 readers take it for {reading}. Quotes make it clear."
         );
         let finding = Diagnostic::new(Code::YamlTrap, range, message);
-        self.findings.push(finding.with_fix("Put it in quotes", range, format!("\"{written}\"")));
+        self.findings.push(finding.with_safe_fix("Put it in quotes", range, format!("\"{written}\"")));
     }
 
     fn wrong_type(&mut self, id: NodeId, name: &str, wanted: &str) {
@@ -335,13 +335,13 @@ impl<'a> Checker<'a> {
         let mut finding = Diagnostic::new(Code::WrongType, range, message);
         if let (true, Kind::Scalar(scalar)) = (wanted == "a text", &self.tree.node(id).kind) {
             finding.message.push_str(" Put it in quotes.");
-            finding = finding.with_fix("Put it in quotes", range, format!("\"{}\"", scalar.text));
+            finding = finding.with_safe_fix("Put it in quotes", range, format!("\"{}\"", scalar.text));
         }
         if let (true, Kind::Scalar(scalar)) = (wanted == "a whole number", &self.tree.node(id).kind)
             && scalar.style != Style::Plain
             && scalar.text.parse::<u32>().is_ok()
         {
-            finding = finding.with_fix("Remove the quotes", range, scalar.text.clone());
+            finding = finding.with_safe_fix("Remove the quotes", range, scalar.text.clone());
         }
         if let (true, Kind::Scalar(_)) = (wanted == "a list", &self.tree.node(id).kind) {
             let written = self.text.get(range.start..range.end).unwrap_or_default();

@@ -17,7 +17,7 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
 }
 
 /// Replaces what container and image names cannot hold; keys that become equal would share those names.
-fn safe_key(key: &str) -> String {
+pub(crate) fn safe_key(key: &str) -> String {
     let is_safe = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == '-';
     key.chars().map(|character| if is_safe(character) { character } else { '-' }).collect()
 }

@@ -15,7 +15,7 @@ use pipelens_engine::run::log_file;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::check::Checked;
+use super::checked::Checked;
 use super::{EXIT_USAGE, Format, complain};
 use crate::settings::{Runner, Settings};
 use crate::{present, project, wire};
@@ -128,7 +128,7 @@ fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
         (None, Some(step)) => Target::From(step.clone()),
         (None, None) => Target::Pipeline,
     };
-    let index = pipeline_index(args, file)?;
+    let index = file.choose(args.pipeline.as_deref())?;
     let stem = project::stem_of(&args.file);
     pipelens_core::plan::plan(&file.analysis, index, &target, &stem).map_err(|refusal| match refusal {
         Refusal::HasErrors(_) | Refusal::IsRepaired | Refusal::NoSuchPipeline => {
@@ -139,25 +139,6 @@ fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
         }
         Refusal::NoSuchStep { .. } => present::refusal(&refusal, &args.file.display().to_string()),
     })
-}
-
-fn pipeline_index(args: &RunArgs, file: &Checked) -> Result<usize, String> {
-    let pipelines = &file.analysis.pipelines;
-    let names = || pipelines.iter().filter_map(|pipeline| Some(pipeline.name.as_ref()?.value.as_str()));
-    match &args.pipeline {
-        None if pipelines.len() > 1 => Err(format!(
-            "`{}` has {} pipelines; choose one with `--pipeline`: {}",
-            args.file.display(),
-            pipelines.len(),
-            names().collect::<Vec<_>>().join(", ")
-        )),
-        None => Ok(0),
-        Some(wanted) => pipelines
-            .iter()
-            .position(|pipeline| pipeline.name.as_ref().is_some_and(|name| name.value == *wanted))
-            .or_else(|| wanted.parse().ok().filter(|index| *index < pipelines.len()))
-            .ok_or_else(|| format!("`{}` has no pipeline `{wanted}`", args.file.display())),
-    }
 }
 
 /// The first signal cancels and lets the clean-up finish; the second stops waiting for it.

@@ -23,6 +23,20 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
         let size = crate::present::bytes(metadata.len());
         bail!("`{name}` is {size} long; a pipeline file of more than 16 MiB is not read");
     }
+    decoded(bytes, &name.to_string())
+}
+
+/// Reads standard input as text.
+pub(crate) fn read_standard_input() -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes).context("Cannot read standard input")?;
+    if bytes.len() as u64 > MAX_BYTES {
+        bail!("Standard input is longer than 16 MiB, which is more than a pipeline can be");
+    }
+    decoded(bytes, "standard input")
+}
+
+fn decoded(bytes: Vec<u8>, name: &str) -> anyhow::Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..valid).unwrap_or_default();

@@ -39,6 +39,7 @@ pub(crate) struct Client {
     pub(crate) message_actions: bool,
     pub(crate) run_events: bool,
     pub(crate) code_action_literals: bool,
+    pub(crate) snippets: bool,
     pub(crate) process_id: Option<u32>,
 }
 
@@ -154,6 +155,11 @@ fn client(capabilities: &ClientCapabilities, process_id: Option<u32>) -> Client 
             .as_ref()
             .and_then(|text_document| text_document.code_action.as_ref()?.code_action_literal_support.as_ref())
             .is_some(),
+        snippets: capabilities
+            .text_document
+            .as_ref()
+            .and_then(|text_document| text_document.completion.as_ref()?.completion_item.as_ref()?.snippet_support)
+            == Some(true),
         process_id,
     }
 }

@@ -1,8 +1,8 @@
 //! Our types and the protocol's, both ways. The only place that knows UTF-16.
 
 use lsp_types::{
-    DiagnosticRelatedInformation, DiagnosticSeverity, DocumentSymbol, Location, NumberOrString, Position,
-    PositionEncodingKind, Range, SymbolKind, TextEdit, Uri,
+    CodeDescription, DiagnosticRelatedInformation, DiagnosticSeverity, DocumentSymbol, Location, NumberOrString,
+    Position, PositionEncodingKind, Range, SymbolKind, TextEdit, Uri,
 };
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::ide::Symbol;
@@ -98,6 +98,7 @@ impl<'a> TextMap<'a> {
             range: self.range(diagnostic.range),
             severity: Some(severity(diagnostic.severity)),
             code: Some(NumberOrString::String(diagnostic.code.as_str().to_owned())),
+            code_description: crate::present::page(diagnostic.code).parse().ok().map(|href| CodeDescription { href }),
             source: Some("pipelens".to_owned()),
             message: diagnostic.message.clone(),
             related_information: (!related.is_empty()).then_some(related),
@@ -142,7 +143,8 @@ fn floor_char(text: &str, offset: usize) -> usize {
     offset
 }
 
-fn to_u32(number: usize) -> u32 {
+/// The protocol counts in 32 bits; a longer text has been refused before.
+pub(crate) fn to_u32(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 

@@ -13,10 +13,12 @@ pub(crate) enum Command {
     RunFrom,
     Cancel,
     OpenLog,
+    ShowGraph,
 }
 
 impl Command {
-    pub(crate) const ALL: [Self; 5] = [Self::RunPipeline, Self::RunStep, Self::RunFrom, Self::Cancel, Self::OpenLog];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::RunPipeline, Self::RunStep, Self::RunFrom, Self::Cancel, Self::OpenLog, Self::ShowGraph];
 
     /// Returns the identifier; clients register it globally, so it carries the product's name.
     pub(crate) fn id(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Command {
             Self::RunFrom => "pipelens.runFrom",
             Self::Cancel => "pipelens.cancel",
             Self::OpenLog => "pipelens.openLog",
+            Self::ShowGraph => "pipelens.showGraph",
         }
     }
 
@@ -49,6 +52,14 @@ pub(crate) struct RunArgs {
 pub(crate) enum PipelineRef {
     Index(usize),
     Name(String),
+}
+
+/// What to draw. Without a URI, the document that was opened or changed last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct GraphArgs {
+    pub(crate) uri: Option<Uri>,
+    pub(crate) pipeline: Option<PipelineRef>,
 }
 
 /// What to cancel: one run, the run of one step, or everything.
@@ -95,7 +106,7 @@ pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, S
         (Command::RunPipeline, Some(_)) => {
             Err("`pipelens.runPipeline` takes no `step`; that is `pipelens.runStep`".to_owned())
         }
-        (Command::Cancel | Command::OpenLog, _) => Err(format!("`{}` runs nothing", command.id())),
+        (Command::Cancel | Command::OpenLog | Command::ShowGraph, _) => Err(format!("`{}` runs nothing", command.id())),
     }
 }
 

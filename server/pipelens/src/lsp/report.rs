@@ -250,15 +250,24 @@ fn first_failure(run: &Run) -> Option<String> {
 
 /// Opens a file in the client, or says where it is.
 pub(crate) async fn show_document(shared: &Shared, path: &std::path::Path) {
+    show(shared, path, None).await;
+}
+
+/// Opens a file in the program that the user's system has for it, or says where it is.
+pub(crate) async fn show_picture(shared: &Shared, path: &std::path::Path) {
+    show(shared, path, Some(true)).await;
+}
+
+async fn show(shared: &Shared, path: &std::path::Path, external: Option<bool>) {
     let uri = Uri::from_file_path(path);
     let shown = match uri {
         Some(uri) if shared.config.client().show_document => {
-            let params = ShowDocumentParams { uri, external: None, take_focus: Some(true), selection: None };
+            let params = ShowDocumentParams { uri, external, take_focus: Some(true), selection: None };
             matches!(tokio::time::timeout(SHOW_TIMEOUT, shared.client.show_document(params)).await, Ok(Ok(true)))
         }
         Some(_) | None => false,
     };
     if !shown {
-        shared.client.show_message(MessageType::INFO, format!("The log is in {}", path.display())).await;
+        shared.client.show_message(MessageType::INFO, format!("It is in {}", path.display())).await;
     }
 }

@@ -342,7 +342,7 @@ fn title(name: &str, target: &Target) -> String {
     }
 }
 
-fn pipeline_index(document: &Document, wanted: Option<&PipelineRef>) -> Result<usize, String> {
+pub(super) fn pipeline_index(document: &Document, wanted: Option<&PipelineRef>) -> Result<usize, String> {
     let pipelines = &document.analysis.pipelines;
     let named = |name: &str| {
         let is_named = |pipeline: &Pipeline| pipeline.name.as_ref().is_some_and(|own| own.value == name);

@@ -10,10 +10,49 @@ struct Open {
     indent: usize,
 }
 
+/// Tells whether a whole text is in brackets, as JSON is.
+pub(super) fn is_bracketed(text: &str) -> bool {
+    text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '['])
+}
+
+/// Returns the closers of the brackets that are open at the end of a text, innermost last. `None`: they do not match.
+pub(super) fn open_closers(text: &str) -> Option<Vec<u8>> {
+    let bytes = text.as_bytes();
+    let mut open = Vec::new();
+    let mut position = 0;
+    while let Some(found) =
+        bytes.get(position..)?.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))
+    {
+        position += found + 1;
+        match bytes.get(position - 1)? {
+            b'"' => position += text_length(bytes.get(position..)?),
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            closer => {
+                open.pop().filter(|expected| expected == closer)?;
+            }
+        }
+    }
+    Some(open)
+}
+
+/// Returns the length of a text in quotes with its closing quote; one that is never closed ends with its line.
+fn text_length(bytes: &[u8]) -> usize {
+    let mut position = 0;
+    while let Some(found) = memchr::memchr3(b'"', b'\\', b'\n', bytes.get(position..).unwrap_or_default()) {
+        position += found + 1;
+        if bytes.get(position - 1) != Some(&b'\\') {
+            return position;
+        }
+        position += 1;
+    }
+    bytes.len()
+}
+
 /// Closes the first bracket whose block has ended by indentation while it is still open. Only where the whole text is in
 /// brackets, as JSON is.
 pub(super) fn lost_bracket(text: &str, lines: &LineIndex) -> Option<Candidate> {
-    if !text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) {
+    if !is_bracketed(text) {
         return None;
     }
     let mut open: Vec<Open> = Vec::new();

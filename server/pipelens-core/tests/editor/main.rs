@@ -1,8 +1,14 @@
 //! What an editor is told at the cursor, which is written `¦`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
+mod completion;
+mod format;
+mod graph;
+mod rename;
+mod structure;
+
 use expect_test::{Expect, expect};
-use pipelens_core::ide::{completion, definition, hover, references};
+use pipelens_core::ide::{definition, hover, references};
 use pipelens_core::text::TextRange;
 use pipelens_core::{Analysis, Format, analyze};
 
@@ -41,13 +47,13 @@ fn a_reference_is_described_by_the_step_it_names() {
     check_hover(
         "key: te",
         expect![[r#"
-        **test**
+            **test**
 
-        `make test`
+            `make test`
 
-        Boots from what `build` left behind.
+            Boots from what `build` left behind, in the image `rust:1.95`.
 
-        Runs after `build`."#]],
+            Runs after `build`."#]],
     );
 }
 
@@ -70,6 +76,12 @@ fn a_reference_leads_to_the_key_of_its_step() {
 }
 
 #[test]
+fn an_alias_leads_to_its_anchor() {
+    let (analysis, offset) = at("x: &e {A: b}\nsteps:\n- {key: a, cmd: x, env: *e}\n", "env: *e");
+    assert_eq!(lines(&analysis, &[definition(&analysis, offset).unwrap()]), [1]);
+}
+
+#[test]
 fn every_place_that_names_a_step_is_found_from_any_of_them() {
     for place in ["key: bu", "builds_in: bu", "depends_on: [bu"] {
         let (analysis, offset) = at(STEPS, place);
@@ -78,22 +90,31 @@ fn every_place_that_names_a_step_is_found_from_any_of_them() {
 }
 
 #[test]
-fn only_what_may_stand_at_the_cursor_is_offered() {
-    let check = |text: &str, expected: &[&str]| {
-        let (analysis, offset) = marked(text);
-        let labels: Vec<String> = completion(&analysis, offset).into_iter().map(|entry| entry.label).collect();
-        assert_eq!(labels, expected, "{text}");
-    };
-    check("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  builds_in: ¦\n", &["a"]);
-    check("steps:\n- key: b\n  cmd: x\n  runner: ¦\n", &["docker", "host"]);
-    check("steps:\n- key: b\n  cmd: x\n  soft_fail: ¦\n", &["true", "false"]);
-    check("steps:\n- key: a\n  cmd: x\n  wait:\n- wait:\n    ¦\n", &["continue_on_failure"]);
-    check("steps:\n- key: a\n  cmd: x # ¦\n- wait\n", &[]);
-    check("steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: ¦}\n", &["a"]);
-    check("steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, depends_on: [¦]}\n", &["a"]);
-    check("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  depends_on: [¦\n", &["a"]);
-    check(
-        "steps:\n- {key: a, cmd: x, retry: 1}\n- key: b\n  cmd: x\n  cache: {policy: none, k¦}\n",
-        &["env_keys", "duration_seconds", "paths", "sub_policies", "key"],
-    );
+fn a_step_is_described_with_its_lineage_environment_and_what_runs_before_it() {
+    let text = "env: {A: one, B: two}\ndefault_image: alpine:3.22\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a}\n- {key: c, cmd: x, builds_in: b, env: {B: 3}, secrets: [T]}\n";
+    let (analysis, offset) = at(text, "key: c");
+    expect![[r#"
+        **c**
+
+        `x`
+
+        Boots from what `b` left behind: the image `alpine:3.22`, then `a` → `b`.
+
+        Runs after `b`.
+
+        ```sh
+        A=one
+        B=3
+        T (secret)
+        ```"#]]
+    .assert_eq(&hover(&analysis, offset).unwrap().text);
+}
+
+#[test]
+fn a_policy_and_a_runner_are_described_where_they_are_named() {
+    let text = "steps:\n- {key: a, cmd: x, runner: host, cache: {policy: forever}}\n";
+    for (place, expected) in [("runner: ho", "`host`\n\nDirectly"), ("policy: for", "`forever`\n\nTaken while")] {
+        let (analysis, offset) = at(text, place);
+        assert!(hover(&analysis, offset).unwrap().text.starts_with(expected), "{place}");
+    }
 }

@@ -1,0 +1,136 @@
+//! Plan JSON: each node carries its merged environment, each barrier becomes the edges it stands for.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::Converted;
+use crate::model::{Cache, CachePolicy, Pipeline, Spelling, Step, Value};
+use crate::plan::links::Links;
+use crate::text::Spanned;
+
+pub(super) fn write(pipeline: &Pipeline) -> Converted {
+    let links = Links::new(pipeline);
+    let mut plan = Map::new();
+    plan.insert("version".to_owned(), json!("0"));
+    put(&mut plan, "name", pipeline.name.as_ref().map(|name| json!(name.value)));
+    put(&mut plan, "default_image", pipeline.default_image.as_ref().map(|image| json!(image.value)));
+    put(&mut plan, "timeout_seconds", pipeline.timeout_seconds.as_ref().map(|seconds| json!(seconds.value)));
+    let graph = json!({
+        "edge_property": "directed",
+        "edges": edges(pipeline, &links),
+        "node_holes": [],
+        "nodes": pipeline.steps.iter().map(|step| node(pipeline, step)).collect::<Vec<_>>(),
+    });
+    plan.insert("graph".to_owned(), graph);
+    let mut text = serde_json::to_string_pretty(&Json::Object(plan)).unwrap_or_default();
+    text.push('\n');
+    Converted { text, losses: losses(pipeline) }
+}
+
+fn put(map: &mut Map<String, Json>, key: &str, value: Option<Json>) {
+    if let Some(value) = value {
+        map.insert(key.to_owned(), value);
+    }
+}
+
+fn losses(pipeline: &Pipeline) -> Vec<String> {
+    let mut losses = Vec::new();
+    if pipeline.fail_fast.as_ref().is_some_and(|value| value.value) {
+        losses.push("A plan has no `fail_fast`: steps that do not depend on a failed one will run on".to_owned());
+    }
+    if pipeline.barriers.iter().any(|barrier| barrier.continue_on_failure) {
+        losses.push(
+            "A plan has no `continue_on_failure`: what stands behind that `wait` will run after a success only"
+                .to_owned(),
+        );
+    }
+    if !pipeline.triggers.is_empty() && pipeline.spelling != Spelling::Envelope {
+        losses.push("A plan has no `triggers`: an envelope carries them".to_owned());
+    }
+    losses
+}
+
+/// Every edge a plan needs: where a step boots from another it also waits for it.
+fn edges(pipeline: &Pipeline, links: &Links) -> Vec<Json> {
+    let mut edges = Vec::new();
+    for step in 0..pipeline.steps.len() {
+        let parent = links.parents.get(step).copied().flatten();
+        edges.extend(parent.map(|parent| json!([parent, step, "builds_in"])));
+        let others = links.dependencies(step).into_iter().filter(|needed| Some(needed.step) != parent);
+        edges.extend(others.map(|needed| json!([needed.step, step, "depends_on"])));
+    }
+    edges
+}
+
+fn node(pipeline: &Pipeline, step: &Step) -> Json {
+    let env: BTreeMap<&str, &str> = pipeline
+        .env
+        .iter()
+        .chain(&step.env)
+        .map(|variable| (variable.name.value.as_str(), variable.value.value.as_str()))
+        .collect();
+    json!({"env": env, "step": plan_step(step)})
+}
+
+fn plan_step(step: &Step) -> Json {
+    let mut map = Map::new();
+    let text = |text: &Option<Spanned<String>>| text.as_ref().map(|text| json!(text.value));
+    let texts = |texts: &[Spanned<String>]| {
+        let values: Vec<&str> = texts.iter().map(|text| text.value.as_str()).collect();
+        (!values.is_empty()).then(|| json!(values))
+    };
+    put(&mut map, "key", Some(json!(step.key.value)));
+    put(&mut map, "label", text(&step.label));
+    put(&mut map, "cmd", Some(json!(step.cmd.as_ref().map_or("", |cmd| cmd.value.as_str()))));
+    put(&mut map, "image", text(&step.image));
+    put(&mut map, "timeout_seconds", step.timeout_seconds.as_ref().map(|seconds| json!(seconds.value)));
+    put(&mut map, "workdir", text(&step.workdir));
+    put(&mut map, "cache", step.cache.as_ref().map(|cache| cache_policy(&cache.value)));
+    put(&mut map, "runner", text(&step.runner));
+    put(&mut map, "runner_args", step.runner_args.as_ref().map(|args| json_value(&args.value)));
+    put(&mut map, "artifacts", texts(&step.artifacts));
+    put(&mut map, "secrets", texts(&step.secrets));
+    put(&mut map, "soft_fail", step.soft_fail.as_ref().map(|value| json!(value.value)));
+    put(&mut map, "retry", step.retry.as_ref().map(|retry| json!(retry.value)));
+    Json::Object(map)
+}
+
+fn cache_policy(cache: &Cache) -> Json {
+    let mut policy = policy(&cache.policy);
+    if let (Some(map), Some(key)) = (policy.as_object_mut(), &cache.key) {
+        map.insert("key".to_owned(), json!(key.value));
+    }
+    policy
+}
+
+fn policy(policy: &CachePolicy) -> Json {
+    let texts = |texts: &[Spanned<String>]| texts.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
+    match policy {
+        CachePolicy::None => json!({"policy": "none"}),
+        CachePolicy::Forever { env_keys } => json!({"policy": "forever", "env_keys": texts(env_keys)}),
+        CachePolicy::Ttl { duration_seconds, env_keys } => {
+            json!({"policy": "ttl", "duration_seconds": duration_seconds, "env_keys": texts(env_keys)})
+        }
+        CachePolicy::OnChange { paths } => json!({"policy": "on_change", "paths": texts(paths)}),
+        CachePolicy::Compose { sub_policies } => {
+            json!({"policy": "compose", "sub_policies": sub_policies.iter().map(self::policy).collect::<Vec<_>>()})
+        }
+    }
+}
+
+/// Returns a value of unknown shape as JSON. What JSON cannot hold (`.inf`) becomes its text.
+pub(super) fn json_value(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => json!(value),
+        Value::Integer(value) => json!(value),
+        Value::Float(value) if value.is_finite() => json!(value),
+        Value::Float(value) => json!(value.to_string()),
+        Value::Text(text) => json!(text),
+        Value::List(items) => items.iter().map(|item| json_value(&item.value)).collect(),
+        Value::Map(entries) => {
+            entries.iter().map(|(key, value)| (key.value.clone(), json_value(&value.value))).collect()
+        }
+    }
+}

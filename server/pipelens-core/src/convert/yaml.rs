@@ -1,0 +1,252 @@
+//! The YAML people write. What every step has alike stands once, at the top.
+
+use std::fmt::Write;
+
+use super::plan::json_value;
+use crate::Analysis;
+use crate::model::{Cache, CachePolicy, EnvVar, Pipeline, Spelling, Step};
+use crate::syntax::scalar::{ScalarType, resolve, yaml_1_1_reading};
+use crate::text::Spanned;
+
+/// A list longer than this gets a line for each item.
+const MAX_LINE: usize = 100;
+
+/// Writes one pipeline as a document.
+pub(super) fn document(analysis: &Analysis, pipeline: &Pipeline, losses: &mut Vec<String>) -> String {
+    let shared = shared_env(pipeline);
+    let mut text = String::new();
+    envelope_comment(analysis, pipeline, &mut text, losses);
+    optional(&mut text, "name", &pipeline.name);
+    optional(&mut text, "default_image", &pipeline.default_image);
+    number(&mut text, 0, "timeout_seconds", &pipeline.timeout_seconds);
+    if let Some(fail_fast) = &pipeline.fail_fast {
+        line(&mut text, 0, &format!("fail_fast: {}", fail_fast.value));
+    }
+    environment(&mut text, 0, &pipeline.env.iter().chain(shared.iter().copied()).collect::<Vec<_>>());
+    if !pipeline.triggers.is_empty() {
+        line(&mut text, 0, "triggers:");
+        for trigger in &pipeline.triggers {
+            line(&mut text, 2, &format!("- {}", json_value(&trigger.details)));
+        }
+    }
+    line(&mut text, 0, "steps:");
+    let mut barriers = pipeline.barriers.iter().peekable();
+    for (position, step) in pipeline.steps.iter().enumerate() {
+        while let Some(barrier) = barriers.next_if(|barrier| barrier.after_steps <= position) {
+            wait(&mut text, barrier.continue_on_failure);
+        }
+        if position > 0 {
+            text.push('\n');
+        }
+        step_entry(&mut text, step, &shared);
+    }
+    barriers.for_each(|barrier| wait(&mut text, barrier.continue_on_failure));
+    text
+}
+
+fn wait(text: &mut String, continue_on_failure: bool) {
+    line(text, 2, if continue_on_failure { "- wait: {continue_on_failure: true}" } else { "- wait" });
+}
+
+/// An envelope says more of a pipeline than the pipeline itself can; a comment keeps it.
+fn envelope_comment(analysis: &Analysis, pipeline: &Pipeline, text: &mut String, losses: &mut Vec<String>) {
+    if pipeline.spelling != Spelling::Envelope {
+        return;
+    }
+    let tree = &analysis.tree;
+    let items = tree.documents.iter().filter_map(|root| tree.items(tree.get(*root, "pipelines")?.value)).flatten();
+    let Some(entry) = items.copied().find(|item| tree.node(*item).range == pipeline.range) else { return };
+    let slug = pipeline.name.as_ref().map_or("", |name| name.value.as_str());
+    for key in ["name", "allow_manual"] {
+        let Some(value) = tree.get(entry, key).and_then(|found| tree.scalar(found.value)) else { continue };
+        let is_usual = value.text == slug || value.text == "true" || value.resolve() == ScalarType::Null;
+        if is_usual {
+            continue;
+        }
+        let shown = value.text.replace(['\n', '\r'], " ");
+        line(text, 0, &format!("# {key}: {shown}"));
+        losses.push(format!(
+            "A pipeline of its own has no `{key}` (`{shown}`), as its envelope has: it stays in a comment"
+        ));
+    }
+}
+
+/// Returns the variables every step has with the same value; one step alone shares nothing.
+fn shared_env(pipeline: &Pipeline) -> Vec<&EnvVar> {
+    let Some((first, rest)) = pipeline.steps.split_first().filter(|(_, rest)| !rest.is_empty()) else {
+        return Vec::new();
+    };
+    let is_everywhere =
+        |variable: &&EnvVar| rest.iter().all(|step| step.env.iter().any(|other| is_same(other, variable)));
+    let is_new = |variable: &&EnvVar| pipeline.env.iter().all(|other| other.name.value != variable.name.value);
+    first.env.iter().filter(is_everywhere).filter(is_new).collect()
+}
+
+fn is_same(one: &EnvVar, other: &EnvVar) -> bool {
+    one.name.value == other.name.value && one.value.value == other.value.value
+}
+
+fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
+    line(text, 2, &format!("- key: {}", scalar(&step.key.value)));
+    let plain = |text: &mut String, key: &str, value: &Option<Spanned<String>>| {
+        if let Some(value) = value {
+            line(text, 4, &format!("{key}: {}", scalar(&value.value)));
+        }
+    };
+    plain(text, "label", &step.label);
+    plain(text, "image", &step.image);
+    plain(text, "builds_in", &step.builds_in);
+    list(text, 4, "depends_on", &step.depends_on);
+    let own = step.env.iter().filter(|variable| !shared.iter().any(|other| is_same(other, variable)));
+    environment(text, 4, &own.collect::<Vec<_>>());
+    plain(text, "workdir", &step.workdir);
+    command(text, step.cmd.as_ref().map_or("", |cmd| cmd.value.as_str()));
+    list(text, 4, "secrets", &step.secrets);
+    list(text, 4, "artifacts", &step.artifacts);
+    number(text, 4, "timeout_seconds", &step.timeout_seconds);
+    number(text, 4, "retry", &step.retry);
+    if let Some(soft_fail) = &step.soft_fail {
+        line(text, 4, &format!("soft_fail: {}", soft_fail.value));
+    }
+    plain(text, "runner", &step.runner);
+    if let Some(args) = &step.runner_args {
+        line(text, 4, &format!("runner_args: {}", json_value(&args.value)));
+    }
+    if let Some(cache) = &step.cache {
+        cache_entry(text, &cache.value);
+    }
+}
+
+fn cache_entry(text: &mut String, cache: &Cache) {
+    line(text, 4, "cache:");
+    policy(text, 6, "", &cache.policy);
+    if let Some(key) = &cache.key {
+        line(text, 6, &format!("key: {}", scalar(&key.value)));
+    }
+}
+
+/// Writes a policy; `dash` starts its first line where it is an entry of a list.
+fn policy(text: &mut String, indent: usize, dash: &str, policy: &CachePolicy) {
+    let name = |text: &mut String, name: &str| {
+        line(text, indent - dash.len(), &format!("{dash}policy: {name}"));
+    };
+    match policy {
+        CachePolicy::None => name(text, "none"),
+        CachePolicy::Forever { env_keys } => {
+            name(text, "forever");
+            list(text, indent, "env_keys", env_keys);
+        }
+        CachePolicy::Ttl { duration_seconds, env_keys } => {
+            name(text, "ttl");
+            line(text, indent, &format!("duration_seconds: {duration_seconds}"));
+            list(text, indent, "env_keys", env_keys);
+        }
+        CachePolicy::OnChange { paths } => {
+            name(text, "on_change");
+            list(text, indent, "paths", paths);
+        }
+        CachePolicy::Compose { sub_policies } => {
+            name(text, "compose");
+            line(text, indent, "sub_policies:");
+            sub_policies.iter().for_each(|sub| self::policy(text, indent + 4, "- ", sub));
+        }
+    }
+}
+
+fn line(text: &mut String, indent: usize, content: &str) {
+    // Writing into a `String` cannot fail.
+    let _ = writeln!(text, "{:indent$}{content}", "");
+}
+
+fn optional(text: &mut String, key: &str, value: &Option<Spanned<String>>) {
+    if let Some(value) = value {
+        line(text, 0, &format!("{key}: {}", scalar(&value.value)));
+    }
+}
+
+fn number(text: &mut String, indent: usize, key: &str, value: &Option<Spanned<u64>>) {
+    if let Some(value) = value {
+        line(text, indent, &format!("{key}: {}", value.value));
+    }
+}
+
+fn environment(text: &mut String, indent: usize, variables: &[&EnvVar]) {
+    if variables.is_empty() {
+        return;
+    }
+    line(text, indent, "env:");
+    for variable in variables {
+        line(text, indent + 2, &format!("{}: {}", scalar(&variable.name.value), scalar(&variable.value.value)));
+    }
+}
+
+fn list(text: &mut String, indent: usize, key: &str, items: &[Spanned<String>]) {
+    if items.is_empty() {
+        return;
+    }
+    let on_a_line = items.iter().map(|item| flow_scalar(&item.value)).collect::<Vec<_>>().join(", ");
+    if on_a_line.len() <= MAX_LINE {
+        line(text, indent, &format!("{key}: [{on_a_line}]"));
+        return;
+    }
+    line(text, indent, &format!("{key}:"));
+    items.iter().for_each(|item| line(text, indent + 2, &format!("- {}", scalar(&item.value))));
+}
+
+/// Writes a command: several lines as they are, behind a `|`.
+fn command(text: &mut String, cmd: &str) {
+    if !is_block(cmd) {
+        line(text, 4, &format!("cmd: {}", scalar(cmd)));
+        return;
+    }
+    let content = cmd.trim_end_matches('\n');
+    let chomping = match cmd.len() - content.len() {
+        0 => "-",
+        1 => "",
+        _ => "+",
+    };
+    line(text, 4, &format!("cmd: |{chomping}"));
+    // What ends in line ends keeps each of them.
+    let lines = cmd.strip_suffix('\n').unwrap_or(cmd).split('\n');
+    for content in lines {
+        line(text, if content.is_empty() { 0 } else { 6 }, content);
+    }
+}
+
+/// Tells whether a text has several lines that a block scalar holds without an indicator.
+fn is_block(text: &str) -> bool {
+    let is_printable = |character: char| character == '\n' || character == '\t' || !character.is_control();
+    text.trim_end_matches('\n').contains('\n')
+        && !text.starts_with([' ', '\n', '\t'])
+        && text.chars().all(is_printable)
+        && !text.contains(['\u{feff}', '\u{2028}', '\u{2029}', '\u{85}'])
+        && text.lines().all(|line| !line.trim().is_empty() || line.is_empty())
+}
+
+fn scalar(text: &str) -> String {
+    if is_plain(text) { text.to_owned() } else { quoted(text) }
+}
+
+fn flow_scalar(text: &str) -> String {
+    if is_plain(text) && !text.contains([',', '[', ']', '{', '}', ':']) { text.to_owned() } else { quoted(text) }
+}
+
+/// JSON's quotes and escapes are YAML's too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Tells whether a text means itself without quotes, to readers of YAML 1.1 too.
+fn is_plain(text: &str) -> bool {
+    let is_start = |first: char| first.is_alphanumeric() || matches!(first, '_' | '.' | '/' | '$' | '(');
+    text.starts_with(is_start)
+        && !text.ends_with([' ', ':'])
+        && !text.contains(": ")
+        && !text.contains(" #")
+        && !text
+            .chars()
+            .any(|character| character.is_control() || matches!(character, '\u{feff}' | '\u{2028}' | '\u{2029}'))
+        && !text.starts_with("...")
+        && resolve(text) == ScalarType::Text
+        && yaml_1_1_reading(text).is_none()
+}

@@ -1,0 +1,45 @@
+//! Mermaid, which many forges draw in a Markdown file.
+
+use std::fmt::Write;
+
+use super::{EdgeKind, Graph, Node};
+
+pub(super) fn draw(graph: &Graph) -> String {
+    let mut text = String::from("flowchart LR\n");
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let line = match node {
+            Node::Step { key, image: Some(image), .. } => {
+                format!("n{index}[\"{}<br><small>{}</small>\"]", escaped(key), escaped(image))
+            }
+            Node::Step { key, image: None, .. } => format!("n{index}[\"{}\"]", escaped(key)),
+            Node::Barrier { continue_on_failure: false } => format!("n{index}{{{{\"wait\"}}}}"),
+            Node::Barrier { continue_on_failure: true } => format!("n{index}{{{{\"wait, whatever happens\"}}}}"),
+        };
+        // Writing into a `String` cannot fail.
+        let _ = writeln!(text, "  {line}");
+    }
+    for edge in &graph.edges {
+        let arrow = match edge.kind {
+            EdgeKind::Lineage => "==>",
+            EdgeKind::Order => "-.->",
+            EdgeKind::Barrier => "-->",
+        };
+        let _ = writeln!(text, "  n{} {arrow} n{}", edge.from, edge.to);
+    }
+    text
+}
+
+/// Mermaid reads its own entities inside quotes, and HTML.
+fn escaped(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '#' | '<' | '>' | '&' | '`' | ';' => {
+                let _ = write!(result, "#{};", u32::from(character));
+            }
+            _ if character.is_control() => result.push(' '),
+            _ => result.push(character),
+        }
+    }
+    result
+}

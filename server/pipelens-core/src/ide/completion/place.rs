@@ -1,0 +1,130 @@
+//! Which mapping the cursor is in, by the tree where there is one, else by indentation.
+
+use super::cursor::Cursor;
+use crate::Analysis;
+use crate::ide::names::walk;
+use crate::keys::{self, Place};
+use crate::text::TextRange;
+
+/// Every place a key may name a list in; asked for keys whose list is being written.
+const OWNERS: [Place; 5] = [Place::Step, Place::Cache, Place::Trigger, Place::Pipeline, Place::PlanStep];
+
+/// Returns the place a key with this name belongs to.
+pub(super) fn owner_of(key: &str) -> Option<Place> {
+    OWNERS.into_iter().find(|place| keys::find(*place, key).is_some())
+}
+
+/// Returns the place whose mapping has its keys in the cursor's column, nearest above the cursor.
+pub(super) fn place_at(analysis: &Analysis, cursor: &Cursor<'_>) -> Place {
+    let mut best: Option<(usize, Place)> = None;
+    let mut steps_column = None;
+    walk(analysis, &mut |place, map| {
+        let range = analysis.tree.node(map).range;
+        if cursor.is_flow && is_inside(range, cursor.offset) {
+            best = Some((range.start, place));
+        }
+        let Some(first) = analysis.tree.own_entries(map).and_then(<[_]>::first) else { return };
+        let start = analysis.tree.node(first.key).range.start;
+        let column = start - analysis.line_index.line_start(analysis.line_index.line(start));
+        if matches!(place, Place::Step) {
+            steps_column = Some(column);
+        }
+        let fits = !cursor.is_flow && column == cursor.column && start <= cursor.offset.max(cursor.line_start);
+        if fits && best.is_none_or(|(other, _)| other <= start) {
+            best = Some((start, place));
+        }
+    });
+    match best {
+        Some((_, place)) => place,
+        None if cursor.is_flow => block_place(analysis, cursor),
+        None if cursor.column == 0 => Place::Pipeline,
+        // Deeper than the steps' own keys and in no mapping yet: a new block under the line above.
+        None if steps_column.is_some_and(|column| cursor.column > column) => block_place(analysis, cursor),
+        None => Place::Step,
+    }
+}
+
+fn is_inside(range: TextRange, offset: usize) -> bool {
+    range.start < offset && offset <= range.end
+}
+
+/// Returns the place of a block that is being started under a key.
+fn block_place(analysis: &Analysis, cursor: &Cursor<'_>) -> Place {
+    match outer_key(analysis, cursor) {
+        Some("cache" | "sub_policies") => Place::Cache,
+        Some("wait") => Place::WaitOptions,
+        Some("triggers") => Place::Trigger,
+        Some(_) | None => Place::Step,
+    }
+}
+
+/// Returns the key the block at the cursor hangs under: the nearest line above that is indented less.
+fn outer_key<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str> {
+    let line = outer_line(analysis, cursor)?;
+    let key = line.trim_start_matches([' ', '-']).split_once(':')?.0;
+    Some(key.trim_matches(['"', '\'']))
+}
+
+fn outer_line<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str> {
+    // An entry of a list may stand in its key's own column.
+    let own = if cursor.is_list_entry { cursor.indentation + 1 } else { cursor.column };
+    let is_outer = |line: &&str| {
+        let content = line.trim_start_matches(' ');
+        let is_entry =
+            cursor.is_list_entry && content.starts_with('-') && line.len() - content.len() == cursor.indentation;
+        let column = line.len() - content.trim_start_matches(['-', ' ']).len();
+        let column = if is_entry { own } else { column };
+        !content.trim().is_empty() && !content.starts_with('#') && column < own
+    };
+    analysis.text.get(..cursor.line_start)?.lines().rev().find(is_outer)
+}
+
+/// Tells whether the cursor is in the text of a command, where keys mean nothing.
+pub(super) fn is_in_command(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
+    if cursor.key == Some("cmd") {
+        return true;
+    }
+    let mut steps = analysis.pipelines.iter().flat_map(|pipeline| pipeline.steps.iter().chain(&pipeline.unnamed_steps));
+    if steps.any(|step| step.cmd.as_ref().is_some_and(|cmd| cmd.range.touches(cursor.offset))) {
+        return true;
+    }
+    let starts_text = |line: &str| {
+        let value = line.trim_start_matches([' ', '-']).strip_prefix("cmd:").map(str::trim_start);
+        value.is_some_and(|value| value.starts_with(['|', '>']))
+    };
+    outer_line(analysis, cursor).is_some_and(starts_text)
+}
+
+/// Tells whether the cursor is where the name of a variable stands.
+pub(super) fn is_in_environment(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
+    if cursor.is_flow {
+        let before = cursor.before_word.trim_end_matches(['"', '\'']);
+        let Some(open) = before.rfind('{') else { return false };
+        let owner = before.get(..open).unwrap_or_default().trim_end().strip_suffix(':');
+        let is_closed = before.get(open..).is_some_and(|inside| inside.contains('}'));
+        return !is_closed && owner.is_some_and(|owner| owner.trim_end_matches(['"', '\'']).ends_with("env"));
+    }
+    !cursor.is_list_entry && outer_key(analysis, cursor) == Some("env")
+}
+
+/// Returns the key whose list a `- ` entry at the cursor continues, such as `depends_on`.
+pub(super) fn list_key<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str> {
+    if !cursor.is_list_entry || cursor.is_flow {
+        return None;
+    }
+    let key = outer_key(analysis, cursor)?;
+    matches!(key, "depends_on" | "env_keys" | "secrets").then_some(key)
+}
+
+pub(super) fn present_keys<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>, place: Place) -> Vec<&'a str> {
+    let mut present = Vec::new();
+    walk(analysis, &mut |own, map| {
+        let range = analysis.tree.node(map).range;
+        if own == place && range.touches(cursor.offset) {
+            let entries = analysis.tree.own_entries(map).unwrap_or_default();
+            let others = entries.iter().filter(|entry| !analysis.tree.node(entry.key).range.touches(cursor.offset));
+            present = others.filter_map(|entry| analysis.tree.key_text(entry)).collect();
+        }
+    });
+    present
+}

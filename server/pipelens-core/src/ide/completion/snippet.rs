@@ -1,0 +1,157 @@
+//! Texts with placeholders, indented for the place they go to.
+
+use super::cursor::Cursor;
+use super::{Completion, CompletionKind};
+use crate::Analysis;
+use crate::keys::{Key, Place, Shape};
+use crate::text::TextEdit;
+
+/// Returns a key with what its value starts with: a list, a mapping or a text.
+pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
+    if cursor.is_in_closed_quotes() {
+        return key.name.to_owned();
+    }
+    let name = cursor.quoted(key.name);
+    if cursor.is_flow {
+        return format!("{name}: {}", in_brackets(cursor, key.shape));
+    }
+    let inner = indent(cursor, 2);
+    match key.shape {
+        Shape::Env | Shape::AnyMap => format!("{name}:\n{inner}${{1:NAME}}: $0"),
+        Shape::Map(Place::Cache) => format!("{name}:\n{inner}policy: $0"),
+        Shape::Map(_) => format!("{name}:\n{inner}$0"),
+        Shape::Steps => format!("{name}:\n{inner}- key: ${{1:name}}\n{inner}  cmd: ${{2:command}}"),
+        Shape::List { of: Shape::Map(Place::Trigger), .. } => format!("{name}:\n{inner}- event: $0"),
+        Shape::List { .. } | Shape::StepKeys => format!("{name}: [$0]"),
+        Shape::Text
+        | Shape::NonEmptyText
+        | Shape::Bool
+        | Shape::Integer { .. }
+        | Shape::OneOf(_)
+        | Shape::Image
+        | Shape::StepKey
+        | Shape::Runner
+        | Shape::Policy
+        | Shape::AbsolutePath
+        | Shape::PlanEnv
+        | Shape::Edge
+        | Shape::Anything => format!("{name}: $0"),
+    }
+}
+
+fn in_brackets(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
+    match shape {
+        Shape::Env | Shape::PlanEnv | Shape::AnyMap | Shape::Map(_) => "{$0}",
+        Shape::List { .. } | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
+        Shape::Bool | Shape::Integer { .. } | Shape::Anything => "$0",
+        Shape::Text
+        | Shape::NonEmptyText
+        | Shape::OneOf(_)
+        | Shape::Image
+        | Shape::StepKey
+        | Shape::Runner
+        | Shape::Policy
+        | Shape::AbsolutePath => {
+            if cursor.is_json {
+                "\"$0\""
+            } else {
+                "$0"
+            }
+        }
+    }
+}
+
+/// Returns whole steps, or the whole pipeline, where nothing has been written yet.
+pub(super) fn whole(analysis: &Analysis, cursor: &Cursor<'_>, place: Place, is_new: bool) -> Vec<Completion> {
+    if !is_new || cursor.quote.is_some() {
+        return Vec::new();
+    }
+    match place {
+        Place::Step if cursor.is_json => vec![entry(
+            cursor,
+            "step",
+            "A step: its key and its command.",
+            "\"key\": \"${1:name}\", \"cmd\": \"${2:command}\"".to_owned(),
+        )],
+        Place::Step if cursor.is_flow => {
+            vec![entry(
+                cursor,
+                "step",
+                "A step: its key and its command.",
+                "key: ${1:name}, cmd: ${2:command}".to_owned(),
+            )]
+        }
+        Place::Step if cursor.is_list_entry => steps(cursor),
+        Place::Pipeline if analysis.text.trim().len() <= cursor.word.end - cursor.word.start => vec![entry(
+            cursor,
+            "pipeline",
+            "A pipeline with its first step.",
+            "name: ${1:ci}\ndefault_image: ${2:alpine:3.22}\nsteps:\n  - key: ${3:test}\n    cmd: ${4:make test}\n"
+                .to_owned(),
+        )],
+        Place::Pipeline
+        | Place::Step
+        | Place::Wait
+        | Place::WaitOptions
+        | Place::Cache
+        | Place::Trigger
+        | Place::Plan
+        | Place::Graph
+        | Place::Node
+        | Place::PlanStep
+        | Place::Envelope
+        | Place::EnvelopePipeline => Vec::new(),
+    }
+}
+
+fn steps(cursor: &Cursor<'_>) -> Vec<Completion> {
+    let line = format!("\n{}", indent(cursor, 0));
+    let step = |label: &str, doc: &str, lines: &[&str]| entry(cursor, label, doc, lines.join(&line));
+    vec![
+        step("step", "A step: its key and its command.", &["key: ${1:name}", "cmd: ${2:command}"]),
+        step(
+            "step on an image",
+            "A step that boots from an image of its own.",
+            &["key: ${1:name}", "image: ${2:image}", "cmd: ${3:command}"],
+        ),
+        step(
+            "step in another's filesystem",
+            "A step that boots from what another step left behind.",
+            &["key: ${1:name}", "builds_in: ${2:step}", "cmd: ${3:command}"],
+        ),
+        step(
+            "step with a script",
+            "A step with several lines of shell.",
+            &["key: ${1:name}", "cmd: |", "  ${2:command}"],
+        ),
+    ]
+}
+
+fn entry(cursor: &Cursor<'_>, label: &str, doc: &str, snippet: String) -> Completion {
+    Completion {
+        label: label.to_owned(),
+        kind: CompletionKind::Snippet,
+        documentation: doc.to_owned(),
+        edit: TextEdit { range: cursor.word, new_text: without_placeholders(&snippet) },
+        snippet: Some(snippet),
+    }
+}
+
+/// Returns the text a snippet stands for: `${1:name}` is `name`.
+fn without_placeholders(snippet: &str) -> String {
+    let mut text = String::with_capacity(snippet.len());
+    let mut rest = snippet;
+    while let Some((before, behind)) = rest.split_once("${") {
+        text.push_str(before);
+        let (placeholder, next) = behind.split_once('}').unwrap_or((behind, ""));
+        text.push_str(placeholder.split_once(':').map_or("", |(_, default)| default));
+        rest = next;
+    }
+    text.push_str(rest);
+    text
+}
+
+/// Returns the spaces of a further line; editors add those of the cursor's own line.
+fn indent(cursor: &Cursor<'_>, deeper: usize) -> String {
+    " ".repeat((cursor.column + deeper).saturating_sub(cursor.indentation))
+}

@@ -1,0 +1,117 @@
+//! Values: step keys, policies, runners, images, variables.
+
+use std::collections::BTreeMap;
+
+use super::cursor::Cursor;
+use super::{Completion, CompletionKind, Known};
+use crate::Analysis;
+use crate::ide::outline::first_words;
+use crate::keys::{Key, POLICIES, RUNNERS, Shape};
+use crate::model::{EnvVar, Pipeline, Step};
+
+/// Returns the values a key may have.
+pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known: Known<'_>) -> Vec<Completion> {
+    let named = |(name, doc): &(&str, &str)| cursor.text_entry(name, CompletionKind::Value, doc);
+    match key.shape {
+        Shape::Policy => POLICIES.iter().map(named).collect(),
+        Shape::Runner => RUNNERS.iter().map(named).collect(),
+        Shape::Bool => ["true", "false"].map(|name| cursor.bare_entry(name, CompletionKind::Value, key.doc)).to_vec(),
+        Shape::OneOf(names) => {
+            names.iter().map(|name| cursor.text_entry(name, CompletionKind::Value, key.doc)).collect()
+        }
+        Shape::StepKey | Shape::StepKeys => step_keys(analysis, cursor),
+        Shape::Image => images(analysis, cursor, known),
+        Shape::List { .. } if matches!(key.name, "env_keys" | "secrets") => {
+            let variables = variables(analysis, cursor).into_iter();
+            variables.map(|(name, doc)| cursor.text_entry(name, CompletionKind::Variable, &doc)).collect()
+        }
+        Shape::Text
+        | Shape::NonEmptyText
+        | Shape::Integer { .. }
+        | Shape::AbsolutePath
+        | Shape::Env
+        | Shape::PlanEnv
+        | Shape::Map(_)
+        | Shape::List { .. }
+        | Shape::Steps
+        | Shape::Edge
+        | Shape::AnyMap
+        | Shape::Anything => Vec::new(),
+    }
+}
+
+fn pipeline_at<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a Pipeline> {
+    analysis.pipelines.iter().rfind(|pipeline| pipeline.range.start <= cursor.offset)
+}
+
+/// Returns the step being written: a value may stand behind the end of its step, but never behind the next one's start.
+fn step_at<'a>(pipeline: &'a Pipeline, cursor: &Cursor<'_>) -> Option<&'a Step> {
+    let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    steps.filter(|step| step.range.start <= cursor.offset).max_by_key(|step| step.range.start)
+}
+
+fn step_keys(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
+    let Some(pipeline) = pipeline_at(analysis, cursor) else { return Vec::new() };
+    let own = step_at(pipeline, cursor).map(|step| step.range);
+    let others = pipeline.steps.iter().filter(|step| Some(step.range) != own);
+    others.map(|step| cursor.text_entry(&step.key.value, CompletionKind::Step, &first_words(step))).collect()
+}
+
+/// Images of this file come before those that merely lie on the machine.
+fn images(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Completion> {
+    let pipelines = analysis.pipelines.iter();
+    let written = pipelines.flat_map(|pipeline| {
+        pipeline.default_image.iter().chain(pipeline.steps.iter().filter_map(|step| step.image.as_ref()))
+    });
+    let others = written.filter(|image| !image.range.touches(cursor.offset)).map(|image| image.value.as_str());
+    let mut offered: Vec<Completion> = Vec::new();
+    let here = others.map(|image| (image, "Used in this file."));
+    let there = known.images.iter().map(|image| (image.as_str(), "On this machine already: nothing to pull."));
+    for (image, doc) in here.chain(there) {
+        if offered.iter().all(|entry| entry.label != image) {
+            offered.push(cursor.text_entry(image, CompletionKind::Image, doc));
+        }
+    }
+    offered
+}
+
+/// Returns the variables a step has, with what their values are.
+fn variables<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> BTreeMap<&'a str, String> {
+    let mut variables = BTreeMap::new();
+    let Some(pipeline) = pipeline_at(analysis, cursor) else { return variables };
+    let step = step_at(pipeline, cursor);
+    for EnvVar { name, value } in pipeline.env.iter().chain(step.iter().flat_map(|step| &step.env)) {
+        variables.insert(name.value.as_str(), format!("`{}`", value.value.replace('`', "'")));
+    }
+    for secret in step.iter().flat_map(|step| &step.secrets).filter(|secret| !secret.range.touches(cursor.offset)) {
+        variables.insert(secret.value.as_str(), "A secret of this step.".to_owned());
+    }
+    variables
+}
+
+/// Returns the variables for a `$` in a command; without one there is nothing to say about a shell.
+pub(super) fn variables_in_command(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
+    if !cursor.before_word.ends_with('$') && !cursor.before_word.ends_with("${") {
+        return Vec::new();
+    }
+    let workspace = [("PWD", "The working folder of the step.".to_owned())];
+    let variables = variables(analysis, cursor).into_iter().chain(workspace);
+    variables.map(|(name, doc)| cursor.bare_entry(name, CompletionKind::Variable, &doc)).collect()
+}
+
+/// Returns the names other environments of the file have: most variables are set in more than one place.
+pub(super) fn new_variables(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
+    let Some(pipeline) = pipeline_at(analysis, cursor) else { return Vec::new() };
+    let own = step_at(pipeline, cursor).map_or(&pipeline.env, |step| &step.env);
+    let all = pipeline.env.iter().chain(pipeline.steps.iter().flat_map(|step| &step.env));
+    let others = all.filter(|variable| own.iter().all(|own| own.name.value != variable.name.value));
+    let names: BTreeMap<&str, &str> =
+        others.map(|variable| (variable.name.value.as_str(), variable.value.value.as_str())).collect();
+    let entries = names.into_iter();
+    entries
+        .map(|(name, value)| {
+            let doc = format!("`{}` elsewhere in this pipeline.", value.replace('`', "'"));
+            cursor.key_entry(name, CompletionKind::Variable, &doc)
+        })
+        .collect()
+}

@@ -1,0 +1,82 @@
+//! Formatting: only white space between tokens changes, and only if the result says exactly the same; else it declines.
+
+mod json;
+mod yaml;
+
+use crate::syntax::patch::Patch;
+use crate::syntax::tree::{Kind, Node, Tree};
+use crate::text::{TextEdit, TextRange, apply_edits};
+use crate::{Analysis, Format};
+
+/// How deep one level is indented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FormatStyle {
+    pub indent: usize,
+}
+
+impl Default for FormatStyle {
+    fn default() -> Self {
+        Self { indent: 2 }
+    }
+}
+
+/// Returns the edits that lay a text out evenly, comments kept. `Err` is a sentence: why the text stays as it is.
+pub fn format(analysis: &Analysis, format: Format, style: FormatStyle) -> Result<Vec<TextEdit>, String> {
+    if analysis.is_repaired {
+        return Err("This file has a syntax error; correct it, then format".to_owned());
+    }
+    let style = FormatStyle { indent: style.indent.clamp(1, 8) };
+    let edits = match format {
+        Format::Json => json::edits(&analysis.text, style),
+        Format::Yaml => yaml::edits(analysis, style),
+    };
+    let formatted = apply_edits(&analysis.text, &edits);
+    let (tree, error) = Tree::build(&formatted, &Patch::default());
+    if error.is_some() || !says_the_same(analysis, &tree, &formatted) {
+        return Err("This file is laid out in a way that cannot be changed safely; it stays as it is".to_owned());
+    }
+    Ok(edits)
+}
+
+fn says_the_same(analysis: &Analysis, tree: &Tree, formatted: &str) -> bool {
+    let before = &analysis.tree;
+    let same = |(one, other): (&Node, &Node)| {
+        anchor(one, &analysis.text) == anchor(other, formatted) && is_same_kind(&one.kind, &other.kind)
+    };
+    let comments = |tree: &Tree, text: &str| -> Vec<String> {
+        tree.comments
+            .iter()
+            .filter_map(|range| slice(text, *range))
+            .map(|comment| comment.trim_end().to_owned())
+            .collect()
+    };
+    before.documents == tree.documents
+        && before.nodes().count() == tree.nodes().count()
+        && before.nodes().zip(tree.nodes()).all(same)
+        && comments(before, &analysis.text) == comments(tree, formatted)
+}
+
+fn anchor<'text>(node: &Node, text: &'text str) -> Option<&'text str> {
+    slice(text, node.anchor?)
+}
+
+fn is_same_kind(one: &Kind, other: &Kind) -> bool {
+    match (one, other) {
+        (Kind::Scalar(one), Kind::Scalar(other)) => one == other,
+        (Kind::List { items: one, .. }, Kind::List { items: other, .. }) => one == other,
+        (Kind::Map { entries: one, .. }, Kind::Map { entries: other, .. }) => one == other,
+        (Kind::Alias(one), Kind::Alias(other)) => one == other,
+        (Kind::Scalar(_) | Kind::List { .. } | Kind::Map { .. } | Kind::Alias(_), _) => false,
+    }
+}
+
+fn slice(text: &str, range: TextRange) -> Option<&str> {
+    text.get(range.start..range.end)
+}
+
+/// Adds an edit that makes a stretch of white space another one, unless it is that already.
+fn set_space(text: &str, range: TextRange, wanted: &str, edits: &mut Vec<TextEdit>) {
+    if slice(text, range) != Some(wanted) {
+        edits.push(TextEdit { range, new_text: wanted.to_owned() });
+    }
+}

@@ -1,0 +1,139 @@
+//! Renames a step: its key and every place that names it, each in the quotes it already has.
+
+use std::collections::{HashMap, HashSet};
+
+use super::names::step_at;
+use crate::Analysis;
+use crate::model::{Pipeline, Spelling, Step};
+use crate::syntax::scalar::{ScalarType, resolve};
+use crate::text::{TextEdit, TextRange};
+use crate::validate::safe_key;
+
+/// A name that can be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamable {
+    /// The name under the cursor, without its quotes.
+    pub range: TextRange,
+    pub name: String,
+}
+
+/// Returns the name at an offset that a rename would change, or nothing.
+pub fn prepare_rename(analysis: &Analysis, offset: usize) -> Option<Renamable> {
+    let (pipeline, position, range) = step_at(analysis, offset)?;
+    let name = pipeline.steps.get(position)?.key.value.clone();
+    let written = Written::read(analysis, range, &name)?;
+    Some(Renamable { range: written.content(range), name })
+}
+
+/// Returns the edits that give the step at an offset another key, or a sentence that says why it cannot have it.
+pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<TextEdit>, String> {
+    let Some((pipeline, position, _)) = step_at(analysis, offset) else {
+        return Err("Only the keys of steps can be renamed, where they are defined or named".to_owned());
+    };
+    let Some(step) = pipeline.steps.get(position) else { return Ok(Vec::new()) };
+    let old_name = step.key.value.as_str();
+    if new_name == old_name {
+        return Ok(Vec::new());
+    }
+    check_name(pipeline, step, new_name)?;
+    let ranges: Vec<TextRange> = std::iter::once(step.key.range).chain(naming(pipeline, step)).collect();
+    let known: HashSet<TextRange> = ranges.iter().copied().collect();
+    let aliases: HashMap<TextRange, TextRange> =
+        analysis.tree.aliases().map(|(range, target)| (range, analysis.tree.node(target).range)).collect();
+    let mut seen = HashSet::new();
+    let mut edits = Vec::new();
+    for range in ranges.into_iter().filter(|range| seen.insert(*range)) {
+        if aliases.get(&range).is_some_and(|target| known.contains(target)) {
+            // The alias follows the text it names.
+            continue;
+        }
+        let written = Written::read(analysis, range, old_name).ok_or_else(|| {
+            format!("`{old_name}` is written over several lines at one place; write it on one line first")
+        })?;
+        edits.push(TextEdit { range: written.content(range), new_text: written.write(new_name)? });
+    }
+    edits.sort_by_key(|edit| edit.range.start);
+    Ok(edits)
+}
+
+/// Returns the places that name a step in words. A plan's edges name positions, so nothing in them changes.
+fn naming(pipeline: &Pipeline, step: &Step) -> Vec<TextRange> {
+    match pipeline.spelling {
+        Spelling::Plan | Spelling::Envelope => Vec::new(),
+        Spelling::AuthoredYaml | Spelling::AuthoredJson => {
+            let names = pipeline.steps.iter().flat_map(|other| other.builds_in.iter().chain(&other.depends_on));
+            names.filter(|name| name.value == step.key.value).map(|name| name.range).collect()
+        }
+    }
+}
+
+fn check_name(pipeline: &Pipeline, step: &Step, new_name: &str) -> Result<(), String> {
+    if new_name.trim().is_empty() {
+        return Err("A step needs a key that is not empty".to_owned());
+    }
+    let mut others = pipeline.steps.iter().filter(|other| other.key.range != step.key.range);
+    match others.find(|other| safe_key(&other.key.value) == safe_key(new_name)) {
+        Some(other) if other.key.value == new_name => Err(format!("There is a step `{new_name}` already")),
+        Some(other) => Err(format!(
+            "`{new_name}` would share its container and image names with the step `{}`; they must differ in a letter or digit",
+            other.key.value
+        )),
+        None => Ok(()),
+    }
+}
+
+/// How a name stands in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Plain,
+    SingleQuoted,
+    DoubleQuoted,
+    /// `*name`, where the text it names is no step's key: the alias gives way to the name itself.
+    Alias,
+}
+
+impl Written {
+    /// Returns `None` for a text over several lines.
+    fn read(analysis: &Analysis, range: TextRange, name: &str) -> Option<Self> {
+        let text = analysis.text.get(range.start..range.end)?;
+        if text.contains(['\n', '\r']) {
+            return None;
+        }
+        match text.chars().next()? {
+            '"' => Some(Self::DoubleQuoted),
+            '\'' => Some(Self::SingleQuoted),
+            '*' => Some(Self::Alias),
+            _ if text == name => Some(Self::Plain),
+            _ => None,
+        }
+    }
+
+    fn content(self, range: TextRange) -> TextRange {
+        match self {
+            Self::Plain | Self::Alias => range,
+            Self::SingleQuoted | Self::DoubleQuoted => TextRange::new(range.start + 1, range.end.saturating_sub(1)),
+        }
+    }
+
+    fn write(self, name: &str) -> Result<String, String> {
+        if name.chars().any(char::is_control) {
+            return Err("A key cannot hold line ends or other control characters".to_owned());
+        }
+        match self {
+            Self::SingleQuoted => Ok(name.replace('\'', "''")),
+            Self::DoubleQuoted => Ok(name.replace('\\', "\\\\").replace('"', "\\\"")),
+            Self::Plain | Self::Alias if is_plain(name) => Ok(name.to_owned()),
+            Self::Plain | Self::Alias => Err(format!(
+                "`{name}` would need quotes in YAML. Choose a key of letters, digits, `-`, `_` and `.`, or put the old one in quotes first"
+            )),
+        }
+    }
+}
+
+/// Tells whether a text means itself without quotes, in block and in flow style.
+fn is_plain(text: &str) -> bool {
+    let is_word = |character: char| character.is_alphanumeric() || "_-./".contains(character);
+    text.starts_with(|first: char| first.is_alphanumeric() || first == '_')
+        && text.chars().all(is_word)
+        && resolve(text) == ScalarType::Text
+}

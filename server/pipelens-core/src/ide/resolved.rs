@@ -1,0 +1,115 @@
+//! What a step comes to once everything is resolved: its image or lineage, its environment, what runs before it.
+
+use std::collections::BTreeMap;
+
+use super::Hover;
+use super::hints::{lineage, root_image};
+use super::outline::first_words;
+use crate::Analysis;
+use crate::keys::{POLICIES, RUNNERS};
+use crate::model::{EnvVar, Pipeline, Step};
+use crate::plan::links::Links;
+use crate::text::TextRange;
+
+/// More lines than this are not read in a small window.
+const MAX_LISTED: usize = 20;
+/// A variable's value is shown up to here.
+const MAX_VALUE: usize = 60;
+
+/// Describes a step in Markdown.
+pub(super) fn describe(pipeline: &Pipeline, position: usize) -> String {
+    let Some(step) = pipeline.steps.get(position) else { return String::new() };
+    let links = Links::new(pipeline);
+    let words = first_words(step);
+    let mut parts = vec![format!("**{}**", step.key.value)];
+    if !words.is_empty() {
+        parts.push(format!("`{}`", words.replace('`', "'")));
+    }
+    parts.push(boots_from(pipeline, &links, position));
+    parts.extend(runs_after(pipeline, &links, position));
+    parts.extend(environment(pipeline, step));
+    parts.join("\n\n")
+}
+
+fn boots_from(pipeline: &Pipeline, links: &Links, position: usize) -> String {
+    let ancestors = lineage(links, position);
+    let image = root_image(pipeline, ancestors.last().copied().unwrap_or(position));
+    let key = |step: &usize| pipeline.steps.get(*step).map(|step| format!("`{}`", step.key.value));
+    match ancestors.split_first() {
+        None => format!("Boots from the image `{image}`."),
+        Some((parent, [])) => {
+            format!("Boots from what {} left behind, in the image `{image}`.", key(parent).unwrap_or_default())
+        }
+        Some((parent, older)) => {
+            let path: Vec<String> = older.iter().rev().chain([parent]).filter_map(key).collect();
+            let parent = key(parent).unwrap_or_default();
+            format!("Boots from what {parent} left behind: the image `{image}`, then {}.", path.join(" → "))
+        }
+    }
+}
+
+fn runs_after(pipeline: &Pipeline, links: &Links, position: usize) -> Option<String> {
+    let before = links.dependencies(position);
+    let keys = before.iter().filter_map(|before| pipeline.steps.get(before.step)).map(|step| &step.key.value);
+    let mut shown: Vec<String> = keys.take(MAX_LISTED).map(|key| format!("`{key}`")).collect();
+    if before.len() > MAX_LISTED {
+        shown.push(format!("{} more", before.len() - MAX_LISTED));
+    }
+    (!shown.is_empty()).then(|| format!("Runs after {}.", shown.join(", ")))
+}
+
+/// Returns the environment as the command sees it: the pipeline's with the step's laid over it.
+fn environment(pipeline: &Pipeline, step: &Step) -> Option<String> {
+    let merged: BTreeMap<&str, &str> = pipeline
+        .env
+        .iter()
+        .chain(&step.env)
+        .map(|EnvVar { name, value }| (name.value.as_str(), value.value.as_str()))
+        .collect();
+    let secrets = step.secrets.iter().map(|secret| format!("{} (secret)", secret.value));
+    let mut lines: Vec<String> = merged
+        .iter()
+        .map(|(name, value)| {
+            let line = value.lines().next().unwrap_or_default();
+            let short: String = line.chars().take(MAX_VALUE).collect();
+            let more = if short.len() < value.len() { "…" } else { "" };
+            format!("{name}={short}{more}")
+        })
+        .chain(secrets)
+        .collect();
+    if lines.is_empty() {
+        return None;
+    }
+    if lines.len() > MAX_LISTED {
+        let more = lines.len() - MAX_LISTED;
+        lines.truncate(MAX_LISTED);
+        lines.push(format!("… {more} more"));
+    }
+    Some(format!("```sh\n{}\n```", lines.join("\n").replace("```", "'''")))
+}
+
+/// Describes the policy or the runner that is named at an offset.
+pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<Hover> {
+    let steps = analysis.pipelines.iter().flat_map(|pipeline| &pipeline.steps);
+    let runner = steps.clone().filter_map(|step| step.runner.as_ref()).find(|runner| runner.range.touches(offset));
+    if let Some(runner) = runner {
+        return documented(RUNNERS, &runner.value, runner.range);
+    }
+    let cache = steps.filter_map(|step| step.cache.as_ref()).find(|cache| cache.range.touches(offset))?;
+    let word = word_at(analysis, offset, cache.range)?;
+    documented(POLICIES, analysis.text.get(word.start..word.end)?, word)
+}
+
+fn documented(table: &[(&str, &str)], name: &str, range: TextRange) -> Option<Hover> {
+    let (name, doc) = table.iter().find(|(known, _)| *known == name)?;
+    Some(Hover { range, text: format!("`{name}`\n\n{doc}") })
+}
+
+fn word_at(analysis: &Analysis, offset: usize, within: TextRange) -> Option<TextRange> {
+    let is_word = |character: &char| character.is_ascii_alphanumeric() || *character == '_';
+    let before = analysis.text.get(within.start..offset)?;
+    let behind = analysis.text.get(offset..within.end)?;
+    let start = offset - before.chars().rev().take_while(is_word).count();
+    let end = offset + behind.chars().take_while(is_word).count();
+    (start < end).then(|| TextRange::new(start, end))
+}

@@ -1,0 +1,70 @@
+use pipelens_core::ide::{LinkTarget, call_item, hints, incoming_calls, links, outgoing_calls};
+use pipelens_core::text::TextRange;
+use pipelens_core::{Analysis, Format, analyze};
+
+use super::at;
+
+const PIPELINE: &str = "default_image: alpine:3.20\nsteps:\n- {key: a, cmd: sh ci/build.sh}\n- {key: b, cmd: x, builds_in: a}\n- {key: c, cmd: x, builds_in: b, image: q:1}\n- wait: {continue_on_failure: true}\n- {key: d, cmd: x, depends_on: [b]}\n- wait\n";
+
+fn shown(analysis: &Analysis) -> Vec<(usize, String)> {
+    let all = hints(analysis, TextRange::new(0, PIPELINE.len()));
+    all.into_iter().map(|hint| (analysis.line_index.line(hint.offset) + 1, hint.label)).collect()
+}
+
+#[test]
+fn hints_say_the_image_behind_a_lineage_and_what_a_wait_waits_for() {
+    let analysis = analyze(PIPELINE, Format::Yaml);
+    let hints: Vec<(usize, String)> = shown(&analysis);
+    let hints: Vec<(usize, &str)> = hints.iter().map(|(line, label)| (*line, label.as_str())).collect();
+    assert_eq!(hints, [(4, "⇠ alpine:3.20"), (5, "⇠ alpine:3.20"), (6, "for a, b, c"), (8, "for d")]);
+}
+
+#[test]
+fn a_range_gets_its_own_hints_only() {
+    let analysis = analyze(PIPELINE, Format::Yaml);
+    let start = PIPELINE.find("- wait:").unwrap();
+    let tooltips: Vec<String> =
+        hints(&analysis, TextRange::new(start, start + 5)).into_iter().map(|hint| hint.tooltip).collect();
+    assert_eq!(tooltips, ["Everything below waits for `a`, `b`, `c` to end, whatever happens."]);
+}
+
+#[test]
+fn a_lineage_that_closes_on_itself_ends() {
+    let analysis =
+        analyze("steps:\n- {key: a, cmd: x, builds_in: b}\n- {key: b, cmd: x, builds_in: a}\n", Format::Yaml);
+    assert_eq!(hints(&analysis, TextRange::new(0, 80)).len(), 2);
+}
+
+#[test]
+fn a_step_calls_what_it_needs_and_is_called_by_what_needs_it() {
+    let (analysis, offset) = at(PIPELINE, "key: b");
+    assert_eq!(call_item(&analysis, offset).unwrap().name, "b");
+    let names = |calls: Vec<pipelens_core::ide::Call>| {
+        calls.into_iter().map(|call| (call.step.name, call.places.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(names(incoming_calls(&analysis, offset)), [("c".to_owned(), 1), ("d".to_owned(), 1)]);
+    assert_eq!(names(outgoing_calls(&analysis, offset)), [("a".to_owned(), 1)]);
+    let (analysis, offset) = at(PIPELINE, "key: d");
+    let all = outgoing_calls(&analysis, offset);
+    // `a` and `c` are waited for because of the barrier, so that is the place.
+    let barrier = PIPELINE.find("wait:").unwrap();
+    assert_eq!(all[0].places[0].start, analysis.pipelines[0].barriers[0].range.start);
+    assert!(analysis.pipelines[0].barriers[0].range.touches(barrier));
+    assert_eq!(names(all), [("a".to_owned(), 1), ("b".to_owned(), 1), ("c".to_owned(), 1)]);
+}
+
+#[test]
+fn images_and_files_can_be_followed() {
+    let analysis = analyze(
+        "default_image: rust:1.95\nsteps:\n- key: a\n  cmd: |\n    sh ./ci/build.sh --out=dist/x /abs/y ../z $D/q https://h/x.html v1.2\n    make test.mk\n  cache: {policy: on_change, paths: [Cargo.lock, 'src/**']}\n",
+        Format::Yaml,
+    );
+    let targets: Vec<String> = links(&analysis)
+        .into_iter()
+        .map(|link| match link.target {
+            LinkTarget::Url(url) => url,
+            LinkTarget::Path(path) => path,
+        })
+        .collect();
+    assert_eq!(targets, ["https://hub.docker.com/_/rust", "ci/build.sh", "v1.2", "test.mk", "Cargo.lock"]);
+}

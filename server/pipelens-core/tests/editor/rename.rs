@@ -1,0 +1,87 @@
+use pipelens_core::ide::{prepare_rename, rename};
+use pipelens_core::text::apply_edits;
+use proptest::prelude::*;
+
+use super::marked;
+
+fn renamed(text: &str, name: &str) -> Result<String, String> {
+    let (analysis, offset) = marked(text);
+    rename(&analysis, offset, name).map(|edits| apply_edits(&text.replacen('¦', "", 1), &edits))
+}
+
+#[test]
+fn a_rename_changes_the_key_and_every_place_that_names_it_in_its_own_quotes() {
+    let text = "steps:\n- {key: b¦uild, cmd: build}\n- {key: t, cmd: x, builds_in: \"build\", depends_on: ['build', build]}\n- key: u\n  cmd: x\n  depends_on: build\n";
+    assert_eq!(
+        renamed(text, "compile").unwrap(),
+        "steps:\n- {key: compile, cmd: build}\n- {key: t, cmd: x, builds_in: \"compile\", depends_on: ['compile', compile]}\n- key: u\n  cmd: x\n  depends_on: compile\n"
+    );
+}
+
+#[test]
+fn a_rename_starts_from_any_place_that_names_the_step() {
+    let text = "steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, depends_on: [a¦]}\n";
+    assert_eq!(renamed(text, "c").unwrap(), "steps:\n- {key: c, cmd: x}\n- {key: b, cmd: x, depends_on: [c]}\n");
+    let (analysis, offset) = marked("steps:\n- {key: 'a¦b', cmd: x}\n");
+    let found = prepare_rename(&analysis, offset).unwrap();
+    assert_eq!((found.name.as_str(), found.range.start, found.range.end), ("ab", 16, 18));
+    let (analysis, offset) = marked("steps:\n- {key: a, cm¦d: x}\n");
+    assert_eq!(prepare_rename(&analysis, offset), None);
+}
+
+#[test]
+fn an_alias_follows_the_key_it_names() {
+    let text = "steps:\n- {key: &a ol¦d, cmd: x}\n- {key: b, cmd: x, builds_in: *a}\n";
+    assert_eq!(renamed(text, "new").unwrap(), "steps:\n- {key: &a new, cmd: x}\n- {key: b, cmd: x, builds_in: *a}\n");
+}
+
+#[test]
+fn in_a_plan_only_the_key_changes_for_edges_name_positions() {
+    let text = r#"{"graph": {"nodes": [{"step": {"key": "a¦", "cmd": "x"}, "env": {}}, {"step": {"key": "b", "cmd": "x"}, "env": {}}], "edges": [[0, 1, "builds_in"]]}}"#;
+    assert_eq!(renamed(text, "q\"").unwrap(), text.replace("a¦", "q\\\""));
+}
+
+#[test]
+fn a_name_that_cannot_be_a_key_is_refused_with_a_reason() {
+    let refusal = |name: &str| renamed("steps:\n- {key: a¦, cmd: x}\n- {key: b.c, cmd: x}\n", name).unwrap_err();
+    assert_eq!(refusal("b.c"), "There is a step `b.c` already");
+    assert!(refusal("b-c").contains("share its container and image names with the step `b.c`"));
+    assert_eq!(refusal(" "), "A step needs a key that is not empty");
+    for name in ["true", "12", "a b", "a: b", "-a", "*a", "~"] {
+        assert!(refusal(name).contains("would need quotes in YAML"), "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn renaming_back_gives_the_text_again(
+        steps in 1_usize..6,
+        quotes in proptest::collection::vec(0_usize..3, 12),
+        chosen in 0_usize..6,
+        name in "[a-z_][a-zA-Z0-9_.-]{0,8}",
+    ) {
+        let quoted = |place: usize, name: &str| match quotes[place % quotes.len()] {
+            0 => name.to_owned(),
+            1 => format!("'{name}'"),
+            _ => format!("\"{name}\""),
+        };
+        let mut text = "steps:\n".to_owned();
+        for step in 0..steps {
+            text.push_str(&format!("- key: {}\n  cmd: x\n", quoted(step, &format!("k{step}"))));
+            if step > 0 {
+                text.push_str(&format!("  depends_on: [{}]\n", quoted(step + 6, &format!("k{}", step / 2))));
+            }
+        }
+        let old = format!("k{}", chosen % steps);
+        let at = text.find(&format!("{old}")).unwrap();
+        let analysis = pipelens_core::analyze(&text, pipelens_core::Format::Yaml);
+        if let Ok(edits) = rename(&analysis, at, &name) {
+            let there = apply_edits(&text, &edits);
+            let analysis = pipelens_core::analyze(&there, pipelens_core::Format::Yaml);
+            prop_assert!(analysis.diagnostics.iter().all(|found| found.severity > pipelens_core::diagnostic::Severity::Warning));
+            let back = rename(&analysis, at, &old).unwrap();
+            prop_assert_eq!(apply_edits(&there, &back), text);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What a container engine has without asking a registry.
+
+use bollard::query_parameters::ListImagesOptions;
+
+use crate::docker::connect;
+
+/// Returns the names of the images an engine has, sorted, without those that belong to runs; `None` where no engine answers.
+pub async fn local(docker_host: Option<&str>) -> Option<Vec<String>> {
+    let docker = connect(docker_host).await.ok()?;
+    let listed = docker.list_images(None::<ListImagesOptions>).await.ok()?;
+    let mut names: Vec<String> = listed.into_iter().flat_map(|image| image.repo_tags).collect();
+    names.retain(|name| !name.contains("<none>") && !name.starts_with("pipelens-"));
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
+}

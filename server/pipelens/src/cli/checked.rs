@@ -1,0 +1,79 @@
+//! A text from a file or from standard input, with what is wrong with it by the project's severities.
+
+use std::path::{Path, PathBuf};
+
+use pipelens_core::Analysis;
+use pipelens_core::diagnostic::{Diagnostic, Severity};
+
+use super::{render, source};
+use crate::project;
+use crate::settings::ProjectSettings;
+
+/// What stands for standard input on the command line.
+pub(crate) const STANDARD_INPUT: &str = "-";
+
+/// A text and its findings.
+pub(crate) struct Checked {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+    pub(crate) analysis: Analysis,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    pub(crate) root: PathBuf,
+    pub(crate) project: ProjectSettings,
+}
+
+impl Checked {
+    /// Reads and analyses a file, or standard input as if it were a file of the current folder.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        if path.as_os_str() == STANDARD_INPUT {
+            let text = source::read_standard_input()?;
+            let is_json = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
+            return Self::new(Path::new(if is_json { "stdin.json" } else { "stdin.yml" }), text);
+        }
+        Self::new(path, source::read(path)?)
+    }
+
+    /// Analyses a text as what a file with this name holds.
+    pub(crate) fn new(path: &Path, text: String) -> anyhow::Result<Self> {
+        let analysis = pipelens_core::analyze(&text, crate::lsp::format_of(path));
+        let absolute = std::path::absolute(path)?;
+        let root = project::root_of(&absolute, &[]);
+        let project = ProjectSettings::read(&root)?;
+        let diagnostics = analysis.diagnostics.iter().filter_map(|diagnostic| project.adjust(diagnostic)).collect();
+        Ok(Self { path: path.to_owned(), text, analysis, diagnostics, root, project })
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Renders the findings of at least this weight.
+    pub(crate) fn render(&self, least: Severity) -> String {
+        let shown = self.diagnostics.iter().filter(|diagnostic| diagnostic.severity <= least);
+        shown.fold(String::new(), |mut text, diagnostic| {
+            text.push_str(&render::finding(&self.path, &self.text, diagnostic));
+            text.push_str("\n\n");
+            text
+        })
+    }
+
+    /// Returns the index of the pipeline that is meant: by name, by its place from 0, or the only one.
+    pub(crate) fn choose(&self, wanted: Option<&str>) -> Result<usize, String> {
+        let pipelines = &self.analysis.pipelines;
+        let path = self.path.display();
+        let names = || pipelines.iter().filter_map(|pipeline| Some(pipeline.name.as_ref()?.value.as_str()));
+        match wanted {
+            None if pipelines.len() > 1 => Err(format!(
+                "`{path}` has {} pipelines; choose one with `--pipeline`: {}",
+                pipelines.len(),
+                names().collect::<Vec<_>>().join(", ")
+            )),
+            None => Ok(0),
+            Some(wanted) => pipelines
+                .iter()
+                .position(|pipeline| pipeline.name.as_ref().is_some_and(|name| name.value == *wanted))
+                .or_else(|| wanted.parse().ok().filter(|index| *index < pipelines.len()))
+                .ok_or_else(|| format!("`{path}` has no pipeline `{wanted}`")),
+        }
+    }
+}

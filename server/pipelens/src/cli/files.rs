@@ -1,0 +1,104 @@
+//! Which files the words of a command line mean: a file, every pipeline in a folder, what a glob matches.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, bail};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use ignore::WalkBuilder;
+
+use super::checked::STANDARD_INPUT;
+use crate::project;
+use crate::settings::ProjectSettings;
+
+/// The comment that makes any file a pipeline stands in its first lines.
+const HEAD_BYTES: u64 = 4096;
+
+/// Returns the files that are meant, each once. What is named by itself counts whatever it is called.
+pub(crate) fn find(words: &[PathBuf]) -> (Vec<PathBuf>, Vec<anyhow::Error>) {
+    let mut files = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut complaints = Vec::new();
+    let here = [PathBuf::from(".")];
+    for word in if words.is_empty() { &here } else { words } {
+        match matching(word) {
+            Ok(found) => files.extend(found.into_iter().filter(|file| seen.insert(file.clone()))),
+            Err(error) => complaints.push(error),
+        }
+    }
+    (files, complaints)
+}
+
+fn matching(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if word.is_dir() {
+        return in_folder(word);
+    }
+    let is_glob =
+        !word.exists() && word.as_os_str() != STANDARD_INPUT && word.to_string_lossy().contains(['*', '?', '[', '{']);
+    if is_glob { of_glob(word) } else { Ok(vec![word.to_owned()]) }
+}
+
+/// Returns the pipelines in a folder and below, without what version control ignores.
+fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let root = project::root_of(&std::path::absolute(folder.join("pipeline.yml"))?, &[]);
+    let more = globs(&ProjectSettings::read(&root)?.files)?;
+    let is_pipeline = |path: &Path| {
+        let relative = std::path::absolute(path).ok();
+        let relative = relative.as_deref().and_then(|path| path.strip_prefix(&root).ok()).unwrap_or(path);
+        let slashed = relative.to_string_lossy().replace('\\', "/");
+        pipelens_core::is_pipeline_file(&slashed, "") || more.is_match(relative) || says_so(path)
+    };
+    let found: Vec<PathBuf> = walk(folder).filter(|path| is_pipeline(path)).collect();
+    if found.is_empty() {
+        bail!(
+            "There is no pipeline in `{}`. `pipelens init` writes a first one; other files count if they are named, \
+             begin with `# pipelens: pipeline`, or are under `files` in `.pipelens.yaml`",
+            folder.display()
+        );
+    }
+    Ok(found)
+}
+
+fn of_glob(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let pattern = word.to_string_lossy().replace('\\', "/");
+    let set = globs(&[pattern])?;
+    // Everything before the first part with a star is a folder that can be looked in.
+    let is_name = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
+    let folder: PathBuf = word.components().take_while(is_name).collect();
+    let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
+    let without_dot = |path: PathBuf| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
+    let found: Vec<PathBuf> = walk(&folder).map(without_dot).filter(|path| set.is_match(path)).collect();
+    if found.is_empty() {
+        bail!("No file matches `{}`", word.display());
+    }
+    Ok(found)
+}
+
+fn globs(patterns: &[String]) -> anyhow::Result<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build();
+        set.add(glob.with_context(|| format!("`{pattern}` is no glob"))?);
+    }
+    Ok(set.build()?)
+}
+
+/// Returns files in the order of their names. `.hm` is hidden, and holds pipelines.
+fn walk(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut builder = WalkBuilder::new(folder);
+    builder.hidden(false).sort_by_file_name(Ord::cmp).filter_entry(|entry| entry.file_name() != ".git");
+    let entries = builder.build().filter_map(Result::ok);
+    let is_file = |entry: &ignore::DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
+    entries.filter(is_file).map(ignore::DirEntry::into_path)
+}
+
+fn says_so(path: &Path) -> bool {
+    let is_yaml = path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
+    if !is_yaml {
+        return false;
+    }
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+    read.is_ok() && pipelens_core::is_pipeline_file("", &String::from_utf8_lossy(&head))
+}

@@ -1,0 +1,64 @@
+//! `pipelens graph`: a pipeline as a picture.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use pipelens_core::graph::{Drawing, draw, graph};
+
+use super::checked::Checked;
+use super::{EXIT_USAGE, complain, print};
+use crate::project;
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// The pipeline file, or `-` for standard input
+    file: PathBuf,
+    /// How it is drawn
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    format: GraphFormat,
+    /// Which pipeline of a file with several: its name, or its place from 0
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum GraphFormat {
+    /// For Markdown files
+    Mermaid,
+    /// For Graphviz
+    Dot,
+    /// A picture, in light and in dark
+    Svg,
+    /// A tree, for a terminal
+    Text,
+}
+
+impl GraphFormat {
+    fn drawing(self) -> Drawing {
+        match self {
+            Self::Mermaid => Drawing::Mermaid,
+            Self::Dot => Drawing::Dot,
+            Self::Svg => Drawing::Svg,
+            Self::Text => Drawing::Text,
+        }
+    }
+}
+
+/// Draws what could be read, even of a file with mistakes.
+pub(crate) fn show(args: &GraphArgs) -> anyhow::Result<u8> {
+    let file = Checked::read(&args.file)?;
+    let chosen = file.choose(args.pipeline.as_deref()).map(|index| file.analysis.pipelines.get(index));
+    match chosen {
+        Ok(Some(pipeline)) if !pipeline.steps.is_empty() => {
+            print(&draw(&graph(pipeline, &project::stem_of(&file.path)), args.format.drawing()))
+        }
+        Ok(_) => {
+            complain(&format!("`{}` has no step that could be drawn", file.path.display()));
+            Ok(EXIT_USAGE)
+        }
+        Err(why) => {
+            complain(&why);
+            Ok(EXIT_USAGE)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Workflow commands: GitHub draws each as an annotation on its line.
+
+use std::fmt::Write;
+
+use pipelens_core::diagnostic::Severity;
+
+use super::Place;
+use crate::cli::checked::Checked;
+
+pub(super) fn write(checked: &[Checked]) -> String {
+    let mut text = String::new();
+    for file in checked {
+        for diagnostic in &file.diagnostics {
+            let command = match diagnostic.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+                Severity::Information | Severity::Hint => "notice",
+            };
+            let (start, end) = (Place::new(file, diagnostic.range.start), Place::new(file, diagnostic.range.end));
+            let path = property(&file.path.display().to_string().replace('\\', "/"));
+            // GitHub takes columns for findings on one line only.
+            let columns = if start.line == end.line {
+                format!(",col={},endColumn={}", start.column, end.column)
+            } else {
+                String::new()
+            };
+            // Writing into a `String` cannot fail.
+            let _ = writeln!(
+                text,
+                "::{command} file={path},line={},endLine={}{columns},title={}::{}",
+                start.line,
+                end.line,
+                property(diagnostic.code.as_str()),
+                data(&diagnostic.message),
+            );
+        }
+    }
+    text
+}
+
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}

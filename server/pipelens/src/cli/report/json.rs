@@ -1,0 +1,76 @@
+//! Findings as JSON, for a program.
+
+use pipelens_core::diagnostic::Diagnostic;
+use pipelens_core::text::TextRange;
+use serde::Serialize;
+
+use super::{Place, severity_name};
+use crate::cli::checked::Checked;
+
+pub(super) fn write(checked: &[Checked]) -> String {
+    let files = checked.iter().map(|file| FileReport {
+        path: file.path.display().to_string(),
+        diagnostics: file.diagnostics.iter().map(|diagnostic| DiagnosticReport::new(file, diagnostic)).collect(),
+    });
+    let report = Report { version: 1, files: files.collect() };
+    let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct Report {
+    version: u32,
+    files: Vec<FileReport>,
+}
+
+#[derive(Serialize)]
+struct FileReport {
+    path: String,
+    diagnostics: Vec<DiagnosticReport>,
+}
+
+#[derive(Serialize)]
+struct DiagnosticReport {
+    code: &'static str,
+    severity: &'static str,
+    message: String,
+    range: RangeReport,
+    related: Vec<RelatedReport>,
+    fixes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct RelatedReport {
+    message: String,
+    range: RangeReport,
+}
+
+#[derive(Serialize)]
+struct RangeReport {
+    start: Place,
+    end: Place,
+}
+
+impl DiagnosticReport {
+    fn new(file: &Checked, diagnostic: &Diagnostic) -> Self {
+        let related = diagnostic.related.iter().map(|related| RelatedReport {
+            message: related.message.clone(),
+            range: RangeReport::new(file, related.range),
+        });
+        Self {
+            code: diagnostic.code.as_str(),
+            severity: severity_name(diagnostic.severity),
+            message: diagnostic.message.clone(),
+            range: RangeReport::new(file, diagnostic.range),
+            related: related.collect(),
+            fixes: diagnostic.fixes.iter().map(|fix| fix.title.clone()).collect(),
+        }
+    }
+}
+
+impl RangeReport {
+    fn new(file: &Checked, range: TextRange) -> Self {
+        Self { start: Place::new(file, range.start), end: Place::new(file, range.end) }
+    }
+}

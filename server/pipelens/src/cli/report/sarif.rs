@@ -1,0 +1,119 @@
+//! SARIF 2.1.0, which code scanning services read.
+
+use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
+use pipelens_core::text::TextRange;
+use serde_json::{Value, json};
+
+use super::Place;
+use crate::cli::checked::Checked;
+
+const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+pub(super) fn write(checked: &[Checked]) -> String {
+    let results: Vec<Value> =
+        checked.iter().flat_map(|file| file.diagnostics.iter().map(|diagnostic| result(file, diagnostic))).collect();
+    let driver = json!({
+        "name": "pipelens",
+        "semanticVersion": env!("CARGO_PKG_VERSION"),
+        "informationUri": env!("CARGO_PKG_REPOSITORY"),
+        "rules": Code::ALL.iter().map(|code| rule(*code)).collect::<Vec<_>>(),
+    });
+    let log = json!({
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
+    });
+    let mut text = serde_json::to_string_pretty(&log).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn rule(code: Code) -> Value {
+    let page = code.explanation();
+    let title = page.lines().next().unwrap_or_default().trim_start_matches(['#', ' ']);
+    json!({
+        "id": code.as_str(),
+        "shortDescription": {"text": title},
+        "help": {"text": page, "markdown": page},
+        "helpUri": crate::present::page(code),
+    })
+}
+
+fn result(file: &Checked, diagnostic: &Diagnostic) -> Value {
+    let related: Vec<Value> = diagnostic
+        .related
+        .iter()
+        .enumerate()
+        .map(|(id, related)| {
+            let mut location = location(file, related.range);
+            location["id"] = json!(id + 1);
+            location["message"] = json!({"text": related.message});
+            location
+        })
+        .collect();
+    let fixes: Vec<Value> = diagnostic
+        .fixes
+        .iter()
+        .map(|fix| {
+            let replacements: Vec<Value> = fix
+                .edits
+                .iter()
+                .map(|edit| json!({"deletedRegion": region(file, edit.range), "insertedContent": {"text": edit.new_text}}))
+                .collect();
+            let change = json!({"artifactLocation": artifact(file), "replacements": replacements});
+            json!({"description": {"text": fix.title}, "artifactChanges": [change]})
+        })
+        .collect();
+    let mut result = json!({
+        "ruleId": diagnostic.code.as_str(),
+        "ruleIndex": Code::ALL.iter().position(|code| *code == diagnostic.code),
+        "level": level(diagnostic.severity),
+        "message": {"text": diagnostic.message},
+        "locations": [location(file, diagnostic.range)],
+    });
+    for (name, values) in [("relatedLocations", related), ("fixes", fixes)] {
+        if !values.is_empty() {
+            result[name] = json!(values);
+        }
+    }
+    result
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Information | Severity::Hint => "note",
+    }
+}
+
+fn location(file: &Checked, range: TextRange) -> Value {
+    json!({"physicalLocation": {"artifactLocation": artifact(file), "region": region(file, range)}})
+}
+
+/// A relative path is a relative reference; a service knows what it is relative to.
+fn artifact(file: &Checked) -> Value {
+    let path = file.path.display().to_string().replace('\\', "/");
+    let mut uri = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    let scheme = if path.starts_with('/') { "file://" } else { "" };
+    json!({"uri": format!("{scheme}{}", uri.trim_start_matches("./"))})
+}
+
+fn region(file: &Checked, range: TextRange) -> Value {
+    let (start, end) = (Place::new(file, range.start), Place::new(file, range.end));
+    json!({
+        "startLine": start.line,
+        "startColumn": start.column,
+        "endLine": end.line,
+        "endColumn": end.column,
+        "byteOffset": start.offset,
+        "byteLength": end.offset - start.offset,
+    })
+}

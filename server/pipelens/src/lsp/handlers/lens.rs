@@ -1,0 +1,88 @@
+//! Lenses: what can be run at a place, and how it went.
+
+use lsp_types::CodeLens;
+use pipelens_core::ide::{self, RunPlace};
+use pipelens_engine::event::Outcome;
+use serde_json::json;
+
+use crate::lsp::Shared;
+use crate::lsp::ext::{Command, command, run_argument};
+use crate::lsp::runs::StepView;
+use crate::lsp::state::Document;
+use crate::present;
+
+pub(crate) fn code_lens(shared: &Shared, document: &Document) -> Vec<CodeLens> {
+    let map = document.map(shared.config.encoding());
+    let places = ide::run_places(&document.analysis);
+    let lenses = places.iter().flat_map(|place| {
+        let range = map.range(place.range);
+        commands(shared, document, place).into_iter().map(move |command| CodeLens {
+            range,
+            command: Some(command),
+            data: None,
+        })
+    });
+    lenses.collect()
+}
+
+/// Returns what can be clicked at a place. The first text is the state, the others start something.
+pub(super) fn commands(shared: &Shared, document: &Document, place: &RunPlace) -> Vec<lsp_types::Command> {
+    match &place.step {
+        None => pipeline_commands(shared, document, place),
+        Some(step) => step_commands(shared, document, place, step),
+    }
+}
+
+fn pipeline_commands(shared: &Shared, document: &Document, place: &RunPlace) -> Vec<lsp_types::Command> {
+    if !shared.config.settings().lenses.pipeline {
+        return Vec::new();
+    }
+    let argument = run_argument(&document.uri, place.pipeline, None);
+    let start = |title: &str| command(title.to_owned(), Command::RunPipeline, argument.clone());
+    let Some(run) = shared.runs.of_pipeline(&document.uri, place.pipeline) else {
+        return vec![start("▶ Run pipeline")];
+    };
+    match run.outcome() {
+        None => {
+            let title = format!("■ Cancel ({})", present::clock(run.started.elapsed()));
+            vec![command(title, Command::Cancel, json!({"runId": run.id}))]
+        }
+        Some((outcome, took)) => {
+            let state = present::run_outcome(outcome, took);
+            vec![command(state, Command::OpenLog, json!({"runId": run.id})), start("▶ Run pipeline")]
+        }
+    }
+}
+
+fn step_commands(shared: &Shared, document: &Document, place: &RunPlace, key: &str) -> Vec<lsp_types::Command> {
+    let settings = shared.config.settings();
+    let argument = run_argument(&document.uri, place.pipeline, Some(key));
+    let mut shown = Vec::new();
+    let view = shared.runs.of_step(&document.uri, place.pipeline, key);
+    if let Some((run, view)) = &view {
+        let cancel = json!({"uri": document.uri, "step": key, "runId": run.id});
+        match view {
+            // The run ended while this step still stood there: it was cancelled with it.
+            StepView::Queued | StepView::Running { .. } if run.outcome().is_some() => {}
+            StepView::Queued => return vec![command("⏳ queued".to_owned(), Command::Cancel, cancel)],
+            StepView::Running { since, .. } => {
+                let title = format!("■ Cancel ({})", present::clock(since.elapsed()));
+                return vec![command(title, Command::Cancel, cancel)];
+            }
+            StepView::Done { outcome, took, .. } => {
+                let mut title = present::step_outcome(outcome, *took);
+                if matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut) {
+                    title.push_str(" · open log");
+                }
+                shown.push(command(title, Command::OpenLog, json!({"runId": run.id, "step": key})));
+            }
+        }
+    }
+    if settings.lenses.step {
+        shown.push(command("▶ Run step".to_owned(), Command::RunStep, argument.clone()));
+    }
+    if settings.lenses.from && place.has_dependants {
+        shown.push(command("▷ Run from here".to_owned(), Command::RunFrom, argument));
+    }
+    shown
+}

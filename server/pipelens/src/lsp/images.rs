@@ -1,0 +1,52 @@
+//! The images the container engine has, for completion. Looked up aside: authoring never waits for an engine, nor needs one.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::config::Config;
+use super::state::lock;
+
+/// Images change when somebody builds or pulls; a list this old is still useful.
+const MAX_AGE: Duration = Duration::from_secs(60);
+/// An engine that takes longer is not asked for a convenience.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default)]
+pub(crate) struct KnownImages {
+    found: Mutex<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    images: Arc<Vec<String>>,
+    asked: Option<Instant>,
+}
+
+impl KnownImages {
+    /// Returns what is known by now.
+    pub(crate) fn known(&self) -> Arc<Vec<String>> {
+        lock(&self.found).images.clone()
+    }
+
+    /// Asks the engine again if the list is old, without anybody waiting for it.
+    pub(crate) fn refresh(self: &Arc<Self>, config: &Config) {
+        if config.is_untrusted() {
+            return;
+        }
+        {
+            let mut found = lock(&self.found);
+            if found.asked.is_some_and(|asked| asked.elapsed() < MAX_AGE) {
+                return;
+            }
+            found.asked = Some(Instant::now());
+        }
+        let docker_host = config.settings().docker_host.clone();
+        let this = self.clone();
+        tokio::spawn(async move {
+            let lookup = pipelens_engine::images::local(docker_host.as_deref());
+            if let Ok(Some(images)) = tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
+                lock(&this.found).images = Arc::new(images);
+            }
+        });
+    }
+}
