@@ -290,8 +290,13 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, String>
     cache.map(|cache| cache.decisions().to_vec()).map_err(|error| format!("The store cannot be read: {error}."))
 }
 
-/// Removes what earlier runs have kept, of one project or of all, on this machine and in the engine. Returns the bytes that freed.
-pub async fn clean(state_dir: &Path, docker_host: Option<&str>, project: Option<&Path>) -> Result<u64, String> {
+/// Removes what earlier runs have kept, of one project or of all, of one step or of all, on this machine and in the engine. Returns the bytes that freed.
+pub async fn clean(
+    state_dir: &Path,
+    docker_host: Option<&str>,
+    project: Option<&Path>,
+    step: Option<&str>,
+) -> Result<u64, String> {
     let unreadable = |error: rusqlite::Error| format!("The store cannot be read: {error}.");
     let store = Arc::new(Store::open(state_dir).map_err(unreadable)?);
     let workspace = match project {
@@ -310,6 +315,7 @@ pub async fn clean(state_dir: &Path, docker_host: Option<&str>, project: Option<
     for runner in &runners {
         let (engine, workspace) = (runner.engine().to_owned(), workspace.clone());
         let kept = store.with(move |store| store.snapshots(&engine, workspace.as_deref())).await.map_err(unreadable)?;
+        let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| kept.step == step)).collect();
         freed += eviction::remove(&store, runner, kept).await.map_err(unreadable)?;
     }
     Ok(freed)

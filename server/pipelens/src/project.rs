@@ -39,14 +39,28 @@ pub(crate) fn run_request(
     project: &ProjectSettings,
 ) -> anyhow::Result<RunRequest> {
     check_consent(&plan, settings)?;
+    let secrets = secrets(&plan, settings)?;
+    let request = look_request(plan, root, settings, project)?;
+    if let Some(runs) = request.log_dir.parent() {
+        remove_old_runs(runs);
+    }
+    Ok(RunRequest { secrets, ..request })
+}
+
+/// Puts together what the engine needs to say what a run would do. Such a request has no secrets and asks for no consent.
+pub(crate) fn look_request(
+    plan: Plan,
+    root: PathBuf,
+    settings: &Settings,
+    project: &ProjectSettings,
+) -> anyhow::Result<RunRequest> {
     let run_id = Uuid::now_v7();
     let state_dir = state_dir()?;
-    let runs = state_dir.join("runs");
-    remove_old_runs(&runs);
+    let log_dir = state_dir.join("runs").join(run_id.to_string());
     let cache = CacheRequest { state_dir, is_read: true, variables: cache_variables(&plan), budget: Budget::default() };
     Ok(RunRequest {
         run_id,
-        secrets: secrets(&plan, settings)?,
+        secrets: BTreeMap::new(),
         plan,
         runner: match settings.runner {
             Runner::Docker => RunnerKind::Docker,
@@ -54,7 +68,7 @@ pub(crate) fn run_request(
         },
         source_root: root,
         parallelism: project.parallelism,
-        log_dir: runs.join(run_id.to_string()),
+        log_dir,
         cache: Some(cache),
         docker_host: settings.docker_host.clone(),
     })

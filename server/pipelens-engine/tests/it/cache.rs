@@ -60,7 +60,7 @@ impl Project {
     }
 
     async fn clean(&self) -> u64 {
-        clean(self.state(), docker_host().as_deref(), Some(self.sources.path())).await.unwrap()
+        clean(self.state(), docker_host().as_deref(), Some(self.sources.path()), None).await.unwrap()
     }
 }
 

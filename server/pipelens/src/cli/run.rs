@@ -26,7 +26,7 @@ const EVENT_QUEUE: usize = 4096;
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The pipeline file
-    file: PathBuf,
+    pub(super) file: PathBuf,
     /// Run one step, with the `builds_in` ancestors it boots from
     #[arg(long, value_name = "KEY", conflicts_with = "from")]
     step: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) struct RunArgs {
     secrets_file: Option<PathBuf>,
     /// How the run is printed: `json` is one event a line
     #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -109,7 +109,7 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     outcome.exit_code()
 }
 
-fn settings(args: &RunArgs) -> Settings {
+pub(super) fn settings(args: &RunArgs) -> Settings {
     Settings {
         runner: match args.runner {
             RunnerArg::Docker => Runner::Docker,
@@ -122,7 +122,7 @@ fn settings(args: &RunArgs) -> Settings {
 }
 
 /// Plans what the arguments name, or says why it cannot be; the errors in the file are shown where they are.
-fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
+pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
     let target = match (&args.step, &args.from) {
         (Some(step), _) => Target::Step(step.clone()),
         (None, Some(step)) => Target::From(step.clone()),
