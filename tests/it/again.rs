@@ -29,14 +29,19 @@ fn a_plan_says_what_would_run_and_why() {
         assert!(output.contains("[test]  22"), "{output}");
         let (code, output, _) = project.output(runner, &["clean", "."]);
         assert!(code == 0 && output.starts_with("Removed "), "{output}");
-        assert_eq!(plan(&project), "build  runs in pipelens-test/busybox:latest: its snapshot is gone\ntest   runs on build\n");
+        assert_eq!(
+            plan(&project),
+            "build  runs in pipelens-test/busybox:latest: its snapshot is gone\ntest   runs on build\n"
+        );
     }
 }
 
 #[test]
 fn failed_and_skipped_steps_run_again_and_no_others() {
     for runner in runners() {
-        let project = Project::new("default_image: pipelens-test/busybox:latest\nsteps:\n  - key: good\n    cmd: 'true'\n  - key: bad\n    cmd: test -e mended\n  - key: after\n    cmd: 'true'\n    depends_on: bad\n");
+        let project = Project::new(
+            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: good\n    cmd: 'true'\n  - key: bad\n    cmd: test -e mended\n  - key: after\n    cmd: 'true'\n    depends_on: bad\n",
+        );
         let mut client = project.serve(runner);
         let uri = project.uri();
         let none = client.execute("pipelens.rerunFailed", json!({})).unwrap_err();
@@ -55,7 +60,9 @@ fn failed_and_skipped_steps_run_again_and_no_others() {
 #[test]
 fn a_failed_step_can_be_looked_into() {
     for runner in runners() {
-        let project = Project::new("default_image: pipelens-test/busybox:latest\nsteps:\n  - key: bad\n    cmd: echo evidence > evidence; exit 1\n");
+        let project = Project::new(
+            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: bad\n    cmd: echo evidence > evidence; exit 1\n",
+        );
         let mut client = project.serve(runner);
         let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
         client.run_events(&run_id);

@@ -1,6 +1,7 @@
 //! Steps as Docker containers. A step's filesystem becomes an image only where several steps boot from it; the only child of a
 //! step runs in its parent's container, which costs no start, no commit and no layer.
 
+mod arguments;
 mod command;
 mod container;
 mod conversation;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use crate::archive::Packing;
 use crate::cache::{Outdated, workspace_id};
+use crate::docker::arguments::Arguments;
 use crate::docker::command::StepCommand;
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
@@ -116,6 +118,13 @@ impl DockerRunner {
         }
         let Some(worker) = &mut leftovers.worker else { return Ok(Ran::stopped()) };
         let ending = worker.run(context, &command, logs, self.lost()).await?;
+        if ending == Ending::Exited(0)
+            && let Some(artifacts) = &context.artifacts
+        {
+            let taking = worker.container.take_artifacts(artifacts, &context.step().workdir);
+            let Some(taken) = self.unless_stopped(context, taking).await? else { return Ok(Ran::stopped()) };
+            context.say_artifacts(artifacts, taken);
+        }
         let has_children = context.keeps_snapshot.after(ending);
         let is_cached = context.keeping.is_cached && ending == Ending::Exited(0);
         if !has_children && !is_cached {
@@ -140,16 +149,19 @@ impl DockerRunner {
     /// Gets a container that holds what the step starts from; `None` if the step is stopped meanwhile. A creation is never cut
     /// short: a container whose creation nobody waits for is a container nobody knows.
     async fn prepare(&self, context: &RunContext, leftovers: &mut Leftovers) -> Result<Option<()>, EngineError> {
+        let arguments = Arguments::of(context.step().runner_args.as_ref())?;
         match &context.base {
             Base::Image(reference) => {
-                let Some(image) = self.unless_stopped(context, self.images.ensure(reference, context)).await? else {
+                let Some(image) =
+                    self.unless_stopped(context, self.images.ensure(reference, &arguments, context)).await?
+                else {
                     return Ok(None);
                 };
-                let worker = self.create(context, image, leftovers).await?;
+                let worker = self.create(context, image, &arguments, leftovers).await?;
                 self.unless_stopped(context, self.send_sources(context, &worker.container)).await
             }
             Base::Snapshot(SnapshotRef::Image(id), outdated) => {
-                let worker = self.create(context, self.images.known(id).await?, leftovers).await?;
+                let worker = self.create(context, self.images.known(id).await?, &arguments, leftovers).await?;
                 let Some(outdated) = outdated else { return Ok(Some(())) };
                 self.unless_stopped(context, self.renew_sources(context, worker, outdated)).await
             }
@@ -203,6 +215,7 @@ impl DockerRunner {
             docker: self.docker.clone(),
             container_id: container.id.clone(),
             image: Arc::clone(&container.image),
+            has_own_user: container.user != container.image.user,
             tag: snapshot::tag(self.run_id, context.index, &context.step().key),
             further_name: context.keeping.shared_name.clone().filter(|_| context.keeping.is_cached),
             labels,
@@ -213,9 +226,10 @@ impl DockerRunner {
         &self,
         context: &RunContext,
         image: Arc<ImageFacts>,
+        arguments: &Arguments,
         leftovers: &'a mut Leftovers,
     ) -> Result<&'a mut Worker, EngineError> {
-        let created = Container::create(&self.docker, context, image, self.labels_of(context)).await?;
+        let created = Container::create(&self.docker, context, image, arguments, self.labels_of(context)).await?;
         Ok(leftovers.worker.insert(Worker::new(created)))
     }
 

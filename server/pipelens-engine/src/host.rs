@@ -13,6 +13,7 @@ use pipelens_core::plan::{DEFAULT_WORKDIR, PlanStep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::artifacts::Artifacts;
 use crate::error::EngineError;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
@@ -179,6 +180,12 @@ impl StepRunner for HostRunner {
         // Of its own for every attempt: a failed one must not show in the next.
         let home = self.folder.join(format!("{}-{}", context.index, Uuid::new_v4().simple()));
         let mut ending = self.carry_out(context, logs, &home).await;
+        if matches!(ending, Ok(Ending::Exited(0)))
+            && let Some(artifacts) = &context.artifacts
+            && let Err(error) = take_artifacts(context, artifacts, &home).await
+        {
+            ending = Err(error);
+        }
         let mut saved = None;
         if context.keeping.is_cached && matches!(ending, Ok(Ending::Exited(0))) {
             match self.save(home.join("workspace"), &context.stop).await {
@@ -220,6 +227,16 @@ impl StepRunner for HostRunner {
             Err(panic) => vec![format!("The folder `{}` could not be removed: {panic}.", self.folder.display())],
         }
     }
+}
+
+async fn take_artifacts(context: &RunContext, artifacts: &Artifacts, home: &Path) -> Result<(), EngineError> {
+    let workdir = folder_on_host(&home.join("workspace"), &context.step().workdir)?;
+    let (own, folder) = (artifacts.clone(), workdir.clone());
+    let taken = tokio::task::spawn_blocking(move || own.take_from_folder(&folder)).await;
+    let taken = taken.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+    let failed = |source| EngineError::File { doing: "Writing the artifacts", path: workdir, source };
+    context.say_artifacts(artifacts, taken.map_err(failed)?);
+    Ok(())
 }
 
 /// Returns the folder of this machine that stands for a working folder of the plan.

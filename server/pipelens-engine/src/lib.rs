@@ -1,6 +1,7 @@
 //! Runs a plan and says in events what happens. Knows no editor, no terminal and no standard output.
 
 mod archive;
+mod artifacts;
 pub mod cache;
 mod docker;
 mod error;

@@ -90,6 +90,11 @@ pub fn log_file(log_dir: &Path, step_key: &str) -> PathBuf {
     log_dir.join(format!("{name}.log"))
 }
 
+/// Returns the folder that holds what a step has handed back.
+pub fn artifact_folder(log_dir: &Path, step_key: &str) -> PathBuf {
+    log_dir.join("artifacts").join(log_file(Path::new(""), step_key).with_extension(""))
+}
+
 /// File systems end at 255 bytes; the extension needs room too.
 const LONGEST_FILE_NAME: usize = 200;
 

@@ -11,6 +11,7 @@ use pipelens_core::plan::{Plan, PlanStep};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::artifacts::{Artifacts, Taken};
 use crate::cache::Outdated;
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Phase};
@@ -68,6 +69,8 @@ pub(crate) struct RunContext {
     pub(crate) heirs: Heirs,
     pub(crate) keeping: Keeping,
     pub(crate) sources: Arc<Sources>,
+    /// What the step hands back when it has succeeded.
+    pub(crate) artifacts: Option<Artifacts>,
     /// The secrets this step names, with their values.
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) outbox: Outbox,
@@ -179,6 +182,10 @@ impl RunContext {
             }
         }
         Ok(variables)
+    }
+
+    pub(crate) fn say_artifacts(&self, artifacts: &Artifacts, taken: Taken) {
+        self.outbox.notice(artifacts.summary(&self.step().key, taken));
     }
 
     pub(crate) fn say_phase(&self, phase: Phase) {

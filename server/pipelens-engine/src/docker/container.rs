@@ -13,10 +13,14 @@ use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder, UploadToContainerOptionsBuilder,
     WaitContainerOptionsBuilder,
 };
+use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::archive::{self, Packing};
+use crate::artifacts::{Artifacts, StreamedBytes, Taken};
+use crate::docker::arguments::Arguments;
 use crate::docker::command::SUPERVISOR;
 use crate::docker::image::ImageFacts;
 use crate::docker::{answered, reap, reason, refused, status_of};
@@ -24,6 +28,8 @@ use crate::error::EngineError;
 use crate::runner::RunContext;
 use crate::sources::Sources;
 
+/// Pieces of an archive on their way to the disk.
+const ARTIFACT_CHUNKS: usize = 16;
 /// The same in every container: steps that share one must not be able to tell.
 const HOST_NAME: &str = "pipelens";
 /// `/etc/passwd` of a large directory is still far below.
@@ -34,6 +40,8 @@ pub(super) struct Container {
     pub(super) id: String,
     /// What it was created from.
     pub(super) image: Arc<ImageFacts>,
+    /// Whose processes they are: the image's user, unless the step names one.
+    pub(super) user: String,
 }
 
 /// Where a folder of the container really is, links followed.
@@ -47,6 +55,7 @@ impl Container {
         docker: &Docker,
         context: &RunContext,
         image: Arc<ImageFacts>,
+        arguments: &Arguments,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let name = format!("pipelens-{}", Uuid::new_v4().simple());
@@ -58,6 +67,7 @@ impl Container {
             working_dir: Some(context.step().workdir.clone()),
             // Otherwise its id, which differs from step to step or does not.
             hostname: Some(HOST_NAME.into()),
+            user: arguments.user.clone(),
             labels: Some(labels),
             attach_stdin: Some(true),
             attach_stdout: Some(true),
@@ -68,13 +78,15 @@ impl Container {
             host_config: Some(HostConfig {
                 init: Some(true),
                 log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
-                ..HostConfig::default()
+                ..arguments.host_config()
             }),
             ..ContainerCreateBody::default()
         };
-        let options = CreateContainerOptionsBuilder::default().name(&name).build();
+        let platform = arguments.platform.as_deref().unwrap_or_default();
+        let options = CreateContainerOptionsBuilder::default().name(&name).platform(platform).build();
         let created = answered("create a container", docker.create_container(Some(options), body)).await?;
-        Ok(Self { docker: docker.clone(), id: created.id, image })
+        let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
+        Ok(Self { docker: docker.clone(), id: created.id, image, user })
     }
 
     pub(super) async fn attach(&self) -> Result<AttachContainerResults, EngineError> {
@@ -178,9 +190,44 @@ impl Container {
         sent.map_err(|error| refused("take the sources", &error))
     }
 
-    /// Returns the numbers of the image's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.
+    /// Takes out of the container what a step hands back. Needs nothing in the image.
+    pub(super) async fn take_artifacts(&self, artifacts: &Artifacts, workdir: &str) -> Result<Taken, EngineError> {
+        let mut taken = Taken::default();
+        for place in artifacts.places() {
+            let path = if place.is_empty() { workdir.to_owned() } else { format!("{workdir}/{place}") };
+            let options = DownloadFromContainerOptionsBuilder::default().path(&path).build();
+            let mut stream = self.docker.download_from_container(&self.id, Some(options));
+            let (tx, chunks) = mpsc::channel(ARTIFACT_CHUNKS);
+            let (own, own_place) = (artifacts.clone(), place.clone());
+            let unpacking = tokio::task::spawn_blocking(move || {
+                own.take_from_archive(&own_place, StreamedBytes { chunks, rest: Bytes::new() })
+            });
+            while let Some(chunk) = stream.next().await {
+                match chunk {
+                    Ok(chunk) => {
+                        if tx.send(Ok(chunk)).await.is_err() {
+                            break;
+                        }
+                    }
+                    // Nothing is there: the summary says so.
+                    Err(error) if status_of(&error) == Some(404) => break,
+                    Err(error) => {
+                        tx.send(Err(std::io::Error::other("the engine broke off"))).await.ok();
+                        return Err(refused("hand out the artifacts", &error));
+                    }
+                }
+            }
+            drop(tx);
+            let unpacked = unpacking.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+            let failed = |source| EngineError::File { doing: "Writing the artifacts", path: place.into(), source };
+            taken.add(unpacked.map_err(failed)?);
+        }
+        Ok(taken)
+    }
+
+    /// Returns the numbers of the container's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.
     pub(super) async fn user_ids(&self) -> Result<(u64, u64), EngineError> {
-        let user = self.image.user.as_str();
+        let user = self.user.as_str();
         let (user, group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
         if user.is_empty() {
             return Ok((0, 0));

@@ -28,6 +28,8 @@ pub(super) struct Snapshot {
     pub(super) container_id: String,
     /// What the container was made from.
     pub(super) image: Arc<ImageFacts>,
+    /// The step's user is not the image's.
+    pub(super) has_own_user: bool,
     pub(super) tag: String,
     pub(super) further_name: Option<String>,
     pub(super) labels: HashMap<String, String>,
@@ -63,6 +65,11 @@ impl Snapshot {
             entrypoint: Some(self.image.entrypoint.clone().unwrap_or_default()),
             cmd: Some(self.image.cmd.clone().unwrap_or_default()),
             working_dir: self.image.workdir.clone().filter(|workdir| !workdir.is_empty()),
+            // An empty one would keep the step's.
+            user: self.has_own_user.then(|| match self.image.user.as_str() {
+                "" => "0".to_owned(),
+                user => user.to_owned(),
+            }),
             labels: Some(self.labels.clone()),
             ..ContainerConfig::default()
         };

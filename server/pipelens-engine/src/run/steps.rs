@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::artifacts::Artifacts;
 use crate::cache::{Cache, CacheDecision, Hit, Outdated, Purpose};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
-use crate::run::{RunRequest, Runners, log_file};
+use crate::run::{RunRequest, Runners, artifact_folder, log_file};
 use crate::runner::{
     Base, Ending, Heirs, KeepSnapshot, Keeping, RunContext, Saved, SnapshotRef, StepResult, StepRunner, Tidy,
 };
@@ -227,6 +228,11 @@ impl<'run> Tasks<'run> {
             heirs: heirs(&self.plan, index, self.request.runner.name()),
             keeping: keeping.unwrap_or_default(),
             sources: Arc::clone(&self.runners.sources),
+            artifacts: if step.artifacts.is_empty() {
+                None
+            } else {
+                Some(Artifacts::new(&step.artifacts, artifact_folder(&self.request.log_dir, &step.key))?)
+            },
             secrets,
             outbox: self.outbox.clone(),
             stop: self.stop.clone(),
