@@ -10,6 +10,7 @@
 mod client;
 mod support;
 
+mod again;
 mod cli;
 mod documents;
 mod language;

@@ -18,6 +18,8 @@ pub enum Target {
     Step(String),
     /// A step and everything that depends on it, with the `builds_in` ancestors these boot from.
     From(String),
+    /// These steps, as if one after another had been asked for.
+    Steps(Vec<String>),
 }
 
 /// A graph of steps to run.
@@ -34,6 +36,8 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanStep {
     pub key: String,
+    /// `false`: nobody asked for it; it is there because a step that is wanted boots from it.
+    pub is_wanted: bool,
     pub label: Option<String>,
     pub cmd: String,
     pub boots_from: BootsFrom,
@@ -101,12 +105,13 @@ pub fn plan(analysis: &Analysis, pipeline: usize, target: &Target, file_stem: &s
         return Err(Refusal::HasErrors(Box::new(error.clone())));
     }
     let links = Links::new(pipeline);
-    let chosen = chosen_steps(pipeline, &links, target)?;
+    let wanted = wanted_steps(pipeline, &links, target)?;
+    let chosen = with_ancestors(&links, wanted.clone());
     Ok(Plan {
         name: pipeline.name.as_ref().map_or_else(|| file_stem.to_owned(), |name| name.value.clone()),
         timeout_seconds: pipeline.timeout_seconds.as_ref().map(|seconds| seconds.value),
         fail_fast: pipeline.fail_fast.as_ref().is_some_and(|value| value.value),
-        steps: plan_steps(pipeline, &links, &chosen),
+        steps: plan_steps(pipeline, &links, &chosen, &wanted),
     })
 }
 
@@ -116,18 +121,26 @@ fn concerns(analysis: &Analysis, pipeline: &Pipeline, diagnostic: &Diagnostic) -
     holds(pipeline) || !analysis.pipelines.iter().any(holds)
 }
 
-/// Tells for each step whether the target wants it run.
-fn chosen_steps(pipeline: &Pipeline, links: &Links, target: &Target) -> Result<Vec<bool>, Refusal> {
+/// Tells for each step whether the target asks for it.
+fn wanted_steps(pipeline: &Pipeline, links: &Links, target: &Target) -> Result<Vec<bool>, Refusal> {
     let count = pipeline.steps.len();
-    let mut chosen = match target {
-        Target::Pipeline => return Ok(vec![true; count]),
-        Target::Step(key) => {
-            let mut chosen = vec![false; count];
-            mark(&mut chosen, position(pipeline, key)?);
-            chosen
+    let mut wanted = vec![false; count];
+    match target {
+        Target::Pipeline => wanted.fill(true),
+        Target::Step(key) => mark(&mut wanted, position(pipeline, key)?),
+        Target::From(key) => wanted = dependants(links, position(pipeline, key)?, count),
+        Target::Steps(keys) => {
+            for key in keys {
+                mark(&mut wanted, position(pipeline, key)?);
+            }
         }
-        Target::From(key) => dependants(links, position(pipeline, key)?, count),
-    };
+    }
+    Ok(wanted)
+}
+
+/// Adds what the steps boot from.
+fn with_ancestors(links: &Links, mut chosen: Vec<bool>) -> Vec<bool> {
+    let count = chosen.len();
     // Whatever a chosen step boots from has to be there, and so on upwards.
     let mut waiting: Vec<usize> = (0..count).filter(|step| is_marked(&chosen, *step)).collect();
     while let Some(step) = waiting.pop() {
@@ -137,7 +150,7 @@ fn chosen_steps(pipeline: &Pipeline, links: &Links, target: &Target) -> Result<V
             waiting.push(parent);
         }
     }
-    Ok(chosen)
+    chosen
 }
 
 /// Returns the step and everything that waits for it, directly or not.
@@ -181,7 +194,7 @@ fn is_marked(chosen: &[bool], step: usize) -> bool {
     chosen.get(step).copied().unwrap_or_default()
 }
 
-fn plan_steps(pipeline: &Pipeline, links: &Links, chosen: &[bool]) -> Vec<PlanStep> {
+fn plan_steps(pipeline: &Pipeline, links: &Links, chosen: &[bool], wanted: &[bool]) -> Vec<PlanStep> {
     let mut planned = 0;
     let new_positions: Vec<Option<usize>> = chosen
         .iter()
@@ -200,7 +213,7 @@ fn plan_steps(pipeline: &Pipeline, links: &Links, chosen: &[bool]) -> Vec<PlanSt
             let after = links.dependencies(position).into_iter().filter_map(|dependency| {
                 Some(Dependency { step: new_position(dependency.step)?, must_succeed: dependency.must_succeed })
             });
-            plan_step(pipeline, step, parent, after.collect())
+            PlanStep { is_wanted: is_marked(wanted, position), ..plan_step(pipeline, step, parent, after.collect()) }
         })
         .collect()
 }
@@ -211,6 +224,7 @@ fn plan_step(pipeline: &Pipeline, step: &Step, parent: Option<usize>, after: Vec
     let env = pipeline.env.iter().chain(&step.env);
     PlanStep {
         key: step.key.value.clone(),
+        is_wanted: true,
         label: step.label.as_ref().map(|label| label.value.clone()),
         cmd: step.cmd.as_ref().map(|cmd| cmd.value.clone()).unwrap_or_default(),
         boots_from: parent.map_or(BootsFrom::Image(image), BootsFrom::Step),

@@ -79,7 +79,7 @@ fn write_entries(sources: &Sources, packing: &Packing, writer: impl Write) -> io
     if !packing.folder.is_empty() {
         write_entry(&mut archive, packing, &sources.root, Path::new(&packing.folder), EntryKind::Folder)?;
     }
-    for Entry { path, kind } in &sources.entries {
+    for Entry { path, kind, stamp: _ } in &sources.entries {
         let name = Path::new(&packing.folder).join(path);
         write_entry(&mut archive, packing, &sources.root.join(path), &name, *kind)?;
     }

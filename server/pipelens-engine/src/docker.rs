@@ -1,41 +1,52 @@
 //! Steps as Docker containers. A step's filesystem becomes an image only where several steps boot from it; the only child of a
-//! step starts its parent's container anew: new processes, the same files, no commit and no layer.
+//! step runs in its parent's container, which costs no start, no commit and no layer.
 
+mod arguments;
 mod command;
 mod container;
+mod conversation;
 mod endpoint;
 mod image;
 mod reap;
+mod renewal;
 mod snapshot;
+mod worker;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use sha2::{Digest as _, Sha256};
+use pipelens_core::plan::PlanStep;
 use uuid::Uuid;
 
 use crate::archive::Packing;
+use crate::cache::{Outdated, workspace_id};
+use crate::docker::arguments::Arguments;
 use crate::docker::command::StepCommand;
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
+use crate::docker::snapshot::Snapshot;
+use crate::docker::worker::Worker;
 use crate::error::{EngineError, with_causes};
 use crate::event::Phase;
 use crate::logs::StepLogs;
-use crate::outbox::Outbox;
 use crate::owner::Owner;
-use crate::runner::{Base, Ending, Heirs, RunContext, SnapshotRef, StepResult, StepRunner};
-use crate::sources::Sources;
+use crate::runner::{
+    Base, Ending, Heirs, RunContext, Saved, SnapshotRef, StepResult, StepRunner, WORTH_A_SNAPSHOT, shell_word,
+};
 
 pub(crate) const LABEL_RUN: &str = "dev.pipelens.run";
 pub(crate) const LABEL_STEP: &str = "dev.pipelens.step";
 pub(crate) const LABEL_OWNER: &str = "dev.pipelens.owner";
 pub(crate) const LABEL_WORKSPACE: &str = "dev.pipelens.workspace";
+/// On a snapshot that outlives its run: whose it is. A container inherits the labels of its image, so whatever has no such label
+/// has an empty one.
+pub(crate) const LABEL_KEPT: &str = "dev.pipelens.kept";
 
 /// Connects to the engine, for a question outside of any run.
 pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineError> {
@@ -46,41 +57,52 @@ pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineE
 const PULSE_EVERY: Duration = Duration::from_secs(5);
 const PULSE_ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-#[derive(Debug)]
 pub(crate) struct DockerRunner {
     docker: Docker,
+    /// The engine's own name for itself.
+    engine: String,
     /// The engine is on another machine: bytes cost more than time.
     is_remote: bool,
     parallelism: usize,
     run_id: Uuid,
+    owner: Owner,
     labels: HashMap<String, String>,
     images: Images,
-    sources: Arc<Sources>,
+    /// Containers that wait for the next step of their line, by id.
+    waiting: Mutex<HashMap<String, Worker>>,
 }
 
 impl DockerRunner {
-    /// Finds the engine and removes what dead owners left in it.
-    pub(crate) async fn open(
-        docker_host: Option<&str>,
-        run_id: Uuid,
-        sources: Arc<Sources>,
-        outbox: &Outbox,
-    ) -> Result<Self, EngineError> {
+    /// Finds the engine. Leaves everything in it as it is.
+    pub(crate) async fn open(docker_host: Option<&str>, run_id: Uuid, source_root: &Path) -> Result<Self, EngineError> {
         let engine = endpoint::find(docker_host).await?;
         let docker = engine.docker;
-        let owner = Owner::this_process();
-        if let Some(swept) = reap::sweep_dead_owners(&docker, &owner).await {
-            outbox.notice(swept);
-        }
         let info = answered("describe itself", docker.info()).await?;
         let parallelism = info.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(1).max(1);
+        let owner = Owner::this_process();
         let labels = HashMap::from([
             (LABEL_RUN.to_owned(), run_id.to_string()),
             (LABEL_OWNER.to_owned(), owner.to_string()),
-            (LABEL_WORKSPACE.to_owned(), workspace_id(&sources.root)),
+            (LABEL_WORKSPACE.to_owned(), workspace_id(source_root)),
+            (LABEL_KEPT.to_owned(), String::new()),
         ]);
         let images = Images::new(docker.clone());
-        Ok(Self { docker, is_remote: engine.is_remote, parallelism, run_id, labels, images, sources })
+        Ok(Self {
+            docker,
+            engine: info.id.unwrap_or_default(),
+            is_remote: engine.is_remote,
+            parallelism,
+            run_id,
+            owner,
+            labels,
+            images,
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// Removes what dead owners left in the engine, and says how much it was.
+    pub(crate) async fn sweep(&self) -> Option<String> {
+        reap::sweep_dead_owners(&self.docker, &self.owner).await
     }
 
     /// The step up to the end of its command, and its snapshot. What is to be tidied stays in `leftovers`, whatever happens.
@@ -89,79 +111,149 @@ impl DockerRunner {
         context: &RunContext,
         logs: &mut StepLogs,
         leftovers: &mut Leftovers,
-    ) -> Result<(Ending, Option<SnapshotRef>), EngineError> {
+    ) -> Result<Ran, EngineError> {
         let command = StepCommand::of(context)?;
-        let container = match &context.base {
-            Base::Image(reference) => {
-                let Some(image) = self.unless_stopped(context, self.images.ensure(reference, context)).await? else {
-                    return Ok((Ending::Stopped, None));
-                };
-                let created = self.create(context, image, leftovers).await?;
-                if self.unless_stopped(context, self.send_sources(context, created)).await?.is_none() {
-                    return Ok((Ending::Stopped, None));
-                }
-                created
-            }
-            Base::Snapshot(SnapshotRef::Image(id)) => {
-                self.create(context, self.images.known(id).await?, leftovers).await?
-            }
-            Base::Snapshot(SnapshotRef::Container(id)) => {
-                leftovers.container.insert(Container::take_over(&self.docker, id, &self.images).await?)
-            }
-            Base::Snapshot(SnapshotRef::Folder(folder) | SnapshotRef::OwnFolder(folder)) => {
-                return Err(EngineError::NoSnapshot { parent: folder.display().to_string() });
-            }
-        };
-        let ending = container.run(context, &command, logs, self.lost()).await?;
-        if !context.keeps_snapshot.after(ending) {
-            return Ok((ending, None));
+        if self.prepare(context, leftovers).await?.is_none() {
+            return Ok(Ran::stopped());
         }
-        match context.heirs {
-            Heirs::Only => {
-                let handed_on = leftovers.container.take().map(|container| SnapshotRef::Container(container.id));
-                Ok((ending, handed_on))
+        let Some(worker) = &mut leftovers.worker else { return Ok(Ran::stopped()) };
+        let ending = worker.run(context, &command, logs, self.lost()).await?;
+        if ending == Ending::Exited(0)
+            && let Some(artifacts) = &context.artifacts
+        {
+            let taking = worker.container.take_artifacts(artifacts, &context.step().workdir);
+            let Some(taken) = self.unless_stopped(context, taking).await? else { return Ok(Ran::stopped()) };
+            context.say_artifacts(artifacts, taken);
+        }
+        let has_children = context.keeps_snapshot.after(ending);
+        let is_cached = context.keeping.is_cached && ending == Ending::Exited(0);
+        if !has_children && !is_cached {
+            return Ok(Ran { ending, snapshot: None, saved: None });
+        }
+        let can_hand_on =
+            has_children && context.heirs == Heirs::Only && worker.is_waiting() && !worker.container.image.has_volumes;
+        let is_worth_saving = context.keeping.workspace.is_some() && worker.unsaved >= WORTH_A_SNAPSHOT;
+        if can_hand_on && !is_cached && !is_worth_saving {
+            return Ok(Ran { ending, snapshot: self.hand_on(leftovers), saved: None });
+        }
+        let Some(saved) = self.save(context, leftovers).await? else { return Ok(Ran::stopped()) };
+        let snapshot =
+            if can_hand_on { self.hand_on(leftovers) } else { Some(SnapshotRef::Image(saved.place.clone())) };
+        Ok(Ran {
+            ending,
+            snapshot: snapshot.filter(|_| has_children),
+            saved: context.keeping.workspace.is_some().then_some(saved),
+        })
+    }
+
+    /// Gets a container that holds what the step starts from; `None` if the step is stopped meanwhile. A creation is never cut
+    /// short: a container whose creation nobody waits for is a container nobody knows.
+    async fn prepare(&self, context: &RunContext, leftovers: &mut Leftovers) -> Result<Option<()>, EngineError> {
+        let arguments = Arguments::of(context.step().runner_args.as_ref())?;
+        match &context.base {
+            Base::Image(reference) => {
+                let Some(image) =
+                    self.unless_stopped(context, self.images.ensure(reference, &arguments, context)).await?
+                else {
+                    return Ok(None);
+                };
+                let worker = self.create(context, image, &arguments, leftovers).await?;
+                self.unless_stopped(context, self.send_sources(context, &worker.container)).await
             }
-            Heirs::Several => self.save(context, ending, leftovers).await,
+            Base::Snapshot(SnapshotRef::Image(id), outdated) => {
+                let worker = self.create(context, self.images.known(id).await?, &arguments, leftovers).await?;
+                let Some(outdated) = outdated else { return Ok(Some(())) };
+                self.unless_stopped(context, self.renew_sources(context, worker, outdated)).await
+            }
+            Base::Snapshot(SnapshotRef::Container(id), _) => {
+                let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                leftovers.worker = Some(waiting.ok_or_else(|| EngineError::NoSnapshot { parent: id.clone() })?);
+                Ok(Some(()))
+            }
+            Base::Snapshot(SnapshotRef::Folder(folder) | SnapshotRef::OwnFolder(folder), _) => {
+                Err(EngineError::NoSnapshot { parent: folder.display().to_string() })
+            }
         }
     }
 
-    /// Makes an image of what the step leaves.
-    async fn save(
-        &self,
-        context: &RunContext,
-        ending: Ending,
-        leftovers: &mut Leftovers,
-    ) -> Result<(Ending, Option<SnapshotRef>), EngineError> {
-        let Some(container) = &leftovers.container else { return Ok((ending, None)) };
+    fn hand_on(&self, leftovers: &mut Leftovers) -> Option<SnapshotRef> {
+        let worker = leftovers.worker.take()?;
+        let id = worker.container.id.clone();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), worker);
+        Some(SnapshotRef::Container(id))
+    }
+
+    /// Makes an image of what the step leaves; `None` if the step is stopped meanwhile.
+    async fn save(&self, context: &RunContext, leftovers: &mut Leftovers) -> Result<Option<Saved>, EngineError> {
+        let worker = leftovers.worker.as_ref().map(|worker| (&worker.container, worker.is_quiet()));
+        let Some((container, is_quiet)) = worker else { return Ok(None) };
         context.say_phase(Phase::Snapshotting);
-        let tag = snapshot::tag(self.run_id, context.index, &context.step().key);
-        let (id, image) = (container.id.clone(), Arc::clone(&container.image));
-        let mut commit = snapshot::commit(self.docker.clone(), id, image, tag, self.labels_of(context)).boxed();
-        if let Some(image_id) = self.unless_stopped(context, &mut commit).await? {
-            return Ok((ending, Some(SnapshotRef::Image(image_id))));
+        if !is_quiet {
+            container.end().await?;
+        }
+        let mut saving = self.snapshot_of(context, container).save().boxed();
+        if let Some(saved) = self.unless_stopped(context, &mut saving).await? {
+            if let Some(worker) = &mut leftovers.worker {
+                worker.unsaved = Duration::ZERO;
+            }
+            return Ok(Some(saved));
         }
         // The engine goes on with a commit that nobody waits for, and its image would appear behind the cleanup's back.
-        leftovers.commit = Some(commit);
-        Ok((Ending::Stopped, None))
+        leftovers.saving = Some(saving);
+        Ok(None)
     }
 
-    /// Not interrupted by a stop: a container whose creation nobody waits for is a container nobody knows.
+    fn snapshot_of(&self, context: &RunContext, container: &Container) -> Snapshot {
+        let mut labels = self.labels_of(context);
+        if let Some(workspace) = &context.keeping.workspace {
+            // It belongs to no run and to no process, so no sweep takes it away.
+            labels.insert(LABEL_KEPT.to_owned(), workspace.clone());
+            labels.insert(LABEL_RUN.to_owned(), String::new());
+            labels.insert(LABEL_OWNER.to_owned(), String::new());
+        }
+        Snapshot {
+            docker: self.docker.clone(),
+            container_id: container.id.clone(),
+            image: Arc::clone(&container.image),
+            has_own_user: container.user != container.image.user,
+            tag: snapshot::tag(self.run_id, context.index, &context.step().key),
+            further_name: context.keeping.shared_name.clone().filter(|_| context.keeping.is_cached),
+            labels,
+        }
+    }
+
     async fn create<'a>(
         &self,
         context: &RunContext,
         image: Arc<ImageFacts>,
+        arguments: &Arguments,
         leftovers: &'a mut Leftovers,
-    ) -> Result<&'a Container, EngineError> {
-        let created = Container::create(&self.docker, context, image, self.labels_of(context)).await?;
-        Ok(leftovers.container.insert(created))
+    ) -> Result<&'a mut Worker, EngineError> {
+        let created = Container::create(&self.docker, context, image, arguments, self.labels_of(context)).await?;
+        Ok(leftovers.worker.insert(Worker::new(created)))
     }
 
     async fn send_sources(&self, context: &RunContext, container: &Container) -> Result<(), EngineError> {
-        context.say_phase(Phase::SendingSources { files: self.sources.files, bytes: self.sources.bytes });
+        let sources = &context.sources;
+        context.say_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
         let (user_id, group_id) = container.user_ids().await?;
         let target = container.resolve(&context.step().workdir).await?;
         let packing = Packing { folder: target.name, user_id, group_id, is_compressed: self.is_remote };
-        container.unpack(&target.parent, Arc::clone(&self.sources), packing).await
+        container.unpack(&target.parent, Arc::clone(sources), packing).await
+    }
+
+    async fn renew_sources(
+        &self,
+        context: &RunContext,
+        worker: &mut Worker,
+        outdated: &Outdated,
+    ) -> Result<(), EngineError> {
+        let delta = outdated.manifest.delta(&context.sources);
+        if delta.is_empty() {
+            return Ok(());
+        }
+        context.say_phase(Phase::SendingSources { files: delta.changed.files, bytes: delta.changed.bytes });
+        renewal::apply(worker, delta, &outdated.folder, self.is_remote).await
     }
 
     fn labels_of(&self, context: &RunContext) -> HashMap<String, String> {
@@ -200,20 +292,39 @@ impl DockerRunner {
 /// What a step leaves in the engine.
 #[derive(Default)]
 struct Leftovers {
-    container: Option<Container>,
+    worker: Option<Worker>,
     /// Goes on in the engine after a stop.
-    commit: Option<BoxFuture<'static, Result<String, EngineError>>>,
+    saving: Option<BoxFuture<'static, Result<Saved, EngineError>>>,
+    /// What makes the state of a failed step outlive it.
+    failure: Option<Snapshot>,
 }
 
 impl Leftovers {
-    async fn tidy(self) {
-        if let Some(commit) = self.commit {
+    async fn tidy(self) -> Option<Saved> {
+        if let Some(saving) = self.saving {
             // Whatever comes of it is found by its label when the run closes.
-            commit.await.ok();
+            saving.await.ok();
         }
-        if let Some(container) = self.container {
-            container.remove().await;
+        let worker = self.worker?;
+        let mut kept = None;
+        if let Some(failure) = self.failure {
+            kept = failure.save().await.ok();
         }
+        worker.remove().await;
+        kept
+    }
+}
+
+/// What became of a step's command.
+struct Ran {
+    ending: Ending,
+    snapshot: Option<SnapshotRef>,
+    saved: Option<Saved>,
+}
+
+impl Ran {
+    fn stopped() -> Self {
+        Self { ending: Ending::Stopped, snapshot: None, saved: None }
     }
 }
 
@@ -227,25 +338,47 @@ impl StepRunner for DockerRunner {
         self.parallelism
     }
 
+    fn engine(&self) -> &str {
+        &self.engine
+    }
+
+    async fn image_id(&self, reference: &str) -> Option<String> {
+        self.images.inspect(reference).await.ok().flatten().map(|facts| facts.id)
+    }
+
+    async fn still_has(&self, place: &str) -> bool {
+        self.image_id(place).await.is_some()
+    }
+
+    async fn remove_kept(&self, place: &str) -> bool {
+        reap::remove_image(&self.docker, place).await
+    }
+
+    fn shell_in(&self, place: &str, step: &PlanStep) -> String {
+        let variables = step.env.iter().map(|(name, value)| format!(" -e {}", shell_word(&format!("{name}={value}"))));
+        let workdir = shell_word(&step.workdir);
+        format!("docker run --rm -it{} -w {workdir} --entrypoint sh {place}", variables.collect::<String>())
+    }
+
     async fn run_step(&self, context: &RunContext, logs: &mut StepLogs) -> StepResult {
         let mut leftovers = Leftovers::default();
         let result = self.carry_out(context, logs, &mut leftovers).await;
+        if let Ok(Ran { ending: Ending::Exited(code), saved: None, .. }) = &result
+            && *code != 0
+            && context.keeping.workspace.is_some()
+        {
+            leftovers.failure = leftovers.worker.as_ref().map(|worker| self.snapshot_of(context, &worker.container));
+        }
         let tidy = Some(leftovers.tidy().boxed());
         match result {
-            Ok((ending, snapshot)) => StepResult { ending: Ok(ending), snapshot, tidy },
-            Err(error) => StepResult { ending: Err(error), snapshot: None, tidy },
+            Ok(Ran { ending, snapshot, saved }) => StepResult { ending: Ok(ending), snapshot, saved, tidy },
+            Err(error) => StepResult { ending: Err(error), snapshot: None, saved: None, tidy },
         }
     }
 
     async fn close(&self) -> Vec<String> {
         reap::remove_run(&self.docker, self.run_id).await
     }
-}
-
-/// Names a workspace without telling its path.
-fn workspace_id(root: &Path) -> String {
-    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The engine's own words, less what the client wraps round them.

@@ -57,6 +57,11 @@ pub enum BuildEvent {
         /// The last lines of output, for whoever shows the failure.
         tail: Vec<LogLine>,
     },
+    /// The state of a failed step is kept: the command line that gives a shell in it.
+    StepKept {
+        step: usize,
+        shell: String,
+    },
     /// Exactly one, the last event.
     BuildEnd {
         outcome: RunOutcome,
@@ -122,7 +127,33 @@ pub enum RunOutcome {
     EngineUnreachable,
 }
 
+impl Outcome {
+    /// Returns the word a machine reads.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Cached => "cached",
+            Self::Failed(_) => "failed",
+            Self::TimedOut => "timedOut",
+            Self::Cancelled => "cancelled",
+            Self::Skipped(_) => "skipped",
+            Self::Errored(_) => "errored",
+        }
+    }
+}
+
 impl RunOutcome {
+    /// Returns the word a machine reads.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timedOut",
+            Self::EngineUnreachable => "engineUnreachable",
+        }
+    }
+
     /// Returns the exit code of the command line.
     pub fn exit_code(self) -> u8 {
         match self {

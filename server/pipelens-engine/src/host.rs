@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use pipelens_core::plan::DEFAULT_WORKDIR;
+use pipelens_core::plan::{DEFAULT_WORKDIR, PlanStep};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::artifacts::Artifacts;
 use crate::error::EngineError;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
 use crate::owner::Owner;
-use crate::runner::{Base, Ending, Heirs, RunContext, SnapshotRef, StepResult, StepRunner};
-use crate::sources::Sources;
+use crate::runner::{Base, Ending, Heirs, RunContext, Saved, SnapshotRef, StepResult, StepRunner, shell_word};
 
 /// In the run's folder: whose it is.
 const OWNER_FILE: &str = "owner";
@@ -27,12 +28,13 @@ const FOLDER_PREFIX: &str = "pipelens-";
 pub(crate) struct HostRunner {
     /// Everything this run makes is in here, and goes with it.
     folder: PathBuf,
-    sources: Arc<Sources>,
+    /// Where snapshots that outlive the run are; nothing does without it.
+    kept: Option<PathBuf>,
 }
 
 impl HostRunner {
     /// Makes the run's folder and removes those of dead owners.
-    pub(crate) fn open(run_id: Uuid, sources: Arc<Sources>, outbox: &Outbox) -> Result<Self, EngineError> {
+    pub(crate) fn open(run_id: Uuid, state_dir: Option<&Path>, outbox: &Outbox) -> Result<Self, EngineError> {
         if !cfg!(unix) {
             return Err(EngineError::HostUnsupported);
         }
@@ -46,7 +48,12 @@ impl HostRunner {
             |source| EngineError::File { doing: "Creating the folder of the run", path: folder.clone(), source };
         crate::logs::create_private_folder(&folder).map_err(error)?;
         std::fs::write(folder.join(OWNER_FILE), owner.to_string()).map_err(error)?;
-        Ok(Self { folder, sources })
+        Ok(Self { folder, kept: state_dir.map(|folder| folder.join("host-snapshots")) })
+    }
+
+    /// A runner that runs nothing: it knows what earlier runs have left.
+    pub(crate) fn for_looking(state_dir: &Path) -> Self {
+        Self { folder: PathBuf::new(), kept: Some(state_dir.join("host-snapshots")) }
     }
 
     #[cfg(unix)]
@@ -67,6 +74,26 @@ impl HostRunner {
         Err(EngineError::HostUnsupported)
     }
 
+    /// Copies a step's folder to where it outlives the run; nothing if the step is stopped meanwhile.
+    async fn save(&self, workspace: PathBuf, stop: &CancellationToken) -> Result<Option<Saved>, EngineError> {
+        let Some(kept) = self.kept.clone() else { return Ok(None) };
+        let stop = stop.clone();
+        let saved = tokio::task::spawn_blocking(move || {
+            let target = kept.join(Uuid::new_v4().simple().to_string());
+            crate::logs::create_private_folder(&kept).map_err(|source| EngineError::File {
+                doing: "Creating the folder of snapshots",
+                path: kept,
+                source,
+            })?;
+            copy::tree(&workspace, &target, &stop)?;
+            Ok(Saved { bytes: copy::size(&target), place: target.to_string_lossy().into_owned() })
+        });
+        match saved.await {
+            Ok(result) => result.map(Some),
+            Err(panic) => Err(EngineError::Spawn { source: std::io::Error::other(panic.to_string()) }),
+        }
+    }
+
     /// Fills the step's private folder.
     #[cfg(unix)]
     async fn copy(&self, context: &RunContext, workspace: PathBuf, workdir: PathBuf) -> Result<(), EngineError> {
@@ -75,25 +102,32 @@ impl HostRunner {
         let stop = context.stop.clone();
         let work: Box<dyn FnOnce() -> Result<(), EngineError> + Send> = match &context.base {
             Base::Image(_) => {
-                let sources = Arc::clone(&self.sources);
+                let sources = Arc::clone(&context.sources);
                 context.say_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
                 Box::new(move || copy::sources(&sources, &workdir, &stop))
             }
-            Base::Snapshot(SnapshotRef::Folder(parent)) => {
+            Base::Snapshot(SnapshotRef::Folder(parent), outdated) => {
                 let parent = parent.clone();
+                let renewal = outdated.as_ref().map(|outdated| {
+                    Ok((outdated.manifest.delta(&context.sources), folder_on_host(&workspace, &outdated.folder)?))
+                });
+                let renewal = renewal.transpose()?;
                 Box::new(move || {
                     copy::tree(&parent, &workspace, &stop)?;
+                    if let Some((delta, folder)) = renewal {
+                        copy::renew(&delta, &folder, &stop)?;
+                    }
                     copy::create_folder(&workdir)
                 })
             }
-            Base::Snapshot(SnapshotRef::OwnFolder(parent)) => {
+            Base::Snapshot(SnapshotRef::OwnFolder(parent), _) => {
                 let parent = parent.clone();
                 Box::new(move || {
                     copy::take_over(&parent, &workspace)?;
                     copy::create_folder(&workdir)
                 })
             }
-            Base::Snapshot(SnapshotRef::Image(id) | SnapshotRef::Container(id)) => {
+            Base::Snapshot(SnapshotRef::Image(id) | SnapshotRef::Container(id), _) => {
                 return Err(EngineError::NoSnapshot { parent: id.clone() });
             }
         };
@@ -114,10 +148,51 @@ impl StepRunner for HostRunner {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
+    fn engine(&self) -> &str {
+        "host"
+    }
+
+    /// There are no images here; every step starts from the same machine.
+    async fn image_id(&self, reference: &str) -> Option<String> {
+        (!reference.starts_with("harmont-cache/")).then(|| "host".to_owned())
+    }
+
+    async fn still_has(&self, place: &str) -> bool {
+        tokio::fs::try_exists(place).await.unwrap_or(false)
+    }
+
+    async fn remove_kept(&self, place: &str) -> bool {
+        let place = PathBuf::from(place);
+        // Only what is ours, whatever the store says.
+        if !self.kept.as_ref().is_some_and(|kept| place.starts_with(kept)) {
+            return false;
+        }
+        tokio::task::spawn_blocking(move || copy::remove(&place).is_ok()).await.unwrap_or(false)
+    }
+
+    fn shell_in(&self, place: &str, step: &PlanStep) -> String {
+        let variables = step.env.iter().map(|(name, value)| format!("{} ", shell_word(&format!("{name}={value}"))));
+        let folder = folder_on_host(Path::new(place), &step.workdir).unwrap_or_else(|_| place.into());
+        format!("cd {} && env {}sh", shell_word(&folder.to_string_lossy()), variables.collect::<String>())
+    }
+
     async fn run_step(&self, context: &RunContext, logs: &mut StepLogs) -> StepResult {
         // Of its own for every attempt: a failed one must not show in the next.
         let home = self.folder.join(format!("{}-{}", context.index, Uuid::new_v4().simple()));
-        let ending = self.carry_out(context, logs, &home).await;
+        let mut ending = self.carry_out(context, logs, &home).await;
+        if matches!(ending, Ok(Ending::Exited(0)))
+            && let Some(artifacts) = &context.artifacts
+            && let Err(error) = take_artifacts(context, artifacts, &home).await
+        {
+            ending = Err(error);
+        }
+        let mut saved = None;
+        if context.keeping.is_cached && matches!(ending, Ok(Ending::Exited(0))) {
+            match self.save(home.join("workspace"), &context.stop).await {
+                Ok(result) => saved = result,
+                Err(error) => ending = Err(error),
+            }
+        }
         let is_kept = ending.as_ref().is_ok_and(|ending| context.keeps_snapshot.after(*ending));
         if is_kept {
             let workspace = home.join("workspace");
@@ -125,13 +200,22 @@ impl StepRunner for HostRunner {
                 Heirs::Only => SnapshotRef::OwnFolder(workspace),
                 Heirs::Several => SnapshotRef::Folder(workspace),
             };
-            return StepResult { ending, snapshot: Some(snapshot), tidy: None };
+            return StepResult { ending, snapshot: Some(snapshot), saved, tidy: None };
         }
+        let failed = matches!(ending, Ok(Ending::Exited(code)) if code != 0);
+        let kept = self.kept.clone().filter(|_| failed && context.keeping.workspace.is_some());
         let tidy = async move {
             // What stays goes with the run's folder.
-            tokio::task::spawn_blocking(move || copy::remove(&home).ok()).await.ok();
+            tokio::task::spawn_blocking(move || {
+                let state = kept.and_then(|kept| copy::keep(&home.join("workspace"), &kept).ok());
+                copy::remove(&home).ok();
+                state
+            })
+            .await
+            .ok()
+            .flatten()
         };
-        StepResult { ending, snapshot: None, tidy: Some(tidy.boxed()) }
+        StepResult { ending, snapshot: None, saved, tidy: Some(tidy.boxed()) }
     }
 
     async fn close(&self) -> Vec<String> {
@@ -143,6 +227,16 @@ impl StepRunner for HostRunner {
             Err(panic) => vec![format!("The folder `{}` could not be removed: {panic}.", self.folder.display())],
         }
     }
+}
+
+async fn take_artifacts(context: &RunContext, artifacts: &Artifacts, home: &Path) -> Result<(), EngineError> {
+    let workdir = folder_on_host(&home.join("workspace"), &context.step().workdir)?;
+    let (own, folder) = (artifacts.clone(), workdir.clone());
+    let taken = tokio::task::spawn_blocking(move || own.take_from_folder(&folder)).await;
+    let taken = taken.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+    let failed = |source| EngineError::File { doing: "Writing the artifacts", path: workdir, source };
+    context.say_artifacts(artifacts, taken.map_err(failed)?);
+    Ok(())
 }
 
 /// Returns the folder of this machine that stands for a working folder of the plan.

@@ -1,6 +1,8 @@
 //! Runs a plan and says in events what happens. Knows no editor, no terminal and no standard output.
 
 mod archive;
+mod artifacts;
+pub mod cache;
 mod docker;
 mod error;
 pub mod event;
@@ -14,3 +16,4 @@ mod runner;
 mod scheduler;
 mod secrets;
 mod sources;
+pub mod store;

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::Utc;
-use pipelens_core::plan::Plan;
+use pipelens_core::plan::{Plan, PlanStep};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::cache::{self, Cache, CacheDecision, CacheRequest, eviction};
 use crate::docker::DockerRunner;
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Outcome, RunOutcome};
@@ -21,6 +22,7 @@ use crate::outbox::{self, Outbox};
 use crate::runner::StepRunner;
 use crate::secrets::{Needles, SHORTEST_VALUE_BYTES};
 use crate::sources::Sources;
+use crate::store::{PastRun, Store};
 
 /// What to run, on what, and where its traces go.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct RunRequest {
     pub secrets: BTreeMap<String, String>,
     /// One log file a step is written here; created if missing, readable by the user alone.
     pub log_dir: PathBuf,
+    /// What earlier runs have left and what this one leaves; `None`: nothing outlives the run.
+    pub cache: Option<CacheRequest>,
     /// The Docker endpoint, if the user set one; else found as the Docker client finds it.
     pub docker_host: Option<String>,
 }
@@ -86,6 +90,11 @@ pub fn log_file(log_dir: &Path, step_key: &str) -> PathBuf {
     log_dir.join(format!("{name}.log"))
 }
 
+/// Returns the folder that holds what a step has handed back.
+pub fn artifact_folder(log_dir: &Path, step_key: &str) -> PathBuf {
+    log_dir.join("artifacts").join(log_file(Path::new(""), step_key).with_extension(""))
+}
+
 /// File systems end at 255 bytes; the extension needs room too.
 const LONGEST_FILE_NAME: usize = 200;
 
@@ -106,7 +115,19 @@ async fn drive(request: RunRequest, events: mpsc::Sender<BuildEvent>, cancel: Ca
     };
     let outcome = match opened {
         Ok(Some(runners)) => {
-            let outcome = steps::run_all(&request, &runners, &outbox, &cancel).await;
+            let began_at = cache::seconds_now();
+            let (outcome, ends) = steps::run_all(&request, &runners, &outbox, &cancel).await;
+            if let Some(cache) = &runners.cache {
+                let run = PastRun {
+                    run_id: request.run_id.to_string(),
+                    pipeline: request.plan.name.clone(),
+                    started_at: began_at,
+                    duration_ms: i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX),
+                    outcome: outcome.word().to_owned(),
+                    steps: ends,
+                };
+                cache.remember(run, &outbox).await;
+            }
             runners.close(&outbox).await;
             outcome
         }
@@ -149,71 +170,168 @@ fn end_without_start(plan: &Plan, outbox: &Outbox, outcome: Outcome, run_outcome
     run_outcome
 }
 
-/// The runners a plan needs, opened before its first step.
+/// Everything a plan needs, opened before its first step.
 struct Runners {
     default: RunnerKind,
-    docker: Option<Arc<DockerRunner>>,
-    host: Option<Arc<HostRunner>>,
+    by_name: BTreeMap<&'static str, Arc<dyn StepRunner>>,
+    sources: Arc<Sources>,
+    cache: Option<Arc<Cache>>,
     needles: Needles,
 }
 
 impl Runners {
     /// May be dropped at any await: what needs closing is made last.
     async fn open(request: &RunRequest, outbox: &Outbox) -> Result<Self, EngineError> {
-        let needs = |name: &str| {
-            request.plan.steps.iter().any(|step| step.runner.as_deref().unwrap_or(request.runner.name()) == name)
-        };
         let (needles, too_short) = Needles::of(&request.secrets);
         for name in too_short {
             outbox.notice(format!(
                 "Secret `{name}` is shorter than {SHORTEST_VALUE_BYTES} bytes and is not masked in the output."
             ));
         }
-        let root = request.source_root.clone();
-        let sources = tokio::task::spawn_blocking(move || Sources::scan(&root)).await;
-        let sources = Arc::new(sources.unwrap_or_else(|panic| {
-            let source = std::io::Error::other(panic.to_string());
-            Err(EngineError::Sources { path: request.source_root.clone(), source })
-        })?);
-        outbox.notice(sources.summary());
-        for step in request.plan.steps.iter().filter(|step| !step.artifacts.is_empty()) {
-            outbox.notice(format!("The artifacts of `{}` are not copied back yet.", step.key));
-        }
-        let docker = if needs(RunnerKind::Docker.name()) {
+        let docker = async {
+            if !needs(request, RunnerKind::Docker) {
+                return Ok(None);
+            }
             let host = request.docker_host.as_deref();
-            Some(Arc::new(DockerRunner::open(host, request.run_id, Arc::clone(&sources), outbox).await?))
-        } else {
-            None
+            let docker = DockerRunner::open(host, request.run_id, &request.source_root).await?;
+            if let Some(swept) = docker.sweep().await {
+                outbox.notice(swept);
+            }
+            Ok(Some(Arc::new(docker) as Arc<dyn StepRunner>))
         };
-        let host = if needs(RunnerKind::Host.name()) {
-            Some(Arc::new(HostRunner::open(request.run_id, sources, outbox)?))
-        } else {
-            None
-        };
-        Ok(Self { default: request.runner, docker, host, needles })
+        let (sources, docker) = tokio::try_join!(scan(&request.source_root), docker)?;
+        outbox.notice(sources.summary());
+        let mut by_name: BTreeMap<&'static str, Arc<dyn StepRunner>> = BTreeMap::new();
+        if let Some(docker) = docker {
+            by_name.insert(docker.name(), docker);
+        }
+        let has_host = needs(request, RunnerKind::Host);
+        if has_host {
+            let state_dir = request.cache.as_ref().map(|cache| cache.state_dir.as_path());
+            let host = Arc::new(HostRunner::open(request.run_id, state_dir, outbox)?);
+            by_name.insert(host.name(), host);
+        }
+        let cache = open_cache(request, &sources, &by_name, outbox).await;
+        Ok(Self { default: request.runner, by_name, sources, cache, needles })
     }
 
     fn get(&self, name: Option<&str>) -> Option<Arc<dyn StepRunner>> {
-        match name.unwrap_or(self.default.name()) {
-            "docker" => self.docker.clone().map(|runner| runner as Arc<dyn StepRunner>),
-            "host" => self.host.clone().map(|runner| runner as Arc<dyn StepRunner>),
-            _ => None,
-        }
+        self.by_name.get(name.unwrap_or(self.default.name())).cloned()
     }
 
     /// How many steps at once: the machine that does most of the work decides.
     fn parallelism(&self) -> usize {
-        let docker = self.docker.as_ref().map(|runner| runner.parallelism());
-        docker.or_else(|| self.host.as_ref().map(|runner| runner.parallelism())).unwrap_or(1)
+        self.by_name.values().next().map_or(1, |runner| runner.parallelism())
     }
 
     async fn close(&self, outbox: &Outbox) {
-        for runner in [self.get(Some("docker")), self.get(Some("host"))].into_iter().flatten() {
+        for runner in self.by_name.values() {
             for problem in runner.close().await {
                 outbox.notice(problem);
             }
+            if let Some(cache) = &self.cache
+                && let Err(error) = cache.keep_within_budget(runner).await
+            {
+                outbox.notice(format!("Older results could not be removed: {error}."));
+            }
         }
     }
+}
+
+fn needs(request: &RunRequest, runner: RunnerKind) -> bool {
+    let name = |step: &PlanStep| step.runner.clone().unwrap_or_else(|| request.runner.name().to_owned());
+    request.plan.steps.iter().any(|step| name(step) == runner.name())
+}
+
+async fn scan(root: &Path) -> Result<Arc<Sources>, EngineError> {
+    let own_root = root.to_owned();
+    let sources = tokio::task::spawn_blocking(move || Sources::scan(&own_root)).await;
+    let sources = sources.unwrap_or_else(|panic| {
+        let source = std::io::Error::other(panic.to_string());
+        Err(EngineError::Sources { path: root.to_owned(), source })
+    })?;
+    Ok(Arc::new(sources))
+}
+
+/// A store that cannot be read costs time, not the run.
+async fn open_cache(
+    request: &RunRequest,
+    sources: &Arc<Sources>,
+    runners: &BTreeMap<&'static str, Arc<dyn StepRunner>>,
+    outbox: &Outbox,
+) -> Option<Arc<Cache>> {
+    let plan = Arc::new(request.plan.clone());
+    let opened = Cache::open(request.cache.as_ref()?, plan, Arc::clone(sources), runners, request.runner.name()).await;
+    match opened {
+        Ok(cache) => {
+            cache.warnings().into_iter().for_each(|warning| outbox.notice(warning));
+            Some(Arc::new(cache))
+        }
+        Err(error) => {
+            outbox.notice(format!("The results of earlier runs cannot be used: {error}."));
+            None
+        }
+    }
+}
+
+/// Says what a run would take from earlier runs, and why it would not take the rest. Starts and creates nothing.
+pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, String> {
+    let sentence = |error: EngineError| error.sentence();
+    let mut runners: BTreeMap<&'static str, Arc<dyn StepRunner>> = BTreeMap::new();
+    if needs(request, RunnerKind::Docker) {
+        let host = request.docker_host.as_deref();
+        let docker = DockerRunner::open(host, request.run_id, &request.source_root).await.map_err(sentence)?;
+        runners.insert(RunnerKind::Docker.name(), Arc::new(docker));
+    }
+    let sources = scan(&request.source_root).await.map_err(sentence)?;
+    let Some(cache) = &request.cache else {
+        return Ok(vec![CacheDecision::MissNoCommit { reason: None }; request.plan.steps.len()]);
+    };
+    if needs(request, RunnerKind::Host) {
+        runners.insert(RunnerKind::Host.name(), Arc::new(HostRunner::for_looking(&cache.state_dir)));
+    }
+    let plan = Arc::new(request.plan.clone());
+    let cache = Cache::open(cache, plan, sources, &runners, request.runner.name()).await;
+    cache.map(|cache| cache.decisions().to_vec()).map_err(|error| format!("The store cannot be read: {error}."))
+}
+
+/// Removes what earlier runs have kept, of one project or of all, of one step or of all, on this machine and in the engine. Returns the bytes that freed.
+pub async fn clean(
+    state_dir: &Path,
+    docker_host: Option<&str>,
+    project: Option<&Path>,
+    step: Option<&str>,
+) -> Result<u64, String> {
+    let unreadable = |error: rusqlite::Error| format!("The store cannot be read: {error}.");
+    let store = Arc::new(Store::open(state_dir).map_err(unreadable)?);
+    let workspace = match project {
+        Some(root) => {
+            let root = root.canonicalize().map_err(|error| format!("`{}`: {error}.", root.display()))?;
+            Some(cache::workspace_id(&root))
+        }
+        None => None,
+    };
+    let mut runners: Vec<Arc<dyn StepRunner>> = vec![Arc::new(HostRunner::for_looking(state_dir))];
+    // Without an engine there is nothing of its to remove now; the rows stay, and so do its snapshots.
+    if let Ok(docker) = DockerRunner::open(docker_host, Uuid::nil(), state_dir).await {
+        runners.push(Arc::new(docker));
+    }
+    let mut freed = 0;
+    for runner in &runners {
+        let (engine, workspace) = (runner.engine().to_owned(), workspace.clone());
+        let kept = store.with(move |store| store.snapshots(&engine, workspace.as_deref())).await.map_err(unreadable)?;
+        let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| kept.step == step)).collect();
+        freed += eviction::remove(&store, runner, kept).await.map_err(unreadable)?;
+    }
+    Ok(freed)
+}
+
+/// Returns the remembered runs of a project, newest first.
+pub fn history(state_dir: &Path, project: &Path) -> Result<Vec<PastRun>, String> {
+    let root = project.canonicalize().map_err(|error| format!("`{}`: {error}.", project.display()))?;
+    Store::open(state_dir)
+        .and_then(|store| store.runs(&cache::workspace_id(&root)))
+        .map_err(|error| format!("The store cannot be read: {error}."))
 }
 
 impl RunnerKind {

@@ -11,10 +11,13 @@ use pipelens_core::plan::{Plan, PlanStep};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::artifacts::{Artifacts, Taken};
+use crate::cache::Outdated;
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Phase};
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
+use crate::sources::Sources;
 
 /// What stands between TERM and KILL when a command must end.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -35,9 +38,24 @@ pub(crate) trait StepRunner: Send + Sync {
     /// How many steps at once the machine behind this runner can bear.
     fn parallelism(&self) -> usize;
 
+    /// Names the machine that the snapshots of this runner are on.
+    fn engine(&self) -> &str;
+
+    /// Returns what tells an image from others of the same name; `None` if it is not here. Pulls nothing.
+    async fn image_id(&self, reference: &str) -> Option<String>;
+
+    /// Whether a snapshot of an earlier run is there to be booted from.
+    async fn still_has(&self, place: &str) -> bool;
+
+    /// Removes a snapshot of an earlier run. `false`: something needs it still.
+    async fn remove_kept(&self, place: &str) -> bool;
+
+    /// Returns the command line that gives a person a shell in what a step left, with its variables but without its secrets.
+    fn shell_in(&self, place: &str, step: &PlanStep) -> String;
+
     async fn run_step(&self, context: &RunContext, logs: &mut StepLogs) -> StepResult;
 
-    /// Removes everything this run made, snapshots included, and says what could not be removed. Has a budget of its own.
+    /// Removes everything this run made but what is kept, and says what could not be removed. Has a budget of its own.
     async fn close(&self) -> Vec<String>;
 }
 
@@ -49,6 +67,10 @@ pub(crate) struct RunContext {
     pub(crate) base: Base,
     pub(crate) keeps_snapshot: KeepSnapshot,
     pub(crate) heirs: Heirs,
+    pub(crate) keeping: Keeping,
+    pub(crate) sources: Arc<Sources>,
+    /// What the step hands back when it has succeeded.
+    pub(crate) artifacts: Option<Artifacts>,
     /// The secrets this step names, with their values.
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) outbox: Outbox,
@@ -60,7 +82,28 @@ pub(crate) struct RunContext {
 pub(crate) enum Base {
     /// An image and the sources.
     Image(String),
-    Snapshot(SnapshotRef),
+    /// What a step left, with the sources in it if they are not today's.
+    Snapshot(SnapshotRef, Option<Outdated>),
+}
+
+/// What of a step outlives the run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keeping {
+    /// Whose it will be. `None`: nothing outlives the run.
+    pub(crate) workspace: Option<String>,
+    /// The policy of the step asks for its result.
+    pub(crate) is_cached: bool,
+    /// A further name for the result.
+    pub(crate) shared_name: Option<String>,
+}
+
+/// A snapshot that outlives the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Saved {
+    /// An image's id or a folder.
+    pub(crate) place: String,
+    /// What it takes beyond what it was made from.
+    pub(crate) bytes: u64,
 }
 
 /// A filesystem that a step left for its children.
@@ -103,14 +146,21 @@ pub(crate) enum Ending {
     Stopped,
 }
 
-/// Removes a container, a folder. The driver runs it beside the next steps and waits for it before the run ends.
-pub(crate) type Tidy = BoxFuture<'static, ()>;
+/// Removes a container, a folder, and returns the state of a failed step if it is kept. The driver runs it beside the next steps
+/// and waits for it before the run ends.
+pub(crate) type Tidy = BoxFuture<'static, Option<Saved>>;
 
 pub(crate) struct StepResult {
     pub(crate) ending: Result<Ending, EngineError>,
     pub(crate) snapshot: Option<SnapshotRef>,
+    /// What outlives the run, made because the policy or a later run asks for it.
+    pub(crate) saved: Option<Saved>,
     pub(crate) tidy: Option<Tidy>,
 }
+
+/// Work of a line of steps that is not worth a snapshot of its own. Making one costs a hundredth of it, or a few hundredths; doing
+/// the work again costs all of it.
+pub(crate) const WORTH_A_SNAPSHOT: Duration = Duration::from_secs(20);
 
 impl RunContext {
     #[expect(clippy::indexing_slicing, reason = "the driver makes a context only for a step of the plan")]
@@ -132,6 +182,10 @@ impl RunContext {
             }
         }
         Ok(variables)
+    }
+
+    pub(crate) fn say_artifacts(&self, artifacts: &Artifacts, taken: Taken) {
+        self.outbox.notice(artifacts.summary(&self.step().key, taken));
     }
 
     pub(crate) fn say_phase(&self, phase: Phase) {
@@ -170,11 +224,17 @@ impl KeepSnapshot {
     }
 }
 
+/// Quotes a word for a person's shell.
+pub(crate) fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 impl std::fmt::Debug for StepResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StepResult")
             .field("ending", &self.ending)
             .field("snapshot", &self.snapshot)
+            .field("saved", &self.saved)
             .finish_non_exhaustive()
     }
 }

@@ -131,6 +131,14 @@ impl<'plan> Scheduler<'plan> {
         self.states.iter().all(|state| matches!(state, State::Done(_)))
     }
 
+    /// Returns how each step ended, in file order, once the run is over.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.states.iter().filter_map(|state| match state {
+            State::Done(outcome) => Some(outcome),
+            State::Waiting { .. } | State::Running => None,
+        })
+    }
+
     /// Returns the run's outcome, once it is over.
     pub(crate) fn outcome(&self) -> RunOutcome {
         let failures: Vec<&Outcome> = self

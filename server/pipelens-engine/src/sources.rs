@@ -1,5 +1,7 @@
 //! Which files of the project a step gets to see: those git would show, less what `.pipelensignore` names.
 
+mod manifest;
+
 use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use ignore::WalkBuilder;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::error::EngineError;
+pub(crate) use crate::sources::manifest::{Delta, Manifest, Stamp};
 
 const IGNORE_FILE: &str = ".pipelensignore";
 
@@ -28,9 +31,10 @@ pub(crate) struct Sources {
 pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     pub(crate) kind: EntryKind,
+    pub(crate) stamp: Stamp,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum EntryKind {
     Folder,
     File,
@@ -89,7 +93,7 @@ impl Sources {
         if kind == EntryKind::File {
             self.bytes += metadata.len();
         }
-        self.entries.push(Entry { path: path.to_owned(), kind });
+        self.entries.push(Entry { path: path.to_owned(), kind, stamp: Stamp::of(kind, metadata) });
     }
 
     /// Git shows a tracked file whatever the ignore rules say.
@@ -109,8 +113,11 @@ impl Sources {
                 path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
             parents.reverse();
             for parent in parents {
-                if folders.insert(parent.to_owned()) {
-                    self.entries.push(Entry { path: parent.to_owned(), kind: EntryKind::Folder });
+                if folders.insert(parent.to_owned())
+                    && let Ok(metadata) = self.root.join(parent).symlink_metadata()
+                {
+                    let stamp = Stamp::of(EntryKind::Folder, &metadata);
+                    self.entries.push(Entry { path: parent.to_owned(), kind: EntryKind::Folder, stamp });
                 }
             }
             self.add(&path, &metadata);

@@ -2,11 +2,13 @@
 
 mod check;
 mod checked;
+mod clean;
 mod convert;
 mod explain;
 mod files;
 mod graph;
 mod init;
+mod plan;
 mod render;
 mod replace;
 mod report;
@@ -54,6 +56,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Runs a pipeline, or a part of it
     Run(run::RunArgs),
+    /// Says what a run would do, and why it would not take more from earlier runs
+    Plan(run::RunArgs),
+    /// Removes what earlier runs have kept
+    Clean(clean::CleanArgs),
     /// Explains a finding: what it means, and how it is mended
     Explain {
         /// The code behind a finding, such as `unknown-step` [default: a list of all]
@@ -90,6 +96,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Lsp { .. } => block_on(crate::lsp::serve()),
         Command::Check(args) => Ok(check::check(&args)),
         Command::Run(args) => block_on(run::run(args)),
+        Command::Plan(args) => block_on(plan::show(args)),
+        Command::Clean(args) => block_on(clean::clean(args)).and_then(|code| code),
         Command::Explain { code } => explain::explain(code.as_deref()),
         Command::Graph(args) => graph::show(&args),
         Command::Convert(args) => convert::convert(&args),
@@ -105,7 +113,7 @@ pub(crate) fn main() -> ExitCode {
     std::process::exit(code.into())
 }
 
-fn block_on(task: impl Future<Output = u8>) -> anyhow::Result<u8> {
+fn block_on<T>(task: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     Ok(runtime.block_on(task))
 }
@@ -116,6 +124,8 @@ fn start_log(command: &Command) {
         Command::Lsp { .. } => "error",
         Command::Check(_)
         | Command::Run(_)
+        | Command::Plan(_)
+        | Command::Clean(_)
         | Command::Explain { .. }
         | Command::Graph(_)
         | Command::Convert(_)

@@ -11,6 +11,7 @@ mod handlers;
 mod images;
 mod ingress;
 mod outbox;
+mod past;
 mod picture;
 mod progress;
 mod report;
@@ -18,6 +19,7 @@ mod runs;
 mod state;
 mod writer;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,16 +35,19 @@ use lsp_types::{
     SelectionRange, SelectionRangeParams, SymbolInformation, TextDocumentPositionParams, TextEdit, Uri,
     WorkDoneProgressCancelParams, WorkspaceEdit, WorkspaceSymbol, WorkspaceSymbolParams,
 };
+use pipelens_core::plan::Target;
 use serde_json::{Value, json};
 use tower_lsp::jsonrpc::{Error, Result};
 use tower_lsp::{Client, LanguageServer, LspService, UriExt};
 
 use config::Config;
-use ext::{CancelArgs, Command, GraphArgs, OpenLogArgs, RunArgs};
+use ext::{CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenLogArgs, PipelineRef, RerunArgs, RunArgs};
 use images::KnownImages;
 use outbox::Outbox;
 use runs::Runs;
 use state::{Document, State};
+
+use crate::present;
 
 pub(crate) use state::format_of;
 
@@ -306,6 +311,28 @@ impl LanguageServer for Server {
                 tokio::spawn(async move { report::show_picture(&shared, &shown).await });
                 Ok(Some(json!({"path": picture.path, "mermaid": picture.mermaid})))
             }
+            Command::RerunFailed => {
+                let args: RerunArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
+                let again = past::failed(&self.shared.runs, args.run_id).map_err(refused)?;
+                self.start(&*self.meant(Some(&again.uri))?, Some(&again.pipeline), again.target, token)
+            }
+            Command::OpenShell => {
+                let args: OpenLogArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
+                let shell = past::shell(&self.shared.runs, &args).map_err(refused)?;
+                let (client, message) = (self.shared.client.clone(), present::shell(&shell));
+                tokio::spawn(async move { client.show_message(MessageType::INFO, message).await });
+                Ok(Some(json!({"command": shell})))
+            }
+            Command::ListRuns => {
+                let root = self.root_of(&*self.meant(None)?).map_err(refused)?;
+                past::list(&root).map(Some).map_err(refused)
+            }
+            Command::ClearCache => {
+                let args: ClearCacheArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
+                let root = self.root_of(&*self.meant(args.uri.as_ref())?).map_err(refused)?;
+                let docker_host = self.shared.config.settings().docker_host.clone();
+                past::clear(&root, docker_host.as_deref(), args.step.as_deref()).await.map(Some).map_err(refused)
+            }
         }
     }
 }
@@ -315,7 +342,17 @@ impl Server {
     fn run(&self, command: Command, args: RunArgs, token: Option<ProgressToken>) -> Result<Option<Value>> {
         let target = ext::target(command, args.step).map_err(invalid)?;
         let document = self.meant(args.uri.as_ref())?;
-        let started = self.shared.runs.start(&document, args.pipeline.as_ref(), target).map_err(refused)?;
+        self.start(&document, args.pipeline.as_ref(), target, token)
+    }
+
+    fn start(
+        &self,
+        document: &Document,
+        pipeline: Option<&PipelineRef>,
+        target: Target,
+        token: Option<ProgressToken>,
+    ) -> Result<Option<Value>> {
+        let started = self.shared.runs.start(document, pipeline, target).map_err(refused)?;
         self.shared.state.touch(document.uri.as_str());
         let run_id = started.run.id;
         tokio::spawn(report::follow(self.shared.clone(), started, token));
@@ -328,6 +365,13 @@ impl Server {
             None => self.shared.state.last_active().ok_or_else(|| refused("No pipeline is open".to_owned())),
             Some(uri) => self.document(uri).map_err(refused),
         }
+    }
+
+    /// Returns the project whose files a run of the document gets.
+    fn root_of(&self, document: &Document) -> std::result::Result<PathBuf, String> {
+        let uri = &document.uri;
+        let path = uri.to_file_path().ok_or_else(|| format!("`{}` is not a file on this machine", uri.as_str()))?;
+        Ok(self.shared.config.root_of(&path))
     }
 
     /// Returns a document as of the request's arrival; one that is not open is read from disk.

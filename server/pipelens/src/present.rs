@@ -66,6 +66,11 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// Says how to look into a failed step.
+pub(crate) fn shell(command: &str) -> String {
+    format!("for a shell in it: {command}")
+}
+
 /// Says how a step started: `started in alpine:3`, `started on the host, attempt 2`.
 pub(crate) fn started(runner: &str, image: Option<&str>, attempt: u64) -> String {
     let place = match (runner, image) {

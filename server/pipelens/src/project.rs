@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use pipelens_core::model::CachePolicy;
 use pipelens_core::plan::Plan;
+use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::run::{RunRequest, RunnerKind};
 use uuid::Uuid;
 
@@ -37,12 +39,28 @@ pub(crate) fn run_request(
     project: &ProjectSettings,
 ) -> anyhow::Result<RunRequest> {
     check_consent(&plan, settings)?;
+    let secrets = secrets(&plan, settings)?;
+    let request = look_request(plan, root, settings, project)?;
+    if let Some(runs) = request.log_dir.parent() {
+        remove_old_runs(runs);
+    }
+    Ok(RunRequest { secrets, ..request })
+}
+
+/// Puts together what the engine needs to say what a run would do. Such a request has no secrets and asks for no consent.
+pub(crate) fn look_request(
+    plan: Plan,
+    root: PathBuf,
+    settings: &Settings,
+    project: &ProjectSettings,
+) -> anyhow::Result<RunRequest> {
     let run_id = Uuid::now_v7();
-    let runs = state_dir()?.join("runs");
-    remove_old_runs(&runs);
+    let state_dir = state_dir()?;
+    let log_dir = state_dir.join("runs").join(run_id.to_string());
+    let cache = CacheRequest { state_dir, is_read: true, variables: cache_variables(&plan), budget: Budget::default() };
     Ok(RunRequest {
         run_id,
-        secrets: secrets(&plan, settings)?,
+        secrets: BTreeMap::new(),
         plan,
         runner: match settings.runner {
             Runner::Docker => RunnerKind::Docker,
@@ -50,9 +68,27 @@ pub(crate) fn run_request(
         },
         source_root: root,
         parallelism: project.parallelism,
-        log_dir: runs.join(run_id.to_string()),
+        log_dir,
+        cache: Some(cache),
         docker_host: settings.docker_host.clone(),
     })
+}
+
+/// Returns the values of the variables that cache policies name, as far as they have one.
+fn cache_variables(plan: &Plan) -> BTreeMap<String, String> {
+    let policies = plan.steps.iter().filter_map(|step| step.cache.as_ref()).map(|cache| &cache.policy);
+    let names: Vec<&str> = policies.flat_map(named_variables).collect();
+    names.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+fn named_variables(policy: &CachePolicy) -> Vec<&str> {
+    match policy {
+        CachePolicy::None | CachePolicy::OnChange { .. } => Vec::new(),
+        CachePolicy::Forever { env_keys } | CachePolicy::Ttl { env_keys, .. } => {
+            env_keys.iter().map(|name| name.value.as_str()).collect()
+        }
+        CachePolicy::Compose { sub_policies } => sub_policies.iter().flat_map(named_variables).collect(),
+    }
 }
 
 /// Returns the user's own folder for what must survive a process: `PIPELENS_STATE_DIR`, else where the system keeps such things.

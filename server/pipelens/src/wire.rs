@@ -74,6 +74,11 @@ pub(crate) enum RunEventKind {
         duration_ms: u64,
         log_file: String,
     },
+    /// The state of a failed step is kept: the command line that gives a shell in it.
+    StepKept {
+        step: String,
+        shell: String,
+    },
     RunEnd {
         outcome: RunOutcomeKind,
         exit_code: u8,
@@ -156,6 +161,7 @@ impl RunEventKind {
             BuildEvent::StepLogSkipped { step, lines } => {
                 Self::StepLogSkipped { step: key(*step), lines: *lines, log_file: log(*step) }
             }
+            BuildEvent::StepKept { step, shell } => Self::StepKept { step: key(*step), shell: shell.clone() },
             BuildEvent::StepCacheHit { step, key: cache_key } => {
                 Self::StepPhase { step: key(*step), message: format!("found in the cache as {cache_key}") }
             }
@@ -279,6 +285,7 @@ mod tests {
                 duration: Duration::ZERO,
                 tail: Vec::new(),
             },
+            BuildEvent::StepKept { step: 0, shell: "docker run --rm -it --entrypoint sh sha256:0".to_owned() },
             BuildEvent::BuildEnd { outcome: RunOutcome::Failed, duration: second },
         ]
     }

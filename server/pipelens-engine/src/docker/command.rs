@@ -1,12 +1,19 @@
 //! How a command, its variables and its secrets reach a container without leaving a trace in it. Knows no engine.
 //!
 //! Whatever is given to a container at its creation becomes part of the image that is committed from it. So all a container is
-//! created with is [`PRELUDE`], the same for every step: it reads one line from standard input and evaluates it. The line sets
-//! the variables and becomes the step's shell. Nothing but `sh` is needed in the image, and only a command that is too long for
-//! an argument is written anywhere: to `/dev/shm`, which is memory and belongs to no layer.
+//! created with is [`SUPERVISOR`], the same for every step: it carries out one command after another, each of which it is told by
+//! one line on standard input. The line sets the variables and becomes the step's shell. Nothing but `sh` is needed in the
+//! image, and only a command that is too long for an argument is written anywhere: to `/dev/shm`, which is memory and belongs
+//! to no layer.
 //!
-//! Standard input stays open on our side for as long as we live. A second shell of ours in the container waits at its end:
-//! a line asks for TERM to every process, the end of the stream (we were killed, the connection broke) ends the step.
+//! Starting a container costs two hundred times what starting a process costs, so the steps of a line share one. A step must not
+//! be able to tell. Processes: `kill -KILL -1` until the kernel says that there is nobody left. Variables, folder, limits, mask:
+//! each step's shell is a new child. The line itself is read by that child, so that the supervisor's memory never holds a secret
+//! of an earlier step. What lives outside the filesystem and yet outlives processes (`/dev`, `/dev/shm`, System V memory, the
+//! files the engine mounts) is compared with how it was; the supervisor reports a difference, and the next step gets a new container.
+//!
+//! Standard input stays open on our side for as long as we live. Beside each command a second shell of ours waits at its end:
+//! a line asks for TERM to every process, the end of the stream (we were killed, the connection broke) ends the container.
 
 use std::fmt::Write as _;
 
@@ -15,14 +22,52 @@ use bytes::Bytes;
 use crate::error::EngineError;
 use crate::runner::RunContext;
 
-/// `kill -1` reaches every process of the container but its init and the sender; ending `$$` ends the container.
-/// `SHLVL` would tell that the step's shell is not the first one.
-/// The watcher is a grandchild, so that the step's shell has no child it did not start.
-pub(super) const PRELUDE: &str = r#"IFS= read -r pipelens_line || exit 125
-exec 3<&0 </dev/null
-( ( while read -r _ <&3; do kill -TERM -1; done; kill -KILL $$ ) >/dev/null 2>&1 & )
-exec 3<&-
-eval "unset pipelens_line SHLVL; $pipelens_line""#;
+/// `kill -1` reaches every process of the container but its init and the sender, so the supervisor handles what it can. Its own
+/// standard error is shut, else shells announce there that a command was killed.
+/// The watcher is a grandchild, so that the step's shell has no child it did not start; ending `$$` ends the container.
+/// `SHLVL`, `PWD` and `OLDPWD` would tell that the step's shell is not the first one.
+/// The report goes to both streams: each is complete only when its own report has come.
+pub(super) const SUPERVISOR: &str = r#"exec 4>&2 2>/dev/null
+trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
+IFS= read -r pipelens_mark || exit 125
+pipelens_where=$PWD
+pipelens_traces() {
+    for pipelens_file in /etc/hosts /etc/hostname /etc/resolv.conf /proc/sysvipc/msg /proc/sysvipc/sem /proc/sysvipc/shm; do
+        [ -r "$pipelens_file" ] && while IFS= read -r pipelens_text; do echo "$pipelens_text"; done <"$pipelens_file"
+    done
+    echo /dev/* /dev/.[!.]* /dev/..?* /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?* /dev/mqueue/*
+}
+pipelens_kills() {
+    for pipelens_file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+        [ -r "$pipelens_file" ] && while read -r pipelens_name pipelens_text; do
+            [ "$pipelens_name" = oom_kill ] && echo "$pipelens_text"
+        done <"$pipelens_file"
+    done
+}
+pipelens_began=$(pipelens_traces)
+while :; do
+    pipelens_killed=$(pipelens_kills)
+    (
+        IFS= read -r pipelens_line || kill -KILL $$
+        exec 3<&0 </dev/null 2>&4 4>&-
+        ( ( while read -r _ <&3; do kill -TERM -1; done; kill -KILL $$ ) >/dev/null 2>&1 & )
+        exec 3<&-
+        eval "unset pipelens_line SHLVL PWD OLDPWD; $pipelens_line"
+    )
+    pipelens_code=$?
+    pipelens_state=clean pipelens_memory=enough pipelens_tries=0
+    while kill -KILL -1; do
+        pipelens_tries=$((pipelens_tries + 1))
+        [ $pipelens_tries -lt 10000 ] || break
+    done
+    [ $pipelens_tries -lt 10000 ] || pipelens_state=changed
+    cd -P "$pipelens_where" || pipelens_state=changed
+    [ "$(pipelens_traces)" = "$pipelens_began" ] || pipelens_state=changed
+    [ "$(pipelens_kills)" = "$pipelens_killed" ] || pipelens_memory=short
+    pipelens_report="$pipelens_mark $pipelens_code $pipelens_state $pipelens_memory"
+    printf '\000%s\n' "$pipelens_report"
+    printf '\000%s\n' "$pipelens_report" >&4
+done"#;
 
 /// What the watcher reads as "ask them to end".
 pub(super) const TERM_LINE: &[u8] = b"TERM\n";
@@ -46,7 +91,7 @@ const SHELL_OWNED: [&str; 12] = [
     "IFS",
 ];
 
-/// The line that makes the prelude's shell the step's.
+/// The line that makes a child of the supervisor the step's shell.
 #[derive(Debug)]
 pub(super) struct StepCommand {
     pub(super) line: Bytes,
@@ -80,10 +125,10 @@ impl StepCommand {
 }
 
 /// A line cannot hold a line end; `$pipelens_n` stands for it between quotes.
-const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipelens_n%x}; ";
+pub(super) const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipelens_n%x}; ";
 
 /// Quotes a text for the shell, on one line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''").replace('\n', r#"'"$pipelens_n"'"#))
 }
 

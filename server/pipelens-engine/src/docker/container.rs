@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bollard::Docker;
-use bollard::container::{AttachContainerResults, LogOutput};
+use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
@@ -15,28 +14,24 @@ use bollard::query_parameters::{
     WaitContainerOptionsBuilder,
 };
 use bytes::Bytes;
-use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::io::AsyncWriteExt as _;
+use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::archive::{self, Packing};
-use crate::docker::command::{PRELUDE, StepCommand, TERM_LINE};
-use crate::docker::image::{ImageFacts, Images};
+use crate::artifacts::{Artifacts, StreamedBytes, Taken};
+use crate::docker::arguments::Arguments;
+use crate::docker::command::SUPERVISOR;
+use crate::docker::image::ImageFacts;
 use crate::docker::{answered, reap, reason, refused, status_of};
 use crate::error::EngineError;
-use crate::event::StdStream;
-use crate::logs::StepLogs;
-use crate::runner::{Ending, GRACE, RunContext};
+use crate::runner::RunContext;
 use crate::sources::Sources;
 
-/// Between KILL and the end of the output: a process that cannot die (a hung disk) must not hold the run.
-const DEATH_WITHIN: Duration = Duration::from_secs(30);
-/// The exit code of a shell, or an init process, that does not find its command.
-const COMMAND_NOT_FOUND: i64 = 127;
-/// The exit code after SIGKILL, whoever sent it.
-const KILLED: i64 = 137;
+/// Pieces of an archive on their way to the disk.
+const ARTIFACT_CHUNKS: usize = 16;
+/// The same in every container: steps that share one must not be able to tell.
+const HOST_NAME: &str = "pipelens";
 /// `/etc/passwd` of a large directory is still far below.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 
@@ -45,6 +40,8 @@ pub(super) struct Container {
     pub(super) id: String,
     /// What it was created from.
     pub(super) image: Arc<ImageFacts>,
+    /// Whose processes they are: the image's user, unless the step names one.
+    pub(super) user: String,
 }
 
 /// Where a folder of the container really is, links followed.
@@ -58,6 +55,7 @@ impl Container {
         docker: &Docker,
         context: &RunContext,
         image: Arc<ImageFacts>,
+        arguments: &Arguments,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let name = format!("pipelens-{}", Uuid::new_v4().simple());
@@ -65,110 +63,50 @@ impl Container {
             // By id: a tag may be moved between the look-up and here.
             image: Some(image.id.clone()),
             // As entry point, so that neither the image's entry point nor its command takes part.
-            entrypoint: Some(["sh", "-c", PRELUDE].map(str::to_owned).to_vec()),
+            entrypoint: Some(["sh", "-c", SUPERVISOR].map(str::to_owned).to_vec()),
             working_dir: Some(context.step().workdir.clone()),
+            // Otherwise its id, which differs from step to step or does not.
+            hostname: Some(HOST_NAME.into()),
+            user: arguments.user.clone(),
             labels: Some(labels),
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             open_stdin: Some(true),
-            // The prelude's watcher sees the end of our connection.
+            // The watcher sees the end of our connection.
             stdin_once: Some(true),
             host_config: Some(HostConfig {
                 init: Some(true),
                 log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
-                ..HostConfig::default()
+                ..arguments.host_config()
             }),
             ..ContainerCreateBody::default()
         };
-        let options = CreateContainerOptionsBuilder::default().name(&name).build();
+        let platform = arguments.platform.as_deref().unwrap_or_default();
+        let options = CreateContainerOptionsBuilder::default().name(&name).platform(platform).build();
         let created = answered("create a container", docker.create_container(Some(options), body)).await?;
-        Ok(Self { docker: docker.clone(), id: created.id, image })
+        let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
+        Ok(Self { docker: docker.clone(), id: created.id, image, user })
     }
 
-    /// Returns the container of a step that has ended, for the next in its line to start again.
-    pub(super) async fn take_over(docker: &Docker, id: &str, images: &Images) -> Result<Self, EngineError> {
-        let inspected = answered("find the container", docker.inspect_container(id, None)).await?;
-        let image = images.known(&inspected.image.unwrap_or_default()).await?;
-        Ok(Self { docker: docker.clone(), id: id.to_owned(), image })
-    }
-
-    /// Starts the command, hands its output to the logs, and returns how it ended once all of it is there.
-    pub(super) async fn run(
-        &self,
-        context: &RunContext,
-        command: &StepCommand,
-        logs: &mut StepLogs,
-        lost: impl Future<Output = EngineError>,
-    ) -> Result<Ending, EngineError> {
-        if context.stop.is_cancelled() {
-            return Ok(Ending::Stopped);
-        }
-        // Attached first: nothing the command says can be missed.
-        let attached = self.attach().await?;
-        self.start().await?;
-        let (stdin, lines) = mpsc::channel(2);
-        stdin.try_send(command.line.clone()).ok();
-        let mut stopped = None;
-        let ended = async {
-            self.converse(attached, lines, logs).await?;
-            // Asked for only now: the engine may know the code before we have all of the output.
-            self.exit_code().await
-        };
-        tokio::pin!(ended, lost);
-        let mut time_to_stop = context.time_to_stop(Instant::now()).boxed();
-        loop {
-            tokio::select! {
-                code = &mut ended => {
-                    let ending = stopped.unwrap_or(Ending::Exited(code?));
-                    match ending {
-                        Ending::Exited(COMMAND_NOT_FOUND) => self.check_for_shell().await?,
-                        Ending::Exited(KILLED) => self.say_if_out_of_memory(context).await?,
-                        Ending::Exited(_) | Ending::TimedOut | Ending::Stopped => {}
-                    }
-                    return Ok(ending);
-                }
-                lost = &mut lost => return Err(lost),
-                ending = &mut time_to_stop => match stopped {
-                    None => {
-                        stopped = Some(ending);
-                        stdin.try_send(Bytes::from_static(TERM_LINE)).ok();
-                        time_to_stop = tokio::time::sleep(GRACE).map(move |()| ending).boxed();
-                    }
-                    Some(_) => {
-                        self.kill().await?;
-                        return match tokio::time::timeout(DEATH_WITHIN, &mut ended).await {
-                            Ok(code) => code.map(|_| ending),
-                            Err(_) => Ok(ending),
-                        };
-                    }
-                }
-            }
-        }
-    }
-
-    async fn attach(&self) -> Result<AttachContainerResults, EngineError> {
+    pub(super) async fn attach(&self) -> Result<AttachContainerResults, EngineError> {
         let options =
             AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stderr(true).stream(true).build();
         answered("attach to the container", self.docker.attach_container(&self.id, Some(options))).await
     }
 
-    async fn start(&self) -> Result<(), EngineError> {
+    pub(super) async fn start(&self) -> Result<(), EngineError> {
         answered("start the container", self.docker.start_container(&self.id, None)).await
     }
 
-    /// Nothing in the output of a killed command tells why.
-    async fn say_if_out_of_memory(&self, context: &RunContext) -> Result<(), EngineError> {
+    /// Whether the kernel killed something in it for want of memory. Known once the container has ended.
+    pub(super) async fn ran_out_of_memory(&self) -> Result<bool, EngineError> {
         let inspected = answered("look at the container", self.docker.inspect_container(&self.id, None)).await?;
-        if inspected.state.and_then(|state| state.oom_killed) == Some(true) {
-            let key = &context.step().key;
-            context.outbox.notice(format!("Step `{key}` ran out of memory: the engine's kernel killed it."));
-        }
-        Ok(())
+        Ok(inspected.state.and_then(|state| state.oom_killed) == Some(true))
     }
 
     /// An init process stands between the engine and our shell: that there is none shows only in its exit code.
-    async fn check_for_shell(&self) -> Result<(), EngineError> {
+    pub(super) async fn check_for_shell(&self) -> Result<(), EngineError> {
         for folder in self.image.path.split(':') {
             let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{folder}/sh")).build();
             match self.docker.get_container_archive_info(&self.id, Some(options)).await {
@@ -181,46 +119,8 @@ impl Container {
         Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
     }
 
-    /// Passes lines in and output out until the output ends. Our side of standard input stays open all the while.
-    async fn converse(
-        &self,
-        attached: AttachContainerResults,
-        mut lines: mpsc::Receiver<Bytes>,
-        logs: &mut StepLogs,
-    ) -> Result<(), EngineError> {
-        let AttachContainerResults { mut input, mut output } = attached;
-        let speak = async {
-            while let Some(line) = lines.recv().await {
-                // Nobody listens any more: the output tells how it ended.
-                if input.write_all(&line).await.is_err() || input.flush().await.is_err() {
-                    break;
-                }
-            }
-            std::future::pending::<()>().await;
-        };
-        let listen = async {
-            while let Some(frame) = output.next().await {
-                match frame {
-                    Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => {
-                        logs.write(StdStream::Stdout, &message).await;
-                    }
-                    Ok(LogOutput::StdErr { message }) => logs.write(StdStream::Stderr, &message).await,
-                    Ok(LogOutput::StdIn { .. }) => {}
-                    Err(error) => return Err(EngineError::Lost { reason: reason(&error) }),
-                }
-            }
-            Ok(())
-        };
-        let result = tokio::select! {
-            result = listen => result,
-            () = speak => Ok(()),
-        };
-        logs.finish_streams().await;
-        result
-    }
-
     /// Waits for the end of the container. It has been started, so "not running" means that it has ended.
-    async fn exit_code(&self) -> Result<i64, EngineError> {
+    pub(super) async fn exit_code(&self) -> Result<i64, EngineError> {
         let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
         let mut answers = self.docker.wait_container(&self.id, Some(options));
         match answers.next().await {
@@ -237,7 +137,7 @@ impl Container {
         }
     }
 
-    async fn kill(&self) -> Result<(), EngineError> {
+    pub(super) async fn kill(&self) -> Result<(), EngineError> {
         let options = KillContainerOptionsBuilder::default().signal("KILL").build();
         match self.docker.kill_container(&self.id, Some(options)).await {
             Ok(()) => Ok(()),
@@ -245,6 +145,12 @@ impl Container {
             Err(error) if matches!(status_of(&error), Some(404 | 409)) => Ok(()),
             Err(error) => Err(refused("kill the container", &error)),
         }
+    }
+
+    /// Kills whatever still runs, and waits until nothing does.
+    pub(super) async fn end(&self) -> Result<(), EngineError> {
+        self.kill().await?;
+        self.exit_code().await.map(drop)
     }
 
     /// Returns where a folder is, which the engine has created if it was missing.
@@ -284,9 +190,44 @@ impl Container {
         sent.map_err(|error| refused("take the sources", &error))
     }
 
-    /// Returns the numbers of the image's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.
+    /// Takes out of the container what a step hands back. Needs nothing in the image.
+    pub(super) async fn take_artifacts(&self, artifacts: &Artifacts, workdir: &str) -> Result<Taken, EngineError> {
+        let mut taken = Taken::default();
+        for place in artifacts.places() {
+            let path = if place.is_empty() { workdir.to_owned() } else { format!("{workdir}/{place}") };
+            let options = DownloadFromContainerOptionsBuilder::default().path(&path).build();
+            let mut stream = self.docker.download_from_container(&self.id, Some(options));
+            let (tx, chunks) = mpsc::channel(ARTIFACT_CHUNKS);
+            let (own, own_place) = (artifacts.clone(), place.clone());
+            let unpacking = tokio::task::spawn_blocking(move || {
+                own.take_from_archive(&own_place, StreamedBytes { chunks, rest: Bytes::new() })
+            });
+            while let Some(chunk) = stream.next().await {
+                match chunk {
+                    Ok(chunk) => {
+                        if tx.send(Ok(chunk)).await.is_err() {
+                            break;
+                        }
+                    }
+                    // Nothing is there: the summary says so.
+                    Err(error) if status_of(&error) == Some(404) => break,
+                    Err(error) => {
+                        tx.send(Err(std::io::Error::other("the engine broke off"))).await.ok();
+                        return Err(refused("hand out the artifacts", &error));
+                    }
+                }
+            }
+            drop(tx);
+            let unpacked = unpacking.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+            let failed = |source| EngineError::File { doing: "Writing the artifacts", path: place.into(), source };
+            taken.add(unpacked.map_err(failed)?);
+        }
+        Ok(taken)
+    }
+
+    /// Returns the numbers of the container's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.
     pub(super) async fn user_ids(&self) -> Result<(u64, u64), EngineError> {
-        let user = self.image.user.as_str();
+        let user = self.user.as_str();
         let (user, group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
         if user.is_empty() {
             return Ok((0, 0));

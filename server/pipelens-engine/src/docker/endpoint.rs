@@ -65,8 +65,9 @@ fn places(docker_host: Option<&str>) -> Result<Vec<Place>, TriedPlace> {
 
 async fn connect(place: &Place) -> Result<Engine, String> {
     let docker = client(place)?.with_timeout(REQUEST_TIMEOUT);
-    match tokio::time::timeout(ANSWER_WITHIN, docker.negotiate_version()).await {
-        Ok(Ok(docker)) => Ok(Engine { docker, is_remote: !is_local(&place.host) }),
+    // No version is negotiated: none is in the addresses of the calls, so the engine speaks its own.
+    match tokio::time::timeout(ANSWER_WITHIN, docker.ping()).await {
+        Ok(Ok(_)) => Ok(Engine { docker, is_remote: !is_local(&place.host) }),
         Ok(Err(error)) => Err(reason(&error)),
         Err(_) => Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
     }

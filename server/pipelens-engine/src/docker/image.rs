@@ -11,6 +11,7 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use docker_credential::DockerCredential;
 use futures_util::StreamExt as _;
 
+use crate::docker::arguments::{Arguments, Pull};
 use crate::docker::{PULSE_ANSWER_WITHIN, no_answer, reason, refused, status_of};
 use crate::error::EngineError;
 use crate::event::Phase;
@@ -38,13 +39,18 @@ pub(super) struct ImageFacts {
     pub(super) workdir: Option<String>,
     /// Where commands are looked for.
     pub(super) path: String,
+    pub(super) bytes: u64,
+    pub(super) layers: usize,
+    /// Folders that are in no snapshot: every container has its own.
+    pub(super) has_volumes: bool,
 }
 
 /// The images of a run.
 #[derive(Debug)]
 pub(super) struct Images {
     docker: Docker,
-    known: Mutex<HashMap<String, Arc<Slot>>>,
+    /// By reference and platform.
+    known: Mutex<HashMap<(String, String), Arc<Slot>>>,
 }
 
 /// Held by the step that pulls; the others wait for it. If it is stopped, the next one goes on with the pull.
@@ -56,19 +62,33 @@ impl Images {
     }
 
     /// Returns the image, pulled if the engine does not have it.
-    pub(super) async fn ensure(&self, reference: &str, context: &RunContext) -> Result<Arc<ImageFacts>, EngineError> {
+    pub(super) async fn ensure(
+        &self,
+        reference: &str,
+        arguments: &Arguments,
+        context: &RunContext,
+    ) -> Result<Arc<ImageFacts>, EngineError> {
+        let platform = arguments.platform.as_deref().unwrap_or_default();
         let slot = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry(reference.to_owned()).or_default())
+            Arc::clone(known.entry((reference.to_owned(), platform.to_owned())).or_default())
         };
         let mut slot = slot.lock().await;
         if let Some(facts) = &*slot {
             return Ok(Arc::clone(facts));
         }
-        let facts = match self.inspect(reference).await? {
+        let here = match arguments.pull {
+            Pull::Always => None,
+            Pull::Missing | Pull::Never => self.inspect(reference).await?,
+        };
+        let facts = match here {
             Some(facts) => facts,
+            None if arguments.pull == Pull::Never => {
+                let reason = "the engine does not have it, and the step says `pull: never`".into();
+                return Err(EngineError::ImageNotFound { image: reference.to_owned(), reason });
+            }
             None => {
-                self.pull(reference, context).await?;
+                self.pull(reference, platform, context).await?;
                 self.inspect(reference).await?.ok_or_else(|| EngineError::ImageNotFound {
                     image: reference.to_owned(),
                     reason: "the engine does not have it after the pull".into(),
@@ -89,7 +109,7 @@ impl Images {
         Ok(Arc::new(facts))
     }
 
-    async fn inspect(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+    pub(super) async fn inspect(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
         let inspected = tokio::time::timeout(PULSE_ANSWER_WITHIN, self.docker.inspect_image(reference)).await;
         match inspected.map_err(|_| no_answer())? {
             Ok(inspect) => Ok(Some(facts(reference, inspect))),
@@ -101,11 +121,11 @@ impl Images {
         }
     }
 
-    async fn pull(&self, reference: &str, context: &RunContext) -> Result<(), EngineError> {
+    async fn pull(&self, reference: &str, platform: &str, context: &RunContext) -> Result<(), EngineError> {
         let credentials = credentials(registry(reference)).await;
         let mut waits = RETRY_AFTER.iter();
         loop {
-            let error = match self.pull_once(reference, credentials.clone(), context).await {
+            let error = match self.pull_once(reference, platform, credentials.clone(), context).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -119,11 +139,12 @@ impl Images {
     async fn pull_once(
         &self,
         reference: &str,
+        platform: &str,
         credentials: Option<DockerCredentials>,
         context: &RunContext,
     ) -> Result<(), bollard::errors::Error> {
         let (name, tag) = name_and_tag(reference);
-        let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
+        let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
         let mut stream = self.docker.create_image(Some(options), None, credentials);
         let mut progress = PullProgress::new(reference);
         context.say_phase(progress.phase());
@@ -147,10 +168,13 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         path: path.to_owned(),
         reference: reference.to_owned(),
         id: inspect.id.unwrap_or_else(|| reference.to_owned()),
+        bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
         user: config.user.unwrap_or_default(),
         entrypoint: config.entrypoint,
         cmd: config.cmd,
         workdir: config.working_dir,
+        has_volumes: config.volumes.is_some_and(|volumes| !volumes.is_empty()),
     }
 }
 

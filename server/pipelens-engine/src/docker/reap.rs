@@ -143,6 +143,15 @@ async fn remove_images(docker: &Docker, images: &[Thing]) -> Vec<String> {
     }
 }
 
+/// Removes one image. `false`: something needs it still, or the engine does not answer.
+pub(super) async fn remove_image(docker: &Docker, id: &str) -> bool {
+    let options = RemoveImageOptionsBuilder::default().force(true).noprune(true).build();
+    match docker.remove_image(id, Some(options), None).await {
+        Ok(_) => true,
+        Err(error) => status_of(&error) == Some(404),
+    }
+}
+
 fn short(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
     id.get(..12).unwrap_or(id)

@@ -4,45 +4,114 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bollard::Docker;
-use bollard::models::ContainerConfig;
-use bollard::query_parameters::CommitContainerOptionsBuilder;
+use bollard::models::{ContainerConfig, ContainerCreateBody};
+use bollard::query_parameters::{
+    CommitContainerOptionsBuilder, CreateContainerOptions, CreateImageOptionsBuilder, RemoveImageOptions,
+    TagImageOptionsBuilder,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use crate::docker::image::ImageFacts;
-use crate::docker::{reason, status_of};
+use crate::docker::{reap, reason, status_of};
 use crate::error::EngineError;
+use crate::runner::Saved;
 
 /// The repository of every snapshot; a tag keeps `docker image prune` away while children still need it.
 const REPOSITORY: &str = "pipelens-snapshot";
+/// Storage drivers stack about 125 layers and refuse the next. From here on a snapshot is made of one piece.
+const MOST_LAYERS: usize = 100;
 
-/// Saves the filesystem and returns the image's id. The image's own command and entry point come back; ours are not kept.
-pub(super) async fn commit(
-    docker: Docker,
-    container_id: String,
-    image: Arc<ImageFacts>,
-    tag: String,
-    labels: HashMap<String, String>,
-) -> Result<String, EngineError> {
-    let options = CommitContainerOptionsBuilder::default()
-        .container(&container_id)
-        .repo(REPOSITORY)
-        .tag(&tag)
-        // It has ended: there is nothing to pause.
-        .pause(false)
-        .build();
-    let config = ContainerConfig {
-        // An empty list says "none"; leaving it out would keep ours.
-        entrypoint: Some(image.entrypoint.clone().unwrap_or_default()),
-        cmd: Some(image.cmd.clone().unwrap_or_default()),
-        working_dir: image.workdir.clone().filter(|workdir| !workdir.is_empty()),
-        labels: Some(labels),
-        ..ContainerConfig::default()
-    };
-    let committed = docker.commit_container(options, config).await.map_err(|error| match status_of(&error) {
-        Some(_) => EngineError::SnapshotRefused { reason: reason(&error) },
-        None => EngineError::Lost { reason: reason(&error) },
-    })?;
-    Ok(committed.id)
+/// What is to be saved, and as what.
+pub(super) struct Snapshot {
+    pub(super) docker: Docker,
+    pub(super) container_id: String,
+    /// What the container was made from.
+    pub(super) image: Arc<ImageFacts>,
+    /// The step's user is not the image's.
+    pub(super) has_own_user: bool,
+    pub(super) tag: String,
+    pub(super) further_name: Option<String>,
+    pub(super) labels: HashMap<String, String>,
+}
+
+impl Snapshot {
+    /// Saves the filesystem. The image's own command and entry point come back; ours are not kept.
+    pub(super) async fn save(self) -> Result<Saved, EngineError> {
+        let saved = if self.image.layers < MOST_LAYERS {
+            self.commit(&self.container_id).await
+        } else {
+            self.save_in_one_piece().await
+        };
+        let id = saved.map_err(|error| refused(&error))?;
+        if let Some((name, tag)) = self.further_name.as_deref().and_then(|name| name.rsplit_once(':')) {
+            let options = TagImageOptionsBuilder::default().repo(name).tag(tag).build();
+            self.docker.tag_image(&id, Some(options)).await.map_err(|error| refused(&error))?;
+        }
+        let size = self.docker.inspect_image(&id).await.ok().and_then(|image| u64::try_from(image.size?).ok());
+        Ok(Saved { place: id, bytes: size.unwrap_or(0).saturating_sub(self.image.bytes) })
+    }
+
+    async fn commit(&self, container_id: &str) -> Result<String, bollard::errors::Error> {
+        let options = CommitContainerOptionsBuilder::default()
+            .container(container_id)
+            .repo(REPOSITORY)
+            .tag(&self.tag)
+            // Nothing in it writes: there is nothing to pause.
+            .pause(false)
+            .build();
+        let config = ContainerConfig {
+            // An empty list says "none"; leaving it out would keep ours.
+            entrypoint: Some(self.image.entrypoint.clone().unwrap_or_default()),
+            cmd: Some(self.image.cmd.clone().unwrap_or_default()),
+            working_dir: self.image.workdir.clone().filter(|workdir| !workdir.is_empty()),
+            // An empty one would keep the step's.
+            user: self.has_own_user.then(|| match self.image.user.as_str() {
+                "" => "0".to_owned(),
+                user => user.to_owned(),
+            }),
+            labels: Some(self.labels.clone()),
+            ..ContainerConfig::default()
+        };
+        Ok(self.docker.commit_container(options, config).await?.id)
+    }
+
+    /// Exports the filesystem and imports it as one layer. An import knows nothing of variables and users, so a container that
+    /// is never started gives them back.
+    async fn save_in_one_piece(&self) -> Result<String, bollard::errors::Error> {
+        let files = self.docker.export_container(&self.container_id).map_err(std::io::Error::other);
+        let flat = format!("{}-flat", self.tag);
+        let options = CreateImageOptionsBuilder::default().from_src("-").repo(REPOSITORY).tag(&flat).build();
+        let mut import = self.docker.create_image(Some(options), Some(bollard::body_try_stream(files)), None);
+        while let Some(progress) = import.next().await {
+            progress?;
+        }
+        let name = format!("{REPOSITORY}:{flat}");
+        let config = self.docker.inspect_image(&self.image.id).await?.config.unwrap_or_default();
+        let body = ContainerCreateBody {
+            image: Some(name.clone()),
+            // Never run, but an engine wants one.
+            entrypoint: Some(vec!["sh".into()]),
+            env: config.env,
+            user: config.user,
+            volumes: config.volumes,
+            labels: Some(self.labels.clone()),
+            ..ContainerCreateBody::default()
+        };
+        let shell = self.docker.create_container(None::<CreateContainerOptions>, body).await?.id;
+        let committed = self.commit(&shell).await;
+        reap::remove_container(&self.docker, &shell).await;
+        // Its one layer lives on in the image made from it; only its name goes.
+        self.docker.remove_image(&name, None::<RemoveImageOptions>, None).await.ok();
+        committed
+    }
+}
+
+fn refused(error: &bollard::errors::Error) -> EngineError {
+    match status_of(error) {
+        Some(_) => EngineError::SnapshotRefused { reason: reason(error) },
+        None => EngineError::Lost { reason: reason(error) },
+    }
 }
 
 /// Returns a tag no other step has, whatever its key is made of.

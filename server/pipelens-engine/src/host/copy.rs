@@ -6,8 +6,11 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use uuid::Uuid;
+
 use crate::error::EngineError;
-use crate::sources::{EntryKind, Sources};
+use crate::runner::Saved;
+use crate::sources::{Delta, EntryKind, Sources};
 
 /// Copies the sources into a new folder. A file that is gone meanwhile is left out.
 pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken) -> Result<(), EngineError> {
@@ -51,6 +54,49 @@ pub(super) fn create_folder(path: &Path) -> Result<(), EngineError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Brings a copy of older sources up to date.
+pub(super) fn renew(delta: &Delta, target: &Path, stop: &CancellationToken) -> Result<(), EngineError> {
+    for path in &delta.removed_files {
+        // Gone already, or made a folder by a step.
+        fs::remove_file(target.join(path)).ok();
+    }
+    for path in &delta.removed_folders {
+        // It stays if a step has put something in it.
+        fs::remove_dir(target.join(path)).ok();
+    }
+    for entry in &delta.changed.entries {
+        if entry.kind != EntryKind::Folder {
+            // A link would be written through, and a link cannot be written over.
+            fs::remove_file(target.join(&entry.path)).ok();
+        }
+    }
+    sources(&delta.changed, target, stop)
+}
+
+/// Moves a folder to a new place below another, where it stays.
+pub(super) fn keep(from: &Path, kept: &Path) -> io::Result<Saved> {
+    crate::logs::create_private_folder(kept)?;
+    let target = kept.join(Uuid::new_v4().simple().to_string());
+    // Another disk cannot take a folder over: it is copied.
+    if fs::rename(from, &target).is_err() {
+        copy_folder(from, &target, &CancellationToken::new())?;
+    }
+    Ok(Saved { bytes: size(&target), place: target.to_string_lossy().into_owned() })
+}
+
+/// Returns the bytes of everything in a folder, as far as it can be looked at.
+pub(super) fn size(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
 }
 
 fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<()> {

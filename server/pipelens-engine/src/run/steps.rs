@@ -9,23 +9,28 @@ use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use crate::artifacts::Artifacts;
+use crate::cache::{Cache, CacheDecision, Hit, Outdated, Purpose};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
-use crate::run::{RunRequest, Runners, log_file};
-use crate::runner::{Base, Ending, Heirs, KeepSnapshot, RunContext, SnapshotRef, StepResult, StepRunner, Tidy};
+use crate::run::{RunRequest, Runners, artifact_folder, log_file};
+use crate::runner::{
+    Base, Ending, Heirs, KeepSnapshot, Keeping, RunContext, Saved, SnapshotRef, StepResult, StepRunner, Tidy,
+};
 use crate::scheduler::{Action, Scheduler, Stop};
 use crate::secrets::Needles;
 
-/// Runs the plan's steps, and returns when each has ended and what they left is tidied, snapshots excepted.
+/// Runs the plan's steps, and returns how each ended when what they left is tidied, snapshots excepted.
 pub(super) async fn run_all(
     request: &RunRequest,
     runners: &Runners,
     outbox: &Outbox,
     cancel: &CancellationToken,
-) -> RunOutcome {
+) -> (RunOutcome, Vec<(String, String)>) {
     let plan = Arc::new(request.plan.clone());
     let mut scheduler = Scheduler::new(&request.plan, request.parallelism.unwrap_or_else(|| runners.parallelism()));
     let mut tasks = Tasks::new(request, runners, outbox, Arc::clone(&plan));
@@ -72,7 +77,8 @@ pub(super) async fn run_all(
         }
     }
     tasks.tidy().await;
-    scheduler.outcome()
+    let words = scheduler.outcomes().map(|outcome| outcome.word().to_owned());
+    (scheduler.outcome(), plan.steps.iter().map(|step| step.key.clone()).zip(words).collect())
 }
 
 /// The tasks of a run, and what their steps left for others.
@@ -86,17 +92,39 @@ struct Tasks<'run> {
     /// A task that panicked cannot say which step it was.
     started: HashMap<tokio::task::Id, (usize, Instant)>,
     tidying: JoinSet<()>,
-    snapshots: HashMap<usize, SnapshotRef>,
+    snapshots: HashMap<usize, (SnapshotRef, Option<Outdated>)>,
 }
 
 /// What a step's task brings home.
 struct Done {
     index: usize,
-    ending: Result<Ending, String>,
+    end: End,
     duration: Duration,
     tail: Vec<LogLine>,
     snapshot: Option<SnapshotRef>,
     tidy: Vec<Tidy>,
+}
+
+enum End {
+    Ran(Result<Ending, String>),
+    /// From an earlier run.
+    Taken,
+}
+
+/// Hands to the cache what outlives the run.
+struct Keeper {
+    cache: Option<Arc<Cache>>,
+    run_id: Uuid,
+    outbox: Outbox,
+}
+
+impl Keeper {
+    async fn keep(&self, index: usize, purpose: Purpose, saved: Saved, runner: &Arc<dyn StepRunner>) {
+        let Some(cache) = &self.cache else { return };
+        if let Err(error) = cache.keep(index, purpose, saved, self.run_id, runner).await {
+            self.outbox.notice(format!("What a step left could not be remembered: {error}."));
+        }
+    }
 }
 
 impl<'run> Tasks<'run> {
@@ -115,12 +143,16 @@ impl<'run> Tasks<'run> {
     }
 
     fn start(&mut self, index: usize) {
+        if self.take_from_earlier_run(index) {
+            return;
+        }
         let prepared = self.prepare(index);
         let job = Job {
             index,
             log_path: self.plan.steps.get(index).map(|step| log_file(&self.request.log_dir, &step.key)),
             outbox: self.outbox.clone(),
             needles: self.runners.needles.clone(),
+            keeper: self.keeper(),
         };
         let handle = self.running.spawn(async move {
             let started = Instant::now();
@@ -134,6 +166,34 @@ impl<'run> Tasks<'run> {
         self.started.insert(handle.id(), (index, Instant::now()));
     }
 
+    /// Ends a step at once, if an earlier run has left what it would leave or nobody needs that.
+    fn take_from_earlier_run(&mut self, index: usize) -> bool {
+        let Some(cache) = &self.runners.cache else { return false };
+        match cache.decision(index) {
+            Some(CacheDecision::Hit { key }) => {
+                self.outbox.say(BuildEvent::StepCacheHit { step: index, key: key.clone() });
+            }
+            Some(CacheDecision::NotNeeded) => {}
+            Some(CacheDecision::MissBuildAs { .. } | CacheDecision::MissNoCommit { .. }) | None => return false,
+        }
+        if let Some(Hit { place, outdated }) = cache.hit(index).cloned() {
+            let is_host = self.runner_name(index) == "host";
+            let snapshot = if is_host { SnapshotRef::Folder(place.into()) } else { SnapshotRef::Image(place) };
+            self.snapshots.insert(index, (snapshot, outdated));
+        }
+        self.running.spawn(async move { Done { end: End::Taken, ..Done::of(index) } });
+        true
+    }
+
+    fn runner_name(&self, index: usize) -> &str {
+        let own = self.plan.steps.get(index).and_then(|step| step.runner.as_deref());
+        own.unwrap_or(self.request.runner.name())
+    }
+
+    fn keeper(&self) -> Keeper {
+        Keeper { cache: self.runners.cache.clone(), run_id: self.request.run_id, outbox: self.outbox.clone() }
+    }
+
     fn prepare(&self, index: usize) -> Result<(Arc<dyn StepRunner>, RunContext), EngineError> {
         let unknown = |name: &str| EngineError::UnknownRunner { name: name.to_owned() };
         let step = self.plan.steps.get(index).ok_or_else(|| unknown("?"))?;
@@ -141,11 +201,19 @@ impl<'run> Tasks<'run> {
         let runner = runner.ok_or_else(|| unknown(step.runner.as_deref().unwrap_or_default()))?;
         let base = match &step.boots_from {
             BootsFrom::Image(image) => Base::Image(image.clone()),
-            BootsFrom::Step(parent) => Base::Snapshot(self.snapshots.get(parent).cloned().ok_or_else(|| {
-                let parent = self.plan.steps.get(*parent).map(|step| step.key.clone());
-                EngineError::NoSnapshot { parent: parent.unwrap_or_default() }
-            })?),
+            BootsFrom::Step(parent) => {
+                let (snapshot, outdated) = self.snapshots.get(parent).cloned().ok_or_else(|| {
+                    let parent = self.plan.steps.get(*parent).map(|step| step.key.clone());
+                    EngineError::NoSnapshot { parent: parent.unwrap_or_default() }
+                })?;
+                Base::Snapshot(snapshot, outdated)
+            }
         };
+        let keeping = self.runners.cache.as_ref().map(|cache| Keeping {
+            workspace: Some(cache.workspace.clone()),
+            is_cached: cache.asks_for_result(index),
+            shared_name: cache.shared_name(index),
+        });
         let mut secrets = std::collections::BTreeMap::new();
         for name in &step.secrets {
             let value = self.request.secrets.get(name);
@@ -158,6 +226,13 @@ impl<'run> Tasks<'run> {
             base,
             keeps_snapshot: keep_snapshot(&self.plan, index),
             heirs: heirs(&self.plan, index, self.request.runner.name()),
+            keeping: keeping.unwrap_or_default(),
+            sources: Arc::clone(&self.runners.sources),
+            artifacts: if step.artifacts.is_empty() {
+                None
+            } else {
+                Some(Artifacts::new(&step.artifacts, artifact_folder(&self.request.log_dir, &step.key))?)
+            },
             secrets,
             outbox: self.outbox.clone(),
             stop: self.stop.clone(),
@@ -175,21 +250,25 @@ impl<'run> Tasks<'run> {
             Err(panic) => {
                 let (index, started) = self.started.remove(&panic.id()).unwrap_or((0, Instant::now()));
                 tracing::error!(%panic, "the task of a step panicked");
-                Done {
-                    index,
-                    ending: Err("The engine itself failed on this step; this is a bug of ours.".into()),
-                    duration: started.elapsed(),
-                    tail: Vec::new(),
-                    snapshot: None,
-                    tidy: Vec::new(),
-                }
+                let why = "The engine itself failed on this step; this is a bug of ours.";
+                Done { end: End::Ran(Err(why.into())), duration: started.elapsed(), ..Done::of(index) }
             }
         };
         if let Some(snapshot) = done.snapshot.take() {
-            self.snapshots.insert(done.index, snapshot);
+            self.snapshots.insert(done.index, (snapshot, None));
         }
         for tidy in done.tidy.drain(..) {
-            self.tidying.spawn(tidy);
+            let (keeper, index) = (self.keeper(), done.index);
+            let runner = self.runners.get(Some(self.runner_name(index)));
+            let step = self.plan.steps.get(index).cloned();
+            self.tidying.spawn(async move {
+                let failure = tidy.await;
+                if let (Some(failure), Some(runner), Some(step)) = (failure, runner, step) {
+                    let shell = runner.shell_in(&failure.place, &step);
+                    keeper.keep(index, Purpose::Failure, failure, &runner).await;
+                    keeper.outbox.say(BuildEvent::StepKept { step: index, shell });
+                }
+            });
         }
         Some(done)
     }
@@ -207,8 +286,13 @@ impl<'run> Tasks<'run> {
 const TIDY_WITHIN: Duration = Duration::from_secs(60);
 
 impl Done {
+    fn of(index: usize) -> Self {
+        Self { index, end: End::Taken, duration: Duration::ZERO, tail: Vec::new(), snapshot: None, tidy: Vec::new() }
+    }
+
     fn outcome(&self, scheduler: &Scheduler) -> Outcome {
-        match &self.ending {
+        let End::Ran(ending) = &self.end else { return Outcome::Cached };
+        match ending {
             Ok(Ending::Exited(0)) => Outcome::Succeeded,
             Ok(Ending::Exited(code)) => Outcome::Failed(*code),
             Ok(Ending::TimedOut) => Outcome::TimedOut,
@@ -224,6 +308,7 @@ struct Job {
     log_path: Option<std::path::PathBuf>,
     outbox: Outbox,
     needles: Needles,
+    keeper: Keeper,
 }
 
 impl Job {
@@ -235,9 +320,9 @@ impl Job {
         };
         let mut tidies = Vec::new();
         let mut attempt = 1;
-        let (ending, snapshot) = loop {
+        let (ending, snapshot, saved) = loop {
             self.say_start(runner.name(), &context, attempt);
-            let StepResult { ending, snapshot, tidy } = runner.run_step(&context, &mut logs).await;
+            let StepResult { ending, snapshot, saved, tidy } = runner.run_step(&context, &mut logs).await;
             tidies.extend(tidy);
             let may_retry = match &ending {
                 Ok(Ending::Exited(code)) => *code != 0,
@@ -246,17 +331,20 @@ impl Job {
                 Ok(Ending::Stopped) | Err(_) => false,
             };
             if !may_retry || attempt > context.step().retry || context.stop.is_cancelled() {
-                break (ending, snapshot);
+                break (ending, snapshot, saved);
             }
             attempt += 1;
         };
+        if let Some(saved) = saved {
+            let purpose = if context.keeping.is_cached { Purpose::Cache } else { Purpose::Rerun };
+            self.keeper.keep(self.index, purpose, saved, &runner).await;
+        }
         Done {
-            index: self.index,
-            ending: ending.map_err(|error| self.needles.mask(&error.sentence())),
-            duration: Duration::ZERO,
+            end: End::Ran(ending.map_err(|error| self.needles.mask(&error.sentence()))),
             tail: logs.close().await,
             snapshot,
             tidy: tidies,
+            ..Done::of(self.index)
         }
     }
 
@@ -267,21 +355,14 @@ impl Job {
             runner: runner.to_owned(),
             image: match &context.base {
                 Base::Image(image) => Some(image.clone()),
-                Base::Snapshot(_) => None,
+                Base::Snapshot(..) => None,
             },
             attempt,
         });
     }
 
     fn refuse(&self, error: &EngineError) -> Done {
-        Done {
-            index: self.index,
-            ending: Err(error.sentence()),
-            duration: Duration::ZERO,
-            tail: Vec::new(),
-            snapshot: None,
-            tidy: Vec::new(),
-        }
+        Done { end: End::Ran(Err(error.sentence())), ..Done::of(self.index) }
     }
 }
 
@@ -302,7 +383,10 @@ fn heirs(plan: &Plan, index: usize, default_runner: &str) -> Heirs {
     let mut children = plan.steps.iter().filter(|step| step.boots_from == BootsFrom::Step(index));
     match (plan.steps.get(index), children.next(), children.next()) {
         (Some(parent), Some(child), None)
-            if child.retry == 0 && child.workdir == parent.workdir && runner_of(child) == runner_of(parent) =>
+            if child.retry == 0
+                && child.workdir == parent.workdir
+                && child.runner_args == parent.runner_args
+                && runner_of(child) == runner_of(parent) =>
         {
             Heirs::Only
         }

@@ -6,6 +6,7 @@ use super::*;
 fn step(key: &str, after: &[(usize, bool)]) -> PlanStep {
     PlanStep {
         key: key.into(),
+        is_wanted: true,
         label: None,
         cmd: "true".into(),
         boots_from: BootsFrom::Image("a".into()),

@@ -69,6 +69,7 @@ pub(crate) fn is_available(runner: RunnerKind) -> bool {
 pub(crate) fn step(key: &str, cmd: &str) -> PlanStep {
     PlanStep {
         key: key.into(),
+        is_wanted: true,
         label: None,
         cmd: cmd.into(),
         boots_from: BootsFrom::Image(BUSYBOX.into()),
@@ -132,6 +133,7 @@ impl Bench {
             parallelism: Some(4),
             secrets: BTreeMap::new(),
             log_dir: logs.path().join("run"),
+            cache: None,
             docker_host: docker_host(),
         };
         Self { sources, logs, request }

@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
+use pipelens_core::model::Value;
 use pipelens_core::plan::PlanStep;
+use pipelens_core::text::{Spanned, TextRange};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
-use pipelens_engine::run::RunnerKind;
 
 use crate::bench::{
-    BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, eventually, is_available, step,
-    try_docker_client,
+    BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, eventually, step, try_docker_client,
 };
 
 /// Ends the test, with a word, where there is no daemon.
 macro_rules! needs_docker {
     () => {
-        if !is_available(RunnerKind::Docker) {
+        if !crate::bench::is_available(pipelens_engine::run::RunnerKind::Docker) {
             return;
         }
     };
@@ -49,6 +49,39 @@ async fn the_images_user_owns_the_sources_and_its_home() {
         let owner = format!("1000:{group}");
         assert_eq!(ran.text_of("a"), ["1000", group, "/home/app", "text", &owner, &owner]);
         assert_eq!(ran.text_of("b"), ["new", "1000"]);
+    }
+}
+
+fn arguments(entries: &[(&str, &str)]) -> Option<Value> {
+    let spanned = |text: &str| Spanned { value: text.to_owned(), range: TextRange::new(0, 0) };
+    let entry = |(name, value): &(&str, &str)| {
+        (spanned(name), Spanned { value: Value::Text((*value).to_owned()), range: TextRange::new(0, 0) })
+    };
+    Some(Value::Map(entries.iter().map(entry).collect()))
+}
+
+#[tokio::test]
+async fn a_step_may_name_a_user_limits_and_no_network() {
+    needs_docker!();
+    let entries = [("user", "app"), ("memory", "64m"), ("cpus", "0.5"), ("network", "none"), ("pull", "never")];
+    let limits = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; true";
+    let root = PlanStep {
+        runner_args: arguments(&entries),
+        ..step("a", &format!("id -un; echo mine > file; ls /sys/class/net; {limits}"))
+    };
+    // Without the user, so in a container of its own: the name must not stick to the snapshot.
+    let ran = run(vec![root, step("b", "id -un; cat file").builds_in(0)]).await;
+    ran.assert_succeeded();
+    assert_eq!(ran.text_of("a"), ["app", "lo", "67108864"]);
+    assert_eq!(ran.text_of("b"), ["root", "mine"]);
+}
+
+#[tokio::test]
+async fn an_argument_that_opens_the_machine_is_refused() {
+    needs_docker!();
+    for entry in [("network", "host"), ("privileged", "true"), ("volumes", "/:/host")] {
+        let ran = run(vec![PlanStep { runner_args: arguments(&[entry]), ..step("a", "true") }]).await;
+        assert!(ran.error_of("a").contains("could not understand `runner_args`"), "{}", ran.error_of("a"));
     }
 }
 

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod docker;
 #[cfg(test)]
 mod killed;
@@ -15,3 +17,5 @@ mod lineage;
 mod registry;
 #[cfg(test)]
 mod runners;
+#[cfg(test)]
+mod sharing;

@@ -4,7 +4,7 @@ use pipelens_core::plan::{Dependency, PlanStep};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome, StdStream};
 use pipelens_engine::run::RunnerKind;
 
-use crate::bench::{Bench, Ran, StepExt as _, assert_nothing_left, eventually, is_available, step};
+use crate::bench::{Bench, Ran, StepExt as _, assert_nothing_left, eventually, step};
 
 /// Makes one test for each runner out of a function of the runner.
 macro_rules! for_each_runner {
@@ -17,20 +17,21 @@ macro_rules! for_each_runner {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn docker() {
-                if is_available(RunnerKind::Docker) {
+                if crate::bench::is_available(RunnerKind::Docker) {
                     check(RunnerKind::Docker).await;
                 }
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn host() {
-                if is_available(RunnerKind::Host) {
+                if crate::bench::is_available(RunnerKind::Host) {
                     check(RunnerKind::Host).await;
                 }
             }
         }
     )+ };
 }
+pub(crate) use for_each_runner;
 
 async fn run(runner: RunnerKind, steps: Vec<PlanStep>) -> Ran {
     finish(Bench::new(runner, steps)).await
@@ -266,6 +267,28 @@ for_each_runner! {
         let BuildEvent::StepEnd { tail, .. } = &ran.events[ran.ended_at("a")] else { unreachable!() };
         assert_eq!(tail.len(), 20);
         assert!(tail[19].text.starts_with("2000 100 "));
+    }
+
+    async fn artifacts_come_back_and_nothing_else(runner: RunnerKind) {
+        let cmd = "mkdir -p out/deep; echo app > out/app; chmod +x out/app; echo log > out/deep/a.log; ln -s / out/root; echo no > other; : > top.txt";
+        let parent = PlanStep { artifacts: vec!["out/".into(), "*.txt".into()], ..step("a", cmd) };
+        let none = PlanStep { artifacts: vec!["no/such".into()], ..step("b", "cat out/app").builds_in(0) };
+        let ran = run(runner, vec![parent, none]).await;
+        ran.assert_succeeded();
+        let folder = pipelens_engine::run::artifact_folder(ran.log_path_of("a").parent().unwrap(), "a");
+        let mut names: Vec<String> = Vec::new();
+        let mut folders = vec![folder.clone()];
+        while let Some(at) = folders.pop() {
+            for entry in std::fs::read_dir(at).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { names.push(path.strip_prefix(&folder).unwrap().display().to_string()) }
+            }
+        }
+        names.sort();
+        assert_eq!(names, ["out/app", "out/deep/a.log", "top.txt"]);
+        let notices = ran.notices().join(" ");
+        assert!(notices.contains("Artifacts of `a`: 3 files, 8 bytes, in `"), "{notices}");
+        assert!(notices.contains("Step `b` left no file that matches `no/such`."), "{notices}");
     }
 
     async fn an_unknown_runner_is_named(runner: RunnerKind) {

@@ -26,7 +26,7 @@ const EVENT_QUEUE: usize = 4096;
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The pipeline file
-    file: PathBuf,
+    pub(super) file: PathBuf,
     /// Run one step, with the `builds_in` ancestors it boots from
     #[arg(long, value_name = "KEY", conflicts_with = "from")]
     step: Option<String>,
@@ -42,6 +42,9 @@ pub(crate) struct RunArgs {
     /// Let steps that say `runner: host` run directly on this machine
     #[arg(long)]
     allow_host_runner: bool,
+    /// Run every step, whatever earlier runs have left
+    #[arg(long)]
+    no_cache: bool,
     /// How many steps run at once [default: the CPUs of the engine's machine]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallelism: Option<u16>,
@@ -50,7 +53,7 @@ pub(crate) struct RunArgs {
     secrets_file: Option<PathBuf>,
     /// How the run is printed: `json` is one event a line
     #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -73,7 +76,12 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     let request = match plan(&args, &file).and_then(|plan| {
         let mut project = file.project.clone();
         project.parallelism = args.parallelism.map(usize::from).or(project.parallelism);
-        project::run_request(plan, file.root.clone(), &settings(&args), &project).map_err(|error| format!("{error:#}"))
+        let mut request = project::run_request(plan, file.root.clone(), &settings(&args), &project)
+            .map_err(|error| format!("{error:#}"))?;
+        if let Some(cache) = &mut request.cache {
+            cache.is_read = !args.no_cache;
+        }
+        Ok(request)
     }) {
         Ok(request) => request,
         Err(why) => {
@@ -101,7 +109,7 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     outcome.exit_code()
 }
 
-fn settings(args: &RunArgs) -> Settings {
+pub(super) fn settings(args: &RunArgs) -> Settings {
     Settings {
         runner: match args.runner {
             RunnerArg::Docker => Runner::Docker,
@@ -114,7 +122,7 @@ fn settings(args: &RunArgs) -> Settings {
 }
 
 /// Plans what the arguments name, or says why it cannot be; the errors in the file are shown where they are.
-fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
+pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
     let target = match (&args.step, &args.from) {
         (Some(step), _) => Target::Step(step.clone()),
         (None, Some(step)) => Target::From(step.clone()),
@@ -243,6 +251,7 @@ impl Human {
                 let file = log_file(&self.log_dir, self.key(*step));
                 self.line(*step, &format!("… {} lines more in {}", present::count(*lines), file.display()))
             }
+            BuildEvent::StepKept { step, shell } => self.line(*step, &present::shell(shell)),
             BuildEvent::StepEnd { step, outcome, duration, .. } => {
                 self.running.remove(step);
                 self.done.insert(*step, (outcome.clone(), *duration));

@@ -14,11 +14,25 @@ pub(crate) enum Command {
     Cancel,
     OpenLog,
     ShowGraph,
+    RerunFailed,
+    OpenShell,
+    ListRuns,
+    ClearCache,
 }
 
 impl Command {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::RunPipeline, Self::RunStep, Self::RunFrom, Self::Cancel, Self::OpenLog, Self::ShowGraph];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::RunPipeline,
+        Self::RunStep,
+        Self::RunFrom,
+        Self::Cancel,
+        Self::OpenLog,
+        Self::ShowGraph,
+        Self::RerunFailed,
+        Self::OpenShell,
+        Self::ListRuns,
+        Self::ClearCache,
+    ];
 
     /// Returns the identifier; clients register it globally, so it carries the product's name.
     pub(crate) fn id(self) -> &'static str {
@@ -29,6 +43,10 @@ impl Command {
             Self::Cancel => "pipelens.cancel",
             Self::OpenLog => "pipelens.openLog",
             Self::ShowGraph => "pipelens.showGraph",
+            Self::RerunFailed => "pipelens.rerunFailed",
+            Self::OpenShell => "pipelens.openShell",
+            Self::ListRuns => "pipelens.listRuns",
+            Self::ClearCache => "pipelens.clearCache",
         }
     }
 
@@ -79,6 +97,21 @@ pub(crate) struct OpenLogArgs {
     pub(crate) step: Option<String>,
 }
 
+/// Which run's failures to run again: one run's, or those of the newest that has any.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RerunArgs {
+    pub(crate) run_id: Option<uuid::Uuid>,
+}
+
+/// Whose results to remove: a step's, or all of the project of the active document.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ClearCacheArgs {
+    pub(crate) uri: Option<Uri>,
+    pub(crate) step: Option<String>,
+}
+
 /// Reads the single argument of a command. None, an empty list and `null` are the same.
 pub(crate) fn arguments<T: Default + for<'de> Deserialize<'de>>(
     command: Command,
@@ -106,7 +139,16 @@ pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, S
         (Command::RunPipeline, Some(_)) => {
             Err("`pipelens.runPipeline` takes no `step`; that is `pipelens.runStep`".to_owned())
         }
-        (Command::Cancel | Command::OpenLog | Command::ShowGraph, _) => Err(format!("`{}` runs nothing", command.id())),
+        (
+            Command::Cancel
+            | Command::OpenLog
+            | Command::ShowGraph
+            | Command::RerunFailed
+            | Command::OpenShell
+            | Command::ListRuns
+            | Command::ClearCache,
+            _,
+        ) => Err(format!("`{}` is for no target", command.id())),
     }
 }
 

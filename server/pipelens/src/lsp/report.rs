@@ -57,7 +57,8 @@ pub(crate) async fn follow(shared: Arc<Shared>, started: Started, client_token: 
                     | BuildEvent::StepPhase { .. }
                     | BuildEvent::StepLog { .. }
                     | BuildEvent::StepLogSkipped { .. }
-                    | BuildEvent::StepCacheHit { .. } => {}
+                    | BuildEvent::StepCacheHit { .. }
+                    | BuildEvent::StepKept { .. } => {}
                 }
                 feed.push(event);
             }
@@ -159,6 +160,7 @@ fn append_text(text: &mut String, event: &BuildEvent, run: &Run) {
         BuildEvent::StepStart { step, runner, image, attempt, .. } => {
             push_line(text, key(run, *step), &present::started(runner, image.as_deref(), *attempt));
         }
+        BuildEvent::StepKept { step, shell } => push_line(text, key(run, *step), &present::shell(shell)),
         BuildEvent::Notice { message } => {
             text.push_str(message);
             text.push('\n');

@@ -1,5 +1,6 @@
 //! The runs of this server: starts them, knows where each step stands, cancels them. The engine does the work; `report` speaks.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -45,6 +46,8 @@ pub(crate) struct Run {
 #[derive(Debug)]
 struct View {
     steps: Vec<StepView>,
+    /// For each failed step whose state is kept, how to look into it.
+    shells: BTreeMap<usize, String>,
     outcome: Option<(RunOutcome, Duration)>,
 }
 
@@ -90,6 +93,10 @@ impl Run {
             | BuildEvent::StepLog { .. }
             | BuildEvent::StepLogSkipped { .. }
             | BuildEvent::StepCacheHit { .. } => return,
+            BuildEvent::StepKept { step, shell } => {
+                view.shells.insert(*step, shell.clone());
+                return;
+            }
         };
         if let Some(view) = view.steps.get_mut(step) {
             *view = new;
@@ -107,6 +114,11 @@ impl Run {
 
     pub(crate) fn steps(&self) -> Vec<StepView> {
         lock(&self.view).steps.clone()
+    }
+
+    /// Returns the command line that gives a shell in what a failed step left.
+    pub(super) fn shell(&self, step: usize) -> Option<String> {
+        lock(&self.view).shells.get(&step).cloned()
     }
 
     fn step(&self, key: &str) -> Option<StepView> {
@@ -177,7 +189,11 @@ impl Runs {
             started: Instant::now(),
             cancel: CancellationToken::new(),
             progress_token: Mutex::default(),
-            view: Mutex::new(View { steps: vec![StepView::Queued; request.plan.steps.len()], outcome: None }),
+            view: Mutex::new(View {
+                steps: vec![StepView::Queued; request.plan.steps.len()],
+                shells: BTreeMap::new(),
+                outcome: None,
+            }),
         });
         self.register(&run)?;
         Ok(Started { run, request })
@@ -255,6 +271,11 @@ impl Runs {
         if tokio::time::timeout(deadline, self.tasks.wait()).await.is_err() {
             tracing::error!("some runs were not cleaned up in time; the next start sweeps what they left");
         }
+    }
+
+    /// Returns the runs of this process, newest first.
+    pub(super) fn newest_first(&self) -> Vec<Arc<Run>> {
+        lock(&self.runs).iter().rev().cloned().collect()
     }
 
     /// Returns the log file that the arguments name: of a step, else of the last failure, else of the newest step that ran.
@@ -337,6 +358,7 @@ fn title(name: &str, target: &Target) -> String {
         Target::Pipeline => name.to_owned(),
         Target::Step(step) => format!("{name} · {step}"),
         Target::From(step) => format!("{name} · from {step}"),
+        Target::Steps(steps) => format!("{name} · {}", steps.join(", ")),
     }
 }
 

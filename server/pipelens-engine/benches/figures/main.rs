@@ -1,0 +1,156 @@
+//! What a run costs beside the engine's own calls: `cargo bench -p pipelens-engine`, with `PIPELENS_TEST_DOCKER_HOST` naming a
+//! daemon that has the test images. Ours and the floor take turns, so that both see the same machine.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot go on says so by ending")]
+#![expect(clippy::print_stdout, reason = "figures are printed")]
+
+#[expect(dead_code, clippy::panic, reason = "the tests need more of it than the figures")]
+#[path = "../../tests/it/bench.rs"]
+mod bench;
+mod floors;
+
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use pipelens_core::plan::PlanStep;
+use pipelens_engine::event::BuildEvent;
+use pipelens_engine::run::RunnerKind;
+
+use bench::{Bench, StepExt as _, docker_host, is_available, step};
+
+const ROUNDS: usize = 7;
+const FLOOD: &str = "yes 'a line of ninety-one bytes or so, which is what compilers and test runners like to say....' | head -n 1000000";
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        // First: the other figures keep whole logs in memory.
+        #[cfg(target_os = "linux")]
+        memory_figures().await;
+        if let Some(host) = docker_host() {
+            let docker = Docker::connect_with_unix(&host, 600, bollard::API_DEFAULT_VERSION).unwrap();
+            beside_the_floor(&docker.negotiate_version().await.unwrap()).await;
+        }
+        log_figures().await;
+    });
+}
+
+async fn beside_the_floor(docker: &Docker) {
+    let tree = &floors::small_tree();
+    println!("milliseconds, median of {ROUNDS}      ours   floor   ours/floor");
+    compare(
+        "one step",
+        async || run(vec![step("a", "true")]).await,
+        async || timed(floors::one_step(docker, tree)).await,
+    )
+    .await;
+    compare("chain of ten", async || run(chain()).await, async || timed(floors::chain(docker, tree, 10)).await).await;
+    let saved = || {
+        // A child that may be repeated is no only heir, so every parent is saved.
+        chain().into_iter().map(|step| PlanStep { retry: 1, ..step }).collect()
+    };
+    compare(
+        "chain of ten, each saved",
+        async || run(saved()).await,
+        async || timed(floors::chain(docker, tree, 10)).await,
+    )
+    .await;
+    let wide = || (0..20).map(|index| step(&index.to_string(), "true")).collect();
+    for at_once in [4, 20] {
+        compare(
+            &format!("fan-out of twenty, floor {at_once} at once"),
+            async || run(wide()).await,
+            async || timed(floors::fan_out(docker, tree, 20, at_once)).await,
+        )
+        .await;
+    }
+    compare("cancel of twenty, till all is gone", async || cancel().await.1, async || floors::cancel(docker, 20).await)
+        .await;
+    println!("cancel of twenty, till each has ended: {:.0} ms", cancel().await.0.as_secs_f64() * 1000.0);
+    let began = Instant::now();
+    let bytes = floors::attach_and_count(docker, FLOOD).await;
+    println!("Docker attach alone: {:.0} MB/s", bytes as f64 / 1e6 / began.elapsed().as_secs_f64());
+}
+
+async fn compare(what: &str, ours: impl AsyncFn() -> Duration, floor: impl AsyncFn() -> Duration) {
+    let (mut our_times, mut floor_times) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        our_times.push(ours().await);
+        floor_times.push(floor().await);
+    }
+    let (ours, floor) = (median(our_times), median(floor_times));
+    println!("{what:<36} {:>7.0} {:>7.0} {:>8.2}", ours * 1000.0, floor * 1000.0, ours / floor);
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64()
+}
+
+async fn timed(work: impl Future<Output = ()>) -> Duration {
+    let began = Instant::now();
+    work.await;
+    began.elapsed()
+}
+
+fn chain() -> Vec<PlanStep> {
+    let mut steps = vec![step("0", "true")];
+    steps.extend((1..10).map(|index| step(&index.to_string(), "true").builds_in(index - 1)));
+    steps
+}
+
+async fn run(steps: Vec<PlanStep>) -> Duration {
+    let mut bench = Bench::docker(steps);
+    bench.request.parallelism = None;
+    for index in 0..10 {
+        bench = bench.file(&format!("file-{index}"), &"x".repeat(10_000));
+    }
+    let began = Instant::now();
+    bench.run().await.assert_succeeded();
+    began.elapsed()
+}
+
+/// Until each step has ended, and until nothing is left of them.
+async fn cancel() -> (Duration, Duration) {
+    let mut bench = Bench::docker((0..20).map(|index| step(&index.to_string(), "echo begun; sleep 1000")).collect());
+    bench.request.parallelism = Some(20);
+    let mut running = bench.start();
+    for _ in 0..20 {
+        running.wait_for_line("begun").await;
+    }
+    let cancelled = Instant::now();
+    running.cancel.cancel();
+    for _ in 0..20 {
+        running.wait_for(|event| matches!(event, BuildEvent::StepEnd { .. })).await;
+    }
+    let ended = cancelled.elapsed();
+    running.finish().await;
+    (ended, cancelled.elapsed())
+}
+
+async fn log_figures() {
+    for runner in [RunnerKind::Docker, RunnerKind::Host] {
+        if !is_available(runner) {
+            continue;
+        }
+        let began = Instant::now();
+        let ran = Bench::new(runner, vec![step("a", FLOOD)]).run().await;
+        ran.assert_succeeded();
+        let bytes = std::fs::metadata(ran.log_path_of("a")).unwrap().len();
+        println!("{runner:?}: {:.0} MB/s of log", bytes as f64 / 1e6 / began.elapsed().as_secs_f64());
+    }
+}
+
+#[cfg(target_os = "linux")]
+async fn memory_figures() {
+    if !is_available(RunnerKind::Docker) {
+        return;
+    }
+    let bench = Bench::docker(vec![step("a", "stat -c %s big")]);
+    let file = std::fs::File::create(bench.sources.path().join("big")).unwrap();
+    file.set_len(1_000_000_000).unwrap();
+    let ran = bench.run().await;
+    assert_eq!(ran.text_of("a"), ["1000000000"]);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    println!("1 GB of sources: {}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
+}

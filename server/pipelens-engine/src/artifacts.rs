@@ -1,0 +1,253 @@
+//! Files a step hands back to the person: taken out of whatever it left, into a folder of their own, never anywhere else. Knows no
+//! engine.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use bytes::{Buf as _, Bytes};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use tokio::sync::mpsc;
+
+use crate::error::EngineError;
+use crate::sources::readable_size;
+
+/// A step that fills the disk is stopped here.
+const MOST_BYTES: u64 = 20_000_000_000;
+
+/// What a step is to hand back, and where to.
+#[derive(Debug, Clone)]
+pub(crate) struct Artifacts {
+    globs: GlobSet,
+    patterns: Vec<String>,
+    /// Made for this step alone: nothing but what is written here is in it, so no link leads out.
+    target: PathBuf,
+}
+
+/// What was handed back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Artifacts {
+    pub(crate) fn new(patterns: &[String], target: PathBuf) -> Result<Self, EngineError> {
+        let glob = |pattern: &str| GlobBuilder::new(pattern).literal_separator(true).build();
+        let mut globs = GlobSetBuilder::new();
+        let patterns: Vec<String> = patterns.iter().map(|pattern| plain(pattern)).collect();
+        for pattern in &patterns {
+            let bad = |error: globset::Error| EngineError::Refused {
+                doing: "look for the artifacts",
+                reason: format!("`{pattern}` is no pattern: {error}"),
+            };
+            globs.add(glob(pattern).map_err(bad)?);
+            // A folder stands for everything in it.
+            globs.add(glob(&format!("{pattern}/**")).map_err(bad)?);
+        }
+        let none =
+            |error: globset::Error| EngineError::Refused { doing: "look for the artifacts", reason: error.to_string() };
+        Ok(Self { globs: globs.build().map_err(none)?, patterns, target })
+    }
+
+    /// Returns the folders, relative to the working folder, that hold all there is to find; the empty one is the whole.
+    pub(crate) fn places(&self) -> Vec<String> {
+        let mut places: Vec<String> = self.patterns.iter().map(|pattern| literal_start(pattern)).collect();
+        places.sort();
+        places.dedup();
+        // A place in another one is looked at with it.
+        let all = places.clone();
+        places.retain(|place| !all.iter().any(|other| other != place && is_in(place, other)));
+        places
+    }
+
+    /// Takes what is wanted out of an archive of the place. Blocks on the disk.
+    pub(crate) fn take_from_archive(&self, place: &str, archive: impl Read) -> io::Result<Taken> {
+        let mut taken = Taken::default();
+        let mut archive = tar::Archive::new(archive);
+        for entry in archive.entries()? {
+            let mut entry = entry?;
+            // Links could lead anywhere, and devices mean nothing here.
+            if !entry.header().entry_type().is_file() {
+                continue;
+            }
+            let name = entry.path()?.into_owned();
+            // The archive's first folder is the place itself, under its own last name.
+            let inside: PathBuf = name.components().skip(1).collect();
+            let relative =
+                if inside.as_os_str().is_empty() { PathBuf::from(place) } else { Path::new(place).join(inside) };
+            let mode = entry.header().mode().unwrap_or(0o644);
+            self.take(&relative, mode, &mut entry, &mut taken)?;
+        }
+        Ok(taken)
+    }
+
+    /// Takes what is wanted out of a folder. Blocks on the disk.
+    pub(crate) fn take_from_folder(&self, workdir: &Path) -> io::Result<Taken> {
+        let mut taken = Taken::default();
+        let mut folders = vec![PathBuf::new()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(workdir.join(&folder))? {
+                let entry = entry?;
+                let relative = folder.join(entry.file_name());
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    folders.push(relative);
+                } else if kind.is_file() && self.globs.is_match(&relative) {
+                    let mut file = fs::File::open(entry.path())?;
+                    self.take(&relative, mode_of(&file.metadata()?), &mut file, &mut taken)?;
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Returns the sentence that says what was handed back.
+    pub(crate) fn summary(&self, step: &str, taken: Taken) -> String {
+        if taken.files == 0 {
+            return format!("Step `{step}` left no file that matches `{}`.", self.patterns.join("`, `"));
+        }
+        let files = if taken.files == 1 { "1 file".to_owned() } else { format!("{} files", taken.files) };
+        format!("Artifacts of `{step}`: {files}, {}, in `{}`.", readable_size(taken.bytes), self.target.display())
+    }
+
+    fn take(&self, relative: &Path, mode: u32, content: &mut impl Read, taken: &mut Taken) -> io::Result<()> {
+        let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_plain || !self.globs.is_match(relative) {
+            return Ok(());
+        }
+        let target = self.target.join(relative);
+        if let Some(parent) = target.parent() {
+            crate::logs::create_private_folder(parent)?;
+        }
+        let room = MOST_BYTES.saturating_sub(taken.bytes);
+        let written = io::copy(&mut content.take(room + 1), &mut fs::File::create(&target)?)?;
+        if written > room {
+            return Err(io::Error::other(format!("there are more than {}", readable_size(MOST_BYTES))));
+        }
+        set_mode(&target, mode)?;
+        taken.files += 1;
+        taken.bytes += written;
+        Ok(())
+    }
+}
+
+impl Taken {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+    }
+}
+
+fn plain(pattern: &str) -> String {
+    let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
+    if pattern.is_empty() || pattern == "." { "**".to_owned() } else { pattern.to_owned() }
+}
+
+/// Returns the folder at the start of a pattern, as far as nothing in it is a wildcard; a plain path is its own.
+fn literal_start(pattern: &str) -> String {
+    let parts: Vec<&str> = pattern.split('/').collect();
+    let literal = parts.iter().take_while(|part| !part.contains(['*', '?', '[', ']', '{', '}', '\\'])).copied();
+    literal.collect::<Vec<_>>().join("/")
+}
+
+fn is_in(place: &str, other: &str) -> bool {
+    other.is_empty() || place.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(unix)]
+fn mode_of(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::mode(metadata)
+}
+
+#[cfg(not(unix))]
+fn mode_of(_metadata: &fs::Metadata) -> u32 {
+    0o644
+}
+
+/// Others see no more of it than of the logs, and nobody runs it as somebody else.
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode((mode & 0o700) | 0o600))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Reads, on a thread that may block, what an asynchronous stream delivers.
+pub(crate) struct StreamedBytes {
+    pub(crate) chunks: mpsc::Receiver<io::Result<Bytes>>,
+    pub(crate) rest: Bytes,
+}
+
+impl Read for StreamedBytes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.chunks.blocking_recv() {
+                Some(chunk) => self.rest = chunk?,
+                None => return Ok(0),
+            }
+        }
+        let count = self.rest.len().min(buffer.len());
+        self.rest.copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifacts(patterns: &[&str], target: &Path) -> Artifacts {
+        let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        Artifacts::new(&patterns, target.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn only_what_can_hold_a_match_is_looked_at() {
+        let places = |patterns: &[&str]| artifacts(patterns, Path::new("/t")).places();
+        assert_eq!(places(&["target/release/app", "dist/*.tgz", "dist/deep/x"]), ["dist", "target/release/app"]);
+        assert_eq!(places(&["a/b", "*.log"]), [""]);
+    }
+
+    #[test]
+    fn no_archive_leads_out_of_the_target() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut add = |name: &str, kind: tar::EntryType, link: Option<&str>| {
+            let mut header = tar::Header::new_gnu();
+            // By hand: the library refuses such names.
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(kind);
+            header.set_mode(0o4755);
+            let content: &[u8] = if link.is_some() { b"" } else { b"content" };
+            if let Some(link) = link {
+                header.set_link_name(link).unwrap();
+            }
+            header.set_size(content.len() as u64);
+            header.set_cksum();
+            archive.append(&header, content).unwrap();
+        };
+        let file = tar::EntryType::Regular;
+        add("out/good", file, None);
+        add("out/../../climbed", file, None);
+        add("/absolute", file, None);
+        add("out/link", tar::EntryType::Symlink, Some(".."));
+        add("out/link/through", file, None);
+        add("out/hard", tar::EntryType::Link, Some("/etc/passwd"));
+        let bytes = archive.into_inner().unwrap();
+        let taken = artifacts(&["out"], &target).take_from_archive("out", bytes.as_slice()).unwrap();
+        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["target"]);
+        assert_eq!(fs::read_to_string(target.join("out/good")).unwrap(), "content");
+        // What the link pretended to be is a folder like any other.
+        assert!(target.join("out/link").symlink_metadata().unwrap().is_dir());
+        assert!(!target.join("out/hard").exists());
+        assert_eq!(taken.files, 3);
+    }
+}

@@ -1,0 +1,476 @@
+//! Which steps of a run are taken from earlier runs, under which key the results of the others are kept, and why one was not
+//! taken. Starts nothing; asks runners only whether something still exists.
+
+pub(crate) mod eviction;
+mod inputs;
+mod policy;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
+use sha2::{Digest as _, Sha256};
+
+use crate::cache::inputs::{Ground, Inputs};
+use crate::cache::policy::Policy;
+use crate::outbox::Outbox;
+use crate::runner::{Saved, StepRunner};
+use crate::sources::{Manifest, Sources};
+use crate::store::{KeptSnapshot, PastRun, Store};
+
+/// Where the results of earlier runs are, and how much of them is kept.
+#[derive(Debug, Clone)]
+pub struct CacheRequest {
+    /// The user's own folder.
+    pub state_dir: PathBuf,
+    /// `false`: every step runs, and its result replaces the older one.
+    pub is_read: bool,
+    /// Values of the variables that `env_keys` name.
+    pub variables: BTreeMap<String, String>,
+    pub budget: Budget,
+}
+
+/// What a workspace may keep. Whatever was unused longest goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    pub bytes: u64,
+    pub age: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { bytes: 20_000_000_000, age: Duration::from_secs(30 * 24 * 60 * 60) }
+    }
+}
+
+/// What will become of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheDecision {
+    /// Taken from an earlier run.
+    Hit { key: String },
+    /// Runs, and its result is kept; the reason says why it was not taken: "`Cargo.lock` changed".
+    MissBuildAs { key: Option<String>, reason: String },
+    /// Runs, and nothing of it is kept; with the reason if its policy asks for more.
+    MissNoCommit { reason: Option<String> },
+    /// Nobody asked for it, and those that boot from it are taken from earlier runs.
+    NotNeeded,
+}
+
+/// The cache as one run sees it.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    pub(crate) store: Arc<Store>,
+    pub(crate) workspace: String,
+    is_read: bool,
+    budget: Budget,
+    plan: Arc<Plan>,
+    manifest: Arc<Manifest>,
+    sources_digest: String,
+    policies: Vec<Policy>,
+    /// The name of each step's runner.
+    runners: Vec<String>,
+    /// Digests of images by reference; an image that is not there has none.
+    images: Mutex<HashMap<String, String>>,
+    decisions: Vec<CacheDecision>,
+    hits: HashMap<usize, Hit>,
+}
+
+/// What a step is taken from.
+#[derive(Debug, Clone)]
+pub(crate) struct Hit {
+    pub(crate) place: String,
+    /// The sources in it, if they are not today's.
+    pub(crate) outdated: Option<Outdated>,
+}
+
+/// Sources of another day.
+#[derive(Debug, Clone)]
+pub(crate) struct Outdated {
+    pub(crate) manifest: Arc<Manifest>,
+    /// Where in the snapshot they are.
+    pub(crate) folder: String,
+}
+
+/// Why something is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The step's policy asks for it.
+    Cache,
+    /// Whoever boots from the step may start here, as long as everything is the same.
+    Rerun,
+    /// A shell in it shows why the step failed.
+    Failure,
+}
+
+/// What a step would be kept under, once everything it boots from is known.
+struct Keys {
+    cache: String,
+    inputs: Inputs,
+    fit: String,
+}
+
+impl Cache {
+    /// Looks up every policy and decides about every step. `runners` has those the plan needs, by name.
+    pub(crate) async fn open(
+        request: &CacheRequest,
+        plan: Arc<Plan>,
+        sources: Arc<Sources>,
+        runners: &BTreeMap<&'static str, Arc<dyn StepRunner>>,
+        default_runner: &str,
+    ) -> Result<Self, rusqlite::Error> {
+        let looked_up = {
+            let (request, plan, sources) = (request.clone(), Arc::clone(&plan), Arc::clone(&sources));
+            tokio::task::spawn_blocking(move || {
+                let store = Store::open(&request.state_dir)?;
+                let now = SystemTime::now();
+                let look_up = |step: &PlanStep| policy::look_up(step.cache.as_ref(), &sources, &request.variables, now);
+                let policies: Vec<Policy> = plan.steps.iter().map(look_up).collect();
+                Ok::<_, rusqlite::Error>((store, policies, Manifest::of(&sources)))
+            })
+        };
+        let (store, policies, manifest) = looked_up.await.map_err(|_| rusqlite::Error::InvalidQuery)??;
+        let mut cache = Self {
+            store: Arc::new(store),
+            workspace: workspace_id(&sources.root),
+            is_read: request.is_read,
+            budget: request.budget,
+            runners: plan
+                .steps
+                .iter()
+                .map(|step| step.runner.as_deref().unwrap_or(default_runner).to_owned())
+                .collect(),
+            sources_digest: manifest.digest(),
+            manifest: Arc::new(manifest),
+            plan,
+            policies,
+            images: Mutex::default(),
+            decisions: Vec::new(),
+            hits: HashMap::new(),
+        };
+        cache.look_for_images(runners).await;
+        cache.decide(runners).await?;
+        Ok(cache)
+    }
+
+    pub(crate) fn decision(&self, index: usize) -> Option<&CacheDecision> {
+        self.decisions.get(index)
+    }
+
+    pub(crate) fn decisions(&self) -> &[CacheDecision] {
+        &self.decisions
+    }
+
+    pub(crate) fn hit(&self, index: usize) -> Option<&Hit> {
+        self.hits.get(&index)
+    }
+
+    /// Whether the step's result is to be kept by its policy.
+    pub(crate) fn asks_for_result(&self, index: usize) -> bool {
+        matches!(self.policies.get(index), Some(Policy::While(_) | Policy::ReadyMade(_)))
+    }
+
+    /// The name under which the Harmont tools look for a step's result.
+    pub(crate) fn shared_name(&self, index: usize) -> Option<String> {
+        match (self.policies.get(index), self.plan.steps.get(index)) {
+            (Some(Policy::ReadyMade(key)), Some(step)) => Some(shared_name(&step.key, key)),
+            _ => None,
+        }
+    }
+
+    /// Says, for each step whose policy cannot be worked out, why.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let steps = self.plan.steps.iter().zip(&self.policies);
+        steps
+            .filter_map(|(step, policy)| match policy {
+                Policy::Unknown(why) => Some(format!("The result of `{}` is not kept: {why}.", step.key)),
+                Policy::None | Policy::While(_) | Policy::ReadyMade(_) => None,
+            })
+            .collect()
+    }
+
+    /// Remembers what a step left. The image it began with is known by now.
+    pub(crate) async fn keep(
+        &self,
+        index: usize,
+        purpose: Purpose,
+        saved: Saved,
+        run_id: uuid::Uuid,
+        runner: &Arc<dyn StepRunner>,
+    ) -> Result<(), rusqlite::Error> {
+        if let Some(BootsFrom::Image(reference)) = self.root(index).map(|step| &step.boots_from)
+            && let Some(id) = runner.image_id(reference).await
+        {
+            self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(reference.clone(), id);
+        }
+        let Some(step) = self.plan.steps.get(index) else { return Ok(()) };
+        let keys = self.keys(runner.engine()).into_iter().nth(index).flatten();
+        let mut rows = Vec::new();
+        match (purpose, keys) {
+            (Purpose::Failure, _) => rows.push(failure_key(run_id, &step.key)),
+            (Purpose::Cache, Some(keys)) => {
+                rows.extend([keys.cache, keys.fit]);
+                let inputs = serde_json::to_string(&keys.inputs).unwrap_or_default();
+                let (workspace, pipeline, key) = (self.workspace.clone(), self.plan.name.clone(), step.key.clone());
+                self.store.with(move |store| store.remember_inputs(&workspace, &pipeline, &key, &inputs)).await?;
+            }
+            (Purpose::Rerun, Some(keys)) => rows.push(keys.fit),
+            (Purpose::Cache | Purpose::Rerun, None) => return Ok(()),
+        }
+        for (number, key) in rows.into_iter().enumerate() {
+            let kept = KeptSnapshot {
+                engine: runner.engine().to_owned(),
+                workspace: self.workspace.clone(),
+                key,
+                step: step.key.clone(),
+                place: saved.place.clone(),
+                // The second row is the same snapshot.
+                bytes: if number == 0 { saved.bytes } else { 0 },
+                used_at: seconds_now(),
+                sources: self.sources_digest.clone(),
+                sources_folder: self.root(index).map_or_else(String::new, |root| root.workdir.clone()),
+            };
+            let manifest = Arc::clone(&self.manifest);
+            let replaced = self.store.with(move |store| store.keep(&kept, &manifest)).await?;
+            if let Some(replaced) = replaced {
+                // Somebody may boot from it still; the budget gets it then.
+                runner.remove_kept(&replaced.place).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a run to the history.
+    pub(crate) async fn remember(&self, run: PastRun, outbox: &Outbox) {
+        let workspace = self.workspace.clone();
+        if let Err(error) = self.store.with(move |store| store.remember_run(&workspace, &run)).await {
+            outbox.notice(format!("The run could not be remembered: {error}."));
+        }
+    }
+
+    /// Returns the first step of a step's lineage.
+    fn root(&self, index: usize) -> Option<&PlanStep> {
+        let mut step = self.plan.steps.get(index)?;
+        while let BootsFrom::Step(parent) = step.boots_from {
+            step = self.plan.steps.get(parent)?;
+        }
+        Some(step)
+    }
+
+    async fn look_for_images(&self, runners: &BTreeMap<&'static str, Arc<dyn StepRunner>>) {
+        let mut wanted = BTreeMap::new();
+        for (step, runner) in self.plan.steps.iter().zip(&self.runners) {
+            if let BootsFrom::Image(reference) = &step.boots_from {
+                wanted.insert(reference, runner);
+            }
+        }
+        for (reference, runner) in wanted {
+            let Some(runner) = runners.get(runner.as_str()) else { continue };
+            if let Some(id) = runner.image_id(reference).await {
+                self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(reference.clone(), id);
+            }
+        }
+    }
+
+    /// Returns each step's keys; `None` where the image its lineage begins with is not known.
+    fn keys(&self, engine: &str) -> Vec<Option<Keys>> {
+        let images = self.images.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut keys: Vec<Option<Keys>> = Vec::new();
+        keys.resize_with(self.plan.steps.len(), || None);
+        for index in parents_first(&self.plan) {
+            let Some((step, runner)) = self.plan.steps.get(index).zip(self.runners.get(index)) else { continue };
+            let inputs = |ground: Ground<'_>| Inputs::of(step, &self.workspace, runner, ground);
+            let (mut cached, mut fitting) = match &step.boots_from {
+                BootsFrom::Image(reference) => {
+                    let Some(digest) = images.get(reference) else { continue };
+                    (inputs(Ground::ImageDigest(digest)), inputs(Ground::ImageDigest(digest)))
+                }
+                BootsFrom::Step(parent) => {
+                    let Some(parent_step) = self.plan.steps.get(*parent) else { continue };
+                    let Some(parent) = keys.get(*parent).and_then(Option::as_ref) else { continue };
+                    let ground = |key| Ground::Parent { step: &parent_step.key, key };
+                    (inputs(ground(&parent.cache)), inputs(ground(&parent.fit)))
+                }
+            };
+            fitting.add("the sources", &self.sources_digest);
+            fitting.add("the engine", engine);
+            let mut ready_made = None;
+            match self.policies.get(index) {
+                Some(Policy::While(parts)) => cached.extend(parts),
+                Some(Policy::ReadyMade(key)) => ready_made = Some(format!("plan:{key}")),
+                Some(Policy::None | Policy::Unknown(_)) | None => {}
+            }
+            let made = Keys { cache: ready_made.unwrap_or_else(|| cached.key()), inputs: cached, fit: fitting.key() };
+            if let Some(slot) = keys.get_mut(index) {
+                *slot = Some(made);
+            }
+        }
+        keys
+    }
+
+    async fn decide(&mut self, runners: &BTreeMap<&'static str, Arc<dyn StepRunner>>) -> Result<(), rusqlite::Error> {
+        let before = {
+            let (workspace, pipeline) = (self.workspace.clone(), self.plan.name.clone());
+            self.store.with(move |store| store.inputs(&workspace, &pipeline)).await?
+        };
+        let mut decisions = Vec::new();
+        for (index, runner) in self.runners.clone().into_iter().enumerate() {
+            let runner = runners.get(runner.as_str());
+            decisions.push(self.decide_step(index, runner, &before).await?);
+        }
+        self.decisions = decisions;
+        self.leave_out_what_nobody_needs();
+        Ok(())
+    }
+
+    async fn decide_step(
+        &mut self,
+        index: usize,
+        runner: Option<&Arc<dyn StepRunner>>,
+        before: &BTreeMap<String, String>,
+    ) -> Result<CacheDecision, rusqlite::Error> {
+        let (Some(step), Some(policy), Some(runner)) =
+            (self.plan.steps.get(index).cloned(), self.policies.get(index).cloned(), runner)
+        else {
+            return Ok(CacheDecision::MissNoCommit { reason: None });
+        };
+        let keys = self.keys(runner.engine()).into_iter().nth(index).flatten();
+        if !step.is_wanted
+            && let Some(keys) = &keys
+            && let Some(hit) = self.find(&keys.fit, runner).await?
+        {
+            self.hits.insert(index, hit);
+            return Ok(CacheDecision::Hit { key: keys.fit.clone() });
+        }
+        match (policy, keys) {
+            (Policy::None, _) => Ok(CacheDecision::MissNoCommit { reason: None }),
+            (Policy::Unknown(why), _) => Ok(CacheDecision::MissNoCommit { reason: Some(why) }),
+            (Policy::While(_) | Policy::ReadyMade(_), None) => {
+                Ok(CacheDecision::MissBuildAs { key: None, reason: "its image is not here yet".into() })
+            }
+            (policy, Some(keys)) => {
+                if !self.is_read {
+                    let reason = "earlier results are not to be used".to_owned();
+                    return Ok(CacheDecision::MissBuildAs { key: Some(keys.cache), reason });
+                }
+                let mut hit = self.find(&keys.cache, runner).await?;
+                if let (None, Policy::ReadyMade(key)) = (&hit, &policy) {
+                    let name = shared_name(&step.key, key);
+                    hit = runner.image_id(&name).await.map(|place| Hit { place, outdated: None });
+                }
+                if let Some(hit) = hit {
+                    self.hits.insert(index, hit);
+                    return Ok(CacheDecision::Hit { key: keys.cache });
+                }
+                let reason = match before.get(&step.key).map(|before| serde_json::from_str::<Inputs>(before)) {
+                    Some(Ok(before)) => {
+                        keys.inputs.change_since(&before).unwrap_or_else(|| "its snapshot is gone".to_owned())
+                    }
+                    Some(Err(_)) | None => "it has not run here yet".to_owned(),
+                };
+                Ok(CacheDecision::MissBuildAs { key: Some(keys.cache), reason })
+            }
+        }
+    }
+
+    /// Returns a kept snapshot, if the engine still has it.
+    async fn find(&self, key: &str, runner: &Arc<dyn StepRunner>) -> Result<Option<Hit>, rusqlite::Error> {
+        let (engine, workspace, key) = (runner.engine().to_owned(), self.workspace.clone(), key.to_owned());
+        let Some(kept) = self.store.with(move |store| store.snapshot(&engine, &workspace, &key)).await? else {
+            return Ok(None);
+        };
+        if !runner.still_has(&kept.place).await {
+            self.store.with(move |store| store.forget(&kept)).await?;
+            return Ok(None);
+        }
+        let outdated = if kept.sources == self.sources_digest {
+            None
+        } else {
+            let digest = kept.sources.clone();
+            let manifest = self.store.with(move |store| store.sources(&digest)).await?;
+            // Without the old list, whatever is in today's counts as changed; nothing can be removed.
+            Some(Outdated { manifest: Arc::new(manifest.unwrap_or_default()), folder: kept.sources_folder.clone() })
+        };
+        let place = kept.place.clone();
+        self.store.with(move |store| store.mark_used(&kept, seconds_now())).await?;
+        Ok(Some(Hit { place, outdated }))
+    }
+
+    /// A step that is there only to be booted from is not needed if all that boot from it are taken from earlier runs.
+    fn leave_out_what_nobody_needs(&mut self) {
+        for index in parents_first(&self.plan).into_iter().rev() {
+            let Some(step) = self.plan.steps.get(index) else { continue };
+            let is_hit = matches!(self.decisions.get(index), Some(CacheDecision::Hit { .. }));
+            if step.is_wanted || is_hit {
+                continue;
+            }
+            let mut children = (0..self.plan.steps.len()).filter(|child| {
+                self.plan.steps.get(*child).is_some_and(|child| child.boots_from == BootsFrom::Step(index))
+            });
+            let is_needed = children.any(|child| {
+                !matches!(self.decisions.get(child), Some(CacheDecision::Hit { .. } | CacheDecision::NotNeeded))
+            });
+            if !is_needed && let Some(decision) = self.decisions.get_mut(index) {
+                *decision = CacheDecision::NotNeeded;
+            }
+        }
+    }
+}
+
+/// Returns the indices of the steps, each behind the one it boots from.
+fn parents_first(plan: &Plan) -> Vec<usize> {
+    let mut order = Vec::new();
+    let mut seen = BTreeSet::new();
+    for start in 0..plan.steps.len() {
+        let mut line = Vec::new();
+        let mut at = start;
+        while seen.insert(at) {
+            line.push(at);
+            match plan.steps.get(at).map(|step| &step.boots_from) {
+                Some(BootsFrom::Step(parent)) => at = *parent,
+                Some(BootsFrom::Image(_)) | None => break,
+            }
+        }
+        order.extend(line.into_iter().rev());
+    }
+    order
+}
+
+/// Where the Harmont tools look for a result; a repository's name is lower-case.
+fn shared_name(step_key: &str, key: &str) -> String {
+    let safe: String = step_key
+        .chars()
+        .map(|character| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' })
+        .collect();
+    let safe = safe.trim_matches('-');
+    let tag: String = key.chars().take(16).collect();
+    format!("harmont-cache/{}:{tag}", if safe.is_empty() { "step" } else { safe })
+}
+
+/// Under what a failed step's state is found again.
+pub(crate) fn failure_key(run_id: uuid::Uuid, step_key: &str) -> String {
+    format!("failed:{run_id}:{step_key}")
+}
+
+/// Names a workspace without telling its path.
+pub(crate) fn workspace_id(root: &Path) -> String {
+    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn seconds_now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_name_is_one_an_engine_accepts() {
+        assert_eq!(shared_name("Build.All", "0123456789abcdef0123"), "harmont-cache/build-all:0123456789abcdef");
+        assert_eq!(shared_name("…", "k"), "harmont-cache/step:k");
+    }
+}

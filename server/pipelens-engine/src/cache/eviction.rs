@@ -1,0 +1,80 @@
+//! Keeps a workspace within its budget, and empties it when a person asks. Touches no other workspace.
+
+use std::sync::Arc;
+
+use super::{Budget, Cache, seconds_now};
+use crate::runner::StepRunner;
+use crate::store::{KeptSnapshot, Store};
+
+impl Cache {
+    /// Removes what is too old or too much, the one unused longest first.
+    pub(crate) async fn keep_within_budget(&self, runner: &Arc<dyn StepRunner>) -> Result<(), rusqlite::Error> {
+        let (engine, workspace) = (runner.engine().to_owned(), self.workspace.clone());
+        let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
+        remove(&self.store, runner, surplus(kept, self.budget, seconds_now())).await.map(drop)
+    }
+}
+
+/// Removes snapshots and forgets them. Those that something else still needs stay. Returns how many bytes that freed.
+pub(crate) async fn remove(
+    store: &Arc<Store>,
+    runner: &Arc<dyn StepRunner>,
+    surplus: Vec<KeptSnapshot>,
+) -> Result<u64, rusqlite::Error> {
+    let mut freed = 0;
+    // The newest of them first: a snapshot that others are built on cannot go before these.
+    for kept in surplus.into_iter().rev() {
+        if runner.remove_kept(&kept.place).await {
+            freed += kept.bytes;
+            store.with(move |store| store.forget(&kept)).await?;
+        }
+    }
+    Ok(freed)
+}
+
+/// Returns what must go. `kept` begins with the one unused longest.
+fn surplus(kept: Vec<KeptSnapshot>, budget: Budget, now: i64) -> Vec<KeptSnapshot> {
+    let mut bytes: u64 = kept.iter().map(|kept| kept.bytes).sum();
+    let age = i64::try_from(budget.age.as_secs()).unwrap_or(i64::MAX);
+    kept.into_iter()
+        .take_while(|kept| {
+            let goes = bytes > budget.bytes || now.saturating_sub(kept.used_at) > age;
+            bytes = bytes.saturating_sub(kept.bytes);
+            goes
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn kept(key: &str, bytes: u64, used_at: i64) -> KeptSnapshot {
+        KeptSnapshot {
+            engine: String::new(),
+            workspace: String::new(),
+            key: key.into(),
+            step: String::new(),
+            place: String::new(),
+            bytes,
+            used_at,
+            sources: String::new(),
+            sources_folder: String::new(),
+        }
+    }
+
+    fn keys(kept: Vec<KeptSnapshot>) -> Vec<String> {
+        kept.into_iter().map(|kept| kept.key).collect()
+    }
+
+    #[test]
+    fn what_was_unused_longest_goes_first_and_no_more_than_needed() {
+        let all = vec![kept("a", 10, 1), kept("b", 10, 2), kept("c", 10, 3)];
+        let budget = |bytes, age| Budget { bytes, age: Duration::from_secs(age) };
+        assert_eq!(keys(surplus(all.clone(), budget(20, 100), 3)), ["a"]);
+        assert_eq!(keys(surplus(all.clone(), budget(100, 0), 3)), ["a", "b"]);
+        assert!(surplus(all, budget(30, 100), 3).is_empty());
+    }
+}

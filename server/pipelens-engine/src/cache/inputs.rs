@@ -1,0 +1,135 @@
+//! What a step's result depends on: the key it is kept under, and which part of it changed. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pipelens_core::model::Value;
+use pipelens_core::plan::PlanStep;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// Changes whenever a key comes to mean something else.
+const FORMAT_VERSION: &str = "1";
+
+/// Each input by the name a person knows it by; long values as digests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Inputs(BTreeMap<String, String>);
+
+/// What a step boots from, as far as its key is concerned.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ground<'a> {
+    ImageDigest(&'a str),
+    Parent { step: &'a str, key: &'a str },
+}
+
+impl Inputs {
+    pub(super) fn of(step: &PlanStep, workspace: &str, runner: &str, ground: Ground<'_>) -> Self {
+        let mut inputs = Self::default();
+        inputs.add("the format of the cache", FORMAT_VERSION);
+        inputs.add("the workspace", workspace);
+        inputs.add("the key", &step.key);
+        match ground {
+            Ground::ImageDigest(digest) => inputs.add("the image", digest),
+            Ground::Parent { step, key } => inputs.add(&format!("its parent `{step}`"), key),
+        }
+        inputs.add("the working folder", &step.workdir);
+        inputs.add("the command", &step.cmd);
+        inputs.add("the runner", runner);
+        // The platform is one of them.
+        inputs.add("the runner's arguments", &step.runner_args.as_ref().map(canonical).unwrap_or_default());
+        inputs.add(
+            "the list of secrets",
+            &step.secrets.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(","),
+        );
+        for (name, value) in &step.env {
+            inputs.add(&format!("variable `{name}`"), value);
+        }
+        inputs
+    }
+
+    /// What goes into a key is hashed one by one, so that no value can pass for two.
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), digest([value.as_bytes()]));
+    }
+
+    pub(super) fn extend(&mut self, parts: &BTreeMap<String, String>) {
+        for (name, value) in parts {
+            self.add(name, value);
+        }
+    }
+
+    pub(super) fn key(&self) -> String {
+        digest(self.0.iter().flat_map(|(name, value)| [name.as_bytes(), b"\0", value.as_bytes(), b"\0"]))
+    }
+
+    /// Says what is other than before; `None` if nothing is.
+    pub(super) fn change_since(&self, before: &Self) -> Option<String> {
+        let names: BTreeSet<&String> = self.0.keys().chain(before.0.keys()).collect();
+        let mut changes = names.into_iter().filter_map(|name| match (before.0.get(name), self.0.get(name)) {
+            (Some(old), Some(new)) => (old != new).then(|| format!("{name} changed")),
+            (None, Some(_)) => Some(format!("{name} is new")),
+            (Some(_), None) => Some(format!("{name} is gone")),
+            (None, None) => None,
+        });
+        let first = changes.next()?;
+        let more = changes.count();
+        Some(if more == 0 { first } else { format!("{first}, and {more} more") })
+    }
+}
+
+pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part);
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a value so that equal values are equal texts, wherever they stood in a file.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Text(value) => format!("{value:?}"),
+        Value::List(values) => {
+            let values: Vec<String> = values.iter().map(|value| canonical(&value.value)).collect();
+            format!("[{}]", values.join(","))
+        }
+        Value::Map(entries) => {
+            let mut entries: Vec<String> =
+                entries.iter().map(|(name, value)| format!("{:?}:{}", name.value, canonical(&value.value))).collect();
+            entries.sort();
+            format!("{{{}}}", entries.join(","))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(parts: &[(&str, &str)]) -> Inputs {
+        let mut inputs = Inputs::default();
+        for (name, value) in parts {
+            inputs.add(name, value);
+        }
+        inputs
+    }
+
+    #[test]
+    fn a_change_is_named_as_a_person_knows_it() {
+        let before = inputs(&[("`Cargo.lock`", "1"), ("the command", "make")]);
+        let changed = inputs(&[("`Cargo.lock`", "2"), ("the command", "make")]);
+        assert_eq!(changed.change_since(&before).as_deref(), Some("`Cargo.lock` changed"));
+        let more = inputs(&[("`Cargo.lock`", "2"), ("variable `A`", "")]);
+        assert_eq!(more.change_since(&before).as_deref(), Some("`Cargo.lock` changed, and 2 more"));
+        assert_eq!(before.change_since(&before), None);
+        assert_ne!(before.key(), changed.key());
+    }
+
+    #[test]
+    fn no_value_passes_for_two() {
+        assert_ne!(inputs(&[("a", "1\u{0}b\u{0}2")]).key(), inputs(&[("a", "1"), ("b", "2")]).key());
+    }
+}

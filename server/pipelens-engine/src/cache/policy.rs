@@ -1,0 +1,190 @@
+//! A step's cache policy, as far as files, variables and the clock decide it. Reads the files a policy names and nothing else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use pipelens_core::model::{Cache, CachePolicy};
+use sha2::{Digest as _, Sha256};
+
+use crate::sources::{EntryKind, Sources};
+
+/// A policy with everything looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// Never taken from an earlier run.
+    None,
+    /// Taken while these inputs, by name, are what they were.
+    While(BTreeMap<String, String>),
+    /// A plan has worked it out.
+    ReadyMade(String),
+    /// It cannot be worked out; the sentence says why. Such a step always runs, and its result is not kept.
+    Unknown(String),
+}
+
+/// Looks up what a policy depends on.
+pub(super) fn look_up(
+    cache: Option<&Cache>,
+    sources: &Sources,
+    variables: &BTreeMap<String, String>,
+    now: SystemTime,
+) -> Policy {
+    let Some(cache) = cache else { return Policy::None };
+    if let Some(key) = &cache.key {
+        return Policy::ReadyMade(key.value.clone());
+    }
+    if cache.policy == CachePolicy::None {
+        return Policy::None;
+    }
+    let mut parts = BTreeMap::new();
+    match add(&cache.policy, sources, variables, now, &mut parts) {
+        Ok(()) => Policy::While(parts),
+        Err(why) => Policy::Unknown(why),
+    }
+}
+
+fn add(
+    policy: &CachePolicy,
+    sources: &Sources,
+    variables: &BTreeMap<String, String>,
+    now: SystemTime,
+    parts: &mut BTreeMap<String, String>,
+) -> Result<(), String> {
+    match policy {
+        CachePolicy::None => Err("one of its policies is `none`".to_owned()),
+        CachePolicy::Forever { env_keys } => {
+            for name in env_keys {
+                // Unset and empty differ.
+                let value = variables.get(&name.value).map_or_else(|| "unset".to_owned(), |value| format!("={value}"));
+                parts.insert(format!("`${}`", name.value), value);
+            }
+            Ok(())
+        }
+        CachePolicy::Ttl { duration_seconds, env_keys } => {
+            let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let window = seconds / (*duration_seconds).max(1);
+            parts.insert(format!("the window of {duration_seconds} s"), window.to_string());
+            add(&CachePolicy::Forever { env_keys: env_keys.clone() }, sources, variables, now, parts)
+        }
+        CachePolicy::OnChange { paths } => {
+            for path in paths {
+                add_files(&path.value, sources, parts)?;
+            }
+            Ok(())
+        }
+        CachePolicy::Compose { sub_policies } => {
+            sub_policies.iter().try_for_each(|policy| add(policy, sources, variables, now, parts))
+        }
+    }
+}
+
+/// A folder stands for everything in it.
+fn add_files(pattern: &str, sources: &Sources, parts: &mut BTreeMap<String, String>) -> Result<(), String> {
+    let globs = globs(pattern)?;
+    let mut matched = false;
+    for entry in &sources.entries {
+        if entry.kind == EntryKind::Folder || !globs.is_match(&entry.path) {
+            continue;
+        }
+        matched = true;
+        let content = content(&sources.root.join(&entry.path), entry.kind)
+            .map_err(|error| format!("`{}` cannot be read: {error}", entry.path.display()))?;
+        parts.insert(format!("`{}`", entry.path.display()), content);
+    }
+    if matched { Ok(()) } else { Err(format!("`{pattern}` matches no file of the project")) }
+}
+
+fn globs(pattern: &str) -> Result<GlobSet, String> {
+    let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
+    let pattern = if pattern.is_empty() || pattern == "." { "**" } else { pattern };
+    let glob = |text: &str| GlobBuilder::new(text).literal_separator(true).build();
+    let set = glob(pattern).and_then(|own| {
+        let mut set = GlobSetBuilder::new();
+        set.add(own);
+        set.add(glob(&format!("{pattern}/**"))?);
+        set.build()
+    });
+    set.map_err(|error| format!("`{pattern}` is no pattern: {error}"))
+}
+
+fn content(path: &Path, kind: EntryKind) -> std::io::Result<String> {
+    let mut digest = Sha256::new();
+    match kind {
+        EntryKind::Symlink => digest.update(std::fs::read_link(path)?.as_os_str().as_encoded_bytes()),
+        EntryKind::File | EntryKind::Folder => {
+            std::io::copy(&mut std::fs::File::open(path)?, &mut digest)?;
+        }
+    }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pipelens_core::text::{Spanned, TextRange};
+
+    use super::*;
+
+    fn spanned(text: &str) -> Spanned<String> {
+        Spanned { value: text.to_owned(), range: TextRange::new(0, 0) }
+    }
+
+    fn on_change(paths: &[&str]) -> CachePolicy {
+        CachePolicy::OnChange { paths: paths.iter().map(|path| spanned(path)).collect() }
+    }
+
+    fn look(policy: CachePolicy, files: &[&str], variables: &[(&str, &str)], seconds: u64) -> Policy {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file).unwrap();
+        }
+        let sources = Sources::scan(folder.path()).unwrap();
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        look_up(Some(&Cache { policy, key: None }), &sources, &variables, now)
+    }
+
+    fn names(policy: &Policy) -> Vec<&str> {
+        match policy {
+            Policy::While(parts) => parts.keys().map(String::as_str).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn files_folders_and_patterns_name_files() {
+        let files = ["Cargo.lock", "src/a.rs", "src/deep/b.rs", "doc/a.md"];
+        assert_eq!(names(&look(on_change(&["Cargo.lock"]), &files, &[], 0)), ["`Cargo.lock`"]);
+        assert_eq!(names(&look(on_change(&["./src/"]), &files, &[], 0)), ["`src/a.rs`", "`src/deep/b.rs`"]);
+        assert_eq!(names(&look(on_change(&["**/*.rs"]), &files, &[], 0)), ["`src/a.rs`", "`src/deep/b.rs`"]);
+        assert_eq!(names(&look(on_change(&["*/a.*"]), &files, &[], 0)), ["`doc/a.md`", "`src/a.rs`"]);
+    }
+
+    #[test]
+    fn a_path_without_a_file_makes_the_policy_unknown() {
+        let policy = look(on_change(&["a", "b"]), &["a"], &[], 0);
+        assert_eq!(policy, Policy::Unknown("`b` matches no file of the project".into()));
+    }
+
+    #[test]
+    fn time_goes_in_windows() {
+        let ttl = || CachePolicy::Ttl { duration_seconds: 60, env_keys: vec![spanned("A")] };
+        assert_eq!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[], 119));
+        assert_ne!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[], 120));
+        assert_ne!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[("A", "")], 60));
+    }
+
+    #[test]
+    fn a_composed_policy_depends_on_each_of_its_parts() {
+        let compose = |paths: &[&str]| CachePolicy::Compose {
+            sub_policies: vec![CachePolicy::Forever { env_keys: vec![spanned("A")] }, on_change(paths)],
+        };
+        assert_eq!(names(&look(compose(&["a"]), &["a"], &[("A", "1")], 0)), ["`$A`", "`a`"]);
+        assert!(matches!(look(compose(&["gone"]), &["a"], &[], 0), Policy::Unknown(_)));
+    }
+}

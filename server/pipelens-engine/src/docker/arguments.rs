@@ -1,0 +1,151 @@
+//! `runner_args` of a step in Docker: what they may be, and what they mean. Nothing in it opens the machine to a container.
+
+use bollard::models::HostConfig;
+use pipelens_core::model::Value;
+
+use crate::error::EngineError;
+
+/// A step's own wishes for its container.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Arguments {
+    pub(super) user: Option<String>,
+    pub(super) platform: Option<String>,
+    pub(super) pull: Pull,
+    network: Option<String>,
+    memory_bytes: Option<i64>,
+    /// Billionths of a processor.
+    nano_cpus: Option<i64>,
+}
+
+/// When an image is fetched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Pull {
+    #[default]
+    Missing,
+    Always,
+    Never,
+}
+
+const KNOWN: &str = "`user`, `network`, `memory`, `cpus`, `platform`, `pull`";
+
+impl Arguments {
+    /// Reads what a step says. What is not understood is an error: ignoring it would be a weaker container than was asked for.
+    pub(super) fn of(value: Option<&Value>) -> Result<Self, EngineError> {
+        let mut arguments = Self::default();
+        let entries = match value {
+            None | Some(Value::Null) => return Ok(arguments),
+            Some(Value::Map(entries)) => entries,
+            Some(_) => return Err(bad("`runner_args` is a mapping".to_owned())),
+        };
+        for (name, value) in entries {
+            let (name, value) = (name.value.as_str(), &value.value);
+            match name {
+                "user" => arguments.user = Some(word(name, value)?),
+                "platform" => arguments.platform = Some(word(name, value)?),
+                "network" => arguments.network = Some(network(&word(name, value)?)?),
+                "memory" => arguments.memory_bytes = Some(bytes(&word(name, value)?)?),
+                "cpus" => arguments.nano_cpus = Some(nano_cpus(&word(name, value)?)?),
+                "pull" => arguments.pull = pull(&word(name, value)?)?,
+                _ => return Err(bad(format!("`{name}` is none of {KNOWN}"))),
+            }
+        }
+        Ok(arguments)
+    }
+
+    pub(super) fn host_config(&self) -> HostConfig {
+        HostConfig {
+            network_mode: self.network.clone(),
+            memory: self.memory_bytes,
+            // No more by way of swap.
+            memory_swap: self.memory_bytes,
+            nano_cpus: self.nano_cpus,
+            ..HostConfig::default()
+        }
+    }
+}
+
+fn bad(reason: String) -> EngineError {
+    EngineError::Refused { doing: "understand `runner_args`", reason }
+}
+
+fn word(name: &str, value: &Value) -> Result<String, EngineError> {
+    match value {
+        Value::Text(text) if !text.is_empty() => Ok(text.clone()),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(number) => Ok(number.to_string()),
+        Value::Text(_) | Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+            Err(bad(format!("`{name}` needs a value")))
+        }
+    }
+}
+
+/// The machine's own network, and another container's, are not a file's to take.
+fn network(name: &str) -> Result<String, EngineError> {
+    if name == "host" || name.starts_with("container:") {
+        return Err(bad(format!("the network `{name}` opens more than a file may ask for")));
+    }
+    Ok(name.to_owned())
+}
+
+fn bytes(text: &str) -> Result<i64, EngineError> {
+    let lower = text.to_ascii_lowercase();
+    let lower = lower.trim_end_matches("ib").trim_end_matches('b');
+    let digits = lower.trim_end_matches(['k', 'm', 'g']);
+    let factor = match lower.strip_prefix(digits) {
+        Some("") => 1,
+        Some("k") => 1 << 10,
+        Some("m") => 1 << 20,
+        Some("g") => 1 << 30,
+        Some(_) | None => 0,
+    };
+    let number = digits.parse::<i64>().ok().and_then(|number| number.checked_mul(factor)).filter(|bytes| *bytes > 0);
+    number.ok_or_else(|| bad(format!("`memory` is a number of bytes, or one with `k`, `m` or `g`, not `{text}`")))
+}
+
+fn nano_cpus(text: &str) -> Result<i64, EngineError> {
+    let cpus = text.parse::<f64>().ok().filter(|cpus| cpus.is_finite() && *cpus > 0.0 && *cpus < 100_000.0);
+    // Far below what an integer holds.
+    cpus.map(|cpus| (cpus * 1e9) as i64).ok_or_else(|| bad(format!("`cpus` is a number above 0, not `{text}`")))
+}
+
+fn pull(text: &str) -> Result<Pull, EngineError> {
+    match text {
+        "missing" => Ok(Pull::Missing),
+        "always" => Ok(Pull::Always),
+        "never" => Ok(Pull::Never),
+        _ => Err(bad(format!("`pull` is `missing`, `always` or `never`, not `{text}`"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipelens_core::text::{Spanned, TextRange};
+
+    use super::*;
+
+    fn of(name: &str, value: Value) -> Result<Arguments, String> {
+        let range = TextRange::new(0, 0);
+        let map = Value::Map(vec![(Spanned { value: name.to_owned(), range }, Spanned { value, range })]);
+        Arguments::of(Some(&map)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn sizes_are_written_as_people_write_them() {
+        let memory = |text: &str| of("memory", Value::Text(text.into())).unwrap().memory_bytes;
+        assert_eq!(memory("512m"), Some(512 << 20));
+        assert_eq!(memory("2GiB"), Some(2 << 30));
+        assert_eq!(memory("1000"), Some(1000));
+        assert_eq!(of("cpus", Value::Float(0.5)).unwrap().nano_cpus, Some(500_000_000));
+        assert!(of("memory", Value::Text("much".into())).is_err());
+    }
+
+    #[test]
+    fn what_opens_the_machine_or_is_not_known_is_refused() {
+        for network in ["host", "container:other"] {
+            assert!(of("network", Value::Text(network.into())).unwrap_err().contains("more than a file may ask for"));
+        }
+        for name in ["privileged", "volumes", "mounts", "devices"] {
+            assert!(of(name, Value::Bool(true)).unwrap_err().contains("is none of `user`"));
+        }
+    }
+}

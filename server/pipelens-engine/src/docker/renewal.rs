@@ -1,0 +1,99 @@
+//! Brings the sources in a snapshot up to date: what changed is sent, what is gone from the project is removed. Knows no steps.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::archive::Packing;
+use crate::docker::command::{NEWLINE_VARIABLE, quoted};
+use crate::docker::worker::Worker;
+use crate::error::EngineError;
+use crate::sources::Delta;
+
+/// Far below what one call of a program may take, its environment included.
+const ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// Applies a delta to the folder where an earlier run has put the sources.
+pub(super) async fn apply(
+    worker: &mut Worker,
+    delta: Delta,
+    folder: &str,
+    is_compressed: bool,
+) -> Result<(), EngineError> {
+    for line in removals(folder, &delta) {
+        let (code, said) = worker.run_own(line).await?;
+        if code != 0 {
+            let reason = said.lines().next().unwrap_or("the image may have no `rm`").to_owned();
+            return Err(EngineError::Refused { doing: "remove files that are gone from the project", reason });
+        }
+    }
+    if delta.changed.entries.is_empty() {
+        return Ok(());
+    }
+    let container = &worker.container;
+    let (user_id, group_id) = container.user_ids().await?;
+    let target = container.resolve(folder).await?;
+    let packing = Packing { folder: target.name, user_id, group_id, is_compressed };
+    container.unpack(&target.parent, Arc::new(delta.changed), packing).await
+}
+
+/// An archive cannot remove anything: the shell of the image does it.
+fn removals(folder: &str, delta: &Delta) -> Vec<Bytes> {
+    // A folder stays if a step has put something in it.
+    let kinds = [("rm -f --", "", &delta.removed_files), ("rmdir --", " 2>/dev/null || :", &delta.removed_folders)];
+    let enter = format!("{NEWLINE_VARIABLE}cd -P {} || exit 1; ", quoted(folder));
+    kinds
+        .into_iter()
+        .flat_map(|(program, rest, paths)| {
+            let lists = lists(paths);
+            let enter = &enter;
+            lists.into_iter().map(move |list| format!("{enter}{program}{list}{rest}\n").into()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn lists(paths: &[PathBuf]) -> Vec<String> {
+    let mut lists = Vec::new();
+    let mut list = String::new();
+    for path in paths {
+        list.push(' ');
+        list.push_str(&quoted(&path.to_string_lossy()));
+        if list.len() > ARGUMENT_BYTES {
+            lists.push(std::mem::take(&mut list));
+        }
+    }
+    if !list.is_empty() {
+        lists.push(list);
+    }
+    lists
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_can_be_removed() {
+        let delta = Delta {
+            removed_files: vec!["it's\nodd".into(), "-f".into()],
+            removed_folders: vec!["a/b".into(), "a".into()],
+            ..Delta::default()
+        };
+        let lines = removals("/work space", &delta);
+        let text: Vec<&str> = lines.iter().map(|line| std::str::from_utf8(line).unwrap()).collect();
+        assert!(
+            text[0].ends_with("cd -P '/work space' || exit 1; rm -f -- 'it'\\''s'\"$pipelens_n\"'odd' '-f'\n"),
+            "{}",
+            text[0]
+        );
+        assert!(text[1].ends_with("rmdir -- 'a/b' 'a' 2>/dev/null || :\n"), "{}", text[1]);
+    }
+
+    #[test]
+    fn a_long_list_is_several() {
+        let paths: Vec<PathBuf> = (0..20_000).map(|number| format!("folder/file-{number}").into()).collect();
+        assert!(lists(&paths).iter().all(|list| list.len() < 2 * ARGUMENT_BYTES));
+        assert!(lists(&paths).len() > 1);
+    }
+}

@@ -1,0 +1,144 @@
+//! What the sources were at one time, small enough to be kept, and what has changed since. Reads no file.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::sources::{Entry, EntryKind, Sources};
+
+/// Tells a file from what it was, without reading it: the way git's index does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    kind: EntryKind,
+    mode: u32,
+    size: u64,
+    modified_ns: u128,
+    /// Nobody can set it back.
+    changed_ns: i128,
+}
+
+/// Each path of the sources with its stamp.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest(BTreeMap<PathBuf, Stamp>);
+
+/// What leads from one state of the sources to another.
+#[derive(Debug, Default)]
+pub(crate) struct Delta {
+    /// New or other than before; folders before what is in them.
+    pub(crate) changed: Sources,
+    pub(crate) removed_files: Vec<PathBuf>,
+    /// Deepest first. A step may have put files of its own in them.
+    pub(crate) removed_folders: Vec<PathBuf>,
+}
+
+impl Stamp {
+    pub(crate) fn of(kind: EntryKind, metadata: &Metadata) -> Self {
+        let (mode, changed_ns) = mode_and_change(metadata);
+        if kind == EntryKind::Folder {
+            // Its times and its size tell of its entries, which have stamps of their own.
+            return Self { kind, mode, size: 0, modified_ns: 0, changed_ns: 0 };
+        }
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Self { kind, mode, size: metadata.len(), modified_ns: modified.map_or(0, |time| time.as_nanos()), changed_ns }
+    }
+}
+
+#[cfg(unix)]
+fn mode_and_change(metadata: &Metadata) -> (u32, i128) {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.mode(), i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn mode_and_change(metadata: &Metadata) -> (u32, i128) {
+    (u32::from(metadata.permissions().readonly()), 0)
+}
+
+impl Manifest {
+    pub(crate) fn of(sources: &Sources) -> Self {
+        Self(sources.entries.iter().map(|entry| (entry.path.clone(), entry.stamp)).collect())
+    }
+
+    /// Names this state of the sources.
+    pub(crate) fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for (path, stamp) in &self.0 {
+            digest.update(path.as_os_str().as_encoded_bytes());
+            digest.update(format!("\0{stamp:?}\0"));
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Returns what leads from this state to that of `sources`.
+    pub(crate) fn delta(&self, sources: &Sources) -> Delta {
+        let now = Self::of(sources);
+        let mut delta = Delta::default();
+        delta.changed.root = sources.root.clone();
+        for entry in &sources.entries {
+            if self.0.get(&entry.path) != Some(&entry.stamp) {
+                delta.add(entry.clone());
+            }
+        }
+        for (path, old) in self.0.iter().rev() {
+            let is_gone = now.0.get(path).is_none_or(|new| new.kind != old.kind);
+            match old.kind {
+                EntryKind::Folder if is_gone => delta.removed_folders.push(path.clone()),
+                EntryKind::File | EntryKind::Symlink if is_gone => delta.removed_files.push(path.clone()),
+                EntryKind::Folder | EntryKind::File | EntryKind::Symlink => {}
+            }
+        }
+        delta
+    }
+}
+
+impl Delta {
+    fn add(&mut self, entry: Entry) {
+        if entry.kind != EntryKind::Folder {
+            self.changed.files += 1;
+            self.changed.bytes += entry.stamp.size;
+        }
+        self.changed.entries.push(entry);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changed.entries.is_empty() && self.removed_files.is_empty() && self.removed_folders.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn only_what_changed_is_in_the_delta_and_what_is_gone_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        for (path, text) in [("a", "same"), ("b", "old"), ("old/in/c", "gone"), ("d", "a file")] {
+            write(path, text);
+        }
+        let before = Manifest::of(&Sources::scan(folder.path()).unwrap());
+        assert!(before.delta(&Sources::scan(folder.path()).unwrap()).is_empty());
+        write("b", "newer");
+        fs::remove_dir_all(folder.path().join("old")).unwrap();
+        fs::remove_file(folder.path().join("d")).unwrap();
+        write("d/now-in", "a folder");
+        let now = Sources::scan(folder.path()).unwrap();
+        let delta = before.delta(&now);
+        let changed: Vec<_> = delta.changed.entries.iter().map(|entry| entry.path.to_string_lossy()).collect();
+        assert_eq!(changed, ["b", "d", "d/now-in"]);
+        assert_eq!((delta.changed.files, delta.changed.bytes), (2, 13));
+        assert_eq!(delta.removed_files, [PathBuf::from("old/in/c"), PathBuf::from("d")]);
+        assert_eq!(delta.removed_folders, [PathBuf::from("old/in"), PathBuf::from("old")]);
+        assert_ne!(before.digest(), Manifest::of(&now).digest());
+    }
+}

@@ -1,0 +1,275 @@
+//! What outlives a run: kept snapshots, what steps were made of, the history. One SQLite file, shared by every process of a
+//! user. Losing it loses history and work saved, never correctness: whoever asks checks that a snapshot is still there.
+
+mod migrations;
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::logs::create_private_folder;
+use crate::sources::Manifest;
+
+const FILE_NAME: &str = "pipelens.db";
+/// Another process that writes is done in milliseconds; one that hangs must not hold us for ever.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Runs a workspace remembers.
+const KEPT_RUNS: u32 = 200;
+
+pub(crate) type Result<T> = std::result::Result<T, rusqlite::Error>;
+
+#[derive(Debug)]
+pub(crate) struct Store {
+    connection: Mutex<Connection>,
+}
+
+/// A filesystem that outlives its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptSnapshot {
+    /// Which machine's: an engine's own id, or this one's.
+    pub(crate) engine: String,
+    pub(crate) workspace: String,
+    pub(crate) key: String,
+    pub(crate) step: String,
+    /// An image's id or a folder.
+    pub(crate) place: String,
+    pub(crate) bytes: u64,
+    /// Seconds since 1970.
+    pub(crate) used_at: i64,
+    /// Names the state of the sources in it, see [`Store::sources`].
+    pub(crate) sources: String,
+    /// Where in it the sources are.
+    pub(crate) sources_folder: String,
+}
+
+/// One run as the history has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    pub run_id: String,
+    pub pipeline: String,
+    /// Seconds since 1970.
+    pub started_at: i64,
+    pub duration_ms: i64,
+    pub outcome: String,
+    /// Each step's key and how it ended, in file order.
+    pub steps: Vec<(String, String)>,
+}
+
+impl Store {
+    /// Opens the store of a state folder, and makes or renews it where it must be.
+    pub(crate) fn open(state_dir: &Path) -> Result<Self> {
+        create_private_folder(state_dir)
+            .map_err(|error| rusqlite::Error::InvalidPath(format!("{}: {error}", state_dir.display()).into()))?;
+        let path = state_dir.join(FILE_NAME);
+        let mut connection = Connection::open(&path)?;
+        restrict(&path);
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        // A lost last transaction costs a cache entry; waiting for the disk costs every step.
+        connection.pragma_update(None, "synchronous", "normal")?;
+        migrations::migrate(&mut connection)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Asks or tells the store something, off the asynchronous threads.
+    pub(crate) async fn with<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let this = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || work(&this)).await {
+            Ok(result) => result,
+            Err(_) => Err(rusqlite::Error::InvalidQuery),
+        }
+    }
+
+    pub(crate) fn snapshot(&self, engine: &str, workspace: &str, key: &str) -> Result<Option<KeptSnapshot>> {
+        let connection = self.lock();
+        let mut statement =
+            connection.prepare_cached("SELECT * FROM snapshot WHERE engine = ?1 AND workspace = ?2 AND key = ?3")?;
+        statement.query_row(params![engine, workspace, key], kept_snapshot).optional()
+    }
+
+    /// Returns the snapshots of an engine, of one workspace or of all, the one unused longest first.
+    pub(crate) fn snapshots(&self, engine: &str, workspace: Option<&str>) -> Result<Vec<KeptSnapshot>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(
+            "SELECT * FROM snapshot WHERE engine = ?1 AND (?2 IS NULL OR workspace = ?2) ORDER BY used_at, created_at",
+        )?;
+        statement.query_map(params![engine, workspace], kept_snapshot)?.collect()
+    }
+
+    /// Remembers a snapshot with the sources in it; an older one of the same key is replaced and returned.
+    pub(crate) fn keep(&self, kept: &KeptSnapshot, sources: &Manifest) -> Result<Option<KeptSnapshot>> {
+        let before = self.snapshot(&kept.engine, &kept.workspace, &kept.key)?;
+        let connection = self.lock();
+        let known: bool = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM sources WHERE digest = ?1)")?
+            .query_row([&kept.sources], |row| row.get(0))?;
+        if !known {
+            connection
+                .prepare_cached("INSERT OR IGNORE INTO sources (digest, manifest) VALUES (?1, ?2)")?
+                .execute(params![kept.sources, packed(sources)])?;
+        }
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO snapshot
+                 (engine, workspace, key, step, place, bytes, created_at, used_at, sources, sources_folder)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                kept.engine,
+                kept.workspace,
+                kept.key,
+                kept.step,
+                kept.place,
+                i64::try_from(kept.bytes).unwrap_or(i64::MAX),
+                kept.used_at,
+                kept.sources,
+                kept.sources_folder
+            ])?;
+        Ok(before.filter(|before| before.place != kept.place))
+    }
+
+    pub(crate) fn mark_used(&self, kept: &KeptSnapshot, now: i64) -> Result<()> {
+        let connection = self.lock();
+        connection
+            .prepare_cached("UPDATE snapshot SET used_at = ?4 WHERE engine = ?1 AND workspace = ?2 AND key = ?3")?
+            .execute(params![kept.engine, kept.workspace, kept.key, now])
+            .map(drop)
+    }
+
+    /// Forgets a snapshot, and the sources nobody refers to any more.
+    pub(crate) fn forget(&self, kept: &KeptSnapshot) -> Result<()> {
+        let connection = self.lock();
+        connection.execute(
+            "DELETE FROM snapshot WHERE engine = ?1 AND workspace = ?2 AND key = ?3",
+            params![kept.engine, kept.workspace, kept.key],
+        )?;
+        connection.execute("DELETE FROM sources WHERE digest NOT IN (SELECT sources FROM snapshot)", []).map(drop)
+    }
+
+    pub(crate) fn sources(&self, digest: &str) -> Result<Option<Manifest>> {
+        let connection = self.lock();
+        let packed: Option<Vec<u8>> = connection
+            .query_row("SELECT manifest FROM sources WHERE digest = ?1", [digest], |row| row.get(0))
+            .optional()?;
+        Ok(packed.and_then(|packed| unpacked(&packed)))
+    }
+
+    /// Returns what the steps of a pipeline were made of when they ran last.
+    pub(crate) fn inputs(&self, workspace: &str, pipeline: &str) -> Result<BTreeMap<String, String>> {
+        let connection = self.lock();
+        let mut statement =
+            connection.prepare_cached("SELECT step, inputs FROM inputs WHERE workspace = ?1 AND pipeline = ?2")?;
+        statement.query_map(params![workspace, pipeline], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    }
+
+    pub(crate) fn remember_inputs(&self, workspace: &str, pipeline: &str, step: &str, inputs: &str) -> Result<()> {
+        let connection = self.lock();
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO inputs (workspace, pipeline, step, inputs) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![workspace, pipeline, step, inputs])
+            .map(drop)
+    }
+
+    pub(crate) fn remember_run(&self, workspace: &str, run: &PastRun) -> Result<()> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        transaction.execute(
+            "INSERT OR REPLACE INTO run (id, workspace, pipeline, started_at, duration_ms, outcome)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![run.run_id, workspace, run.pipeline, run.started_at, run.duration_ms, run.outcome],
+        )?;
+        for (position, (step, outcome)) in run.steps.iter().enumerate() {
+            transaction.execute(
+                "INSERT OR REPLACE INTO run_step (run, position, step, outcome) VALUES (?1, ?2, ?3, ?4)",
+                params![run.run_id, i64::try_from(position).unwrap_or(i64::MAX), step, outcome],
+            )?;
+        }
+        transaction.execute(
+            "DELETE FROM run WHERE workspace = ?1 AND id NOT IN
+             (SELECT id FROM run WHERE workspace = ?1 ORDER BY id DESC LIMIT ?2)",
+            params![workspace, KEPT_RUNS],
+        )?;
+        transaction.commit()
+    }
+
+    /// Returns the runs of a workspace, newest first.
+    pub(crate) fn runs(&self, workspace: &str) -> Result<Vec<PastRun>> {
+        let connection = self.lock();
+        let mut runs = connection.prepare_cached("SELECT * FROM run WHERE workspace = ?1 ORDER BY id DESC")?;
+        let mut steps =
+            connection.prepare_cached("SELECT step, outcome FROM run_step WHERE run = ?1 ORDER BY position")?;
+        let runs = runs.query_map([workspace], |row| {
+            Ok(PastRun {
+                run_id: row.get("id")?,
+                pipeline: row.get("pipeline")?,
+                started_at: row.get("started_at")?,
+                duration_ms: row.get("duration_ms")?,
+                outcome: row.get("outcome")?,
+                steps: Vec::new(),
+            })
+        })?;
+        runs.map(|run| {
+            let mut run = run?;
+            run.steps = steps.query_map([&run.run_id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
+            Ok(run)
+        })
+        .collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn kept_snapshot(row: &Row<'_>) -> Result<KeptSnapshot> {
+    Ok(KeptSnapshot {
+        engine: row.get("engine")?,
+        workspace: row.get("workspace")?,
+        key: row.get("key")?,
+        step: row.get("step")?,
+        place: row.get("place")?,
+        bytes: u64::try_from(row.get::<_, i64>("bytes")?).unwrap_or(0),
+        used_at: row.get("used_at")?,
+        sources: row.get("sources")?,
+        sources_folder: row.get("sources_folder")?,
+    })
+}
+
+/// Paths repeat themselves; packed they are a tenth.
+fn packed(manifest: &Manifest) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    // A path that is no text cannot be kept; the whole manifest is then worth nothing, and a delta is everything.
+    let json = serde_json::to_vec(manifest).unwrap_or_default();
+    encoder.write_all(&json).and_then(|()| encoder.finish()).unwrap_or_default()
+}
+
+fn unpacked(packed: &[u8]) -> Option<Manifest> {
+    let mut json = Vec::new();
+    ZlibDecoder::new(packed).read_to_end(&mut json).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    // The folder is closed to others already.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).ok();
+}
+
+#[cfg(not(unix))]
+fn restrict(_path: &Path) {}
+
+#[cfg(test)]
+mod tests;

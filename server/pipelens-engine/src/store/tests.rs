@@ -1,0 +1,88 @@
+use super::*;
+
+fn kept(workspace: &str, key: &str, used_at: i64) -> KeptSnapshot {
+    KeptSnapshot {
+        engine: "engine".into(),
+        workspace: workspace.into(),
+        key: key.into(),
+        step: "build".into(),
+        place: format!("sha256:{key}"),
+        bytes: 10,
+        used_at,
+        sources: "digest".into(),
+        sources_folder: "/workspace".into(),
+    }
+}
+
+#[test]
+fn a_snapshot_is_found_by_its_key_in_its_own_workspace_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.keep(&kept("here", "a", 1), &Manifest::default()).unwrap();
+    assert_eq!(store.snapshot("engine", "here", "a").unwrap(), Some(kept("here", "a", 1)));
+    assert_eq!(store.snapshot("engine", "there", "a").unwrap(), None);
+    assert_eq!(store.snapshot("another", "here", "a").unwrap(), None);
+    assert_eq!(store.sources("digest").unwrap(), Some(Manifest::default()));
+    store.forget(&kept("here", "a", 1)).unwrap();
+    assert_eq!(store.snapshot("engine", "here", "a").unwrap(), None);
+    assert_eq!(store.sources("digest").unwrap(), None);
+}
+
+#[test]
+fn what_was_used_last_goes_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    for (key, used_at) in [("a", 1), ("b", 2)] {
+        store.keep(&kept("here", key, used_at), &Manifest::default()).unwrap();
+    }
+    store.mark_used(&kept("here", "a", 1), 3).unwrap();
+    let keys = |store: &Store| -> Vec<String> {
+        store.snapshots("engine", Some("here")).unwrap().into_iter().map(|kept| kept.key).collect()
+    };
+    assert_eq!(keys(&store), ["b", "a"]);
+}
+
+#[test]
+fn two_processes_share_a_store_and_neither_loses_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |half: usize| {
+        let store = Store::open(folder.path()).unwrap();
+        for number in 0..50 {
+            store.keep(&kept("here", &format!("{half}-{number}"), 1), &Manifest::default()).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| write(1));
+        scope.spawn(|| write(2));
+    });
+    assert_eq!(Store::open(folder.path()).unwrap().snapshots("engine", None).unwrap().len(), 100);
+}
+
+#[test]
+fn runs_are_remembered_up_to_a_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    for number in 0..KEPT_RUNS + 5 {
+        let run = PastRun {
+            run_id: format!("{number:04}"),
+            pipeline: "ci".into(),
+            started_at: 1,
+            duration_ms: 2,
+            outcome: "succeeded".into(),
+            steps: vec![("build".into(), "succeeded".into())],
+        };
+        store.remember_run("here", &run).unwrap();
+    }
+    let runs = store.runs("here").unwrap();
+    assert_eq!(runs.len(), KEPT_RUNS as usize);
+    assert_eq!(runs[0].run_id, "0204");
+    assert_eq!(runs[0].steps, [("build".to_owned(), "succeeded".to_owned())]);
+}
+
+#[test]
+fn a_store_of_a_later_version_is_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.lock().pragma_update(None, "user_version", 1_000).unwrap();
+    assert!(Store::open(folder.path()).unwrap_err().to_string().contains("later version"));
+}

@@ -1,0 +1,280 @@
+//! What a run takes from earlier runs, and that it takes nothing it should not.
+
+use std::path::Path;
+
+use pipelens_core::model::{Cache, CachePolicy};
+use pipelens_core::plan::PlanStep;
+use pipelens_core::text::{Spanned, TextRange};
+use pipelens_engine::cache::{Budget, CacheDecision, CacheRequest};
+use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
+use pipelens_engine::run::{RunnerKind, clean, history, predict};
+use tempfile::TempDir;
+
+use crate::bench::{BUSYBOX, Bench, Ran, StepExt as _, docker_client, docker_host, step};
+use crate::docker::needs_docker;
+use crate::runners::for_each_runner;
+
+/// A project that is run more than once.
+struct Project {
+    runner: RunnerKind,
+    sources: TempDir,
+    state: TempDir,
+    budget: Budget,
+    is_read: bool,
+}
+
+impl Project {
+    fn new(runner: RunnerKind) -> Self {
+        let (sources, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        Self { runner, sources, state, budget: Budget::default(), is_read: true }
+    }
+
+    fn file(&self, path: &str, text: &str) {
+        let path = self.sources.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn bench(&self, steps: Vec<PlanStep>) -> Bench {
+        let mut bench = Bench::new(self.runner, steps);
+        bench.request.source_root = self.sources.path().to_owned();
+        bench.request.cache = Some(CacheRequest {
+            state_dir: self.state.path().to_owned(),
+            is_read: self.is_read,
+            variables: Default::default(),
+            budget: self.budget,
+        });
+        bench
+    }
+
+    async fn run(&self, steps: Vec<PlanStep>) -> Ran {
+        self.bench(steps).run().await
+    }
+
+    async fn predict(&self, steps: Vec<PlanStep>) -> Vec<CacheDecision> {
+        predict(&self.bench(steps).request).await.unwrap()
+    }
+
+    fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    async fn clean(&self) -> u64 {
+        clean(self.state(), docker_host().as_deref(), Some(self.sources.path()), None).await.unwrap()
+    }
+}
+
+fn spanned(text: &str) -> Spanned<String> {
+    Spanned { value: text.to_owned(), range: TextRange::new(0, 0) }
+}
+
+fn forever(step: PlanStep) -> PlanStep {
+    PlanStep { cache: Some(Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: None }), ..step }
+}
+
+fn on_change(step: PlanStep, path: &str) -> PlanStep {
+    let policy = CachePolicy::OnChange { paths: vec![spanned(path)] };
+    PlanStep { cache: Some(Cache { policy, key: None }), ..step }
+}
+
+fn reason(decision: &CacheDecision) -> &str {
+    match decision {
+        CacheDecision::MissBuildAs { reason, .. } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+for_each_runner! {
+    async fn an_unchanged_step_is_taken_from_the_run_before(runner: RunnerKind) {
+        let project = Project::new(runner);
+        let steps = || vec![forever(step("build", "echo made > /workspace/made 2>/dev/null || echo made > made")), step("test", "cat made").builds_in(0)];
+        project.run(steps()).await.assert_succeeded();
+        let again = project.run(steps()).await;
+        again.assert_succeeded();
+        assert_eq!(*again.outcome_of("build"), Outcome::Cached);
+        assert_eq!(again.text_of("test"), ["made"]);
+        project.clean().await;
+        assert_eq!(*project.run(steps()).await.outcome_of("build"), Outcome::Succeeded);
+        project.clean().await;
+    }
+
+    async fn what_changed_is_named_before_the_run(runner: RunnerKind) {
+        let project = Project::new(runner);
+        project.file("Cargo.lock", "1");
+        let steps = |cmd: &str| vec![on_change(step("build", cmd), "Cargo.lock")];
+        assert_eq!(reason(&project.predict(steps("true")).await[0]), "it has not run here yet");
+        project.run(steps("true")).await.assert_succeeded();
+        assert!(matches!(project.predict(steps("true")).await[0], CacheDecision::Hit { .. }));
+        assert_eq!(reason(&project.predict(steps("echo other")).await[0]), "the command changed");
+        project.file("other", "does not matter");
+        assert!(matches!(project.predict(steps("true")).await[0], CacheDecision::Hit { .. }));
+        project.file("Cargo.lock", "2");
+        assert_eq!(reason(&project.predict(steps("true")).await[0]), "`Cargo.lock` changed");
+        project.clean().await;
+    }
+
+    async fn a_policy_that_matches_nothing_is_said_and_never_a_hit(runner: RunnerKind) {
+        let project = Project::new(runner);
+        let steps = || vec![on_change(step("build", "true"), "no/such/file")];
+        for _ in 0..2 {
+            let ran = project.run(steps()).await;
+            assert_eq!(*ran.outcome_of("build"), Outcome::Succeeded);
+            let notice = "The result of `build` is not kept: `no/such/file` matches no file of the project.";
+            assert!(ran.notices().contains(&notice), "{:?}", ran.notices());
+        }
+    }
+
+    async fn a_snapshot_gets_todays_sources(runner: RunnerKind) {
+        let project = Project::new(runner);
+        for (path, text) in [("same", "same\n"), ("changed", "old\n"), ("gone/deep/file", "gone\n"), ("shared/project", "p\n")] {
+            project.file(path, text);
+        }
+        let steps = || vec![
+            forever(step("build", "echo made > made; echo kept > shared/step; cat changed")),
+            step("look", "cat same changed made; find . -type f | sort").builds_in(0),
+        ];
+        project.run(steps()).await.assert_succeeded();
+        project.file("changed", "newer\n");
+        project.file("new/it's new", "new\n");
+        std::fs::remove_dir_all(project.sources.path().join("gone")).unwrap();
+        std::fs::remove_dir_all(project.sources.path().join("shared")).unwrap();
+        let ran = project.run(steps()).await;
+        ran.assert_succeeded();
+        assert_eq!(*ran.outcome_of("build"), Outcome::Cached);
+        assert_eq!(ran.text_of("look"), ["same", "newer", "made", "./changed", "./made", "./new/it's new", "./same", "./shared/step"]);
+        project.clean().await;
+    }
+
+    async fn a_single_step_starts_where_its_parents_left_off(runner: RunnerKind) {
+        let project = Project::new(runner);
+        let line = |asked: bool| {
+            let of = |step: PlanStep| PlanStep { is_wanted: asked, ..step };
+            vec![
+                of(step("a", "echo a > list")),
+                of(forever(step("b", "echo b >> list")).builds_in(0)),
+                step("c", "cat list").builds_in(1),
+            ]
+        };
+        project.run(line(true)).await.assert_succeeded();
+        let ran = project.run(line(false)).await;
+        ran.assert_succeeded();
+        assert_eq!((ran.outcome_of("a"), ran.outcome_of("b")), (&Outcome::Cached, &Outcome::Cached));
+        assert_eq!(ran.text_of("c"), ["a", "b"]);
+        // A step that is not cached by its policy fits only as long as the sources do, and here was never saved.
+        assert!(matches!(project.predict(line(false)).await[0], CacheDecision::NotNeeded));
+        project.clean().await;
+    }
+
+    async fn a_failed_step_leaves_a_state_to_look_into(runner: RunnerKind) {
+        let project = Project::new(runner);
+        let ran = project.run(vec![step("a", "echo evidence > evidence; exit 3").env("NAME", "it's")]).await;
+        assert_eq!(ran.outcome, RunOutcome::Failed);
+        let shells = ran.events.iter().filter_map(|event| match event {
+            BuildEvent::StepKept { shell, .. } => Some(shell.clone()),
+            _ => None,
+        });
+        let shells: Vec<String> = shells.collect();
+        // As a person would, but not at a terminal.
+        let shell = shells[0].replace(" -it", " -i");
+        let mut command = std::process::Command::new("sh");
+        if let Some(host) = docker_host() {
+            command.env("DOCKER_HOST", host);
+        }
+        let output = command.args(["-c", &format!("echo 'cat evidence; echo $NAME' | ({shell})")]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "evidence\nit's\n", "{shell}: {output:?}");
+        project.clean().await;
+    }
+
+    async fn one_project_never_evicts_anothers_results(runner: RunnerKind) {
+        let (mut small, other) = (Project::new(runner), Project::new(runner));
+        small.budget = Budget { bytes: 0, ..Budget::default() };
+        let steps = || vec![forever(step("build", "echo made > made"))];
+        other.run(steps()).await.assert_succeeded();
+        small.run(steps()).await.assert_succeeded();
+        small.run(steps()).await.assert_succeeded();
+        assert!(matches!(other.predict(steps()).await[0], CacheDecision::Hit { .. }));
+        assert_eq!(reason(&small.predict(steps()).await[0]), "its snapshot is gone");
+        other.clean().await;
+    }
+
+    async fn a_cache_that_is_not_read_is_written(runner: RunnerKind) {
+        let mut project = Project::new(runner);
+        let steps = || vec![forever(step("build", "echo made > made"))];
+        project.run(steps()).await.assert_succeeded();
+        project.is_read = false;
+        assert_eq!(*project.run(steps()).await.outcome_of("build"), Outcome::Succeeded);
+        project.is_read = true;
+        assert_eq!(*project.run(steps()).await.outcome_of("build"), Outcome::Cached);
+        project.clean().await;
+    }
+
+    async fn a_lost_store_loses_time_and_nothing_else(runner: RunnerKind) {
+        let project = Project::new(runner);
+        std::fs::write(project.state().join("pipelens.db"), "this is no database, whatever its name says").unwrap();
+        let ran = project.run(vec![forever(step("build", "true"))]).await;
+        ran.assert_succeeded();
+        assert!(ran.notices().iter().any(|notice| notice.contains("earlier runs cannot be used")), "{:?}", ran.notices());
+    }
+
+    async fn runs_are_remembered(runner: RunnerKind) {
+        let project = Project::new(runner);
+        project.run(vec![step("a", "true"), step("b", "exit 1").after(&[0]), step("c", "true").after(&[1])]).await;
+        let runs = history(project.state(), project.sources.path()).unwrap();
+        assert_eq!(runs.len(), 1);
+        assert_eq!(runs[0].outcome, "failed");
+        let steps: Vec<(&str, &str)> = runs[0].steps.iter().map(|(key, word)| (key.as_str(), word.as_str())).collect();
+        assert_eq!(steps, [("a", "succeeded"), ("b", "failed"), ("c", "skipped")]);
+        project.clean().await;
+    }
+}
+
+#[tokio::test]
+async fn a_ready_made_key_is_honoured_where_the_harmont_tools_look() {
+    needs_docker!();
+    let project = Project::new(RunnerKind::Docker);
+    let key = uuid::Uuid::new_v4().simple().to_string();
+    let cached = |cmd: &str| {
+        let cache = Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: Some(spanned(&key)) };
+        vec![PlanStep { cache: Some(cache), ..step("Build.All", cmd) }]
+    };
+    project.run(cached("echo made > made")).await.assert_succeeded();
+    let name = format!("harmont-cache/build-all:{}", &key[..16]);
+    assert!(docker_client(&["images", "-q", &name]).trim().len() > 5);
+    // The key wins, whatever the command is; another store finds the image by its name.
+    let elsewhere = Project::new(RunnerKind::Docker);
+    assert_eq!(*elsewhere.run(cached("exit 1")).await.outcome_of("Build.All"), Outcome::Cached);
+    project.clean().await;
+    assert_eq!(docker_client(&["images", "-q", &name]), "");
+}
+
+#[tokio::test]
+async fn another_image_of_the_same_name_is_no_hit() {
+    needs_docker!();
+    let project = Project::new(RunnerKind::Docker);
+    let name = format!("pipelens-moving/{}", uuid::Uuid::new_v4().simple());
+    docker_client(&["tag", BUSYBOX, &name]);
+    let steps = || vec![forever(step("build", "true").image(&name))];
+    project.run(steps()).await.assert_succeeded();
+    docker_client(&["tag", "pipelens-test/user", &name]);
+    assert_eq!(reason(&project.predict(steps()).await[0]), "the image changed");
+    docker_client(&["rmi", &name]);
+    project.clean().await;
+}
+
+#[tokio::test]
+async fn a_line_beyond_the_layer_limit_goes_on() {
+    needs_docker!();
+    // Each parent has a second child, so each is saved: more layers than an engine stacks.
+    let mut steps = vec![step("0", "echo 0 > list").env("SET", "1").image("pipelens-test/username")];
+    for index in 1..130 {
+        steps.push(step(&index.to_string(), &format!("echo {index} >> list")).builds_in(index - 1));
+    }
+    for step in &mut steps {
+        step.retry = 1;
+    }
+    let last = steps.len() - 1;
+    steps.push(step("look", "wc -l < list; id -un; id -gn").builds_in(last));
+    let ran = crate::docker::run(steps).await;
+    ran.assert_succeeded();
+    assert_eq!(ran.text_of("look"), ["130", "app", "other"]);
+}

@@ -1,0 +1,37 @@
+//! `pipelens clean`: removes what earlier runs have kept.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{present, project};
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// A file or folder of the project
+    #[arg(default_value = ".")]
+    project: PathBuf,
+    /// What the runs of every project have kept
+    #[arg(long, conflicts_with = "project")]
+    all: bool,
+}
+
+/// Removes kept snapshots and says how much that freed.
+pub(crate) async fn clean(args: CleanArgs) -> anyhow::Result<u8> {
+    let state_dir = project::state_dir()?;
+    let root = match args.all {
+        true => None,
+        false => Some(root_of(args.project)?),
+    };
+    let freed =
+        pipelens_engine::run::clean(&state_dir, None, root.as_deref(), None).await.map_err(anyhow::Error::msg)?;
+    super::print(&format!("Removed {} of earlier results.\n", present::bytes(freed)))
+}
+
+/// Returns the project that a file or folder belongs to.
+fn root_of(place: PathBuf) -> anyhow::Result<PathBuf> {
+    let place = place.canonicalize().map_err(|error| anyhow::anyhow!("`{}`: {error}", place.display()))?;
+    // Looked for from the file's folder; a folder is one itself.
+    let inside = if place.is_dir() { place.join("pipeline.yml") } else { place };
+    Ok(project::root_of(&inside, &[]))
+}

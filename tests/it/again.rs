@@ -1,0 +1,101 @@
+//! What is run again and what is not: earlier results, failures, the history, and a look into a failed step.
+
+use serde_json::json;
+
+use crate::support::{Project, Runner, docker_host, outcomes, runners, text};
+
+const CACHED: &str = "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: build\n    cmd: echo made > made\n    cache: {policy: on_change, paths: [input]}\n  - key: test\n    cmd: cat made input\n    builds_in: build\n";
+
+#[test]
+fn a_plan_says_what_would_run_and_why() {
+    for runner in runners() {
+        let project = Project::new(CACHED);
+        let input = project.folder.path().join("input");
+        std::fs::write(&input, "1\n").unwrap();
+        let plan = |project: &Project| {
+            let (code, output, errors) = project.output(runner, &["plan", "--runner", runner.name(), "pipeline.yml"]);
+            assert_eq!((code, errors.as_str()), (0, ""), "{runner:?}");
+            output
+        };
+        let first = "build  runs in pipelens-test/busybox:latest: it has not run here yet\ntest   runs on build\n";
+        assert_eq!(plan(&project), first);
+        let run = |project: &Project| project.output(runner, &["run", "--runner", runner.name(), "pipeline.yml"]);
+        assert_eq!(run(&project).0, 0);
+        assert_eq!(plan(&project), "build  cached\ntest   runs on build\n");
+        std::fs::write(&input, "22\n").unwrap();
+        assert!(plan(&project).contains("build  runs in pipelens-test/busybox:latest: `input` changed\n"));
+        let (code, output, _) = run(&project);
+        assert_eq!(code, 0, "{output}");
+        assert!(output.contains("[test]  22"), "{output}");
+        let (code, output, _) = project.output(runner, &["clean", "."]);
+        assert!(code == 0 && output.starts_with("Removed "), "{output}");
+        assert_eq!(
+            plan(&project),
+            "build  runs in pipelens-test/busybox:latest: its snapshot is gone\ntest   runs on build\n"
+        );
+    }
+}
+
+#[test]
+fn failed_and_skipped_steps_run_again_and_no_others() {
+    for runner in runners() {
+        let project = Project::new(
+            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: good\n    cmd: 'true'\n  - key: bad\n    cmd: test -e mended\n  - key: after\n    cmd: 'true'\n    depends_on: bad\n",
+        );
+        let mut client = project.serve(runner);
+        let uri = project.uri();
+        let none = client.execute("pipelens.rerunFailed", json!({})).unwrap_err();
+        assert_eq!(text(&none["message"]), "Nothing has run yet");
+        let run_id = client.run("pipelens.runPipeline", json!({"uri": uri}));
+        client.run_events(&run_id);
+        std::fs::write(project.folder.path().join("mended"), "").unwrap();
+        let again = client.run("pipelens.rerunFailed", json!({"runId": run_id}));
+        let events = client.run_events(&again);
+        let step = |key: &str| (key.to_owned(), "succeeded".to_owned());
+        assert_eq!(outcomes(&events), [step("bad"), step("after")]);
+        assert_eq!(client.quit().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_failed_step_can_be_looked_into() {
+    for runner in runners() {
+        let project = Project::new(
+            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: bad\n    cmd: echo evidence > evidence; exit 1\n",
+        );
+        let mut client = project.serve(runner);
+        let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
+        client.run_events(&run_id);
+        let answer = client.execute("pipelens.openShell", json!({"runId": run_id, "step": "bad"})).unwrap();
+        // As a person would, but not at a terminal.
+        let shell = text(&answer["command"]).replace(" -it", " -i");
+        let mut command = std::process::Command::new("sh");
+        if let Some(host) = docker_host() {
+            command.env("DOCKER_HOST", host);
+        }
+        let output = command.args(["-c", &format!("echo 'cat evidence' | ({shell})")]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "evidence\n", "{shell}");
+        let removed = client.execute("pipelens.clearCache", json!({"uri": project.uri()})).unwrap();
+        assert!(removed["removedBytes"].is_u64(), "{removed}");
+        assert_eq!(client.quit().code(), Some(0));
+    }
+}
+
+#[test]
+fn runs_of_the_project_are_listed_newest_first() {
+    let project = Project::new("steps:\n  - key: a\n    cmd: exit 1\n");
+    let mut client = project.serve(Runner::Host);
+    let ids: Vec<String> = (0..2)
+        .map(|_| {
+            let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
+            client.run_events(&run_id);
+            run_id
+        })
+        .collect();
+    let listed = client.execute("pipelens.listRuns", json!({})).unwrap();
+    let runs = listed["runs"].as_array().unwrap();
+    assert_eq!(runs.iter().map(|run| text(&run["runId"])).collect::<Vec<_>>(), [ids[1].as_str(), ids[0].as_str()]);
+    assert_eq!(runs[0]["outcome"], "failed");
+    assert_eq!(runs[0]["steps"], json!([{"step": "a", "outcome": "failed"}]));
+    assert_eq!(client.quit().code(), Some(0));
+}
