@@ -204,3 +204,14 @@ fn a_finding_leads_to_its_page_and_fix_all_mends_what_needs_no_choice() {
     let mended = actions[0]["edit"]["changes"][URI][0]["newText"].as_str().unwrap();
     assert_eq!(mended, text.replace("\"3\"", "3"));
 }
+
+#[test]
+fn the_shell_in_a_command_has_colours() {
+    let mut client = open("steps:\n- key: a\n  cmd: |\n    make -j\n    echo $é\n");
+    let document = json!({"textDocument": {"uri": URI}});
+    let tokens = client.request("textDocument/semanticTokens/full", document).unwrap();
+    assert_eq!(tokens["data"], json!([3, 4, 4, 1, 0, 0, 5, 2, 6, 0, 1, 4, 4, 1, 0, 0, 5, 2, 2, 0]));
+    let line = json!({"start": {"line": 4, "character": 0}, "end": {"line": 4, "character": 9}});
+    let params = json!({"textDocument": {"uri": URI}, "range": line});
+    assert!(client.request("textDocument/semanticTokens/range", params).unwrap()["data"].is_array());
+}

@@ -30,6 +30,7 @@ pub use names::{definition, hover, references};
 pub use outline::{RunPlace, Symbol, run_places, symbols};
 pub use rename::{Renamable, prepare_rename, rename};
 pub use selection::selection;
+pub use tokens::{Token, TokenKind, tokens};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hover {

@@ -32,8 +32,9 @@ use lsp_types::{
     DocumentSymbolResponse, ExecuteCommandParams, FoldingRange, FoldingRangeParams, GotoDefinitionParams,
     GotoDefinitionResponse, Hover, HoverParams, InitializeParams, InitializeResult, InitializedParams, InlayHint,
     InlayHintParams, Location, MessageType, OneOf, PrepareRenameResponse, ProgressToken, ReferenceParams, RenameParams,
-    SelectionRange, SelectionRangeParams, SymbolInformation, TextDocumentPositionParams, TextEdit, Uri,
-    WorkDoneProgressCancelParams, WorkspaceEdit, WorkspaceSymbol, WorkspaceSymbolParams,
+    SelectionRange, SelectionRangeParams, SemanticTokensParams, SemanticTokensRangeParams, SemanticTokensRangeResult,
+    SemanticTokensResult, SymbolInformation, TextDocumentPositionParams, TextEdit, Uri, WorkDoneProgressCancelParams,
+    WorkspaceEdit, WorkspaceSymbol, WorkspaceSymbolParams,
 };
 use pipelens_core::plan::Target;
 use serde_json::{Value, json};
@@ -238,6 +239,19 @@ impl LanguageServer for Server {
     async fn inlay_hint(&self, params: InlayHintParams) -> Result<Option<Vec<InlayHint>>> {
         Ok(pipeline(&params.text_document.uri)
             .map(|document| handlers::inlay_hint(&self.shared, &document, params.range)))
+    }
+
+    async fn semantic_tokens_full(&self, params: SemanticTokensParams) -> Result<Option<SemanticTokensResult>> {
+        Ok(pipeline(&params.text_document.uri)
+            .map(|document| handlers::semantic_tokens(&self.shared, &document, None).into()))
+    }
+
+    async fn semantic_tokens_range(
+        &self,
+        params: SemanticTokensRangeParams,
+    ) -> Result<Option<SemanticTokensRangeResult>> {
+        Ok(pipeline(&params.text_document.uri)
+            .map(|document| handlers::semantic_tokens(&self.shared, &document, Some(params.range)).into()))
     }
 
     async fn prepare_call_hierarchy(

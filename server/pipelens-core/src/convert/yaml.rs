@@ -1,7 +1,5 @@
 //! The YAML people write. What every step has alike stands once, at the top.
 
-use std::fmt::Write;
-
 use super::plan::json_value;
 use crate::Analysis;
 use crate::model::{Cache, CachePolicy, EnvVar, Pipeline, Spelling, Step};
@@ -154,8 +152,7 @@ fn policy(text: &mut String, indent: usize, dash: &str, policy: &CachePolicy) {
 }
 
 fn line(text: &mut String, indent: usize, content: &str) {
-    // Writing into a `String` cannot fail.
-    let _ = writeln!(text, "{:indent$}{content}", "");
+    text.push_str(&format!("{:indent$}{content}\n", ""));
 }
 
 fn optional(text: &mut String, key: &str, value: &Option<Spanned<String>>) {

@@ -1,7 +1,5 @@
 //! DOT, for Graphviz.
 
-use std::fmt::Write;
-
 use super::{EdgeKind, Graph, Node};
 
 pub(super) fn draw(graph: &Graph) -> String {
@@ -16,8 +14,7 @@ pub(super) fn draw(graph: &Graph) -> String {
                 "label=\"wait, whatever happens\", shape=hexagon, style=\"\"".to_owned()
             }
         };
-        // Writing into a `String` cannot fail.
-        let _ = writeln!(text, "  n{index} [{attributes}];");
+        text.push_str(&format!("  n{index} [{attributes}];\n"));
     }
     for edge in &graph.edges {
         let style = match edge.kind {
@@ -25,7 +22,7 @@ pub(super) fn draw(graph: &Graph) -> String {
             EdgeKind::Order => "style=dashed",
             EdgeKind::Barrier => "color=gray50",
         };
-        let _ = writeln!(text, "  n{} -> n{} [{style}];", edge.from, edge.to);
+        text.push_str(&format!("  n{} -> n{} [{style}];\n", edge.from, edge.to));
     }
     text.push_str("}\n");
     text

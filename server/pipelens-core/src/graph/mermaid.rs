@@ -1,7 +1,5 @@
 //! Mermaid, which many forges draw in a Markdown file.
 
-use std::fmt::Write;
-
 use super::{EdgeKind, Graph, Node};
 
 pub(super) fn draw(graph: &Graph) -> String {
@@ -15,8 +13,7 @@ pub(super) fn draw(graph: &Graph) -> String {
             Node::Barrier { continue_on_failure: false } => format!("n{index}{{{{\"wait\"}}}}"),
             Node::Barrier { continue_on_failure: true } => format!("n{index}{{{{\"wait, whatever happens\"}}}}"),
         };
-        // Writing into a `String` cannot fail.
-        let _ = writeln!(text, "  {line}");
+        text.push_str(&format!("  {line}\n"));
     }
     for edge in &graph.edges {
         let arrow = match edge.kind {
@@ -24,7 +21,7 @@ pub(super) fn draw(graph: &Graph) -> String {
             EdgeKind::Order => "-.->",
             EdgeKind::Barrier => "-->",
         };
-        let _ = writeln!(text, "  n{} {arrow} n{}", edge.from, edge.to);
+        text.push_str(&format!("  n{} {arrow} n{}\n", edge.from, edge.to));
     }
     text
 }
@@ -35,7 +32,7 @@ fn escaped(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '#' | '<' | '>' | '&' | '`' | ';' => {
-                let _ = write!(result, "#{};", u32::from(character));
+                result.push_str(&format!("#{};", u32::from(character)));
             }
             _ if character.is_control() => result.push(' '),
             _ => result.push(character),

@@ -1,7 +1,5 @@
 //! SVG that stands on its own, in light and in dark.
 
-use std::fmt::Write;
-
 use super::layout::{Layout, Rect, lay_out};
 use super::{EdgeKind, Graph, Node};
 
@@ -102,8 +100,7 @@ fn curve(points: &[(f64, f64)]) -> Option<String> {
     let (mut x, mut y) = (*first_x, *first_y);
     for (next_x, next_y) in rest.iter().copied() {
         let middle = f64::midpoint(x, next_x);
-        // Writing into a `String` cannot fail.
-        let _ = write!(path, "C{middle:.1} {y:.1} {middle:.1} {next_y:.1} {next_x:.1} {next_y:.1}");
+        path.push_str(&format!("C{middle:.1} {y:.1} {middle:.1} {next_y:.1} {next_x:.1} {next_y:.1}"));
         (x, y) = (next_x, next_y);
     }
     Some(path)

@@ -20,7 +20,7 @@ fn check(text: &str, expected: &[&str]) {
 /// Checks the text after an entry was taken: the plain one, then the snippet.
 fn check_taken(text: &str, label: &str, plain: &str, snippet: &str) {
     let (entries, text) = offered(text);
-    let entry = entries.iter().find(|entry| entry.label == label).unwrap_or_else(|| panic!("{label}: {entries:?}"));
+    let entry = entries.iter().find(|entry| entry.label == label).unwrap();
     assert_eq!(apply_edits(&text, std::slice::from_ref(&entry.edit)), plain);
     assert_eq!(entry.snippet.as_deref(), Some(snippet));
 }
@@ -108,7 +108,7 @@ fn json_gets_its_quotes_once() {
     check_taken(&format!("{head}\"ca¦}}]}}"), "cache", &format!("{head}\"cache\": }}]}}"), "cache\": {$0}");
     let value = |text: &str, label: &str| {
         let (entries, text) = offered(text);
-        let entry = entries.iter().find(|entry| entry.label == label).unwrap_or_else(|| panic!("{entries:?}"));
+        let entry = entries.iter().find(|entry| entry.label == label).unwrap();
         apply_edits(&text, std::slice::from_ref(&entry.edit))
     };
     assert_eq!(value(&format!("{head}\"builds_in\": ¦}}]}}"), "a"), format!("{head}\"builds_in\": \"a\"}}]}}"));

@@ -6,6 +6,7 @@ mod format;
 mod graph;
 mod rename;
 mod structure;
+mod tokens;
 
 use expect_test::{Expect, expect};
 use pipelens_core::ide::{definition, hover, references};

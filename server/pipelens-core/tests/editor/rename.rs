@@ -74,7 +74,7 @@ proptest! {
             }
         }
         let old = format!("k{}", chosen % steps);
-        let at = text.find(&format!("{old}")).unwrap();
+        let at = text.find(&old).unwrap();
         let analysis = pipelens_core::analyze(&text, pipelens_core::Format::Yaml);
         if let Ok(edits) = rename(&analysis, at, &name) {
             let there = apply_edits(&text, &edits);

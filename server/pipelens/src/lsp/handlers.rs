@@ -7,6 +7,7 @@ mod edit;
 mod lens;
 mod navigation;
 mod reading;
+mod tokens;
 
 pub(crate) use action::{FIX_ALL_KIND, RUN_KIND, code_action};
 pub(crate) use calls::{incoming_calls, outgoing_calls, prepare_call_hierarchy};
@@ -15,6 +16,7 @@ pub(crate) use edit::{formatting, prepare_rename, rename};
 pub(crate) use lens::code_lens;
 pub(crate) use navigation::{definition, document_link, highlight, references, workspace_symbol};
 pub(crate) use reading::{document_symbol, folding_range, hover, inlay_hint, selection_range};
+pub(crate) use tokens::{LEGEND, semantic_tokens};
 
 use lsp_types::{MarkupContent, MarkupKind};
 use pipelens_core::text::TextRange;

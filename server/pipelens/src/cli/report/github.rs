@@ -1,7 +1,5 @@
 //! Workflow commands: GitHub draws each as an annotation on its line.
 
-use std::fmt::Write;
-
 use pipelens_core::diagnostic::Severity;
 
 use super::Place;
@@ -24,15 +22,13 @@ pub(super) fn write(checked: &[Checked]) -> String {
             } else {
                 String::new()
             };
-            // Writing into a `String` cannot fail.
-            let _ = writeln!(
-                text,
-                "::{command} file={path},line={},endLine={}{columns},title={}::{}",
+            text.push_str(&format!(
+                "::{command} file={path},line={},endLine={}{columns},title={}::{}\n",
                 start.line,
                 end.line,
                 property(diagnostic.code.as_str()),
                 data(&diagnostic.message),
-            );
+            ));
         }
     }
     text

@@ -1,0 +1,54 @@
+use pipelens_core::ide::{TokenKind, tokens};
+use pipelens_core::text::TextRange;
+use pipelens_core::{Format, analyze};
+
+fn check(text: &str, expected: &[(&str, TokenKind)]) {
+    let analysis = analyze(text, Format::Yaml);
+    let found = tokens(&analysis, TextRange::new(0, text.len()));
+    let shown: Vec<(&str, TokenKind)> =
+        found.iter().map(|token| (&text[token.range.start..token.range.end], token.kind)).collect();
+    assert_eq!(shown, expected, "{text}");
+}
+
+use TokenKind::{Function, Keyword, Operator, Parameter, String, Variable};
+
+#[test]
+fn the_shell_in_a_block_has_colours_line_by_line() {
+    check(
+        "steps:\n- key: a\n  cmd: |\n    if make -s; then\n      echo \"é\n      $X\"\n    fi\n",
+        &[
+            ("if", Keyword),
+            ("make", Function),
+            ("-s", Parameter),
+            (";", Operator),
+            ("then", Keyword),
+            ("echo", Function),
+            ("\"é", String),
+            ("  ", String),
+            ("$X", Variable),
+            ("\"", String),
+            ("fi", Keyword),
+        ],
+    );
+}
+
+#[test]
+fn a_command_on_one_line_has_colours_with_quotes_and_without() {
+    check("steps:\n- {key: a, cmd: ls -l}\n", &[("ls", Function), ("-l", Parameter)]);
+    check("steps:\n- {key: a, cmd: \"ls $A\"}\n", &[("ls", Function), ("$A", Variable)]);
+    check("steps:\n- {key: a, cmd: 'ls'}\n", &[("ls", Function)]);
+}
+
+#[test]
+fn what_is_not_written_letter_by_letter_has_none() {
+    check("steps:\n- {key: a, cmd: \"ls \\t x\"}\n", &[]);
+    check("steps:\n- key: a\n  cmd: >\n    ls\n    -l\n", &[]);
+}
+
+#[test]
+fn only_the_part_that_is_asked_for_is_coloured() {
+    let text = "steps:\n- {key: a, cmd: ls}\n- {key: b, cmd: cat}\n";
+    let analysis = analyze(text, Format::Yaml);
+    assert_eq!(tokens(&analysis, TextRange::at(text.len())).len(), 0);
+    assert_eq!(tokens(&analysis, TextRange::new(0, 25)).len(), 1);
+}
