@@ -45,10 +45,7 @@ fn result(file: &Checked, diagnostic: &Diagnostic) -> Value {
         .iter()
         .enumerate()
         .map(|(id, related)| {
-            let mut location = location(file, related.range);
-            location["id"] = json!(id + 1);
-            location["message"] = json!({"text": related.message});
-            location
+            json!({"id": id + 1, "message": {"text": related.message}, "physicalLocation": place(file, related.range)})
         })
         .collect();
     let fixes: Vec<Value> = diagnostic
@@ -64,19 +61,15 @@ fn result(file: &Checked, diagnostic: &Diagnostic) -> Value {
             json!({"description": {"text": fix.title}, "artifactChanges": [change]})
         })
         .collect();
-    let mut result = json!({
+    json!({
         "ruleId": diagnostic.code.as_str(),
         "ruleIndex": Code::ALL.iter().position(|code| *code == diagnostic.code),
         "level": level(diagnostic.severity),
         "message": {"text": diagnostic.message},
-        "locations": [location(file, diagnostic.range)],
-    });
-    for (name, values) in [("relatedLocations", related), ("fixes", fixes)] {
-        if !values.is_empty() {
-            result[name] = json!(values);
-        }
-    }
-    result
+        "locations": [{"physicalLocation": place(file, diagnostic.range)}],
+        "relatedLocations": related,
+        "fixes": fixes,
+    })
 }
 
 fn level(severity: Severity) -> &'static str {
@@ -87,8 +80,8 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-fn location(file: &Checked, range: TextRange) -> Value {
-    json!({"physicalLocation": {"artifactLocation": artifact(file), "region": region(file, range)}})
+fn place(file: &Checked, range: TextRange) -> Value {
+    json!({"artifactLocation": artifact(file), "region": region(file, range)})
 }
 
 /// A relative path is a relative reference; a service knows what it is relative to.
