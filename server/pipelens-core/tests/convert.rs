@@ -2,7 +2,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
     clippy::indexing_slicing,
     reason = "a test stops where it cannot go on, and says what it left out"
 )]

@@ -1,5 +1,5 @@
 //! The graph of a pipeline, drawn in four ways.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has to stop")]
 
 use expect_test::expect;
 use pipelens_core::graph::{Drawing, EdgeKind, Graph, draw, graph};
