@@ -10,6 +10,8 @@ local commands = {
   cancel = 'pipelens.cancel',
   log = 'pipelens.openLog',
   graph = 'pipelens.showGraph',
+  rerun = 'pipelens.rerunFailed',
+  shell = 'pipelens.openShell',
 }
 
 --- The buffer that shows what runs say. Neovim itself hides `window/logMessage`.
@@ -133,7 +135,7 @@ local function execute(client, command, argument)
   end
 end
 
---- `:Pipelens run`, `step KEY`, `from KEY`, `cancel`, `log [KEY]`, `graph`, `watch`.
+--- `:Pipelens run`, `step KEY`, `from KEY`, `cancel`, `log [KEY]`, `graph`, `rerun`, `shell [KEY]`, `watch`.
 ---@param arguments string[]
 function M.command(arguments)
   local name, step = arguments[1], arguments[2]
