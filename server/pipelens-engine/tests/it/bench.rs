@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub(crate) const BUSYBOX: &str = "pipelens-test/busybox";
 /// Nothing in these tests takes longer unless it hangs.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(300);
 
 /// A run that is about to be.
 pub(crate) struct Bench {
