@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use pipelens_engine::event::BuildEvent;
 use pipelens_engine::run::RunnerKind;
@@ -10,8 +9,6 @@ use pipelens_engine::run::RunnerKind;
 use crate::bench::{Bench, assert_nothing_left, docker_client, eventually, is_available, step};
 
 const ROLE: &str = "PIPELENS_TEST_RUNNER_TO_KILL";
-/// A few seconds: the engine has to notice the broken connection, the container to end.
-const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Not a test: what the tests below start, and kill.
 #[tokio::test]
@@ -19,6 +16,7 @@ async fn process_to_be_killed() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let runner = if role == "host" { RunnerKind::Host } else { RunnerKind::Docker };
     let marker = std::env::var("PIPELENS_TEST_MARKER").unwrap();
+    // It never ends by itself, so whatever ends it is the runner.
     let cmd = format!("(trap '' TERM; exec sleep {marker}) & echo begun; while :; do sleep {marker}; done");
     let mut running = Bench::new(runner, vec![step("a", &cmd)]).start();
     println!("\nrun {}", running.run_id);
@@ -57,13 +55,11 @@ async fn no_container_outlives_us_and_the_next_run_removes_it() {
         return;
     }
     let run_id = start_and_kill("docker", "1000");
-    let killed = Instant::now();
     let filter = format!("label=dev.pipelens.run={run_id}");
     eventually("the container has ended", async || {
         docker_client(&["ps", "-q", "--filter", &filter]).is_empty().then_some(())
     })
     .await;
-    assert!(killed.elapsed() < ENDS_WITHIN, "{:?}", killed.elapsed());
     let ran = Bench::docker(vec![step("a", "true")]).run().await;
     ran.assert_succeeded();
     assert_nothing_left(run_id);
@@ -75,9 +71,7 @@ async fn no_process_outlives_us_and_the_next_run_removes_its_folder() {
     // A number that no other process sleeps for.
     let marker = format!("{}", 100_000 + std::process::id());
     let run_id = start_and_kill("host", &marker);
-    let killed = Instant::now();
     eventually("the processes have ended", async || (!is_sleeping(&marker)).then_some(())).await;
-    assert!(killed.elapsed() < ENDS_WITHIN, "{:?}", killed.elapsed());
     let folder = std::env::temp_dir().join(format!("pipelens-{run_id}"));
     Bench::new(RunnerKind::Host, vec![step("a", "true")]).run().await.assert_succeeded();
     assert!(!folder.exists());
