@@ -314,10 +314,17 @@ impl Cache {
             let (workspace, pipeline) = (self.workspace.clone(), self.plan.name.clone());
             self.store.with(move |store| store.inputs(&workspace, &pipeline)).await?
         };
+        // A step's key holds its parent's, so those of one step cost those of all: once an engine, not once a step.
+        let mut keys_of: HashMap<String, Vec<Option<Keys>>> = HashMap::new();
         let mut decisions = Vec::new();
         for (index, runner) in self.runners.clone().into_iter().enumerate() {
             let runner = runners.get(runner.as_str());
-            decisions.push(self.decide_step(index, runner, &before).await?);
+            let keys = runner.and_then(|runner| {
+                let engine = runner.engine();
+                let keys = keys_of.entry(engine.to_owned()).or_insert_with(|| self.keys(engine));
+                keys.get_mut(index).and_then(Option::take)
+            });
+            decisions.push(self.decide_step(index, runner, keys, &before).await?);
         }
         self.decisions = decisions;
         self.leave_out_what_nobody_needs();
@@ -328,6 +335,7 @@ impl Cache {
         &mut self,
         index: usize,
         runner: Option<&Arc<dyn StepRunner>>,
+        keys: Option<Keys>,
         before: &BTreeMap<String, String>,
     ) -> Result<CacheDecision, rusqlite::Error> {
         let (Some(step), Some(policy), Some(runner)) =
@@ -335,7 +343,6 @@ impl Cache {
         else {
             return Ok(CacheDecision::MissNoCommit { reason: None });
         };
-        let keys = self.keys(runner.engine()).into_iter().nth(index).flatten();
         if !step.is_wanted
             && let Some(keys) = &keys
             && let Some(hit) = self.find(&keys.fit, runner).await?
