@@ -8,7 +8,7 @@ use pipelens_core::{Format, analyze};
 fn mend(text: &str, format: Format) -> String {
     let mut text = text.to_owned();
     loop {
-        let edits = fix_all(&analyze(&text, format));
+        let edits = fix_all(&analyze(&text, format).diagnostics);
         if edits.is_empty() {
             return text;
         }

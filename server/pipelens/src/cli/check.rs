@@ -61,7 +61,9 @@ pub(crate) fn check(args: &CheckArgs) -> u8 {
 
 fn mended(path: &Path, file: Checked) -> anyhow::Result<Checked> {
     let format = crate::lsp::format_of(&file.path);
-    let Some(mended) = crate::fix::mend(&file.text, format, &file.project) else { return Ok(file) };
+    let Some(mended) = crate::fix::mend(&file.text, format, &file.analysis.diagnostics, &file.project) else {
+        return Ok(file);
+    };
     if path.as_os_str() != STANDARD_INPUT {
         replace::replace(path, &mended.text)?;
     }

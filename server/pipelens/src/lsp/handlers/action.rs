@@ -44,7 +44,7 @@ pub(crate) fn code_action(
 fn fix_all(shared: &Shared, document: &Document, map: TextMap<'_>) -> Option<CodeActionOrCommand> {
     let path = document.path()?;
     let project = shared.config.project(&shared.config.root_of(&path));
-    let text = crate::fix::mend(&document.text, format_of(&path), &project)?.text;
+    let text = crate::fix::mend(&document.text, format_of(&path), &document.analysis.diagnostics, &project)?.text;
     let range = map.range(TextRange::new(0, document.text.len()));
     let edits = vec![TextEdit::new(range, text)];
     let edit = WorkspaceEdit { changes: Some([(document.uri.clone(), edits)].into()), ..WorkspaceEdit::default() };
