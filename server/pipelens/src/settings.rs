@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use globset::{Glob, GlobSet, GlobSetBuilder};
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -132,6 +133,17 @@ impl ProjectSettings {
         };
         Some(Diagnostic { severity, ..diagnostic.clone() })
     }
+}
+
+/// Reads the patterns of `files`. The editor and the command line mean the same files by them.
+pub(crate) fn globs(patterns: &[String]) -> Result<GlobSet, String> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob =
+            Glob::new(pattern).map_err(|error| format!("The setting `pipelens.files` has a mistake: {error}"))?;
+        set.add(glob);
+    }
+    set.build().map_err(|error| format!("The setting `pipelens.files` cannot be used: {error}"))
 }
 
 /// Returns the JSON Schema of the editor's settings, as `schemas/settings.schema.json` has it.

@@ -5,12 +5,12 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::GlobBuilder;
 use ignore::WalkBuilder;
 
 use super::checked::STANDARD_INPUT;
 use crate::project;
-use crate::settings::ProjectSettings;
+use crate::settings::{ProjectSettings, globs};
 
 /// The comment that makes any file a pipeline stands in its first lines.
 const HEAD_BYTES: u64 = 4096;
@@ -42,7 +42,7 @@ fn matching(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// Returns the pipelines in a folder and below, without what version control ignores.
 fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let root = project::root_of(&std::path::absolute(folder.join("pipeline.yml"))?, &[]);
-    let more = globs(&ProjectSettings::read(&root)?.files)?;
+    let more = globs(&ProjectSettings::read(&root)?.files).map_err(anyhow::Error::msg)?;
     let is_pipeline = |path: &Path| {
         let relative = std::path::absolute(path).ok();
         let relative = relative.as_deref().and_then(|path| path.strip_prefix(&root).ok()).unwrap_or(path);
@@ -62,26 +62,19 @@ fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn of_glob(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let pattern = word.to_string_lossy().replace('\\', "/");
-    let set = globs(&[pattern])?;
+    // As a shell does it: a star ends at a folder.
+    let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build();
+    let glob = glob.with_context(|| format!("`{pattern}` is no glob"))?.compile_matcher();
     // Everything before the first part with a star is a folder that can be looked in.
     let is_name = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
     let folder: PathBuf = word.components().take_while(is_name).collect();
     let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
     let without_dot = |path: PathBuf| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
-    let found: Vec<PathBuf> = walk(&folder).map(without_dot).filter(|path| set.is_match(path)).collect();
+    let found: Vec<PathBuf> = walk(&folder).map(without_dot).filter(|path| glob.is_match(path)).collect();
     if found.is_empty() {
         bail!("No file matches `{}`", word.display());
     }
     Ok(found)
-}
-
-fn globs(patterns: &[String]) -> anyhow::Result<GlobSet> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build();
-        set.add(glob.with_context(|| format!("`{pattern}` is no glob"))?);
-    }
-    Ok(set.build()?)
 }
 
 /// Returns files in the order of their names. `.hm` is hidden, and holds pipelines.

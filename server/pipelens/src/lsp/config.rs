@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use globset::GlobSet;
 use lsp_types::{ClientCapabilities, InitializeParams};
 use serde_json::Value;
 use tower_lsp::UriExt;
 
 use super::convert::Encoding;
 use super::state::lock;
-use crate::settings::{ProjectSettings, Settings};
+use crate::settings::{ProjectSettings, Settings, globs};
 
 /// Everything the client told us. Read at every message, changed at two.
 #[derive(Debug, Default)]
@@ -124,16 +124,6 @@ impl Config {
         let matches = |files: &GlobSet| files.is_match(relative) || files.is_match(path);
         matches(&lock(&self.inner).files) || globs(&self.project(&root).files).is_ok_and(|files| matches(&files))
     }
-}
-
-fn globs(patterns: &[String]) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob =
-            Glob::new(pattern).map_err(|error| format!("The setting `pipelens.files` has a mistake: {error}"))?;
-        set.add(glob);
-    }
-    set.build().map_err(|error| format!("The setting `pipelens.files` cannot be used: {error}"))
 }
 
 fn client(capabilities: &ClientCapabilities, process_id: Option<u32>) -> Client {
