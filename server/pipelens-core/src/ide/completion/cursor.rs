@@ -133,22 +133,34 @@ fn value_start(bare: &str, key: Option<&str>) -> usize {
     colon.unwrap_or_default()
 }
 
-fn open_quote(bare: &str) -> Option<char> {
-    let mut quote = None;
-    let mut is_escaped = false;
-    for character in bare.chars() {
-        match (quote, character) {
-            (Some('"'), '\\') if !is_escaped => {
-                is_escaped = true;
-                continue;
-            }
-            (Some(mark), _) if mark == character && !is_escaped => quote = None,
-            (None, '"' | '\'') => quote = Some(character),
-            (None | Some(_), _) => {}
+/// Follows a text letter by letter and knows which quote is open.
+#[derive(Default)]
+struct Quotes {
+    open: Option<char>,
+    is_escaped: bool,
+}
+
+impl Quotes {
+    /// Takes the next letter, and tells whether it stands outside of quotes and is none itself.
+    fn is_outside(&mut self, letter: char) -> bool {
+        let is_escaped = std::mem::take(&mut self.is_escaped);
+        match (self.open, letter) {
+            (Some('"'), '\\') if !is_escaped => self.is_escaped = true,
+            (Some(mark), _) if mark == letter && !is_escaped => self.open = None,
+            (None, '"' | '\'') => self.open = Some(letter),
+            (None, _) => return true,
+            (Some(_), _) => {}
         }
-        is_escaped = false;
+        false
     }
-    quote
+}
+
+fn open_quote(bare: &str) -> Option<char> {
+    let mut quotes = Quotes::default();
+    for letter in bare.chars() {
+        quotes.is_outside(letter);
+    }
+    quotes.open
 }
 
 /// What stands in the innermost open brackets.
@@ -161,31 +173,23 @@ struct Inner<'a> {
 
 fn in_brackets(text: &str) -> Option<Inner<'_>> {
     let mut open: Vec<(char, usize, usize)> = Vec::new();
-    let mut quote: Option<char> = None;
-    let mut is_escaped = false;
-    for (offset, character) in text.char_indices() {
-        match (quote, character) {
-            (Some('"'), '\\') if !is_escaped => {
-                is_escaped = true;
-                continue;
-            }
-            (Some(mark), _) if mark == character && !is_escaped => quote = None,
-            (None, '"' | '\'') => quote = Some(character),
-            (None, '{' | '[') => {
+    let mut quotes = Quotes::default();
+    for (offset, character) in text.char_indices().filter(|(_, character)| quotes.is_outside(*character)) {
+        match character {
+            '{' | '[' => {
                 let from = open.last().map_or(0, |(_, _, from)| *from);
                 open.push((character, from, offset + 1));
             }
-            (None, '}' | ']') => {
+            '}' | ']' => {
                 open.pop();
             }
-            (None, ',') => {
+            ',' => {
                 if let Some((_, _, from)) = open.last_mut() {
                     *from = offset + 1;
                 }
             }
-            (None | Some(_), _) => {}
+            _ => {}
         }
-        is_escaped = false;
     }
     let (bracket, key_start, start) = open.last().copied()?;
     let key = text.get(key_start..).and_then(key_before);
