@@ -86,6 +86,14 @@ impl LineIndex {
     }
 }
 
+/// Returns the word round an offset, made of the letters that are parts of one; nothing where there is none.
+pub(crate) fn word_at(text: &str, offset: usize, is_part: impl Fn(char) -> bool) -> Option<TextRange> {
+    let is_part = |letter: &char| is_part(*letter);
+    let before: usize = text.get(..offset)?.chars().rev().take_while(is_part).map(char::len_utf8).sum();
+    let behind: usize = text.get(offset..)?.chars().take_while(is_part).map(char::len_utf8).sum();
+    (before + behind > 0).then(|| TextRange::new(offset - before, offset + behind))
+}
+
 /// One replacement of a range by a new text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextEdit {

@@ -1,6 +1,6 @@
 //! The places in the text that mean the same step as the one under the cursor.
 
-use super::names::step_at;
+use super::names::references;
 use crate::Analysis;
 use crate::text::TextRange;
 
@@ -14,8 +14,7 @@ pub struct Highlight {
 
 /// Returns every place that names the step at an offset.
 pub fn highlights(analysis: &Analysis, offset: usize) -> Vec<Highlight> {
-    let Some((pipeline, position, _)) = step_at(analysis, offset) else { return Vec::new() };
-    let definition = pipeline.steps.get(position).map(|step| step.key.range);
-    let places = super::names::references(analysis, offset).into_iter();
-    places.map(|range| Highlight { range, is_definition: Some(range) == definition }).collect()
+    // The key comes first.
+    let places = references(analysis, offset).into_iter().enumerate();
+    places.map(|(index, range)| Highlight { range, is_definition: index == 0 }).collect()
 }

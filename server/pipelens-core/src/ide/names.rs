@@ -37,9 +37,13 @@ pub fn definition(analysis: &Analysis, offset: usize) -> Option<TextRange> {
 pub fn references(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else { return Vec::new() };
     let Some(step) = pipeline.steps.get(position) else { return Vec::new() };
+    std::iter::once(step.key.range).chain(naming(pipeline, &step.key.value)).collect()
+}
+
+/// Returns every place that refers to a step by its key; in a plan those are edges.
+pub(super) fn naming<'a>(pipeline: &'a Pipeline, key: &'a str) -> impl Iterator<Item = TextRange> + 'a {
     let names = pipeline.steps.iter().flat_map(|other| other.builds_in.iter().chain(&other.depends_on));
-    let named = names.filter(|name| name.value == step.key.value).map(|name| name.range);
-    std::iter::once(step.key.range).chain(named).collect()
+    names.filter(move |name| name.value == key).map(|name| name.range)
 }
 
 /// Returns the step whose key or reference is at an offset, with the range of that name.

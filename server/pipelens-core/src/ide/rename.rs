@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::names::step_at;
+use super::names::{naming, step_at};
 use crate::Analysis;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::syntax::scalar::{ScalarType, resolve};
@@ -36,7 +36,12 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
         return Ok(Vec::new());
     }
     check_name(pipeline, step, new_name)?;
-    let ranges: Vec<TextRange> = std::iter::once(step.key.range).chain(naming(pipeline, step)).collect();
+    let mut ranges = vec![step.key.range];
+    match pipeline.spelling {
+        // A plan's edges name positions, so nothing in them changes.
+        Spelling::Plan | Spelling::Envelope => {}
+        Spelling::AuthoredYaml | Spelling::AuthoredJson => ranges.extend(naming(pipeline, old_name)),
+    }
     let known: HashSet<TextRange> = ranges.iter().copied().collect();
     let aliases: HashMap<TextRange, TextRange> =
         analysis.tree.aliases().map(|(range, target)| (range, analysis.tree.node(target).range)).collect();
@@ -54,17 +59,6 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
     }
     edits.sort_by_key(|edit| edit.range.start);
     Ok(edits)
-}
-
-/// Returns the places that name a step in words. A plan's edges name positions, so nothing in them changes.
-fn naming(pipeline: &Pipeline, step: &Step) -> Vec<TextRange> {
-    match pipeline.spelling {
-        Spelling::Plan | Spelling::Envelope => Vec::new(),
-        Spelling::AuthoredYaml | Spelling::AuthoredJson => {
-            let names = pipeline.steps.iter().flat_map(|other| other.builds_in.iter().chain(&other.depends_on));
-            names.filter(|name| name.value == step.key.value).map(|name| name.range).collect()
-        }
-    }
 }
 
 fn check_name(pipeline: &Pipeline, step: &Step, new_name: &str) -> Result<(), String> {

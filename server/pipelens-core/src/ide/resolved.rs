@@ -9,7 +9,7 @@ use crate::Analysis;
 use crate::keys::{POLICIES, RUNNERS};
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::plan::links::Links;
-use crate::text::TextRange;
+use crate::text::{TextRange, word_at};
 
 /// More lines than this are not read in a small window.
 const MAX_LISTED: usize = 20;
@@ -96,20 +96,12 @@ pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<Hover
         return documented(RUNNERS, &runner.value, runner.range);
     }
     let cache = steps.filter_map(|step| step.cache.as_ref()).find(|cache| cache.range.touches(offset))?;
-    let word = word_at(analysis, offset, cache.range)?;
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let word = word_at(&analysis.text, offset, is_part).filter(|word| cache.range.contains_range(*word))?;
     documented(POLICIES, analysis.text.get(word.start..word.end)?, word)
 }
 
 fn documented(table: &[(&str, &str)], name: &str, range: TextRange) -> Option<Hover> {
     let (name, doc) = table.iter().find(|(known, _)| *known == name)?;
     Some(Hover { range, text: format!("`{name}`\n\n{doc}") })
-}
-
-fn word_at(analysis: &Analysis, offset: usize, within: TextRange) -> Option<TextRange> {
-    let is_word = |character: &char| character.is_ascii_alphanumeric() || *character == '_';
-    let before = analysis.text.get(within.start..offset)?;
-    let behind = analysis.text.get(offset..within.end)?;
-    let start = offset - before.chars().rev().take_while(is_word).count();
-    let end = offset + behind.chars().take_while(is_word).count();
-    (start < end).then(|| TextRange::new(start, end))
 }

@@ -2,7 +2,7 @@
 
 use crate::Analysis;
 use crate::syntax::tree::{Kind, NodeId, Tree};
-use crate::text::TextRange;
+use crate::text::{TextRange, word_at};
 
 /// Returns the ranges round an offset, each inside the next, the smallest first. The last is the whole text.
 pub fn selection(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
@@ -15,7 +15,8 @@ pub fn selection(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
     }
     if let Some(scalar) = ranges.last().copied().filter(|_| ranges.len() > 1) {
         ranges.extend(inside_quotes(&analysis.text, scalar).filter(|inner| inner.touches(offset)));
-        ranges.extend(word_at(&analysis.text, offset).filter(|word| scalar.contains_range(*word)));
+        let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-');
+        ranges.extend(word_at(&analysis.text, offset, is_part).filter(|word| scalar.contains_range(*word)));
     }
     // Only what grows is a step for a person.
     ranges.dedup();
@@ -63,11 +64,4 @@ fn inside_quotes(text: &str, range: TextRange) -> Option<TextRange> {
     let quote = content.chars().next().filter(|first| matches!(first, '"' | '\''))?;
     let is_closed = content.len() > 1 && content.ends_with(quote);
     is_closed.then(|| TextRange::new(range.start + 1, range.end - 1))
-}
-
-fn word_at(text: &str, offset: usize) -> Option<TextRange> {
-    let is_word = |character: &char| character.is_alphanumeric() || matches!(character, '_' | '-');
-    let before: usize = text.get(..offset)?.chars().rev().take_while(is_word).map(char::len_utf8).sum();
-    let behind: usize = text.get(offset..)?.chars().take_while(is_word).map(char::len_utf8).sum();
-    (before + behind > 0).then(|| TextRange::new(offset - before, offset + behind))
 }

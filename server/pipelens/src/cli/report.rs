@@ -34,6 +34,11 @@ pub(crate) fn write(checked: &[Checked], format: ReportFormat) -> String {
     }
 }
 
+/// Returns a report as a document of its own.
+fn json_document(report: &impl Serialize) -> String {
+    serde_json::to_string_pretty(report).unwrap_or_default() + "\n"
+}
+
 fn severity_name(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",

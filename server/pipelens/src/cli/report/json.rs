@@ -4,7 +4,7 @@ use pipelens_core::diagnostic::Diagnostic;
 use pipelens_core::text::TextRange;
 use serde::Serialize;
 
-use super::{Place, severity_name};
+use super::{Place, json_document, severity_name};
 use crate::cli::checked::Checked;
 
 pub(super) fn write(checked: &[Checked]) -> String {
@@ -13,9 +13,7 @@ pub(super) fn write(checked: &[Checked]) -> String {
         diagnostics: file.diagnostics.iter().map(|diagnostic| DiagnosticReport::new(file, diagnostic)).collect(),
     });
     let report = Report { version: 1, files: files.collect() };
-    let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    text.push('\n');
-    text
+    json_document(&report)
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,7 @@ use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_core::text::TextRange;
 use serde_json::{Value, json};
 
-use super::Place;
+use super::{Place, json_document};
 use crate::cli::checked::Checked;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -23,9 +23,7 @@ pub(super) fn write(checked: &[Checked]) -> String {
         "version": "2.1.0",
         "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
     });
-    let mut text = serde_json::to_string_pretty(&log).unwrap_or_default();
-    text.push('\n');
-    text
+    json_document(&log)
 }
 
 fn rule(code: Code) -> Value {
