@@ -1,6 +1,7 @@
 //! The language server: one short method a message. The transport is in `ingress` and `writer`, the documents in `state`.
 
 mod capabilities;
+mod commands;
 mod config;
 mod convert;
 mod ext;
@@ -19,7 +20,6 @@ mod runs;
 mod state;
 mod writer;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,24 +31,21 @@ use lsp_types::{
     DocumentHighlight, DocumentHighlightParams, DocumentLink, DocumentLinkParams, DocumentSymbolParams,
     DocumentSymbolResponse, ExecuteCommandParams, FoldingRange, FoldingRangeParams, GotoDefinitionParams,
     GotoDefinitionResponse, Hover, HoverParams, InitializeParams, InitializeResult, InitializedParams, InlayHint,
-    InlayHintParams, Location, MessageType, OneOf, PrepareRenameResponse, ProgressToken, ReferenceParams, RenameParams,
+    InlayHintParams, Location, MessageType, OneOf, PrepareRenameResponse, ReferenceParams, RenameParams,
     SelectionRange, SelectionRangeParams, SemanticTokensParams, SemanticTokensRangeParams, SemanticTokensRangeResult,
     SemanticTokensResult, SymbolInformation, TextDocumentPositionParams, TextEdit, Uri, WorkDoneProgressCancelParams,
     WorkspaceEdit, WorkspaceSymbol, WorkspaceSymbolParams,
 };
-use pipelens_core::plan::Target;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tower_lsp::jsonrpc::{Error, Result};
-use tower_lsp::{Client, LanguageServer, LspService, UriExt};
+use tower_lsp::{Client, LanguageServer, LspService};
 
 use config::Config;
-use ext::{CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenLogArgs, PipelineRef, RerunArgs, RunArgs};
+use ext::CancelArgs;
 use images::KnownImages;
 use outbox::Outbox;
 use runs::Runs;
 use state::{Document, State};
-
-use crate::present;
 
 pub(crate) use state::format_of;
 
@@ -299,106 +296,11 @@ impl LanguageServer for Server {
     }
 
     async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
-        let command = Command::parse(&params.command)
-            .ok_or_else(|| invalid(format!("There is no command `{}`", params.command)))?;
-        let token = params.work_done_progress_params.work_done_token;
-        match command {
-            Command::RunPipeline | Command::RunStep | Command::RunFrom => {
-                self.run(command, ext::arguments(command, params.arguments).map_err(invalid)?, token)
-            }
-            Command::Cancel => {
-                let args: CancelArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
-                Ok(Some(json!({"cancelled": self.shared.runs.cancel(&args)})))
-            }
-            Command::OpenLog => {
-                let args: OpenLogArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
-                let path = self.shared.runs.log(&args).map_err(refused)?;
-                let (shared, shown) = (self.shared.clone(), path.clone());
-                tokio::spawn(async move { report::show_document(&shared, &shown).await });
-                Ok(Some(json!({"path": path})))
-            }
-            Command::ShowGraph => {
-                let args: GraphArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
-                let document = self.meant(args.uri.as_ref())?;
-                let picture = picture::draw(&document, args.pipeline.as_ref()).map_err(refused)?;
-                let (shared, shown) = (self.shared.clone(), picture.path.clone());
-                tokio::spawn(async move { report::show_picture(&shared, &shown).await });
-                Ok(Some(json!({"path": picture.path, "mermaid": picture.mermaid})))
-            }
-            Command::RerunFailed => {
-                let args: RerunArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
-                let again = past::failed(&self.shared.runs, args.run_id).map_err(refused)?;
-                self.start(&*self.meant(Some(&again.uri))?, Some(&again.pipeline), again.target, token)
-            }
-            Command::OpenShell => {
-                let args: OpenLogArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
-                let shell = past::shell(&self.shared.runs, &args).map_err(refused)?;
-                let (client, message) = (self.shared.client.clone(), present::shell(&shell));
-                tokio::spawn(async move { client.show_message(MessageType::INFO, message).await });
-                Ok(Some(json!({"command": shell})))
-            }
-            Command::ListRuns => {
-                let root = self.root_of(&*self.meant(None)?).map_err(refused)?;
-                past::list(&root).map(Some).map_err(refused)
-            }
-            Command::ClearCache => {
-                let args: ClearCacheArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
-                let root = self.root_of(&*self.meant(args.uri.as_ref())?).map_err(refused)?;
-                let docker_host = self.shared.config.settings().docker_host.clone();
-                past::clear(&root, docker_host.as_deref(), args.step.as_deref()).await.map(Some).map_err(refused)
-            }
-        }
+        self.execute(params).await
     }
 }
 
 impl Server {
-    /// Starts a run and answers at once; everything after that is events.
-    fn run(&self, command: Command, args: RunArgs, token: Option<ProgressToken>) -> Result<Option<Value>> {
-        let target = ext::target(command, args.step).map_err(invalid)?;
-        let document = self.meant(args.uri.as_ref())?;
-        self.start(&document, args.pipeline.as_ref(), target, token)
-    }
-
-    fn start(
-        &self,
-        document: &Document,
-        pipeline: Option<&PipelineRef>,
-        target: Target,
-        token: Option<ProgressToken>,
-    ) -> Result<Option<Value>> {
-        let started = self.shared.runs.start(document, pipeline, target).map_err(refused)?;
-        self.shared.state.touch(document.uri.as_str());
-        let run_id = started.run.id;
-        tokio::spawn(report::follow(self.shared.clone(), started, token));
-        Ok(Some(json!({"runId": run_id})))
-    }
-
-    /// Returns the document a command means; without a name, the one a person is in.
-    fn meant(&self, uri: Option<&Uri>) -> Result<Arc<Document>> {
-        match uri {
-            None => self.shared.state.last_active().ok_or_else(|| refused("No pipeline is open".to_owned())),
-            Some(uri) => self.document(uri).map_err(refused),
-        }
-    }
-
-    /// Returns the project whose files a run of the document gets.
-    fn root_of(&self, document: &Document) -> std::result::Result<PathBuf, String> {
-        let uri = &document.uri;
-        let path = uri.to_file_path().ok_or_else(|| format!("`{}` is not a file on this machine", uri.as_str()))?;
-        Ok(self.shared.config.root_of(&path))
-    }
-
-    /// Returns a document as of the request's arrival; one that is not open is read from disk.
-    fn document(&self, uri: &Uri) -> std::result::Result<Arc<Document>, String> {
-        if let Some(document) = state::document(uri) {
-            return Ok(document);
-        }
-        let path = uri.to_file_path().ok_or_else(|| format!("`{}` is not a file on this machine", uri.as_str()))?;
-        let text =
-            std::fs::read_to_string(&path).map_err(|error| format!("Cannot read `{}`: {error}", path.display()))?;
-        Ok(Arc::new(self.shared.state.read(uri.clone(), 0, text)))
-    }
-
     async fn work_done_progress_cancel(&self, params: WorkDoneProgressCancelParams) {
         self.shared.runs.cancel_token(&params.token);
     }
@@ -407,11 +309,6 @@ impl Server {
 /// Returns the document of a read request, if it is ours to speak about.
 fn pipeline(uri: &Uri) -> Option<Arc<Document>> {
     state::document(uri).filter(|document| document.is_pipeline)
-}
-
-/// The argument is wrong.
-fn invalid(message: String) -> Error {
-    Error::invalid_params(message)
 }
 
 /// The argument is right, but what it asks for cannot be done now. Clients show this text.
