@@ -69,7 +69,7 @@ fn read_documents(text: &str, tree: &Tree, format: Format, findings: &mut Vec<Di
         steps.for_each(|step| step.range.start = dash_before(text, step.range.start));
     }
     for pipeline in &pipelines {
-        validate::check_pipeline(pipeline, findings);
+        validate::check_pipeline(text, pipeline, findings);
     }
     pipelines
 }

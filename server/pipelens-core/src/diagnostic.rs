@@ -82,6 +82,8 @@ pub enum Code {
     UnknownRunner,
     TimeoutTooLong,
     RelativeWorkdir,
+    ShellSyntax,
+    SecretLiteral,
     YamlTrap,
 }
 
@@ -122,6 +124,8 @@ impl Code {
         Self::UnknownRunner,
         Self::TimeoutTooLong,
         Self::RelativeWorkdir,
+        Self::ShellSyntax,
+        Self::SecretLiteral,
         Self::YamlTrap,
     ];
 
@@ -168,6 +172,8 @@ impl Code {
             Self::UnknownRunner => "unknown-runner",
             Self::TimeoutTooLong => "timeout-too-long",
             Self::RelativeWorkdir => "relative-workdir",
+            Self::ShellSyntax => "shell-syntax",
+            Self::SecretLiteral => "secret-literal",
             Self::YamlTrap => "yaml-trap",
         }
     }
@@ -202,8 +208,9 @@ impl Code {
             | Self::UnknownPolicy
             | Self::MissingPolicyKey
             | Self::UnknownRunner
-            | Self::RelativeWorkdir => Severity::Error,
-            Self::ImageWithoutEffect | Self::TimeoutTooLong => Severity::Warning,
+            | Self::RelativeWorkdir
+            | Self::ShellSyntax => Severity::Error,
+            Self::ImageWithoutEffect | Self::TimeoutTooLong | Self::SecretLiteral => Severity::Warning,
             Self::EmptyFile => Severity::Information,
             Self::UnusedAnchor | Self::RedundantDependency | Self::UnpinnedImage | Self::YamlTrap => Severity::Hint,
         }
@@ -246,6 +253,8 @@ impl Code {
             Self::UnknownRunner => "A runner that does not exist",
             Self::TimeoutTooLong => "A step that may take longer than its pipeline",
             Self::RelativeWorkdir => "A working folder that is not an absolute path",
+            Self::ShellSyntax => "A command the shell cannot read",
+            Self::SecretLiteral => "A text that looks like a secret",
             Self::YamlTrap => "A value that other YAML readers take for something else",
         }
     }

@@ -13,6 +13,7 @@ pub mod model;
 mod nearest;
 pub mod plan;
 mod schema;
+mod shell;
 mod suppress;
 mod syntax;
 pub mod text;

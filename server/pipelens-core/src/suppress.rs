@@ -35,8 +35,10 @@ pub(crate) fn apply(
 
 /// Tells whether a run is impossible even when the finding is silenced: a comment mends no cycle.
 pub(crate) fn still_refuses(finding: &Diagnostic) -> bool {
-    let is_harmless =
-        matches!(finding.code, Code::UnknownKey | Code::MisplacedKey | Code::BadEnvName | Code::InvalidImage);
+    let is_harmless = matches!(
+        finding.code,
+        Code::UnknownKey | Code::MisplacedKey | Code::BadEnvName | Code::InvalidImage | Code::ShellSyntax
+    );
     finding.severity == Severity::Error && !is_harmless
 }
 

@@ -5,7 +5,9 @@ mod graph;
 mod image;
 mod mapping;
 mod removal;
+mod secrets;
 mod shape;
+mod shell;
 mod steps;
 mod wire;
 
@@ -23,8 +25,10 @@ pub(crate) fn add_removals(text: &str, tree: &Tree, findings: &mut [Diagnostic])
 }
 
 /// Finds what is wrong with a pipeline's meaning.
-pub(crate) fn check_pipeline(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
     steps::check(pipeline, findings);
     graph::check(pipeline, findings);
     image::check(pipeline, findings);
+    shell::check(text, pipeline, findings);
+    secrets::check(text, pipeline, findings);
 }

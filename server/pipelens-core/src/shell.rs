@@ -1,0 +1,211 @@
+//! Mistakes in shell commands. The grammar is bash's, so what only some shells read is none; `brush-parser` reads it.
+
+mod quick;
+mod structure;
+
+use brush_parser::{
+    ParseError, ParserOptions, SourcePosition, Token, TokenizerError, parse_tokens, uncached_tokenize_str,
+};
+
+use crate::text::TextRange;
+
+/// Longer commands are programs; they deserve a file of their own and their shell's own check.
+const MAX_BYTES: usize = 64 * 1024;
+/// Deeper nesting is made to exhaust a stack.
+const MAX_DEPTH: usize = 40;
+
+/// Why a shell could not read a command, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    pub(crate) range: TextRange,
+    pub(crate) message: String,
+}
+
+/// Returns the first mistake of a command.
+pub(crate) fn mistake(command: &str) -> Option<Mistake> {
+    if quick::is_simple(command) || command.len() > MAX_BYTES || quick::depth(command) > MAX_DEPTH {
+        return None;
+    }
+    let options = ParserOptions::default();
+    let tokens = match uncached_tokenize_str(command, &options.tokenizer_options()) {
+        Ok(tokens) => tokens,
+        Err(error) => return unclosed(command, &error),
+    };
+    match parse_tokens(&tokens, &options).err()? {
+        ParseError::ParsingNear(position) => Some(
+            structure::stray(command, &tokens, Some(position.index))
+                .unwrap_or_else(|| near(command, &position, &tokens)),
+        ),
+        ParseError::ParsingAtEndOfInput | ParseError::Tokenizing { .. } => {
+            structure::stray(command, &tokens, None).or_else(|| unfinished(command, &tokens))
+        }
+    }
+}
+
+/// A token that cannot stand where it is.
+fn near(command: &str, position: &SourcePosition, tokens: &[Token]) -> Mistake {
+    let token = tokens.iter().find(|token| token.location().start.index == position.index);
+    let range = token.map_or(TextRange::at(byte(command, position.index)), |token| range(command, token));
+    let written = command.get(range.start..range.end).unwrap_or_default().trim();
+    let message = if written.is_empty() {
+        "The shell expects something else at the end of this line. Look for a word or bracket that is missing before it."
+            .to_owned()
+    } else {
+        format!(
+            "The shell does not expect `{written}` here. Look for a word, quote or bracket that is missing before it."
+        )
+    };
+    Mistake { range, message }
+}
+
+/// A command that ends where something has to follow.
+fn unfinished(command: &str, tokens: &[Token]) -> Option<Mistake> {
+    let last = tokens.iter().rfind(|token| !token.to_str().trim().is_empty())?;
+    let message =
+        format!("The command ends behind `{}`, and the shell expects more. Finish it, or remove `{0}`.", last.to_str());
+    Some(Mistake { range: range(command, last), message })
+}
+
+/// A quote, substitution or document that the text ends in.
+fn unclosed(command: &str, error: &TokenizerError) -> Option<Mistake> {
+    let (what, closer, range) = match error {
+        TokenizerError::UnterminatedSingleQuote(at) => ("single quote", "'", one(command, at.index)),
+        TokenizerError::UnterminatedAnsiCQuote(at) => ("`$'` quote", "'", one(command, at.index)),
+        TokenizerError::UnterminatedDoubleQuote(at) => ("double quote", "\"", one(command, at.index)),
+        TokenizerError::UnterminatedBackquote(at) => ("backquote", "`` ` ``", one(command, at.index)),
+        TokenizerError::UnterminatedExtendedGlob(at) => ("pattern", ")", one(command, at.index)),
+        TokenizerError::UnterminatedVariable => ("variable", "}", last_open(command, &["${"], "}")?),
+        TokenizerError::UnterminatedCommandSubstitution | TokenizerError::UnterminatedExpansion => {
+            ("substitution", ")", last_open(command, &["$(", "<(", ">("], ")")?)
+        }
+        TokenizerError::UnterminatedHereDocuments(tag, _) | TokenizerError::MissingHereTag(tag) => {
+            return Some(open_document(command, tag));
+        }
+        // The shell takes a backslash at the end for itself, and what is no text never comes here.
+        TokenizerError::UnterminatedEscapeSequence
+        | TokenizerError::FailedDecoding
+        | TokenizerError::MissingHereTagForDocumentBody
+        | TokenizerError::ReadError(_) => return None,
+    };
+    let closer = if closer.contains('`') { closer.to_owned() } else { format!("`{closer}`") };
+    Some(Mistake { range, message: format!("This {what} is not closed: {closer} is missing. Close it where it ends.") })
+}
+
+fn open_document(command: &str, tag: &str) -> Mistake {
+    let tag = tag.trim().trim_matches(['"', '\'', '\\']);
+    let place = command.match_indices("<<").find(|(start, _)| {
+        let rest = command.get(start + 2..).unwrap_or_default().trim_start_matches(['-', ' ', '"', '\'', '\\']);
+        rest.starts_with(tag)
+    });
+    let start = place.map_or(0, |(start, _)| start);
+    let line = command.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let end = line.find(tag).map_or(start + 2, |at| start + at + tag.len()).min(command.len());
+    let message =
+        format!("This here-document is not closed: a line with `{tag}` alone is missing. Add it behind the document.");
+    Mistake { range: TextRange::new(start, end), message }
+}
+
+/// The last opener that no closer follows; the reader does not say where it was.
+fn last_open(command: &str, openers: &[&str], closer: &str) -> Option<TextRange> {
+    let places = openers.iter().flat_map(|opener| command.match_indices(opener)).map(|(start, _)| start);
+    let is_open = |start: &usize| !command.get(*start..).is_some_and(|rest| rest.contains(closer));
+    let start = places.clone().filter(is_open).max().or_else(|| places.min())?;
+    Some(TextRange::new(start, start + 2))
+}
+
+fn one(command: &str, index: usize) -> TextRange {
+    let start = byte(command, index);
+    let length = command.get(start..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    TextRange::new(start, start + length)
+}
+
+fn range(command: &str, token: &Token) -> TextRange {
+    let span = token.location();
+    let start = byte(command, span.start.index);
+    // A token's end may lie behind the text's.
+    let end = byte(command, span.end.index).max(start).min(start + token.to_str().len());
+    TextRange::new(start, end)
+}
+
+/// The library counts characters.
+fn byte(command: &str, index: usize) -> usize {
+    command.char_indices().nth(index).map_or(command.len(), |(offset, _)| offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is marked, and the first sentence about it.
+    fn told(command: &str) -> String {
+        match mistake(command) {
+            None => "nothing".to_owned(),
+            Some(found) => {
+                let sentence = found.message.split(". ").next().unwrap();
+                format!("{} `{}`: {sentence}", found.range.start, &command[found.range.start..found.range.end])
+            }
+        }
+    }
+
+    #[test]
+    fn what_shells_read_is_no_mistake() {
+        for command in [
+            "make",
+            "cargo build --release\necho \"done\"",
+            "if [ -f x ]; then\n  for i in 1 2; do echo \"$i\" | grep -q x || exit 1; done\nfi",
+            "case $a in\n  x|y) echo ;;\n  (z) echo ;;\n  *) exit 1\nesac",
+            "f() {\n  echo $((1 + 2)) ${a:-b} `date` $(date)\n}\nf",
+            "[[ $a == b* ]] && a=(1 2 3) && cat <(ls) <<< x",
+            "cat <<'EOF' > f\nit's $( unbalanced\nEOF\necho",
+            "( cd x && make ) 2>&1 | tee log & wait",
+            "echo it\\'s # it's fine",
+            "while read -r a; do\n  until b; do c; done\ndone < f",
+            "! grep x y; { a; b; }",
+            "echo \\",
+            "",
+            "\n\n",
+        ] {
+            assert_eq!(told(command), "nothing", "{command}");
+        }
+    }
+
+    #[test]
+    fn what_is_open_is_marked_where_it_opens() {
+        assert_eq!(told("echo a\nif true; then\n  echo b\n"), "7 `if`: This `if` is not closed: `fi` is missing");
+        assert_eq!(
+            told("for i in a; do\n  if b; then c; fi\n"),
+            "0 `for`: This `for` is not closed: `done` is missing"
+        );
+        assert_eq!(told("case a in\n b) c ;;\n"), "0 `case`: This `case` is not closed: `esac` is missing");
+        assert_eq!(told("foo() {\n a\n"), "6 `{`: This `{` is not closed: `}` is missing");
+        assert_eq!(told("(cd a; b"), "0 `(`: This `(` is not closed: `)` is missing");
+        assert_eq!(told("é \"abc\nfoo"), "3 `\"`: This double quote is not closed: `\"` is missing");
+        assert_eq!(told("a 'b"), "2 `'`: This single quote is not closed: `'` is missing");
+        assert_eq!(told("echo $(foo\nx"), "5 `$(`: This substitution is not closed: `)` is missing");
+        assert_eq!(told("echo ${foo\nx"), "5 `${`: This variable is not closed: `}` is missing");
+        assert_eq!(told("echo $((1+2"), "5 `$(`: This substitution is not closed: `)` is missing");
+        assert_eq!(
+            told("cat <<-EOF\nabc\n"),
+            "4 `<<-EOF`: This here-document is not closed: a line with `EOF` alone is missing"
+        );
+    }
+
+    #[test]
+    fn what_cannot_stand_there_is_marked_itself() {
+        assert_eq!(told("echo \"é\" )"), "10 `)`: `)` closes nothing here");
+        assert_eq!(told("a\nfi"), "2 `fi`: `fi` closes nothing here");
+        assert_eq!(told("done\necho"), "0 `done`: `done` closes nothing here");
+        assert_eq!(told("if a; then\n  b\ndone"), "15 `done`: `done` does not close `if`: `fi` is missing before it");
+        assert_eq!(told("a && \n"), "2 `&&`: The command ends behind `&&`, and the shell expects more");
+        assert_eq!(told("| b"), "0 `|`: The shell does not expect `|` here");
+        assert_eq!(told("a ;; b"), "2 `;;`: The shell does not expect `;;` here");
+        assert_eq!(told("for i in a; echo; done"), "12 `echo`: The shell does not expect `echo` here");
+    }
+
+    #[test]
+    fn nesting_that_would_exhaust_a_stack_is_not_read() {
+        assert_eq!(told(&"(".repeat(10_000)), "nothing");
+        assert_eq!(told(&"if a; then ".repeat(5_000)), "nothing");
+        assert_eq!(told(&"$(".repeat(10_000)), "nothing");
+    }
+}

@@ -1,0 +1,211 @@
+//! Where each letter of a scalar's value stands in its source, whatever the style: quotes, escapes, folded lines, indentation.
+//!
+//! A value has the letters of its source in their order; styles differ in what they do to white space, quotes and escapes. So the
+//! letters are matched one by one, and white space belongs to the white space between the same letters.
+
+use crate::text::TextRange;
+
+/// The letters and the white space of a value, each with its place in the source.
+#[derive(Debug)]
+pub(crate) struct Offsets {
+    /// In order of the value: the offset in the value, and the place in the source.
+    places: Vec<(usize, TextRange)>,
+    value_len: usize,
+}
+
+/// What one character of a value was written as.
+#[derive(Debug, Clone, Copy)]
+struct Unit {
+    character: char,
+    place: TextRange,
+}
+
+impl Unit {
+    /// The end of a line is no place to mark anything; written as an escape it is.
+    fn visible(&self) -> TextRange {
+        let is_line_end = matches!(self.character, '\n' | '\r') && self.place.end == self.place.start + 1;
+        if is_line_end { TextRange::at(self.place.start) } else { self.place }
+    }
+}
+
+impl Offsets {
+    /// Finds a value in the source of its scalar. `None`: the source says something else.
+    pub(crate) fn new(source: &str, value: &str) -> Option<Self> {
+        // Quotes around it are part of the source only, so the first reading that has the letters of the value is the right one.
+        let readings: [fn(&str) -> Vec<Unit>; 3] = [plain, single_quoted, double_quoted];
+        let places = readings.iter().find_map(|read| matched(&read(source), value))?;
+        Some(Self { places, value_len: value.len() })
+    }
+
+    /// Returns where a part of the value stands, from its first to its last character.
+    pub(crate) fn source(&self, range: TextRange) -> Option<TextRange> {
+        let first = self.places.partition_point(|(offset, _)| *offset < range.start);
+        let behind = self.places.partition_point(|(offset, _)| *offset < range.end.max(range.start + 1));
+        match (self.places.get(first), self.places.get(..behind).and_then(<[_]>::last)) {
+            (Some((_, start)), Some((_, end))) if !range.is_empty() => Some(start.cover(*end)),
+            (Some((_, start)), _) => Some(TextRange::at(start.start)),
+            (None, Some((_, end))) if range.start <= self.value_len => Some(TextRange::at(end.end)),
+            (None, _) => None,
+        }
+    }
+
+    /// Returns the places of a part of the value that are next to each other in the source, so none goes over a line's end.
+    pub(crate) fn stretches(&self, range: TextRange) -> Vec<TextRange> {
+        let first = self.places.partition_point(|(offset, _)| *offset < range.start);
+        let behind = self.places.partition_point(|(offset, _)| *offset < range.end);
+        let mut stretches: Vec<TextRange> = Vec::new();
+        for (_, place) in
+            self.places.get(first..behind).unwrap_or_default().iter().filter(|(_, place)| !place.is_empty())
+        {
+            match stretches.last_mut() {
+                Some(last) if last.end == place.start => last.end = place.end,
+                Some(_) | None => stretches.push(*place),
+            }
+        }
+        stretches
+    }
+}
+
+fn plain(source: &str) -> Vec<Unit> {
+    let unit = |(start, character): (usize, char)| Unit {
+        character,
+        place: TextRange::new(start, start + character.len_utf8()),
+    };
+    source.char_indices().map(unit).collect()
+}
+
+fn single_quoted(source: &str) -> Vec<Unit> {
+    let inner = inside(source, '\'');
+    let mut rest = source.get(inner.start..inner.end).unwrap_or_default().char_indices().peekable();
+    let mut units = Vec::new();
+    while let Some((offset, character)) = rest.next() {
+        let start = inner.start + offset;
+        let is_doubled = character == '\'' && rest.next_if(|(_, next)| *next == '\'').is_some();
+        let end = start + character.len_utf8() + usize::from(is_doubled);
+        units.push(Unit { character, place: TextRange::new(start, end) });
+    }
+    units
+}
+
+fn double_quoted(source: &str) -> Vec<Unit> {
+    let inner = inside(source, '"');
+    let mut units = Vec::new();
+    let mut start = inner.start;
+    while let Some(character) = source.get(start..inner.end).and_then(|rest| rest.chars().next()) {
+        let rest = source.get(start..inner.end).unwrap_or_default();
+        let (character, length) = match character {
+            '\\' => escape(rest),
+            other => (Some(other), other.len_utf8()),
+        };
+        let place = TextRange::new(start, start + length);
+        units.extend(character.map(|character| Unit { character, place }));
+        start += length;
+    }
+    units
+}
+
+/// Reads what starts with a backslash: its character, if it stands for one, and its length.
+fn escape(rest: &str) -> (Option<char>, usize) {
+    let hex =
+        |from: usize, digits: usize| rest.get(from..from + digits).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+    let numeric = |digits: usize| (hex(2, digits).and_then(char::from_u32), 2 + digits);
+    match rest.chars().nth(1) {
+        Some('x') => numeric(2),
+        Some('u') => match (hex(2, 4), rest.get(6..8), hex(8, 4)) {
+            // JSON writes what is beyond four digits as a pair.
+            (Some(high @ 0xD800..=0xDBFF), Some("\\u"), Some(low @ 0xDC00..=0xDFFF)) => {
+                (char::from_u32(0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)), 12)
+            }
+            _ => numeric(4),
+        },
+        Some('U') => numeric(8),
+        Some('n' | 'N' | 'L' | 'P') => (Some('\n'), 2),
+        Some('t' | '\t') => (Some('\t'), 2),
+        Some('r') => (Some('\r'), 2),
+        Some('_') => (Some('\u{a0}'), 2),
+        Some('0') => (Some('\0'), 2),
+        Some('a') => (Some('\u{7}'), 2),
+        Some('b') => (Some('\u{8}'), 2),
+        Some('v') => (Some('\u{b}'), 2),
+        Some('f') => (Some('\u{c}'), 2),
+        Some('e') => (Some('\u{1b}'), 2),
+        // A line that goes on without a space.
+        Some('\n') => (None, 2),
+        Some(other) => (Some(other), 1 + other.len_utf8()),
+        None => (None, 1),
+    }
+}
+
+/// What stands between the quotes.
+fn inside(source: &str, quote: char) -> TextRange {
+    let is_quoted = source.len() >= 2 && source.starts_with(quote) && source.ends_with(quote);
+    if is_quoted { TextRange::new(1, source.len() - 1) } else { TextRange::at(0) }
+}
+
+/// Matches letter by letter. White space of the value gets what stands between the same two letters, one for one while that lasts.
+fn matched(units: &[Unit], value: &str) -> Option<Vec<(usize, TextRange)>> {
+    let mut places = Vec::with_capacity(value.len());
+    let mut rest = units.iter().peekable();
+    let mut last_end = units.first().map_or(0, |unit| unit.place.start);
+    for (offset, character) in value.char_indices() {
+        if character.is_whitespace() {
+            let space = rest.next_if(|unit| unit.character.is_whitespace());
+            let place = space.map_or(TextRange::at(last_end), Unit::visible);
+            last_end = place.end;
+            places.push((offset, place));
+            continue;
+        }
+        while rest.next_if(|unit| unit.character.is_whitespace()).is_some() {}
+        let unit = rest.next().filter(|unit| unit.character == character)?;
+        last_end = unit.place.end;
+        places.push((offset, unit.place));
+    }
+    rest.all(|unit| unit.character.is_whitespace()).then_some(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns what stands in the source for a part of the value.
+    fn found<'s>(source: &'s str, value: &str, part: &str) -> &'s str {
+        let start = value.find(part).unwrap();
+        let range = Offsets::new(source, value).unwrap().source(TextRange::new(start, start + part.len())).unwrap();
+        &source[range.start..range.end]
+    }
+
+    #[test]
+    fn every_style_is_found_in_its_source() {
+        assert_eq!(found("echo fi", "echo fi", "fi"), "fi");
+        assert_eq!(found("'it''s fi'", "it's fi", "'s"), "''s");
+        assert_eq!(found("'it''s fi'", "it's fi", "fi"), "fi");
+        assert_eq!(found(r#""a \"b\" \u00e9 fi""#, "a \"b\" é fi", "é"), r"\u00e9");
+        assert_eq!(found(r#""a\nfi""#, "a\nfi", "fi"), "fi");
+        assert_eq!(found(r#""\ud83d\ude00 fi""#, "😀 fi", "fi"), "fi");
+        assert_eq!(found("if a\n      then\n\n      fi", "if a\nthen\n\nfi\n", "fi"), "fi");
+        assert_eq!(found("a\n    b\n\n    fi", "a b\nfi\n", "fi"), "fi");
+        assert_eq!(found("\"$A\" \"b\"", "\"$A\" \"b\"", "\"b\""), "\"b\"");
+        assert_eq!(found("\"a \\\n   b fi\"", "a b fi", "fi"), "fi");
+    }
+
+    #[test]
+    fn another_text_is_not_found() {
+        assert!(Offsets::new("echo a", "echo b").is_none());
+        assert!(Offsets::new("echo a b", "echo a").is_none());
+        assert!(Offsets::new("", "a").is_none());
+    }
+
+    #[test]
+    fn the_end_of_a_value_is_the_end_of_its_last_letter() {
+        let offsets = Offsets::new("'a b'", "a b").unwrap();
+        assert_eq!(offsets.source(TextRange::at(3)), Some(TextRange::at(4)));
+    }
+
+    #[test]
+    fn a_stretch_stays_in_its_line() {
+        let (source, value) = ("echo \"a\n    b\"", "echo \"a b\"");
+        let stretches = Offsets::new(source, value).unwrap().stretches(TextRange::new(5, 10));
+        let texts: Vec<_> = stretches.iter().map(|range| source[range.start..range.end].trim_end()).collect();
+        assert_eq!(texts, ["\"a", "b\""]);
+    }
+}

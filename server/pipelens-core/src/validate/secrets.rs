@@ -1,0 +1,178 @@
+//! Texts that look like secrets: tokens of known shapes anywhere, and values of variables whose name says what they are.
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::{EnvVar, Pipeline};
+use crate::syntax::offsets::Offsets;
+use crate::text::{Spanned, TextRange};
+
+/// How tokens of well-known services start, and how many letters follow at least.
+const PREFIXES: &[(&str, usize, &str)] = &[
+    ("AKIA", 16, "an access key of AWS"),
+    ("ASIA", 16, "an access key of AWS"),
+    ("ghp_", 36, "a token of GitHub"),
+    ("gho_", 36, "a token of GitHub"),
+    ("ghs_", 36, "a token of GitHub"),
+    ("github_pat_", 40, "a token of GitHub"),
+    ("glpat-", 20, "a token of GitLab"),
+    ("npm_", 36, "a token of npm"),
+    ("pypi-", 50, "a token of PyPI"),
+    ("xoxb-", 20, "a token of Slack"),
+    ("xoxp-", 20, "a token of Slack"),
+    ("sk_live_", 20, "a key of Stripe"),
+    ("rk_live_", 20, "a key of Stripe"),
+    ("AIza", 35, "a key of Google"),
+    ("dckr_pat_", 20, "a token of Docker Hub"),
+    ("hf_", 34, "a token of Hugging Face"),
+];
+const NAMES: &[&str] =
+    &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY", "CREDENTIALS"];
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+/// Shorter ones are words.
+const MIN_SECRET_LENGTH: usize = 12;
+/// Every shape above has one of these, and most commands have none of them.
+const TELLTALES: &[&str] = &["AKIA", "ASIA", "_", "glpat-", "pypi-", "xox", "AIza", PRIVATE_KEY, "://"];
+
+pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+    findings.extend(pipeline.env.iter().filter_map(|variable| in_variable(text, variable)));
+    for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
+        findings.extend(step.env.iter().filter_map(|variable| in_variable(text, variable)));
+        findings.extend(step.cmd.iter().filter_map(|cmd| in_text(text, cmd)));
+    }
+}
+
+fn in_variable(text: &str, variable: &EnvVar) -> Option<Diagnostic> {
+    let by_shape = in_text(text, &variable.value);
+    if by_shape.is_some() || !(says_secret(&variable.name.value) && is_random(&variable.value.value)) {
+        return by_shape;
+    }
+    let name = &variable.name.value;
+    let message = format!(
+        "The value of `{name}` looks like a secret, and everybody who has this file has it. Name `{name}` in `secrets` instead."
+    );
+    Some(Diagnostic::new(Code::SecretLiteral, variable.value.range, message))
+}
+
+fn in_text(text: &str, written: &Spanned<String>) -> Option<Diagnostic> {
+    let value = written.value.as_str();
+    if !TELLTALES.iter().any(|telltale| memchr::memmem::find(value.as_bytes(), telltale.as_bytes()).is_some()) {
+        return None;
+    }
+    let (range, what) = token(value).or_else(|| private_key(value)).or_else(|| password_in_address(value))?;
+    let source = text.get(written.range.start..written.range.end).unwrap_or_default();
+    let exact = Offsets::new(source, value).and_then(|offsets| offsets.source(range));
+    let range = exact.map_or(written.range, |exact| {
+        TextRange::new(written.range.start + exact.start, written.range.start + exact.end)
+    });
+    let message = format!(
+        "This looks like {what}, and everybody who has this file has it. Replace it, and take the new one from a variable named in `secrets`."
+    );
+    Some(Diagnostic::new(Code::SecretLiteral, range, message))
+}
+
+fn token(value: &str) -> Option<(TextRange, &'static str)> {
+    for (prefix, length, what) in PREFIXES {
+        for (start, _) in value.match_indices(prefix) {
+            let is_inside_word = value.get(..start).is_some_and(|before| before.ends_with(is_token_letter));
+            let rest = value.get(start + prefix.len()..).unwrap_or_default();
+            let found = rest.find(|character| !is_token_letter(character)).unwrap_or(rest.len());
+            let body = rest.get(..found).unwrap_or_default();
+            if !is_inside_word && found >= *length && !body.ends_with("EXAMPLE") && is_varied(body) {
+                return Some((TextRange::new(start, start + prefix.len() + found), what));
+            }
+        }
+    }
+    None
+}
+
+fn private_key(value: &str) -> Option<(TextRange, &'static str)> {
+    let end = value.find(PRIVATE_KEY)? + PRIVATE_KEY.len();
+    let start = value.get(..end)?.rfind("-----BEGIN")?;
+    // The words alone are in many scripts that look for keys.
+    let follows = value.get(end..)?.trim_start().bytes().take_while(u8::is_ascii_alphanumeric).count();
+    (follows >= MIN_SECRET_LENGTH).then_some((TextRange::new(start, end), "a private key"))
+}
+
+/// `https://name:password@host`, where the password is no variable.
+fn password_in_address(value: &str) -> Option<(TextRange, &'static str)> {
+    for (place, separator) in value.match_indices("://") {
+        let start = place + separator.len();
+        let rest = value.get(start..)?;
+        let authority = rest.get(..rest.find([' ', '\n', '\t', '/', '"', '\'']).unwrap_or(rest.len()))?;
+        let Some((user, _)) = authority.rsplit_once('@') else { continue };
+        let Some((name, password)) = user.split_once(':') else { continue };
+        if is_random(password) {
+            let from = start + name.len() + 1;
+            return Some((TextRange::new(from, from + password.len()), "a password"));
+        }
+    }
+    None
+}
+
+fn says_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    NAMES.iter().any(|part| name.ends_with(part))
+}
+
+/// Long enough, of letters and digits, and neither a variable, an address, a path nor a placeholder.
+fn is_random(value: &str) -> bool {
+    let value = value.trim();
+    value.len() >= MIN_SECRET_LENGTH
+        && value.bytes().any(|byte| byte.is_ascii_digit())
+        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && !value.contains(['$', ' ', '<', '{'])
+        && !value.contains("://")
+        && !value.starts_with(['/', '.', '~'])
+        && is_varied(value)
+}
+
+/// `xxxxxxxxxxxx` and `000000000000` stand for a secret and are none.
+fn is_varied(value: &str) -> bool {
+    let mut letters: Vec<u8> = value.bytes().collect();
+    letters.sort_unstable();
+    letters.dedup();
+    letters.len() >= 6
+}
+
+fn is_token_letter(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_' || character == '-'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_have_shapes() {
+        let found = |text: &str| token(text).or_else(|| private_key(text)).or_else(|| password_in_address(text));
+        for (text, part) in [
+            ("aws AKIAQ3EGRIHN5XW2PLZT", "AKIAQ3EGRIHN5XW2PLZT"),
+            ("curl https://me:h4x0r9d8c7b6a5@host/x", "h4x0r9d8c7b6a5"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA", "-----BEGIN RSA PRIVATE KEY-----"),
+        ] {
+            let (range, _) = found(text).unwrap();
+            assert_eq!(&text[range.start..range.end], part);
+        }
+        for text in [
+            "AKIAIOSFODNN7EXAMPLE",
+            "AKIAXXXXXXXXXXXXXXXX",
+            "https://me:$PASSWORD@host",
+            "https://host:8080/a@b",
+            "grep -- '-----BEGIN RSA PRIVATE KEY-----' file",
+            "npm_config_cache_folder_of_this_machine",
+            "http://user:password@localhost",
+        ] {
+            assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_alone_makes_no_secret() {
+        for value in
+            ["", "changeme", "$TOKEN", "/run/secrets/token1", "https://host/token1", "xxxxxxxxxxxx1", "required"]
+        {
+            assert!(!is_random(value), "{value}");
+        }
+        assert!(is_random("8f3b2c1d9e7a6054"));
+        assert!(says_secret("DEPLOY_TOKEN") && says_secret("dbPassword") && !says_secret("TOKEN_PATH"));
+    }
+}

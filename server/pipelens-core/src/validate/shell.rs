@@ -1,0 +1,24 @@
+//! What the shell could not read in `cmd`, at its exact place in the file.
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::Pipeline;
+use crate::shell;
+use crate::syntax::offsets::Offsets;
+use crate::text::{Spanned, TextRange};
+
+pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+    let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    for cmd in steps.filter_map(|step| step.cmd.as_ref()) {
+        if let Some(mistake) = shell::mistake(&cmd.value) {
+            findings.push(Diagnostic::new(Code::ShellSyntax, place(text, cmd, mistake.range), mistake.message));
+        }
+    }
+}
+
+/// Where a part of a command stands in the file; where that cannot be told, its first line.
+fn place(text: &str, cmd: &Spanned<String>, range: TextRange) -> TextRange {
+    let source = text.get(cmd.range.start..cmd.range.end).unwrap_or_default();
+    let exact = Offsets::new(source, &cmd.value).and_then(|offsets| offsets.source(range));
+    let found = exact.unwrap_or_else(|| TextRange::new(0, source.lines().next().map_or(0, str::len)));
+    TextRange::new(cmd.range.start + found.start, cmd.range.start + found.end)
+}
