@@ -10,6 +10,7 @@ pub(crate) enum Place {
     WaitOptions,
     Cache,
     Trigger,
+    RunnerArguments,
     Plan,
     Graph,
     Node,
@@ -50,8 +51,18 @@ pub(crate) enum Shape {
     Steps,
     /// `[from, to, kind]`.
     Edge,
-    AnyMap,
+    /// A text or a number, as the rule has it.
+    Argument(Argument),
     Anything,
+}
+
+/// What an argument of a runner may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Argument {
+    Any,
+    Network,
+    Memory,
+    Cpus,
 }
 
 /// One key of one place.
@@ -96,6 +107,7 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
         Place::WaitOptions => WAIT_OPTIONS,
         Place::Cache => CACHE,
         Place::Trigger => TRIGGER,
+        Place::RunnerArguments => RUNNER_ARGUMENTS,
         Place::Plan => PLAN,
         Place::Graph => GRAPH,
         Place::Node => NODE,
@@ -118,6 +130,7 @@ impl Place {
             Self::Wait | Self::WaitOptions => "a `wait`",
             Self::Cache => "a cache policy",
             Self::Trigger => "a trigger",
+            Self::RunnerArguments => "`runner_args`",
             Self::Plan => "a plan",
             Self::Graph => "a graph",
             Self::Node => "a node",
@@ -130,7 +143,13 @@ impl Place {
     pub(crate) fn is_wire_format(self) -> bool {
         match self {
             Self::Plan | Self::Graph | Self::Node | Self::PlanStep | Self::Envelope | Self::EnvelopePipeline => true,
-            Self::Pipeline | Self::Step | Self::Wait | Self::WaitOptions | Self::Cache | Self::Trigger => false,
+            Self::Pipeline
+            | Self::Step
+            | Self::Wait
+            | Self::WaitOptions
+            | Self::Cache
+            | Self::Trigger
+            | Self::RunnerArguments => false,
         }
     }
 }
@@ -240,7 +259,11 @@ const STEP: &[Key] = &[
     WORKDIR,
     CACHE_KEY,
     RUNNER,
-    optional("runner_args", Shape::AnyMap, "Arguments of the runner, checked by the runner itself."),
+    optional(
+        "runner_args",
+        Shape::Map(Place::RunnerArguments),
+        "What the container of the step may have: `user`, `network`, `memory`, `cpus`, `platform`, `pull`.",
+    ),
     ARTIFACTS,
     SECRETS,
     SOFT_FAIL,
@@ -286,6 +309,39 @@ const TRIGGER: &[Key] = &[
     optional("tags", TEXTS, "Globs of tag names, for `push`."),
     optional("types", TEXTS, "Kinds of pull request events."),
     optional("cron", Shape::NonEmptyText, "When a `schedule` starts, in cron's five fields."),
+];
+
+const RUNNER_ARGUMENTS: &[Key] = &[
+    optional(
+        "user",
+        Shape::Argument(Argument::Any),
+        "The user the command runs as, by name or number. Default: the image's.",
+    ),
+    optional(
+        "network",
+        Shape::Argument(Argument::Network),
+        "The network of the container, such as `none`. The machine's own and other containers' are refused. Default: the engine's.",
+    ),
+    optional(
+        "memory",
+        Shape::Argument(Argument::Memory),
+        "The most memory the step may take: bytes, or a number with `k`, `m` or `g`. Default: no limit.",
+    ),
+    optional(
+        "cpus",
+        Shape::Argument(Argument::Cpus),
+        "How many processors the step may take, such as `1.5`. Default: all.",
+    ),
+    optional(
+        "platform",
+        Shape::NonEmptyText,
+        "The platform of the image, such as `linux/arm64`. Default: the engine's.",
+    ),
+    optional(
+        "pull",
+        Shape::OneOf(&["missing", "always", "never"]),
+        "When the image is fetched: `missing`, `always` or `never`. Default: `missing`.",
+    ),
 ];
 
 const PLAN: &[Key] = &[

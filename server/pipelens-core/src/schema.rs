@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::keys::{self, POLICIES, Place, RUNNERS, Shape};
+use crate::keys::{self, Argument, POLICIES, Place, RUNNERS, Shape};
 
 pub(crate) fn schema() -> String {
     let places = [
@@ -11,6 +11,7 @@ pub(crate) fn schema() -> String {
         ("waitOptions", Place::WaitOptions),
         ("cache", Place::Cache),
         ("trigger", Place::Trigger),
+        ("runnerArguments", Place::RunnerArguments),
         ("plan", Place::Plan),
         ("graph", Place::Graph),
         ("node", Place::Node),
@@ -103,7 +104,16 @@ fn shape(wanted: &Shape) -> Value {
             "minItems": 3,
             "maxItems": 3,
         }),
-        Shape::AnyMap => json!({ "type": "object" }),
+        Shape::Argument(Argument::Any) => json!({ "type": ["string", "integer"], "minLength": 1 }),
+        Shape::Argument(Argument::Network) => {
+            json!({ "type": "string", "minLength": 1, "not": { "pattern": "^(host$|container:)" } })
+        }
+        Shape::Argument(Argument::Memory) => {
+            json!({ "type": ["string", "integer"], "minimum": 1, "pattern": "^[0-9]+([kKmMgG]([iI]?[bB])?|[bB])?$" })
+        }
+        Shape::Argument(Argument::Cpus) => {
+            json!({ "type": ["string", "number"], "exclusiveMinimum": 0, "pattern": "^[0-9]*\\.?[0-9]+$" })
+        }
         Shape::Anything => json!({}),
     }
 }
@@ -116,6 +126,7 @@ fn reference(place: Place) -> &'static str {
         Place::WaitOptions => "#/$defs/waitOptions",
         Place::Cache => "#/$defs/cache",
         Place::Trigger => "#/$defs/trigger",
+        Place::RunnerArguments => "#/$defs/runnerArguments",
         Place::Plan => "#/$defs/plan",
         Place::Graph => "#/$defs/graph",
         Place::Node => "#/$defs/node",

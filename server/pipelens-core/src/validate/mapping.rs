@@ -69,7 +69,8 @@ pub(super) fn unknown_key(
         let finding = with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near);
         return Some((finding, Some(near)));
     }
-    let other_places = [Place::Pipeline, Place::Step, Place::Cache, Place::Trigger, Place::WaitOptions];
+    let other_places =
+        [Place::Pipeline, Place::Step, Place::Cache, Place::Trigger, Place::WaitOptions, Place::RunnerArguments];
     let home = other_places.into_iter().find(|other| keys::find(*other, name).is_some());
     let finding = match home {
         Some(home) => {

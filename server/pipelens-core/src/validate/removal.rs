@@ -28,7 +28,7 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
             }
             for finding in wanted.get_mut(&tree.node(entry.value).range).into_iter().flatten() {
                 // What came in through a merge key belongs to other steps too.
-                let is_own = finding.related.iter().all(|related| node.range.contains_range(related.range));
+                let is_own = finding.related.first().is_none_or(|related| node.range.contains_range(related.range));
                 if is_own || finding.code != Code::ImageWithoutEffect {
                     offer(finding, name, whole());
                 }

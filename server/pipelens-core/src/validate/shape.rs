@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::mapping;
+use crate::arguments;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::keys::{self, POLICIES, Place, RUNNERS, Shape};
+use crate::keys::{self, Argument, POLICIES, Place, RUNNERS, Shape};
 use crate::lower::authored::is_barrier;
 use crate::nearest::nearest;
 use crate::syntax::parse::Style;
@@ -50,11 +51,7 @@ impl<'a> Checker<'a> {
             Shape::Steps => self.check_steps(id),
             // `wire` knows what positions exist.
             Shape::Edge | Shape::Anything => {}
-            Shape::AnyMap => {
-                if self.tree.own_entries(id).is_none() {
-                    self.wrong_type(id, name, "a mapping");
-                }
-            }
+            Shape::Argument(argument) => self.check_argument(id, *argument, name),
         }
     }
 
@@ -227,6 +224,37 @@ impl<'a> Checker<'a> {
             finding = mapping::with_key_fix(finding, self.tree, id, near);
         }
         self.findings.push(finding);
+    }
+
+    fn check_argument(&mut self, id: NodeId, argument: Argument, name: &str) {
+        let wanted = match argument {
+            Argument::Any | Argument::Network => "a text or a whole number",
+            Argument::Memory => "a number of bytes, or one with `k`, `m` or `g`",
+            Argument::Cpus => "a number above 0",
+        };
+        let scalar =
+            self.tree.scalar(id).filter(|scalar| !matches!(scalar.resolve(), ScalarType::Null | ScalarType::Bool(_)));
+        let Some(scalar) = scalar else {
+            self.wrong_type(id, name, wanted);
+            return;
+        };
+        let (written, range) = (scalar.text.as_str(), self.visible_range(id));
+        let message = match argument {
+            Argument::Any | Argument::Network if written.trim().is_empty() => {
+                format!("`{name}` is empty, and it needs a text.")
+            }
+            Argument::Network if arguments::opens_the_machine(written) => format!(
+                "The network `{written}` opens more of this machine than a file may ask for. Name a network of the engine, or `none`."
+            ),
+            Argument::Memory if arguments::memory_bytes(written).is_none() => {
+                format!("`{name}` takes {wanted}, and `{written}` is none.")
+            }
+            Argument::Cpus if arguments::nano_cpus(written).is_none() => {
+                format!("`{name}` takes {wanted}, and `{written}` is none.")
+            }
+            Argument::Any | Argument::Network | Argument::Memory | Argument::Cpus => return,
+        };
+        self.findings.push(Diagnostic::new(Code::BadValue, range, message));
     }
 
     fn check_bool(&mut self, id: NodeId, name: &str) {

@@ -11,7 +11,7 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
         findings.extend(timeout_too_long(pipeline, step));
         findings.extend(relative_workdir(step));
         if matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
-            findings.extend(image_without_effect(step));
+            findings.extend(image_without_effect(pipeline, step));
         }
     }
 }
@@ -78,7 +78,7 @@ fn relative_workdir(step: &Step) -> Option<Diagnostic> {
     Some(finding.with_fix(format!("Change to `{absolute}`"), workdir.range, format!("\"{absolute}\"")))
 }
 
-fn image_without_effect(step: &Step) -> Option<Diagnostic> {
+fn image_without_effect(pipeline: &Pipeline, step: &Step) -> Option<Diagnostic> {
     let (image, parent) = (step.image.as_ref()?, step.builds_in.as_ref()?);
     let message = format!(
         "{} boots from what `{}` left behind, so its `image` has no effect. Remove one of the two.",
@@ -86,5 +86,10 @@ fn image_without_effect(step: &Step) -> Option<Diagnostic> {
         parent.value
     );
     let finding = Diagnostic::new(Code::ImageWithoutEffect, image.range, message);
-    Some(finding.with_related(parent.range, format!("The step it boots from, `{}`, is named here", parent.value)))
+    let source = pipeline.steps.iter().find(|other| other.key.value == parent.value);
+    let finding = finding.with_related(parent.range, "`builds_in` decides what it boots from");
+    Some(match source {
+        Some(source) => finding.with_related(source.key.range, format!("It boots from what `{}` leaves", parent.value)),
+        None => finding,
+    })
 }

@@ -1,6 +1,7 @@
 //! `runner_args` of a step in Docker: what they may be, and what they mean. Nothing in it opens the machine to a container.
 
 use bollard::models::HostConfig;
+use pipelens_core::arguments::{memory_bytes, nano_cpus, opens_the_machine};
 use pipelens_core::model::Value;
 
 use crate::error::EngineError;
@@ -43,8 +44,8 @@ impl Arguments {
                 "user" => arguments.user = Some(word(name, value)?),
                 "platform" => arguments.platform = Some(word(name, value)?),
                 "network" => arguments.network = Some(network(&word(name, value)?)?),
-                "memory" => arguments.memory_bytes = Some(bytes(&word(name, value)?)?),
-                "cpus" => arguments.nano_cpus = Some(nano_cpus(&word(name, value)?)?),
+                "memory" => arguments.memory_bytes = Some(memory(&word(name, value)?)?),
+                "cpus" => arguments.nano_cpus = Some(cpus(&word(name, value)?)?),
                 "pull" => arguments.pull = pull(&word(name, value)?)?,
                 _ => return Err(bad(format!("`{name}` is none of {KNOWN}"))),
             }
@@ -81,31 +82,19 @@ fn word(name: &str, value: &Value) -> Result<String, EngineError> {
 
 /// The machine's own network, and another container's, are not a file's to take.
 fn network(name: &str) -> Result<String, EngineError> {
-    if name == "host" || name.starts_with("container:") {
+    if opens_the_machine(name) {
         return Err(bad(format!("the network `{name}` opens more than a file may ask for")));
     }
     Ok(name.to_owned())
 }
 
-fn bytes(text: &str) -> Result<i64, EngineError> {
-    let lower = text.to_ascii_lowercase();
-    let lower = lower.trim_end_matches("ib").trim_end_matches('b');
-    let digits = lower.trim_end_matches(['k', 'm', 'g']);
-    let factor = match lower.strip_prefix(digits) {
-        Some("") => 1,
-        Some("k") => 1 << 10,
-        Some("m") => 1 << 20,
-        Some("g") => 1 << 30,
-        Some(_) | None => 0,
-    };
-    let number = digits.parse::<i64>().ok().and_then(|number| number.checked_mul(factor)).filter(|bytes| *bytes > 0);
-    number.ok_or_else(|| bad(format!("`memory` is a number of bytes, or one with `k`, `m` or `g`, not `{text}`")))
+fn memory(text: &str) -> Result<i64, EngineError> {
+    memory_bytes(text)
+        .ok_or_else(|| bad(format!("`memory` is a number of bytes, or one with `k`, `m` or `g`, not `{text}`")))
 }
 
-fn nano_cpus(text: &str) -> Result<i64, EngineError> {
-    let cpus = text.parse::<f64>().ok().filter(|cpus| cpus.is_finite() && *cpus > 0.0 && *cpus < 100_000.0);
-    // Far below what an integer holds.
-    cpus.map(|cpus| (cpus * 1e9) as i64).ok_or_else(|| bad(format!("`cpus` is a number above 0, not `{text}`")))
+fn cpus(text: &str) -> Result<i64, EngineError> {
+    nano_cpus(text).ok_or_else(|| bad(format!("`cpus` is a number above 0, not `{text}`")))
 }
 
 fn pull(text: &str) -> Result<Pull, EngineError> {
@@ -130,11 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_written_as_people_write_them() {
-        let memory = |text: &str| of("memory", Value::Text(text.into())).unwrap().memory_bytes;
-        assert_eq!(memory("512m"), Some(512 << 20));
-        assert_eq!(memory("2GiB"), Some(2 << 30));
-        assert_eq!(memory("1000"), Some(1000));
+    fn limits_are_read_as_the_findings_read_them() {
+        assert_eq!(of("memory", Value::Text("512m".into())).unwrap().memory_bytes, Some(512 << 20));
         assert_eq!(of("cpus", Value::Float(0.5)).unwrap().nano_cpus, Some(500_000_000));
         assert!(of("memory", Value::Text("much".into())).is_err());
     }

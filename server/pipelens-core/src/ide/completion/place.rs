@@ -7,7 +7,8 @@ use crate::keys::{self, Place};
 use crate::text::TextRange;
 
 /// Every place a key may name a list in; asked for keys whose list is being written.
-const OWNERS: [Place; 5] = [Place::Step, Place::Cache, Place::Trigger, Place::Pipeline, Place::PlanStep];
+const OWNERS: [Place; 6] =
+    [Place::Step, Place::Cache, Place::Trigger, Place::RunnerArguments, Place::Pipeline, Place::PlanStep];
 
 /// Returns the place a key with this name belongs to.
 pub(super) fn owner_of(key: &str) -> Option<Place> {
@@ -54,6 +55,7 @@ fn block_place(analysis: &Analysis, cursor: &Cursor<'_>) -> Place {
         Some("cache" | "sub_policies") => Place::Cache,
         Some("wait") => Place::WaitOptions,
         Some("triggers") => Place::Trigger,
+        Some("runner_args") => Place::RunnerArguments,
         Some(_) | None => Place::Step,
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
     }
     let inner = indent(cursor, 2);
     match key.shape {
-        Shape::Env | Shape::AnyMap => format!("{name}:\n{inner}${{1:NAME}}: $0"),
+        Shape::Env => format!("{name}:\n{inner}${{1:NAME}}: $0"),
         Shape::Map(Place::Cache) => format!("{name}:\n{inner}policy: $0"),
         Shape::Map(_) => format!("{name}:\n{inner}$0"),
         Shape::Steps => format!("{name}:\n{inner}- key: ${{1:name}}\n{inner}  cmd: ${{2:command}}"),
@@ -35,15 +35,16 @@ pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
         | Shape::AbsolutePath
         | Shape::PlanEnv
         | Shape::Edge
+        | Shape::Argument(_)
         | Shape::Anything => format!("{name}: $0"),
     }
 }
 
 fn in_brackets(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
     match shape {
-        Shape::Env | Shape::PlanEnv | Shape::AnyMap | Shape::Map(_) => "{$0}",
+        Shape::Env | Shape::PlanEnv | Shape::Map(_) => "{$0}",
         Shape::List { .. } | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
-        Shape::Bool | Shape::Integer { .. } | Shape::Anything => "$0",
+        Shape::Bool | Shape::Integer { .. } | Shape::Argument(_) | Shape::Anything => "$0",
         Shape::Text
         | Shape::NonEmptyText
         | Shape::OneOf(_)
@@ -95,6 +96,7 @@ pub(super) fn whole(analysis: &Analysis, cursor: &Cursor<'_>, place: Place, is_n
         | Place::WaitOptions
         | Place::Cache
         | Place::Trigger
+        | Place::RunnerArguments
         | Place::Plan
         | Place::Graph
         | Place::Node

@@ -35,7 +35,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         | Shape::List { .. }
         | Shape::Steps
         | Shape::Edge
-        | Shape::AnyMap
+        | Shape::Argument(_)
         | Shape::Anything => Vec::new(),
     }
 }
