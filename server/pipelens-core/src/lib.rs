@@ -1,6 +1,7 @@
 //! Reads CI pipelines: text in, values out. No IO, no clock, no async, no protocol types, and it never fails.
 
 mod analysis;
+pub mod arguments;
 pub mod convert;
 pub mod diagnostic;
 mod files;

@@ -3,6 +3,7 @@
 mod lexer;
 
 use crate::Analysis;
+use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
 /// What a stretch of a command is.
@@ -27,8 +28,6 @@ pub struct Token {
 }
 
 /// Returns the coloured stretches of every command that touches a part of the text, in text order.
-///
-/// A command whose text differs from what stands in the file letter by letter (folded, or with escapes) has none.
 pub fn tokens(analysis: &Analysis, within: TextRange) -> Vec<Token> {
     let steps = analysis.pipelines.iter().flat_map(|pipeline| pipeline.steps.iter().chain(&pipeline.unnamed_steps));
     let commands = steps.filter_map(|step| step.cmd.as_ref());
@@ -41,53 +40,13 @@ pub fn tokens(analysis: &Analysis, within: TextRange) -> Vec<Token> {
 }
 
 fn command_tokens(text: &str, cmd: &Spanned<String>) -> Vec<Token> {
-    let Some(lines) = text.get(cmd.range.start..cmd.range.end).and_then(|source| lines(source, &cmd.value)) else {
-        return Vec::new();
-    };
+    let source = text.get(cmd.range.start..cmd.range.end).unwrap_or_default();
+    let Some(offsets) = Offsets::new(source, &cmd.value) else { return Vec::new() };
+    let place = |range: TextRange| TextRange::new(cmd.range.start + range.start, cmd.range.start + range.end);
     let shell = lexer::lex(&cmd.value);
-    let mut tokens = Vec::with_capacity(shell.len());
-    let mut first = 0;
-    for token in shell {
-        // Both are in order, so a line that ends before this token ends before all that follow.
-        first += lines.iter().skip(first).take_while(|line| line.value.end <= token.start).count();
-        for line in lines.iter().skip(first).take_while(|line| line.value.start < token.end) {
-            let (start, end) = (token.start.max(line.value.start), token.end.min(line.value.end));
-            if start < end {
-                let place = |offset: usize| cmd.range.start + line.source + offset - line.value.start;
-                tokens.push(Token { range: TextRange::new(place(start), place(end)), kind: token.kind });
-            }
-        }
-    }
-    tokens
-}
-
-/// One line of a command: where it is in its value, and where that begins in the source.
-#[derive(Debug, Clone, Copy)]
-struct Line {
-    value: TextRange,
-    source: usize,
-}
-
-/// Finds every line of a value in its source, where they are the same but for indentation and quotes.
-fn lines(source: &str, value: &str) -> Option<Vec<Line>> {
-    if let Some(start) = [0, 1].into_iter().find(|quote| source.get(*quote..source.len() - quote) == Some(value)) {
-        return Some(vec![Line { value: TextRange::new(0, value.len()), source: start }]);
-    }
-    let mut lines = Vec::new();
-    let mut source_lines = source.split_inclusive('\n');
-    let (mut source_start, mut value_start) = (0, 0);
-    for value_line in value.split_inclusive('\n') {
-        let content = value_line.trim_end_matches('\n');
-        // Behind the last letter a block may go on with empty lines that its range leaves out.
-        let source_line = source_lines.next().unwrap_or_default();
-        let indent = source_line.trim_end_matches(['\r', '\n']).strip_suffix(content)?;
-        if !indent.bytes().all(|byte| byte == b' ') {
-            return None;
-        }
-        let range = TextRange::new(value_start, value_start + content.len());
-        lines.push(Line { value: range, source: source_start + indent.len() });
-        source_start += source_line.len();
-        value_start += value_line.len();
-    }
-    Some(lines)
+    let stretches = shell.iter().flat_map(|token| {
+        let ranges = offsets.stretches(TextRange::new(token.start, token.end));
+        ranges.into_iter().map(|range| Token { range: place(range), kind: token.kind })
+    });
+    stretches.collect()
 }

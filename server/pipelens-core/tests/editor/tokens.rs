@@ -40,9 +40,13 @@ fn a_command_on_one_line_has_colours_with_quotes_and_without() {
 }
 
 #[test]
-fn what_is_not_written_letter_by_letter_has_none() {
-    check("steps:\n- {key: a, cmd: \"ls \\t x\"}\n", &[]);
-    check("steps:\n- key: a\n  cmd: >\n    ls\n    -l\n", &[]);
+fn escapes_and_folded_lines_have_colours_where_they_stand() {
+    check(
+        "steps:\n- {key: a, cmd: \"ls \\t -\\x61; \\\"é\\\"\"}\n",
+        &[("ls", Function), ("-\\x61", Parameter), (";", Operator), ("\\\"é\\\"", String)],
+    );
+    check("steps:\n- key: a\n  cmd: >\n    ls\n    -l\n", &[("ls", Function), ("-l", Parameter)]);
+    check("steps:\n- {key: a, cmd: 'ls ''a''\n    -l'}\n", &[("ls", Function), ("''a''", String), ("-l", Parameter)]);
 }
 
 #[test]

@@ -1,0 +1,119 @@
+//! What is found in commands and in the arguments of their container, at its exact place in every spelling.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
+
+use pipelens_core::diagnostic::{Code, Severity};
+use pipelens_core::{Format, analyze};
+use proptest::prelude::*;
+
+/// Returns each finding as its line, counted from one, what it marks, and its first sentence.
+fn found(text: &str, format: Format) -> Vec<String> {
+    let analysis = analyze(text, format);
+    let told = analysis.diagnostics.iter().filter(|found| found.code != Code::UnpinnedImage).map(|found| {
+        let line = analysis.line_index.line(found.range.start) + 1;
+        let sentence = found.message.split(". ").next().unwrap().trim_end_matches('.');
+        format!("{line} `{}` {}: {sentence}", &text[found.range.start..found.range.end], found.code.as_str())
+    });
+    told.collect()
+}
+
+fn yaml(text: &str) -> Vec<String> {
+    found(text, Format::Yaml)
+}
+
+#[test]
+fn a_mistake_in_a_block_is_on_its_own_line() {
+    let text = "steps:\n- key: a\n  cmd: |\n    make\n    if true; then\n      echo é\n  label: x\n";
+    assert_eq!(yaml(text), ["5 `if` shell-syntax: This `if` is not closed: `fi` is missing"]);
+}
+
+#[test]
+fn a_mistake_in_a_folded_block_is_where_it_stands() {
+    let text = "steps:\n- key: a\n  cmd: >-\n    make &&\n    test )\n";
+    assert_eq!(yaml(text), ["5 `)` shell-syntax: `)` closes nothing here"]);
+}
+
+#[test]
+fn quotes_and_escapes_do_not_move_a_mistake() {
+    let text = "steps:\n- {key: a, cmd: \"echo \\\"é\\\" \\u00e9 )\"}\n- {key: b, cmd: 'it''s'}\n";
+    assert_eq!(
+        yaml(text),
+        [
+            "2 `)` shell-syntax: `)` closes nothing here",
+            "3 `''` shell-syntax: This single quote is not closed: `'` is missing",
+        ]
+    );
+    let text = "{\"steps\": [\n{\"key\": \"a\", \"cmd\": \"make\\nfi\"}]}";
+    assert_eq!(found(text, Format::Json), ["2 `fi` shell-syntax: `fi` closes nothing here"]);
+}
+
+#[test]
+fn a_comment_silences_it_and_the_pipeline_can_run() {
+    let text = "steps:\n# pipelens: ignore shell-syntax\n- {key: a, cmd: \"a )\"}\n";
+    assert!(yaml(text).is_empty());
+    let target = pipelens_core::plan::Target::Pipeline;
+    assert!(pipelens_core::plan::plan(&analyze(text, Format::Yaml), 0, &target, "ci").is_ok());
+}
+
+#[test]
+fn a_secret_is_marked_and_no_more() {
+    let token = ["ghp", "_Zx81kQ0aBcD3eFgH4iJkL5mNoP6qRsT7uVwX"].concat();
+    let text = format!("steps:\n- key: a\n  cmd: |\n    make\n    curl -H \"Authorization: {token}\" https://x\n");
+    let marked = format!(
+        "5 `{token}` secret-literal: This looks like a token of GitHub, and everybody who has this file has it"
+    );
+    assert_eq!(yaml(&text), [marked]);
+    let text = "env:\n  API_TOKEN: 8f3b2c1d9e7a6054\n  TOKEN_FILE: 8f3b2c1d9e7a6054\n  DB_PASSWORD: $OTHER\nsteps:\n- {key: a, cmd: x}\n";
+    let told = yaml(text);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("2 `8f3b2c1d9e7a6054` secret-literal"), "{told:?}");
+    assert_eq!(analyze(text, Format::Yaml).diagnostics[0].severity, Severity::Warning);
+}
+
+#[test]
+fn arguments_of_the_container_are_checked() {
+    let good = "steps:\n- key: a\n  cmd: x\n  runner_args: {user: 1000, network: none, memory: 512m, cpus: 1.5, platform: linux/arm64, pull: always}\n";
+    assert!(yaml(good).is_empty());
+    for (argument, expected) in [
+        ("memroy: 1g", "`memroy` unknown-key: `memroy` means nothing in `runner_args`"),
+        (
+            "memory: much",
+            "`much` bad-value: `memory` takes a number of bytes, or one with `k`, `m` or `g`, and `much` is none",
+        ),
+        ("cpus: 0", "`0` bad-value: `cpus` takes a number above 0, and `0` is none"),
+        ("network: host", "`host` bad-value: The network `host` opens more of this machine than a file may ask for"),
+        ("pull: allways", "`allways` bad-value: `allways` is no value of `pull`"),
+        ("user: [a]", "`[a]` wrong-type: `user` takes a text or a whole number, and this is a list"),
+        ("pull: 1", "`1` wrong-type: `pull` takes a text, and this is a number"),
+    ] {
+        let told = yaml(&format!("steps:\n- key: a\n  cmd: x\n  runner_args: {{{argument}}}\n"));
+        assert_eq!(told, [format!("4 {expected}")]);
+    }
+    let told = yaml("steps:\n- {key: a, cmd: x, memory: 1g}\n");
+    assert_eq!(told, ["2 `memory` misplaced-key: `memory` belongs to `runner_args`, not to a step"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn any_command_is_answered_inside_its_text(command in "([a-z \n\"'`$(){}|&;<>\\\\é#=-]|if |then |fi|do |done|for |case |esac|\\$\\(|<<E|\\$\\{){0,30}") {
+        let json = serde_json::json!({ "steps": [{ "key": "a", "cmd": format!("x{command}") }] }).to_string();
+        let block = format!("steps:\n- key: a\n  cmd: |\n    x{}\n  label: l\n", command.replace('\n', "\n    "));
+        for (text, format) in [(json, Format::Json), (block, Format::Yaml)] {
+            let analysis = analyze(&text, format);
+            for found in &analysis.diagnostics {
+                prop_assert!(text.get(found.range.start..found.range.end).is_some());
+                prop_assert!(found.code != Code::ShellSyntax || found.range.start >= text.find("cmd").unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn words_without_marks_are_never_a_mistake(command in "([a-z0-9./:=-]{1,8}[ \n]){1,12}") {
+        let text = serde_json::json!({ "steps": [{ "key": "a", "cmd": format!("x {command}") }] }).to_string();
+        let reserved = ["if", "do", "fi", "for", "in", "then", "done", "case", "esac", "else", "elif", "while", "until", "time"];
+        prop_assume!(!command.split_whitespace().any(|word| reserved.contains(&word)));
+        let analysis = analyze(&text, Format::Json);
+        prop_assert!(analysis.diagnostics.iter().all(|found| found.code != Code::ShellSyntax));
+    }
+}
