@@ -1,11 +1,5 @@
 //! What can be told of a command without reading it: most are a few words, and every keystroke asks.
 
-/// Words that open, close or divide something at the start of a command.
-const RESERVED: &[&str] = &[
-    "if", "then", "elif", "else", "fi", "for", "while", "until", "select", "do", "done", "case", "esac", "in",
-    "function", "time", "coproc",
-];
-
 /// Tells whether a command is only lines of words, in which nothing can be open or out of place. `false` says nothing.
 pub(super) fn is_simple(command: &str) -> bool {
     command.lines().all(is_simple_line)
@@ -26,7 +20,30 @@ fn is_simple_line(line: &str) -> bool {
             _ => return false,
         }
     }
-    !is_quoted && !line.split([' ', '\t']).any(|word| RESERVED.contains(&word))
+    !is_quoted && !line.split([' ', '\t']).any(is_reserved)
+}
+
+/// Tells whether a word opens, closes or divides something at the start of a command.
+fn is_reserved(word: &str) -> bool {
+    matches!(
+        word,
+        "if" | "then"
+            | "elif"
+            | "else"
+            | "fi"
+            | "for"
+            | "while"
+            | "until"
+            | "select"
+            | "do"
+            | "done"
+            | "case"
+            | "esac"
+            | "in"
+            | "function"
+            | "time"
+            | "coproc"
+    )
 }
 
 fn is_name_start(byte: Option<u8>) -> bool {

@@ -29,8 +29,8 @@ const NAMES: &[&str] =
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 /// Shorter ones are words.
 const MIN_SECRET_LENGTH: usize = 12;
-/// Every shape above has one of these, and most commands have none of them.
-const TELLTALES: &[&str] = &["AKIA", "ASIA", "_", "glpat-", "pypi-", "xox", "AIza", PRIVATE_KEY, "://"];
+/// The shortest of the shapes above, prefix included.
+const MIN_TOKEN_LENGTH: usize = 20;
 
 pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
     findings.extend(pipeline.env.iter().filter_map(|variable| in_variable(text, variable)));
@@ -42,7 +42,7 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnost
 
 fn in_variable(text: &str, variable: &EnvVar) -> Option<Diagnostic> {
     let by_shape = in_text(text, &variable.value);
-    if by_shape.is_some() || !(says_secret(&variable.name.value) && is_random(&variable.value.value)) {
+    if by_shape.is_some() || !(is_random(&variable.value.value) && says_secret(&variable.name.value)) {
         return by_shape;
     }
     let name = &variable.name.value;
@@ -54,7 +54,7 @@ fn in_variable(text: &str, variable: &EnvVar) -> Option<Diagnostic> {
 
 fn in_text(text: &str, written: &Spanned<String>) -> Option<Diagnostic> {
     let value = written.value.as_str();
-    if !TELLTALES.iter().any(|telltale| memchr::memmem::find(value.as_bytes(), telltale.as_bytes()).is_some()) {
+    if !may_hold_one(value.as_bytes()) {
         return None;
     }
     let (range, what) = token(value).or_else(|| private_key(value)).or_else(|| password_in_address(value))?;
@@ -67,6 +67,19 @@ fn in_text(text: &str, written: &Spanned<String>) -> Option<Diagnostic> {
         "This looks like {what}, and everybody who has this file has it. Replace it, and take the new one from a variable named in `secrets`."
     );
     Some(Diagnostic::new(Code::SecretLiteral, range, message))
+}
+
+/// A long word, an address or the line around a key: most commands have none of them, and every keystroke asks.
+fn may_hold_one(bytes: &[u8]) -> bool {
+    let mut run = 0;
+    bytes.len() >= MIN_TOKEN_LENGTH
+        && bytes.iter().enumerate().any(|(position, byte)| {
+            let is_letter = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+            run = if is_letter { run + 1 } else { 0 };
+            run >= MIN_TOKEN_LENGTH
+                || (*byte == b':' && bytes.get(position + 1..position + 3) == Some(b"//"))
+                || (*byte == b'-' && bytes.get(position..position + 5) == Some(b"-----"))
+        })
 }
 
 fn token(value: &str) -> Option<(TextRange, &'static str)> {
