@@ -116,3 +116,8 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     }
     text.trim_end_matches('.').to_owned()
 }
+
+/// Returns a number with its noun: `1 folder`, `2 folders`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::artifacts::Artifacts;
 use crate::error::EngineError;
+use crate::error::counted;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
 use crate::owner::Owner;
@@ -41,7 +42,7 @@ impl HostRunner {
         let owner = Owner::this_process();
         let swept = sweep_dead_owners(&std::env::temp_dir(), &owner);
         if swept > 0 {
-            outbox.notice(format!("Removed what ended processes left behind: {swept} folders."));
+            outbox.notice(format!("Removed what ended processes left behind: {}.", counted(swept, "folder")));
         }
         let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{run_id}"));
         let error =

@@ -30,13 +30,10 @@ impl Needles {
                 continue;
             }
             for text in [value.as_str(), value.trim()].into_iter().chain(value.lines().map(str::trim)) {
-                forms.extend([
-                    text.as_bytes().to_vec(),
-                    STANDARD_NO_PAD.encode(text).into_bytes(),
-                    URL_SAFE_NO_PAD.encode(text).into_bytes(),
-                    url_encoded(text, b"-_.~"),
-                    url_encoded(text, b"-_.!~*'()"),
-                ]);
+                forms.push(text.as_bytes().to_vec());
+                forms.extend(base64_forms(text));
+                forms.extend(url_forms(text));
+                forms.extend(quoted_forms(text));
             }
         }
         forms.retain(|form| form.len() >= SHORTEST_VALUE_BYTES);
@@ -151,6 +148,42 @@ impl Masker {
     }
 }
 
+/// The value alone, as part of a longer text (what is around it decides the letters at its ends), and in wrapped lines.
+fn base64_forms(text: &str) -> Vec<Vec<u8>> {
+    let mut forms = Vec::new();
+    for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+        let alone = engine.encode(text).into_bytes();
+        // What `base64` and what `openssl` break lines at.
+        forms.extend([76, 64].iter().flat_map(|width| alone.chunks(*width).map(<[u8]>::to_vec)));
+        forms.push(alone);
+        for before in 0..3 {
+            let encoded = engine.encode([vec![0; before], text.as_bytes().to_vec()].concat()).into_bytes();
+            let (first, last) = ((before * 8).div_ceil(6), (before + text.len()) * 8 / 6);
+            forms.extend(encoded.get(first..last).map(<[u8]>::to_vec));
+        }
+    }
+    forms
+}
+
+/// As parts of addresses and of forms, with large and small digits.
+fn url_forms(text: &str) -> Vec<Vec<u8>> {
+    let mut forms = Vec::new();
+    for plain in [b"-_.~".as_slice(), b"-_.!~*'()", b"-_.~/", b"-_.*"] {
+        let encoded = url_encoded(text, plain);
+        forms.push(with_small_digits(&encoded));
+        forms.push(String::from_utf8_lossy(&encoded).replace("%20", "+").into_bytes());
+        forms.push(encoded);
+    }
+    forms
+}
+
+/// As JSON and shells print what they quote.
+fn quoted_forms(text: &str) -> Vec<Vec<u8>> {
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
+    vec![json.into(), text.replace('\'', "'\\''").into_bytes(), text.replace('\'', "'\"'\"'").into_bytes()]
+}
+
 /// Percent-encodes everything but letters, digits and `plain`.
 fn url_encoded(text: &str, plain: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::new();
@@ -162,6 +195,15 @@ fn url_encoded(text: &str, plain: &[u8]) -> Vec<u8> {
         }
     }
     encoded
+}
+
+fn with_small_digits(encoded: &[u8]) -> Vec<u8> {
+    let mut digits = 0;
+    let small = |byte: &u8| {
+        digits = if *byte == b'%' { 2 } else { i32::max(digits - 1, -1) };
+        if digits >= 0 { byte.to_ascii_lowercase() } else { *byte }
+    };
+    encoded.iter().map(small).collect()
 }
 
 #[cfg(test)]
@@ -193,6 +235,40 @@ mod tests {
         let needles = needles(&["first-line\nsecond line/+"]);
         assert_eq!(needles.mask("[second line/+] [second%20line%2F%2B]"), "[***] [***]");
         assert_eq!(needles.mask(&STANDARD_NO_PAD.encode("first-line\nsecond line/+")), "***");
+    }
+
+    #[test]
+    fn what_tools_make_of_a_value_is_masked() {
+        let value = "p@ss'w/rd \"é\" Zk91";
+        let needles = needles(&[value]);
+        let basic = STANDARD_NO_PAD.encode(format!("user:{value}"));
+        let masked = needles.mask(&basic);
+        assert!(masked.contains("***") && masked.len() < "dXNlcjp".len() + "***".len() + 2, "{masked}");
+        for before in 0..7 {
+            let masked = needles.mask(&URL_SAFE_NO_PAD.encode(format!("{}{value} and more", "x".repeat(before))));
+            assert!(masked.contains("***"), "{before}: {masked}");
+        }
+        for shown in [
+            "p%40ss%27w%2Frd%20%22%C3%A9%22%20Zk91",
+            "p%40ss%27w%2frd%20%22%c3%a9%22%20Zk91",
+            "p%40ss%27w%2Frd+%22%C3%A9%22+Zk91",
+            "p@ss'w/rd \\\"é\\\" Zk91",
+            "p@ss'\\''w/rd \"é\" Zk91",
+        ] {
+            assert_eq!(needles.mask(shown), "***", "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_in_wrapped_lines_is_masked() {
+        let value = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".repeat(3);
+        let encoded = STANDARD_NO_PAD.encode(&value);
+        for width in [64, 76] {
+            let lines: Vec<&str> =
+                encoded.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            let masked = needles(&[&value]).mask(&lines.join("\n"));
+            assert!(masked.lines().all(|line| line == "***"), "{masked}");
+        }
     }
 
     #[test]

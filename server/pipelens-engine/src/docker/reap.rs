@@ -11,6 +11,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
 
 use crate::docker::{LABEL_OWNER, LABEL_RUN, reason, status_of};
+use crate::error::counted;
 use crate::owner::Owner;
 
 /// The cleanup's own budget: it runs after a cancel too, and must not keep an editor from closing for ever.
@@ -57,7 +58,11 @@ pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner) -> Opti
         let (containers, images) = (things.containers.len(), things.images.len());
         let problems = things.remove(docker).await;
         let stays = problems.iter().map(|problem| format!(" {problem}")).collect::<String>();
-        Some(format!("Removed what ended processes left behind: {containers} containers, {images} images.{stays}"))
+        Some(format!(
+            "Removed what ended processes left behind: {}, {}.{stays}",
+            counted(containers, "container"),
+            counted(images, "image")
+        ))
     };
     tokio::time::timeout(BUDGET, work).await.ok()?
 }
