@@ -13,8 +13,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use crate::docker::image::ImageFacts;
-use crate::docker::{reap, reason, status_of};
+use crate::docker::{LABEL_OWNER, reap, reason, status_of};
 use crate::error::EngineError;
+use crate::owner::Owner;
 use crate::runner::Saved;
 
 /// The repository of every snapshot; a tag keeps `docker image prune` away while children still need it.
@@ -79,17 +80,30 @@ impl Snapshot {
     /// Exports the filesystem and imports it as one layer. An import knows nothing of variables and users, so a container that
     /// is never started gives them back.
     async fn save_in_one_piece(&self) -> Result<String, bollard::errors::Error> {
-        let files = self.docker.export_container(&self.container_id).map_err(std::io::Error::other);
         let flat = format!("{}-flat", self.tag);
-        let options = CreateImageOptionsBuilder::default().from_src("-").repo(REPOSITORY).tag(&flat).build();
+        let saved = self.save_by_way_of(&flat).await;
+        // Its one layer lives on in the image made from it; only its name goes.
+        let name = format!("{REPOSITORY}:{flat}");
+        self.docker.remove_image(&name, None::<RemoveImageOptions>, None).await.ok();
+        saved
+    }
+
+    async fn save_by_way_of(&self, flat: &str) -> Result<String, bollard::errors::Error> {
+        let files = self.docker.export_container(&self.container_id).map_err(std::io::Error::other);
+        let options = CreateImageOptionsBuilder::default()
+            .from_src("-")
+            .repo(REPOSITORY)
+            .tag(flat)
+            // If this process ends here, the next one knows whose it was.
+            .changes(vec![format!("LABEL {LABEL_OWNER}=\"{}\"", Owner::this_process())])
+            .build();
         let mut import = self.docker.create_image(Some(options), Some(bollard::body_try_stream(files)), None);
         while let Some(progress) = import.next().await {
             progress?;
         }
-        let name = format!("{REPOSITORY}:{flat}");
         let config = self.docker.inspect_image(&self.image.id).await?.config.unwrap_or_default();
         let body = ContainerCreateBody {
-            image: Some(name.clone()),
+            image: Some(format!("{REPOSITORY}:{flat}")),
             // Never run, but an engine wants one.
             entrypoint: Some(vec!["sh".into()]),
             env: config.env,
@@ -101,8 +115,6 @@ impl Snapshot {
         let shell = self.docker.create_container(None::<CreateContainerOptions>, body).await?.id;
         let committed = self.commit(&shell).await;
         reap::remove_container(&self.docker, &shell).await;
-        // Its one layer lives on in the image made from it; only its name goes.
-        self.docker.remove_image(&name, None::<RemoveImageOptions>, None).await.ok();
         committed
     }
 }
