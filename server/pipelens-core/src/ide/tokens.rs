@@ -40,13 +40,11 @@ pub fn tokens(analysis: &Analysis, within: TextRange) -> Vec<Token> {
 }
 
 fn command_tokens(text: &str, cmd: &Spanned<String>) -> Vec<Token> {
-    let source = text.get(cmd.range.start..cmd.range.end).unwrap_or_default();
-    let Some(offsets) = Offsets::new(source, &cmd.value) else { return Vec::new() };
-    let place = |range: TextRange| TextRange::new(cmd.range.start + range.start, cmd.range.start + range.end);
+    let Some(offsets) = Offsets::of(text, cmd) else { return Vec::new() };
     let shell = lexer::lex(&cmd.value);
     let stretches = shell.iter().flat_map(|token| {
         let ranges = offsets.stretches(TextRange::new(token.start, token.end));
-        ranges.into_iter().map(|range| Token { range: place(range), kind: token.kind })
+        ranges.into_iter().map(|range| Token { range, kind: token.kind })
     });
     stretches.collect()
 }

@@ -3,7 +3,7 @@
 //! A value has the letters of its source in their order; styles differ in what they do to white space, quotes and escapes. So the
 //! letters are matched one by one, and white space belongs to the white space between the same letters.
 
-use crate::text::TextRange;
+use crate::text::{Spanned, TextRange};
 
 /// The letters and the white space of a value, each with its place in the source.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Offsets {
     /// In order of the value: the offset in the value, and the place in the source.
     places: Vec<(usize, TextRange)>,
     value_len: usize,
+    /// Where the source starts in its text.
+    start: usize,
 }
 
 /// What one character of a value was written as.
@@ -29,24 +31,34 @@ impl Unit {
 }
 
 impl Offsets {
-    /// Finds a value in the source of its scalar. `None`: the source says something else.
-    pub(crate) fn new(source: &str, value: &str) -> Option<Self> {
+    /// Finds a value where it stands in its text. `None`: the text says something else there.
+    pub(crate) fn of(text: &str, written: &Spanned<String>) -> Option<Self> {
+        let offsets = Self::new(text.get(written.range.start..written.range.end)?, &written.value)?;
+        Some(Self { start: written.range.start, ..offsets })
+    }
+
+    fn new(source: &str, value: &str) -> Option<Self> {
         // Quotes around it are part of the source only, so the first reading that has the letters of the value is the right one.
         let readings: [fn(&str) -> Vec<Unit>; 3] = [plain, single_quoted, double_quoted];
         let places = readings.iter().find_map(|read| matched(&read(source), value))?;
-        Some(Self { places, value_len: value.len() })
+        Some(Self { places, value_len: value.len(), start: 0 })
     }
 
     /// Returns where a part of the value stands, from its first to its last character.
     pub(crate) fn source(&self, range: TextRange) -> Option<TextRange> {
         let first = self.places.partition_point(|(offset, _)| *offset < range.start);
         let behind = self.places.partition_point(|(offset, _)| *offset < range.end.max(range.start + 1));
-        match (self.places.get(first), self.places.get(..behind).and_then(<[_]>::last)) {
+        let found = match (self.places.get(first), self.places.get(..behind).and_then(<[_]>::last)) {
             (Some((_, start)), Some((_, end))) if !range.is_empty() => Some(start.cover(*end)),
             (Some((_, start)), _) => Some(TextRange::at(start.start)),
             (None, Some((_, end))) if range.start <= self.value_len => Some(TextRange::at(end.end)),
             (None, _) => None,
-        }
+        };
+        found.map(|range| self.in_text(range))
+    }
+
+    fn in_text(&self, range: TextRange) -> TextRange {
+        TextRange::new(self.start + range.start, self.start + range.end)
     }
 
     /// Returns the places of a part of the value that are next to each other in the source, so none goes over a line's end.
@@ -62,7 +74,7 @@ impl Offsets {
                 Some(_) | None => stretches.push(*place),
             }
         }
-        stretches
+        stretches.into_iter().map(|range| self.in_text(range)).collect()
     }
 }
 

@@ -58,11 +58,8 @@ fn in_text(text: &str, written: &Spanned<String>) -> Option<Diagnostic> {
         return None;
     }
     let (range, what) = token(value).or_else(|| private_key(value)).or_else(|| password_in_address(value))?;
-    let source = text.get(written.range.start..written.range.end).unwrap_or_default();
-    let exact = Offsets::new(source, value).and_then(|offsets| offsets.source(range));
-    let range = exact.map_or(written.range, |exact| {
-        TextRange::new(written.range.start + exact.start, written.range.start + exact.end)
-    });
+    let exact = Offsets::of(text, written).and_then(|offsets| offsets.source(range));
+    let range = exact.unwrap_or(written.range);
     let message = format!(
         "This looks like {what}, and everybody who has this file has it. Replace it, and take the new one from a variable named in `secrets`."
     );

@@ -17,8 +17,9 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnost
 
 /// Where a part of a command stands in the file; where that cannot be told, its first line.
 fn place(text: &str, cmd: &Spanned<String>, range: TextRange) -> TextRange {
-    let source = text.get(cmd.range.start..cmd.range.end).unwrap_or_default();
-    let exact = Offsets::new(source, &cmd.value).and_then(|offsets| offsets.source(range));
-    let found = exact.unwrap_or_else(|| TextRange::new(0, source.lines().next().map_or(0, str::len)));
-    TextRange::new(cmd.range.start + found.start, cmd.range.start + found.end)
+    let exact = Offsets::of(text, cmd).and_then(|offsets| offsets.source(range));
+    exact.unwrap_or_else(|| {
+        let source = text.get(cmd.range.start..cmd.range.end).unwrap_or_default();
+        TextRange::new(cmd.range.start, cmd.range.start + source.lines().next().map_or(0, str::len))
+    })
 }
