@@ -169,12 +169,12 @@ fn base64_forms(text: &str) -> Vec<Vec<u8>> {
 fn url_forms(text: &str) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
     for plain in [b"-_.~".as_slice(), b"-_.!~*'()", b"-_.~/", b"-_.*"] {
-        let encoded = url_encoded(text, plain);
-        forms.push(with_small_digits(&encoded));
-        forms.push(String::from_utf8_lossy(&encoded).replace("%20", "+").into_bytes());
+        let encoded = url_encoded(text, plain, |byte| format!("%{byte:02X}"));
+        forms.push(encoded.replace("%20", "+"));
         forms.push(encoded);
+        forms.push(url_encoded(text, plain, |byte| format!("%{byte:02x}")));
     }
-    forms
+    forms.into_iter().map(String::into_bytes).collect()
 }
 
 /// As JSON and shells print what they quote.
@@ -184,26 +184,10 @@ fn quoted_forms(text: &str) -> Vec<Vec<u8>> {
     vec![json.into(), text.replace('\'', "'\\''").into_bytes(), text.replace('\'', "'\"'\"'").into_bytes()]
 }
 
-/// Percent-encodes everything but letters, digits and `plain`.
-fn url_encoded(text: &str, plain: &[u8]) -> Vec<u8> {
-    let mut encoded = Vec::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
-            encoded.push(byte);
-        } else {
-            encoded.extend(format!("%{byte:02X}").into_bytes());
-        }
-    }
-    encoded
-}
-
-fn with_small_digits(encoded: &[u8]) -> Vec<u8> {
-    let mut digits = 0;
-    let small = |byte: &u8| {
-        digits = if *byte == b'%' { 2 } else { i32::max(digits - 1, -1) };
-        if digits >= 0 { byte.to_ascii_lowercase() } else { *byte }
-    };
-    encoded.iter().map(small).collect()
+/// Encodes everything but letters, digits and `plain`.
+fn url_encoded(text: &str, plain: &[u8], encode: fn(u8) -> String) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || plain.contains(&byte);
+    text.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { encode(byte) }).collect()
 }
 
 #[cfg(test)]
