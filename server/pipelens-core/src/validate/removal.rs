@@ -27,7 +27,7 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
                 offer(finding, name, whole());
             }
             for finding in wanted.get_mut(&tree.node(entry.value).range).into_iter().flatten() {
-                // What came in through a merge key belongs to other steps too.
+                // What came in through a merge key belongs to other steps too; the reference is what stands first.
                 let is_own = finding.related.first().is_none_or(|related| node.range.contains_range(related.range));
                 if is_own || finding.code != Code::ImageWithoutEffect {
                     offer(finding, name, whole());

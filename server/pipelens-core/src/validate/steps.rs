@@ -4,15 +4,16 @@ use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Pipeline, Spelling, Step};
+use crate::plan::links::positions;
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
     unsupported_keys(pipeline, findings);
     for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
         findings.extend(timeout_too_long(pipeline, step));
         findings.extend(relative_workdir(step));
-        if matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
-            findings.extend(image_without_effect(pipeline, step));
-        }
+    }
+    if matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
+        images_without_effect(pipeline, findings);
     }
 }
 
@@ -78,18 +79,30 @@ fn relative_workdir(step: &Step) -> Option<Diagnostic> {
     Some(finding.with_fix(format!("Change to `{absolute}`"), workdir.range, format!("\"{absolute}\"")))
 }
 
-fn image_without_effect(pipeline: &Pipeline, step: &Step) -> Option<Diagnostic> {
-    let (image, parent) = (step.image.as_ref()?, step.builds_in.as_ref()?);
-    let message = format!(
-        "{} boots from what `{}` left behind, so its `image` has no effect. Remove one of the two.",
-        step.called(),
-        parent.value
-    );
-    let finding = Diagnostic::new(Code::ImageWithoutEffect, image.range, message);
-    let source = pipeline.steps.iter().find(|other| other.key.value == parent.value);
-    let finding = finding.with_related(parent.range, "`builds_in` decides what it boots from");
-    Some(match source {
-        Some(source) => finding.with_related(source.key.range, format!("It boots from what `{}` leaves", parent.value)),
-        None => finding,
-    })
+fn images_without_effect(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+    let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    let mut with_both =
+        steps.filter_map(|step| Some((step, step.image.as_ref()?, step.builds_in.as_ref()?))).peekable();
+    // Nearly every pipeline: nobody to look up.
+    if with_both.peek().is_none() {
+        return;
+    }
+    let positions = positions(pipeline);
+    for (step, image, parent) in with_both {
+        let message = format!(
+            "{} boots from what `{}` left behind, so its `image` has no effect. Remove one of the two.",
+            step.called(),
+            parent.value
+        );
+        // The reference comes first: the fix asks whether it stands in the step itself.
+        let finding = Diagnostic::new(Code::ImageWithoutEffect, image.range, message)
+            .with_related(parent.range, "`builds_in` decides what it boots from");
+        let source = positions.get(parent.value.as_str()).and_then(|position| pipeline.steps.get(*position));
+        findings.push(match source {
+            Some(source) => {
+                finding.with_related(source.key.range, format!("It boots from what `{}` leaves", parent.value))
+            }
+            None => finding,
+        });
+    }
 }
