@@ -6,11 +6,12 @@
     reason = "a test stops where it cannot go on, and says what it left out"
 )]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
-use pipelens_core::plan::{Target, plan};
+use pipelens_core::plan::{BootsFrom, Plan, PlanStep, Target, plan};
 use pipelens_core::text::apply_edits;
 use pipelens_core::{Format, analyze};
 
@@ -53,6 +54,67 @@ fn real_plans_have_no_error_and_can_be_run() {
             assert_eq!(plan.steps.len(), analysis.pipelines[index].steps.len());
         }
     }
+}
+
+/// What a plan document says of one node: key, command, environment, what it boots from, all it waits for, and how long it
+/// may take.
+type Said = (String, String, BTreeMap<String, String>, Option<String>, BTreeSet<String>, Option<u64>);
+
+fn said_by_the_json(plan: &serde_json::Value) -> Vec<Said> {
+    let nodes = plan["graph"]["nodes"].as_array().unwrap();
+    let key = |index: &serde_json::Value| {
+        nodes[usize::try_from(index.as_u64().unwrap()).unwrap()]["step"]["key"].as_str().unwrap().to_owned()
+    };
+    let edges = plan["graph"]["edges"].as_array().unwrap();
+    let edges: Vec<_> = edges.iter().map(|edge| (key(&edge[0]), key(&edge[1]), edge[2].as_str().unwrap())).collect();
+    let said = |node: &serde_json::Value| {
+        let own = node["step"]["key"].as_str().unwrap();
+        let to_here = edges.iter().filter(|(_, to, _)| to == own);
+        let env = node["env"].as_object().into_iter().flatten();
+        (
+            own.to_owned(),
+            node["step"]["cmd"].as_str().unwrap().to_owned(),
+            env.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect(),
+            to_here.clone().find(|(_, _, kind)| *kind == "builds_in").map(|(from, _, _)| from.clone()),
+            to_here.map(|(from, _, _)| from.clone()).collect(),
+            node["step"]["timeout_seconds"].as_u64(),
+        )
+    };
+    nodes.iter().map(said).collect()
+}
+
+fn said_by_us(plan: &Plan) -> Vec<Said> {
+    let key = |index: usize| plan.steps[index].key.clone();
+    let said = |step: &PlanStep| {
+        let parent = match step.boots_from {
+            BootsFrom::Step(parent) => Some(key(parent)),
+            BootsFrom::Image(_) => None,
+        };
+        let after = step.after.iter().map(|dependency| key(dependency.step)).collect();
+        (step.key.clone(), step.cmd.clone(), step.env.clone(), parent, after, step.timeout_seconds)
+    };
+    plan.steps.iter().map(said).collect()
+}
+
+#[test]
+fn the_graph_of_every_real_plan_is_what_its_json_says() {
+    let Some(folder) = data("plans") else { return };
+    let mut plans = 0;
+    for file in files(&folder, "json") {
+        let text = fs::read_to_string(&file).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let envelope = document["pipelines"].as_array().map(|entries| entries.iter().map(|entry| &entry["definition"]));
+        let expected: Vec<_> = envelope.map_or_else(|| vec![&document], Iterator::collect);
+        let analysis = analyze(&text, Format::Json);
+        assert_eq!(analysis.pipelines.len(), expected.len(), "{}", file.display());
+        for (index, expected) in expected.into_iter().enumerate() {
+            let plan = plan(&analysis, index, &Target::Pipeline, "ci").unwrap();
+            assert_eq!(said_by_us(&plan), said_by_the_json(expected), "{}", file.display());
+            assert!(plan.steps.iter().flat_map(|step| &step.after).all(|dependency| dependency.must_succeed));
+            plans += 1;
+        }
+    }
+    println!("{plans} plans say what their JSON says");
 }
 
 fn fixtures(folder: &str) -> Vec<(PathBuf, String, Format)> {

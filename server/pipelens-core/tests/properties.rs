@@ -1,41 +1,15 @@
 //! Whatever is in a text: no panic, every range inside it on character borders, and the same answer twice.
 #![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
 
+mod sound;
+
 use std::path::Path;
 
-use pipelens_core::ide::{Known, completion, hover, run_places, symbols};
-use pipelens_core::text::TextRange;
-use pipelens_core::{Format, analyze, schema};
+use pipelens_core::{Format, schema};
 use proptest::prelude::*;
+use sound::assert_sound;
 
 const SAMPLE: &str = "name: ä\nenv: {A: 1}\nx-a: &a {image: 'a:1'}\nsteps:\n  - key: a\n    <<: *a\n    cmd: |\n      echo ü\n  - wait\n  - {key: b, cmd: \"x\", depends_on: [a]}\n---\nsteps: []\n";
-
-fn assert_sound(text: &str, format: Format) {
-    let analysis = analyze(text, format);
-    let again = analyze(text, format);
-    assert_eq!(analysis.diagnostics, again.diagnostics);
-    assert_eq!(analysis.pipelines, again.pipelines);
-    let is_sound = |range: TextRange| assert!(text.get(range.start..range.end).is_some(), "{range:?} in {text:?}");
-    for found in &analysis.diagnostics {
-        is_sound(found.range);
-        found.related.iter().for_each(|related| is_sound(related.range));
-        found.fixes.iter().flat_map(|fix| &fix.edits).for_each(|edit| is_sound(edit.range));
-    }
-    run_places(&analysis).into_iter().for_each(|place| is_sound(place.range));
-    for symbol in symbols(&analysis) {
-        is_sound(symbol.range);
-        for child in symbol.children {
-            is_sound(child.range);
-            assert!(child.range.contains_range(child.selection), "{text:?}");
-        }
-    }
-    for offset in (0..=text.len()).step_by(7) {
-        if let Some(hover) = hover(&analysis, offset) {
-            is_sound(hover.range);
-        }
-        completion(&analysis, offset, Known::default()).into_iter().for_each(|entry| is_sound(entry.edit.range));
-    }
-}
 
 proptest! {
     #[test]

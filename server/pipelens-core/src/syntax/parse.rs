@@ -1,5 +1,8 @@
 //! The only place that knows the parser library: text in, events with byte ranges and the first error out.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use oneyaml_core::{Code, Limits, Settings, code};

@@ -6,6 +6,8 @@ mod candidates;
 mod conflict;
 mod fragment;
 #[cfg(test)]
+mod retyping;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
