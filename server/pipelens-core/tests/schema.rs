@@ -1,6 +1,10 @@
 //! The JSON schema against the checks: both are made from one table, so both have to say the same of every shape.
 #![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where it cannot go on, and says what it left out")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where it cannot go on, and says what it left out"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -112,7 +116,9 @@ fn changed(document: &Value) -> Vec<Value> {
             other.pointer_mut(&place).unwrap().as_object_mut().unwrap().remove(key);
             result.push(other);
         }
-        for (key, value) in [("cmd", json!("x")), ("steps", json!([])), ("graph", json!({})), ("zzz", json!(1)), ("x-y", json!(1))] {
+        for (key, value) in
+            [("cmd", json!("x")), ("steps", json!([])), ("graph", json!({})), ("zzz", json!(1)), ("x-y", json!(1))]
+        {
             let mut other = document.clone();
             other.pointer_mut(&place).unwrap().as_object_mut().unwrap().entry(key).or_insert(value);
             result.push(other);
@@ -151,8 +157,12 @@ fn the_schema_refuses_exactly_what_the_checks_refuse() {
             *(if is_valid { &mut accepted } else { &mut refused }) += 1;
             if is_valid != shape.is_empty() {
                 let messages: Vec<_> = shape.iter().map(|found| &found.message).collect();
-                let errors: Vec<_> = validator.iter_errors(&other).map(|error| error.instance_path().to_string()).collect();
-                different.push(format!("schema: {is_valid} {errors:?}, checks: {messages:?}\n{}", difference(&document, &other)));
+                let errors: Vec<_> =
+                    validator.iter_errors(&other).map(|error| error.instance_path().to_string()).collect();
+                different.push(format!(
+                    "schema: {is_valid} {errors:?}, checks: {messages:?}\n{}",
+                    difference(&document, &other)
+                ));
             }
         }
     }

@@ -75,7 +75,7 @@ fn escaped(text: &str) -> String {
 /// The suite's events, as far as `events` has them: the anchor comes first, then the flow mark or the tag.
 fn reduced(events: &str) -> String {
     let mut lines = Vec::new();
-    for line in events.lines().map(str::trim_end) {
+    for line in events.lines() {
         let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
         match kind {
             "+STR" | "-STR" | "-DOC" => {}

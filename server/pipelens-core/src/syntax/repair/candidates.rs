@@ -1,6 +1,8 @@
 //! The edits that might mend an error: what people leave out while they type.
 
-use super::brackets::lost_bracket;
+use std::cmp::Ordering;
+
+use super::brackets::{is_bracketed, lost_bracket};
 use crate::syntax::parse::{ParseError, Reason, explain};
 use crate::text::{LineIndex, TextEdit, TextRange};
 
@@ -21,10 +23,22 @@ struct Line<'text> {
     content: &'text str,
     /// The blanks of the non-blank line above.
     indent_above: &'text str,
+    below: Below,
+}
+
+/// How the next non-blank line of a text in brackets is indented. In other texts that says nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Below {
+    Deeper,
+    Same,
+    Unknown,
 }
 
 /// How far above an error a quote may have been opened that was never closed.
 const QUOTE_REACH: usize = 30;
+
+/// How far above an error the item or block it is in may begin.
+const LINES_OF_AN_ITEM: usize = 60;
 
 /// Returns the edits to try, the likeliest first.
 pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Vec<Candidate> {
@@ -44,6 +58,7 @@ pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: Pars
     for place in &places {
         result.extend(missing_quote(*place));
     }
+    result.extend(lost_dash(text, lines, line, error));
     for place in &places {
         result.extend(missing_bracket(*place));
         result.extend(missing_comma(*place, error));
@@ -52,6 +67,7 @@ pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: Pars
         result.extend(missing_space(*place));
         result.extend(unquoted_value(*place, error));
     }
+    result.extend(lost_key(text, lines, line));
     result.extend(places.iter().filter_map(|place| without_value(*place, error)));
     result.extend(places.iter().filter_map(|place| without_line(*place, error)));
     result
@@ -59,11 +75,18 @@ pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: Pars
 
 /// Returns the error's line, the two non-blank ones before it, a tabbed one behind it, and one with an odd quote.
 fn places<'text>(text: &'text str, lines: &LineIndex, line: usize) -> Vec<Line<'text>> {
-    let content = |line: usize| {
-        let range = lines.line_range(line);
-        text.get(range.start..range.end).unwrap_or_default().trim_end()
-    };
+    let content = |line: usize| content(text, lines, line);
     let is_blank = |line: &usize| content(*line).trim().is_empty();
+    let is_bracketed = is_bracketed(text);
+    let below = |line: usize| {
+        let next = (line + 1..lines.line_count()).take(QUOTE_REACH).find(|line| !is_blank(line));
+        let own = blanks(content(line)).len();
+        match next.filter(|_| is_bracketed).map(|next| blanks(content(next)).len().cmp(&own)) {
+            Some(Ordering::Greater) => Below::Deeper,
+            Some(Ordering::Equal) => Below::Same,
+            Some(Ordering::Less) | None => Below::Unknown,
+        }
+    };
     let mut numbers: Vec<usize> = Vec::new();
     numbers.extend(Some(line).filter(|line| !is_blank(line)));
     numbers.extend((0..line).rev().take(QUOTE_REACH).filter(|line| !is_blank(line)).take(2));
@@ -80,8 +103,14 @@ fn places<'text>(text: &'text str, lines: &LineIndex, line: usize) -> Vec<Line<'
                 .take(QUOTE_REACH)
                 .find(|line| !is_blank(line))
                 .map_or("", |line| blanks(content(line))),
+            below: below(number),
         })
         .collect()
+}
+
+fn content<'text>(text: &'text str, lines: &LineIndex, line: usize) -> &'text str {
+    let range = lines.line_range(line);
+    text.get(range.start..range.end).unwrap_or_default().trim_end()
 }
 
 fn blanks(content: &str) -> &str {
@@ -112,15 +141,61 @@ impl Line<'_> {
 
 fn missing_quote(line: Line<'_>) -> Vec<Candidate> {
     let Some((offset, quote)) = open_quote(line.content) else { return Vec::new() };
-    let endings =
-        [format!("{quote}"), format!("{quote}:"), format!("{quote},"), format!("{quote}]"), format!("{quote}}}")];
+    // In JSON what stands deeper belongs to a name, and what stands beside it is the next entry.
+    let endings: &[&str] = match line.below {
+        Below::Deeper => &[": {", ": [", ":", ",", "", "]", "}"],
+        Below::Same => &[",", ": null,", "", ":", "]", "}"],
+        Below::Unknown => &["", ":", ",", "]", "}"],
+    };
     let candidate = |ending: String| Candidate {
         range: TextRange::new(line.start + offset, line.end()),
         message: format!("This `{quote}` is never closed. Add `{quote}` at the end."),
         fix: Some(format!("Add `{ending}`")),
         edits: vec![line.append(&ending)],
     };
-    endings.into_iter().map(candidate).collect()
+    endings.iter().map(|ending| candidate(format!("{quote}{ending}"))).collect()
+}
+
+/// Gives an item back the `-` it lost: its keys stand where those of an item would, and the next one begins with `-`.
+fn lost_dash(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Option<Candidate> {
+    let indent = blanks(content(text, lines, line)).len();
+    if error.reason != Reason::DashAmongKeys || !content(text, lines, line).trim_start().starts_with("- ") {
+        return None;
+    }
+    let visible = (0..line).rev().take(LINES_OF_AN_ITEM).filter(|line| !content(text, lines, *line).trim().is_empty());
+    let first = visible.take_while(|line| blanks(content(text, lines, *line)).len() > indent).last()?;
+    let own = content(text, lines, first);
+    let start = lines.line_start(first) + indent;
+    (blanks(own).len() == indent + 2 && !blanks(own).contains('\t')).then(|| Candidate {
+        edits: vec![TextEdit { range: TextRange::new(start, start + 2), new_text: "- ".to_owned() }],
+        range: TextRange::new(start + 2, lines.line_start(first) + own.len()),
+        message: "A `-` is missing before this: the keys here are those of a list's item. Add it.".to_owned(),
+        fix: Some("Add `-`".to_owned()),
+    })
+}
+
+/// Puts a key on the blank line above a block that is indented as if it had one.
+fn lost_key(text: &str, lines: &LineIndex, line: usize) -> Option<Candidate> {
+    let indent = |line: usize| blanks(content(text, lines, line)).len();
+    let is_blank = |line: &usize| content(text, lines, *line).trim().is_empty();
+    let blank =
+        (0..line).rev().take(LINES_OF_AN_ITEM).take_while(|above| is_blank(above) || indent(*above) >= indent(line));
+    let blank = blank.filter(is_blank).last()?;
+    let above = (0..blank).rev().take(LINES_OF_AN_ITEM).find(|line| !is_blank(line))?;
+    let visible = content(text, lines, above);
+    let keys = indent(above) + if visible.trim_start().starts_with("- ") { 2 } else { 0 };
+    let start = lines.line_start(blank);
+    let block = (blank + 1..=line).find(|line| !is_blank(line))?;
+    (keys < indent(block)).then(|| Candidate {
+        edits: vec![TextEdit {
+            range: TextRange::new(start, start + content(text, lines, blank).len()),
+            new_text: format!("{}\"\":", " ".repeat(keys)),
+        }],
+        range: TextRange::new(lines.line_start(block), lines.line_start(block) + indent(block)),
+        message: "These lines are indented below nothing: the key above them is missing. Add it, or align them."
+            .to_owned(),
+        fix: None,
+    })
 }
 
 fn missing_bracket(line: Line<'_>) -> Vec<Candidate> {
@@ -141,7 +216,8 @@ fn missing_comma(line: Line<'_>, error: ParseError) -> Option<Candidate> {
         error.reason,
         Reason::MissingComma | Reason::UnclosedBracket | Reason::NestedColon | Reason::AfterQuote
     );
-    let ends_a_value = line.content.ends_with(|last: char| last.is_alphanumeric() || "\"']}".contains(last));
+    let ends_a_value = line.content.ends_with(|last: char| last.is_alphanumeric() || "\"']}".contains(last))
+        || (line.below == Below::Same && line.content.ends_with(':'));
     (is_flow && ends_a_value && !line.content.contains('#')).then(|| Candidate {
         edits: vec![line.append(",")],
         range: last_word(line),
