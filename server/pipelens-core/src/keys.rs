@@ -29,6 +29,8 @@ pub(crate) enum Shape {
         min: u64,
         max: u64,
     },
+    /// The only version there is.
+    Version(&'static str),
     /// One of these texts.
     OneOf(&'static [&'static str]),
     /// A text with a meaning of its own, so that completion and hover know what it is.
@@ -165,8 +167,11 @@ const fn optional(name: &'static str, shape: Shape, doc: &'static str) -> Key {
 const SECONDS: Shape = Shape::Integer { min: 1, max: u32::MAX as u64 };
 const TEXTS: Shape = Shape::List { of: &Shape::NonEmptyText, may_be_empty: true };
 const SOME_TEXTS: Shape = Shape::List { of: &Shape::NonEmptyText, may_be_empty: false };
-const VERSION: Key =
-    optional("version", Shape::Text, "The version of the wire format. Only `\"0\"` exists, and it is the default.");
+const VERSION: Key = optional(
+    "version",
+    Shape::Version("0"),
+    "The version of the wire format. Only `\"0\"` exists, and it is the default.",
+);
 const NAME: Key = optional(
     "name",
     Shape::NonEmptyText,
@@ -390,7 +395,7 @@ const PLAN_STEP: &[Key] = &[
 ];
 
 const ENVELOPE: &[Key] = &[
-    required("schema_version", Shape::Text, "The version of the envelope. Only `\"1\"` exists."),
+    required("schema_version", Shape::Version("1"), "The version of the envelope. Only `\"1\"` exists."),
     required(
         "pipelines",
         Shape::List { of: &Shape::Map(Place::EnvelopePipeline), may_be_empty: true },

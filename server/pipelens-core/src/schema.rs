@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::keys::{self, Argument, POLICIES, Place, RUNNERS, Shape};
 
+const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+
 pub(crate) fn schema() -> String {
     let places = [
         ("step", Place::Step),
@@ -26,7 +28,15 @@ pub(crate) fn schema() -> String {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Pipeline",
         "description": "A CI pipeline: written by hand with `steps`, or generated as a plan with `graph`, alone or in an envelope.",
-        "anyOf": [{ "$ref": "#/$defs/pipeline" }, { "$ref": "#/$defs/plan" }, { "$ref": "#/$defs/envelope" }],
+        // `steps` makes a document an authored one, `graph` a plan: what has both is neither.
+        "anyOf": [
+            { "$ref": reference(Place::Pipeline) },
+            { "$ref": reference(Place::Plan), "not": { "required": ["steps"] } },
+            {
+                "$ref": reference(Place::Envelope),
+                "not": { "anyOf": [{ "required": ["steps"] }, { "required": ["graph"] }] },
+            },
+        ],
         "$defs": definitions,
     });
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
@@ -56,10 +66,25 @@ fn object(place: Place) -> Value {
         "required": required,
         "additionalProperties": place.is_wire_format(),
     });
-    if let (Place::Pipeline, Some(object)) = (place, object.as_object_mut()) {
-        object.insert("patternProperties".to_owned(), json!({ "^x-": true }));
+    let Some(more) = object.as_object_mut() else { return object };
+    match place {
+        Place::Pipeline => drop(more.insert("patternProperties".to_owned(), json!({ "^x-": true }))),
+        Place::Cache => drop(more.insert("allOf".to_owned(), policy_needs())),
+        _ => {}
     }
     object
+}
+
+/// What else has to be there for each policy.
+fn policy_needs() -> Value {
+    let needs = POLICIES.iter().map(|(policy, _)| (policy, keys::policy_needs(policy)));
+    let rules = needs.filter(|(_, needed)| !needed.is_empty()).map(|(policy, needed)| {
+        json!({
+            "if": { "properties": { "policy": { "const": policy } }, "required": ["policy"] },
+            "then": { "required": needed },
+        })
+    });
+    rules.collect()
 }
 
 fn shape(wanted: &Shape) -> Value {
@@ -69,6 +94,7 @@ fn shape(wanted: &Shape) -> Value {
         Shape::AbsolutePath => json!({ "type": "string", "pattern": "^/" }),
         Shape::Bool => json!({ "type": "boolean" }),
         Shape::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Shape::Version(known) => json!({ "const": known }),
         Shape::OneOf(names) => json!({ "enum": names }),
         Shape::Policy => json!({ "enum": POLICIES.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
         Shape::Runner => json!({ "enum": RUNNERS.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
@@ -78,10 +104,14 @@ fn shape(wanted: &Shape) -> Value {
         }
         Shape::Env => json!({
             "type": "object",
-            "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
+            "propertyNames": { "pattern": ENV_NAME },
             "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
         }),
-        Shape::PlanEnv => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        Shape::PlanEnv => json!({
+            "type": "object",
+            "propertyNames": { "pattern": ENV_NAME },
+            "additionalProperties": { "type": "string" },
+        }),
         Shape::Map(Place::WaitOptions) => {
             json!({ "anyOf": [{ "$ref": reference(Place::WaitOptions) }, { "type": "null" }] })
         }
@@ -91,7 +121,7 @@ fn shape(wanted: &Shape) -> Value {
         }
         Shape::Steps => json!({
             "type": "array",
-            "minItems": 1,
+            "contains": { "type": "object", "not": { "required": ["wait"] } },
             "items": { "anyOf": [{ "$ref": reference(Place::Step) }, { "const": "wait" }, { "$ref": reference(Place::Wait) }] },
         }),
         Shape::Edge => json!({

@@ -20,10 +20,7 @@ pub(crate) fn check_document(text: &str, tree: &Tree, root: NodeId, findings: &m
     let mut checker = Checker::new(text, tree, findings);
     checker.check(root, &Shape::Map(root_place(kind)), "the document");
     match kind {
-        DocumentKind::Authored => {
-            wire::version(tree, root, "version", "0", findings);
-            steps_and_graph(tree, root, findings);
-        }
+        DocumentKind::Authored => steps_and_graph(tree, root, findings),
         DocumentKind::Plan => wire::check_graph(tree, root, findings),
         DocumentKind::Envelope => wire::check_envelope(tree, root, findings),
     }

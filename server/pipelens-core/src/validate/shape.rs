@@ -38,6 +38,7 @@ impl<'a> Checker<'a> {
             | Shape::Runner
             | Shape::Policy
             | Shape::OneOf(_) => self.check_text(id, shape, name),
+            Shape::Version(known) => self.check_version(id, known, name),
             Shape::Bool => self.check_bool(id, name),
             Shape::Integer { min, max } => self.check_integer(id, *min, *max, name),
             Shape::StepKeys => match self.tree.items(id) {
@@ -210,6 +211,18 @@ impl<'a> Checker<'a> {
                 }
             }
         }
+    }
+
+    fn check_version(&mut self, id: NodeId, known: &str, name: &str) {
+        let written = self.tree.scalar(id).filter(|scalar| scalar.resolve() != ScalarType::Null);
+        let Some(written) = written.map(|scalar| scalar.text.as_str()).filter(|written| *written != known) else {
+            self.check_text(id, &Shape::Text, name);
+            return;
+        };
+        let range = self.visible_range(id);
+        let message = format!("Version `{written}` of this format does not exist. The only one is `\"{known}\"`.");
+        let finding = Diagnostic::new(Code::UnsupportedVersion, range, message);
+        self.findings.push(finding.with_fix(format!("Change to `\"{known}\"`"), range, format!("\"{known}\"")));
     }
 
     fn unknown_name<'n>(&mut self, code: Code, id: NodeId, is_no: &str, names: impl Iterator<Item = &'n str> + Clone) {

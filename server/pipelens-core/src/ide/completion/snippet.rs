@@ -28,6 +28,7 @@ pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
         | Shape::Bool
         | Shape::Integer { .. }
         | Shape::OneOf(_)
+        | Shape::Version(_)
         | Shape::Image
         | Shape::StepKey
         | Shape::Runner
@@ -48,6 +49,7 @@ fn in_brackets(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
         Shape::Text
         | Shape::NonEmptyText
         | Shape::OneOf(_)
+        | Shape::Version(_)
         | Shape::Image
         | Shape::StepKey
         | Shape::Runner

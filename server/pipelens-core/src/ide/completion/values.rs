@@ -16,6 +16,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         Shape::Policy => POLICIES.iter().map(named).collect(),
         Shape::Runner => RUNNERS.iter().map(named).collect(),
         Shape::Bool => ["true", "false"].map(|name| cursor.bare_entry(name, CompletionKind::Value, key.doc)).to_vec(),
+        Shape::Version(known) => vec![cursor.text_entry(known, CompletionKind::Value, key.doc)],
         Shape::OneOf(names) => {
             names.iter().map(|name| cursor.text_entry(name, CompletionKind::Value, key.doc)).collect()
         }
