@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a test stops where it cannot go on, and says what it left out"
 )]

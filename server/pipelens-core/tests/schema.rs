@@ -155,7 +155,7 @@ fn the_schema_refuses_exactly_what_the_checks_refuse() {
             let text = serde_json::to_string_pretty(&other).unwrap();
             let found = analyze(&text, Format::Json).diagnostics;
             // Whether a position exists is no question of shape.
-            let is_shape = |found: &&&Diagnostic| !found.message.contains("a node that does not exist");
+            let is_shape = |found: &&Diagnostic| !found.message.contains("a node that does not exist");
             let is_refusal = |found: &&Diagnostic| found.severity == Severity::Error || found.code == Code::EmptyFile;
             let shape: Vec<_> =
                 found.iter().filter(is_refusal).filter(|found| SHAPES.contains(&found.code)).filter(is_shape).collect();

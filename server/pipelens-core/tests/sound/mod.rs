@@ -7,7 +7,7 @@ use pipelens_core::text::TextRange;
 use pipelens_core::{Analysis, Format, analyze, convert, fixes};
 
 /// Asks everything an editor asks: no panic, every range in the text on character borders, and the same answer twice.
-pub fn assert_sound(text: &str, format: Format) {
+pub(crate) fn assert_sound(text: &str, format: Format) {
     let analysis = analyze(text, format);
     let again = analyze(text, format);
     assert_eq!(analysis.diagnostics, again.diagnostics);
@@ -50,16 +50,16 @@ fn ask_of_the_whole(analysis: &Analysis, text: &str, format: Format) {
         edits.iter().for_each(|edit| is_sound(edit.range));
     }
     for (index, pipeline) in analysis.pipelines.iter().enumerate() {
-        let _ = plan(analysis, index, &Target::Pipeline, "ci");
+        drop(plan(analysis, index, &Target::Pipeline, "ci"));
         if pipeline.steps.len() < 50 {
             let drawn = graph(pipeline, "ci");
             for drawing in [Drawing::Mermaid, Drawing::Dot, Drawing::Svg, Drawing::Text] {
                 assert!(!draw(&drawn, drawing).is_empty());
             }
         }
-        let _ = convert::to_plan(pipeline);
+        drop(convert::to_plan(pipeline));
     }
-    let _ = convert::to_yaml(analysis);
+    drop(convert::to_yaml(analysis));
 }
 
 fn ask_at(analysis: &Analysis, offset: usize, is_sound: &impl Fn(TextRange)) {

@@ -61,7 +61,9 @@ pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: Pars
     result.extend(lost_dash(text, lines, line, error));
     for place in &places {
         result.extend(missing_bracket(*place));
+        result.extend(missing_colon_between(*place));
         result.extend(missing_comma(*place, error));
+        result.extend(missing_space_behind_dash(*place));
         result.extend(indentation(*place, error));
         result.extend(missing_colon(*place));
         result.extend(missing_space(*place));
@@ -218,11 +220,12 @@ fn missing_comma(line: Line<'_>, error: ParseError) -> Option<Candidate> {
     );
     let ends_a_value = line.content.ends_with(|last: char| last.is_alphanumeric() || "\"']}".contains(last))
         || (line.below == Below::Same && line.content.ends_with(':'));
+    let lacks_value = line.content.ends_with(':');
     (is_flow && ends_a_value && !line.content.contains('#')).then(|| Candidate {
         edits: vec![line.append(",")],
         range: last_word(line),
-        message: "A `,` is missing behind this. Add it.".to_owned(),
-        fix: Some("Add `,`".to_owned()),
+        message: format!("A {} is missing behind this. Add it.", if lacks_value { "value" } else { "`,`" }),
+        fix: (!lacks_value).then(|| "Add `,`".to_owned()),
     })
 }
 
@@ -251,6 +254,32 @@ fn missing_colon(line: Line<'_>) -> Option<Candidate> {
         range: last_word(line),
         message: format!("A `:` is missing behind `{word}`. A key needs one."),
         fix: Some("Add `:`".to_owned()),
+    })
+}
+
+/// `"key" "value"`: in brackets, and with nothing but blanks between them.
+fn missing_colon_between(line: Line<'_>) -> Option<Candidate> {
+    let name = line.content.trim_start().strip_prefix('"')?;
+    let name = name.get(..name.find(['"', '\\']).filter(|end| name.as_bytes().get(*end) == Some(&b'"'))?)?;
+    let start = line.start + blanks(line.content).len();
+    let end = start + name.len() + 2;
+    let is_value = line.content.get(end - line.start..)?.strip_prefix([' ', '\t'])?.trim_start().starts_with('"');
+    is_value.then(|| Candidate {
+        edits: vec![TextEdit { range: TextRange::at(end), new_text: ":".to_owned() }],
+        range: TextRange::new(start, end),
+        message: format!("A `:` is missing behind `\"{name}\"`. A key needs one."),
+        fix: Some("Add `:`".to_owned()),
+    })
+}
+
+fn missing_space_behind_dash(line: Line<'_>) -> Option<Candidate> {
+    let item = line.content.trim_start().strip_prefix('-')?;
+    let dash = line.end() - item.len() - 1;
+    item.starts_with(|first: char| first.is_alphabetic() || "\"'[{".contains(first)).then(|| Candidate {
+        edits: vec![TextEdit { range: TextRange::at(dash + 1), new_text: " ".to_owned() }],
+        range: TextRange::new(dash, dash + 1),
+        message: "A space is missing behind this `-`. Without it this is a word, not an item of the list.".to_owned(),
+        fix: Some("Add the space".to_owned()),
     })
 }
 

@@ -1,0 +1,487 @@
+//! One step is being typed. The others keep their outline, lenses, completion, hover and findings, and the syntax finding
+//! stands where a person would point.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
+
+use expect_test::{Expect, expect};
+use pipelens_core::diagnostic::Code;
+use pipelens_core::ide::{Known, completion, hover, run_places, symbols};
+use pipelens_core::{Analysis, Format, analyze};
+
+const YAML: (&str, &str) = (
+    "name: ci\nenv: {MODE: test}\nsteps:\n  - key: first\n    cmd: make first\n    image: alpine:3.20\n",
+    "  - key: third\n    cmd: make third\n    builds_in: first\n  - key: fourth\n    cmd: make fourth\n    builds_in: frist\n",
+);
+const JSON: (&str, &str) = (
+    "{\n  \"name\": \"ci\",\n  \"steps\": [\n    {\n      \"key\": \"first\",\n      \"cmd\": \"make first\",\n      \"image\": \"alpine:3.20\"\n    },\n",
+    "    {\n      \"key\": \"third\",\n      \"cmd\": \"make third\",\n      \"builds_in\": \"first\"\n    },\n    {\n      \"key\": \"fourth\",\n      \"cmd\": \"make fourth\",\n      \"builds_in\": \"frist\"\n    }\n  ]\n}\n",
+);
+
+/// Checks what has to hold of the steps that nobody touches, and shows the syntax findings under their lines.
+fn check((before, after): (&str, &str), format: Format, broken: &str, expected: Expect) {
+    let text = format!("{before}{broken}{after}");
+    let analysis = analyze(&text, format);
+    assert!(analysis.diagnostics.iter().any(|found| found.code == Code::Syntax), "{broken}");
+    assert_whole(&analysis, &text, &["first", "third", "fourth"]);
+    let frist = text.find("frist").unwrap();
+    let kept = analysis.diagnostics.iter().find(|found| found.code == Code::UnknownStep);
+    let kept = kept.unwrap_or_else(|| panic!("the finding of `fourth` is lost: {:#?}", analysis.diagnostics));
+    assert!((frist.saturating_sub(1)..=frist).contains(&kept.range.start));
+    expected.assert_eq(&render(&analysis, &text));
+}
+
+fn assert_whole(analysis: &Analysis, text: &str, steps: &[&str]) {
+    let outline: Vec<String> =
+        symbols(analysis).into_iter().flat_map(|symbol| symbol.children).map(|step| step.name).collect();
+    let places = run_places(analysis);
+    let line = |offset: usize| analysis.line_index.line(offset);
+    for step in steps {
+        assert!(outline.iter().any(|name| name == step), "{step} is not in {outline:?}:\n{text}");
+        let key = text.find(&format!("make {step}")).unwrap();
+        let place = places.iter().find(|place| place.step.as_deref() == Some(step));
+        let place = place.unwrap_or_else(|| panic!("{step} has no lens:\n{text}"));
+        // The lens stands on the step's first line: a JSON step's brace is one line further up.
+        assert!((1..=2).contains(&(line(key) - line(place.range.start))), "{step}: {place:?}\n{text}");
+        let cmd = text[..key].rfind("cmd").unwrap();
+        assert!(hover(analysis, cmd).is_some_and(|hover| hover.text.contains("sh -c")), "no hover in {step}:\n{text}");
+    }
+    let references = ["builds_in: first", "\"builds_in\": \"first\""];
+    let Some(reference) = references.iter().find_map(|reference| text.find(reference)) else { return };
+    let offset = reference + text[reference..].find("first").unwrap() + 1;
+    let offered = completion(analysis, offset, Known::default());
+    assert!(offered.iter().any(|entry| entry.label == "first"), "{offered:?}:\n{text}");
+}
+
+fn render(analysis: &Analysis, text: &str) -> String {
+    let mut result = String::new();
+    for found in analysis.diagnostics.iter().filter(|found| found.code != Code::UnknownStep) {
+        let line = analysis.line_index.line_range(analysis.line_index.line(found.range.start));
+        let source = text[line.start..line.end].trim_end().replace('\t', "→");
+        let before = text[line.start..found.range.start].chars().count();
+        let end = found.range.end.min(line.start + text[line.start..line.end].trim_end().len()).max(found.range.start);
+        let width = text[found.range.start..end].chars().count().max(1);
+        let (blanks, marks) = (" ".repeat(before), "^".repeat(width));
+        result.push_str(&format!("{source}\n{blanks}{marks} {}: {}\n", found.code.as_str(), found.message));
+    }
+    result
+}
+
+#[test]
+fn yaml_a_bare_key() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd\n    image: alpine:3.20\n",
+        expect![[r#"
+                cmd
+                ^^^ syntax: A `:` is missing behind `cmd`. A key needs one.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_half_a_key() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: make second\n    ima\n",
+        expect![[r#"
+                ima
+                ^^^ syntax: A `:` is missing behind `ima`. A key needs one.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_no_space_behind_a_colon() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key:second\n    cmd: make second\n",
+        expect![[r#"
+              - key:second
+              ^^^^^^^^^^^^ syntax: A space is missing behind `key:`. Without it this is one word, not a key and a value.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_an_unclosed_double_quote() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: \"make second\n    image: alpine:3.20\n",
+        expect![[r#"
+                cmd: "make second
+                     ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_an_unclosed_single_quote() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: 'make second\n    image: alpine:3.20\n",
+        expect![[r#"
+                cmd: 'make second
+                     ^^^^^^^^^^^^ syntax: This `'` is never closed. Add `'` at the end.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_an_unclosed_bracket() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: make second\n    depends_on: [first\n",
+        expect![[r#"
+                depends_on: [first
+                            ^^^^^^ syntax: A bracket is opened here and never closed. Add `]`.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_an_unclosed_brace() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: make second\n    env: {A: 1\n",
+        expect![[r#"
+                env: {A: 1
+                     ^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_an_unclosed_flow_step() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - {key: second, cmd: make second\n",
+        expect![[r#"
+              - {key: second, cmd: make second
+                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_a_tab() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n\tcmd: make second\n",
+        expect![[r#"
+        →cmd: make second
+         ^^^^^^^^^^^^^^^^ syntax: A tab stands where YAML wants spaces. Indent with spaces.
+    "#]],
+    );
+}
+
+#[test]
+fn yaml_too_little_indentation() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n   cmd: make second\n",
+        expect![[r#"
+               cmd: make second
+               ^^^^^^^^^^^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_too_much_indentation() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: make second\n      image: alpine:3.20\n",
+        expect![[r#"
+              image: alpine:3.20
+        ^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
+    "#]],
+    );
+}
+
+#[test]
+fn yaml_merge_conflict_marks() {
+    check(
+        YAML,
+        Format::Yaml,
+        "<<<<<<< HEAD\n  - key: second\n    cmd: make second\n=======\n  - key: zweiter\n    cmd: make zweiter\n>>>>>>> other\n",
+        expect![[r#"
+            <<<<<<< HEAD
+            ^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_a_step_half_deleted() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cm\n",
+        expect![[r#"
+                cm
+                ^^ syntax: A `:` is missing behind `cm`. A key needs one.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_a_dash_without_space() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  -key: second\n    cmd: make second\n",
+        expect![[r#"
+              -key: second
+              ^ syntax: A space is missing behind this `-`. Without it this is a word, not an item of the list.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_a_second_colon() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: echo a: b\n",
+        expect![[r#"
+                cmd: echo a: b
+                     ^^^^^^^^^ syntax: A second `: ` stands in one line, so it is unclear what the key is. Put the value in quotes.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_a_reserved_character() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: @make\n",
+        expect![[r#"
+                cmd: @make
+                     ^^^^^ syntax: A value cannot start with `@`. Put the value in quotes.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_a_bad_block_header() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: |make second\n",
+        expect![[r#"
+                cmd: |make second
+                     ^^^^^^^^^^^^ syntax: Only `+`, `-` or one digit may follow `|` or `>`. Start the text on the next line.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_text_behind_a_quote() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: \"make\" second\n",
+        expect![[r#"
+                cmd: "make" second
+                     ^^^^^^^^^^^^^ syntax: Something follows a closing quote. Check whether a quote is missing before it.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_an_alias_without_name() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: *\n",
+        expect![[r#"
+                cmd: *
+                     ^ syntax: A name is missing after `*` or `&`. In quotes they are ordinary text.
+        "#]],
+    );
+}
+
+#[test]
+fn yaml_a_list_on_its_keys_line() {
+    check(
+        YAML,
+        Format::Yaml,
+        "  - key: second\n    cmd: make second\n    depends_on: - first\n",
+        expect![[r#"
+                depends_on: - first
+                            ^^^^^^^ syntax: A list cannot start on its key's line. Put `-` on a line of its own.
+        "#]],
+    );
+}
+
+#[test]
+fn json_a_missing_comma() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\": \"second\"\n      \"cmd\": \"make second\"\n    },\n",
+        expect![[r#"
+                  "key": "second"
+                         ^^^^^^^^ syntax: A `,` is missing behind this. Add it.
+        "#]],
+    );
+}
+
+#[test]
+fn json_a_missing_value() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\": \"second\",\n      \"cmd\":\n    },\n",
+        expect![[r#"
+              "cmd":
+                   ^ wrong-type: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+            },
+            ^ syntax: Something is missing before this bracket. JSON needs a value here.
+    "#]],
+    );
+}
+
+#[test]
+fn json_a_missing_value_before_another() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\":\n      \"cmd\": \"make second\"\n    },\n",
+        expect![[r#"
+                  "key":
+                  ^^^^^^ syntax: A value is missing behind this. Add it.
+        "#]],
+    );
+}
+
+#[test]
+fn json_an_unclosed_text() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\n    },\n",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn json_an_unclosed_key() {
+    check(JSON, Format::Json, "    {\n      \"key\": \"second\",\n      \"cm\n    },\n", expect![[""]]);
+}
+
+#[test]
+fn json_half_a_key() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\",\n      ima\n    },\n",
+        expect![[r#"
+                  ima
+                  ^ syntax: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
+                  ima
+                  ^^^ unknown-key: `ima` means nothing in a step, which knows `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
+        "#]],
+    );
+}
+
+#[test]
+fn json_an_unclosed_list() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\",\n      \"depends_on\": [\"first\"\n    },\n",
+        expect![[r#"
+                  "depends_on": ["first"
+                                ^ syntax: A bracket is opened here and never closed. Add `]`.
+        "#]],
+    );
+}
+
+#[test]
+fn json_a_step_that_is_not_closed() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\"\n",
+        expect![[r#"
+                {
+                ^ syntax: A bracket is opened here and never closed. Add `}`.
+        "#]],
+    );
+}
+
+#[test]
+fn json_a_step_without_a_comma_behind() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\"\n    }\n",
+        expect![[r#"
+                }
+                ^ syntax: A `,` is missing behind this. Add it.
+        "#]],
+    );
+}
+
+#[test]
+fn json_a_missing_colon() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\" \"second\",\n      \"cmd\": \"make second\"\n    },\n",
+        expect![[r#"
+                  "key" "second",
+                  ^^^^^ syntax: A `:` is missing behind `"key"`. A key needs one.
+        "#]],
+    );
+}
+
+#[test]
+fn json_merge_conflict_marks() {
+    check(
+        JSON,
+        Format::Json,
+        "<<<<<<< HEAD\n    {\"key\": \"second\", \"cmd\": \"make second\"},\n=======\n    {\"key\": \"zweiter\", \"cmd\": \"make zweiter\"},\n>>>>>>> other\n",
+        expect![[r#"
+            <<<<<<< HEAD
+            ^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+        "#]],
+    );
+}
+
+#[test]
+fn json_a_brace_alone() {
+    check(
+        JSON,
+        Format::Json,
+        "    {\n",
+        expect![[r#"
+                {
+                ^ syntax: A bracket is opened here and never closed. Add `}`.
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_cut_at_any_place_keeps_the_steps_before_it() {
+    for ((before, after), format) in [(YAML, Format::Yaml), (JSON, Format::Json)] {
+        let whole = format!("{before}{after}");
+        let third = whole.find("make third").unwrap() + "make third\"".len();
+        for end in third..whole.len() {
+            let text = &whole[..end];
+            assert_whole(&analyze(text, format), text, &["first", "third"]);
+        }
+    }
+}
