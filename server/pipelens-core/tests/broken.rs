@@ -345,11 +345,11 @@ fn json_a_missing_value() {
         Format::Json,
         "    {\n      \"key\": \"second\",\n      \"cmd\":\n    },\n",
         expect![[r#"
-              "cmd":
-                   ^ wrong-type: `cmd` has no value. It takes a text: add it, or remove `cmd`.
-            },
-            ^ syntax: Something is missing before this bracket. JSON needs a value here.
-    "#]],
+                  "cmd":
+                       ^ wrong-type: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+                },
+                ^ syntax: Something is missing before this bracket. JSON needs a value here.
+        "#]],
     );
 }
 
@@ -372,13 +372,24 @@ fn json_an_unclosed_text() {
         JSON,
         Format::Json,
         "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\n    },\n",
-        expect![[""]],
+        expect![[r#"
+                  "cmd": "make second
+                         ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
+        "#]],
     );
 }
 
 #[test]
 fn json_an_unclosed_key() {
-    check(JSON, Format::Json, "    {\n      \"key\": \"second\",\n      \"cm\n    },\n", expect![[""]]);
+    check(
+        JSON,
+        Format::Json,
+        "    {\n      \"key\": \"second\",\n      \"cm\n    },\n",
+        expect![[r#"
+              "cm
+              ^^^ syntax: This `"` is never closed. Add `"` at the end.
+    "#]],
+    );
 }
 
 #[test]

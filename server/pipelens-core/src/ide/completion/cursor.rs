@@ -145,6 +145,8 @@ impl Quotes {
     fn is_outside(&mut self, letter: char) -> bool {
         let is_escaped = std::mem::take(&mut self.is_escaped);
         match (self.open, letter) {
+            // A quote somebody has yet to close must not swallow what comes after its line.
+            (_, '\n') => self.open = None,
             (Some('"'), '\\') if !is_escaped => self.is_escaped = true,
             (Some(mark), _) if mark == letter && !is_escaped => self.open = None,
             (None, '"' | '\'') => self.open = Some(letter),
