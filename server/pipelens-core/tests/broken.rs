@@ -1,6 +1,6 @@
 //! One step is being typed. The others keep their outline, lenses, completion, hover and findings, and the syntax finding
 //! stands where a person would point.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to stop")]
 
 use expect_test::{Expect, expect};
 use pipelens_core::diagnostic::Code;

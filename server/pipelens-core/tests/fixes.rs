@@ -1,8 +1,12 @@
 //! Fixes that need nobody's choice, all at once.
 
+use std::collections::{BTreeSet, HashSet};
+
+use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::fixes::fix_all;
 use pipelens_core::text::apply_edits;
 use pipelens_core::{Format, analyze};
+use proptest::prelude::*;
 
 /// Mends a text until nothing safe is left, as `check --fix` does.
 fn mend(text: &str, format: Format) -> String {
@@ -35,4 +39,85 @@ fn json_loses_its_comma_too_many() {
         mend("{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"},]}", Format::Json),
         "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"}]}"
     );
+}
+
+/// What can be wrong with a step, one line each; some are right.
+const LINES: &[&str] = &[
+    "builds_in: a",
+    "builds_in: b",
+    "builds_in: bild",
+    "depends_on: a",
+    "depends_on: [a, b]",
+    "depends_on: [a, a, c]",
+    "depends_on: [self, b]",
+    "depends_on: a, b",
+    "depends_on: []",
+    "image: alpine:3.20",
+    "image: alpine",
+    "image: alpine:latest",
+    "image: Alpine:3.20",
+    "imag: alpine:3.20",
+    "env: {MODE: 0777, a-b: x}",
+    "env: {OK: yes}",
+    "soft_fail: yes",
+    "soft_fail: \"true\"",
+    "timeout_seconds: \"60\"",
+    "timeout_seconds: 0",
+    "cache: {policy: ttl}",
+    "cache: {policy: on-change, paths: [x]}",
+    "cache: {policy: compose}",
+    "runner: dokcer",
+    "retry: 11",
+    "workdir: src",
+    "steps: []",
+    "default_image: x:1",
+    "cmd: make",
+    "secrets: TOKEN",
+    "artifacts: dist",
+];
+
+fn assert_fixes_mend(text: &str, format: Format) {
+    let found = analyze(text, format).diagnostics;
+    let before: HashSet<_> =
+        found.iter().map(|found| (found.code, &text[found.range.start..found.range.end])).collect();
+    for finding in &found {
+        for fix in &finding.fixes {
+            let mended = apply_edits(text, &fix.edits);
+            let left = analyze(&mended, format).diagnostics;
+            // Of two that say the same of one value, mending the first changes what is said of the second.
+            let count = |found: &[Diagnostic]| found.iter().filter(|other| other.code == finding.code).count();
+            assert!(count(&left) < count(&found), "`{}` does not mend {finding:?}:\n{text}\n{mended}", fix.title);
+            // What can be read now may show a hint that was hidden before, but never an error.
+            let is_new = |new: &&Diagnostic| !before.contains(&(new.code, &mended[new.range.start..new.range.end]));
+            let added = left.iter().filter(is_new).find(|new| new.severity == Severity::Error);
+            assert!(added.is_none(), "`{}` adds {added:?}:\n{text}\n{mended}", fix.title);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #[test]
+    fn a_fix_removes_its_finding_and_adds_none(
+        steps in prop::collection::vec(prop::collection::vec(prop::sample::select(LINES), 0..4), 1..4),
+        heads in prop::collection::vec(prop::sample::select(&["fail_fast: yes", "name: ci", "version: 1", "env: {A: on}", "timeout_seconds: 30", "nam: x"][..]), 0..3),
+        has_wait in any::<bool>(),
+    ) {
+        let heads: BTreeSet<_> = heads.into_iter().collect();
+        let mut text: String = heads.iter().map(|head| format!("{head}\n")).collect();
+        text.push_str("steps:\n");
+        for (index, lines) in steps.iter().enumerate() {
+            let key = ["a", "build", "self"][index];
+            text.push_str(&format!("  - key: {key}\n    cmd: make {key}\n"));
+            // With a key that stands twice, mending the first brings the second to light.
+            let mut names = HashSet::new();
+            let lines = lines.iter().filter(|line| names.insert(line.split(':').next()));
+            lines.for_each(|line| text.push_str(&format!("    {line}\n")));
+        }
+        // Behind the steps, where a barrier forbids no reference.
+        if has_wait {
+            text.push_str("  - wiat\n");
+        }
+        assert_fixes_mend(&text, Format::Yaml);
+    }
 }

@@ -1,10 +1,6 @@
 //! The JSON schema against the checks: both are made from one table, so both have to say the same of every shape.
 #![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test stops where it cannot go on, and says what it left out"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on, and says what it left out")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -64,6 +64,21 @@ impl Links {
         result
     }
 
+    /// Tells whether a step waits for another, by whatever way.
+    pub(crate) fn waits_for(&self, step: usize, other: usize) -> bool {
+        let mut seen = vec![false; self.parents.len()];
+        let mut open = vec![step];
+        while let Some(step) = open.pop() {
+            if step == other {
+                return true;
+            }
+            if seen.get_mut(step).is_some_and(|seen| !std::mem::replace(seen, true)) {
+                open.extend(self.dependencies(step).into_iter().map(|dependency| dependency.step));
+            }
+        }
+        false
+    }
+
     /// Tells for each step whether any other waits for it.
     pub(crate) fn has_dependants(&self) -> Vec<bool> {
         let mut result = vec![false; self.parents.len()];

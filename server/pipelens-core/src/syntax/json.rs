@@ -16,7 +16,8 @@ pub(crate) fn check(text: &str, lines: &LineIndex) -> Option<Diagnostic> {
     let offset = floor_char_border(text, lines.line_start(error.line().saturating_sub(1)) + column);
     let rest = text.get(offset..).unwrap_or_default();
     let found = rest.chars().next();
-    let range = TextRange::new(offset, offset + found.map_or(0, char::len_utf8));
+    let word: usize = rest.chars().take_while(|next| next.is_alphanumeric()).map(char::len_utf8).sum();
+    let range = TextRange::new(offset, offset + word.max(found.map_or(0, char::len_utf8)));
     let (range, message) = match (error.classify(), found) {
         (Category::Eof, _) => (range, "The text ends before the JSON does. Close what is still open."),
         (_, Some('}' | ']')) => return Some(trailing_comma(text, range)),

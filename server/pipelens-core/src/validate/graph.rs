@@ -1,5 +1,6 @@
 //! What is wrong with how steps refer to each other.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -17,24 +18,29 @@ struct Reference {
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
     let positions = positions(pipeline);
+    let links = OnceCell::new();
+    let closes_cycle = |step: usize, name: &str| {
+        let named = positions.get(name).copied();
+        named.is_some_and(|named| links.get_or_init(|| Links::new(pipeline)).waits_for(named, step))
+    };
     let mut graph: Vec<Vec<Reference>> = Vec::with_capacity(pipeline.steps.len());
     for (from, step) in pipeline.steps.iter().enumerate() {
-        let mut links = Vec::new();
+        let mut leads = Vec::new();
         for (name, verb) in references(step) {
             match positions.get(name.value.as_str()).copied() {
-                None => findings.push(unknown_step(pipeline, step, name, verb)),
+                None => findings.push(unknown_step(pipeline, step, name, verb, &|near| closes_cycle(from, near))),
                 Some(to) if to == from => findings.push(self_reference(&step.key.value, name, verb)),
                 Some(to) => match reference_across_wait(pipeline, from, to, name) {
                     Some(finding) => findings.push(finding),
-                    None => links.push(Reference { to, range: name.range }),
+                    None => leads.push(Reference { to, range: name.range }),
                 },
             }
         }
-        graph.push(links);
+        graph.push(leads);
     }
     for step in &pipeline.unnamed_steps {
         for (name, verb) in references(step).filter(|(name, _)| !positions.contains_key(name.value.as_str())) {
-            findings.push(unknown_step(pipeline, step, name, verb));
+            findings.push(unknown_step(pipeline, step, name, verb, &|_| false));
         }
     }
     redundant_dependencies(pipeline, findings);
@@ -48,10 +54,17 @@ fn references(step: &Step) -> impl Iterator<Item = (&Spanned<String>, &'static s
     lineage.chain(order).filter(|(name, _)| !name.value.trim().is_empty())
 }
 
-fn unknown_step(pipeline: &Pipeline, step: &Step, name: &Spanned<String>, verb: &str) -> Diagnostic {
+/// Names the nearest key, unless that step waits for this one.
+fn unknown_step(
+    pipeline: &Pipeline,
+    step: &Step,
+    name: &Spanned<String>,
+    verb: &str,
+    closes_cycle: &dyn Fn(&str) -> bool,
+) -> Diagnostic {
     let (own, written) = (step.called(), &name.value);
     let keys = pipeline.steps.iter().map(|step| step.key.value.as_str()).filter(|key| *key != step.key.value);
-    match nearest(written, keys) {
+    match nearest(written, keys).filter(|near| !closes_cycle(near)) {
         Some(near) => {
             let message = format!("{own} {verb} `{written}`, which does not exist. Did you mean `{near}`?");
             let quoted = name.range.end - name.range.start > written.len();
