@@ -60,7 +60,7 @@ fn render(analysis: &Analysis, text: &str) -> String {
         let end = found.range.end.min(line.start + text[line.start..line.end].trim_end().len()).max(found.range.start);
         let width = text[found.range.start..end].chars().count().max(1);
         let (blanks, marks) = (" ".repeat(before), "^".repeat(width));
-        result.push_str(&format!("{source}\n{blanks}{marks} {}: {}\n", found.code.as_str(), found.message));
+        result.push_str(&format!("|{source}\n|{blanks}{marks} {}: {}\n", found.code.as_str(), found.message));
     }
     result
 }
@@ -72,8 +72,8 @@ fn yaml_a_bare_key() {
         Format::Yaml,
         "  - key: second\n    cmd\n    image: alpine:3.20\n",
         expect![[r#"
-                cmd
-                ^^^ syntax: A `:` is missing behind `cmd`. A key needs one.
+            |    cmd
+            |    ^^^ syntax: A `:` is missing behind `cmd`. A key needs one.
         "#]],
     );
 }
@@ -85,8 +85,8 @@ fn yaml_half_a_key() {
         Format::Yaml,
         "  - key: second\n    cmd: make second\n    ima\n",
         expect![[r#"
-                ima
-                ^^^ syntax: A `:` is missing behind `ima`. A key needs one.
+            |    ima
+            |    ^^^ syntax: A `:` is missing behind `ima`. A key needs one.
         "#]],
     );
 }
@@ -98,8 +98,8 @@ fn yaml_no_space_behind_a_colon() {
         Format::Yaml,
         "  - key:second\n    cmd: make second\n",
         expect![[r#"
-              - key:second
-              ^^^^^^^^^^^^ syntax: A space is missing behind `key:`. Without it this is one word, not a key and a value.
+            |  - key:second
+            |  ^^^^^^^^^^^^ syntax: A space is missing behind `key:`. Without it this is one word, not a key and a value.
         "#]],
     );
 }
@@ -111,8 +111,8 @@ fn yaml_an_unclosed_double_quote() {
         Format::Yaml,
         "  - key: second\n    cmd: \"make second\n    image: alpine:3.20\n",
         expect![[r#"
-                cmd: "make second
-                     ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
+            |    cmd: "make second
+            |         ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
         "#]],
     );
 }
@@ -124,8 +124,8 @@ fn yaml_an_unclosed_single_quote() {
         Format::Yaml,
         "  - key: second\n    cmd: 'make second\n    image: alpine:3.20\n",
         expect![[r#"
-                cmd: 'make second
-                     ^^^^^^^^^^^^ syntax: This `'` is never closed. Add `'` at the end.
+            |    cmd: 'make second
+            |         ^^^^^^^^^^^^ syntax: This `'` is never closed. Add `'` at the end.
         "#]],
     );
 }
@@ -137,8 +137,8 @@ fn yaml_an_unclosed_bracket() {
         Format::Yaml,
         "  - key: second\n    cmd: make second\n    depends_on: [first\n",
         expect![[r#"
-                depends_on: [first
-                            ^^^^^^ syntax: A bracket is opened here and never closed. Add `]`.
+            |    depends_on: [first
+            |                ^^^^^^ syntax: A bracket is opened here and never closed. Add `]`.
         "#]],
     );
 }
@@ -150,8 +150,8 @@ fn yaml_an_unclosed_brace() {
         Format::Yaml,
         "  - key: second\n    cmd: make second\n    env: {A: 1\n",
         expect![[r#"
-                env: {A: 1
-                     ^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
+            |    env: {A: 1
+            |         ^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
         "#]],
     );
 }
@@ -163,8 +163,8 @@ fn yaml_an_unclosed_flow_step() {
         Format::Yaml,
         "  - {key: second, cmd: make second\n",
         expect![[r#"
-              - {key: second, cmd: make second
-                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
+            |  - {key: second, cmd: make second
+            |    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
         "#]],
     );
 }
@@ -176,9 +176,9 @@ fn yaml_a_tab() {
         Format::Yaml,
         "  - key: second\n\tcmd: make second\n",
         expect![[r#"
-        →cmd: make second
-         ^^^^^^^^^^^^^^^^ syntax: A tab stands where YAML wants spaces. Indent with spaces.
-    "#]],
+            |→cmd: make second
+            | ^^^^^^^^^^^^^^^^ syntax: A tab stands where YAML wants spaces. Indent with spaces.
+        "#]],
     );
 }
 
@@ -189,8 +189,8 @@ fn yaml_too_little_indentation() {
         Format::Yaml,
         "  - key: second\n   cmd: make second\n",
         expect![[r#"
-               cmd: make second
-               ^^^^^^^^^^^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
+            |   cmd: make second
+            |   ^^^^^^^^^^^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
         "#]],
     );
 }
@@ -202,9 +202,9 @@ fn yaml_too_much_indentation() {
         Format::Yaml,
         "  - key: second\n    cmd: make second\n      image: alpine:3.20\n",
         expect![[r#"
-              image: alpine:3.20
-        ^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
-    "#]],
+            |      image: alpine:3.20
+            |^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
+        "#]],
     );
 }
 
@@ -215,8 +215,8 @@ fn yaml_merge_conflict_marks() {
         Format::Yaml,
         "<<<<<<< HEAD\n  - key: second\n    cmd: make second\n=======\n  - key: zweiter\n    cmd: make zweiter\n>>>>>>> other\n",
         expect![[r#"
-            <<<<<<< HEAD
-            ^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+            |<<<<<<< HEAD
+            |^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
         "#]],
     );
 }
@@ -228,8 +228,8 @@ fn yaml_a_step_half_deleted() {
         Format::Yaml,
         "  - key: second\n    cm\n",
         expect![[r#"
-                cm
-                ^^ syntax: A `:` is missing behind `cm`. A key needs one.
+            |    cm
+            |    ^^ syntax: A `:` is missing behind `cm`. A key needs one.
         "#]],
     );
 }
@@ -241,8 +241,8 @@ fn yaml_a_dash_without_space() {
         Format::Yaml,
         "  -key: second\n    cmd: make second\n",
         expect![[r#"
-              -key: second
-              ^ syntax: A space is missing behind this `-`. Without it this is a word, not an item of the list.
+            |  -key: second
+            |  ^ syntax: A space is missing behind this `-`. Without it this is a word, not an item of the list.
         "#]],
     );
 }
@@ -254,8 +254,8 @@ fn yaml_a_second_colon() {
         Format::Yaml,
         "  - key: second\n    cmd: echo a: b\n",
         expect![[r#"
-                cmd: echo a: b
-                     ^^^^^^^^^ syntax: A second `: ` stands in one line, so it is unclear what the key is. Put the value in quotes.
+            |    cmd: echo a: b
+            |         ^^^^^^^^^ syntax: A second `: ` stands in one line, so it is unclear what the key is. Put the value in quotes.
         "#]],
     );
 }
@@ -267,8 +267,8 @@ fn yaml_a_reserved_character() {
         Format::Yaml,
         "  - key: second\n    cmd: @make\n",
         expect![[r#"
-                cmd: @make
-                     ^^^^^ syntax: A value cannot start with `@`. Put the value in quotes.
+            |    cmd: @make
+            |         ^^^^^ syntax: A value cannot start with `@`. Put the value in quotes.
         "#]],
     );
 }
@@ -280,8 +280,8 @@ fn yaml_a_bad_block_header() {
         Format::Yaml,
         "  - key: second\n    cmd: |make second\n",
         expect![[r#"
-                cmd: |make second
-                     ^^^^^^^^^^^^ syntax: Only `+`, `-` or one digit may follow `|` or `>`. Start the text on the next line.
+            |    cmd: |make second
+            |         ^^^^^^^^^^^^ syntax: Only `+`, `-` or one digit may follow `|` or `>`. Start the text on the next line.
         "#]],
     );
 }
@@ -293,8 +293,8 @@ fn yaml_text_behind_a_quote() {
         Format::Yaml,
         "  - key: second\n    cmd: \"make\" second\n",
         expect![[r#"
-                cmd: "make" second
-                     ^^^^^^^^^^^^^ syntax: Something follows a closing quote. Check whether a quote is missing before it.
+            |    cmd: "make" second
+            |         ^^^^^^^^^^^^^ syntax: Something follows a closing quote. Check whether a quote is missing before it.
         "#]],
     );
 }
@@ -306,8 +306,8 @@ fn yaml_an_alias_without_name() {
         Format::Yaml,
         "  - key: second\n    cmd: *\n",
         expect![[r#"
-                cmd: *
-                     ^ syntax: A name is missing after `*` or `&`. In quotes they are ordinary text.
+            |    cmd: *
+            |         ^ syntax: A name is missing after `*` or `&`. In quotes they are ordinary text.
         "#]],
     );
 }
@@ -319,8 +319,8 @@ fn yaml_a_list_on_its_keys_line() {
         Format::Yaml,
         "  - key: second\n    cmd: make second\n    depends_on: - first\n",
         expect![[r#"
-                depends_on: - first
-                            ^^^^^^^ syntax: A list cannot start on its key's line. Put `-` on a line of its own.
+            |    depends_on: - first
+            |                ^^^^^^^ syntax: A list cannot start on its key's line. Put `-` on a line of its own.
         "#]],
     );
 }
@@ -332,8 +332,8 @@ fn json_a_missing_comma() {
         Format::Json,
         "    {\n      \"key\": \"second\"\n      \"cmd\": \"make second\"\n    },\n",
         expect![[r#"
-                  "key": "second"
-                         ^^^^^^^^ syntax: A `,` is missing behind this. Add it.
+            |      "key": "second"
+            |             ^^^^^^^^ syntax: A `,` is missing behind this. Add it.
         "#]],
     );
 }
@@ -345,10 +345,10 @@ fn json_a_missing_value() {
         Format::Json,
         "    {\n      \"key\": \"second\",\n      \"cmd\":\n    },\n",
         expect![[r#"
-                  "cmd":
-                       ^ wrong-type: `cmd` has no value. It takes a text: add it, or remove `cmd`.
-                },
-                ^ syntax: Something is missing before this bracket. JSON needs a value here.
+            |      "cmd":
+            |           ^ wrong-type: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+            |    },
+            |    ^ syntax: Something is missing before this bracket. JSON needs a value here.
         "#]],
     );
 }
@@ -360,8 +360,8 @@ fn json_a_missing_value_before_another() {
         Format::Json,
         "    {\n      \"key\":\n      \"cmd\": \"make second\"\n    },\n",
         expect![[r#"
-                  "key":
-                  ^^^^^^ syntax: A value is missing behind this. Add it.
+            |      "key":
+            |      ^^^^^^ syntax: A value is missing behind this. Add it.
         "#]],
     );
 }
@@ -373,8 +373,8 @@ fn json_an_unclosed_text() {
         Format::Json,
         "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\n    },\n",
         expect![[r#"
-                  "cmd": "make second
-                         ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
+            |      "cmd": "make second
+            |             ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
         "#]],
     );
 }
@@ -386,9 +386,9 @@ fn json_an_unclosed_key() {
         Format::Json,
         "    {\n      \"key\": \"second\",\n      \"cm\n    },\n",
         expect![[r#"
-              "cm
-              ^^^ syntax: This `"` is never closed. Add `"` at the end.
-    "#]],
+            |      "cm
+            |      ^^^ syntax: This `"` is never closed. Add `"` at the end.
+        "#]],
     );
 }
 
@@ -399,10 +399,10 @@ fn json_half_a_key() {
         Format::Json,
         "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\",\n      ima\n    },\n",
         expect![[r#"
-                  ima
-                  ^ syntax: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
-                  ima
-                  ^^^ unknown-key: `ima` means nothing in a step, which knows `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
+            |      ima
+            |      ^^^ syntax: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
+            |      ima
+            |      ^^^ unknown-key: `ima` means nothing in a step, which knows `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
         "#]],
     );
 }
@@ -414,8 +414,8 @@ fn json_an_unclosed_list() {
         Format::Json,
         "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\",\n      \"depends_on\": [\"first\"\n    },\n",
         expect![[r#"
-                  "depends_on": ["first"
-                                ^ syntax: A bracket is opened here and never closed. Add `]`.
+            |      "depends_on": ["first"
+            |                    ^ syntax: A bracket is opened here and never closed. Add `]`.
         "#]],
     );
 }
@@ -427,8 +427,8 @@ fn json_a_step_that_is_not_closed() {
         Format::Json,
         "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\"\n",
         expect![[r#"
-                {
-                ^ syntax: A bracket is opened here and never closed. Add `}`.
+            |    {
+            |    ^ syntax: A bracket is opened here and never closed. Add `}`.
         "#]],
     );
 }
@@ -440,8 +440,8 @@ fn json_a_step_without_a_comma_behind() {
         Format::Json,
         "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\"\n    }\n",
         expect![[r#"
-                }
-                ^ syntax: A `,` is missing behind this. Add it.
+            |    }
+            |    ^ syntax: A `,` is missing behind this. Add it.
         "#]],
     );
 }
@@ -453,8 +453,8 @@ fn json_a_missing_colon() {
         Format::Json,
         "    {\n      \"key\" \"second\",\n      \"cmd\": \"make second\"\n    },\n",
         expect![[r#"
-                  "key" "second",
-                  ^^^^^ syntax: A `:` is missing behind `"key"`. A key needs one.
+            |      "key" "second",
+            |      ^^^^^ syntax: A `:` is missing behind `"key"`. A key needs one.
         "#]],
     );
 }
@@ -466,8 +466,8 @@ fn json_merge_conflict_marks() {
         Format::Json,
         "<<<<<<< HEAD\n    {\"key\": \"second\", \"cmd\": \"make second\"},\n=======\n    {\"key\": \"zweiter\", \"cmd\": \"make zweiter\"},\n>>>>>>> other\n",
         expect![[r#"
-            <<<<<<< HEAD
-            ^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+            |<<<<<<< HEAD
+            |^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
         "#]],
     );
 }
@@ -479,8 +479,8 @@ fn json_a_brace_alone() {
         Format::Json,
         "    {\n",
         expect![[r#"
-                {
-                ^ syntax: A bracket is opened here and never closed. Add `}`.
+            |    {
+            |    ^ syntax: A bracket is opened here and never closed. Add `}`.
         "#]],
     );
 }
