@@ -337,10 +337,10 @@ fn json_is_checked_strictly() {
     check(
         "steps: [{key: a, cmd: x}]",
         expect![[r#"
-        steps: [{key: a, cmd: x}]
-        ^
-        Error[syntax]: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
-    "#]],
+            steps: [{key: a, cmd: x}]
+            ^^^^^
+            Error[syntax]: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
+        "#]],
     );
     check(
         "\u{feff}{\"steps\": [{\"key\": \"a\"\n\"cmd\": \"x\"}]}",

@@ -96,8 +96,8 @@ impl<'tree> Fields<'tree> {
         let name = self.tree.scalar(entry.key)?;
         let value = self.tree.scalar(entry.value)?;
         Some(EnvVar {
-            name: Spanned::new(name.text.clone(), self.tree.node(entry.key).range),
-            value: Spanned::new(value.text.clone(), self.tree.node(entry.value).range),
+            name: Spanned::new(name.text.to_string(), self.tree.node(entry.key).range),
+            value: Spanned::new(value.text.to_string(), self.tree.node(entry.value).range),
         })
     }
 }
@@ -105,7 +105,7 @@ impl<'tree> Fields<'tree> {
 /// Returns a scalar that is a text under the core schema.
 pub(super) fn text(tree: &Tree, node: NodeId) -> Option<Spanned<String>> {
     let scalar = tree.scalar(node)?;
-    (scalar.resolve() == ScalarType::Text).then(|| Spanned::new(scalar.text.clone(), tree.node(node).range))
+    (scalar.resolve() == ScalarType::Text).then(|| Spanned::new(scalar.text.to_string(), tree.node(node).range))
 }
 
 fn policy(tree: &Tree, node: NodeId) -> Option<CachePolicy> {
@@ -135,7 +135,7 @@ fn value(tree: &Tree, id: NodeId) -> Spanned<Value> {
             ScalarType::Bool(value) => Value::Bool(value),
             ScalarType::Integer(value) => Value::Integer(value),
             ScalarType::Float(value) => Value::Float(value),
-            ScalarType::Text => Value::Text(scalar.text.clone()),
+            ScalarType::Text => Value::Text(scalar.text.to_string()),
         },
         Kind::List { items, .. } => Value::List(items.iter().map(|item| value(tree, *item)).collect()),
         Kind::Map { .. } => Value::Map(map_value(tree, id)),
@@ -149,7 +149,7 @@ fn map_value(tree: &Tree, id: NodeId) -> Vec<(Spanned<String>, Spanned<Value>)> 
     entries
         .iter()
         .filter_map(|entry| {
-            let key = Spanned::new(tree.scalar(entry.key)?.text.clone(), tree.node(entry.key).range);
+            let key = Spanned::new(tree.scalar(entry.key)?.text.to_string(), tree.node(entry.key).range);
             Some((key, value(tree, entry.value)))
         })
         .collect()

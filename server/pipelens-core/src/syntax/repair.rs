@@ -44,7 +44,7 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
         if round == 0 && conflict::blank(text, lines, &mut patch, &mut result) {
             mended = Cow::Owned(patch.apply(text));
             mended_lines = Cow::Owned(LineIndex::new(&mended));
-            (tree, error) = Tree::build(&mended, &patch);
+            (tree, error) = tree.rebuild(&mended, &patch);
             continue;
         }
         // Depth is no slip of the hand: mending it line by line would only lose the rest.
@@ -56,7 +56,7 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
         accept(best, lines, &mut patch, &mut result);
         mended = Cow::Owned(patch.apply(text));
         mended_lines = Cow::Owned(LineIndex::new(&mended));
-        (tree, error) = Tree::build(&mended, &patch);
+        (tree, error) = tree.rebuild(&mended, &patch);
     }
     if error.is_some() && result.findings.is_empty() {
         result.findings.extend(error.map(|error| unreadable(text, lines, &patch, error)));

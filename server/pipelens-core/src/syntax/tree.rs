@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use compact_str::CompactString;
+
 use super::parse::{Event, ParseError, Style, parse};
 use super::patch::Patch;
 use super::scalar::{ScalarType, resolve};
@@ -49,7 +51,8 @@ pub(crate) enum Kind {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scalar {
-    pub(crate) text: String,
+    /// Nearly every key and value is short enough to need no allocation.
+    pub(crate) text: CompactString,
     pub(crate) style: Style,
     is_tagged_text: bool,
 }
@@ -77,8 +80,14 @@ impl Scalar {
 impl Tree {
     /// Builds the tree of a text, or of what stands before its first error. Ranges are mapped back through `patch`.
     pub(crate) fn build(text: &str, patch: &Patch) -> (Self, Option<ParseError>) {
-        let mut builder = Builder::default();
-        builder.tree.nodes.reserve(text.len() / BYTES_PER_NODE);
+        Self::default().rebuild(text, patch)
+    }
+
+    /// Builds another tree in the memory of this one.
+    pub(crate) fn rebuild(mut self, text: &str, patch: &Patch) -> (Self, Option<ParseError>) {
+        self.nodes.clear();
+        self.nodes.reserve(text.len() / BYTES_PER_NODE);
+        let mut builder = Builder { tree: Self { nodes: self.nodes, ..Self::default() }, ..Builder::default() };
         let error = parse(text, |event, range| {
             let range = match &event {
                 Event::Scalar { style: Style::Block, .. } => trimmed(text, range),
@@ -243,7 +252,7 @@ impl<'text> Builder<'text> {
         match event {
             Event::DocumentStart => self.anchors.clear(),
             Event::Scalar { text, style, is_tagged_text } => {
-                let text = text.into_owned();
+                let text = CompactString::from(text);
                 let weight = 1 + text.len() as u64 / 16;
                 let id = self.push(Kind::Scalar(Scalar { text, style, is_tagged_text }), range, weight);
                 self.attach(id);
@@ -291,7 +300,7 @@ impl<'text> Builder<'text> {
         let Some(frame) = self.open.pop() else { return };
         if let Some(key) = frame.pending_key {
             let place = TextRange::at(self.tree.node(key).range.end);
-            let empty = Scalar { text: String::new(), style: Style::Plain, is_tagged_text: false };
+            let empty = Scalar { text: CompactString::default(), style: Style::Plain, is_tagged_text: false };
             let value = self.push(Kind::Scalar(empty), place, 1);
             self.add_entry(frame.node, Entry { key, value });
         }
