@@ -7,14 +7,14 @@ use crate::model::Pipeline;
 use crate::syntax::repair::{self, Repaired};
 use crate::syntax::{json, tree::Tree};
 use crate::text::{LineIndex, TextRange};
-use crate::{Analysis, Format, lower, suppress, validate};
+use crate::{Analysis, Format, Project, lower, suppress, validate};
 
 /// Sixteen mebibytes: a thousand times what people write, and still read in a second.
 const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
 /// An editor is of no more use with more, and nobody reads them.
 const MAX_DIAGNOSTICS: usize = 1_000;
 
-pub(crate) fn analyze(text: &str, format: Format) -> Analysis {
+pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>) -> Analysis {
     let line_index = LineIndex::new(text);
     if text.len() > MAX_TEXT_BYTES {
         let message = "This file is larger than 16 MiB, which is more than a pipeline can be. Split it.";
@@ -27,7 +27,7 @@ pub(crate) fn analyze(text: &str, format: Format) -> Analysis {
         findings.extend(json::check(text, &line_index));
     }
     let mut meaning = Vec::new();
-    let pipelines = read_documents(text, &tree, format, &mut meaning);
+    let pipelines = read_documents(text, &tree, format, project, &mut meaning);
     if is_repaired {
         let mended = Mended { text, lines: &line_index, mended_lines: &mended_lines };
         meaning.retain(|finding| !mended.invented(finding, &pipelines));
@@ -47,7 +47,13 @@ pub(crate) fn analyze(text: &str, format: Format) -> Analysis {
     Analysis { line_index, pipelines, diagnostics: findings, is_repaired, silenced, text: text.to_owned(), tree }
 }
 
-fn read_documents(text: &str, tree: &Tree, format: Format, findings: &mut Vec<Diagnostic>) -> Vec<Pipeline> {
+fn read_documents(
+    text: &str,
+    tree: &Tree,
+    format: Format,
+    project: Option<&dyn Project>,
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<Pipeline> {
     if !validate::check_references(text, tree, findings) {
         return Vec::new();
     }
@@ -70,6 +76,9 @@ fn read_documents(text: &str, tree: &Tree, format: Format, findings: &mut Vec<Di
     }
     for pipeline in &pipelines {
         validate::check_pipeline(text, pipeline, findings);
+        if let Some(project) = project {
+            validate::check_paths(pipeline, project, findings);
+        }
     }
     pipelines
 }

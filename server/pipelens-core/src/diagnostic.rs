@@ -82,6 +82,8 @@ pub enum Code {
     UnknownRunner,
     TimeoutTooLong,
     RelativeWorkdir,
+    MissingFolder,
+    UnmatchedPath,
     ShellSyntax,
     SecretLiteral,
     YamlTrap,
@@ -124,6 +126,8 @@ impl Code {
         Self::UnknownRunner,
         Self::TimeoutTooLong,
         Self::RelativeWorkdir,
+        Self::MissingFolder,
+        Self::UnmatchedPath,
         Self::ShellSyntax,
         Self::SecretLiteral,
         Self::YamlTrap,
@@ -172,6 +176,8 @@ impl Code {
             Self::UnknownRunner => "unknown-runner",
             Self::TimeoutTooLong => "timeout-too-long",
             Self::RelativeWorkdir => "relative-workdir",
+            Self::MissingFolder => "missing-folder",
+            Self::UnmatchedPath => "unmatched-path",
             Self::ShellSyntax => "shell-syntax",
             Self::SecretLiteral => "secret-literal",
             Self::YamlTrap => "yaml-trap",
@@ -210,7 +216,11 @@ impl Code {
             | Self::UnknownRunner
             | Self::RelativeWorkdir
             | Self::ShellSyntax => Severity::Error,
-            Self::ImageWithoutEffect | Self::TimeoutTooLong | Self::SecretLiteral => Severity::Warning,
+            Self::ImageWithoutEffect
+            | Self::TimeoutTooLong
+            | Self::MissingFolder
+            | Self::UnmatchedPath
+            | Self::SecretLiteral => Severity::Warning,
             Self::EmptyFile => Severity::Information,
             Self::UnusedAnchor | Self::RedundantDependency | Self::UnpinnedImage | Self::YamlTrap => Severity::Hint,
         }
@@ -253,6 +263,8 @@ impl Code {
             Self::UnknownRunner => "A runner that does not exist",
             Self::TimeoutTooLong => "A step that may take longer than its pipeline",
             Self::RelativeWorkdir => "A working folder that is not an absolute path",
+            Self::MissingFolder => "A working folder that the sources do not have",
+            Self::UnmatchedPath => "A path of a cache policy that matches no file",
             Self::ShellSyntax => "A command the shell cannot read",
             Self::SecretLiteral => "A text that looks like a secret",
             Self::YamlTrap => "A value that other YAML readers take for something else",

@@ -50,7 +50,20 @@ pub struct Analysis {
 
 /// Reads a text. Never fails and never panics: what is wrong is in `diagnostics`.
 pub fn analyze(text: &str, format: Format) -> Analysis {
-    analysis::analyze(text, format)
+    analysis::analyze(text, format, None)
+}
+
+/// What is known of the project a pipeline belongs to. The core reads no disk, so somebody else has to look.
+pub trait Project {
+    /// Whether any source file is meant by a path of an `on_change` policy: a file, a folder, or a glob. `None`: not known.
+    fn has_match(&self, path: &str) -> Option<bool>;
+    /// Whether the sources have this folder, relative to their root. `None`: not known.
+    fn has_folder(&self, path: &str) -> Option<bool>;
+}
+
+/// Reads a text as part of a project: like `analyze`, and finds paths that lead nowhere.
+pub fn analyze_in(text: &str, format: Format, project: &dyn Project) -> Analysis {
+    analysis::analyze(text, format, Some(project))
 }
 
 /// Tells whether a file is a pipeline: by its path, or by a comment `# pipelens: pipeline` among its first lines.

@@ -4,6 +4,7 @@ mod document;
 mod graph;
 mod image;
 mod mapping;
+mod paths;
 mod removal;
 mod secrets;
 mod shape;
@@ -13,6 +14,7 @@ mod wire;
 
 pub(crate) use document::{check_document, check_references, says_something};
 pub(crate) use image::split as split_image;
+pub(crate) use paths::check as check_paths;
 pub(crate) use steps::safe_key;
 
 use crate::diagnostic::Diagnostic;

@@ -7,6 +7,8 @@
     reason = "a test stops where it cannot go on, and says what it left out"
 )]
 
+mod project;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,8 @@ use std::path::{Path, PathBuf};
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep, Target, plan};
 use pipelens_core::text::apply_edits;
-use pipelens_core::{Format, analyze};
+use pipelens_core::{Format, analyze, analyze_in};
+use project::Small;
 
 fn data(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
@@ -129,7 +132,7 @@ fn fixtures(folder: &str) -> Vec<(PathBuf, String, Format)> {
 fn good_fixtures_have_no_finding_whatever_their_line_ends() {
     for (path, text, format) in fixtures("good") {
         for text in [text.clone(), text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
-            let analysis = analyze(&text, format);
+            let analysis = analyze_in(&text, format, &Small);
             assert!(analysis.diagnostics.is_empty(), "{}: {:#?}", path.display(), analysis.diagnostics);
             assert!(plan(&analysis, 0, &Target::Pipeline, "ci").is_ok(), "{}", path.display());
         }
@@ -141,7 +144,7 @@ fn every_code_has_a_bad_fixture_that_shows_it() {
     let mut shown = Vec::new();
     for (path, text, format) in fixtures("bad") {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let found = analyze(&text, format).diagnostics;
+        let found = analyze_in(&text, format, &Small).diagnostics;
         let codes: Vec<_> = found.iter().map(|found| found.code.as_str()).collect();
         assert!(codes.contains(&name.as_str()), "{name}: {found:#?}");
         shown.push(name);

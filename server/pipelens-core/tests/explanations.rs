@@ -1,8 +1,11 @@
 //! The page of every code shows what it explains: its wrong example has the finding, its right one has not.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
+mod project;
+
 use pipelens_core::diagnostic::{Code, Severity};
-use pipelens_core::{Format, analyze};
+use pipelens_core::{Format, analyze_in};
+use project::Small;
 
 /// Returns the example under a heading, and the format its fence names.
 fn example(page: &'static str, heading: &str) -> (&'static str, Format) {
@@ -19,10 +22,10 @@ fn the_wrong_example_of_every_code_shows_it_and_the_right_one_is_silent() {
         assert!(page.starts_with(&format!("# {}\n", code.title())), "{}", code.as_str());
         assert!(page.contains("\n## How to mend it\n\n"), "{}", code.as_str());
         let (wrong, format) = example(page, "Wrong");
-        let found = analyze(wrong, format).diagnostics;
+        let found = analyze_in(wrong, format, &Small).diagnostics;
         assert!(found.iter().any(|found| found.code == *code), "{}: {found:#?}", code.as_str());
         let (right, format) = example(page, "Right");
-        let found = analyze(right, format).diagnostics;
+        let found = analyze_in(right, format, &Small).diagnostics;
         let is_silent = found.iter().all(|found| found.code != *code && found.severity > Severity::Warning);
         assert!(is_silent, "{}: {found:#?}", code.as_str());
     }

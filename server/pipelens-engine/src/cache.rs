@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cache::inputs::{Ground, Inputs};
 use crate::cache::policy::Policy;
+pub(crate) use crate::cache::policy::globs;
 use crate::outbox::Outbox;
 use crate::runner::{Saved, StepRunner};
 use crate::sources::{Manifest, Sources};

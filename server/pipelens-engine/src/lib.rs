@@ -11,6 +11,7 @@ pub mod images;
 mod logs;
 mod outbox;
 mod owner;
+pub mod project;
 pub mod run;
 mod runner;
 mod scheduler;

@@ -141,6 +141,16 @@ fn walker(root: &Path, is_in_git: bool) -> WalkBuilder {
     walker
 }
 
+/// Walks what is on the way from the root to one place, and all that is below it.
+pub(crate) fn walk_towards(root: &Path, start: &Path) -> ignore::Walk {
+    let is_in_git = root.ancestors().any(|folder| folder.join(".git").exists());
+    let start = start.to_owned();
+    let leads_there = move |entry: &ignore::DirEntry| {
+        entry.file_name() != ".git" && (entry.path().starts_with(&start) || start.starts_with(entry.path()))
+    };
+    walker(root, is_in_git).filter_entry(leads_there).build()
+}
+
 fn own_ignore_rules(root: &Path) -> Gitignore {
     let mut rules = GitignoreBuilder::new(root);
     // A missing file has no rules.
@@ -149,7 +159,7 @@ fn own_ignore_rules(root: &Path) -> Gitignore {
 }
 
 /// Returns what git's index holds; nothing if git is not there to ask.
-fn tracked_files(root: &Path) -> Vec<PathBuf> {
+pub(crate) fn tracked_files(root: &Path) -> Vec<PathBuf> {
     let output = Command::new("git")
         .arg("-C")
         .arg(root)

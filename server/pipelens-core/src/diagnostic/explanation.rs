@@ -40,6 +40,8 @@ impl Code {
             Self::UnknownRunner => include_str!("../../docs/codes/unknown-runner.md"),
             Self::TimeoutTooLong => include_str!("../../docs/codes/timeout-too-long.md"),
             Self::RelativeWorkdir => include_str!("../../docs/codes/relative-workdir.md"),
+            Self::MissingFolder => include_str!("../../docs/codes/missing-folder.md"),
+            Self::UnmatchedPath => include_str!("../../docs/codes/unmatched-path.md"),
             Self::ShellSyntax => include_str!("../../docs/codes/shell-syntax.md"),
             Self::SecretLiteral => include_str!("../../docs/codes/secret-literal.md"),
             Self::YamlTrap => include_str!("../../docs/codes/yaml-trap.md"),

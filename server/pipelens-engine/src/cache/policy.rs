@@ -95,7 +95,7 @@ fn add_files(pattern: &str, sources: &Sources, parts: &mut BTreeMap<String, Stri
     if matched { Ok(()) } else { Err(format!("`{pattern}` matches no file of the project")) }
 }
 
-fn globs(pattern: &str) -> Result<GlobSet, String> {
+pub(crate) fn globs(pattern: &str) -> Result<GlobSet, String> {
     let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
     let pattern = if pattern.is_empty() || pattern == "." { "**" } else { pattern };
     let glob = |text: &str| GlobBuilder::new(text).literal_separator(true).build();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pipelens_core::Analysis;
 use pipelens_core::diagnostic::{Diagnostic, Severity};
+use pipelens_engine::project::ProjectFiles;
 
 use super::{render, source};
 use crate::project;
@@ -35,9 +36,10 @@ impl Checked {
 
     /// Analyses a text as what a file with this name holds.
     pub(crate) fn new(path: &Path, text: String) -> anyhow::Result<Self> {
-        let analysis = pipelens_core::analyze(&text, crate::lsp::format_of(path));
         let absolute = std::path::absolute(path)?;
         let root = project::root_of(&absolute, &[]);
+        let files = ProjectFiles::new(root.clone());
+        let analysis = pipelens_core::analyze_in(&text, crate::lsp::format_of(path), &files);
         let project = ProjectSettings::read(&root)?;
         let diagnostics = analysis.diagnostics.iter().filter_map(|diagnostic| project.adjust(diagnostic)).collect();
         Ok(Self { path: path.to_owned(), text, analysis, diagnostics, root, project })

@@ -9,6 +9,7 @@ use lsp_types::{
     TextDocumentContentChangeEvent, Uri,
 };
 use pipelens_core::{Analysis, Format};
+use pipelens_engine::project::ProjectFiles;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower_lsp::UriExt;
@@ -58,13 +59,15 @@ impl Document {
 pub(crate) struct State {
     documents: Mutex<Snapshot>,
     last_active: Mutex<Option<String>>,
+    /// By their root folder.
+    projects: Mutex<BTreeMap<PathBuf, Arc<ProjectFiles>>>,
     config: Arc<Config>,
     outbox: Arc<Outbox>,
 }
 
 impl State {
     pub(crate) fn new(config: Arc<Config>, outbox: Arc<Outbox>) -> Self {
-        Self { documents: Mutex::default(), last_active: Mutex::default(), config, outbox }
+        Self { documents: Mutex::default(), last_active: Mutex::default(), projects: Mutex::default(), config, outbox }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -151,8 +154,20 @@ impl State {
         let path =
             uri.to_file_path().map(|path| path.into_owned()).unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
         let is_pipeline = self.config.is_pipeline_file(&path, &text);
-        let analysis = if is_pipeline { pipelens_core::analyze(&text, format_of(&path)) } else { Analysis::default() };
+        let analysis = match is_pipeline.then(|| uri.to_file_path()) {
+            None => Analysis::default(),
+            // A text that was never saved belongs to no project.
+            Some(None) => pipelens_core::analyze(&text, format_of(&path)),
+            Some(Some(_)) => pipelens_core::analyze_in(&text, format_of(&path), &*self.project(&path)),
+        };
         Document { uri, version, text, analysis, is_pipeline }
+    }
+
+    /// Returns the files of the project a path belongs to.
+    fn project(&self, path: &Path) -> Arc<ProjectFiles> {
+        let root = self.config.root_of(path);
+        let mut projects = lock(&self.projects);
+        projects.entry(root).or_insert_with_key(|root| Arc::new(ProjectFiles::new(root.clone()))).clone()
     }
 
     fn store(&self, document: Document) {

@@ -1,0 +1,52 @@
+//! Paths that lead nowhere in the project.
+
+use crate::Project;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::{CachePolicy, Pipeline, Step};
+use crate::plan::DEFAULT_WORKDIR;
+use crate::text::Spanned;
+
+pub(crate) fn check(pipeline: &Pipeline, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+    for step in &pipeline.steps {
+        if let Some(cache) = step.cache.as_ref().filter(|cache| cache.value.key.is_none()) {
+            check_policy(&cache.value.policy, project, findings);
+        }
+        findings.extend(missing_folder(step, project));
+    }
+}
+
+fn check_policy(policy: &CachePolicy, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+    match policy {
+        CachePolicy::None | CachePolicy::Forever { .. } | CachePolicy::Ttl { .. } => {}
+        CachePolicy::OnChange { paths } => {
+            findings.extend(paths.iter().filter_map(|path| unmatched_path(path, project)));
+        }
+        CachePolicy::Compose { sub_policies } => {
+            sub_policies.iter().for_each(|policy| check_policy(policy, project, findings));
+        }
+    }
+}
+
+fn unmatched_path(path: &Spanned<String>, project: &dyn Project) -> Option<Diagnostic> {
+    let written = &path.value;
+    if written.is_empty() || project.has_match(written) != Some(false) {
+        return None;
+    }
+    let message = format!(
+        "`{written}` matches no file of the project, so this policy cannot be worked out and the step always runs. Correct the path, or remove it."
+    );
+    Some(Diagnostic::new(Code::UnmatchedPath, path.range, message))
+}
+
+/// Only the first step of a line starts with nothing but the sources: a parent may have made the folder.
+fn missing_folder(step: &Step, project: &dyn Project) -> Option<Diagnostic> {
+    let workdir = step.workdir.as_ref().filter(|_| step.builds_in.is_none())?;
+    let inner = workdir.value.strip_prefix(DEFAULT_WORKDIR)?.strip_prefix('/')?.trim_end_matches('/');
+    if inner.is_empty() || inner.split('/').any(|part| part == "..") || project.has_folder(inner) != Some(false) {
+        return None;
+    }
+    let message = format!(
+        "The sources have no folder `{inner}`, so the command starts in an empty one. Correct the path, or make the folder in a step this one builds in."
+    );
+    Some(Diagnostic::new(Code::MissingFolder, workdir.range, message))
+}
