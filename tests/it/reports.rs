@@ -66,6 +66,26 @@ fn a_glob_means_what_it_matches_and_each_file_counts_once() {
 }
 
 #[test]
+fn paths_that_lead_nowhere_in_the_project_are_warned_of_on_the_command_line_and_in_the_editor() {
+    let text = "steps:\n- key: a\n  cmd: x\n  image: a:1\n  workdir: /workspace/sub\n  cache: {policy: on_change, paths: [Cargo.lok, src/*.rs]}\n";
+    let project = project(&[("pipeline.yml", text), ("src/main.rs", "")]);
+    let (code, output, _) = check(&project, &["pipeline.yml"]);
+    assert_eq!(code, 0, "{output}");
+    assert!(
+        output.contains("`Cargo.lok` matches no file of the project") && output.contains("pipeline.yml:6:"),
+        "{output}"
+    );
+    assert!(output.contains("The sources have no folder `sub`"), "{output}");
+    assert!(!output.contains("src/*.rs` matches"), "{output}");
+    let mut client = project.serve(Runner::Host);
+    client.open(&project.uri(), text);
+    let found = client.diagnostics(&project.uri(), 1);
+    let codes: Vec<&str> = found.iter().map(|found| found["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["missing-folder", "unmatched-path"]);
+    client.quit();
+}
+
+#[test]
 fn a_folder_without_a_pipeline_says_how_to_get_one() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, errors) = check(&project(&[]), &[folder.path().to_str().unwrap()]);

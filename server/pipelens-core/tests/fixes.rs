@@ -41,6 +41,28 @@ fn json_loses_its_comma_too_many() {
     );
 }
 
+#[test]
+fn what_an_alias_still_needs_is_not_taken_out() {
+    let text = "steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a, image: &i 'i:1'}\n- {key: c, cmd: x, image: *i}\n";
+    let found = analyze(text, Format::Yaml).diagnostics;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].fixes, []);
+}
+
+#[test]
+fn a_text_where_a_list_belongs_becomes_one_with_an_item_for_each_comma() {
+    let mended = |value: &str| {
+        let text = format!("steps:\n- key: a\n  cmd: x\n  image: i:1\n  secrets: {value}\n");
+        let found = analyze(&text, Format::Yaml).diagnostics;
+        found[0].fixes.first().map(|fix| apply_edits(&text, &fix.edits).rsplit_once("secrets: ").unwrap().1.to_owned())
+    };
+    assert_eq!(mended("TOKEN").as_deref(), Some("[TOKEN]\n"));
+    assert_eq!(mended("A,  B,").as_deref(), Some("[A, B]\n"));
+    assert_eq!(mended("\"A, B\"").as_deref(), Some("[\"A, B\"]\n"));
+    assert_eq!(mended("A]"), None);
+    assert_eq!(mended("|\n    A"), None);
+}
+
 /// What can be wrong with a step, one line each; some are right.
 const LINES: &[&str] = &[
     "builds_in: a",
@@ -73,6 +95,7 @@ const LINES: &[&str] = &[
     "default_image: x:1",
     "cmd: make",
     "secrets: TOKEN",
+    "secrets: TOKEN, OTHER",
     "artifacts: dist",
 ];
 

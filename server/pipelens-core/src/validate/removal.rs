@@ -16,13 +16,14 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
     if wanted.is_empty() {
         return;
     }
+    let shared = Shared::of(tree);
     for node in tree.nodes() {
         let Kind::Map { entries, is_flow } = &node.kind else { continue };
         let parts: Vec<TextRange> = entries.iter().map(|entry| entry_range(tree, entry)).collect();
         for (position, entry) in entries.iter().enumerate() {
             let key = tree.node(entry.key).range;
             let name = tree.key_text(entry).unwrap_or_default();
-            let whole = || removal(text, &parts, position, *is_flow);
+            let whole = || removal(text, &parts, position, *is_flow).filter(|range| !shared.breaks(*range));
             for finding in wanted.get_mut(&key).into_iter().flatten() {
                 offer(finding, name, whole());
             }
@@ -39,7 +40,9 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
                 for finding in wanted.get_mut(range).into_iter().flatten() {
                     let is_only = item_parts.len() == 1;
                     let range = match (is_only, name) {
-                        (false, _) => removal(text, &item_parts, item, *is_flow_list),
+                        (false, _) => {
+                            removal(text, &item_parts, item, *is_flow_list).filter(|range| !shared.breaks(*range))
+                        }
                         (true, "depends_on") => whole(),
                         (true, _) => None,
                     };
@@ -49,6 +52,21 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
                 }
             }
         }
+    }
+}
+
+/// The anchors that stay in use: each with an alias to it.
+struct Shared(Vec<(TextRange, TextRange)>);
+
+impl Shared {
+    fn of(tree: &Tree) -> Self {
+        let aliases = tree.aliases();
+        Self(aliases.filter_map(|(alias, target)| Some((tree.node(target).anchor?, alias))).collect())
+    }
+
+    /// Tells whether an alias would be left without its anchor.
+    fn breaks(&self, removed: TextRange) -> bool {
+        self.0.iter().any(|(anchor, alias)| removed.contains_range(*anchor) && !removed.contains_range(*alias))
     }
 }
 

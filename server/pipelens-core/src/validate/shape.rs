@@ -384,11 +384,28 @@ impl<'a> Checker<'a> {
         {
             finding = finding.with_safe_fix("Remove the quotes", range, scalar.text.clone());
         }
-        if let (true, Kind::Scalar(_)) = (wanted == "a list", &self.tree.node(id).kind) {
-            let written = self.text.get(range.start..range.end).unwrap_or_default();
-            finding = finding.with_fix("Make it a list", range, format!("[{written}]"));
+        if let (true, Kind::Scalar(scalar)) = (wanted == "a list", &self.tree.node(id).kind)
+            && !scalar.text.is_empty()
+        {
+            finding = self.with_list_fix(finding, range, scalar);
         }
         self.findings.push(finding);
+    }
+
+    /// What stands between commas is meant to be an item of its own.
+    fn with_list_fix(&self, finding: Diagnostic, range: TextRange, scalar: &Scalar) -> Diagnostic {
+        let written = self.text.get(range.start..range.end).unwrap_or_default();
+        match scalar.style {
+            Style::Block => finding,
+            Style::Plain if scalar.text.contains(['[', ']', '{', '}', '"', '\\']) => finding,
+            Style::Plain if scalar.text.contains(',') => {
+                let items: Vec<&str> = written.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+                finding.with_fix(format!("Make it a list of {}", items.len()), range, format!("[{}]", items.join(", ")))
+            }
+            Style::Plain | Style::SingleQuoted | Style::DoubleQuoted => {
+                finding.with_fix("Make it a list", range, format!("[{written}]"))
+            }
+        }
     }
 
     fn is_null(&self, id: NodeId) -> bool {
