@@ -23,15 +23,15 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
         for (position, entry) in entries.iter().enumerate() {
             let key = tree.node(entry.key).range;
             let name = tree.key_text(entry).unwrap_or_default();
-            let whole = || removal(text, &parts, position, *is_flow).filter(|range| !shared.breaks(*range));
+            let whole = || removal(text, &parts, position, *is_flow);
             for finding in wanted.get_mut(&key).into_iter().flatten() {
-                offer(finding, name, whole());
+                offer(finding, name, whole(), &shared);
             }
             for finding in wanted.get_mut(&tree.node(entry.value).range).into_iter().flatten() {
                 // What came in through a merge key belongs to other steps too; the reference is what stands first.
                 let is_own = finding.related.first().is_none_or(|related| node.range.contains_range(related.range));
                 if is_own || finding.code != Code::ImageWithoutEffect {
-                    offer(finding, name, whole());
+                    offer(finding, name, whole(), &shared);
                 }
             }
             let Kind::List { items, is_flow: is_flow_list } = &tree.node(entry.value).kind else { continue };
@@ -40,15 +40,13 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
                 for finding in wanted.get_mut(range).into_iter().flatten() {
                     let is_only = item_parts.len() == 1;
                     let range = match (is_only, name) {
-                        (false, _) => {
-                            removal(text, &item_parts, item, *is_flow_list).filter(|range| !shared.breaks(*range))
-                        }
+                        (false, _) => removal(text, &item_parts, item, *is_flow_list),
                         (true, "depends_on") => whole(),
                         (true, _) => None,
                     };
                     let written = text.get(finding.range.start..finding.range.end).unwrap_or_default();
                     let name = if written.contains('\n') { "it" } else { written.trim_matches(['"', '\'']) };
-                    offer(finding, name, range);
+                    offer(finding, name, range, &shared);
                 }
             }
         }
@@ -81,7 +79,8 @@ fn is_mended(code: Code) -> bool {
     )
 }
 
-fn offer(finding: &mut Diagnostic, name: &str, range: Option<TextRange>) {
+fn offer(finding: &mut Diagnostic, name: &str, range: Option<TextRange>, shared: &Shared) {
+    let range = range.filter(|range| !shared.breaks(*range));
     if let (Some(range), true) = (range, finding.fixes.is_empty()) {
         let title = if name == "it" { "Remove it".to_owned() } else { format!("Remove `{name}`") };
         // Taking out what has no effect keeps the meaning; which of two that contradict each other goes is a choice.
