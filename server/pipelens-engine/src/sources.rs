@@ -47,7 +47,7 @@ impl Sources {
         let failed = |source| EngineError::Sources { path: root.to_owned(), source };
         let root = root.canonicalize().map_err(failed)?;
         let mut sources = Self { root: root.clone(), ..Self::default() };
-        let is_in_git = root.ancestors().any(|folder| folder.join(".git").exists());
+        let is_in_git = is_in_git(&root);
         let mut seen = BTreeSet::new();
         for entry in walker(&root, is_in_git).build() {
             let entry = entry.map_err(|error| walk_error(&root, error))?;
@@ -125,6 +125,10 @@ impl Sources {
     }
 }
 
+fn is_in_git(root: &Path) -> bool {
+    root.ancestors().any(|folder| folder.join(".git").exists())
+}
+
 fn walker(root: &Path, is_in_git: bool) -> WalkBuilder {
     let mut walker = WalkBuilder::new(root);
     walker
@@ -143,12 +147,11 @@ fn walker(root: &Path, is_in_git: bool) -> WalkBuilder {
 
 /// Walks what is on the way from the root to one place, and all that is below it.
 pub(crate) fn walk_towards(root: &Path, start: &Path) -> ignore::Walk {
-    let is_in_git = root.ancestors().any(|folder| folder.join(".git").exists());
     let start = start.to_owned();
     let leads_there = move |entry: &ignore::DirEntry| {
         entry.file_name() != ".git" && (entry.path().starts_with(&start) || start.starts_with(entry.path()))
     };
-    walker(root, is_in_git).filter_entry(leads_there).build()
+    walker(root, is_in_git(root)).filter_entry(leads_there).build()
 }
 
 fn own_ignore_rules(root: &Path) -> Gitignore {
