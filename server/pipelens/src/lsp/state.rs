@@ -151,14 +151,15 @@ impl State {
 
     /// Analyses a text as the document it would be.
     pub(crate) fn read(&self, uri: Uri, version: i32, text: String) -> Document {
-        let path =
-            uri.to_file_path().map(|path| path.into_owned()).unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
+        let file = uri.to_file_path().map(|path| path.into_owned());
+        let is_file = file.is_some();
+        let path = file.unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
         let is_pipeline = self.config.is_pipeline_file(&path, &text);
-        let analysis = match is_pipeline.then(|| uri.to_file_path()) {
-            None => Analysis::default(),
+        let analysis = match (is_pipeline, is_file) {
+            (false, _) => Analysis::default(),
             // A text that was never saved belongs to no project.
-            Some(None) => pipelens_core::analyze(&text, format_of(&path)),
-            Some(Some(_)) => pipelens_core::analyze_in(&text, format_of(&path), &*self.project(&path)),
+            (true, false) => pipelens_core::analyze(&text, format_of(&path)),
+            (true, true) => pipelens_core::analyze_in(&text, format_of(&path), &*self.project(&path)),
         };
         Document { uri, version, text, analysis, is_pipeline }
     }
