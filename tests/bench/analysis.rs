@@ -80,7 +80,8 @@ fn requests(binary: &Path) -> Result<()> {
         for _ in 0..ROUNDS {
             let start = Instant::now();
             let answer = client.request(method, params.clone());
-            times.push(start.elapsed());
+            // What the client needs to read so many lenses is not the server's.
+            times.push(client.arrived - start);
             ensure!(answer.is_ok(), "{method} was not answered: {answer:?}");
         }
         times.sort();
@@ -130,7 +131,7 @@ fn keystrokes(client: &mut Client, text: &str, mistake: Mistake, rounds: usize) 
         let start = Instant::now();
         client.change(URI, i32::try_from(round)? + 2, &change, new);
         findings(client, |count| if is_wrong { count > before } else { count == before });
-        times.push(start.elapsed());
+        times.push(client.arrived - start);
         if times.len() >= 2 && times.iter().sum::<Duration>() > LONG_ENOUGH {
             break;
         }

@@ -18,7 +18,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Client {
     pub(crate) child: Child,
     stdin: Option<ChildStdin>,
-    incoming: Receiver<Value>,
+    incoming: Receiver<(Instant, Value)>,
+    /// When the last byte of the newest message that was looked at came.
+    pub(crate) arrived: Instant,
     gate: Arc<Gate>,
     unread: VecDeque<Value>,
     next_id: i64,
@@ -49,6 +51,7 @@ impl Client {
             child,
             stdin,
             incoming,
+            arrived: Instant::now(),
             gate,
             unread: VecDeque::new(),
             next_id: 0,
@@ -205,7 +208,8 @@ impl Client {
         let deadline = Instant::now() + patience;
         loop {
             match self.incoming.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(message) => {
+                Ok((arrived, message)) => {
+                    self.arrived = arrived;
                     self.react(&message);
                     if let Some(found) = look(&message) {
                         return found;
@@ -222,7 +226,7 @@ impl Client {
 
     /// Takes every message that was read so far and fits.
     pub(crate) fn take(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
-        while let Ok(message) = self.incoming.try_recv() {
+        while let Ok((_, message)) = self.incoming.try_recv() {
             self.react(&message);
             self.unread.push_back(message);
         }
@@ -345,7 +349,7 @@ impl Gate {
     }
 }
 
-fn read_messages(output: ChildStdout, gate: Arc<Gate>) -> Receiver<Value> {
+fn read_messages(output: ChildStdout, gate: Arc<Gate>) -> Receiver<(Instant, Value)> {
     let (tx, rx) = channel();
     std::thread::spawn(move || {
         let mut output = BufReader::new(output);
@@ -359,7 +363,7 @@ fn read_messages(output: ChildStdout, gate: Arc<Gate>) -> Receiver<Value> {
     rx
 }
 
-fn read_message(output: &mut impl BufRead) -> Option<Value> {
+fn read_message(output: &mut impl BufRead) -> Option<(Instant, Value)> {
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -377,5 +381,6 @@ fn read_message(output: &mut impl BufRead) -> Option<Value> {
     }
     let mut body = vec![0; length];
     output.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
+    let arrived = Instant::now();
+    Some((arrived, serde_json::from_slice(&body).ok()?))
 }

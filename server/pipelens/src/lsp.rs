@@ -11,6 +11,7 @@ mod feed;
 mod handlers;
 mod images;
 mod ingress;
+mod lists;
 mod outbox;
 mod past;
 mod picture;
@@ -25,16 +26,14 @@ use std::time::Duration;
 
 use lsp_types::{
     CallHierarchyIncomingCall, CallHierarchyIncomingCallsParams, CallHierarchyItem, CallHierarchyOutgoingCall,
-    CallHierarchyOutgoingCallsParams, CallHierarchyPrepareParams, CodeActionParams, CodeActionResponse, CodeLens,
-    CodeLensParams, CompletionParams, CompletionResponse, DidChangeConfigurationParams, DidChangeTextDocumentParams,
+    CallHierarchyOutgoingCallsParams, CallHierarchyPrepareParams, CodeActionParams, CodeActionResponse,
+    CompletionParams, CompletionResponse, DidChangeConfigurationParams, DidChangeTextDocumentParams,
     DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams, DocumentFormattingParams,
-    DocumentHighlight, DocumentHighlightParams, DocumentLink, DocumentLinkParams, DocumentSymbolParams,
-    DocumentSymbolResponse, ExecuteCommandParams, FoldingRange, FoldingRangeParams, GotoDefinitionParams,
-    GotoDefinitionResponse, Hover, HoverParams, InitializeParams, InitializeResult, InitializedParams, InlayHint,
-    InlayHintParams, Location, MessageType, OneOf, PrepareRenameResponse, ReferenceParams, RenameParams,
-    SelectionRange, SelectionRangeParams, SemanticTokensParams, SemanticTokensRangeParams, SemanticTokensRangeResult,
-    SemanticTokensResult, SymbolInformation, TextDocumentPositionParams, TextEdit, Uri, WorkDoneProgressCancelParams,
-    WorkspaceEdit, WorkspaceSymbol, WorkspaceSymbolParams,
+    DocumentHighlight, DocumentHighlightParams, ExecuteCommandParams, GotoDefinitionParams, GotoDefinitionResponse,
+    Hover, HoverParams, InitializeParams, InitializeResult, InitializedParams, Location, MessageType, OneOf,
+    PrepareRenameResponse, ReferenceParams, RenameParams, SelectionRange, SelectionRangeParams,
+    SemanticTokensRangeParams, SemanticTokensRangeResult, SymbolInformation, TextDocumentPositionParams, TextEdit, Uri,
+    WorkDoneProgressCancelParams, WorkspaceEdit, WorkspaceSymbol, WorkspaceSymbolParams,
 };
 use serde_json::Value;
 use tower_lsp::jsonrpc::{Error, Result};
@@ -161,7 +160,8 @@ impl LanguageServer for Server {
         Ok(())
     }
 
-    // What changes documents, settings or trust is applied by `ingress`, in order; it never comes here.
+    // What changes documents, settings or trust is applied by `ingress`, in order; it never comes here. Nor do the requests of
+    // `lists`, whose answers are as long as the file.
     async fn did_open(&self, _: DidOpenTextDocumentParams) {}
     async fn did_change(&self, _: DidChangeTextDocumentParams) {}
     async fn did_close(&self, _: DidCloseTextDocumentParams) {}
@@ -220,27 +220,9 @@ impl LanguageServer for Server {
         }
     }
 
-    async fn folding_range(&self, params: FoldingRangeParams) -> Result<Option<Vec<FoldingRange>>> {
-        Ok(pipeline(&params.text_document.uri).map(|document| handlers::folding_range(&document)))
-    }
-
     async fn selection_range(&self, params: SelectionRangeParams) -> Result<Option<Vec<SelectionRange>>> {
         Ok(pipeline(&params.text_document.uri)
             .map(|document| handlers::selection_range(&self.shared, &document, &params.positions)))
-    }
-
-    async fn document_link(&self, params: DocumentLinkParams) -> Result<Option<Vec<DocumentLink>>> {
-        Ok(pipeline(&params.text_document.uri).map(|document| handlers::document_link(&self.shared, &document)))
-    }
-
-    async fn inlay_hint(&self, params: InlayHintParams) -> Result<Option<Vec<InlayHint>>> {
-        Ok(pipeline(&params.text_document.uri)
-            .map(|document| handlers::inlay_hint(&self.shared, &document, params.range)))
-    }
-
-    async fn semantic_tokens_full(&self, params: SemanticTokensParams) -> Result<Option<SemanticTokensResult>> {
-        Ok(pipeline(&params.text_document.uri)
-            .map(|document| handlers::semantic_tokens(&self.shared, &document, None).into()))
     }
 
     async fn semantic_tokens_range(
@@ -279,14 +261,6 @@ impl LanguageServer for Server {
         params: WorkspaceSymbolParams,
     ) -> Result<Option<OneOf<Vec<SymbolInformation>, Vec<WorkspaceSymbol>>>> {
         Ok(Some(OneOf::Right(handlers::workspace_symbol(&self.shared, &params.query))))
-    }
-
-    async fn document_symbol(&self, params: DocumentSymbolParams) -> Result<Option<DocumentSymbolResponse>> {
-        Ok(pipeline(&params.text_document.uri).map(|document| handlers::document_symbol(&self.shared, &document)))
-    }
-
-    async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
-        Ok(pipeline(&params.text_document.uri).map(|document| handlers::code_lens(&self.shared, &document)))
     }
 
     async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {

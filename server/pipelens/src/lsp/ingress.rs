@@ -21,8 +21,8 @@ use tower::Service;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
 use tower_lsp::{ClientSocket, LspService};
 
-use super::Server;
 use super::state::{ARRIVAL, State};
+use super::{Server, lists, writer};
 
 /// A header line longer than this is garbage.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
@@ -47,7 +47,7 @@ pub(crate) async fn serve(
     mut service: LspService<Server>,
     socket: ClientSocket,
     state: Arc<State>,
-    responses: mpsc::Sender<Response>,
+    responses: mpsc::Sender<Vec<u8>>,
     requests: mpsc::Sender<Request>,
 ) -> End {
     let mut frames = spawn_reader();
@@ -77,7 +77,11 @@ pub(crate) async fn serve(
             Ok(Message::Request(request)) => match request.method() {
                 "exit" => return End::Exit { after_shutdown: lifecycle == Lifecycle::ShutDown },
                 "initialize" => {
-                    let response = guarded(request.id().cloned(), service.call(request)).await;
+                    let id = request.id().cloned();
+                    let response = match guarded(service.call(request)).await {
+                        Ok(response) => response.ok().flatten(),
+                        Err(fault) => id.map(|id| Response::from_error(id, fault)),
+                    };
                     if response.as_ref().is_some_and(Response::is_ok) {
                         lifecycle = Lifecycle::Running;
                     }
@@ -99,7 +103,7 @@ pub(crate) async fn serve(
                     if method == "shutdown" && lifecycle == Lifecycle::Running {
                         lifecycle = Lifecycle::ShutDown;
                     }
-                    start(&mut service, request, &state, &in_flight, &responses).await;
+                    start(&mut service, request, lifecycle, &state, &in_flight, &responses).await;
                 }
             },
         }
@@ -118,9 +122,10 @@ enum Lifecycle {
 async fn start(
     service: &mut LspService<Server>,
     request: Request,
+    lifecycle: Lifecycle,
     state: &Arc<State>,
     in_flight: &Arc<Semaphore>,
-    responses: &mpsc::Sender<Response>,
+    responses: &mpsc::Sender<Vec<u8>>,
 ) {
     let id = request.id().cloned();
     let permit = match (in_flight.clone().try_acquire_owned(), &id) {
@@ -134,32 +139,43 @@ async fn start(
             return;
         }
     };
-    let handler = ARRIVAL.scope(state.snapshot(), service.call(request));
+    let handler = handler(service, request, lifecycle);
+    let handler = ARRIVAL.scope(state.snapshot(), handler);
     let responses = responses.clone();
     tokio::spawn(async move {
-        let response = guarded(id, handler).await;
-        if let Some(response) = response {
-            answer(&responses, response).await;
+        let frame = match guarded(handler).await {
+            Ok(frame) => frame,
+            Err(fault) => id.map(|id| writer::frame(&Response::from_error(id, fault))),
+        };
+        if let Some(frame) = frame {
+            drop(responses.send(frame).await);
         }
         drop::<Option<OwnedSemaphorePermit>>(permit);
     });
 }
 
-/// Waits for a handler; its panic becomes an error answer that names it.
-async fn guarded<F, E>(id: Option<Id>, handler: F) -> Option<Response>
-where
-    F: Future<Output = Result<Option<Response>, E>>,
-{
-    match AssertUnwindSafe(handler).catch_unwind().await {
-        Ok(result) => result.ok().flatten(),
-        Err(panic) => {
-            let message = format!("a fault in pipelens: {}; the server goes on", panic_text(panic.as_ref()));
-            tracing::error!("{message}");
-            id.map(|id| {
-                Response::from_error(id, Error { code: ErrorCode::InternalError, message: message.into(), data: None })
-            })
-        }
+/// Returns what makes the frame of an answer. The service tells clients that ask before `initialize` or after `shutdown`.
+fn handler(
+    service: &mut LspService<Server>,
+    request: Request,
+    lifecycle: Lifecycle,
+) -> impl Future<Output = Option<Vec<u8>>> + Send + use<> {
+    if lifecycle == Lifecycle::Running && lists::METHODS.contains(&request.method()) {
+        let shared = service.inner().shared.clone();
+        let (method, id, params) = request.into_parts();
+        return async move { Some(lists::answer(&shared, &method, id?, params.unwrap_or_default())) }.left_future();
     }
+    let answer = service.call(request);
+    async move { answer.await.ok().flatten().map(|response| writer::frame(&response)) }.right_future()
+}
+
+/// Waits for a handler; its panic becomes an error that names it.
+async fn guarded<F: Future>(handler: F) -> Result<F::Output, Error> {
+    AssertUnwindSafe(handler).catch_unwind().await.map_err(|panic| {
+        let message = format!("a fault in pipelens: {}; the server goes on", panic_text(panic.as_ref()));
+        tracing::error!("{message}");
+        Error { code: ErrorCode::InternalError, message: message.into(), data: None }
+    })
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -171,8 +187,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Queues an answer. A writer that is gone ends the process elsewhere, so its error says nothing new.
-async fn answer(responses: &mpsc::Sender<Response>, response: Response) {
-    drop(responses.send(response).await);
+async fn answer(responses: &mpsc::Sender<Vec<u8>>, response: Response) {
+    drop(responses.send(writer::frame(&response)).await);
 }
 
 enum Message {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
-use tower_lsp::jsonrpc::{Request, Response};
+use tower_lsp::jsonrpc::Request;
 
 /// Answers that wait for a slow client; the handlers behind them wait too, and above them requests are refused.
 const ANSWER_QUEUE: usize = 1024;
@@ -18,7 +18,8 @@ const WRITE_BYTES: usize = 256 * 1024;
 
 /// The two lanes, and word of their end.
 pub(crate) struct Writer {
-    pub(crate) responses: mpsc::Sender<Response>,
+    /// Whole frames: an answer becomes text where it is made.
+    pub(crate) responses: mpsc::Sender<Vec<u8>>,
     pub(crate) requests: mpsc::Sender<Request>,
     /// Resolves when standard output is gone.
     pub(crate) ended: oneshot::Receiver<()>,
@@ -62,7 +63,7 @@ pub(crate) fn spawn() -> Writer {
 }
 
 async fn frame_messages(
-    mut responses: mpsc::Receiver<Response>,
+    mut responses: mpsc::Receiver<Vec<u8>>,
     mut requests: mpsc::Receiver<Request>,
     mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
     orders: mpsc::Sender<Order>,
@@ -70,7 +71,7 @@ async fn frame_messages(
     loop {
         let order = tokio::select! {
             biased;
-            Some(response) = responses.recv() => Order::Write(frame(&response)),
+            Some(response) = responses.recv() => Order::Write(response),
             Some(request) = requests.recv() => Order::Write(frame(&request)),
             Some(done) = flushes.recv() => Order::Say(done),
             else => return,
@@ -81,7 +82,8 @@ async fn frame_messages(
     }
 }
 
-fn frame(message: &impl Serialize) -> Vec<u8> {
+/// Returns a message as it goes over the wire.
+pub(super) fn frame(message: &impl Serialize) -> Vec<u8> {
     let body = serde_json::to_vec(message).unwrap_or_default();
     let mut frame = format!("Content-Length: {}\r\n\r\n", body.len()).into_bytes();
     frame.extend_from_slice(&body);
