@@ -16,6 +16,8 @@ mod documents;
 mod language;
 mod layers;
 mod lifecycle;
+#[cfg(unix)]
+mod lint;
 mod nvim;
 mod reports;
 mod runs;

@@ -77,7 +77,7 @@ fn read_documents(
     for pipeline in &pipelines {
         validate::check_pipeline(text, pipeline, findings);
         if let Some(project) = project {
-            validate::check_paths(pipeline, project, findings);
+            validate::check_in_project(text, pipeline, project, findings);
         }
     }
     pipelines

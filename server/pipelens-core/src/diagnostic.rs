@@ -85,6 +85,7 @@ pub enum Code {
     MissingFolder,
     UnmatchedPath,
     ShellSyntax,
+    Shellcheck,
     SecretLiteral,
     YamlTrap,
 }
@@ -129,6 +130,7 @@ impl Code {
         Self::MissingFolder,
         Self::UnmatchedPath,
         Self::ShellSyntax,
+        Self::Shellcheck,
         Self::SecretLiteral,
         Self::YamlTrap,
     ];
@@ -179,6 +181,7 @@ impl Code {
             Self::MissingFolder => "missing-folder",
             Self::UnmatchedPath => "unmatched-path",
             Self::ShellSyntax => "shell-syntax",
+            Self::Shellcheck => "shellcheck",
             Self::SecretLiteral => "secret-literal",
             Self::YamlTrap => "yaml-trap",
         }
@@ -220,6 +223,7 @@ impl Code {
             | Self::TimeoutTooLong
             | Self::MissingFolder
             | Self::UnmatchedPath
+            | Self::Shellcheck
             | Self::SecretLiteral => Severity::Warning,
             Self::EmptyFile => Severity::Information,
             Self::UnusedAnchor | Self::RedundantDependency | Self::UnpinnedImage | Self::YamlTrap => Severity::Hint,
@@ -266,6 +270,7 @@ impl Code {
             Self::MissingFolder => "A working folder that the sources do not have",
             Self::UnmatchedPath => "A path of a cache policy that matches no file",
             Self::ShellSyntax => "A command the shell cannot read",
+            Self::Shellcheck => "Something ShellCheck says about a command",
             Self::SecretLiteral => "A text that looks like a secret",
             Self::YamlTrap => "A value that other YAML readers take for something else",
         }

@@ -20,10 +20,10 @@ mod syntax;
 pub mod text;
 mod validate;
 
-use diagnostic::Diagnostic;
+use diagnostic::{Diagnostic, Severity};
 use model::Pipeline;
 use syntax::tree::Tree;
-use text::LineIndex;
+use text::{LineIndex, TextEdit, TextRange};
 
 /// Which grammar a file's name asks for. JSON is checked strictly; YAML includes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,9 +59,24 @@ pub trait Project {
     fn has_match(&self, path: &str) -> Option<bool>;
     /// Whether the sources have this folder, relative to their root. `None`: not known.
     fn has_folder(&self, path: &str) -> Option<bool>;
+    /// What a linter of shell scripts is known to say about a command.
+    fn remarks(&self, _command: &str) -> Vec<Remark> {
+        Vec::new()
+    }
 }
 
-/// Reads a text as part of a project: like `analyze`, and finds paths that lead nowhere.
+/// Something a linter said about a command. Its places are offsets in the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    pub range: TextRange,
+    pub severity: Severity,
+    /// With the linter's own name for it.
+    pub message: String,
+    /// Edits that mend it together.
+    pub fix: Vec<TextEdit>,
+}
+
+/// Reads a text as part of a project: like `analyze`, and finds paths that lead nowhere and what a linter has to say.
 pub fn analyze_in(text: &str, format: Format, project: &dyn Project) -> Analysis {
     analysis::analyze(text, format, Some(project))
 }

@@ -3,6 +3,7 @@
 mod document;
 mod graph;
 mod image;
+mod lint;
 mod mapping;
 mod paths;
 mod removal;
@@ -14,9 +15,9 @@ mod wire;
 
 pub(crate) use document::{check_document, check_references, says_something};
 pub(crate) use image::split as split_image;
-pub(crate) use paths::check as check_paths;
 pub(crate) use steps::safe_key;
 
+use crate::Project;
 use crate::diagnostic::Diagnostic;
 use crate::model::Pipeline;
 use crate::syntax::tree::Tree;
@@ -33,4 +34,10 @@ pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, findings: &mut Vec
     image::check(pipeline, findings);
     shell::check(text, pipeline, findings);
     secrets::check(text, pipeline, findings);
+}
+
+/// Finds what only somebody who knows the project can tell. Comes last: a command that cannot be read is not linted.
+pub(crate) fn check_in_project(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+    paths::check(pipeline, project, findings);
+    lint::check(text, pipeline, project, findings);
 }

@@ -94,7 +94,7 @@ pub(crate) fn main() -> ExitCode {
     start_log(&cli.command);
     let code = match cli.command {
         Command::Lsp { .. } => block_on(crate::lsp::serve()),
-        Command::Check(args) => Ok(check::check(&args)),
+        Command::Check(args) => block_on(async move { check::check(&args).await }),
         Command::Run(args) => block_on(run::run(args)),
         Command::Plan(args) => block_on(plan::show(args)),
         Command::Clean(args) => block_on(clean::clean(args)).and_then(|code| code),

@@ -111,6 +111,11 @@ pub(crate) async fn serve() -> u8 {
         async move { outbox.send_refreshes(client, config).await }
     });
 
+    tokio::spawn({
+        let state = state.clone();
+        async move { state.lint().await }
+    });
+
     let mut writer = writer::spawn();
     let code = tokio::select! {
         end = ingress::serve(service, socket, state, writer.responses.clone(), writer.requests.clone()) => match end {

@@ -6,7 +6,9 @@ mod lsp;
 mod present;
 mod project;
 mod settings;
+mod shellcheck;
 mod signals;
+mod surroundings;
 mod wire;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use pipelens_core::diagnostic::{Diagnostic, Severity};
+use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -44,6 +44,8 @@ pub(crate) struct ProjectSettings {
     pub(crate) parallelism: Option<usize>,
     /// The severity of single findings by code: `unpinned-image: off`.
     pub(crate) severity: BTreeMap<String, SeveritySetting>,
+    /// Whether commands are read by ShellCheck where it is installed (`shellcheck` on the PATH). Without it, they are.
+    pub(crate) shellcheck: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -117,8 +119,14 @@ impl ProjectSettings {
     pub(crate) fn overlaid(mut self, over: &Self) -> Self {
         self.files.extend(over.files.iter().cloned());
         self.parallelism = over.parallelism.or(self.parallelism);
+        self.shellcheck = over.shellcheck.or(self.shellcheck);
         self.severity.extend(over.severity.iter().map(|(code, severity)| (code.clone(), *severity)));
         self
+    }
+
+    /// Tells whether ShellCheck is asked.
+    pub(crate) fn uses_shellcheck(&self) -> bool {
+        self.shellcheck != Some(false) && self.severity.get(Code::Shellcheck.as_str()) != Some(&SeveritySetting::Off)
     }
 
     /// Applies the user's severities; what is off is left out.

@@ -43,6 +43,7 @@ impl Code {
             Self::MissingFolder => include_str!("../../docs/codes/missing-folder.md"),
             Self::UnmatchedPath => include_str!("../../docs/codes/unmatched-path.md"),
             Self::ShellSyntax => include_str!("../../docs/codes/shell-syntax.md"),
+            Self::Shellcheck => include_str!("../../docs/codes/shellcheck.md"),
             Self::SecretLiteral => include_str!("../../docs/codes/secret-literal.md"),
             Self::YamlTrap => include_str!("../../docs/codes/yaml-trap.md"),
         }

@@ -13,6 +13,7 @@ pub(crate) struct Offsets {
     value_len: usize,
     /// Where the source starts in its text.
     start: usize,
+    quote: Option<char>,
 }
 
 /// What one character of a value was written as.
@@ -39,9 +40,22 @@ impl Offsets {
 
     fn new(source: &str, value: &str) -> Option<Self> {
         // Quotes around it are part of the source only, so the first reading that has the letters of the value is the right one.
-        let readings: [fn(&str) -> Vec<Unit>; 3] = [plain, single_quoted, double_quoted];
-        let places = readings.iter().find_map(|read| matched(&read(source), value))?;
-        Some(Self { places, value_len: value.len(), start: 0 })
+        type Reading = fn(&str) -> Vec<Unit>;
+        let readings: [(Option<char>, Reading); 3] =
+            [(None, plain), (Some('\''), single_quoted), (Some('"'), double_quoted)];
+        let (quote, places) =
+            readings.iter().find_map(|(quote, read)| Some((*quote, matched(&read(source), value)?)))?;
+        Some(Self { places, value_len: value.len(), start: 0, quote })
+    }
+
+    /// Tells whether a source can be what says a value.
+    pub(crate) fn says(source: &str, value: &str) -> bool {
+        Self::new(source, value).is_some()
+    }
+
+    /// Returns what the source stands in.
+    pub(crate) fn quote(&self) -> Option<char> {
+        self.quote
     }
 
     /// Returns where a part of the value stands, from its first to its last character.

@@ -1,6 +1,8 @@
-//! A project of two entries, for what the core is told about the disk.
+//! A project of two entries, and a linter that knows one thing, for what the core is told from outside.
 
-use pipelens_core::Project;
+use pipelens_core::diagnostic::Severity;
+use pipelens_core::text::{TextEdit, TextRange};
+use pipelens_core::{Project, Remark};
 
 pub(crate) struct Small;
 
@@ -11,5 +13,26 @@ impl Project for Small {
 
     fn has_folder(&self, path: &str) -> Option<bool> {
         Some(matches!(path, "frontend" | "src"))
+    }
+
+    /// Wants quotes round every variable in capitals that stands alone.
+    fn remarks(&self, command: &str) -> Vec<Remark> {
+        let starts = command.match_indices('$').map(|(start, _)| start);
+        let starts = starts.filter(|start| {
+            command.get(..*start).is_some_and(|before| !before.ends_with(|c: char| !c.is_whitespace()))
+        });
+        let remark = |start: usize| {
+            let name = command.get(start + 1..).unwrap_or_default();
+            let length = name.bytes().take_while(u8::is_ascii_uppercase).count();
+            let end = start + 1 + length;
+            let quote = |offset| TextEdit { range: TextRange::at(offset), new_text: "\"".to_owned() };
+            (length > 0).then(|| Remark {
+                range: TextRange::new(start, end),
+                severity: Severity::Information,
+                message: "Put it in quotes (SC2086).".to_owned(),
+                fix: vec![quote(start), quote(end)],
+            })
+        };
+        starts.filter_map(remark).collect()
     }
 }

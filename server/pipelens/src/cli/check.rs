@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::checked::{Checked, STANDARD_INPUT};
 use super::report::{self, ReportFormat};
-use super::{EXIT_USAGE, complain, files, print, replace, show_findings};
+use super::{EXIT_USAGE, complain, files, print, replace, show_findings, warn};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -22,7 +22,7 @@ pub(crate) struct CheckArgs {
 }
 
 /// Checks files one by one; one that cannot be read does not hide the others.
-pub(crate) fn check(args: &CheckArgs) -> u8 {
+pub(crate) async fn check(args: &CheckArgs) -> u8 {
     let (paths, complaints) = files::find(&args.paths);
     let mut is_unusable = !complaints.is_empty();
     for error in complaints {
@@ -31,7 +31,13 @@ pub(crate) fn check(args: &CheckArgs) -> u8 {
     let mut checked = Vec::new();
     for path in &paths {
         match Checked::read(path).and_then(|file| if args.fix { mended(path, file) } else { Ok(file) }) {
-            Ok(file) => checked.push(file),
+            Ok(mut file) => {
+                // All other findings are there without it.
+                if let Err(error) = file.lint().await {
+                    warn(&format!("{error:#}; its findings in `{}` are missing", path.display()));
+                }
+                checked.push(file);
+            }
             Err(error) => {
                 complain(&format!("{error:#}"));
                 is_unusable = true;

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use pipelens_core::Analysis;
 use pipelens_core::diagnostic::{Diagnostic, Severity};
-use pipelens_engine::project::ProjectFiles;
 
 use super::{render, source};
 use crate::project;
 use crate::settings::ProjectSettings;
+use crate::surroundings::Surroundings;
 
 /// What stands for standard input on the command line.
 pub(crate) const STANDARD_INPUT: &str = "-";
@@ -21,6 +21,7 @@ pub(crate) struct Checked {
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) root: PathBuf,
     pub(crate) project: ProjectSettings,
+    surroundings: Surroundings,
 }
 
 impl Checked {
@@ -38,11 +39,27 @@ impl Checked {
     pub(crate) fn new(path: &Path, text: String) -> anyhow::Result<Self> {
         let absolute = std::path::absolute(path)?;
         let root = project::root_of(&absolute, &[]);
-        let files = ProjectFiles::new(root.clone());
-        let analysis = pipelens_core::analyze_in(&text, crate::lsp::format_of(path), &files);
         let project = ProjectSettings::read(&root)?;
-        let diagnostics = analysis.diagnostics.iter().filter_map(|diagnostic| project.adjust(diagnostic)).collect();
-        Ok(Self { path: path.to_owned(), text, analysis, diagnostics, root, project })
+        let surroundings = Surroundings::new(root.clone());
+        let (path, analysis, diagnostics) = (path.to_owned(), Analysis::default(), Vec::new());
+        let mut checked = Self { path, text, analysis, diagnostics, root, project, surroundings };
+        checked.analyze();
+        Ok(checked)
+    }
+
+    /// Adds what ShellCheck says, if it is installed and wanted.
+    pub(crate) async fn lint(&mut self) -> anyhow::Result<()> {
+        if self.project.uses_shellcheck() && self.surroundings.shellcheck.read(&self.analysis).await? {
+            self.analyze();
+        }
+        Ok(())
+    }
+
+    fn analyze(&mut self) {
+        let format = crate::lsp::format_of(&self.path);
+        self.analysis = pipelens_core::analyze_in(&self.text, format, &self.surroundings);
+        let found = self.analysis.diagnostics.iter();
+        self.diagnostics = found.filter_map(|diagnostic| self.project.adjust(diagnostic)).collect();
     }
 
     pub(crate) fn has_errors(&self) -> bool {

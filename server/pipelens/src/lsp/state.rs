@@ -1,26 +1,31 @@
 //! The open documents: text, version and what the core says of each. One lock, held for one edit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lsp_types::{
     DidChangeConfigurationParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
     TextDocumentContentChangeEvent, Uri,
 };
 use pipelens_core::{Analysis, Format};
-use pipelens_engine::project::ProjectFiles;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Notify;
 use tower_lsp::UriExt;
 
 use super::config::Config;
 use super::convert::{Encoding, TextMap};
 use super::ext::TrustParams;
 use super::outbox::Outbox;
+use crate::surroundings::Surroundings;
 
 /// Documents by URI; a request keeps the map of its arrival, an edit makes a new one if somebody still holds the old.
 pub(crate) type Snapshot = Arc<BTreeMap<String, Arc<Document>>>;
+
+/// Somebody who types gets ShellCheck's word when they pause, not at each letter.
+const LINT_REST: Duration = Duration::from_millis(150);
 
 tokio::task_local! {
     /// The documents as of the arrival of the request being handled.
@@ -60,14 +65,25 @@ pub(crate) struct State {
     documents: Mutex<Snapshot>,
     last_active: Mutex<Option<String>>,
     /// By their root folder.
-    projects: Mutex<BTreeMap<PathBuf, Arc<ProjectFiles>>>,
+    projects: Mutex<BTreeMap<PathBuf, Arc<Surroundings>>>,
+    /// Documents whose commands ShellCheck may not have read yet.
+    to_lint: Mutex<BTreeSet<String>>,
+    lint_wake: Notify,
     config: Arc<Config>,
     outbox: Arc<Outbox>,
 }
 
 impl State {
     pub(crate) fn new(config: Arc<Config>, outbox: Arc<Outbox>) -> Self {
-        Self { documents: Mutex::default(), last_active: Mutex::default(), projects: Mutex::default(), config, outbox }
+        Self {
+            documents: Mutex::default(),
+            last_active: Mutex::default(),
+            projects: Mutex::default(),
+            to_lint: Mutex::default(),
+            lint_wake: Notify::new(),
+            config,
+            outbox,
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -114,8 +130,51 @@ impl State {
         None
     }
 
+    /// Lets ShellCheck read what it has not read yet, aside, and reads the documents again when it has; until the process ends.
+    pub(crate) async fn lint(&self) {
+        loop {
+            self.lint_wake.notified().await;
+            tokio::time::sleep(LINT_REST).await;
+            let uris = std::mem::take(&mut *lock(&self.to_lint));
+            for uri in uris {
+                if let Err(error) = self.lint_document(&uri).await {
+                    tracing::warn!("{error:#}");
+                }
+            }
+        }
+    }
+
+    async fn lint_document(&self, uri: &str) -> anyhow::Result<()> {
+        let Some(document) = self.snapshot().get(uri).cloned() else { return Ok(()) };
+        let Some(path) = document.path() else { return Ok(()) };
+        if !self.config.project(&self.config.root_of(&path)).uses_shellcheck() {
+            return Ok(());
+        }
+        let is_new = self.project(&path).shellcheck.read(&document.analysis).await?;
+        // The document may be another one by now; it was read when nothing was known yet.
+        while is_new && let Some(document) = self.snapshot().get(uri).cloned() {
+            let again = Arc::new(self.read(document.uri.clone(), document.version, document.text.clone()));
+            if self.replace(&document, again.clone()) {
+                self.outbox.publish_diagnostics(again);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a document in the place of another, if that is still there.
+    fn replace(&self, old: &Arc<Document>, new: Arc<Document>) -> bool {
+        let mut documents = lock(&self.documents);
+        let is_there = documents.get(old.uri.as_str()).is_some_and(|document| Arc::ptr_eq(document, old));
+        if is_there {
+            Arc::make_mut(&mut documents).insert(old.uri.as_str().to_owned(), new);
+        }
+        is_there
+    }
+
     /// Reads every document again: the settings say something else now.
     fn reanalyze(&self) {
+        lock(&self.projects).clear();
         for document in self.snapshot().values() {
             self.store(self.read(document.uri.clone(), document.version, document.text.clone()));
         }
@@ -164,11 +223,11 @@ impl State {
         Document { uri, version, text, analysis, is_pipeline }
     }
 
-    /// Returns the files of the project a path belongs to.
-    fn project(&self, path: &Path) -> Arc<ProjectFiles> {
+    /// Returns what is known of the project a path belongs to.
+    fn project(&self, path: &Path) -> Arc<Surroundings> {
         let root = self.config.root_of(path);
         let mut projects = lock(&self.projects);
-        projects.entry(root).or_insert_with_key(|root| Arc::new(ProjectFiles::new(root.clone()))).clone()
+        projects.entry(root).or_insert_with_key(|root| Arc::new(Surroundings::new(root.clone()))).clone()
     }
 
     fn store(&self, document: Document) {
@@ -178,6 +237,8 @@ impl State {
         if document.is_pipeline {
             self.touch(&uri);
             self.outbox.publish_diagnostics(document);
+            lock(&self.to_lint).insert(uri);
+            self.lint_wake.notify_one();
         } else if before.is_some_and(|before| before.is_pipeline) {
             self.outbox.clear_diagnostics(&document);
         }

@@ -1,0 +1,108 @@
+//! What a linter of shell scripts said about `cmd`, at its place in the file.
+
+use crate::diagnostic::{Code, Diagnostic, Fix};
+use crate::model::Pipeline;
+use crate::syntax::offsets::Offsets;
+use crate::text::{Spanned, TextEdit, TextRange, apply_edits};
+use crate::{Project, Remark};
+
+pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+    for cmd in pipeline.steps.iter().chain(&pipeline.unnamed_steps).filter_map(|step| step.cmd.as_ref()) {
+        let remarks = project.remarks(&cmd.value);
+        // A command the shell cannot read is found already, and by more exact words.
+        let is_unreadable =
+            |finding: &Diagnostic| finding.code == Code::ShellSyntax && cmd.range.contains_range(finding.range);
+        if remarks.is_empty() || findings.iter().any(is_unreadable) {
+            continue;
+        }
+        let Some(offsets) = Offsets::of(text, cmd) else { continue };
+        for remark in remarks {
+            let Some(range) = offsets.source(remark.range) else { continue };
+            let mut finding = Diagnostic::new(Code::Shellcheck, range, &remark.message);
+            finding.severity = remark.severity;
+            finding.fixes.extend(fix(text, cmd, &offsets, &remark));
+            findings.push(finding);
+        }
+    }
+}
+
+/// What the linter would change, as edits of the file. Quoting changes what a command does, so a person has to choose.
+fn fix(text: &str, cmd: &Spanned<String>, offsets: &Offsets, remark: &Remark) -> Option<Fix> {
+    if remark.fix.is_empty() || remark.fix.iter().any(|edit| edit.new_text.contains('\n')) {
+        return None;
+    }
+    let style = Style::of(text, cmd, offsets);
+    let edits: Vec<TextEdit> = remark
+        .fix
+        .iter()
+        .map(|edit| {
+            Some(TextEdit { range: place(&cmd.value, offsets, edit.range)?, new_text: style.written(&edit.new_text) })
+        })
+        .collect::<Option<_>>()?;
+    let is_kept = |source: &str| match style {
+        // A block or a quote takes any letter.
+        Style::Block | Style::Single | Style::Double => true,
+        Style::Plain => !source.starts_with(['"', '\'']) && !source.contains(": ") && !source.contains(" #"),
+    };
+    let inner: Vec<TextEdit> = edits
+        .iter()
+        .map(|edit| {
+            let range = TextRange::new(edit.range.start - cmd.range.start, edit.range.end - cmd.range.start);
+            TextEdit { range, new_text: edit.new_text.clone() }
+        })
+        .collect();
+    let source = apply_edits(text.get(cmd.range.start..cmd.range.end)?, &inner);
+    // The file must say just what the linter proposed.
+    let is_exact = Offsets::says(&source, &apply_edits(&cmd.value, &remark.fix));
+    let title = "Change the command as ShellCheck proposes".to_owned();
+    (is_kept(&source) && is_exact).then_some(Fix { title, is_safe: false, edits })
+}
+
+/// Where an edit of the command stands in the file. An insertion stays with the letter it touches: the white space round it may be a
+/// line's end in the file.
+fn place(command: &str, offsets: &Offsets, range: TextRange) -> Option<TextRange> {
+    if !range.is_empty() {
+        return offsets.source(range);
+    }
+    let (before, behind) = command.split_at_checked(range.start)?;
+    let is_letter = |letter: &char| !letter.is_whitespace();
+    if let Some(next) = behind.chars().next().filter(is_letter) {
+        let next = TextRange::new(range.start, range.start + next.len_utf8());
+        return Some(TextRange::at(offsets.source(next)?.start));
+    }
+    let last = before.chars().next_back().filter(is_letter)?;
+    Some(TextRange::at(offsets.source(TextRange::new(range.start - last.len_utf8(), range.start))?.end))
+}
+
+/// How a command is written in its file.
+#[derive(Clone, Copy)]
+enum Style {
+    Plain,
+    Block,
+    Single,
+    Double,
+}
+
+impl Style {
+    fn of(text: &str, cmd: &Spanned<String>, offsets: &Offsets) -> Self {
+        match offsets.quote() {
+            Some('\'') => Self::Single,
+            Some(_) => Self::Double,
+            None => {
+                let above = text.get(..cmd.range.start).unwrap_or_default().trim_end_matches([' ', '\t']);
+                let header = above.trim_end_matches(['\r', '\n']);
+                let word = header.rsplit([' ', '\t', '\n']).next().unwrap_or_default();
+                let is_block = header.len() < above.len() && word.starts_with(['|', '>']);
+                if is_block { Self::Block } else { Self::Plain }
+            }
+        }
+    }
+
+    fn written(self, letters: &str) -> String {
+        match self {
+            Self::Plain | Self::Block => letters.to_owned(),
+            Self::Single => letters.replace('\'', "''"),
+            Self::Double => letters.replace('\\', "\\\\").replace('"', "\\\""),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What ShellCheck says about commands: on the command line and in the editor, with the program and without it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Project, Runner, binary};
+
+const PIPELINE: &str = "steps:\n- key: pack\n  image: alpine:3.20\n  cmd: |\n    é=1\n    tar czf $TARGET dist\n- key: b\n  image: alpine:3.20\n  cmd: make\n";
+
+/// Notes each call, and says of every command with `$TARGET` that it wants quotes.
+const PROGRAM: &str = r#"#!/bin/sh
+echo called >> "$PIPELENS_STATE_DIR/calls"
+cat .shellcheckrc >> "$PIPELENS_STATE_DIR/rules" 2>/dev/null
+sep=
+printf '{"comments": ['
+for file; do
+  case $file in *.dash) ;; *) continue ;; esac
+  line=0
+  while IFS= read -r text || [ -n "$text" ]; do
+    line=$((line + 1))
+    case $text in
+      *' $TARGET'*)
+        before=${text%%\$TARGET*}
+        from=$((${#before} + 1)) to=$((${#before} + 8))
+        printf '%s{"file": "%s", "line": %s, "endLine": %s, "column": %s, "endColumn": %s, "level": "info", "code": 2086, "message": "Double quote it.", "fix": null}' \
+          "$sep" "$file" $line $line $from $to
+        sep=,
+    esac
+  done < "$file"
+done
+printf ']}\n'
+[ -z "$sep" ]
+"#;
+
+struct Lint {
+    project: Project,
+    program: tempfile::TempDir,
+}
+
+impl Lint {
+    fn new(pipeline: &str, program: Option<&str>) -> Self {
+        let lint = Self { project: Project::new(pipeline), program: tempfile::tempdir().unwrap() };
+        // What the fake needs, and no ShellCheck of this machine.
+        for tool in ["sh", "cat"] {
+            let found =
+                ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(tool)).into_iter().find(|path| path.exists());
+            std::os::unix::fs::symlink(found.unwrap(), lint.program.path().join(tool)).unwrap();
+        }
+        if let Some(program) = program {
+            let path = lint.program.path().join("shellcheck");
+            std::fs::write(&path, program).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        lint
+    }
+
+    fn check(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = self.project.command(Runner::Host, &[&["check"], arguments].concat());
+        crate::support::texts(command.env("PATH", self.program.path()).output().unwrap())
+    }
+
+    fn calls(&self) -> usize {
+        let calls = std::fs::read_to_string(self.project.state.path().join("calls")).unwrap_or_default();
+        calls.lines().count()
+    }
+}
+
+#[test]
+fn its_findings_stand_in_the_pipeline() {
+    let lint = Lint::new(PIPELINE, Some(PROGRAM));
+    let (code, output, errors) = lint.check(&["pipeline.yml"]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{output}");
+    assert!(output.contains("info[shellcheck]: Double quote it (SC2086)."), "{output}");
+    assert!(output.contains("pipeline.yml:6:13"), "{output}");
+    assert_eq!(lint.calls(), 1);
+}
+
+#[test]
+fn the_projects_own_rules_reach_it_and_its_setting_turns_it_off() {
+    let lint = Lint::new(PIPELINE, Some(PROGRAM));
+    let folder = lint.project.folder.path();
+    std::fs::write(folder.join(".shellcheckrc"), "disable=SC1234\n").unwrap();
+    lint.check(&["pipeline.yml"]);
+    assert_eq!(std::fs::read_to_string(lint.project.state.path().join("rules")).unwrap(), "disable=SC1234\n");
+    for setting in ["shellcheck: false\n", "severity: {shellcheck: off}\n"] {
+        std::fs::write(folder.join(".pipelens.yaml"), setting).unwrap();
+        let (code, output, _) = lint.check(&["pipeline.yml"]);
+        assert_eq!((code, output.as_str()), (0, "1 file checked: no findings\n"), "{setting}");
+    }
+    assert_eq!(lint.calls(), 1);
+}
+
+#[test]
+fn without_it_nothing_is_missing() {
+    let lint = Lint::new(PIPELINE, None);
+    assert_eq!(lint.check(&["pipeline.yml"]), (0, "1 file checked: no findings\n".to_owned(), String::new()));
+}
+
+#[test]
+fn a_program_that_fails_is_named_and_costs_nothing_else() {
+    for (program, expected) in [
+        ("#!/bin/sh\nexit 4\n", "versions before 0.7 cannot be used"),
+        ("#!/bin/sh\necho hello\n", "did not answer in JSON"),
+    ] {
+        let lint = Lint::new(PIPELINE, Some(program));
+        let (code, output, errors) = lint.check(&["pipeline.yml"]);
+        assert_eq!((code, output.as_str()), (0, "1 file checked: no findings\n"));
+        assert!(errors.contains("`shellcheck`") && errors.contains(expected), "{errors}");
+    }
+}
+
+#[test]
+fn in_the_editor_it_reads_aside_and_only_what_is_new() {
+    let lint = Lint::new(PIPELINE, Some(PROGRAM));
+    let environment = [
+        ("PIPELENS_STATE_DIR", lint.project.state.path().to_str().unwrap()),
+        ("PATH", lint.program.path().to_str().unwrap()),
+        ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
+    ];
+    let mut client = crate::client::Client::start(binary(), &environment, Value::Null);
+    let uri = lint.project.uri();
+    client.open(&uri, PIPELINE);
+    assert_eq!(client.diagnostics(&uri, 1), Vec::<Value>::new());
+    let found = client.diagnostics(&uri, 1);
+    assert_eq!((&found[0]["code"], &found[0]["severity"]), (&"shellcheck".into(), &3.into()));
+    assert_eq!(found[0]["range"]["start"], serde_json::json!({"line": 5, "character": 12}));
+
+    // A change elsewhere keeps what is known: it is there at once, and nobody is asked.
+    let label = serde_json::json!({"start": {"line": 1, "character": 7}, "end": {"line": 1, "character": 11}});
+    client.change(&uri, 2, &label, "packed");
+    assert_eq!(client.diagnostics(&uri, 2).len(), 1);
+    // A new command is asked for.
+    let command = serde_json::json!({"start": {"line": 8, "character": 7}, "end": {"line": 8, "character": 11}});
+    client.change(&uri, 3, &command, "rm $TARGET");
+    assert_eq!(client.diagnostics(&uri, 3).len(), 1);
+    assert_eq!(client.diagnostics(&uri, 3).len(), 2);
+    assert_eq!(lint.calls(), 2);
+    client.quit();
+}
