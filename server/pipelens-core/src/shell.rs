@@ -1,5 +1,6 @@
 //! Mistakes in shell commands. The grammar is bash's, so what only some shells read is none; `brush-parser` reads it.
 
+mod here;
 mod quick;
 mod structure;
 
@@ -13,8 +14,6 @@ use crate::text::TextRange;
 const MAX_BYTES: usize = 64 * 1024;
 /// Deeper nesting is made to exhaust a stack.
 const MAX_DEPTH: usize = 40;
-/// Some texts with here-documents make the reader panic or never end, so it is given none.
-const HERE_DOCUMENT: &str = "<<";
 
 /// Why a shell could not read a command, and where in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +25,14 @@ pub(crate) struct Mistake {
 /// Returns the first mistake of a command.
 pub(crate) fn mistake(command: &str) -> Option<Mistake> {
     let is_too_much = command.len() > MAX_BYTES || quick::depth(command) > MAX_DEPTH;
-    if quick::is_simple(command) || command.contains(HERE_DOCUMENT) || is_too_much {
+    if quick::is_simple(command) || is_too_much {
         return None;
     }
+    // Some texts with here-documents make the reader panic or never end.
+    find(&here::blanked(command)?)
+}
+
+fn find(command: &str) -> Option<Mistake> {
     let options = ParserOptions::default();
     let tokens = match uncached_tokenize_str(command, &options.tokenizer_options()) {
         Ok(tokens) => tokens,
@@ -187,9 +191,16 @@ mod tests {
     }
 
     #[test]
-    fn here_documents_are_left_to_the_shell() {
+    fn round_here_documents_all_is_read() {
+        assert_eq!(told("cat <<E >f\né '$(\nE\necho )"), "25 `)`: `)` closes nothing here");
+        assert_eq!(told("if a; then cat <<-'E'\n\tfi\n\tE\n"), "0 `if`: This `if` is not closed: `fi` is missing");
+        assert_eq!(told("cat <<E |\nx\nE\ngrep x <<< é"), "nothing");
+    }
+
+    #[test]
+    fn here_documents_whose_end_is_not_certain_are_left_to_the_shell() {
         for command in [
-            "cat <<EOF\nit's $(\nEOF",
+            "cat <<EOF\nit's $(\n",
             "x<<E>do ?done for é]case then $($(( !>))\n<<if <(${in fi((&z\nE\n",
             "x!![[ &\nE\n\\done if $-))\\for (do if <<=$( ((*#(\"é\tdo ?in )$'<<?=\"))for ",
             "x<<''<<E< then ]]((then then",
