@@ -17,6 +17,7 @@ use crate::cache::inputs::{Ground, Inputs};
 use crate::cache::policy::Policy;
 pub(crate) use crate::cache::policy::globs;
 use crate::outbox::Outbox;
+use crate::owner::Owner;
 use crate::runner::{Saved, StepRunner};
 use crate::sources::{Manifest, Sources};
 use crate::store::{KeptSnapshot, PastRun, Store};
@@ -64,6 +65,7 @@ pub enum CacheDecision {
 pub(crate) struct Cache {
     pub(crate) store: Arc<Store>,
     pub(crate) workspace: String,
+    pub(crate) store_name: String,
     is_read: bool,
     budget: Budget,
     plan: Arc<Plan>,
@@ -135,6 +137,7 @@ impl Cache {
         let mut cache = Self {
             store: Arc::new(store),
             workspace: workspace_id(&sources.root),
+            store_name: Owner::this_process().name_of_store(&request.state_dir),
             is_read: request.is_read,
             budget: request.budget,
             runners: plan

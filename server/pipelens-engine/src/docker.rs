@@ -12,7 +12,7 @@ mod renewal;
 mod snapshot;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,6 +47,10 @@ pub(crate) const LABEL_WORKSPACE: &str = "dev.pipelens.workspace";
 /// On a snapshot that outlives its run: whose it is. A container inherits the labels of its image, so whatever has no such label
 /// has an empty one.
 pub(crate) const LABEL_KEPT: &str = "dev.pipelens.kept";
+/// On a kept snapshot: the store that is to know it, and the process and the run that made it.
+pub(crate) const LABEL_STORE: &str = "dev.pipelens.store";
+pub(crate) const LABEL_KEEPER: &str = "dev.pipelens.keeper";
+pub(crate) const LABEL_KEPT_BY_RUN: &str = "dev.pipelens.kept-by-run";
 
 /// Connects to the engine, for a question outside of any run.
 pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineError> {
@@ -210,6 +214,10 @@ impl DockerRunner {
             labels.insert(LABEL_KEPT.to_owned(), workspace.clone());
             labels.insert(LABEL_RUN.to_owned(), String::new());
             labels.insert(LABEL_OWNER.to_owned(), String::new());
+            // Unless no store ever gets to know it.
+            labels.insert(LABEL_STORE.to_owned(), context.keeping.store.clone());
+            labels.insert(LABEL_KEEPER.to_owned(), self.owner.to_string());
+            labels.insert(LABEL_KEPT_BY_RUN.to_owned(), self.run_id.to_string());
         }
         Snapshot {
             docker: self.docker.clone(),
@@ -352,6 +360,10 @@ impl StepRunner for DockerRunner {
 
     async fn remove_kept(&self, place: &str) -> bool {
         reap::remove_image(&self.docker, place).await
+    }
+
+    async fn remove_forgotten(&self, store: &str, known: &BTreeSet<String>) {
+        reap::remove_forgotten(&self.docker, &self.owner, self.run_id, store, known).await;
     }
 
     fn shell_in(&self, place: &str, step: &PlanStep) -> String {

@@ -1,7 +1,10 @@
 //! Who made a container, so that what a dead process left behind is told from what a live one uses. Knows no engine.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
 
 /// A process, named so that a later process with the same number is not taken for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,14 @@ impl Owner {
             pid,
             started: platform::process_started(pid).unwrap_or_default(),
         }
+    }
+
+    /// Names a state folder, so that processes with another one leave its snapshots alone.
+    pub(crate) fn name_of_store(&self, state_dir: &Path) -> String {
+        let folder = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
+        let name = Sha256::new().chain_update(&self.machine).chain_update([0]);
+        let digest = name.chain_update(folder.as_os_str().as_encoded_bytes()).finalize();
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether this owner is certainly dead, as far as `observer` can tell. In doubt it lives.

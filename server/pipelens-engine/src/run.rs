@@ -229,9 +229,12 @@ impl Runners {
             for problem in runner.close().await {
                 outbox.notice(problem);
             }
-            if let Some(cache) = &self.cache
-                && let Err(error) = cache.keep_within_budget(runner).await
-            {
+            let Some(cache) = &self.cache else { continue };
+            let tidied = match cache.keep_within_budget(runner).await {
+                Ok(()) => cache.remove_forgotten(runner).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = tidied {
                 outbox.notice(format!("Older results could not be removed: {error}."));
             }
         }

@@ -1,6 +1,6 @@
 //! What a runner promises. Knows neither Docker nor the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,9 @@ pub(crate) trait StepRunner: Send + Sync {
     /// Removes a snapshot of an earlier run. `false`: something needs it still.
     async fn remove_kept(&self, place: &str) -> bool;
 
+    /// Removes snapshots that were made for a store and are not among those it knows, if nobody can be about to tell it.
+    async fn remove_forgotten(&self, _store: &str, _known: &BTreeSet<String>) {}
+
     /// Returns the command line that gives a person a shell in what a step left, with its variables but without its secrets.
     fn shell_in(&self, place: &str, step: &PlanStep) -> String;
 
@@ -91,6 +94,8 @@ pub(crate) enum Base {
 pub(crate) struct Keeping {
     /// Whose it will be. `None`: nothing outlives the run.
     pub(crate) workspace: Option<String>,
+    /// Whose memory will have it, see `Owner::name_of_store`.
+    pub(crate) store: String,
     /// The policy of the step asks for its result.
     pub(crate) is_cached: bool,
     /// A further name for the result.

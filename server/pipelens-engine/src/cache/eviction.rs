@@ -13,6 +13,16 @@ impl Cache {
         let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
         remove(&self.store, runner, surplus(kept, self.budget, seconds_now())).await.map(drop)
     }
+
+    /// Removes snapshots that were made to be kept and of which the store knows nothing: a process was killed, or a run cancelled,
+    /// between the making and the remembering.
+    pub(crate) async fn remove_forgotten(&self, runner: &Arc<dyn StepRunner>) -> Result<(), rusqlite::Error> {
+        let engine = runner.engine().to_owned();
+        let kept = self.store.with(move |store| store.snapshots(&engine, None)).await?;
+        let places = kept.into_iter().map(|kept| kept.place).collect();
+        runner.remove_forgotten(&self.store_name, &places).await;
+        Ok(())
+    }
 }
 
 /// Removes snapshots and forgets them. Those that something else still needs stay. Returns how many bytes that freed.

@@ -1,6 +1,6 @@
 //! Removes what a run made, and what dead owners left behind. Finds everything by label, trusts no memory of ours.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -10,7 +10,9 @@ use bollard::query_parameters::{
 use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
 
-use crate::docker::{LABEL_OWNER, LABEL_RUN, reason, status_of};
+use crate::docker::{
+    LABEL_KEEPER, LABEL_KEPT, LABEL_KEPT_BY_RUN, LABEL_OWNER, LABEL_RUN, LABEL_STORE, reason, status_of,
+};
 use crate::error::counted;
 use crate::owner::Owner;
 
@@ -65,6 +67,34 @@ pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner) -> Opti
         ))
     };
     tokio::time::timeout(BUDGET, work).await.ok()?
+}
+
+/// Removes kept snapshots that their store does not know and will not get to know: whoever made them is dead, or is this run, which
+/// is over. What something is still built on goes another time.
+pub(super) async fn remove_forgotten(
+    docker: &Docker,
+    observer: &Owner,
+    run_id: Uuid,
+    store: &str,
+    known: &BTreeSet<String>,
+) {
+    let label = format!("{LABEL_STORE}={store}");
+    let filters = HashMap::from([("label", vec![label.as_str()])]);
+    let options = ListImagesOptionsBuilder::default().all(true).filters(&filters).build();
+    let Ok(mut images) = docker.list_images(Some(options)).await else { return };
+    let run_id = run_id.to_string();
+    images.retain(|image| {
+        let label = |name: &str| image.labels.get(name).map_or("", String::as_str);
+        // What boots from a kept snapshot inherits its labels, but for this one.
+        let is_kept = !label(LABEL_KEPT).is_empty();
+        let is_over = label(LABEL_KEPT_BY_RUN) == run_id
+            || label(LABEL_KEEPER).parse::<Owner>().is_ok_and(|keeper| keeper.is_dead(observer));
+        is_kept && is_over && !known.contains(&image.id)
+    });
+    images.sort_by_key(|image| std::cmp::Reverse(image.created));
+    let things: Vec<Thing> = images.into_iter().map(|image| Thing { id: image.id, owner: String::new() }).collect();
+    // A sentence about what stays would tell a person nothing they could do.
+    drop(tokio::time::timeout(BUDGET, remove_images(docker, &things)).await);
 }
 
 /// Labelled things, each with its owner.

@@ -211,6 +211,7 @@ impl<'run> Tasks<'run> {
         };
         let keeping = self.runners.cache.as_ref().map(|cache| Keeping {
             workspace: Some(cache.workspace.clone()),
+            store: cache.store_name.clone(),
             is_cached: cache.asks_for_result(index),
             shared_name: cache.shared_name(index),
         });

@@ -3,6 +3,11 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use std::path::Path;
+
+use pipelens_core::model::{Cache, CachePolicy};
+use pipelens_core::plan::PlanStep;
+use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::BuildEvent;
 use pipelens_engine::run::RunnerKind;
 
@@ -23,6 +28,56 @@ async fn process_to_be_killed() {
     running.wait_for_line("begun").await;
     println!("\nbegun");
     running.wait_for(|event| matches!(event, BuildEvent::BuildEnd { .. })).await;
+}
+
+/// Not a test: a run in a process of its own, which has ended before the test below goes on.
+#[tokio::test]
+async fn process_that_keeps_a_result() {
+    let (Ok(state_dir), Ok(key)) = (std::env::var("PIPELENS_TEST_STATE"), std::env::var("PIPELENS_TEST_KEY")) else {
+        return;
+    };
+    keeping(Path::new(&state_dir), &key).run().await.assert_succeeded();
+}
+
+fn keeping(state_dir: &Path, key: &str) -> Bench {
+    let cache = Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: None };
+    let mut bench = Bench::docker(vec![PlanStep { cache: Some(cache), ..step(key, "echo kept > kept") }]);
+    bench.request.cache = Some(CacheRequest {
+        state_dir: state_dir.to_owned(),
+        is_read: true,
+        variables: Default::default(),
+        budget: Budget::default(),
+    });
+    bench
+}
+
+#[tokio::test]
+async fn a_kept_snapshot_that_no_store_knows_goes_with_the_next_run() {
+    if !is_available(RunnerKind::Docker) {
+        return;
+    }
+    let kept = |key: &str| docker_client(&["images", "-aq", "--filter", &format!("label=dev.pipelens.step={key}")]);
+    let projects = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let keys = projects.each_ref().map(|_| uuid::Uuid::new_v4().to_string());
+    for (state, key) in projects.iter().zip(&keys) {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "killed::process_that_keeps_a_result"])
+            .env("PIPELENS_TEST_STATE", state.path())
+            .env("PIPELENS_TEST_KEY", key)
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{child:?}");
+    }
+    let before = keys.each_ref().map(|key| kept(key));
+    assert_eq!(before.each_ref().map(|ids| ids.lines().count()), [1, 1]);
+    // As if the process had been killed between the making and the remembering.
+    for file in std::fs::read_dir(projects[0].path()).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    keeping(projects[0].path(), &keys[0]).run().await.assert_succeeded();
+    let after = keys.each_ref().map(|key| kept(key));
+    assert!(after[0] != before[0] && after[0].lines().count() == 1, "{before:?} {after:?}");
+    assert_eq!(after[1], before[1], "another store's is none of this one's business");
 }
 
 /// Starts a run in a process of its own, kills that process, and returns the run's id.
