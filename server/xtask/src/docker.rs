@@ -30,22 +30,22 @@ impl Daemon {
         }
         // Short: a socket's path has at most 108 bytes.
         let folder = tempfile::Builder::new().prefix("pipelens-").tempdir()?;
-        let log = fs::File::create(folder.path().join("log"))?;
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let process = Command::new("dockerd")
-            .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
-            .args(["--host", &format!("unix://{}", path("docker.sock"))])
-            // No bridge of its own: containers need no network here, and two daemons would fight over the default one.
-            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("cannot start dockerd")?;
+        let process = spawn(folder.path())?;
         let mut daemon = Self { process, folder };
         daemon.wait_until_it_answers()?;
         daemon.make_images()?;
         Ok(daemon)
+    }
+
+    /// Stops the daemon and its containers; what it has stays.
+    pub(crate) fn pause(&mut self) -> Result<()> {
+        self.end_process()
+    }
+
+    /// Starts the daemon again over what it had.
+    pub(crate) fn resume(&mut self) -> Result<()> {
+        self.process = spawn(self.folder.path())?;
+        self.wait_until_it_answers()
     }
 
     pub(crate) fn host(&self) -> String {
@@ -81,6 +81,17 @@ impl Daemon {
     }
 
     fn stop(&mut self) -> Result<()> {
+        self.end_process()?;
+        for mount in mounts_below(self.folder.path())? {
+            tools::run("umount", [mount])?;
+        }
+        Ok(())
+    }
+
+    fn end_process(&mut self) -> Result<()> {
+        if self.process.try_wait()?.is_some() {
+            return Ok(());
+        }
         tools::run("kill", ["-TERM", &self.process.id().to_string()])?;
         let deadline = Instant::now() + STOP_DEADLINE;
         while self.process.try_wait()?.is_none() {
@@ -90,11 +101,24 @@ impl Daemon {
             }
             std::thread::park_timeout(Duration::from_millis(50));
         }
-        for mount in mounts_below(self.folder.path())? {
-            tools::run("umount", [mount])?;
-        }
         Ok(())
     }
+}
+
+/// Starts a daemon over a folder. Its log grows from start to start.
+fn spawn(folder: &Path) -> Result<Child> {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
+    let path = |name: &str| folder.join(name).display().to_string();
+    Command::new("dockerd")
+        .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
+        .args(["--host", &format!("unix://{}", path("docker.sock"))])
+        // No bridge of its own: containers need no network here, and two daemons would fight over the default one.
+        .args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("cannot start dockerd")
 }
 
 impl Drop for Daemon {

@@ -5,6 +5,7 @@
 
 #[path = "../../../tests/bench/mod.rs"]
 mod bench;
+mod chaos;
 #[expect(
     dead_code,
     clippy::panic,
@@ -27,6 +28,7 @@ Usage: cargo xtask <CHORE>
   test [FILTER…]  Runs every test, on a private Docker daemon and in real Neovims; installs what is missing and says so
   demo            Shows the main job: a mistake, its fix, the run buttons, a run with its log
   bench [NAME…]   Measures typing beside yaml-language-server (`analysis`), and answers while a step floods (`flood`)
+  chaos [N [SEED]]  Kills N runs (200) at random moments in every way, and looks at what they say and leave
   lint            Formatting, clippy, licences and bans; the extension's and the plugin's own linters
   codegen         Writes what is generated: the schemas";
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(&rest),
         Some("demo") => demo::demo(),
         Some("bench") => bench::bench(&rest),
+        Some("chaos") => chaos::chaos(&rest),
         Some("lint") => lint::lint(),
         Some("codegen") => codegen::codegen(),
         Some(_) | None => {

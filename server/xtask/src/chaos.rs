@@ -1,0 +1,256 @@
+//! Runs that are killed at random moments, in every way a run can be: no outcome may say success wrongly, and after the next start
+//! nothing of ours may be left in the engine.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::docker::Daemon;
+use crate::tools;
+
+const RUNS: u64 = 200;
+/// A run of the graph takes about this long when nobody disturbs it; the blows fall anywhere in it.
+const LONGEST_WAIT: Duration = Duration::from_millis(4_000);
+/// A run that has not ended this long after its blow hangs.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Twelve steps: a line, a fork with a cached step, a fan, a barrier, and an end that needs them.
+const GRAPH: &str = r#"default_image: pipelens-test/busybox
+steps:
+  - {key: a, cmd: "sleep 0.2; echo a >> trail; echo end a"}
+  - {key: b, builds_in: a, cmd: "sleep 0.1; echo b >> trail; echo end b"}
+  - {key: c, builds_in: b, cmd: "sleep 0.1; echo c >> trail; echo end c"}
+  - {key: d, builds_in: b, cmd: "sleep 0.2; echo d >> trail; echo end d", cache: {policy: forever}}
+  - {key: e, builds_in: c, cmd: "sleep 0.1; echo e >> trail; echo end e"}
+  - {key: f, cmd: "trap '' TERM; sleep 0.3; echo end f"}
+  - {key: g, cmd: "sleep 0.1; echo end g", timeout_seconds: 60}
+  - {key: h, cmd: "sleep 0.2; echo h >> trail; echo end h", depends_on: [f, g]}
+  - wait
+  - {key: i, builds_in: e, cmd: "grep -q e trail; sleep 0.1; echo end i"}
+  - {key: j, builds_in: d, cmd: "grep -q d trail; sleep 0.1; echo end j"}
+  - {key: k, builds_in: h, cmd: "sleep 0.1; echo end k", cache: {policy: ttl, duration_seconds: 3600}}
+  - {key: l, builds_in: i, cmd: "test \"$(cat trail | tr -d '\\n')\" = abce; echo end l", depends_on: [j, k]}
+"#;
+const STEPS: usize = 12;
+const NEXT_START: &str = "steps:\n  - {key: next, image: pipelens-test/busybox, cmd: \"true\"}\n";
+
+/// How a run is disturbed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blow {
+    Interrupt,
+    Terminate,
+    Kill,
+    DaemonStopped,
+}
+
+impl Blow {
+    const ALL: [Self; 4] = [Self::Interrupt, Self::Terminate, Self::Kill, Self::DaemonStopped];
+
+    fn signal(self) -> Option<&'static str> {
+        match self {
+            Self::Interrupt => Some("-INT"),
+            Self::Terminate => Some("-TERM"),
+            Self::Kill => Some("-KILL"),
+            Self::DaemonStopped => None,
+        }
+    }
+}
+
+/// Strikes as many runs as wanted; the seed repeats the blows and their moments, as far as the machine does.
+pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
+    let number = |index: usize| arguments.get(index).map(|text| text.parse::<u64>()).transpose();
+    let runs = number(0).context("the number of runs")?.unwrap_or(RUNS);
+    let seed = number(1).context("the seed")?.unwrap_or_else(seed_of_the_clock);
+    tools::run("cargo", ["build", "--locked", "--package", "pipelens"])?;
+    println!("{runs} runs, seed {seed}");
+    let mut arena = Arena::new()?;
+    let mut random = Random(seed);
+    let mut endings = std::collections::BTreeMap::new();
+    for run in 0..runs {
+        let blow = Blow::ALL[random.below(Blow::ALL.len() as u64) as usize];
+        let wait = Duration::from_millis(random.below(LONGEST_WAIT.as_millis() as u64));
+        let ending = arena
+            .strike(blow, wait, random.below(3) == 0)
+            .with_context(|| format!("run {run}: {blow:?} after {wait:?} (seed {seed})"))?;
+        *endings.entry(format!("{blow:?}, {ending}")).or_insert(0_u64) += 1;
+    }
+    arena.clean()?;
+    for (ending, count) in endings {
+        println!("{count:>5}  {ending}");
+    }
+    println!("{runs} runs: no wrong success, nothing left behind");
+    Ok(())
+}
+
+struct Arena {
+    daemon: Daemon,
+    binary: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+/// A run that was started: its process, and what it says.
+struct Started {
+    process: Child,
+    events: JoinHandle<Vec<Value>>,
+}
+
+impl Arena {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        std::fs::create_dir(folder.path().join("project"))?;
+        for (name, text) in [("graph.yml", GRAPH), ("next.yml", NEXT_START)] {
+            std::fs::write(folder.path().join("project").join(name), text)?;
+        }
+        let binary = tools::root().join("target/debug").join(format!("pipelens{}", std::env::consts::EXE_SUFFIX));
+        Ok(Self { daemon: Daemon::start()?, binary, folder })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(arguments)
+            .current_dir(self.folder.path().join("project"))
+            .env("PIPELENS_STATE_DIR", self.folder.path().join("state"))
+            .env("DOCKER_HOST", self.daemon.host());
+        command
+    }
+
+    fn start(&self, is_cached: bool) -> Result<Started> {
+        let mut arguments = vec!["run", "graph.yml", "--format", "json"];
+        if !is_cached {
+            arguments.push("--no-cache");
+        }
+        let mut process = self.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let output = process.stdout.take().context("the output is piped")?;
+        let events = std::thread::spawn(move || {
+            let lines = BufReader::new(output).lines().map_while(Result::ok);
+            lines.filter_map(|line| serde_json::from_str(&line).ok()).collect()
+        });
+        Ok(Started { process, events })
+    }
+
+    /// Disturbs one run, and looks at what it said and what it left. Returns how it ended.
+    fn strike(&mut self, blow: Blow, wait: Duration, is_cached: bool) -> Result<String> {
+        let mut started = self.start(is_cached)?;
+        std::thread::sleep(wait);
+        match blow.signal() {
+            Some(signal) => tools::run("kill", [signal, &started.process.id().to_string()]).or_else(|error| {
+                // It may have ended by itself a moment ago; its number is ours until it is waited for.
+                started.process.try_wait()?.map(drop).ok_or(error)
+            })?,
+            None => self.daemon.pause()?,
+        }
+        let status = ended(&mut started.process)?;
+        let events = started.events.join().map_err(|_| anyhow::anyhow!("the reader of events panicked"))?;
+        if blow == Blow::DaemonStopped {
+            self.daemon.resume()?;
+        }
+        let ending = judge(&events, status)?;
+        if matches!(blow, Blow::Interrupt | Blow::Terminate) {
+            self.expect_nothing_left().context("right behind the run")?;
+        }
+        let next = self.command(&["run", "next.yml"]).output()?;
+        ensure!(next.status.success(), "the next run failed: {}", String::from_utf8_lossy(&next.stderr));
+        self.expect_nothing_left().context("after the next start")?;
+        Ok(ending)
+    }
+
+    /// What is kept for later runs may stay; it has an empty owner and an empty run.
+    fn expect_nothing_left(&self) -> Result<()> {
+        let containers = self.docker(&["ps", "-aq", "--filter", "label=dev.pipelens.run"])?;
+        ensure!(containers.is_empty(), "containers are left: {containers}");
+        let images = self.docker(&["images", "-q", "--filter", "label=dev.pipelens.owner"])?;
+        for image in images.lines() {
+            let owner = self.docker(&["inspect", "-f", "{{index .Config.Labels \"dev.pipelens.owner\"}}", image])?;
+            ensure!(owner.is_empty(), "image {image} of {owner} is left");
+        }
+        let volumes = self.docker(&["volume", "ls", "-q"])?;
+        ensure!(volumes.is_empty(), "volumes are left: {volumes}");
+        let networks = self.docker(&["network", "ls", "-q", "--filter", "type=custom"])?;
+        ensure!(networks.is_empty(), "networks are left: {networks}");
+        Ok(())
+    }
+
+    /// What was kept can be removed: an image the store does not know would stay.
+    fn clean(&self) -> Result<()> {
+        let cleaned = self.command(&["clean", "--all"]).output()?;
+        ensure!(cleaned.status.success(), "clean failed: {}", String::from_utf8_lossy(&cleaned.stderr));
+        let images = self.docker(&["images", "-aq", "--filter", "label=dev.pipelens.owner"])?;
+        ensure!(images.is_empty(), "images that no store knows are left:\n{images}");
+        Ok(())
+    }
+
+    fn docker(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new("docker").args(["--host", &self.daemon.host()]).args(arguments).output()?;
+        // An image may go between the list and the question.
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success() || errors.contains("No such"), "docker {arguments:?}: {errors}");
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
+
+fn ended(process: &mut Child) -> Result<ExitStatus> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status);
+        }
+        if deadline < Instant::now() {
+            process.kill()?;
+            process.wait()?;
+            bail!("the run did not end within {PATIENCE:?}");
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// Success is only what all steps had; a step's only what its last line shows. Returns the outcome in a word.
+fn judge(events: &[Value], status: ExitStatus) -> Result<String> {
+    let of_kind = |kind: &'static str| events.iter().filter(move |event| event["kind"] == kind);
+    let mut succeeded = 0;
+    for end in of_kind("stepEnd") {
+        let step = end["step"].as_str().unwrap_or_default();
+        match end["outcome"].as_str() {
+            Some("cached") => succeeded += 1,
+            Some("succeeded") => {
+                let wanted = format!("end {step}");
+                let lines =
+                    of_kind("stepLog").filter(|log| log["step"] == step).filter_map(|log| log["lines"].as_array());
+                let has_ended = lines.flatten().any(|line| line["text"] == wanted);
+                ensure!(has_ended, "step {step} is said to have succeeded, but not ended");
+                succeeded += 1;
+            }
+            Some(_) => {}
+            None => bail!("an end without outcome: {end}"),
+        }
+        let ends = of_kind("stepEnd").filter(|other| other["step"] == end["step"]).count();
+        ensure!(ends == 1, "step {step} has ended {ends} times");
+    }
+    let outcome = of_kind("runEnd").next().and_then(|end| end["outcome"].as_str()).unwrap_or("no word");
+    ensure!(outcome != "succeeded" || succeeded == STEPS, "success with {succeeded} of {STEPS} steps");
+    ensure!((outcome == "succeeded") == status.success(), "outcome {outcome}, but {status}");
+    ensure!(outcome == "no word" || of_kind("stepEnd").count() == STEPS, "not every step has its end: {outcome}");
+    Ok(outcome.to_owned())
+}
+
+/// A sequence that a seed repeats (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % limit.max(1)
+    }
+}
+
+fn seed_of_the_clock() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(now.subsec_nanos()) | 1
+}
