@@ -35,6 +35,12 @@ mkdir -p "$work/noshell/bin"
 cp "$busybox" "$work/noshell/bin/true"
 import noshell "$work/noshell" -c 'ENV PATH=/bin' -c 'CMD ["true"]'
 
+# Nothing but a shell and what the tests look with: no `tar`, no `mkdir`.
+mkdir -p "$work/bare/bin"
+cp "$busybox" "$work/bare/bin/busybox"
+for applet in sh cat sleep; do ln -s /bin/busybox "$work/bare/bin/$applet"; done
+import bare "$work/bare" -c 'ENV PATH=/bin'
+
 # The shells of the common distributions, each as `sh`, where this machine has them.
 for shell in dash bash; do
     program=$(command -v "$shell") || continue

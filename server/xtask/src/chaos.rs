@@ -15,7 +15,7 @@ use crate::tools;
 
 const RUNS: u64 = 200;
 /// A run of the graph takes about this long when nobody disturbs it; the blows fall anywhere in it.
-const LONGEST_WAIT: Duration = Duration::from_millis(4_000);
+const LONGEST_WAIT: Duration = Duration::from_millis(3_000);
 /// A run that has not ended this long after its blow hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 

@@ -43,7 +43,7 @@ async fn a_lineage_of_steps_adds_up() {
 }
 
 /// Looks into every file of the image: its configuration, its history, its layers.
-fn image_holds(image: &str, needle: &str) -> bool {
+pub(crate) fn image_holds(image: &str, needle: &str) -> bool {
     let mut save = std::process::Command::new("docker")
         .env("DOCKER_HOST", crate::bench::docker_host().unwrap())
         .args(["save", image])

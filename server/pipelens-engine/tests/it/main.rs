@@ -10,6 +10,8 @@ mod cache;
 #[cfg(test)]
 mod docker;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod lineage;
@@ -17,5 +19,7 @@ mod lineage;
 mod registry;
 #[cfg(test)]
 mod runners;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod sharing;
