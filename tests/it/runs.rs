@@ -413,6 +413,31 @@ fn a_file_that_asks_for_the_host_needs_the_users_word() {
 }
 
 #[test]
+fn a_file_that_asks_for_the_machine_needs_the_users_word() {
+    for argument in ["privileged: true", "mounts: ['/:/machine']"] {
+        let text = format!("steps:\n  - key: a\n    cmd: echo a\n    image: a:1\n    runner_args: {{{argument}}}\n");
+        let project = Project::new(&text);
+        let mut client = project.serve(Runner::Docker);
+        let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
+        let (name, _) = argument.split_once(':').unwrap();
+        let message = text_of(&error, name);
+        assert!(message.contains("`pipelens.allowMachineAccess`"), "{error}");
+        assert_eq!(client.quit().code(), Some(0));
+        // A project's own settings cannot say it.
+        std::fs::write(project.folder.path().join(".pipelens.yaml"), "allowMachineAccess: true\n").unwrap();
+        let (code, _, errors) = project.output(Runner::Docker, &["run", "pipeline.yml"]);
+        assert_eq!(code, 2);
+        assert!(errors.contains("--allow-machine-access"), "{errors}");
+    }
+}
+
+fn text_of(error: &Value, name: &str) -> String {
+    let message = text(&error["message"]);
+    assert!(message.contains(&format!("asks for `{name}`")), "{message}");
+    message
+}
+
+#[test]
 fn a_run_goes_on_although_its_file_is_gone() {
     let project = Project::new("steps:\n  - key: a\n    cmd: echo here; while [ -e \"$GATE\" ]; do sleep 0.05; done\n");
     let gate = project.folder.path().join("gate");

@@ -1,5 +1,7 @@
 //! What the arguments of a runner mean: one reader for the findings and for the run.
 
+use crate::model::Value;
+
 /// Reads an amount of memory: bytes, or a number with `k`, `m` or `g`, in powers of 1024.
 pub fn memory_bytes(text: &str) -> Option<i64> {
     let lower = text.to_ascii_lowercase();
@@ -27,6 +29,36 @@ pub fn opens_the_machine(network: &str) -> bool {
     network == "host" || network.starts_with("container:")
 }
 
+/// A folder of the engine's machine in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mount<'a> {
+    pub source: &'a str,
+    pub target: &'a str,
+    pub is_read_only: bool,
+}
+
+/// Reads `source:target`, with `:ro` for one that cannot be written. Both are absolute; a source may begin with a drive.
+pub fn mount(text: &str) -> Option<Mount<'_>> {
+    let (text, is_read_only) = match text.strip_suffix(":ro") {
+        Some(rest) => (rest, true),
+        None => (text.strip_suffix(":rw").unwrap_or(text), false),
+    };
+    let (source, target) = text.rsplit_once(':')?;
+    let has_drive = source.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && source.get(1..2) == Some(":");
+    let is_whole = target.starts_with('/') && target.len() > 1 && (source.starts_with('/') || has_drive);
+    is_whole.then_some(Mount { source, target, is_read_only })
+}
+
+/// Returns the argument by which a step gets at the engine's machine, which takes the user's word.
+pub fn wants_the_machine(arguments: &Value) -> Option<&'static str> {
+    let Value::Map(entries) = arguments else { return None };
+    entries.iter().find_map(|(name, value)| match (name.value.as_str(), &value.value) {
+        ("privileged", Value::Bool(true)) => Some("privileged"),
+        ("mounts", Value::List(mounts)) if !mounts.is_empty() => Some("mounts"),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +74,17 @@ mod tests {
         }
         for text in ["", "0", "-1", "inf", "NaN", "two"] {
             assert_eq!(nano_cpus(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mount_has_two_absolute_ends() {
+        let read = |text| mount(text).map(|mount| (mount.source, mount.target, mount.is_read_only));
+        assert_eq!(read("/a b:/c"), Some(("/a b", "/c", false)));
+        assert_eq!(read("/a:/c:ro"), Some(("/a", "/c", true)));
+        assert_eq!(read("C:\\a:/c:rw"), Some(("C:\\a", "/c", false)));
+        for text in ["", "/a", "/a:c", "a:/c", "/a:/", "/a:/c:rx", ":/c"] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 }

@@ -65,6 +65,7 @@ pub(crate) enum Argument {
     Network,
     Memory,
     Cpus,
+    Mount,
 }
 
 /// One key of one place.
@@ -267,7 +268,7 @@ const STEP: &[Key] = &[
     optional(
         "runner_args",
         Shape::Map(Place::RunnerArguments),
-        "What the container of the step may have: `user`, `network`, `memory`, `cpus`, `platform`, `pull`.",
+        "What the container of the step may have: `user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`.",
     ),
     ARTIFACTS,
     SECRETS,
@@ -346,6 +347,16 @@ const RUNNER_ARGUMENTS: &[Key] = &[
         "pull",
         Shape::OneOf(&["missing", "always", "never"]),
         "When the image is fetched: `missing`, `always` or `never`. Default: `missing`.",
+    ),
+    optional(
+        "privileged",
+        Shape::Bool,
+        "`true`: the command may do what root of the engine's machine may. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`. Default: `false`.",
+    ),
+    optional(
+        "mounts",
+        Shape::List { of: &Shape::Argument(Argument::Mount), may_be_empty: true },
+        "Folders of the engine's machine that the command sees, as `/source:/target` or `/source:/target:ro`. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
     ),
 ];
 

@@ -141,6 +141,9 @@ fn shape(wanted: &Shape) -> Value {
         Shape::Argument(Argument::Memory) => {
             json!({ "type": ["string", "integer"], "minimum": 1, "pattern": "^[0-9]+([kKmMgG]([iI]?[bB])?|[bB])?$" })
         }
+        Shape::Argument(Argument::Mount) => {
+            json!({ "type": "string", "pattern": "^(/|[A-Za-z]:).*:/[^:]+(:r[ow])?$" })
+        }
         Shape::Argument(Argument::Cpus) => {
             json!({ "type": ["string", "number"], "exclusiveMinimum": 0, "pattern": "^[0-9]*\\.?[0-9]+$" })
         }

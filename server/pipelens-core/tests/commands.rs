@@ -117,3 +117,12 @@ proptest! {
         prop_assert!(analysis.diagnostics.iter().all(|found| found.code != Code::ShellSyntax));
     }
 }
+
+#[test]
+fn mounts_have_two_ends_and_privileges_are_true_or_false() {
+    let text = |arguments: &str| format!("steps:\n- key: a\n  cmd: x\n  image: a:1\n  runner_args: {{{arguments}}}\n");
+    assert_eq!(yaml(&text("privileged: true, mounts: ['/a:/b', '/a:/c:ro']")), Vec::<String>::new());
+    let found = yaml(&text("privileged: much, mounts: ['a:/b']"));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("`much` wrong-type") && found[1].contains("bad-value: A mount is"), "{found:?}");
+}

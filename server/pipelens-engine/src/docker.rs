@@ -153,7 +153,7 @@ impl DockerRunner {
     /// Gets a container that holds what the step starts from; `None` if the step is stopped meanwhile. A creation is never cut
     /// short: a container whose creation nobody waits for is a container nobody knows.
     async fn prepare(&self, context: &RunContext, leftovers: &mut Leftovers) -> Result<Option<()>, EngineError> {
-        let arguments = Arguments::of(context.step().runner_args.as_ref())?;
+        let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
         match &context.base {
             Base::Image(reference) => {
                 let Some(image) =
@@ -389,7 +389,7 @@ impl StepRunner for DockerRunner {
     }
 
     async fn close(&self) -> Vec<String> {
-        reap::remove_run(&self.docker, self.run_id).await
+        reap::remove_run(&self.docker, self.run_id, &self.owner).await
     }
 }
 

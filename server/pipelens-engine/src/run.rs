@@ -43,6 +43,8 @@ pub struct RunRequest {
     pub cache: Option<CacheRequest>,
     /// The Docker endpoint, if the user set one; else found as the Docker client finds it.
     pub docker_host: Option<String>,
+    /// The user allows steps to get at the engine's machine: privileged containers, mounts of its folders. Never a file's own word.
+    pub may_open_machine: bool,
 }
 
 /// The runner of steps that name none.

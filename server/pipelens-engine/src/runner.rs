@@ -74,6 +74,8 @@ pub(crate) struct RunContext {
     pub(crate) sources: Arc<Sources>,
     /// What the step hands back when it has succeeded.
     pub(crate) artifacts: Option<Artifacts>,
+    /// The user allows steps to get at the engine's machine.
+    pub(crate) may_open_machine: bool,
     /// The secrets this step names, with their values.
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) outbox: Outbox,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use pipelens_core::arguments::wants_the_machine;
 use pipelens_core::model::CachePolicy;
 use pipelens_core::plan::Plan;
 use pipelens_engine::cache::{Budget, CacheRequest};
@@ -71,6 +72,7 @@ pub(crate) fn look_request(
         log_dir,
         cache: Some(cache),
         docker_host: settings.docker_host.clone(),
+        may_open_machine: settings.allow_machine_access,
     })
 }
 
@@ -102,13 +104,22 @@ pub(crate) fn state_dir() -> anyhow::Result<PathBuf> {
     Ok(base.join("pipelens"))
 }
 
-/// A file's own `runner: host` runs commands directly on this machine: never without the user's word.
+/// What gets at a machine is never a file's own to decide: the host runner, privileged containers, mounts of folders.
 fn check_consent(plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
     let asks = plan.steps.iter().find(|step| step.runner.as_deref() == Some("host"));
     match asks {
         Some(step) if settings.runner == Runner::Docker && !settings.allow_host_runner => bail!(
             "Step `{}` asks for the host runner, which runs its command directly on this machine. \
              Allow it with the setting `pipelens.allowHostRunner`, or `--allow-host-runner` on the command line",
+            step.key
+        ),
+        Some(_) | None => {}
+    }
+    let asks = plan.steps.iter().find_map(|step| Some((step, wants_the_machine(step.runner_args.as_ref()?)?)));
+    match asks {
+        Some((step, argument)) if !settings.allow_machine_access => bail!(
+            "Step `{}` asks for `{argument}`, which opens the container engine's machine to its command. \
+             Allow it with the setting `pipelens.allowMachineAccess`, or `--allow-machine-access` on the command line",
             step.key
         ),
         Some(_) | None => Ok(()),

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) runner: Runner,
     /// Lets steps that say `runner: host` run directly on this machine.
     pub(crate) allow_host_runner: bool,
+    /// Lets steps have privileged containers and mount folders of the container engine's machine.
+    pub(crate) allow_machine_access: bool,
     /// The container engine's address, as `DOCKER_HOST` has it. Without it the engine is found as the Docker client finds it.
     pub(crate) docker_host: Option<String>,
     /// A file of `NAME=value` lines for the secrets that pipelines name; the environment is asked first.

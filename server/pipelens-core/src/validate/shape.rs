@@ -244,6 +244,7 @@ impl<'a> Checker<'a> {
             Argument::Any | Argument::Network => "a text or a whole number",
             Argument::Memory => "a number of bytes, or one with `k`, `m` or `g`",
             Argument::Cpus => "a number above 0",
+            Argument::Mount => "`/source:/target`, or `/source:/target:ro`",
         };
         let scalar =
             self.tree.scalar(id).filter(|scalar| !matches!(scalar.resolve(), ScalarType::Null | ScalarType::Bool(_)));
@@ -265,7 +266,10 @@ impl<'a> Checker<'a> {
             Argument::Cpus if arguments::nano_cpus(written).is_none() => {
                 format!("`{name}` takes {wanted}, and `{written}` is none.")
             }
-            Argument::Any | Argument::Network | Argument::Memory | Argument::Cpus => return,
+            Argument::Mount if arguments::mount(written).is_none() => {
+                format!("A mount is {wanted}, and `{written}` is none.")
+            }
+            Argument::Any | Argument::Network | Argument::Memory | Argument::Cpus | Argument::Mount => return,
         };
         self.findings.push(Diagnostic::new(Code::BadValue, range, message));
     }

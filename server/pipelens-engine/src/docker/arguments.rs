@@ -1,7 +1,8 @@
-//! `runner_args` of a step in Docker: what they may be, and what they mean. Nothing in it opens the machine to a container.
+//! `runner_args` of a step in Docker: what they may be, and what they mean. What opens the machine to a container takes
+//! the user's word.
 
-use bollard::models::HostConfig;
-use pipelens_core::arguments::{memory_bytes, nano_cpus, opens_the_machine};
+use bollard::models::{HostConfig, Mount, MountType};
+use pipelens_core::arguments::{self, memory_bytes, nano_cpus, opens_the_machine};
 use pipelens_core::model::Value;
 
 use crate::error::EngineError;
@@ -16,6 +17,8 @@ pub(super) struct Arguments {
     memory_bytes: Option<i64>,
     /// Billionths of a processor.
     nano_cpus: Option<i64>,
+    is_privileged: bool,
+    mounts: Vec<Mount>,
 }
 
 /// When an image is fetched.
@@ -27,17 +30,22 @@ pub(super) enum Pull {
     Never,
 }
 
-const KNOWN: &str = "`user`, `network`, `memory`, `cpus`, `platform`, `pull`";
+const KNOWN: &str = "`user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`";
 
 impl Arguments {
     /// Reads what a step says. What is not understood is an error: ignoring it would be a weaker container than was asked for.
-    pub(super) fn of(value: Option<&Value>) -> Result<Self, EngineError> {
+    pub(super) fn of(value: Option<&Value>, may_open_machine: bool) -> Result<Self, EngineError> {
         let mut arguments = Self::default();
         let entries = match value {
             None | Some(Value::Null) => return Ok(arguments),
             Some(Value::Map(entries)) => entries,
             Some(_) => return Err(bad("`runner_args` is a mapping".to_owned())),
         };
+        if let Some(name) = value.and_then(arguments::wants_the_machine).filter(|_| !may_open_machine) {
+            return Err(bad(format!(
+                "`{name}` opens the engine's machine to the command, which takes the user's word"
+            )));
+        }
         for (name, value) in entries {
             let (name, value) = (name.value.as_str(), &value.value);
             match name {
@@ -47,6 +55,8 @@ impl Arguments {
                 "memory" => arguments.memory_bytes = Some(memory(&word(name, value)?)?),
                 "cpus" => arguments.nano_cpus = Some(cpus(&word(name, value)?)?),
                 "pull" => arguments.pull = pull(&word(name, value)?)?,
+                "privileged" => arguments.is_privileged = truth(name, value)?,
+                "mounts" => arguments.mounts = mounts(value)?,
                 _ => return Err(bad(format!("`{name}` is none of {KNOWN}"))),
             }
         }
@@ -60,6 +70,8 @@ impl Arguments {
             // No more by way of swap.
             memory_swap: self.memory_bytes,
             nano_cpus: self.nano_cpus,
+            privileged: Some(self.is_privileged),
+            mounts: Some(self.mounts.clone()),
             ..HostConfig::default()
         }
     }
@@ -78,6 +90,30 @@ fn word(name: &str, value: &Value) -> Result<String, EngineError> {
             Err(bad(format!("`{name}` needs a value")))
         }
     }
+}
+
+fn truth(name: &str, value: &Value) -> Result<bool, EngineError> {
+    match value {
+        Value::Bool(truth) => Ok(*truth),
+        _ => Err(bad(format!("`{name}` is `true` or `false`"))),
+    }
+}
+
+/// A source that is not there is an error; the engine would make a folder of it otherwise.
+fn mounts(value: &Value) -> Result<Vec<Mount>, EngineError> {
+    let Value::List(items) = value else { return Err(bad("`mounts` is a list".to_owned())) };
+    let mount = |text: &str| {
+        let mount = arguments::mount(text)
+            .ok_or_else(|| bad(format!("a mount is `/source:/target` or `/source:/target:ro`, not `{text}`")))?;
+        Ok(Mount {
+            source: Some(mount.source.to_owned()),
+            target: Some(mount.target.to_owned()),
+            read_only: Some(mount.is_read_only),
+            typ: Some(MountType::BIND),
+            ..Mount::default()
+        })
+    };
+    items.iter().map(|item| mount(&word("mounts", &item.value)?)).collect()
 }
 
 /// The machine's own network, and another container's, are not a file's to take.
@@ -115,7 +151,7 @@ mod tests {
     fn of(name: &str, value: Value) -> Result<Arguments, String> {
         let range = TextRange::new(0, 0);
         let map = Value::Map(vec![(Spanned { value: name.to_owned(), range }, Spanned { value, range })]);
-        Arguments::of(Some(&map)).map_err(|error| error.to_string())
+        Arguments::of(Some(&map), false).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -130,8 +166,10 @@ mod tests {
         for network in ["host", "container:other"] {
             assert!(of("network", Value::Text(network.into())).unwrap_err().contains("more than a file may ask for"));
         }
-        for name in ["privileged", "volumes", "mounts", "devices"] {
+        for name in ["volumes", "devices", "cap_add"] {
             assert!(of(name, Value::Bool(true)).unwrap_err().contains("is none of `user`"));
         }
+        assert!(of("privileged", Value::Bool(true)).unwrap_err().contains("takes the user's word"));
+        assert!(!of("privileged", Value::Bool(false)).unwrap().is_privileged);
     }
 }

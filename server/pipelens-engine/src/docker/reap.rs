@@ -24,16 +24,18 @@ const REMOVALS_AT_ONCE: usize = 4;
 
 type Error = bollard::errors::Error;
 
-/// Removes containers and images of the run, and returns a sentence for each that stays.
-pub(super) async fn remove_run(docker: &Docker, run_id: Uuid) -> Vec<String> {
-    let label = format!("{LABEL_RUN}={run_id}");
+/// Removes containers and images of the run, and returns a sentence for each that stays. What an owner that died a moment ago had the
+/// engine make may have appeared only after the run's start: it goes too.
+pub(super) async fn remove_run(docker: &Docker, run_id: Uuid, observer: &Owner) -> Vec<String> {
+    let run_id = run_id.to_string();
     let mut problems = Vec::new();
     let work = async {
         loop {
-            let Ok(things) = find(docker, &label).await else {
+            let Ok(mut things) = find(docker).await else {
                 problems = vec!["The engine went away; what the run left in it is removed at the next start.".into()];
                 return;
             };
+            things.keep_if(|thing| thing.run_id == run_id || thing.is_orphan(observer));
             problems = things.remove(docker).await;
             if problems.is_empty() {
                 return;
@@ -52,8 +54,8 @@ pub(super) async fn remove_run(docker: &Docker, run_id: Uuid) -> Vec<String> {
 /// Removes what processes left that no longer live, and says how much it was.
 pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner) -> Option<String> {
     let work = async {
-        let mut things = find(docker, LABEL_OWNER).await.ok()?;
-        things.keep_if(|owner| owner.parse::<Owner>().is_ok_and(|owner| owner.is_dead(observer)));
+        let mut things = find(docker).await.ok()?;
+        things.keep_if(|thing| thing.is_orphan(observer));
         if things.containers.is_empty() && things.images.is_empty() {
             return None;
         }
@@ -92,7 +94,7 @@ pub(super) async fn remove_forgotten(
         is_kept && is_over && !known.contains(&image.id)
     });
     images.sort_by_key(|image| std::cmp::Reverse(image.created));
-    let things: Vec<Thing> = images.into_iter().map(|image| Thing { id: image.id, owner: String::new() }).collect();
+    let things: Vec<Thing> = images.into_iter().map(|image| Thing::new(image.id, &image.labels)).collect();
     // A sentence about what stays would tell a person nothing they could do.
     drop(tokio::time::timeout(BUDGET, remove_images(docker, &things)).await);
 }
@@ -107,11 +109,22 @@ struct Things {
 struct Thing {
     id: String,
     owner: String,
+    run_id: String,
 }
 
-async fn find(docker: &Docker, label: &str) -> Result<Things, Error> {
-    let filters = HashMap::from([("label", vec![label])]);
-    let owner = |labels: &HashMap<String, String>| labels.get(LABEL_OWNER).cloned().unwrap_or_default();
+impl Thing {
+    fn new(id: String, labels: &HashMap<String, String>) -> Self {
+        let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        Self { id, owner: label(LABEL_OWNER), run_id: label(LABEL_RUN) }
+    }
+
+    fn is_orphan(&self, observer: &Owner) -> bool {
+        self.owner.parse::<Owner>().is_ok_and(|owner| owner.is_dead(observer))
+    }
+}
+
+async fn find(docker: &Docker) -> Result<Things, Error> {
+    let filters = HashMap::from([("label", vec![LABEL_OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
     let options = ListImagesOptionsBuilder::default().all(true).filters(&filters).build();
@@ -120,16 +133,16 @@ async fn find(docker: &Docker, label: &str) -> Result<Things, Error> {
     Ok(Things {
         containers: containers
             .into_iter()
-            .filter_map(|it| Some(Thing { id: it.id?, owner: owner(&it.labels.unwrap_or_default()) }))
+            .filter_map(|it| Some(Thing::new(it.id?, &it.labels.unwrap_or_default())))
             .collect(),
-        images: images.into_iter().map(|it| Thing { owner: owner(&it.labels), id: it.id }).collect(),
+        images: images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect(),
     })
 }
 
 impl Things {
-    fn keep_if(&mut self, keep: impl Fn(&str) -> bool) {
-        self.containers.retain(|thing| keep(&thing.owner));
-        self.images.retain(|thing| keep(&thing.owner));
+    fn keep_if(&mut self, keep: impl Fn(&Thing) -> bool) {
+        self.containers.retain(&keep);
+        self.images.retain(&keep);
     }
 
     async fn remove(&self, docker: &Docker) -> Vec<String> {

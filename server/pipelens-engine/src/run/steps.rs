@@ -234,6 +234,7 @@ impl<'run> Tasks<'run> {
             } else {
                 Some(Artifacts::new(&step.artifacts, artifact_folder(&self.request.log_dir, &step.key))?)
             },
+            may_open_machine: self.request.may_open_machine,
             secrets,
             outbox: self.outbox.clone(),
             stop: self.stop.clone(),

@@ -135,6 +135,7 @@ impl Bench {
             log_dir: logs.path().join("run"),
             cache: None,
             docker_host: docker_host(),
+            may_open_machine: false,
         };
         Self { sources, logs, request }
     }

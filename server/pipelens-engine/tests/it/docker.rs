@@ -60,6 +60,11 @@ fn arguments(entries: &[(&str, &str)]) -> Option<Value> {
     Some(Value::Map(entries.iter().map(entry).collect()))
 }
 
+fn arguments_of(name: &str, value: Value) -> Option<Value> {
+    let range = TextRange::new(0, 0);
+    Some(Value::Map(vec![(Spanned { value: name.to_owned(), range }, Spanned { value, range })]))
+}
+
 #[tokio::test]
 async fn a_step_may_name_a_user_limits_and_no_network() {
     needs_docker!();
@@ -82,6 +87,40 @@ async fn an_argument_that_opens_the_machine_is_refused() {
     for entry in [("network", "host"), ("privileged", "true"), ("volumes", "/:/host")] {
         let ran = run(vec![PlanStep { runner_args: arguments(&[entry]), ..step("a", "true") }]).await;
         assert!(ran.error_of("a").contains("could not understand `runner_args`"), "{}", ran.error_of("a"));
+    }
+}
+
+#[tokio::test]
+async fn the_machine_is_opened_by_the_users_word_alone() {
+    needs_docker!();
+    let shared = tempfile::tempdir().unwrap();
+    std::fs::write(shared.path().join("given"), "from the machine\n").unwrap();
+    let steps = || {
+        let range = TextRange::new(0, 0);
+        let mount = |text: String| Spanned { value: Value::Text(text), range };
+        let folder = shared.path().display();
+        let mounts = vec![mount(format!("{folder}:/in:ro")), mount(format!("{folder}:/out"))];
+        let cmd = "cat /in/given; touch /in/x 2>/dev/null || echo read-only; echo made > /out/made";
+        let mounting = PlanStep { runner_args: arguments_of("mounts", Value::List(mounts)), ..step("mounts", cmd) };
+        let cmd = "grep CapEff /proc/self/status";
+        let privileged =
+            PlanStep { runner_args: arguments_of("privileged", Value::Bool(true)), ..step("privileged", cmd) };
+        vec![mounting, privileged, step("plain", cmd)]
+    };
+    let refused = Bench::docker(steps()).run().await;
+    for key in ["mounts", "privileged"] {
+        assert!(refused.error_of(key).contains("takes the user's word"), "{}", refused.error_of(key));
+    }
+    assert!(!shared.path().join("made").exists());
+    let mut bench = Bench::docker(steps());
+    bench.request.may_open_machine = true;
+    let ran = bench.run().await;
+    assert_eq!(ran.text_of("mounts"), ["from the machine", "read-only"]);
+    assert_eq!(std::fs::read_to_string(shared.path().join("made")).unwrap(), "made\n");
+    match ran.outcome_of("privileged") {
+        Outcome::Succeeded => assert_ne!(ran.text_of("privileged"), ran.text_of("plain")),
+        // An engine that itself runs with fewer powers cannot give them on; that it was asked to shows in what it says.
+        _ => assert!(ran.error_of("privileged").contains("unable to apply caps"), "{}", ran.error_of("privileged")),
     }
 }
 

@@ -42,6 +42,9 @@ pub(crate) struct RunArgs {
     /// Let steps that say `runner: host` run directly on this machine
     #[arg(long)]
     allow_host_runner: bool,
+    /// Let steps have privileged containers and mount folders of the container engine's machine
+    #[arg(long)]
+    allow_machine_access: bool,
     /// Run every step, whatever earlier runs have left
     #[arg(long)]
     no_cache: bool,
@@ -116,6 +119,7 @@ pub(super) fn settings(args: &RunArgs) -> Settings {
             RunnerArg::Host => Runner::Host,
         },
         allow_host_runner: args.allow_host_runner,
+        allow_machine_access: args.allow_machine_access,
         secrets_file: args.secrets_file.clone(),
         ..Settings::default()
     }
