@@ -9,10 +9,14 @@
 mod bench;
 mod floors;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
+use pipelens_core::model::{Cache, CachePolicy};
 use pipelens_core::plan::PlanStep;
+use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::BuildEvent;
 use pipelens_engine::run::RunnerKind;
 
@@ -27,6 +31,7 @@ fn main() {
         // First: the other figures keep whole logs in memory.
         #[cfg(target_os = "linux")]
         memory_figures().await;
+        cache_figures().await;
         if let Some(host) = docker_host() {
             let docker = Docker::connect_with_unix(&host, 600, bollard::API_DEFAULT_VERSION).unwrap();
             beside_the_floor(&docker.negotiate_version().await.unwrap()).await;
@@ -126,6 +131,60 @@ async fn cancel() -> (Duration, Duration) {
     let ended = cancelled.elapsed();
     running.finish().await;
     (ended, cancelled.elapsed())
+}
+
+/// A run of which nothing has to run, and sources of which few have changed.
+async fn cache_figures() {
+    if !is_available(RunnerKind::Docker) {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let sources = tempfile::tempdir().unwrap();
+    let forever = |step: PlanStep| {
+        let policy = CachePolicy::Forever { env_keys: vec![] };
+        PlanStep { cache: Some(Cache { policy, key: None }), ..step }
+    };
+    let steps = || (0..50).map(|index| forever(step(&index.to_string(), "true"))).collect::<Vec<_>>();
+    kept(sources.path(), state.path(), steps()).await;
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        times.push(kept(sources.path(), state.path(), steps()).await);
+    }
+    println!("fifty steps, all cached: {:.0} ms", median(times) * 1000.0);
+
+    let write = |folder: &Path, files: usize, text: &str| {
+        for index in 0..files {
+            let folder = folder.join(format!("{}", index % 100));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(format!("{index}.rs")), text.repeat(500)).unwrap();
+        }
+    };
+    let (few, many) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(few.path(), 1_000, "a");
+    write(many.path(), 20_000, "a");
+    let steps = || vec![forever(step("a", "true")), step("b", "true").builds_in(0)];
+    kept(many.path(), state.path(), steps()).await;
+    let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        write(many.path(), 1_000, &round.to_string());
+        of_many.push(kept(many.path(), state.path(), steps()).await);
+        let other = tempfile::tempdir().unwrap();
+        of_few.push(kept(few.path(), other.path(), vec![step("b", "true")]).await);
+    }
+    let (few, many) = (median(of_few) * 1000.0, median(of_many) * 1000.0);
+    println!("1,000 files: {few:.0} ms; 1,000 changed of 20,000: {many:.0} ms; ratio {:.2}", many / few);
+}
+
+async fn kept(sources: &Path, state_dir: &Path, steps: Vec<PlanStep>) -> Duration {
+    let mut bench = Bench::docker(steps);
+    bench.request.source_root = sources.to_owned();
+    bench.request.parallelism = None;
+    let variables = BTreeMap::new();
+    let cache = CacheRequest { state_dir: state_dir.to_owned(), is_read: true, variables, budget: Budget::default() };
+    bench.request.cache = Some(cache);
+    let began = Instant::now();
+    bench.run().await.assert_succeeded();
+    began.elapsed()
 }
 
 async fn log_figures() {
