@@ -32,14 +32,25 @@ pub(crate) async fn remove(
     surplus: Vec<KeptSnapshot>,
 ) -> Result<u64, rusqlite::Error> {
     let mut freed = 0;
-    // The newest of them first: a snapshot that others are built on cannot go before these.
-    for kept in surplus.into_iter().rev() {
-        if runner.remove_kept(&kept.place).await {
-            freed += kept.bytes;
-            store.with(move |store| store.forget(&kept)).await?;
+    // The newest of them first: a snapshot that others are built on cannot go before these. It may have been used later, so what is
+    // refused is tried again when something has gone.
+    let mut left: Vec<KeptSnapshot> = surplus.into_iter().rev().collect();
+    loop {
+        let before = left.len();
+        let mut refused = Vec::new();
+        for kept in left {
+            if runner.remove_kept(&kept.place).await {
+                freed += kept.bytes;
+                store.with(move |store| store.forget(&kept)).await?;
+            } else {
+                refused.push(kept);
+            }
         }
+        if refused.is_empty() || refused.len() == before {
+            return Ok(freed);
+        }
+        left = refused;
     }
-    Ok(freed)
 }
 
 /// Returns what must go. `kept` begins with the one unused longest.

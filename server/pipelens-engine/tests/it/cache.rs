@@ -229,6 +229,26 @@ for_each_runner! {
 }
 
 #[tokio::test]
+async fn a_snapshot_that_was_used_after_those_built_on_it_goes_too() {
+    needs_docker!();
+    let project = Project::new(RunnerKind::Docker);
+    let key = uuid::Uuid::new_v4().to_string();
+    let steps = || vec![forever(step(&key, "echo a > a")), step("b", "echo b > b; exit 1").builds_in(0)];
+    // The second time `b` boots from what is kept of the first step, and so does what is kept of its failure.
+    for _ in 0..2 {
+        assert_eq!(project.run(steps()).await.outcome, RunOutcome::Failed);
+    }
+    // As if a later run had begun with it.
+    let store = rusqlite::Connection::open(project.state().join("pipelens.db")).unwrap();
+    let later = store.execute("UPDATE snapshot SET used_at = used_at + 1 WHERE step = ?1", [&key]).unwrap();
+    assert_eq!(later, 2);
+    project.clean().await;
+    let kept: u32 = store.query_row("SELECT count(*) FROM snapshot", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 0);
+    assert_eq!(docker_client(&["images", "-aq", "--filter", &format!("label=dev.pipelens.step={key}")]), "");
+}
+
+#[tokio::test]
 async fn a_ready_made_key_is_honoured_where_the_harmont_tools_look() {
     needs_docker!();
     let project = Project::new(RunnerKind::Docker);

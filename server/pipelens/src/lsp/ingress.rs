@@ -77,16 +77,14 @@ pub(crate) async fn serve(
             Ok(Message::Request(request)) => match request.method() {
                 "exit" => return End::Exit { after_shutdown: lifecycle == Lifecycle::ShutDown },
                 "initialize" => {
-                    let id = request.id().cloned();
-                    let response = match guarded(service.call(request)).await {
-                        Ok(response) => response.ok().flatten(),
-                        Err(fault) => id.map(|id| Response::from_error(id, fault)),
-                    };
-                    if response.as_ref().is_some_and(Response::is_ok) {
+                    if answer_at_once(&mut service, request, &responses).await {
                         lifecycle = Lifecycle::Running;
                     }
-                    if let Some(response) = response {
-                        answer(&responses, response).await;
+                }
+                // The `exit` behind it may be here already, and does not wait for an answer that is still to be made.
+                "shutdown" => {
+                    if answer_at_once(&mut service, request, &responses).await {
+                        lifecycle = Lifecycle::ShutDown;
                     }
                 }
                 method if State::APPLIED_IN_ORDER.contains(&method) => {
@@ -99,12 +97,7 @@ pub(crate) async fn serve(
                         }
                     }
                 }
-                method => {
-                    if method == "shutdown" && lifecycle == Lifecycle::Running {
-                        lifecycle = Lifecycle::ShutDown;
-                    }
-                    start(&mut service, request, lifecycle, &state, &in_flight, &responses).await;
-                }
+                _ => start(&mut service, request, lifecycle, &state, &in_flight, &responses).await,
             },
         }
     }
@@ -116,6 +109,20 @@ enum Lifecycle {
     New,
     Running,
     ShutDown,
+}
+
+/// Answers a message before the next is read, and tells whether the answer is no error.
+async fn answer_at_once(service: &mut LspService<Server>, request: Request, responses: &mpsc::Sender<Vec<u8>>) -> bool {
+    let id = request.id().cloned();
+    let response = match guarded(service.call(request)).await {
+        Ok(response) => response.ok().flatten(),
+        Err(fault) => id.map(|id| Response::from_error(id, fault)),
+    };
+    let is_ok = response.as_ref().is_some_and(Response::is_ok);
+    if let Some(response) = response {
+        answer(responses, response).await;
+    }
+    is_ok
 }
 
 /// Hands a message to the service, in order, and lets its handler run on its own.
