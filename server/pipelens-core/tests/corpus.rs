@@ -10,9 +10,11 @@
 mod project;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use expect_test::expect_file;
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep, Target, plan};
 use pipelens_core::text::apply_edits;
@@ -152,6 +154,29 @@ fn every_code_has_a_bad_fixture_that_shows_it() {
     for code in Code::ALL {
         assert!(shown.iter().any(|name| name == code.as_str()), "no fixture for {}", code.as_str());
     }
+}
+
+#[test]
+fn every_bad_fixture_is_marked_at_its_exact_place() {
+    let mut marked = String::new();
+    let mut files = fixtures("bad");
+    files.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    for (path, text, format) in files {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let analysis = analyze_in(&text, format, &Small);
+        writeln!(marked, "{}", path.file_name().unwrap().to_str().unwrap()).unwrap();
+        for found in analysis.diagnostics.iter().filter(|found| found.code.as_str() == name) {
+            let place = |offset: usize| {
+                let line = analysis.line_index.line(offset);
+                let column = text[analysis.line_index.line_start(line)..offset].chars().count();
+                format!("{}:{}", line + 1, column + 1)
+            };
+            let shown: String = text[found.range.start..found.range.end].chars().take(60).collect();
+            let (start, end) = (place(found.range.start), place(found.range.end));
+            writeln!(marked, "  {start}-{end} {:?} {shown:?}", found.severity).unwrap();
+        }
+    }
+    expect_file!["../../../tests/fixtures/bad.txt"].assert_eq(&marked);
 }
 
 #[test]
