@@ -237,10 +237,8 @@ impl Cache {
             };
             let manifest = Arc::clone(&self.manifest);
             let replaced = self.store.with(move |store| store.keep(&kept, &manifest)).await?;
-            if let Some(replaced) = replaced {
-                // Somebody may boot from it still; the budget gets it then.
-                runner.remove_kept(&replaced.place).await;
-            }
+            // What something still boots from, or is built on, stays for the budget.
+            eviction::remove(&self.store, runner, replaced.into_iter().collect()).await?;
         }
         Ok(())
     }

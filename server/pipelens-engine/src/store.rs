@@ -106,10 +106,22 @@ impl Store {
         statement.query_map(params![engine, workspace], kept_snapshot)?.collect()
     }
 
-    /// Remembers a snapshot with the sources in it; an older one of the same key is replaced and returned.
+    /// Remembers a snapshot with the sources in it. An older one of the same key is returned: nobody finds it by its key any more,
+    /// but it is remembered until it is forgotten, for something may be built on it.
     pub(crate) fn keep(&self, kept: &KeptSnapshot, sources: &Manifest) -> Result<Option<KeptSnapshot>> {
         let before = self.snapshot(&kept.engine, &kept.workspace, &kept.key)?;
+        let replaced = before
+            .filter(|before| before.place != kept.place)
+            .map(|before| KeptSnapshot { key: format!("replaced:{}", before.place), ..before });
         let connection = self.lock();
+        if let Some(replaced) = &replaced {
+            // One that had several keys is remembered once.
+            connection
+                .prepare_cached(
+                    "UPDATE OR IGNORE snapshot SET key = ?4 WHERE engine = ?1 AND workspace = ?2 AND key = ?3",
+                )?
+                .execute(params![kept.engine, kept.workspace, kept.key, replaced.key])?;
+        }
         let known: bool = connection
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM sources WHERE digest = ?1)")?
             .query_row([&kept.sources], |row| row.get(0))?;
@@ -135,7 +147,7 @@ impl Store {
                 kept.sources,
                 kept.sources_folder
             ])?;
-        Ok(before.filter(|before| before.place != kept.place))
+        Ok(replaced)
     }
 
     pub(crate) fn mark_used(&self, kept: &KeptSnapshot, now: i64) -> Result<()> {

@@ -43,6 +43,25 @@ fn what_was_used_last_goes_last() {
 }
 
 #[test]
+fn what_is_replaced_is_remembered_until_it_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let old = |key: &str| KeptSnapshot { place: "old".into(), ..kept("here", key, 1) };
+    for key in ["cache", "fit"] {
+        assert_eq!(store.keep(&old(key), &Manifest::default()).unwrap(), None);
+    }
+    for key in ["cache", "fit"] {
+        let replaced = store.keep(&kept("here", key, 2), &Manifest::default()).unwrap();
+        assert_eq!(replaced, Some(old("replaced:old")));
+        assert_eq!(store.snapshot("engine", "here", key).unwrap(), Some(kept("here", key, 2)));
+    }
+    let places = || store.snapshots("engine", None).unwrap().into_iter().map(|kept| kept.place).collect::<Vec<_>>();
+    assert_eq!(places(), ["old", "sha256:cache", "sha256:fit"]);
+    store.forget(&old("replaced:old")).unwrap();
+    assert_eq!(places(), ["sha256:cache", "sha256:fit"]);
+}
+
+#[test]
 fn two_processes_share_a_store_and_neither_loses_anything() {
     let folder = tempfile::tempdir().unwrap();
     let write = |half: usize| {

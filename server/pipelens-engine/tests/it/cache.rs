@@ -249,6 +249,24 @@ async fn a_snapshot_that_was_used_after_those_built_on_it_goes_too() {
 }
 
 #[tokio::test]
+async fn a_replaced_snapshot_that_something_is_built_on_goes_with_it() {
+    needs_docker!();
+    let mut project = Project::new(RunnerKind::Docker);
+    let key = uuid::Uuid::new_v4().to_string();
+    let kept = forever(step(&key, "echo a > a"));
+    let failing = || vec![kept.clone(), step("b", "echo b > b; exit 1").builds_in(0)];
+    for _ in 0..2 {
+        assert_eq!(project.run(failing()).await.outcome, RunOutcome::Failed);
+    }
+    project.is_read = false;
+    project.run(vec![kept.clone()]).await.assert_succeeded();
+    let images = || docker_client(&["images", "-aq", "--filter", &format!("label=dev.pipelens.step={key}")]);
+    assert_eq!(images().lines().count(), 2, "the failure is built on the first");
+    project.clean().await;
+    assert_eq!(images(), "");
+}
+
+#[tokio::test]
 async fn a_ready_made_key_is_honoured_where_the_harmont_tools_look() {
     needs_docker!();
     let project = Project::new(RunnerKind::Docker);
