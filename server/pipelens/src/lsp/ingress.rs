@@ -83,9 +83,10 @@ pub(crate) async fn serve(
                 }
                 // The `exit` behind it may be here already, and does not wait for an answer that is still to be made.
                 "shutdown" => {
-                    if answer_at_once(&mut service, request, &responses).await {
+                    if lifecycle == Lifecycle::Running {
                         lifecycle = Lifecycle::ShutDown;
                     }
+                    answer_at_once(&mut service, request, &responses).await;
                 }
                 method if State::APPLIED_IN_ORDER.contains(&method) => {
                     if lifecycle == Lifecycle::Running {
@@ -167,10 +168,12 @@ fn handler(
     request: Request,
     lifecycle: Lifecycle,
 ) -> impl Future<Output = Option<Vec<u8>>> + Send + use<> {
-    if lifecycle == Lifecycle::Running && lists::METHODS.contains(&request.method()) {
+    if lifecycle == Lifecycle::Running
+        && let Some(handler) = lists::handler(request.method())
+    {
         let shared = service.inner().shared.clone();
-        let (method, id, params) = request.into_parts();
-        return async move { Some(lists::answer(&shared, &method, id?, params.unwrap_or_default())) }.left_future();
+        let (_, id, params) = request.into_parts();
+        return async move { Some(handler(&shared, id?, params.unwrap_or_default())) }.left_future();
     }
     let answer = service.call(request);
     async move { answer.await.ok().flatten().map(|response| writer::frame(&response)) }.right_future()

@@ -11,39 +11,44 @@ use tower_lsp::jsonrpc::{Error, Id, Response};
 
 use super::{Shared, handlers, pipeline, writer};
 
-/// The methods that are answered here. Of files that are not pipelines they say `null`, as all others do.
-pub(super) const METHODS: [&str; 6] = [
-    "textDocument/codeLens",
-    "textDocument/documentLink",
-    "textDocument/documentSymbol",
-    "textDocument/foldingRange",
-    "textDocument/inlayHint",
-    "textDocument/semanticTokens/full",
-];
+/// Makes the frame of an answer.
+pub(super) type Handler = fn(&Shared, Id, Value) -> Vec<u8>;
 
-/// Returns the frame of the answer.
-pub(super) fn answer(shared: &Shared, method: &str, id: Id, params: Value) -> Vec<u8> {
-    match method {
-        "textDocument/codeLens" => framed(id, params, |params: CodeLensParams| {
-            Some(handlers::code_lens(shared, &*pipeline(&params.text_document.uri)?))
-        }),
-        "textDocument/documentLink" => framed(id, params, |params: DocumentLinkParams| {
-            Some(handlers::document_link(shared, &*pipeline(&params.text_document.uri)?))
-        }),
-        "textDocument/documentSymbol" => framed(id, params, |params: DocumentSymbolParams| {
-            Some(handlers::document_symbol(shared, &*pipeline(&params.text_document.uri)?))
-        }),
-        "textDocument/foldingRange" => framed(id, params, |params: FoldingRangeParams| {
-            Some(handlers::folding_range(&*pipeline(&params.text_document.uri)?))
-        }),
-        "textDocument/inlayHint" => framed(id, params, |params: InlayHintParams| {
-            Some(handlers::inlay_hint(shared, &*pipeline(&params.text_document.uri)?, params.range))
-        }),
-        "textDocument/semanticTokens/full" => framed(id, params, |params: SemanticTokensParams| {
-            Some(handlers::semantic_tokens(shared, &*pipeline(&params.text_document.uri)?, None))
-        }),
-        _ => writer::frame(&Response::from_error(id, Error::method_not_found())),
-    }
+/// Returns the handler of a method that is answered here. Of files that are not pipelines it says `null`, as all others do.
+pub(super) fn handler(method: &str) -> Option<Handler> {
+    Some(match method {
+        "textDocument/codeLens" => |shared, id, params| {
+            framed(id, params, |params: CodeLensParams| {
+                Some(handlers::code_lens(shared, &*pipeline(&params.text_document.uri)?))
+            })
+        },
+        "textDocument/documentLink" => |shared, id, params| {
+            framed(id, params, |params: DocumentLinkParams| {
+                Some(handlers::document_link(shared, &*pipeline(&params.text_document.uri)?))
+            })
+        },
+        "textDocument/documentSymbol" => |shared, id, params| {
+            framed(id, params, |params: DocumentSymbolParams| {
+                Some(handlers::document_symbol(shared, &*pipeline(&params.text_document.uri)?))
+            })
+        },
+        "textDocument/foldingRange" => |_, id, params| {
+            framed(id, params, |params: FoldingRangeParams| {
+                Some(handlers::folding_range(&*pipeline(&params.text_document.uri)?))
+            })
+        },
+        "textDocument/inlayHint" => |shared, id, params| {
+            framed(id, params, |params: InlayHintParams| {
+                Some(handlers::inlay_hint(shared, &*pipeline(&params.text_document.uri)?, params.range))
+            })
+        },
+        "textDocument/semanticTokens/full" => |shared, id, params| {
+            framed(id, params, |params: SemanticTokensParams| {
+                Some(handlers::semantic_tokens(shared, &*pipeline(&params.text_document.uri)?, None))
+            })
+        },
+        _ => return None,
+    })
 }
 
 #[derive(Serialize)]
