@@ -462,10 +462,14 @@ pub(crate) fn failure_key(run_id: uuid::Uuid, step_key: &str) -> String {
     format!("failed:{run_id}:{step_key}")
 }
 
+/// Names bytes without telling them, in sixteen digits.
+pub(crate) fn short_name(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Names a workspace without telling its path.
 pub(crate) fn workspace_id(root: &Path) -> String {
-    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    short_name(root.as_os_str().as_encoded_bytes())
 }
 
 pub(crate) fn seconds_now() -> i64 {

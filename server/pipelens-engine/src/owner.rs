@@ -4,8 +4,6 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use sha2::{Digest as _, Sha256};
-
 /// A process, named so that a later process with the same number is not taken for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
@@ -33,9 +31,7 @@ impl Owner {
     /// Names a state folder, so that processes with another one leave its snapshots alone.
     pub(crate) fn name_of_store(&self, state_dir: &Path) -> String {
         let folder = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
-        let name = Sha256::new().chain_update(&self.machine).chain_update([0]);
-        let digest = name.chain_update(folder.as_os_str().as_encoded_bytes()).finalize();
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        crate::cache::short_name(&[self.machine.as_bytes(), folder.as_os_str().as_encoded_bytes()].join(&0))
     }
 
     /// Whether this owner is certainly dead, as far as `observer` can tell. In doubt it lives.

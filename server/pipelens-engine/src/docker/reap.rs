@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::models::ImageSummary;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
 };
@@ -80,10 +81,7 @@ pub(super) async fn remove_forgotten(
     store: &str,
     known: &BTreeSet<String>,
 ) {
-    let label = format!("{LABEL_STORE}={store}");
-    let filters = HashMap::from([("label", vec![label.as_str()])]);
-    let options = ListImagesOptionsBuilder::default().all(true).filters(&filters).build();
-    let Ok(mut images) = docker.list_images(Some(options)).await else { return };
+    let Ok(mut images) = images(docker, &format!("{LABEL_STORE}={store}")).await else { return };
     let run_id = run_id.to_string();
     images.retain(|image| {
         let label = |name: &str| image.labels.get(name).map_or("", String::as_str);
@@ -93,7 +91,6 @@ pub(super) async fn remove_forgotten(
             || label(LABEL_KEEPER).parse::<Owner>().is_ok_and(|keeper| keeper.is_dead(observer));
         is_kept && is_over && !known.contains(&image.id)
     });
-    images.sort_by_key(|image| std::cmp::Reverse(image.created));
     let things: Vec<Thing> = images.into_iter().map(|image| Thing::new(image.id, &image.labels)).collect();
     // A sentence about what stays would tell a person nothing they could do.
     drop(tokio::time::timeout(BUDGET, remove_images(docker, &things)).await);
@@ -102,7 +99,7 @@ pub(super) async fn remove_forgotten(
 /// Labelled things, each with its owner.
 struct Things {
     containers: Vec<Thing>,
-    /// Newest first: a child goes before its parent.
+    /// Newest first.
     images: Vec<Thing>,
 }
 
@@ -127,9 +124,7 @@ async fn find(docker: &Docker) -> Result<Things, Error> {
     let filters = HashMap::from([("label", vec![LABEL_OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
-    let options = ListImagesOptionsBuilder::default().all(true).filters(&filters).build();
-    let mut images = docker.list_images(Some(options)).await?;
-    images.sort_by_key(|image| std::cmp::Reverse(image.created));
+    let images = images(docker, LABEL_OWNER).await?;
     Ok(Things {
         containers: containers
             .into_iter()
@@ -137,6 +132,15 @@ async fn find(docker: &Docker) -> Result<Things, Error> {
             .collect(),
         images: images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect(),
     })
+}
+
+/// Returns the images with a label, newest first: a child goes before its parent.
+async fn images(docker: &Docker, label: &str) -> Result<Vec<ImageSummary>, Error> {
+    let filters = HashMap::from([("label", vec![label])]);
+    let options = ListImagesOptionsBuilder::default().all(true).filters(&filters).build();
+    let mut images = docker.list_images(Some(options)).await?;
+    images.sort_by_key(|image| std::cmp::Reverse(image.created));
+    Ok(images)
 }
 
 impl Things {

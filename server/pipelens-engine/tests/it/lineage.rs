@@ -42,8 +42,8 @@ async fn a_lineage_of_steps_adds_up() {
     assert_eq!(ran.text_of("last"), ["0", "1", "2", "3", "4", "5", "0"]);
 }
 
-/// Looks into every file of the image: its configuration, its history, its layers.
-pub(crate) fn image_holds(image: &str, needle: &str) -> bool {
+/// Returns every file of the image: its configuration, its history, its layers.
+pub(crate) fn saved_image(image: &str) -> Vec<u8> {
     let mut save = std::process::Command::new("docker")
         .env("DOCKER_HOST", crate::bench::docker_host().unwrap())
         .args(["save", image])
@@ -53,7 +53,11 @@ pub(crate) fn image_holds(image: &str, needle: &str) -> bool {
     let mut bytes = Vec::new();
     save.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
     assert!(save.wait().unwrap().success());
-    memchr::memmem::find(&bytes, needle.as_bytes()).is_some()
+    bytes
+}
+
+fn image_holds(image: &str, needle: &str) -> bool {
+    memchr::memmem::find(&saved_image(image), needle.as_bytes()).is_some()
 }
 
 #[tokio::test]
