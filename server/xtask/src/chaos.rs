@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -65,17 +65,17 @@ impl Blow {
 pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
     let number = |index: usize| arguments.get(index).map(|text| text.parse::<u64>()).transpose();
     let runs = number(0).context("the number of runs")?.unwrap_or(RUNS);
-    let seed = number(1).context("the seed")?.unwrap_or_else(seed_of_the_clock);
+    let seed = number(1).context("the seed")?.unwrap_or_else(|| fastrand::u64(..));
     tools::run("cargo", ["build", "--locked", "--package", "pipelens"])?;
     println!("{runs} runs, seed {seed}");
     let mut arena = Arena::new()?;
-    let mut random = Random(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut endings = std::collections::BTreeMap::new();
     for run in 0..runs {
-        let blow = Blow::ALL[random.below(Blow::ALL.len() as u64) as usize];
-        let wait = Duration::from_millis(random.below(LONGEST_WAIT.as_millis() as u64));
+        let blow = random.choice(Blow::ALL).context("there are blows")?;
+        let wait = LONGEST_WAIT.mul_f64(random.f64());
         let ending = arena
-            .strike(blow, wait, random.below(3) == 0)
+            .strike(blow, wait, random.u8(..3) == 0)
             .with_context(|| format!("run {run}: {blow:?} after {wait:?} (seed {seed})"))?;
         *endings.entry(format!("{blow:?}, {ending}")).or_insert(0_u64) += 1;
     }
@@ -236,21 +236,4 @@ fn judge(events: &[Value], status: ExitStatus) -> Result<String> {
     ensure!((outcome == "succeeded") == status.success(), "outcome {outcome}, but {status}");
     ensure!(outcome == "no word" || of_kind("stepEnd").count() == STEPS, "not every step has its end: {outcome}");
     Ok(outcome.to_owned())
-}
-
-/// A sequence that a seed repeats (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % limit.max(1)
-    }
-}
-
-fn seed_of_the_clock() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::from(now.subsec_nanos()) | 1
 }
