@@ -20,6 +20,8 @@ mod syntax;
 pub mod text;
 mod validate;
 
+use std::sync::Arc;
+
 use diagnostic::{Diagnostic, Severity};
 use model::Pipeline;
 use syntax::tree::Tree;
@@ -60,8 +62,8 @@ pub trait Project {
     /// Whether the sources have this folder, relative to their root. `None`: not known.
     fn has_folder(&self, path: &str) -> Option<bool>;
     /// What a linter of shell scripts is known to say about a command.
-    fn remarks(&self, _command: &str) -> Vec<Remark> {
-        Vec::new()
+    fn remarks(&self, _command: &str) -> Arc<[Remark]> {
+        Arc::default()
     }
 }
 

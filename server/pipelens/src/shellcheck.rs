@@ -51,8 +51,8 @@ impl ShellCheck {
     }
 
     /// Returns what is known about a command.
-    pub(crate) fn remarks(&self, command: &str) -> Vec<Remark> {
-        self.known().remarks.get(command).map(|remarks| remarks.to_vec()).unwrap_or_default()
+    pub(crate) fn remarks(&self, command: &str) -> Arc<[Remark]> {
+        self.known().remarks.get(command).cloned().unwrap_or_default()
     }
 
     /// Reads the commands of a file that it does not know yet. Returns whether there were any, so that the file has to be analysed

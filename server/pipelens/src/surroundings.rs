@@ -1,6 +1,7 @@
 //! What the core is told about a pipeline's project: its files, and what ShellCheck said about its commands.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pipelens_core::{Project, Remark};
 use pipelens_engine::project::ProjectFiles;
@@ -29,7 +30,7 @@ impl Project for Surroundings {
         self.files.has_folder(path)
     }
 
-    fn remarks(&self, command: &str) -> Vec<Remark> {
+    fn remarks(&self, command: &str) -> Arc<[Remark]> {
         self.shellcheck.remarks(command)
     }
 }

@@ -16,11 +16,11 @@ pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, find
             continue;
         }
         let Some(offsets) = Offsets::of(text, cmd) else { continue };
-        for remark in remarks {
+        for remark in remarks.iter() {
             let Some(range) = offsets.source(remark.range) else { continue };
             let mut finding = Diagnostic::new(Code::Shellcheck, range, &remark.message);
             finding.severity = remark.severity;
-            finding.fixes.extend(fix(text, cmd, &offsets, &remark));
+            finding.fixes.extend(fix(text, cmd, &offsets, remark));
             findings.push(finding);
         }
     }
