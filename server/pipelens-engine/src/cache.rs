@@ -209,7 +209,7 @@ impl Cache {
             self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(reference.clone(), id);
         }
         let Some(step) = self.plan.steps.get(index) else { return Ok(()) };
-        let keys = self.keys(runner.engine()).into_iter().nth(index).flatten();
+        let keys = self.keys(runner.engine().await).into_iter().nth(index).flatten();
         let mut rows = Vec::new();
         match (purpose, keys) {
             (Purpose::Failure, _) => rows.push(failure_key(run_id, &step.key)),
@@ -224,7 +224,7 @@ impl Cache {
         }
         for (number, key) in rows.into_iter().enumerate() {
             let kept = KeptSnapshot {
-                engine: runner.engine().to_owned(),
+                engine: runner.engine().await.to_owned(),
                 workspace: self.workspace.clone(),
                 key,
                 step: step.key.clone(),
@@ -321,11 +321,14 @@ impl Cache {
         let mut decisions = Vec::new();
         for (index, runner) in self.runners.clone().into_iter().enumerate() {
             let runner = runners.get(runner.as_str());
-            let keys = runner.and_then(|runner| {
-                let engine = runner.engine();
-                let keys = keys_of.entry(engine.to_owned()).or_insert_with(|| self.keys(engine));
-                keys.get_mut(index).and_then(Option::take)
-            });
+            let keys = match runner {
+                Some(runner) => {
+                    let engine = runner.engine().await;
+                    let keys = keys_of.entry(engine.to_owned()).or_insert_with(|| self.keys(engine));
+                    keys.get_mut(index).and_then(Option::take)
+                }
+                None => None,
+            };
             decisions.push(self.decide_step(index, runner, keys, &before).await?);
         }
         self.decisions = decisions;
@@ -385,7 +388,7 @@ impl Cache {
 
     /// Returns a kept snapshot, if the engine still has it.
     async fn find(&self, key: &str, runner: &Arc<dyn StepRunner>) -> Result<Option<Hit>, rusqlite::Error> {
-        let (engine, workspace, key) = (runner.engine().to_owned(), self.workspace.clone(), key.to_owned());
+        let (engine, workspace, key) = (runner.engine().await.to_owned(), self.workspace.clone(), key.to_owned());
         let Some(kept) = self.store.with(move |store| store.snapshot(&engine, &workspace, &key)).await? else {
             return Ok(None);
         };

@@ -22,12 +22,13 @@ use bollard::Docker;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pipelens_core::plan::PlanStep;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::archive::Packing;
 use crate::cache::{Outdated, workspace_id};
 use crate::docker::arguments::Arguments;
-use crate::docker::command::StepCommand;
+use crate::docker::command::{StepCommand, Then};
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
 use crate::docker::snapshot::Snapshot;
@@ -37,7 +38,8 @@ use crate::event::Phase;
 use crate::logs::StepLogs;
 use crate::owner::Owner;
 use crate::runner::{
-    Base, Ending, Heirs, RunContext, Saved, SnapshotRef, StepResult, StepRunner, WORTH_A_SNAPSHOT, shell_word,
+    Base, Ending, Heirs, KeepSnapshot, RunContext, Saved, SnapshotRef, StepResult, StepRunner, WORTH_A_SNAPSHOT,
+    shell_word,
 };
 
 pub(crate) const LABEL_RUN: &str = "dev.pipelens.run";
@@ -63,11 +65,10 @@ const PULSE_ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct DockerRunner {
     docker: Docker,
-    /// The engine's own name for itself.
-    engine: String,
+    /// What the engine says of itself. Asked for at once, but it thinks about it, and whoever does not need it does not wait.
+    about: Arc<OnceCell<About>>,
     /// The engine is on another machine: bytes cost more than time.
     is_remote: bool,
-    parallelism: usize,
     run_id: Uuid,
     owner: Owner,
     labels: HashMap<String, String>,
@@ -81,8 +82,11 @@ impl DockerRunner {
     pub(crate) async fn open(docker_host: Option<&str>, run_id: Uuid, source_root: &Path) -> Result<Self, EngineError> {
         let engine = endpoint::find(docker_host).await?;
         let docker = engine.docker;
-        let info = answered("describe itself", docker.info()).await?;
-        let parallelism = info.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(1).max(1);
+        let about = Arc::new(OnceCell::new());
+        tokio::spawn({
+            let (docker, about) = (docker.clone(), Arc::clone(&about));
+            async move { about.get_or_init(|| About::ask(&docker)).await.clone() }
+        });
         let owner = Owner::this_process();
         let labels = HashMap::from([
             (LABEL_RUN.to_owned(), run_id.to_string()),
@@ -93,9 +97,8 @@ impl DockerRunner {
         let images = Images::new(docker.clone());
         Ok(Self {
             docker,
-            engine: info.id.unwrap_or_default(),
+            about,
             is_remote: engine.is_remote,
-            parallelism,
             run_id,
             owner,
             labels,
@@ -105,8 +108,13 @@ impl DockerRunner {
     }
 
     /// Removes what dead owners left in the engine, and says how much it was.
-    pub(crate) async fn sweep(&self) -> Option<String> {
-        reap::sweep_dead_owners(&self.docker, &self.owner).await
+    pub(crate) fn sweep(&self) -> impl Future<Output = Option<String>> + Send + use<> {
+        let (docker, owner) = (self.docker.clone(), self.owner.clone());
+        async move { reap::sweep_dead_owners(&docker, &owner).await }
+    }
+
+    async fn about(&self) -> &About {
+        self.about.get_or_init(|| About::ask(&self.docker)).await
     }
 
     /// The step up to the end of its command, and its snapshot. What is to be tidied stays in `leftovers`, whatever happens.
@@ -121,7 +129,7 @@ impl DockerRunner {
             return Ok(Ran::stopped());
         }
         let Some(worker) = &mut leftovers.worker else { return Ok(Ran::stopped()) };
-        let ending = worker.run(context, &command, logs, self.lost()).await?;
+        let ending = worker.run(context, &command, what_comes_then(context), logs, self.lost()).await?;
         if ending == Ending::Exited(0)
             && let Some(artifacts) = &context.artifacts
         {
@@ -245,6 +253,11 @@ impl DockerRunner {
         let sources = &context.sources;
         context.say_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
         let (user_id, group_id) = container.user_ids().await?;
+        // The engine has made the folder, root's. Where it really is, links followed, matters only if it must change hands.
+        if (user_id, group_id) == (0, 0) {
+            let packing = Packing { folder: String::new(), user_id, group_id, is_compressed: self.is_remote };
+            return container.unpack(&context.step().workdir, Arc::clone(sources), packing).await;
+        }
         let target = container.resolve(&context.step().workdir).await?;
         let packing = Packing { folder: target.name, user_id, group_id, is_compressed: self.is_remote };
         container.unpack(&target.parent, Arc::clone(sources), packing).await
@@ -297,6 +310,23 @@ impl DockerRunner {
     }
 }
 
+/// What an engine says of itself.
+#[derive(Debug, Clone)]
+struct About {
+    /// Its own name for itself.
+    engine: String,
+    parallelism: usize,
+}
+
+impl About {
+    /// An engine that does not answer shows at its first step.
+    async fn ask(docker: &Docker) -> Self {
+        let info = answered("describe itself", docker.info()).await.unwrap_or_default();
+        let cpus = info.ncpu.and_then(|cpus| usize::try_from(cpus).ok());
+        Self { engine: info.id.unwrap_or_default(), parallelism: cpus.unwrap_or(1).max(1) }
+    }
+}
+
 /// What a step leaves in the engine.
 #[derive(Default)]
 struct Leftovers {
@@ -313,9 +343,10 @@ impl Leftovers {
             // Whatever comes of it is found by its label when the run closes.
             saving.await.ok();
         }
-        let worker = self.worker?;
+        let mut worker = self.worker?;
         let mut kept = None;
         if let Some(failure) = self.failure {
+            worker.settle().await;
             kept = failure.save().await.ok();
         }
         worker.remove().await;
@@ -342,12 +373,12 @@ impl StepRunner for DockerRunner {
         "docker"
     }
 
-    fn parallelism(&self) -> usize {
-        self.parallelism
+    async fn parallelism(&self) -> usize {
+        self.about().await.parallelism
     }
 
-    fn engine(&self) -> &str {
-        &self.engine
+    async fn engine(&self) -> &str {
+        &self.about().await.engine
     }
 
     async fn image_id(&self, reference: &str) -> Option<String> {
@@ -390,6 +421,18 @@ impl StepRunner for DockerRunner {
 
     async fn close(&self) -> Vec<String> {
         reap::remove_run(&self.docker, self.run_id, &self.owner).await
+    }
+}
+
+/// What becomes of a step's container when its command has ended.
+fn what_comes_then(context: &RunContext) -> Then {
+    let keeps_snapshot = context.keeps_snapshot != KeepSnapshot::Never;
+    if keeps_snapshot && context.heirs == Heirs::Only {
+        Then::Next
+    } else if keeps_snapshot || context.keeping.is_cached || context.artifacts.is_some() {
+        Then::Wait
+    } else {
+        Then::End
     }
 }
 

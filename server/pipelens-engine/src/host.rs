@@ -145,11 +145,11 @@ impl StepRunner for HostRunner {
         "host"
     }
 
-    fn parallelism(&self) -> usize {
+    async fn parallelism(&self) -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    fn engine(&self) -> &str {
+    async fn engine(&self) -> &str {
         "host"
     }
 

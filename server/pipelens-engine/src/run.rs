@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use pipelens_core::plan::{Plan, PlanStep};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -179,6 +180,8 @@ struct Runners {
     sources: Arc<Sources>,
     cache: Option<Arc<Cache>>,
     needles: Needles,
+    /// Removes what dead owners left.
+    sweeping: Option<JoinHandle<()>>,
 }
 
 impl Runners {
@@ -196,17 +199,17 @@ impl Runners {
             }
             let host = request.docker_host.as_deref();
             let docker = DockerRunner::open(host, request.run_id, &request.source_root).await?;
-            if let Some(swept) = docker.sweep().await {
-                outbox.notice(swept);
-            }
-            Ok(Some(Arc::new(docker) as Arc<dyn StepRunner>))
+            Ok(Some(docker))
         };
         let (sources, docker) = tokio::try_join!(scan(&request.source_root), docker)?;
         outbox.notice(sources.summary());
         let mut by_name: BTreeMap<&'static str, Arc<dyn StepRunner>> = BTreeMap::new();
-        if let Some(docker) = docker {
-            by_name.insert(docker.name(), docker);
-        }
+        let sweeping = docker.map(|docker| {
+            let (sweep, outbox) = (docker.sweep(), outbox.clone());
+            by_name.insert(docker.name(), Arc::new(docker));
+            // What others left is in nobody's way: nothing waits for it but the end.
+            tokio::spawn(async move { sweep.await.into_iter().for_each(|swept| outbox.notice(swept)) })
+        });
         let has_host = needs(request, RunnerKind::Host);
         if has_host {
             let state_dir = request.cache.as_ref().map(|cache| cache.state_dir.as_path());
@@ -214,7 +217,7 @@ impl Runners {
             by_name.insert(host.name(), host);
         }
         let cache = open_cache(request, &sources, &by_name, outbox).await;
-        Ok(Self { default: request.runner, by_name, sources, cache, needles })
+        Ok(Self { default: request.runner, by_name, sources, cache, needles, sweeping })
     }
 
     fn get(&self, name: Option<&str>) -> Option<Arc<dyn StepRunner>> {
@@ -222,11 +225,19 @@ impl Runners {
     }
 
     /// How many steps at once: the machine that does most of the work decides.
-    fn parallelism(&self) -> usize {
-        self.by_name.values().next().map_or(1, |runner| runner.parallelism())
+    async fn parallelism(&self) -> usize {
+        match self.by_name.values().next() {
+            Some(runner) => runner.parallelism().await,
+            None => 1,
+        }
     }
 
-    async fn close(&self, outbox: &Outbox) {
+    async fn close(self, outbox: &Outbox) {
+        if let Some(sweeping) = self.sweeping
+            && let Err(panic) = sweeping.await
+        {
+            tracing::error!(%panic, "the sweep panicked");
+        }
         for runner in self.by_name.values() {
             for problem in runner.close().await {
                 outbox.notice(problem);
@@ -323,7 +334,7 @@ pub async fn clean(
     }
     let mut freed = 0;
     for runner in &runners {
-        let (engine, workspace) = (runner.engine().to_owned(), workspace.clone());
+        let (engine, workspace) = (runner.engine().await.to_owned(), workspace.clone());
         let kept = store.with(move |store| store.snapshots(&engine, workspace.as_deref())).await.map_err(unreadable)?;
         let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| kept.step == step)).collect();
         freed += eviction::remove(&store, runner, kept).await.map_err(unreadable)?;

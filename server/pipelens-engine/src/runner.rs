@@ -36,10 +36,10 @@ pub(crate) trait StepRunner: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// How many steps at once the machine behind this runner can bear.
-    fn parallelism(&self) -> usize;
+    async fn parallelism(&self) -> usize;
 
-    /// Names the machine that the snapshots of this runner are on.
-    fn engine(&self) -> &str;
+    /// Names the machine that the snapshots of this runner are on; empty if it has no name or does not answer.
+    async fn engine(&self) -> &str;
 
     /// Returns what tells an image from others of the same name; `None` if it is not here. Pulls nothing.
     async fn image_id(&self, reference: &str) -> Option<String>;

@@ -87,6 +87,11 @@ impl<'plan> Scheduler<'plan> {
         actions
     }
 
+    /// Lets so many steps run at once from here on.
+    pub(crate) fn allow(&mut self, permits: usize) {
+        self.permits = permits.max(1);
+    }
+
     /// Takes the outcome of a step that was started.
     pub(crate) fn finished(&mut self, index: usize, outcome: Outcome) {
         if self.states.get(index) != Some(&State::Running) {

@@ -1,5 +1,6 @@
 //! What a run costs beside the engine's own calls: `cargo bench -p pipelens-engine`, with `PIPELENS_TEST_DOCKER_HOST` naming a
-//! daemon that has the test images. Ours and the floor take turns, so that both see the same machine.
+//! daemon that has the test images. Ours and the floor take turns, so that both see the same machine. Words behind `--` choose among
+//! `memory`, `cache`, `floor` and `log`.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot go on says so by ending")]
 #![expect(clippy::print_stdout, reason = "figures are printed")]
@@ -27,16 +28,24 @@ const FLOOD: &str = "yes 'a line of ninety-one bytes or so, which is what compil
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
     runtime.block_on(async {
         // First: the other figures keep whole logs in memory.
         #[cfg(target_os = "linux")]
-        memory_figures().await;
-        cache_figures().await;
-        if let Some(host) = docker_host() {
+        if is_wanted("memory") {
+            memory_figures().await;
+        }
+        if is_wanted("cache") {
+            cache_figures().await;
+        }
+        if let Some(host) = docker_host().filter(|_| is_wanted("floor")) {
             let docker = Docker::connect_with_unix(&host, 600, bollard::API_DEFAULT_VERSION).unwrap();
             beside_the_floor(&docker.negotiate_version().await.unwrap()).await;
         }
-        log_figures().await;
+        if is_wanted("log") {
+            log_figures().await;
+        }
     });
 }
 
@@ -209,6 +218,7 @@ async fn memory_figures() {
     let file = std::fs::File::create(bench.sources.path().join("big")).unwrap();
     file.set_len(1_000_000_000).unwrap();
     let ran = bench.run().await;
+    ran.assert_succeeded();
     assert_eq!(ran.text_of("a"), ["1000000000"]);
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     println!("1 GB of sources: {}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());

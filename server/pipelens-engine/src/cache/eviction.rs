@@ -9,7 +9,7 @@ use crate::store::{KeptSnapshot, Store};
 impl Cache {
     /// Removes what is too old or too much, the one unused longest first.
     pub(crate) async fn keep_within_budget(&self, runner: &Arc<dyn StepRunner>) -> Result<(), rusqlite::Error> {
-        let (engine, workspace) = (runner.engine().to_owned(), self.workspace.clone());
+        let (engine, workspace) = (runner.engine().await.to_owned(), self.workspace.clone());
         let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
         remove(&self.store, runner, surplus(kept, self.budget, seconds_now())).await.map(drop)
     }
@@ -17,7 +17,7 @@ impl Cache {
     /// Removes snapshots that were made to be kept and of which the store knows nothing: a process was killed, or a run cancelled,
     /// between the making and the remembering.
     pub(crate) async fn remove_forgotten(&self, runner: &Arc<dyn StepRunner>) -> Result<(), rusqlite::Error> {
-        let engine = runner.engine().to_owned();
+        let engine = runner.engine().await.to_owned();
         let kept = self.store.with(move |store| store.snapshots(&engine, None)).await?;
         let places = kept.into_iter().map(|kept| kept.place).collect();
         runner.remove_forgotten(&self.store_name, &places).await;

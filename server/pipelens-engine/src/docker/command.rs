@@ -11,6 +11,8 @@
 //! each step's shell is a new child. The line itself is read by that child, so that the supervisor's memory never holds a secret
 //! of an earlier step. What lives outside the filesystem and yet outlives processes (`/dev`, `/dev/shm`, System V memory, the
 //! files the engine mounts) is compared with how it was; the supervisor reports a difference, and the next step gets a new container.
+//! Where no step is next nothing is compared, and the container ends by itself: the engine needs longer for that than for anything
+//! but the start, and nobody has to wait for it, since the report has come.
 //!
 //! Standard input stays open on our side for as long as we live. Beside each command a second shell of ours waits at its end:
 //! a line asks for TERM to every process, the end of the stream (we were killed, the connection broke) ends the container.
@@ -30,7 +32,7 @@ use crate::runner::RunContext;
 pub(super) const SUPERVISOR: &str = r#"exec 4>&2 2>/dev/null
 trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
 IFS= read -r pipelens_mark || exit 125
-pipelens_where=$PWD
+pipelens_where=$PWD pipelens_began=
 pipelens_traces() {
     for pipelens_file in /etc/hosts /etc/hostname /etc/resolv.conf /proc/sysvipc/msg /proc/sysvipc/sem /proc/sysvipc/shm; do
         [ -r "$pipelens_file" ] && while IFS= read -r pipelens_text; do echo "$pipelens_text"; done <"$pipelens_file"
@@ -44,8 +46,8 @@ pipelens_kills() {
         done <"$pipelens_file"
     done
 }
-pipelens_began=$(pipelens_traces)
-while :; do
+while read -r pipelens_then; do
+    [ "$pipelens_then$pipelens_began" = next ] && pipelens_began=$(pipelens_traces)
     pipelens_killed=$(pipelens_kills)
     (
         IFS= read -r pipelens_line || kill -KILL $$
@@ -55,19 +57,41 @@ while :; do
         eval "unset pipelens_line SHLVL PWD OLDPWD; $pipelens_line"
     )
     pipelens_code=$?
-    pipelens_state=clean pipelens_memory=enough pipelens_tries=0
+    pipelens_state=quiet pipelens_memory=enough pipelens_tries=0
     while kill -KILL -1; do
         pipelens_tries=$((pipelens_tries + 1))
         [ $pipelens_tries -lt 10000 ] || break
     done
-    [ $pipelens_tries -lt 10000 ] || pipelens_state=changed
-    cd -P "$pipelens_where" || pipelens_state=changed
-    [ "$(pipelens_traces)" = "$pipelens_began" ] || pipelens_state=changed
+    [ $pipelens_tries -lt 10000 ] || pipelens_state=busy
+    cd -P "$pipelens_where" && [ $pipelens_state$pipelens_then = quietnext ] &&
+        [ "$(pipelens_traces)" = "$pipelens_began" ] && pipelens_state=clean
     [ "$(pipelens_kills)" = "$pipelens_killed" ] || pipelens_memory=short
     pipelens_report="$pipelens_mark $pipelens_code $pipelens_state $pipelens_memory"
     printf '\000%s\n' "$pipelens_report"
     printf '\000%s\n' "$pipelens_report" >&4
+    [ "$pipelens_then" = end ] && exit $pipelens_code
 done"#;
+
+/// What becomes of a container behind a command, in the supervisor's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Another command may come, which must not be able to tell that this one was there.
+    Next,
+    /// It waits until somebody has looked at its files.
+    Wait,
+    /// It ends.
+    End,
+}
+
+impl Then {
+    pub(super) fn line(self) -> &'static [u8] {
+        match self {
+            Self::Next => b"next\n",
+            Self::Wait => b"wait\n",
+            Self::End => b"end\n",
+        }
+    }
+}
 
 /// What the watcher reads as "ask them to end".
 pub(super) const TERM_LINE: &[u8] = b"TERM\n";

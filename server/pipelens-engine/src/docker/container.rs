@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::container::AttachContainerResults;
@@ -32,6 +33,8 @@ use crate::sources::Sources;
 const ARTIFACT_CHUNKS: usize = 16;
 /// The same in every container: steps that share one must not be able to tell.
 const HOST_NAME: &str = "pipelens";
+/// A supervisor that hears the end of its input. If it cannot, it is killed.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// `/etc/passwd` of a large directory is still far below.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 
@@ -151,6 +154,11 @@ impl Container {
     pub(super) async fn end(&self) -> Result<(), EngineError> {
         self.kill().await?;
         self.exit_code().await.map(drop)
+    }
+
+    /// Waits for a container that was told to end. One that does not is removed all the same.
+    pub(super) async fn wait_until_gone(&self) {
+        drop(tokio::time::timeout(GONE_WITHIN, self.exit_code()).await);
     }
 
     /// Returns where a folder is, which the engine has created if it was missing.

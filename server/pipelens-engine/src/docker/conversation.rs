@@ -31,9 +31,19 @@ pub(super) struct Conversation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) exit_code: i64,
-    /// Nothing but the filesystem tells that a command ran here.
-    pub(super) is_clean: bool,
+    pub(super) state: State,
     pub(super) was_short_of_memory: bool,
+}
+
+/// How a command leaves its container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing runs, and nothing but the filesystem tells that a command ran here.
+    Clean,
+    /// Nothing runs.
+    Quiet,
+    /// Something may still run.
+    Busy,
 }
 
 impl Conversation {
@@ -173,8 +183,12 @@ impl Report {
     fn parse(text: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let exit_code = words.next()?.parse().ok()?;
-        let is_clean = words.next()? == "clean";
-        Some(Self { exit_code, is_clean, was_short_of_memory: words.next()? == "short" })
+        let state = match words.next()? {
+            "clean" => State::Clean,
+            "quiet" => State::Quiet,
+            _ => State::Busy,
+        };
+        Some(Self { exit_code, state, was_short_of_memory: words.next()? == "short" })
     }
 }
 
@@ -198,9 +212,9 @@ mod tests {
 
     #[test]
     fn a_report_is_not_output() {
-        let (output, report) = take_all(&mut ReportFinder::new("abc"), &[b"no line end\0abc 137 changed short\n"]);
+        let (output, report) = take_all(&mut ReportFinder::new("abc"), &[b"no line end\0abc 137 quiet short\n"]);
         assert_eq!(output, b"no line end");
-        assert_eq!(report, Some(Report { exit_code: 137, is_clean: false, was_short_of_memory: true }));
+        assert_eq!(report, Some(Report { exit_code: 137, state: State::Quiet, was_short_of_memory: true }));
     }
 
     #[test]

@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::docker::command::{StepCommand, TERM_LINE};
+use crate::docker::command::{StepCommand, TERM_LINE, Then};
 use crate::docker::container::Container;
-use crate::docker::conversation::{Conversation, Report};
+use crate::docker::conversation::{Conversation, Listener, Report, State};
 use crate::error::EngineError;
 use crate::logs::StepLogs;
 use crate::runner::{Ending, GRACE, RunContext};
 
 /// Between KILL and the end of the output: a process that cannot die (a hung disk) must not hold the run.
 const DEATH_WITHIN: Duration = Duration::from_secs(30);
-/// A supervisor that hears the end of its input. If it cannot, it is killed.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// The exit code of a shell, or an init process, that does not find its command.
 const COMMAND_NOT_FOUND: i64 = 127;
 /// The exit code after SIGKILL, whoever sent it.
@@ -37,7 +35,11 @@ enum Life {
     /// Its supervisor waits for the next command, and nothing else runs.
     Waiting(Conversation),
     /// The same, but the next command would notice, or the supervisor may take a line for one that was none.
-    Used(Conversation),
+    Quiet(Conversation),
+    /// Something of the last command may still run.
+    Busy(Conversation),
+    /// Its last command has ended, and it ends by itself.
+    Ending,
     /// Whatever it does, nobody hears of it.
     Spent,
 }
@@ -52,6 +54,7 @@ impl Worker {
         &mut self,
         context: &RunContext,
         command: &StepCommand,
+        then: Then,
         logs: &mut StepLogs,
         lost: impl Future<Output = EngineError>,
     ) -> Result<Ending, EngineError> {
@@ -59,12 +62,14 @@ impl Worker {
             return Ok(Ending::Stopped);
         }
         let began = Instant::now();
-        let (stdin, lines) = mpsc::channel(3);
-        let mut conversation = self.begin(&stdin).await?;
+        let (stdin, lines) = mpsc::channel(4);
+        let mut talk = self.talk(&stdin).await?;
+        stdin.try_send(Bytes::from_static(then.line())).ok();
         stdin.try_send(command.line.clone()).ok();
         let container = &self.container;
+        let (starts, started) = oneshot::channel();
         let ended = async {
-            let report = conversation.converse(lines, logs).await;
+            let report = talk.carry_on(container, lines, logs, starts).await;
             logs.finish_streams().await;
             let report = report?;
             let code = match report {
@@ -76,7 +81,7 @@ impl Worker {
         };
         let (ending, report) = {
             tokio::pin!(ended);
-            see_to_its_end(container, context, &mut ended, &stdin, lost).await?
+            see_to_its_end(container, context, &mut ended, started, &stdin, lost).await?
         };
         self.unsaved += began.elapsed();
         match (ending, report) {
@@ -84,11 +89,13 @@ impl Worker {
                 if report.was_short_of_memory {
                     say_out_of_memory(context);
                 }
-                let new_life = if report.is_clean { Life::Waiting } else { Life::Used };
-                self.life = new_life(conversation);
+                self.life = Life::after(report.state, then, talk.conversation);
             }
-            // A line that asks for TERM may still be on its way to whoever reads next.
-            (Ending::TimedOut | Ending::Stopped, Some(_)) => self.life = Life::Used(conversation),
+            (Ending::TimedOut | Ending::Stopped, Some(report)) => {
+                // A line that asks for TERM may still be on its way to whoever reads next.
+                let state = if report.state == State::Clean { State::Quiet } else { report.state };
+                self.life = Life::after(state, then, talk.conversation);
+            }
             (Ending::Exited(COMMAND_NOT_FOUND), None) => self.container.check_for_shell().await?,
             (Ending::Exited(KILLED), None) => {
                 if self.container.ran_out_of_memory().await? {
@@ -100,33 +107,33 @@ impl Worker {
         Ok(ending)
     }
 
-    /// Returns the talk with the supervisor, which is started if nothing has run yet.
-    async fn begin(&mut self, stdin: &mpsc::Sender<Bytes>) -> Result<Conversation, EngineError> {
+    /// Returns the talk with the supervisor, or the beginning of one.
+    async fn talk(&mut self, stdin: &mpsc::Sender<Bytes>) -> Result<Talk, EngineError> {
         match std::mem::replace(&mut self.life, Life::Spent) {
-            Life::Waiting(conversation) => Ok(conversation),
-            Life::Created | Life::Used(_) | Life::Spent => {
+            Life::Waiting(conversation) => Ok(Talk { conversation, is_new: false }),
+            Life::Created | Life::Quiet(_) | Life::Busy(_) | Life::Ending | Life::Spent => {
                 // Attached first: nothing the command says can be missed.
                 let conversation = Conversation::new(self.container.attach().await?);
                 stdin.try_send(conversation.mark_line()).ok();
-                self.container.start().await?;
-                Ok(conversation)
+                Ok(Talk { conversation, is_new: true })
             }
         }
     }
 
     /// Runs a command of our own ahead of the step's, and returns its exit code with what it said.
     pub(super) async fn run_own(&mut self, line: Bytes) -> Result<(i64, String), EngineError> {
-        let (stdin, lines) = mpsc::channel(2);
-        let mut conversation = self.begin(&stdin).await?;
+        let (stdin, lines) = mpsc::channel(3);
+        let mut talk = self.talk(&stdin).await?;
+        stdin.try_send(Bytes::from_static(Then::Next.line())).ok();
         stdin.try_send(line).ok();
         let mut said = Vec::new();
-        let report = conversation.converse(lines, &mut said).await?;
+        let report = talk.carry_on(&self.container, lines, &mut said, oneshot::channel().0).await?;
         let code = match report {
             Some(report) => report.exit_code,
             None => self.container.exit_code().await?,
         };
         if report.is_some() {
-            self.life = Life::Waiting(conversation);
+            self.life = Life::Waiting(talk.conversation);
         }
         Ok((code, String::from_utf8_lossy(&said).into_owned()))
     }
@@ -139,36 +146,92 @@ impl Worker {
     /// Whether nothing writes to its filesystem any more.
     pub(super) fn is_quiet(&self) -> bool {
         match self.life {
-            Life::Created | Life::Waiting(_) => true,
-            Life::Used(_) | Life::Spent => false,
+            Life::Created | Life::Waiting(_) | Life::Quiet(_) => true,
+            Life::Busy(_) | Life::Ending | Life::Spent => false,
+        }
+    }
+
+    /// Lets a container end that is about to.
+    pub(super) async fn settle(&mut self) {
+        if matches!(self.life, Life::Ending) {
+            self.life = Life::Spent;
+            self.container.wait_until_gone().await;
         }
     }
 
     /// Removes the container, running or not.
     pub(super) async fn remove(self) {
         match self.life {
-            // A supervisor that is told to go is gone sooner than one that the engine has to kill.
-            Life::Waiting(conversation) | Life::Used(conversation) => {
+            Life::Waiting(conversation) | Life::Quiet(conversation) | Life::Busy(conversation) => {
+                // A supervisor that is told to go is gone sooner than one that the engine has to kill.
                 drop(conversation);
-                drop(tokio::time::timeout(GONE_WITHIN, self.container.exit_code()).await);
+                self.container.wait_until_gone().await;
             }
+            Life::Ending => self.container.wait_until_gone().await,
             Life::Created | Life::Spent => {}
         }
         self.container.remove().await;
     }
 }
 
-/// Waits for the end of the command, and brings it about when it is time.
+impl Life {
+    fn after(state: State, then: Then, conversation: Conversation) -> Self {
+        match (then, state) {
+            (Then::End, _) => Self::Ending,
+            (Then::Next | Then::Wait, State::Clean) => Self::Waiting(conversation),
+            (Then::Next | Then::Wait, State::Quiet) => Self::Quiet(conversation),
+            (Then::Next | Then::Wait, State::Busy) => Self::Busy(conversation),
+        }
+    }
+}
+
+/// A talk, of which the other side may still have to be started.
+struct Talk {
+    conversation: Conversation,
+    is_new: bool,
+}
+
+impl Talk {
+    /// Talks until the command has ended. A new container is told what to do before it is there: its command runs while the engine
+    /// still has to do with the start.
+    async fn carry_on(
+        &mut self,
+        container: &Container,
+        lines: mpsc::Receiver<Bytes>,
+        listener: &mut impl Listener,
+        started: oneshot::Sender<()>,
+    ) -> Result<Option<Report>, EngineError> {
+        let start = async {
+            if self.is_new {
+                container.start().await?;
+            }
+            started.send(()).ok();
+            Ok(())
+        };
+        let (report, ()) = tokio::try_join!(self.conversation.converse(lines, listener), start)?;
+        Ok(report)
+    }
+}
+
+/// Waits for the end of the command, and brings it about when it is time. Its time begins when it has started.
 async fn see_to_its_end(
     container: &Container,
     context: &RunContext,
     ended: &mut (impl Future<Output = Result<(i64, Option<Report>), EngineError>> + Unpin),
+    started: oneshot::Receiver<()>,
     stdin: &mpsc::Sender<Bytes>,
     lost: impl Future<Output = EngineError>,
 ) -> Result<(Ending, Option<Report>), EngineError> {
     tokio::pin!(lost);
     let mut stopped = None;
-    let mut time_to_stop = context.time_to_stop(Instant::now()).boxed();
+    let mut time_to_stop = async {
+        tokio::select! {
+            biased;
+            () = context.stop.cancelled() => Ending::Stopped,
+            _ = started => context.time_to_stop(Instant::now()).await,
+        }
+    }
+    .boxed();
     loop {
         tokio::select! {
             result = &mut *ended => {

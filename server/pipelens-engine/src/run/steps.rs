@@ -32,7 +32,11 @@ pub(super) async fn run_all(
     cancel: &CancellationToken,
 ) -> (RunOutcome, Vec<(String, String)>) {
     let plan = Arc::new(request.plan.clone());
-    let mut scheduler = Scheduler::new(&request.plan, request.parallelism.unwrap_or_else(|| runners.parallelism()));
+    // The first step may start before it is known how many the machine can bear.
+    let mut scheduler = Scheduler::new(&request.plan, request.parallelism.unwrap_or(1));
+    let mut is_counted = request.parallelism.is_some();
+    let counted = runners.parallelism();
+    tokio::pin!(counted);
     let mut tasks = Tasks::new(request, runners, outbox, Arc::clone(&plan));
     let time_is_over = async {
         match plan.timeout_seconds {
@@ -59,6 +63,10 @@ pub(super) async fn run_all(
             biased;
             () = cancel.cancelled(), if !matches!(stop, Some(Stop::Cancelled | Stop::TimedOut)) => {
                 scheduler.stop(Stop::Cancelled);
+            }
+            permits = &mut counted, if !is_counted => {
+                is_counted = true;
+                scheduler.allow(permits);
             }
             () = &mut time_is_over, if stop != Some(Stop::TimedOut) => scheduler.stop(Stop::TimedOut),
             Some(done) = tasks.next_done() => {
