@@ -99,3 +99,40 @@ fn runs_of_the_project_are_listed_newest_first() {
     assert_eq!(runs[0]["steps"], json!([{"step": "a", "outcome": "failed"}]));
     assert_eq!(client.quit().code(), Some(0));
 }
+
+#[test]
+fn lens_and_hover_say_what_a_run_would_take_from_earlier_ones() {
+    for runner in runners() {
+        let project = Project::new(CACHED);
+        let input = project.folder.path().join("input");
+        std::fs::write(&input, "1\n").unwrap();
+        let mut client = project.serve(runner);
+        let uri = project.uri();
+        let eventually_shown = |client: &mut crate::client::Client, wanted: &str| {
+            loop {
+                let titles: Vec<String> =
+                    client.lenses(&uri).iter().map(|lens| text(&lens["command"]["title"])).collect();
+                if titles.iter().any(|title| title == wanted) {
+                    return titles;
+                }
+                // The server asks for a look at the lenses when there is something new to see.
+                client.wait(&format!("`{wanted}` instead of {titles:?}"), |message| {
+                    (message["method"] == "workspace/codeLens/refresh").then_some(())
+                });
+            }
+        };
+        eventually_shown(&mut client, "▶ Run step · not cached: it has not run here yet");
+        let run_id = client.run("pipelens.runPipeline", json!({"uri": uri}));
+        client.run_events(&run_id);
+        let titles = eventually_shown(&mut client, "▶ Run step · cached");
+        assert!(titles.iter().any(|title| title == "▶ Run pipeline · 1 of 2 cached"), "{titles:?}");
+        let at = json!({"textDocument": {"uri": uri}, "position": {"line": 2, "character": 10}});
+        let hover = client.request("textDocument/hover", at).unwrap();
+        let said = text(&hover["contents"]["value"]);
+        assert!(said.contains("Cache: taken from an earlier run.\n\nLast run: ✓"), "{said}");
+        std::fs::write(&input, "22\n").unwrap();
+        client.change(&uri, 2, &serde_json::Value::Null, CACHED);
+        eventually_shown(&mut client, "▶ Run step · not cached: `input` changed");
+        assert_eq!(client.quit().code(), Some(0));
+    }
+}

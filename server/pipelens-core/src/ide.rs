@@ -37,4 +37,14 @@ pub struct Hover {
     pub range: TextRange,
     /// Markdown.
     pub text: String,
+    /// The step it is about, if it is about one.
+    pub step: Option<StepPlace>,
+}
+
+/// A step of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepPlace {
+    /// Index into the file's pipelines.
+    pub pipeline: usize,
+    pub key: String,
 }

@@ -15,6 +15,7 @@ mod lists;
 mod outbox;
 mod past;
 mod picture;
+mod predictions;
 mod progress;
 mod report;
 mod runs;
@@ -43,6 +44,7 @@ use config::Config;
 use ext::CancelArgs;
 use images::KnownImages;
 use outbox::Outbox;
+use predictions::Predictions;
 use runs::Runs;
 use state::{Document, State};
 
@@ -64,6 +66,7 @@ pub(crate) struct Shared {
     outbox: Arc<Outbox>,
     runs: Arc<Runs>,
     images: Arc<KnownImages>,
+    predictions: Arc<Predictions>,
 }
 
 impl Shared {
@@ -85,7 +88,8 @@ pub(crate) struct Server {
 pub(crate) async fn serve() -> u8 {
     let config = Arc::new(Config::default());
     let outbox = Arc::new(Outbox::default());
-    let state = Arc::new(State::new(config.clone(), outbox.clone()));
+    let predictions = Arc::new(Predictions::default());
+    let state = Arc::new(State::new(config.clone(), outbox.clone(), predictions.clone()));
     let runs = Arc::new(Runs::new(config.clone()));
     let service = LspService::build(|client| Server {
         shared: Arc::new(Shared {
@@ -95,6 +99,7 @@ pub(crate) async fn serve() -> u8 {
             outbox: outbox.clone(),
             runs: runs.clone(),
             images: Arc::default(),
+            predictions: predictions.clone(),
         }),
     })
     .custom_method("window/workDoneProgress/cancel", Server::work_done_progress_cancel);
@@ -107,13 +112,16 @@ pub(crate) async fn serve() -> u8 {
         async move { outbox.send_diagnostics(client, config, runs).await }
     });
     tokio::spawn({
-        let config = config.clone();
+        let (outbox, config) = (outbox.clone(), config.clone());
         async move { outbox.send_refreshes(client, config).await }
     });
-
     tokio::spawn({
         let state = state.clone();
         async move { state.lint().await }
+    });
+    tokio::spawn({
+        let (state, config) = (state.clone(), config.clone());
+        async move { predictions.look(|| state.snapshot(), config, outbox).await }
     });
 
     let mut writer = writer::spawn();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pipelens_core::diagnostic::Code;
 use pipelens_core::plan::Refusal;
+use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::{Outcome, RunOutcome};
 
 /// Returns `850 ms`, `3.2 s`, `4 min 05 s` or `2 h 03 min`.
@@ -42,6 +43,16 @@ pub(crate) fn bytes(bytes: u64) -> String {
         value /= 1000.0;
     }
     format!("{value:.1} {}", unit.unwrap_or(&"TB"))
+}
+
+/// Says what would become of a step; `None` if it simply runs, as any step without a policy.
+pub(crate) fn prospect(decision: &CacheDecision) -> Option<String> {
+    match decision {
+        CacheDecision::Hit { .. } => Some("Cache: taken from an earlier run.".to_owned()),
+        CacheDecision::MissBuildAs { reason, .. } => Some(format!("Cache: runs, for {reason}.")),
+        CacheDecision::MissNoCommit { reason: Some(reason) } => Some(format!("Cache: runs and is not kept: {reason}.")),
+        CacheDecision::MissNoCommit { reason: None } | CacheDecision::NotNeeded => None,
+    }
 }
 
 /// Returns the address of the page that documents a finding.

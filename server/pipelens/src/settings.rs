@@ -68,11 +68,13 @@ pub(crate) struct Lenses {
     pub(crate) step: bool,
     /// `Run from here`, on every step that others depend on.
     pub(crate) from: bool,
+    /// What would be taken from earlier runs, behind the buttons.
+    pub(crate) cache: bool,
 }
 
 impl Default for Lenses {
     fn default() -> Self {
-        Self { pipeline: true, step: true, from: true }
+        Self { pipeline: true, step: true, from: true, cache: true }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Step keys and the places that name them: hover, definition and references.
 
-use super::Hover;
 use super::resolved::{describe, describe_value};
+use super::{Hover, StepPlace};
 use crate::Analysis;
 use crate::keys::{self, Place};
 use crate::lower::{DocumentKind, authored::is_barrier, document_kind, root_place};
@@ -12,7 +12,10 @@ use crate::text::TextRange;
 /// Returns what there is to say about the key, step or reference at an offset.
 pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
     if let Some((pipeline, position, range)) = step_at(analysis, offset) {
-        return Some(Hover { range, text: describe(pipeline, position) });
+        let index = analysis.pipelines.iter().position(|other| std::ptr::eq(other, pipeline))?;
+        let key = pipeline.steps.get(position)?.key.value.clone();
+        let step = Some(StepPlace { pipeline: index, key });
+        return Some(Hover { range, text: describe(pipeline, position), step });
     }
     if let Some(hover) = describe_value(analysis, offset) {
         return Some(hover);
@@ -21,7 +24,7 @@ pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
     let text = analysis.text.get(key.start..key.end)?.trim_matches(['"', '\'']);
     let known = keys::find(place, text)?;
     let required = if known.is_required { " (required)" } else { "" };
-    Some(Hover { range: key, text: format!("`{}`{required}\n\n{}", known.name, known.doc) })
+    Some(Hover { range: key, text: format!("`{}`{required}\n\n{}", known.name, known.doc), step: None })
 }
 
 /// Returns where the step that is named at an offset has its key, or what the alias there stands for.

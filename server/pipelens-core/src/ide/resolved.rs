@@ -103,5 +103,5 @@ pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<Hover
 
 fn documented(table: &[(&str, &str)], name: &str, range: TextRange) -> Option<Hover> {
     let (name, doc) = table.iter().find(|(known, _)| *known == name)?;
-    Some(Hover { range, text: format!("`{name}`\n\n{doc}") })
+    Some(Hover { range, text: format!("`{name}`\n\n{doc}"), step: None })
 }

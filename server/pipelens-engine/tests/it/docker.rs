@@ -193,7 +193,12 @@ async fn out_of_memory_is_told_apart_from_a_kill() {
     let mut running = Bench::docker(vec![step("eats", eat), step("killed", "kill -KILL $$")]).start();
     running.wait_for_line("begun").await;
     let (run, key) = (format!("label=dev.pipelens.run={}", running.run_id), "label=dev.pipelens.step=eats");
-    let container = docker_client(&["ps", "-q", "--filter", &run, "--filter", key]).trim().to_owned();
+    // The command may be further than the engine, which has it among those that run a moment later.
+    let running_container = async || {
+        Some(docker_client(&["ps", "-q", "--filter", &run, "--filter", key]).trim().to_owned())
+            .filter(|id| !id.is_empty())
+    };
+    let container = eventually("the engine says that it runs", running_container).await;
     docker_client(&["update", "--memory", "32m", "--memory-swap", "32m", &container]);
     docker_client(&["exec", &container, "touch", "/go"]);
     let ran = running.finish().await;

@@ -35,7 +35,7 @@ impl Command {
     ];
 
     /// Returns the identifier; clients register it globally, so it carries the product's name.
-    pub(crate) fn id(self) -> &'static str {
+    pub(crate) const fn id(self) -> &'static str {
         match self {
             Self::RunPipeline => "pipelens.runPipeline",
             Self::RunStep => "pipelens.runStep",

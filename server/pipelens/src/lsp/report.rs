@@ -76,6 +76,8 @@ pub(crate) async fn follow(shared: Arc<Shared>, started: Started, client_token: 
         }
     }
     shared.outbox.refresh_lenses();
+    // What it left is what the next one may take.
+    shared.predictions.want(run.uri.as_str());
     feed.end();
     if let Err(error) = sender.await {
         tracing::error!("the report of a run ended by a fault: {error}");

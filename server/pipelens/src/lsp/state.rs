@@ -19,6 +19,7 @@ use super::config::Config;
 use super::convert::{Encoding, TextMap};
 use super::ext::TrustParams;
 use super::outbox::Outbox;
+use super::predictions::Predictions;
 use crate::surroundings::Surroundings;
 
 /// Documents by URI; a request keeps the map of its arrival, an edit makes a new one if somebody still holds the old.
@@ -71,10 +72,11 @@ pub(crate) struct State {
     lint_wake: Notify,
     config: Arc<Config>,
     outbox: Arc<Outbox>,
+    predictions: Arc<Predictions>,
 }
 
 impl State {
-    pub(crate) fn new(config: Arc<Config>, outbox: Arc<Outbox>) -> Self {
+    pub(crate) fn new(config: Arc<Config>, outbox: Arc<Outbox>, predictions: Arc<Predictions>) -> Self {
         Self {
             documents: Mutex::default(),
             last_active: Mutex::default(),
@@ -83,6 +85,7 @@ impl State {
             lint_wake: Notify::new(),
             config,
             outbox,
+            predictions,
         }
     }
 
@@ -204,6 +207,7 @@ impl State {
         let uri = params.text_document.uri.as_str();
         let removed = Arc::make_mut(&mut lock(&self.documents)).remove(uri);
         if let Some(document) = removed {
+            self.predictions.want(uri);
             self.outbox.clear_diagnostics(&document);
         }
     }
@@ -237,6 +241,7 @@ impl State {
         if document.is_pipeline {
             self.touch(&uri);
             self.outbox.publish_diagnostics(document);
+            self.predictions.want(&uri);
             lock(&self.to_lint).insert(uri);
             self.lint_wake.notify_one();
         } else if before.is_some_and(|before| before.is_pipeline) {

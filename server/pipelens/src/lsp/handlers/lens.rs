@@ -2,6 +2,7 @@
 
 use lsp_types::CodeLens;
 use pipelens_core::ide::{self, RunPlace};
+use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
 use serde_json::json;
 
@@ -11,18 +12,52 @@ use crate::lsp::runs::StepView;
 use crate::lsp::state::Document;
 use crate::present;
 
+const RUN_STEP: &str = Command::RunStep.id();
+const RUN_PIPELINE: &str = Command::RunPipeline.id();
+/// A lens is one line, and others stand beside it.
+const LONGEST_REASON: usize = 40;
+
 pub(crate) fn code_lens(shared: &Shared, document: &Document) -> Vec<CodeLens> {
     let map = document.map(shared.config.encoding());
+    shared.predictions.want_if_old(document.uri.as_str());
     let places = ide::run_places(&document.analysis);
     let lenses = places.iter().flat_map(|place| {
         let range = map.range(place.range);
-        commands(shared, document, place).into_iter().map(move |command| CodeLens {
-            range,
-            command: Some(command),
-            data: None,
+        let prospect = prospect(shared, document, place);
+        commands(shared, document, place).into_iter().map(move |mut command| {
+            if matches!(&*command.command, RUN_STEP | RUN_PIPELINE) {
+                command.title.push_str(&prospect);
+            }
+            CodeLens { range, command: Some(command), data: None }
         })
     });
     lenses.collect()
+}
+
+/// Returns what a run from a place would take from earlier ones, as far as it is known; behind a button it is short.
+fn prospect(shared: &Shared, document: &Document, place: &RunPlace) -> String {
+    let uri = document.uri.as_str();
+    if !shared.config.settings().lenses.cache {
+        return String::new();
+    }
+    match &place.step {
+        None => match shared.predictions.hits(uri, place.pipeline) {
+            Some((hits, steps)) if hits > 0 => format!(" · {hits} of {steps} cached"),
+            Some(_) | None => String::new(),
+        },
+        Some(step) => match shared.predictions.of_step(uri, place.pipeline, step) {
+            Some(CacheDecision::Hit { .. }) => " · cached".to_owned(),
+            Some(CacheDecision::MissBuildAs { reason, .. }) => format!(" · not cached: {}", shortened(&reason)),
+            Some(CacheDecision::MissNoCommit { .. } | CacheDecision::NotNeeded) | None => String::new(),
+        },
+    }
+}
+
+fn shortened(reason: &str) -> String {
+    if reason.chars().count() <= LONGEST_REASON {
+        return reason.to_owned();
+    }
+    reason.chars().take(LONGEST_REASON - 1).chain(['…']).collect()
 }
 
 /// Returns what can be clicked at a place. The first text is the state, the others start something.

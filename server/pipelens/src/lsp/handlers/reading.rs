@@ -4,17 +4,38 @@ use lsp_types::{
     DocumentSymbolResponse, FoldingRange, FoldingRangeKind, Hover, HoverContents, InlayHint, InlayHintLabel,
     InlayHintTooltip, Position, Range, SelectionRange,
 };
-use pipelens_core::ide::{self, FoldKind};
+use pipelens_core::ide::{self, FoldKind, StepPlace};
 
 use super::markdown;
 use crate::lsp::Shared;
 use crate::lsp::convert::to_u32;
+use crate::lsp::runs::StepView;
 use crate::lsp::state::Document;
+use crate::present;
 
 pub(crate) fn hover(shared: &Shared, document: &Document, position: Position) -> Option<Hover> {
     let map = document.map(shared.config.encoding());
     let hover = ide::hover(&document.analysis, map.offset(position))?;
-    Some(Hover { contents: HoverContents::Markup(markdown(hover.text)), range: Some(map.range(hover.range)) })
+    let mut text = hover.text;
+    if let Some(StepPlace { pipeline, key }) = &hover.step {
+        shared.predictions.want_if_old(document.uri.as_str());
+        let prospect = shared.predictions.of_step(document.uri.as_str(), *pipeline, key);
+        let past = shared.runs.of_step(&document.uri, *pipeline, key).map(|(_, view)| view);
+        for line in
+            [prospect.as_ref().and_then(present::prospect), past.as_ref().and_then(last_run)].into_iter().flatten()
+        {
+            text.push_str("\n\n");
+            text.push_str(&line);
+        }
+    }
+    Some(Hover { contents: HoverContents::Markup(markdown(text)), range: Some(map.range(hover.range)) })
+}
+
+fn last_run(view: &StepView) -> Option<String> {
+    match view {
+        StepView::Done { outcome, took, .. } => Some(format!("Last run: {}.", present::step_outcome(outcome, *took))),
+        StepView::Queued | StepView::Running { .. } => None,
+    }
 }
 
 pub(crate) fn document_symbol(shared: &Shared, document: &Document) -> DocumentSymbolResponse {
