@@ -1,9 +1,13 @@
 //! Steps as processes of this machine, each in a private copy of the sources. For machines without a container engine.
 
 mod copy;
+mod kept;
 #[cfg(unix)]
 mod process;
+#[cfg(unix)]
+mod strays;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +20,7 @@ use uuid::Uuid;
 use crate::artifacts::Artifacts;
 use crate::error::EngineError;
 use crate::error::counted;
+use crate::host::kept::KeptFolders;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
 use crate::owner::Owner;
@@ -29,8 +34,8 @@ const FOLDER_PREFIX: &str = "pipelens-";
 pub(crate) struct HostRunner {
     /// Everything this run makes is in here, and goes with it.
     folder: PathBuf,
-    /// Where snapshots that outlive the run are; nothing does without it.
-    kept: Option<PathBuf>,
+    /// The snapshots that outlive the run; nothing does without it.
+    kept: Option<KeptFolders>,
 }
 
 impl HostRunner {
@@ -49,12 +54,12 @@ impl HostRunner {
             |source| EngineError::File { doing: "Creating the folder of the run", path: folder.clone(), source };
         crate::logs::create_private_folder(&folder).map_err(error)?;
         std::fs::write(folder.join(OWNER_FILE), owner.to_string()).map_err(error)?;
-        Ok(Self { folder, kept: state_dir.map(|folder| folder.join("host-snapshots")) })
+        Ok(Self { folder, kept: state_dir.map(|folder| KeptFolders::new(folder, run_id)) })
     }
 
     /// A runner that runs nothing: it knows what earlier runs have left.
     pub(crate) fn for_looking(state_dir: &Path) -> Self {
-        Self { folder: PathBuf::new(), kept: Some(state_dir.join("host-snapshots")) }
+        Self { folder: PathBuf::new(), kept: Some(KeptFolders::new(state_dir, Uuid::nil())) }
     }
 
     #[cfg(unix)]
@@ -80,14 +85,13 @@ impl HostRunner {
         let Some(kept) = self.kept.clone() else { return Ok(None) };
         let stop = stop.clone();
         let saved = tokio::task::spawn_blocking(move || {
-            let target = kept.join(Uuid::new_v4().simple().to_string());
-            crate::logs::create_private_folder(&kept).map_err(|source| EngineError::File {
+            let target = kept.new_folder().map_err(|source| EngineError::File {
                 doing: "Creating the folder of snapshots",
-                path: kept,
+                path: kept.folder.clone(),
                 source,
             })?;
             copy::tree(&workspace, &target, &stop)?;
-            Ok(Saved { bytes: copy::size(&target), place: target.to_string_lossy().into_owned() })
+            Ok(kept::saved(&target))
         });
         match saved.await {
             Ok(result) => result.map(Some),
@@ -163,12 +167,14 @@ impl StepRunner for HostRunner {
     }
 
     async fn remove_kept(&self, place: &str) -> bool {
-        let place = PathBuf::from(place);
-        // Only what is ours, whatever the store says.
-        if !self.kept.as_ref().is_some_and(|kept| place.starts_with(kept)) {
-            return false;
-        }
-        tokio::task::spawn_blocking(move || copy::remove(&place).is_ok()).await.unwrap_or(false)
+        let (Some(kept), place) = (self.kept.clone(), PathBuf::from(place)) else { return false };
+        tokio::task::spawn_blocking(move || kept.remove(&place)).await.unwrap_or(false)
+    }
+
+    async fn remove_forgotten(&self, _store: &str, known: &BTreeSet<String>) {
+        let Some(kept) = self.kept.clone() else { return };
+        let known = known.clone();
+        tokio::task::spawn_blocking(move || kept.remove_forgotten(&known)).await.ok();
     }
 
     fn shell_in(&self, place: &str, step: &PlanStep) -> String {
@@ -208,7 +214,7 @@ impl StepRunner for HostRunner {
         let tidy = async move {
             // What stays goes with the run's folder.
             tokio::task::spawn_blocking(move || {
-                let state = kept.and_then(|kept| copy::keep(&home.join("workspace"), &kept).ok());
+                let state = kept.and_then(|kept| kept.take(&home.join("workspace")).ok());
                 copy::remove(&home).ok();
                 state
             })

@@ -6,10 +6,7 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use uuid::Uuid;
-
 use crate::error::EngineError;
-use crate::runner::Saved;
 use crate::sources::{Delta, EntryKind, Sources};
 
 /// Copies the sources into a new folder. A file that is gone meanwhile is left out.
@@ -75,17 +72,6 @@ pub(super) fn renew(delta: &Delta, target: &Path, stop: &CancellationToken) -> R
     sources(&delta.changed, target, stop)
 }
 
-/// Moves a folder to a new place below another, where it stays.
-pub(super) fn keep(from: &Path, kept: &Path) -> io::Result<Saved> {
-    crate::logs::create_private_folder(kept)?;
-    let target = kept.join(Uuid::new_v4().simple().to_string());
-    // Another disk cannot take a folder over: it is copied.
-    if fs::rename(from, &target).is_err() {
-        copy_folder(from, &target, &CancellationToken::new())?;
-    }
-    Ok(Saved { bytes: size(&target), place: target.to_string_lossy().into_owned() })
-}
-
 /// Returns the bytes of everything in a folder, as far as it can be looked at.
 pub(super) fn size(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
@@ -99,7 +85,7 @@ pub(super) fn size(folder: &Path) -> u64 {
         .sum()
 }
 
-fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<()> {
+pub(super) fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         if stop.is_cancelled() {

@@ -1,4 +1,4 @@
-//! One command as a process group, from its start to its certain end.
+//! One command as a process group, from its start to the certain end of everything it has started.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -10,23 +10,37 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::event::StdStream;
+use crate::host::strays;
 use crate::logs::StepLogs;
 use crate::runner::{Ending, GRACE, RunContext};
 
 /// The step's shell waits for a line before it becomes the command, so that nothing runs that is not watched yet.
 const GATE: &str = r#"IFS= read -r pipelens_line || exit 125; unset pipelens_line SHLVL; exec sh "$@" </dev/null"#;
 
-/// Kills the process group when its input ends without a word: we were killed. Needs nothing but a shell.
-const WATCHER: &str = r#"read -r word && exit; kill -KILL "-$1""#;
+/// Kills the process group when its input ends without a word: we were killed. Then whoever left the group (`strays`): a round may
+/// miss the child of one that it kills.
+const WATCHER: &str = r#"read -r word && exit
+kill -KILL "-$1"
+for round in 1 2 3; do
+    for environment in /proc/[0-9]*/environ; do
+        grep -qs "$2" "$environment" || continue
+        process=${environment%/environ}
+        kill -KILL "${process#/proc/}"
+    done
+done"#;
 
 /// The kernel takes no longer argument on Linux; a longer command goes through a file.
 const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 
 /// What our own environment lends to a step.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "TERM", "LANG"];
+
+/// A process may start another one just before it is killed.
+const ROUNDS: usize = 50;
 
 /// After the end of the group a process that left it may still hold the output open.
 const OUTPUT_ENDS_WITHIN: Duration = Duration::from_secs(2);
@@ -39,14 +53,16 @@ pub(super) async fn run(
     home: &Path,
     workdir: &Path,
 ) -> Result<Ending, EngineError> {
-    let mut child = spawn(context, home, workdir)?;
+    let mark = Uuid::new_v4().simple().to_string();
+    let mut child = spawn(context, home, workdir, &mark)?;
     let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
-    let group = Group(group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?);
-    let mut watcher = watch(&group)?;
+    let group = group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?;
+    let family = Family { group, mark };
+    let mut watcher = watch(&family)?;
     if let Some(mut gate) = child.stdin.take() {
         gate.write_all(b"go\n").await.map_err(|source| EngineError::Spawn { source })?;
     }
-    let ending = supervise(context, logs, child, &group).await;
+    let ending = supervise(context, logs, child, &family).await;
     logs.finish_streams().await;
     dismiss(&mut watcher).await;
     ending
@@ -56,26 +72,26 @@ async fn supervise(
     context: &RunContext,
     logs: &mut StepLogs,
     child: Child,
-    group: &Group,
+    family: &Family,
 ) -> Result<Ending, EngineError> {
-    let ended = drain(child, logs, group);
+    let ended = drain(child, logs, family);
     tokio::pin!(ended);
     let ending = tokio::select! {
         status = &mut ended => return status.map(|status| Ending::Exited(exit_code(status))),
         ending = context.time_to_stop(Instant::now()) => ending,
     };
-    group.signal(Signal::TERM);
+    family.ask_to_end().await;
     match tokio::time::timeout(GRACE, &mut ended).await {
         Ok(status) => status.map(|_| ending),
         Err(_) => {
-            group.signal(Signal::KILL);
+            family.end().await;
             ended.await.map(|_| ending)
         }
     }
 }
 
 /// Hands the output to the logs until the command has ended and all of it is there.
-async fn drain(mut child: Child, logs: &mut StepLogs, group: &Group) -> Result<ExitStatus, EngineError> {
+async fn drain(mut child: Child, logs: &mut StepLogs, family: &Family) -> Result<ExitStatus, EngineError> {
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     let mut status = None;
     let output_ends = tokio::time::sleep(Duration::MAX / 4);
@@ -100,7 +116,7 @@ async fn drain(mut child: Child, logs: &mut StepLogs, group: &Group) -> Result<E
                 let result = result.map_err(|error| EngineError::UnknownExitCode { reason: error.to_string() })?;
                 status = Some(result);
                 // As in a container: what the command left running ends with it.
-                group.signal(Signal::KILL);
+                family.end().await;
                 output_ends.as_mut().reset(Instant::now() + OUTPUT_ENDS_WITHIN);
             }
             () = &mut output_ends, if status.is_some() => (stdout, stderr) = (None, None),
@@ -114,7 +130,7 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
     (count > 0).then(|| buffer.freeze())
 }
 
-fn spawn(context: &RunContext, home: &Path, workdir: &Path) -> Result<Child, EngineError> {
+fn spawn(context: &RunContext, home: &Path, workdir: &Path, mark: &str) -> Result<Child, EngineError> {
     let cmd = &context.step().cmd;
     let mut command = Command::new("sh");
     command.args(["-c", GATE, "sh"]);
@@ -132,14 +148,16 @@ fn spawn(context: &RunContext, home: &Path, workdir: &Path) -> Result<Child, Eng
     command.env_clear();
     command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.envs(context.variables()?);
+    command.env(strays::VARIABLE, mark);
     command.current_dir(workdir).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().map_err(|source| EngineError::Spawn { source })
 }
 
-fn watch(group: &Group) -> Result<(Child, Option<ChildStdin>), EngineError> {
+fn watch(family: &Family) -> Result<(Child, Option<ChildStdin>), EngineError> {
     let mut command = Command::new("sh");
-    command.args(["-c", WATCHER, "sh", &group.0.as_raw_nonzero().to_string()]);
+    let marked = format!("{}={}", strays::VARIABLE, family.mark);
+    command.args(["-c", WATCHER, "sh", &family.group.as_raw_nonzero().to_string(), &marked]);
     // In a group of its own: it must outlive both the step's group and ours.
     command.process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -156,13 +174,29 @@ async fn dismiss((watcher, words): &mut (Child, Option<ChildStdin>)) {
     watcher.wait().await.ok();
 }
 
-/// A process group of ours. If we panic in the middle of a step, the watcher's input ends and takes the group along.
-struct Group(Pid);
+/// Everything a command has started. If we panic in the middle of a step, the watcher's input ends and takes it along.
+struct Family {
+    group: Pid,
+    /// What those carry that have left the group.
+    mark: String,
+}
 
-impl Group {
-    fn signal(&self, signal: Signal) {
+impl Family {
+    async fn ask_to_end(&self) {
+        self.signal(Signal::TERM, 1).await;
+    }
+
+    async fn end(&self) {
+        self.signal(Signal::KILL, ROUNDS).await;
+    }
+
+    /// Sends a signal to the group, and to those outside of it, until there are none or the rounds are over.
+    async fn signal(&self, signal: Signal, rounds: usize) {
         // It may be empty by now.
-        kill_process_group(self.0, signal).ok();
+        kill_process_group(self.group, signal).ok();
+        let mark = self.mark.clone();
+        let strays = tokio::task::spawn_blocking(move || (0..rounds).find(|_| strays::signal(&mark, signal) == 0));
+        strays.await.ok();
     }
 }
 

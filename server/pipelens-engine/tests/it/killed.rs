@@ -22,7 +22,9 @@ async fn process_to_be_killed() {
     let runner = if role == "host" { RunnerKind::Host } else { RunnerKind::Docker };
     let marker = std::env::var("PIPELENS_TEST_MARKER").unwrap();
     // It never ends by itself, so whatever ends it is the runner.
-    let cmd = format!("(trap '' TERM; exec sleep {marker}) & echo begun; while :; do sleep {marker}; done");
+    let cmd = format!(
+        "(trap '' TERM; exec sleep {marker}) & setsid sleep {marker} & echo begun; while :; do sleep {marker}; done"
+    );
     let mut running = Bench::new(runner, vec![step("a", &cmd)]).start();
     println!("\nrun {}", running.run_id);
     running.wait_for_line("begun").await;
@@ -36,12 +38,13 @@ async fn process_that_keeps_a_result() {
     let (Ok(state_dir), Ok(key)) = (std::env::var("PIPELENS_TEST_STATE"), std::env::var("PIPELENS_TEST_KEY")) else {
         return;
     };
-    keeping(Path::new(&state_dir), &key).run().await.assert_succeeded();
+    let runner = if std::env::var_os(ROLE).is_some() { RunnerKind::Host } else { RunnerKind::Docker };
+    keeping(runner, Path::new(&state_dir), &key).run().await.assert_succeeded();
 }
 
-fn keeping(state_dir: &Path, key: &str) -> Bench {
+fn keeping(runner: RunnerKind, state_dir: &Path, key: &str) -> Bench {
     let cache = Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: None };
-    let mut bench = Bench::docker(vec![PlanStep { cache: Some(cache), ..step(key, "echo kept > kept") }]);
+    let mut bench = Bench::new(runner, vec![PlanStep { cache: Some(cache), ..step(key, "echo kept > kept") }]);
     bench.request.cache = Some(CacheRequest {
         state_dir: state_dir.to_owned(),
         is_read: true,
@@ -74,10 +77,50 @@ async fn a_kept_snapshot_that_no_store_knows_goes_with_the_next_run() {
     for file in std::fs::read_dir(projects[0].path()).unwrap() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }
-    keeping(projects[0].path(), &keys[0]).run().await.assert_succeeded();
+    keeping(RunnerKind::Docker, projects[0].path(), &keys[0]).run().await.assert_succeeded();
     let after = keys.each_ref().map(|key| kept(key));
     assert!(after[0] != before[0] && after[0].lines().count() == 1, "{before:?} {after:?}");
     assert_eq!(after[1], before[1], "another store's is none of this one's business");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_kept_folder_that_no_store_knows_goes_with_the_next_run() {
+    let state = tempfile::tempdir().unwrap();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "killed::process_that_keeps_a_result"])
+        .env(ROLE, "host")
+        .env("PIPELENS_TEST_STATE", state.path())
+        .env("PIPELENS_TEST_KEY", "kept")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{child:?}");
+    let kept = || {
+        let entries = std::fs::read_dir(state.path().join("host-snapshots")).unwrap().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
+    let before = kept();
+    assert_eq!(before.len(), 1);
+    // As if the process had been killed between the making and the remembering.
+    for file in std::fs::read_dir(state.path()).unwrap().flatten().filter(|file| file.path().is_file()) {
+        std::fs::remove_file(file.path()).unwrap();
+    }
+    keeping(RunnerKind::Host, state.path(), "kept").run().await.assert_succeeded();
+    let after = kept();
+    assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
+    assert_eq!(std::fs::read_to_string(after[0].join("kept")).unwrap(), "kept\n");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_that_leaves_its_group_ends_with_its_step() {
+    let marker = format!("{}", 200_000 + std::process::id());
+    // It has left when the step's shell goes on.
+    let cmd = format!(
+        "setsid -f sh -c 'exec sleep {marker}'; setsid -f sh -c 'trap \"\" TERM; setsid -f sleep {marker}; exec sleep {marker}'"
+    );
+    Bench::new(RunnerKind::Host, vec![step("a", &cmd)]).run().await.assert_succeeded();
+    assert!(!is_sleeping(&marker));
 }
 
 /// Starts a run in a process of its own, kills that process, and returns the run's id.
