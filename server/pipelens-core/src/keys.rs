@@ -374,7 +374,7 @@ const RUNNER_ARGUMENTS: &[Key] = &[
     optional(
         "services",
         Shape::Map(Place::Services),
-        "Containers that run beside the step's command and end with it, such as a database. The command reaches each at `localhost` and by its name. They share one network, so no two can listen on the same port.",
+        "Containers that run beside the step's command and end with it, such as a database. The command reaches each by its name and at `localhost`. All of them are on one network, so no two can listen on the same port. Only with the `docker` runner.",
     ),
 ];
 
@@ -385,7 +385,11 @@ const ANY_SERVICE: Key = optional(
 );
 
 const SERVICE: &[Key] = &[
-    required("image", Shape::Image, "The image of the service, such as `postgres:17`."),
+    required(
+        "image",
+        Shape::Image,
+        "The image of the service, such as `postgres:17`. A step's cache key has its name, not what a moved tag brings.",
+    ),
     optional("env", Shape::Env, "Environment of the service. It has no other variables but its image's."),
     optional(
         "cmd",
@@ -395,7 +399,7 @@ const SERVICE: &[Key] = &[
     optional(
         "ready",
         Shape::Argument(Argument::Ready),
-        "When the step's command may begin: once this command, run in the service by `sh -c`, exits with 0; or once something listens on this port. Default: the image's health check, else its lowest exposed port, else at once.",
+        "When the step's command may begin: once this command, run in the service by `sh -c`, exits with 0; or once something listens on the port of this number. Default: the image's health check, else its lowest exposed port, else at once.",
     ),
     optional(
         "ready_within_seconds",

@@ -10,7 +10,7 @@ use pipelens_core::arguments::{Ready, Service};
 
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
-use crate::docker::{refused, status_of};
+use crate::docker::{reason, refused, status_of};
 use crate::error::EngineError;
 
 /// Most services are ready within a second, and a question costs the engine a process.
@@ -18,7 +18,7 @@ const ASK_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(50), Duration::fro
 /// A question that hangs must not be the last one.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Needs nothing but a shell's own commands. `0A` is the state of a socket that listens.
+/// Needs nothing but the shell's own commands. `0A` is the state of a socket that listens.
 const LISTENS: &str = r#"for file in /proc/net/tcp /proc/net/tcp6; do
     [ -r "$file" ] && while read -r _ address _ state _; do
         case $address/$state in *:"$1"/0A) exit 0 ;; esac
@@ -46,8 +46,29 @@ impl Question {
             None => health_check(image).or(image.exposed_port.map(Self::Port)).unwrap_or(Self::Nothing),
         }
     }
+
+    fn unanswered(&self) -> String {
+        match self {
+            Self::Nothing => "it does not run".to_owned(),
+            Self::Command(name, _) => format!("{name} has not ended"),
+            Self::Port(port) => format!("nothing was heard of port {port}"),
+        }
+    }
+
+    fn no(&self, exit_code: i64, said: &str) -> String {
+        match self {
+            Self::Nothing => "it does not run".to_owned(),
+            Self::Command(name, _) => {
+                let last = said.lines().rfind(|line| !line.trim().is_empty());
+                let last = last.map(|line| format!(" and said `{}`", line.trim()));
+                format!("{name} exited with {exit_code}{}", last.unwrap_or_default())
+            }
+            Self::Port(port) => format!("nothing listens on port {port}"),
+        }
+    }
 }
 
+/// The rest of a sentence about a service that was not ready.
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,14 +101,14 @@ pub(super) async fn wait(
     step: &Container,
     within: Duration,
 ) -> Result<Result<(), String>, EngineError> {
-    let mut answer = String::new();
+    let mut answer = question.unanswered();
     let asking = async {
         let [mut pause, longest] = ASK_AGAIN_AFTER;
         loop {
             let asked = tokio::time::timeout(ANSWER_WITHIN, ask(question, service, step)).await;
-            match asked.unwrap_or_else(|_| Ok(Some(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))))? {
+            match asked.unwrap_or_else(|_| Ok(Some(question.unanswered())))? {
                 None => return Ok(()),
-                Some(other) => answer = other,
+                Some(no) => answer = no,
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(longest);
@@ -95,11 +116,11 @@ pub(super) async fn wait(
     };
     match tokio::time::timeout(within, asking).await {
         Ok(ready) => ready.map(Ok),
-        Err(_) => Ok(Err(in_words(question, &answer))),
+        Err(_) => Ok(Err(answer)),
     }
 }
 
-/// Returns the answer, if it is not yes.
+/// Returns the answer in words, if it is not yes.
 async fn ask(question: &Question, service: &Container, step: &Container) -> Result<Option<String>, EngineError> {
     let asked = match question {
         Question::Nothing => return Ok(None),
@@ -111,25 +132,9 @@ async fn ask(question: &Question, service: &Container, step: &Container) -> Resu
     };
     match asked {
         Ok((0, _)) => Ok(None),
-        Ok((code, said)) => {
-            let last =
-                said.lines().rfind(|line| !line.trim().is_empty()).map(|line| format!(" and said `{}`", line.trim()));
-            Ok(Some(format!("{code}{}", last.unwrap_or_default())))
-        }
-        // It has ended, which is noticed elsewhere, or is about to start.
-        Err(error) if status_of(&error).is_some() => Ok(Some(crate::docker::reason(&error))),
+        Ok((code, said)) => Ok(Some(question.no(code, &said))),
+        // It ends, which is noticed elsewhere, or the command cannot be found in it.
+        Err(error) if status_of(&error).is_some() => Ok(Some(format!("the engine could not ask: {}", reason(&error)))),
         Err(error) => Err(refused("ask whether a service is ready", &error)),
-    }
-}
-
-fn in_words(question: &Question, answer: &str) -> String {
-    match question {
-        Question::Nothing => "it does not run".to_owned(),
-        Question::Command(name, _) if answer.starts_with(|first: char| first.is_ascii_digit()) => {
-            format!("{name} exited with {answer}")
-        }
-        Question::Command(name, _) if answer.is_empty() => format!("{name} has not ended"),
-        Question::Command(name, _) => format!("{name} could not be asked: {answer}"),
-        Question::Port(port) => format!("nothing listens on port {port}"),
     }
 }

@@ -28,7 +28,7 @@ use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
 use crate::docker::readiness::{self, Question};
 use crate::docker::worker::{DEATH_WITHIN, KILLED};
-use crate::docker::{DockerRunner, LABEL_SERVICE, Leftovers};
+use crate::docker::{DockerRunner, LABEL_SERVICE, Leftovers, PULSE_ANSWER_WITHIN, no_answer};
 use crate::error::{EngineError, ServiceOutput};
 use crate::event::{Phase, StdStream};
 use crate::logs::ServiceLogs;
@@ -133,11 +133,10 @@ impl DockerRunner {
             Container::create_from(&self.docker, body, "", Arc::clone(&image), image.user.clone())
         };
         let mut container = create(watched(service, &image)).await?;
-        let has_shell = container.has_shell().await;
-        if let Ok(true) = has_shell {
-        } else {
+        // Not interrupted by a stop, so an engine that hangs must not hold it.
+        let has_shell = tokio::time::timeout(PULSE_ANSWER_WITHIN, container.has_shell()).await;
+        if !has_shell.map_err(|_| no_answer())?? {
             container.remove().await;
-            has_shell?;
             if let Some(key) = needs_shell(service) {
                 return Err(EngineError::ServiceWithoutShell { name: name.clone(), key, image: reference });
             }

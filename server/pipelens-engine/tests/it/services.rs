@@ -121,15 +121,21 @@ async fn a_service_that_dies_is_an_error_with_its_last_words() {
 #[tokio::test]
 async fn a_service_that_is_not_ready_in_time_is_an_error() {
     needs_docker!();
-    let service = "image: pipelens-test/busybox, cmd: 'echo slow; exec sleep 1000', ready_within_seconds: 1";
-    for (ready, answer) in [
-        ("'echo first; echo not yet; exit 7'", "`echo first; echo not yet; exit 7` exited with 7 and said `not yet`."),
-        ("7000", "nothing listens on port 7000."),
-        ("exec sleep 1000", "`exec sleep 1000` has not ended."),
+    let service = "image: pipelens-test/busybox, cmd: 'echo slow; exec sleep 1000'";
+    // What is to be answered has time for it on a busy machine.
+    for (seconds, ready, answer) in [
+        (
+            5,
+            "'echo first; echo not yet; exit 7'",
+            "`echo first; echo not yet; exit 7` exited with 7 and said `not yet`.",
+        ),
+        (5, "7000", "nothing listens on port 7000."),
+        (1, "exec sleep 1000", "`exec sleep 1000` has not ended."),
     ] {
-        let ran = run_with("echo never", &format!("db: {{{service}, ready: {ready}}}")).await;
+        let service = format!("db: {{{service}, ready: {ready}, ready_within_seconds: {seconds}}}");
+        let ran = run_with("echo never", &service).await;
         let why = ran.error_of("a");
-        assert!(why.starts_with(&format!("Service `db` was not ready within 1 s: {answer}")), "{why}");
+        assert!(why.starts_with(&format!("Service `db` was not ready within {seconds} s: {answer}")), "{why}");
         assert!(why.contains("\n  slow\n") && why.ends_with("with `ready_within_seconds`."), "{why}");
     }
 }
@@ -155,9 +161,11 @@ async fn what_a_service_cannot_be_is_said_at_once() {
 #[tokio::test]
 async fn a_service_that_ends_while_the_step_runs_is_said() {
     needs_docker!();
-    let cmd = "until wget -qO- http://s:7000/ 2>&1 | grep -q refused; do sleep 0.05; done";
-    let shut = "s: {image: pipelens-test/busybox, ready: 7000, cmd: 'httpd -p 7000; sleep 0.5; exit 4'}";
-    let ran = run_with(cmd, shut).await;
+    // It ends with the first word on its second port.
+    let service = "s: {image: pipelens-test/busybox, ready: 7000, cmd: 'httpd -p 7000; nc -l -p 7001; exit 4'}";
+    let end = "until nc s 7001 </dev/null; do sleep 0.05; done 2>/dev/null";
+    let gone = "until wget -qO- http://s:7000/ 2>&1 | grep -q refused; do sleep 0.05; done";
+    let ran = run_with(&format!("{end}; {gone}"), service).await;
     ran.assert_succeeded();
     let notice = ran.notices().into_iter().find(|notice| notice.contains("Service")).unwrap();
     assert!(notice.starts_with("Service `s` ended with exit code 4 while step `a` ran."), "{notice}");
@@ -243,7 +251,7 @@ async fn a_second_attempt_has_fresh_services() {
 #[tokio::test]
 async fn a_secret_that_a_service_prints_is_masked() {
     needs_docker!();
-    let service = "db: {image: pipelens-test/busybox, env: {P: hunter2hunter2}, ready: 'echo $P; false', ready_within_seconds: 1, cmd: 'echo it is $P; exec sleep 1000'}";
+    let service = "db: {image: pipelens-test/busybox, env: {P: hunter2hunter2}, ready: 'echo $P; false', ready_within_seconds: 5, cmd: 'echo it is $P; exec sleep 1000'}";
     let a = PlanStep { secrets: vec!["P".into()], ..with_services(step("a", "true"), service) };
     let ran = Bench::docker(vec![a]).secret("P", "hunter2hunter2").run().await;
     assert_eq!(service_log(&ran, "a", "db"), "it is ***\n");
