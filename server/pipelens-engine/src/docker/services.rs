@@ -2,6 +2,8 @@
 //!
 //! A service joins the network of the step's own container, so that no network is made that could be left behind: whatever the
 //! step's `network` is, they reach each other at `localhost`, and the step's `/etc/hosts`, which they share, has their names.
+//! (Podman shares it only where there is a network, and writes a line into it for everyone who joins, which costs a line of steps
+//! its shared container.)
 //! It shares nothing else: not the processes, not the files, so nothing of it is in a snapshot.
 //!
 //! When we are killed, a service ends because its standard input does: a shell of ours watches it from beside the image's own

@@ -140,9 +140,7 @@ impl Worker {
         if self.is_waiting() {
             return Ok(());
         }
-        if code == COMMAND_NOT_FOUND {
-            self.container.check_for_shell().await?;
-        }
+        self.container.check_for_shell().await?;
         let reason = format!("it ended with exit code {code} before the step's command");
         Err(EngineError::Refused { doing: "start the container", reason })
     }
