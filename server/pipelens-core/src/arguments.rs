@@ -1,5 +1,10 @@
 //! What the arguments of a runner mean: one reader for the findings and for the run.
 
+mod services;
+
+pub use services::{Ready, Service, services};
+pub(crate) use services::{is_service_name, port};
+
 use crate::model::Value;
 
 /// Reads an amount of memory: bytes, or a number with `k`, `m` or `g`, in powers of 1024.

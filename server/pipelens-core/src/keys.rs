@@ -11,6 +11,9 @@ pub(crate) enum Place {
     Cache,
     Trigger,
     RunnerArguments,
+    /// The services of a step: its keys are names the author gives.
+    Services,
+    Service,
     Plan,
     Graph,
     Node,
@@ -66,6 +69,7 @@ pub(crate) enum Argument {
     Memory,
     Cpus,
     Mount,
+    Ready,
 }
 
 /// One key of one place.
@@ -111,6 +115,8 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
         Place::Cache => CACHE,
         Place::Trigger => TRIGGER,
         Place::RunnerArguments => RUNNER_ARGUMENTS,
+        Place::Services => &[],
+        Place::Service => SERVICE,
         Place::Plan => PLAN,
         Place::Graph => GRAPH,
         Place::Node => NODE,
@@ -121,7 +127,10 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
 }
 
 pub(crate) fn find(place: Place, name: &str) -> Option<&'static Key> {
-    keys(place).iter().find(|key| key.name == name)
+    match place {
+        Place::Services => Some(&ANY_SERVICE),
+        _ => keys(place).iter().find(|key| key.name == name),
+    }
 }
 
 impl Place {
@@ -134,6 +143,8 @@ impl Place {
             Self::Cache => "a cache policy",
             Self::Trigger => "a trigger",
             Self::RunnerArguments => "`runner_args`",
+            Self::Services => "`services`",
+            Self::Service => "a service",
             Self::Plan => "a plan",
             Self::Graph => "a graph",
             Self::Node => "a node",
@@ -152,7 +163,9 @@ impl Place {
             | Self::WaitOptions
             | Self::Cache
             | Self::Trigger
-            | Self::RunnerArguments => false,
+            | Self::RunnerArguments
+            | Self::Services
+            | Self::Service => false,
         }
     }
 }
@@ -268,7 +281,7 @@ const STEP: &[Key] = &[
     optional(
         "runner_args",
         Shape::Map(Place::RunnerArguments),
-        "What the container of the step may have: `user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`.",
+        "What the container of the step may have: `user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`; and `services` beside it.",
     ),
     ARTIFACTS,
     SECRETS,
@@ -357,6 +370,41 @@ const RUNNER_ARGUMENTS: &[Key] = &[
         "mounts",
         Shape::List { of: &Shape::Argument(Argument::Mount), may_be_empty: true },
         "Folders of the engine's machine that the command sees, as `/source:/target` or `/source:/target:ro`. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
+    ),
+    optional(
+        "services",
+        Shape::Map(Place::Services),
+        "Containers that run beside the step's command and end with it, such as a database. The command reaches each by its name and at `localhost`. All of them are on one network, so no two can listen on the same port. Only with the `docker` runner.",
+    ),
+];
+
+const ANY_SERVICE: Key = optional(
+    "service",
+    Shape::Map(Place::Service),
+    "A container that runs beside the step's command, new for every attempt. The command reaches it by this name and at `localhost`.",
+);
+
+const SERVICE: &[Key] = &[
+    required(
+        "image",
+        Shape::Image,
+        "The image of the service, such as `postgres:17`. A step's cache key has its name, not what a moved tag brings.",
+    ),
+    optional("env", Shape::Env, "Environment of the service. It has no other variables but its image's."),
+    optional(
+        "cmd",
+        Shape::NonEmptyText,
+        "What runs instead of the image's own command: a line for its `sh`, behind the image's entry point if it has one. Default: the image's command.",
+    ),
+    optional(
+        "ready",
+        Shape::Argument(Argument::Ready),
+        "When the step's command may begin: once this command, run in the service by `sh -c`, exits with 0; or once something listens on the port of this number. Default: the image's health check, else its lowest exposed port, else at once.",
+    ),
+    optional(
+        "ready_within_seconds",
+        SECONDS,
+        "How long the service may take to be ready before the step is given up. Default: 60.",
     ),
 ];
 

@@ -1,5 +1,6 @@
 //! The pipeline as its author means it, whatever spelling it was written in. Every name keeps its range.
 
+use crate::arguments::{Service, services};
 use crate::text::{Spanned, TextRange};
 
 /// Which of the four spellings a pipeline was written in.
@@ -84,6 +85,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// Returns the services it asks for, without those that cannot be read: they have their finding.
+    pub(crate) fn services(&self) -> impl Iterator<Item = Service> {
+        self.runner_args.iter().flat_map(|arguments| services(&arguments.value)).flatten()
+    }
+
     /// Returns what a sentence about it starts with.
     pub(crate) fn called(&self) -> String {
         if self.key.value.is_empty() { "This step".to_owned() } else { format!("Step `{}`", self.key.value) }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::keys::{self, Argument, POLICIES, Place, RUNNERS, Shape};
 
 const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+const SERVICE_NAME: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
 
 pub(crate) fn schema() -> String {
     let places = [
@@ -14,6 +15,8 @@ pub(crate) fn schema() -> String {
         ("cache", Place::Cache),
         ("trigger", Place::Trigger),
         ("runnerArguments", Place::RunnerArguments),
+        ("services", Place::Services),
+        ("service", Place::Service),
         ("plan", Place::Plan),
         ("graph", Place::Graph),
         ("node", Place::Node),
@@ -45,6 +48,9 @@ pub(crate) fn schema() -> String {
 }
 
 fn object(place: Place) -> Value {
+    if place == Place::Services {
+        return services();
+    }
     let known = keys::keys(place);
     let properties: Map<String, Value> = known
         .iter()
@@ -73,6 +79,15 @@ fn object(place: Place) -> Value {
         _ => {}
     }
     object
+}
+
+/// The keys are names of hosts.
+fn services() -> Value {
+    json!({
+        "type": "object",
+        "propertyNames": { "pattern": SERVICE_NAME, "not": { "const": "localhost" } },
+        "additionalProperties": { "$ref": reference(Place::Service) },
+    })
 }
 
 /// What else has to be there for each policy.
@@ -147,6 +162,9 @@ fn shape(wanted: &Shape) -> Value {
         Shape::Argument(Argument::Cpus) => {
             json!({ "type": ["string", "number"], "exclusiveMinimum": 0, "pattern": "^[0-9]*\\.?[0-9]+$" })
         }
+        Shape::Argument(Argument::Ready) => {
+            json!({ "type": ["string", "integer"], "pattern": "\\S", "minimum": 1, "maximum": u16::MAX })
+        }
         Shape::Anything => json!({}),
     }
 }
@@ -160,6 +178,8 @@ fn reference(place: Place) -> &'static str {
         Place::Cache => "#/$defs/cache",
         Place::Trigger => "#/$defs/trigger",
         Place::RunnerArguments => "#/$defs/runnerArguments",
+        Place::Services => "#/$defs/services",
+        Place::Service => "#/$defs/service",
         Place::Plan => "#/$defs/plan",
         Place::Graph => "#/$defs/graph",
         Place::Node => "#/$defs/node",

@@ -92,6 +92,58 @@ fn arguments_of_the_container_are_checked() {
     assert_eq!(told, ["2 `memory` misplaced-key: `memory` belongs to `runner_args`, not to a step"]);
 }
 
+#[test]
+fn services_are_checked_key_by_key() {
+    let good =
+        "image: postgres:17, env: {N: 1.10}, cmd: postgres -c fsync=off, ready: pg_isready, ready_within_seconds: 5";
+    let text = |services: &str| format!("steps:\n- key: a\n  cmd: x\n  runner_args:\n    services: {{{services}}}\n");
+    assert!(yaml(&text(&format!("db: {{{good}}}, cache-2: {{image: redis:7, ready: 6379}}"))).is_empty());
+    for (service, expected) in [
+        ("db: {imgae: a:1}", "`imgae` unknown-key: `imgae` means nothing in a service"),
+        ("db: {ready: x}", "`ready` missing-key: This service has no `image`"),
+        ("db: postgres", "`postgres` wrong-type: `service` takes a mapping, and this is a text"),
+        ("db: {image: Post:1}", "`Post:1` invalid-image: `Post:1` cannot be the name of an image"),
+        ("db: {image: a:1, env: {1A: x}}", "`1A` bad-env-name: `1A` cannot be the name of an environment variable"),
+        (
+            "db: {image: a:1, ready: 70000}",
+            "`70000` bad-value: `ready` takes a command or the number of a port, 1 to 65535, and `70000` is none",
+        ),
+        ("db: {image: a:1, ready: ''}", "`''` bad-value: `ready` is empty, and it needs a text"),
+        (
+            "db: {image: a:1, ready: true}",
+            "`true` wrong-type: `ready` takes a command or the number of a port, and this is true or false",
+        ),
+        ("db: {image: a:1, ready: 'a )'}", "`)` shell-syntax: `)` closes nothing here"),
+        ("db: {image: a:1, cmd: 'it''s'}", "`''` shell-syntax: This single quote is not closed: `'` is missing"),
+        (
+            "my_db: {image: a:1}",
+            "`my_db` bad-value: `my_db` cannot be the name of a service, by which the step reaches it",
+        ),
+        ("localhost: {image: a:1}", "`localhost` bad-value: `localhost` is the step's own name"),
+        (
+            "db: {image: a:1, network: none}",
+            "`network` misplaced-key: `network` belongs to `runner_args`, not to a service",
+        ),
+    ] {
+        assert_eq!(yaml(&text(service)), [format!("5 {expected}")]);
+    }
+    let told = analyze(&text("db: {image: postgres}"), Format::Yaml);
+    assert!(
+        told.diagnostics.iter().any(|found| found.code == Code::UnpinnedImage && found.message.contains("`postgres`"))
+    );
+}
+
+#[test]
+fn a_variable_of_a_service_is_its_source_text() {
+    let text = "steps:\n- key: a\n  cmd: x\n  runner_args: {services: {db: {image: a:1, env: {A: 0777, B: 1.10, C: yes, D: }}}}\n";
+    let analysis = analyze(text, Format::Yaml);
+    let arguments = analysis.pipelines[0].steps[0].runner_args.as_ref().unwrap();
+    let services = pipelens_core::arguments::services(&arguments.value);
+    let env = &services[0].as_ref().unwrap().env;
+    let values: Vec<_> = env.iter().map(|variable| variable.value.value.as_str()).collect();
+    assert_eq!(values, ["0777", "1.10", "yes", ""]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use crate::cache::inputs::canonical;
 use crate::cache::inputs::{Ground, Inputs};
 use crate::cache::policy::Policy;
 pub(crate) use crate::cache::policy::globs;

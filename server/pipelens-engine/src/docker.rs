@@ -7,8 +7,10 @@ mod container;
 mod conversation;
 mod endpoint;
 mod image;
+mod readiness;
 mod reap;
 mod renewal;
+mod services;
 mod snapshot;
 mod worker;
 
@@ -31,6 +33,7 @@ use crate::docker::arguments::Arguments;
 use crate::docker::command::{StepCommand, Then};
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
+use crate::docker::services::Services;
 use crate::docker::snapshot::Snapshot;
 use crate::docker::worker::Worker;
 use crate::error::{EngineError, with_causes};
@@ -45,6 +48,8 @@ use crate::runner::{
 pub(crate) const LABEL_RUN: &str = "dev.pipelens.run";
 pub(crate) const LABEL_STEP: &str = "dev.pipelens.step";
 pub(crate) const LABEL_OWNER: &str = "dev.pipelens.owner";
+/// On a container that runs beside a step's command: its name.
+pub(crate) const LABEL_SERVICE: &str = "dev.pipelens.service";
 pub(crate) const LABEL_WORKSPACE: &str = "dev.pipelens.workspace";
 /// On a snapshot that outlives its run: whose it is. A container inherits the labels of its image, so whatever has no such label
 /// has an empty one.
@@ -125,11 +130,16 @@ impl DockerRunner {
         leftovers: &mut Leftovers,
     ) -> Result<Ran, EngineError> {
         let command = StepCommand::of(context)?;
-        if self.prepare(context, leftovers).await?.is_none() {
+        let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
+        if self.prepare(context, &arguments, leftovers).await?.is_none()
+            || self.start_services(context, &arguments.services, leftovers).await?.is_none()
+        {
             return Ok(Ran::stopped());
         }
         let Some(worker) = &mut leftovers.worker else { return Ok(Ran::stopped()) };
-        let ending = worker.run(context, &command, what_comes_then(context), logs, self.lost()).await?;
+        let running = worker.run(context, &command, what_comes_then(context), logs, self.lost());
+        let ending = leftovers.services.beside(context, running).await?;
+        leftovers.services.end(context).await;
         if ending == Ending::Exited(0)
             && let Some(artifacts) = &context.artifacts
         {
@@ -160,20 +170,24 @@ impl DockerRunner {
 
     /// Gets a container that holds what the step starts from; `None` if the step is stopped meanwhile. A creation is never cut
     /// short: a container whose creation nobody waits for is a container nobody knows.
-    async fn prepare(&self, context: &RunContext, leftovers: &mut Leftovers) -> Result<Option<()>, EngineError> {
-        let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
+    async fn prepare(
+        &self,
+        context: &RunContext,
+        arguments: &Arguments,
+        leftovers: &mut Leftovers,
+    ) -> Result<Option<()>, EngineError> {
         match &context.base {
             Base::Image(reference) => {
                 let Some(image) =
-                    self.unless_stopped(context, self.images.ensure(reference, &arguments, context)).await?
+                    self.unless_stopped(context, self.images.ensure(reference, arguments, context)).await?
                 else {
                     return Ok(None);
                 };
-                let worker = self.create(context, image, &arguments, leftovers).await?;
+                let worker = self.create(context, image, arguments, leftovers).await?;
                 self.unless_stopped(context, self.send_sources(context, &worker.container)).await
             }
             Base::Snapshot(SnapshotRef::Image(id), outdated) => {
-                let worker = self.create(context, self.images.known(id).await?, &arguments, leftovers).await?;
+                let worker = self.create(context, self.images.known(id).await?, arguments, leftovers).await?;
                 let Some(outdated) = outdated else { return Ok(Some(())) };
                 self.unless_stopped(context, self.renew_sources(context, worker, outdated)).await
             }
@@ -331,6 +345,7 @@ impl About {
 #[derive(Default)]
 struct Leftovers {
     worker: Option<Worker>,
+    services: Services,
     /// Goes on in the engine after a stop.
     saving: Option<BoxFuture<'static, Result<Saved, EngineError>>>,
     /// What makes the state of a failed step outlive it.
@@ -343,6 +358,7 @@ impl Leftovers {
             // Whatever comes of it is found by its label when the run closes.
             saving.await.ok();
         }
+        self.services.remove().await;
         let mut worker = self.worker?;
         let mut kept = None;
         if let Some(failure) = self.failure {
@@ -406,6 +422,7 @@ impl StepRunner for DockerRunner {
     async fn run_step(&self, context: &RunContext, logs: &mut StepLogs) -> StepResult {
         let mut leftovers = Leftovers::default();
         let result = self.carry_out(context, logs, &mut leftovers).await;
+        leftovers.services.end(context).await;
         if let Ok(Ran { ending: Ending::Exited(code), saved: None, .. }) = &result
             && *code != 0
             && context.keeping.workspace.is_some()

@@ -36,6 +36,18 @@ pub(crate) enum EngineError {
     NoSnapshot { parent: String },
     #[error("The working folder `{workdir}` is outside `/workspace`.")]
     WorkdirOutside { workdir: String },
+    #[error("The step asks for `services`, which are containers, and it runs on the host.")]
+    ServicesOnHost,
+    #[error("Service `{name}`: {error}")]
+    Service { name: String, error: Box<EngineError> },
+    #[error("Service `{name}` needs a shell for its `{key}`, and its image `{image}` has no `sh`.")]
+    ServiceWithoutShell { name: String, key: &'static str, image: String },
+    #[error("Service `{name}` has nothing to run: its image `{image}` names no command.")]
+    ServiceWithoutCommand { name: String, image: String },
+    #[error("Service `{name}` {ended} before it was ready{question}.{said}")]
+    ServiceEnded { name: String, ended: String, question: String, said: ServiceOutput },
+    #[error("Service `{name}` was not ready within {seconds} s: {answer}.{said}")]
+    ServiceNotReady { name: String, seconds: u64, answer: String, said: ServiceOutput },
     #[error("Steps cannot run on this host.")]
     HostUnsupported,
     #[error("{doing} failed: `{}`: {source}.", path.display())]
@@ -52,6 +64,24 @@ pub(crate) struct TriedPlace {
     pub(crate) address: String,
     /// What it said.
     pub(crate) answer: String,
+}
+
+/// What a service has said, as an error shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceOutput {
+    /// Masked.
+    pub(crate) last_lines: Vec<String>,
+    pub(crate) file: PathBuf,
+}
+
+impl std::fmt::Display for ServiceOutput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.last_lines.is_empty() {
+            return f.write_str(" It said nothing.");
+        }
+        write!(f, " Its last lines, all of them in `{}`:", self.file.display())?;
+        self.last_lines.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
 }
 
 impl EngineError {
@@ -75,6 +105,16 @@ impl EngineError {
             Self::NoSnapshot { .. } => Some("A step and the one it builds in must use the same runner."),
             Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a folder in it."),
             Self::HostUnsupported => Some("Use the `docker` runner."),
+            Self::ServicesOnHost => Some("Use the `docker` runner for it, or remove `services`."),
+            Self::Service { error, .. } => error.hint(),
+            Self::ServiceWithoutShell { .. } => {
+                Some("Remove the key, give `ready` the number of a port, or use an image that has `sh`.")
+            }
+            Self::ServiceWithoutCommand { .. } => Some("Give it a `cmd`."),
+            Self::ServiceEnded { .. } => Some("Check its `image`, `env` and `cmd`."),
+            Self::ServiceNotReady { .. } => {
+                Some("Check its `ready`, or give it more time with `ready_within_seconds`.")
+            }
             Self::Refused { .. }
             | Self::UnknownExitCode { .. }
             | Self::Sources { .. }

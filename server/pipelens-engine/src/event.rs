@@ -97,6 +97,10 @@ pub enum Phase {
         files: u64,
         bytes: u64,
     },
+    /// They run; the step's command begins when all of them are ready.
+    WaitingForServices {
+        services: Vec<String>,
+    },
     Snapshotting,
 }
 

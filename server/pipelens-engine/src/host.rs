@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
+use pipelens_core::arguments::services;
 use pipelens_core::plan::{DEFAULT_WORKDIR, PlanStep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -64,6 +65,9 @@ impl HostRunner {
 
     #[cfg(unix)]
     async fn carry_out(&self, context: &RunContext, logs: &mut StepLogs, home: &Path) -> Result<Ending, EngineError> {
+        if context.step().runner_args.as_ref().is_some_and(|arguments| !services(arguments).is_empty()) {
+            return Err(EngineError::ServicesOnHost);
+        }
         let workspace = home.join("workspace");
         let workdir = folder_on_host(&workspace, &context.step().workdir)?;
         let copied = self.copy(context, workspace, workdir.clone());

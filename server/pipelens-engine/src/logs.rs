@@ -1,6 +1,9 @@
 //! What a step says: masked, written whole to its file, and offered to the listener line by line. Knows no runner.
 
 mod lines;
+mod service;
+
+pub(crate) use service::ServiceLogs;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -55,16 +58,11 @@ impl StepLogs {
         needles: &Needles,
     ) -> Result<Self, EngineError> {
         let file = LogFile::create(path).await?;
-        let stream = || Stream {
-            masker: Masker::new(needles.clone()),
-            splitter: LineSplitter::default(),
-            unfinished: Vec::new(),
-        };
         Ok(Self {
             step,
             outbox,
-            stdout: stream(),
-            stderr: stream(),
+            stdout: Stream::new(needles),
+            stderr: Stream::new(needles),
             file,
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -75,28 +73,17 @@ impl StepLogs {
 
     /// Takes what the command wrote. Waits for the disk, never for the listener.
     pub(crate) async fn write(&mut self, stream: StdStream, bytes: &Bytes) {
-        let lines = {
-            let stream = self.stream_mut(stream);
-            let masked = stream.masker.push(bytes);
-            stream.take(&masked)
-        };
+        let lines = self.stream_mut(stream).push(bytes);
         self.keep(stream, lines).await;
     }
 
     /// Ends the command's output: what was held back and lines without an end come out.
     pub(crate) async fn finish_streams(&mut self) {
         for stream in [StdStream::Stdout, StdStream::Stderr] {
-            let lines = {
-                let stream = self.stream_mut(stream);
-                let masked = stream.masker.finish();
-                let mut lines = stream.take(&masked);
-                lines.extend(stream.splitter.finish());
-                lines
-            };
+            let lines = self.stream_mut(stream).finish();
             self.keep(stream, lines).await;
-            let mut rest = std::mem::take(&mut self.stream_mut(stream).unfinished);
+            let rest = self.stream_mut(stream).take_rest();
             if !rest.is_empty() {
-                rest.push(b'\n');
                 self.file.write(&rest, &self.outbox).await;
             }
         }
@@ -177,6 +164,24 @@ impl StepLogs {
 }
 
 impl Stream {
+    fn new(needles: &Needles) -> Self {
+        Self { masker: Masker::new(needles.clone()), splitter: LineSplitter::default(), unfinished: Vec::new() }
+    }
+
+    /// Takes bytes, and returns the lines they complete.
+    fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+        let masked = self.masker.push(bytes);
+        self.take(&masked)
+    }
+
+    /// Returns what was held back and a line without an end.
+    fn finish(&mut self) -> Vec<String> {
+        let masked = self.masker.finish();
+        let mut lines = self.take(&masked);
+        lines.extend(self.splitter.finish());
+        lines
+    }
+
     fn take(&mut self, masked: &[u8]) -> Vec<String> {
         self.unfinished.extend_from_slice(masked);
         self.splitter.push(masked)
@@ -192,6 +197,15 @@ impl Stream {
         let rest = self.unfinished.split_off(whole);
         std::mem::replace(&mut self.unfinished, rest)
     }
+
+    /// Returns what the file has not got of the last line, with a line end.
+    fn take_rest(&mut self) -> Vec<u8> {
+        let mut rest = std::mem::take(&mut self.unfinished);
+        if !rest.is_empty() {
+            rest.push(b'\n');
+        }
+        rest
+    }
 }
 
 /// The file with every byte. A disk that refuses is said once; the step goes on.
@@ -204,12 +218,22 @@ struct LogFile {
 
 impl LogFile {
     async fn create(path: &Path) -> Result<Self, EngineError> {
+        let mut options = tokio::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        Self::open(path, options).await
+    }
+
+    async fn append(path: &Path) -> Result<Self, EngineError> {
+        let mut options = tokio::fs::OpenOptions::new();
+        options.append(true).create(true);
+        Self::open(path, options).await
+    }
+
+    async fn open(path: &Path, mut options: tokio::fs::OpenOptions) -> Result<Self, EngineError> {
         let error = |source| EngineError::File { doing: "Creating the log file", path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             create_private_folder(folder).map_err(error)?;
         }
-        let mut options = tokio::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         options.mode(0o600);
         let file = options.open(path).await.map_err(error)?;

@@ -93,13 +93,18 @@ pub fn log_file(log_dir: &Path, step_key: &str) -> PathBuf {
     log_dir.join(format!("{name}.log"))
 }
 
+/// Returns the file that holds the whole output of a service, all attempts of its step together. No key's file has a second dot.
+pub fn service_log_file(log_dir: &Path, step_key: &str, service: &str) -> PathBuf {
+    log_file(log_dir, step_key).with_extension(format!("{service}.log"))
+}
+
 /// Returns the folder that holds what a step has handed back.
 pub fn artifact_folder(log_dir: &Path, step_key: &str) -> PathBuf {
     log_dir.join("artifacts").join(log_file(Path::new(""), step_key).with_extension(""))
 }
 
-/// File systems end at 255 bytes; the extension needs room too.
-const LONGEST_FILE_NAME: usize = 200;
+/// File systems end at 255 bytes; the extension and a service's name need room too.
+const LONGEST_FILE_NAME: usize = 180;
 
 async fn drive(request: RunRequest, events: mpsc::Sender<BuildEvent>, cancel: CancellationToken) -> RunOutcome {
     let started = Instant::now();
@@ -372,5 +377,9 @@ mod tests {
         let (long, longer) = ("x".repeat(300), "x".repeat(301));
         assert_ne!(log_file(folder, &long), log_file(folder, &longer));
         assert!(log_file(folder, &long).file_name().unwrap().len() < 255);
+        let of_service = service_log_file(folder, "a", "db");
+        assert_eq!(of_service, Path::new("/logs/a.db.log"));
+        assert_ne!(of_service, log_file(folder, "a.db"));
+        assert!(service_log_file(folder, &long, &"s".repeat(63)).file_name().unwrap().len() < 255);
     }
 }

@@ -17,6 +17,7 @@ use crate::error::EngineError;
 use crate::event::{BuildEvent, Phase};
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
+use crate::secrets::Needles;
 use crate::sources::Sources;
 
 /// What stands between TERM and KILL when a command must end.
@@ -78,6 +79,9 @@ pub(crate) struct RunContext {
     pub(crate) may_open_machine: bool,
     /// The secrets this step names, with their values.
     pub(crate) secrets: BTreeMap<String, String>,
+    /// Where the files with the output are.
+    pub(crate) log_dir: PathBuf,
+    pub(crate) needles: Needles,
     pub(crate) outbox: Outbox,
     pub(crate) stop: CancellationToken,
 }

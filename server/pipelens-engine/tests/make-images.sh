@@ -35,6 +35,22 @@ mkdir -p "$work/noshell/bin"
 cp "$busybox" "$work/noshell/bin/true"
 import noshell "$work/noshell" -c 'ENV PATH=/bin' -c 'CMD ["true"]'
 
+# Services: one that says where it listens, one that says when it is healthy, one with nothing but itself.
+mkdir -p "$work/web/srv"
+cp -R "$root/." "$work/web"
+echo served >"$work/web/srv/index.html"
+import web "$work/web" -c 'ENV PATH=/bin' -c 'EXPOSE 53/udp' -c 'EXPOSE 9000' -c 'EXPOSE 8080/tcp' \
+    -c 'CMD ["sh", "-c", "echo starting; sleep 0.3; exec httpd -f -p 8080 -h /srv"]'
+import healthy "$work/web" -c 'ENV PATH=/bin' -c 'HEALTHCHECK CMD test -e /tmp/healthy' \
+    -c 'CMD ["sh", "-c", "mkdir /www; httpd -p 8081 -h /www; sleep 0.3; echo served >/www/index.html; touch /tmp/healthy; exec sleep 1000"]' ||
+    echo "skipped: healthy, for Podman imports no health check"
+import echo "$root" -c 'ENV PATH=/bin' -c 'ENTRYPOINT ["echo", "entry"]' -c 'CMD ["own"]'
+mkdir -p "$work/noshell-web/bin" "$work/noshell-web/srv"
+cp "$busybox" "$work/noshell-web/bin/httpd"
+echo alone >"$work/noshell-web/srv/index.html"
+import noshell-web "$work/noshell-web" -c 'ENV PATH=/bin' -c 'EXPOSE 8082' \
+    -c 'CMD ["httpd", "-f", "-p", "8082", "-h", "/srv"]'
+
 # Nothing but a shell and what the tests look with: no `tar`, no `mkdir`.
 mkdir -p "$work/bare/bin"
 cp "$busybox" "$work/bare/bin/busybox"

@@ -236,6 +236,7 @@ pub(crate) fn phase_text(phase: &Phase) -> String {
             format!("pulling {image}: {}, {layers_done}/{layers} layers", present::bytes(*done_bytes))
         }
         Phase::SendingSources { files, bytes } => format!("sending {files} files, {}", present::bytes(*bytes)),
+        Phase::WaitingForServices { services } => format!("waiting for {}", services.join(", ")),
         Phase::Snapshotting => "keeping a snapshot".to_owned(),
     }
 }

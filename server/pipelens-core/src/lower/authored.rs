@@ -83,7 +83,7 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
         workdir: fields.name("workdir"),
         cache: fields.cache("cache"),
         runner: fields.name("runner"),
-        runner_args: fields.value("runner_args"),
+        runner_args: fields.arguments("runner_args"),
         artifacts: fields.texts("artifacts"),
         secrets: fields.texts("secrets"),
         soft_fail: fields.bool("soft_fail"),

@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::keys::{self, Place, Shape};
 use crate::model::{Cache, CachePolicy, EnvVar, Trigger, Value};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::{Spanned, TextRange};
+
+/// What a variable of an environment is: its source text.
+const VARIABLE: Shape = Shape::Text;
 
 /// The entries of one mapping by key, merge keys followed.
 pub(super) struct Fields<'tree> {
@@ -77,8 +81,8 @@ impl<'tree> Fields<'tree> {
         Some(Spanned::new(Cache { policy, key: fields.name("key") }, self.tree.node(node).range))
     }
 
-    pub(super) fn value(&self, key: &str) -> Option<Spanned<Value>> {
-        let value = value(self.tree, self.node(key)?);
+    pub(super) fn arguments(&self, key: &str) -> Option<Spanned<Value>> {
+        let value = value(self.tree, self.node(key)?, &Shape::Map(Place::RunnerArguments));
         (value.value != Value::Null).then_some(value)
     }
 
@@ -87,7 +91,7 @@ impl<'tree> Fields<'tree> {
         let trigger = |item: &NodeId| Trigger {
             range: self.tree.node(*item).range,
             event: Fields::new(self.tree, *item).text("event"),
-            details: value(self.tree, *item).value,
+            details: value(self.tree, *item, &Shape::Anything).value,
         };
         items.iter().map(trigger).collect()
     }
@@ -126,31 +130,40 @@ fn policy(tree: &Tree, node: NodeId) -> Option<CachePolicy> {
     })
 }
 
-fn value(tree: &Tree, id: NodeId) -> Spanned<Value> {
+/// Returns a value as it is written. The vocabulary says which scalars are texts whatever they look like.
+fn value(tree: &Tree, id: NodeId, shape: &Shape) -> Spanned<Value> {
     let range = tree.node(id).range;
     let Some(node) = tree.resolved(id) else { return Spanned::new(Value::Null, range) };
     let value = match &node.kind {
         Kind::Scalar(scalar) => match scalar.resolve() {
+            _ if *shape == VARIABLE => Value::Text(scalar.text.to_string()),
             ScalarType::Null => Value::Null,
             ScalarType::Bool(value) => Value::Bool(value),
             ScalarType::Integer(value) => Value::Integer(value),
             ScalarType::Float(value) => Value::Float(value),
             ScalarType::Text => Value::Text(scalar.text.to_string()),
         },
-        Kind::List { items, .. } => Value::List(items.iter().map(|item| value(tree, *item)).collect()),
-        Kind::Map { .. } => Value::Map(map_value(tree, id)),
+        Kind::List { items, .. } => {
+            Value::List(items.iter().map(|item| value(tree, *item, &Shape::Anything)).collect())
+        }
+        Kind::Map { .. } => Value::Map(map_value(tree, id, shape)),
         Kind::Alias(_) => Value::Null,
     };
     Spanned::new(value, range)
 }
 
-fn map_value(tree: &Tree, id: NodeId) -> Vec<(Spanned<String>, Spanned<Value>)> {
+fn map_value(tree: &Tree, id: NodeId, shape: &Shape) -> Vec<(Spanned<String>, Spanned<Value>)> {
     let entries = tree.entries(id);
     entries
         .iter()
         .filter_map(|entry| {
             let key = Spanned::new(tree.scalar(entry.key)?.text.to_string(), tree.node(entry.key).range);
-            Some((key, value(tree, entry.value)))
+            let inner = match shape {
+                Shape::Map(place) => keys::find(*place, &key.value).map_or(Shape::Anything, |known| known.shape),
+                Shape::Env => VARIABLE,
+                _ => Shape::Anything,
+            };
+            Some((key, value(tree, entry.value, &inner)))
         })
         .collect()
 }

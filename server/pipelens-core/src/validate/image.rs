@@ -1,7 +1,7 @@
 //! Image references: `[host[:port]/]path[:tag][@digest]`, the grammar of the OCI distribution specification.
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::Pipeline;
+use crate::model::{Pipeline, Step};
 use crate::text::Spanned;
 
 const MAX_NAME_LENGTH: usize = 255;
@@ -14,6 +14,9 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
         .chain(pipeline.steps.iter().chain(&pipeline.unnamed_steps).filter_map(|step| step.image.as_ref()));
     for image in images.filter(|image| !image.value.trim().is_empty()) {
         findings.extend(invalid(image).or_else(|| unpinned(image)));
+    }
+    for service in pipeline.steps.iter().chain(&pipeline.unnamed_steps).flat_map(Step::services) {
+        findings.extend(invalid(&service.image).or_else(|| unpinned(&service.image)));
     }
 }
 

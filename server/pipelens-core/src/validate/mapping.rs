@@ -69,8 +69,15 @@ pub(super) fn unknown_key(
         let finding = with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near);
         return Some((finding, Some(near)));
     }
-    let other_places =
-        [Place::Pipeline, Place::Step, Place::Cache, Place::Trigger, Place::WaitOptions, Place::RunnerArguments];
+    let other_places = [
+        Place::Pipeline,
+        Place::Step,
+        Place::Cache,
+        Place::Trigger,
+        Place::WaitOptions,
+        Place::RunnerArguments,
+        Place::Service,
+    ];
     let home = other_places.into_iter().find(|other| keys::find(*other, name).is_some());
     let finding = match home {
         Some(home) => {
@@ -173,6 +180,7 @@ fn missing_hint(place: Place, key: &str) -> &'static str {
         (Place::Step, "key") => "Other steps and the log name it by that: add `key:` with a short, unique name.",
         (Place::Step, "cmd") => "Add `cmd:` with the command to run.",
         (Place::Cache, "policy") => "Add one of `none`, `forever`, `ttl`, `on_change`, `compose`.",
+        (Place::Service, "image") => "Add `image:` with what it runs, such as `postgres:17`.",
         (Place::Trigger, "event") => "Add one of `push`, `pull_request`, `schedule`.",
         _ => "Add it.",
     }

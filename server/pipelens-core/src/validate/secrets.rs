@@ -37,6 +37,10 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnost
     for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
         findings.extend(step.env.iter().filter_map(|variable| in_variable(text, variable)));
         findings.extend(step.cmd.iter().filter_map(|cmd| in_text(text, cmd)));
+        for service in step.services() {
+            findings.extend(service.env.iter().filter_map(|variable| in_variable(text, variable)));
+            findings.extend(service.cmd.iter().filter_map(|cmd| in_text(text, cmd)));
+        }
     }
 }
 

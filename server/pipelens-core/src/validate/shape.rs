@@ -10,7 +10,7 @@ use crate::lower::authored::is_barrier;
 use crate::nearest::nearest;
 use crate::syntax::parse::Style;
 use crate::syntax::scalar::{ScalarType, yaml_1_1_reading};
-use crate::syntax::tree::{Kind, NodeId, Scalar, Tree};
+use crate::syntax::tree::{Entry, Kind, NodeId, Scalar, Tree};
 use crate::text::TextRange;
 
 pub(super) struct Checker<'a> {
@@ -73,6 +73,9 @@ impl<'a> Checker<'a> {
         let tree = self.tree;
         let mut misspelt = Vec::new();
         for entry in tree.entries(id).iter() {
+            if place == Place::Services {
+                self.check_service_name(entry);
+            }
             let Some(known) = tree.key_text(entry).and_then(|key| keys::find(place, key)) else {
                 let key_range = self.tree.node(entry.key).range;
                 if self.is_first(key_range, "a key")
@@ -100,6 +103,28 @@ impl<'a> Checker<'a> {
                 self.missing_policy_keys(id);
             }
         }
+    }
+
+    fn check_service_name(&mut self, entry: &Entry) {
+        let name = self.tree.key_text(entry).unwrap_or_default();
+        let range = self.tree.node(entry.key).range;
+        if arguments::is_service_name(name) || !self.is_first(range, "a service's name") {
+            return;
+        }
+        let message = match name {
+            "localhost" => "`localhost` is the step's own name. Give the service another.".to_owned(),
+            _ => format!(
+                "`{name}` cannot be the name of a service, by which the step reaches it. Use small letters, digits and `-`, a letter first and no `-` last."
+            ),
+        };
+        let finding = Diagnostic::new(Code::BadValue, range, message);
+        let meant = name.to_ascii_lowercase().replace(['_', '.', ' '], "-");
+        let finding = if arguments::is_service_name(&meant) {
+            mapping::with_key_fix(finding, self.tree, entry.key, &meant)
+        } else {
+            finding
+        };
+        self.findings.push(finding);
     }
 
     /// Tells whether a place was not looked at before. Without aliases there is only one way to each.
@@ -245,6 +270,7 @@ impl<'a> Checker<'a> {
             Argument::Memory => "a number of bytes, or one with `k`, `m` or `g`",
             Argument::Cpus => "a number above 0",
             Argument::Mount => "`/source:/target`, or `/source:/target:ro`",
+            Argument::Ready => "a command or the number of a port",
         };
         let scalar =
             self.tree.scalar(id).filter(|scalar| !matches!(scalar.resolve(), ScalarType::Null | ScalarType::Bool(_)));
@@ -254,7 +280,7 @@ impl<'a> Checker<'a> {
         };
         let (written, range) = (scalar.text.as_str(), self.visible_range(id));
         let message = match argument {
-            Argument::Any | Argument::Network if written.trim().is_empty() => {
+            Argument::Any | Argument::Network | Argument::Ready if written.trim().is_empty() => {
                 format!("`{name}` is empty, and it needs a text.")
             }
             Argument::Network if arguments::opens_the_machine(written) => format!(
@@ -269,7 +295,15 @@ impl<'a> Checker<'a> {
             Argument::Mount if arguments::mount(written).is_none() => {
                 format!("A mount is {wanted}, and `{written}` is none.")
             }
-            Argument::Any | Argument::Network | Argument::Memory | Argument::Cpus | Argument::Mount => return,
+            Argument::Ready if !is_ready(scalar) => {
+                format!("`{name}` takes {wanted}, 1 to 65535, and `{written}` is none.")
+            }
+            Argument::Any
+            | Argument::Network
+            | Argument::Memory
+            | Argument::Cpus
+            | Argument::Mount
+            | Argument::Ready => return,
         };
         self.findings.push(Diagnostic::new(Code::BadValue, range, message));
     }
@@ -428,6 +462,14 @@ impl<'a> Checker<'a> {
         let before = self.text.get(..range.start).unwrap_or_default().trim_end();
         let last = before.chars().next_back().map_or(0, char::len_utf8);
         TextRange::new(before.len() - last, before.len())
+    }
+}
+
+fn is_ready(scalar: &Scalar) -> bool {
+    match scalar.resolve() {
+        ScalarType::Integer(port) => arguments::port(port).is_some(),
+        ScalarType::Text => true,
+        ScalarType::Null | ScalarType::Bool(_) | ScalarType::Float(_) => false,
     }
 }
 

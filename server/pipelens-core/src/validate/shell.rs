@@ -1,5 +1,6 @@
 //! What the shell could not read in `cmd`, at its exact place in the file.
 
+use crate::arguments::Ready;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::Pipeline;
 use crate::shell;
@@ -8,11 +9,21 @@ use crate::text::{Spanned, TextRange};
 
 pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
     let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
-    for cmd in steps.filter_map(|step| step.cmd.as_ref()) {
-        if let Some(mistake) = shell::mistake(&cmd.value) {
-            findings.push(Diagnostic::new(Code::ShellSyntax, place(text, cmd, mistake.range), mistake.message));
+    for step in steps {
+        findings.extend(step.cmd.iter().filter_map(|cmd| mistake(text, cmd)));
+        for service in step.services() {
+            let asked = service.ready.and_then(|ready| match ready.value {
+                Ready::Command(command) => Some(Spanned::new(command, ready.range)),
+                Ready::Port(_) => None,
+            });
+            findings.extend(service.cmd.iter().chain(&asked).filter_map(|cmd| mistake(text, cmd)));
         }
     }
+}
+
+fn mistake(text: &str, cmd: &Spanned<String>) -> Option<Diagnostic> {
+    let mistake = shell::mistake(&cmd.value)?;
+    Some(Diagnostic::new(Code::ShellSyntax, place(text, cmd, mistake.range), mistake.message))
 }
 
 /// Where a part of a command stands in the file; where that cannot be told, its first line.

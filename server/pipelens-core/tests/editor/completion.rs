@@ -44,6 +44,18 @@ fn only_what_may_stand_at_the_cursor_is_offered() {
 }
 
 #[test]
+fn a_service_is_completed_below_its_name() {
+    let head = "steps:\n- key: a\n  cmd: x\n  runner_args:\n    services:\n";
+    check(&format!("{head}      ¦\n"), &[]);
+    check(&format!("{head}      db:\n        ¦\n"), &["image", "env", "cmd", "ready", "ready_within_seconds"]);
+    check(&format!("{head}      db:\n        image: ¦\n"), &["busybox:1.37", "rust:1.95"]);
+    check(
+        "steps:\n- key: a\n  cmd: x\n  runner_args: {services: {db: {image: a:1, r¦}}}\n",
+        &["env", "cmd", "ready", "ready_within_seconds"],
+    );
+}
+
+#[test]
 fn keys_mean_nothing_inside_a_command() {
     check("steps:\n- key: a\n  cmd: |\n    ec¦\n", &[]);
     check("steps:\n- key: a\n  cmd: |\n    x\n    ¦\n", &[]);

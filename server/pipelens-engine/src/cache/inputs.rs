@@ -34,7 +34,8 @@ impl Inputs {
         inputs.add("the working folder", &step.workdir);
         inputs.add("the command", &step.cmd);
         inputs.add("the runner", runner);
-        // The platform is one of them.
+        // The platform is one of them. So are services, by their images' names: what a moved tag brings changes what a step is tested
+        // against, not what it leaves.
         inputs.add("the runner's arguments", &step.runner_args.as_ref().map(canonical).unwrap_or_default());
         inputs.add(
             "the list of secrets",
@@ -85,7 +86,7 @@ pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
 }
 
 /// Writes a value so that equal values are equal texts, wherever they stood in a file.
-fn canonical(value: &Value) -> String {
+pub(crate) fn canonical(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),

@@ -2,7 +2,7 @@
 //! the user's word.
 
 use bollard::models::{HostConfig, Mount, MountType};
-use pipelens_core::arguments::{self, memory_bytes, nano_cpus, opens_the_machine};
+use pipelens_core::arguments::{self, Service, memory_bytes, nano_cpus, opens_the_machine};
 use pipelens_core::model::Value;
 
 use crate::error::EngineError;
@@ -19,6 +19,7 @@ pub(super) struct Arguments {
     nano_cpus: Option<i64>,
     is_privileged: bool,
     mounts: Vec<Mount>,
+    pub(super) services: Vec<Service>,
 }
 
 /// When an image is fetched.
@@ -30,7 +31,7 @@ pub(super) enum Pull {
     Never,
 }
 
-const KNOWN: &str = "`user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`";
+const KNOWN: &str = "`user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`, `services`";
 
 impl Arguments {
     /// Reads what a step says. What is not understood is an error: ignoring it would be a weaker container than was asked for.
@@ -57,8 +58,13 @@ impl Arguments {
                 "pull" => arguments.pull = pull(&word(name, value)?)?,
                 "privileged" => arguments.is_privileged = truth(name, value)?,
                 "mounts" => arguments.mounts = mounts(value)?,
+                // Read as a whole, below.
+                "services" => {}
                 _ => return Err(bad(format!("`{name}` is none of {KNOWN}"))),
             }
+        }
+        for service in value.map(arguments::services).unwrap_or_default() {
+            arguments.services.push(service.map_err(bad)?);
         }
         Ok(arguments)
     }
@@ -72,6 +78,8 @@ impl Arguments {
             nano_cpus: self.nano_cpus,
             privileged: Some(self.is_privileged),
             mounts: Some(self.mounts.clone()),
+            // They are in the container's own network.
+            extra_hosts: Some(self.services.iter().map(|it| format!("{}:127.0.0.1", it.name.value)).collect()),
             ..HostConfig::default()
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
+use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
@@ -37,7 +38,12 @@ const HOST_NAME: &str = "pipelens";
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// `/etc/passwd` of a large directory is still far below.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
+/// What a question answers is read by a person, as one line.
+const ANSWER_BYTES: usize = 4 * 1024;
+/// None that a process has.
+const UNKNOWN_EXIT_CODE: i64 = -1;
 
+#[derive(Clone)]
 pub(super) struct Container {
     docker: Docker,
     pub(super) id: String,
@@ -61,7 +67,7 @@ impl Container {
         arguments: &Arguments,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
-        let name = format!("pipelens-{}", Uuid::new_v4().simple());
+        let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
         let body = ContainerCreateBody {
             // By id: a tag may be moved between the look-up and here.
             image: Some(image.id.clone()),
@@ -86,9 +92,19 @@ impl Container {
             ..ContainerCreateBody::default()
         };
         let platform = arguments.platform.as_deref().unwrap_or_default();
+        Self::create_from(docker, body, platform, image, user).await
+    }
+
+    pub(super) async fn create_from(
+        docker: &Docker,
+        body: ContainerCreateBody,
+        platform: &str,
+        image: Arc<ImageFacts>,
+        user: String,
+    ) -> Result<Self, EngineError> {
+        let name = format!("pipelens-{}", Uuid::new_v4().simple());
         let options = CreateContainerOptionsBuilder::default().name(&name).platform(platform).build();
         let created = answered("create a container", docker.create_container(Some(options), body)).await?;
-        let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
         Ok(Self { docker: docker.clone(), id: created.id, image, user })
     }
 
@@ -110,16 +126,43 @@ impl Container {
 
     /// An init process stands between the engine and our shell: that there is none shows only in its exit code.
     pub(super) async fn check_for_shell(&self) -> Result<(), EngineError> {
+        if self.has_shell().await? {
+            return Ok(());
+        }
+        let reason = format!("there is no `sh` in `{}`", self.image.path);
+        Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
+    }
+
+    /// Looks without running anything.
+    pub(super) async fn has_shell(&self) -> Result<bool, EngineError> {
         for folder in self.image.path.split(':') {
             let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{folder}/sh")).build();
             match self.docker.get_container_archive_info(&self.id, Some(options)).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(error) if status_of(&error) == Some(404) => {}
                 Err(error) => return Err(refused("look for a shell", &error)),
             }
         }
-        let reason = format!("there is no `sh` in `{}`", self.image.path);
-        Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
+        Ok(false)
+    }
+
+    /// Runs a command beside what the container runs, as its user, and returns the exit code with what it said.
+    pub(super) async fn ask(&self, command: Vec<String>) -> Result<(i64, String), Error> {
+        let options = CreateExecOptions {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command),
+            ..CreateExecOptions::default()
+        };
+        let id = self.docker.create_exec(&self.id, options).await?.id;
+        let mut said = Vec::new();
+        if let StartExecResults::Attached { mut output, .. } = self.docker.start_exec(&id, None).await? {
+            while let Some(piece) = output.next().await {
+                said.extend(piece?.into_bytes().into_iter().take(ANSWER_BYTES.saturating_sub(said.len())));
+            }
+        }
+        let code = self.docker.inspect_exec(&id).await?.exit_code;
+        Ok((code.unwrap_or(UNKNOWN_EXIT_CODE), String::from_utf8_lossy(&said).into_owned()))
     }
 
     /// Waits for the end of the container. It has been started, so "not running" means that it has ended.

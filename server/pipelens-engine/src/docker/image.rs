@@ -43,6 +43,10 @@ pub(super) struct ImageFacts {
     pub(super) layers: usize,
     /// Folders that are in no snapshot: every container has its own.
     pub(super) has_volumes: bool,
+    /// The lowest one that `EXPOSE` names for TCP.
+    pub(super) exposed_port: Option<u16>,
+    /// `HEALTHCHECK`, as the engine has it: how it is to be run, then what.
+    pub(super) health_check: Vec<String>,
 }
 
 /// The images of a run.
@@ -175,7 +179,14 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         cmd: config.cmd,
         workdir: config.working_dir,
         has_volumes: config.volumes.is_some_and(|volumes| !volumes.is_empty()),
+        exposed_port: config.exposed_ports.iter().flatten().filter_map(|port| tcp_port(port)).min(),
+        health_check: config.healthcheck.and_then(|check| check.test).unwrap_or_default(),
     }
+}
+
+/// Reads `80/tcp`; what names no protocol means it too.
+fn tcp_port(exposed: &str) -> Option<u16> {
+    exposed.strip_suffix("/tcp").unwrap_or(exposed).parse().ok()
 }
 
 /// Adds up what the layers say of themselves.

@@ -12,7 +12,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
 
 use crate::docker::{
-    LABEL_KEEPER, LABEL_KEPT, LABEL_KEPT_BY_RUN, LABEL_OWNER, LABEL_RUN, LABEL_STORE, reason, status_of,
+    LABEL_KEEPER, LABEL_KEPT, LABEL_KEPT_BY_RUN, LABEL_OWNER, LABEL_RUN, LABEL_SERVICE, LABEL_STORE, reason, status_of,
 };
 use crate::error::counted;
 use crate::owner::Owner;
@@ -107,12 +107,14 @@ struct Thing {
     id: String,
     owner: String,
     run_id: String,
+    is_service: bool,
 }
 
 impl Thing {
     fn new(id: String, labels: &HashMap<String, String>) -> Self {
         let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
-        Self { id, owner: label(LABEL_OWNER), run_id: label(LABEL_RUN) }
+        let is_service = labels.contains_key(LABEL_SERVICE);
+        Self { id, owner: label(LABEL_OWNER), run_id: label(LABEL_RUN), is_service }
     }
 
     fn is_orphan(&self, observer: &Owner) -> bool {
@@ -150,10 +152,15 @@ impl Things {
     }
 
     async fn remove(&self, docker: &Docker) -> Vec<String> {
-        let removals: Vec<_> =
-            self.containers.iter().map(|thing| remove_container(docker, &thing.id).boxed()).collect();
-        let results: Vec<_> = futures_util::stream::iter(removals).buffer_unordered(REMOVALS_AT_ONCE).collect().await;
-        let mut problems: Vec<String> = results.into_iter().flatten().collect();
+        let mut problems = Vec::new();
+        // Podman removes no container whose network another one has joined.
+        let (services, others): (Vec<_>, Vec<_>) = self.containers.iter().partition(|thing| thing.is_service);
+        for things in [services, others] {
+            let removals: Vec<_> =
+                things.into_iter().map(|thing| remove_container(docker, &thing.id).boxed()).collect();
+            let removals = futures_util::stream::iter(removals).buffer_unordered(REMOVALS_AT_ONCE);
+            problems.extend(removals.collect::<Vec<_>>().await.into_iter().flatten());
+        }
         problems.extend(remove_images(docker, &self.images).await);
         problems
     }

@@ -15,11 +15,11 @@ use crate::logs::StepLogs;
 use crate::runner::{Ending, GRACE, RunContext};
 
 /// Between KILL and the end of the output: a process that cannot die (a hung disk) must not hold the run.
-const DEATH_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const DEATH_WITHIN: Duration = Duration::from_secs(30);
 /// The exit code of a shell, or an init process, that does not find its command.
 const COMMAND_NOT_FOUND: i64 = 127;
 /// The exit code after SIGKILL, whoever sent it.
-const KILLED: i64 = 137;
+pub(super) const KILLED: i64 = 137;
 
 /// A container with its supervisor.
 pub(super) struct Worker {
@@ -136,6 +136,20 @@ impl Worker {
             self.life = Life::Waiting(talk.conversation);
         }
         Ok((code, String::from_utf8_lossy(&said).into_owned()))
+    }
+
+    /// Starts the container ahead of the step's command, for those that join its network.
+    pub(super) async fn wake(&mut self) -> Result<(), EngineError> {
+        if self.is_waiting() {
+            return Ok(());
+        }
+        let (code, _) = self.run_own(Bytes::from_static(b":\n")).await?;
+        if self.is_waiting() {
+            return Ok(());
+        }
+        self.container.check_for_shell().await?;
+        let reason = format!("it ended with exit code {code} before the step's command");
+        Err(EngineError::Refused { doing: "start the container", reason })
     }
 
     /// Whether the next command of its line may run in it.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::artifacts::Artifacts;
-use crate::cache::{Cache, CacheDecision, Hit, Outdated, Purpose};
+use crate::cache::{Cache, CacheDecision, Hit, Outdated, Purpose, canonical};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use crate::logs::StepLogs;
@@ -244,6 +244,8 @@ impl<'run> Tasks<'run> {
             },
             may_open_machine: self.request.may_open_machine,
             secrets,
+            log_dir: self.request.log_dir.clone(),
+            needles: self.runners.needles.clone(),
             outbox: self.outbox.clone(),
             stop: self.stop.clone(),
         };
@@ -395,11 +397,16 @@ fn heirs(plan: &Plan, index: usize, default_runner: &str) -> Heirs {
         (Some(parent), Some(child), None)
             if child.retry == 0
                 && child.workdir == parent.workdir
-                && child.runner_args == parent.runner_args
+                && arguments_of(child) == arguments_of(parent)
                 && runner_of(child) == runner_of(parent) =>
         {
             Heirs::Only
         }
         _ => Heirs::Several,
     }
+}
+
+/// What is written twice is the same, wherever it stands.
+fn arguments_of(step: &PlanStep) -> Option<String> {
+    step.runner_args.as_ref().map(canonical)
 }

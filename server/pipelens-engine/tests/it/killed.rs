@@ -12,6 +12,7 @@ use pipelens_engine::event::BuildEvent;
 use pipelens_engine::run::RunnerKind;
 
 use crate::bench::{Bench, assert_nothing_left, docker_client, eventually, is_available, step};
+use crate::services::with_services;
 
 const ROLE: &str = "PIPELENS_TEST_RUNNER_TO_KILL";
 
@@ -25,7 +26,17 @@ async fn process_to_be_killed() {
     let cmd = format!(
         "(trap '' TERM; exec sleep {marker}) & setsid sleep {marker} & echo begun; while :; do sleep {marker}; done"
     );
-    let mut running = Bench::new(runner, vec![step("a", &cmd)]).start();
+    let mut a = step("a", &cmd);
+    if role == "services" {
+        // One that handles what it can, in each shell.
+        let stubborn = |name: &str, image: &str| {
+            let cmd = format!("trap : HUP INT QUIT TERM; touch /tmp/up; while :; do sleep {marker}; done");
+            format!("{name}: {{image: pipelens-test/{image}, ready: test -e /tmp/up, cmd: '{cmd}'}}")
+        };
+        let images = ["busybox", "dash", "bash", "user"];
+        a = with_services(a, &images.map(|image| stubborn(image, image)).join(", "));
+    }
+    let mut running = Bench::new(runner, vec![a]).start();
     println!("\nrun {}", running.run_id);
     running.wait_for_line("begun").await;
     println!("\nbegun");
@@ -152,15 +163,18 @@ async fn no_container_outlives_us_and_the_next_run_removes_it() {
     if !is_available(RunnerKind::Docker) {
         return;
     }
-    let run_id = start_and_kill("docker", "1000");
-    let filter = format!("label=dev.pipelens.run={run_id}");
-    eventually("the container has ended", async || {
-        docker_client(&["ps", "-q", "--filter", &filter]).is_empty().then_some(())
-    })
-    .await;
-    let ran = Bench::docker(vec![step("a", "true")]).run().await;
-    ran.assert_succeeded();
-    assert_nothing_left(run_id);
+    for (role, containers) in [("docker", 1), ("services", 5)] {
+        let run_id = start_and_kill(role, "1000");
+        let filter = format!("label=dev.pipelens.run={run_id}");
+        assert_eq!(docker_client(&["ps", "-aq", "--filter", &filter]).lines().count(), containers);
+        eventually("the containers have ended", async || {
+            docker_client(&["ps", "-q", "--filter", &filter]).is_empty().then_some(())
+        })
+        .await;
+        let ran = Bench::docker(vec![step("a", "true")]).run().await;
+        ran.assert_succeeded();
+        assert_nothing_left(run_id);
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -22,4 +22,6 @@ mod runners;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod services;
+#[cfg(test)]
 mod sharing;

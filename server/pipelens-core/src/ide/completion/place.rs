@@ -7,8 +7,15 @@ use crate::keys::{self, Place};
 use crate::text::TextRange;
 
 /// Every place a key may name a list in; asked for keys whose list is being written.
-const OWNERS: [Place; 6] =
-    [Place::Step, Place::Cache, Place::Trigger, Place::RunnerArguments, Place::Pipeline, Place::PlanStep];
+const OWNERS: [Place; 7] = [
+    Place::Step,
+    Place::Cache,
+    Place::Trigger,
+    Place::RunnerArguments,
+    Place::Service,
+    Place::Pipeline,
+    Place::PlanStep,
+];
 
 /// Returns the place a key with this name belongs to.
 pub(super) fn owner_of(key: &str) -> Option<Place> {
@@ -56,8 +63,22 @@ fn block_place(analysis: &Analysis, cursor: &Cursor<'_>) -> Place {
         Some("wait") => Place::WaitOptions,
         Some("triggers") => Place::Trigger,
         Some("runner_args") => Place::RunnerArguments,
+        Some("services") => Place::Services,
+        Some(_) if is_in_services(analysis, cursor) => Place::Service,
         Some(_) | None => Place::Step,
     }
+}
+
+/// Tells whether the block at the cursor hangs under a name the author gave to a service.
+fn is_in_services(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
+    let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let Some(name) = outer_line(analysis, cursor) else { return false };
+    let above = analysis.text.get(..cursor.line_start).unwrap_or_default().lines().rev();
+    let mut outer = above.skip_while(|line| *line != name).filter(|line| {
+        let content = line.trim_start_matches([' ', '-']);
+        !content.trim().is_empty() && !content.starts_with('#') && column(line) < column(name)
+    });
+    outer.next().is_some_and(|line| line.trim_start_matches([' ', '-']).starts_with("services:"))
 }
 
 /// Returns the key the block at the cursor hangs under: the nearest line above that is indented less.

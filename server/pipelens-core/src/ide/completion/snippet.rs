@@ -19,6 +19,9 @@ pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
     match key.shape {
         Shape::Env => format!("{name}:\n{inner}${{1:NAME}}: $0"),
         Shape::Map(Place::Cache) => format!("{name}:\n{inner}policy: $0"),
+        Shape::Map(Place::Services) => {
+            format!("{name}:\n{inner}${{1:name}}:\n{inner}  image: $0")
+        }
         Shape::Map(_) => format!("{name}:\n{inner}$0"),
         Shape::Steps => format!("{name}:\n{inner}- key: ${{1:name}}\n{inner}  cmd: ${{2:command}}"),
         Shape::List { of: Shape::Map(Place::Trigger), .. } => format!("{name}:\n{inner}- event: $0"),
@@ -99,6 +102,8 @@ pub(super) fn whole(analysis: &Analysis, cursor: &Cursor<'_>, place: Place, is_n
         | Place::Cache
         | Place::Trigger
         | Place::RunnerArguments
+        | Place::Services
+        | Place::Service
         | Place::Plan
         | Place::Graph
         | Place::Node

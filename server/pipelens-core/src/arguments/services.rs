@@ -1,0 +1,146 @@
+//! The services of a step: containers that run beside its command.
+
+use crate::model::{EnvVar, Value};
+use crate::text::Spanned;
+
+/// What a database on a slow machine needs to create itself.
+const READY_WITHIN_SECONDS: u64 = 60;
+/// A label of the domain name system is no longer.
+const MAX_NAME_LENGTH: usize = 63;
+const KNOWN: &str = "`image`, `env`, `cmd`, `ready`, `ready_within_seconds`";
+
+/// A container that runs beside a step's command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// The name of a host, by which the step reaches it.
+    pub name: Spanned<String>,
+    pub image: Spanned<String>,
+    pub env: Vec<EnvVar>,
+    /// A line for the image's shell.
+    pub cmd: Option<Spanned<String>>,
+    pub ready: Option<Spanned<Ready>>,
+    pub ready_within_seconds: u64,
+}
+
+/// What tells that a service can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ready {
+    /// Exits with 0 in the service.
+    Command(String),
+    /// Something listens there.
+    Port(u16),
+}
+
+/// Reads the services of a step, each on its own: what is wrong with one is said in half a sentence.
+pub fn services(arguments: &Value) -> Vec<Result<Service, String>> {
+    let Value::Map(arguments) = arguments else { return Vec::new() };
+    let Some((_, services)) = arguments.iter().find(|(name, _)| name.value == "services") else { return Vec::new() };
+    match &services.value {
+        Value::Null => Vec::new(),
+        Value::Map(services) => services.iter().map(|(name, value)| service(name, &value.value)).collect(),
+        _ => vec![Err("`services` is a mapping from names to services".to_owned())],
+    }
+}
+
+/// Tells whether a step can reach something by this name. Small letters only: to the resolver `DB` and `db` are one.
+pub(crate) fn is_service_name(name: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name != "localhost"
+        && name.len() <= MAX_NAME_LENGTH
+        // A number would be taken for an address.
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| is_word(byte) || byte == b'-')
+        && !name.ends_with('-')
+}
+
+/// Reads the number of a port.
+pub(crate) fn port(number: i64) -> Option<u16> {
+    u16::try_from(number).ok().filter(|port| *port > 0)
+}
+
+fn service(name: &Spanned<String>, value: &Value) -> Result<Service, String> {
+    let called = &name.value;
+    if !is_service_name(called) {
+        return Err(format!("`{called}` is not the name of a host, and so of no service"));
+    }
+    let Value::Map(entries) = value else { return Err(format!("the service `{called}` is a mapping")) };
+    let mut image = None;
+    let (mut env, mut cmd, mut ready, mut ready_within_seconds) = (Vec::new(), None, None, READY_WITHIN_SECONDS);
+    for (key, value) in entries.iter().filter(|(_, value)| value.value != Value::Null) {
+        let bad = |wanted: &str| format!("`{}` of the service `{called}` is {wanted}", key.value);
+        match key.value.as_str() {
+            "image" => image = Some(text(value).ok_or_else(|| bad("the name of an image"))?),
+            "env" => env = variables(&value.value).ok_or_else(|| bad("a mapping from names to values"))?,
+            "cmd" => cmd = Some(text(value).ok_or_else(|| bad("a command"))?),
+            "ready" => {
+                let read = self::ready(&value.value).ok_or_else(|| bad("a command or a port, 1 to 65535"))?;
+                ready = Some(Spanned::new(read, value.range));
+            }
+            "ready_within_seconds" => {
+                ready_within_seconds = seconds(&value.value).ok_or_else(|| bad("a number of seconds, 1 or more"))?;
+            }
+            _ => return Err(format!("`{}` of the service `{called}` is none of {KNOWN}", key.value)),
+        }
+    }
+    let image = image.ok_or_else(|| format!("the service `{called}` has no `image`"))?;
+    Ok(Service { name: name.clone(), image, env, cmd, ready, ready_within_seconds })
+}
+
+fn text(value: &Spanned<Value>) -> Option<Spanned<String>> {
+    match &value.value {
+        Value::Text(text) if !text.trim().is_empty() => Some(Spanned::new(text.clone(), value.range)),
+        _ => None,
+    }
+}
+
+fn variables(value: &Value) -> Option<Vec<EnvVar>> {
+    let Value::Map(entries) = value else { return None };
+    let variable = |(name, value): &(Spanned<String>, Spanned<Value>)| {
+        let text = match &value.value {
+            Value::Text(text) => text.clone(),
+            // From a text they come as texts, see `lower`.
+            Value::Integer(number) => number.to_string(),
+            Value::Float(number) => number.to_string(),
+            Value::Bool(truth) => truth.to_string(),
+            Value::Null => String::new(),
+            Value::List(_) | Value::Map(_) => return None,
+        };
+        Some(EnvVar { name: name.clone(), value: Spanned::new(text, value.range) })
+    };
+    entries.iter().map(variable).collect()
+}
+
+fn ready(value: &Value) -> Option<Ready> {
+    match value {
+        Value::Text(command) if !command.trim().is_empty() => Some(Ready::Command(command.clone())),
+        Value::Integer(number) => port(*number).map(Ready::Port),
+        _ => None,
+    }
+}
+
+fn seconds(value: &Value) -> Option<u64> {
+    match value {
+        Value::Integer(seconds) => u64::try_from(*seconds).ok().filter(|seconds| *seconds > 0),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_called_as_a_host_is() {
+        for good in ["db", "db-2", "a", "redis7", &"a".repeat(63)] {
+            assert!(is_service_name(good), "{good}");
+        }
+        for bad in ["", "Db", "2db", "db-", "-db", "d_b", "a.b", "localhost", "é", &"a".repeat(64)] {
+            assert!(!is_service_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_a_number_of_sixteen_bits() {
+        assert_eq!([1, 65535, 0, 65536, -1].map(port), [Some(1), Some(65535), None, None, None]);
+    }
+}

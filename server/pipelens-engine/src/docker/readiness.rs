@@ -1,0 +1,140 @@
+//! Whether a service can be used yet. Knows no schedule.
+//!
+//! The image's own health check is run by us: the engine would ask for the first time after 30 s. What listens on a port is
+//! looked up from the step's container, whose network it is, so that the image of the service needs nothing.
+
+use std::fmt;
+use std::time::Duration;
+
+use pipelens_core::arguments::{Ready, Service};
+
+use crate::docker::container::Container;
+use crate::docker::image::ImageFacts;
+use crate::docker::{reason, refused, status_of};
+use crate::error::EngineError;
+
+/// Most services are ready within a second, and a question costs the engine a process.
+const ASK_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
+/// A question that hangs must not be the last one.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Needs nothing but the shell's own commands. `0A` is the state of a socket that listens.
+const LISTENS: &str = r#"for file in /proc/net/tcp /proc/net/tcp6; do
+    [ -r "$file" ] && while read -r _ address _ state _; do
+        case $address/$state in *:"$1"/0A) exit 0 ;; esac
+    done <"$file"
+done
+exit 1"#;
+
+/// What tells that a service can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Question {
+    /// It runs: nothing more is known.
+    Nothing,
+    /// The name a person knows it by, and its arguments.
+    Command(String, Vec<String>),
+    Port(u16),
+}
+
+impl Question {
+    pub(super) fn of(service: &Service, image: &ImageFacts) -> Self {
+        match &service.ready {
+            Some(ready) => match &ready.value {
+                Ready::Command(command) => Self::Command(format!("`{}`", command.trim()), in_shell(command)),
+                Ready::Port(port) => Self::Port(*port),
+            },
+            None => health_check(image).or(image.exposed_port.map(Self::Port)).unwrap_or(Self::Nothing),
+        }
+    }
+
+    fn unanswered(&self) -> String {
+        match self {
+            Self::Nothing => "it does not run".to_owned(),
+            Self::Command(name, _) => format!("{name} has not ended"),
+            Self::Port(port) => format!("nothing was heard of port {port}"),
+        }
+    }
+
+    fn no(&self, exit_code: i64, said: &str) -> String {
+        match self {
+            Self::Nothing => "it does not run".to_owned(),
+            Self::Command(name, _) => {
+                let last = said.lines().rfind(|line| !line.trim().is_empty());
+                let last = last.map(|line| format!(" and said `{}`", line.trim()));
+                format!("{name} exited with {exit_code}{}", last.unwrap_or_default())
+            }
+            Self::Port(port) => format!("nothing listens on port {port}"),
+        }
+    }
+}
+
+/// The rest of a sentence about a service that was not ready.
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Command(name, _) => write!(f, ", which is when {name} exits with 0"),
+            Self::Port(port) => write!(f, ", which is when something listens on port {port}"),
+        }
+    }
+}
+
+fn health_check(image: &ImageFacts) -> Option<Question> {
+    let (kind, rest) = image.health_check.split_first()?;
+    let arguments = match kind.as_str() {
+        "CMD" if !rest.is_empty() => rest.to_vec(),
+        "CMD-SHELL" => in_shell(rest.first()?),
+        // `NONE`, or inherited from an image that has none.
+        _ => return None,
+    };
+    Some(Question::Command(format!("the health check of its image, `{}`,", rest.join(" ")), arguments))
+}
+
+fn in_shell(command: &str) -> Vec<String> {
+    ["sh", "-c", command].map(str::to_owned).to_vec()
+}
+
+/// Asks until the answer is yes. If that takes too long, the inner `Err` is the last answer in words.
+pub(super) async fn wait(
+    question: &Question,
+    service: &Container,
+    step: &Container,
+    within: Duration,
+) -> Result<Result<(), String>, EngineError> {
+    let mut answer = question.unanswered();
+    let asking = async {
+        let [mut pause, longest] = ASK_AGAIN_AFTER;
+        loop {
+            let asked = tokio::time::timeout(ANSWER_WITHIN, ask(question, service, step)).await;
+            match asked.unwrap_or_else(|_| Ok(Some(question.unanswered())))? {
+                None => return Ok(()),
+                Some(no) => answer = no,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    };
+    match tokio::time::timeout(within, asking).await {
+        Ok(ready) => ready.map(Ok),
+        Err(_) => Ok(Err(answer)),
+    }
+}
+
+/// Returns the answer in words, if it is not yes.
+async fn ask(question: &Question, service: &Container, step: &Container) -> Result<Option<String>, EngineError> {
+    let asked = match question {
+        Question::Nothing => return Ok(None),
+        Question::Command(_, arguments) => service.ask(arguments.clone()).await,
+        Question::Port(port) => {
+            let script = ["sh", "-c", LISTENS, "sh", &format!("{port:04X}")].map(str::to_owned);
+            step.ask(script.to_vec()).await
+        }
+    };
+    match asked {
+        Ok((0, _)) => Ok(None),
+        Ok((code, said)) => Ok(Some(question.no(code, &said))),
+        // It ends, which is noticed elsewhere, or the command cannot be found in it.
+        Err(error) if status_of(&error).is_some() => Ok(Some(format!("the engine could not ask: {}", reason(&error)))),
+        Err(error) => Err(refused("ask whether a service is ready", &error)),
+    }
+}

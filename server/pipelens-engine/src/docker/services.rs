@@ -1,0 +1,381 @@
+//! Containers that run beside a step's command: a database, a cache, a browser. New for every attempt, and gone with it.
+//!
+//! A service joins the network of the step's own container, so that no network is made that could be left behind: whatever the
+//! step's `network` is, they reach each other at `localhost`, and the step's `/etc/hosts`, which they share, has their names.
+//! (Podman shares it only where there is a network, and writes a line into it for everyone who joins, which costs a line of steps
+//! its shared container.)
+//! It shares nothing else: not the processes, not the files, so nothing of it is in a snapshot.
+//!
+//! When we are killed, a service ends because its standard input does: a shell of ours watches it from beside the image's own
+//! process. An image without `sh` is started as it is; what is left of it goes with the sweep of the next run.
+//!
+//! Its state dies with its container, so it is killed without a word when the step's command has ended.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bollard::container::{AttachContainerResults, LogOutput};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig};
+use futures_util::future::{BoxFuture, join_all, try_join_all};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use pipelens_core::arguments::{Ready, Service};
+
+use crate::docker::arguments::Arguments;
+use crate::docker::container::Container;
+use crate::docker::image::ImageFacts;
+use crate::docker::readiness::{self, Question};
+use crate::docker::worker::{DEATH_WITHIN, KILLED};
+use crate::docker::{DockerRunner, LABEL_SERVICE, Leftovers, PULSE_ANSWER_WITHIN, no_answer};
+use crate::error::{EngineError, ServiceOutput};
+use crate::event::{Phase, StdStream};
+use crate::logs::ServiceLogs;
+use crate::run::service_log_file;
+use crate::runner::RunContext;
+
+/// Ahead of what the service runs: a grandchild, so that the service has no child it did not start, waits for the end of our
+/// connection and then kills all there is. `kill -1` spares the init process and the sender.
+const WATCH: &str = "exec 3<&0 </dev/null
+( ( while read -r _ <&3; do :; done; kill -KILL -1 ) >/dev/null 2>&1 & )
+exec 3<&-
+";
+
+/// The services of one attempt of a step.
+#[derive(Default)]
+pub(super) struct Services {
+    /// In order of writing.
+    all: Vec<Running>,
+}
+
+struct Running {
+    service: Service,
+    container: Container,
+    question: Question,
+    is_ready: bool,
+    life: Life,
+    log: PathBuf,
+}
+
+enum Life {
+    Created,
+    /// Takes its output, until it ends.
+    Running(BoxFuture<'static, End>),
+    Ended(End),
+}
+
+#[derive(Debug, Clone)]
+struct End {
+    /// `None`: the engine did not say.
+    exit_code: Option<i64>,
+    last_lines: Vec<String>,
+}
+
+impl DockerRunner {
+    /// Starts the services of a step and waits until all are ready; `None` if the step is stopped meanwhile. They are created in
+    /// one go, for a container whose creation nobody waits for is a container nobody knows.
+    pub(super) async fn start_services(
+        &self,
+        context: &RunContext,
+        wanted: &[Service],
+        leftovers: &mut Leftovers,
+    ) -> Result<Option<()>, EngineError> {
+        let Some(worker) = leftovers.worker.as_mut().filter(|_| !wanted.is_empty()) else { return Ok(Some(())) };
+        let no_arguments = Arguments::default();
+        let images = try_join_all(wanted.iter().map(|service| async {
+            let image = self.images.ensure(&service.image.value, &no_arguments, context).await;
+            image.map_err(|error| of_service(service, error))
+        }));
+        let Some(images) = self.unless_stopped(context, images).await? else { return Ok(None) };
+        if self.unless_stopped(context, worker.wake()).await?.is_none() {
+            return Ok(None);
+        }
+        let step = &worker.container;
+        let created = join_all(wanted.iter().zip(images).map(|(service, image)| async {
+            self.create_service(context, service, image, step).await.map_err(|error| of_service(service, error))
+        }));
+        let mut refused = None;
+        for created in created.await {
+            match created {
+                Ok(running) => leftovers.services.all.push(running),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        refused.map_or(Ok(()), Err)?;
+        if context.stop.is_cancelled() {
+            return Ok(None);
+        }
+        let started = join_all(leftovers.services.all.iter_mut().map(|running| running.start(context))).await;
+        started.into_iter().collect::<Result<(), _>>()?;
+        context.say_phase(Phase::WaitingForServices {
+            services: wanted.iter().map(|service| service.name.value.clone()).collect(),
+        });
+        self.unless_stopped(context, leftovers.services.get_ready(context, step)).await
+    }
+
+    async fn create_service(
+        &self,
+        context: &RunContext,
+        service: &Service,
+        image: Arc<ImageFacts>,
+        step: &Container,
+    ) -> Result<Running, EngineError> {
+        let own: Vec<String> = image.entrypoint.iter().chain(&image.cmd).flatten().cloned().collect();
+        let (name, reference) = (&service.name.value, image.reference.clone());
+        if own.is_empty() && service.cmd.is_none() {
+            return Err(EngineError::ServiceWithoutCommand { name: name.clone(), image: reference });
+        }
+        let mut labels = self.labels_of(context);
+        labels.insert(LABEL_SERVICE.to_owned(), name.clone());
+        let create = |entrypoint: Vec<String>| {
+            let body = body(service, &image, step, entrypoint, labels.clone());
+            Container::create_from(&self.docker, body, "", Arc::clone(&image), image.user.clone())
+        };
+        let mut container = create(watched(service, &image)).await?;
+        // Not interrupted by a stop, so an engine that hangs must not hold it.
+        let has_shell = tokio::time::timeout(PULSE_ANSWER_WITHIN, container.has_shell()).await;
+        if !has_shell.map_err(|_| no_answer())?? {
+            container.remove().await;
+            if let Some(key) = needs_shell(service) {
+                return Err(EngineError::ServiceWithoutShell { name: name.clone(), key, image: reference });
+            }
+            container = create(own).await?;
+        }
+        Ok(Running {
+            question: Question::of(service, &image),
+            log: service_log_file(&context.log_dir, &context.step().key, name),
+            service: service.clone(),
+            container,
+            is_ready: false,
+            life: Life::Created,
+        })
+    }
+}
+
+/// An engine that is gone is nothing a service can be blamed for.
+fn of_service(service: &Service, error: EngineError) -> EngineError {
+    match error {
+        EngineError::ImageNotFound { .. }
+        | EngineError::RegistryRefused { .. }
+        | EngineError::PullFailed { .. }
+        | EngineError::Refused { .. } => {
+            EngineError::Service { name: service.name.value.clone(), error: Box::new(error) }
+        }
+        other => other,
+    }
+}
+
+fn body(
+    service: &Service,
+    image: &ImageFacts,
+    step: &Container,
+    entrypoint: Vec<String>,
+    labels: HashMap<String, String>,
+) -> ContainerCreateBody {
+    let variables = service.env.iter().map(|variable| format!("{}={}", variable.name.value, variable.value.value));
+    ContainerCreateBody {
+        image: Some(image.id.clone()),
+        entrypoint: Some(entrypoint),
+        env: Some(variables.collect()),
+        labels: Some(labels),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        open_stdin: Some(true),
+        stdin_once: Some(true),
+        // We ask ourselves.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
+        host_config: Some(HostConfig {
+            init: Some(true),
+            network_mode: Some(format!("container:{}", step.id)),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// Returns what the service runs, with the watch ahead of it. A `cmd` takes the place of the image's command, as behind
+/// `docker run IMAGE`: many an entry point looks at its first word.
+fn watched(service: &Service, image: &ImageFacts) -> Vec<String> {
+    let entrypoint = image.entrypoint.as_deref().unwrap_or_default();
+    let line = match &service.cmd {
+        None => "exec \"$@\"".to_owned(),
+        Some(cmd) if entrypoint.is_empty() => cmd.value.clone(),
+        Some(cmd) => format!("\"$@\" {}", cmd.value),
+    };
+    let cmd = image.cmd.as_deref().filter(|_| service.cmd.is_none()).unwrap_or_default();
+    let shell = ["sh".to_owned(), "-c".to_owned(), format!("{WATCH}{line}"), "sh".to_owned()];
+    shell.into_iter().chain(entrypoint.iter().chain(cmd).cloned()).collect()
+}
+
+fn needs_shell(service: &Service) -> Option<&'static str> {
+    let asks_by_command = service.ready.as_ref().is_some_and(|ready| matches!(ready.value, Ready::Command(_)));
+    service.cmd.as_ref().map(|_| "cmd").or(asks_by_command.then_some("ready"))
+}
+
+impl Running {
+    async fn start(&mut self, context: &RunContext) -> Result<(), EngineError> {
+        let logs = ServiceLogs::open(&self.log, context.outbox.clone(), &context.needles).await?;
+        // Attached first: nothing it says can be missed.
+        let attached = self.container.attach().await.map_err(|error| of_service(&self.service, error))?;
+        self.container.start().await.map_err(|error| of_service(&self.service, error))?;
+        self.life = Life::Running(live(self.container.clone(), attached, logs).boxed());
+        Ok(())
+    }
+
+    /// Kills it, unless it has ended already, and takes the rest of its output.
+    async fn end(&mut self) -> Option<End> {
+        let Life::Running(life) = &mut self.life else { return None };
+        let killed = async {
+            self.container.kill().await.ok();
+            life.await
+        };
+        match tokio::time::timeout(DEATH_WITHIN, killed).await {
+            Ok(end) => {
+                self.life = Life::Ended(end.clone());
+                Some(end)
+            }
+            Err(_) => {
+                tracing::debug!(service = self.service.name.value, "a service does not end");
+                None
+            }
+        }
+    }
+
+    fn exit(&self) -> String {
+        match &self.life {
+            Life::Ended(End { exit_code: Some(code), .. }) => format!("ended with exit code {code}"),
+            Life::Created | Life::Running(_) | Life::Ended(_) => "ended".to_owned(),
+        }
+    }
+
+    fn said(&self) -> ServiceOutput {
+        let last_lines = match &self.life {
+            Life::Ended(end) => end.last_lines.clone(),
+            Life::Created | Life::Running(_) => Vec::new(),
+        };
+        ServiceOutput { last_lines, file: self.log.clone() }
+    }
+}
+
+/// Holds our end of the service's standard input for as long as it runs.
+async fn live(container: Container, attached: AttachContainerResults, mut logs: ServiceLogs) -> End {
+    let AttachContainerResults { input, mut output } = attached;
+    while let Some(Ok(frame)) = output.next().await {
+        match frame {
+            LogOutput::StdOut { message } | LogOutput::Console { message } => {
+                logs.write(StdStream::Stdout, &message).await;
+            }
+            LogOutput::StdErr { message } => logs.write(StdStream::Stderr, &message).await,
+            LogOutput::StdIn { .. } => {}
+        }
+    }
+    let last_lines = logs.finish().await;
+    let exit_code = container.exit_code().await.ok();
+    drop(input);
+    End { exit_code, last_lines }
+}
+
+impl Services {
+    async fn get_ready(&mut self, context: &RunContext, step: &Container) -> Result<(), EngineError> {
+        let asks = self.all.iter().enumerate().map(|(index, running)| {
+            let (question, own, step) = (running.question.clone(), running.container.clone(), step.clone());
+            let within = Duration::from_secs(running.service.ready_within_seconds);
+            async move { (index, readiness::wait(&question, &own, &step, within).await) }
+        });
+        let mut asks: FuturesUnordered<_> = asks.collect();
+        loop {
+            tokio::select! {
+                biased;
+                index = self.next_end() => self.ended_while_waiting(context, index)?,
+                answer = asks.next() => match answer {
+                    None => return Ok(()),
+                    Some((index, answer)) => {
+                        let answer = answer?;
+                        let Some(running) = self.all.get_mut(index) else { continue };
+                        match answer {
+                            Ok(()) => running.is_ready = true,
+                            Err(answer) => return Err(not_ready(running, answer).await),
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Waits for `work`, takes what the services say meanwhile, and says which of them end.
+    pub(super) async fn beside<T>(&mut self, context: &RunContext, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                index = self.next_end() => self.say_end(context, index),
+            }
+        }
+    }
+
+    /// Kills those that still run, and returns when all they said is written. What had ended just before may be why the step failed.
+    pub(super) async fn end(&mut self, context: &RunContext) {
+        let ended = join_all(self.all.iter_mut().map(Running::end)).await;
+        for (index, end) in ended.into_iter().enumerate() {
+            if end.is_some_and(|end| end.exit_code.is_some_and(|code| code != KILLED)) {
+                self.say_end(context, index);
+            }
+        }
+    }
+
+    pub(super) async fn remove(self) {
+        join_all(self.all.into_iter().map(|running| running.container.remove())).await;
+    }
+
+    /// Returns the position of the next service that ends by itself; never, where none runs.
+    async fn next_end(&mut self) -> usize {
+        poll_fn(|task| {
+            for (index, running) in self.all.iter_mut().enumerate() {
+                if let Life::Running(life) = &mut running.life
+                    && let Poll::Ready(end) = life.poll_unpin(task)
+                {
+                    running.life = Life::Ended(end);
+                    return Poll::Ready(index);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn ended_while_waiting(&self, context: &RunContext, index: usize) -> Result<(), EngineError> {
+        let Some(running) = self.all.get(index).filter(|running| !running.is_ready) else {
+            self.say_end(context, index);
+            return Ok(());
+        };
+        Err(EngineError::ServiceEnded {
+            name: running.service.name.value.clone(),
+            ended: running.exit(),
+            question: running.question.to_string(),
+            said: running.said(),
+        })
+    }
+
+    fn say_end(&self, context: &RunContext, index: usize) {
+        let Some(running) = self.all.get(index) else { return };
+        let (name, key) = (&running.service.name.value, &context.step().key);
+        let (exit, log) = (running.exit(), running.log.display());
+        context.outbox.notice(format!("Service `{name}` {exit} while step `{key}` ran. Its output is in `{log}`."));
+    }
+}
+
+async fn not_ready(running: &mut Running, answer: String) -> EngineError {
+    running.end().await;
+    EngineError::ServiceNotReady {
+        name: running.service.name.value.clone(),
+        seconds: running.service.ready_within_seconds,
+        answer,
+        said: running.said(),
+    }
+}

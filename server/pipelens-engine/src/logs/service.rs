@@ -1,0 +1,66 @@
+//! What a service says: masked, and written whole to a file of its own. Nothing of it goes to the listener but the last lines, in
+//! an error.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use super::{LogFile, Stream, TAIL_LINES};
+use crate::error::EngineError;
+use crate::event::StdStream;
+use crate::outbox::Outbox;
+use crate::secrets::Needles;
+
+#[derive(Debug)]
+pub(crate) struct ServiceLogs {
+    outbox: Outbox,
+    stdout: Stream,
+    stderr: Stream,
+    file: LogFile,
+    tail: VecDeque<String>,
+}
+
+impl ServiceLogs {
+    /// Opens the service's file behind what an earlier attempt of the step has left in it.
+    pub(crate) async fn open(path: &Path, outbox: Outbox, needles: &Needles) -> Result<Self, EngineError> {
+        Ok(Self {
+            file: LogFile::append(path).await?,
+            outbox,
+            stdout: Stream::new(needles),
+            stderr: Stream::new(needles),
+            tail: VecDeque::new(),
+        })
+    }
+
+    /// Takes what the service wrote. Waits for the disk.
+    pub(crate) async fn write(&mut self, stream: StdStream, bytes: &[u8]) {
+        let stream = match stream {
+            StdStream::Stdout => &mut self.stdout,
+            StdStream::Stderr => &mut self.stderr,
+        };
+        let lines = stream.push(bytes);
+        let ready = stream.take_for_file();
+        if !ready.is_empty() {
+            self.file.write(&ready, &self.outbox).await;
+        }
+        keep_last(&mut self.tail, lines);
+    }
+
+    /// Ends the service's output, and returns its last lines.
+    pub(crate) async fn finish(mut self) -> Vec<String> {
+        for stream in [&mut self.stdout, &mut self.stderr] {
+            keep_last(&mut self.tail, stream.finish());
+            let mut rest = stream.take_for_file();
+            rest.extend(stream.take_rest());
+            if !rest.is_empty() {
+                self.file.write(&rest, &self.outbox).await;
+            }
+        }
+        self.file.flush(&self.outbox).await;
+        self.tail.into()
+    }
+}
+
+fn keep_last(tail: &mut VecDeque<String>, lines: Vec<String>) {
+    tail.extend(lines);
+    tail.drain(..tail.len().saturating_sub(TAIL_LINES));
+}
