@@ -10,6 +10,7 @@ mod image;
 mod reap;
 mod renewal;
 mod snapshot;
+mod ssh;
 mod worker;
 
 use std::collections::{BTreeSet, HashMap};
