@@ -31,7 +31,7 @@ use crate::docker::arguments::Arguments;
 use crate::docker::command::StepCommand;
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
-use crate::docker::snapshot::Snapshot;
+use crate::docker::snapshot::{CommitSettings, Snapshot};
 use crate::docker::worker::Worker;
 use crate::error::{EngineError, with_causes};
 use crate::event::Phase;
@@ -68,6 +68,7 @@ pub(crate) struct DockerRunner {
     engine: String,
     /// The engine is on another machine: bytes cost more than time.
     is_remote: bool,
+    commit_settings: CommitSettings,
     parallelism: usize,
     run_id: Uuid,
     owner: Owner,
@@ -82,7 +83,21 @@ impl DockerRunner {
     pub(crate) async fn open(docker_host: Option<&str>, run_id: Uuid, source_root: &Path) -> Result<Self, EngineError> {
         let engine = endpoint::find(docker_host).await?;
         let docker = engine.docker;
-        let info = answered("describe itself", docker.info()).await?;
+        let (info, version) = futures_util::future::try_join(
+            answered("describe itself", docker.info()),
+            answered("say its version", docker.version()),
+        )
+        .await?;
+        let is_podman =
+            version.components.iter().flatten().any(|component| component.name.to_lowercase().contains("podman"));
+        let commit_settings = if is_podman { CommitSettings::AsChanges } else { CommitSettings::InBody };
+        let engine_name = match is_podman {
+            // It makes itself a new id whenever it is asked.
+            true => {
+                format!("podman {} {}", info.name.unwrap_or_default(), info.docker_root_dir.unwrap_or_default())
+            }
+            false => info.id.unwrap_or_default(),
+        };
         let parallelism = info.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(1).max(1);
         let owner = Owner::this_process();
         let labels = HashMap::from([
@@ -94,8 +109,9 @@ impl DockerRunner {
         let images = Images::new(docker.clone());
         Ok(Self {
             docker,
-            engine: info.id.unwrap_or_default(),
+            engine: engine_name,
             is_remote: engine.is_remote,
+            commit_settings,
             parallelism,
             run_id,
             owner,
@@ -225,6 +241,7 @@ impl DockerRunner {
             container_id: container.id.clone(),
             image: Arc::clone(&container.image),
             has_own_user: container.user != container.image.user,
+            settings: self.commit_settings,
             tag: snapshot::tag(self.run_id, context.index, &context.step().key),
             further_name: context.keeping.shared_name.clone().filter(|_| context.keeping.is_cached),
             labels,

@@ -114,7 +114,8 @@ impl Images {
         match inspected.map_err(|_| no_answer())? {
             Ok(inspect) => Ok(Some(facts(reference, inspect))),
             Err(error) if status_of(&error) == Some(404) => Ok(None),
-            Err(error) if status_of(&error) == Some(400) => {
+            // Podman calls a name that is none an error of its own, and says what it was about to do with it.
+            Err(error) if status_of(&error) == Some(400) || reason(&error).starts_with("normalizing") => {
                 Err(EngineError::ImageNotFound { image: reference.to_owned(), reason: reason(&error) })
             }
             Err(error) => Err(refused("look up the image", &error)),

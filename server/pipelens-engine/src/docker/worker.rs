@@ -18,8 +18,6 @@ use crate::runner::{Ending, GRACE, RunContext};
 const DEATH_WITHIN: Duration = Duration::from_secs(30);
 /// A supervisor that hears the end of its input. If it cannot, it is killed.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
-/// The exit code of a shell, or an init process, that does not find its command.
-const COMMAND_NOT_FOUND: i64 = 127;
 /// The exit code after SIGKILL, whoever sent it.
 const KILLED: i64 = 137;
 
@@ -89,13 +87,14 @@ impl Worker {
             }
             // A line that asks for TERM may still be on its way to whoever reads next.
             (Ending::TimedOut | Ending::Stopped, Some(_)) => self.life = Life::Used(conversation),
-            (Ending::Exited(COMMAND_NOT_FOUND), None) => self.container.check_for_shell().await?,
             (Ending::Exited(KILLED), None) => {
                 if self.container.ran_out_of_memory().await? {
                     say_out_of_memory(context);
                 }
             }
-            (Ending::Exited(_) | Ending::TimedOut | Ending::Stopped, None) => {}
+            // A shell would have reported; without one, what an init process ends with is its own affair.
+            (Ending::Exited(_), None) => self.container.check_for_shell().await?,
+            (Ending::TimedOut | Ending::Stopped, None) => {}
         }
         Ok(ending)
     }
