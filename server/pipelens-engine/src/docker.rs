@@ -178,6 +178,7 @@ impl DockerRunner {
                 else {
                     return Ok(None);
                 };
+                leftovers.digest = Some(image.digest.clone());
                 let worker = self.create(context, image, &arguments, leftovers).await?;
                 self.unless_stopped(context, self.send_sources(context, &worker.container)).await
             }
@@ -318,6 +319,8 @@ impl DockerRunner {
 /// What a step leaves in the engine.
 #[derive(Default)]
 struct Leftovers {
+    /// What the image of the step was; told and remembered with the run.
+    digest: Option<String>,
     worker: Option<Worker>,
     /// Goes on in the engine after a stop.
     saving: Option<BoxFuture<'static, Result<Saved, EngineError>>>,
@@ -399,10 +402,11 @@ impl StepRunner for DockerRunner {
         {
             leftovers.failure = leftovers.worker.as_ref().map(|worker| self.snapshot_of(context, &worker.container));
         }
+        let digest = leftovers.digest.take();
         let tidy = Some(leftovers.tidy().boxed());
         match result {
-            Ok(Ran { ending, snapshot, saved }) => StepResult { ending: Ok(ending), snapshot, saved, tidy },
-            Err(error) => StepResult { ending: Err(error), snapshot: None, saved: None, tidy },
+            Ok(Ran { ending, snapshot, saved }) => StepResult { ending: Ok(ending), snapshot, saved, tidy, digest },
+            Err(error) => StepResult { ending: Err(error), snapshot: None, saved: None, tidy, digest },
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) struct ImageFacts {
     /// As the author wrote it, or the id of a snapshot.
     pub(super) reference: String,
     pub(super) id: String,
+    /// See [`BuildEvent::ImageResolved`].
+    pub(super) digest: String,
     /// `USER`: empty, a name, a number, either with a group behind `:`.
     pub(super) user: String,
     pub(super) entrypoint: Option<Vec<String>>,
@@ -95,6 +97,7 @@ impl Images {
                 })?
             }
         };
+        context.say_image(reference, &facts.digest);
         let facts = Arc::new(facts);
         *slot = Some(Arc::clone(&facts));
         Ok(facts)
@@ -168,7 +171,8 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     ImageFacts {
         path: path.to_owned(),
         reference: reference.to_owned(),
-        id: inspect.id.unwrap_or_else(|| reference.to_owned()),
+        digest: digest(reference, inspect.repo_digests.as_deref().unwrap_or_default()).unwrap_or(&id).to_owned(),
+        id,
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
         user: config.user.unwrap_or_default(),
@@ -177,6 +181,21 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         workdir: config.working_dir,
         has_volumes: config.volumes.is_some_and(|volumes| !volumes.is_empty()),
     }
+}
+
+/// Returns under which digest the registry has what a reference stands for. The same image may be there under other names.
+fn digest<'a>(reference: &str, repository_digests: &'a [String]) -> Option<&'a str> {
+    let (repository, wanted) = match reference.split_once('@') {
+        Some((name, digest)) => (name_and_tag(name).0, Some(digest)),
+        None => (name_and_tag(reference).0, None),
+    };
+    let is_it = |candidate: &&str| {
+        let Some((name, digest)) = candidate.split_once('@') else { return false };
+        // Podman writes Docker Hub's names in full.
+        let is_name = name == repository || name.strip_suffix(repository).is_some_and(|before| before.ends_with('/'));
+        is_name && wanted.is_none_or(|wanted| wanted == digest)
+    };
+    repository_digests.iter().map(String::as_str).find(is_it)
 }
 
 /// Adds up what the layers say of themselves.
@@ -327,6 +346,17 @@ mod tests {
         assert_eq!(registry("me/image"), DOCKER_HUB);
         assert_eq!(registry("ghcr.io/me/image"), "ghcr.io");
         assert_eq!(registry("localhost:5000/image"), "localhost:5000");
+    }
+
+    #[test]
+    fn a_digest_is_the_one_of_the_name_that_was_written() {
+        let known = ["docker.io/library/a@sha256:1", "host:5000/b@sha256:2", "host:5000/b@sha256:3"].map(str::to_owned);
+        let is = |reference, expected| assert_eq!(digest(reference, &known), expected, "{reference}");
+        is("a:3", Some("docker.io/library/a@sha256:1"));
+        is("host:5000/b:tag", Some("host:5000/b@sha256:2"));
+        is("host:5000/b:tag@sha256:3", Some("host:5000/b@sha256:3"));
+        is("other/a", None);
+        is("sha256:4", None);
     }
 
     #[test]
