@@ -58,9 +58,16 @@ pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineE
     Ok(endpoint::find(docker_host).await?.docker)
 }
 
-/// How often the engine is asked whether it still lives, and how long it may take to answer before it counts as lost.
-const PULSE_EVERY: Duration = Duration::from_secs(5);
+/// How long the engine may take to answer before it counts as lost.
 const PULSE_ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const PULSE: Pulse = Pulse { every: Duration::from_secs(5), answer_within: PULSE_ANSWER_WITHIN };
+
+/// How often the engine is asked whether it still lives, and how long it is waited for.
+#[derive(Clone, Copy)]
+struct Pulse {
+    every: Duration,
+    answer_within: Duration,
+}
 
 pub(crate) struct DockerRunner {
     docker: Docker,
@@ -303,15 +310,19 @@ impl DockerRunner {
         }
     }
 
-    /// Ends when the engine no longer answers. A connection to another machine may break without a sign.
     async fn lost(&self) -> EngineError {
-        loop {
-            tokio::time::sleep(PULSE_EVERY).await;
-            match tokio::time::timeout(PULSE_ANSWER_WITHIN, self.docker.ping()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return EngineError::Lost { reason: with_causes(&error) },
-                Err(_) => return no_answer(),
-            }
+        lost(&self.docker, PULSE).await
+    }
+}
+
+/// Ends when the engine no longer answers. A connection to another machine may break without a sign.
+async fn lost(docker: &Docker, pulse: Pulse) -> EngineError {
+    loop {
+        tokio::time::sleep(pulse.every).await;
+        match tokio::time::timeout(pulse.answer_within, docker.ping()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return EngineError::Lost { reason: reason(&error) },
+            Err(_) => return no_answer_within(pulse.answer_within),
         }
     }
 }
@@ -444,7 +455,11 @@ async fn answered<T>(
 }
 
 fn no_answer() -> EngineError {
-    EngineError::Lost { reason: format!("it has not answered for {} s", PULSE_ANSWER_WITHIN.as_secs()) }
+    no_answer_within(PULSE_ANSWER_WITHIN)
+}
+
+fn no_answer_within(time: Duration) -> EngineError {
+    EngineError::Lost { reason: format!("it has not answered for {} s", time.as_secs_f32()) }
 }
 
 /// Tells an engine that says no from one that is not there any more.
@@ -453,5 +468,21 @@ fn refused(doing: &'static str, error: &bollard::errors::Error) -> EngineError {
         EngineError::Refused { doing, reason: reason(error) }
     } else {
         EngineError::Lost { reason: reason(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_engine_whose_connection_breaks_without_a_sign_is_lost() {
+        // Takes connections and never answers, as a machine does that is no longer there behind a router that is.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = format!("tcp://{}", listener.local_addr().unwrap());
+        let docker = Docker::connect_with_http(&host, 1_000, bollard::API_DEFAULT_VERSION).unwrap();
+        let pulse = Pulse { every: Duration::from_millis(1), answer_within: Duration::from_millis(500) };
+        let lost = lost(&docker, pulse).await;
+        assert_eq!(lost.to_string(), "The container engine went away: it has not answered for 0.5 s.");
     }
 }
