@@ -134,7 +134,11 @@ impl Images {
                 Err(error) => error,
             };
             match waits.next() {
-                Some(wait) if is_transport(&error) => tokio::time::sleep(*wait).await,
+                Some(wait) if is_transport(&error) => {
+                    let reason = reason(&error);
+                    context.outbox.notice(format!("Pulling `{reference}` broke off: {reason}. It is tried again."));
+                    tokio::time::sleep(*wait).await;
+                }
                 Some(_) | None => return Err(pull_error(reference, &error)),
             }
         }
@@ -152,12 +156,22 @@ impl Images {
         let mut stream = self.docker.create_image(Some(options), None, credentials);
         let mut progress = PullProgress::new(reference);
         context.say_phase(progress.phase());
-        let mut said = tokio::time::Instant::now();
-        while let Some(info) = stream.next().await {
-            progress.take(info?);
-            if said.elapsed() >= PROGRESS_EVERY {
-                said = tokio::time::Instant::now();
-                context.offer_phase(progress.phase());
+        let mut said = progress.phase();
+        let mut clock = tokio::time::interval(PROGRESS_EVERY);
+        loop {
+            tokio::select! {
+                info = stream.next() => match info {
+                    Some(info) => progress.take(info?),
+                    None => break,
+                },
+                // Also while the engine is silent: what it said last is where a pull hangs.
+                _ = clock.tick() => {
+                    let phase = progress.phase();
+                    if phase != said {
+                        context.offer_phase(phase.clone());
+                        said = phase;
+                    }
+                }
             }
         }
         context.say_phase(progress.phase());
@@ -168,6 +182,7 @@ impl Images {
 fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     let config = inspect.config.unwrap_or_default();
     let path = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let id = inspect.id.unwrap_or_else(|| reference.to_owned());
     ImageFacts {
         path: path.to_owned(),
         reference: reference.to_owned(),
@@ -312,11 +327,13 @@ fn pull_error(image: &str, error: &bollard::errors::Error) -> EngineError {
 
 /// Whether another attempt may do better.
 fn is_transport(error: &bollard::errors::Error) -> bool {
-    const SIGNS: [&str; 8] = [
+    const SIGNS: [&str; 9] = [
         "timeout",
         "timed out",
         "connection reset",
-        "unexpected eof",
+        // Also "unexpected EOF": the registry closed the connection.
+        "eof",
+        "broken pipe",
         "temporary failure",
         "try again",
         "too many requests",
