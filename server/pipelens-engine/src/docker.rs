@@ -7,6 +7,7 @@ mod container;
 mod conversation;
 mod endpoint;
 mod image;
+mod pulse;
 mod reap;
 mod renewal;
 mod snapshot;
@@ -31,6 +32,7 @@ use crate::docker::arguments::Arguments;
 use crate::docker::command::StepCommand;
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
+use crate::docker::pulse::{PULSE, PULSE_ANSWER_WITHIN, answered, lost, no_answer};
 use crate::docker::snapshot::{CommitSettings, Snapshot};
 use crate::docker::worker::Worker;
 use crate::error::{EngineError, with_causes};
@@ -56,17 +58,6 @@ pub(crate) const LABEL_KEPT_BY_RUN: &str = "dev.pipelens.kept-by-run";
 /// Connects to the engine, for a question outside of any run.
 pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineError> {
     Ok(endpoint::find(docker_host).await?.docker)
-}
-
-/// How long the engine may take to answer before it counts as lost.
-const PULSE_ANSWER_WITHIN: Duration = Duration::from_secs(60);
-const PULSE: Pulse = Pulse { every: Duration::from_secs(5), answer_within: PULSE_ANSWER_WITHIN };
-
-/// How often the engine is asked whether it still lives, and how long it is waited for.
-#[derive(Clone, Copy)]
-struct Pulse {
-    every: Duration,
-    answer_within: Duration,
 }
 
 pub(crate) struct DockerRunner {
@@ -315,18 +306,6 @@ impl DockerRunner {
     }
 }
 
-/// Ends when the engine no longer answers. A connection to another machine may break without a sign.
-async fn lost(docker: &Docker, pulse: Pulse) -> EngineError {
-    loop {
-        tokio::time::sleep(pulse.every).await;
-        match tokio::time::timeout(pulse.answer_within, docker.ping()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return EngineError::Lost { reason: reason(&error) },
-            Err(_) => return no_answer_within(pulse.answer_within),
-        }
-    }
-}
-
 /// What a step leaves in the engine.
 #[derive(Default)]
 struct Leftovers {
@@ -443,46 +422,11 @@ fn status_of(error: &bollard::errors::Error) -> Option<u16> {
     }
 }
 
-/// Waits for a call that is quick by nature. It is not interrupted by a stop, so an engine that hangs must not hold it.
-async fn answered<T>(
-    doing: &'static str,
-    call: impl Future<Output = Result<T, bollard::errors::Error>>,
-) -> Result<T, EngineError> {
-    match tokio::time::timeout(PULSE_ANSWER_WITHIN, call).await {
-        Ok(result) => result.map_err(|error| refused(doing, &error)),
-        Err(_) => Err(no_answer()),
-    }
-}
-
-fn no_answer() -> EngineError {
-    no_answer_within(PULSE_ANSWER_WITHIN)
-}
-
-fn no_answer_within(time: Duration) -> EngineError {
-    EngineError::Lost { reason: format!("it has not answered for {} s", time.as_secs_f32()) }
-}
-
 /// Tells an engine that says no from one that is not there any more.
 fn refused(doing: &'static str, error: &bollard::errors::Error) -> EngineError {
     if status_of(error).is_some() {
         EngineError::Refused { doing, reason: reason(error) }
     } else {
         EngineError::Lost { reason: reason(error) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_engine_whose_connection_breaks_without_a_sign_is_lost() {
-        // Takes connections and never answers, as a machine does that is no longer there behind a router that is.
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = format!("tcp://{}", listener.local_addr().unwrap());
-        let docker = Docker::connect_with_http(&host, 1_000, bollard::API_DEFAULT_VERSION).unwrap();
-        let pulse = Pulse { every: Duration::from_millis(1), answer_within: Duration::from_millis(500) };
-        let lost = lost(&docker, pulse).await;
-        assert_eq!(lost.to_string(), "The container engine went away: it has not answered for 0.5 s.");
     }
 }

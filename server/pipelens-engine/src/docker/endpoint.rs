@@ -85,19 +85,33 @@ fn client(place: &Place) -> Result<Docker, String> {
         Some("unix" | "npipe") => return local_client(host),
         Some("ssh") => return ssh::client(host, REQUEST_TIMEOUT),
         Some("tcp" | "http" | "https") => match &place.tls_folder {
+            Some(folder) if !folder.join("ca.pem").exists() => {
+                return Err(format!("TLS needs certificates, and there is no `{}`", folder.join("ca.pem").display()));
+            }
             Some(folder) => Docker::connect_with_ssl(
-                host,
+                &with_port(host, "2376"),
                 &folder.join("key.pem"),
                 &folder.join("cert.pem"),
                 &folder.join("ca.pem"),
                 seconds,
                 API_DEFAULT_VERSION,
             ),
-            None => Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION),
+            None => Docker::connect_with_http(&with_port(host, "2375"), seconds, API_DEFAULT_VERSION),
         },
         Some(_) | None => return Err("an address begins with `unix://`, `npipe://`, `tcp://` or `ssh://`".into()),
     };
     client.map_err(|error| reason(&error))
+}
+
+/// Returns an address with the engines' usual port if it has none.
+fn with_port(host: &str, port: &str) -> String {
+    let authority = host.strip_prefix("tcp://").map(|rest| rest.trim_end_matches('/'));
+    // Behind the bracket of an address like `[::1]`.
+    let has_port = |authority: &str| authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    match authority {
+        Some(authority) if !has_port(authority) => format!("tcp://{authority}:{port}"),
+        Some(_) | None => host.to_owned(),
+    }
 }
 
 #[cfg(unix)]
@@ -204,7 +218,7 @@ fn context_place(config_folder: Option<&Path>, name: &str, from: &str) -> Result
     Ok(Place {
         from: format!("{from} `{name}`"),
         host: meta.endpoints.docker.host,
-        tls_folder: tls_folder.join("cert.pem").exists().then_some(tls_folder),
+        tls_folder: tls_folder.is_dir().then_some(tls_folder),
     })
 }
 
@@ -242,6 +256,31 @@ mod tests {
         assert!(error.to_string().contains("an address of an engine behind SSH is"), "{error}");
         let Err(error) = find(Some("localhost")).await else { panic!("it answered") };
         assert!(error.to_string().contains("begins with `unix://`"), "{error}");
+    }
+
+    #[test]
+    fn tcp_has_the_usual_port() {
+        for (host, expected) in [
+            ("tcp://there", "tcp://there:2376"),
+            ("tcp://there/", "tcp://there:2376"),
+            ("tcp://[fe80::1]", "tcp://[fe80::1]:2376"),
+            ("tcp://[fe80::1]:1", "tcp://[fe80::1]:1"),
+            ("tcp://there:1", "tcp://there:1"),
+            ("http://there", "http://there"),
+        ] {
+            assert_eq!(with_port(host, "2376"), expected);
+        }
+    }
+
+    #[test]
+    fn tls_without_certificates_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls_folder = Some(folder.path().to_owned());
+        let why = client(&Place { from: String::new(), host: "tcp://there".into(), tls_folder }).unwrap_err();
+        assert_eq!(
+            why,
+            format!("TLS needs certificates, and there is no `{}`", folder.path().join("ca.pem").display())
+        );
     }
 
     #[test]

@@ -16,9 +16,17 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 /// How long `ssh` tries before it says why it could not connect; the Docker client's own.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+/// An SSH server drops connections at random once ten of them are not yet through (`MaxStartups`).
+const KNOCKING_AT_ONCE: usize = 8;
+/// A connection whose first answer takes its time (a commit) is through all the same.
+const KNOCKS_FOR: Duration = Duration::from_secs(10);
+/// More than the pipe to `ssh` holds: it takes no input before it is through.
+const THROUGH_AFTER_BYTES: usize = 256 * 1024;
 /// A master connection that the user's configuration keeps in the background holds the other end of standard error open.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 /// A banner may be long; what `ssh` complains about is not, and comes last.
@@ -39,7 +47,8 @@ struct Address {
 /// Returns a client whose connections are processes. Nothing is started yet.
 pub(super) fn client(address: &str, timeout: Duration) -> Result<Docker, String> {
     let address = Arc::new(Address::parse(address)?);
-    let connector = tower::service_fn(move |_| std::future::ready(SshConnection::open(&address).map(TokioIo::new)));
+    let door = Arc::new(Semaphore::new(KNOCKING_AT_ONCE));
+    let connector = tower::service_fn(move |_| SshConnection::open(Arc::clone(&address), Arc::clone(&door)).boxed());
     let client = Client::builder(TokioExecutor::new()).build(connector);
     let send = move |request: BollardRequest| {
         let answer = client.request(request);
@@ -127,25 +136,35 @@ struct SshConnection {
     output: ChildStdout,
     complaints: Option<ChildStderr>,
     said: Vec<u8>,
+    knock: Option<Knock>,
     /// Once the output has ended: how the process did.
     end: Option<BoxFuture<'static, io::Result<()>>>,
 }
 
+/// A place among those who are not yet through, given back as soon as a connection is, or when it is time.
+struct Knock {
+    _place: OwnedSemaphorePermit,
+    time: Pin<Box<Sleep>>,
+    sent_bytes: usize,
+}
+
 impl SshConnection {
-    fn open(address: &Address) -> io::Result<Self> {
+    async fn open(address: Arc<Address>, door: Arc<Semaphore>) -> io::Result<TokioIo<Self>> {
+        let place = door.acquire_owned().await.map_err(io::Error::other)?;
         let mut process = address.command().spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => complaint("there is no `ssh` on the `PATH`; install the OpenSSH client".into()),
             _ => complaint(format!("`ssh` could not be started: {error}")),
         })?;
         let closed = || complaint("`ssh` was started without its streams".into());
-        Ok(Self {
+        Ok(TokioIo::new(Self {
             input: Some(process.stdin.take().ok_or_else(closed)?),
             output: process.stdout.take().ok_or_else(closed)?,
             complaints: Some(process.stderr.take().ok_or_else(closed)?),
             process: Some(process),
             said: Vec::new(),
+            knock: Some(Knock { _place: place, time: Box::pin(tokio::time::sleep(KNOCKS_FOR)), sent_bytes: 0 }),
             end: None,
-        })
+        }))
     }
 
     /// Takes what has been complained about so far: a full pipe would hold the process up.
@@ -202,9 +221,13 @@ impl AsyncRead for SshConnection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.listen(context);
+        if self.knock.as_mut().is_some_and(|knock| knock.time.poll_unpin(context).is_ready()) {
+            self.knock = None;
+        }
         if self.end.is_none() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.output).poll_read(context, buffer))?;
+            self.knock = None;
             if buffer.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
@@ -224,9 +247,17 @@ impl AsyncRead for SshConnection {
 
 impl AsyncWrite for SshConnection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.input {
-            Some(input) => Pin::new(input).poll_write(context, bytes),
-            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        let Some(input) = &mut self.input else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        match ready!(Pin::new(input).poll_write(context, bytes)) {
+            // The process has ended; why, whoever reads is about to hear.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Poll::Pending,
+            written => {
+                if let (Some(knock), Ok(count)) = (&mut self.knock, &written) {
+                    knock.sent_bytes += count;
+                }
+                self.knock.take_if(|knock| knock.sent_bytes > THROUGH_AFTER_BYTES);
+                Poll::Ready(written)
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use pipelens_engine::run::{RunnerKind, clean};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::bench::{Bench, Ran, StepExt as _, docker_host, in_own_process, is_available, role, step};
+use crate::bench::{Bench, Ran, StepExt as _, docker_host, eventually, in_own_process, is_available, role, step};
 use crate::engines::{Podman, SshServer, TlsDaemon};
 use crate::proxy::Proxy;
 
@@ -58,11 +58,20 @@ async fn process_with_an_environment() {
     let Some(role) = role() else { return };
     let mut bench = match role.as_str() {
         "runs" => bench(steps()),
+        // More at once than an SSH server lets knock.
+        "runs many" => Bench::docker((0..14).map(|number| step(&format!("step{number}"), "echo ran")).collect()),
         _ => bench(vec![step("a", "echo begun; sleep 1000")]),
     };
     bench.request.docker_host = None;
     match role.as_str() {
-        "runs" => check(&bench.run().await),
+        "runs" => {
+            check(&bench.run().await);
+            eventually("no connection is left", async || children_called("ssh").is_empty().then_some(())).await;
+        }
+        "runs many" => {
+            bench.request.parallelism = Some(14);
+            bench.run().await.assert_succeeded();
+        }
         "loses its connections" => {
             let mut running = bench.start();
             running.wait_for_line("begun").await;
@@ -184,6 +193,7 @@ async fn an_engine_behind_ssh_is_reached_by_the_users_own_ssh() {
     with("/no/such.sock", "right", &format!("ssh://127.0.0.1:{}/no/such.sock", server.port)).await;
     with("Host key verification failed", "right", &host.replace("127.0.0.1", "localhost")).await;
     with("loses its connections", "right", &host).await;
+    with("runs many", "right", &host).await;
 }
 
 #[tokio::test]
