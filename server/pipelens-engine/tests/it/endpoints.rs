@@ -7,11 +7,13 @@ use pipelens_core::model::{Cache, CachePolicy};
 use pipelens_core::plan::PlanStep;
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::{Outcome, RunOutcome, StdStream};
-use pipelens_engine::run::{RunnerKind, clean};
+use pipelens_engine::run::{RunnerKind, artifact_folder, clean};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::bench::{Bench, Ran, StepExt as _, docker_host, eventually, in_own_process, is_available, role, step};
+use crate::bench::{
+    Bench, Ran, StepExt as _, docker_client, docker_host, eventually, in_own_process, is_available, role, step,
+};
 use crate::engines::{Podman, SshServer, TlsDaemon};
 use crate::proxy::Proxy;
 
@@ -21,12 +23,13 @@ const BIG_BYTES: usize = 4 * 1024 * 1024;
 
 /// A root, its only child, and a fork that joins again.
 fn steps() -> Vec<PlanStep> {
+    let join = PlanStep { artifacts: vec!["made".into()], ..step("join", "cat folder/small > made") };
     vec![
         step("root", "wc -c < big; cat folder/small; echo root > made; echo complaint >&2"),
         step("child", "cat made; echo child >> made").builds_in(0),
         step("left", "cat made; echo left > side").builds_in(1),
         step("right", "cat made; ls side 2>/dev/null || echo none").builds_in(1),
-        step("join", "cat folder/small").after(&[2, 3]),
+        join.after(&[2, 3]),
     ]
 }
 
@@ -41,7 +44,8 @@ fn check(ran: &Ran) {
     assert_eq!(ran.text_of("child"), ["root"]);
     assert_eq!(ran.text_of("left"), ["root", "child"]);
     assert_eq!(ran.text_of("right"), ["root", "child", "none"]);
-    assert_eq!(ran.text_of("join"), ["text"]);
+    let artifacts = artifact_folder(ran.log_path_of("join").parent().unwrap(), "join");
+    assert_eq!(std::fs::read_to_string(artifacts.join("made")).unwrap(), "text\n");
 }
 
 /// Asserts with an engine's own client that a run has left nothing.
@@ -82,6 +86,8 @@ async fn process_with_an_environment() {
             assert_eq!(ran.outcome, RunOutcome::Failed);
             let why = ran.error_of("a");
             assert!(why.starts_with("The container engine went away: `ssh` ended with signal: 9"), "{why}");
+            // The cleanup has connections of its own.
+            assert_nothing_left(ran.run_id, docker_client);
         }
         unreachable => {
             let ran = bench.run().await;
