@@ -178,6 +178,11 @@ fn json_is_one_event_a_line() {
         assert_eq!(printed, ["hello", "oops"]);
         assert_eq!(events.last().unwrap()["kind"], "runEnd");
         assert!(events.iter().all(|event| event["version"] == 1));
+        let resolved: Vec<&Value> = events.iter().filter(|event| event["kind"] == "imageResolved").collect();
+        match runner {
+            Runner::Docker => assert!(resolved[0]["digest"].as_str().unwrap().contains("sha256:"), "{resolved:?}"),
+            Runner::Host => assert!(resolved.is_empty(), "{resolved:?}"),
+        }
     }
 }
 

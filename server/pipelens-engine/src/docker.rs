@@ -7,11 +7,13 @@ mod container;
 mod conversation;
 mod endpoint;
 mod image;
+mod pulse;
 mod readiness;
 mod reap;
 mod renewal;
 mod services;
 mod snapshot;
+mod ssh;
 mod worker;
 
 use std::collections::{BTreeSet, HashMap};
@@ -33,8 +35,9 @@ use crate::docker::arguments::Arguments;
 use crate::docker::command::{StepCommand, Then};
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
+use crate::docker::pulse::{PULSE, PULSE_ANSWER_WITHIN, answered, lost, no_answer};
 use crate::docker::services::Services;
-use crate::docker::snapshot::Snapshot;
+use crate::docker::snapshot::{CommitSettings, Snapshot};
 use crate::docker::worker::Worker;
 use crate::error::{EngineError, with_causes};
 use crate::event::Phase;
@@ -63,10 +66,6 @@ pub(crate) const LABEL_KEPT_BY_RUN: &str = "dev.pipelens.kept-by-run";
 pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineError> {
     Ok(endpoint::find(docker_host).await?.docker)
 }
-
-/// How often the engine is asked whether it still lives, and how long it may take to answer before it counts as lost.
-const PULSE_EVERY: Duration = Duration::from_secs(5);
-const PULSE_ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct DockerRunner {
     docker: Docker,
@@ -183,6 +182,7 @@ impl DockerRunner {
                 else {
                     return Ok(None);
                 };
+                leftovers.digest = Some(image.digest.clone());
                 let worker = self.create(context, image, arguments, leftovers).await?;
                 self.unless_stopped(context, self.send_sources(context, &worker.container)).await
             }
@@ -217,7 +217,7 @@ impl DockerRunner {
         if !is_quiet {
             container.end().await?;
         }
-        let mut saving = self.snapshot_of(context, container).save().boxed();
+        let mut saving = self.snapshot_of(context, container).await.save().boxed();
         if let Some(saved) = self.unless_stopped(context, &mut saving).await? {
             if let Some(worker) = &mut leftovers.worker {
                 worker.unsaved = Duration::ZERO;
@@ -229,7 +229,7 @@ impl DockerRunner {
         Ok(None)
     }
 
-    fn snapshot_of(&self, context: &RunContext, container: &Container) -> Snapshot {
+    async fn snapshot_of(&self, context: &RunContext, container: &Container) -> Snapshot {
         let mut labels = self.labels_of(context);
         if let Some(workspace) = &context.keeping.workspace {
             // It belongs to no run and to no process, so no sweep takes it away.
@@ -246,6 +246,7 @@ impl DockerRunner {
             container_id: container.id.clone(),
             image: Arc::clone(&container.image),
             has_own_user: container.user != container.image.user,
+            settings: self.about().await.commit_settings,
             tag: snapshot::tag(self.run_id, context.index, &context.step().key),
             further_name: context.keeping.shared_name.clone().filter(|_| context.keeping.is_cached),
             labels,
@@ -311,16 +312,8 @@ impl DockerRunner {
         }
     }
 
-    /// Ends when the engine no longer answers. A connection to another machine may break without a sign.
     async fn lost(&self) -> EngineError {
-        loop {
-            tokio::time::sleep(PULSE_EVERY).await;
-            match tokio::time::timeout(PULSE_ANSWER_WITHIN, self.docker.ping()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return EngineError::Lost { reason: with_causes(&error) },
-                Err(_) => return no_answer(),
-            }
-        }
+        lost(&self.docker, PULSE).await
     }
 }
 
@@ -330,20 +323,37 @@ struct About {
     /// Its own name for itself.
     engine: String,
     parallelism: usize,
+    commit_settings: CommitSettings,
 }
 
 impl About {
     /// An engine that does not answer shows at its first step.
     async fn ask(docker: &Docker) -> Self {
-        let info = answered("describe itself", docker.info()).await.unwrap_or_default();
+        let info = answered("describe itself", docker.info());
+        let version = answered("say its version", docker.version());
+        let (info, version) = futures_util::future::join(info, version).await;
+        let (info, version) = (info.unwrap_or_default(), version.unwrap_or_default());
+        let is_podman =
+            version.components.iter().flatten().any(|component| component.name.to_lowercase().contains("podman"));
         let cpus = info.ncpu.and_then(|cpus| usize::try_from(cpus).ok());
-        Self { engine: info.id.unwrap_or_default(), parallelism: cpus.unwrap_or(1).max(1) }
+        Self {
+            engine: if is_podman {
+                // It makes itself a new id whenever it is asked.
+                format!("podman {} {}", info.name.unwrap_or_default(), info.docker_root_dir.unwrap_or_default())
+            } else {
+                info.id.unwrap_or_default()
+            },
+            parallelism: cpus.unwrap_or(1).max(1),
+            commit_settings: if is_podman { CommitSettings::AsChanges } else { CommitSettings::InBody },
+        }
     }
 }
 
 /// What a step leaves in the engine.
 #[derive(Default)]
 struct Leftovers {
+    /// What the image of the step was; told and remembered with the run.
+    digest: Option<String>,
     worker: Option<Worker>,
     services: Services,
     /// Goes on in the engine after a stop.
@@ -427,12 +437,16 @@ impl StepRunner for DockerRunner {
             && *code != 0
             && context.keeping.workspace.is_some()
         {
-            leftovers.failure = leftovers.worker.as_ref().map(|worker| self.snapshot_of(context, &worker.container));
+            leftovers.failure = match &leftovers.worker {
+                Some(worker) => Some(self.snapshot_of(context, &worker.container).await),
+                None => None,
+            };
         }
+        let digest = leftovers.digest.take();
         let tidy = Some(leftovers.tidy().boxed());
         match result {
-            Ok(Ran { ending, snapshot, saved }) => StepResult { ending: Ok(ending), snapshot, saved, tidy },
-            Err(error) => StepResult { ending: Err(error), snapshot: None, saved: None, tidy },
+            Ok(Ran { ending, snapshot, saved }) => StepResult { ending: Ok(ending), snapshot, saved, tidy, digest },
+            Err(error) => StepResult { ending: Err(error), snapshot: None, saved: None, tidy, digest },
         }
     }
 
@@ -468,21 +482,6 @@ fn status_of(error: &bollard::errors::Error) -> Option<u16> {
         bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
         _ => None,
     }
-}
-
-/// Waits for a call that is quick by nature. It is not interrupted by a stop, so an engine that hangs must not hold it.
-async fn answered<T>(
-    doing: &'static str,
-    call: impl Future<Output = Result<T, bollard::errors::Error>>,
-) -> Result<T, EngineError> {
-    match tokio::time::timeout(PULSE_ANSWER_WITHIN, call).await {
-        Ok(result) => result.map_err(|error| refused(doing, &error)),
-        Err(_) => Err(no_answer()),
-    }
-}
-
-fn no_answer() -> EngineError {
-    EngineError::Lost { reason: format!("it has not answered for {} s", PULSE_ANSWER_WITHIN.as_secs()) }
 }
 
 /// Tells an engine that says no from one that is not there any more.

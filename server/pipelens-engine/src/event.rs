@@ -30,6 +30,13 @@ pub enum BuildEvent {
         image: Option<String>,
         attempt: u64,
     },
+    /// What an image's name stands for today; said by the first step of a run that needs it.
+    ImageResolved {
+        step: usize,
+        image: String,
+        /// `repository@sha256:…`, or the image's id where no registry has it. Either can stand in a pipeline.
+        digest: String,
+    },
     /// What a step is busy with before its command runs: a pull, the sources.
     StepPhase {
         step: usize,

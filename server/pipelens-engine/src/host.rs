@@ -211,7 +211,7 @@ impl StepRunner for HostRunner {
                 Heirs::Only => SnapshotRef::OwnFolder(workspace),
                 Heirs::Several => SnapshotRef::Folder(workspace),
             };
-            return StepResult { ending, snapshot: Some(snapshot), saved, tidy: None };
+            return StepResult { ending, snapshot: Some(snapshot), saved, tidy: None, digest: None };
         }
         let failed = matches!(ending, Ok(Ending::Exited(code)) if code != 0);
         let kept = self.kept.clone().filter(|_| failed && context.keeping.workspace.is_some());
@@ -226,7 +226,7 @@ impl StepRunner for HostRunner {
             .ok()
             .flatten()
         };
-        StepResult { ending, snapshot: None, saved, tidy: Some(tidy.boxed()) }
+        StepResult { ending, snapshot: None, saved, tidy: Some(tidy.boxed()), digest: None }
     }
 
     async fn close(&self) -> Vec<String> {

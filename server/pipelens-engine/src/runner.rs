@@ -167,6 +167,8 @@ pub(crate) struct StepResult {
     /// What outlives the run, made because the policy or a later run asks for it.
     pub(crate) saved: Option<Saved>,
     pub(crate) tidy: Option<Tidy>,
+    /// What the image was that it booted from, see [`BuildEvent::ImageResolved`].
+    pub(crate) digest: Option<String>,
 }
 
 /// Work of a line of steps that is not worth a snapshot of its own. Making one costs a hundredth of it, or a few hundredths; doing
@@ -197,6 +199,11 @@ impl RunContext {
 
     pub(crate) fn say_artifacts(&self, artifacts: &Artifacts, taken: Taken) {
         self.outbox.notice(artifacts.summary(&self.step().key, taken));
+    }
+
+    pub(crate) fn say_image(&self, image: &str, digest: &str) {
+        let (image, digest) = (image.to_owned(), digest.to_owned());
+        self.outbox.say(BuildEvent::ImageResolved { step: self.index, image, digest });
     }
 
     pub(crate) fn say_phase(&self, phase: Phase) {

@@ -58,8 +58,17 @@ pub struct PastRun {
     pub started_at: i64,
     pub duration_ms: i64,
     pub outcome: String,
-    /// Each step's key and how it ended, in file order.
-    pub steps: Vec<(String, String)>,
+    /// In file order.
+    pub steps: Vec<PastStep>,
+}
+
+/// One step of a run as the history has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastStep {
+    pub key: String,
+    pub outcome: String,
+    /// What the image was that it booted from; `None` for a step that booted from another's files, or not at all.
+    pub digest: Option<String>,
 }
 
 impl Store {
@@ -202,10 +211,10 @@ impl Store {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![run.run_id, workspace, run.pipeline, run.started_at, run.duration_ms, run.outcome],
         )?;
-        for (position, (step, outcome)) in run.steps.iter().enumerate() {
+        for (position, step) in run.steps.iter().enumerate() {
             transaction.execute(
-                "INSERT OR REPLACE INTO run_step (run, position, step, outcome) VALUES (?1, ?2, ?3, ?4)",
-                params![run.run_id, i64::try_from(position).unwrap_or(i64::MAX), step, outcome],
+                "INSERT OR REPLACE INTO run_step (run, position, step, outcome, digest) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![run.run_id, i64::try_from(position).unwrap_or(i64::MAX), step.key, step.outcome, step.digest],
             )?;
         }
         transaction.execute(
@@ -221,7 +230,7 @@ impl Store {
         let connection = self.lock();
         let mut runs = connection.prepare_cached("SELECT * FROM run WHERE workspace = ?1 ORDER BY id DESC")?;
         let mut steps =
-            connection.prepare_cached("SELECT step, outcome FROM run_step WHERE run = ?1 ORDER BY position")?;
+            connection.prepare_cached("SELECT step, outcome, digest FROM run_step WHERE run = ?1 ORDER BY position")?;
         let runs = runs.query_map([workspace], |row| {
             Ok(PastRun {
                 run_id: row.get("id")?,
@@ -234,7 +243,8 @@ impl Store {
         })?;
         runs.map(|run| {
             let mut run = run?;
-            run.steps = steps.query_map([&run.run_id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
+            let step = |row: &Row<'_>| Ok(PastStep { key: row.get(0)?, outcome: row.get(1)?, digest: row.get(2)? });
+            run.steps = steps.query_map([&run.run_id], step)?.collect::<Result<_>>()?;
             Ok(run)
         })
         .collect()

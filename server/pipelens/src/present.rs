@@ -82,6 +82,11 @@ pub(crate) fn shell(command: &str) -> String {
     format!("for a shell in it: {command}")
 }
 
+/// Says what an image's name stands for: `alpine:3 is alpine@sha256:…`.
+pub(crate) fn image(image: &str, digest: &str) -> String {
+    format!("{image} is {digest}")
+}
+
 /// Says how a step started: `started in alpine:3`, `started on the host, attempt 2`.
 pub(crate) fn started(runner: &str, image: Option<&str>, attempt: u64) -> String {
     let place = match (runner, image) {

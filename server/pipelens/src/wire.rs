@@ -51,6 +51,12 @@ pub(crate) enum RunEventKind {
         attempt: u64,
         started_at: DateTime<Utc>,
     },
+    /// What an image's name stands for in this run.
+    ImageResolved {
+        step: String,
+        image: String,
+        digest: String,
+    },
     /// What the step is busy with before and after its command.
     StepPhase {
         step: String,
@@ -160,6 +166,9 @@ impl RunEventKind {
             }
             BuildEvent::StepLogSkipped { step, lines } => {
                 Self::StepLogSkipped { step: key(*step), lines: *lines, log_file: log(*step) }
+            }
+            BuildEvent::ImageResolved { step, image, digest } => {
+                Self::ImageResolved { step: key(*step), image: image.clone(), digest: digest.clone() }
             }
             BuildEvent::StepKept { step, shell } => Self::StepKept { step: key(*step), shell: shell.clone() },
             BuildEvent::StepCacheHit { step, key: cache_key } => {
@@ -275,6 +284,11 @@ mod tests {
                 runner: "docker".to_owned(),
                 image: Some("alpine:3".to_owned()),
                 attempt: 1,
+            },
+            BuildEvent::ImageResolved {
+                step: 0,
+                image: "alpine:3".to_owned(),
+                digest: format!("alpine@sha256:{}", "0".repeat(64)),
             },
             BuildEvent::StepPhase { step: 0, phase },
             BuildEvent::StepLog { step: 0, lines: vec![line.clone()] },

@@ -12,9 +12,20 @@ use crate::tools;
 /// The Neovims the plugin is driven in: the oldest that is supported, and the newest; each by the Debian suite that has it.
 const NEOVIMS: [&str; 2] = ["trixie", "forky"];
 
+/// What stands behind the ways to an engine and to an image: programs, and the Debian packages that have them.
+const ENDPOINTS: [(&str, &str); 6] = [
+    ("openssl", "openssl"),
+    ("ssh", "openssh-client"),
+    ("/usr/sbin/sshd", "openssh-server"),
+    ("podman", "podman"),
+    ("catatonit", "catatonit"),
+    ("docker-registry", "docker-registry"),
+];
+
 /// Runs every test, or those whose names contain a filter. The test runner's summary is the last thing printed.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
     let neovims = neovims()?;
+    tools::need(&ENDPOINTS.map(|(program, _)| program), &ENDPOINTS.map(|(_, package)| package))?;
     tools::run("cargo", ["build", "--workspace", "--all-targets", "--locked"])?;
     let (daemon, host) = match env::var("PIPELENS_TEST_DOCKER_HOST") {
         Ok(host) => (None, host),

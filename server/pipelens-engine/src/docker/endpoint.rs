@@ -7,7 +7,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::docker::reason;
+use crate::docker::{reason, ssh};
 use crate::error::{EngineError, TriedPlace};
 
 /// A socket whose engine sleeps (a virtual machine that starts) is slow; one that does not answer by then will not.
@@ -66,10 +66,15 @@ fn places(docker_host: Option<&str>) -> Result<Vec<Place>, TriedPlace> {
 async fn connect(place: &Place) -> Result<Engine, String> {
     let docker = client(place)?.with_timeout(REQUEST_TIMEOUT);
     // No version is negotiated: none is in the addresses of the calls, so the engine speaks its own.
-    match tokio::time::timeout(ANSWER_WITHIN, docker.ping()).await {
+    let answer_within = match place.host.starts_with("ssh://") {
+        // What it says of a host that it does not reach is better than our silence.
+        true => ssh::CONNECT_WITHIN + ANSWER_WITHIN,
+        false => ANSWER_WITHIN,
+    };
+    match tokio::time::timeout(answer_within, docker.ping()).await {
         Ok(Ok(_)) => Ok(Engine { docker, is_remote: !is_local(&place.host) }),
         Ok(Err(error)) => Err(reason(&error)),
-        Err(_) => Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
+        Err(_) => Err(format!("no answer within {} s", answer_within.as_secs())),
     }
 }
 
@@ -78,25 +83,35 @@ fn client(place: &Place) -> Result<Docker, String> {
     let host = place.host.as_str();
     let client = match host.split_once("://").map(|(scheme, _)| scheme) {
         Some("unix" | "npipe") => return local_client(host),
-        Some("ssh") => {
-            return Err("engines behind SSH are not supported yet; forward their socket with \
-                        `ssh -L /tmp/docker.sock:/var/run/docker.sock` and set `DOCKER_HOST` to it"
-                .into());
-        }
+        Some("ssh") => return ssh::client(host, REQUEST_TIMEOUT),
         Some("tcp" | "http" | "https") => match &place.tls_folder {
+            Some(folder) if !folder.join("ca.pem").exists() => {
+                return Err(format!("TLS needs certificates, and there is no `{}`", folder.join("ca.pem").display()));
+            }
             Some(folder) => Docker::connect_with_ssl(
-                host,
+                &with_port(host, "2376"),
                 &folder.join("key.pem"),
                 &folder.join("cert.pem"),
                 &folder.join("ca.pem"),
                 seconds,
                 API_DEFAULT_VERSION,
             ),
-            None => Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION),
+            None => Docker::connect_with_http(&with_port(host, "2375"), seconds, API_DEFAULT_VERSION),
         },
-        Some(_) | None => return Err("an address begins with `unix://`, `npipe://` or `tcp://`".into()),
+        Some(_) | None => return Err("an address begins with `unix://`, `npipe://`, `tcp://` or `ssh://`".into()),
     };
     client.map_err(|error| reason(&error))
+}
+
+/// Returns an address with the engines' usual port if it has none.
+fn with_port(host: &str, port: &str) -> String {
+    let authority = host.strip_prefix("tcp://").map(|rest| rest.trim_end_matches('/'));
+    // Behind the bracket of an address like `[::1]`.
+    let has_port = |authority: &str| authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    match authority {
+        Some(authority) if !has_port(authority) => format!("tcp://{authority}:{port}"),
+        Some(_) | None => host.to_owned(),
+    }
 }
 
 #[cfg(unix)]
@@ -203,7 +218,7 @@ fn context_place(config_folder: Option<&Path>, name: &str, from: &str) -> Result
     Ok(Place {
         from: format!("{from} `{name}`"),
         host: meta.endpoints.docker.host,
-        tls_folder: tls_folder.join("cert.pem").exists().then_some(tls_folder),
+        tls_folder: tls_folder.is_dir().then_some(tls_folder),
     })
 }
 
@@ -237,10 +252,35 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_supported_says_so() {
-        let Err(error) = find(Some("ssh://me@there")).await else { panic!("it answered") };
-        assert!(error.to_string().contains("not supported yet"), "{error}");
+        let Err(error) = find(Some("ssh://-oProxyCommand=reboot")).await else { panic!("it answered") };
+        assert!(error.to_string().contains("an address of an engine behind SSH is"), "{error}");
         let Err(error) = find(Some("localhost")).await else { panic!("it answered") };
         assert!(error.to_string().contains("begins with `unix://`"), "{error}");
+    }
+
+    #[test]
+    fn tcp_has_the_usual_port() {
+        for (host, expected) in [
+            ("tcp://there", "tcp://there:2376"),
+            ("tcp://there/", "tcp://there:2376"),
+            ("tcp://[fe80::1]", "tcp://[fe80::1]:2376"),
+            ("tcp://[fe80::1]:1", "tcp://[fe80::1]:1"),
+            ("tcp://there:1", "tcp://there:1"),
+            ("http://there", "http://there"),
+        ] {
+            assert_eq!(with_port(host, "2376"), expected);
+        }
+    }
+
+    #[test]
+    fn tls_without_certificates_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls_folder = Some(folder.path().to_owned());
+        let why = client(&Place { from: String::new(), host: "tcp://there".into(), tls_folder }).unwrap_err();
+        assert_eq!(
+            why,
+            format!("TLS needs certificates, and there is no `{}`", folder.path().join("ca.pem").display())
+        );
     }
 
     #[test]

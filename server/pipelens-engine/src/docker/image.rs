@@ -32,6 +32,8 @@ pub(super) struct ImageFacts {
     /// As the author wrote it, or the id of a snapshot.
     pub(super) reference: String,
     pub(super) id: String,
+    /// See [`BuildEvent::ImageResolved`].
+    pub(super) digest: String,
     /// `USER`: empty, a name, a number, either with a group behind `:`.
     pub(super) user: String,
     pub(super) entrypoint: Option<Vec<String>>,
@@ -99,6 +101,7 @@ impl Images {
                 })?
             }
         };
+        context.say_image(reference, &facts.digest);
         let facts = Arc::new(facts);
         *slot = Some(Arc::clone(&facts));
         Ok(facts)
@@ -118,7 +121,8 @@ impl Images {
         match inspected.map_err(|_| no_answer())? {
             Ok(inspect) => Ok(Some(facts(reference, inspect))),
             Err(error) if status_of(&error) == Some(404) => Ok(None),
-            Err(error) if status_of(&error) == Some(400) => {
+            // Podman calls a name that is none an error of its own, and says what it was about to do with it.
+            Err(error) if status_of(&error) == Some(400) || reason(&error).starts_with("normalizing") => {
                 Err(EngineError::ImageNotFound { image: reference.to_owned(), reason: reason(&error) })
             }
             Err(error) => Err(refused("look up the image", &error)),
@@ -134,7 +138,11 @@ impl Images {
                 Err(error) => error,
             };
             match waits.next() {
-                Some(wait) if is_transport(&error) => tokio::time::sleep(*wait).await,
+                Some(wait) if is_transport(&error) => {
+                    let reason = reason(&error);
+                    context.outbox.notice(format!("Pulling `{reference}` broke off: {reason}. It is tried again."));
+                    tokio::time::sleep(*wait).await;
+                }
                 Some(_) | None => return Err(pull_error(reference, &error)),
             }
         }
@@ -152,12 +160,22 @@ impl Images {
         let mut stream = self.docker.create_image(Some(options), None, credentials);
         let mut progress = PullProgress::new(reference);
         context.say_phase(progress.phase());
-        let mut said = tokio::time::Instant::now();
-        while let Some(info) = stream.next().await {
-            progress.take(info?);
-            if said.elapsed() >= PROGRESS_EVERY {
-                said = tokio::time::Instant::now();
-                context.offer_phase(progress.phase());
+        let mut said = progress.phase();
+        let mut clock = tokio::time::interval(PROGRESS_EVERY);
+        loop {
+            tokio::select! {
+                info = stream.next() => match info {
+                    Some(info) => progress.take(info?),
+                    None => break,
+                },
+                // Also while the engine is silent: what it said last is where a pull hangs.
+                _ = clock.tick() => {
+                    let phase = progress.phase();
+                    if phase != said {
+                        context.offer_phase(phase.clone());
+                        said = phase;
+                    }
+                }
             }
         }
         context.say_phase(progress.phase());
@@ -168,10 +186,12 @@ impl Images {
 fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     let config = inspect.config.unwrap_or_default();
     let path = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let id = inspect.id.unwrap_or_else(|| reference.to_owned());
     ImageFacts {
         path: path.to_owned(),
         reference: reference.to_owned(),
-        id: inspect.id.unwrap_or_else(|| reference.to_owned()),
+        digest: digest(reference, inspect.repo_digests.as_deref().unwrap_or_default()).unwrap_or(&id).to_owned(),
+        id,
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
         user: config.user.unwrap_or_default(),
@@ -187,6 +207,21 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
 /// Reads `80/tcp`; what names no protocol means it too.
 fn tcp_port(exposed: &str) -> Option<u16> {
     exposed.strip_suffix("/tcp").unwrap_or(exposed).parse().ok()
+}
+
+/// Returns under which digest the registry has what a reference stands for. The same image may be there under other names.
+fn digest<'a>(reference: &str, repository_digests: &'a [String]) -> Option<&'a str> {
+    let (repository, wanted) = match reference.split_once('@') {
+        Some((name, digest)) => (name_and_tag(name).0, Some(digest)),
+        None => (name_and_tag(reference).0, None),
+    };
+    let is_it = |candidate: &&str| {
+        let Some((name, digest)) = candidate.split_once('@') else { return false };
+        // Podman writes Docker Hub's names in full.
+        let is_name = name == repository || name.strip_suffix(repository).is_some_and(|before| before.ends_with('/'));
+        is_name && wanted.is_none_or(|wanted| wanted == digest)
+    };
+    repository_digests.iter().map(String::as_str).find(is_it)
 }
 
 /// Adds up what the layers say of themselves.
@@ -303,11 +338,13 @@ fn pull_error(image: &str, error: &bollard::errors::Error) -> EngineError {
 
 /// Whether another attempt may do better.
 fn is_transport(error: &bollard::errors::Error) -> bool {
-    const SIGNS: [&str; 8] = [
+    const SIGNS: [&str; 9] = [
         "timeout",
         "timed out",
         "connection reset",
-        "unexpected eof",
+        // Also "unexpected EOF": the registry closed the connection.
+        "eof",
+        "broken pipe",
         "temporary failure",
         "try again",
         "too many requests",
@@ -337,6 +374,17 @@ mod tests {
         assert_eq!(registry("me/image"), DOCKER_HUB);
         assert_eq!(registry("ghcr.io/me/image"), "ghcr.io");
         assert_eq!(registry("localhost:5000/image"), "localhost:5000");
+    }
+
+    #[test]
+    fn a_digest_is_the_one_of_the_name_that_was_written() {
+        let known = ["docker.io/library/a@sha256:1", "host:5000/b@sha256:2", "host:5000/b@sha256:3"].map(str::to_owned);
+        let is = |reference, expected| assert_eq!(digest(reference, &known), expected, "{reference}");
+        is("a:3", Some("docker.io/library/a@sha256:1"));
+        is("host:5000/b:tag", Some("host:5000/b@sha256:2"));
+        is("host:5000/b:tag@sha256:3", Some("host:5000/b@sha256:3"));
+        is("other/a", None);
+        is("sha256:4", None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use crate::docker::image::ImageFacts;
-use crate::docker::{LABEL_OWNER, reap, reason, status_of};
+use crate::docker::{LABEL_OWNER, LABEL_STEP, reap, reason, status_of};
 use crate::error::EngineError;
 use crate::owner::Owner;
 use crate::runner::Saved;
@@ -23,6 +23,14 @@ const REPOSITORY: &str = "pipelens-snapshot";
 /// Storage drivers stack about 125 layers and refuse the next. From here on a snapshot is made of one piece.
 const MOST_LAYERS: usize = 100;
 
+/// How an engine is told what the committed image is to start with. Each reads one of the two and mangles the other: Docker loses an
+/// empty entry point on its way through a `change`, Podman ignores the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CommitSettings {
+    InBody,
+    AsChanges,
+}
+
 /// What is to be saved, and as what.
 pub(super) struct Snapshot {
     pub(super) docker: Docker,
@@ -31,6 +39,7 @@ pub(super) struct Snapshot {
     pub(super) image: Arc<ImageFacts>,
     /// The step's user is not the image's.
     pub(super) has_own_user: bool,
+    pub(super) settings: CommitSettings,
     pub(super) tag: String,
     pub(super) further_name: Option<String>,
     pub(super) labels: HashMap<String, String>,
@@ -45,11 +54,14 @@ impl Snapshot {
             self.save_in_one_piece().await
         };
         let id = saved.map_err(|error| refused(&error))?;
+        let inspected = self.docker.inspect_image(&id).await.unwrap_or_default();
+        // As the engine itself writes it: Podman's commit leaves its `sha256:` out, without which a missing image is a wrong name.
+        let id = inspected.id.unwrap_or(id);
         if let Some((name, tag)) = self.further_name.as_deref().and_then(|name| name.rsplit_once(':')) {
             let options = TagImageOptionsBuilder::default().repo(name).tag(tag).build();
             self.docker.tag_image(&id, Some(options)).await.map_err(|error| refused(&error))?;
         }
-        let size = self.docker.inspect_image(&id).await.ok().and_then(|image| u64::try_from(image.size?).ok());
+        let size = inspected.size.and_then(|size| u64::try_from(size).ok());
         Ok(Saved { place: id, bytes: size.unwrap_or(0).saturating_sub(self.image.bytes) })
     }
 
@@ -59,9 +71,20 @@ impl Snapshot {
             .repo(REPOSITORY)
             .tag(&self.tag)
             // Nothing in it writes: there is nothing to pause.
-            .pause(false)
-            .build();
-        let config = ContainerConfig {
+            .pause(false);
+        let config = self.config();
+        let committed = match self.settings {
+            CommitSettings::InBody => self.docker.commit_container(options.build(), config).await,
+            CommitSettings::AsChanges => {
+                let options = options.changes(&changes(&config)).build();
+                self.docker.commit_container(options, ContainerConfig::default()).await
+            }
+        };
+        Ok(committed?.id)
+    }
+
+    fn config(&self) -> ContainerConfig {
+        ContainerConfig {
             // An empty list says "none"; leaving it out would keep ours.
             entrypoint: Some(self.image.entrypoint.clone().unwrap_or_default()),
             cmd: Some(self.image.cmd.clone().unwrap_or_default()),
@@ -73,8 +96,7 @@ impl Snapshot {
             }),
             labels: Some(self.labels.clone()),
             ..ContainerConfig::default()
-        };
-        Ok(self.docker.commit_container(options, config).await?.id)
+        }
     }
 
     /// Exports the filesystem and imports it as one layer. An import knows nothing of variables and users, so a container that
@@ -117,6 +139,20 @@ impl Snapshot {
         reap::remove_container(&self.docker, &shell).await;
         committed
     }
+}
+
+/// Returns settings as lines of a Dockerfile. The label of the step comes with its container: a key may hold what a line may not.
+fn changes(config: &ContainerConfig) -> String {
+    let words = |words: &Option<Vec<String>>| serde_json::to_string(words.as_deref().unwrap_or_default());
+    let mut lines: Vec<String> = [("ENTRYPOINT", &config.entrypoint), ("CMD", &config.cmd)]
+        .into_iter()
+        .filter_map(|(name, list)| Some(format!("{name} {}", words(list).ok()?)))
+        .collect();
+    lines.extend(config.working_dir.iter().map(|folder| format!("WORKDIR {folder}")));
+    lines.extend(config.user.iter().map(|user| format!("USER {user}")));
+    let labels = config.labels.iter().flatten().filter(|(name, _)| name.as_str() != LABEL_STEP);
+    lines.extend(labels.map(|(name, value)| format!("LABEL {name}=\"{value}\"")));
+    lines.join("\n")
 }
 
 fn refused(error: &bollard::errors::Error) -> EngineError {

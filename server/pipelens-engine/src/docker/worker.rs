@@ -16,8 +16,6 @@ use crate::runner::{Ending, GRACE, RunContext};
 
 /// Between KILL and the end of the output: a process that cannot die (a hung disk) must not hold the run.
 pub(super) const DEATH_WITHIN: Duration = Duration::from_secs(30);
-/// The exit code of a shell, or an init process, that does not find its command.
-const COMMAND_NOT_FOUND: i64 = 127;
 /// The exit code after SIGKILL, whoever sent it.
 pub(super) const KILLED: i64 = 137;
 
@@ -96,13 +94,14 @@ impl Worker {
                 let state = if report.state == State::Clean { State::Quiet } else { report.state };
                 self.life = Life::after(state, then, talk.conversation);
             }
-            (Ending::Exited(COMMAND_NOT_FOUND), None) => self.container.check_for_shell().await?,
             (Ending::Exited(KILLED), None) => {
                 if self.container.ran_out_of_memory().await? {
                     say_out_of_memory(context);
                 }
             }
-            (Ending::Exited(_) | Ending::TimedOut | Ending::Stopped, None) => {}
+            // A shell would have reported; without one, what an init process ends with is its own affair.
+            (Ending::Exited(_), None) => self.container.check_for_shell().await?,
+            (Ending::TimedOut | Ending::Stopped, None) => {}
         }
         Ok(ending)
     }

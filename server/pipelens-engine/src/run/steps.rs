@@ -23,6 +23,7 @@ use crate::runner::{
 };
 use crate::scheduler::{Action, Scheduler, Stop};
 use crate::secrets::Needles;
+use crate::store::PastStep;
 
 /// Runs the plan's steps, and returns how each ended when what they left is tidied, snapshots excepted.
 pub(super) async fn run_all(
@@ -30,7 +31,7 @@ pub(super) async fn run_all(
     runners: &Runners,
     outbox: &Outbox,
     cancel: &CancellationToken,
-) -> (RunOutcome, Vec<(String, String)>) {
+) -> (RunOutcome, Vec<PastStep>) {
     let plan = Arc::new(request.plan.clone());
     // The first step may start before it is known how many the machine can bear.
     let mut scheduler = Scheduler::new(&request.plan, request.parallelism.unwrap_or(1));
@@ -38,6 +39,7 @@ pub(super) async fn run_all(
     let counted = runners.parallelism();
     tokio::pin!(counted);
     let mut tasks = Tasks::new(request, runners, outbox, Arc::clone(&plan));
+    let mut digests = HashMap::new();
     let time_is_over = async {
         match plan.timeout_seconds {
             Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
@@ -77,6 +79,7 @@ pub(super) async fn run_all(
                     duration: done.duration,
                     tail: done.tail,
                 });
+                digests.extend(done.digest.map(|digest| (done.index, digest)));
                 scheduler.finished(done.index, outcome);
             }
         }
@@ -85,8 +88,12 @@ pub(super) async fn run_all(
         }
     }
     tasks.tidy().await;
-    let words = scheduler.outcomes().map(|outcome| outcome.word().to_owned());
-    (scheduler.outcome(), plan.steps.iter().map(|step| step.key.clone()).zip(words).collect())
+    let ends = plan.steps.iter().zip(scheduler.outcomes()).enumerate().map(|(index, (step, outcome))| PastStep {
+        key: step.key.clone(),
+        outcome: outcome.word().to_owned(),
+        digest: digests.remove(&index),
+    });
+    (scheduler.outcome(), ends.collect())
 }
 
 /// The tasks of a run, and what their steps left for others.
@@ -111,6 +118,7 @@ struct Done {
     tail: Vec<LogLine>,
     snapshot: Option<SnapshotRef>,
     tidy: Vec<Tidy>,
+    digest: Option<String>,
 }
 
 enum End {
@@ -299,7 +307,15 @@ const TIDY_WITHIN: Duration = Duration::from_secs(60);
 
 impl Done {
     fn of(index: usize) -> Self {
-        Self { index, end: End::Taken, duration: Duration::ZERO, tail: Vec::new(), snapshot: None, tidy: Vec::new() }
+        Self {
+            index,
+            end: End::Taken,
+            duration: Duration::ZERO,
+            tail: Vec::new(),
+            snapshot: None,
+            tidy: Vec::new(),
+            digest: None,
+        }
     }
 
     fn outcome(&self, scheduler: &Scheduler) -> Outcome {
@@ -332,9 +348,9 @@ impl Job {
         };
         let mut tidies = Vec::new();
         let mut attempt = 1;
-        let (ending, snapshot, saved) = loop {
+        let (ending, snapshot, saved, digest) = loop {
             self.say_start(runner.name(), &context, attempt);
-            let StepResult { ending, snapshot, saved, tidy } = runner.run_step(&context, &mut logs).await;
+            let StepResult { ending, snapshot, saved, tidy, digest } = runner.run_step(&context, &mut logs).await;
             tidies.extend(tidy);
             let may_retry = match &ending {
                 Ok(Ending::Exited(code)) => *code != 0,
@@ -343,7 +359,7 @@ impl Job {
                 Ok(Ending::Stopped) | Err(_) => false,
             };
             if !may_retry || attempt > context.step().retry || context.stop.is_cancelled() {
-                break (ending, snapshot, saved);
+                break (ending, snapshot, saved, digest);
             }
             attempt += 1;
         };
@@ -356,6 +372,7 @@ impl Job {
             tail: logs.close().await,
             snapshot,
             tidy: tidies,
+            digest,
             ..Done::of(self.index)
         }
     }

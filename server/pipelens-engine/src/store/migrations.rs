@@ -4,7 +4,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::Result;
 
-const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE snapshot (
         engine TEXT NOT NULL, workspace TEXT NOT NULL, key TEXT NOT NULL, step TEXT NOT NULL, place TEXT NOT NULL,
         bytes INTEGER NOT NULL, created_at INTEGER NOT NULL, used_at INTEGER NOT NULL,
@@ -26,7 +27,11 @@ const MIGRATIONS: &[&str] = &["
         step TEXT NOT NULL, outcome TEXT NOT NULL,
         PRIMARY KEY (run, position)
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE run_step ADD COLUMN digest TEXT;
+",
+];
 
 /// Brings a store to today's shape. One that a later version has made is left alone and refused.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {

@@ -88,14 +88,33 @@ fn runs_are_remembered_up_to_a_number() {
             started_at: 1,
             duration_ms: 2,
             outcome: "succeeded".into(),
-            steps: vec![("build".into(), "succeeded".into())],
+            steps: vec![built()],
         };
         store.remember_run("here", &run).unwrap();
     }
     let runs = store.runs("here").unwrap();
     assert_eq!(runs.len(), KEPT_RUNS as usize);
     assert_eq!(runs[0].run_id, "0204");
-    assert_eq!(runs[0].steps, [("build".to_owned(), "succeeded".to_owned())]);
+    assert_eq!(runs[0].steps, [built()]);
+}
+
+fn built() -> PastStep {
+    PastStep { key: "build".into(), outcome: "succeeded".into(), digest: Some("alpine@sha256:00".into()) }
+}
+
+#[test]
+fn a_store_of_the_first_version_keeps_its_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    connection.execute_batch(migrations::MIGRATIONS[0]).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO run VALUES ('1', 'here', 'ci', 1, 2, 'failed');
+             INSERT INTO run_step VALUES ('1', 0, 'build', 'failed'); PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    let runs = Store::open(folder.path()).unwrap().runs("here").unwrap();
+    assert_eq!(runs[0].steps, [PastStep { key: "build".into(), outcome: "failed".into(), digest: None }]);
 }
 
 #[test]

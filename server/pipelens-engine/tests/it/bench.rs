@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(crate) const BUSYBOX: &str = "pipelens-test/busybox";
+const ROLE: &str = "PIPELENS_TEST_ROLE";
 /// Nothing in these tests takes longer unless it hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -341,6 +342,21 @@ pub(crate) fn try_docker_client(arguments: &[&str]) -> Result<String, String> {
 #[track_caller]
 pub(crate) fn docker_client(arguments: &[&str]) -> String {
     try_docker_client(arguments).unwrap_or_else(|complaint| panic!("docker {arguments:?}: {complaint}"))
+}
+
+/// Runs one test of this binary in a process of its own, whose environment the engine reads. The test finds its part in `role`.
+pub(crate) async fn in_own_process(test: &str, role: &str, environment: &[(&str, &str)]) {
+    let status = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ROLE, role)
+        .envs(environment.iter().copied())
+        .status();
+    assert!(status.await.unwrap().success(), "{test} as `{role}`");
+}
+
+/// Returns which part a process plays that [`in_own_process`] has started.
+pub(crate) fn role() -> Option<String> {
+    std::env::var(ROLE).ok()
 }
 
 /// Asserts that a run has left nothing in the engine.

@@ -222,8 +222,11 @@ for_each_runner! {
         let runs = history(project.state(), project.sources.path()).unwrap();
         assert_eq!(runs.len(), 1);
         assert_eq!(runs[0].outcome, "failed");
-        let steps: Vec<(&str, &str)> = runs[0].steps.iter().map(|(key, word)| (key.as_str(), word.as_str())).collect();
+        let steps: Vec<_> = runs[0].steps.iter().map(|step| (step.key.as_str(), step.outcome.as_str())).collect();
         assert_eq!(steps, [("a", "succeeded"), ("b", "failed"), ("c", "skipped")]);
+        let has_digest: Vec<_> = runs[0].steps.iter().map(|step| step.digest.is_some()).collect();
+        let is_docker = runner == RunnerKind::Docker;
+        assert_eq!(has_digest, [is_docker, is_docker, false]);
         project.clean().await;
     }
 }

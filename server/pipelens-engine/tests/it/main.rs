@@ -10,12 +10,22 @@ mod cache;
 #[cfg(test)]
 mod docker;
 #[cfg(test)]
+#[cfg(unix)]
+mod endpoints;
+#[cfg(test)]
+#[cfg(unix)]
+mod engines;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod lineage;
 #[cfg(test)]
+#[cfg(unix)]
+mod proxy;
+#[cfg(test)]
+#[cfg(unix)]
 mod registry;
 #[cfg(test)]
 mod runners;

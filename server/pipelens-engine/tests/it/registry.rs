@@ -1,22 +1,32 @@
 //! Pulls, from a registry of our own that asks for a password. The engine reads the user's credentials from the environment, so
-//! each pull runs in a process of its own.
+//! each pull runs in a process of its own. Between the daemon and the registry there is a proxy, which has bad days.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pipelens_engine::event::{BuildEvent, Phase, RunOutcome};
+use pipelens_core::model::Value;
+use pipelens_core::plan::PlanStep;
+use pipelens_core::text::{Spanned, TextRange};
+use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
 use pipelens_engine::run::RunnerKind;
 
 use crate::bench::{
-    BUSYBOX, Bench, StepExt as _, assert_nothing_left, docker_client, docker_host, eventually, is_available, step,
+    BUSYBOX, Bench, Ran, Running, StepExt as _, assert_nothing_left, docker_client, docker_host, eventually,
+    in_own_process, is_available, role, step, try_docker_client,
 };
+use crate::engines::{skip, write_program};
+use crate::proxy::{Flow, Proxy};
 
-const ROLE: &str = "PIPELENS_TEST_PULL";
+const MEMBER: &str = "registry::process_that_pulls";
 const IMAGE: &str = "PIPELENS_TEST_IMAGE";
+/// Where the registry really is, for a process that has its own proxy before it.
+const REGISTRY: &str = "PIPELENS_TEST_REGISTRY";
 /// `someone` with `secret-word`, as `htpasswd -B` writes it.
 const PASSWORDS: &str = "someone:$2b$04$WNStINO06C6itITHd9IBEuChYkW4iMpwq./OFB9Y3mFLAkCoWCK9K\n";
+/// What cannot be packed in the image's own layer.
+const RANDOM_KIB: u64 = 2_048;
 
 struct Registry {
     process: Child,
@@ -43,28 +53,38 @@ impl Registry {
             .args(["serve", &path("config.yml")])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
+            .spawn();
+        let Ok(process) = process else {
+            skip("there is no docker-registry");
+            return None;
+        };
         let listens = async || std::net::TcpStream::connect(&address).ok().map(drop);
         eventually("the registry listens", listens).await;
         Some(Self { process, address, folder })
     }
 
-    /// Returns a folder with a client configuration that holds this password.
-    fn login(&self, name: &str, password: &str) -> std::path::PathBuf {
+    /// Returns a folder with this client configuration.
+    fn configuration(&self, name: &str, config: &serde_json::Value) -> PathBuf {
         let folder = self.folder.path().join(name);
-        std::fs::create_dir(&folder).unwrap();
-        let auth = STANDARD.encode(format!("someone:{password}"));
-        let config = serde_json::json!({ "auths": { &self.address: { "auth": auth } } });
+        std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
         folder
     }
 
+    /// Returns a folder with a client configuration that holds this password for an address.
+    fn login(&self, address: &str, password: &str) -> PathBuf {
+        let auth = STANDARD.encode(format!("someone:{password}"));
+        let config = serde_json::json!({ "auths": { address: { "auth": auth } } });
+        self.configuration(&format!("{address} {password}"), &config)
+    }
+
     /// Puts an image with a layer of its own in the registry and takes it from the daemon.
-    fn push(&self, login: &Path) -> String {
+    fn push(&self) -> String {
         let image = format!("{}/some/image:tag", self.address);
+        let login = self.login(&self.address, "secret-word");
+        let count = format!("count={RANDOM_KIB}");
         let container =
-            docker_client(&["run", "-d", BUSYBOX, "dd", "if=/dev/urandom", "of=/random", "bs=1024", "count=512"]);
+            docker_client(&["run", "-d", BUSYBOX, "dd", "if=/dev/urandom", "of=/random", "bs=1024", &count]);
         docker_client(&["wait", container.trim()]);
         docker_client(&["commit", container.trim(), &image]);
         docker_client(&["rm", container.trim()]);
@@ -73,16 +93,16 @@ impl Registry {
         image
     }
 
-    /// Runs this binary's `process_that_pulls` with a client configuration.
+    /// Plays a role with a client configuration.
     async fn pull(&self, role: &str, image: &str, login: &Path) {
-        let status = tokio::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "registry::process_that_pulls", "--nocapture"])
-            .env(ROLE, role)
-            .env(IMAGE, image)
-            .env("DOCKER_CONFIG", login)
-            .env("DOCKER_HOST", docker_host().unwrap())
-            .status();
-        assert!(status.await.unwrap().success(), "{role}");
+        let (login, host) = (login.display().to_string(), docker_host().unwrap());
+        let environment = [
+            (IMAGE, image),
+            (REGISTRY, self.address.as_str()),
+            ("DOCKER_CONFIG", login.as_str()),
+            ("DOCKER_HOST", host.as_str()),
+        ];
+        in_own_process(MEMBER, role, &environment).await;
     }
 }
 
@@ -93,44 +113,154 @@ impl Drop for Registry {
     }
 }
 
-/// Not a test by itself: what the test below starts.
+/// Bytes done and expected, layers done and expected, of each report on the pull, with the step that made it.
+fn pulls<'a>(events: impl IntoIterator<Item = &'a BuildEvent>) -> Vec<(usize, u64, u64, usize, usize)> {
+    let pulls = events.into_iter().filter_map(|event| match event {
+        BuildEvent::StepPhase { step, phase: Phase::Pulling { done_bytes, total_bytes, layers_done, layers, .. } } => {
+            Some((*step, *done_bytes, *total_bytes, *layers_done, *layers))
+        }
+        _ => None,
+    });
+    pulls.collect()
+}
+
+fn digests(ran: &Ran) -> Vec<(usize, String, String)> {
+    let digests = ran.events.iter().filter_map(|event| match event {
+        BuildEvent::ImageResolved { step, image, digest } => Some((*step, image.clone(), digest.clone())),
+        _ => None,
+    });
+    digests.collect()
+}
+
+fn with_pull(policy: &str, step: PlanStep) -> PlanStep {
+    let range = TextRange::new(0, 0);
+    let value = Spanned { value: Value::Text(policy.to_owned()), range };
+    let name = Spanned { value: "pull".to_owned(), range };
+    PlanStep { runner_args: Some(Value::Map(vec![(name, value)])), ..step }
+}
+
+/// Waits for a report of the pull on more than these bytes, and returns how many there are.
+async fn wait_for_bytes(running: &mut Running, more_than: u64) -> u64 {
+    let is_more = |event: &BuildEvent| pulls([event]).iter().any(|pull| pull.1 > more_than);
+    pulls([running.wait_for(is_more).await])[0].1
+}
+
+/// Not a test by itself: what the tests below start.
 #[tokio::test]
 async fn process_that_pulls() {
-    let Ok(role) = std::env::var(ROLE) else { return };
+    let Some(role) = role() else { return };
     let image = std::env::var(IMAGE).unwrap();
-    let steps = vec![step("a", "test -s /random").image(&image), step("b", "test -s /random").image(&image)];
-    let ran = Bench::docker(steps).run().await;
-    assert_nothing_left(ran.run_id);
-    let pulls: Vec<_> = ran
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            BuildEvent::StepPhase {
-                step,
-                phase: Phase::Pulling { done_bytes, total_bytes, layers_done, layers, .. },
-            } => Some((*step, *done_bytes, *total_bytes, *layers_done, *layers)),
-            _ => None,
-        })
-        .collect();
+    let steps = || vec![step("a", "test -s /random").image(&image), step("b", "test -s /random").image(&image)];
     match role.as_str() {
         "allowed" => {
+            let ran = Bench::docker(steps()).run().await;
+            assert_nothing_left(ran.run_id);
             ran.assert_succeeded();
+            let pulls = pulls(&ran.events);
             let (step, done, total, layers_done, layers) = *pulls.last().unwrap();
-            assert!(done == total && total > 500_000 && layers_done == 2 && layers == 2, "{pulls:?}");
+            assert!(done == total && total > 1024 * RANDOM_KIB && layers_done == 2 && layers == 2, "{pulls:?}");
             assert!(pulls.iter().all(|pull| pull.0 == step), "one step pulls for both: {pulls:?}");
+            let digest = docker_client(&["image", "inspect", "-f", "{{index .RepoDigests 0}}", &image]);
+            assert!(digest.contains("/some/image@sha256:"), "{digest}");
+            assert_eq!(digests(&ran), [(step, image, digest.trim().to_owned())]);
         }
         "refused" => {
+            let ran = Bench::docker(steps()).run().await;
+            assert_nothing_left(ran.run_id);
             assert_eq!(ran.outcome, RunOutcome::Failed);
             let why = ran.error_of("a");
             assert!(why.starts_with(&format!("The registry refuses to hand out `{image}`: ")), "{why}");
             assert!(why.ends_with("Log in with `docker login` and check that you may read the image."), "{why}");
+            assert_eq!(digests(&ran), []);
         }
         "missing" => {
+            let ran = Bench::docker(steps()).run().await;
             let why = ran.error_of("a");
             assert!(why.starts_with(&format!("Image `{image}` was not found: ")), "{why}");
         }
+        "policies" => policies(&image).await,
+        "hangs" => hangs(&image).await,
+        "is cancelled" => is_cancelled(&image).await,
+        "is cut" => is_cut(&image).await,
         other => panic!("{other}"),
     }
+}
+
+/// With the image here already.
+async fn policies(image: &str) {
+    let id = docker_client(&["image", "inspect", "-f", "{{.Id}}", image]);
+    let digest = docker_client(&["image", "inspect", "-f", "{{index .RepoDigests 0}}", image]).trim().to_owned();
+    let pulled = async |policy| {
+        let ran = Bench::docker(vec![with_pull(policy, step("a", "true").image(image))]).run().await;
+        ran.assert_succeeded();
+        !pulls(&ran.events).is_empty()
+    };
+    assert_eq!((pulled("missing").await, pulled("never").await, pulled("always").await), (false, false, true));
+
+    docker_client(&["rmi", image]);
+    let ran = Bench::docker(vec![with_pull("never", step("a", "true").image(image))]).run().await;
+    let why = ran.error_of("a");
+    assert!(why.contains("the engine does not have it, and the step says `pull: never`"), "{why}");
+
+    let ran = Bench::docker(vec![step("a", "test -s /random").image(&digest)]).run().await;
+    ran.assert_succeeded();
+    assert!(!pulls(&ran.events).is_empty());
+    assert_eq!(digests(&ran), [(0, digest.clone(), digest.clone())]);
+    assert_eq!(docker_client(&["image", "inspect", "-f", "{{.Id}}", &digest]), id);
+    docker_client(&["rmi", &digest]);
+}
+
+/// Starts a run whose image comes through a proxy that lets each connection have so many bytes.
+async fn start_held(image: &str, bytes: u64) -> (Proxy, Running, String) {
+    let registry = std::env::var(REGISTRY).unwrap();
+    let proxy = Proxy::start(&registry).await;
+    let config = PathBuf::from(std::env::var("DOCKER_CONFIG").unwrap()).join("config.json");
+    let login = std::fs::read_to_string(&config).unwrap().replace(&registry, &proxy.address);
+    std::fs::write(&config, login).unwrap();
+    proxy.set(Flow::HeldAfter(bytes));
+    let image = image.replace(&registry, &proxy.address);
+    let steps = vec![step("a", "test -s /random").image(&image), step("b", "true").image(&image)];
+    (proxy, Bench::docker(steps).start(), image)
+}
+
+async fn hangs(image: &str) {
+    let (proxy, mut running, image) = start_held(image, 200_000).await;
+    let first = wait_for_bytes(&mut running, 0).await;
+    proxy.set(Flow::HeldAfter(600_000));
+    let second = wait_for_bytes(&mut running, first).await;
+    assert!(second < 1024 * RANDOM_KIB, "{second} of more");
+    proxy.set(Flow::Open);
+    let ran = running.finish().await;
+    ran.assert_succeeded();
+    let done: Vec<u64> = pulls(&ran.events).iter().map(|pull| pull.1).collect();
+    assert!(done.is_sorted(), "{done:?}");
+    docker_client(&["rmi", &image]);
+}
+
+async fn is_cancelled(image: &str) {
+    let (proxy, mut running, image) = start_held(image, 200_000).await;
+    wait_for_bytes(&mut running, 0).await;
+    running.cancel.cancel();
+    let ran = running.finish().await;
+    assert_eq!(ran.outcome, RunOutcome::Cancelled);
+    assert_eq!((ran.outcome_of("a"), ran.outcome_of("b")), (&Outcome::Cancelled, &Outcome::Cancelled));
+    assert_nothing_left(ran.run_id);
+    // The engine has stopped too: the same pull, let through, begins anew and is nobody's leftover.
+    proxy.set(Flow::Open);
+    assert!(try_docker_client(&["image", "inspect", &image]).is_err(), "the pull went on");
+}
+
+async fn is_cut(image: &str) {
+    let (proxy, mut running, image) = start_held(image, 0).await;
+    running.wait_for(|event| !pulls([event]).is_empty()).await;
+    proxy.set(Flow::Cut);
+    let broke_off = format!("Pulling `{image}` broke off: ");
+    let is_it = |event: &BuildEvent| matches!(event, BuildEvent::Notice { message } if message.starts_with(&broke_off));
+    running.wait_for(is_it).await;
+    proxy.set(Flow::Open);
+    let ran = running.finish().await;
+    ran.assert_succeeded();
+    docker_client(&["rmi", &image]);
 }
 
 #[tokio::test]
@@ -138,16 +268,50 @@ async fn an_image_is_pulled_once_with_the_users_credentials() {
     if !is_available(RunnerKind::Docker) {
         return;
     }
-    let Some(registry) = Registry::start().await else {
-        println!("skipped: 1 (there is no docker-registry)");
-        return;
-    };
-    let (good, bad) = (registry.login("good", "secret-word"), registry.login("bad", "wrong"));
+    let Some(registry) = Registry::start().await else { return };
+    let (good, bad) = (registry.login(&registry.address, "secret-word"), registry.login(&registry.address, "wrong"));
     let nobody = registry.folder.path().to_owned();
-    let image = registry.push(&good);
+    let image = registry.push();
     registry.pull("refused", &image, &nobody).await;
     registry.pull("refused", &image, &bad).await;
     registry.pull("missing", &format!("{}/no/such:tag", registry.address), &good).await;
     registry.pull("allowed", &image, &good).await;
-    docker_client(&["rmi", &image]);
+    registry.pull("policies", &image, &good).await;
+}
+
+#[tokio::test]
+async fn a_pull_that_hangs_shows_how_far_it_is_and_can_be_cancelled_and_is_repeated_when_cut() {
+    if !is_available(RunnerKind::Docker) {
+        return;
+    }
+    let Some(registry) = Registry::start().await else { return };
+    let image = registry.push();
+    for role in ["hangs", "is cancelled", "is cut"] {
+        registry.pull(role, &image, &registry.login(&registry.address, "secret-word")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_helper_is_asked_for_the_credentials() {
+    if !is_available(RunnerKind::Docker) {
+        return;
+    }
+    let Some(registry) = Registry::start().await else { return };
+    let image = registry.push();
+    let (programs, asked) = (registry.folder.path().join("bin"), registry.folder.path().join("asked"));
+    let answer = r#"{"ServerURL":"","Username":"someone","Secret":"secret-word"}"#;
+    let script = format!("echo \"$1 $(cat)\" >> '{}'\necho '{answer}'\n", asked.display());
+    write_program(&programs.join("docker-credential-of-the-test"), &script);
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let one = serde_json::json!({ "credHelpers": { &registry.address: "of-the-test" } });
+    let all = serde_json::json!({ "auths": { &registry.address: {} }, "credsStore": "of-the-test" });
+    for (name, config) in [("one", one), ("all", all)] {
+        let login = registry.configuration(name, &config).display().to_string();
+        let host = docker_host().unwrap();
+        let environment = [(IMAGE, image.as_str()), ("DOCKER_CONFIG", &login), ("DOCKER_HOST", &host), ("PATH", &path)];
+        in_own_process(MEMBER, "allowed", &environment).await;
+        docker_client(&["rmi", &image]);
+        assert_eq!(std::fs::read_to_string(&asked).unwrap(), format!("get {}\n", registry.address), "{name}");
+        std::fs::remove_file(&asked).unwrap();
+    }
 }

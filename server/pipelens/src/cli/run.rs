@@ -255,6 +255,9 @@ impl Human {
                 let file = log_file(&self.log_dir, self.key(*step));
                 self.line(*step, &format!("… {} lines more in {}", present::count(*lines), file.display()))
             }
+            BuildEvent::ImageResolved { step, image, digest } => {
+                self.line(*step, &present::image(image, digest).dimmed().to_string())
+            }
             BuildEvent::StepKept { step, shell } => self.line(*step, &present::shell(shell)),
             BuildEvent::StepEnd { step, outcome, duration, .. } => {
                 self.running.remove(step);

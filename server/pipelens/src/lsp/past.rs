@@ -67,7 +67,8 @@ pub(super) fn list(root: &Path) -> Result<Value, String> {
     let state_dir = project::state_dir().map_err(|error| format!("{error:#}"))?;
     let runs = pipelens_engine::run::history(&state_dir, root)?;
     let runs = runs.iter().map(|run| {
-        let steps = run.steps.iter().map(|(step, outcome)| json!({"step": step, "outcome": outcome}));
+        let steps =
+            run.steps.iter().map(|step| json!({"step": step.key, "outcome": step.outcome, "digest": step.digest}));
         json!({
             "runId": run.run_id,
             "pipeline": run.pipeline,

@@ -54,6 +54,7 @@ pub(crate) async fn follow(shared: Arc<Shared>, started: Started, client_token: 
                     }
                     BuildEvent::BuildStart { .. }
                     | BuildEvent::Notice { .. }
+                    | BuildEvent::ImageResolved { .. }
                     | BuildEvent::StepPhase { .. }
                     | BuildEvent::StepLog { .. }
                     | BuildEvent::StepLogSkipped { .. }
@@ -161,6 +162,9 @@ fn append_text(text: &mut String, event: &BuildEvent, run: &Run) {
         }
         BuildEvent::StepStart { step, runner, image, attempt, .. } => {
             push_line(text, key(run, *step), &present::started(runner, image.as_deref(), *attempt));
+        }
+        BuildEvent::ImageResolved { step, image, digest } => {
+            push_line(text, key(run, *step), &present::image(image, digest));
         }
         BuildEvent::StepKept { step, shell } => push_line(text, key(run, *step), &present::shell(shell)),
         BuildEvent::Notice { message } => {

@@ -90,6 +90,7 @@ impl Run {
             BuildEvent::BuildStart { .. }
             | BuildEvent::Notice { .. }
             | BuildEvent::StepQueued { .. }
+            | BuildEvent::ImageResolved { .. }
             | BuildEvent::StepLog { .. }
             | BuildEvent::StepLogSkipped { .. }
             | BuildEvent::StepCacheHit { .. } => return,

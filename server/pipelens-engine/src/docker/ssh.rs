@@ -1,0 +1,333 @@
+//! Engines behind SSH, reached as the Docker client reaches them: by the user's own `ssh`, so that its configuration, its agent,
+//! its known hosts and its jump hosts count. One process is one connection. Knows no containers.
+
+use std::io;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
+
+/// How long `ssh` tries before it says why it could not connect; the Docker client's own.
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+/// An SSH server drops connections at random once ten of them are not yet through (`MaxStartups`).
+const KNOCKING_AT_ONCE: usize = 8;
+/// A connection whose first answer takes its time (a commit) is through all the same.
+const KNOCKS_FOR: Duration = Duration::from_secs(10);
+/// More than the pipe to `ssh` holds: it takes no input before it is through.
+const THROUGH_AFTER_BYTES: usize = 256 * 1024;
+/// A master connection that the user's configuration keeps in the background holds the other end of standard error open.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+/// A banner may be long; what `ssh` complains about is not, and comes last.
+const LAST_WORDS_BYTES: usize = 600;
+/// Of requests to a name that only `ssh` looks up.
+const HOST_IN_REQUESTS: &str = "http://docker.example.com";
+
+/// Where `ssh` is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Address {
+    user: Option<String>,
+    host: String,
+    port: Option<u16>,
+    /// The engine's socket over there, if it is not where its client would look.
+    socket: Option<String>,
+}
+
+/// Returns a client whose connections are processes. Nothing is started yet.
+pub(super) fn client(address: &str, timeout: Duration) -> Result<Docker, String> {
+    let address = Arc::new(Address::parse(address)?);
+    let door = Arc::new(Semaphore::new(KNOCKING_AT_ONCE));
+    let connector = tower::service_fn(move |_| SshConnection::open(Arc::clone(&address), Arc::clone(&door)).boxed());
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let send = move |request: BollardRequest| {
+        let answer = client.request(request);
+        async move { answer.await.map_err(|error| last_words(&error).unwrap_or_else(|| error.into())) }
+    };
+    Docker::connect_with_custom_transport(send, Some(HOST_IN_REQUESTS), timeout.as_secs(), API_DEFAULT_VERSION)
+        .map_err(|error| super::reason(&error))
+}
+
+impl Address {
+    fn parse(text: &str) -> Result<Self, String> {
+        let shape = "an address of an engine behind SSH is `ssh://user@host:port/path/to/docker.sock`, of which the host alone \
+                     must be there";
+        let rest = text.strip_prefix("ssh://").ok_or(shape)?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+        let (host, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, "")) => (host, None),
+            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or(shape)?)),
+            None => host.rsplit_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
+        };
+        if user.is_some_and(|user| user.contains(':')) {
+            return Err("a password cannot be part of an address; give `ssh` a key or an agent".into());
+        }
+        let is_name = |text: &str| {
+            !text.is_empty()
+                && !text.starts_with('-')
+                && !text.contains(|it: char| it.is_whitespace() || it.is_control())
+        };
+        // `ssh` would take it for an option, and there is one that runs a program.
+        if !is_name(host) || user.is_some_and(|user| !is_name(user)) {
+            return Err(shape.into());
+        }
+        let port = port.map(|port| port.parse().map_err(|_| format!("`{port}` is no port"))).transpose()?;
+        // The shell over there reads it.
+        if path.contains(|it: char| !it.is_ascii_alphanumeric() && !"/._-+@:".contains(it)) {
+            return Err(format!("the socket `/{path}` has a letter in its path that a shell would not leave alone"));
+        }
+        Ok(Self {
+            user: user.map(str::to_owned),
+            host: host.to_owned(),
+            port,
+            socket: (!path.is_empty()).then(|| format!("/{path}")),
+        })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("ssh");
+        // Nobody is there to be asked for a password.
+        command.args(["-o", "BatchMode=yes", "-o", &format!("ConnectTimeout={}", CONNECT_WITHIN.as_secs()), "-T"]);
+        if let Some(user) = &self.user {
+            command.args(["-l", user]);
+        }
+        if let Some(port) = self.port {
+            command.args(["-p", &port.to_string()]);
+        }
+        command.args(["--", &self.host, "docker"]);
+        if let Some(socket) = &self.socket {
+            command.args(["--host", &format!("unix://{socket}")]);
+        }
+        command.args(["system", "dial-stdio"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        detach(&mut command);
+        command
+    }
+}
+
+/// Ctrl-C in a terminal is meant for us: the cleanup still needs the connection.
+#[cfg(unix)]
+fn detach(command: &mut Command) {
+    command.process_group(0);
+}
+
+#[cfg(windows)]
+fn detach(command: &mut Command) {
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+    const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
+}
+
+/// One process of `ssh`, which ends with it.
+struct SshConnection {
+    process: Option<Child>,
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    complaints: Option<ChildStderr>,
+    said: Vec<u8>,
+    knock: Option<Knock>,
+    /// Once the output has ended: how the process did.
+    end: Option<BoxFuture<'static, io::Result<()>>>,
+}
+
+/// A place among those who are not yet through, given back as soon as a connection is, or when it is time.
+struct Knock {
+    _place: OwnedSemaphorePermit,
+    time: Pin<Box<Sleep>>,
+    sent_bytes: usize,
+}
+
+impl SshConnection {
+    async fn open(address: Arc<Address>, door: Arc<Semaphore>) -> io::Result<TokioIo<Self>> {
+        let place = door.acquire_owned().await.map_err(io::Error::other)?;
+        let mut process = address.command().spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => complaint("there is no `ssh` on the `PATH`; install the OpenSSH client".into()),
+            _ => complaint(format!("`ssh` could not be started: {error}")),
+        })?;
+        let closed = || complaint("`ssh` was started without its streams".into());
+        Ok(TokioIo::new(Self {
+            input: Some(process.stdin.take().ok_or_else(closed)?),
+            output: process.stdout.take().ok_or_else(closed)?,
+            complaints: Some(process.stderr.take().ok_or_else(closed)?),
+            process: Some(process),
+            said: Vec::new(),
+            knock: Some(Knock { _place: place, time: Box::pin(tokio::time::sleep(KNOCKS_FOR)), sent_bytes: 0 }),
+            end: None,
+        }))
+    }
+
+    /// Takes what has been complained about so far: a full pipe would hold the process up.
+    fn listen(&mut self, context: &mut Context<'_>) {
+        let mut space = [0; 1024];
+        while let Some(complaints) = &mut self.complaints {
+            let mut read = ReadBuf::new(&mut space);
+            match Pin::new(complaints).poll_read(context, &mut read) {
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    self.said.extend_from_slice(read.filled());
+                    let too_much = self.said.len().saturating_sub(LAST_WORDS_BYTES);
+                    self.said.drain(..too_much);
+                }
+                Poll::Ready(_) => self.complaints = None,
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    fn end(&mut self) -> BoxFuture<'static, io::Result<()>> {
+        let (process, complaints, said) = (self.process.take(), self.complaints.take(), std::mem::take(&mut self.said));
+        end_of(process, complaints, said).boxed()
+    }
+}
+
+/// Waits for the end of a process whose output has ended, and returns why it was not a good one.
+async fn end_of(process: Option<Child>, complaints: Option<ChildStderr>, mut said: Vec<u8>) -> io::Result<()> {
+    let Some(mut process) = process else { return Ok(()) };
+    let rest = async {
+        if let Some(mut complaints) = complaints {
+            complaints.read_to_end(&mut said).await.ok();
+        }
+    };
+    tokio::time::timeout(LAST_WORDS_WITHIN, rest).await.ok();
+    let status = match tokio::time::timeout(LAST_WORDS_WITHIN, process.wait()).await {
+        Ok(status) => status?,
+        Err(_) => return Ok(()),
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Err(complaint(match lines.as_slice() {
+        [] => format!("`ssh` ended with {status}"),
+        lines => format!("`ssh` says: {}", lines.join(" ")),
+    }))
+}
+
+impl AsyncRead for SshConnection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.listen(context);
+        if self.knock.as_mut().is_some_and(|knock| knock.time.poll_unpin(context).is_ready()) {
+            self.knock = None;
+        }
+        if self.end.is_none() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.output).poll_read(context, buffer))?;
+            self.knock = None;
+            if buffer.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+            let end = self.end();
+            self.end = Some(end);
+        }
+        match &mut self.end {
+            Some(end) => {
+                let ended = ready!(end.poll_unpin(context));
+                self.end = Some(std::future::ready(Ok(())).boxed());
+                Poll::Ready(ended)
+            }
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for SshConnection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(input) = &mut self.input else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        match ready!(Pin::new(input).poll_write(context, bytes)) {
+            // The process has ended; why, whoever reads is about to hear.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Poll::Pending,
+            written => {
+                if let (Some(knock), Ok(count)) = (&mut self.knock, &written) {
+                    knock.sent_bytes += count;
+                }
+                self.knock.take_if(|knock| knock.sent_bytes > THROUGH_AFTER_BYTES);
+                Poll::Ready(written)
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.input {
+            Some(input) => Pin::new(input).poll_flush(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// The engine hears the end of our half; its own goes on.
+    fn poll_shutdown(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.input = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Connection for SshConnection {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+/// Finds its way through the layers of the HTTP client.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+struct Complaint(String);
+
+fn complaint(text: String) -> io::Error {
+    io::Error::other(Complaint(text))
+}
+
+/// Returns what `ssh` complained about, without what the HTTP client made of it.
+fn last_words(error: &(dyn std::error::Error + 'static)) -> Option<bollard::errors::Error> {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match inner.and_then(|inner| inner.downcast_ref::<Complaint>()) {
+        Some(complaint) => Some(io::Error::other(complaint.clone()).into()),
+        None => last_words(error.source()?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(address: &str) -> Result<String, String> {
+        let command = Address::parse(address)?.command();
+        let words = command.as_std().get_args().map(|word| word.to_string_lossy().into_owned());
+        Ok(words.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn an_address_becomes_the_words_of_the_docker_client() {
+        let options = "-o BatchMode=yes -o ConnectTimeout=30 -T";
+        let is = |address, rest: &str| assert_eq!(words(address), Ok(format!("{options} {rest}")));
+        is("ssh://there", "-- there docker system dial-stdio");
+        is("ssh://me@there:2222/", "-l me -p 2222 -- there docker system dial-stdio");
+        is("ssh://me@corp@[fe80::1]:22", "-l me@corp -p 22 -- fe80::1 docker system dial-stdio");
+        is("ssh://there/run/a.sock", "-- there docker --host unix:///run/a.sock system dial-stdio");
+    }
+
+    #[test]
+    fn an_address_cannot_smuggle_options_or_commands() {
+        for address in
+            ["ssh://", "ssh://-oProxyCommand=x", "ssh://-l@there", "ssh://me@", "ssh://a b", "ssh://[::1]22", "tcp://a"]
+        {
+            assert!(words(address).unwrap_err().starts_with("an address of an engine behind SSH is"), "{address}");
+        }
+        assert_eq!(words("ssh://there:http").unwrap_err(), "`http` is no port");
+        assert!(words("ssh://me:word@there").unwrap_err().contains("a password cannot be part of an address"));
+        assert!(words("ssh://there/$(reboot)").unwrap_err().contains("a letter in its path"));
+    }
+}
