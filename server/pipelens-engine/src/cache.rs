@@ -4,6 +4,7 @@
 pub(crate) mod eviction;
 mod inputs;
 mod policy;
+mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub(crate) use crate::cache::inputs::canonical;
 use crate::cache::inputs::{Ground, Inputs};
 use crate::cache::policy::Policy;
 pub(crate) use crate::cache::policy::globs;
+pub(crate) use crate::cache::shelf::Shelf;
 use crate::outbox::Outbox;
 use crate::owner::Owner;
 use crate::runner::{Saved, StepRunner};
@@ -202,7 +204,7 @@ impl Cache {
         purpose: Purpose,
         saved: Saved,
         run_id: uuid::Uuid,
-        runner: &Arc<dyn StepRunner>,
+        runner: &dyn StepRunner,
     ) -> Result<(), rusqlite::Error> {
         if let Some(BootsFrom::Image(reference)) = self.root(index).map(|step| &step.boots_from)
             && let Some(id) = runner.image_id(reference).await
@@ -223,25 +225,39 @@ impl Cache {
             (Purpose::Rerun, Some(keys)) => rows.push(keys.fit),
             (Purpose::Cache | Purpose::Rerun, None) => return Ok(()),
         }
+        let folder = self.root(index).map_or("", |root| &root.workdir);
         for (number, key) in rows.into_iter().enumerate() {
-            let kept = KeptSnapshot {
-                engine: runner.engine().await.to_owned(),
-                workspace: self.workspace.clone(),
-                key,
-                step: step.key.clone(),
-                place: saved.place.clone(),
-                // The second row is the same snapshot.
-                bytes: if number == 0 { saved.bytes } else { 0 },
-                used_at: seconds_now(),
-                sources: self.sources_digest.clone(),
-                sources_folder: self.root(index).map_or_else(String::new, |root| root.workdir.clone()),
-            };
-            let manifest = Arc::clone(&self.manifest);
-            let replaced = self.store.with(move |store| store.keep(&kept, &manifest)).await?;
-            // What something still boots from, or is built on, stays for the budget.
-            eviction::remove(&self.store, runner, replaced.into_iter().collect()).await?;
+            // The second row is the same snapshot.
+            let saved = Saved { bytes: if number == 0 { saved.bytes } else { 0 }, place: saved.place.clone() };
+            self.remember_snapshot(key, &step.key, saved, folder, runner).await?;
         }
         Ok(())
+    }
+
+    /// Remembers a filesystem with today's sources in a folder of it.
+    async fn remember_snapshot(
+        &self,
+        key: String,
+        step: &str,
+        saved: Saved,
+        sources_folder: &str,
+        runner: &dyn StepRunner,
+    ) -> Result<(), rusqlite::Error> {
+        let kept = KeptSnapshot {
+            engine: runner.engine().await.to_owned(),
+            workspace: self.workspace.clone(),
+            key,
+            step: step.to_owned(),
+            place: saved.place,
+            bytes: saved.bytes,
+            used_at: seconds_now(),
+            sources: self.sources_digest.clone(),
+            sources_folder: sources_folder.to_owned(),
+        };
+        let manifest = Arc::clone(&self.manifest);
+        let replaced = self.store.with(move |store| store.keep(&kept, &manifest)).await?;
+        // What something still boots from, or is built on, stays for the budget.
+        eviction::remove(&self.store, runner, replaced.into_iter().collect()).await.map(drop)
     }
 
     /// Adds a run to the history.
@@ -321,7 +337,7 @@ impl Cache {
         let mut keys_of: HashMap<String, Vec<Option<Keys>>> = HashMap::new();
         let mut decisions = Vec::new();
         for (index, runner) in self.runners.clone().into_iter().enumerate() {
-            let runner = runners.get(runner.as_str());
+            let runner = runners.get(runner.as_str()).map(AsRef::as_ref);
             let keys = match runner {
                 Some(runner) => {
                     let engine = runner.engine().await;
@@ -340,7 +356,7 @@ impl Cache {
     async fn decide_step(
         &mut self,
         index: usize,
-        runner: Option<&Arc<dyn StepRunner>>,
+        runner: Option<&dyn StepRunner>,
         keys: Option<Keys>,
         before: &BTreeMap<String, String>,
     ) -> Result<CacheDecision, rusqlite::Error> {
@@ -388,7 +404,7 @@ impl Cache {
     }
 
     /// Returns a kept snapshot, if the engine still has it.
-    async fn find(&self, key: &str, runner: &Arc<dyn StepRunner>) -> Result<Option<Hit>, rusqlite::Error> {
+    async fn find(&self, key: &str, runner: &dyn StepRunner) -> Result<Option<Hit>, rusqlite::Error> {
         let (engine, workspace, key) = (runner.engine().await.to_owned(), self.workspace.clone(), key.to_owned());
         let Some(kept) = self.store.with(move |store| store.snapshot(&engine, &workspace, &key)).await? else {
             return Ok(None);

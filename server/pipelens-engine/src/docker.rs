@@ -7,6 +7,7 @@ mod container;
 mod conversation;
 mod endpoint;
 mod image;
+mod layers;
 mod pulse;
 mod readiness;
 mod reap;
@@ -35,6 +36,7 @@ use crate::docker::arguments::Arguments;
 use crate::docker::command::{StepCommand, Then};
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
+use crate::docker::layers::{Layer, Layers};
 use crate::docker::pulse::{PULSE, PULSE_ANSWER_WITHIN, answered, lost, no_answer};
 use crate::docker::services::Services;
 use crate::docker::snapshot::{CommitSettings, Snapshot};
@@ -77,6 +79,7 @@ pub(crate) struct DockerRunner {
     owner: Owner,
     labels: HashMap<String, String>,
     images: Images,
+    layers: Layers,
     /// Containers that wait for the next step of their line, by id.
     waiting: Mutex<HashMap<String, Worker>>,
 }
@@ -107,6 +110,7 @@ impl DockerRunner {
             owner,
             labels,
             images,
+            layers: Layers::default(),
             waiting: Mutex::default(),
         })
     }
@@ -183,8 +187,11 @@ impl DockerRunner {
                     return Ok(None);
                 };
                 leftovers.digest = Some(image.digest.clone());
-                let worker = self.create(context, image, arguments, leftovers).await?;
-                self.unless_stopped(context, self.send_sources(context, &worker.container)).await
+                if layers::is_worth_it(context) {
+                    self.boot_with_sources(context, image, arguments, leftovers).await
+                } else {
+                    self.boot_and_send(context, image, arguments, leftovers).await
+                }
             }
             Base::Snapshot(SnapshotRef::Image(id), outdated) => {
                 let worker = self.create(context, self.images.known(id).await?, arguments, leftovers).await?;
@@ -200,6 +207,116 @@ impl DockerRunner {
                 Err(EngineError::NoSnapshot { parent: folder.display().to_string() })
             }
         }
+    }
+
+    async fn boot_and_send(
+        &self,
+        context: &RunContext,
+        image: Arc<ImageFacts>,
+        arguments: &Arguments,
+        leftovers: &mut Leftovers,
+    ) -> Result<Option<()>, EngineError> {
+        let worker = self.create(context, image, arguments, leftovers).await?;
+        self.unless_stopped(context, self.send_sources(context, &worker.container)).await
+    }
+
+    /// Boots from an image that holds the sources, of an earlier run or of another step, and makes one if there is none.
+    async fn boot_with_sources(
+        &self,
+        context: &RunContext,
+        image: Arc<ImageFacts>,
+        arguments: &Arguments,
+        leftovers: &mut Leftovers,
+    ) -> Result<Option<()>, EngineError> {
+        let ground = layers::ground(&image, context.step(), arguments.user.as_deref());
+        let slot = self.layers.slot(&ground);
+        let Some(mut slot) = self.unless_stopped(context, async { Ok(slot.lock().await) }).await? else {
+            return Ok(None);
+        };
+        if slot.is_none() {
+            *slot = self.layer_of_earlier_run(context, &image, &ground).await;
+        }
+        let booted = match slot.clone() {
+            Some(layer) if layer.outdated.is_none() => {
+                // It is all there is to do; the others need not wait.
+                drop(slot);
+                return self.create(context, layer.image, arguments, leftovers).await.map(|_| Some(()));
+            }
+            Some(layer) => self.boot_from_layer(context, layer, arguments, leftovers).await,
+            None => self
+                .boot_and_send(context, Arc::clone(&image), arguments, leftovers)
+                .await
+                .map(|sent| sent.map(|()| true)),
+        };
+        let is_worth_saving = match booted {
+            // It may have no `rm`. What is sent to the image itself needs nothing in it.
+            Err(EngineError::Refused { .. }) if slot.is_some() => {
+                if let Some(worker) = leftovers.worker.take() {
+                    worker.remove().await;
+                }
+                self.boot_and_send(context, image, arguments, leftovers).await?.map(|()| true)
+            }
+            booted => booted?,
+        };
+        match is_worth_saving {
+            None => Ok(None),
+            Some(false) => Ok(Some(())),
+            Some(true) => self.save_layer(context, &ground, &mut slot, leftovers).await,
+        }
+    }
+
+    async fn layer_of_earlier_run(&self, context: &RunContext, image: &ImageFacts, ground: &str) -> Option<Layer> {
+        let hit = context.keeping.shelf.as_ref()?.find(ground, self).await?;
+        let layer = self.images.known(&hit.place).await.ok()?;
+        (!layers::is_too_deep(&layer, image)).then_some(Layer { image: layer, outdated: hit.outdated })
+    }
+
+    /// Returns whether an image of what is in the container now should be made; `None` if the step is stopped meanwhile.
+    async fn boot_from_layer(
+        &self,
+        context: &RunContext,
+        layer: Layer,
+        arguments: &Arguments,
+        leftovers: &mut Leftovers,
+    ) -> Result<Option<bool>, EngineError> {
+        let worker = self.create(context, layer.image, arguments, leftovers).await?;
+        let Some(outdated) = layer.outdated else { return Ok(Some(false)) };
+        let is_worth_another = layers::is_worth_another(context, &outdated.manifest.delta(&context.sources));
+        let renewed = self.unless_stopped(context, self.renew_sources(context, worker, &outdated)).await?;
+        Ok(renewed.map(|()| is_worth_another))
+    }
+
+    /// Makes an image of what is in the container, for the other steps of the run and for later ones. Without it they only take longer.
+    async fn save_layer(
+        &self,
+        context: &RunContext,
+        ground: &str,
+        slot: &mut Option<Layer>,
+        leftovers: &mut Leftovers,
+    ) -> Result<Option<()>, EngineError> {
+        let Some(worker) = &leftovers.worker else { return Ok(Some(())) };
+        let snapshot = self.snapshot_of(context, &worker.container).await;
+        let snapshot = Snapshot { tag: format!("{}-sources", snapshot.tag), further_name: None, ..snapshot };
+        let mut saving = snapshot.save().boxed();
+        let saved = match self.unless_stopped(context, &mut saving).await {
+            Ok(Some(saved)) => saved,
+            Ok(None) => {
+                leftovers.saving = Some(saving);
+                return Ok(None);
+            }
+            Err(EngineError::SnapshotRefused { reason }) => {
+                tracing::debug!(reason, "there is no image of the sources");
+                return Ok(Some(()));
+            }
+            Err(error) => return Err(error),
+        };
+        *slot = Some(Layer { image: self.images.known(&saved.place).await?, outdated: None });
+        if let Some(shelf) = &context.keeping.shelf
+            && let Err(error) = shelf.put(ground, saved, &context.step().workdir, self).await
+        {
+            context.outbox.notice(format!("The image with the sources could not be remembered: {error}."));
+        }
+        Ok(Some(()))
     }
 
     fn hand_on(&self, leftovers: &mut Leftovers) -> Option<SnapshotRef> {

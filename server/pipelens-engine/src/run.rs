@@ -248,8 +248,8 @@ impl Runners {
                 outbox.notice(problem);
             }
             let Some(cache) = &self.cache else { continue };
-            let tidied = match cache.keep_within_budget(runner).await {
-                Ok(()) => cache.remove_forgotten(runner).await,
+            let tidied = match cache.keep_within_budget(runner.as_ref()).await {
+                Ok(()) => cache.remove_forgotten(runner.as_ref()).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = tidied {
@@ -342,7 +342,7 @@ pub async fn clean(
         let (engine, workspace) = (runner.engine().await.to_owned(), workspace.clone());
         let kept = store.with(move |store| store.snapshots(&engine, workspace.as_deref())).await.map_err(unreadable)?;
         let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| kept.step == step)).collect();
-        freed += eviction::remove(&store, runner, kept).await.map_err(unreadable)?;
+        freed += eviction::remove(&store, runner.as_ref(), kept).await.map_err(unreadable)?;
     }
     Ok(freed)
 }

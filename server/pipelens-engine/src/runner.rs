@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::{Artifacts, Taken};
-use crate::cache::Outdated;
+use crate::cache::{Outdated, Shelf};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Phase};
 use crate::logs::StepLogs;
@@ -106,6 +106,8 @@ pub(crate) struct Keeping {
     pub(crate) is_cached: bool,
     /// A further name for the result.
     pub(crate) shared_name: Option<String>,
+    /// Where images of the sources are for later runs.
+    pub(crate) shelf: Option<Shelf>,
 }
 
 /// A snapshot that outlives the run.

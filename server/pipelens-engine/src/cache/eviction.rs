@@ -8,7 +8,7 @@ use crate::store::{KeptSnapshot, Store};
 
 impl Cache {
     /// Removes what is too old or too much, the one unused longest first.
-    pub(crate) async fn keep_within_budget(&self, runner: &Arc<dyn StepRunner>) -> Result<(), rusqlite::Error> {
+    pub(crate) async fn keep_within_budget(&self, runner: &dyn StepRunner) -> Result<(), rusqlite::Error> {
         let (engine, workspace) = (runner.engine().await.to_owned(), self.workspace.clone());
         let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
         remove(&self.store, runner, surplus(kept, self.budget, seconds_now())).await.map(drop)
@@ -16,7 +16,7 @@ impl Cache {
 
     /// Removes snapshots that were made to be kept and of which the store knows nothing: a process was killed, or a run cancelled,
     /// between the making and the remembering.
-    pub(crate) async fn remove_forgotten(&self, runner: &Arc<dyn StepRunner>) -> Result<(), rusqlite::Error> {
+    pub(crate) async fn remove_forgotten(&self, runner: &dyn StepRunner) -> Result<(), rusqlite::Error> {
         let engine = runner.engine().await.to_owned();
         let kept = self.store.with(move |store| store.snapshots(&engine, None)).await?;
         let places = kept.into_iter().map(|kept| kept.place).collect();
@@ -28,7 +28,7 @@ impl Cache {
 /// Removes snapshots and forgets them. Those that something else still needs stay. Returns how many bytes that freed.
 pub(crate) async fn remove(
     store: &Arc<Store>,
-    runner: &Arc<dyn StepRunner>,
+    runner: &dyn StepRunner,
     surplus: Vec<KeptSnapshot>,
 ) -> Result<u64, rusqlite::Error> {
     let mut freed = 0;

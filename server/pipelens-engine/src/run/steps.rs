@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::artifacts::Artifacts;
-use crate::cache::{Cache, CacheDecision, Hit, Outdated, Purpose, canonical};
+use crate::cache::{Cache, CacheDecision, Hit, Outdated, Purpose, Shelf, canonical};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use crate::logs::StepLogs;
@@ -137,7 +137,7 @@ struct Keeper {
 impl Keeper {
     async fn keep(&self, index: usize, purpose: Purpose, saved: Saved, runner: &Arc<dyn StepRunner>) {
         let Some(cache) = &self.cache else { return };
-        if let Err(error) = cache.keep(index, purpose, saved, self.run_id, runner).await {
+        if let Err(error) = cache.keep(index, purpose, saved, self.run_id, runner.as_ref()).await {
             self.outbox.notice(format!("What a step left could not be remembered: {error}."));
         }
     }
@@ -230,6 +230,7 @@ impl<'run> Tasks<'run> {
             store: cache.store_name.clone(),
             is_cached: cache.asks_for_result(index),
             shared_name: cache.shared_name(index),
+            shelf: Some(Shelf::new(Arc::clone(cache))),
         });
         let mut secrets = std::collections::BTreeMap::new();
         for name in &step.secrets {

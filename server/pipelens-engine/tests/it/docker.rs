@@ -221,7 +221,7 @@ async fn what_a_dead_owner_left_is_swept_and_nobody_elses() {
     let mut running = Bench::docker(vec![step("a", "echo begun; sleep 1000")]).start();
     running.wait_for_line("begun").await;
     let filter = format!("label=dev.pipelens.run={}", running.run_id);
-    let mine = docker_client(&["ps", "-q", "--no-trunc", "--filter", &filter]).trim().to_owned();
+    let mine = docker_client(&["ps", "-aq", "--no-trunc", "--filter", &filter]).trim().to_owned();
     let live = docker_client(&["inspect", "-f", "{{index .Config.Labels \"dev.pipelens.owner\"}}", &mine]);
     let (process, started) = live.trim().rsplit_once('/').unwrap();
     let dead_owner = format!("{process}/{}", started.parse::<u64>().unwrap() + 1);

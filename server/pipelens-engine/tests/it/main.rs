@@ -20,6 +20,8 @@ mod faults;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod lineage;
 #[cfg(test)]
 #[cfg(unix)]

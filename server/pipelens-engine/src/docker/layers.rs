@@ -1,0 +1,86 @@
+//! Images that hold the sources already, so that not every step that boots from an image is sent all of them. What a file costs is less
+//! its way than its creation in a container, 0.2 to 1 ms; an image is booted from at no cost. Knows no store.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pipelens_core::plan::PlanStep;
+
+use crate::cache::{Outdated, canonical};
+use crate::docker::image::ImageFacts;
+use crate::runner::RunContext;
+use crate::sources::{Delta, Sources};
+
+/// Sending this much takes longer than looking for an image that has it; and saving what is sent costs about as much again, once.
+const MANY_FILES: u64 = 200;
+const MANY_BYTES: u64 = 8_000_000;
+/// So many steps gain by an image of few files, though those that share it wait until it is made.
+const MANY_STEPS: usize = 6;
+/// The same, of many files.
+const SOME_STEPS: usize = 3;
+/// Each change of the sources puts one on the other. What is deeper than this is made anew.
+const MOST_MORE_LAYERS: usize = 20;
+
+/// The images of a run that hold its sources, by what they are made on.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    known: Mutex<HashMap<String, Arc<Slot>>>,
+}
+
+/// Held by the step that finds or makes the image; those that need the same wait for it.
+pub(super) type Slot = tokio::sync::Mutex<Option<Layer>>;
+
+/// An image with sources in it.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    pub(super) image: Arc<ImageFacts>,
+    /// They are not quite today's.
+    pub(super) outdated: Option<Outdated>,
+}
+
+impl Layers {
+    pub(super) fn slot(&self, ground: &str) -> Arc<Slot> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(ground.to_owned()).or_default())
+    }
+}
+
+/// Names what a step's sources are put on: the image, the folder, the owner.
+pub(super) fn ground(image: &ImageFacts, step: &PlanStep, user: Option<&str>) -> String {
+    [&image.id, step.workdir.as_str(), user.unwrap_or_default()].join("\0")
+}
+
+/// Whether a step is better off with an image of the sources, for its own sake or for that of others.
+pub(super) fn is_worth_it(context: &RunContext) -> bool {
+    let is_much = is_much(&context.sources);
+    let sharing = sharing(context);
+    (is_much && (context.keeping.shelf.is_some() || sharing >= SOME_STEPS)) || sharing >= MANY_STEPS
+}
+
+/// Whether an image with today's sources is better made, where one with older ones has been brought up to date.
+pub(super) fn is_worth_another(context: &RunContext, delta: &Delta) -> bool {
+    let removes = !delta.removed_files.is_empty() || !delta.removed_folders.is_empty();
+    is_much(&delta.changed) || removes || sharing(context) >= MANY_STEPS
+}
+
+pub(super) fn is_too_deep(layer: &ImageFacts, image: &ImageFacts) -> bool {
+    layer.layers > image.layers + MOST_MORE_LAYERS
+}
+
+fn is_much(sources: &Sources) -> bool {
+    sources.files >= MANY_FILES || sources.bytes >= MANY_BYTES
+}
+
+/// Counts the steps of the run that would be sent the same.
+fn sharing(context: &RunContext) -> usize {
+    let own = context.step();
+    let arguments = |step: &PlanStep| step.runner_args.as_ref().map(canonical);
+    let own_arguments = arguments(own);
+    let is_same = |step: &&PlanStep| {
+        step.boots_from == own.boots_from
+            && step.workdir == own.workdir
+            && step.runner == own.runner
+            && arguments(step) == own_arguments
+    };
+    context.plan.steps.iter().filter(is_same).count()
+}
