@@ -144,6 +144,33 @@ fn a_variable_of_a_service_is_its_source_text() {
     assert_eq!(values, ["0777", "1.10", "yes", ""]);
 }
 
+#[test]
+fn what_a_plan_says_of_services_is_read_strictly() {
+    let read = |service: serde_json::Value| {
+        let step = serde_json::json!({"key": "a", "cmd": "x", "runner_args": {"services": {"db": service}}});
+        let graph = serde_json::json!({"nodes": [{"step": step, "env": {}}], "edges": []});
+        let analysis = analyze(&serde_json::json!({ "graph": graph }).to_string(), Format::Json);
+        let arguments = analysis.pipelines[0].steps[0].runner_args.as_ref().unwrap();
+        pipelens_core::arguments::services(&arguments.value).remove(0)
+    };
+    let service = read(serde_json::json!({"image": "a:1", "cmd": null, "env": {"N": 7}})).unwrap();
+    assert_eq!((service.cmd, service.env[0].value.value.as_str()), (None, "7"));
+    for (service, expected) in [
+        (serde_json::json!({}), "the service `db` has no `image`"),
+        (serde_json::json!("a:1"), "the service `db` is a mapping"),
+        (
+            serde_json::json!({"image": "a:1", "ready": 0}),
+            "`ready` of the service `db` is a command or a port, 1 to 65535",
+        ),
+        (
+            serde_json::json!({"image": "a:1", "mounts": []}),
+            "`mounts` of the service `db` is none of `image`, `env`, `cmd`, `ready`, `ready_within_seconds`",
+        ),
+    ] {
+        assert_eq!(read(service).unwrap_err(), expected);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 

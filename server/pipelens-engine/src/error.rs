@@ -66,6 +66,9 @@ pub(crate) struct TriedPlace {
     pub(crate) answer: String,
 }
 
+/// In letters; the file has the rest of a longer one.
+const LONGEST_SHOWN_LINE: usize = 400;
+
 /// What a service has said, as an error shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServiceOutput {
@@ -80,7 +83,11 @@ impl std::fmt::Display for ServiceOutput {
             return f.write_str(" It said nothing.");
         }
         write!(f, " Its last lines, all of them in `{}`:", self.file.display())?;
-        self.last_lines.iter().try_for_each(|line| write!(f, "\n  {line}"))
+        self.last_lines.iter().try_for_each(|line| {
+            let end = line.char_indices().nth(LONGEST_SHOWN_LINE).map_or(line.len(), |(end, _)| end);
+            let (shown, rest) = line.split_at(end);
+            write!(f, "\n  {shown}{}", if rest.is_empty() { "" } else { "…" })
+        })
     }
 }
 

@@ -75,7 +75,7 @@ async fn services_reach_each_other_without_any_network_too() {
 async fn the_command_begins_when_the_service_is_ready() {
     needs_docker!();
     let late = "cmd: 'mkdir /srv; sleep 0.3; echo served > /srv/index.html; httpd -p 7000 -h /srv; touch /tmp/up; exec sleep 1000'";
-    for (service, address) in [
+    let mut cases = vec![
         (format!("image: pipelens-test/busybox, {late}, ready: test -e /tmp/up"), "s:7000"),
         (format!("image: pipelens-test/busybox, {late}, ready: 7000"), "s:7000"),
         (format!("image: pipelens-test/dash, {late}, ready: 7000"), "s:7000"),
@@ -86,14 +86,18 @@ async fn the_command_begins_when_the_service_is_ready() {
         ("image: pipelens-test/web".to_owned(), "s:8080"),
         // The same without a shell.
         ("image: pipelens-test/noshell-web".to_owned(), "s:8082"),
-    ] {
-        if service.contains("healthy") && is_podman() {
-            println!("skipped: 1 health check, for Podman imports none");
-            continue;
-        }
-        let ran = run_with(&format!("wget -qO- http://{address}/"), &format!("s: {{{service}}}")).await;
-        ran.assert_succeeded();
-        assert!(matches!(ran.text_of("a")[..], ["served" | "alone"]), "{service}: {:?}", ran.text_of("a"));
+    ];
+    if is_podman() {
+        println!("skipped: 1 health check, for Podman imports none");
+        cases.retain(|(service, _)| !service.contains("healthy"));
+    }
+    let reading = |(service, address): &(String, &str)| {
+        with_services(step(service, &format!("wget -qO- http://{address}/")), &format!("s: {{{service}}}"))
+    };
+    let ran = run(cases.iter().map(reading).collect()).await;
+    ran.assert_succeeded();
+    for (service, _) in cases {
+        assert!(matches!(ran.text_of(&service)[..], ["served" | "alone"]), "{service}: {:?}", ran.text_of(&service));
     }
 }
 
@@ -132,7 +136,7 @@ async fn a_service_that_is_not_ready_in_time_is_an_error() {
     needs_docker!();
     let service = "image: pipelens-test/busybox, cmd: 'echo slow; exec sleep 1000'";
     // What is to be answered has time for it on a busy machine.
-    for (seconds, ready, answer) in [
+    let cases = [
         (
             5,
             "'echo first; echo not yet; exit 7'",
@@ -140,10 +144,14 @@ async fn a_service_that_is_not_ready_in_time_is_an_error() {
         ),
         (5, "7000", "nothing listens on port 7000."),
         (1, "exec sleep 1000", "`exec sleep 1000` has not ended."),
-    ] {
+    ];
+    let asking = |(seconds, ready, _): &(u64, &str, &str)| {
         let service = format!("db: {{{service}, ready: {ready}, ready_within_seconds: {seconds}}}");
-        let ran = run_with("echo never", &service).await;
-        let why = ran.error_of("a");
+        with_services(step(ready, "echo never"), &service)
+    };
+    let ran = run(cases.iter().map(asking).collect()).await;
+    for (seconds, key, answer) in cases {
+        let why = ran.error_of(key);
         assert!(why.starts_with(&format!("Service `db` was not ready within {seconds} s: {answer}")), "{why}");
         assert!(why.contains("\n  slow\n") && why.ends_with("with `ready_within_seconds`."), "{why}");
     }
