@@ -338,12 +338,10 @@ fn pull_error(image: &str, error: &bollard::errors::Error) -> EngineError {
 
 /// Whether another attempt may do better.
 fn is_transport(error: &bollard::errors::Error) -> bool {
-    const SIGNS: [&str; 9] = [
+    const SIGNS: [&str; 8] = [
         "timeout",
         "timed out",
         "connection reset",
-        // Also "unexpected EOF": the registry closed the connection.
-        "eof",
         "broken pipe",
         "temporary failure",
         "try again",
@@ -351,7 +349,8 @@ fn is_transport(error: &bollard::errors::Error) -> bool {
         "bad gateway",
     ];
     let said = reason(error).to_lowercase();
-    SIGNS.iter().any(|sign| said.contains(sign))
+    // `EOF`, `unexpected EOF`: the registry closed the connection. Elsewhere these letters are part of a name.
+    said.ends_with("eof") || SIGNS.iter().any(|sign| said.contains(sign))
 }
 
 #[cfg(test)]
@@ -365,6 +364,14 @@ mod tests {
         assert_eq!(name_and_tag("localhost:5000/a"), ("localhost:5000/a", "latest"));
         assert_eq!(name_and_tag("localhost:5000/a:b"), ("localhost:5000/a", "b"));
         assert_eq!(name_and_tag("a@sha256:00"), ("a@sha256:00", ""));
+    }
+
+    #[test]
+    fn what_the_wire_did_is_tried_again_and_what_the_registry_said_is_not() {
+        let is = |message: &str| is_transport(&bollard::errors::Error::DockerStreamError { error: message.to_owned() });
+        assert!(is(r#"Get "http://127.0.0.1:5000/v2/": EOF"#));
+        assert!(is("read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer"));
+        assert!(!is("manifest for geoffrey/image:tag not found: manifest unknown"));
     }
 
     #[test]
