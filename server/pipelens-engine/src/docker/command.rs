@@ -60,9 +60,9 @@ while read -r pipelens_then; do
     pipelens_state=quiet pipelens_memory=enough pipelens_tries=0
     while kill -KILL -1; do
         pipelens_tries=$((pipelens_tries + 1))
-        [ $pipelens_tries -lt 10000 ] || break
+        [ $pipelens_tries -lt 300000 ] || break
     done
-    [ $pipelens_tries -lt 10000 ] || pipelens_state=busy
+    [ $pipelens_tries -lt 300000 ] || pipelens_state=busy
     cd -P "$pipelens_where" && [ $pipelens_state$pipelens_then = quietnext ] &&
         [ "$(pipelens_traces)" = "$pipelens_began" ] && pipelens_state=clean
     [ "$(pipelens_kills)" = "$pipelens_killed" ] || pipelens_memory=short
