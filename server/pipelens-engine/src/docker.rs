@@ -31,7 +31,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::archive::Packing;
-use crate::cache::{Outdated, workspace_id};
+use crate::cache::workspace_id;
 use crate::docker::arguments::Arguments;
 use crate::docker::command::{StepCommand, Then};
 use crate::docker::container::Container;
@@ -49,6 +49,7 @@ use crate::runner::{
     Base, Ending, Heirs, KeepSnapshot, RunContext, Saved, SnapshotRef, StepResult, StepRunner, WORTH_A_SNAPSHOT,
     shell_word,
 };
+use crate::sources::Delta;
 
 pub(crate) const LABEL_RUN: &str = "dev.pipelens.run";
 pub(crate) const LABEL_STEP: &str = "dev.pipelens.step";
@@ -196,7 +197,8 @@ impl DockerRunner {
             Base::Snapshot(SnapshotRef::Image(id), outdated) => {
                 let worker = self.create(context, self.images.known(id).await?, arguments, leftovers).await?;
                 let Some(outdated) = outdated else { return Ok(Some(())) };
-                self.unless_stopped(context, self.renew_sources(context, worker, outdated)).await
+                let delta = outdated.manifest.delta(&context.sources);
+                self.unless_stopped(context, self.renew_sources(context, worker, delta, &outdated.folder)).await
             }
             Base::Snapshot(SnapshotRef::Container(id), _) => {
                 let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
@@ -281,8 +283,10 @@ impl DockerRunner {
     ) -> Result<Option<bool>, EngineError> {
         let worker = self.create(context, layer.image, arguments, leftovers).await?;
         let Some(outdated) = layer.outdated else { return Ok(Some(false)) };
-        let is_worth_another = layers::is_worth_another(context, &outdated.manifest.delta(&context.sources));
-        let renewed = self.unless_stopped(context, self.renew_sources(context, worker, &outdated)).await?;
+        let delta = outdated.manifest.delta(&context.sources);
+        let is_worth_another = layers::is_worth_another(context, &delta);
+        let renewing = self.renew_sources(context, worker, delta, &outdated.folder);
+        let renewed = self.unless_stopped(context, renewing).await?;
         Ok(renewed.map(|()| is_worth_another))
     }
 
@@ -399,14 +403,14 @@ impl DockerRunner {
         &self,
         context: &RunContext,
         worker: &mut Worker,
-        outdated: &Outdated,
+        delta: Delta,
+        folder: &str,
     ) -> Result<(), EngineError> {
-        let delta = outdated.manifest.delta(&context.sources);
         if delta.is_empty() {
             return Ok(());
         }
         context.say_phase(Phase::SendingSources { files: delta.changed.files, bytes: delta.changed.bytes });
-        renewal::apply(worker, delta, &outdated.folder, self.is_remote).await
+        renewal::apply(worker, delta, folder, self.is_remote).await
     }
 
     fn labels_of(&self, context: &RunContext) -> HashMap<String, String> {
