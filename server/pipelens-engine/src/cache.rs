@@ -1,6 +1,7 @@
 //! Which steps of a run are taken from earlier runs, under which key the results of the others are kept, and why one was not
 //! taken. Starts nothing; asks runners only whether something still exists.
 
+mod decision;
 pub(crate) mod eviction;
 mod inputs;
 mod policy;
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use sha2::{Digest as _, Sha256};
 
+pub use crate::cache::decision::CacheDecision;
 pub(crate) use crate::cache::inputs::canonical;
 use crate::cache::inputs::{Ground, Inputs};
 use crate::cache::policy::Policy;
@@ -48,19 +50,6 @@ impl Default for Budget {
     fn default() -> Self {
         Self { bytes: 20_000_000_000, age: Duration::from_secs(30 * 24 * 60 * 60) }
     }
-}
-
-/// What will become of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CacheDecision {
-    /// Taken from an earlier run.
-    Hit { key: String },
-    /// Runs, and its result is kept; the reason says why it was not taken: "`Cargo.lock` changed".
-    MissBuildAs { key: Option<String>, reason: String },
-    /// Runs, and nothing of it is kept; with the reason if its policy asks for more.
-    MissNoCommit { reason: Option<String> },
-    /// Nobody asked for it, and those that boot from it are taken from earlier runs.
-    NotNeeded,
 }
 
 /// The cache as one run sees it.
@@ -328,81 +317,6 @@ impl Cache {
         keys
     }
 
-    async fn decide(&mut self, runners: &BTreeMap<&'static str, Arc<dyn StepRunner>>) -> Result<(), rusqlite::Error> {
-        let before = {
-            let (workspace, pipeline) = (self.workspace.clone(), self.plan.name.clone());
-            self.store.with(move |store| store.inputs(&workspace, &pipeline)).await?
-        };
-        // A step's key holds its parent's, so those of one step cost those of all: once an engine, not once a step.
-        let mut keys_of: HashMap<String, Vec<Option<Keys>>> = HashMap::new();
-        let mut decisions = Vec::new();
-        for (index, runner) in self.runners.clone().into_iter().enumerate() {
-            let runner = runners.get(runner.as_str()).map(AsRef::as_ref);
-            let keys = match runner {
-                Some(runner) => {
-                    let engine = runner.engine().await;
-                    let keys = keys_of.entry(engine.to_owned()).or_insert_with(|| self.keys(engine));
-                    keys.get_mut(index).and_then(Option::take)
-                }
-                None => None,
-            };
-            decisions.push(self.decide_step(index, runner, keys, &before).await?);
-        }
-        self.decisions = decisions;
-        self.leave_out_what_nobody_needs();
-        Ok(())
-    }
-
-    async fn decide_step(
-        &mut self,
-        index: usize,
-        runner: Option<&dyn StepRunner>,
-        keys: Option<Keys>,
-        before: &BTreeMap<String, String>,
-    ) -> Result<CacheDecision, rusqlite::Error> {
-        let (Some(step), Some(policy), Some(runner)) =
-            (self.plan.steps.get(index).cloned(), self.policies.get(index).cloned(), runner)
-        else {
-            return Ok(CacheDecision::MissNoCommit { reason: None });
-        };
-        if !step.is_wanted
-            && let Some(keys) = &keys
-            && let Some(hit) = self.find(&keys.fit, runner).await?
-        {
-            self.hits.insert(index, hit);
-            return Ok(CacheDecision::Hit { key: keys.fit.clone() });
-        }
-        match (policy, keys) {
-            (Policy::None, _) => Ok(CacheDecision::MissNoCommit { reason: None }),
-            (Policy::Unknown(why), _) => Ok(CacheDecision::MissNoCommit { reason: Some(why) }),
-            (Policy::While(_) | Policy::ReadyMade(_), None) => {
-                Ok(CacheDecision::MissBuildAs { key: None, reason: "its image is not here yet".into() })
-            }
-            (policy, Some(keys)) => {
-                if !self.is_read {
-                    let reason = "earlier results are not to be used".to_owned();
-                    return Ok(CacheDecision::MissBuildAs { key: Some(keys.cache), reason });
-                }
-                let mut hit = self.find(&keys.cache, runner).await?;
-                if let (None, Policy::ReadyMade(key)) = (&hit, &policy) {
-                    let name = shared_name(&step.key, key);
-                    hit = runner.image_id(&name).await.map(|place| Hit { place, outdated: None });
-                }
-                if let Some(hit) = hit {
-                    self.hits.insert(index, hit);
-                    return Ok(CacheDecision::Hit { key: keys.cache });
-                }
-                let reason = match before.get(&step.key).map(|before| serde_json::from_str::<Inputs>(before)) {
-                    Some(Ok(before)) => {
-                        keys.inputs.change_since(&before).unwrap_or_else(|| "its snapshot is gone".to_owned())
-                    }
-                    Some(Err(_)) | None => "it has not run here yet".to_owned(),
-                };
-                Ok(CacheDecision::MissBuildAs { key: Some(keys.cache), reason })
-            }
-        }
-    }
-
     /// Returns a kept snapshot, if the engine still has it.
     async fn find(&self, key: &str, runner: &dyn StepRunner) -> Result<Option<Hit>, rusqlite::Error> {
         let (engine, workspace, key) = (runner.engine().await.to_owned(), self.workspace.clone(), key.to_owned());
@@ -424,26 +338,6 @@ impl Cache {
         let place = kept.place.clone();
         self.store.with(move |store| store.mark_used(&kept, seconds_now())).await?;
         Ok(Some(Hit { place, outdated }))
-    }
-
-    /// A step that is there only to be booted from is not needed if all that boot from it are taken from earlier runs.
-    fn leave_out_what_nobody_needs(&mut self) {
-        for index in parents_first(&self.plan).into_iter().rev() {
-            let Some(step) = self.plan.steps.get(index) else { continue };
-            let is_hit = matches!(self.decisions.get(index), Some(CacheDecision::Hit { .. }));
-            if step.is_wanted || is_hit {
-                continue;
-            }
-            let mut children = (0..self.plan.steps.len()).filter(|child| {
-                self.plan.steps.get(*child).is_some_and(|child| child.boots_from == BootsFrom::Step(index))
-            });
-            let is_needed = children.any(|child| {
-                !matches!(self.decisions.get(child), Some(CacheDecision::Hit { .. } | CacheDecision::NotNeeded))
-            });
-            if !is_needed && let Some(decision) = self.decisions.get_mut(index) {
-                *decision = CacheDecision::NotNeeded;
-            }
-        }
     }
 }
 

@@ -20,6 +20,7 @@ mod worker;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +64,10 @@ pub(crate) const LABEL_STORE: &str = "dev.pipelens.store";
 pub(crate) const LABEL_KEEPER: &str = "dev.pipelens.keeper";
 pub(crate) const LABEL_KEPT_BY_RUN: &str = "dev.pipelens.kept-by-run";
 
+/// A step's beginning and end are the engine's work, most of it waiting for the kernel. With as many steps as CPUs these idle for a
+/// tenth of the time; with two more, twenty steps side by side take as long as the engine's own calls (`cargo bench -- floor`).
+const STEPS_ABOVE_CPUS: usize = 2;
+
 /// Connects to the engine, for a question outside of any run.
 pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineError> {
     Ok(endpoint::find(docker_host).await?.docker)
@@ -79,6 +84,9 @@ pub(crate) struct DockerRunner {
     labels: HashMap<String, String>,
     images: Images,
     layers: Layers,
+    /// Images without a process to look after them may have been made, by this run or by owners that died. To look for them takes an
+    /// engine tens of milliseconds.
+    may_have_images: Arc<AtomicBool>,
     /// Containers that wait for the next step of their line, by id.
     waiting: Mutex<HashMap<String, Worker>>,
 }
@@ -110,6 +118,7 @@ impl DockerRunner {
             labels,
             images,
             layers: Layers::default(),
+            may_have_images: Arc::default(),
             waiting: Mutex::default(),
         })
     }
@@ -117,7 +126,13 @@ impl DockerRunner {
     /// Removes what dead owners left in the engine, and says how much it was.
     pub(crate) fn sweep(&self) -> impl Future<Output = Option<String>> + Send + use<> {
         let (docker, owner) = (self.docker.clone(), self.owner.clone());
-        async move { reap::sweep_dead_owners(&docker, &owner).await }
+        let may_have_images = Arc::clone(&self.may_have_images);
+        async move {
+            let swept = reap::sweep_dead_owners(&docker, &owner).await;
+            // The engine may still be about to finish a commit that a dead owner had asked for.
+            may_have_images.fetch_or(swept.is_some(), Ordering::Relaxed);
+            swept
+        }
     }
 
     async fn about(&self) -> &About {
@@ -198,6 +213,7 @@ impl DockerRunner {
     }
 
     async fn snapshot_of(&self, context: &RunContext, container: &Container) -> Snapshot {
+        self.may_have_images.store(true, Ordering::Relaxed);
         let mut labels = self.labels_of(context);
         if let Some(workspace) = &context.keeping.workspace {
             // It belongs to no run and to no process, so no sweep takes it away.
@@ -272,7 +288,7 @@ impl About {
             } else {
                 info.id.unwrap_or_default()
             },
-            parallelism: cpus.unwrap_or(1).max(1),
+            parallelism: cpus.unwrap_or(1).max(1) + STEPS_ABOVE_CPUS,
             commit_settings: if is_podman { CommitSettings::AsChanges } else { CommitSettings::InBody },
         }
     }
@@ -349,7 +365,9 @@ impl StepRunner for DockerRunner {
     }
 
     async fn remove_forgotten(&self, store: &str, known: &BTreeSet<String>) {
-        reap::remove_forgotten(&self.docker, &self.owner, self.run_id, store, known).await;
+        if self.may_have_images.load(Ordering::Relaxed) {
+            reap::remove_forgotten(&self.docker, &self.owner, self.run_id, store, known).await;
+        }
     }
 
     fn shell_in(&self, place: &str, step: &PlanStep) -> String {
@@ -380,7 +398,8 @@ impl StepRunner for DockerRunner {
     }
 
     async fn close(&self) -> Vec<String> {
-        reap::remove_run(&self.docker, self.run_id, &self.owner).await
+        let may_have_images = self.may_have_images.load(Ordering::Relaxed);
+        reap::remove_run(&self.docker, self.run_id, &self.owner, may_have_images).await
     }
 }
 

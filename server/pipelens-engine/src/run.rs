@@ -34,7 +34,7 @@ pub struct RunRequest {
     pub runner: RunnerKind,
     /// The project folder whose sources go to the workdir.
     pub source_root: PathBuf,
-    /// How many steps at once; `None`: the CPUs of the engine's machine.
+    /// How many steps at once; `None`: as many as the runner's machine can use.
     pub parallelism: Option<usize>,
     /// Values of the secrets the plan names; every one is masked in every output.
     pub secrets: BTreeMap<String, String>,

@@ -41,7 +41,7 @@ pub(crate) struct Settings {
 pub(crate) struct ProjectSettings {
     /// More files that are pipelines, as globs relative to the project: `ci/*.yml`.
     pub(crate) files: Vec<String>,
-    /// How many steps run at once. Without it, the number of CPUs of the engine's machine.
+    /// How many steps run at once. Without it, two more than the engine's machine has CPUs; on `host`, as many.
     #[schemars(range(min = 1))]
     pub(crate) parallelism: Option<usize>,
     /// The severity of single findings by code: `unpinned-image: off`.

@@ -1,4 +1,5 @@
-//! Removes what a run made, and what dead owners left behind. Finds everything by label, trusts no memory of ours.
+//! Removes what a run made, and what dead owners left behind. Finds everything by label: no memory of ours says
+//! what there is, only whether looking for images is worth it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -27,12 +28,17 @@ type Error = bollard::errors::Error;
 
 /// Removes containers and images of the run, and returns a sentence for each that stays. What an owner that died a moment ago had the
 /// engine make may have appeared only after the run's start: it goes too.
-pub(super) async fn remove_run(docker: &Docker, run_id: Uuid, observer: &Owner) -> Vec<String> {
+pub(super) async fn remove_run(
+    docker: &Docker,
+    run_id: Uuid,
+    observer: &Owner,
+    may_have_images: bool,
+) -> Vec<String> {
     let run_id = run_id.to_string();
     let mut problems = Vec::new();
     let work = async {
         loop {
-            let Ok(mut things) = find(docker).await else {
+            let Ok(mut things) = find(docker, may_have_images).await else {
                 problems = vec!["The engine went away; what the run left in it is removed at the next start.".into()];
                 return;
             };
@@ -55,7 +61,7 @@ pub(super) async fn remove_run(docker: &Docker, run_id: Uuid, observer: &Owner) 
 /// Removes what processes left that no longer live, and says how much it was.
 pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner) -> Option<String> {
     let work = async {
-        let mut things = find(docker).await.ok()?;
+        let mut things = find(docker, true).await.ok()?;
         things.keep_if(|thing| thing.is_orphan(observer));
         if things.containers.is_empty() && things.images.is_empty() {
             return None;
@@ -122,11 +128,11 @@ impl Thing {
     }
 }
 
-async fn find(docker: &Docker) -> Result<Things, Error> {
+async fn find(docker: &Docker, with_images: bool) -> Result<Things, Error> {
     let filters = HashMap::from([("label", vec![LABEL_OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
-    let images = images(docker, LABEL_OWNER).await?;
+    let images = if with_images { images(docker, LABEL_OWNER).await? } else { Vec::new() };
     Ok(Things {
         containers: containers
             .into_iter()

@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     /// Run every step, whatever earlier runs have left
     #[arg(long)]
     no_cache: bool,
-    /// How many steps run at once [default: the CPUs of the engine's machine]
+    /// How many steps run at once [default: the CPUs of the engine's machine and two more; on `host`, the CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallelism: Option<u16>,
     /// A file of `NAME=value` lines for secrets; the environment is asked first
