@@ -30,6 +30,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pipelens_core::plan::PlanStep;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cache::workspace_id;
@@ -64,6 +65,8 @@ pub(crate) const LABEL_STORE: &str = "dev.pipelens.store";
 pub(crate) const LABEL_KEEPER: &str = "dev.pipelens.keeper";
 pub(crate) const LABEL_KEPT_BY_RUN: &str = "dev.pipelens.kept-by-run";
 
+/// Nothing but the end of the run waits for the sweep; but a pull may take minutes.
+const SWEEP_WITHIN: Duration = Duration::from_secs(1);
 /// A step's beginning and end are the engine's work, most of it waiting for the kernel. With as many steps as CPUs these idle for a
 /// tenth of the time; with two more, twenty steps side by side take as long as the engine's own calls (`cargo bench -- floor`).
 const STEPS_ABOVE_CPUS: usize = 2;
@@ -75,7 +78,7 @@ pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineE
 
 pub(crate) struct DockerRunner {
     docker: Docker,
-    /// What the engine says of itself. Asked for at once, but it thinks about it, and whoever does not need it does not wait.
+    /// What the engine says of itself. It thinks about it, so whoever does not need it does not wait.
     about: Arc<OnceCell<About>>,
     /// The engine is on another machine: bytes cost more than time.
     is_remote: bool,
@@ -87,6 +90,8 @@ pub(crate) struct DockerRunner {
     /// Images without a process to look after them may have been made, by this run or by owners that died. To look for them takes an
     /// engine tens of milliseconds.
     may_have_images: Arc<AtomicBool>,
+    /// The first step's container holds what it starts from.
+    has_booted: CancellationToken,
     /// Containers that wait for the next step of their line, by id.
     waiting: Mutex<HashMap<String, Worker>>,
 }
@@ -96,11 +101,6 @@ impl DockerRunner {
     pub(crate) async fn open(docker_host: Option<&str>, run_id: Uuid, source_root: &Path) -> Result<Self, EngineError> {
         let engine = endpoint::find(docker_host).await?;
         let docker = engine.docker;
-        let about = Arc::new(OnceCell::new());
-        tokio::spawn({
-            let (docker, about) = (docker.clone(), Arc::clone(&about));
-            async move { about.get_or_init(|| About::ask(&docker)).await.clone() }
-        });
         let owner = Owner::this_process();
         let labels = HashMap::from([
             (LABEL_RUN.to_owned(), run_id.to_string()),
@@ -111,7 +111,7 @@ impl DockerRunner {
         let images = Images::new(docker.clone());
         Ok(Self {
             docker,
-            about,
+            about: Arc::default(),
             is_remote: engine.is_remote,
             run_id,
             owner,
@@ -119,20 +119,33 @@ impl DockerRunner {
             images,
             layers: Layers::default(),
             may_have_images: Arc::default(),
+            has_booted: CancellationToken::new(),
             waiting: Mutex::default(),
         })
     }
 
-    /// Removes what dead owners left in the engine, and says how much it was.
-    pub(crate) fn sweep(&self) -> impl Future<Output = Option<String>> + Send + use<> {
+    /// Removes what dead owners left in the engine, and says how much it was. The engine does one thing after another where it can, so
+    /// this waits until the first step is under way, but not for long, and not once `now` is cancelled.
+    pub(crate) fn sweep(&self, now: CancellationToken) -> impl Future<Output = Option<String>> + Send + use<> {
         let (docker, owner) = (self.docker.clone(), self.owner.clone());
-        let may_have_images = Arc::clone(&self.may_have_images);
+        let (has_booted, may_have_images) = (self.has_booted.clone(), Arc::clone(&self.may_have_images));
         async move {
+            tokio::select! {
+                () = has_booted.cancelled() => {}
+                () = now.cancelled() => {}
+                () = tokio::time::sleep(SWEEP_WITHIN) => {}
+            }
             let swept = reap::sweep_dead_owners(&docker, &owner).await;
             // The engine may still be about to finish a commit that a dead owner had asked for.
             may_have_images.fetch_or(swept.is_some(), Ordering::Relaxed);
             swept
         }
+    }
+
+    /// Has the engine describe itself before anybody needs it.
+    pub(crate) fn ask_ahead(&self) {
+        let (docker, about) = (self.docker.clone(), Arc::clone(&self.about));
+        tokio::spawn(async move { about.get_or_init(|| About::ask(&docker)).await.clone() });
     }
 
     async fn about(&self) -> &About {
@@ -153,6 +166,7 @@ impl DockerRunner {
         {
             return Ok(Ran::stopped());
         }
+        self.has_booted.cancel();
         let Some(worker) = &mut leftovers.worker else { return Ok(Ran::stopped()) };
         let running = worker.run(context, &command, what_comes_then(context), logs, self.lost());
         let ending = leftovers.services.beside(context, running).await?;

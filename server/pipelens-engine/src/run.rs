@@ -187,6 +187,8 @@ struct Runners {
     needles: Needles,
     /// Removes what dead owners left.
     sweeping: Option<JoinHandle<()>>,
+    /// Cancelled when the sweep has nothing more to wait for.
+    sweep_now: CancellationToken,
 }
 
 impl Runners {
@@ -204,13 +206,17 @@ impl Runners {
             }
             let host = request.docker_host.as_deref();
             let docker = DockerRunner::open(host, request.run_id, &request.source_root).await?;
+            if request.cache.is_some() || !is_parallelism_known(request) {
+                docker.ask_ahead();
+            }
             Ok(Some(docker))
         };
         let (sources, docker) = tokio::try_join!(scan(&request.source_root), docker)?;
         outbox.notice(sources.summary());
         let mut by_name: BTreeMap<&'static str, Arc<dyn StepRunner>> = BTreeMap::new();
+        let sweep_now = CancellationToken::new();
         let sweeping = docker.map(|docker| {
-            let (sweep, outbox) = (docker.sweep(), outbox.clone());
+            let (sweep, outbox) = (docker.sweep(sweep_now.clone()), outbox.clone());
             by_name.insert(docker.name(), Arc::new(docker));
             // What others left is in nobody's way: nothing waits for it but the end.
             tokio::spawn(async move { sweep.await.into_iter().for_each(|swept| outbox.notice(swept)) })
@@ -222,7 +228,7 @@ impl Runners {
             by_name.insert(host.name(), host);
         }
         let cache = open_cache(request, &sources, &by_name, outbox).await;
-        Ok(Self { default: request.runner, by_name, sources, cache, needles, sweeping })
+        Ok(Self { default: request.runner, by_name, sources, cache, needles, sweeping, sweep_now })
     }
 
     fn get(&self, name: Option<&str>) -> Option<Arc<dyn StepRunner>> {
@@ -238,6 +244,7 @@ impl Runners {
     }
 
     async fn close(self, outbox: &Outbox) {
+        self.sweep_now.cancel();
         if let Some(sweeping) = self.sweeping
             && let Err(panic) = sweeping.await
         {
@@ -257,6 +264,11 @@ impl Runners {
             }
         }
     }
+}
+
+/// Whether no machine has to be asked how many steps it can bear.
+fn is_parallelism_known(request: &RunRequest) -> bool {
+    request.parallelism.is_some() || request.plan.steps.len() == 1
 }
 
 fn needs(request: &RunRequest, runner: RunnerKind) -> bool {

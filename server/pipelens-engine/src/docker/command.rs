@@ -11,7 +11,7 @@
 //! each step's shell is a new child. The line itself is read by that child, so that the supervisor's memory never holds a secret
 //! of an earlier step. What lives outside the filesystem and yet outlives processes (`/dev`, `/dev/shm`, System V memory, the
 //! files the engine mounts) is compared with how it was; the supervisor reports a difference, and the next step gets a new container.
-//! Where no step is next nothing is compared, and the container ends by itself: the engine needs longer for that than for anything
+//! Where no step is next nothing is compared nor waited for, and the container ends by itself: the engine needs longer for that than for anything
 //! but the start, and nobody has to wait for it, since the report has come.
 //!
 //! Standard input stays open on our side for as long as we live. Beside each command a second shell of ours waits at its end:
@@ -40,15 +40,17 @@ pipelens_traces() {
     echo /dev/* /dev/.[!.]* /dev/..?* /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?* /dev/mqueue/*
 }
 pipelens_kills() {
+    pipelens_count=
     for pipelens_file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
         [ -r "$pipelens_file" ] && while read -r pipelens_name pipelens_text; do
-            [ "$pipelens_name" = oom_kill ] && echo "$pipelens_text"
+            [ "$pipelens_name" = oom_kill ] && pipelens_count=$pipelens_text
         done <"$pipelens_file"
     done
 }
 while read -r pipelens_then; do
     [ "$pipelens_then$pipelens_began" = next ] && pipelens_began=$(pipelens_traces)
-    pipelens_killed=$(pipelens_kills)
+    pipelens_kills
+    pipelens_killed=$pipelens_count
     (
         IFS= read -r pipelens_line || kill -KILL $$
         exec 3<&0 </dev/null 2>&4 4>&-
@@ -60,12 +62,13 @@ while read -r pipelens_then; do
     pipelens_state=quiet pipelens_memory=enough pipelens_tries=0
     while kill -KILL -1; do
         pipelens_tries=$((pipelens_tries + 1))
-        [ $pipelens_tries -lt 300000 ] || break
+        [ $pipelens_tries$pipelens_then != 1end ] && [ $pipelens_tries -lt 300000 ] || break
     done
     [ $pipelens_tries -lt 300000 ] || pipelens_state=busy
     cd -P "$pipelens_where" && [ $pipelens_state$pipelens_then = quietnext ] &&
         [ "$(pipelens_traces)" = "$pipelens_began" ] && pipelens_state=clean
-    [ "$(pipelens_kills)" = "$pipelens_killed" ] || pipelens_memory=short
+    pipelens_kills
+    [ "$pipelens_count" = "$pipelens_killed" ] || pipelens_memory=short
     pipelens_report="$pipelens_mark $pipelens_code $pipelens_state $pipelens_memory"
     printf '\000%s\n' "$pipelens_report"
     printf '\000%s\n' "$pipelens_report" >&4
@@ -124,7 +127,7 @@ pub(super) struct StepCommand {
 impl StepCommand {
     pub(super) fn of(context: &RunContext) -> Result<Self, EngineError> {
         let step = context.step();
-        let mut line = String::from(NEWLINE_VARIABLE);
+        let mut line = String::new();
         let mut by_env = String::new();
         for (name, value) in context.variables()? {
             if is_plain(name) {
@@ -144,16 +147,22 @@ impl StepCommand {
         } else {
             writeln!(line, "printf %s {cmd} >/dev/shm/cmd || exit 125; exec {env}sh /dev/shm/cmd").ok();
         }
+        // It costs a process.
+        if line.contains(NEWLINE) {
+            line.insert_str(0, NEWLINE_VARIABLE);
+        }
         Ok(Self { line: line.into() })
     }
 }
 
+/// How a quoted text writes a line end.
+const NEWLINE: &str = r#"'"$pipelens_n"'"#;
 /// A line cannot hold a line end; `$pipelens_n` stands for it between quotes.
 pub(super) const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipelens_n%x}; ";
 
 /// Quotes a text for the shell, on one line.
 pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''").replace('\n', r#"'"$pipelens_n"'"#))
+    format!("'{}'", text.replace('\'', r"'\''").replace('\n', NEWLINE))
 }
 
 /// Whether every shell can set and export it.

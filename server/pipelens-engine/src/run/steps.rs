@@ -17,7 +17,7 @@ use crate::error::EngineError;
 use crate::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
-use crate::run::{RunRequest, Runners, artifact_folder, log_file};
+use crate::run::{RunRequest, Runners, artifact_folder, is_parallelism_known, log_file};
 use crate::runner::{
     Base, Ending, Heirs, KeepSnapshot, Keeping, RunContext, Saved, SnapshotRef, StepResult, StepRunner, Tidy,
 };
@@ -35,7 +35,7 @@ pub(super) async fn run_all(
     let plan = Arc::new(request.plan.clone());
     // The first step may start before it is known how many the machine can bear.
     let mut scheduler = Scheduler::new(&request.plan, request.parallelism.unwrap_or(1));
-    let mut is_counted = request.parallelism.is_some();
+    let mut is_counted = is_parallelism_known(request);
     let counted = runners.parallelism();
     tokio::pin!(counted);
     let mut tasks = Tasks::new(request, runners, outbox, Arc::clone(&plan));
