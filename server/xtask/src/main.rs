@@ -27,7 +27,8 @@ Usage: cargo xtask <CHORE>
 
   test [FILTER…]  Runs every test, on a private Docker daemon and in real Neovims; installs what is missing and says so
   demo            Shows the main job: a mistake, its fix, the run buttons, a run with its log
-  bench [NAME…]   Measures typing beside yaml-language-server (`analysis`), and answers while a step floods (`flood`)
+  bench [NAME…]   Measures typing beside yaml-language-server (`analysis`), answers while a step floods (`flood`), and runs
+                  beside the engine's bare calls and the Harmont CLI (`engine`)
   chaos [N [SEED]]  Kills N runs (200) at random moments in every way, and looks at what they say and leave
   lint            Formatting, clippy, licences and bans; the extension's and the plugin's own linters
   codegen         Writes what is generated: the schemas";
