@@ -90,8 +90,8 @@ pub(crate) struct DockerRunner {
     /// Images without a process to look after them may have been made, by this run or by owners that died. To look for them takes an
     /// engine tens of milliseconds.
     may_have_images: Arc<AtomicBool>,
-    /// The first step's container holds what it starts from.
-    has_booted: CancellationToken,
+    /// The first command has ended.
+    has_run_one: CancellationToken,
     /// Containers that wait for the next step of their line, by id.
     waiting: Mutex<HashMap<String, Worker>>,
 }
@@ -119,19 +119,19 @@ impl DockerRunner {
             images,
             layers: Layers::default(),
             may_have_images: Arc::default(),
-            has_booted: CancellationToken::new(),
+            has_run_one: CancellationToken::new(),
             waiting: Mutex::default(),
         })
     }
 
     /// Removes what dead owners left in the engine, and says how much it was. The engine does one thing after another where it can, so
-    /// this waits until the first step is under way, but not for long, and not once `now` is cancelled.
+    /// this waits until the first command has ended, but not for long, and not once `now` is cancelled.
     pub(crate) fn sweep(&self, now: CancellationToken) -> impl Future<Output = Option<String>> + Send + use<> {
         let (docker, owner) = (self.docker.clone(), self.owner.clone());
-        let (has_booted, may_have_images) = (self.has_booted.clone(), Arc::clone(&self.may_have_images));
+        let (has_run_one, may_have_images) = (self.has_run_one.clone(), Arc::clone(&self.may_have_images));
         async move {
             tokio::select! {
-                () = has_booted.cancelled() => {}
+                () = has_run_one.cancelled() => {}
                 () = now.cancelled() => {}
                 () = tokio::time::sleep(SWEEP_WITHIN) => {}
             }
@@ -166,10 +166,11 @@ impl DockerRunner {
         {
             return Ok(Ran::stopped());
         }
-        self.has_booted.cancel();
         let Some(worker) = &mut leftovers.worker else { return Ok(Ran::stopped()) };
         let running = worker.run(context, &command, what_comes_then(context), logs, self.lost());
-        let ending = leftovers.services.beside(context, running).await?;
+        let ending = leftovers.services.beside(context, running).await;
+        self.has_run_one.cancel();
+        let ending = ending?;
         leftovers.services.end(context).await;
         if ending == Ending::Exited(0)
             && let Some(artifacts) = &context.artifacts
