@@ -9,7 +9,9 @@ use bollard::Docker;
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
+use bollard::models::{
+    ContainerCreateBody, ContainerWaitExitError, ContainerWaitResponse, HostConfig, HostConfigLogConfig,
+};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
     DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder, UploadToContainerOptionsBuilder,
@@ -173,16 +175,24 @@ impl Container {
     pub(super) async fn exit_code(&self) -> Result<i64, EngineError> {
         let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
         let mut answers = self.docker.wait_container(&self.id, Some(options));
+        let unknown = |reason| EngineError::UnknownExitCode { reason };
         match answers.next().await {
+            // What an engine could not wait for has a code too: 0, or one that no command has.
+            Some(Ok(ContainerWaitResponse { error: Some(ContainerWaitExitError { message }), .. })) => {
+                Err(unknown(message.unwrap_or_else(|| "it gave no reason".into())))
+            }
+            Some(Ok(answer)) if answer.status_code < 0 => {
+                Err(unknown(format!("it said {}, which is no exit code", answer.status_code)))
+            }
             Some(Ok(answer)) => Ok(answer.status_code),
             // The client calls every code but 0 an error.
             Some(Err(Error::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(code),
-            Some(Err(error))
-                if status_of(&error).is_none() && !matches!(error, Error::DockerContainerWaitError { .. }) =>
-            {
-                Err(EngineError::Lost { reason: reason(&error) })
+            Some(Err(Error::DockerContainerWaitError { error, .. })) => Err(unknown(error)),
+            Some(Err(error @ (Error::JsonDataError { .. } | Error::JsonSerdeError { .. }))) => {
+                Err(unknown(reason(&error)))
             }
-            Some(Err(error)) => Err(EngineError::UnknownExitCode { reason: reason(&error) }),
+            Some(Err(error)) if status_of(&error).is_some() => Err(unknown(reason(&error))),
+            Some(Err(error)) => Err(EngineError::Lost { reason: reason(&error) }),
             None => Err(EngineError::Lost { reason: "it closed the connection before the command ended".into() }),
         }
     }

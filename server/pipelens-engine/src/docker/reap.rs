@@ -28,12 +28,7 @@ type Error = bollard::errors::Error;
 
 /// Removes containers and images of the run, and returns a sentence for each that stays. What an owner that died a moment ago had the
 /// engine make may have appeared only after the run's start: it goes too.
-pub(super) async fn remove_run(
-    docker: &Docker,
-    run_id: Uuid,
-    observer: &Owner,
-    may_have_images: bool,
-) -> Vec<String> {
+pub(super) async fn remove_run(docker: &Docker, run_id: Uuid, observer: &Owner, may_have_images: bool) -> Vec<String> {
     let run_id = run_id.to_string();
     let mut problems = Vec::new();
     let work = async {
