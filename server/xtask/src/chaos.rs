@@ -15,11 +15,11 @@ use crate::tools;
 
 const RUNS: u64 = 200;
 /// A run of the graph takes about this long when nobody disturbs it; the blows fall anywhere in it.
-const LONGEST_WAIT: Duration = Duration::from_millis(3_000);
+const LONGEST_WAIT: Duration = Duration::from_millis(1_800);
 /// A run that has not ended this long after its blow hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Twelve steps: a line, a fork with a cached step, a fan, a barrier, and an end that needs them.
+/// Twelve steps: a line, a fork with a cached step, a fan, a service beside one of them, a barrier, and an end that needs them.
 const GRAPH: &str = r#"default_image: pipelens-test/busybox
 steps:
   - {key: a, cmd: "sleep 0.2; echo a >> trail; echo end a"}
@@ -28,7 +28,10 @@ steps:
   - {key: d, builds_in: b, cmd: "sleep 0.2; echo d >> trail; echo end d", cache: {policy: forever}}
   - {key: e, builds_in: c, cmd: "sleep 0.1; echo e >> trail; echo end e"}
   - {key: f, cmd: "trap '' TERM; sleep 0.3; echo end f"}
-  - {key: g, cmd: "sleep 0.1; echo end g", timeout_seconds: 60}
+  - key: g
+    cmd: "wget -qO- http://web:8080/; sleep 0.1; echo end g"
+    timeout_seconds: 60
+    runner_args: {services: {web: {image: pipelens-test/web, ready: 8080}}}
   - {key: h, cmd: "sleep 0.2; echo h >> trail; echo end h", depends_on: [f, g]}
   - wait
   - {key: i, builds_in: e, cmd: "grep -q e trail; sleep 0.1; echo end i"}
@@ -37,6 +40,8 @@ steps:
   - {key: l, builds_in: i, cmd: "test \"$(cat trail | tr -d '\\n')\" = abce; echo end l", depends_on: [j, k]}
 "#;
 const STEPS: usize = 12;
+/// So many that the steps start from an image of them.
+const SOURCES: usize = 300;
 const NEXT_START: &str = "steps:\n  - {key: next, image: pipelens-test/busybox, cmd: \"true\"}\n";
 
 /// How a run is disturbed.
@@ -105,6 +110,9 @@ impl Arena {
         std::fs::create_dir(folder.path().join("project"))?;
         for (name, text) in [("graph.yml", GRAPH), ("next.yml", NEXT_START)] {
             std::fs::write(folder.path().join("project").join(name), text)?;
+        }
+        for index in 0..SOURCES {
+            std::fs::write(folder.path().join(format!("project/{index}.txt")), index.to_string())?;
         }
         let binary = tools::root().join("target/debug").join(format!("pipelens{}", std::env::consts::EXE_SUFFIX));
         Ok(Self { daemon: Daemon::start()?, binary, folder })
