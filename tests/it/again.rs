@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Project, Runner, docker_host, outcomes, runners, text};
+use crate::support::{Project, Runner, docker_host, left_of, outcomes, runners, text};
 
 const CACHED: &str = "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: build\n    cmd: echo made > made\n    cache: {policy: on_change, paths: [input]}\n  - key: test\n    cmd: cat made input\n    builds_in: build\n";
 
@@ -134,5 +134,49 @@ fn lens_and_hover_say_what_a_run_would_take_from_earlier_ones() {
         client.change(&uri, 2, &serde_json::Value::Null, CACHED);
         eventually_shown(&mut client, "▶ Run step · not cached: `input` changed");
         assert_eq!(client.quit().code(), Some(0));
+    }
+}
+
+/// Two editors on one project: what one has made the other takes, what one runs the other leaves alone, and what one leaves at its
+/// death the other tidies.
+#[test]
+fn two_servers_share_a_project() {
+    let pipeline = format!("{CACHED}  - key: slow\n    cmd: echo begun; sleep 1000\n");
+    for runner in runners() {
+        let project = Project::new(&pipeline);
+        std::fs::write(project.folder.path().join("input"), "1\n").unwrap();
+        let [mut one, mut other] = [project.serve(runner), project.serve(runner)];
+        let step = |key: &str| json!({"uri": project.uri(), "step": key});
+        let slow = one.run("pipelens.runStep", step("slow"));
+        one.run_event("stepLog", |event| event["runId"] == slow.as_str());
+        let first = other.run("pipelens.runStep", step("test"));
+        let outcomes_of = |key: &str, outcome: &str| (key.to_owned(), outcome.to_owned());
+        assert_eq!(
+            outcomes(&other.run_events(&first)),
+            [outcomes_of("build", "succeeded"), outcomes_of("test", "succeeded")]
+        );
+        // At the same time.
+        let ids = [one.run("pipelens.runStep", step("test")), other.run("pipelens.runStep", step("test"))];
+        for (client, id) in [&mut one, &mut other].into_iter().zip(&ids) {
+            let all_from_before = [outcomes_of("build", "cached"), outcomes_of("test", "succeeded")];
+            assert_eq!(outcomes(&client.run_events(id)), all_from_before, "{runner:?}");
+        }
+        let listed = one.execute("pipelens.listRuns", json!({})).unwrap();
+        let mut runs: Vec<String> = listed["runs"].as_array().unwrap().iter().map(|run| text(&run["runId"])).collect();
+        let mut expected = vec![first, ids[0].clone(), ids[1].clone()];
+        runs.sort();
+        expected.sort();
+        assert_eq!(runs, expected);
+        if runner == Runner::Docker {
+            assert_ne!(left_of(&slow), "", "the other server's sweep takes nothing of a living one's");
+        }
+        one.child.kill().unwrap();
+        one.child.wait().unwrap();
+        let last = other.run("pipelens.runStep", step("test"));
+        other.run_events(&last);
+        if runner == Runner::Docker {
+            assert_eq!(left_of(&slow), "");
+        }
+        assert_eq!(other.quit().code(), Some(0));
     }
 }

@@ -131,8 +131,14 @@ impl Worker {
             Some(report) => report.exit_code,
             None => self.container.exit_code().await?,
         };
-        if report.is_some() {
-            self.life = Life::Waiting(talk.conversation);
+        match report.map(|report| report.state) {
+            // What only compares differently is our own doing.
+            Some(State::Clean | State::Quiet) => self.life = Life::Waiting(talk.conversation),
+            Some(State::Busy) => {
+                let reason = "what prepares it does not end".into();
+                return Err(EngineError::Refused { doing: "prepare the container", reason });
+            }
+            None => {}
         }
         Ok((code, String::from_utf8_lossy(&said).into_owned()))
     }
