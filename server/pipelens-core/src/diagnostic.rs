@@ -80,6 +80,7 @@ pub enum Code {
     UnknownPolicy,
     MissingPolicyKey,
     UnknownRunner,
+    ServicesOnHost,
     TimeoutTooLong,
     RelativeWorkdir,
     MissingFolder,
@@ -125,6 +126,7 @@ impl Code {
         Self::UnknownPolicy,
         Self::MissingPolicyKey,
         Self::UnknownRunner,
+        Self::ServicesOnHost,
         Self::TimeoutTooLong,
         Self::RelativeWorkdir,
         Self::MissingFolder,
@@ -176,6 +178,7 @@ impl Code {
             Self::UnknownPolicy => "unknown-policy",
             Self::MissingPolicyKey => "missing-policy-key",
             Self::UnknownRunner => "unknown-runner",
+            Self::ServicesOnHost => "services-on-host",
             Self::TimeoutTooLong => "timeout-too-long",
             Self::RelativeWorkdir => "relative-workdir",
             Self::MissingFolder => "missing-folder",
@@ -217,6 +220,7 @@ impl Code {
             | Self::UnknownPolicy
             | Self::MissingPolicyKey
             | Self::UnknownRunner
+            | Self::ServicesOnHost
             | Self::RelativeWorkdir
             | Self::ShellSyntax => Severity::Error,
             Self::ImageWithoutEffect
@@ -265,6 +269,7 @@ impl Code {
             Self::UnknownPolicy => "A cache policy that does not exist",
             Self::MissingPolicyKey => "A key that the cache policy needs",
             Self::UnknownRunner => "A runner that does not exist",
+            Self::ServicesOnHost => "Services beside a step that runs on the host",
             Self::TimeoutTooLong => "A step that may take longer than its pipeline",
             Self::RelativeWorkdir => "A working folder that is not an absolute path",
             Self::MissingFolder => "A working folder that the sources do not have",

@@ -38,6 +38,7 @@ impl Code {
             Self::UnknownPolicy => include_str!("../../docs/codes/unknown-policy.md"),
             Self::MissingPolicyKey => include_str!("../../docs/codes/missing-policy-key.md"),
             Self::UnknownRunner => include_str!("../../docs/codes/unknown-runner.md"),
+            Self::ServicesOnHost => include_str!("../../docs/codes/services-on-host.md"),
             Self::TimeoutTooLong => include_str!("../../docs/codes/timeout-too-long.md"),
             Self::RelativeWorkdir => include_str!("../../docs/codes/relative-workdir.md"),
             Self::MissingFolder => include_str!("../../docs/codes/missing-folder.md"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{Pipeline, Spelling, Step};
+use crate::model::{Pipeline, Spelling, Step, Value};
 use crate::plan::links::positions;
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
@@ -11,6 +11,7 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
     for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
         findings.extend(timeout_too_long(pipeline, step));
         findings.extend(relative_workdir(step));
+        findings.extend(services_on_host(step));
     }
     if matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
         images_without_effect(pipeline, findings);
@@ -77,6 +78,24 @@ fn relative_workdir(step: &Step) -> Option<Diagnostic> {
     );
     let finding = Diagnostic::new(Code::RelativeWorkdir, workdir.range, message);
     Some(finding.with_fix(format!("Change to `{absolute}`"), workdir.range, format!("\"{absolute}\"")))
+}
+
+fn services_on_host(step: &Step) -> Option<Diagnostic> {
+    let runner = step.runner.as_ref().filter(|runner| runner.value == "host")?;
+    let Value::Map(arguments) = &step.runner_args.as_ref()?.value else { return None };
+    let (services, _) = arguments.iter().find(|(name, value)| name.value == "services" && has_any(&value.value))?;
+    let message = format!(
+        "{} runs on the host, where there are no containers for its `services`. Let it run on `docker`, or remove `services`.",
+        step.called()
+    );
+    let finding = Diagnostic::new(Code::ServicesOnHost, services.range, message)
+        .with_related(runner.range, "`runner` decides where it runs")
+        .with_fix("Change `host` to `docker`", runner.range, "docker");
+    Some(finding)
+}
+
+fn has_any(services: &Value) -> bool {
+    matches!(services, Value::Map(services) if !services.is_empty())
 }
 
 fn images_without_effect(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
