@@ -127,7 +127,8 @@ async fn find(docker: &Docker, with_images: bool) -> Result<Things, Error> {
     let filters = HashMap::from([("label", vec![LABEL_OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
-    let images = if with_images { images(docker, LABEL_OWNER).await? } else { Vec::new() };
+    // Those that outlive their run are nobody's, and an engine takes its time about each image it lists. Podman lists them all the same.
+    let images = if with_images { images(docker, &format!("{LABEL_KEPT}=")).await? } else { Vec::new() };
     Ok(Things {
         containers: containers
             .into_iter()

@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use crate::docker::image::ImageFacts;
-use crate::docker::{LABEL_OWNER, LABEL_STEP, reap, reason, status_of};
+use crate::docker::{LABEL_KEPT, LABEL_OWNER, LABEL_STEP, reap, reason, status_of};
 use crate::error::EngineError;
 use crate::owner::Owner;
 use crate::runner::Saved;
@@ -117,7 +117,7 @@ impl Snapshot {
             .repo(REPOSITORY)
             .tag(flat)
             // If this process ends here, the next one knows whose it was.
-            .changes(vec![format!("LABEL {LABEL_OWNER}=\"{}\"", Owner::this_process())])
+            .changes(vec![format!("LABEL {LABEL_OWNER}=\"{}\" {LABEL_KEPT}=\"\"", Owner::this_process())])
             .build();
         let mut import = self.docker.create_image(Some(options), Some(bollard::body_try_stream(files)), None);
         while let Some(progress) = import.next().await {

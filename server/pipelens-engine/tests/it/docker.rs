@@ -212,7 +212,10 @@ async fn out_of_memory_is_told_apart_from_a_kill() {
 /// Creates a container as a run of another owner would.
 fn leave_behind(owner: &str) -> String {
     let label = format!("dev.pipelens.owner={owner}");
-    docker_client(&["create", "--label", &label, BUSYBOX, "sleep", "1000"]).trim().to_owned()
+    // As all of ours are: it goes with its run.
+    docker_client(&["create", "--label", &label, "--label", "dev.pipelens.kept=", BUSYBOX, "sleep", "1000"])
+        .trim()
+        .to_owned()
 }
 
 #[tokio::test]
