@@ -11,8 +11,8 @@
 //! each step's shell is a new child. The line itself is read by that child, so that the supervisor's memory never holds a secret
 //! of an earlier step. What lives outside the filesystem and yet outlives processes (`/dev`, `/dev/shm`, System V memory, the
 //! files the engine mounts) is compared with how it was; the supervisor reports a difference, and the next step gets a new container.
-//! Where no step is next nothing is compared nor waited for, and the container ends by itself: the engine needs longer for that than for anything
-//! but the start, and nobody has to wait for it, since the report has come.
+//! Where no step is next nothing is compared nor waited for, and the container ends by itself: the engine needs longer for that
+//! than for anything but the start, and nobody has to wait for it, since the report has come.
 //!
 //! Standard input stays open on our side for as long as we live. Beside each command a second shell of ours waits at its end:
 //! a line asks for TERM to every process, the end of the stream (we were killed, the connection broke) ends the container.
