@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::models::ContainerCreateBody;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pipelens_core::plan::PlanStep;
@@ -37,7 +38,7 @@ use crate::cache::workspace_id;
 use crate::docker::arguments::Arguments;
 use crate::docker::command::{StepCommand, Then};
 use crate::docker::container::Container;
-use crate::docker::image::Images;
+use crate::docker::image::{ImageFacts, Images};
 use crate::docker::layers::Layers;
 use crate::docker::pulse::{PULSE, PULSE_ANSWER_WITHIN, answered, lost, no_answer};
 use crate::docker::services::Services;
@@ -56,6 +57,9 @@ pub(crate) const LABEL_STEP: &str = "dev.pipelens.step";
 pub(crate) const LABEL_OWNER: &str = "dev.pipelens.owner";
 /// On a container that runs beside a step's command: its name.
 pub(crate) const LABEL_SERVICE: &str = "dev.pipelens.service";
+/// On a container that never runs and goes behind the images of its run: an engine lists containers in no time, but reads every
+/// image it has to list some, so whoever sweeps looks for images only where a dead owner has a container.
+pub(crate) const LABEL_ANCHOR: &str = "dev.pipelens.anchor";
 pub(crate) const LABEL_WORKSPACE: &str = "dev.pipelens.workspace";
 /// On a snapshot that outlives its run: whose it is. A container inherits the labels of its image, so whatever has no such label
 /// has an empty one.
@@ -87,9 +91,10 @@ pub(crate) struct DockerRunner {
     labels: HashMap<String, String>,
     images: Images,
     layers: Layers,
-    /// Images without a process to look after them may have been made, by this run or by owners that died. To look for them takes an
-    /// engine tens of milliseconds.
+    /// Images have been made, by this run or by owners that died.
     may_have_images: Arc<AtomicBool>,
+    /// Made before the first image that goes with the run.
+    anchor: OnceCell<()>,
     /// The first command has ended.
     has_run_one: CancellationToken,
     /// Containers that wait for the next step of their line, by id.
@@ -119,6 +124,7 @@ impl DockerRunner {
             images,
             layers: Layers::default(),
             may_have_images: Arc::default(),
+            anchor: OnceCell::new(),
             has_run_one: CancellationToken::new(),
             waiting: Mutex::default(),
         })
@@ -215,7 +221,7 @@ impl DockerRunner {
         if !is_quiet {
             container.end().await?;
         }
-        let mut saving = self.snapshot_of(context, container).await.save().boxed();
+        let mut saving = self.snapshot_of(context, container).await?.save().boxed();
         if let Some(saved) = self.unless_stopped(context, &mut saving).await? {
             if let Some(worker) = &mut leftovers.worker {
                 worker.unsaved = Duration::ZERO;
@@ -227,7 +233,7 @@ impl DockerRunner {
         Ok(None)
     }
 
-    async fn snapshot_of(&self, context: &RunContext, container: &Container) -> Snapshot {
+    async fn snapshot_of(&self, context: &RunContext, container: &Container) -> Result<Snapshot, EngineError> {
         self.may_have_images.store(true, Ordering::Relaxed);
         let mut labels = self.labels_of(context);
         if let Some(workspace) = &context.keeping.workspace {
@@ -239,8 +245,10 @@ impl DockerRunner {
             labels.insert(LABEL_STORE.to_owned(), context.keeping.store.clone());
             labels.insert(LABEL_KEEPER.to_owned(), self.owner.to_string());
             labels.insert(LABEL_KEPT_BY_RUN.to_owned(), self.run_id.to_string());
+        } else {
+            self.drop_anchor(&container.image).await?;
         }
-        Snapshot {
+        Ok(Snapshot {
             docker: self.docker.clone(),
             container_id: container.id.clone(),
             image: Arc::clone(&container.image),
@@ -249,7 +257,23 @@ impl DockerRunner {
             tag: snapshot::tag(self.run_id, context.index, &context.step().key),
             further_name: context.keeping.shared_name.clone().filter(|_| context.keeping.is_cached),
             labels,
-        }
+        })
+    }
+
+    async fn drop_anchor(&self, image: &Arc<ImageFacts>) -> Result<(), EngineError> {
+        let anchor = async || {
+            let mut labels = self.labels.clone();
+            labels.insert(LABEL_ANCHOR.to_owned(), String::new());
+            let body = ContainerCreateBody {
+                image: Some(image.id.clone()),
+                // Never run, but an engine wants one.
+                entrypoint: Some(vec!["sh".into()]),
+                labels: Some(labels),
+                ..ContainerCreateBody::default()
+            };
+            Container::create_from(&self.docker, body, "", Arc::clone(image), String::new()).await.map(drop)
+        };
+        self.anchor.get_or_try_init(anchor).await.copied()
     }
 
     fn labels_of(&self, context: &RunContext) -> HashMap<String, String> {
@@ -400,7 +424,7 @@ impl StepRunner for DockerRunner {
             && context.keeping.workspace.is_some()
         {
             leftovers.failure = match &leftovers.worker {
-                Some(worker) => Some(self.snapshot_of(context, &worker.container).await),
+                Some(worker) => self.snapshot_of(context, &worker.container).await.ok(),
                 None => None,
             };
         }

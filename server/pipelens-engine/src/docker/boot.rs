@@ -145,7 +145,7 @@ impl DockerRunner {
         leftovers: &mut Leftovers,
     ) -> Result<Option<()>, EngineError> {
         let Some(worker) = &leftovers.worker else { return Ok(Some(())) };
-        let snapshot = self.snapshot_of(context, &worker.container).await;
+        let snapshot = self.snapshot_of(context, &worker.container).await?;
         let snapshot = Snapshot { tag: format!("{}-sources", snapshot.tag), further_name: None, ..snapshot };
         let mut saving = snapshot.save().boxed();
         let saved = match self.unless_stopped(context, &mut saving).await {

@@ -1,5 +1,5 @@
-//! Removes what a run made, and what dead owners left behind. Finds everything by label: no memory of ours says
-//! what there is, only whether looking for images is worth it.
+//! Removes what a run made, and what dead owners left behind. Finds everything by label, trusts no memory of ours but that a run has
+//! made no image.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -13,7 +13,8 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
 
 use crate::docker::{
-    LABEL_KEEPER, LABEL_KEPT, LABEL_KEPT_BY_RUN, LABEL_OWNER, LABEL_RUN, LABEL_SERVICE, LABEL_STORE, reason, status_of,
+    LABEL_ANCHOR, LABEL_KEEPER, LABEL_KEPT, LABEL_KEPT_BY_RUN, LABEL_OWNER, LABEL_RUN, LABEL_SERVICE, LABEL_STORE,
+    reason, status_of,
 };
 use crate::error::counted;
 use crate::owner::Owner;
@@ -33,7 +34,7 @@ pub(super) async fn remove_run(docker: &Docker, run_id: Uuid, observer: &Owner, 
     let mut problems = Vec::new();
     let work = async {
         loop {
-            let Ok(mut things) = find(docker, may_have_images).await else {
+            let Ok(mut things) = find(docker, |_| may_have_images).await else {
                 problems = vec!["The engine went away; what the run left in it is removed at the next start.".into()];
                 return;
             };
@@ -56,7 +57,8 @@ pub(super) async fn remove_run(docker: &Docker, run_id: Uuid, observer: &Owner, 
 /// Removes what processes left that no longer live, and says how much it was.
 pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner) -> Option<String> {
     let work = async {
-        let mut things = find(docker, true).await.ok()?;
+        let has_orphans = |containers: &[Thing]| containers.iter().any(|thing| thing.is_orphan(observer));
+        let mut things = find(docker, has_orphans).await.ok()?;
         things.keep_if(|thing| thing.is_orphan(observer));
         if things.containers.is_empty() && things.images.is_empty() {
             return None;
@@ -109,13 +111,14 @@ struct Thing {
     owner: String,
     run_id: String,
     is_service: bool,
+    is_anchor: bool,
 }
 
 impl Thing {
     fn new(id: String, labels: &HashMap<String, String>) -> Self {
         let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
-        let is_service = labels.contains_key(LABEL_SERVICE);
-        Self { id, owner: label(LABEL_OWNER), run_id: label(LABEL_RUN), is_service }
+        let (is_service, is_anchor) = (labels.contains_key(LABEL_SERVICE), labels.contains_key(LABEL_ANCHOR));
+        Self { id, owner: label(LABEL_OWNER), run_id: label(LABEL_RUN), is_service, is_anchor }
     }
 
     fn is_orphan(&self, observer: &Owner) -> bool {
@@ -123,19 +126,18 @@ impl Thing {
     }
 }
 
-async fn find(docker: &Docker, with_images: bool) -> Result<Things, Error> {
+/// Finds everything of ours that goes with its run; images only if the containers say that it is worth it.
+async fn find(docker: &Docker, may_have_images: impl Fn(&[Thing]) -> bool) -> Result<Things, Error> {
     let filters = HashMap::from([("label", vec![LABEL_OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
-    // Those that outlive their run are nobody's, and an engine takes its time about each image it lists. Podman lists them all the same.
-    let images = if with_images { images(docker, &format!("{LABEL_KEPT}=")).await? } else { Vec::new() };
-    Ok(Things {
-        containers: containers
-            .into_iter()
-            .filter_map(|it| Some(Thing::new(it.id?, &it.labels.unwrap_or_default())))
-            .collect(),
-        images: images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect(),
-    })
+    let containers: Vec<Thing> =
+        containers.into_iter().filter_map(|it| Some(Thing::new(it.id?, &it.labels.unwrap_or_default()))).collect();
+    let images = match may_have_images(&containers) {
+        true => images(docker, &format!("{LABEL_KEPT}=")).await?,
+        false => Vec::new(),
+    };
+    Ok(Things { containers, images: images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect() })
 }
 
 /// Returns the images with a label, newest first: a child goes before its parent.
@@ -154,18 +156,23 @@ impl Things {
     }
 
     async fn remove(&self, docker: &Docker) -> Vec<String> {
-        let mut problems = Vec::new();
+        let (anchors, others): (Vec<_>, Vec<_>) = self.containers.iter().partition(|thing| thing.is_anchor);
         // Podman removes no container whose network another one has joined.
-        let (services, others): (Vec<_>, Vec<_>) = self.containers.iter().partition(|thing| thing.is_service);
-        for things in [services, others] {
-            let removals: Vec<_> =
-                things.into_iter().map(|thing| remove_container(docker, &thing.id).boxed()).collect();
-            let removals = futures_util::stream::iter(removals).buffer_unordered(REMOVALS_AT_ONCE);
-            problems.extend(removals.collect::<Vec<_>>().await.into_iter().flatten());
-        }
+        let (services, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|thing| thing.is_service);
+        let mut problems = remove_containers(docker, services).await;
+        problems.extend(remove_containers(docker, others).await);
         problems.extend(remove_images(docker, &self.images).await);
+        if problems.is_empty() {
+            problems.extend(remove_containers(docker, anchors).await);
+        }
         problems
     }
+}
+
+async fn remove_containers(docker: &Docker, things: Vec<&Thing>) -> Vec<String> {
+    let removals: Vec<_> = things.into_iter().map(|thing| remove_container(docker, &thing.id).boxed()).collect();
+    let removals = futures_util::stream::iter(removals).buffer_unordered(REMOVALS_AT_ONCE);
+    removals.collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
 /// Removes a container, running or not, with its anonymous volumes. `Some` is the sentence that says why it stays.

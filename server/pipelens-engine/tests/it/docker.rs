@@ -210,12 +210,18 @@ async fn out_of_memory_is_told_apart_from_a_kill() {
 }
 
 /// Creates a container as a run of another owner would.
-fn leave_behind(owner: &str) -> String {
-    let label = format!("dev.pipelens.owner={owner}");
+fn leave_behind(owner: &str, more: &[&str]) -> String {
+    let owner = format!("dev.pipelens.owner={owner}");
     // As all of ours are: it goes with its run.
-    docker_client(&["create", "--label", &label, "--label", "dev.pipelens.kept=", BUSYBOX, "sleep", "1000"])
-        .trim()
-        .to_owned()
+    let labels = ["--label", &owner, "--label", "dev.pipelens.kept="];
+    docker_client(&[&["create"], &labels[..], more, &[BUSYBOX, "sleep", "1000"]].concat()).trim().to_owned()
+}
+
+/// Returns the label of an owner that lives, and of one that lived on this machine.
+fn owners(container: &str) -> (String, String) {
+    let live = docker_client(&["inspect", "-f", "{{index .Config.Labels \"dev.pipelens.owner\"}}", container]);
+    let (process, started) = live.trim().rsplit_once('/').unwrap();
+    (live.trim().to_owned(), format!("{process}/{}", started.parse::<u64>().unwrap() + 1))
 }
 
 #[tokio::test]
@@ -226,14 +232,12 @@ async fn what_a_dead_owner_left_is_swept_and_nobody_elses() {
     running.wait_for_line("begun").await;
     let filter = format!("label=dev.pipelens.run={}", running.run_id);
     let mine = docker_client(&["ps", "-aq", "--no-trunc", "--filter", &filter]).trim().to_owned();
-    let live = docker_client(&["inspect", "-f", "{{index .Config.Labels \"dev.pipelens.owner\"}}", &mine]);
-    let (process, started) = live.trim().rsplit_once('/').unwrap();
-    let dead_owner = format!("{process}/{}", started.parse::<u64>().unwrap() + 1);
-    let elsewhere = leave_behind("elsewhere/1/1/1/1");
+    let (_, dead_owner) = owners(&mine);
+    let elsewhere = leave_behind("elsewhere/1/1/1/1", &[]);
     // Runs beside this one may sweep what is dead before we look, in the middle of the commit even.
     let tag = format!("pipelens-test/left:{}", running.run_id.simple());
     try_docker_client(&["commit", "-c", &format!("LABEL dev.pipelens.owner={dead_owner}"), &elsewhere, &tag]).ok();
-    let dead = leave_behind(&dead_owner);
+    let dead = leave_behind(&dead_owner, &[]);
 
     Bench::docker(vec![step("a", "true")]).run().await.assert_succeeded();
     let alive = docker_client(&["ps", "-aq", "--no-trunc"]);
@@ -275,6 +279,37 @@ async fn volumes_of_an_image_go_with_the_container() {
     docker_client(&["rmi", &tag]);
     ran.assert_succeeded();
     eventually("no volume is left", async || docker_client(&["volume", "ls", "-q"]).is_empty().then_some(())).await;
+}
+
+/// Nothing tells of them but the container that goes behind them.
+#[tokio::test]
+async fn images_of_a_dead_owner_are_swept_though_it_runs_nothing() {
+    needs_docker!();
+    // A fork is saved, and goes with its run where nothing is kept.
+    let steps = vec![
+        step("parent", "true"),
+        step("one", "echo begun; sleep 1000").builds_in(0),
+        step("two", "true").builds_in(0),
+    ];
+    let mut running = Bench::docker(steps).start();
+    running.wait_for_line("begun").await;
+    let run = format!("label=dev.pipelens.run={}", running.run_id);
+    let anchor = docker_client(&["ps", "-aq", "--filter", &run, "--filter", "label=dev.pipelens.anchor"]);
+    let (_, dead_owner) = owners(anchor.trim());
+    running.cancel.cancel();
+    let ran = running.finish().await;
+    assert_nothing_left(ran.run_id);
+
+    let container = leave_behind(&dead_owner, &[]);
+    let tag = format!("pipelens-test/anchored:{}", ran.run_id.simple());
+    // A run beside this one may have swept the container already.
+    let committed = try_docker_client(&["commit", &container, &tag]);
+    let anchor = leave_behind(&dead_owner, &["--label", "dev.pipelens.anchor="]);
+    try_docker_client(&["rm", "-f", &container]).ok();
+    Bench::docker(vec![step("a", "true")]).run().await.assert_succeeded();
+    assert!(!docker_client(&["ps", "-aq", "--no-trunc"]).contains(&anchor));
+    let images = docker_client(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    assert!(!images.contains(&tag), "{committed:?}: {images}");
 }
 
 #[tokio::test]
