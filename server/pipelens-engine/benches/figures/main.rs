@@ -45,7 +45,7 @@ fn main() {
         if is_wanted("log") {
             log_figures().await;
         }
-        // Last: every image it keeps makes the engine's list of images, which each run asks for, a tenth of a millisecond slower.
+        // Last, for it keeps images, and an engine that has many is slower at some things.
         if is_wanted("cache") {
             cache_figures().await;
         }
