@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 
 use crate::logs::create_private_folder;
 use crate::sources::Manifest;
@@ -20,6 +20,7 @@ use crate::sources::Manifest;
 const FILE_NAME: &str = "pipelens.db";
 /// Another process that writes is done in milliseconds; one that hangs must not hold us for ever.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// Runs a workspace remembers.
 const KEPT_RUNS: u32 = 200;
 
@@ -80,7 +81,7 @@ impl Store {
         let mut connection = Connection::open(&path)?;
         restrict(&path);
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
+        journal_ahead(&connection)?;
         // A lost last transaction costs a cache entry; waiting for the disk costs every step.
         connection.pragma_update(None, "synchronous", "normal")?;
         migrations::migrate(&mut connection)?;
@@ -281,6 +282,21 @@ fn unpacked(packed: &[u8]) -> Option<Manifest> {
     let mut json = Vec::new();
     ZlibDecoder::new(packed).read_to_end(&mut json).ok()?;
     serde_json::from_slice(&json).ok()
+}
+
+/// Has the store write ahead. While another process changes that of a new file SQLite calls it busy at once, whatever the timeout.
+fn journal_ahead(connection: &Connection) -> Result<()> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => std::thread::sleep(BUSY_PAUSE),
+            changed => return changed,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 #[cfg(unix)]

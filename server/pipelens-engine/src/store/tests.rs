@@ -77,6 +77,24 @@ fn two_processes_share_a_store_and_neither_loses_anything() {
     assert_eq!(Store::open(folder.path()).unwrap().snapshots("engine", None).unwrap().len(), 100);
 }
 
+/// The first to come makes the file what it is to be, and SQLite would not wait for that by itself.
+#[test]
+fn processes_that_open_a_new_store_at_the_same_time_wait_for_each_other() {
+    const AT_ONCE: usize = 8;
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let start = std::sync::Barrier::new(AT_ONCE);
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    start.wait();
+                    Store::open(folder.path()).unwrap();
+                });
+            }
+        });
+    }
+}
+
 #[test]
 fn runs_are_remembered_up_to_a_number() {
     let folder = tempfile::tempdir().unwrap();
