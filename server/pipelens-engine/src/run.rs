@@ -314,6 +314,7 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, String>
     if needs(request, RunnerKind::Docker) {
         let host = request.docker_host.as_deref();
         let docker = DockerRunner::open(host, request.run_id, &request.source_root).await.map_err(sentence)?;
+        docker.ask_ahead();
         runners.insert(RunnerKind::Docker.name(), Arc::new(docker));
     }
     let sources = scan(&request.source_root).await.map_err(sentence)?;
