@@ -18,14 +18,7 @@ const IMAGE: &str = "pipelens-test/busybox";
 
 /// Measures on a private daemon, or on the one that `PIPELENS_TEST_DOCKER_HOST` names.
 pub(super) fn measure(binary: &Path) -> Result<()> {
-    let (daemon, host) = match env::var("PIPELENS_TEST_DOCKER_HOST") {
-        Ok(host) => (None, host),
-        Err(_) => {
-            let daemon = Daemon::start()?;
-            let host = daemon.host();
-            (Some(daemon), host)
-        }
-    };
+    let (daemon, host) = Daemon::given_or_private()?;
     match env::var_os("PIPELENS_BENCH_HM").map(Into::into).or_else(|| tools::find("hm")) {
         Some(hm) => beside_hm(binary, &hm, &host)?,
         None => println!("`hm` is neither on the path nor named by PIPELENS_BENCH_HM: nothing is measured beside it"),

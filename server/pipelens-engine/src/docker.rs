@@ -233,6 +233,7 @@ impl DockerRunner {
         Ok(None)
     }
 
+    /// Returns how the container is to be saved, and sees to it that the image will be found.
     async fn snapshot_of(&self, context: &RunContext, container: &Container) -> Result<Snapshot, EngineError> {
         self.may_have_images.store(true, Ordering::Relaxed);
         let mut labels = self.labels_of(context);

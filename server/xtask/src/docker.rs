@@ -37,6 +37,17 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// Returns the address of the daemon that `PIPELENS_TEST_DOCKER_HOST` names, else of a private one, which lives as long as it is held.
+    pub(crate) fn given_or_private() -> Result<(Option<Self>, String)> {
+        if let Ok(host) = std::env::var("PIPELENS_TEST_DOCKER_HOST") {
+            return Ok((None, host));
+        }
+        println!("starting a private Docker daemon");
+        let daemon = Self::start()?;
+        let host = daemon.host();
+        Ok((Some(daemon), host))
+    }
+
     /// Stops the daemon and its containers; what it has stays.
     pub(crate) fn pause(&mut self) -> Result<()> {
         self.end_process()

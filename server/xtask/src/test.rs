@@ -27,15 +27,7 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
     let neovims = neovims()?;
     tools::need(&ENDPOINTS.map(|(program, _)| program), &ENDPOINTS.map(|(_, package)| package))?;
     tools::run("cargo", ["build", "--workspace", "--all-targets", "--locked"])?;
-    let (daemon, host) = match env::var("PIPELENS_TEST_DOCKER_HOST") {
-        Ok(host) => (None, host),
-        Err(_) => {
-            println!("starting a private Docker daemon");
-            let daemon = Daemon::start()?;
-            let host = daemon.host();
-            (Some(daemon), host)
-        }
-    };
+    let (daemon, host) = Daemon::given_or_private()?;
     let mut tests = Command::new("cargo");
     match tools::find("cargo-nextest") {
         Some(_) => tests.args(["nextest", "run", "--no-fail-fast"]).args(filters),

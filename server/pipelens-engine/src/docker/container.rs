@@ -45,6 +45,32 @@ const ANSWER_BYTES: usize = 4 * 1024;
 /// None that a process has.
 const UNKNOWN_EXIT_CODE: i64 = -1;
 
+/// Returns the settings of a container whose three streams we hold: its watcher sees the end of our connection.
+pub(super) fn attended(
+    image: &ImageFacts,
+    entrypoint: Vec<String>,
+    labels: HashMap<String, String>,
+    host_config: HostConfig,
+) -> ContainerCreateBody {
+    ContainerCreateBody {
+        // By id: a tag may be moved between the look-up and here.
+        image: Some(image.id.clone()),
+        entrypoint: Some(entrypoint),
+        labels: Some(labels),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        open_stdin: Some(true),
+        stdin_once: Some(true),
+        host_config: Some(HostConfig {
+            init: Some(true),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+            ..host_config
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct Container {
     docker: Docker,
@@ -70,28 +96,14 @@ impl Container {
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
+        // As entry point, so that neither the image's entry point nor its command takes part.
+        let entrypoint = ["sh", "-c", SUPERVISOR].map(str::to_owned).to_vec();
         let body = ContainerCreateBody {
-            // By id: a tag may be moved between the look-up and here.
-            image: Some(image.id.clone()),
-            // As entry point, so that neither the image's entry point nor its command takes part.
-            entrypoint: Some(["sh", "-c", SUPERVISOR].map(str::to_owned).to_vec()),
             working_dir: Some(context.step().workdir.clone()),
             // Otherwise its id, which differs from step to step or does not.
             hostname: Some(HOST_NAME.into()),
             user: arguments.user.clone(),
-            labels: Some(labels),
-            attach_stdin: Some(true),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            open_stdin: Some(true),
-            // The watcher sees the end of our connection.
-            stdin_once: Some(true),
-            host_config: Some(HostConfig {
-                init: Some(true),
-                log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
-                ..arguments.host_config()
-            }),
-            ..ContainerCreateBody::default()
+            ..attended(&image, entrypoint, labels, arguments.host_config())
         };
         let platform = arguments.platform.as_deref().unwrap_or_default();
         Self::create_from(docker, body, platform, image, user).await

@@ -133,10 +133,8 @@ async fn find(docker: &Docker, may_have_images: impl Fn(&[Thing]) -> bool) -> Re
     let containers = docker.list_containers(Some(options)).await?;
     let containers: Vec<Thing> =
         containers.into_iter().filter_map(|it| Some(Thing::new(it.id?, &it.labels.unwrap_or_default()))).collect();
-    let images = match may_have_images(&containers) {
-        true => images(docker, &format!("{LABEL_KEPT}=")).await?,
-        false => Vec::new(),
-    };
+    let images =
+        if may_have_images(&containers) { images(docker, &format!("{LABEL_KEPT}=")).await? } else { Vec::new() };
     Ok(Things { containers, images: images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect() })
 }
 

@@ -19,14 +19,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bollard::container::{AttachContainerResults, LogOutput};
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig};
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use pipelens_core::arguments::{Ready, Service};
 
 use crate::docker::arguments::Arguments;
-use crate::docker::container::Container;
+use crate::docker::container::{Container, attended};
 use crate::docker::image::ImageFacts;
 use crate::docker::readiness::{self, Question};
 use crate::docker::worker::{DEATH_WITHIN, KILLED};
@@ -176,25 +176,12 @@ fn body(
     labels: HashMap<String, String>,
 ) -> ContainerCreateBody {
     let variables = service.env.iter().map(|variable| format!("{}={}", variable.name.value, variable.value.value));
+    let network_mode = Some(format!("container:{}", step.id));
     ContainerCreateBody {
-        image: Some(image.id.clone()),
-        entrypoint: Some(entrypoint),
         env: Some(variables.collect()),
-        labels: Some(labels),
-        attach_stdin: Some(true),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        open_stdin: Some(true),
-        stdin_once: Some(true),
         // We ask ourselves.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
-        host_config: Some(HostConfig {
-            init: Some(true),
-            network_mode: Some(format!("container:{}", step.id)),
-            log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
+        ..attended(image, entrypoint, labels, HostConfig { network_mode, ..HostConfig::default() })
     }
 }
 

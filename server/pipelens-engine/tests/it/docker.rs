@@ -217,11 +217,11 @@ fn leave_behind(owner: &str, more: &[&str]) -> String {
     docker_client(&[&["create"], &labels[..], more, &[BUSYBOX, "sleep", "1000"]].concat()).trim().to_owned()
 }
 
-/// Returns the label of an owner that lives, and of one that lived on this machine.
-fn owners(container: &str) -> (String, String) {
+/// Returns the label of an owner that is dead, and would be the one of this container but for its start.
+fn dead_owner(container: &str) -> String {
     let live = docker_client(&["inspect", "-f", "{{index .Config.Labels \"dev.pipelens.owner\"}}", container]);
     let (process, started) = live.trim().rsplit_once('/').unwrap();
-    (live.trim().to_owned(), format!("{process}/{}", started.parse::<u64>().unwrap() + 1))
+    format!("{process}/{}", started.parse::<u64>().unwrap() + 1)
 }
 
 #[tokio::test]
@@ -232,7 +232,7 @@ async fn what_a_dead_owner_left_is_swept_and_nobody_elses() {
     running.wait_for_line("begun").await;
     let filter = format!("label=dev.pipelens.run={}", running.run_id);
     let mine = docker_client(&["ps", "-aq", "--no-trunc", "--filter", &filter]).trim().to_owned();
-    let (_, dead_owner) = owners(&mine);
+    let dead_owner = dead_owner(&mine);
     let elsewhere = leave_behind("elsewhere/1/1/1/1", &[]);
     // Runs beside this one may sweep what is dead before we look, in the middle of the commit even.
     let tag = format!("pipelens-test/left:{}", running.run_id.simple());
@@ -295,7 +295,7 @@ async fn images_of_a_dead_owner_are_swept_though_it_runs_nothing() {
     running.wait_for_line("begun").await;
     let run = format!("label=dev.pipelens.run={}", running.run_id);
     let anchor = docker_client(&["ps", "-aq", "--filter", &run, "--filter", "label=dev.pipelens.anchor"]);
-    let (_, dead_owner) = owners(anchor.trim());
+    let dead_owner = dead_owner(anchor.trim());
     running.cancel.cancel();
     let ran = running.finish().await;
     assert_nothing_left(ran.run_id);
