@@ -1,6 +1,5 @@
 //! The sources as a tar stream that is never whole in memory. Knows no engine.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,11 +76,11 @@ fn pack(sources: &Sources, packing: &Packing, writer: impl Write) -> io::Result<
 fn write_entries(sources: &Sources, packing: &Packing, writer: impl Write) -> io::Result<()> {
     let mut archive = Builder::new(writer);
     if !packing.folder.is_empty() {
-        write_entry(&mut archive, packing, &sources.root, Path::new(&packing.folder), EntryKind::Folder)?;
+        write_entry(&mut archive, packing, sources, Path::new(""), Path::new(&packing.folder), EntryKind::Folder)?;
     }
     for Entry { path, kind, stamp: _ } in &sources.entries {
         let name = Path::new(&packing.folder).join(path);
-        write_entry(&mut archive, packing, &sources.root.join(path), &name, *kind)?;
+        write_entry(&mut archive, packing, sources, path, &name, *kind)?;
     }
     archive.finish()
 }
@@ -89,10 +88,12 @@ fn write_entries(sources: &Sources, packing: &Packing, writer: impl Write) -> io
 fn write_entry(
     archive: &mut Builder<impl Write>,
     packing: &Packing,
+    sources: &Sources,
     path: &Path,
     name: &Path,
     kind: EntryKind,
 ) -> io::Result<()> {
+    let (in_project, path) = (path, sources.root.join(path));
     let about = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
@@ -113,10 +114,10 @@ fn write_entry(
         EntryKind::Symlink => {
             header.set_entry_type(EntryType::Symlink);
             header.set_size(0);
-            archive.append_link(&mut header, name, std::fs::read_link(path).map_err(about)?)
+            archive.append_link(&mut header, name, std::fs::read_link(&path).map_err(about)?)
         }
         EntryKind::File => {
-            let file = File::open(path).map_err(about)?;
+            let file = sources.open(in_project).map_err(about)?;
             let size = metadata.len();
             header.set_entry_type(EntryType::Regular);
             header.set_size(size);

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::files::Unreadable;
+use crate::walk::WalkError;
+
 #[derive(Debug, Error)]
 pub(crate) enum EngineError {
     #[error("No container engine answered.{}", list(tried))]
@@ -26,6 +29,9 @@ pub(crate) enum EngineError {
     UnknownExitCode { reason: String },
     #[error("The sources could not be read: `{}`: {source}.", path.display())]
     Sources { path: PathBuf, source: std::io::Error },
+    /// Without its rules it is unknown what must not be sent.
+    #[error("The ignore rules in `{}` cannot be used: {reason}.", path.display())]
+    IgnoreRules { path: PathBuf, reason: Unreadable },
     #[error("Secret `{name}` has no value.")]
     MissingSecret { name: String },
     #[error("The variable `{name}` cannot be given to a step: {reason}.")]
@@ -54,6 +60,15 @@ pub(crate) enum EngineError {
     File { doing: &'static str, path: PathBuf, source: std::io::Error },
     #[error("The shell could not be started: {source}.")]
     Spawn { source: std::io::Error },
+}
+
+impl From<WalkError> for EngineError {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Rules { path, reason } => Self::IgnoreRules { path, reason },
+            WalkError::Entry { path, source } => Self::Sources { path, source },
+        }
+    }
 }
 
 /// A place where an engine might have been.
@@ -107,6 +122,9 @@ impl EngineError {
                 Some("The line of saved steps is too long for the engine: let fewer of them have several children.")
             }
             Self::SnapshotRefused { .. } => Some("Check the free space of the engine."),
+            Self::IgnoreRules { .. } => {
+                Some("Make it a text file of some hundred lines, or remove it: it decides what a step gets to see.")
+            }
             Self::MissingSecret { .. } => Some("Set it in the environment or in the secrets file."),
             Self::UnknownRunner { .. } => Some("Use `docker` or `host`."),
             Self::NoSnapshot { .. } => Some("A step and the one it builds in must use the same runner."),

@@ -118,7 +118,8 @@ impl HostRunner {
             Base::Snapshot(SnapshotRef::Folder(parent), outdated) => {
                 let parent = parent.clone();
                 let renewal = outdated.as_ref().map(|outdated| {
-                    Ok((outdated.manifest.delta(&context.sources), folder_on_host(&workspace, &outdated.folder)?))
+                    let folder = folder_on_host(&workspace, &outdated.folder)?;
+                    Ok::<_, EngineError>((outdated.manifest.delta(&context.sources), folder))
                 });
                 let renewal = renewal.transpose()?;
                 Box::new(move || {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use pipelens_core::Project;
 
 use crate::cache::globs;
+use crate::files::ProjectFolder;
 use crate::sources;
 
 /// Entries looked at before a glob is given up: somebody is typing meanwhile.
@@ -39,7 +40,7 @@ impl ProjectFiles {
             return Some(false);
         }
         let mut entries = 0;
-        for entry in sources::walk_towards(&self.root, &start) {
+        for entry in sources::walk_towards(&self.root, &start).ok()? {
             entries += 1;
             if entries > MAX_ENTRIES {
                 return None;
@@ -70,7 +71,8 @@ impl Project for ProjectFiles {
     }
 
     fn has_folder(&self, path: &str) -> Option<bool> {
-        Some(self.root.join(path).is_dir())
+        let project = ProjectFolder::open(&self.root).ok()?;
+        Some(project.has_folder(Path::new(path)))
     }
 }
 

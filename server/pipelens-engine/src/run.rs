@@ -213,6 +213,7 @@ impl Runners {
         };
         let (sources, docker) = tokio::try_join!(scan(&request.source_root), docker)?;
         outbox.notice(sources.summary());
+        sources.notes.iter().for_each(|note| outbox.notice(note.clone()));
         let mut by_name: BTreeMap<&'static str, Arc<dyn StepRunner>> = BTreeMap::new();
         let sweep_now = CancellationToken::new();
         let sweeping = docker.map(|docker| {

@@ -3,28 +3,30 @@
 mod manifest;
 
 use std::collections::BTreeSet;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use ignore::WalkBuilder;
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use std::sync::Arc;
 
 use crate::error::EngineError;
+pub(crate) use crate::files::readable_size;
+use crate::files::ProjectFolder;
 pub(crate) use crate::sources::manifest::{Delta, Manifest, Stamp};
-
-const IGNORE_FILE: &str = ".pipelensignore";
+use crate::walk::{Repository, RuleSet, Rules, Tracked, Walk, WalkError};
 
 /// The project's files as they were when the run began. Contents are read when they are sent.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     pub(crate) root: PathBuf,
+    folder: Option<Arc<ProjectFolder>>,
     /// Relative to the root; folders before what is in them.
     pub(crate) entries: Vec<Entry>,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     /// Left out; an ignored folder counts once.
     pub(crate) ignored: u64,
+    /// What could not be taken along, and why: said once, when the run begins.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,11 +48,11 @@ impl Sources {
     pub(crate) fn scan(root: &Path) -> Result<Self, EngineError> {
         let failed = |source| EngineError::Sources { path: root.to_owned(), source };
         let root = root.canonicalize().map_err(failed)?;
-        let mut sources = Self { root: root.clone(), ..Self::default() };
-        let is_in_git = is_in_git(&root);
+        let folder = ProjectFolder::open(&root).map_err(failed)?;
+        let mut sources = Self { root: root.clone(), folder: Some(Arc::new(folder)), ..Self::default() };
         let mut seen = BTreeSet::new();
-        for entry in walker(&root, is_in_git).build() {
-            let entry = entry.map_err(|error| walk_error(&root, error))?;
+        for entry in Walk::new(&root, RuleSet::Sources).map_err(failed)? {
+            let entry = entry?;
             let Ok(path) = entry.path().strip_prefix(&root) else { continue };
             if entry.file_type().is_some_and(|kind| kind.is_dir()) {
                 sources.ignored += count_children(entry.path());
@@ -59,14 +61,23 @@ impl Sources {
                 continue;
             }
             sources.ignored = sources.ignored.saturating_sub(1);
-            let metadata = entry.metadata().map_err(|error| walk_error(entry.path(), error))?;
+            let metadata = entry.path().symlink_metadata();
+            let metadata = metadata.map_err(|source| EngineError::Sources { path: entry.path().to_owned(), source })?;
             sources.add(path, &metadata);
             seen.insert(path.to_owned());
         }
-        if is_in_git {
-            sources.add_tracked_but_ignored(&seen);
+        if let Some(repository) = Repository::of(&root) {
+            sources.add_tracked_but_ignored(&repository, seen)?;
         }
         Ok(sources)
+    }
+
+    /// Opens a file of the project; whatever has taken its place since the scan, nothing outside of the project and no pipe.
+    pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
+        match &self.folder {
+            Some(folder) => folder.open_file(path).map_err(io::Error::from),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     /// Returns the sentence that says what is sent.
@@ -74,6 +85,11 @@ impl Sources {
         let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
         let ignored = if self.ignored == 0 { String::new() } else { format!(", {} ignored", self.ignored) };
         format!("Sources: {files}, {}{ignored}.", readable_size(self.bytes))
+    }
+
+    /// Returns the same project without its files.
+    pub(crate) fn without_entries(&self) -> Self {
+        Self { root: self.root.clone(), folder: self.folder.clone(), ..Self::default() }
     }
 
     fn add(&mut self, path: &Path, metadata: &Metadata) {
@@ -97,11 +113,21 @@ impl Sources {
     }
 
     /// Git shows a tracked file whatever the ignore rules say.
-    fn add_tracked_but_ignored(&mut self, seen: &BTreeSet<PathBuf>) {
-        let own_rules = own_ignore_rules(&self.root);
-        let mut folders = seen.clone();
-        for path in tracked_files(&self.root) {
-            if seen.contains(&path) || own_rules.matched_path_or_any_parents(&path, false).is_ignore() {
+    fn add_tracked_but_ignored(
+        &mut self,
+        repository: &Repository,
+        mut seen: BTreeSet<PathBuf>,
+    ) -> Result<(), EngineError> {
+        let mut own_rules = Rules::new(&self.root, RuleSet::Own)
+            .map_err(|source| EngineError::Sources { path: self.root.clone(), source })?;
+        let tracked = tracked_below(&self.root, repository);
+        if let Some(problem) = tracked.problem {
+            self.notes.push(format!(
+                "The index of git cannot be read ({problem}), so files that an ignore rule names are not sent, tracked or not."
+            ));
+        }
+        for path in tracked.paths {
+            if seen.contains(&path) {
                 continue;
             }
             let Ok(metadata) = self.root.join(&path).symlink_metadata() else { continue };
@@ -109,83 +135,64 @@ impl Sources {
             if metadata.is_dir() {
                 continue;
             }
-            let mut parents: Vec<&Path> =
-                path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
-            parents.reverse();
-            for parent in parents {
-                if folders.insert(parent.to_owned())
-                    && let Ok(metadata) = self.root.join(parent).symlink_metadata()
-                {
-                    let stamp = Stamp::of(EntryKind::Folder, &metadata);
-                    self.entries.push(Entry { path: parent.to_owned(), kind: EntryKind::Folder, stamp });
+            let Some(parents) = self.folders_above(&path) else {
+                self.notes.push(format!(
+                    "`{}` is not sent: git tracks it in a folder, where there is a symbolic link now.",
+                    path.display()
+                ));
+                continue;
+            };
+            if own_rules.is_path_ignored(&self.root.join(&path)) {
+                continue;
+            }
+            for (parent, metadata) in parents {
+                if seen.insert(parent.clone()) {
+                    self.add(&parent, &metadata);
                 }
             }
             self.add(&path, &metadata);
+            seen.insert(path);
         }
+        if let Some((path, reason)) = own_rules.failure {
+            return Err(WalkError::Rules { path, reason }.into());
+        }
+        Ok(())
     }
-}
 
-fn is_in_git(root: &Path) -> bool {
-    root.ancestors().any(|folder| folder.join(".git").exists())
-}
-
-fn walker(root: &Path, is_in_git: bool) -> WalkBuilder {
-    let mut walker = WalkBuilder::new(root);
-    walker
-        .hidden(false)
-        .ignore(false)
-        .follow_links(false)
-        // Ignore files outside the project count in a repository alone: a home folder's `*` is about dot-files.
-        .parents(is_in_git)
-        .git_global(is_in_git)
-        .require_git(false)
-        .add_custom_ignore_filename(IGNORE_FILE)
-        .filter_entry(|entry| entry.file_name() != ".git")
-        .sort_by_file_name(Ord::cmp);
-    walker
+    /// Returns the folders that lead to a path, outermost first; `None` if one of them is a link, which may lead anywhere.
+    fn folders_above(&self, path: &Path) -> Option<Vec<(PathBuf, Metadata)>> {
+        let mut folders: Vec<_> = path
+            .ancestors()
+            .skip(1)
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|path| {
+                let metadata = self.root.join(path).symlink_metadata().ok()?;
+                metadata.is_dir().then(|| (path.to_owned(), metadata))
+            })
+            .collect::<Option<_>>()?;
+        folders.reverse();
+        Some(folders)
+    }
 }
 
 /// Walks what is on the way from the root to one place, and all that is below it.
-pub(crate) fn walk_towards(root: &Path, start: &Path) -> ignore::Walk {
-    let start = start.to_owned();
-    let leads_there = move |entry: &ignore::DirEntry| {
-        entry.file_name() != ".git" && (entry.path().starts_with(&start) || start.starts_with(entry.path()))
-    };
-    walker(root, is_in_git(root)).filter_entry(leads_there).build()
+pub(crate) fn walk_towards(root: &Path, start: &Path) -> io::Result<Walk> {
+    Walk::towards(root, start, RuleSet::Sources)
 }
 
-fn own_ignore_rules(root: &Path) -> Gitignore {
-    let mut rules = GitignoreBuilder::new(root);
-    // A missing file has no rules.
-    drop(rules.add(root.join(IGNORE_FILE)));
-    rules.build().unwrap_or_else(|_| Gitignore::empty())
-}
-
-/// Returns what git's index holds; nothing if git is not there to ask.
+/// Returns the files in git's index, relative to the root.
 pub(crate) fn tracked_files(root: &Path) -> Vec<PathBuf> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(root)
-        // A repository may name a program here; looking at it must not run one.
-        .args(["-c", "core.fsmonitor=false", "ls-files", "-z", "--cached"])
-        .stdin(std::process::Stdio::null())
-        .output();
-    let Ok(output) = output else { return Vec::new() };
-    if !output.status.success() {
-        return Vec::new();
+    Repository::of(root).map(|repository| tracked_below(root, &repository).paths).unwrap_or_default()
+}
+
+fn tracked_below(root: &Path, repository: &Repository) -> Tracked {
+    let mut tracked = repository.tracked();
+    if let Ok(prefix) = root.strip_prefix(repository.top())
+        && !prefix.as_os_str().is_empty()
+    {
+        tracked.paths = tracked.paths.iter().filter_map(|path| path.strip_prefix(prefix).ok()).map(Path::to_owned).collect();
     }
-    output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(path_from_bytes).collect()
-}
-
-#[cfg(unix)]
-fn path_from_bytes(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt as _;
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-}
-
-#[cfg(not(unix))]
-fn path_from_bytes(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+    tracked
 }
 
 fn count_children(folder: &Path) -> u64 {
@@ -193,27 +200,10 @@ fn count_children(folder: &Path) -> u64 {
     children.flatten().filter(|child| child.file_name() != ".git").count() as u64
 }
 
-fn walk_error(path: &Path, error: ignore::Error) -> EngineError {
-    let text = error.to_string();
-    let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other(text));
-    EngineError::Sources { path: path.to_owned(), source }
-}
-
-/// Returns a size as a person says it: `3.1 MB`.
-pub(crate) fn readable_size(bytes: u64) -> String {
-    let mut size = bytes as f64;
-    for unit in ["bytes", "kB", "MB", "GB"] {
-        if size < 1_000.0 {
-            return if unit == "bytes" { format!("{bytes} bytes") } else { format!("{size:.1} {unit}") };
-        }
-        size /= 1_000.0;
-    }
-    format!("{size:.1} TB")
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::process::Command;
 
     use super::*;
 
@@ -283,5 +273,139 @@ mod tests {
     fn a_missing_project_says_its_path() {
         let error = Sources::scan(Path::new("/no/such/project")).unwrap_err();
         assert!(error.to_string().contains("/no/such/project"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_file_that_is_no_small_text_stops_the_scan_and_is_named() {
+        let folder = project(&[("src/a", ""), ("b", "")]);
+        for name in [".gitignore", "src/.gitignore", ".pipelensignore", ".git/info/exclude"] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let scan = || Sources::scan(folder.path()).map(|sources| names(&sources)).map_err(|error| error.to_string());
+            let refused = |why: &str| {
+                let error = scan().unwrap_err();
+                assert!(error.contains(name) && error.contains(why), "{name}: {error}");
+            };
+            std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+            refused("out of the project");
+            fs::remove_file(&path).unwrap();
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+            refused("a named pipe");
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "x\n".repeat(5_000)).unwrap();
+            refused("5000 patterns");
+            fs::write(&path, "x".repeat(300_000)).unwrap();
+            refused("longer than 262.1 kB");
+            fs::remove_file(&path).unwrap();
+            scan().unwrap();
+        }
+    }
+
+    #[test]
+    fn an_index_names_nothing_outside_of_the_project() {
+        let outer = tempfile::tempdir().unwrap();
+        fs::write(outer.path().join("secret"), "token").unwrap();
+        let root = outer.path().join("project");
+        fs::create_dir_all(root.join(".git")).unwrap();
+        fs::write(root.join(".gitignore"), "*\n!.gitignore\n").unwrap();
+        fs::write(root.join("kept"), "").unwrap();
+        std::os::unix::fs::symlink("..", root.join("up")).unwrap();
+        let absolute = outer.path().join("secret");
+        let paths = [absolute.to_str().unwrap(), "../secret", "kept", "up/secret", ".git/config", "a/../../secret"];
+        fs::write(root.join(".git/config"), "").unwrap();
+        fs::write(root.join(".git/index"), index_of(&paths)).unwrap();
+        let sources = Sources::scan(&root).unwrap();
+        assert_eq!(names(&sources), [".gitignore", "kept"]);
+        assert_eq!(
+            sources.notes,
+            ["`up/secret` is not sent: git tracks it in a folder, where there is a symbolic link now."]
+        );
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_read_is_said() {
+        let folder = project(&[(".git/index", "DIRC\0\0\0\u{2}\u{7f}\u{7f}\u{7f}\u{7f}"), ("a", "")]);
+        let sources = Sources::scan(folder.path()).unwrap();
+        assert_eq!(names(&sources), ["a"]);
+        assert!(sources.notes[0].starts_with("The index of git cannot be read ("), "{:?}", sources.notes);
+    }
+
+    #[test]
+    fn every_form_of_a_repository_is_read_without_git() {
+        let outer = tempfile::tempdir().unwrap();
+        let main = outer.path().join("main");
+        let ignored_but_tracked = |folder: &Path| {
+            fs::create_dir_all(folder.join("gen")).unwrap();
+            fs::write(folder.join(".gitignore"), "gen/\n").unwrap();
+            fs::write(folder.join("gen/kept.rs"), "").unwrap();
+        };
+        let expected = |folder: &Path| {
+            let sources = Sources::scan(folder).unwrap();
+            assert_eq!((names(&sources), sources.notes.len()), (vec![".gitignore".into(), "gen".into(), "gen/kept.rs".into()], 0));
+        };
+        ignored_but_tracked(&main);
+        git(&main, &["init", "-q"]);
+        git(&main, &["add", "-f", "gen/kept.rs", ".gitignore"]);
+        git(&main, &["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]);
+        expected(&main);
+        for version in ["4", "3", "2"] {
+            git(&main, &["update-index", "--index-version", version]);
+            expected(&main);
+        }
+        // The large part of a split index is in another file.
+        git(&main, &["update-index", "--split-index"]);
+        fs::write(main.join("gen/new.rs"), "").unwrap();
+        git(&main, &["add", "-f", "gen/new.rs"]);
+        let split = Sources::scan(&main).unwrap();
+        assert_eq!(names(&split), [".gitignore", "gen", "gen/kept.rs", "gen/new.rs"]);
+        git(&main, &["rm", "-q", "--cached", "gen/new.rs"]);
+        expected(&main);
+        git(&main, &["update-index", "--no-split-index"]);
+        let beside = outer.path().join("beside");
+        git(&main, &["worktree", "add", "-q", beside.to_str().unwrap()]);
+        expected(&beside);
+        // A submodule: its repository is in that of the project it belongs to.
+        let whole = outer.path().join("whole");
+        fs::create_dir(&whole).unwrap();
+        git(&whole, &["init", "-q"]);
+        let url = main.to_str().unwrap();
+        git(&whole, &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, "part"]);
+        expected(&whole.join("part"));
+    }
+
+    #[test]
+    fn a_pointer_to_somebody_elses_repository_is_not_followed() {
+        let outer = tempfile::tempdir().unwrap();
+        let other = outer.path().join("other");
+        fs::create_dir(&other).unwrap();
+        git(&other, &["init", "-q"]);
+        fs::write(other.join("a"), "").unwrap();
+        git(&other, &["add", "a"]);
+        let root = outer.path().join("project");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("a"), "").unwrap();
+        fs::write(root.join(".gitignore"), "a").unwrap();
+        for pointer in ["../other/.git", "../other/.git/worktrees/x", "/dev/zero", "nowhere"] {
+            fs::write(root.join(".git"), format!("gitdir: {pointer}\n")).unwrap();
+            assert_eq!(names(&Sources::scan(&root).unwrap()), [".gitignore"], "{pointer}");
+        }
+    }
+
+    /// An index as nobody's git would write it.
+    fn index_of(paths: &[&str]) -> Vec<u8> {
+        let mut bytes = b"DIRC\0\0\0\x02".to_vec();
+        bytes.extend((paths.len() as u32).to_be_bytes());
+        for path in paths {
+            let start = bytes.len();
+            bytes.extend([0; 24]);
+            bytes.extend(0o100_644_u32.to_be_bytes());
+            bytes.extend([0; 32]);
+            bytes.extend((path.len() as u16).to_be_bytes());
+            bytes.extend(path.as_bytes());
+            let length = bytes.len() - start;
+            bytes.resize(start + (length / 8 + 1) * 8, 0);
+        }
+        bytes.extend([0; 20]);
+        bytes
     }
 }

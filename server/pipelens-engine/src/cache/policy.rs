@@ -88,7 +88,7 @@ fn add_files(pattern: &str, sources: &Sources, parts: &mut BTreeMap<String, Stri
             continue;
         }
         matched = true;
-        let content = content(&sources.root.join(&entry.path), entry.kind)
+        let content = content(sources, &entry.path, entry.kind)
             .map_err(|error| format!("`{}` cannot be read: {error}", entry.path.display()))?;
         parts.insert(format!("`{}`", entry.path.display()), content);
     }
@@ -108,12 +108,12 @@ pub(crate) fn globs(pattern: &str) -> Result<GlobSet, String> {
     set.map_err(|error| format!("`{pattern}` is no pattern: {error}"))
 }
 
-fn content(path: &Path, kind: EntryKind) -> std::io::Result<String> {
+fn content(sources: &Sources, path: &Path, kind: EntryKind) -> std::io::Result<String> {
     let mut digest = Sha256::new();
     match kind {
-        EntryKind::Symlink => digest.update(std::fs::read_link(path)?.as_os_str().as_encoded_bytes()),
+        EntryKind::Symlink => digest.update(std::fs::read_link(sources.root.join(path))?.as_os_str().as_encoded_bytes()),
         EntryKind::File | EntryKind::Folder => {
-            std::io::copy(&mut std::fs::File::open(path)?, &mut digest)?;
+            std::io::copy(&mut sources.open(path)?, &mut digest)?;
         }
     }
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())

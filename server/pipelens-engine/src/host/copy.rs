@@ -17,7 +17,12 @@ pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken
             return Ok(());
         }
         let from = sources.root.join(&entry.path);
-        match copy_entry(&from, &target.join(&entry.path), entry.kind) {
+        let to = target.join(&entry.path);
+        let copied = match entry.kind {
+            EntryKind::File => copy_source(sources, &entry.path, &to),
+            EntryKind::Folder | EntryKind::Symlink => copy_entry(&from, &to, entry.kind),
+        };
+        match copied {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => {}
             Err(source) => return Err(EngineError::Sources { path: from, source }),
@@ -104,6 +109,22 @@ pub(super) fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> i
     }
     // Last, since a folder may forbid to write in it.
     fs::set_permissions(to, fs::metadata(from)?.permissions())
+}
+
+/// Copies a file of the project: what was opened, whatever takes its place meanwhile.
+fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
+    let mut file = sources.open(path)?;
+    let metadata = file.metadata()?;
+    if cfg!(target_os = "linux") {
+        let mut copy = fs::File::create(to)?;
+        io::copy(&mut file, &mut copy)?;
+        copy.set_permissions(metadata.permissions())?;
+    } else {
+        // Elsewhere blocks are shared only where the system itself copies, by name.
+        fs::copy(sources.root.join(path), to)?;
+    }
+    // Opened for reading: the copy may be read-only, and its owner may set times all the same.
+    fs::File::open(to)?.set_modified(metadata.modified()?)
 }
 
 fn copy_entry(from: &Path, to: &Path, kind: EntryKind) -> io::Result<()> {

@@ -76,8 +76,7 @@ impl Manifest {
     /// Returns what leads from this state to that of `sources`.
     pub(crate) fn delta(&self, sources: &Sources) -> Delta {
         let now = Self::of(sources);
-        let mut delta = Delta::default();
-        delta.changed.root = sources.root.clone();
+        let mut delta = Delta { changed: sources.without_entries(), ..Delta::default() };
         for entry in &sources.entries {
             if self.0.get(&entry.path) != Some(&entry.stamp) {
                 delta.add(entry.clone());

@@ -1,0 +1,192 @@
+//! What git knows of a project, read without git: a repository can name programs for git to run.
+
+use std::path::{Component, Path, PathBuf};
+
+use filetime::FileTime;
+use gix_index::State;
+use gix_index::decode::Options;
+
+use crate::files::{ProjectFolder, Unreadable};
+
+/// A path and a few letters.
+const MAX_POINTER_BYTES: u64 = 8 * 1024;
+/// An index of half a million files.
+const MAX_INDEX_BYTES: u64 = 64 * 1024 * 1024;
+/// What is made of an index in memory is a little larger than the file.
+const MAX_INDEX_ALLOCATION: usize = 256 * 1024 * 1024;
+
+/// The repository whose work tree a folder is in.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    top: PathBuf,
+    /// Where the index is, and where what all work trees of the repository share; or why neither is read.
+    folders: Result<GitFolders, Unreadable>,
+}
+
+#[derive(Debug)]
+struct GitFolders {
+    /// Nothing outside of it is read.
+    base: ProjectFolder,
+    /// Both relative to the base.
+    own: PathBuf,
+    common: PathBuf,
+}
+
+/// The files of an index.
+#[derive(Debug, Default)]
+pub(crate) struct Tracked {
+    /// Relative to the work tree's top. None of them leads out of it by its letters; links on the way are another matter.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Why some or all are missing.
+    pub(crate) problem: Option<String>,
+}
+
+impl Repository {
+    /// Finds the nearest folder with a `.git`, upwards.
+    pub(crate) fn of(root: &Path) -> Option<Self> {
+        let top = root.ancestors().find(|folder| folder.join(".git").symlink_metadata().is_ok())?;
+        Some(Self { top: top.to_owned(), folders: GitFolders::find(top) })
+    }
+
+    /// Returns the top folder of the work tree.
+    pub(crate) fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// Reads the ignore rules that are in the repository but in none of its commits.
+    pub(super) fn exclude(&self, max_bytes: u64) -> Result<Vec<u8>, Unreadable> {
+        match &self.folders {
+            Ok(folders) => folders.base.read(&folders.common.join("info/exclude"), max_bytes),
+            // Told with the index.
+            Err(_) => Err(Unreadable::Missing),
+        }
+    }
+
+    /// Reads which files are tracked.
+    pub(crate) fn tracked(&self) -> Tracked {
+        let bytes = match &self.folders {
+            Ok(folders) => folders.base.read(&folders.own.join("index"), MAX_INDEX_BYTES).map_err(|error| (error, folders)),
+            Err(error) => return Tracked { paths: Vec::new(), problem: Some(error.to_string()) },
+        };
+        match bytes {
+            Ok(bytes) => self.decode(&bytes),
+            // Nothing was ever added.
+            Err((Unreadable::Missing, _)) => Tracked::default(),
+            Err((error, _)) => Tracked { paths: Vec::new(), problem: Some(error.to_string()) },
+        }
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Tracked {
+        let mut tracked = Tracked::default();
+        match state(bytes) {
+            Ok(index) => {
+                if let Some(link) = index.link() {
+                    let name = format!("sharedindex.{}", link.shared_index_checksum);
+                    match self.shared(&name) {
+                        Ok(shared) => {
+                            let mut is_deleted = vec![false; shared.entries().len()];
+                            if let Some(bitmaps) = &link.bitmaps {
+                                bitmaps.delete.for_each_set_bit(|at| {
+                                    is_deleted.get_mut(at).map(|is_deleted| *is_deleted = true)
+                                });
+                            }
+                            let kept = shared.entries().iter().zip(is_deleted).filter(|(_, is_deleted)| !is_deleted);
+                            tracked.paths.extend(kept.filter_map(|(entry, _)| safe_path(entry.path(&shared))));
+                        }
+                        Err(reason) => tracked.problem = Some(format!("`{name}`: {reason}")),
+                    }
+                }
+                tracked.paths.extend(index.entries().iter().filter_map(|entry| safe_path(entry.path(&index))));
+            }
+            Err(reason) => tracked.problem = Some(reason),
+        }
+        tracked
+    }
+
+    /// Reads the part of a split index that rarely changes.
+    fn shared(&self, name: &str) -> Result<State, String> {
+        let folders = self.folders.as_ref().map_err(Unreadable::to_string)?;
+        let read = folders.base.read(&folders.own.join(name), MAX_INDEX_BYTES);
+        state(&read.map_err(|error| error.to_string())?)
+    }
+}
+
+impl GitFolders {
+    fn find(top: &Path) -> Result<Self, Unreadable> {
+        let open = |path: &Path| ProjectFolder::open(path).map_err(Unreadable::Io);
+        let project = open(top)?;
+        if project.has_folder(Path::new(".git")) {
+            return Ok(Self { base: project, own: ".git".into(), common: ".git".into() });
+        }
+        // A work tree beside the main one, or a submodule.
+        let pointer = project.read_text(Path::new(".git"), MAX_POINTER_BYTES)?;
+        let target = pointer.strip_prefix("gitdir:").ok_or(Unreadable::Missing)?.trim();
+        let target = normalized(&top.join(target));
+        if let Ok(inside) = target.strip_prefix(top) {
+            return Ok(Self { base: project, own: inside.to_owned(), common: inside.to_owned() });
+        }
+        // It leads out of the project, which anybody can write: it counts where the other side agrees.
+        let is_submodule = top.ancestors().skip(1).any(|folder| target.starts_with(folder.join(".git/modules")));
+        if is_submodule {
+            return Ok(Self { base: open(&target)?, own: PathBuf::new(), common: PathBuf::new() });
+        }
+        let is_work_tree = target.parent().is_some_and(|folder| folder.ends_with("worktrees"));
+        let (true, Some(name), Some(common)) = (is_work_tree, target.file_name(), target.ancestors().nth(2)) else {
+            return Err(Unreadable::LeavesProject);
+        };
+        let own = Path::new("worktrees").join(name);
+        let base = open(common).map_err(|_| Unreadable::LeavesProject)?;
+        let back = base.read_text(&own.join("gitdir"), MAX_POINTER_BYTES).map_err(|_| Unreadable::LeavesProject)?;
+        if Path::new(back.trim()).parent().and_then(|folder| folder.canonicalize().ok()) != top.canonicalize().ok() {
+            return Err(Unreadable::LeavesProject);
+        }
+        Ok(Self { base, own, common: PathBuf::new() })
+    }
+}
+
+fn state(bytes: &[u8]) -> Result<State, String> {
+    let options = Options {
+        // Small, and looked at while somebody types: not worth a thread.
+        thread_limit: Some(1),
+        alloc_limit_bytes: Some(MAX_INDEX_ALLOCATION),
+        ..Options::default()
+    };
+    let decoded = State::from_bytes(bytes, FileTime::zero(), gix_hash::Kind::Sha1, options);
+    decoded.map(|(state, _)| state).map_err(|error| error.to_string())
+}
+
+/// Resolves `.` and `..` by their letters alone: nothing outside of the project is looked at to follow a path.
+fn normalized(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut path, part| {
+        match part {
+            Component::ParentDir => drop(path.pop()),
+            Component::CurDir => {}
+            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => path.push(part),
+        }
+        path
+    })
+}
+
+/// Returns a path of an index unless it leads out of the work tree or into `.git`: git never writes such a one.
+fn safe_path(name: &[u8]) -> Option<PathBuf> {
+    if name.is_empty() || name.contains(&0) {
+        return None;
+    }
+    let path = path_from_bytes(name);
+    let is_safe = |part: Component<'_>| match part {
+        Component::Normal(name) => !name.eq_ignore_ascii_case(".git"),
+        Component::CurDir | Component::ParentDir | Component::RootDir | Component::Prefix(_) => false,
+    };
+    path.components().all(is_safe).then_some(path)
+}
+
+#[cfg(unix)]
+fn path_from_bytes(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+#[cfg(not(unix))]
+fn path_from_bytes(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+}

@@ -1,0 +1,154 @@
+//! Which paths are ignored. Each rule file is read with a bound, and all of them together have one too.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use crate::files::{ProjectFolder, Unreadable};
+use crate::walk::RuleSet;
+use crate::walk::repository::Repository;
+
+const OWN_FILE: &str = ".pipelensignore";
+const GIT_FILE: &str = ".gitignore";
+/// Real ones have some hundred lines. What is compiled from a hostile one must stay small, and is asked about every path.
+const MAX_FILE_BYTES: u64 = 256 * 1024;
+const MAX_PATTERNS: usize = 4_000;
+/// Of all rule files on one walk: tens of thousands of real ones.
+const MAX_WALK_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The rules that hold where a walk is. Asked in the order of the walk.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    project: ProjectFolder,
+    /// Where rules begin to count: the repository's top, else the folder that is walked.
+    top: PathBuf,
+    rule_set: RuleSet,
+    /// From the top down to the folder whose entries are being looked at.
+    folders: Vec<FolderRules>,
+    /// `.git/info/exclude`.
+    exclude: Gitignore,
+    /// The user's own, for all repositories.
+    global: Gitignore,
+    bytes_left: u64,
+    /// The first rule file that cannot be used.
+    pub(crate) failure: Option<(PathBuf, Unreadable)>,
+}
+
+#[derive(Debug)]
+struct FolderRules {
+    path: PathBuf,
+    own: Gitignore,
+    git: Gitignore,
+}
+
+impl Rules {
+    pub(crate) fn new(root: &Path, rule_set: RuleSet) -> io::Result<Self> {
+        let repository = Repository::of(root).filter(|_| rule_set != RuleSet::Own);
+        let top = repository.as_ref().map_or(root, Repository::top).to_owned();
+        let mut rules = Self {
+            project: ProjectFolder::open(&top)?,
+            top: top.clone(),
+            rule_set,
+            folders: Vec::new(),
+            exclude: Gitignore::empty(),
+            // A home folder's own rules are about repositories.
+            global: if repository.is_some() { GitignoreBuilder::new(&top).build_global().0 } else { Gitignore::empty() },
+            bytes_left: MAX_WALK_BYTES,
+            failure: None,
+        };
+        if let Some(repository) = repository {
+            rules.exclude = rules.compiled(repository.exclude(MAX_FILE_BYTES), &top, &top.join(".git/info/exclude"));
+        }
+        Ok(rules)
+    }
+
+    /// Whether a rule ignores an entry. With rules that cannot be used everything is ignored; `failure` says so.
+    pub(super) fn is_ignored(&mut self, path: &Path, is_folder: bool) -> bool {
+        let Some(parent) = path.parent().filter(|_| path != self.top) else { return false };
+        if !parent.starts_with(&self.top) {
+            return false;
+        }
+        self.enter(parent);
+        if self.failure.is_some() {
+            return true;
+        }
+        let rules = self.folders.iter().rev();
+        let matches = rules.clone().map(|rules| &rules.own).chain(rules.map(|rules| &rules.git));
+        let mut matches = matches.chain([&self.exclude, &self.global]).map(|rules| rules.matched(path, is_folder));
+        matches.find(|found| !found.is_none()).is_some_and(|found| found.is_ignore())
+    }
+
+    /// Whether a rule ignores a path or a folder it is in.
+    pub(crate) fn is_path_ignored(&mut self, path: &Path) -> bool {
+        let mut parts: Vec<&Path> = path.ancestors().take_while(|part| *part != self.top).collect();
+        parts.reverse();
+        parts.into_iter().any(|part| self.is_ignored(part, part != path))
+    }
+
+    /// Takes in the rules of a folder and of those above it, and forgets those of folders the walk has left.
+    fn enter(&mut self, folder: &Path) {
+        while self.folders.last().is_some_and(|rules| !folder.starts_with(&rules.path)) {
+            self.folders.pop();
+        }
+        let mut missing: Vec<&Path> = folder
+            .ancestors()
+            .take_while(|path| path.starts_with(&self.top))
+            .take_while(|path| self.folders.last().is_none_or(|rules| rules.path != **path))
+            .collect();
+        while let Some(path) = missing.pop() {
+            let own = match self.rule_set {
+                RuleSet::Git => Gitignore::empty(),
+                RuleSet::Sources | RuleSet::Own => self.read(path, OWN_FILE),
+            };
+            let git = match self.rule_set {
+                RuleSet::Git | RuleSet::Sources => self.read(path, GIT_FILE),
+                RuleSet::Own => Gitignore::empty(),
+            };
+            self.folders.push(FolderRules { path: path.to_owned(), own, git });
+        }
+    }
+
+    fn read(&mut self, folder: &Path, name: &str) -> Gitignore {
+        let path = folder.join(name);
+        let Ok(relative) = path.strip_prefix(&self.top) else { return Gitignore::empty() };
+        let read = self.project.read(relative, MAX_FILE_BYTES);
+        self.compiled(read, folder, &path)
+    }
+
+    fn compiled(&mut self, read: Result<Vec<u8>, Unreadable>, folder: &Path, path: &Path) -> Gitignore {
+        let rules = match read {
+            Ok(bytes) => self.charge(bytes.len() as u64).and_then(|()| compile(&bytes, folder, path)),
+            Err(Unreadable::Missing) => return Gitignore::empty(),
+            Err(reason) => Err(reason),
+        };
+        rules.unwrap_or_else(|reason| {
+            self.failure.get_or_insert_with(|| (path.to_owned(), reason));
+            Gitignore::empty()
+        })
+    }
+
+    fn charge(&mut self, bytes: u64) -> Result<(), Unreadable> {
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or_else(|| {
+            let all = crate::files::readable_size(MAX_WALK_BYTES);
+            Unreadable::Io(io::Error::other(format!("with it, the project's ignore rules are longer than {all}")))
+        })?;
+        Ok(())
+    }
+}
+
+fn compile(bytes: &[u8], folder: &Path, path: &Path) -> Result<Gitignore, Unreadable> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = || text.trim_start_matches('\u{feff}').lines();
+    let patterns = lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
+    if patterns > MAX_PATTERNS {
+        let error = format!("it has {patterns} patterns, more than {MAX_PATTERNS}");
+        return Err(Unreadable::Io(io::Error::other(error)));
+    }
+    let mut rules = GitignoreBuilder::new(folder);
+    for line in lines() {
+        // A line that is no pattern matches nothing, as in git.
+        rules.add_line(Some(path.to_owned()), line).ok();
+    }
+    rules.build().map_err(|error| Unreadable::Io(io::Error::other(error.to_string())))
+}
