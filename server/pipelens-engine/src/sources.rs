@@ -294,6 +294,8 @@ mod tests {
             fs::remove_file(&path).unwrap();
             fs::write(&path, "x\n".repeat(5_000)).unwrap();
             refused("5000 patterns");
+            fs::write(&path, "a*b*c*\n".repeat(501)).unwrap();
+            refused("501 patterns with several wildcards");
             fs::write(&path, "x".repeat(300_000)).unwrap();
             refused("longer than 262.1 kB");
             fs::remove_file(&path).unwrap();

@@ -14,6 +14,8 @@ const GIT_FILE: &str = ".gitignore";
 /// Real ones have some hundred lines. What is compiled from a hostile one must stay small, and is asked about every path.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 const MAX_PATTERNS: usize = 4_000;
+/// Patterns with several wildcards that hold in one folder. Each is tried, letter by letter, on every path below; real projects have ten.
+const MAX_COSTLY_PATTERNS: usize = 500;
 /// Of all rule files on one walk: tens of thousands of real ones.
 const MAX_WALK_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -31,6 +33,8 @@ pub(crate) struct Rules {
     /// The user's own, for all repositories.
     global: Gitignore,
     bytes_left: u64,
+    /// In the files read since a folder was entered.
+    costly_patterns: usize,
     /// The first rule file that cannot be used.
     pub(crate) failure: Option<(PathBuf, Unreadable)>,
 }
@@ -40,6 +44,7 @@ struct FolderRules {
     path: PathBuf,
     own: Gitignore,
     git: Gitignore,
+    costly_patterns: usize,
 }
 
 impl Rules {
@@ -55,6 +60,7 @@ impl Rules {
             // A home folder's own rules are about repositories.
             global: if repository.is_some() { GitignoreBuilder::new(&top).build_global().0 } else { Gitignore::empty() },
             bytes_left: MAX_WALK_BYTES,
+            costly_patterns: 0,
             failure: None,
         };
         if let Some(repository) = repository {
@@ -105,7 +111,8 @@ impl Rules {
                 RuleSet::Git | RuleSet::Sources => self.read(path, GIT_FILE),
                 RuleSet::Own => Gitignore::empty(),
             };
-            self.folders.push(FolderRules { path: path.to_owned(), own, git });
+            let costly_patterns = std::mem::take(&mut self.costly_patterns);
+            self.folders.push(FolderRules { path: path.to_owned(), own, git, costly_patterns });
         }
     }
 
@@ -118,7 +125,7 @@ impl Rules {
 
     fn compiled(&mut self, read: Result<Vec<u8>, Unreadable>, folder: &Path, path: &Path) -> Gitignore {
         let rules = match read {
-            Ok(bytes) => self.charge(bytes.len() as u64).and_then(|()| compile(&bytes, folder, path)),
+            Ok(bytes) => self.charge(&bytes).and_then(|()| compile(&bytes, folder, path)),
             Err(Unreadable::Missing) => return Gitignore::empty(),
             Err(reason) => Err(reason),
         };
@@ -128,25 +135,42 @@ impl Rules {
         })
     }
 
-    fn charge(&mut self, bytes: u64) -> Result<(), Unreadable> {
-        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or_else(|| {
-            let all = crate::files::readable_size(MAX_WALK_BYTES);
-            Unreadable::Io(io::Error::other(format!("with it, the project's ignore rules are longer than {all}")))
-        })?;
+    /// Refuses what would take too long to compile, or to ask about every path.
+    fn charge(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
+        let too_much = |why: String| Err(Unreadable::Io(io::Error::other(why)));
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+        let (patterns, costly) = lines.fold((0, 0), |(all, costly), line| (all + 1, costly + usize::from(is_costly(line))));
+        if patterns > MAX_PATTERNS {
+            return too_much(format!("it has {patterns} patterns, more than {MAX_PATTERNS}"));
+        }
+        self.costly_patterns += costly;
+        let in_effect = self.costly_patterns + self.folders.iter().map(|rules| rules.costly_patterns).sum::<usize>();
+        if in_effect > MAX_COSTLY_PATTERNS {
+            return too_much(format!(
+                "with it, {in_effect} patterns with several wildcards hold here, more than {MAX_COSTLY_PATTERNS}"
+            ));
+        }
+        match self.bytes_left.checked_sub(bytes.len() as u64) {
+            Some(left) => self.bytes_left = left,
+            None => {
+                let all = crate::files::readable_size(MAX_WALK_BYTES);
+                return too_much(format!("with it, the project's ignore rules are longer than {all}"));
+            }
+        }
         Ok(())
     }
 }
 
+/// Whether a pattern has more than two wildcards, `**` counted as one.
+fn is_costly(pattern: &[u8]) -> bool {
+    let pairs = std::iter::once(&0).chain(pattern).zip(pattern);
+    pairs.filter(|(before, byte)| **byte == b'[' || (**byte == b'*' && **before != b'*')).count() > 2
+}
+
 fn compile(bytes: &[u8], folder: &Path, path: &Path) -> Result<Gitignore, Unreadable> {
     let text = String::from_utf8_lossy(bytes);
-    let lines = || text.trim_start_matches('\u{feff}').lines();
-    let patterns = lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
-    if patterns > MAX_PATTERNS {
-        let error = format!("it has {patterns} patterns, more than {MAX_PATTERNS}");
-        return Err(Unreadable::Io(io::Error::other(error)));
-    }
     let mut rules = GitignoreBuilder::new(folder);
-    for line in lines() {
+    for line in text.trim_start_matches('\u{feff}').lines() {
         // A line that is no pattern matches nothing, as in git.
         rules.add_line(Some(path.to_owned()), line).ok();
     }
