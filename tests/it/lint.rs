@@ -49,7 +49,9 @@ impl Lint {
         }
         if let Some(program) = program {
             let path = lint.program.path().join("shellcheck");
-            std::fs::write(&path, program).unwrap();
+            // Its environment is not ours.
+            let state = lint.project.state.path().to_str().unwrap();
+            std::fs::write(&path, program.replace("$PIPELENS_STATE_DIR", state)).unwrap();
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         }
         lint

@@ -88,6 +88,7 @@ pub enum Code {
     ShellSyntax,
     Shellcheck,
     SecretLiteral,
+    SecretConsent,
     YamlTrap,
 }
 
@@ -134,6 +135,7 @@ impl Code {
         Self::ShellSyntax,
         Self::Shellcheck,
         Self::SecretLiteral,
+        Self::SecretConsent,
         Self::YamlTrap,
     ];
 
@@ -186,6 +188,7 @@ impl Code {
             Self::ShellSyntax => "shell-syntax",
             Self::Shellcheck => "shellcheck",
             Self::SecretLiteral => "secret-literal",
+            Self::SecretConsent => "secret-consent",
             Self::YamlTrap => "yaml-trap",
         }
     }
@@ -229,7 +232,7 @@ impl Code {
             | Self::UnmatchedPath
             | Self::Shellcheck
             | Self::SecretLiteral => Severity::Warning,
-            Self::EmptyFile => Severity::Information,
+            Self::EmptyFile | Self::SecretConsent => Severity::Information,
             Self::UnusedAnchor | Self::RedundantDependency | Self::UnpinnedImage | Self::YamlTrap => Severity::Hint,
         }
     }
@@ -277,6 +280,7 @@ impl Code {
             Self::ShellSyntax => "A command the shell cannot read",
             Self::Shellcheck => "Something ShellCheck says about a command",
             Self::SecretLiteral => "A text that looks like a secret",
+            Self::SecretConsent => "A secret that this project has not been given",
             Self::YamlTrap => "A value that other YAML readers take for something else",
         }
     }

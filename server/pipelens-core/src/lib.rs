@@ -61,6 +61,10 @@ pub trait Project {
     fn has_match(&self, path: &str) -> Option<bool>;
     /// Whether the sources have this folder, relative to their root. `None`: not known.
     fn has_folder(&self, path: &str) -> Option<bool>;
+    /// Whether the user has given this project a secret. `None`: not known.
+    fn has_secret(&self, _name: &str) -> Option<bool> {
+        None
+    }
     /// What a linter of shell scripts is known to say about a command.
     fn remarks(&self, _command: &str) -> Arc<[Remark]> {
         Arc::default()

@@ -39,5 +39,6 @@ pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, findings: &mut Vec
 /// Finds what only somebody who knows the project can tell. Comes last: a command that cannot be read is not linted.
 pub(crate) fn check_in_project(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
     paths::check(pipeline, project, findings);
+    secrets::check_consent(pipeline, project, findings);
     lint::check(text, pipeline, project, findings);
 }

@@ -382,7 +382,7 @@ pub(crate) fn short_name(bytes: &[u8]) -> String {
 }
 
 /// Names a workspace without telling its path.
-pub(crate) fn workspace_id(root: &Path) -> String {
+pub fn workspace_id(root: &Path) -> String {
     short_name(root.as_os_str().as_encoded_bytes())
 }
 

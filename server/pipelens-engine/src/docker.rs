@@ -38,6 +38,7 @@ use crate::cache::workspace_id;
 use crate::docker::arguments::Arguments;
 use crate::docker::command::{StepCommand, Then};
 use crate::docker::container::Container;
+pub(crate) use crate::docker::endpoint::needs_program;
 use crate::docker::image::{ImageFacts, Images};
 use crate::docker::layers::Layers;
 use crate::docker::pulse::{PULSE, PULSE_ANSWER_WITHIN, answered, lost, no_answer};

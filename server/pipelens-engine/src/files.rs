@@ -21,10 +21,12 @@ pub struct ProjectFolder {
 /// Why a file of a project was not read. Reads as the end of a sentence that names the file; never shows what is in it.
 #[derive(Debug, Error)]
 pub enum Unreadable {
-    #[error("there is no such file")]
+    #[error("No such file or directory")]
     Missing,
     #[error("it leads out of the project through a symbolic link")]
     LeavesProject,
+    #[error("it is a symbolic link, not a regular file")]
+    IsLink,
     #[error("it is {0}, not a regular file")]
     NotRegular(&'static str),
     #[error("it is longer than {}", readable_size(*max_bytes))]
@@ -53,9 +55,30 @@ impl ProjectFolder {
         if bytes.len() as u64 > max_bytes { Err(Unreadable::TooLong { max_bytes }) } else { Ok(bytes) }
     }
 
+    /// Reads a file that decides about others. It is no link, whose target was written to be something else.
+    pub fn read_unlinked(&self, path: &Path, max_bytes: u64) -> Result<Vec<u8>, Unreadable> {
+        match self.folder.symlink_metadata(path) {
+            Ok(metadata) if metadata.is_symlink() => Err(Unreadable::IsLink),
+            Ok(_) => self.read(path, max_bytes),
+            Err(error) => Err(unreadable(error)),
+        }
+    }
+
+    /// The same, as text.
+    pub fn read_unlinked_text(&self, path: &Path, max_bytes: u64) -> Result<String, Unreadable> {
+        text(self.read_unlinked(path, max_bytes)?)
+    }
+
     /// Reads a file as text.
     pub fn read_text(&self, path: &Path, max_bytes: u64) -> Result<String, Unreadable> {
-        String::from_utf8(self.read(path, max_bytes)?).map_err(|_| Unreadable::NotText)
+        text(self.read(path, max_bytes)?)
+    }
+
+    /// Reads the beginning of a file.
+    pub fn read_head(&self, path: &Path, bytes: u64) -> Result<Vec<u8>, Unreadable> {
+        let mut head = Vec::new();
+        self.open_file(path)?.take(bytes).read_to_end(&mut head).map_err(Unreadable::Io)?;
+        Ok(head)
     }
 
     /// Opens a regular file. Never waits: a pipe without a writer is refused, not opened.
@@ -93,11 +116,16 @@ impl From<Unreadable> for io::Error {
             Unreadable::Io(error) => error,
             Unreadable::Missing => Self::new(io::ErrorKind::NotFound, error.to_string()),
             Unreadable::LeavesProject
+            | Unreadable::IsLink
             | Unreadable::NotRegular(_)
             | Unreadable::TooLong { .. }
             | Unreadable::NotText => Self::other(error.to_string()),
         }
     }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Unreadable> {
+    String::from_utf8(bytes).map_err(|_| Unreadable::NotText)
 }
 
 fn unreadable(error: io::Error) -> Unreadable {
@@ -203,9 +231,9 @@ mod tests {
             ("to-pipe", "it is a named pipe, not a regular file"),
             ("socket", "it is a socket, not a regular file"),
             ("folder", "it is a folder, not a regular file"),
-            ("none", "there is no such file"),
-            ("a/b", "there is no such file"),
-            ("dangling", "there is no such file"),
+            ("none", "No such file or directory"),
+            ("a/b", "No such file or directory"),
+            ("dangling", "No such file or directory"),
             ("zero", out),
             ("out", out),
             ("absolute", out),

@@ -21,14 +21,17 @@ use uuid::Uuid;
 use crate::artifacts::Artifacts;
 use crate::error::EngineError;
 use crate::error::counted;
+use crate::files::ProjectFolder;
 use crate::host::kept::KeptFolders;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
 use crate::owner::Owner;
+use crate::private;
 use crate::runner::{Base, Ending, Heirs, RunContext, Saved, SnapshotRef, StepResult, StepRunner, shell_word};
 
 /// In the run's folder: whose it is.
 const OWNER_FILE: &str = "owner";
+const MAX_OWNER_BYTES: u64 = 4 * 1024;
 const FOLDER_PREFIX: &str = "pipelens-";
 
 #[derive(Debug)]
@@ -53,8 +56,8 @@ impl HostRunner {
         let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{run_id}"));
         let error =
             |source| EngineError::File { doing: "Creating the folder of the run", path: folder.clone(), source };
-        crate::logs::create_private_folder(&folder).map_err(error)?;
-        std::fs::write(folder.join(OWNER_FILE), owner.to_string()).map_err(error)?;
+        private::create_new_folder(&folder).map_err(error)?;
+        private::write_file(&folder.join(OWNER_FILE), owner.to_string().as_bytes()).map_err(error)?;
         Ok(Self { folder, kept: state_dir.map(|folder| KeptFolders::new(folder, run_id)) })
     }
 
@@ -264,8 +267,10 @@ fn sweep_dead_owners(temporary: &Path, observer: &Owner) -> usize {
     let Ok(entries) = std::fs::read_dir(temporary) else { return 0 };
     let folders = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX));
     let is_dead = |folder: &PathBuf| {
-        let owner = std::fs::read_to_string(folder.join(OWNER_FILE)).ok().and_then(|owner| owner.parse::<Owner>().ok());
-        owner.is_some_and(|owner| owner.is_dead(observer))
+        // Everybody may put something there; what others did is theirs.
+        let own = private::is_own_folder(folder).then(|| ProjectFolder::open(folder)).and_then(Result::ok);
+        let owner = own.and_then(|own| own.read_unlinked_text(Path::new(OWNER_FILE), MAX_OWNER_BYTES).ok());
+        owner.and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_dead(observer))
     };
     folders.map(|entry| entry.path()).filter(is_dead).filter(|folder| copy::remove(folder).is_ok()).count()
 }
@@ -300,5 +305,26 @@ mod tests {
         let strange = folder("pipelens-3", "who knows");
         assert_eq!(sweep_dead_owners(temporary.path(), &me), 1);
         assert!(mine.exists() && !dead.exists() && strange.exists());
+    }
+
+    /// The folder for such folders is everybody's.
+    #[cfg(unix)]
+    #[test]
+    fn what_others_have_put_beside_our_folders_holds_nothing_up() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let temporary = tempfile::tempdir().unwrap();
+        let me = Owner::this_process();
+        let dead = format!("{}0", me.to_string().trim_end_matches(char::is_numeric));
+        let path = |name: &str| temporary.path().join(name);
+        for name in ["pipelens-pipe", "pipelens-other"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        mknodat(CWD, path("pipelens-pipe/owner"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        std::fs::create_dir(path("elsewhere")).unwrap();
+        std::fs::write(path("elsewhere/owner"), &dead).unwrap();
+        std::os::unix::fs::symlink("elsewhere", path("pipelens-link")).unwrap();
+        std::fs::write(path("dead"), &dead).unwrap();
+        std::os::unix::fs::symlink("../dead", path("pipelens-other/owner")).unwrap();
+        assert_eq!(sweep_dead_owners(temporary.path(), &me), 0);
     }
 }

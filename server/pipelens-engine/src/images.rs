@@ -14,3 +14,8 @@ pub async fn local(docker_host: Option<&str>) -> Option<Vec<String>> {
     names.dedup();
     Some(names)
 }
+
+/// Whether asking the engine anything starts a program: then it is asked for runs alone, not for what helps while typing.
+pub fn needs_program(docker_host: Option<&str>) -> bool {
+    crate::docker::needs_program(docker_host)
+}

@@ -12,6 +12,8 @@ pub mod images;
 mod logs;
 mod outbox;
 mod owner;
+pub mod private;
+pub mod programs;
 pub mod project;
 pub mod run;
 mod runner;

@@ -214,6 +214,9 @@ impl Runners {
         let (sources, docker) = tokio::try_join!(scan(&request.source_root), docker)?;
         outbox.notice(sources.summary());
         sources.notes.iter().for_each(|note| outbox.notice(note.clone()));
+        if let Some(given) = given_secrets(request) {
+            outbox.notice(given);
+        }
         let mut by_name: BTreeMap<&'static str, Arc<dyn StepRunner>> = BTreeMap::new();
         let sweep_now = CancellationToken::new();
         let sweeping = docker.map(|docker| {
@@ -275,6 +278,14 @@ fn is_parallelism_known(request: &RunRequest) -> bool {
 fn needs(request: &RunRequest, runner: RunnerKind) -> bool {
     let name = |step: &PlanStep| step.runner.clone().unwrap_or_else(|| request.runner.name().to_owned());
     request.plan.steps.iter().any(|step| name(step) == runner.name())
+}
+
+/// Says which secrets the run gives away, and to whom.
+fn given_secrets(request: &RunRequest) -> Option<String> {
+    let steps = request.plan.steps.iter();
+    let given = steps.flat_map(|step| step.secrets.iter().map(move |name| format!("`{name}` to step `{}`", step.key)));
+    let given: Vec<String> = given.collect();
+    (!given.is_empty()).then(|| format!("Secrets given: {}.", given.join(", ")))
 }
 
 async fn scan(root: &Path) -> Result<Arc<Sources>, EngineError> {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::EngineError;
-pub(crate) use crate::files::readable_size;
 use crate::files::ProjectFolder;
+pub(crate) use crate::files::readable_size;
 pub(crate) use crate::sources::manifest::{Delta, Manifest, Stamp};
 use crate::walk::{Repository, RuleSet, Rules, Tracked, Walk, WalkError};
 
@@ -190,7 +190,8 @@ fn tracked_below(root: &Path, repository: &Repository) -> Tracked {
     if let Ok(prefix) = root.strip_prefix(repository.top())
         && !prefix.as_os_str().is_empty()
     {
-        tracked.paths = tracked.paths.iter().filter_map(|path| path.strip_prefix(prefix).ok()).map(Path::to_owned).collect();
+        tracked.paths =
+            tracked.paths.iter().filter_map(|path| path.strip_prefix(prefix).ok()).map(Path::to_owned).collect();
     }
     tracked
 }
@@ -281,13 +282,14 @@ mod tests {
         for name in [".gitignore", "src/.gitignore", ".pipelensignore", ".git/info/exclude"] {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let scan = || Sources::scan(folder.path()).map(|sources| names(&sources)).map_err(|error| error.to_string());
+            let scan =
+                || Sources::scan(folder.path()).map(|sources| names(&sources)).map_err(|error| error.to_string());
             let refused = |why: &str| {
                 let error = scan().unwrap_err();
                 assert!(error.contains(name) && error.contains(why), "{name}: {error}");
             };
             std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-            refused("out of the project");
+            refused(if name == ".git/info/exclude" { "out of the project" } else { "a symbolic link" });
             fs::remove_file(&path).unwrap();
             rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
             refused("a named pipe");
@@ -343,7 +345,10 @@ mod tests {
         };
         let expected = |folder: &Path| {
             let sources = Sources::scan(folder).unwrap();
-            assert_eq!((names(&sources), sources.notes.len()), (vec![".gitignore".into(), "gen".into(), "gen/kept.rs".into()], 0));
+            assert_eq!(
+                (names(&sources), sources.notes.len()),
+                (vec![".gitignore".into(), "gen".into(), "gen/kept.rs".into()], 0)
+            );
         };
         ignored_but_tracked(&main);
         git(&main, &["init", "-q"]);

@@ -13,7 +13,7 @@ mod render;
 mod replace;
 mod report;
 mod run;
-mod source;
+pub(crate) mod source;
 
 use std::io::Write;
 use std::process::ExitCode;

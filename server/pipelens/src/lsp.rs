@@ -19,6 +19,7 @@ mod predictions;
 mod progress;
 mod report;
 mod runs;
+mod secrets;
 mod state;
 mod writer;
 

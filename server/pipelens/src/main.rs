@@ -1,6 +1,7 @@
 //! pipelens: the language server and the command line, over the same core and the same engine.
 
 mod cli;
+mod consent;
 mod fix;
 mod lsp;
 mod present;

@@ -1,6 +1,6 @@
 //! Where things are: the project a pipeline belongs to, the user's state folder, and the run request they make together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -11,6 +11,7 @@ use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::run::{RunRequest, RunnerKind};
 use uuid::Uuid;
 
+use crate::consent::{self, Asked};
 use crate::settings::{ProjectSettings, Runner, Settings};
 
 /// Runs whose logs are kept; older ones go when a new one starts.
@@ -32,15 +33,46 @@ pub(crate) fn stem_of(path: &Path) -> String {
     stem.to_owned()
 }
 
+/// Why a run does not start.
+#[derive(Debug)]
+pub(crate) enum NotStarted {
+    /// The user has to be asked about these first.
+    AsksForSecrets(Vec<Asked>),
+    Refused(String),
+}
+
+impl From<anyhow::Error> for NotStarted {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Refused(format!("{error:#}"))
+    }
+}
+
+impl NotStarted {
+    /// Returns the sentence for somebody who cannot be asked.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::Refused(why) => why.clone(),
+            Self::AsksForSecrets(asked) => {
+                let flags: String = asked.iter().map(|asked| format!(" --allow-secret {}", asked.name)).collect();
+                format!(
+                    "The pipeline asks for secrets that this project has not been given: {}. \
+                     Allow them with the setting `pipelens.allowSecrets`, or with `pipelens run`{flags}",
+                    consent::listed(asked)
+                )
+            }
+        }
+    }
+}
+
 /// Puts together what the engine needs to run a plan for a file. Secrets are looked up, the log folder is chosen, consent is checked.
 pub(crate) fn run_request(
     plan: Plan,
     root: PathBuf,
     settings: &Settings,
     project: &ProjectSettings,
-) -> anyhow::Result<RunRequest> {
+) -> Result<RunRequest, NotStarted> {
     check_consent(&plan, settings)?;
-    let secrets = secrets(&plan, settings)?;
+    let secrets = secrets(&plan, &root, settings)?;
     let request = look_request(plan, root, settings, project)?;
     if let Some(runs) = request.log_dir.parent() {
         remove_old_runs(runs);
@@ -126,10 +158,8 @@ fn check_consent(plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
     }
 }
 
-fn secrets(plan: &Plan, settings: &Settings) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut wanted: Vec<&str> = plan.steps.iter().flat_map(|step| &step.secrets).map(String::as_str).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
+fn secrets(plan: &Plan, root: &Path, settings: &Settings) -> Result<BTreeMap<String, String>, NotStarted> {
+    let wanted: BTreeSet<&str> = plan.steps.iter().flat_map(|step| &step.secrets).map(String::as_str).collect();
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -137,18 +167,27 @@ fn secrets(plan: &Plan, settings: &Settings) -> anyhow::Result<BTreeMap<String, 
         Some(path) => read_secrets(path)?,
         None => BTreeMap::new(),
     };
-    let mut found = BTreeMap::new();
-    for name in wanted {
-        let value = std::env::var(name).ok().or_else(|| from_file.get(name).cloned());
-        let Some(value) = value else {
-            bail!(
+    let variable = |name: &str| std::env::var(name).ok();
+    let given = consent::given(&state_dir()?, root);
+    let asked = consent::missing(plan, |name| {
+        let is_meant =
+            settings.is_secrets_file_for_this_run && from_file.contains_key(name) && variable(name).is_none();
+        is_meant || given.contains(name) || settings.allow_secrets.iter().any(|allowed| allowed == name)
+    });
+    // What has no value cannot be given: said first, and whatever the user answers.
+    for name in &wanted {
+        if variable(name).is_none() && !from_file.contains_key(*name) {
+            return Err(NotStarted::Refused(format!(
                 "The secret `{name}` has no value. Set it in the environment, or name a file of `NAME=value` lines \
                  in the setting `pipelens.secretsFile` or with `--secrets-file`"
-            );
-        };
-        found.insert(name.to_owned(), value);
+            )));
+        }
     }
-    Ok(found)
+    if !asked.is_empty() {
+        return Err(NotStarted::AsksForSecrets(asked));
+    }
+    let value = |name: &str| variable(name).or_else(|| from_file.get(name).cloned());
+    Ok(wanted.into_iter().filter_map(|name| Some((name.to_owned(), value(name)?))).collect())
 }
 
 fn read_secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {

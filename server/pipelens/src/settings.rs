@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
+use pipelens_engine::files::{ProjectFolder, Unreadable};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The name of the project's own settings file, in its root folder.
 pub(crate) const PROJECT_FILE: &str = ".pipelens.yaml";
+
+/// Longer settings are none, and its parser takes long over hostile ones.
+const MAX_BYTES: u64 = 64 * 1024;
+/// Settings have two levels. The parser's time grows with the square of open brackets.
+const MAX_NESTING: usize = 32;
 
 /// Settings of the editor (`pipelens.*`) and the command line.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -26,6 +32,11 @@ pub(crate) struct Settings {
     pub(crate) docker_host: Option<String>,
     /// A file of `NAME=value` lines for the secrets that pipelines name; the environment is asked first.
     pub(crate) secrets_file: Option<PathBuf>,
+    /// Names of secrets that every project may have. For others the first run in a project asks.
+    pub(crate) allow_secrets: Vec<String>,
+    /// The user named the secrets file for this run: what is in it is meant for it.
+    #[serde(skip)]
+    pub(crate) is_secrets_file_for_this_run: bool,
     /// Which code lenses are shown.
     pub(crate) lenses: Lenses,
     /// How a run speaks to the editor.
@@ -108,13 +119,18 @@ impl ProjectSettings {
     /// Reads the project's own settings. A project without the file has the defaults.
     pub(crate) fn read(root: &Path) -> anyhow::Result<Self> {
         let path = root.join(PROJECT_FILE);
-        let text = match std::fs::read_to_string(&path) {
+        let read = ProjectFolder::open(root).map_err(Unreadable::Io);
+        let read = read.and_then(|folder| folder.read_unlinked_text(Path::new(PROJECT_FILE), MAX_BYTES));
+        let text = match read {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error).with_context(|| format!("Cannot read `{}`", path.display())),
+            Err(Unreadable::Missing) => return Ok(Self::default()),
+            Err(reason) => bail!("`{}` is not read: {reason}", path.display()),
         };
         if text.trim().is_empty() {
             return Ok(Self::default());
+        }
+        if nesting(&text) > MAX_NESTING {
+            bail!("`{}` is nested deeper than {MAX_NESTING} levels; settings have two", path.display());
         }
         serde_yaml::from_str(&text).with_context(|| format!("`{}` has a mistake", path.display()))
     }
@@ -145,6 +161,19 @@ impl ProjectSettings {
         };
         Some(Diagnostic { severity, ..diagnostic.clone() })
     }
+}
+
+/// Returns how many brackets are open at once, at most, those in texts included.
+fn nesting(text: &str) -> usize {
+    let mut open = 0_usize;
+    text.bytes().fold(0, |most, byte| {
+        open = match byte {
+            b'[' | b'{' => open + 1,
+            b']' | b'}' => open.saturating_sub(1),
+            _ => open,
+        };
+        most.max(open)
+    })
 }
 
 /// Reads the patterns of `files`. The editor and the command line mean the same files by them.
@@ -181,6 +210,28 @@ mod tests {
         assert_eq!(both.parallelism, Some(4));
         assert_eq!(both.severity["a"], SeveritySetting::Error);
         assert_eq!(both.severity["b"], SeveritySetting::Hint);
+    }
+
+    #[test]
+    fn the_projects_settings_are_a_small_flat_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(PROJECT_FILE);
+        let why = || format!("{:#}", ProjectSettings::read(folder.path()).unwrap_err());
+        std::fs::write(&file, "[".repeat(60_000)).unwrap();
+        assert!(why().contains("is nested deeper than 32 levels"), "{}", why());
+        std::fs::write(&file, "#".repeat(70_000)).unwrap();
+        assert!(why().contains("is longer than 65.5 kB"), "{}", why());
+        for hostile in ["- ".repeat(30_000), "? ".repeat(30_000), "&a ".repeat(20_000), "!a ".repeat(20_000)] {
+            std::fs::write(&file, hostile).unwrap();
+            why();
+        }
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(folder.path().join("token"), "secret: token").unwrap();
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("token", &file).unwrap();
+            assert!(why().ends_with("it is a symbolic link, not a regular file"), "{}", why());
+        }
     }
 
     #[test]

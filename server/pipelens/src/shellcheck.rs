@@ -1,9 +1,9 @@
 //! What ShellCheck says about commands, where it is installed. One call reads all commands it has not seen yet; answers are kept by
-//! the command's text, so that typing elsewhere costs nothing.
+//! the command's text, so that typing elsewhere costs nothing. It reads those commands and no other file: what a project says decides
+//! which of its checks count, never what it opens.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +11,19 @@ use anyhow::{Context, ensure};
 use pipelens_core::diagnostic::Severity;
 use pipelens_core::text::{TextEdit, TextRange};
 use pipelens_core::{Analysis, Remark};
+use pipelens_engine::files::{ProjectFolder, Unreadable};
+use pipelens_engine::programs::{self, Call, Limits};
 use serde::Deserialize;
-use tokio::io::AsyncReadExt;
 
 /// Looked for on the PATH.
 const PROGRAM: &str = "shellcheck";
-/// The project's own rules for it, copied to where it reads.
+/// The project's own rules for it; what is allowed of them is copied to where it reads.
 const RULES: [&str; 2] = [".shellcheckrc", "shellcheckrc"];
+/// The user's own, which count where the project has none.
+const USER_RULES: [&str; 2] = [".shellcheckrc", ".config/shellcheckrc"];
+const MAX_RULES_BYTES: u64 = 64 * 1024;
+/// What rules may say. The others make it open further files, whose text its findings would show.
+const ALLOWED_RULES: [&str; 4] = ["disable", "enable", "shell", "extended-analysis"];
 /// Variables come from the step, the pipeline and the image; files to follow are in the image.
 const NOT_SPOKEN_OF: &str = "SC1090,SC1091,SC2154";
 /// The smallest shell that images have. As an extension, so that a `shell` directive in the command wins.
@@ -28,9 +34,9 @@ const MAX_COMMAND_BYTES: usize = 64 * 1024;
 const MAX_BATCH: usize = 500;
 /// Each letter that is typed makes another command; the newest are asked for again at once.
 const MAX_KNOWN: usize = 10_000;
-const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024;
-/// It needs some milliseconds for a command.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// It needs some milliseconds for a command, and a hundred megabytes for a long one.
+const LIMITS: Limits =
+    Limits { time: Duration::from_secs(30), memory_bytes: 2 * 1024 * 1024 * 1024, output_bytes: 32 * 1024 * 1024 };
 
 /// The answers for one project.
 #[derive(Debug)]
@@ -41,7 +47,7 @@ pub(crate) struct ShellCheck {
 
 #[derive(Debug, Default)]
 struct Known {
-    rules: Vec<u8>,
+    rules: String,
     remarks: HashMap<String, Arc<[Remark]>>,
 }
 
@@ -58,10 +64,10 @@ impl ShellCheck {
     /// Reads the commands of a file that it does not know yet. Returns whether there were any, so that the file has to be analysed
     /// again. Without the program there are no answers, which is no error.
     pub(crate) async fn read(&self, analysis: &Analysis) -> anyhow::Result<bool> {
-        let rules = RULES.iter().find_map(|name| std::fs::read(self.root.join(name)).ok()).unwrap_or_default();
+        let rules = rules(&self.root);
         let unknown = self.unknown(analysis, &rules);
         for batch in unknown.chunks(MAX_BATCH) {
-            let Some(answer) = ask(batch, &rules).await? else { return Ok(false) };
+            let Some(answer) = ask(batch, &rules, &self.root).await? else { return Ok(false) };
             let mut remarks: Vec<Vec<Remark>> = vec![Vec::new(); batch.len()];
             for comment in answer.comments {
                 let index = comment.file.split('.').next().and_then(|name| name.parse::<usize>().ok());
@@ -78,7 +84,7 @@ impl ShellCheck {
         Ok(!unknown.is_empty())
     }
 
-    fn unknown(&self, analysis: &Analysis, rules: &[u8]) -> Vec<String> {
+    fn unknown(&self, analysis: &Analysis, rules: &str) -> Vec<String> {
         let mut known = self.known();
         if known.rules != rules || known.remarks.len() > MAX_KNOWN {
             known.remarks.clear();
@@ -99,41 +105,63 @@ impl ShellCheck {
 }
 
 /// Runs the program over commands, in a folder of its own. `None`: it is not installed.
-async fn ask(commands: &[String], rules: &[u8]) -> anyhow::Result<Option<Answer>> {
+async fn ask(commands: &[String], rules: &str, project: &Path) -> anyhow::Result<Option<Answer>> {
+    let Some(program) = programs::find(PROGRAM, &[project]) else { return Ok(None) };
     let folder = tempfile::tempdir().context("Cannot make a folder for the commands ShellCheck reads")?;
     let names: Vec<String> = (0..commands.len()).map(|index| format!("{index}.{DIALECT}")).collect();
-    if !rules.is_empty() {
-        write(folder.path(), ".shellcheckrc", rules)?;
-    }
+    // Even if it is empty: without one here, it looks for another in the folders above and in the user's.
+    write(folder.path(), ".shellcheckrc", rules.as_bytes())?;
     for (name, command) in names.iter().zip(commands) {
         write(folder.path(), name, command.as_bytes())?;
     }
-    let mut command = tokio::process::Command::new(PROGRAM);
-    command.args(["--format", "json1", "--exclude", NOT_SPOKEN_OF, "--"]).args(&names);
-    command.current_dir(folder.path()).kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = match command.spawn() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        child => child.with_context(|| format!("Cannot start `{PROGRAM}`"))?,
+    let options = ["--format", "json1", "--exclude", NOT_SPOKEN_OF, "--"].map(str::to_owned);
+    let call = Call {
+        program,
+        arguments: options.into_iter().chain(names).map(Into::into).collect(),
+        folder: folder.path().to_owned(),
+        variables: Vec::new(),
+        input: std::ffi::OsString::new(),
     };
-    let mut answer = Vec::new();
-    let read = async {
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await?;
-        }
-        child.wait().await
-    };
-    let status = tokio::time::timeout(PATIENCE, read)
-        .await
-        .with_context(|| format!("`{PROGRAM}` did not end within {} s", PATIENCE.as_secs()))?
-        .with_context(|| format!("Cannot read from `{PROGRAM}`"))?;
+    let answer = programs::run(&call, LIMITS).await.map_err(|error| anyhow::anyhow!("`{PROGRAM}` {error}"))?;
     // 1: there are findings.
     ensure!(
-        matches!(status.code(), Some(0 | 1)),
-        "`{PROGRAM}` ended with {status}; versions before 0.7 cannot be used"
+        matches!(answer.status.code(), Some(0 | 1)),
+        "`{PROGRAM}` ended with {}; versions before 0.7 cannot be used",
+        answer.status
     );
-    let answer = serde_json::from_slice(&answer).with_context(|| format!("`{PROGRAM}` did not answer in JSON"))?;
-    Ok(Some(answer))
+    let answer = serde_json::from_slice(&answer.output);
+    Ok(Some(answer.with_context(|| format!("`{PROGRAM}` did not answer in JSON"))?))
+}
+
+/// Returns what the project's rules, else the user's, may say.
+fn rules(root: &Path) -> String {
+    let project = first_of(root, &RULES);
+    let text = project.or_else(|| first_of(&dirs::home_dir()?, &USER_RULES));
+    allowed(&text.unwrap_or_default())
+}
+
+fn first_of(folder: &Path, names: &[&str]) -> Option<String> {
+    let folder = ProjectFolder::open(folder).ok()?;
+    names.iter().find_map(|name| match folder.read_unlinked_text(Path::new(name), MAX_RULES_BYTES) {
+        Ok(text) => Some(text),
+        Err(Unreadable::Missing) => None,
+        Err(reason) => {
+            tracing::warn!("`{name}` is not used: {reason}");
+            None
+        }
+    })
+}
+
+/// Keeps the settings that only choose among ShellCheck's own checks.
+fn allowed(rules: &str) -> String {
+    let is_allowed = |word: &&str| {
+        let Some((key, value)) = word.split_once('=') else { return false };
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, ',' | '-' | '_');
+        ALLOWED_RULES.contains(&key) && !value.is_empty() && value.chars().all(is_plain)
+    };
+    let lines = rules.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let words = lines.flat_map(str::split_whitespace).filter(is_allowed);
+    words.fold(String::new(), |text, word| text + word + "\n")
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
@@ -224,6 +252,12 @@ fn offset(command: &str, line: usize, column: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_choose_checks_and_open_nothing() {
+        let rules = "# a comment\ndisable=SC2086,SC2046 external-sources=true\nsource-path=/etc source-path=\"a disable=all\"\nenable=all\nshell=bash\r\nextended-analysis=false # disable=SC1000\ndisable=\n";
+        assert_eq!(allowed(rules), "disable=SC2086,SC2046\nenable=all\nshell=bash\nextended-analysis=false\n");
+    }
 
     #[test]
     fn places_are_counted_in_characters_from_one() {

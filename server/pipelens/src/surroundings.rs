@@ -1,23 +1,30 @@
 //! What the core is told about a pipeline's project: its files, and what ShellCheck said about its commands.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipelens_core::{Project, Remark};
 use pipelens_engine::project::ProjectFiles;
 
+use crate::settings::Settings;
 use crate::shellcheck::ShellCheck;
+use crate::{consent, project};
 
 /// One project, as seen from outside of the pipeline's text.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     files: ProjectFiles,
+    /// Secrets the project may have; `None` if that cannot be known.
+    secrets: Option<BTreeSet<String>>,
     pub(crate) shellcheck: ShellCheck,
 }
 
 impl Surroundings {
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Self { files: ProjectFiles::new(root.clone()), shellcheck: ShellCheck::new(root) }
+    pub(crate) fn new(root: PathBuf, settings: &Settings) -> Self {
+        let given = project::state_dir().ok().map(|state_dir| consent::given(&state_dir, &root));
+        let secrets = given.map(|given| given.into_iter().chain(settings.allow_secrets.iter().cloned()).collect());
+        Self { files: ProjectFiles::new(root.clone()), secrets, shellcheck: ShellCheck::new(root) }
     }
 }
 
@@ -28,6 +35,10 @@ impl Project for Surroundings {
 
     fn has_folder(&self, path: &str) -> Option<bool> {
         self.files.has_folder(path)
+    }
+
+    fn has_secret(&self, name: &str) -> Option<bool> {
+        Some(self.secrets.as_ref()?.contains(name))
     }
 
     fn remarks(&self, command: &str) -> Arc<[Remark]> {

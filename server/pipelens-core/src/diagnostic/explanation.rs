@@ -46,6 +46,7 @@ impl Code {
             Self::ShellSyntax => include_str!("../../docs/codes/shell-syntax.md"),
             Self::Shellcheck => include_str!("../../docs/codes/shellcheck.md"),
             Self::SecretLiteral => include_str!("../../docs/codes/secret-literal.md"),
+            Self::SecretConsent => include_str!("../../docs/codes/secret-consent.md"),
             Self::YamlTrap => include_str!("../../docs/codes/yaml-trap.md"),
         }
     }

@@ -1,5 +1,6 @@
 //! Texts that look like secrets: tokens of known shapes anywhere, and values of variables whose name says what they are.
 
+use crate::Project;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{EnvVar, Pipeline};
 use crate::syntax::offsets::Offsets;
@@ -41,6 +42,20 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnost
             findings.extend(service.env.iter().filter_map(|variable| in_variable(text, variable)));
             findings.extend(service.cmd.iter().filter_map(|cmd| in_text(text, cmd)));
         }
+    }
+}
+
+/// Finds secrets that a run would have to ask for first.
+pub(super) fn check_consent(pipeline: &Pipeline, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+    for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
+        let asked = step.secrets.iter().filter(|secret| project.has_secret(&secret.value) == Some(false));
+        findings.extend(asked.map(|secret| {
+            let name = &secret.value;
+            let message = format!(
+                "The step asks for your secret `{name}`, which this project has not been given. The first run with it asks you for consent; check what the step does with it."
+            );
+            Diagnostic::new(Code::SecretConsent, secret.range, message)
+        }));
     }
 }
 

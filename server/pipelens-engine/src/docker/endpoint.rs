@@ -44,6 +44,11 @@ pub(super) async fn find(docker_host: Option<&str>) -> Result<Engine, EngineErro
     Err(EngineError::Unreachable { tried })
 }
 
+/// Whether the engine is reached through a program that has to be started (`ssh`): too much for what nobody asked for.
+pub(crate) fn needs_program(docker_host: Option<&str>) -> bool {
+    places(docker_host).is_ok_and(|places| places.iter().any(|place| place.host.starts_with("ssh://")))
+}
+
 fn places(docker_host: Option<&str>) -> Result<Vec<Place>, TriedPlace> {
     if let Some(host) = docker_host {
         return Ok(vec![Place { from: "the settings".into(), host: host.into(), tls_folder: tls_of_environment() }]);

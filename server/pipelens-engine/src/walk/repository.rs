@@ -65,7 +65,9 @@ impl Repository {
     /// Reads which files are tracked.
     pub(crate) fn tracked(&self) -> Tracked {
         let bytes = match &self.folders {
-            Ok(folders) => folders.base.read(&folders.own.join("index"), MAX_INDEX_BYTES).map_err(|error| (error, folders)),
+            Ok(folders) => {
+                folders.base.read(&folders.own.join("index"), MAX_INDEX_BYTES).map_err(|error| (error, folders))
+            }
             Err(error) => return Tracked { paths: Vec::new(), problem: Some(error.to_string()) },
         };
         match bytes {
@@ -86,9 +88,9 @@ impl Repository {
                         Ok(shared) => {
                             let mut is_deleted = vec![false; shared.entries().len()];
                             if let Some(bitmaps) = &link.bitmaps {
-                                bitmaps.delete.for_each_set_bit(|at| {
-                                    is_deleted.get_mut(at).map(|is_deleted| *is_deleted = true)
-                                });
+                                bitmaps
+                                    .delete
+                                    .for_each_set_bit(|at| is_deleted.get_mut(at).map(|is_deleted| *is_deleted = true));
                             }
                             let kept = shared.entries().iter().zip(is_deleted).filter(|(_, is_deleted)| !is_deleted);
                             tracked.paths.extend(kept.filter_map(|(entry, _)| safe_path(entry.path(&shared))));

@@ -58,7 +58,11 @@ impl Rules {
             folders: Vec::new(),
             exclude: Gitignore::empty(),
             // A home folder's own rules are about repositories.
-            global: if repository.is_some() { GitignoreBuilder::new(&top).build_global().0 } else { Gitignore::empty() },
+            global: if repository.is_some() {
+                GitignoreBuilder::new(&top).build_global().0
+            } else {
+                Gitignore::empty()
+            },
             bytes_left: MAX_WALK_BYTES,
             costly_patterns: 0,
             failure: None,
@@ -119,7 +123,7 @@ impl Rules {
     fn read(&mut self, folder: &Path, name: &str) -> Gitignore {
         let path = folder.join(name);
         let Ok(relative) = path.strip_prefix(&self.top) else { return Gitignore::empty() };
-        let read = self.project.read(relative, MAX_FILE_BYTES);
+        let read = self.project.read_unlinked(relative, MAX_FILE_BYTES);
         self.compiled(read, folder, &path)
     }
 
@@ -139,7 +143,8 @@ impl Rules {
     fn charge(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
         let too_much = |why: String| Err(Unreadable::Io(io::Error::other(why)));
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));
-        let (patterns, costly) = lines.fold((0, 0), |(all, costly), line| (all + 1, costly + usize::from(is_costly(line))));
+        let (patterns, costly) =
+            lines.fold((0, 0), |(all, costly), line| (all + 1, costly + usize::from(is_costly(line))));
         if patterns > MAX_PATTERNS {
             return too_much(format!("it has {patterns} patterns, more than {MAX_PATTERNS}"));
         }

@@ -7,7 +7,7 @@ use pipelens_core::diagnostic::{Diagnostic, Severity};
 
 use super::{render, source};
 use crate::project;
-use crate::settings::ProjectSettings;
+use crate::settings::{ProjectSettings, Settings};
 use crate::surroundings::Surroundings;
 
 /// What stands for standard input on the command line.
@@ -40,7 +40,7 @@ impl Checked {
         let absolute = std::path::absolute(path)?;
         let root = project::root_of(&absolute, &[]);
         let project = ProjectSettings::read(&root)?;
-        let surroundings = Surroundings::new(root.clone());
+        let surroundings = Surroundings::new(root.clone(), &Settings::default());
         let (path, analysis, diagnostics) = (path.to_owned(), Analysis::default(), Vec::new());
         let mut checked = Self { path, text, analysis, diagnostics, root, project, surroundings };
         checked.analyze();

@@ -1,12 +1,12 @@
 //! Which files the words of a command line mean: a file, every pipeline in a folder, what a glob matches.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use globset::GlobBuilder;
-use ignore::WalkBuilder;
+use pipelens_engine::files::ProjectFolder;
+use pipelens_engine::walk::{RuleSet, Walk, WalkError};
 
 use super::checked::STANDARD_INPUT;
 use crate::project;
@@ -42,14 +42,15 @@ fn matching(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// Returns the pipelines in a folder and below, without what version control ignores.
 fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let root = project::root_of(&std::path::absolute(folder.join("pipeline.yml"))?, &[]);
+    let project = ProjectFolder::open(&root)?;
     let more = globs(&ProjectSettings::read(&root)?.files).map_err(anyhow::Error::msg)?;
     let is_pipeline = |path: &Path| {
         let relative = std::path::absolute(path).ok();
         let relative = relative.as_deref().and_then(|path| path.strip_prefix(&root).ok()).unwrap_or(path);
         let slashed = relative.to_string_lossy().replace('\\', "/");
-        pipelens_core::is_pipeline_file(&slashed, "") || more.is_match(relative) || says_so(path)
+        pipelens_core::is_pipeline_file(&slashed, "") || more.is_match(relative) || says_so(&project, relative)
     };
-    let found: Vec<PathBuf> = walk(folder).filter(|path| is_pipeline(path)).collect();
+    let found: Vec<PathBuf> = walk(folder)?.into_iter().filter(|path| is_pipeline(path)).collect();
     if found.is_empty() {
         bail!(
             "There is no pipeline in `{}`. `pipelens init` writes a first one; other files count if they are named, \
@@ -70,7 +71,7 @@ fn of_glob(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let folder: PathBuf = word.components().take_while(is_name).collect();
     let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
     let without_dot = |path: PathBuf| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
-    let found: Vec<PathBuf> = walk(&folder).map(without_dot).filter(|path| glob.is_match(path)).collect();
+    let found: Vec<PathBuf> = walk(&folder)?.into_iter().map(without_dot).filter(|path| glob.is_match(path)).collect();
     if found.is_empty() {
         bail!("No file matches `{}`", word.display());
     }
@@ -78,20 +79,25 @@ fn of_glob(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Returns files in the order of their names. `.hm` is hidden, and holds pipelines.
-fn walk(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let mut builder = WalkBuilder::new(folder);
-    builder.hidden(false).sort_by_file_name(Ord::cmp).filter_entry(|entry| entry.file_name() != ".git");
-    let entries = builder.build().filter_map(Result::ok);
-    let is_file = |entry: &ignore::DirEntry| entry.file_type().is_some_and(|kind| kind.is_file());
-    entries.filter(is_file).map(ignore::DirEntry::into_path)
+fn walk(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let absolute = std::path::absolute(folder)?;
+    let root = project::root_of(&absolute.join("pipeline.yml"), &[]);
+    let mut files = Vec::new();
+    for entry in Walk::towards(&root, &absolute, RuleSet::Git)? {
+        match entry {
+            Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
+                // Named as the user named the folder.
+                files.extend(entry.path().strip_prefix(&absolute).ok().map(|path| folder.join(path)));
+            }
+            Ok(_) | Err(WalkError::Entry { .. }) => {}
+            Err(error @ WalkError::Rules { .. }) => bail!("{error}"),
+        }
+    }
+    Ok(files)
 }
 
-fn says_so(path: &Path) -> bool {
+fn says_so(project: &ProjectFolder, path: &Path) -> bool {
     let is_yaml = path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
-    if !is_yaml {
-        return false;
-    }
-    let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
-    read.is_ok() && pipelens_core::is_pipeline_file("", &String::from_utf8_lossy(&head))
+    let head = || project.read_head(path, HEAD_BYTES).unwrap_or_default();
+    is_yaml && pipelens_core::is_pipeline_file("", &String::from_utf8_lossy(&head()))
 }

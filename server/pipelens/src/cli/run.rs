@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::checked::Checked;
 use super::{EXIT_USAGE, Format, complain};
 use crate::settings::{Runner, Settings};
-use crate::{present, project, wire};
+use crate::{consent, present, project, wire};
 
 /// Events between the engine and the terminal. A terminal that is slower than this many loses lines, counted; the file has them.
 const EVENT_QUEUE: usize = 4096;
@@ -54,6 +54,9 @@ pub(crate) struct RunArgs {
     /// A file of `NAME=value` lines for secrets; the environment is asked first
     #[arg(long, value_name = "FILE")]
     secrets_file: Option<PathBuf>,
+    /// Give this project's steps the secret with this name; remembered for the project [may be repeated]
+    #[arg(long = "allow-secret", value_name = "NAME")]
+    allow_secrets: Vec<String>,
     /// How the run is printed: `json` is one event a line
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(super) format: Format,
@@ -79,8 +82,9 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     let request = match plan(&args, &file).and_then(|plan| {
         let mut project = file.project.clone();
         project.parallelism = args.parallelism.map(usize::from).or(project.parallelism);
+        remember_consent(&args, &file)?;
         let mut request = project::run_request(plan, file.root.clone(), &settings(&args), &project)
-            .map_err(|error| format!("{error:#}"))?;
+            .map_err(|not_started| not_started.sentence())?;
         if let Some(cache) = &mut request.cache {
             cache.is_read = !args.no_cache;
         }
@@ -112,6 +116,12 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     outcome.exit_code()
 }
 
+fn remember_consent(args: &RunArgs, file: &Checked) -> Result<(), String> {
+    let give = || consent::give(&project::state_dir()?, &file.root, args.allow_secrets.iter().cloned());
+    // Without it the run has its secrets all the same, and the next one asks again.
+    give().map_err(|error| format!("{error:#}"))
+}
+
 pub(super) fn settings(args: &RunArgs) -> Settings {
     Settings {
         runner: match args.runner {
@@ -121,6 +131,8 @@ pub(super) fn settings(args: &RunArgs) -> Settings {
         allow_host_runner: args.allow_host_runner,
         allow_machine_access: args.allow_machine_access,
         secrets_file: args.secrets_file.clone(),
+        is_secrets_file_for_this_run: true,
+        allow_secrets: args.allow_secrets.clone(),
         ..Settings::default()
     }
 }

@@ -1,29 +1,71 @@
 //! Reads a pipeline file from disk, or says in one sentence why it cannot be read.
 
-use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use pipelens_engine::files::{ProjectFolder, Unreadable};
+
+use crate::{present, project};
 
 /// Longer files are no pipelines; the core reads none either.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Reads a file as text.
+/// Reads a file as text. A link is followed inside of its project alone, and to another pipeline: what a finding shows of a file must
+/// be what its author meant to be read.
 pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
-    let name = path.display();
-    let metadata = std::fs::metadata(path).with_context(|| format!("Cannot read `{name}`"))?;
-    if metadata.is_dir() {
-        bail!("`{name}` is a folder; name the pipeline files in it");
+    let name = path.display().to_string();
+    let absolute = lexical(&std::path::absolute(path).with_context(|| format!("Cannot read `{name}`"))?);
+    let root = project::root_of(&absolute, &[]);
+    let relative = absolute.strip_prefix(&root).unwrap_or(&absolute);
+    let folder = ProjectFolder::open(&root).with_context(|| format!("Cannot read `{name}`"))?;
+    if absolute.is_symlink() {
+        check_link(&absolute, &root, &name)?;
     }
-    let mut bytes = Vec::new();
-    let file = File::open(path).with_context(|| format!("Cannot read `{name}`"))?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).with_context(|| format!("Cannot read `{name}`"))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        let size = crate::present::bytes(metadata.len());
-        bail!("`{name}` is {size} long; a pipeline file of more than 16 MiB is not read");
+    let bytes = folder.read(relative, MAX_BYTES).map_err(|error| match error {
+        Unreadable::NotRegular("a folder") => anyhow!("`{name}` is a folder; name the pipeline files in it"),
+        Unreadable::TooLong { .. } => {
+            let size = absolute.metadata().map_or_else(|_| String::new(), |metadata| present::bytes(metadata.len()));
+            anyhow!("`{name}` is {size} long; a pipeline file of more than 16 MiB is not read")
+        }
+        Unreadable::NotRegular(kind) => {
+            anyhow!(
+                "`{name}` is {kind}, not a regular file; to check what a program prints, pipe it to `pipelens check -`"
+            )
+        }
+        reason => anyhow!("Cannot read `{name}`: {reason}"),
+    })?;
+    decoded(bytes, &name)
+}
+
+/// Refuses a link to something that is no pipeline by its name, or that git keeps for itself.
+fn check_link(path: &Path, root: &Path, name: &str) -> anyhow::Result<()> {
+    let Ok(target) = path.canonicalize() else { return Ok(()) };
+    let is_pipeline = target
+        .extension()
+        .is_some_and(|extension| ["yml", "yaml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)));
+    let inside = root.canonicalize().ok().and_then(|root| target.strip_prefix(root).ok().map(Path::to_owned));
+    match inside {
+        None => bail!("`{name}` leads out of the project through a symbolic link; name the file itself"),
+        Some(inside) if !is_pipeline || inside.components().any(|part| part.as_os_str() == ".git") => bail!(
+            "`{name}` is a symbolic link to `{}`, which is no pipeline file; a link leads to a `.yml`, `.yaml` or `.json` file",
+            inside.display()
+        ),
+        Some(_) => Ok(()),
     }
-    decoded(bytes, &name.to_string())
+}
+
+/// Resolves `..` by its letters, as the user wrote the path.
+fn lexical(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut path, part| {
+        match part {
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::CurDir | Component::Normal(_) | Component::RootDir | Component::Prefix(_) => path.push(part),
+        }
+        path
+    })
 }
 
 /// Reads standard input as text.
@@ -61,7 +103,43 @@ mod tests {
         );
         assert!(why(folder.path()).ends_with("is a folder; name the pipeline files in it"));
         assert!(why(&folder.path().join("no")).contains("Cannot read"));
-        File::create(&file).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        std::fs::File::create(&file).unwrap().set_len(MAX_BYTES + 1).unwrap();
         assert!(why(&file).ends_with("is 16.8 MB long; a pipeline file of more than 16 MiB is not read"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_to_another_pipeline_of_the_project_alone() {
+        use std::os::unix::fs::symlink;
+        let outer = tempfile::tempdir().unwrap();
+        let root = outer.path().join("project");
+        std::fs::create_dir_all(root.join(".git")).unwrap();
+        std::fs::create_dir_all(root.join("ci")).unwrap();
+        for path in ["../token.yml", ".git/config", ".git/a.yml", "token", "ci/real.yml"] {
+            std::fs::write(root.join(path), "token").unwrap();
+        }
+        let read = |target: &str| {
+            let link = root.join("pipeline.yml");
+            std::fs::remove_file(&link).ok();
+            symlink(target, &link).unwrap();
+            read(&link).map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(read("ci/real.yml").unwrap(), "token");
+        for (target, why) in [
+            ("../token.yml", "out of the project"),
+            ("/etc/passwd", "out of the project"),
+            ("/dev/zero", "out of the project"),
+            ("token", "no pipeline file"),
+            (".git/config", "no pipeline file"),
+            (".git/a.yml", "no pipeline file"),
+            ("gone", "No such file"),
+        ] {
+            let error = read(target).unwrap_err();
+            assert!(error.contains(why), "{target}: {error}");
+        }
+        // A folder that leads elsewhere is no way out either.
+        symlink(outer.path(), root.join("up")).unwrap();
+        let error = format!("{:#}", super::read(&root.join("up/token.yml")).unwrap_err());
+        assert!(error.contains("out of the project"), "{error}");
     }
 }

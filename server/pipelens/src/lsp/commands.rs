@@ -8,16 +8,25 @@ use pipelens_core::plan::Target;
 use serde_json::{Value, json};
 use tower_lsp::UriExt;
 use tower_lsp::jsonrpc::{Error, Result};
+use uuid::Uuid;
 
 use super::ext::{self, CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenLogArgs, PipelineRef, RerunArgs, RunArgs};
+use super::runs::Started;
 use super::state::{self, Document};
-use super::{Server, past, picture, refused, report};
+use super::{Server, past, picture, refused, report, secrets};
 use crate::present;
+use crate::project::NotStarted;
+
+/// Said of whatever runs or writes something.
+pub(super) const UNTRUSTED: &str = "This workspace is not trusted, so nothing runs in it. Trust it in the editor first";
 
 impl Server {
     pub(super) async fn execute(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
         let command = Command::parse(&params.command)
             .ok_or_else(|| invalid(format!("There is no command `{}`", params.command)))?;
+        if command.needs_trust() && self.shared.config.is_untrusted() {
+            return Err(refused(UNTRUSTED.to_owned()));
+        }
         let token = params.work_done_progress_params.work_done_token;
         match command {
             Command::RunPipeline | Command::RunStep | Command::RunFrom => {
@@ -45,7 +54,7 @@ impl Server {
             Command::RerunFailed => {
                 let args: RerunArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
                 let again = past::failed(&self.shared.runs, args.run_id).map_err(refused)?;
-                self.start(&*self.meant(Some(&again.uri))?, Some(&again.pipeline), again.target, token)
+                self.start(self.meant(Some(&again.uri))?, Some(again.pipeline), again.target, token)
             }
             Command::OpenShell => {
                 let args: OpenLogArgs = ext::arguments(command, params.arguments).map_err(invalid)?;
@@ -73,21 +82,35 @@ impl Server {
     fn run(&self, command: Command, args: RunArgs, token: Option<ProgressToken>) -> Result<Option<Value>> {
         let target = ext::target(command, args.step).map_err(invalid)?;
         let document = self.meant(args.uri.as_ref())?;
-        self.start(&document, args.pipeline.as_ref(), target, token)
+        self.start(document, args.pipeline, target, token)
     }
 
     fn start(
         &self,
-        document: &Document,
-        pipeline: Option<&PipelineRef>,
+        document: Arc<Document>,
+        pipeline: Option<PipelineRef>,
         target: Target,
         token: Option<ProgressToken>,
     ) -> Result<Option<Value>> {
-        let started = self.shared.runs.start(document, pipeline, target).map_err(refused)?;
+        match self.shared.runs.start(&document, pipeline.as_ref(), target.clone()) {
+            Ok(started) => Ok(Some(json!({"runId": self.follow(&document, started, token)}))),
+            Err(NotStarted::AsksForSecrets(asked)) if self.shared.config.client().message_actions => {
+                let names: Vec<&String> = asked.iter().map(|asked| &asked.name).collect();
+                let answer = json!({"asksForSecrets": names});
+                let shared = self.shared.clone();
+                // Whatever the user decides, and whenever: the command is answered now.
+                tokio::spawn(async move { secrets::ask(shared, document, pipeline, target, asked).await });
+                Ok(Some(answer))
+            }
+            Err(not_started) => Err(refused(not_started.sentence())),
+        }
+    }
+
+    fn follow(&self, document: &Document, started: Started, token: Option<ProgressToken>) -> Uuid {
         self.shared.state.touch(document.uri.as_str());
         let run_id = started.run.id;
         tokio::spawn(report::follow(self.shared.clone(), started, token));
-        Ok(Some(json!({"runId": run_id})))
+        run_id
     }
 
     /// Returns the document a command means; without a name, the one a person is in.
@@ -108,9 +131,7 @@ impl Server {
         if let Some(document) = state::document(uri) {
             return Ok(document);
         }
-        let path = file_of(uri)?;
-        let text =
-            std::fs::read_to_string(&path).map_err(|error| format!("Cannot read `{}`: {error}", path.display()))?;
+        let text = crate::cli::source::read(&file_of(uri)?).map_err(|error| format!("{error:#}"))?;
         Ok(Arc::new(self.shared.state.read(uri.clone(), 0, text)))
     }
 }

@@ -13,6 +13,9 @@ use super::convert::Encoding;
 use super::state::lock;
 use crate::settings::{ProjectSettings, Settings, globs};
 
+/// The option that says so.
+const TRUST: &str = "workspaceTrusted";
+
 /// Everything the client told us. Read at every message, changed at two.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
@@ -52,7 +55,7 @@ impl Config {
             let mut inner = lock(&self.inner);
             inner.client = client(&params.capabilities, params.process_id);
             inner.folders = folders.map(|folder| folder.into_owned()).collect();
-            inner.is_untrusted = options.get("workspaceTrusted") == Some(&Value::Bool(false));
+            inner.is_untrusted = !is_trusted(&options);
         }
         self.set(options)
     }
@@ -95,14 +98,15 @@ impl Config {
 
     /// Returns the project's settings with the editor's laid over them. The file is read once, and again after a change of settings.
     pub(crate) fn project(&self, root: &Path) -> Arc<ProjectSettings> {
-        let mut inner = lock(&self.inner);
-        if let Some(project) = inner.projects.get(root) {
+        if let Some(project) = lock(&self.inner).projects.get(root) {
             return project.clone();
         }
+        // Read without the lock: the disk may be slow, and the file hostile.
         let own = ProjectSettings::read(root).unwrap_or_else(|error| {
             tracing::warn!("{error:#}; the defaults are used");
             ProjectSettings::default()
         });
+        let mut inner = lock(&self.inner);
         let project = Arc::new(own.overlaid(&inner.settings.project));
         inner.projects.insert(root.to_owned(), project.clone());
         project
@@ -124,6 +128,13 @@ impl Config {
         let matches = |files: &GlobSet| files.is_match(relative) || files.is_match(path);
         matches(&lock(&self.inner).files) || globs(&self.project(&root).files).is_ok_and(|files| matches(&files))
     }
+}
+
+/// Whether the client says that its user trusts the workspace, bare or under `pipelens`. One that knows no trust says nothing; of one
+/// that does, anything but `true` is a no.
+fn is_trusted(options: &Value) -> bool {
+    let said = [options.get(TRUST), options.get("pipelens").and_then(|options| options.get(TRUST))];
+    said.into_iter().flatten().all(|said| *said == Value::Bool(true))
 }
 
 fn client(capabilities: &ClientCapabilities, process_id: Option<u32>) -> Client {
@@ -151,5 +162,25 @@ fn client(capabilities: &ClientCapabilities, process_id: Option<u32>) -> Client 
             .and_then(|text_document| text_document.completion.as_ref()?.completion_item.as_ref()?.snippet_support)
             == Some(true),
         process_id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn anything_but_true_is_no_trust() {
+        for options in
+            [json!({}), json!(null), json!({"workspaceTrusted": true}), json!({"pipelens": {"workspaceTrusted": true}})]
+        {
+            assert!(is_trusted(&options), "{options}");
+        }
+        for said in [json!(false), json!(null), json!("true"), json!(1), json!({}), json!([true])] {
+            assert!(!is_trusted(&json!({"workspaceTrusted": said})), "{said}");
+            assert!(!is_trusted(&json!({"workspaceTrusted": true, "pipelens": {"workspaceTrusted": said}})), "{said}");
+        }
     }
 }

@@ -50,6 +50,21 @@ impl Command {
         }
     }
 
+    /// Whether it runs or writes something: in an untrusted workspace nothing does.
+    pub(crate) const fn needs_trust(self) -> bool {
+        match self {
+            Self::RunPipeline
+            | Self::RunStep
+            | Self::RunFrom
+            | Self::ShowGraph
+            | Self::RerunFailed
+            | Self::OpenShell
+            | Self::ListRuns
+            | Self::ClearCache => true,
+            Self::Cancel | Self::OpenLog => false,
+        }
+    }
+
     pub(crate) fn parse(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|command| command.id() == id)
     }
@@ -174,8 +189,7 @@ impl lsp_types::notification::Notification for RunEventNotification {
     const METHOD: &'static str = "pipelens/runEvent";
 }
 
-/// `pipelens/didChangeTrust`, from a client whose user decided about the workspace.
-#[derive(Debug, Deserialize)]
-pub(crate) struct TrustParams {
-    pub(crate) trusted: bool,
+/// Reads `pipelens/didChangeTrust`, from a client whose user decided about the workspace. Anything but `true` is a no.
+pub(crate) fn is_trusted(params: &Value) -> bool {
+    params.get("trusted") == Some(&Value::Bool(true))
 }

@@ -30,7 +30,8 @@ impl KnownImages {
 
     /// Asks the engine again if the list is old, without anybody waiting for it.
     pub(crate) fn refresh(self: &Arc<Self>, config: &Config) {
-        if config.is_untrusted() {
+        let docker_host = config.settings().docker_host.clone();
+        if config.is_untrusted() || pipelens_engine::images::needs_program(docker_host.as_deref()) {
             return;
         }
         {
@@ -40,7 +41,6 @@ impl KnownImages {
             }
             found.asked = Some(Instant::now());
         }
-        let docker_host = config.settings().docker_host.clone();
         let this = self.clone();
         tokio::spawn(async move {
             let lookup = pipelens_engine::images::local(docker_host.as_deref());

@@ -21,7 +21,7 @@ use tower::Service;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
 use tower_lsp::{ClientSocket, LspService};
 
-use super::state::{ARRIVAL, State};
+use super::state::{ARRIVAL, State, TRUST};
 use super::{Server, lists, writer};
 
 /// A header line longer than this is garbage.
@@ -92,6 +92,9 @@ pub(crate) async fn serve(
                     if lifecycle == Lifecycle::Running {
                         let (method, _, params) = request.into_parts();
                         let complaint = state.apply(&method, params.unwrap_or(Value::Null));
+                        if method == TRUST {
+                            service.inner().shared.runs.stop_without_trust();
+                        }
                         if let Some(complaint) = complaint {
                             let client = service.inner().shared.client.clone();
                             tokio::spawn(async move { client.show_message(MessageType::WARNING, complaint).await });

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use pipelens_core::graph::{Drawing, draw as draw_graph, graph};
 
+use pipelens_engine::private;
+
 use super::ext::PipelineRef;
 use super::runs::pipeline_index;
 use super::state::Document;
@@ -28,8 +30,8 @@ pub(crate) fn draw(document: &Document, wanted: Option<&PipelineRef>) -> Result<
     // A URI is longer than a file's name may be; its hash is not.
     let name = format!("{stem}-{:016x}-{index}.svg", hash(document.uri.as_str()));
     let path = folder.join(name);
-    let written =
-        std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, draw_graph(&graph, Drawing::Svg)));
+    let drawn = draw_graph(&graph, Drawing::Svg);
+    let written = private::create_folder(&folder).and_then(|()| private::write_file(&path, drawn.as_bytes()));
     written.map_err(|error| format!("Cannot write {}: {error}", path.display()))?;
     Ok(Picture { path, mermaid: draw_graph(&graph, Drawing::Mermaid) })
 }

@@ -111,6 +111,9 @@ async fn predict(document: &Document, config: &Config) -> Option<Result<Vec<BTre
     let path = document.path()?;
     let root = config.root_of(&path);
     let (settings, project) = (config.settings(), config.project(&root));
+    if pipelens_engine::images::needs_program(settings.docker_host.as_deref()) {
+        return None;
+    }
     let mut pipelines = Vec::new();
     for index in 0..document.analysis.pipelines.len() {
         let plan = plan(&document.analysis, index, &Target::Pipeline, &project::stem_of(&path)).ok()?;

@@ -16,10 +16,12 @@ use tokio_util::task::TaskTracker;
 use tower_lsp::UriExt;
 use uuid::Uuid;
 
+use super::commands::UNTRUSTED;
 use super::config::Config;
 use super::convert::TextMap;
 use super::ext::{CancelArgs, OpenLogArgs, PipelineRef};
 use super::state::{Document, lock};
+use crate::project::NotStarted;
 use crate::{present, project};
 
 /// Finished runs that are remembered, for lenses, diagnostics and logs.
@@ -159,26 +161,10 @@ impl Runs {
         document: &Document,
         pipeline: Option<&PipelineRef>,
         target: Target,
-    ) -> Result<Started, String> {
-        if self.config.is_untrusted() {
-            return Err("This workspace is not trusted, so nothing runs in it. Trust it in the editor first".to_owned());
-        }
-        let path = document
-            .uri
-            .to_file_path()
-            .map(|path| path.into_owned())
-            .ok_or_else(|| format!("`{}` is not a file on this machine", document.uri.as_str()))?;
-        if !document.is_pipeline {
-            return Err(format!("`{}` is not a pipeline file", path.display()));
-        }
-        let index = pipeline_index(document, pipeline)?;
-        let stem = project::stem_of(&path);
-        let plan = pipelens_core::plan::plan(&document.analysis, index, &target, &stem)
-            .map_err(|refusal| refusal_text(&refusal, document, &path.display().to_string()))?;
-        let root = self.config.root_of(&path);
+    ) -> Result<Started, NotStarted> {
+        let (plan, index, root) = self.plan(document, pipeline, &target).map_err(NotStarted::Refused)?;
         let settings = self.config.settings();
-        let request = project::run_request(plan, root.clone(), &settings, &self.config.project(&root))
-            .map_err(|error| format!("{error:#}"))?;
+        let request = project::run_request(plan, root.clone(), &settings, &self.config.project(&root))?;
         let run = Arc::new(Run {
             id: request.run_id,
             uri: document.uri.clone(),
@@ -196,13 +182,39 @@ impl Runs {
                 outcome: None,
             }),
         });
-        self.register(&run)?;
+        self.register(&run).map_err(NotStarted::Refused)?;
         Ok(Started { run, request })
+    }
+
+    /// Returns the plan of what is asked for, with the pipeline's index and the project.
+    fn plan(
+        &self,
+        document: &Document,
+        pipeline: Option<&PipelineRef>,
+        target: &Target,
+    ) -> Result<(Plan, usize, PathBuf), String> {
+        let path = document
+            .uri
+            .to_file_path()
+            .map(|path| path.into_owned())
+            .ok_or_else(|| format!("`{}` is not a file on this machine", document.uri.as_str()))?;
+        if !document.is_pipeline {
+            return Err(format!("`{}` is not a pipeline file", path.display()));
+        }
+        let index = pipeline_index(document, pipeline)?;
+        let stem = project::stem_of(&path);
+        let plan = pipelens_core::plan::plan(&document.analysis, index, target, &stem)
+            .map_err(|refusal| refusal_text(&refusal, document, &path.display().to_string()))?;
+        Ok((plan, index, self.config.root_of(&path)))
     }
 
     /// Adds a run, unless one of its steps is on its way already: it would fight over the same files and names.
     fn register(&self, run: &Arc<Run>) -> Result<(), String> {
         let mut runs = lock(&self.runs);
+        // Asked under the lock under which a withdrawal looks for runs to end: none can slip in between.
+        if self.config.is_untrusted() {
+            return Err(UNTRUSTED.to_owned());
+        }
         let active = runs.iter().filter(|other| other.outcome().is_none() && other.is_of(&run.uri, run.pipeline));
         for other in active {
             let busy = run
@@ -255,6 +267,13 @@ impl Runs {
                 run.id
             })
             .collect()
+    }
+
+    /// Cancels everything if the workspace is not trusted any more.
+    pub(crate) fn stop_without_trust(&self) {
+        if self.config.is_untrusted() {
+            self.cancel(&CancelArgs::default());
+        }
     }
 
     /// Cancels the run that a progress token belongs to.

@@ -17,10 +17,13 @@ use tower_lsp::UriExt;
 
 use super::config::Config;
 use super::convert::{Encoding, TextMap};
-use super::ext::TrustParams;
+use super::ext;
 use super::outbox::Outbox;
 use super::predictions::Predictions;
 use crate::surroundings::Surroundings;
+
+/// The client's user decided about the workspace.
+pub(crate) const TRUST: &str = "pipelens/didChangeTrust";
 
 /// Documents by URI; a request keeps the map of its arrival, an edit makes a new one if somebody still holds the old.
 pub(crate) type Snapshot = Arc<BTreeMap<String, Arc<Document>>>;
@@ -110,7 +113,7 @@ impl State {
         "textDocument/didChange",
         "textDocument/didClose",
         "workspace/didChangeConfiguration",
-        "pipelens/didChangeTrust",
+        TRUST,
     ];
 
     /// Applies one of them. What does not parse is logged, never fatal; what the user should know is returned.
@@ -119,7 +122,14 @@ impl State {
             "textDocument/didOpen" => self.open(parsed(method, params)?),
             "textDocument/didChange" => self.change(parsed(method, params)?),
             "textDocument/didClose" => self.close(&parsed(method, params)?),
-            "pipelens/didChangeTrust" => self.config.trust(parsed::<TrustParams>(method, params)?.trusted),
+            TRUST => {
+                self.config.trust(ext::is_trusted(&params));
+                // Programs have not read what was opened without trust.
+                for uri in self.snapshot().keys() {
+                    self.want_lint(uri.clone());
+                    self.predictions.want(uri);
+                }
+            }
             "workspace/didChangeConfiguration" => {
                 let params: DidChangeConfigurationParams = parsed(method, params)?;
                 if let Err(complaint) = self.config.set(params.settings) {
@@ -147,10 +157,15 @@ impl State {
         }
     }
 
+    fn want_lint(&self, uri: String) {
+        lock(&self.to_lint).insert(uri);
+        self.lint_wake.notify_one();
+    }
+
     async fn lint_document(&self, uri: &str) -> anyhow::Result<()> {
         let Some(document) = self.snapshot().get(uri).cloned() else { return Ok(()) };
-        let Some(path) = document.path() else { return Ok(()) };
-        if !self.config.project(&self.config.root_of(&path)).uses_shellcheck() {
+        let Some(path) = document.path().filter(|_| document.is_pipeline) else { return Ok(()) };
+        if self.config.is_untrusted() || !self.config.project(&self.config.root_of(&path)).uses_shellcheck() {
             return Ok(());
         }
         let is_new = self.project(&path).shellcheck.read(&document.analysis).await?;
@@ -175,8 +190,8 @@ impl State {
         is_there
     }
 
-    /// Reads every document again: the settings say something else now.
-    fn reanalyze(&self) {
+    /// Reads every document again: the settings, or what the user allows, say something else now.
+    pub(crate) fn reanalyze(&self) {
         lock(&self.projects).clear();
         for document in self.snapshot().values() {
             self.store(self.read(document.uri.clone(), document.version, document.text.clone()));
@@ -230,8 +245,12 @@ impl State {
     /// Returns what is known of the project a path belongs to.
     fn project(&self, path: &Path) -> Arc<Surroundings> {
         let root = self.config.root_of(path);
-        let mut projects = lock(&self.projects);
-        projects.entry(root).or_insert_with_key(|root| Arc::new(Surroundings::new(root.clone()))).clone()
+        if let Some(project) = lock(&self.projects).get(&root) {
+            return project.clone();
+        }
+        // Looked at without the lock: the disk may be slow.
+        let project = Arc::new(Surroundings::new(root.clone(), &self.config.settings()));
+        lock(&self.projects).entry(root).or_insert(project).clone()
     }
 
     fn store(&self, document: Document) {
@@ -242,8 +261,7 @@ impl State {
             self.touch(&uri);
             self.outbox.publish_diagnostics(document);
             self.predictions.want(&uri);
-            lock(&self.to_lint).insert(uri);
-            self.lint_wake.notify_one();
+            self.want_lint(uri);
         } else if before.is_some_and(|before| before.is_pipeline) {
             self.outbox.clear_diagnostics(&document);
         }

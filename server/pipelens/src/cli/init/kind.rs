@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use pipelens_engine::files::{MAX_FILE_BYTES, ProjectFolder};
+
 /// One kind of project that was found, with its steps.
 pub(super) struct Kind {
     pub(super) name: &'static str,
@@ -55,11 +57,11 @@ fn then(key: &'static str, parent: &'static str, cmd: impl Into<String>) -> Part
 }
 
 fn has(folder: &Path, file: &str) -> bool {
-    folder.join(file).is_file()
+    ProjectFolder::open(folder).is_ok_and(|folder| folder.has_file(Path::new(file)))
 }
 
 fn text(folder: &Path, file: &str) -> Option<String> {
-    std::fs::read_to_string(folder.join(file)).ok()
+    ProjectFolder::open(folder).ok()?.read_text(Path::new(file), MAX_FILE_BYTES).ok()
 }
 
 fn cargo(folder: &Path) -> Option<Kind> {

@@ -8,6 +8,7 @@ use lsp_types::{
 };
 use pipelens_core::ide::{self, LinkTarget};
 use pipelens_core::text::TextRange;
+use pipelens_engine::files::ProjectFolder;
 use tower_lsp::UriExt;
 
 use crate::lsp::Shared;
@@ -70,8 +71,9 @@ pub(crate) fn document_link(shared: &Shared, document: &Document) -> Vec<Documen
 }
 
 fn existing(root: &Path, path: &str) -> Option<Uri> {
-    let file = root.join(path);
-    if file.is_file() { Uri::from_file_path(file) } else { None }
+    // Nothing outside of the project, whatever links lead there.
+    let folder = ProjectFolder::open(root).ok()?;
+    if folder.has_file(Path::new(path)) { Uri::from_file_path(root.join(path)) } else { None }
 }
 
 /// Returns the pipelines and steps of all open documents whose names hold the letters asked for, in their order.
