@@ -82,7 +82,8 @@ fn its_findings_stand_in_the_pipeline() {
 fn the_projects_own_rules_reach_it_and_its_setting_turns_it_off() {
     let lint = Lint::new(PIPELINE, Some(PROGRAM));
     let folder = lint.project.folder.path();
-    std::fs::write(folder.join(".shellcheckrc"), "disable=SC1234\n").unwrap();
+    // What would make it open files does not.
+    std::fs::write(folder.join(".shellcheckrc"), "disable=SC1234 external-sources=true\nsource-path=/etc\n").unwrap();
     lint.check(&["pipeline.yml"]);
     assert_eq!(std::fs::read_to_string(lint.project.state.path().join("rules")).unwrap(), "disable=SC1234\n");
     for setting in ["shellcheck: false\n", "severity: {shellcheck: off}\n"] {
@@ -139,4 +140,61 @@ fn in_the_editor_it_reads_aside_and_only_what_is_new() {
     assert_eq!(client.diagnostics(&uri, 3).len(), 2);
     assert_eq!(lint.calls(), 2);
     client.quit();
+}
+
+/// Says that it runs, and never ends by itself.
+const ENDLESS: &str =
+    "#!/bin/sh\necho $$ > \"$PIPELENS_STATE_DIR/process\"\nwhile :; do read -r line < /dev/zero; done\n";
+
+#[test]
+fn it_ends_with_the_server_also_when_that_is_killed() {
+    let lint = Lint::new(PIPELINE, Some(ENDLESS));
+    let environment = [
+        ("PIPELENS_STATE_DIR", lint.project.state.path().to_str().unwrap()),
+        ("PATH", lint.program.path().to_str().unwrap()),
+        ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
+    ];
+    let mut client = crate::client::Client::start(binary(), &environment, Value::Null);
+    client.open(&lint.project.uri(), PIPELINE);
+    let process = lint.project.state.path().join("process");
+    let process = wait_for(|| std::fs::read_to_string(&process).ok()?.trim().parse::<u32>().ok());
+    client.child.kill().unwrap();
+    client.child.wait().unwrap();
+    let stat = format!("/proc/{process}/stat");
+    // A dead process may wait for whoever buries it.
+    wait_for(|| {
+        let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+        (stat.is_empty() || stat.contains(") Z ")).then_some(())
+    });
+}
+
+#[test]
+fn it_never_runs_without_trust_and_reads_what_is_open_once_there_is_some() {
+    let lint = Lint::new(PIPELINE, Some(PROGRAM));
+    let environment = [
+        ("PIPELENS_STATE_DIR", lint.project.state.path().to_str().unwrap()),
+        ("PATH", lint.program.path().to_str().unwrap()),
+        ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
+    ];
+    let options = serde_json::json!({"workspaceTrusted": false});
+    let mut client = crate::client::Client::start(binary(), &environment, options);
+    let uri = lint.project.uri();
+    client.open(&uri, PIPELINE);
+    assert_eq!(client.diagnostics(&uri, 1), Vec::<Value>::new());
+    client.notify("pipelens/didChangeTrust", serde_json::json!({"trusted": true}));
+    assert_eq!(client.diagnostics(&uri, 1)[0]["code"], "shellcheck");
+    assert_eq!(lint.calls(), 1);
+    client.quit();
+}
+
+/// Looks until something is there.
+fn wait_for<T>(look: impl Fn() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + crate::client::PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < deadline, "it does not come");
+        std::thread::park_timeout(std::time::Duration::from_millis(10));
+    }
 }

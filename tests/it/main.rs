@@ -12,6 +12,7 @@ mod support;
 
 mod again;
 mod cli;
+mod consent;
 mod documents;
 mod language;
 mod layers;
@@ -23,3 +24,6 @@ mod reports;
 mod runs;
 mod tools;
 mod transport;
+mod trust;
+#[cfg(target_os = "linux")]
+mod zoo;

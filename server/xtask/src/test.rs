@@ -26,6 +26,7 @@ const ENDPOINTS: [(&str, &str); 6] = [
 pub(crate) fn test(filters: &[String]) -> Result<()> {
     let neovims = neovims()?;
     tools::need(&ENDPOINTS.map(|(program, _)| program), &ENDPOINTS.map(|(_, package)| package))?;
+    tools::need(&["strace", "git"], &["strace", "git"])?;
     tools::run("cargo", ["build", "--workspace", "--all-targets", "--locked"])?;
     let (daemon, host) = Daemon::given_or_private()?;
     let mut tests = Command::new("cargo");
@@ -39,7 +40,8 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
         .env("PIPELENS_TEST_DOCKER_HOST", host)
         .env("PIPELENS_REQUIRE_DOCKER", "1")
         .env("PIPELENS_TEST_NVIM", env::join_paths(neovims)?)
-        .env("PIPELENS_REQUIRE_NVIM", "1");
+        .env("PIPELENS_REQUIRE_NVIM", "1")
+        .env("PIPELENS_REQUIRE_STRACE", "1");
     let status = tests.status().context("cannot start the tests")?;
     // Says nothing unless something is wrong, so that the summary stays last.
     drop(daemon);

@@ -1,0 +1,91 @@
+//! Trust: what a client says of it, what happens when it is withdrawn, and files that are named by a command.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::client::{Client, everything};
+use crate::support::{Project, Runner, binary, text};
+
+const ENDLESS: &str = "steps:\n  - key: a\n    cmd: echo begun; while :; do sleep 0.1; done\n";
+
+fn serve(project: &Project, options: Value) -> Client {
+    let state = project.state.path().to_str().unwrap();
+    let environment = [("PIPELENS_STATE_DIR", state), ("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
+    let mut client = Client::spawn(binary(), &environment);
+    client.initialize(everything(), options).unwrap();
+    client
+}
+
+fn is_refused(client: &mut Client, project: &Project) -> bool {
+    match client.execute("pipelens.runPipeline", json!({"uri": project.uri()})) {
+        Ok(_) => false,
+        Err(error) => {
+            assert!(text(&error["message"]).contains("is not trusted"), "{error}");
+            true
+        }
+    }
+}
+
+#[test]
+fn anything_but_a_true_is_no_trust() {
+    let project = Project::new("steps:\n  - key: a\n    cmd: echo ran\n");
+    for said in [json!(false), Value::Null, json!("true"), json!(1), json!({"trusted": true})] {
+        for options in [
+            json!({"runner": "host", "workspaceTrusted": said}),
+            json!({"pipelens": {"runner": "host", "workspaceTrusted": said}}),
+        ] {
+            let mut client = serve(&project, options);
+            assert!(is_refused(&mut client, &project), "{said}");
+            client.quit();
+        }
+        let mut client = serve(&project, json!({"runner": "host", "workspaceTrusted": true}));
+        for params in [json!({"trusted": said}), said.clone(), json!({}), json!([said])] {
+            if params.is_object() && params["trusted"] == json!(true) {
+                continue;
+            }
+            client.notify("pipelens/didChangeTrust", json!({"trusted": true}));
+            client.notify("pipelens/didChangeTrust", params.clone());
+            assert!(is_refused(&mut client, &project), "{params}");
+        }
+        client.notify("pipelens/didChangeTrust", json!({"trusted": true}));
+        assert!(!is_refused(&mut client, &project));
+        client.quit();
+    }
+}
+
+#[test]
+fn a_run_ends_when_trust_is_withdrawn() {
+    let project = Project::new(ENDLESS);
+    let mut client = project.serve(Runner::Host);
+    let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
+    client.run_event("stepLog", |event| event["lines"][0]["text"] == "begun");
+    client.notify("pipelens/didChangeTrust", json!({"trusted": false}));
+    let events = client.run_events(&run_id);
+    assert_eq!(events.last().unwrap()["outcome"], "cancelled", "{events:?}");
+    assert!(is_refused(&mut client, &project));
+    client.quit();
+}
+
+#[test]
+fn a_pipe_named_by_a_command_holds_nobody_up() {
+    let project = Project::new(ENDLESS);
+    let mut client = project.serve(Runner::Host);
+    for name in ["a.pipeline.yml", "b.pipeline.yml"] {
+        let path = project.folder.path().join(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for command in ["runPipeline", "showGraph"] {
+            let uri = format!("file://{}", path.display());
+            let refused = client.execute(&format!("pipelens.{command}"), json!({"uri": uri})).unwrap_err();
+            assert!(text(&refused["message"]).contains("a named pipe, not a regular file"), "{refused}");
+        }
+    }
+    for (name, target) in [("c.pipeline.yml", "/dev/zero"), ("d.pipeline.yml", "/etc/passwd")] {
+        let path = project.folder.path().join(name);
+        std::os::unix::fs::symlink(target, &path).unwrap();
+        let uri = format!("file://{}", path.display());
+        let refused = client.execute("pipelens.runPipeline", json!({"uri": uri})).unwrap_err();
+        assert!(text(&refused["message"]).contains("leads out of the project"), "{refused}");
+    }
+    client.quit();
+}
