@@ -1,5 +1,6 @@
 //! Trust: what a client says of it, what happens when it is withdrawn, and files that are named by a command.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -88,4 +89,23 @@ fn a_pipe_named_by_a_command_holds_nobody_up() {
         assert!(text(&refused["message"]).contains("leads out of the project"), "{refused}");
     }
     client.quit();
+}
+
+/// In VS Code a workspace may bring settings of its own, but none of this scope.
+#[test]
+fn no_setting_that_decides_what_runs_where_is_a_workspaces_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &str| -> Value { serde_json::from_slice(&std::fs::read(root.join(path)).unwrap()).unwrap() };
+    let package = read("editors/vscode/package.json");
+    let settings = &package["contributes"]["configuration"]["properties"];
+    let restricted = package["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"].as_array().unwrap();
+    // What a project may say in a file of its own, it may say here too; what is shown decides nothing.
+    let harmless = ["files", "parallelism", "severity", "shellcheck", "lenses", "run"];
+    for name in read("schemas/settings.schema.json")["properties"].as_object().unwrap().keys() {
+        let setting = format!("pipelens.{name}");
+        assert!(settings[&setting].is_object(), "{setting} is missing");
+        let is_machines = settings[&setting]["scope"] == "machine" && restricted.contains(&json!(setting));
+        assert_eq!(is_machines, !harmless.contains(&name.as_str()), "{setting}");
+    }
+    assert_eq!(settings["pipelens.server.path"]["scope"], "machine");
 }

@@ -1,5 +1,6 @@
 // The language client: which server, which documents, which settings.
-import { existsSync } from "node:fs";
+import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
+import { delimiter, dirname, isAbsolute, join, relative } from "node:path";
 import * as vscode from "vscode";
 import { type LanguageClientOptions, LanguageClient, type ServerOptions } from "vscode-languageclient/node";
 import type { RunProgress } from "./progress";
@@ -9,7 +10,8 @@ export function createClient(
   outputChannel: vscode.OutputChannel,
   progress: RunProgress,
 ): LanguageClient {
-  const server: ServerOptions = { command: serverPath(context), args: ["lsp"] };
+  // Started in the extension's folder: where a program is looked up must not depend on what is open.
+  const server: ServerOptions = { command: serverPath(context), args: ["lsp"], options: { cwd: context.extensionPath } };
   const options: LanguageClientOptions = {
     // The server looks at pipelines alone and answers at once that it has nothing to say of anything else.
     documentSelector: [
@@ -52,5 +54,37 @@ function serverPath(context: vscode.ExtensionContext): string {
   }
   const name = process.platform === "win32" ? "pipelens.exe" : "pipelens";
   const bundled = context.asAbsolutePath(`bin/${name}`);
-  return existsSync(bundled) ? bundled : name;
+  if (isProgram(bundled)) {
+    return bundled;
+  }
+  // If it is nowhere, the error names the place where it would be.
+  return findOnPath(name) ?? bundled;
+}
+
+/// Finds a program in the absolute folders of the PATH. What a workspace brings along is never started.
+function findOnPath(name: string): string | undefined {
+  const workspaces = (vscode.workspace.workspaceFolders ?? [])
+    .filter((folder) => folder.uri.scheme === "file" && existsSync(folder.uri.fsPath))
+    .map((folder) => realpathSync(folder.uri.fsPath));
+  // Both where it is found and where its links lead.
+  const isBrought = (file: string): boolean =>
+    [realpathSync(dirname(file)), realpathSync(file)].some((place) => workspaces.some((workspace) => isInside(place, workspace)));
+  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => isAbsolute(folder));
+  return folders
+    .map((folder) => join(folder, name))
+    .find((file) => isProgram(file) && !isBrought(file));
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function isInside(file: string, folder: string): boolean {
+  const path = relative(folder, file);
+  return !path.startsWith("..") && !isAbsolute(path);
 }

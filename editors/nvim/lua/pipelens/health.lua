@@ -10,7 +10,7 @@ function M.check()
   end
   local program = require('pipelens').config().cmd[1]
   if vim.fn.executable(program) == 0 then
-    vim.health.error(('`%s` is not on the PATH'):format(program), {
+    vim.health.error(('`%s` cannot be started; folders of the PATH inside of the working directory do not count'):format(program), {
       'Install the binary: `cargo install --path server/pipelens`',
       'Or name it: `vim.g.pipelens_cmd = { "/path/to/pipelens", "lsp" }`',
     })

@@ -78,6 +78,22 @@ if vim.fn.has('nvim-0.12') == 0 then
   end
 end
 
+--- Finds the binary in the absolute folders of the PATH. What the working directory brings along is never started.
+---@return string?
+function M.find()
+  local windows = vim.fn.has('win32') == 1
+  local here = vim.uv.fs_realpath(vim.uv.cwd() or '.') or '.'
+  for folder in vim.gsplit(vim.env.PATH or '', windows and ';' or ':', { plain = true }) do
+    local is_absolute = vim.startswith(folder, '/') or folder:match('^%a:[/\\]') ~= nil
+    local place = is_absolute and vim.uv.fs_realpath(folder)
+    local file = place and vim.uv.fs_realpath(place .. '/pipelens' .. (windows and '.exe' or ''))
+    -- Both where it is found and where its links lead.
+    if file and vim.fn.executable(file) == 1 and not vim.startswith(place .. '/', here .. '/') and not vim.startswith(file, here .. '/') then
+      return file
+    end
+  end
+end
+
 --- Returns the client's configuration. `vim.g.pipelens_cmd` and `vim.g.pipelens_settings` change it.
 ---@return vim.lsp.ClientConfig
 function M.config()
@@ -85,7 +101,8 @@ function M.config()
   capabilities.workspace.codeLens = { refreshSupport = true }
   return {
     name = 'pipelens',
-    cmd = vim.g.pipelens_cmd or { 'pipelens', 'lsp' },
+    -- If it is nowhere, a place where nothing is: Neovim then says that it could not be started.
+    cmd = vim.g.pipelens_cmd or { M.find() or '/nonexistent/pipelens', 'lsp' },
     filetypes = { 'yaml.pipelens', 'json.pipelens' },
     root_markers = { '.git', '.hm' },
     root_dir = not vim.lsp.enable and vim.fs.root(0, { '.git', '.hm' }) or nil,
