@@ -49,6 +49,19 @@ vim.lsp.handlers['window/showMessage'] = function(error, params, ...)
   return show(error, params, ...)
 end
 
+-- A binary in the working directory, one in a folder of it that is on the PATH, and the user's own.
+local place, path, here = vim.fn.tempname(), vim.env.PATH, vim.uv.cwd()
+for _, folder in ipairs({ '/project', '/project/bin', '/own' }) do
+  vim.fn.mkdir(place .. folder, 'p')
+  vim.uv.fs_close(assert(vim.uv.fs_open(place .. folder .. '/pipelens', 'w', 493)))
+end
+vim.fn.chdir(place .. '/project')
+vim.env.PATH = table.concat({ '.', '', place .. '/project', place .. '/project/bin', place .. '/own' }, ':')
+local found = require('pipelens').find()
+check('a binary of the working directory is never started', found == vim.uv.fs_realpath(place .. '/own/pipelens'))
+vim.env.PATH = path
+vim.fn.chdir(here)
+
 vim.cmd.edit(vim.env.PIPELENS_FILE)
 local buf = vim.api.nvim_get_current_buf()
 check('the filetype is detected', vim.bo[buf].filetype == 'yaml.pipelens')

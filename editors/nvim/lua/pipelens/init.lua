@@ -87,8 +87,11 @@ function M.find()
     local is_absolute = vim.startswith(folder, '/') or folder:match('^%a:[/\\]') ~= nil
     local place = is_absolute and vim.uv.fs_realpath(folder)
     local file = place and vim.uv.fs_realpath(place .. '/pipelens' .. (windows and '.exe' or ''))
+    local function is_brought(path)
+      return vim.startswith(path .. '/', here .. '/')
+    end
     -- Both where it is found and where its links lead.
-    if file and vim.fn.executable(file) == 1 and not vim.startswith(place .. '/', here .. '/') and not vim.startswith(file, here .. '/') then
+    if file and vim.fn.executable(file) == 1 and not is_brought(place) and not is_brought(file) then
       return file
     end
   end
