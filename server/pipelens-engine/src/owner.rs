@@ -106,7 +106,9 @@ mod platform {
     use std::process::Command;
 
     fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
-        let output = Command::new(program).args(arguments).output().ok()?;
+        // Whatever project is open: none has been named yet.
+        let here = std::env::current_dir().unwrap_or_default();
+        let output = Command::new(crate::programs::find(program, &[&here])?).args(arguments).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().replace(['/', '\n'], " ");
         (output.status.success() && !text.is_empty()).then_some(text)
     }
