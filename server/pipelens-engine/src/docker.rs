@@ -9,6 +9,7 @@ mod conversation;
 mod endpoint;
 mod image;
 mod layers;
+mod postmortem;
 mod pulse;
 mod readiness;
 mod reap;
@@ -16,6 +17,8 @@ mod renewal;
 mod services;
 mod snapshot;
 mod ssh;
+mod transport;
+mod ways;
 mod worker;
 
 use std::collections::{BTreeSet, HashMap};
@@ -35,12 +38,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cache::workspace_id;
+use crate::deadlines::Deadlines;
 use crate::docker::arguments::Arguments;
 use crate::docker::command::{StepCommand, Then};
 use crate::docker::container::Container;
 use crate::docker::image::{ImageFacts, Images};
 use crate::docker::layers::Layers;
-use crate::docker::pulse::{PULSE, PULSE_ANSWER_WITHIN, answered, lost, no_answer};
 use crate::docker::services::Services;
 use crate::docker::snapshot::{CommitSettings, Snapshot};
 use crate::docker::worker::Worker;
@@ -77,7 +80,7 @@ const STEPS_ABOVE_CPUS: usize = 2;
 
 /// Connects to the engine, for a question outside of any run.
 pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineError> {
-    Ok(endpoint::find(docker_host).await?.docker)
+    Ok(endpoint::find(docker_host, Deadlines::default()).await?.docker)
 }
 
 pub(crate) struct DockerRunner {
@@ -86,6 +89,7 @@ pub(crate) struct DockerRunner {
     about: Arc<OnceCell<About>>,
     /// The engine is on another machine: bytes cost more than time.
     is_remote: bool,
+    deadlines: Deadlines,
     run_id: Uuid,
     owner: Owner,
     labels: HashMap<String, String>,
@@ -103,8 +107,13 @@ pub(crate) struct DockerRunner {
 
 impl DockerRunner {
     /// Finds the engine. Leaves everything in it as it is.
-    pub(crate) async fn open(docker_host: Option<&str>, run_id: Uuid, source_root: &Path) -> Result<Self, EngineError> {
-        let engine = endpoint::find(docker_host).await?;
+    pub(crate) async fn open(
+        docker_host: Option<&str>,
+        run_id: Uuid,
+        source_root: &Path,
+        deadlines: Deadlines,
+    ) -> Result<Self, EngineError> {
+        let engine = endpoint::find(docker_host, deadlines).await?;
         let docker = engine.docker;
         let owner = Owner::this_process();
         let labels = HashMap::from([
@@ -118,6 +127,7 @@ impl DockerRunner {
             docker,
             about: Arc::default(),
             is_remote: engine.is_remote,
+            deadlines,
             run_id,
             owner,
             labels,
@@ -133,7 +143,7 @@ impl DockerRunner {
     /// Removes what dead owners left in the engine, and says how much it was. The engine does one thing after another where it can, so
     /// this waits until the first command has ended, but not for long, and not once `now` is cancelled.
     pub(crate) fn sweep(&self, now: CancellationToken) -> impl Future<Output = Option<String>> + Send + use<> {
-        let (docker, owner) = (self.docker.clone(), self.owner.clone());
+        let (docker, owner, budget) = (self.docker.clone(), self.owner.clone(), self.deadlines.closing);
         let (has_run_one, may_have_images) = (self.has_run_one.clone(), Arc::clone(&self.may_have_images));
         async move {
             tokio::select! {
@@ -141,7 +151,7 @@ impl DockerRunner {
                 () = now.cancelled() => {}
                 () = tokio::time::sleep(SWEEP_WITHIN) => {}
             }
-            let swept = reap::sweep_dead_owners(&docker, &owner).await;
+            let swept = reap::sweep_dead_owners(&docker, &owner, budget).await;
             // The engine may still be about to finish a commit that a dead owner had asked for.
             may_have_images.fetch_or(swept.is_some(), Ordering::Relaxed);
             swept
@@ -173,7 +183,7 @@ impl DockerRunner {
             return Ok(Ran::stopped());
         }
         let Some(worker) = &mut leftovers.worker else { return Ok(Ran::stopped()) };
-        let running = worker.run(context, &command, what_comes_then(context), logs, self.lost());
+        let running = worker.run(context, &command, what_comes_then(context), logs);
         let ending = leftovers.services.beside(context, running).await;
         self.has_run_one.cancel();
         let ending = ending?;
@@ -298,7 +308,7 @@ impl DockerRunner {
     }
 
     async fn lost(&self) -> EngineError {
-        lost(&self.docker, PULSE).await
+        pulse::lost(&self.docker, self.deadlines).await
     }
 }
 
@@ -314,9 +324,7 @@ struct About {
 impl About {
     /// An engine that does not answer shows at its first step.
     async fn ask(docker: &Docker) -> Self {
-        let info = answered("describe itself", docker.info());
-        let version = answered("say its version", docker.version());
-        let (info, version) = futures_util::future::join(info, version).await;
+        let (info, version) = futures_util::future::join(docker.info(), docker.version()).await;
         let (info, version) = (info.unwrap_or_default(), version.unwrap_or_default());
         let is_podman =
             version.components.iter().flatten().any(|component| component.name.to_lowercase().contains("podman"));
@@ -406,7 +414,7 @@ impl StepRunner for DockerRunner {
 
     async fn remove_forgotten(&self, store: &str, known: &BTreeSet<String>) {
         if self.may_have_images.load(Ordering::Relaxed) {
-            reap::remove_forgotten(&self.docker, &self.owner, self.run_id, store, known).await;
+            reap::remove_forgotten(&self.docker, &self.owner, self.run_id, store, known, self.deadlines.closing).await;
         }
     }
 
@@ -439,7 +447,7 @@ impl StepRunner for DockerRunner {
 
     async fn close(&self) -> Vec<String> {
         let may_have_images = self.may_have_images.load(Ordering::Relaxed);
-        reap::remove_run(&self.docker, self.run_id, &self.owner, may_have_images).await
+        reap::remove_run(&self.docker, self.run_id, &self.owner, may_have_images, self.deadlines.closing).await
     }
 }
 

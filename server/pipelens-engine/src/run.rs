@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cache::{self, Cache, CacheDecision, CacheRequest, eviction};
+use crate::deadlines::Deadlines;
 use crate::docker::DockerRunner;
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Outcome, RunOutcome};
@@ -46,6 +47,8 @@ pub struct RunRequest {
     pub docker_host: Option<String>,
     /// The user allows steps to get at the engine's machine: privileged containers, mounts of its folders. Never a file's own word.
     pub may_open_machine: bool,
+    /// How long the engine may take to answer.
+    pub deadlines: Deadlines,
 }
 
 /// The runner of steps that name none.
@@ -205,7 +208,7 @@ impl Runners {
                 return Ok(None);
             }
             let host = request.docker_host.as_deref();
-            let docker = DockerRunner::open(host, request.run_id, &request.source_root).await?;
+            let docker = DockerRunner::open(host, request.run_id, &request.source_root, request.deadlines).await?;
             if request.cache.is_some() || !is_parallelism_known(request) {
                 docker.ask_ahead();
             }
@@ -313,7 +316,7 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, String>
     let mut runners: BTreeMap<&'static str, Arc<dyn StepRunner>> = BTreeMap::new();
     if needs(request, RunnerKind::Docker) {
         let host = request.docker_host.as_deref();
-        let docker = DockerRunner::open(host, request.run_id, &request.source_root).await.map_err(sentence)?;
+        let docker = DockerRunner::open(host, request.run_id, &request.source_root, request.deadlines).await.map_err(sentence)?;
         docker.ask_ahead();
         runners.insert(RunnerKind::Docker.name(), Arc::new(docker));
     }
@@ -347,7 +350,7 @@ pub async fn clean(
     };
     let mut runners: Vec<Arc<dyn StepRunner>> = vec![Arc::new(HostRunner::for_looking(state_dir))];
     // Without an engine there is nothing of its to remove now; the rows stay, and so do its snapshots.
-    if let Ok(docker) = DockerRunner::open(docker_host, Uuid::nil(), state_dir).await {
+    if let Ok(docker) = DockerRunner::open(docker_host, Uuid::nil(), state_dir, Deadlines::default()).await {
         runners.push(Arc::new(docker));
     }
     let mut freed = 0;

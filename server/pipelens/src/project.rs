@@ -8,6 +8,7 @@ use pipelens_core::arguments::wants_the_machine;
 use pipelens_core::model::CachePolicy;
 use pipelens_core::plan::Plan;
 use pipelens_engine::cache::{Budget, CacheRequest};
+use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::run::{RunRequest, RunnerKind};
 use uuid::Uuid;
 
@@ -73,6 +74,7 @@ pub(crate) fn look_request(
         cache: Some(cache),
         docker_host: settings.docker_host.clone(),
         may_open_machine: settings.allow_machine_access,
+        deadlines: Deadlines::default(),
     })
 }
 

@@ -12,7 +12,7 @@ use docker_credential::DockerCredential;
 use futures_util::StreamExt as _;
 
 use crate::docker::arguments::{Arguments, Pull};
-use crate::docker::{PULSE_ANSWER_WITHIN, no_answer, reason, refused, status_of};
+use crate::docker::{reason, refused, status_of};
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::runner::RunContext;
@@ -117,8 +117,7 @@ impl Images {
     }
 
     pub(super) async fn inspect(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
-        let inspected = tokio::time::timeout(PULSE_ANSWER_WITHIN, self.docker.inspect_image(reference)).await;
-        match inspected.map_err(|_| no_answer())? {
+        match self.docker.inspect_image(reference).await {
             Ok(inspect) => Ok(Some(facts(reference, inspect))),
             Err(error) if status_of(&error) == Some(404) => Ok(None),
             // Podman calls a name that is none an error of its own, and says what it was about to do with it.

@@ -297,14 +297,11 @@ impl<'run> Tasks<'run> {
     /// Waits until everything is tidied. What panics or hangs here is found again when the runner closes.
     async fn tidy(mut self) {
         let all = async { while self.tidying.join_next().await.is_some() {} };
-        if tokio::time::timeout(TIDY_WITHIN, all).await.is_err() {
+        if tokio::time::timeout(self.request.deadlines.tidying, all).await.is_err() {
             tracing::debug!("tidying takes too long; the runner's own cleanup takes over");
         }
     }
 }
-
-/// Removals take milliseconds; a commit that was cut short may take its time.
-const TIDY_WITHIN: Duration = Duration::from_secs(60);
 
 impl Done {
     fn of(index: usize) -> Self {

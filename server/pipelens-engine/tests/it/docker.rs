@@ -6,7 +6,6 @@ use pipelens_core::model::Value;
 use pipelens_core::plan::PlanStep;
 use pipelens_core::text::{Spanned, TextRange};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::bench::{
     BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, eventually, step, try_docker_client,
@@ -321,8 +320,8 @@ async fn an_unreadable_project_is_told() {
     assert!(ran.error_of("a").contains("`/no/such/project`"), "{}", ran.error_of("a"));
 }
 
-/// Passes connections on to the daemon until it is dropped, and breaks them then. `Some`: what is answered to "wait" instead.
-pub(crate) async fn proxy(socket: &Path, answer_to_wait: Option<&'static str>) -> tokio::task::JoinHandle<()> {
+/// Passes connections on to the daemon until it is dropped, and breaks them then.
+async fn proxy(socket: &Path) -> tokio::task::JoinHandle<()> {
     let daemon = crate::bench::docker_host().unwrap().replace("unix://", "");
     let listener = tokio::net::UnixListener::bind(socket).unwrap();
     tokio::spawn(async move {
@@ -330,16 +329,7 @@ pub(crate) async fn proxy(socket: &Path, answer_to_wait: Option<&'static str>) -
         while let Ok((mut client, _)) = listener.accept().await {
             let daemon = daemon.clone();
             connections.spawn(async move {
-                let mut question = vec![0; 4096];
-                let length = client.read(&mut question).await.unwrap();
-                question.truncate(length);
-                let is_wait = String::from_utf8_lossy(&question).contains("/wait?");
-                if let Some(answer) = answer_to_wait.filter(|_| is_wait) {
-                    client.write_all(answer.as_bytes()).await.unwrap();
-                    return;
-                }
                 let mut server = tokio::net::UnixStream::connect(daemon).await.unwrap();
-                server.write_all(&question).await.unwrap();
                 tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
             });
         }
@@ -351,7 +341,7 @@ async fn a_daemon_that_goes_away_is_an_error_and_no_hang() {
     needs_docker!();
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
-    let connection = proxy(&socket, None).await;
+    let connection = proxy(&socket).await;
     let mut bench = Bench::docker(vec![step("a", "echo begun; sleep 1000"), step("b", "true").after(&[0])]);
     bench.request.docker_host = Some(format!("unix://{}", socket.display()));
     let mut running = bench.start();

@@ -30,6 +30,8 @@ mod proxy;
 #[cfg(unix)]
 mod registry;
 #[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod runners;
 #[cfg(test)]
 mod secrets;
