@@ -13,8 +13,10 @@ pub struct Deadlines {
     pub question: Duration,
     /// For calls that change something: on a slow disk, creating or removing a container takes long.
     pub work: Duration,
-    /// For transfers, which may take as long as they like while bytes flow.
+    /// For transfers, which may take as long as they like while bytes flow. A pull that says nothing is asked for once more.
     pub silence: Duration,
+    /// For saving a container's files, and as much again as they need on a slow disk.
+    pub saving: Duration,
     /// For the next call after one that was not answered, so that a frozen engine is not waited for again and again.
     pub after_silence: Duration,
     /// A command that has written nothing for this long is looked for in its container: the connection may be dead.
@@ -31,7 +33,8 @@ impl Default for Deadlines {
             pulse: Duration::from_secs(5),
             question: Duration::from_secs(30),
             work: Duration::from_secs(60),
-            silence: Duration::from_secs(60),
+            silence: Duration::from_secs(40),
+            saving: Duration::from_secs(60),
             after_silence: Duration::from_secs(5),
             quiet: Duration::from_secs(30),
             tidying: Duration::from_secs(30),

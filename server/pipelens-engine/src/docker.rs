@@ -122,7 +122,7 @@ impl DockerRunner {
             (LABEL_WORKSPACE.to_owned(), workspace_id(source_root)),
             (LABEL_KEPT.to_owned(), String::new()),
         ]);
-        let images = Images::new(docker.clone());
+        let images = Images::new(docker.clone(), deadlines.silence);
         Ok(Self {
             docker,
             about: Arc::default(),
@@ -261,6 +261,7 @@ impl DockerRunner {
         }
         Ok(Snapshot {
             docker: self.docker.clone(),
+            deadlines: self.deadlines,
             container_id: container.id.clone(),
             image: Arc::clone(&container.image),
             has_own_user: container.user != container.image.user,

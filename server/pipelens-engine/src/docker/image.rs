@@ -10,9 +10,11 @@ use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use docker_credential::DockerCredential;
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use tokio::time::Instant;
 
 use crate::docker::arguments::{Arguments, Pull};
-use crate::docker::{reason, refused, status_of};
+use crate::docker::{reason, refused, status_of, transport};
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::runner::RunContext;
@@ -55,6 +57,8 @@ pub(super) struct ImageFacts {
 #[derive(Debug)]
 pub(super) struct Images {
     docker: Docker,
+    /// How long a pull may say nothing.
+    silence: Duration,
     /// By reference and platform.
     known: Mutex<HashMap<(String, String), Arc<Slot>>>,
 }
@@ -63,8 +67,8 @@ pub(super) struct Images {
 type Slot = tokio::sync::Mutex<Option<Arc<ImageFacts>>>;
 
 impl Images {
-    pub(super) fn new(docker: Docker) -> Self {
-        Self { docker, known: Mutex::default() }
+    pub(super) fn new(docker: Docker, silence: Duration) -> Self {
+        Self { docker, silence, known: Mutex::default() }
     }
 
     /// Returns the image, pulled if the engine does not have it.
@@ -156,17 +160,47 @@ impl Images {
     ) -> Result<(), bollard::errors::Error> {
         let (name, tag) = name_and_tag(reference);
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
-        let mut stream = self.docker.create_image(Some(options), None, credentials);
+        let ask = || self.docker.create_image(Some(options.clone()), None, credentials.clone()).boxed();
+        let mut stream = ask();
+        // The same pull, asked for once more: the engine tells whoever joins it how far it is, and the connection may be dead.
+        let mut other: Option<BoxStream<'_, _>> = None;
         let mut progress = PullProgress::new(reference);
         context.say_phase(progress.phase());
         let mut said = progress.phase();
         let mut clock = tokio::time::interval(PROGRESS_EVERY);
+        let silence = tokio::time::sleep(self.silence);
+        tokio::pin!(silence);
         loop {
+            let next_of_other = async {
+                match &mut other {
+                    Some(other) => other.next().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 info = stream.next() => match info {
-                    Some(info) => progress.take(info?),
+                    Some(info) => {
+                        progress.take(info?);
+                        other = None;
+                        silence.as_mut().reset(Instant::now() + self.silence);
+                    }
                     None => break,
                 },
+                info = next_of_other => match info {
+                    Some(info) => {
+                        progress.take(info?);
+                        stream = other.take().unwrap_or_else(ask);
+                        silence.as_mut().reset(Instant::now() + self.silence);
+                    }
+                    None => break,
+                },
+                () = &mut silence => {
+                    if other.is_some() {
+                        return Err(transport::silence(2 * self.silence).into());
+                    }
+                    other = Some(ask());
+                    silence.as_mut().reset(Instant::now() + self.silence);
+                }
                 // Also while the engine is silent: what it said last is where a pull hangs.
                 _ = clock.tick() => {
                     let phase = progress.phase();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerState, EventMessage};
+use bollard::models::ContainerState;
 use bollard::query_parameters::EventsOptionsBuilder;
 use chrono::DateTime;
 use futures_util::StreamExt as _;
@@ -69,9 +69,12 @@ async fn done_by_others(container: &Container, state: &ContainerState) -> Option
     let until = (last.timestamp() + EVENTS_UNTIL_SECONDS).to_string();
     let filters = HashMap::from([("container", vec![container.id.as_str()])]);
     let options = EventsOptionsBuilder::default().since("0").until(&until).filters(&filters).build();
-    let events: Vec<EventMessage> =
-        container.docker.events(Some(options)).filter_map(async |event| event.ok()).collect().await;
-    let has = |action: &str| events.iter().any(|event| event.action.as_deref() == Some(action));
+    let mut events = container.docker.events(Some(options)).boxed();
+    let mut actions = Vec::new();
+    while let Some(Ok(event)) = events.next().await {
+        actions.extend(event.action);
+    }
+    let has = |wanted: &str| actions.iter().any(|action| action == wanted);
     // Each of these begins with the next.
     [("restart", "restarted"), ("stop", "stopped"), ("kill", "killed")]
         .into_iter()

@@ -24,6 +24,11 @@ use crate::deadlines::Deadlines;
 /// The client's own limit, above all of ours.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// One dropped connection is no lost engine.
+const REPEATS: usize = 1;
+/// Where idle connections are kept, several may have broken by the time one of them is needed.
+const REPEATS_WHERE_IDLE_ONES_BREAK: usize = 4;
+
 /// What bytes travel on: a socket, a pipe, a process.
 pub(super) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -75,23 +80,24 @@ pub(super) fn client(
     }
     let client = builder.build(connector);
     let connects_within = way.connects_within;
+    let repeats = if way.keeps_idle { REPEATS_WHERE_IDLE_ONES_BREAK } else { REPEATS };
     let send = move |request: BollardRequest| {
         let (client, health) = (client.clone(), Arc::clone(&health));
         async move {
-            let limit = limit_of(request.method(), request.uri().path(), &deadlines);
-            let mut again = repeated(&request);
+            let limit = limit_of(request.method(), request.uri(), &deadlines);
             let mut request = request;
-            loop {
-                let allowed = health.allowed(limit.longer_by(connects_within), deadlines.after_silence)?;
+            for _ in 0..repeats {
+                let Some(again) = repeated(&request) else { break };
+                let allowed = health.allowed(limit.longer_by(connects_within), deadlines.after_silence, Instant::now())?;
                 let captured = capture_connection(&mut request);
                 match answered(client.request(request), captured, allowed, &health).await {
-                    Err(error) if !is_silence(&error) && again.is_some() => match again.take() {
-                        Some(same) => request = same,
-                        None => return Err(error),
-                    },
+                    Err(error) if !is_silence(&error) => request = again,
                     result => return result,
                 }
             }
+            let allowed = health.allowed(limit.longer_by(connects_within), deadlines.after_silence, Instant::now())?;
+            let captured = capture_connection(&mut request);
+            answered(client.request(request), captured, allowed, &health).await
         }
     };
     Docker::connect_with_custom_transport(send, Some(way.address), NEVER.as_secs(), API_DEFAULT_VERSION)
@@ -140,11 +146,14 @@ impl Limit {
 }
 
 /// Returns the limit of a kind of request. One that is not known here is taken for work.
-fn limit_of(method: &Method, path: &str, deadlines: &Deadlines) -> Limit {
+fn limit_of(method: &Method, address: &Uri, deadlines: &Deadlines) -> Limit {
+    let path = address.path();
     let ends_with = |end: &str| path.ends_with(end);
     let is_question = method == Method::GET || method == Method::HEAD;
-    if ends_with("/wait") || ends_with("/commit") {
-        // `wait` lasts as long as a container; Podman begins to answer when it ends. A commit is as long as its files are large.
+    let is_pull = ends_with("/images/create") && address.query().is_some_and(|query| query.contains("fromImage="));
+    if ends_with("/wait") || ends_with("/commit") || is_pull {
+        // `wait` lasts as long as a container; Podman begins to answer when it ends. A commit takes as long as its files are large,
+        // and a pull may rest while the engine has another one to do.
         Limit::Caller
     } else if ends_with("/attach") || (path.contains("/exec/") && ends_with("/start")) || ends_with("/events") {
         Limit::Beginning(deadlines.question)
@@ -192,7 +201,7 @@ async fn answered<A>(
         Some(most) => match tokio::time::timeout(most, whole).await {
             Ok(answer) => answer,
             Err(_) => {
-                health.missed(began);
+                health.missed(began, Instant::now());
                 return Err(silence(most).into());
             }
         },
@@ -232,11 +241,16 @@ struct Silent {
 }
 
 impl Health {
-    fn allowed(&self, limit: Limit, after_silence: Duration) -> Result<Limit, bollard::errors::Error> {
+    fn allowed(
+        &self,
+        limit: Limit,
+        after_silence: Duration,
+        now: Instant,
+    ) -> Result<Limit, bollard::errors::Error> {
         let silent = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match silent {
             None => Ok(limit),
-            Some(silent) if silent.misses > 1 && silent.noticed.elapsed() < 2 * after_silence => {
+            Some(silent) if silent.misses > 1 && now < silent.noticed + 2 * after_silence => {
                 Err(silence(after_silence).into())
             }
             Some(_) => Ok(limit.at_most(after_silence)),
@@ -248,14 +262,14 @@ impl Health {
     }
 
     /// Several calls that wait side by side miss the same answer: only one that began later counts again.
-    fn missed(&self, began: Instant) {
+    fn missed(&self, began: Instant, now: Instant) {
         let mut silent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let misses = match *silent {
             Some(before) if began < before.noticed => before.misses,
             Some(before) => before.misses + 1,
             None => 1,
         };
-        *silent = Some(Silent { noticed: Instant::now(), misses });
+        *silent = Some(Silent { noticed: now, misses });
     }
 }
 
@@ -306,7 +320,7 @@ impl Watched {
             self.timer.as_mut().reset(until);
         }
         ready!(self.timer.as_mut().poll(context));
-        self.health.missed(until - limit);
+        self.health.missed(until - limit, Instant::now());
         Poll::Ready(silence(limit))
     }
 }
@@ -365,7 +379,8 @@ pub(super) fn complaint(text: String) -> io::Error {
     io::Error::other(Complaint { text, is_silence: false })
 }
 
-fn silence(limit: Duration) -> io::Error {
+/// Returns the error of a call that was not answered.
+pub(super) fn silence(limit: Duration) -> io::Error {
     let text = format!("it has not answered for {} s", limit.as_secs_f32());
     io::Error::other(Complaint { text, is_silence: true })
 }
@@ -387,5 +402,57 @@ fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Complain
     match inner.and_then(|inner| inner.downcast_ref::<Complaint>()) {
         Some(complaint) => Some(complaint),
         None => find(error.source()?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_request_has_its_limit() {
+        let deadlines = Deadlines::default();
+        let is = |method: Method, path: &str, limit| {
+            let address: Uri = format!("http://localhost{path}").parse().unwrap();
+            assert_eq!(limit_of(&method, &address, &deadlines), limit, "{method} {path}");
+        };
+        let (question, work) = (Limit::Whole(deadlines.question), Limit::Whole(deadlines.work));
+        let (beginning, silence) = (Limit::Beginning(deadlines.question), Limit::Silence(deadlines.silence));
+        is(Method::GET, "/_ping", question);
+        is(Method::GET, "/containers/x/json", question);
+        is(Method::HEAD, "/containers/x/archive?path=/", question);
+        is(Method::POST, "/containers/x/kill?signal=KILL", question);
+        is(Method::POST, "/containers/create?name=x", work);
+        is(Method::POST, "/containers/x/start", work);
+        is(Method::DELETE, "/containers/x?force=true", work);
+        is(Method::POST, "/some/call/of/tomorrow", work);
+        is(Method::POST, "/containers/x/attach?stream=true", beginning);
+        is(Method::POST, "/exec/x/start", beginning);
+        is(Method::GET, "/events?since=0", beginning);
+        is(Method::PUT, "/containers/x/archive?path=/", silence);
+        is(Method::GET, "/containers/x/archive?path=/", silence);
+        is(Method::GET, "/containers/x/export", silence);
+        is(Method::POST, "/images/create?fromSrc=-", silence);
+        is(Method::POST, "/images/create?fromImage=a&tag=b", Limit::Caller);
+        is(Method::POST, "/containers/x/wait?condition=not-running", Limit::Caller);
+        is(Method::POST, "/commit?container=x", Limit::Caller);
+    }
+
+    #[test]
+    fn an_engine_that_keeps_silent_is_not_waited_for_again_and_again() {
+        let health = Health::default();
+        let (limit, after) = (Limit::Whole(Duration::from_secs(30)), Duration::from_secs(5));
+        let start = Instant::now();
+        let allowed = |seconds| health.allowed(limit, after, start + Duration::from_secs(seconds));
+        assert_eq!(allowed(0).unwrap(), limit);
+        // Two that waited side by side.
+        health.missed(start, start + Duration::from_secs(30));
+        health.missed(start, start + Duration::from_secs(30));
+        assert_eq!(allowed(30).unwrap(), Limit::Whole(after));
+        health.missed(start + Duration::from_secs(30), start + Duration::from_secs(35));
+        assert!(is_silence(&allowed(44).unwrap_err()));
+        assert_eq!(allowed(45).unwrap(), Limit::Whole(after));
+        health.answered();
+        assert_eq!(allowed(45).unwrap(), limit);
     }
 }

@@ -24,7 +24,7 @@ fn assert_unknown(ran: &Ran, why: &str) {
 }
 
 /// Runs a step that never ends, does something to its container, and returns what became of it.
-async fn run_and(step_args: &[&str], is_followed: bool) -> Ran {
+async fn run_and(arguments: &[&str], is_followed: bool) -> Ran {
     let after = step("b", "true");
     let after = if is_followed { after.builds_in(0) } else { after.after(&[0]) };
     let mut running = Bench::docker(vec![forgiving("a", "echo begun; sleep 1000"), after]).start();
@@ -34,7 +34,7 @@ async fn run_and(step_args: &[&str], is_followed: bool) -> Ran {
         Some(docker_client(&["ps", "-q", "--filter", &run]).trim().to_owned()).filter(|id| !id.is_empty())
     })
     .await;
-    docker_client(&[step_args, &[&container]].concat());
+    docker_client(&[arguments, &[&container]].concat());
     running.finish().await
 }
 
@@ -43,15 +43,11 @@ async fn a_container_that_something_else_ends_makes_an_error_and_no_exit_code() 
     needs_docker!();
     for (arguments, why) in [
         (&["kill"][..], "the container was killed by something else"),
-        (&["kill", "-s", "INT"], ""),
         (&["stop", "-t", "0"], "the container was stopped by something else"),
         (&["restart", "-t", "0"], "the container was restarted by something else"),
-        (&["rm", "-f"], "something else"),
+        // The engine kills it first, and it may be gone or not when we look.
+        (&["rm", "-f"], "by something else"),
     ] {
-        if why.is_empty() {
-            // A signal that the supervisor handles is the command's own affair.
-            continue;
-        }
         for is_followed in [false, true] {
             assert_unknown(&run_and(arguments, is_followed).await, why);
         }
@@ -61,15 +57,10 @@ async fn a_container_that_something_else_ends_makes_an_error_and_no_exit_code() 
 #[tokio::test]
 async fn a_command_that_kills_its_supervisor_has_no_result() {
     needs_docker!();
-    for cmd in ["kill -KILL $PPID", "kill -KILL -1", "(sleep 0.1; kill -KILL $PPID) & exit 0"] {
+    for cmd in ["kill -KILL $PPID", "kill -KILL -1"] {
         for image in ["pipelens-test/busybox", "pipelens-test/dash", "pipelens-test/user"] {
             let steps = vec![forgiving("a", cmd).image(image), step("b", "true").after(&[0])];
             let ran = Bench::docker(steps).run().await;
-            if cmd.starts_with('(') {
-                // Its child is killed with the step, unless it is faster.
-                assert!(matches!(ran.outcome_of("a"), Outcome::Succeeded | Outcome::Errored(_)));
-                continue;
-            }
             assert_unknown(&ran, "the supervisor was killed from inside the container");
         }
     }
