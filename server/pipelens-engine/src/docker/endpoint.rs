@@ -67,7 +67,7 @@ async fn connect(place: &Place, deadlines: Deadlines) -> Result<Engine, String> 
     let answer_within = match place.host.starts_with("ssh://") {
         // What it says of a host that it does not reach is better than our silence.
         true => ssh::CONNECT_WITHIN + ANSWER_WITHIN,
-        false => ANSWER_WITHIN,
+        false => ANSWER_WITHIN.min(deadlines.question),
     };
     match tokio::time::timeout(answer_within, docker.ping()).await {
         Ok(Ok(_)) => Ok(Engine { docker, is_remote: !is_local(&place.host) }),

@@ -30,6 +30,9 @@ mod proxy;
 #[cfg(unix)]
 mod registry;
 #[cfg(test)]
+#[cfg(unix)]
+mod broken;
+#[cfg(test)]
 mod reports;
 #[cfg(test)]
 mod runners;
