@@ -193,7 +193,7 @@ impl DockerRunner {
         {
             let taking = worker.container.take_artifacts(artifacts, &context.step().workdir);
             let Some(taken) = self.unless_stopped(context, taking).await? else { return Ok(Ran::stopped()) };
-            context.say_artifacts(artifacts, taken);
+            context.say_artifacts(artifacts, &taken);
         }
         let has_children = context.keeps_snapshot.after(ending);
         let is_cached = context.keeping.is_cached && ending == Ending::Exited(0);
@@ -403,6 +403,12 @@ impl StepRunner for DockerRunner {
 
     async fn image_id(&self, reference: &str) -> Option<String> {
         self.images.inspect(reference).await.ok().flatten().map(|facts| facts.id)
+    }
+
+    async fn shared_result(&self, name: &str, workspace: &str) -> Option<String> {
+        let facts = self.images.inspect(name).await.ok().flatten()?;
+        // Whatever we save says whose it is, also what is saved from an image that says something else.
+        facts.workspace.as_deref().is_none_or(|owner| owner == workspace).then_some(facts.id)
     }
 
     async fn still_has(&self, place: &str) -> bool {

@@ -10,7 +10,8 @@ use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{
-    ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerWaitExitError, ContainerWaitResponse, HostConfig, HostConfigLogConfig,
+    ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerWaitExitError, ContainerWaitResponse,
+    HostConfig, HostConfigLogConfig,
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,

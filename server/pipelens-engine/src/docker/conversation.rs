@@ -77,11 +77,7 @@ impl Conversation {
     }
 
     /// Passes lines in and output out until the command has ended, or the connection has.
-    pub(super) async fn converse(
-        &mut self,
-        mut lines: mpsc::Receiver<Bytes>,
-        logs: &mut impl Listener,
-    ) -> Outcome {
+    pub(super) async fn converse(&mut self, mut lines: mpsc::Receiver<Bytes>, logs: &mut impl Listener) -> Outcome {
         let Self { input, output, stdout, stderr, heard } = self;
         let speak = async {
             while let Some(line) = lines.recv().await {

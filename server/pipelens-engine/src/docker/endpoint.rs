@@ -194,7 +194,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_supported_says_so() {
-        let Err(error) = find(Some("ssh://-oProxyCommand=reboot"), Deadlines::default()).await else { panic!("it answered") };
+        let Err(error) = find(Some("ssh://-oProxyCommand=reboot"), Deadlines::default()).await else {
+            panic!("it answered")
+        };
         assert!(error.to_string().contains("an address of an engine behind SSH is"), "{error}");
         let Err(error) = find(Some("localhost"), Deadlines::default()).await else { panic!("it answered") };
         assert!(error.to_string().contains("begins with `unix://`"), "{error}");

@@ -110,9 +110,7 @@ mod tests {
             ..Deadlines::default()
         };
         let docker = transport::client(Way::default(), deadlines, move |_| {
-            Box::pin(async move {
-                Ok(Box::new(tokio::net::TcpStream::connect(address).await?) as Box<dyn Carrier>)
-            })
+            Box::pin(async move { Ok(Box::new(tokio::net::TcpStream::connect(address).await?) as Box<dyn Carrier>) })
         });
         let lost = lost(&docker.unwrap(), deadlines).await;
         assert_eq!(lost.to_string(), "The container engine went away: it has not answered for 0.5 s.");

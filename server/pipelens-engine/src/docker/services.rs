@@ -204,7 +204,8 @@ fn needs_shell(service: &Service) -> Option<&'static str> {
 
 impl Running {
     async fn start(&mut self, context: &RunContext) -> Result<(), EngineError> {
-        let logs = ServiceLogs::open(&self.log, context.outbox.clone(), &context.needles).await?;
+        let logs =
+            ServiceLogs::open(&self.log, context.outbox.clone(), &context.needles, context.log_room.clone()).await?;
         // Attached first: nothing it says can be missed.
         let attached = self.container.attach().await.map_err(|error| of_service(&self.service, error))?;
         self.container.start().await.map_err(|error| of_service(&self.service, error))?;

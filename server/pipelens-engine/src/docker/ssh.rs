@@ -296,8 +296,7 @@ mod tests {
 
     #[test]
     fn an_address_becomes_the_words_of_the_docker_client() {
-        let options =
-            "-o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -T";
+        let options = "-o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -T";
         let is = |address, rest: &str| assert_eq!(words(address), Ok(format!("{options} {rest}")));
         is("ssh://there", "-- there docker system dial-stdio");
         is("ssh://me@there:2222/", "-l me -p 2222 -- there docker system dial-stdio");

@@ -88,7 +88,8 @@ pub(super) fn client(
             let mut request = request;
             for _ in 0..repeats {
                 let Some(again) = repeated(&request) else { break };
-                let allowed = health.allowed(limit.longer_by(connects_within), deadlines.after_silence, Instant::now())?;
+                let allowed =
+                    health.allowed(limit.longer_by(connects_within), deadlines.after_silence, Instant::now())?;
                 let captured = capture_connection(&mut request);
                 match answered(client.request(request), captured, allowed, &health).await {
                     Err(error) if !is_silence(&error) => request = again,
@@ -241,12 +242,7 @@ struct Silent {
 }
 
 impl Health {
-    fn allowed(
-        &self,
-        limit: Limit,
-        after_silence: Duration,
-        now: Instant,
-    ) -> Result<Limit, bollard::errors::Error> {
+    fn allowed(&self, limit: Limit, after_silence: Duration, now: Instant) -> Result<Limit, bollard::errors::Error> {
         let silent = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match silent {
             None => Ok(limit),

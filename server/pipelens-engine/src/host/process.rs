@@ -138,7 +138,7 @@ fn spawn(context: &RunContext, home: &Path, workdir: &Path, mark: &str) -> Resul
         command.args(["-c", cmd]);
     } else {
         let script = home.join("cmd");
-        std::fs::write(&script, cmd).map_err(|source| EngineError::File {
+        crate::private::write(&script, cmd.as_bytes()).map_err(|source| EngineError::File {
             doing: "Writing the command",
             path: script.clone(),
             source,

@@ -234,6 +234,7 @@ async fn podman_runs_the_same_steps() {
             is_read: true,
             variables: Default::default(),
             budget: Budget::default(),
+            shares_with_harmont: false,
         });
         let ran = bench.run().await;
         assert_eq!(ran.text_of("reads"), ["made"]);

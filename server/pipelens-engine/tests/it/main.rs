@@ -6,6 +6,9 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+#[cfg(unix)]
+mod broken;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod docker;
@@ -29,9 +32,6 @@ mod proxy;
 #[cfg(test)]
 #[cfg(unix)]
 mod registry;
-#[cfg(test)]
-#[cfg(unix)]
-mod broken;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]

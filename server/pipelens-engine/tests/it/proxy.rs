@@ -260,7 +260,8 @@ async fn answer_badly(mut from: Reader, mut to: Writer, fault: Fault) {
         Kind::Cut => {}
         Kind::Truncate => drop(to.shutdown().await),
         Kind::Garbage => {
-            let noise: Vec<u8> = (0..4_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            let noise: Vec<u8> =
+                (0..4_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
             to.write_all(&noise).await.ok();
             to.shutdown().await.ok();
         }
@@ -278,13 +279,7 @@ async fn answer_badly(mut from: Reader, mut to: Writer, fault: Fault) {
     }
 }
 
-async fn pass(
-    mut from: Reader,
-    mut to: Writer,
-    mut flow: watch::Receiver<Flow>,
-    passed: &AtomicU64,
-    is_answer: bool,
-) {
+async fn pass(mut from: Reader, mut to: Writer, mut flow: watch::Receiver<Flow>, passed: &AtomicU64, is_answer: bool) {
     let mut bytes = vec![0; 16 * 1024];
     loop {
         let room = match *flow.borrow_and_update() {

@@ -45,6 +45,15 @@ pub(crate) struct RunArgs {
     /// Let steps have privileged containers and mount folders of the container engine's machine
     #[arg(long)]
     allow_machine_access: bool,
+    /// Share results whose key a plan names with the Harmont tools, by the names of images
+    #[arg(long)]
+    allow_harmont_cache: bool,
+    /// How much the log files of the run may take, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().logs_mib)]
+    logs_mib: u64,
+    /// How much the artifacts of the run may take, in MiB, holes not counted
+    #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().artifacts_mib)]
+    artifacts_mib: u64,
     /// Run every step, whatever earlier runs have left
     #[arg(long)]
     no_cache: bool,
@@ -120,6 +129,8 @@ pub(super) fn settings(args: &RunArgs) -> Settings {
         },
         allow_host_runner: args.allow_host_runner,
         allow_machine_access: args.allow_machine_access,
+        allow_harmont_cache: args.allow_harmont_cache,
+        run: RunSettings { logs_mib: args.logs_mib, artifacts_mib: args.artifacts_mib, ..RunSettings::default() },
         secrets_file: args.secrets_file.clone(),
         ..Settings::default()
     }

@@ -1,0 +1,81 @@
+//! Folders and files that only their owner can open, from the moment they exist and whatever the umask is. Knows no run.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// Creates a folder with its parents. One that exists is left as it is.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+    folder_builder().recursive(true).create(path)
+}
+
+/// Creates a folder that must not exist yet: nobody else has had a hand in it.
+pub(crate) fn create_new_folder(path: &Path) -> io::Result<()> {
+    folder_builder().create(path)
+}
+
+/// Closes a file that an earlier version left open to others. Somebody else's cannot be changed.
+#[cfg(unix)]
+pub(crate) fn close_file(path: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o077 != 0) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).ok();
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn close_file(_path: &Path) {}
+
+/// Opens a file for writing, empty, made if it is missing.
+pub(crate) fn create_file(path: &Path) -> io::Result<File> {
+    file_options().truncate(true).open(path)
+}
+
+/// Makes sure that a file exists, and leaves what is in it.
+pub(crate) fn touch(path: &Path) -> io::Result<()> {
+    file_options().truncate(false).open(path).map(drop)
+}
+
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    create_file(path)?.write_all(bytes)
+}
+
+fn folder_builder() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(false);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+fn file_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn what_is_made_is_closed_and_what_was_open_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
+        let (deep, file) = (folder.path().join("a/b"), folder.path().join("file"));
+        create_folder(&deep).unwrap();
+        assert_eq!((mode(&deep), mode(deep.parent().unwrap())), (0o700, 0o700));
+        assert!(create_new_folder(&deep).is_err());
+        write(&file, b"text").unwrap();
+        assert_eq!(mode(&file), 0o600);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        touch(&file).unwrap();
+        close_file(&file);
+        assert_eq!((mode(&file), std::fs::read(&file).unwrap()), (0o600, b"text".to_vec()));
+    }
+}
