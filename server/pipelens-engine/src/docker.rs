@@ -443,6 +443,10 @@ impl StepRunner for DockerRunner {
                 Some(worker) => self.snapshot_of(context, &worker.container).await.ok(),
                 None => None,
             };
+            if let Some(failure) = &mut leftovers.failure {
+                // It is no result: whoever looks for one by its name must not find it.
+                failure.further_name = None;
+            }
         }
         let digest = leftovers.digest.take();
         let tidy = Some(leftovers.tidy().boxed());

@@ -77,7 +77,7 @@ async fn a_step_that_fills_its_log_goes_on_and_the_file_says_where_it_ends() {
     assert_eq!(tail.last().map(|line| &*line.text), Some("third line"));
     expect_test::expect![[r#"
         first line
-        [pipelens: the logs of this run have reached 20 B; the rest of the output is not kept]
+        [pipelens: the logs of this run have reached 20 bytes; the rest of the output is not kept]
     "#]]
     .assert_eq(&std::fs::read_to_string(&path).unwrap());
     // The next step finds no more room, though its first line would have fitted a room of its own.
@@ -92,5 +92,5 @@ async fn a_step_that_fills_its_log_goes_on_and_the_file_says_where_it_ends() {
         said.extend(letter.notice());
     }
     assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].contains("step.log` ends early: the logs of this run have reached 20 B."), "{said:?}");
+    assert!(said[0].contains("step.log` ends early: the logs of this run have reached 20 bytes."), "{said:?}");
 }

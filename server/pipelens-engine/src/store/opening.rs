@@ -88,9 +88,12 @@ fn check(connection: &Connection, path: &Path) -> Result<()> {
 }
 
 fn corrupt_if_misshapen(error: rusqlite::Error) -> rusqlite::Error {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::Unknown) => corrupt(error.to_string()),
-        _ => error,
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => corrupt(msg),
+        rusqlite::Error::SqliteFailure(failure, reason) if failure.code == ErrorCode::Unknown => {
+            corrupt(reason.unwrap_or_else(|| failure.to_string()))
+        }
+        other => other,
     }
 }
 

@@ -215,7 +215,7 @@ for_each_runner! {
         std::fs::write(project.state().join("pipelens.db"), "this is no database, whatever its name says").unwrap();
         let ran = project.run(vec![forever(step("build", "true"))]).await;
         ran.assert_succeeded();
-        assert!(ran.notices().iter().any(|notice| notice.contains("earlier runs cannot be used")), "{:?}", ran.notices());
+        assert!(ran.notices().iter().any(|notice| notice.contains("was corrupt (file is not a database)")), "{:?}", ran.notices());
     }
 
     async fn runs_are_remembered(runner: RunnerKind) {
@@ -331,13 +331,26 @@ async fn one_project_cannot_plant_anothers_hit() {
     docker_client(&["commit", "-c", &change, container.trim(), &claims]);
     docker_client(&["rm", container.trim()]);
     let steps = ready_made(&key, "echo planted > made").into_iter().map(|step| step.image(&claims)).collect();
-    other.run(steps).await.assert_succeeded();
+    assert_eq!(*other.run(steps).await.outcome_of("Build.All"), Outcome::Succeeded);
     let label = docker_client(&["inspect", "-f", label, &format!("harmont-cache/build-all:{}", &key[..16])]);
     assert_ne!(label, workspace);
     assert!(!label.trim().is_empty());
     one.clean().await;
     other.clean().await;
     docker_client(&["rmi", "-f", &claims]);
+}
+
+#[tokio::test]
+async fn a_failed_steps_state_is_not_shared_as_its_result() {
+    needs_docker!();
+    let mut project = Project::new(RunnerKind::Docker);
+    project.shares_with_harmont = true;
+    let key = uuid::Uuid::new_v4().simple().to_string();
+    for _ in 0..2 {
+        assert_eq!(*project.run(ready_made(&key, "exit 3")).await.outcome_of("Build.All"), Outcome::Failed(3));
+    }
+    assert_eq!(docker_client(&["images", "-q", &format!("harmont-cache/build-all:{}", &key[..16])]), "");
+    project.clean().await;
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ mod broken;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+#[cfg(unix)]
+mod disk;
+#[cfg(test)]
 mod docker;
 #[cfg(test)]
 #[cfg(unix)]

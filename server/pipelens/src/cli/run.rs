@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checked::Checked;
 use super::{EXIT_USAGE, Format, complain};
-use crate::settings::{Runner, Settings};
+use crate::settings::{RunSettings, Runner, Settings};
 use crate::{present, project, wire};
 
 /// Events between the engine and the terminal. A terminal that is slower than this many loses lines, counted; the file has them.
