@@ -145,7 +145,8 @@ fn a_store_of_a_later_version_is_refused_and_kept() {
 
 #[test]
 fn a_corrupt_store_is_set_aside_and_a_new_one_begins() {
-    let damages: [(&str, fn(&Path)); 5] = [
+    type Damage = (&'static str, fn(&Path));
+    let damages: [Damage; 5] = [
         ("garbage", |path| std::fs::write(path, b"no database, whatever its name says".repeat(200)).unwrap()),
         ("cut short", |path| {
             let length = path.metadata().unwrap().len();

@@ -12,7 +12,9 @@ use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome, StdStream};
 use pipelens_engine::run::artifact_folder;
 use uuid::Uuid;
 
-use crate::bench::{Bench, Ran, StepExt as _, docker_client, docker_host, role, step, try_docker_client};
+use crate::bench::{
+    Bench, Ran, Running, StepExt as _, assert_nothing_left, docker_client, docker_host, role, step, try_docker_client,
+};
 use crate::docker::needs_docker;
 use crate::proxy::{Fault, Flow, Kind, Proxy};
 
@@ -210,6 +212,99 @@ fn problems(case: &Case, ran: &Ran) -> Vec<String> {
         wrong.push(format!("slow is not broken: {all:?}"));
     }
     wrong
+}
+
+/// Starts steps on an engine behind a proxy, with short deadlines.
+fn behind(proxy: &Proxy, steps: Vec<PlanStep>) -> Running {
+    let mut bench = Bench::docker(steps);
+    bench.request.docker_host = Some(format!("tcp://{}", proxy.address));
+    bench.request.deadlines = DEADLINES;
+    bench.start()
+}
+
+#[tokio::test]
+async fn a_frozen_engine_holds_neither_a_cancel_nor_a_timeout() {
+    needs_docker!();
+    for times_out in [false, true] {
+        let proxy = Proxy::start(&docker_host().unwrap()).await;
+        let waits = PlanStep { soft_fail: true, retry: 3, ..step("a", "echo begun; sleep 1000") };
+        let waits = if times_out { waits.timeout(2) } else { waits };
+        let mut running = behind(&proxy, vec![waits, step("b", "true").builds_in(0)]);
+        running.wait_for_line("begun").await;
+        proxy.set(Flow::HeldAfter(0));
+        if !times_out {
+            running.cancel.cancel();
+        }
+        let started = Instant::now();
+        let ran = running.finish().await;
+        assert!(started.elapsed() < RUN_WITHIN, "{:?}", started.elapsed());
+        let outcome = ran.outcome_of("a");
+        match times_out {
+            // The engine may be given up before the time is over, and is not there for another attempt.
+            true => assert!(matches!(outcome, Outcome::Errored(_)), "{outcome:?}"),
+            false => assert_eq!(*outcome, Outcome::Cancelled),
+        }
+        assert_ne!(ran.outcome, RunOutcome::Succeeded);
+        proxy.set(Flow::Open);
+        remove_leftovers(&ran);
+    }
+}
+
+/// Removes what a run could not, for the process that made it still lives.
+fn remove_leftovers(ran: &Ran) {
+    let containers = docker_client(&["ps", "-aq", "--filter", &format!("label=dev.pipelens.run={}", ran.run_id)]);
+    for container in containers.lines() {
+        docker_client(&["rm", "-f", container]);
+    }
+}
+
+#[tokio::test]
+async fn a_silently_dead_connection_to_a_command_is_noticed_while_others_answer() {
+    needs_docker!();
+    for (kind, after_bytes) in [(Kind::BlackHole, 300), (Kind::Stall, 300), (Kind::Stall, 150)] {
+        for has_child in [false, true] {
+            let proxy = Proxy::start(&docker_host().unwrap()).await;
+            proxy.plan(Fault { kind, question: "/attach?", nth: 0, lasts: false, after_bytes });
+            let said = "i=0; while [ $i -lt 50 ]; do echo a line; i=$((i + 1)); done";
+            let talks = PlanStep { soft_fail: true, retry: 3, ..step("a", said) };
+            let mut steps = vec![talks];
+            if has_child {
+                // Its container waits for the next command of its line, so nothing ends.
+                steps.push(step("b", "true").builds_in(0));
+            }
+            let ran = behind(&proxy, steps).finish().await;
+            assert!(proxy.has_struck());
+            assert!(ran.error_of("a").starts_with("How the command ended is unknown: "), "{}", ran.error_of("a"));
+            assert_eq!(ran.outcome, RunOutcome::Failed);
+            assert_nothing_left(ran.run_id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_dropped_connection_of_a_living_engine_loses_no_step() {
+    needs_docker!();
+    for kind in [Kind::Cut, Kind::Refuse, Kind::Stall, Kind::Garbage, Kind::Error500] {
+        let proxy = Proxy::start(&docker_host().unwrap()).await;
+        // The first look at the container while its command runs.
+        proxy.plan(Fault { kind, question: "/json", nth: 1, lasts: false, after_bytes: 0 });
+        let ran = behind(&proxy, vec![step("a", "sleep 3; echo done")]).finish().await;
+        assert!(proxy.has_struck(), "{kind:?}");
+        ran.assert_succeeded();
+        assert_nothing_left(ran.run_id);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_connection_to_a_command_is_an_error_that_says_so() {
+    needs_docker!();
+    let proxy = Proxy::start(&docker_host().unwrap()).await;
+    proxy.plan(Fault { kind: Kind::Cut, question: "/attach?", nth: 0, lasts: false, after_bytes: 300 });
+    let talks = PlanStep { soft_fail: true, retry: 3, ..step("a", "while :; do echo a line; sleep 0.01; done") };
+    let ran = behind(&proxy, vec![talks]).finish().await;
+    assert!(ran.error_of("a").contains("the connection to"), "{}", ran.error_of("a"));
+    assert_eq!(ran.outcome, RunOutcome::Failed);
+    assert_nothing_left(ran.run_id);
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {

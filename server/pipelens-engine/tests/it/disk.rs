@@ -24,7 +24,8 @@ fn cache(state_dir: &Path) -> Option<CacheRequest> {
 /// A step whose result is kept, and one that hands something back.
 fn steps() -> Vec<PlanStep> {
     let policy = CachePolicy::Forever { env_keys: vec![] };
-    let kept = PlanStep { cache: Some(Cache { policy, key: None }), ..step("kept", "mkdir -p deep; echo made > deep/made") };
+    let kept =
+        PlanStep { cache: Some(Cache { policy, key: None }), ..step("kept", "mkdir -p deep; echo made > deep/made") };
     vec![kept, PlanStep { artifacts: vec!["deep".into()], ..step("back", "cat deep/made").builds_in(0) }]
 }
 
