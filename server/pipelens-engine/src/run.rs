@@ -5,6 +5,7 @@ mod steps;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use pipelens_core::plan::{Plan, PlanStep};
@@ -147,7 +148,7 @@ async fn drive(request: RunRequest, events: mpsc::Sender<BuildEvent>, cancel: Ca
                 cache.remember(run, &outbox).await;
                 cache.store.take_sayings().into_iter().for_each(|saying| outbox.notice(saying));
             }
-            runners.close(&outbox).await;
+            runners.close(&outbox, request.deadlines.closing).await;
             outcome
         }
         Ok(None) => end_without_start(
@@ -254,7 +255,8 @@ impl Runners {
         }
     }
 
-    async fn close(self, outbox: &Outbox) {
+    /// Has a budget of its own, for the cleanup runs after a cancel too.
+    async fn close(self, outbox: &Outbox, closing: Duration) {
         self.sweep_now.cancel();
         if let Some(sweeping) = self.sweeping
             && let Err(panic) = sweeping.await
@@ -266,12 +268,14 @@ impl Runners {
                 outbox.notice(problem);
             }
             let Some(cache) = &self.cache else { continue };
-            let tidied = match cache.keep_within_budget(runner.as_ref()).await {
-                Ok(()) => cache.remove_forgotten(runner.as_ref()).await,
-                Err(error) => Err(error),
+            let tidy = async {
+                cache.keep_within_budget(runner.as_ref()).await?;
+                cache.remove_forgotten(runner.as_ref()).await
             };
-            if let Err(error) = tidied {
-                outbox.notice(format!("Older results could not be removed: {error}."));
+            match tokio::time::timeout(closing, tidy).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => outbox.notice(format!("Older results could not be removed: {}.", reason_of(&error))),
+                Err(_) => tracing::debug!("removing older results takes too long; the next run goes on with it"),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
@@ -26,8 +26,16 @@ pub(super) struct Conversation {
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>,
     stdout: ReportFinder,
     stderr: ReportFinder,
-    /// Counts what the output has brought.
-    pub(super) heard: Arc<AtomicU64>,
+    pub(super) hearing: Arc<Hearing>,
+}
+
+/// What can be told of a conversation from outside.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// How many pieces the output has brought.
+    pub(super) pieces: AtomicU64,
+    /// Waits for the next piece: not held up by the disk that the last one goes to.
+    pub(super) is_waiting: AtomicBool,
 }
 
 /// How a conversation about one command ended.
@@ -67,7 +75,7 @@ impl Conversation {
             output,
             stdout: ReportFinder::new(&mark),
             stderr: ReportFinder::new(&mark),
-            heard: Arc::default(),
+            hearing: Arc::default(),
         }
     }
 
@@ -78,7 +86,7 @@ impl Conversation {
 
     /// Passes lines in and output out until the command has ended, or the connection has.
     pub(super) async fn converse(&mut self, mut lines: mpsc::Receiver<Bytes>, logs: &mut impl Listener) -> Outcome {
-        let Self { input, output, stdout, stderr, heard } = self;
+        let Self { input, output, stdout, stderr, hearing } = self;
         let speak = async {
             while let Some(line) = lines.recv().await {
                 // Nobody listens any more: the output tells how it ended.
@@ -95,8 +103,10 @@ impl Conversation {
                 if let (Some(report), Some(_)) = (out, err) {
                     return Outcome::Reported(report);
                 }
+                hearing.is_waiting.store(true, Ordering::Relaxed);
                 let frame = output.next().await;
-                heard.fetch_add(1, Ordering::Relaxed);
+                hearing.is_waiting.store(false, Ordering::Relaxed);
+                hearing.pieces.fetch_add(1, Ordering::Relaxed);
                 match frame {
                     Some(Ok(LogOutput::StdOut { message } | LogOutput::Console { message })) => {
                         out = out.or(stdout.pass_on(StdStream::Stdout, message, logs).await);

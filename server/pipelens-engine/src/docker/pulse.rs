@@ -1,6 +1,6 @@
 //! Whether the engine still lives, and whether a container whose output is silent still runs its command. Knows no images.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
 use crate::docker::container::{Container, Seen};
+use crate::docker::conversation::Hearing;
 use crate::docker::{postmortem, reason, status_of};
 use crate::error::EngineError;
 
@@ -21,29 +22,28 @@ pub(super) async fn lost(docker: &Docker, deadlines: Deadlines) -> EngineError {
     let mut failures = Failures::default();
     loop {
         tokio::time::sleep(failures.pause(deadlines)).await;
-        match docker.ping().await {
-            Err(error) if status_of(&error).is_none() => {
+        match ping(docker).await {
+            Ok(()) => failures = Failures::default(),
+            Err(error) => {
                 if let Some(lost) = failures.count(&error) {
                     return lost;
                 }
             }
-            // Whatever it says, it is there.
-            Ok(_) | Err(_) => failures = Failures::default(),
         }
     }
 }
 
 /// Ends when nothing more can be expected of a container: the engine no longer answers, or the container does not run while its
-/// output is silent, or its command has ended and the report has not come. `heard` counts what its connection has brought.
-pub(super) async fn given_up(container: &Container, heard: &AtomicU64, deadlines: Deadlines) -> EngineError {
+/// output is silent, or its command has ended and the report has not come.
+pub(super) async fn given_up(container: &Container, hearing: &Hearing, deadlines: Deadlines) -> EngineError {
     let mut failures = Failures::default();
     let (mut dead, mut idle) = (0, 0);
-    let mut heard_before = heard.load(Ordering::Relaxed);
+    let mut heard_before = hearing.pieces.load(Ordering::Relaxed);
     let mut last_heard = Instant::now();
     loop {
         tokio::time::sleep(failures.pause(deadlines)).await;
-        let heard_now = heard.load(Ordering::Relaxed);
-        if heard_now != heard_before {
+        let heard_now = hearing.pieces.load(Ordering::Relaxed);
+        if heard_now != heard_before || !hearing.is_waiting.load(Ordering::Relaxed) {
             (heard_before, last_heard, dead, idle) = (heard_now, Instant::now(), 0, 0);
         }
         match container.look().await {
@@ -64,7 +64,8 @@ pub(super) async fn given_up(container: &Container, heard: &AtomicU64, deadlines
                     return postmortem::explain(container, None, deadlines).await;
                 }
             }
-            Err(error) if status_of(&error).is_none() => {
+            // It may be the container alone that cannot be looked at: an engine that starts one lets nobody near it.
+            Err(error) if status_of(&error).is_none() && ping(&container.docker).await.is_err() => {
                 if let Some(lost) = failures.count(&error) {
                     return lost;
                 }
@@ -73,6 +74,14 @@ pub(super) async fn given_up(container: &Container, heard: &AtomicU64, deadlines
             Err(_) => {}
         }
         failures = Failures::default();
+    }
+}
+
+async fn ping(docker: &Docker) -> Result<(), bollard::errors::Error> {
+    match docker.ping().await {
+        Err(error) if status_of(&error).is_none() => Err(error),
+        // Whatever it says, it is there.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

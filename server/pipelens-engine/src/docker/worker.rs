@@ -67,8 +67,8 @@ impl Worker {
         stdin.try_send(Bytes::from_static(then.line())).ok();
         stdin.try_send(command.line.clone()).ok();
         let container = &self.container;
-        let heard = Arc::clone(&talk.conversation.heard);
-        let given_up = pulse::given_up(container, &heard, self.deadlines);
+        let hearing = Arc::clone(&talk.conversation.hearing);
+        let given_up = pulse::given_up(container, &hearing, self.deadlines);
         let (starts, started) = oneshot::channel();
         let ended = async {
             let outcome = talk.carry_on(container, lines, logs, starts).await;
@@ -121,10 +121,10 @@ impl Worker {
         stdin.try_send(Bytes::from_static(Then::Next.line())).ok();
         stdin.try_send(line).ok();
         let mut said = Vec::new();
-        let heard = Arc::clone(&talk.conversation.heard);
+        let hearing = Arc::clone(&talk.conversation.hearing);
         let outcome = tokio::select! {
             outcome = talk.carry_on(&self.container, lines, &mut said, oneshot::channel().0) => outcome?,
-            given_up = pulse::given_up(&self.container, &heard, self.deadlines) => return Err(given_up),
+            given_up = pulse::given_up(&self.container, &hearing, self.deadlines) => return Err(given_up),
         };
         let report = match outcome {
             Outcome::Reported(report) => report,
