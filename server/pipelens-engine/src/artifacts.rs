@@ -10,10 +10,14 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
+use crate::limits::{Full, Room};
+use crate::private;
 use crate::sources::readable_size;
+use crate::sparse::{self, Stopped};
 
-/// A step that fills the disk is stopped here.
-const MOST_BYTES: u64 = 20_000_000_000;
+/// An archive of an engine writes holes out, so a file that is a hole for the most part takes its time. One that claims to be larger
+/// than this times what all files together may be is not waited for.
+const MOST_HOLES: u64 = 10;
 
 /// What a step is to hand back, and where to.
 #[derive(Debug, Clone)]
@@ -22,17 +26,25 @@ pub(crate) struct Artifacts {
     patterns: Vec<String>,
     /// Made for this step alone: nothing but what is written here is in it, so no link leads out.
     target: PathBuf,
+    room: Room,
+    /// What all artifacts of the run together may be.
+    limit_bytes: u64,
 }
 
 /// What was handed back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) files: u64,
+    /// Without holes.
     pub(crate) bytes: u64,
+    /// Files there was no room for.
+    pub(crate) left_out: u64,
+    /// The first of them, and why.
+    pub(crate) first_left_out: Option<(PathBuf, Full)>,
 }
 
 impl Artifacts {
-    pub(crate) fn new(patterns: &[String], target: PathBuf) -> Result<Self, EngineError> {
+    pub(crate) fn new(patterns: &[String], target: PathBuf, room: Room, limit_bytes: u64) -> Result<Self, EngineError> {
         let glob = |pattern: &str| GlobBuilder::new(pattern).literal_separator(true).build();
         let mut globs = GlobSetBuilder::new();
         let patterns: Vec<String> = patterns.iter().map(|pattern| plain(pattern)).collect();
@@ -47,7 +59,7 @@ impl Artifacts {
         }
         let none =
             |error: globset::Error| EngineError::Refused { doing: "look for the artifacts", reason: error.to_string() };
-        Ok(Self { globs: globs.build().map_err(none)?, patterns, target })
+        Ok(Self { globs: globs.build().map_err(none)?, patterns, target, room, limit_bytes })
     }
 
     /// Returns the folders, relative to the working folder, that hold all there is to find; the empty one is the whole.
@@ -77,7 +89,12 @@ impl Artifacts {
             let relative =
                 if inside.as_os_str().is_empty() { PathBuf::from(place) } else { Path::new(place).join(inside) };
             let mode = entry.header().mode().unwrap_or(0o644);
-            self.take(&relative, mode, &mut entry, &mut taken)?;
+            if entry.size() > self.limit_bytes.saturating_mul(MOST_HOLES) {
+                // What follows it in the archive is behind it.
+                taken.leave_out(relative, Full::Limit(self.limit_bytes));
+                return Ok(taken);
+            }
+            self.take(&relative, mode, &mut taken, |target, room| sparse::copy(&mut entry, target, room))?;
         }
         Ok(taken)
     }
@@ -95,7 +112,8 @@ impl Artifacts {
                     folders.push(relative);
                 } else if kind.is_file() && self.globs.is_match(&relative) {
                     let mut file = fs::File::open(entry.path())?;
-                    self.take(&relative, mode_of(&file.metadata()?), &mut file, &mut taken)?;
+                    let mode = mode_of(&file.metadata()?);
+                    self.take(&relative, mode, &mut taken, |target, room| sparse::copy_file(&mut file, target, room))?;
                 }
             }
         }
@@ -103,28 +121,50 @@ impl Artifacts {
     }
 
     /// Returns the sentence that says what was handed back.
-    pub(crate) fn summary(&self, step: &str, taken: Taken) -> String {
-        if taken.files == 0 {
+    pub(crate) fn summary(&self, step: &str, taken: &Taken) -> String {
+        if taken.files == 0 && taken.left_out == 0 {
             return format!("Step `{step}` left no file that matches `{}`.", self.patterns.join("`, `"));
         }
-        let files = if taken.files == 1 { "1 file".to_owned() } else { format!("{} files", taken.files) };
-        format!("Artifacts of `{step}`: {files}, {}, in `{}`.", readable_size(taken.bytes), self.target.display())
+        let files = counted_files(taken.files);
+        let mut text =
+            format!("Artifacts of `{step}`: {files}, {}, in `{}`.", readable_size(taken.bytes), self.target.display());
+        if let Some((first, full)) = &taken.first_left_out {
+            let why = match full {
+                Full::Limit(limit) => format!("the artifacts of a run may take {}", readable_size(*limit)),
+                Full::Disk => "the disk is almost full".to_owned(),
+            };
+            let (files, first) = (counted_files(taken.left_out), first.display());
+            text.push_str(&format!(" Left out: {files}, from `{first}` on: {why}."));
+        }
+        text
     }
 
-    fn take(&self, relative: &Path, mode: u32, content: &mut impl Read, taken: &mut Taken) -> io::Result<()> {
+    fn take(
+        &self,
+        relative: &Path,
+        mode: u32,
+        taken: &mut Taken,
+        copy: impl FnOnce(&mut fs::File, &mut dyn FnMut(u64) -> Result<(), Full>) -> Result<u64, Stopped<Full>>,
+    ) -> io::Result<()> {
         let is_plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
         if !is_plain || !self.globs.is_match(relative) {
             return Ok(());
         }
         let target = self.target.join(relative);
         if let Some(parent) = target.parent() {
-            crate::logs::create_private_folder(parent)?;
+            private::create_folder(parent)?;
         }
-        let room = MOST_BYTES.saturating_sub(taken.bytes);
-        let written = io::copy(&mut content.take(room + 1), &mut fs::File::create(&target)?)?;
-        if written > room {
-            return Err(io::Error::other(format!("there are more than {}", readable_size(MOST_BYTES))));
-        }
+        let mut room = |bytes| self.room.take(bytes, &self.target);
+        let written = match copy(&mut private::create_file(&target)?, &mut room) {
+            Ok(written) => written,
+            Err(Stopped::Failed(error)) => return Err(error),
+            Err(Stopped::NoRoom(full)) => {
+                // Half a file would pass for a whole one.
+                fs::remove_file(&target)?;
+                taken.leave_out(relative.to_owned(), full);
+                return Ok(());
+            }
+        };
         set_mode(&target, mode)?;
         taken.files += 1;
         taken.bytes += written;
@@ -136,7 +176,18 @@ impl Taken {
     pub(crate) fn add(&mut self, other: Self) {
         self.files += other.files;
         self.bytes += other.bytes;
+        self.left_out += other.left_out;
+        self.first_left_out = self.first_left_out.take().or(other.first_left_out);
     }
+
+    fn leave_out(&mut self, file: PathBuf, full: Full) {
+        self.left_out += 1;
+        self.first_left_out.get_or_insert((file, full));
+    }
+}
+
+fn counted_files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 fn plain(pattern: &str) -> String {
@@ -203,7 +254,11 @@ mod tests {
 
     fn artifacts(patterns: &[&str], target: &Path) -> Artifacts {
         let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
-        Artifacts::new(&patterns, target.to_owned()).unwrap()
+        limited(&patterns, target, u64::MAX)
+    }
+
+    fn limited(patterns: &[String], target: &Path, limit: u64) -> Artifacts {
+        Artifacts::new(patterns, target.to_owned(), Room::new(limit, 0), limit).unwrap()
     }
 
     #[test]
@@ -249,5 +304,32 @@ mod tests {
         assert!(target.join("out/link").symlink_metadata().unwrap().is_dir());
         assert!(!target.join("out/hard").exists());
         assert_eq!(taken.files, 3);
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_left_out_and_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, target) = (folder.path().join("from"), folder.path().join("target"));
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("large"), vec![1; 50_000]).unwrap();
+        fs::write(from.join("small"), b"text").unwrap();
+        let artifacts = limited(&["**".to_owned()], &target, 40_000);
+        let taken = artifacts.take_from_folder(&from).unwrap();
+        assert_eq!((taken.files, taken.left_out), (1, 1));
+        assert!(!target.join("large").exists() && target.join("small").exists());
+        let summary = artifacts.summary("a", &taken);
+        assert!(
+            summary.ends_with("Left out: 1 file, from `large` on: the artifacts of a run may take 40.0 kB."),
+            "{summary}"
+        );
+        // The run has one budget, whichever step it is.
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1 << 40);
+        header.set_cksum();
+        archive.append_data(&mut header, "out/huge", io::empty()).ok();
+        let bytes = archive.into_inner().unwrap();
+        let taken = artifacts.take_from_archive("out", bytes.as_slice()).unwrap();
+        assert_eq!(taken.first_left_out, Some(("out/huge".into(), Full::Limit(40_000))));
     }
 }

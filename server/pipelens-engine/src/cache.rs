@@ -37,6 +37,9 @@ pub struct CacheRequest {
     /// Values of the variables that `env_keys` name.
     pub variables: BTreeMap<String, String>,
     pub budget: Budget,
+    /// The user shares results with the Harmont tools: theirs are taken, and ours get the names they look for. A name says nothing of
+    /// who made an image, so this is never a file's own word.
+    pub shares_with_harmont: bool,
 }
 
 /// What a workspace may keep. Whatever was unused longest goes first.
@@ -59,6 +62,7 @@ pub(crate) struct Cache {
     pub(crate) workspace: String,
     pub(crate) store_name: String,
     is_read: bool,
+    shares_with_harmont: bool,
     budget: Budget,
     plan: Arc<Plan>,
     manifest: Arc<Manifest>,
@@ -110,6 +114,7 @@ impl Cache {
     /// Looks up every policy and decides about every step. `runners` has those the plan needs, by name.
     pub(crate) async fn open(
         request: &CacheRequest,
+        store: Arc<Store>,
         plan: Arc<Plan>,
         sources: Arc<Sources>,
         runners: &BTreeMap<&'static str, Arc<dyn StepRunner>>,
@@ -118,19 +123,19 @@ impl Cache {
         let looked_up = {
             let (request, plan, sources) = (request.clone(), Arc::clone(&plan), Arc::clone(&sources));
             tokio::task::spawn_blocking(move || {
-                let store = Store::open(&request.state_dir)?;
                 let now = SystemTime::now();
                 let look_up = |step: &PlanStep| policy::look_up(step.cache.as_ref(), &sources, &request.variables, now);
                 let policies: Vec<Policy> = plan.steps.iter().map(look_up).collect();
-                Ok::<_, rusqlite::Error>((store, policies, Manifest::of(&sources)))
+                (policies, Manifest::of(&sources))
             })
         };
-        let (store, policies, manifest) = looked_up.await.map_err(|_| rusqlite::Error::InvalidQuery)??;
+        let (policies, manifest) = looked_up.await.map_err(|_| rusqlite::Error::InvalidQuery)?;
         let mut cache = Self {
-            store: Arc::new(store),
+            store,
             workspace: workspace_id(&sources.root),
             store_name: Owner::this_process().name_of_store(&request.state_dir),
             is_read: request.is_read,
+            shares_with_harmont: request.shares_with_harmont,
             budget: request.budget,
             runners: plan
                 .steps
@@ -167,10 +172,10 @@ impl Cache {
         matches!(self.policies.get(index), Some(Policy::While(_) | Policy::ReadyMade(_)))
     }
 
-    /// The name under which the Harmont tools look for a step's result.
+    /// The name under which the Harmont tools look for a step's result, if it is shared with them.
     pub(crate) fn shared_name(&self, index: usize) -> Option<String> {
         match (self.policies.get(index), self.plan.steps.get(index)) {
-            (Some(Policy::ReadyMade(key)), Some(step)) => Some(shared_name(&step.key, key)),
+            (Some(Policy::ReadyMade(key)), Some(step)) if self.shares_with_harmont => shared_name(&step.key, key),
             _ => None,
         }
     }
@@ -360,15 +365,17 @@ fn parents_first(plan: &Plan) -> Vec<usize> {
     order
 }
 
-/// Where the Harmont tools look for a result; a repository's name is lower-case.
-fn shared_name(step_key: &str, key: &str) -> String {
+/// Where the Harmont tools look for a result; a repository's name is lower-case. `None`: the key cannot be part of a name.
+fn shared_name(step_key: &str, key: &str) -> Option<String> {
     let safe: String = step_key
         .chars()
         .map(|character| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' })
         .collect();
     let safe = safe.trim_matches('-');
     let tag: String = key.chars().take(16).collect();
-    format!("harmont-cache/{}:{tag}", if safe.is_empty() { "step" } else { safe })
+    let begins_well = tag.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
+    let is_tag = begins_well && tag.chars().all(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | '.' | '-'));
+    is_tag.then(|| format!("harmont-cache/{}:{tag}", if safe.is_empty() { "step" } else { safe }))
 }
 
 /// Under what a failed step's state is found again.
@@ -397,7 +404,11 @@ mod tests {
 
     #[test]
     fn a_shared_name_is_one_an_engine_accepts() {
-        assert_eq!(shared_name("Build.All", "0123456789abcdef0123"), "harmont-cache/build-all:0123456789abcdef");
-        assert_eq!(shared_name("…", "k"), "harmont-cache/step:k");
+        let is = |step, key, name: Option<&str>| assert_eq!(shared_name(step, key).as_deref(), name);
+        is("Build.All", "0123456789abcdef0123", Some("harmont-cache/build-all:0123456789abcdef"));
+        is("…", "k", Some("harmont-cache/step:k"));
+        for key in ["", "a/b", "a:b", "-a", ".a", "a b", "ä", "a@sha256"] {
+            is("step", key, None);
+        }
     }
 }

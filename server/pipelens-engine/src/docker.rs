@@ -6,9 +6,11 @@ mod boot;
 mod command;
 mod container;
 mod conversation;
+mod credentials;
 mod endpoint;
 mod image;
 mod layers;
+mod postmortem;
 mod pulse;
 mod readiness;
 mod reap;
@@ -16,6 +18,8 @@ mod renewal;
 mod services;
 mod snapshot;
 mod ssh;
+mod transport;
+mod ways;
 mod worker;
 
 use std::collections::{BTreeSet, HashMap};
@@ -35,13 +39,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cache::workspace_id;
+use crate::deadlines::Deadlines;
 use crate::docker::arguments::Arguments;
 use crate::docker::command::{StepCommand, Then};
 use crate::docker::container::Container;
 pub(crate) use crate::docker::endpoint::needs_program;
 use crate::docker::image::{ImageFacts, Images};
 use crate::docker::layers::Layers;
-use crate::docker::pulse::{PULSE, PULSE_ANSWER_WITHIN, answered, lost, no_answer};
 use crate::docker::services::Services;
 use crate::docker::snapshot::{CommitSettings, Snapshot};
 use crate::docker::worker::Worker;
@@ -78,7 +82,7 @@ const STEPS_ABOVE_CPUS: usize = 2;
 
 /// Connects to the engine, for a question outside of any run.
 pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineError> {
-    Ok(endpoint::find(docker_host).await?.docker)
+    Ok(endpoint::find(docker_host, None, Deadlines::default()).await?.docker)
 }
 
 pub(crate) struct DockerRunner {
@@ -87,6 +91,7 @@ pub(crate) struct DockerRunner {
     about: Arc<OnceCell<About>>,
     /// The engine is on another machine: bytes cost more than time.
     is_remote: bool,
+    deadlines: Deadlines,
     run_id: Uuid,
     owner: Owner,
     labels: HashMap<String, String>,
@@ -104,8 +109,13 @@ pub(crate) struct DockerRunner {
 
 impl DockerRunner {
     /// Finds the engine. Leaves everything in it as it is.
-    pub(crate) async fn open(docker_host: Option<&str>, run_id: Uuid, source_root: &Path) -> Result<Self, EngineError> {
-        let engine = endpoint::find(docker_host).await?;
+    pub(crate) async fn open(
+        docker_host: Option<&str>,
+        run_id: Uuid,
+        source_root: &Path,
+        deadlines: Deadlines,
+    ) -> Result<Self, EngineError> {
+        let engine = endpoint::find(docker_host, Some(source_root), deadlines).await?;
         let docker = engine.docker;
         let owner = Owner::this_process();
         let labels = HashMap::from([
@@ -114,11 +124,12 @@ impl DockerRunner {
             (LABEL_WORKSPACE.to_owned(), workspace_id(source_root)),
             (LABEL_KEPT.to_owned(), String::new()),
         ]);
-        let images = Images::new(docker.clone());
+        let images = Images::new(docker.clone(), source_root.to_owned(), deadlines.silence);
         Ok(Self {
             docker,
             about: Arc::default(),
             is_remote: engine.is_remote,
+            deadlines,
             run_id,
             owner,
             labels,
@@ -134,7 +145,7 @@ impl DockerRunner {
     /// Removes what dead owners left in the engine, and says how much it was. The engine does one thing after another where it can, so
     /// this waits until the first command has ended, but not for long, and not once `now` is cancelled.
     pub(crate) fn sweep(&self, now: CancellationToken) -> impl Future<Output = Option<String>> + Send + use<> {
-        let (docker, owner) = (self.docker.clone(), self.owner.clone());
+        let (docker, owner, budget) = (self.docker.clone(), self.owner.clone(), self.deadlines.closing);
         let (has_run_one, may_have_images) = (self.has_run_one.clone(), Arc::clone(&self.may_have_images));
         async move {
             tokio::select! {
@@ -142,7 +153,7 @@ impl DockerRunner {
                 () = now.cancelled() => {}
                 () = tokio::time::sleep(SWEEP_WITHIN) => {}
             }
-            let swept = reap::sweep_dead_owners(&docker, &owner).await;
+            let swept = reap::sweep_dead_owners(&docker, &owner, budget).await;
             // The engine may still be about to finish a commit that a dead owner had asked for.
             may_have_images.fetch_or(swept.is_some(), Ordering::Relaxed);
             swept
@@ -174,7 +185,7 @@ impl DockerRunner {
             return Ok(Ran::stopped());
         }
         let Some(worker) = &mut leftovers.worker else { return Ok(Ran::stopped()) };
-        let running = worker.run(context, &command, what_comes_then(context), logs, self.lost());
+        let running = worker.run(context, &command, what_comes_then(context), logs);
         let ending = leftovers.services.beside(context, running).await;
         self.has_run_one.cancel();
         let ending = ending?;
@@ -184,7 +195,7 @@ impl DockerRunner {
         {
             let taking = worker.container.take_artifacts(artifacts, &context.step().workdir);
             let Some(taken) = self.unless_stopped(context, taking).await? else { return Ok(Ran::stopped()) };
-            context.say_artifacts(artifacts, taken);
+            context.say_artifacts(artifacts, &taken);
         }
         let has_children = context.keeps_snapshot.after(ending);
         let is_cached = context.keeping.is_cached && ending == Ending::Exited(0);
@@ -252,6 +263,7 @@ impl DockerRunner {
         }
         Ok(Snapshot {
             docker: self.docker.clone(),
+            deadlines: self.deadlines,
             container_id: container.id.clone(),
             image: Arc::clone(&container.image),
             has_own_user: container.user != container.image.user,
@@ -299,7 +311,7 @@ impl DockerRunner {
     }
 
     async fn lost(&self) -> EngineError {
-        lost(&self.docker, PULSE).await
+        pulse::lost(&self.docker, self.deadlines).await
     }
 }
 
@@ -315,9 +327,7 @@ struct About {
 impl About {
     /// An engine that does not answer shows at its first step.
     async fn ask(docker: &Docker) -> Self {
-        let info = answered("describe itself", docker.info());
-        let version = answered("say its version", docker.version());
-        let (info, version) = futures_util::future::join(info, version).await;
+        let (info, version) = futures_util::future::join(docker.info(), docker.version()).await;
         let (info, version) = (info.unwrap_or_default(), version.unwrap_or_default());
         let is_podman =
             version.components.iter().flatten().any(|component| component.name.to_lowercase().contains("podman"));
@@ -397,6 +407,12 @@ impl StepRunner for DockerRunner {
         self.images.inspect(reference).await.ok().flatten().map(|facts| facts.id)
     }
 
+    async fn shared_result(&self, name: &str, workspace: &str) -> Option<String> {
+        let facts = self.images.inspect(name).await.ok().flatten()?;
+        // Whatever we save says whose it is, also what is saved from an image that says something else.
+        facts.workspace.as_deref().is_none_or(|owner| owner == workspace).then_some(facts.id)
+    }
+
     async fn still_has(&self, place: &str) -> bool {
         self.image_id(place).await.is_some()
     }
@@ -407,7 +423,7 @@ impl StepRunner for DockerRunner {
 
     async fn remove_forgotten(&self, store: &str, known: &BTreeSet<String>) {
         if self.may_have_images.load(Ordering::Relaxed) {
-            reap::remove_forgotten(&self.docker, &self.owner, self.run_id, store, known).await;
+            reap::remove_forgotten(&self.docker, &self.owner, self.run_id, store, known, self.deadlines.closing).await;
         }
     }
 
@@ -429,6 +445,10 @@ impl StepRunner for DockerRunner {
                 Some(worker) => self.snapshot_of(context, &worker.container).await.ok(),
                 None => None,
             };
+            if let Some(failure) = &mut leftovers.failure {
+                // It is no result: whoever looks for one by its name must not find it.
+                failure.further_name = None;
+            }
         }
         let digest = leftovers.digest.take();
         let tidy = Some(leftovers.tidy().boxed());
@@ -440,7 +460,7 @@ impl StepRunner for DockerRunner {
 
     async fn close(&self) -> Vec<String> {
         let may_have_images = self.may_have_images.load(Ordering::Relaxed);
-        reap::remove_run(&self.docker, self.run_id, &self.owner, may_have_images).await
+        reap::remove_run(&self.docker, self.run_id, &self.owner, may_have_images, self.deadlines.closing).await
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) enum EngineError {
     Refused { doing: &'static str, reason: String },
     #[error("The snapshot of the step could not be saved: {reason}.")]
     SnapshotRefused { reason: String },
+    #[error("How the command ended is unknown: {reason}.")]
+    NoReport { reason: String },
+    #[error("The container of the step ran out of memory and was killed as a whole.")]
+    OutOfMemory,
     #[error("The engine did not say how the command ended: {reason}.")]
     UnknownExitCode { reason: String },
     #[error("The sources could not be read: `{}`: {source}.", path.display())]
@@ -114,6 +118,10 @@ impl EngineError {
                 Some("Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host.")
             }
             Self::Lost { .. } => Some("Check that it runs, then run again."),
+            Self::NoReport { .. } => {
+                Some("The step counts as neither passed nor failed; run it again when its containers are left alone.")
+            }
+            Self::OutOfMemory => Some("Raise its `memory` in `runner_args`, or give the engine more memory."),
             Self::ImageNotFound { .. } => Some("Check the name and the tag; a private image needs `docker login`."),
             Self::RegistryRefused { .. } => Some("Log in with `docker login` and check that you may read the image."),
             Self::PullFailed { .. } => Some("Check the network, then run again."),

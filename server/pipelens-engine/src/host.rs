@@ -56,8 +56,9 @@ impl HostRunner {
         let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{run_id}"));
         let error =
             |source| EngineError::File { doing: "Creating the folder of the run", path: folder.clone(), source };
+        // New, or it is not ours: anybody may make a folder there.
         private::create_new_folder(&folder).map_err(error)?;
-        private::write_file(&folder.join(OWNER_FILE), owner.to_string().as_bytes()).map_err(error)?;
+        private::write(&folder.join(OWNER_FILE), owner.to_string().as_bytes()).map_err(error)?;
         Ok(Self { folder, kept: state_dir.map(|folder| KeptFolders::new(folder, run_id)) })
     }
 
@@ -166,8 +167,8 @@ impl StepRunner for HostRunner {
     }
 
     /// There are no images here; every step starts from the same machine.
-    async fn image_id(&self, reference: &str) -> Option<String> {
-        (!reference.starts_with("harmont-cache/")).then(|| "host".to_owned())
+    async fn image_id(&self, _reference: &str) -> Option<String> {
+        Some("host".to_owned())
     }
 
     async fn still_has(&self, place: &str) -> bool {
@@ -250,7 +251,7 @@ async fn take_artifacts(context: &RunContext, artifacts: &Artifacts, home: &Path
     let taken = tokio::task::spawn_blocking(move || own.take_from_folder(&folder)).await;
     let taken = taken.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
     let failed = |source| EngineError::File { doing: "Writing the artifacts", path: workdir, source };
-    context.say_artifacts(artifacts, taken.map_err(failed)?);
+    context.say_artifacts(artifacts, &taken.map_err(failed)?);
     Ok(())
 }
 

@@ -14,9 +14,12 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::error::EngineError;
 use crate::event::{BuildEvent, LogLine, StdStream};
+use crate::limits::{Full, Room};
 use crate::logs::lines::LineSplitter;
 use crate::outbox::Outbox;
+use crate::private;
 use crate::secrets::{Masker, Needles};
+use crate::sources::readable_size;
 
 /// The lines a failure is shown with.
 const TAIL_LINES: usize = 20;
@@ -56,8 +59,9 @@ impl StepLogs {
         path: &Path,
         outbox: Outbox,
         needles: &Needles,
+        room: Room,
     ) -> Result<Self, EngineError> {
-        let file = LogFile::create(path).await?;
+        let file = LogFile::create(path, room).await?;
         Ok(Self {
             step,
             outbox,
@@ -208,39 +212,58 @@ impl Stream {
     }
 }
 
-/// The file with every byte. A disk that refuses is said once; the step goes on.
+/// The file with every byte there is room for. A disk that refuses is said once; the step goes on.
 #[derive(Debug)]
 struct LogFile {
     file: tokio::fs::File,
     path: std::path::PathBuf,
+    room: Room,
     is_broken: bool,
+    is_full: bool,
 }
 
 impl LogFile {
-    async fn create(path: &Path) -> Result<Self, EngineError> {
+    async fn create(path: &Path, room: Room) -> Result<Self, EngineError> {
         let mut options = tokio::fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);
-        Self::open(path, options).await
+        Self::open(path, options, room).await
     }
 
-    async fn append(path: &Path) -> Result<Self, EngineError> {
+    async fn append(path: &Path, room: Room) -> Result<Self, EngineError> {
         let mut options = tokio::fs::OpenOptions::new();
         options.append(true).create(true);
-        Self::open(path, options).await
+        Self::open(path, options, room).await
     }
 
-    async fn open(path: &Path, mut options: tokio::fs::OpenOptions) -> Result<Self, EngineError> {
+    async fn open(path: &Path, mut options: tokio::fs::OpenOptions, room: Room) -> Result<Self, EngineError> {
         let error = |source| EngineError::File { doing: "Creating the log file", path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
-            create_private_folder(folder).map_err(error)?;
+            private::create_folder(folder).map_err(error)?;
         }
         #[cfg(unix)]
         options.mode(0o600);
         let file = options.open(path).await.map_err(error)?;
-        Ok(Self { file, path: path.to_owned(), is_broken: false })
+        Ok(Self { file, path: path.to_owned(), room, is_broken: false, is_full: false })
     }
 
     async fn write(&mut self, bytes: &[u8], outbox: &Outbox) {
+        if self.is_full {
+            return;
+        }
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        if let Err(full) = self.room.take(bytes.len() as u64, folder) {
+            self.is_full = true;
+            let why = match full {
+                Full::Limit(limit) => format!("the logs of this run have reached {}", readable_size(limit)),
+                Full::Disk => "the disk is almost full".to_owned(),
+            };
+            let path = self.path.display();
+            outbox.notice(format!("The log file `{path}` ends early: {why}. The step goes on."));
+            // Beyond what there is room for, but for each file once.
+            let line = format!("[pipelens: {why}; the rest of the output is not kept]\n");
+            let written = self.file.write_all(line.as_bytes()).await;
+            return self.say_if_broken(written, outbox);
+        }
         let written = self.file.write_all(bytes).await;
         self.say_if_broken(written, outbox);
     }
@@ -258,15 +281,6 @@ impl LogFile {
             outbox.notice(format!("The log file `{}` is not complete: {error}.", self.path.display()));
         }
     }
-}
-
-/// Creates a folder that only its owner can open, with its parents.
-pub(crate) fn create_private_folder(path: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 #[cfg(test)]

@@ -25,6 +25,17 @@ pub(crate) struct Letter {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+#[cfg(test)]
+impl Letter {
+    /// Returns the message if it is a notice.
+    pub(crate) fn notice(self) -> Option<String> {
+        match self.event {
+            BuildEvent::Notice { message } => Some(message),
+            _ => None,
+        }
+    }
+}
+
 /// Returns the queue's two ends. `deliver` must be driven until it ends, which it does when every `Outbox` is gone.
 pub(crate) fn open() -> (Outbox, mpsc::UnboundedReceiver<Letter>) {
     let (queue, letters) = mpsc::unbounded_channel();

@@ -1,27 +1,20 @@
-//! Folders and files that are the user's alone from their first moment, whatever the process's mask says.
+//! Folders and files that only their owner can open, from the moment they exist and whatever the umask is. Knows no run.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Creates a folder with those above it that are missing. One that is there stays as it is.
+/// Creates a folder with its parents. One that exists is left as it is.
 pub fn create_folder(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    folder_builder().recursive(true).create(path)
 }
 
-/// Creates a folder that was not there: what somebody else has put in its place is an error.
+/// Creates a folder that must not exist yet: nobody else has had a hand in it.
 pub(crate) fn create_new_folder(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    folder_builder().create(path)
 }
 
-/// Whether a folder is there, is none behind a link, and belongs to this user.
+/// Whether a folder is there, is not behind a link, and belongs to this user.
 #[cfg(unix)]
 pub(crate) fn is_own_folder(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -33,15 +26,69 @@ pub(crate) fn is_own_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|it| it.is_dir())
 }
 
+/// Closes a file that an earlier version left open to others. Somebody else's cannot be changed.
+#[cfg(unix)]
+pub(crate) fn close_file(path: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o077 != 0) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).ok();
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn close_file(_path: &Path) {}
+
+/// Opens a file for writing, empty, made if it is missing.
+pub(crate) fn create_file(path: &Path) -> io::Result<File> {
+    file_options().truncate(true).open(path)
+}
+
+/// Makes sure that a file exists, and leaves what is in it.
+pub(crate) fn touch(path: &Path) -> io::Result<()> {
+    file_options().truncate(false).open(path).map(drop)
+}
+
 /// Writes a file, in the place of another that has its name.
-pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     create_file(path)?.write_all(bytes)
 }
 
-fn create_file(path: &Path) -> io::Result<File> {
+fn folder_builder() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(false);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+fn file_options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    options
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn what_is_made_is_closed_and_what_was_open_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
+        let (deep, file) = (folder.path().join("a/b"), folder.path().join("file"));
+        create_folder(&deep).unwrap();
+        assert_eq!((mode(&deep), mode(deep.parent().unwrap())), (0o700, 0o700));
+        assert!(create_new_folder(&deep).is_err());
+        write(&file, b"text").unwrap();
+        assert_eq!(mode(&file), 0o600);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        touch(&file).unwrap();
+        close_file(&file);
+        assert_eq!((mode(&file), std::fs::read(&file).unwrap()), (0o600, b"text".to_vec()));
+    }
 }

@@ -5,6 +5,7 @@ mod steps;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use pipelens_core::plan::{Plan, PlanStep};
@@ -15,15 +16,21 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cache::{self, Cache, CacheDecision, CacheRequest, eviction};
+use crate::deadlines::Deadlines;
 use crate::docker::DockerRunner;
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Outcome, RunOutcome};
 use crate::host::HostRunner;
+use crate::limits::OutputLimits;
 use crate::outbox::{self, Outbox};
+use crate::private;
 use crate::runner::StepRunner;
 use crate::secrets::{Needles, SHORTEST_VALUE_BYTES};
 use crate::sources::Sources;
-use crate::store::{PastRun, Store};
+use crate::store::{PastRun, Store, is_corrupt};
+
+/// The environment variable that names the folder for what outlives a process.
+pub const STATE_DIR_VARIABLE: &str = "PIPELENS_STATE_DIR";
 
 /// What to run, on what, and where its traces go.
 #[derive(Debug, Clone)]
@@ -46,6 +53,10 @@ pub struct RunRequest {
     pub docker_host: Option<String>,
     /// The user allows steps to get at the engine's machine: privileged containers, mounts of its folders. Never a file's own word.
     pub may_open_machine: bool,
+    /// How long the engine may take to answer.
+    pub deadlines: Deadlines,
+    /// How much the run may write to this machine's disk.
+    pub limits: OutputLimits,
 }
 
 /// The runner of steps that name none.
@@ -135,8 +146,9 @@ async fn drive(request: RunRequest, events: mpsc::Sender<BuildEvent>, cancel: Ca
                     steps: ends,
                 };
                 cache.remember(run, &outbox).await;
+                cache.store.take_sayings().into_iter().for_each(|saying| outbox.notice(saying));
             }
-            runners.close(&outbox).await;
+            runners.close(&outbox, request.deadlines.closing).await;
             outcome
         }
         Ok(None) => end_without_start(
@@ -205,7 +217,7 @@ impl Runners {
                 return Ok(None);
             }
             let host = request.docker_host.as_deref();
-            let docker = DockerRunner::open(host, request.run_id, &request.source_root).await?;
+            let docker = DockerRunner::open(host, request.run_id, &request.source_root, request.deadlines).await?;
             if request.cache.is_some() || !is_parallelism_known(request) {
                 docker.ask_ahead();
             }
@@ -247,7 +259,8 @@ impl Runners {
         }
     }
 
-    async fn close(self, outbox: &Outbox) {
+    /// Has a budget of its own, for the cleanup runs after a cancel too.
+    async fn close(self, outbox: &Outbox, closing: Duration) {
         self.sweep_now.cancel();
         if let Some(sweeping) = self.sweeping
             && let Err(panic) = sweeping.await
@@ -259,12 +272,14 @@ impl Runners {
                 outbox.notice(problem);
             }
             let Some(cache) = &self.cache else { continue };
-            let tidied = match cache.keep_within_budget(runner.as_ref()).await {
-                Ok(()) => cache.remove_forgotten(runner.as_ref()).await,
-                Err(error) => Err(error),
+            let tidy = async {
+                cache.keep_within_budget(runner.as_ref()).await?;
+                cache.remove_forgotten(runner.as_ref()).await
             };
-            if let Err(error) = tidied {
-                outbox.notice(format!("Older results could not be removed: {error}."));
+            match tokio::time::timeout(closing, tidy).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => outbox.notice(format!("Older results could not be removed: {}.", reason_of(&error))),
+                Err(_) => tracing::debug!("removing older results takes too long; the next run goes on with it"),
             }
         }
     }
@@ -305,17 +320,66 @@ async fn open_cache(
     runners: &BTreeMap<&'static str, Arc<dyn StepRunner>>,
     outbox: &Outbox,
 ) -> Option<Arc<Cache>> {
-    let plan = Arc::new(request.plan.clone());
-    let opened = Cache::open(request.cache.as_ref()?, plan, Arc::clone(sources), runners, request.runner.name()).await;
+    let cache = request.cache.as_ref()?;
+    let opened = match open_store(&cache.state_dir).await {
+        Ok(store) => {
+            let opened = read_cache(request, cache, &store, sources, runners).await;
+            store.take_sayings().into_iter().for_each(|saying| outbox.notice(saying));
+            opened
+        }
+        Err(error) => Err(error),
+    };
     match opened {
         Ok(cache) => {
             cache.warnings().into_iter().for_each(|warning| outbox.notice(warning));
             Some(Arc::new(cache))
         }
         Err(error) => {
-            outbox.notice(format!("The results of earlier runs cannot be used: {error}."));
+            let log_dir = &request.log_dir;
+            let logs = match log_dir.starts_with(&cache.state_dir) {
+                true => String::new(),
+                false => format!(" Its logs are in `{}`.", log_dir.display()),
+            };
+            outbox.notice(format!(
+                "This run neither uses earlier results nor is it remembered: {}.{logs} Set `{STATE_DIR_VARIABLE}` to a folder that \
+                 you can write to.",
+                reason_of(&error)
+            ));
             None
         }
+    }
+}
+
+async fn open_store(state_dir: &Path) -> Result<Arc<Store>, rusqlite::Error> {
+    let state_dir = state_dir.to_owned();
+    let opened = tokio::task::spawn_blocking(move || Store::open(&state_dir)).await;
+    opened.unwrap_or(Err(rusqlite::Error::InvalidQuery)).map(Arc::new)
+}
+
+/// Corruption that shows only when the store is read has it set aside, and the new one is read instead.
+async fn read_cache(
+    request: &RunRequest,
+    cache: &CacheRequest,
+    store: &Arc<Store>,
+    sources: &Arc<Sources>,
+    runners: &BTreeMap<&'static str, Arc<dyn StepRunner>>,
+) -> Result<Cache, rusqlite::Error> {
+    let plan = Arc::new(request.plan.clone());
+    let open = || {
+        let (store, plan, sources) = (Arc::clone(store), Arc::clone(&plan), Arc::clone(sources));
+        Cache::open(cache, store, plan, sources, runners, request.runner.name())
+    };
+    match open().await {
+        Err(error) if is_corrupt(&error) => open().await,
+        opened => opened,
+    }
+}
+
+/// What SQLite says, without what it calls that.
+fn reason_of(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(reason)) => reason.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -325,7 +389,9 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, String>
     let mut runners: BTreeMap<&'static str, Arc<dyn StepRunner>> = BTreeMap::new();
     if needs(request, RunnerKind::Docker) {
         let host = request.docker_host.as_deref();
-        let docker = DockerRunner::open(host, request.run_id, &request.source_root).await.map_err(sentence)?;
+        let docker = DockerRunner::open(host, request.run_id, &request.source_root, request.deadlines)
+            .await
+            .map_err(sentence)?;
         docker.ask_ahead();
         runners.insert(RunnerKind::Docker.name(), Arc::new(docker));
     }
@@ -336,9 +402,10 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, String>
     if needs(request, RunnerKind::Host) {
         runners.insert(RunnerKind::Host.name(), Arc::new(HostRunner::for_looking(&cache.state_dir)));
     }
-    let plan = Arc::new(request.plan.clone());
-    let cache = Cache::open(cache, plan, sources, &runners, request.runner.name()).await;
-    cache.map(|cache| cache.decisions().to_vec()).map_err(|error| format!("The store cannot be read: {error}."))
+    let unreadable = |error: rusqlite::Error| format!("The store cannot be read: {}.", reason_of(&error));
+    let store = open_store(&cache.state_dir).await.map_err(unreadable)?;
+    let cache = read_cache(request, cache, &store, &sources, &runners).await;
+    cache.map(|cache| cache.decisions().to_vec()).map_err(unreadable)
 }
 
 /// Removes what earlier runs have kept, of one project or of all, of one step or of all, on this machine and in the engine. Returns the bytes that freed.
@@ -348,7 +415,7 @@ pub async fn clean(
     project: Option<&Path>,
     step: Option<&str>,
 ) -> Result<u64, String> {
-    let unreadable = |error: rusqlite::Error| format!("The store cannot be read: {error}.");
+    let unreadable = |error: rusqlite::Error| format!("The store cannot be read: {}.", reason_of(&error));
     let store = Arc::new(Store::open(state_dir).map_err(unreadable)?);
     let workspace = match project {
         Some(root) => {
@@ -359,7 +426,7 @@ pub async fn clean(
     };
     let mut runners: Vec<Arc<dyn StepRunner>> = vec![Arc::new(HostRunner::for_looking(state_dir))];
     // Without an engine there is nothing of its to remove now; the rows stay, and so do its snapshots.
-    if let Ok(docker) = DockerRunner::open(docker_host, Uuid::nil(), state_dir).await {
+    if let Ok(docker) = DockerRunner::open(docker_host, Uuid::nil(), state_dir, Deadlines::default()).await {
         runners.push(Arc::new(docker));
     }
     let mut freed = 0;
@@ -377,7 +444,19 @@ pub fn history(state_dir: &Path, project: &Path) -> Result<Vec<PastRun>, String>
     let root = project.canonicalize().map_err(|error| format!("`{}`: {error}.", project.display()))?;
     Store::open(state_dir)
         .and_then(|store| store.runs(&cache::workspace_id(&root)))
-        .map_err(|error| format!("The store cannot be read: {error}."))
+        .map_err(|error| format!("The store cannot be read: {}.", reason_of(&error)))
+}
+
+/// Returns where the logs of a run can be written: where they should be or, if nothing can be written there, a new temporary folder.
+pub fn usable_log_dir(wanted: PathBuf, run_id: Uuid) -> PathBuf {
+    if private::create_folder(&wanted).is_ok() {
+        return wanted;
+    }
+    let temporary = std::env::temp_dir().join(format!("pipelens-logs-{run_id}"));
+    match private::create_new_folder(&temporary) {
+        Ok(()) => temporary,
+        Err(_) => wanted,
+    }
 }
 
 impl RunnerKind {

@@ -15,6 +15,7 @@ use crate::artifacts::{Artifacts, Taken};
 use crate::cache::{Outdated, Shelf};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Phase};
+use crate::limits::Room;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
 use crate::secrets::Needles;
@@ -44,6 +45,12 @@ pub(crate) trait StepRunner: Send + Sync {
 
     /// Returns what tells an image from others of the same name; `None` if it is not here. Pulls nothing.
     async fn image_id(&self, reference: &str) -> Option<String>;
+
+    /// Returns the snapshot that has a name the Harmont tools give, unless another workspace of ours made it. Whether somebody else may
+    /// have is for the caller to bear.
+    async fn shared_result(&self, _name: &str, _workspace: &str) -> Option<String> {
+        None
+    }
 
     /// Whether a snapshot of an earlier run is there to be booted from.
     async fn still_has(&self, place: &str) -> bool;
@@ -81,6 +88,7 @@ pub(crate) struct RunContext {
     pub(crate) secrets: BTreeMap<String, String>,
     /// Where the files with the output are.
     pub(crate) log_dir: PathBuf,
+    pub(crate) log_room: Room,
     pub(crate) needles: Needles,
     pub(crate) outbox: Outbox,
     pub(crate) stop: CancellationToken,
@@ -199,7 +207,7 @@ impl RunContext {
         Ok(variables)
     }
 
-    pub(crate) fn say_artifacts(&self, artifacts: &Artifacts, taken: Taken) {
+    pub(crate) fn say_artifacts(&self, artifacts: &Artifacts, taken: &Taken) {
         self.outbox.notice(artifacts.summary(&self.step().key, taken));
     }
 

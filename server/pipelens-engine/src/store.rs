@@ -2,25 +2,21 @@
 //! user. Losing it loses history and work saved, never correctness: whoever asks checks that a snapshot is still there.
 
 mod migrations;
+mod opening;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::logs::create_private_folder;
 use crate::sources::Manifest;
+pub(crate) use opening::is_corrupt;
 
-const FILE_NAME: &str = "pipelens.db";
-/// Another process that writes is done in milliseconds; one that hangs must not hold us for ever.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// Runs a workspace remembers.
 const KEPT_RUNS: u32 = 200;
 
@@ -28,7 +24,9 @@ pub(crate) type Result<T> = std::result::Result<T, rusqlite::Error>;
 
 #[derive(Debug)]
 pub(crate) struct Store {
+    state_dir: PathBuf,
     connection: Mutex<Connection>,
+    said: Mutex<Vec<String>>,
 }
 
 /// A filesystem that outlives its run.
@@ -75,17 +73,34 @@ pub struct PastStep {
 impl Store {
     /// Opens the store of a state folder, and makes or renews it where it must be.
     pub(crate) fn open(state_dir: &Path) -> Result<Self> {
-        create_private_folder(state_dir)
-            .map_err(|error| rusqlite::Error::InvalidPath(format!("{}: {error}", state_dir.display()).into()))?;
-        let path = state_dir.join(FILE_NAME);
-        let mut connection = Connection::open(&path)?;
-        restrict(&path);
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        journal_ahead(&connection)?;
-        // A lost last transaction costs a cache entry; waiting for the disk costs every step.
-        connection.pragma_update(None, "synchronous", "normal")?;
-        migrations::migrate(&mut connection)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        let (connection, said) = opening::open(state_dir)?;
+        Ok(Self {
+            state_dir: state_dir.to_owned(),
+            connection: Mutex::new(connection),
+            said: Mutex::new(said.into_iter().collect()),
+        })
+    }
+
+    /// Returns what a person should hear about the store itself, once.
+    pub(crate) fn take_sayings(&self) -> Vec<String> {
+        std::mem::take(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sets a store aside whose corruption showed only now. What was asked of it has failed; what is asked next goes to a new one.
+    fn renew(&self, error: &rusqlite::Error) {
+        let mut connection = self.lock();
+        // Closed before its file is renamed: what is beside the file is found by its name.
+        match Connection::open_in_memory() {
+            Ok(nothing) => *connection = nothing,
+            Err(error) => return tracing::debug!(%error, "a corrupt store stays"),
+        }
+        match opening::set_aside(&self.state_dir, error) {
+            Ok((new, said)) => {
+                *connection = new;
+                self.said.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
+            }
+            Err(error) => tracing::debug!(%error, "a corrupt store stays"),
+        }
     }
 
     /// Asks or tells the store something, off the asynchronous threads.
@@ -94,7 +109,16 @@ impl Store {
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let this = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || work(&this)).await {
+        let asked = move || {
+            let result = work(&this);
+            if let Err(error) = &result
+                && is_corrupt(error)
+            {
+                this.renew(error);
+            }
+            result
+        };
+        match tokio::task::spawn_blocking(asked).await {
             Ok(result) => result,
             Err(_) => Err(rusqlite::Error::InvalidQuery),
         }
@@ -283,31 +307,6 @@ fn unpacked(packed: &[u8]) -> Option<Manifest> {
     ZlibDecoder::new(packed).read_to_end(&mut json).ok()?;
     serde_json::from_slice(&json).ok()
 }
-
-/// Has the store write ahead. While another process changes that of a new file SQLite calls it busy at once, whatever the timeout.
-fn journal_ahead(connection: &Connection) -> Result<()> {
-    let deadline = Instant::now() + BUSY_TIMEOUT;
-    loop {
-        match connection.pragma_update(None, "journal_mode", "wal") {
-            Err(error) if is_busy(&error) && Instant::now() < deadline => std::thread::sleep(BUSY_PAUSE),
-            changed => return changed,
-        }
-    }
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-}
-
-#[cfg(unix)]
-fn restrict(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    // The folder is closed to others already.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).ok();
-}
-
-#[cfg(not(unix))]
-fn restrict(_path: &Path) {}
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,9 @@ use pipelens_core::arguments::wants_the_machine;
 use pipelens_core::model::CachePolicy;
 use pipelens_core::plan::Plan;
 use pipelens_engine::cache::{Budget, CacheRequest};
-use pipelens_engine::run::{RunRequest, RunnerKind};
+use pipelens_engine::deadlines::Deadlines;
+use pipelens_engine::limits::OutputLimits;
+use pipelens_engine::run::{RunRequest, RunnerKind, STATE_DIR_VARIABLE, usable_log_dir};
 use uuid::Uuid;
 
 use crate::consent::{self, Asked};
@@ -16,6 +18,8 @@ use crate::settings::{ProjectSettings, Runner, Settings};
 
 /// Runs whose logs are kept; older ones go when a new one starts.
 const KEPT_RUNS: usize = 50;
+
+const MIB: u64 = 1 << 20;
 
 /// Returns the folder whose files a run gets: the git work tree, else the editor's folder, else the file's own.
 pub(crate) fn root_of(path: &Path, folders: &[PathBuf]) -> PathBuf {
@@ -77,7 +81,8 @@ pub(crate) fn run_request(
     if let Some(runs) = request.log_dir.parent() {
         remove_old_runs(runs);
     }
-    Ok(RunRequest { secrets, ..request })
+    let log_dir = usable_log_dir(request.log_dir, request.run_id);
+    Ok(RunRequest { secrets, log_dir, ..request })
 }
 
 /// Puts together what the engine needs to say what a run would do. Such a request has no secrets and asks for no consent.
@@ -90,7 +95,13 @@ pub(crate) fn look_request(
     let run_id = Uuid::now_v7();
     let state_dir = state_dir()?;
     let log_dir = state_dir.join("runs").join(run_id.to_string());
-    let cache = CacheRequest { state_dir, is_read: true, variables: cache_variables(&plan), budget: Budget::default() };
+    let cache = CacheRequest {
+        state_dir,
+        is_read: true,
+        variables: cache_variables(&plan),
+        budget: Budget::default(),
+        shares_with_harmont: settings.allow_harmont_cache,
+    };
     Ok(RunRequest {
         run_id,
         secrets: BTreeMap::new(),
@@ -105,6 +116,12 @@ pub(crate) fn look_request(
         cache: Some(cache),
         docker_host: settings.docker_host.clone(),
         may_open_machine: settings.allow_machine_access,
+        deadlines: Deadlines::default(),
+        limits: OutputLimits {
+            logs_bytes: settings.run.logs_mib.saturating_mul(MIB),
+            artifacts_bytes: settings.run.artifacts_mib.saturating_mul(MIB),
+            ..OutputLimits::default()
+        },
     })
 }
 
@@ -127,7 +144,7 @@ fn named_variables(policy: &CachePolicy) -> Vec<&str> {
 
 /// Returns the user's own folder for what must survive a process: `PIPELENS_STATE_DIR`, else where the system keeps such things.
 pub(crate) fn state_dir() -> anyhow::Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("PIPELENS_STATE_DIR").filter(|folder| !folder.is_empty()) {
+    if let Some(folder) = std::env::var_os(STATE_DIR_VARIABLE).filter(|folder| !folder.is_empty()) {
         return Ok(PathBuf::from(folder));
     }
     let base = dirs::state_dir()

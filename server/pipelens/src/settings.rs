@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) allow_host_runner: bool,
     /// Lets steps have privileged containers and mount folders of the container engine's machine.
     pub(crate) allow_machine_access: bool,
+    /// Shares results whose key a plan names with the Harmont tools: takes the images they have left, by name, and names ours for them.
+    pub(crate) allow_harmont_cache: bool,
     /// The container engine's address, as `DOCKER_HOST` has it. Without it the engine is found as the Docker client finds it.
     pub(crate) docker_host: Option<String>,
     /// A file of `NAME=value` lines for the secrets that pipelines name; the environment is asked first.
@@ -97,11 +99,15 @@ pub(crate) struct RunSettings {
     pub(crate) log_messages: bool,
     /// Says the outcome in one message at the end of a run.
     pub(crate) end_message: bool,
+    /// How much the log files of one run may take, in MiB. What does not fit is not kept, and the files say so.
+    pub(crate) logs_mib: u64,
+    /// How much the artifacts of one run may take, in MiB, holes not counted. Files that do not fit are left out, and the run says so.
+    pub(crate) artifacts_mib: u64,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        Self { log_messages: true, end_message: true }
+        Self { log_messages: true, end_message: true, logs_mib: 2 * 1024, artifacts_mib: 20 * 1024 }
     }
 }
 

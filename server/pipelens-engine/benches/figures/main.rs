@@ -197,7 +197,13 @@ async fn kept(sources: &Path, state_dir: &Path, steps: Vec<PlanStep>) -> Duratio
     bench.request.source_root = sources.to_owned();
     bench.request.parallelism = None;
     let variables = BTreeMap::new();
-    let cache = CacheRequest { state_dir: state_dir.to_owned(), is_read: true, variables, budget: Budget::default() };
+    let cache = CacheRequest {
+        state_dir: state_dir.to_owned(),
+        is_read: true,
+        variables,
+        budget: Budget::default(),
+        shares_with_harmont: false,
+    };
     bench.request.cache = Some(cache);
     let began = Instant::now();
     bench.run().await.assert_succeeded();

@@ -87,9 +87,11 @@ impl Cache {
             }
             (Policy::While(_) | Policy::ReadyMade(_), Some(keys)) => {
                 let mut hit = self.find(&keys.cache, runner).await?;
-                if let (None, Policy::ReadyMade(key)) = (&hit, policy) {
-                    let name = shared_name(&step.key, key);
-                    hit = runner.image_id(&name).await.map(|place| Hit { place, outdated: None });
+                if let (None, Policy::ReadyMade(key), true) = (&hit, policy, self.shares_with_harmont)
+                    && let Some(name) = shared_name(&step.key, key)
+                {
+                    let shared = runner.shared_result(&name, &self.workspace).await;
+                    hit = shared.map(|place| Hit { place, outdated: None });
                 }
                 if hit.is_some() {
                     return Ok((CacheDecision::Hit { key: keys.cache }, hit));

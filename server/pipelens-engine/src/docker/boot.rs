@@ -177,7 +177,7 @@ impl DockerRunner {
         leftovers: &'a mut Leftovers,
     ) -> Result<&'a mut Worker, EngineError> {
         let created = Container::create(&self.docker, context, image, arguments, self.labels_of(context)).await?;
-        Ok(leftovers.worker.insert(Worker::new(created)))
+        Ok(leftovers.worker.insert(Worker::new(created, self.deadlines)))
     }
 
     async fn send_sources(&self, context: &RunContext, container: &Container) -> Result<(), EngineError> {

@@ -145,7 +145,7 @@ impl StepCommand {
         if step.cmd.len() < LONGEST_ARGUMENT_BYTES {
             writeln!(line, "exec {env}sh -c {cmd}").ok();
         } else {
-            writeln!(line, "printf %s {cmd} >/dev/shm/cmd || exit 125; exec {env}sh /dev/shm/cmd").ok();
+            writeln!(line, "printf %s {cmd} >/dev/shm/cmd || kill -KILL $$; exec {env}sh /dev/shm/cmd").ok();
         }
         // It costs a process.
         if line.contains(NEWLINE) {

@@ -10,7 +10,8 @@ use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{
-    ContainerCreateBody, ContainerWaitExitError, ContainerWaitResponse, HostConfig, HostConfigLogConfig,
+    ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerWaitExitError, ContainerWaitResponse,
+    HostConfig, HostConfigLogConfig,
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
@@ -27,7 +28,7 @@ use crate::artifacts::{Artifacts, StreamedBytes, Taken};
 use crate::docker::arguments::Arguments;
 use crate::docker::command::SUPERVISOR;
 use crate::docker::image::ImageFacts;
-use crate::docker::{answered, reap, reason, refused, status_of};
+use crate::docker::{reap, reason, refused, status_of};
 use crate::error::EngineError;
 use crate::runner::RunContext;
 use crate::sources::Sources;
@@ -37,7 +38,9 @@ const ARTIFACT_CHUNKS: usize = 16;
 /// The same in every container: steps that share one must not be able to tell.
 const HOST_NAME: &str = "pipelens";
 /// A supervisor that hears the end of its input. If it cannot, it is killed.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const GONE_WITHIN: Duration = Duration::from_secs(5);
+/// Between KILL and the end of the output: a process that cannot die (a hung disk) must not hold the run.
+pub(super) const DEATH_WITHIN: Duration = Duration::from_secs(30);
 /// `/etc/passwd` of a large directory is still far below.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 /// What a question answers is read by a person, as one line.
@@ -71,9 +74,21 @@ pub(super) fn attended(
     }
 }
 
+/// Processes of a container in which no command runs: init and the supervisor.
+const PROCESSES_WITHOUT_COMMAND: usize = 2;
+
+/// What the engine says of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    NotStarted,
+    Running,
+    Ended,
+    Gone,
+}
+
 #[derive(Clone)]
 pub(super) struct Container {
-    docker: Docker,
+    pub(super) docker: Docker,
     pub(super) id: String,
     /// What it was created from.
     pub(super) image: Arc<ImageFacts>,
@@ -118,24 +133,44 @@ impl Container {
     ) -> Result<Self, EngineError> {
         let name = format!("pipelens-{}", Uuid::new_v4().simple());
         let options = CreateContainerOptionsBuilder::default().name(&name).platform(platform).build();
-        let created = answered("create a container", docker.create_container(Some(options), body)).await?;
+        let created = docker
+            .create_container(Some(options), body)
+            .await
+            .map_err(|error| refused("create a container", &error))?;
         Ok(Self { docker: docker.clone(), id: created.id, image, user })
     }
 
     pub(super) async fn attach(&self) -> Result<AttachContainerResults, EngineError> {
         let options =
             AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stderr(true).stream(true).build();
-        answered("attach to the container", self.docker.attach_container(&self.id, Some(options))).await
+        let attached = self.docker.attach_container(&self.id, Some(options)).await;
+        attached.map_err(|error| refused("attach to the container", &error))
     }
 
     pub(super) async fn start(&self) -> Result<(), EngineError> {
-        answered("start the container", self.docker.start_container(&self.id, None)).await
+        let started = self.docker.start_container(&self.id, None).await;
+        started.map_err(|error| refused("start the container", &error))
     }
 
-    /// Whether the kernel killed something in it for want of memory. Known once the container has ended.
-    pub(super) async fn ran_out_of_memory(&self) -> Result<bool, EngineError> {
-        let inspected = answered("look at the container", self.docker.inspect_container(&self.id, None)).await?;
-        Ok(inspected.state.and_then(|state| state.oom_killed) == Some(true))
+    pub(super) async fn state(&self) -> Result<ContainerState, Error> {
+        Ok(self.docker.inspect_container(&self.id, None).await?.state.unwrap_or_default())
+    }
+
+    pub(super) async fn look(&self) -> Result<Seen, Error> {
+        match self.state().await {
+            Ok(state) if state.status == Some(ContainerStateStatusEnum::CREATED) => Ok(Seen::NotStarted),
+            Ok(state) if state.running == Some(true) => Ok(Seen::Running),
+            Ok(_) => Ok(Seen::Ended),
+            Err(error) if status_of(&error) == Some(404) => Ok(Seen::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether nothing but the supervisor runs in it, as far as the engine can tell.
+    pub(super) async fn has_no_command(&self) -> bool {
+        let listed = self.docker.top_processes(&self.id, None).await;
+        let processes = listed.ok().and_then(|listed| listed.processes);
+        processes.is_some_and(|processes| (1..=PROCESSES_WITHOUT_COMMAND).contains(&processes.len()))
     }
 
     /// An init process stands between the engine and our shell: that there is none shows only in its exit code.
@@ -222,7 +257,13 @@ impl Container {
     /// Kills whatever still runs, and waits until nothing does.
     pub(super) async fn end(&self) -> Result<(), EngineError> {
         self.kill().await?;
-        self.exit_code().await.map(drop)
+        match tokio::time::timeout(DEATH_WITHIN, self.exit_code()).await {
+            Ok(ended) => ended.map(drop),
+            Err(_) => {
+                let reason = format!("it has not ended within {} s of being killed", DEATH_WITHIN.as_secs());
+                Err(EngineError::Refused { doing: "end the container", reason })
+            }
+        }
     }
 
     /// Waits for a container that was told to end. One that does not is removed all the same.

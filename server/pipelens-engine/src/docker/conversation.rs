@@ -1,6 +1,8 @@
 //! The talk with a container's supervisor: lines in, output and reports out. Knows no schedule and no other engine call.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
@@ -12,7 +14,6 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::docker::reason;
-use crate::error::EngineError;
 use crate::event::StdStream;
 use crate::logs::StepLogs;
 
@@ -25,6 +26,24 @@ pub(super) struct Conversation {
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>,
     stdout: ReportFinder,
     stderr: ReportFinder,
+    pub(super) hearing: Arc<Hearing>,
+}
+
+/// What can be told of a conversation from outside.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// How many pieces the output has brought.
+    pub(super) pieces: AtomicU64,
+    /// Waits for the next piece: not held up by the disk that the last one goes to.
+    pub(super) is_waiting: AtomicBool,
+}
+
+/// How a conversation about one command ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Reported(Report),
+    /// The output ended before the report was there; with what the connection said about it, if it said something.
+    BrokenOff(Option<String>),
 }
 
 /// What the supervisor says when a command and everything it started has ended.
@@ -51,7 +70,13 @@ impl Conversation {
         let AttachContainerResults { input, output } = attached;
         // Nobody but the supervisor knows it, so no output is taken for a report.
         let mark = Uuid::new_v4().simple().to_string();
-        Self { input, output, stdout: ReportFinder::new(&mark), stderr: ReportFinder::new(&mark) }
+        Self {
+            input,
+            output,
+            stdout: ReportFinder::new(&mark),
+            stderr: ReportFinder::new(&mark),
+            hearing: Arc::default(),
+        }
     }
 
     /// The first thing a supervisor reads.
@@ -59,13 +84,9 @@ impl Conversation {
         format!("{}\n", self.stdout.mark).into()
     }
 
-    /// Passes lines in and output out until the command has ended. `None`: the container ended with it.
-    pub(super) async fn converse(
-        &mut self,
-        mut lines: mpsc::Receiver<Bytes>,
-        logs: &mut impl Listener,
-    ) -> Result<Option<Report>, EngineError> {
-        let Self { input, output, stdout, stderr } = self;
+    /// Passes lines in and output out until the command has ended, or the connection has.
+    pub(super) async fn converse(&mut self, mut lines: mpsc::Receiver<Bytes>, logs: &mut impl Listener) -> Outcome {
+        let Self { input, output, stdout, stderr, hearing } = self;
         let speak = async {
             while let Some(line) = lines.recv().await {
                 // Nobody listens any more: the output tells how it ended.
@@ -78,8 +99,15 @@ impl Conversation {
         let listen = async {
             let (mut out, mut err) = (None, None);
             // Each stream is complete only when its own report has come.
-            while out.is_none() || err.is_none() {
-                match output.next().await {
+            loop {
+                if let (Some(report), Some(_)) = (out, err) {
+                    return Outcome::Reported(report);
+                }
+                hearing.is_waiting.store(true, Ordering::Relaxed);
+                let frame = output.next().await;
+                hearing.is_waiting.store(false, Ordering::Relaxed);
+                hearing.pieces.fetch_add(1, Ordering::Relaxed);
+                match frame {
                     Some(Ok(LogOutput::StdOut { message } | LogOutput::Console { message })) => {
                         out = out.or(stdout.pass_on(StdStream::Stdout, message, logs).await);
                     }
@@ -87,19 +115,17 @@ impl Conversation {
                         err = err.or(stderr.pass_on(StdStream::Stderr, message, logs).await);
                     }
                     Some(Ok(LogOutput::StdIn { .. })) => {}
-                    Some(Err(error)) => return Err(EngineError::Lost { reason: reason(&error) }),
-                    None => {
+                    ended @ (Some(Err(_)) | None) => {
                         logs.hear(StdStream::Stdout, &stdout.finish()).await;
                         logs.hear(StdStream::Stderr, &stderr.finish()).await;
-                        return Ok(None);
+                        return Outcome::BrokenOff(ended.and_then(Result::err).map(|error| reason(&error)));
                     }
                 }
             }
-            Ok(out)
         };
         tokio::select! {
             result = listen => result,
-            () = speak => Ok(None),
+            () = speak => Outcome::BrokenOff(None),
         }
     }
 }

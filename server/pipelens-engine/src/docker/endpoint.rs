@@ -3,18 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::Docker;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::docker::{reason, ssh};
+use crate::deadlines::Deadlines;
+use crate::docker::{reason, ssh, ways};
 use crate::error::{EngineError, TriedPlace};
 
 /// A socket whose engine sleeps (a virtual machine that starts) is slow; one that does not answer by then will not.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Commits and uploads answer when they are done, so the client itself sets no limit; every call of ours can be cancelled.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-
 pub(super) struct Engine {
     pub(super) docker: Docker,
     pub(super) is_remote: bool,
@@ -28,15 +26,19 @@ struct Place {
     tls_folder: Option<PathBuf>,
 }
 
-/// Returns the first engine that answers. Somebody who named a place gets that one or an error.
-pub(super) async fn find(docker_host: Option<&str>) -> Result<Engine, EngineError> {
+/// Returns the first engine that answers; no program of the project takes part. Somebody who named a place gets that one or an error.
+pub(super) async fn find(
+    docker_host: Option<&str>,
+    project: Option<&Path>,
+    deadlines: Deadlines,
+) -> Result<Engine, EngineError> {
     let mut tried = Vec::new();
     let places = match places(docker_host) {
         Ok(places) => places,
         Err(place) => return Err(EngineError::Unreachable { tried: vec![place] }),
     };
     for place in places {
-        match connect(&place).await {
+        match connect(&place, project, deadlines).await {
             Ok(engine) => return Ok(engine),
             Err(answer) => tried.push(TriedPlace { from: place.from, address: place.host, answer }),
         }
@@ -68,75 +70,19 @@ fn places(docker_host: Option<&str>) -> Result<Vec<Place>, TriedPlace> {
     }
 }
 
-async fn connect(place: &Place) -> Result<Engine, String> {
-    let docker = client(place)?.with_timeout(REQUEST_TIMEOUT);
+async fn connect(place: &Place, project: Option<&Path>, deadlines: Deadlines) -> Result<Engine, String> {
+    let docker = ways::client(&place.host, place.tls_folder.as_deref(), project, deadlines)?;
     // No version is negotiated: none is in the addresses of the calls, so the engine speaks its own.
     let answer_within = match place.host.starts_with("ssh://") {
         // What it says of a host that it does not reach is better than our silence.
         true => ssh::CONNECT_WITHIN + ANSWER_WITHIN,
-        false => ANSWER_WITHIN,
+        false => ANSWER_WITHIN.min(deadlines.question),
     };
     match tokio::time::timeout(answer_within, docker.ping()).await {
         Ok(Ok(_)) => Ok(Engine { docker, is_remote: !is_local(&place.host) }),
         Ok(Err(error)) => Err(reason(&error)),
         Err(_) => Err(format!("no answer within {} s", answer_within.as_secs())),
     }
-}
-
-fn client(place: &Place) -> Result<Docker, String> {
-    let seconds = REQUEST_TIMEOUT.as_secs();
-    let host = place.host.as_str();
-    let client = match host.split_once("://").map(|(scheme, _)| scheme) {
-        Some("unix" | "npipe") => return local_client(host),
-        Some("ssh") => return ssh::client(host, REQUEST_TIMEOUT),
-        Some("tcp" | "http" | "https") => match &place.tls_folder {
-            Some(folder) if !folder.join("ca.pem").exists() => {
-                return Err(format!("TLS needs certificates, and there is no `{}`", folder.join("ca.pem").display()));
-            }
-            Some(folder) => Docker::connect_with_ssl(
-                &with_port(host, "2376"),
-                &folder.join("key.pem"),
-                &folder.join("cert.pem"),
-                &folder.join("ca.pem"),
-                seconds,
-                API_DEFAULT_VERSION,
-            ),
-            None => Docker::connect_with_http(&with_port(host, "2375"), seconds, API_DEFAULT_VERSION),
-        },
-        Some(_) | None => return Err("an address begins with `unix://`, `npipe://`, `tcp://` or `ssh://`".into()),
-    };
-    client.map_err(|error| reason(&error))
-}
-
-/// Returns an address with the engines' usual port if it has none.
-fn with_port(host: &str, port: &str) -> String {
-    let authority = host.strip_prefix("tcp://").map(|rest| rest.trim_end_matches('/'));
-    // Behind the bracket of an address like `[::1]`.
-    let has_port = |authority: &str| authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
-    match authority {
-        Some(authority) if !has_port(authority) => format!("tcp://{authority}:{port}"),
-        Some(_) | None => host.to_owned(),
-    }
-}
-
-#[cfg(unix)]
-fn local_client(host: &str) -> Result<Docker, String> {
-    let Some(path) = host.strip_prefix("unix://") else {
-        return Err("named pipes exist on Windows alone".into());
-    };
-    if !Path::new(path).exists() {
-        return Err("there is no such socket".into());
-    }
-    Docker::connect_with_unix(host, REQUEST_TIMEOUT.as_secs(), API_DEFAULT_VERSION).map_err(|error| reason(&error))
-}
-
-#[cfg(windows)]
-fn local_client(host: &str) -> Result<Docker, String> {
-    if !host.starts_with("npipe://") {
-        return Err("sockets are not supported on Windows; its engines listen on `npipe://`".into());
-    }
-    Docker::connect_with_named_pipe(host, REQUEST_TIMEOUT.as_secs(), API_DEFAULT_VERSION)
-        .map_err(|error| reason(&error))
 }
 
 fn is_local(host: &str) -> bool {
@@ -247,7 +193,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_that_was_named_is_the_only_one_tried() {
-        let Err(error) = find(Some("unix:///no/such.sock")).await else { panic!("it answered") };
+        let Err(error) = find(Some("unix:///no/such.sock"), None, Deadlines::default()).await else {
+            panic!("it answered")
+        };
         expect_test::expect![[r#"
             No container engine answered.
               unix:///no/such.sock (the settings): there is no such socket
@@ -257,35 +205,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_supported_says_so() {
-        let Err(error) = find(Some("ssh://-oProxyCommand=reboot")).await else { panic!("it answered") };
+        let Err(error) = find(Some("ssh://-oProxyCommand=reboot"), None, Deadlines::default()).await else {
+            panic!("it answered")
+        };
         assert!(error.to_string().contains("an address of an engine behind SSH is"), "{error}");
-        let Err(error) = find(Some("localhost")).await else { panic!("it answered") };
+        let Err(error) = find(Some("localhost"), None, Deadlines::default()).await else { panic!("it answered") };
         assert!(error.to_string().contains("begins with `unix://`"), "{error}");
-    }
-
-    #[test]
-    fn tcp_has_the_usual_port() {
-        for (host, expected) in [
-            ("tcp://there", "tcp://there:2376"),
-            ("tcp://there/", "tcp://there:2376"),
-            ("tcp://[fe80::1]", "tcp://[fe80::1]:2376"),
-            ("tcp://[fe80::1]:1", "tcp://[fe80::1]:1"),
-            ("tcp://there:1", "tcp://there:1"),
-            ("http://there", "http://there"),
-        ] {
-            assert_eq!(with_port(host, "2376"), expected);
-        }
-    }
-
-    #[test]
-    fn tls_without_certificates_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let tls_folder = Some(folder.path().to_owned());
-        let why = client(&Place { from: String::new(), host: "tcp://there".into(), tls_folder }).unwrap_err();
-        assert_eq!(
-            why,
-            format!("TLS needs certificates, and there is no `{}`", folder.path().join("ca.pem").display())
-        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Images: looked up, pulled once for all steps of a run, with the user's credentials. Knows no containers.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptionsBuilder;
-use docker_credential::DockerCredential;
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use tokio::time::Instant;
 
 use crate::docker::arguments::{Arguments, Pull};
-use crate::docker::{PULSE_ANSWER_WITHIN, no_answer, reason, refused, status_of};
+use crate::docker::credentials::credentials;
+use crate::docker::{LABEL_WORKSPACE, reason, refused, status_of, transport};
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::runner::RunContext;
@@ -47,6 +50,8 @@ pub(super) struct ImageFacts {
     pub(super) has_volumes: bool,
     /// The lowest one that `EXPOSE` names for TCP.
     pub(super) exposed_port: Option<u16>,
+    /// Whose it is, if it is one of our snapshots.
+    pub(super) workspace: Option<String>,
     /// `HEALTHCHECK`, as the engine has it: how it is to be run, then what.
     pub(super) health_check: Vec<String>,
 }
@@ -55,6 +60,10 @@ pub(super) struct ImageFacts {
 #[derive(Debug)]
 pub(super) struct Images {
     docker: Docker,
+    /// No program of it is started to log in.
+    project: PathBuf,
+    /// How long a pull may say nothing.
+    silence: Duration,
     /// By reference and platform.
     known: Mutex<HashMap<(String, String), Arc<Slot>>>,
 }
@@ -63,8 +72,8 @@ pub(super) struct Images {
 type Slot = tokio::sync::Mutex<Option<Arc<ImageFacts>>>;
 
 impl Images {
-    pub(super) fn new(docker: Docker) -> Self {
-        Self { docker, known: Mutex::default() }
+    pub(super) fn new(docker: Docker, project: PathBuf, silence: Duration) -> Self {
+        Self { docker, project, silence, known: Mutex::default() }
     }
 
     /// Returns the image, pulled if the engine does not have it.
@@ -117,8 +126,7 @@ impl Images {
     }
 
     pub(super) async fn inspect(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
-        let inspected = tokio::time::timeout(PULSE_ANSWER_WITHIN, self.docker.inspect_image(reference)).await;
-        match inspected.map_err(|_| no_answer())? {
+        match self.docker.inspect_image(reference).await {
             Ok(inspect) => Ok(Some(facts(reference, inspect))),
             Err(error) if status_of(&error) == Some(404) => Ok(None),
             // Podman calls a name that is none an error of its own, and says what it was about to do with it.
@@ -130,7 +138,7 @@ impl Images {
     }
 
     async fn pull(&self, reference: &str, platform: &str, context: &RunContext) -> Result<(), EngineError> {
-        let credentials = credentials(registry(reference)).await;
+        let credentials = credentials(registry(reference), &self.project).await;
         let mut waits = RETRY_AFTER.iter();
         loop {
             let error = match self.pull_once(reference, platform, credentials.clone(), context).await {
@@ -157,17 +165,47 @@ impl Images {
     ) -> Result<(), bollard::errors::Error> {
         let (name, tag) = name_and_tag(reference);
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
-        let mut stream = self.docker.create_image(Some(options), None, credentials);
+        let ask = || self.docker.create_image(Some(options.clone()), None, credentials.clone()).boxed();
+        let mut stream = ask();
+        // The same pull, asked for once more: the engine tells whoever joins it how far it is, and the connection may be dead.
+        let mut other: Option<BoxStream<'_, _>> = None;
         let mut progress = PullProgress::new(reference);
         context.say_phase(progress.phase());
         let mut said = progress.phase();
         let mut clock = tokio::time::interval(PROGRESS_EVERY);
+        let silence = tokio::time::sleep(self.silence);
+        tokio::pin!(silence);
         loop {
+            let next_of_other = async {
+                match &mut other {
+                    Some(other) => other.next().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 info = stream.next() => match info {
-                    Some(info) => progress.take(info?),
+                    Some(info) => {
+                        progress.take(info?);
+                        other = None;
+                        silence.as_mut().reset(Instant::now() + self.silence);
+                    }
                     None => break,
                 },
+                info = next_of_other => match info {
+                    Some(info) => {
+                        progress.take(info?);
+                        stream = other.take().unwrap_or_else(ask);
+                        silence.as_mut().reset(Instant::now() + self.silence);
+                    }
+                    None => break,
+                },
+                () = &mut silence => {
+                    if other.is_some() {
+                        return Err(transport::silence(2 * self.silence).into());
+                    }
+                    other = Some(ask());
+                    silence.as_mut().reset(Instant::now() + self.silence);
+                }
                 // Also while the engine is silent: what it said last is where a pull hangs.
                 _ = clock.tick() => {
                     let phase = progress.phase();
@@ -194,6 +232,7 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         id,
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
+        workspace: config.labels.and_then(|mut labels| labels.remove(LABEL_WORKSPACE)),
         user: config.user.unwrap_or_default(),
         entrypoint: config.entrypoint,
         cmd: config.cmd,
@@ -297,29 +336,6 @@ fn registry(reference: &str) -> &str {
             _ => host,
         },
         Some(_) | None => DOCKER_HUB,
-    }
-}
-
-/// Returns what the user logged in with. Without it the registry is asked as anybody may ask.
-async fn credentials(registry: &str) -> Option<DockerCredentials> {
-    let server = registry.to_owned();
-    // A helper is a program that may take its time.
-    let found = tokio::task::spawn_blocking(move || docker_credential::get_credential(&server)).await.ok()?;
-    let serveraddress = Some(registry.to_owned());
-    match found {
-        Ok(DockerCredential::IdentityToken(token)) => {
-            Some(DockerCredentials { identitytoken: Some(token), serveraddress, ..DockerCredentials::default() })
-        }
-        Ok(DockerCredential::UsernamePassword(username, password)) => Some(DockerCredentials {
-            username: Some(username),
-            password: Some(password),
-            serveraddress,
-            ..DockerCredentials::default()
-        }),
-        Err(error) => {
-            tracing::debug!(registry, %error, "no credentials");
-            None
-        }
     }
 }
 

@@ -1,66 +1,127 @@
-//! Whether the engine still lives. Knows no containers and no images.
+//! Whether the engine still lives, and whether a container whose output is silent still runs its command. Knows no images.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bollard::Docker;
+use tokio::time::Instant;
 
-use crate::docker::{reason, refused};
+use crate::deadlines::Deadlines;
+use crate::docker::container::{Container, Seen};
+use crate::docker::conversation::Hearing;
+use crate::docker::{postmortem, reason, status_of};
 use crate::error::EngineError;
 
-/// How long the engine may take to answer before it counts as lost.
-pub(super) const PULSE_ANSWER_WITHIN: Duration = Duration::from_secs(60);
-pub(super) const PULSE: Pulse = Pulse { every: Duration::from_secs(5), answer_within: PULSE_ANSWER_WITHIN };
-
-/// How often the engine is asked whether it still lives, and how long it is waited for.
-#[derive(Clone, Copy)]
-pub(super) struct Pulse {
-    every: Duration,
-    answer_within: Duration,
-}
+/// One dropped connection is no lost engine, so a failed look is repeated, soon.
+const FAILURES: u32 = 3;
+/// A container that is looked at while it ends is not dead yet: its last output may be under way.
+const SIGHTINGS: u32 = 3;
 
 /// Ends when the engine no longer answers. A connection to another machine may break without a sign.
-pub(super) async fn lost(docker: &Docker, pulse: Pulse) -> EngineError {
+pub(super) async fn lost(docker: &Docker, deadlines: Deadlines) -> EngineError {
+    let mut failures = Failures::default();
     loop {
-        tokio::time::sleep(pulse.every).await;
-        match tokio::time::timeout(pulse.answer_within, docker.ping()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return EngineError::Lost { reason: reason(&error) },
-            Err(_) => return no_answer_within(pulse.answer_within),
+        tokio::time::sleep(failures.pause(deadlines)).await;
+        match ping(docker).await {
+            Ok(()) => failures = Failures::default(),
+            Err(error) => {
+                if let Some(lost) = failures.count(&error) {
+                    return lost;
+                }
+            }
         }
     }
 }
 
-/// Waits for a call that is quick by nature. It is not interrupted by a stop, so an engine that hangs must not hold it.
-pub(super) async fn answered<T>(
-    doing: &'static str,
-    call: impl Future<Output = Result<T, bollard::errors::Error>>,
-) -> Result<T, EngineError> {
-    match tokio::time::timeout(PULSE_ANSWER_WITHIN, call).await {
-        Ok(result) => result.map_err(|error| refused(doing, &error)),
-        Err(_) => Err(no_answer()),
+/// Ends when nothing more can be expected of a container: the engine no longer answers, or the container does not run while its
+/// output is silent, or its command has ended and the report has not come.
+pub(super) async fn given_up(container: &Container, hearing: &Hearing, deadlines: Deadlines) -> EngineError {
+    let mut failures = Failures::default();
+    let (mut dead, mut idle) = (0, 0);
+    let mut heard_before = hearing.pieces.load(Ordering::Relaxed);
+    let mut last_heard = Instant::now();
+    loop {
+        tokio::time::sleep(failures.pause(deadlines)).await;
+        let heard_now = hearing.pieces.load(Ordering::Relaxed);
+        if heard_now != heard_before || !hearing.is_waiting.load(Ordering::Relaxed) {
+            (heard_before, last_heard, dead, idle) = (heard_now, Instant::now(), 0, 0);
+        }
+        match container.look().await {
+            Ok(Seen::NotStarted) => {}
+            Ok(Seen::Running) => {
+                dead = 0;
+                // A question that costs the engine a process is for a connection that may be dead.
+                let is_idle = last_heard.elapsed() >= deadlines.quiet && container.has_no_command().await;
+                idle = if is_idle { idle + 1 } else { 0 };
+                if idle >= SIGHTINGS {
+                    let reason = "its command has ended, and nothing came over the connection to it any more".into();
+                    return EngineError::NoReport { reason };
+                }
+            }
+            Ok(Seen::Ended | Seen::Gone) => {
+                dead += 1;
+                if dead >= SIGHTINGS {
+                    return postmortem::explain(container, None, deadlines).await;
+                }
+            }
+            // It may be the container alone that cannot be looked at: an engine that starts one lets nobody near it.
+            Err(error) if status_of(&error).is_none() && ping(&container.docker).await.is_err() => {
+                if let Some(lost) = failures.count(&error) {
+                    return lost;
+                }
+                continue;
+            }
+            Err(_) => {}
+        }
+        failures = Failures::default();
     }
 }
 
-pub(super) fn no_answer() -> EngineError {
-    no_answer_within(PULSE_ANSWER_WITHIN)
+async fn ping(docker: &Docker) -> Result<(), bollard::errors::Error> {
+    match docker.ping().await {
+        Err(error) if status_of(&error).is_none() => Err(error),
+        // Whatever it says, it is there.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
-fn no_answer_within(time: Duration) -> EngineError {
-    EngineError::Lost { reason: format!("it has not answered for {} s", time.as_secs_f32()) }
+/// Looks that failed, one after the other.
+#[derive(Default)]
+struct Failures(u32);
+
+impl Failures {
+    /// How long to wait before the next look.
+    fn pause(&self, deadlines: Deadlines) -> Duration {
+        if self.0 == 0 { deadlines.pulse } else { deadlines.pulse / 5 }
+    }
+
+    /// Returns the error if it was one too many.
+    fn count(&mut self, error: &bollard::errors::Error) -> Option<EngineError> {
+        self.0 += 1;
+        (self.0 >= FAILURES).then(|| EngineError::Lost { reason: reason(error) })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::transport::{self, Carrier, Way};
 
     #[tokio::test]
     async fn an_engine_whose_connection_breaks_without_a_sign_is_lost() {
         // Takes connections and never answers, as a machine does that is no longer there behind a router that is.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = format!("tcp://{}", listener.local_addr().unwrap());
-        let docker = Docker::connect_with_http(&host, 1_000, bollard::API_DEFAULT_VERSION).unwrap();
-        let pulse = Pulse { every: Duration::from_millis(1), answer_within: Duration::from_millis(500) };
-        let lost = lost(&docker, pulse).await;
+        let address = listener.local_addr().unwrap();
+        let deadlines = Deadlines {
+            pulse: Duration::from_millis(1),
+            question: Duration::from_millis(500),
+            after_silence: Duration::from_millis(500),
+            ..Deadlines::default()
+        };
+        let docker = transport::client(Way::default(), deadlines, move |_| {
+            Box::pin(async move { Ok(Box::new(tokio::net::TcpStream::connect(address).await?) as Box<dyn Carrier>) })
+        });
+        let lost = lost(&docker.unwrap(), deadlines).await;
         assert_eq!(lost.to_string(), "The container engine went away: it has not answered for 0.5 s.");
     }
 }

@@ -10,7 +10,7 @@ use pipelens_core::arguments::{Ready, Service};
 
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
-use crate::docker::{reason, refused, status_of};
+use crate::docker::reason;
 use crate::error::EngineError;
 
 /// Most services are ready within a second, and a question costs the engine a process.
@@ -133,8 +133,7 @@ async fn ask(question: &Question, service: &Container, step: &Container) -> Resu
     match asked {
         Ok((0, _)) => Ok(None),
         Ok((code, said)) => Ok(Some(question.no(code, &said))),
-        // It ends, which is noticed elsewhere, or the command cannot be found in it.
-        Err(error) if status_of(&error).is_some() => Ok(Some(format!("the engine could not ask: {}", reason(&error)))),
-        Err(error) => Err(refused("ask whether a service is ready", &error)),
+        // It ends, or the engine is gone, which is noticed elsewhere; or the command cannot be found in it, or one connection broke.
+        Err(error) => Ok(Some(format!("the engine could not ask: {}", reason(&error)))),
     }
 }

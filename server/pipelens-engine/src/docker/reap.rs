@@ -19,8 +19,6 @@ use crate::docker::{
 use crate::error::counted;
 use crate::owner::Owner;
 
-/// The cleanup's own budget: it runs after a cancel too, and must not keep an editor from closing for ever.
-const BUDGET: Duration = Duration::from_secs(60);
 /// The engine may still finish a call that nobody waits for (a commit), so one look is not enough.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const REMOVALS_AT_ONCE: usize = 4;
@@ -29,7 +27,15 @@ type Error = bollard::errors::Error;
 
 /// Removes containers and images of the run, and returns a sentence for each that stays. What an owner that died a moment ago had the
 /// engine make may have appeared only after the run's start: it goes too.
-pub(super) async fn remove_run(docker: &Docker, run_id: Uuid, observer: &Owner, may_have_images: bool) -> Vec<String> {
+///
+/// It has a budget of its own: it runs after a cancel too, and must not keep an editor from closing.
+pub(super) async fn remove_run(
+    docker: &Docker,
+    run_id: Uuid,
+    observer: &Owner,
+    may_have_images: bool,
+    budget: Duration,
+) -> Vec<String> {
     let run_id = run_id.to_string();
     let mut problems = Vec::new();
     let work = async {
@@ -46,16 +52,16 @@ pub(super) async fn remove_run(docker: &Docker, run_id: Uuid, observer: &Owner, 
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
         }
     };
-    let in_time = tokio::time::timeout(BUDGET, work).await.is_ok();
+    let in_time = tokio::time::timeout(budget, work).await.is_ok();
     if !in_time && problems.is_empty() {
         problems
-            .push(format!("Cleaning up took more than {} s; the rest is removed at the next start.", BUDGET.as_secs()));
+            .push(format!("Cleaning up took more than {} s; the rest is removed at the next start.", budget.as_secs()));
     }
     problems
 }
 
 /// Removes what processes left that no longer live, and says how much it was.
-pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner) -> Option<String> {
+pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget: Duration) -> Option<String> {
     let work = async {
         let has_orphans = |containers: &[Thing]| containers.iter().any(|thing| thing.is_orphan(observer));
         let mut things = find(docker, has_orphans).await.ok()?;
@@ -72,7 +78,7 @@ pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner) -> Opti
             counted(images, "image")
         ))
     };
-    tokio::time::timeout(BUDGET, work).await.ok()?
+    tokio::time::timeout(budget, work).await.ok()?
 }
 
 /// Removes kept snapshots that their store does not know and will not get to know: whoever made them is dead, or is this run, which
@@ -83,6 +89,7 @@ pub(super) async fn remove_forgotten(
     run_id: Uuid,
     store: &str,
     known: &BTreeSet<String>,
+    budget: Duration,
 ) {
     let Ok(mut images) = images(docker, &format!("{LABEL_STORE}={store}")).await else { return };
     let run_id = run_id.to_string();
@@ -96,7 +103,7 @@ pub(super) async fn remove_forgotten(
     });
     let things: Vec<Thing> = images.into_iter().map(|image| Thing::new(image.id, &image.labels)).collect();
     // A sentence about what stays would tell a person nothing they could do.
-    drop(tokio::time::timeout(BUDGET, remove_images(docker, &things)).await);
+    drop(tokio::time::timeout(budget, remove_images(docker, &things)).await);
 }
 
 /// Labelled things, each with its owner.

@@ -26,11 +26,11 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use pipelens_core::arguments::{Ready, Service};
 
 use crate::docker::arguments::Arguments;
-use crate::docker::container::{Container, attended};
+use crate::docker::container::{Container, DEATH_WITHIN, attended};
 use crate::docker::image::ImageFacts;
 use crate::docker::readiness::{self, Question};
-use crate::docker::worker::{DEATH_WITHIN, KILLED};
-use crate::docker::{DockerRunner, LABEL_SERVICE, Leftovers, PULSE_ANSWER_WITHIN, no_answer};
+use crate::docker::worker::KILLED;
+use crate::docker::{DockerRunner, LABEL_SERVICE, Leftovers};
 use crate::error::{EngineError, ServiceOutput};
 use crate::event::{Phase, StdStream};
 use crate::logs::ServiceLogs;
@@ -135,9 +135,7 @@ impl DockerRunner {
             Container::create_from(&self.docker, body, "", Arc::clone(&image), image.user.clone())
         };
         let mut container = create(watched(service, &image)).await?;
-        // Not interrupted by a stop, so an engine that hangs must not hold it.
-        let has_shell = tokio::time::timeout(PULSE_ANSWER_WITHIN, container.has_shell()).await;
-        if !has_shell.map_err(|_| no_answer())?? {
+        if !container.has_shell().await? {
             container.remove().await;
             if let Some(key) = needs_shell(service) {
                 return Err(EngineError::ServiceWithoutShell { name: name.clone(), key, image: reference });
@@ -206,7 +204,8 @@ fn needs_shell(service: &Service) -> Option<&'static str> {
 
 impl Running {
     async fn start(&mut self, context: &RunContext) -> Result<(), EngineError> {
-        let logs = ServiceLogs::open(&self.log, context.outbox.clone(), &context.needles).await?;
+        let logs =
+            ServiceLogs::open(&self.log, context.outbox.clone(), &context.needles, context.log_room.clone()).await?;
         // Attached first: nothing it says can be missed.
         let attached = self.container.attach().await.map_err(|error| of_service(&self.service, error))?;
         self.container.start().await.map_err(|error| of_service(&self.service, error))?;

@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::{ContainerConfig, ContainerCreateBody};
 use bollard::query_parameters::{
-    CommitContainerOptionsBuilder, CreateContainerOptions, CreateImageOptionsBuilder, RemoveImageOptions,
-    TagImageOptionsBuilder,
+    CommitContainerOptionsBuilder, CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptionsBuilder,
+    RemoveImageOptions, TagImageOptionsBuilder,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
+use crate::deadlines::Deadlines;
 use crate::docker::image::ImageFacts;
+use crate::docker::transport;
 use crate::docker::{LABEL_KEPT, LABEL_OWNER, LABEL_STEP, reap, reason, status_of};
 use crate::error::EngineError;
 use crate::owner::Owner;
@@ -22,6 +25,9 @@ use crate::runner::Saved;
 const REPOSITORY: &str = "pipelens-snapshot";
 /// Storage drivers stack about 125 layers and refuse the next. From here on a snapshot is made of one piece.
 const MOST_LAYERS: usize = 100;
+
+/// A slow disk writes more. (Reading, packing and writing again are one stream.)
+const SAVED_BYTES_PER_SECOND: u64 = 10_000_000;
 
 /// How an engine is told what the committed image is to start with. Each reads one of the two and mangles the other: Docker loses an
 /// empty entry point on its way through a `change`, Podman ignores the body.
@@ -34,6 +40,7 @@ pub(super) enum CommitSettings {
 /// What is to be saved, and as what.
 pub(super) struct Snapshot {
     pub(super) docker: Docker,
+    pub(super) deadlines: Deadlines,
     pub(super) container_id: String,
     /// What the container was made from.
     pub(super) image: Arc<ImageFacts>,
@@ -73,14 +80,27 @@ impl Snapshot {
             // Nothing in it writes: there is nothing to pause.
             .pause(false);
         let config = self.config();
-        let committed = match self.settings {
-            CommitSettings::InBody => self.docker.commit_container(options.build(), config).await,
-            CommitSettings::AsChanges => {
-                let options = options.changes(&changes(&config)).build();
-                self.docker.commit_container(options, ContainerConfig::default()).await
-            }
+        let (options, config) = match self.settings {
+            CommitSettings::InBody => (options.build(), config),
+            CommitSettings::AsChanges => (options.changes(&changes(&config)).build(), ContainerConfig::default()),
         };
-        Ok(committed?.id)
+        tokio::select! {
+            committed = self.docker.commit_container(options, config) => Ok(committed?.id),
+            silent = self.too_long_for_its_size(container_id) => Err(silent.into()),
+        }
+    }
+
+    /// Ends when saving a container has taken longer than it can. The engine says nothing until it is done, so how much there is to
+    /// do is asked for once it takes its time.
+    async fn too_long_for_its_size(&self, container_id: &str) -> std::io::Error {
+        let first = self.deadlines.saving / 2;
+        tokio::time::sleep(first).await;
+        let options = InspectContainerOptionsBuilder::default().size(true).build();
+        let inspected = self.docker.inspect_container(container_id, Some(options)).await;
+        let bytes = inspected.ok().and_then(|inspected| u64::try_from(inspected.size_rw?).ok()).unwrap_or(0);
+        let rest = first + Duration::from_secs(bytes / SAVED_BYTES_PER_SECOND);
+        tokio::time::sleep(rest).await;
+        transport::silence(first + rest)
     }
 
     fn config(&self) -> ContainerConfig {

@@ -2,22 +2,24 @@
 //! its known hosts and its jump hosts count. One process is one connection. Knows no containers.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use bollard::Docker;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
+
+use crate::deadlines::Deadlines;
+use crate::docker::transport::{self, Carrier, Way, complaint};
+use crate::programs;
 
 /// How long `ssh` tries before it says why it could not connect; the Docker client's own.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -33,6 +35,9 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 const LAST_WORDS_BYTES: usize = 600;
 /// Of requests to a name that only `ssh` looks up.
 const HOST_IN_REQUESTS: &str = "http://docker.example.com";
+/// How often `ssh` asks whether the other machine is still there, and how often in vain: a dead link is noticed within 45 s.
+const ALIVE_EVERY_SECONDS: u64 = 15;
+const ALIVE_COUNT: u64 = 3;
 
 /// Where `ssh` is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +50,16 @@ struct Address {
 }
 
 /// Returns a client whose connections are processes. Nothing is started yet.
-pub(super) fn client(address: &str, timeout: Duration) -> Result<Docker, String> {
+pub(super) fn client(address: &str, project: Option<&Path>, deadlines: Deadlines) -> Result<Docker, String> {
     let address = Arc::new(Address::parse(address)?);
+    let program = programs::find("ssh", project.as_slice());
+    let program = Arc::new(program.ok_or("there is no `ssh` on the `PATH`; install the OpenSSH client")?);
     let door = Arc::new(Semaphore::new(KNOCKING_AT_ONCE));
-    let connector = tower::service_fn(move |_| SshConnection::open(Arc::clone(&address), Arc::clone(&door)).boxed());
-    let client = Client::builder(TokioExecutor::new()).build(connector);
-    let send = move |request: BollardRequest| {
-        let answer = client.request(request);
-        async move { answer.await.map_err(|error| last_words(&error).unwrap_or_else(|| error.into())) }
-    };
-    Docker::connect_with_custom_transport(send, Some(HOST_IN_REQUESTS), timeout.as_secs(), API_DEFAULT_VERSION)
-        .map_err(|error| super::reason(&error))
+    let way = Way { address: HOST_IN_REQUESTS.into(), keeps_idle: true, connects_within: CONNECT_WITHIN };
+    transport::client(way, deadlines, move |_| {
+        let opening = SshConnection::open(Arc::clone(&program), Arc::clone(&address), Arc::clone(&door));
+        async move { Ok(Box::new(opening.await?) as Box<dyn Carrier>) }.boxed()
+    })
 }
 
 impl Address {
@@ -95,10 +99,19 @@ impl Address {
         })
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new("ssh");
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         // Nobody is there to be asked for a password.
-        command.args(["-o", "BatchMode=yes", "-o", &format!("ConnectTimeout={}", CONNECT_WITHIN.as_secs()), "-T"]);
+        let seconds = CONNECT_WITHIN.as_secs();
+        for option in [
+            "BatchMode=yes".to_owned(),
+            format!("ConnectTimeout={seconds}"),
+            format!("ServerAliveInterval={ALIVE_EVERY_SECONDS}"),
+            format!("ServerAliveCountMax={ALIVE_COUNT}"),
+        ] {
+            command.args(["-o", &option]);
+        }
+        command.arg("-T");
         if let Some(user) = &self.user {
             command.args(["-l", user]);
         }
@@ -149,14 +162,14 @@ struct Knock {
 }
 
 impl SshConnection {
-    async fn open(address: Arc<Address>, door: Arc<Semaphore>) -> io::Result<TokioIo<Self>> {
+    async fn open(program: Arc<PathBuf>, address: Arc<Address>, door: Arc<Semaphore>) -> io::Result<Self> {
         let place = door.acquire_owned().await.map_err(io::Error::other)?;
-        let mut process = address.command().spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => complaint("there is no `ssh` on the `PATH`; install the OpenSSH client".into()),
-            _ => complaint(format!("`ssh` could not be started: {error}")),
-        })?;
+        let mut process = address
+            .command(&program)
+            .spawn()
+            .map_err(|error| complaint(format!("`{}` could not be started: {error}", program.display())))?;
         let closed = || complaint("`ssh` was started without its streams".into());
-        Ok(TokioIo::new(Self {
+        Ok(Self {
             input: Some(process.stdin.take().ok_or_else(closed)?),
             output: process.stdout.take().ok_or_else(closed)?,
             complaints: Some(process.stderr.take().ok_or_else(closed)?),
@@ -164,7 +177,7 @@ impl SshConnection {
             said: Vec::new(),
             knock: Some(Knock { _place: place, time: Box::pin(tokio::time::sleep(KNOCKS_FOR)), sent_bytes: 0 }),
             end: None,
-        }))
+        })
     }
 
     /// Takes what has been complained about so far: a full pipe would hold the process up.
@@ -275,43 +288,19 @@ impl AsyncWrite for SshConnection {
     }
 }
 
-impl Connection for SshConnection {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-/// Finds its way through the layers of the HTTP client.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-struct Complaint(String);
-
-fn complaint(text: String) -> io::Error {
-    io::Error::other(Complaint(text))
-}
-
-/// Returns what `ssh` complained about, without what the HTTP client made of it.
-fn last_words(error: &(dyn std::error::Error + 'static)) -> Option<bollard::errors::Error> {
-    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    match inner.and_then(|inner| inner.downcast_ref::<Complaint>()) {
-        Some(complaint) => Some(io::Error::other(complaint.clone()).into()),
-        None => last_words(error.source()?),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn words(address: &str) -> Result<String, String> {
-        let command = Address::parse(address)?.command();
+        let command = Address::parse(address)?.command(Path::new("ssh"));
         let words = command.as_std().get_args().map(|word| word.to_string_lossy().into_owned());
         Ok(words.collect::<Vec<_>>().join(" "))
     }
 
     #[test]
     fn an_address_becomes_the_words_of_the_docker_client() {
-        let options = "-o BatchMode=yes -o ConnectTimeout=30 -T";
+        let options = "-o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -T";
         let is = |address, rest: &str| assert_eq!(words(address), Ok(format!("{options} {rest}")));
         is("ssh://there", "-- there docker system dial-stdio");
         is("ssh://me@there:2222/", "-l me -p 2222 -- there docker system dial-stdio");

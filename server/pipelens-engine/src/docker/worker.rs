@@ -1,5 +1,6 @@
 //! A container that carries out one command after another. Knows no schedule.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,15 +8,15 @@ use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::deadlines::Deadlines;
 use crate::docker::command::{StepCommand, TERM_LINE, Then};
-use crate::docker::container::Container;
-use crate::docker::conversation::{Conversation, Listener, Report, State};
+use crate::docker::container::{Container, DEATH_WITHIN};
+use crate::docker::conversation::{Conversation, Listener, Outcome, State};
+use crate::docker::{postmortem, pulse};
 use crate::error::EngineError;
 use crate::logs::StepLogs;
 use crate::runner::{Ending, GRACE, RunContext};
 
-/// Between KILL and the end of the output: a process that cannot die (a hung disk) must not hold the run.
-pub(super) const DEATH_WITHIN: Duration = Duration::from_secs(30);
 /// The exit code after SIGKILL, whoever sent it.
 pub(super) const KILLED: i64 = 137;
 
@@ -23,6 +24,7 @@ pub(super) const KILLED: i64 = 137;
 pub(super) struct Worker {
     pub(super) container: Container,
     life: Life,
+    deadlines: Deadlines,
     /// How long commands have run in it since its filesystem was last saved.
     pub(super) unsaved: Duration,
 }
@@ -43,18 +45,18 @@ enum Life {
 }
 
 impl Worker {
-    pub(super) fn new(container: Container) -> Self {
-        Self { container, life: Life::Created, unsaved: Duration::ZERO }
+    pub(super) fn new(container: Container, deadlines: Deadlines) -> Self {
+        Self { container, life: Life::Created, deadlines, unsaved: Duration::ZERO }
     }
 
-    /// Hands the command to the supervisor and its output to the logs, and returns how it ended once all of it is there.
+    /// Hands the command to the supervisor and its output to the logs, and returns how it ended once all of it is there. Only the
+    /// supervisor's report says that: without one the result is unknown, which is an error.
     pub(super) async fn run(
         &mut self,
         context: &RunContext,
         command: &StepCommand,
         then: Then,
         logs: &mut StepLogs,
-        lost: impl Future<Output = EngineError>,
     ) -> Result<Ending, EngineError> {
         if context.stop.is_cancelled() {
             return Ok(Ending::Stopped);
@@ -65,45 +67,38 @@ impl Worker {
         stdin.try_send(Bytes::from_static(then.line())).ok();
         stdin.try_send(command.line.clone()).ok();
         let container = &self.container;
+        let hearing = Arc::clone(&talk.conversation.hearing);
+        let given_up = pulse::given_up(container, &hearing, self.deadlines);
         let (starts, started) = oneshot::channel();
         let ended = async {
-            let report = talk.carry_on(container, lines, logs, starts).await;
+            let outcome = talk.carry_on(container, lines, logs, starts).await;
             logs.finish_streams().await;
-            let report = report?;
-            let code = match report {
-                Some(report) => report.exit_code,
-                // Asked for only now: the engine may know the code before we have all of the output.
-                None => container.exit_code().await?,
-            };
-            Ok::<_, EngineError>((code, report))
+            outcome
         };
-        let (ending, report) = {
+        let (brought_down, outcome) = {
             tokio::pin!(ended);
-            see_to_its_end(container, context, &mut ended, started, &stdin, lost).await?
+            see_to_its_end(container, context, &mut ended, started, &stdin, given_up).await?
         };
         self.unsaved += began.elapsed();
-        match (ending, report) {
-            (Ending::Exited(_), Some(report)) => {
+        match (brought_down, outcome) {
+            (None, Outcome::Reported(report)) => {
                 if report.was_short_of_memory {
                     say_out_of_memory(context);
                 }
                 self.life = Life::after(report.state, then, talk.conversation);
+                Ok(Ending::Exited(report.exit_code))
             }
-            (Ending::TimedOut | Ending::Stopped, Some(report)) => {
+            (Some(ending), Outcome::Reported(report)) => {
                 // A line that asks for TERM may still be on its way to whoever reads next.
                 let state = if report.state == State::Clean { State::Quiet } else { report.state };
                 self.life = Life::after(state, then, talk.conversation);
+                Ok(ending)
             }
-            (Ending::Exited(KILLED), None) => {
-                if self.container.ran_out_of_memory().await? {
-                    say_out_of_memory(context);
-                }
+            (Some(ending), Outcome::BrokenOff(_)) => Ok(ending),
+            (None, Outcome::BrokenOff(broken)) => {
+                Err(postmortem::explain(&self.container, broken, self.deadlines).await)
             }
-            // A shell would have reported; without one, what an init process ends with is its own affair.
-            (Ending::Exited(_), None) => self.container.check_for_shell().await?,
-            (Ending::TimedOut | Ending::Stopped, None) => {}
         }
-        Ok(ending)
     }
 
     /// Returns the talk with the supervisor, or the beginning of one.
@@ -126,21 +121,26 @@ impl Worker {
         stdin.try_send(Bytes::from_static(Then::Next.line())).ok();
         stdin.try_send(line).ok();
         let mut said = Vec::new();
-        let report = talk.carry_on(&self.container, lines, &mut said, oneshot::channel().0).await?;
-        let code = match report {
-            Some(report) => report.exit_code,
-            None => self.container.exit_code().await?,
+        let hearing = Arc::clone(&talk.conversation.hearing);
+        let outcome = tokio::select! {
+            outcome = talk.carry_on(&self.container, lines, &mut said, oneshot::channel().0) => outcome?,
+            given_up = pulse::given_up(&self.container, &hearing, self.deadlines) => return Err(given_up),
         };
-        match report.map(|report| report.state) {
+        let report = match outcome {
+            Outcome::Reported(report) => report,
+            Outcome::BrokenOff(broken) => {
+                return Err(postmortem::explain(&self.container, broken, self.deadlines).await);
+            }
+        };
+        match report.state {
             // What only compares differently is our own doing.
-            Some(State::Clean | State::Quiet) => self.life = Life::Waiting(talk.conversation),
-            Some(State::Busy) => {
+            State::Clean | State::Quiet => self.life = Life::Waiting(talk.conversation),
+            State::Busy => {
                 let reason = "what prepares it does not end".into();
                 return Err(EngineError::Refused { doing: "prepare the container", reason });
             }
-            None => {}
         }
-        Ok((code, String::from_utf8_lossy(&said).into_owned()))
+        Ok((report.exit_code, String::from_utf8_lossy(&said).into_owned()))
     }
 
     /// Starts the container ahead of the step's command, for those that join its network.
@@ -148,13 +148,7 @@ impl Worker {
         if self.is_waiting() {
             return Ok(());
         }
-        let (code, _) = self.run_own(Bytes::from_static(b":\n")).await?;
-        if self.is_waiting() {
-            return Ok(());
-        }
-        self.container.check_for_shell().await?;
-        let reason = format!("it ended with exit code {code} before the step's command");
-        Err(EngineError::Refused { doing: "start the container", reason })
+        self.run_own(Bytes::from_static(b":\n")).await.map(drop)
     }
 
     /// Whether the next command of its line may run in it.
@@ -219,29 +213,31 @@ impl Talk {
         lines: mpsc::Receiver<Bytes>,
         listener: &mut impl Listener,
         started: oneshot::Sender<()>,
-    ) -> Result<Option<Report>, EngineError> {
+    ) -> Result<Outcome, EngineError> {
         let start = async {
             if self.is_new {
                 container.start().await?;
             }
             started.send(()).ok();
-            Ok(())
+            Ok::<_, EngineError>(())
         };
-        let (report, ()) = tokio::try_join!(self.conversation.converse(lines, listener), start)?;
-        Ok(report)
+        let talking = async { Ok(self.conversation.converse(lines, listener).await) };
+        let (outcome, ()) = tokio::try_join!(talking, start)?;
+        Ok(outcome)
     }
 }
 
-/// Waits for the end of the command, and brings it about when it is time. Its time begins when it has started.
+/// Waits for the end of the command, and brings it about when it is time; returns why it was brought down. Its time begins when it
+/// has started. Once it is to end, nothing the engine does or fails to do makes another outcome of it.
 async fn see_to_its_end(
     container: &Container,
     context: &RunContext,
-    ended: &mut (impl Future<Output = Result<(i64, Option<Report>), EngineError>> + Unpin),
+    ended: &mut (impl Future<Output = Result<Outcome, EngineError>> + Unpin),
     started: oneshot::Receiver<()>,
     stdin: &mpsc::Sender<Bytes>,
-    lost: impl Future<Output = EngineError>,
-) -> Result<(Ending, Option<Report>), EngineError> {
-    tokio::pin!(lost);
+    given_up: impl Future<Output = EngineError>,
+) -> Result<(Option<Ending>, Outcome), EngineError> {
+    tokio::pin!(given_up);
     let mut stopped = None;
     let mut time_to_stop = async {
         tokio::select! {
@@ -253,11 +249,15 @@ async fn see_to_its_end(
     .boxed();
     loop {
         tokio::select! {
-            result = &mut *ended => {
-                let (code, report) = result?;
-                return Ok((stopped.unwrap_or(Ending::Exited(code)), report));
-            }
-            lost = &mut lost => return Err(lost),
+            result = &mut *ended => return match (stopped, result) {
+                (stopped, Ok(outcome)) => Ok((stopped, outcome)),
+                (Some(ending), Err(_)) => Ok((Some(ending), Outcome::BrokenOff(None))),
+                (None, Err(error)) => Err(error),
+            },
+            given_up = &mut given_up => return match stopped {
+                Some(ending) => Ok((Some(ending), Outcome::BrokenOff(None))),
+                None => Err(given_up),
+            },
             ending = &mut time_to_stop => match stopped {
                 None => {
                     stopped = Some(ending);
@@ -265,11 +265,12 @@ async fn see_to_its_end(
                     time_to_stop = tokio::time::sleep(GRACE).map(move |()| ending).boxed();
                 }
                 Some(_) => {
-                    container.kill().await?;
-                    return match tokio::time::timeout(DEATH_WITHIN, &mut *ended).await {
-                        Ok(result) => result.map(|_| (ending, None)),
-                        Err(_) => Ok((ending, None)),
-                    };
+                    match container.kill().await {
+                        Ok(()) => drop(tokio::time::timeout(DEATH_WITHIN, &mut *ended).await),
+                        // It is removed with what the step leaves, or at the next start.
+                        Err(error) => tracing::debug!(%error, "a container was not killed"),
+                    }
+                    return Ok((Some(ending), Outcome::BrokenOff(None)));
                 }
             }
         }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::host::copy;
 use crate::owner::Owner;
+use crate::private;
 use crate::runner::Saved;
 
 /// The file beside a folder: the process and the run that made it.
@@ -27,10 +28,11 @@ impl KeptFolders {
 
     /// Returns the path of a folder that is about to be made.
     pub(super) fn new_folder(&self) -> io::Result<PathBuf> {
-        crate::logs::create_private_folder(&self.folder)?;
+        private::create_folder(&self.folder)?;
         let target = self.folder.join(Uuid::new_v4().simple().to_string());
         // First: if this process ends here, the next one knows whose it was.
-        std::fs::write(target.with_extension(KEEPER), format!("{}\n{}", Owner::this_process(), self.run_id))?;
+        let keeper = format!("{}\n{}", Owner::this_process(), self.run_id);
+        private::write(&target.with_extension(KEEPER), keeper.as_bytes())?;
         Ok(target)
     }
 

@@ -1,7 +1,7 @@
 //! One command as a process group, from its start to the certain end of everything it has started.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::error::EngineError;
 use crate::event::StdStream;
 use crate::host::strays;
 use crate::logs::StepLogs;
+use crate::programs;
 use crate::runner::{Ending, GRACE, RunContext};
 
 /// The step's shell waits for a line before it becomes the command, so that nothing runs that is not watched yet.
@@ -58,7 +59,7 @@ pub(super) async fn run(
     let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let group = group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?;
     let family = Family { group, mark };
-    let mut watcher = watch(&family)?;
+    let mut watcher = watch(context, &family)?;
     if let Some(mut gate) = child.stdin.take() {
         gate.write_all(b"go\n").await.map_err(|source| EngineError::Spawn { source })?;
     }
@@ -132,13 +133,13 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
 
 fn spawn(context: &RunContext, home: &Path, workdir: &Path, mark: &str) -> Result<Child, EngineError> {
     let cmd = &context.step().cmd;
-    let mut command = Command::new("sh");
+    let mut command = Command::new(shell(context)?);
     command.args(["-c", GATE, "sh"]);
     if cmd.len() < LONGEST_ARGUMENT_BYTES {
         command.args(["-c", cmd]);
     } else {
         let script = home.join("cmd");
-        std::fs::write(&script, cmd).map_err(|source| EngineError::File {
+        crate::private::write(&script, cmd.as_bytes()).map_err(|source| EngineError::File {
             doing: "Writing the command",
             path: script.clone(),
             source,
@@ -154,8 +155,14 @@ fn spawn(context: &RunContext, home: &Path, workdir: &Path, mark: &str) -> Resul
     command.spawn().map_err(|source| EngineError::Spawn { source })
 }
 
-fn watch(family: &Family) -> Result<(Child, Option<ChildStdin>), EngineError> {
-    let mut command = Command::new("sh");
+/// Returns the shell of this machine; one that the project brings along is none.
+fn shell(context: &RunContext) -> Result<PathBuf, EngineError> {
+    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "there is no `sh` on the `PATH`");
+    programs::find("sh", &[&context.sources.root]).ok_or_else(|| EngineError::Spawn { source: missing() })
+}
+
+fn watch(context: &RunContext, family: &Family) -> Result<(Child, Option<ChildStdin>), EngineError> {
+    let mut command = Command::new(shell(context)?);
     let marked = format!("{}={}", strays::VARIABLE, family.mark);
     command.args(["-c", WATCHER, "sh", &family.group.as_raw_nonzero().to_string(), &marked]);
     // In a group of its own: it must outlive both the step's group and ours.

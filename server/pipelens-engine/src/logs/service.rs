@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{LogFile, Stream, TAIL_LINES};
 use crate::error::EngineError;
 use crate::event::StdStream;
+use crate::limits::Room;
 use crate::outbox::Outbox;
 use crate::secrets::Needles;
 
@@ -21,9 +22,9 @@ pub(crate) struct ServiceLogs {
 
 impl ServiceLogs {
     /// Opens the service's file behind what an earlier attempt of the step has left in it.
-    pub(crate) async fn open(path: &Path, outbox: Outbox, needles: &Needles) -> Result<Self, EngineError> {
+    pub(crate) async fn open(path: &Path, outbox: Outbox, needles: &Needles, room: Room) -> Result<Self, EngineError> {
         Ok(Self {
-            file: LogFile::append(path).await?,
+            file: LogFile::append(path, room).await?,
             outbox,
             stdout: Stream::new(needles),
             stderr: Stream::new(needles),

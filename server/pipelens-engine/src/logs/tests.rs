@@ -5,7 +5,8 @@ async fn logs(folder: &Path, listener_takes: bool, lines: u64) -> (Vec<BuildEven
     let (outbox, letters) = outbox::open();
     let (tx, mut rx) = tokio::sync::mpsc::channel(1);
     let path = folder.join("step.log");
-    let mut logs = StepLogs::create(0, &path, outbox.clone(), &Needles::default()).await.unwrap();
+    let mut logs =
+        StepLogs::create(0, &path, outbox.clone(), &Needles::default(), Room::new(u64::MAX, 0)).await.unwrap();
     let delivery = tokio::spawn(outbox::deliver(letters, tx));
     let mut events = Vec::new();
     for number in 0..lines {
@@ -54,10 +55,42 @@ async fn the_streams_do_not_cut_each_others_lines_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let (outbox, _letters) = outbox::open();
     let path = folder.path().join("step.log");
-    let mut logs = StepLogs::create(0, &path, outbox, &Needles::default()).await.unwrap();
+    let mut logs = StepLogs::create(0, &path, outbox, &Needles::default(), Room::new(u64::MAX, 0)).await.unwrap();
     logs.write(StdStream::Stdout, &Bytes::from("out ")).await;
     logs.write(StdStream::Stderr, &Bytes::from("err\n")).await;
     logs.write(StdStream::Stdout, &Bytes::from("put\nlast")).await;
     logs.close().await;
     assert_eq!(std::fs::read_to_string(path).unwrap(), "err\nout put\nlast\n");
+}
+
+#[tokio::test]
+async fn a_step_that_fills_its_log_goes_on_and_the_file_says_where_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("step.log");
+    let (outbox, mut letters) = outbox::open();
+    let room = Room::new(20, 0);
+    let mut logs = StepLogs::create(0, &path, outbox.clone(), &Needles::default(), room.clone()).await.unwrap();
+    for line in ["first line\n", "second line\n", "third line\n"] {
+        logs.write(StdStream::Stdout, &Bytes::from(line)).await;
+    }
+    let tail = logs.close().await;
+    assert_eq!(tail.last().map(|line| &*line.text), Some("third line"));
+    expect_test::expect![[r#"
+        first line
+        [pipelens: the logs of this run have reached 20 bytes; the rest of the output is not kept]
+    "#]]
+    .assert_eq(&std::fs::read_to_string(&path).unwrap());
+    // The next step finds no more room, though its first line would have fitted a room of its own.
+    let other = folder.path().join("other.log");
+    let mut logs = StepLogs::create(1, &other, outbox.clone(), &Needles::default(), room).await.unwrap();
+    logs.write(StdStream::Stdout, &Bytes::from("a line of this\n")).await;
+    logs.close().await;
+    assert!(std::fs::read_to_string(&other).unwrap().starts_with("[pipelens: the logs of this run"));
+    drop(outbox);
+    let mut said = Vec::new();
+    while let Some(letter) = letters.recv().await {
+        said.extend(letter.notice());
+    }
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("step.log` ends early: the logs of this run have reached 20 bytes."), "{said:?}");
 }

@@ -15,6 +15,7 @@ use crate::artifacts::Artifacts;
 use crate::cache::{Cache, CacheDecision, Hit, Outdated, Purpose, Shelf, canonical};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, LogLine, Outcome, RunOutcome};
+use crate::limits::Room;
 use crate::logs::StepLogs;
 use crate::outbox::Outbox;
 use crate::run::{RunRequest, Runners, artifact_folder, is_parallelism_known, log_file};
@@ -108,6 +109,8 @@ struct Tasks<'run> {
     started: HashMap<tokio::task::Id, (usize, Instant)>,
     tidying: JoinSet<()>,
     snapshots: HashMap<usize, (SnapshotRef, Option<Outdated>)>,
+    log_room: Room,
+    artifact_room: Room,
 }
 
 /// What a step's task brings home.
@@ -155,6 +158,8 @@ impl<'run> Tasks<'run> {
             started: HashMap::new(),
             tidying: JoinSet::new(),
             snapshots: HashMap::new(),
+            log_room: Room::new(request.limits.logs_bytes, request.limits.free_bytes),
+            artifact_room: Room::new(request.limits.artifacts_bytes, request.limits.free_bytes),
         }
     }
 
@@ -249,11 +254,14 @@ impl<'run> Tasks<'run> {
             artifacts: if step.artifacts.is_empty() {
                 None
             } else {
-                Some(Artifacts::new(&step.artifacts, artifact_folder(&self.request.log_dir, &step.key))?)
+                let folder = artifact_folder(&self.request.log_dir, &step.key);
+                let limit = self.request.limits.artifacts_bytes;
+                Some(Artifacts::new(&step.artifacts, folder, self.artifact_room.clone(), limit)?)
             },
             may_open_machine: self.request.may_open_machine,
             secrets,
             log_dir: self.request.log_dir.clone(),
+            log_room: self.log_room.clone(),
             needles: self.runners.needles.clone(),
             outbox: self.outbox.clone(),
             stop: self.stop.clone(),
@@ -297,14 +305,11 @@ impl<'run> Tasks<'run> {
     /// Waits until everything is tidied. What panics or hangs here is found again when the runner closes.
     async fn tidy(mut self) {
         let all = async { while self.tidying.join_next().await.is_some() {} };
-        if tokio::time::timeout(TIDY_WITHIN, all).await.is_err() {
+        if tokio::time::timeout(self.request.deadlines.tidying, all).await.is_err() {
             tracing::debug!("tidying takes too long; the runner's own cleanup takes over");
         }
     }
 }
-
-/// Removals take milliseconds; a commit that was cut short may take its time.
-const TIDY_WITHIN: Duration = Duration::from_secs(60);
 
 impl Done {
     fn of(index: usize) -> Self {
@@ -343,10 +348,13 @@ struct Job {
 impl Job {
     async fn carry_out(self, runner: Arc<dyn StepRunner>, context: RunContext) -> Done {
         let log_path = self.log_path.clone().unwrap_or_default();
-        let mut logs = match StepLogs::create(self.index, &log_path, self.outbox.clone(), &self.needles).await {
-            Ok(logs) => logs,
-            Err(error) => return self.refuse(&error),
-        };
+        let mut logs =
+            match StepLogs::create(self.index, &log_path, self.outbox.clone(), &self.needles, context.log_room.clone())
+                .await
+            {
+                Ok(logs) => logs,
+                Err(error) => return self.refuse(&error),
+            };
         let mut tidies = Vec::new();
         let mut attempt = 1;
         let (ending, snapshot, saved, digest) = loop {

@@ -123,7 +123,7 @@ fn built() -> PastStep {
 #[test]
 fn a_store_of_the_first_version_keeps_its_runs() {
     let folder = tempfile::tempdir().unwrap();
-    let connection = Connection::open(folder.path().join(FILE_NAME)).unwrap();
+    let connection = Connection::open(folder.path().join("pipelens.db")).unwrap();
     connection.execute_batch(migrations::MIGRATIONS[0]).unwrap();
     connection
         .execute_batch(
@@ -141,4 +141,89 @@ fn a_store_of_a_later_version_is_refused_and_kept() {
     let store = Store::open(folder.path()).unwrap();
     store.lock().pragma_update(None, "user_version", 1_000).unwrap();
     assert!(Store::open(folder.path()).unwrap_err().to_string().contains("later version"));
+}
+
+#[test]
+fn a_corrupt_store_is_set_aside_and_a_new_one_begins() {
+    type Damage = (&'static str, fn(&Path));
+    let damages: [Damage; 5] = [
+        ("garbage", |path| std::fs::write(path, b"no database, whatever its name says".repeat(200)).unwrap()),
+        ("cut short", |path| {
+            let length = path.metadata().unwrap().len();
+            std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length / 2 + 100).unwrap();
+        }),
+        ("damaged inside", |path| {
+            let mut bytes = std::fs::read(path).unwrap();
+            // The first page says what the others are.
+            bytes[4096..].fill(0x5a);
+            std::fs::write(path, bytes).unwrap();
+        }),
+        ("another program's", |path| {
+            std::fs::remove_file(path).unwrap();
+            let connection = Connection::open(path).unwrap();
+            connection.execute_batch("CREATE TABLE cookies (a); PRAGMA user_version = 2;").unwrap();
+        }),
+        ("a shape of its own", |path| {
+            let connection = Connection::open(path).unwrap();
+            connection.execute_batch("PRAGMA user_version = 0;").unwrap();
+        }),
+    ];
+    for (damage, damaged) in damages {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipelens.db");
+        let store = Store::open(folder.path()).unwrap();
+        store.keep(&kept("here", "a", 1), &Manifest::default()).unwrap();
+        store.lock().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        drop(store);
+        damaged(&path);
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.snapshot("engine", "here", "a").unwrap(), None, "{damage}");
+        let said = store.take_sayings();
+        assert_eq!(said.len(), 1, "{damage}: {said:?}");
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        let aside = names.iter().find(|name| name.starts_with("pipelens.db.corrupt-") && !name.ends_with("-shm"));
+        let aside = aside.unwrap_or_else(|| panic!("{damage}: {names:?}"));
+        assert!(said[0].contains(aside.as_str()), "{said:?}");
+        drop(store);
+        assert!(Store::open(folder.path()).unwrap().take_sayings().is_empty(), "{damage}: once");
+    }
+}
+
+#[tokio::test]
+async fn corruption_that_shows_later_has_the_store_set_aside_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(folder.path()).unwrap());
+    let corrupt = |_: &Store| -> Result<()> {
+        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), None))
+    };
+    // Only the file itself decides: this one is sound.
+    store.with(corrupt).await.unwrap_err();
+    assert!(store.take_sayings().is_empty());
+    let path = folder.path().join("pipelens.db");
+    store.lock().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..].fill(0x5a);
+    std::fs::write(&path, bytes).unwrap();
+    store.with(corrupt).await.unwrap_err();
+    assert_eq!(store.take_sayings().len(), 1);
+    store.keep(&kept("here", "a", 1), &Manifest::default()).unwrap();
+    assert!(store.snapshot("engine", "here", "a").unwrap().is_some());
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_can_read_a_store() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let state_dir = folder.path().join("state/of/mine");
+    let store = Store::open(&state_dir).unwrap();
+    store.keep(&kept("here", "a", 1), &Manifest::default()).unwrap();
+    assert_eq!(state_dir.metadata().unwrap().mode() & 0o777, 0o700);
+    let files: Vec<_> = std::fs::read_dir(&state_dir).unwrap().map(|entry| entry.unwrap()).collect();
+    assert!(files.len() >= 3, "the store, its log and its index: {files:?}");
+    for file in files {
+        assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "{file:?}");
+    }
 }

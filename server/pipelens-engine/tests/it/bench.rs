@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipelens_core::plan::{BootsFrom, DEFAULT_WORKDIR, Dependency, Plan, PlanStep};
+use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome, StdStream};
+use pipelens_engine::limits::OutputLimits;
 use pipelens_engine::run::{RunRequest, RunnerKind, log_file, run};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -137,6 +139,8 @@ impl Bench {
             cache: None,
             docker_host: docker_host(),
             may_open_machine: false,
+            deadlines: Deadlines::default(),
+            limits: OutputLimits::default(),
         };
         Self { sources, logs, request }
     }

@@ -21,12 +21,13 @@ struct Project {
     state: TempDir,
     budget: Budget,
     is_read: bool,
+    shares_with_harmont: bool,
 }
 
 impl Project {
     fn new(runner: RunnerKind) -> Self {
         let (sources, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        Self { runner, sources, state, budget: Budget::default(), is_read: true }
+        Self { runner, sources, state, budget: Budget::default(), is_read: true, shares_with_harmont: false }
     }
 
     fn file(&self, path: &str, text: &str) {
@@ -43,6 +44,7 @@ impl Project {
             is_read: self.is_read,
             variables: Default::default(),
             budget: self.budget,
+            shares_with_harmont: self.shares_with_harmont,
         });
         bench
     }
@@ -213,7 +215,7 @@ for_each_runner! {
         std::fs::write(project.state().join("pipelens.db"), "this is no database, whatever its name says").unwrap();
         let ran = project.run(vec![forever(step("build", "true"))]).await;
         ran.assert_succeeded();
-        assert!(ran.notices().iter().any(|notice| notice.contains("earlier runs cannot be used")), "{:?}", ran.notices());
+        assert!(ran.notices().iter().any(|notice| notice.contains("was corrupt (file is not a database)")), "{:?}", ran.notices());
     }
 
     async fn runs_are_remembered(runner: RunnerKind) {
@@ -269,23 +271,98 @@ async fn a_replaced_snapshot_that_something_is_built_on_goes_with_it() {
     assert_eq!(images(), "");
 }
 
+/// A step with the key of a plan, which says nothing of whose result it is.
+fn ready_made(key: &str, cmd: &str) -> Vec<PlanStep> {
+    let cache = Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: Some(spanned(key)) };
+    vec![PlanStep { cache: Some(cache), ..step("Build.All", cmd) }]
+}
+
 #[tokio::test]
-async fn a_ready_made_key_is_honoured_where_the_harmont_tools_look() {
+async fn a_ready_made_key_is_shared_with_the_harmont_tools_where_the_user_says_so() {
     needs_docker!();
-    let project = Project::new(RunnerKind::Docker);
+    let mut project = Project::new(RunnerKind::Docker);
     let key = uuid::Uuid::new_v4().simple().to_string();
-    let cached = |cmd: &str| {
-        let cache = Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: Some(spanned(&key)) };
-        vec![PlanStep { cache: Some(cache), ..step("Build.All", cmd) }]
-    };
-    project.run(cached("echo made > made")).await.assert_succeeded();
     let name = format!("harmont-cache/build-all:{}", &key[..16]);
+    project.run(ready_made(&key, "echo made > made")).await.assert_succeeded();
+    assert_eq!(docker_client(&["images", "-q", &name]), "", "nobody said so");
+    project.clean().await;
+
+    project.shares_with_harmont = true;
+    project.run(ready_made(&key, "echo made > made")).await.assert_succeeded();
     assert!(docker_client(&["images", "-q", &name]).trim().len() > 5);
-    // The key wins, whatever the command is; another store finds the image by its name.
-    let elsewhere = Project::new(RunnerKind::Docker);
-    assert_eq!(*elsewhere.run(cached("exit 1")).await.outcome_of("Build.All"), Outcome::Cached);
+    // The key wins, whatever the command is; a store that has lost its memory finds the image by its name.
+    let mut forgetful = Project::new(RunnerKind::Docker);
+    forgetful.shares_with_harmont = true;
+    std::mem::swap(&mut forgetful.sources, &mut project.sources);
+    assert_eq!(*forgetful.run(ready_made(&key, "exit 1")).await.outcome_of("Build.All"), Outcome::Cached);
+    std::mem::swap(&mut forgetful.sources, &mut project.sources);
     project.clean().await;
     assert_eq!(docker_client(&["images", "-q", &name]), "");
+
+    // An image of the Harmont tools has no labels of ours.
+    docker_client(&["tag", BUSYBOX, &name]);
+    assert_eq!(*project.run(ready_made(&key, "exit 1")).await.outcome_of("Build.All"), Outcome::Cached);
+    project.shares_with_harmont = false;
+    assert_eq!(*project.run(ready_made(&key, "exit 1")).await.outcome_of("Build.All"), Outcome::Failed(1));
+    docker_client(&["rmi", &name]);
+    project.clean().await;
+}
+
+#[tokio::test]
+async fn one_project_cannot_plant_anothers_hit() {
+    needs_docker!();
+    let (mut one, mut other) = (Project::new(RunnerKind::Docker), Project::new(RunnerKind::Docker));
+    let key = uuid::Uuid::new_v4().simple().to_string();
+    one.shares_with_harmont = true;
+    one.run(ready_made(&key, "echo planted > made")).await.assert_succeeded();
+    for shares_with_harmont in [false, true] {
+        other.shares_with_harmont = shares_with_harmont;
+        let decisions = other.predict(ready_made(&key, "exit 1")).await;
+        assert!(matches!(decisions[0], CacheDecision::MissBuildAs { .. }), "{decisions:?}");
+        assert_eq!(*other.run(ready_made(&key, "exit 1")).await.outcome_of("Build.All"), Outcome::Failed(1));
+    }
+    // What is saved from an image that claims to be the other's is still its maker's.
+    let id = docker_client(&["images", "-q", &format!("harmont-cache/build-all:{}", &key[..16])]);
+    let label = "{{index .Config.Labels \"dev.pipelens.workspace\"}}";
+    let workspace = docker_client(&["inspect", "-f", label, id.trim()]);
+    let claims = format!("pipelens-claims/{key}");
+    let container = docker_client(&["create", BUSYBOX, "true"]);
+    let change = format!("LABEL dev.pipelens.workspace={} dev.pipelens.kept={}", workspace.trim(), workspace.trim());
+    docker_client(&["commit", "-c", &change, container.trim(), &claims]);
+    docker_client(&["rm", container.trim()]);
+    let steps = ready_made(&key, "echo planted > made").into_iter().map(|step| step.image(&claims)).collect();
+    assert_eq!(*other.run(steps).await.outcome_of("Build.All"), Outcome::Succeeded);
+    let label = docker_client(&["inspect", "-f", label, &format!("harmont-cache/build-all:{}", &key[..16])]);
+    assert_ne!(label, workspace);
+    assert!(!label.trim().is_empty());
+    one.clean().await;
+    other.clean().await;
+    docker_client(&["rmi", "-f", &claims]);
+}
+
+#[tokio::test]
+async fn a_failed_steps_state_is_not_shared_as_its_result() {
+    needs_docker!();
+    let mut project = Project::new(RunnerKind::Docker);
+    project.shares_with_harmont = true;
+    let key = uuid::Uuid::new_v4().simple().to_string();
+    for _ in 0..2 {
+        assert_eq!(*project.run(ready_made(&key, "exit 3")).await.outcome_of("Build.All"), Outcome::Failed(3));
+    }
+    assert_eq!(docker_client(&["images", "-q", &format!("harmont-cache/build-all:{}", &key[..16])]), "");
+    project.clean().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_tag_is_no_fault() {
+    needs_docker!();
+    let mut project = Project::new(RunnerKind::Docker);
+    project.shares_with_harmont = true;
+    for key in ["a/b:c", "-x", "latest@sha256:0", "\u{fc}"] {
+        project.run(ready_made(key, "true")).await.assert_succeeded();
+        assert_eq!(*project.run(ready_made(key, "exit 1")).await.outcome_of("Build.All"), Outcome::Cached, "{key}");
+    }
+    project.clean().await;
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@ use pipelens_core::model::Value;
 use pipelens_core::plan::PlanStep;
 use pipelens_core::text::{Spanned, TextRange};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::bench::{
-    BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, eventually, step, try_docker_client,
+    BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, docker_host, eventually, step,
+    try_docker_client,
 };
+use crate::proxy::{Flow, Proxy};
 
 /// Ends the test, with a word, where there is no daemon.
 macro_rules! needs_docker {
@@ -321,42 +322,17 @@ async fn an_unreadable_project_is_told() {
     assert!(ran.error_of("a").contains("`/no/such/project`"), "{}", ran.error_of("a"));
 }
 
-/// Passes connections on to the daemon until it is dropped, and breaks them then. `Some`: what is answered to "wait" instead.
-pub(crate) async fn proxy(socket: &Path, answer_to_wait: Option<&'static str>) -> tokio::task::JoinHandle<()> {
-    let daemon = crate::bench::docker_host().unwrap().replace("unix://", "");
-    let listener = tokio::net::UnixListener::bind(socket).unwrap();
-    tokio::spawn(async move {
-        let mut connections = tokio::task::JoinSet::new();
-        while let Ok((mut client, _)) = listener.accept().await {
-            let daemon = daemon.clone();
-            connections.spawn(async move {
-                let mut question = vec![0; 4096];
-                let length = client.read(&mut question).await.unwrap();
-                question.truncate(length);
-                let is_wait = String::from_utf8_lossy(&question).contains("/wait?");
-                if let Some(answer) = answer_to_wait.filter(|_| is_wait) {
-                    client.write_all(answer.as_bytes()).await.unwrap();
-                    return;
-                }
-                let mut server = tokio::net::UnixStream::connect(daemon).await.unwrap();
-                server.write_all(&question).await.unwrap();
-                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
-            });
-        }
-    })
-}
-
 #[tokio::test]
 async fn a_daemon_that_goes_away_is_an_error_and_no_hang() {
     needs_docker!();
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
-    let connection = proxy(&socket, None).await;
+    let proxy = Proxy::start_on(&socket, &docker_host().unwrap());
     let mut bench = Bench::docker(vec![step("a", "echo begun; sleep 1000"), step("b", "true").after(&[0])]);
     bench.request.docker_host = Some(format!("unix://{}", socket.display()));
     let mut running = bench.start();
     running.wait_for_line("begun").await;
-    connection.abort();
+    proxy.set(Flow::Cut);
     let ran = running.finish().await;
     assert_eq!(ran.outcome, RunOutcome::Failed);
     assert!(ran.error_of("a").starts_with("The container engine went away: "), "{}", ran.error_of("a"));
@@ -371,30 +347,13 @@ async fn a_daemon_that_goes_away_is_an_error_and_no_hang() {
 #[tokio::test]
 async fn a_remote_engine_gets_compressed_sources() {
     needs_docker!();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let host = format!("tcp://{}", listener.local_addr().unwrap());
-    let daemon = crate::bench::docker_host().unwrap().replace("unix://", "");
-    let sent_bytes = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let counter = std::sync::Arc::clone(&sent_bytes);
-    let passing_on = tokio::spawn(async move {
-        let mut connections = tokio::task::JoinSet::new();
-        while let Ok((mut client, _)) = listener.accept().await {
-            let (daemon, counter) = (daemon.clone(), std::sync::Arc::clone(&counter));
-            connections.spawn(async move {
-                let mut server = tokio::net::UnixStream::connect(daemon).await.unwrap();
-                if let Ok((sent, _)) = tokio::io::copy_bidirectional(&mut client, &mut server).await {
-                    counter.fetch_add(sent, std::sync::atomic::Ordering::Relaxed);
-                }
-            });
-        }
-    });
+    let proxy = Proxy::start(&docker_host().unwrap()).await;
     let mut bench = Bench::docker(vec![step("a", "wc -c < big; cat small")]);
-    bench.request.docker_host = Some(host);
+    bench.request.docker_host = Some(format!("tcp://{}", proxy.address));
     let ran = bench.file("big", &"x".repeat(10_000_000)).file("small", "text\n").run().await;
-    passing_on.abort();
     ran.assert_succeeded();
     assert_eq!(ran.text_of("a"), ["10000000", "text"]);
-    let sent_bytes = sent_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    let sent_bytes = proxy.sent_bytes();
     assert!((1_000..1_000_000).contains(&sent_bytes), "{sent_bytes} bytes were sent");
     assert_nothing_left(ran.run_id);
 }

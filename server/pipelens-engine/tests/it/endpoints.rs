@@ -85,7 +85,7 @@ async fn process_with_an_environment() {
             let ran = running.finish().await;
             assert_eq!(ran.outcome, RunOutcome::Failed);
             let why = ran.error_of("a");
-            assert!(why.starts_with("The container engine went away: `ssh` ended with signal: 9"), "{why}");
+            assert!(why.contains("the connection to the container broke: `ssh` ended with signal: 9"), "{why}");
             // The cleanup has connections of its own.
             assert_nothing_left(ran.run_id, docker_client);
         }
@@ -234,6 +234,7 @@ async fn podman_runs_the_same_steps() {
             is_read: true,
             variables: Default::default(),
             budget: Budget::default(),
+            shares_with_harmont: false,
         });
         let ran = bench.run().await;
         assert_eq!(ran.text_of("reads"), ["made"]);

@@ -23,14 +23,14 @@
 //! | the engine's reason lost from the message | `docker::a_missing_image_says_what_the_registry_said` |
 //! | symlinks and empty folders lost | `runners::the_sources_arrive_as_git_would_show_them` |
 //! | the tail of the output lost on cancel | `what_a_cancelled_step_says_last_is_there` |
-//! | an unknown exit code taken for 0 | `an_exit_code_the_engine_does_not_know_is_no_success` |
+//! | an unknown exit code taken for 0, or for the command's | `reports` |
 
 use pipelens_core::plan::PlanStep;
 use pipelens_engine::event::{Outcome, RunOutcome, StdStream};
 use pipelens_engine::run::RunnerKind;
 
 use crate::bench::{Bench, StepExt as _, step};
-use crate::docker::{needs_docker, proxy, run};
+use crate::docker::{needs_docker, run};
 use crate::runners::for_each_runner;
 
 for_each_runner! {
@@ -85,38 +85,4 @@ async fn an_image_needs_nothing_but_a_shell() {
     // And one that has not even that says so.
     let ran = run(vec![step("a", "true").image("pipelens-test/noshell")]).await;
     assert!(ran.error_of("a").contains("sh"), "{}", ran.error_of("a"));
-}
-
-/// A container without a report: its exit code is asked for.
-#[tokio::test]
-async fn an_exit_code_the_engine_does_not_know_is_no_success() {
-    needs_docker!();
-    let folder = tempfile::tempdir().unwrap();
-    let answers = [
-        "200 OK\r\n\r\n{\"StatusCode\":0,\"Error\":{\"Message\":\"the shim is gone\"}}\n",
-        "200 OK\r\n\r\n{\"StatusCode\":-1,\"Error\":{\"Message\":\"the shim is gone\"}}\n",
-        "200 OK\r\n\r\n{\"StatusCode\":-1}\n",
-        "200 OK\r\n\r\n{}\n",
-        "200 OK\r\n\r\n",
-        "500 Internal Server Error\r\n\r\n{\"message\":\"the shim is gone\"}\n",
-    ];
-    for (number, rest) in answers.iter().enumerate() {
-        let answer = format!(
-            "HTTP/1.1 {}",
-            rest.replacen("\r\n", "\r\nContent-Type: application/json\r\nConnection: close\r\n", 1)
-        );
-        let socket = folder.path().join(number.to_string());
-        let _connection = proxy(&socket, Some(answer.leak())).await;
-        let mut bench = Bench::docker(vec![step("a", "kill -KILL $PPID"), step("b", "true").after(&[0])]);
-        bench.request.docker_host = Some(format!("unix://{}", socket.display()));
-        let ran = bench.run().await;
-        assert_eq!(ran.outcome, RunOutcome::Failed, "{rest}");
-        let error = ran.error_of("a");
-        assert!(
-            error.starts_with("The engine did not say how the command ended: ") || error.contains("went away"),
-            "{rest}: {error}"
-        );
-        assert!(!rest.contains("shim") || error.contains("the shim is gone"), "{rest}: {error}");
-        assert!(matches!(ran.outcome_of("b"), Outcome::Skipped(_)), "{rest}");
-    }
 }

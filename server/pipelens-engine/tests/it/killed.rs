@@ -61,6 +61,7 @@ fn keeping(runner: RunnerKind, state_dir: &Path, key: &str) -> Bench {
         is_read: true,
         variables: Default::default(),
         budget: Budget::default(),
+        shares_with_harmont: false,
     });
     bench
 }

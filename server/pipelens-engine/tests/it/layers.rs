@@ -36,6 +36,7 @@ async fn run(sources: &Path, state_dir: &Path, steps: Vec<PlanStep>) -> Ran {
         is_read: true,
         variables: Default::default(),
         budget: Budget::default(),
+        shares_with_harmont: false,
     });
     let ran = bench.run().await;
     ran.assert_succeeded();

@@ -6,7 +6,13 @@
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+#[cfg(unix)]
+mod broken;
+#[cfg(test)]
 mod cache;
+#[cfg(test)]
+#[cfg(unix)]
+mod disk;
 #[cfg(test)]
 mod docker;
 #[cfg(test)]
@@ -29,6 +35,8 @@ mod proxy;
 #[cfg(test)]
 #[cfg(unix)]
 mod registry;
+#[cfg(test)]
+mod reports;
 #[cfg(test)]
 mod runners;
 #[cfg(test)]

@@ -64,6 +64,7 @@ fn keeping(step: PlanStep, state_dir: &Path, bench: Vec<PlanStep>) -> Bench {
         is_read: true,
         variables: Default::default(),
         budget: Budget::default(),
+        shares_with_harmont: false,
     });
     bench.secret("TOKEN", TOKEN).secret("KEY", KEY)
 }

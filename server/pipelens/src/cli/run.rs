@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checked::Checked;
 use super::{EXIT_USAGE, Format, complain};
-use crate::settings::{Runner, Settings};
+use crate::settings::{RunSettings, Runner, Settings};
 use crate::{consent, present, project, wire};
 
 /// Events between the engine and the terminal. A terminal that is slower than this many loses lines, counted; the file has them.
@@ -45,6 +45,15 @@ pub(crate) struct RunArgs {
     /// Let steps have privileged containers and mount folders of the container engine's machine
     #[arg(long)]
     allow_machine_access: bool,
+    /// Share results whose key a plan names with the Harmont tools, by the names of images
+    #[arg(long)]
+    allow_harmont_cache: bool,
+    /// How much the log files of the run may take, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().logs_mib)]
+    logs_mib: u64,
+    /// How much the artifacts of the run may take, in MiB, holes not counted
+    #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().artifacts_mib)]
+    artifacts_mib: u64,
     /// Run every step, whatever earlier runs have left
     #[arg(long)]
     no_cache: bool,
@@ -130,6 +139,8 @@ pub(super) fn settings(args: &RunArgs) -> Settings {
         },
         allow_host_runner: args.allow_host_runner,
         allow_machine_access: args.allow_machine_access,
+        allow_harmont_cache: args.allow_harmont_cache,
+        run: RunSettings { logs_mib: args.logs_mib, artifacts_mib: args.artifacts_mib, ..RunSettings::default() },
         secrets_file: args.secrets_file.clone(),
         is_secrets_file_for_this_run: true,
         allow_secrets: args.allow_secrets.clone(),

@@ -31,7 +31,7 @@ pub(crate) fn draw(document: &Document, wanted: Option<&PipelineRef>) -> Result<
     let name = format!("{stem}-{:016x}-{index}.svg", hash(document.uri.as_str()));
     let path = folder.join(name);
     let drawn = draw_graph(&graph, Drawing::Svg);
-    let written = private::create_folder(&folder).and_then(|()| private::write_file(&path, drawn.as_bytes()));
+    let written = private::create_folder(&folder).and_then(|()| private::write(&path, drawn.as_bytes()));
     written.map_err(|error| format!("Cannot write {}: {error}", path.display()))?;
     Ok(Picture { path, mermaid: draw_graph(&graph, Drawing::Mermaid) })
 }

@@ -1,0 +1,44 @@
+//! How long the engine may take to answer before a run goes on without it. Knows no engine.
+
+use std::time::Duration;
+
+/// One value for a whole run, so that no call can be made without a deadline. Tests use short ones.
+///
+/// Together they keep a run from waiting for more than 90 s for an engine that has stopped answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Between two looks at a container whose command runs.
+    pub pulse: Duration,
+    /// For calls that only ask or signal. A loaded engine answers them within a few seconds.
+    pub question: Duration,
+    /// For calls that change something: on a slow disk, creating or removing a container takes long.
+    pub work: Duration,
+    /// For transfers, which may take as long as they like while bytes flow. A pull that says nothing is asked for once more.
+    pub silence: Duration,
+    /// For saving a container's files, and as much again as they need on a slow disk.
+    pub saving: Duration,
+    /// For the next call after one that was not answered, so that a frozen engine is not waited for again and again.
+    pub after_silence: Duration,
+    /// A command that has written nothing for this long is looked for in its container: the connection may be dead.
+    pub quiet: Duration,
+    /// For removing what the steps of a run have left.
+    pub tidying: Duration,
+    /// For each runner's own cleanup at the end of a run.
+    pub closing: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            pulse: Duration::from_secs(5),
+            question: Duration::from_secs(30),
+            work: Duration::from_secs(60),
+            silence: Duration::from_secs(40),
+            saving: Duration::from_secs(60),
+            after_silence: Duration::from_secs(5),
+            quiet: Duration::from_secs(30),
+            tidying: Duration::from_secs(30),
+            closing: Duration::from_secs(30),
+        }
+    }
+}

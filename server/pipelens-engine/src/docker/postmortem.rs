@@ -1,0 +1,82 @@
+//! What happened to a container whose supervisor has not reported. Asks the engine, which nobody does while all goes well.
+
+use std::collections::HashMap;
+
+use bollard::models::ContainerState;
+use bollard::query_parameters::EventsOptionsBuilder;
+use chrono::DateTime;
+use futures_util::StreamExt as _;
+
+use crate::deadlines::Deadlines;
+use crate::docker::container::{Container, GONE_WITHIN};
+use crate::docker::worker::KILLED;
+use crate::docker::{reason, refused, status_of};
+use crate::error::EngineError;
+
+/// The engine writes down some events a moment after what they are about.
+const EVENTS_UNTIL_SECONDS: i64 = 1;
+
+/// Returns why there is no report. `broken` is what the connection said when it broke, if it said something.
+///
+/// What a command ended with is unknown then, whatever code the container has: it is never the command's.
+pub(super) async fn explain(container: &Container, broken: Option<String>, deadlines: Deadlines) -> EngineError {
+    let explained = tokio::time::timeout(deadlines.question, look_into(container, broken)).await;
+    explained.unwrap_or_else(|_| EngineError::NoReport { reason: "the engine does not say what happened to it".into() })
+}
+
+async fn look_into(container: &Container, broken: Option<String>) -> EngineError {
+    // A supervisor that hears the end of its input ends the container.
+    tokio::time::timeout(GONE_WITHIN, container.exit_code()).await.ok();
+    let state = match container.state().await {
+        Ok(state) => state,
+        Err(error) if status_of(&error) == Some(404) => {
+            return EngineError::NoReport { reason: "the container was removed by something else".into() };
+        }
+        Err(error) if status_of(&error).is_none() => {
+            return EngineError::Lost { reason: broken.unwrap_or_else(|| reason(&error)) };
+        }
+        Err(error) => return refused("look at the container", &error),
+    };
+    let exit_code = state.exit_code.unwrap_or(0);
+    let is_running = state.running == Some(true);
+    if state.oom_killed == Some(true) && !is_running {
+        return EngineError::OutOfMemory;
+    }
+    let no_report = |reason: String| EngineError::NoReport { reason };
+    if let Some(doing) = done_by_others(container, &state).await {
+        return no_report(format!("the container was {doing} by something else"));
+    }
+    if let Some(broken) = broken {
+        return no_report(format!("the connection to the container broke: {broken}"));
+    }
+    if is_running {
+        return no_report("the connection to the container broke while it ran".into());
+    }
+    if exit_code == KILLED {
+        let reason = "the supervisor was killed from inside the container, or the connection to it broke";
+        return no_report(reason.into());
+    }
+    match container.check_for_shell().await {
+        Ok(()) => no_report(format!("the container ended by itself with exit code {exit_code}")),
+        Err(error) => error,
+    }
+}
+
+/// Returns what somebody else had the engine do to the container, as the engine remembers it.
+async fn done_by_others(container: &Container, state: &ContainerState) -> Option<&'static str> {
+    let last = [&state.started_at, &state.finished_at].into_iter().flatten();
+    let last = last.filter_map(|time| DateTime::parse_from_rfc3339(time).ok()).max()?;
+    let until = (last.timestamp() + EVENTS_UNTIL_SECONDS).to_string();
+    let filters = HashMap::from([("container", vec![container.id.as_str()])]);
+    let options = EventsOptionsBuilder::default().since("0").until(&until).filters(&filters).build();
+    let mut events = container.docker.events(Some(options)).boxed();
+    let mut actions = Vec::new();
+    while let Some(Ok(event)) = events.next().await {
+        actions.extend(event.action);
+    }
+    let has = |wanted: &str| actions.iter().any(|action| action == wanted);
+    // Each of these begins with the next.
+    [("restart", "restarted"), ("stop", "stopped"), ("kill", "killed")]
+        .into_iter()
+        .find_map(|(action, done)| has(action).then_some(done))
+}
