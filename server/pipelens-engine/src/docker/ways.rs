@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn tls_without_certificates_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let why = client("tcp://there", Some(folder.path()), Deadlines::default()).unwrap_err();
+        let why = client("tcp://there", Some(folder.path()), None, Deadlines::default()).unwrap_err();
         assert_eq!(
             why,
             format!("TLS needs certificates, and there is no `{}`", folder.path().join("ca.pem").display())
