@@ -315,6 +315,7 @@ async fn images_of_a_dead_owner_are_swept_though_it_runs_nothing() {
 
 #[tokio::test]
 async fn an_unreadable_project_is_told() {
+    needs_docker!();
     let mut bench = Bench::docker(vec![step("a", "true")]);
     bench.request.source_root = Path::new("/no/such/project").to_owned();
     let ran = bench.run().await;
