@@ -2,6 +2,9 @@
 
 mod explanation;
 
+use std::borrow::Cow;
+
+use crate::printable::printable;
 use crate::text::{TextEdit, TextRange};
 
 /// How much a finding matters, before the user's settings.
@@ -63,6 +66,7 @@ pub enum Code {
     DuplicateMappingKey,
     WrongType,
     BadValue,
+    ControlCharacter,
     EmptyList,
     DuplicateStepKey,
     CollidingStepKeys,
@@ -109,6 +113,7 @@ impl Code {
         Self::DuplicateMappingKey,
         Self::WrongType,
         Self::BadValue,
+        Self::ControlCharacter,
         Self::EmptyList,
         Self::DuplicateStepKey,
         Self::CollidingStepKeys,
@@ -161,6 +166,7 @@ impl Code {
             Self::DuplicateMappingKey => "duplicate-mapping-key",
             Self::WrongType => "wrong-type",
             Self::BadValue => "bad-value",
+            Self::ControlCharacter => "control-character",
             Self::EmptyList => "empty-list",
             Self::DuplicateStepKey => "duplicate-step-key",
             Self::CollidingStepKeys => "colliding-step-keys",
@@ -206,6 +212,7 @@ impl Code {
             | Self::DuplicateMappingKey
             | Self::WrongType
             | Self::BadValue
+            | Self::ControlCharacter
             | Self::EmptyList
             | Self::DuplicateStepKey
             | Self::CollidingStepKeys
@@ -238,7 +245,7 @@ impl Code {
     pub fn title(self) -> &'static str {
         match self {
             Self::Syntax => "Text that cannot be read",
-            Self::TooLarge => "More text, or more nodes behind aliases, than is reasonable",
+            Self::TooLarge => "More text, aliases, waits or findings than can be worked with",
             Self::UndefinedAnchor => "An alias to an anchor that is not defined before it",
             Self::RecursiveAlias => "An alias inside the value it names",
             Self::UnusedAnchor => "An anchor no alias uses",
@@ -252,6 +259,7 @@ impl Code {
             Self::DuplicateMappingKey => "The same key twice in one mapping",
             Self::WrongType => "A value of another type than the key takes",
             Self::BadValue => "A value outside of what the key takes",
+            Self::ControlCharacter => "A character that cannot be seen or that controls a terminal",
             Self::EmptyList => "A list that needs at least one entry",
             Self::DuplicateStepKey => "Two steps with the same key",
             Self::CollidingStepKeys => "Two step keys that would share container and image names",
@@ -283,15 +291,15 @@ impl Code {
 }
 
 impl Diagnostic {
-    /// Makes a finding of the code's own severity.
+    /// Makes a finding of the code's own severity. A message may quote the text: what cannot be seen in it is written out.
     pub fn new(code: Code, range: TextRange, message: impl Into<String>) -> Self {
         let (related, fixes) = (Vec::new(), Vec::new());
-        Self { code, severity: code.severity(), range, message: message.into(), related, fixes }
+        Self { code, severity: code.severity(), range, message: shown(message.into()), related, fixes }
     }
 
     #[must_use]
     pub(crate) fn with_related(mut self, range: TextRange, message: impl Into<String>) -> Self {
-        self.related.push(Related { range, message: message.into() });
+        self.related.push(Related { range, message: shown(message.into()) });
         self
     }
 
@@ -299,7 +307,7 @@ impl Diagnostic {
     #[must_use]
     pub(crate) fn with_fix(mut self, title: impl Into<String>, range: TextRange, new_text: impl Into<String>) -> Self {
         let edits = vec![TextEdit { range, new_text: new_text.into() }];
-        self.fixes.push(Fix { title: title.into(), is_safe: false, edits });
+        self.fixes.push(Fix { title: shown(title.into()), is_safe: false, edits });
         self
     }
 
@@ -312,7 +320,14 @@ impl Diagnostic {
         new_text: impl Into<String>,
     ) -> Self {
         let edits = vec![TextEdit { range, new_text: new_text.into() }];
-        self.fixes.push(Fix { title: title.into(), is_safe: true, edits });
+        self.fixes.push(Fix { title: shown(title.into()), is_safe: true, edits });
         self
+    }
+}
+
+fn shown(words: String) -> String {
+    match printable(&words) {
+        Cow::Borrowed(_) => words,
+        Cow::Owned(shown) => shown,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Hover;
-use super::hints::{lineage, root_image};
+use super::hints::{lineage, path, root_image};
 use super::outline::first_words;
 use crate::Analysis;
 use crate::keys::{POLICIES, RUNNERS};
@@ -33,17 +33,17 @@ pub(super) fn describe(pipeline: &Pipeline, position: usize) -> String {
 
 fn boots_from(pipeline: &Pipeline, links: &Links, position: usize) -> String {
     let ancestors = lineage(links, position);
-    let image = root_image(pipeline, ancestors.last().copied().unwrap_or(position));
+    let image = root_image(pipeline, links.roots().get(position).copied().unwrap_or(position));
     let key = |step: &usize| pipeline.steps.get(*step).map(|step| format!("`{}`", step.key.value));
     match ancestors.split_first() {
         None => format!("Boots from the image `{image}`."),
         Some((parent, [])) => {
             format!("Boots from what {} left behind, in the image `{image}`.", key(parent).unwrap_or_default())
         }
-        Some((parent, older)) => {
-            let path: Vec<String> = older.iter().rev().chain([parent]).filter_map(key).collect();
+        Some((parent, _)) => {
+            let path = path(pipeline, &ancestors);
             let parent = key(parent).unwrap_or_default();
-            format!("Boots from what {parent} left behind: the image `{image}`, then {}.", path.join(" → "))
+            format!("Boots from what {parent} left behind: the image `{image}`, then {path}.")
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The spelling people write: a mapping with `steps`, in YAML or JSON.
 
 use super::fields::{Fields, text};
+use crate::keys::MAX_NAME_BYTES;
 use crate::model::{Barrier, Pipeline, Spelling, Step};
 use crate::syntax::tree::{NodeId, Tree};
 use crate::text::{Spanned, TextRange};
@@ -72,7 +73,7 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
     let range = tree.node(item).range;
     Step {
         range,
-        key: fields.name("key").unwrap_or_else(|| Spanned::new(String::new(), TextRange::at(range.start))),
+        key: fields.name("key").filter(|key| key.value.len() <= MAX_NAME_BYTES).unwrap_or_else(|| Spanned::new(String::new(), TextRange::at(range.start))),
         label: fields.text("label"),
         cmd: fields.text("cmd"),
         image: fields.name("image"),

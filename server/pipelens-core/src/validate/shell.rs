@@ -1,14 +1,23 @@
 //! What the shell could not read in `cmd`, at its exact place in the file.
 
+use std::collections::HashSet;
+
 use crate::arguments::Ready;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::shell;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
-pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
     let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    // An alias makes one text the command of many steps: it is read once.
+    let mut seen = HashSet::new();
+    let mut mistake = |text: &str, cmd: &Spanned<String>| {
+        let is_new = !shell::is_plain(&cmd.value) && seen.insert(cmd.range);
+        is_new.then(|| mistake(text, cmd)).flatten()
+    };
     for step in steps {
         findings.extend(step.cmd.iter().filter_map(|cmd| mistake(text, cmd)));
         for service in step.services() {

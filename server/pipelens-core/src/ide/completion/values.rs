@@ -1,6 +1,6 @@
 //! Values: step keys, policies, runners, images, variables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::cursor::Cursor;
 use super::{Completion, CompletionKind, Known};
@@ -28,6 +28,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         }
         Shape::Text
         | Shape::NonEmptyText
+        | Shape::Name
         | Shape::Integer { .. }
         | Shape::AbsolutePath
         | Shape::Env
@@ -66,10 +67,11 @@ fn images(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Com
     });
     let others = written.filter(|image| !image.range.touches(cursor.offset)).map(|image| image.value.as_str());
     let mut offered: Vec<Completion> = Vec::new();
+    let mut seen = HashSet::new();
     let here = others.map(|image| (image, "Used in this file."));
     let there = known.images.iter().map(|image| (image.as_str(), "On this machine already: nothing to pull."));
     for (image, doc) in here.chain(there) {
-        if offered.iter().all(|entry| entry.label != image) {
+        if seen.insert(image) {
             offered.push(cursor.text_entry(image, CompletionKind::Image, doc));
         }
     }
@@ -105,7 +107,8 @@ pub(super) fn new_variables(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Com
     let Some(pipeline) = pipeline_at(analysis, cursor) else { return Vec::new() };
     let own = step_at(pipeline, cursor).map_or(&pipeline.env, |step| &step.env);
     let all = pipeline.env.iter().chain(pipeline.steps.iter().flat_map(|step| &step.env));
-    let others = all.filter(|variable| own.iter().all(|own| own.name.value != variable.name.value));
+    let own: HashSet<&str> = own.iter().map(|variable| variable.name.value.as_str()).collect();
+    let others = all.filter(|variable| !own.contains(variable.name.value.as_str()));
     let names: BTreeMap<&str, &str> =
         others.map(|variable| (variable.name.value.as_str(), variable.value.value.as_str())).collect();
     let entries = names.into_iter();
