@@ -67,12 +67,14 @@ fn read_documents(
         let steps = pipeline.steps.iter_mut().chain(&mut pipeline.unnamed_steps);
         steps.for_each(|step| step.range.start = dash_before(text, step.range.start));
     }
+    let mut commands = validate::Commands::default();
     for pipeline in &pipelines {
-        validate::check_pipeline(text, pipeline, findings);
+        validate::check_pipeline(text, pipeline, &mut commands, findings);
         if let Some(project) = project {
             validate::check_in_project(text, pipeline, project, findings);
         }
     }
+    findings.extend(commands.finish());
     pipelines
 }
 

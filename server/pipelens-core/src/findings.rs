@@ -83,7 +83,9 @@ impl Findings {
                 0 => (Severity::Information, ""),
                 _ => (Severity::Error, ", errors among them, so nothing of this file can be run"),
             };
-            let message = format!("There are {omitted} more findings, which are not shown{consequence}. Fix those that are shown first.");
+            let message = format!(
+                "There are {omitted} more findings, which are not shown{consequence}. Fix those that are shown first."
+            );
             let mut finding = Diagnostic::new(Code::TooLarge, TextRange::at(0), message);
             finding.severity = severity;
             self.list.insert(0, finding);

@@ -53,7 +53,9 @@ pub fn markdown(text: &str) -> String {
             // Some editors make links of bare addresses; what follows the colon is no address any more.
             ':' => escaped.push_str("&#58;"),
             '@' => escaped.push_str("&#64;"),
-            _ if character.is_ascii_punctuation() && !matches!(character, '.' | ',' | '/' | '-' | '=' | '%' | '"' | '\'' | '?' | ';') => {
+            _ if character.is_ascii_punctuation()
+                && !matches!(character, '.' | ',' | '/' | '-' | '=' | '%' | '"' | '\'' | '?' | ';') =>
+            {
                 escaped.push('\\');
                 escaped.push(character);
             }

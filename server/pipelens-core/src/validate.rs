@@ -15,6 +15,7 @@ mod wire;
 
 pub(crate) use document::{check_document, check_references, says_something};
 pub(crate) use image::split as split_image;
+pub(crate) use shell::Commands;
 pub(crate) use steps::safe_key;
 
 use crate::Project;
@@ -28,11 +29,11 @@ pub(crate) fn add_removals(text: &str, tree: &Tree, findings: &mut Findings) {
 }
 
 /// Finds what is wrong with a pipeline's meaning.
-pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
+pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, commands: &mut Commands, findings: &mut Findings) {
     steps::check(pipeline, findings);
     graph::check(pipeline, findings);
     image::check(pipeline, findings);
-    shell::check(text, pipeline, findings);
+    shell::check(text, pipeline, commands, findings);
     secrets::check(text, pipeline, findings);
 }
 

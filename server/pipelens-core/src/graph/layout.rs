@@ -12,7 +12,8 @@ const PASSAGE_HEIGHT: f64 = 10.0;
 const ORDER_ROUNDS: usize = 12;
 const PLACE_ROUNDS: usize = 24;
 const MAX_COUNTED_LINES: usize = 400;
-/// Beyond so many places where lines pass a column, lines go straight: nobody can follow them either way.
+/// Beyond so many places where lines pass a column, lines go straight, and beyond so many lines nothing is untangled: nobody
+/// can follow them either way.
 const MAX_PASSAGES: usize = 5_000;
 
 /// A place in a picture; `x` and `y` are its upper left corner.
@@ -65,7 +66,9 @@ pub(super) fn lay_out(graph: &Graph, widths: &[f64]) -> Layout {
     let links: Vec<(usize, usize)> =
         routes.iter().flat_map(|route| route.iter().copied().zip(route.iter().copied().skip(1))).collect();
     let neighbours = Neighbours::new(cells.len(), &links);
-    untangle(&mut rows, &neighbours);
+    if links.len() <= MAX_PASSAGES {
+        untangle(&mut rows, &neighbours);
+    }
     place(&mut cells, &rows, &neighbours);
     finish(graph, &cells, &rows, &routes)
 }

@@ -69,7 +69,14 @@ fn draw_segment(graph: &Graph, index: &Index, segment: &[usize], drawn: &mut [bo
 }
 
 /// Draws a step and what boots from it, the deepest without recursion: a line of steps may be as long as the file.
-fn draw_tree(graph: &Graph, index: &Index, inside: &HashSet<usize>, root: usize, drawn: &mut [bool], text: &mut String) {
+fn draw_tree(
+    graph: &Graph,
+    index: &Index,
+    inside: &HashSet<usize>,
+    root: usize,
+    drawn: &mut [bool],
+    text: &mut String,
+) {
     let mut waiting = vec![(root, String::new(), "")];
     while let Some((step, indent, branch)) = waiting.pop() {
         let Some(flag) = drawn.get_mut(step).filter(|flag| !**flag) else { continue };

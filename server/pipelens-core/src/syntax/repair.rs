@@ -25,7 +25,7 @@ use fragment::Fragment;
 const MAX_ROUNDS: usize = 12;
 /// Text that may be read again to find out what mends it. A long text whose repairs cannot be tried on a part of it is given up
 /// sooner, so that a keystroke never waits.
-const MAX_BYTES_TRIED: usize = 4 * 1024 * 1024;
+const MAX_BYTES_TRIED: usize = 3 * 1024 * 1024;
 
 /// A text that could be read, perhaps after mending.
 pub(crate) struct Repaired {

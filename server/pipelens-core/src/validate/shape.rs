@@ -222,7 +222,8 @@ impl<'a> Checker<'a> {
             Shape::Text => {}
             Shape::Name if scalar.text.len() > MAX_NAME_BYTES => {
                 let length = scalar.text.len();
-                let message = format!("`{name}` is {length} bytes long; at most {MAX_NAME_BYTES} are allowed. Shorten it.");
+                let message =
+                    format!("`{name}` is {length} bytes long; at most {MAX_NAME_BYTES} are allowed. Shorten it.");
                 self.findings.push(Diagnostic::new(Code::BadValue, self.visible_range(id), message));
             }
             Shape::OneOf(names) => {

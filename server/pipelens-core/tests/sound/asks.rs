@@ -32,15 +32,25 @@ pub(crate) const ASKS: &[(&str, Ask)] = &[
     ("completion", |analysis, text, _| {
         everywhere(text, |offset| drop(ide::completion(analysis, offset, Known::default())));
     }),
-    ("definition", |analysis, text, _| everywhere(text, |offset| drop(ide::definition(analysis, offset)))),
+    ("definition", |analysis, text, _| {
+        everywhere(text, |offset| {
+            ide::definition(analysis, offset);
+        })
+    }),
     ("references", |analysis, text, _| everywhere(text, |offset| drop(ide::references(analysis, offset)))),
     ("selection", |analysis, text, _| everywhere(text, |offset| drop(ide::selection(analysis, offset)))),
     ("rename", |analysis, text, _| {
-        everywhere(text, |offset| drop((ide::prepare_rename(analysis, offset), ide::rename(analysis, offset, "renamed"))));
+        everywhere(text, |offset| {
+            drop((ide::prepare_rename(analysis, offset), ide::rename(analysis, offset, "renamed")))
+        });
     }),
     ("calls", |analysis, text, _| {
         everywhere(text, |offset| {
-            drop((ide::call_item(analysis, offset), ide::incoming_calls(analysis, offset), ide::outgoing_calls(analysis, offset)));
+            drop((
+                ide::call_item(analysis, offset),
+                ide::incoming_calls(analysis, offset),
+                ide::outgoing_calls(analysis, offset),
+            ));
         });
     }),
     ("plan", |analysis, _, _| {
