@@ -120,6 +120,10 @@ pub(crate) async fn serve() -> u8 {
         async move { state.lint().await }
     });
     tokio::spawn({
+        let state = state.clone();
+        async move { state.watch_files().await }
+    });
+    tokio::spawn({
         let (state, config) = (state.clone(), config.clone());
         async move { predictions.look(|| state.snapshot(), config, outbox).await }
     });

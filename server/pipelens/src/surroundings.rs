@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipelens_core::{Project, Remark};
-use pipelens_engine::project::ProjectFiles;
+use pipelens_engine::project::{ProjectFiles, Ready};
 
 use crate::shellcheck::ShellCheck;
 
@@ -16,8 +16,14 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
+    /// What is asked waits for the answer.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { files: ProjectFiles::new(root.clone()), shellcheck: ShellCheck::new(root) }
+    }
+
+    /// What is asked is answered at once; `ready` is called when more is known.
+    pub(crate) fn aside(root: PathBuf, ready: Ready) -> Self {
+        Self { files: ProjectFiles::aside(root.clone(), ready), shellcheck: ShellCheck::new(root) }
     }
 }
 

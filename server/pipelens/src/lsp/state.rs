@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tower_lsp::UriExt;
 
 use super::config::Config;
-use super::convert::{Encoding, TextMap};
+use super::convert::{Encoding, TextMap, Units};
 use super::ext::TrustParams;
 use super::outbox::Outbox;
 use super::predictions::Predictions;
@@ -45,6 +45,7 @@ pub(crate) struct Document {
     pub(crate) version: i32,
     pub(crate) text: String,
     pub(crate) analysis: Analysis,
+    units: Units,
     /// Anybody else's file gets empty answers.
     pub(crate) is_pipeline: bool,
 }
@@ -52,7 +53,7 @@ pub(crate) struct Document {
 impl Document {
     /// Returns the way from offsets to positions and back.
     pub(crate) fn map(&self, encoding: Encoding) -> TextMap<'_> {
-        TextMap::new(&self.text, &self.analysis.line_index, encoding)
+        TextMap::new(&self.text, &self.analysis.line_index, &self.units, encoding)
     }
 
     pub(crate) fn path(&self) -> Option<PathBuf> {
@@ -70,6 +71,8 @@ pub(crate) struct State {
     /// Documents whose commands ShellCheck may not have read yet.
     to_lint: Mutex<BTreeSet<String>>,
     lint_wake: Notify,
+    /// More is known of a project's files.
+    files_wake: Arc<Notify>,
     config: Arc<Config>,
     outbox: Arc<Outbox>,
     predictions: Arc<Predictions>,
@@ -83,6 +86,7 @@ impl State {
             projects: Mutex::default(),
             to_lint: Mutex::default(),
             lint_wake: Notify::new(),
+            files_wake: Arc::default(),
             config,
             outbox,
             predictions,
@@ -175,6 +179,19 @@ impl State {
         is_there
     }
 
+    /// Reads the documents again when more is known of their projects' files, until the process ends.
+    pub(crate) async fn watch_files(&self) {
+        loop {
+            self.files_wake.notified().await;
+            for document in self.snapshot().values().filter(|document| document.is_pipeline) {
+                let again = Arc::new(self.read(document.uri.clone(), document.version, document.text.clone()));
+                if self.replace(document, again.clone()) {
+                    self.outbox.publish_diagnostics(again);
+                }
+            }
+        }
+    }
+
     /// Reads every document again: the settings say something else now.
     fn reanalyze(&self) {
         lock(&self.projects).clear();
@@ -224,14 +241,19 @@ impl State {
             (true, false) => pipelens_core::analyze(&text, format_of(&path)),
             (true, true) => pipelens_core::analyze_in(&text, format_of(&path), &*self.project(&path)),
         };
-        Document { uri, version, text, analysis, is_pipeline }
+        let units = if is_pipeline { Units::new(&text) } else { Units::default() };
+        Document { uri, version, text, analysis, units, is_pipeline }
     }
 
     /// Returns what is known of the project a path belongs to.
     fn project(&self, path: &Path) -> Arc<Surroundings> {
         let root = self.config.root_of(path);
         let mut projects = lock(&self.projects);
-        projects.entry(root).or_insert_with_key(|root| Arc::new(Surroundings::new(root.clone()))).clone()
+        let surroundings = || {
+            let wake = self.files_wake.clone();
+            Arc::new(Surroundings::aside(root.clone(), Arc::new(move || wake.notify_one())))
+        };
+        projects.entry(root.clone()).or_insert_with(surroundings).clone()
     }
 
     fn store(&self, document: Document) {
@@ -271,7 +293,8 @@ pub(crate) fn format_of(path: &Path) -> Format {
 fn apply_change(text: &str, change: TextDocumentContentChangeEvent, encoding: Encoding) -> String {
     let Some(range) = change.range else { return change.text };
     let index = pipelens_core::text::LineIndex::new(text);
-    let range = TextMap::new(text, &index, encoding).offsets(range);
+    let units = Units::new(text);
+    let range = TextMap::new(text, &index, &units, encoding).offsets(range);
     let mut changed = String::with_capacity(text.len() + change.text.len());
     changed.push_str(text.get(..range.start).unwrap_or_default());
     changed.push_str(&change.text);
