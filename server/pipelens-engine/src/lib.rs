@@ -3,6 +3,7 @@
 mod archive;
 mod artifacts;
 pub mod cache;
+pub mod clock;
 mod docker;
 mod error;
 pub mod event;

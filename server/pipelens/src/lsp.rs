@@ -20,6 +20,7 @@ mod progress;
 mod report;
 mod runs;
 mod state;
+mod surrogates;
 mod writer;
 
 use std::sync::Arc;

@@ -8,8 +8,9 @@ use pipelens_core::arguments::wants_the_machine;
 use pipelens_core::model::CachePolicy;
 use pipelens_core::plan::Plan;
 use pipelens_engine::cache::{Budget, CacheRequest};
+use pipelens_engine::clock;
 use pipelens_engine::run::{RunRequest, RunnerKind};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::settings::{ProjectSettings, Runner, Settings};
 
@@ -30,6 +31,12 @@ pub(crate) fn stem_of(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("pipeline");
     stem.to_owned()
+}
+
+/// Returns an id that sorts by time. `now_v7` panics where the clock stands before 1970.
+fn run_id() -> Uuid {
+    let since = clock::since_epoch();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
 }
 
 /// Puts together what the engine needs to run a plan for a file. Secrets are looked up, the log folder is chosen, consent is checked.
@@ -55,7 +62,7 @@ pub(crate) fn look_request(
     settings: &Settings,
     project: &ProjectSettings,
 ) -> anyhow::Result<RunRequest> {
-    let run_id = Uuid::now_v7();
+    let run_id = run_id();
     let state_dir = state_dir()?;
     let log_dir = state_dir.join("runs").join(run_id.to_string());
     let cache = CacheRequest { state_dir, is_read: true, variables: cache_variables(&plan), budget: Budget::default() };

@@ -25,6 +25,10 @@ use crate::surroundings::Surroundings;
 /// Documents by URI; a request keeps the map of its arrival, an edit makes a new one if somebody still holds the old.
 pub(crate) type Snapshot = Arc<BTreeMap<String, Arc<Document>>>;
 
+/// Open documents, and bytes of text in them, that are kept. An editor has a few hundred at most.
+const MAX_DOCUMENTS: usize = 10_000;
+const MAX_OPEN_BYTES: usize = 256 * 1024 * 1024;
+
 /// Somebody who types gets ShellCheck's word when they pause, not at each letter.
 const LINT_REST: Duration = Duration::from_millis(150);
 
@@ -120,7 +124,7 @@ impl State {
     /// Applies one of them. What does not parse is logged, never fatal; what the user should know is returned.
     pub(crate) fn apply(&self, method: &str, params: Value) -> Option<String> {
         match method {
-            "textDocument/didOpen" => self.open(parsed(method, params)?),
+            "textDocument/didOpen" => return self.open(parsed(method, params)?),
             "textDocument/didChange" => self.change(parsed(method, params)?),
             "textDocument/didClose" => self.close(&parsed(method, params)?),
             "pipelens/didChangeTrust" => self.config.trust(parsed::<TrustParams>(method, params)?.trusted),
@@ -200,9 +204,23 @@ impl State {
         }
     }
 
-    fn open(&self, params: DidOpenTextDocumentParams) {
+    /// Reads a document, or says why not.
+    fn open(&self, params: DidOpenTextDocumentParams) -> Option<String> {
         let item = params.text_document;
+        let open = self.snapshot();
+        let bytes: usize = open.values().map(|document| document.text.len()).sum();
+        if !open.contains_key(item.uri.as_str())
+            && (open.len() >= MAX_DOCUMENTS || bytes + item.text.len() > MAX_OPEN_BYTES)
+        {
+            let limit = format!("{MAX_DOCUMENTS} documents or {} MiB of text", MAX_OPEN_BYTES >> 20);
+            return Some(format!(
+                "{} is not read: more than {limit} would be open. Close other files and open it again.",
+                item.uri.as_str()
+            ));
+        }
+        drop(open);
         self.store(self.read(item.uri, item.version, item.text));
+        None
     }
 
     fn change(&self, params: DidChangeTextDocumentParams) {
