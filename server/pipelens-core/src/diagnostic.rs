@@ -5,7 +5,13 @@ mod explanation;
 use std::borrow::Cow;
 
 use crate::printable::printable;
+use crate::syntax::parse::floor_char_border;
 use crate::text::{TextEdit, TextRange};
+
+/// Names are quoted whole up to here: a file can hold a name as long as itself, and many findings about it.
+const MAX_MESSAGE_BYTES: usize = 2_000;
+/// Other places of one finding.
+const MAX_RELATED: usize = 50;
 
 /// How much a finding matters, before the user's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -299,7 +305,9 @@ impl Diagnostic {
 
     #[must_use]
     pub(crate) fn with_related(mut self, range: TextRange, message: impl Into<String>) -> Self {
-        self.related.push(Related { range, message: shown(message.into()) });
+        if self.related.len() < MAX_RELATED {
+            self.related.push(Related { range, message: shown(message.into()) });
+        }
         self
     }
 
@@ -326,8 +334,13 @@ impl Diagnostic {
 }
 
 fn shown(words: String) -> String {
-    match printable(&words) {
+    let mut words = match printable(&words) {
         Cow::Borrowed(_) => words,
         Cow::Owned(shown) => shown,
+    };
+    if words.len() > MAX_MESSAGE_BYTES {
+        words.truncate(floor_char_border(&words, MAX_MESSAGE_BYTES));
+        words.push('…');
     }
+    words
 }

@@ -45,13 +45,15 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 pub fn markdown(text: &str) -> String {
     let shown = printable(text);
     let mut escaped = String::with_capacity(shown.len() + 16);
-    for character in shown.chars() {
+    let mut characters = shown.chars().peekable();
+    while let Some(character) = characters.next() {
         match character {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             // Some editors make links of bare addresses; what follows the colon is no address any more.
-            ':' => escaped.push_str("&#58;"),
+            ':' if characters.peek() == Some(&'/') => escaped.push_str("&#58;"),
+            ':' => escaped.push(':'),
             '@' => escaped.push_str("&#64;"),
             _ if character.is_ascii_punctuation()
                 && !matches!(character, '.' | ',' | '/' | '-' | '=' | '%' | '"' | '\'' | '?' | ';') =>
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn markdown_is_shown_as_it_is_written() {
-        assert_eq!(markdown("[x](command:y)"), r"\[x\]\(command&#58;y\)");
+        assert_eq!(markdown("[x](command:y)"), r"\[x\]\(command:y\)");
         assert_eq!(markdown("![i](https://h/i.png)"), r"\!\[i\]\(https&#58;//h/i.png\)");
         assert_eq!(markdown("<img src=x>"), "&lt;img src=x&gt;");
         assert_eq!(markdown("**a** `b` # c"), r"\*\*a\*\* \`b\` \# c");

@@ -14,7 +14,7 @@ mod steps;
 mod wire;
 
 pub(crate) use document::{check_document, check_references, says_something};
-pub(crate) use image::split as split_image;
+pub(crate) use image::{is_image, split as split_image};
 pub(crate) use shell::Commands;
 pub(crate) use steps::safe_key;
 

@@ -9,6 +9,7 @@ mod settings;
 mod shellcheck;
 mod signals;
 mod surroundings;
+mod terminal;
 mod wire;
 
 use std::process::ExitCode;

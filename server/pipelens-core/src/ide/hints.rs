@@ -5,6 +5,7 @@ use crate::Analysis;
 use crate::model::{Barrier, Pipeline, Step};
 use crate::plan::DEFAULT_IMAGE;
 use crate::plan::links::Links;
+use crate::printable::{code, printable};
 use crate::text::TextRange;
 
 /// More names than this make a line that nobody reads.
@@ -46,8 +47,8 @@ fn image_hints(pipeline: &Pipeline, range: TextRange) -> impl Iterator<Item = Hi
         let path = path(pipeline, &lineage);
         Some(Hint {
             offset: reference.range.end,
-            label: format!("⇠ {image}"),
-            tooltip: format!("The filesystem comes from the image `{image}` through {path}."),
+            label: format!("⇠ {}", printable(image)),
+            tooltip: format!("The filesystem comes from the image {} through {path}.", code(image)),
         })
     })
 }
@@ -71,11 +72,11 @@ fn wait_hint(analysis: &Analysis, waited: &[Step], barrier: &Barrier) -> Option<
     if all.is_empty() {
         return None;
     }
-    let shown = all.iter().take(MAX_NAMES).copied().collect::<Vec<_>>().join(", ");
+    let shown = all.iter().take(MAX_NAMES).map(|name| printable(name)).collect::<Vec<_>>().join(", ");
     let more = all.len().saturating_sub(MAX_NAMES);
     let label = if more == 0 { format!("for {shown}") } else { format!("for {shown} and {more} more") };
     let ending = if barrier.continue_on_failure { "to end, whatever happens" } else { "to succeed" };
-    let named: Vec<String> = all.iter().take(MAX_TOOLTIP_NAMES).map(|name| format!("`{name}`")).collect();
+    let named: Vec<String> = all.iter().take(MAX_TOOLTIP_NAMES).map(|name| code(name)).collect();
     let names = named.join(", ");
     let more = all.len().saturating_sub(MAX_TOOLTIP_NAMES);
     let names = if more == 0 { names } else { format!("{names} and {more} more") };
@@ -86,7 +87,7 @@ fn wait_hint(analysis: &Analysis, waited: &[Step], barrier: &Barrier) -> Option<
 /// Names the ancestors of a step from the oldest on, or the nearest of them.
 pub(super) fn path(pipeline: &Pipeline, lineage: &[usize]) -> String {
     let nearest = lineage.iter().take(MAX_TOOLTIP_NAMES).rev();
-    let names = nearest.filter_map(|step| pipeline.steps.get(*step)).map(|step| format!("`{}`", step.key.value));
+    let names = nearest.filter_map(|step| pipeline.steps.get(*step)).map(|step| code(&step.key.value));
     let older = (lineage.len() > MAX_TOOLTIP_NAMES).then(|| "…".to_owned());
     older.into_iter().chain(names).collect::<Vec<_>>().join(" → ")
 }

@@ -8,6 +8,10 @@ use crate::Analysis;
 use crate::ide::outline::first_words;
 use crate::keys::{Key, POLICIES, RUNNERS, Shape};
 use crate::model::{EnvVar, Pipeline, Step};
+use crate::printable::{code, markdown};
+
+/// More of a value is not shown.
+const MAX_VALUE: usize = 80;
 
 /// Returns the values a key may have.
 pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known: Known<'_>) -> Vec<Completion> {
@@ -56,7 +60,7 @@ fn step_keys(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
     let Some(pipeline) = pipeline_at(analysis, cursor) else { return Vec::new() };
     let own = step_at(pipeline, cursor).map(|step| step.range);
     let others = pipeline.steps.iter().filter(|step| Some(step.range) != own);
-    others.map(|step| cursor.text_entry(&step.key.value, CompletionKind::Step, &first_words(step))).collect()
+    others.map(|step| cursor.text_entry(&step.key.value, CompletionKind::Step, &markdown(&first_words(step)))).collect()
 }
 
 /// Images of this file come before those that merely lie on the machine.
@@ -78,13 +82,19 @@ fn images(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Com
     offered
 }
 
+/// Returns the beginning of a value: the list of completions has room for a line.
+fn shortened(value: &str) -> String {
+    let start: String = value.chars().take(MAX_VALUE).collect();
+    if start.len() < value.len() { start + "…" } else { start }
+}
+
 /// Returns the variables a step has, with what their values are.
 fn variables<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> BTreeMap<&'a str, String> {
     let mut variables = BTreeMap::new();
     let Some(pipeline) = pipeline_at(analysis, cursor) else { return variables };
     let step = step_at(pipeline, cursor);
     for EnvVar { name, value } in pipeline.env.iter().chain(step.iter().flat_map(|step| &step.env)) {
-        variables.insert(name.value.as_str(), format!("`{}`", value.value.replace('`', "'")));
+        variables.insert(name.value.as_str(), code(&shortened(&value.value)));
     }
     for secret in step.iter().flat_map(|step| &step.secrets).filter(|secret| !secret.range.touches(cursor.offset)) {
         variables.insert(secret.value.as_str(), "A secret of this step.".to_owned());
@@ -114,7 +124,7 @@ pub(super) fn new_variables(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Com
     let entries = names.into_iter();
     entries
         .map(|(name, value)| {
-            let doc = format!("`{}` elsewhere in this pipeline.", value.replace('`', "'"));
+            let doc = format!("{} elsewhere in this pipeline.", code(&shortened(value)));
             cursor.key_entry(name, CompletionKind::Variable, &doc)
         })
         .collect()

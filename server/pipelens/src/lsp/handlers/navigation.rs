@@ -1,6 +1,6 @@
 //! Ways through the file and out of it.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use lsp_types::{
     DocumentHighlight, DocumentHighlightKind, DocumentLink, GotoDefinitionResponse, Location, OneOf, Position,
@@ -69,9 +69,14 @@ pub(crate) fn document_link(shared: &Shared, document: &Document) -> Vec<Documen
     links
 }
 
+/// Returns the address of a file of the project. A path that leaves it, by its words or through a symlink, leads nowhere.
 fn existing(root: &Path, path: &str) -> Option<Uri> {
-    let file = root.join(path);
-    if file.is_file() { Uri::from_file_path(file) } else { None }
+    let is_inner = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if !is_inner {
+        return None;
+    }
+    let (root, file) = (root.canonicalize().ok()?, root.join(path).canonicalize().ok()?);
+    if file.starts_with(&root) && file.is_file() { Uri::from_file_path(file) } else { None }
 }
 
 /// Returns the pipelines and steps of all open documents whose names hold the letters asked for, in their order.
