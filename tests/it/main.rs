@@ -8,6 +8,7 @@
 #![expect(clippy::print_stderr, reason = "a test that skips says so")]
 
 mod client;
+mod clock;
 mod support;
 
 mod again;

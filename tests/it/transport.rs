@@ -235,3 +235,128 @@ fn cpu_ticks(process_id: u32) -> u64 {
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
+
+fn code_of(client: &mut Client, id: i64) -> i64 {
+    client.answer(id).unwrap_err()["code"].as_i64().unwrap()
+}
+
+#[test]
+fn impossible_lengths_are_refused_and_reading_goes_on() {
+    let mut client = client();
+    for length in ["18446744073709551615", "99999999999999999999", "8589934592", "-5", "+5"] {
+        client.send_raw(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+        assert_eq!(null_id_error(&mut client), -32700, "{length}");
+    }
+    client.send_raw(b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n");
+    assert_eq!(null_id_error(&mut client), -32700);
+    assert_lives(client);
+}
+
+#[test]
+fn half_a_character_in_an_edit_is_applied_as_a_replacement_character() {
+    let mut client = client();
+    let range = r#"{"start":{"line":2,"character":9},"end":{"line":2,"character":13}}"#;
+    let change = format!(
+        r#"{{"jsonrpc":"2.0","method":"textDocument/didChange","params":{{"textDocument":{{"uri":"{URI}","version":2}},"contentChanges":[{{"range":{range},"text":"\ud83d x"}}]}}}}"#
+    );
+    client.send_raw(format!("Content-Length: {}\r\n\r\n{change}", change.len()).as_bytes());
+    client.diagnostics(URI, 2);
+    // The next edit counts the half as one unit, as the editor does.
+    client.change(URI, 3, &json!({"start": {"line": 2, "character": 11}, "end": {"line": 2, "character": 12}}), "y");
+    client.diagnostics(URI, 3);
+    let symbols = client.request("textDocument/documentSymbol", json!({"textDocument": {"uri": URI}})).unwrap();
+    assert_eq!(symbols[0]["children"][0]["detail"], "\u{fffd} y", "{symbols}");
+    assert_lives(client);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_applied_as_replacement_characters() {
+    let mut client = client();
+    let start = format!(
+        r#"{{"jsonrpc":"2.0","method":"textDocument/didChange","params":{{"textDocument":{{"uri":"{URI}","version":2}},"contentChanges":[{{"text":"steps:\n  - {{key: build, cmd: "#
+    );
+    let change = [start.as_bytes(), b"\xff", br#"}\n"}]}}"#].concat();
+    client.send_raw(&[format!("Content-Length: {}\r\n\r\n", change.len()).as_bytes(), &change].concat());
+    client.diagnostics(URI, 2);
+    let symbols = client.request("textDocument/documentSymbol", json!({"textDocument": {"uri": URI}})).unwrap();
+    assert_eq!(symbols[0]["children"][0]["detail"], "\u{fffd}", "{symbols}");
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
+fn a_notification_with_an_id_is_answered_and_does_nothing() {
+    let mut client = client();
+    let document = json!({"textDocument": {"uri": URI, "version": 9}, "contentChanges": [{"text": "steps: []\n"}]});
+    for (method, params) in [
+        ("$/cancelRequest", json!({"id": 1})),
+        ("$/setTrace", json!({"value": "off"})),
+        ("$/no/such/thing", Value::Null),
+        ("textDocument/didOpen", json!({})),
+        ("textDocument/didChange", document),
+        ("textDocument/didSave", json!({"textDocument": {"uri": URI}})),
+        ("initialized", json!({})),
+        ("exit", Value::Null),
+        ("window/workDoneProgress/cancel", json!({"token": 1})),
+        ("pipelens/didChangeTrust", json!({"trusted": false})),
+    ] {
+        let id = client.ask(method, params);
+        assert_eq!(code_of(&mut client, id), -32601, "{method}");
+    }
+    assert_lives(client);
+}
+
+#[test]
+fn a_request_without_an_id_does_nothing() {
+    let mut client = client();
+    for method in ["shutdown", "initialize", "textDocument/hover", "textDocument/codeLens", "workspace/executeCommand"]
+    {
+        client.notify(method, json!({"command": "pipelens.runPipeline"}));
+    }
+    assert_lives(client);
+}
+
+#[test]
+fn nesting_numbers_and_ids_of_every_kind_are_answered() {
+    let mut client = client();
+    let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{}}}"#, "[".repeat(100_000));
+    client.send_raw(format!("Content-Length: {}\r\n\r\n{deep}", deep.len()).as_bytes());
+    assert_eq!(null_id_error(&mut client), -32700);
+    for id in [json!(1.5), json!(true), json!({}), json!([1])] {
+        client.send(&json!({"jsonrpc": "2.0", "id": id, "method": "textDocument/hover"}));
+        assert_eq!(null_id_error(&mut client), -32600);
+    }
+    let far = json!({"line": u32::MAX, "character": u32::MAX});
+    for uri in [URI, "file:///project/%00.pipeline.yml", "file:///never/opened.pipeline.yml", "untitled:a"] {
+        client.request("textDocument/hover", json!({"textDocument": {"uri": uri}, "position": far})).unwrap();
+    }
+    let reversed = json!({"start": {"line": 3, "character": 9}, "end": {"line": 3, "character": 9}});
+    client.change("file:///never/opened.pipeline.yml", -7, &reversed, "x");
+    client.change(URI, -7, &json!({"start": far, "end": far}), "");
+    client.diagnostics(URI, -7);
+    assert_lives(client);
+}
+
+/// A client that asks for much and reads nothing.
+#[test]
+fn large_answers_to_a_client_that_does_not_read_take_little_memory() {
+    let mut client = client();
+    let uri = "file:///project/large.pipeline.yml";
+    let steps: String = (0..6_000).map(|n| format!("  - {{key: step-{n}, cmd: make, image: 'a:1'}}\n")).collect();
+    client.open(uri, &format!("steps:\n{steps}"));
+    client.diagnostics(uri, 1);
+    client.stop_reading();
+    for _ in 0..250 {
+        for method in ["codeLens", "documentSymbol", "semanticTokens/full", "documentLink"] {
+            client.ask(&format!("textDocument/{method}"), json!({"textDocument": {"uri": uri}}));
+        }
+    }
+    // Until nothing more is made.
+    let (mut most, mut unchanged) = (0, 0);
+    while unchanged < 20 {
+        std::thread::park_timeout(Duration::from_millis(20));
+        let resident = resident_kib(client.child.id());
+        unchanged = if resident > most { 0 } else { unchanged + 1 };
+        most = most.max(resident);
+        assert!(most < 150 * 1024, "{most} KiB resident");
+    }
+}

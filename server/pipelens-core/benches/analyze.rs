@@ -8,6 +8,9 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pipelens_core::{Format, analyze};
 
+#[path = "../tests/sound/shapes.rs"]
+mod shapes;
+
 const LINES: [usize; 4] = [100, 1_000, 10_000, 20_000];
 
 fn benches(criterion: &mut Criterion) {
@@ -27,6 +30,27 @@ fn benches(criterion: &mut Criterion) {
         }
         group.finish();
     }
+}
+
+/// A million bytes of the shapes that cost most, beside an ordinary text of that size. The budget is 300 ms.
+fn worst(criterion: &mut Criterion) {
+    const WORST: [&str; 8] = [
+        "plain steps",
+        "broken with misplaced keys",
+        "dense cycles",
+        "steps that are null",
+        "steps without a key",
+        "unknown references",
+        "unknown keys in a step",
+        "square brackets in JSON",
+    ];
+    let mut group = criterion.benchmark_group("worst");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    for shape in shapes::SHAPES.iter().filter(|shape| WORST.contains(&shape.name)) {
+        let text = (shape.text)(1_000_000);
+        group.bench_function(shape.name, |bencher| bencher.iter(|| analyze(black_box(&text), shape.format)));
+    }
+    group.finish();
 }
 
 /// Steps of ten lines each, as people write them.
@@ -68,5 +92,5 @@ fn broken(text: &str) -> String {
     format!("{before}Build part {}", behind.replacen('"', "", 1))
 }
 
-criterion_group!(analysis, benches);
+criterion_group!(analysis, benches, worst);
 criterion_main!(analysis);

@@ -2,7 +2,16 @@
 
 mod explanation;
 
+use std::borrow::Cow;
+
+use crate::printable::printable;
+use crate::syntax::parse::floor_char_border;
 use crate::text::{TextEdit, TextRange};
+
+/// Names are quoted whole up to here: a file can hold a name as long as itself, and many findings about it.
+const MAX_MESSAGE_BYTES: usize = 2_000;
+/// Other places of one finding.
+const MAX_RELATED: usize = 50;
 
 /// How much a finding matters, before the user's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +72,7 @@ pub enum Code {
     DuplicateMappingKey,
     WrongType,
     BadValue,
+    ControlCharacter,
     EmptyList,
     DuplicateStepKey,
     CollidingStepKeys,
@@ -110,6 +120,7 @@ impl Code {
         Self::DuplicateMappingKey,
         Self::WrongType,
         Self::BadValue,
+        Self::ControlCharacter,
         Self::EmptyList,
         Self::DuplicateStepKey,
         Self::CollidingStepKeys,
@@ -163,6 +174,7 @@ impl Code {
             Self::DuplicateMappingKey => "duplicate-mapping-key",
             Self::WrongType => "wrong-type",
             Self::BadValue => "bad-value",
+            Self::ControlCharacter => "control-character",
             Self::EmptyList => "empty-list",
             Self::DuplicateStepKey => "duplicate-step-key",
             Self::CollidingStepKeys => "colliding-step-keys",
@@ -209,6 +221,7 @@ impl Code {
             | Self::DuplicateMappingKey
             | Self::WrongType
             | Self::BadValue
+            | Self::ControlCharacter
             | Self::EmptyList
             | Self::DuplicateStepKey
             | Self::CollidingStepKeys
@@ -241,7 +254,7 @@ impl Code {
     pub fn title(self) -> &'static str {
         match self {
             Self::Syntax => "Text that cannot be read",
-            Self::TooLarge => "More text, or more nodes behind aliases, than is reasonable",
+            Self::TooLarge => "More text, aliases, waits or findings than can be worked with",
             Self::UndefinedAnchor => "An alias to an anchor that is not defined before it",
             Self::RecursiveAlias => "An alias inside the value it names",
             Self::UnusedAnchor => "An anchor no alias uses",
@@ -255,6 +268,7 @@ impl Code {
             Self::DuplicateMappingKey => "The same key twice in one mapping",
             Self::WrongType => "A value of another type than the key takes",
             Self::BadValue => "A value outside of what the key takes",
+            Self::ControlCharacter => "A character that cannot be seen or that controls a terminal",
             Self::EmptyList => "A list that needs at least one entry",
             Self::DuplicateStepKey => "Two steps with the same key",
             Self::CollidingStepKeys => "Two step keys that would share container and image names",
@@ -287,15 +301,17 @@ impl Code {
 }
 
 impl Diagnostic {
-    /// Makes a finding of the code's own severity.
+    /// Makes a finding of the code's own severity. A message may quote the text: what cannot be seen in it is written out.
     pub fn new(code: Code, range: TextRange, message: impl Into<String>) -> Self {
         let (related, fixes) = (Vec::new(), Vec::new());
-        Self { code, severity: code.severity(), range, message: message.into(), related, fixes }
+        Self { code, severity: code.severity(), range, message: shown(message.into()), related, fixes }
     }
 
     #[must_use]
     pub(crate) fn with_related(mut self, range: TextRange, message: impl Into<String>) -> Self {
-        self.related.push(Related { range, message: message.into() });
+        if self.related.len() < MAX_RELATED {
+            self.related.push(Related { range, message: shown(message.into()) });
+        }
         self
     }
 
@@ -303,7 +319,7 @@ impl Diagnostic {
     #[must_use]
     pub(crate) fn with_fix(mut self, title: impl Into<String>, range: TextRange, new_text: impl Into<String>) -> Self {
         let edits = vec![TextEdit { range, new_text: new_text.into() }];
-        self.fixes.push(Fix { title: title.into(), is_safe: false, edits });
+        self.fixes.push(Fix { title: shown(title.into()), is_safe: false, edits });
         self
     }
 
@@ -316,7 +332,19 @@ impl Diagnostic {
         new_text: impl Into<String>,
     ) -> Self {
         let edits = vec![TextEdit { range, new_text: new_text.into() }];
-        self.fixes.push(Fix { title: title.into(), is_safe: true, edits });
+        self.fixes.push(Fix { title: shown(title.into()), is_safe: true, edits });
         self
     }
+}
+
+fn shown(words: String) -> String {
+    let mut words = match printable(&words) {
+        Cow::Borrowed(_) => words,
+        Cow::Owned(shown) => shown,
+    };
+    if words.len() > MAX_MESSAGE_BYTES {
+        words.truncate(floor_char_border(&words, MAX_MESSAGE_BYTES));
+        words.push('…');
+    }
+    words
 }

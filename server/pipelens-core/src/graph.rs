@@ -9,6 +9,7 @@ mod text;
 use crate::model::{Pipeline, Step};
 use crate::plan::DEFAULT_IMAGE;
 use crate::plan::links::Links;
+use crate::printable::printable;
 
 /// What can be drawn of a pipeline. Edges name nodes by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub fn graph(pipeline: &Pipeline, file_stem: &str) -> Graph {
     }
     let edges = edges(&links, &places);
     let name = pipeline.name.as_ref().map_or_else(|| file_stem.to_owned(), |name| name.value.clone());
-    Graph { name, nodes, edges }
+    Graph { name: printable(&name).into_owned(), nodes, edges }
 }
 
 /// Draws a graph.
@@ -118,7 +119,12 @@ fn step_node(pipeline: &Pipeline, links: &Links, position: usize, step: &Step) -
     let is_root = links.parents.get(position).copied().flatten().is_none();
     let image = step.image.as_ref().or(pipeline.default_image.as_ref());
     let image = image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value.clone());
-    Node::Step { key: step.key.value.clone(), words: crate::ide::first_words(step), image: is_root.then_some(image) }
+    let shown = |text: &str| printable(text).into_owned();
+    Node::Step {
+        key: shown(&step.key.value),
+        words: shown(&crate::ide::first_words(step)),
+        image: is_root.then(|| shown(&image)),
+    }
 }
 
 fn edges(links: &Links, places: &Places) -> Vec<Edge> {

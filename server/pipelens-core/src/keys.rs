@@ -27,6 +27,8 @@ pub(crate) enum Place {
 pub(crate) enum Shape {
     Text,
     NonEmptyText,
+    /// What a person reads as a name: one line of letters that can be shown, and not too many.
+    Name,
     Bool,
     Integer {
         min: u64,
@@ -71,6 +73,9 @@ pub(crate) enum Argument {
     Mount,
     Ready,
 }
+
+/// Names are parts of container names, file names and every log line. A plan names a parent again in each of its edges.
+pub(crate) const MAX_NAME_BYTES: usize = 200;
 
 /// One key of one place.
 #[derive(Debug, Clone, Copy)]
@@ -188,7 +193,7 @@ const VERSION: Key = optional(
 );
 const NAME: Key = optional(
     "name",
-    Shape::NonEmptyText,
+    Shape::Name,
     "Names the run, its containers and its cache. Default: the file's name without its extension.",
 );
 const DEFAULT_IMAGE: Key = optional(
@@ -263,7 +268,7 @@ const RETRY: Key = optional(
 );
 
 const STEP: &[Key] = &[
-    required("key", Shape::NonEmptyText, KEY_DOC),
+    required("key", Shape::Name, KEY_DOC),
     LABEL,
     required("cmd", Shape::NonEmptyText, CMD_DOC),
     IMAGE,
@@ -437,7 +442,7 @@ const NODE: &[Key] = &[
 ];
 
 const PLAN_STEP: &[Key] = &[
-    required("key", Shape::NonEmptyText, KEY_DOC),
+    required("key", Shape::Name, KEY_DOC),
     LABEL,
     required("cmd", Shape::Text, CMD_DOC),
     IMAGE,
@@ -463,7 +468,7 @@ const ENVELOPE: &[Key] = &[
 ];
 
 const ENVELOPE_PIPELINE: &[Key] = &[
-    required("slug", Shape::NonEmptyText, "The pipeline's name in addresses and on the command line."),
+    required("slug", Shape::Name, "The pipeline's name in addresses and on the command line."),
     optional("name", Shape::Text, "What people read instead of the slug."),
     optional("allow_manual", Shape::Bool, "Whether people may start it by hand."),
     TRIGGERS,

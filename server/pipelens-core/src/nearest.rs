@@ -29,10 +29,12 @@ fn distance_within(written: &[char], name: &str, bound: usize) -> Option<usize> 
     if written.len().abs_diff(name.len()) > bound {
         return None;
     }
-    let mut before: Vec<usize> = Vec::new();
+    let mut before: Vec<usize> = vec![usize::MAX / 2; name.len() + 1];
     let mut above: Vec<usize> = (0..=name.len()).collect();
+    let mut current: Vec<usize> = Vec::with_capacity(name.len() + 1);
     for (row, left) in written.iter().enumerate() {
-        let mut current = vec![row + 1];
+        current.clear();
+        current.push(row + 1);
         for (column, right) in name.iter().enumerate() {
             let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX - 1);
             let replaced = at(&above, column) + usize::from(left != right);
@@ -44,7 +46,12 @@ fn distance_within(written: &[char], name: &str, bound: usize) -> Option<usize> 
             }
             current.push(best);
         }
-        before = std::mem::replace(&mut above, current);
+        // A swap reaches back two rows; once both are above the bound, nothing comes below it again.
+        if current.iter().chain(&above).all(|distance| *distance > bound) {
+            return None;
+        }
+        std::mem::swap(&mut before, &mut above);
+        std::mem::swap(&mut above, &mut current);
     }
     above.last().copied().filter(|distance| *distance <= bound)
 }

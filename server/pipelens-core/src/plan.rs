@@ -5,7 +5,7 @@ pub(crate) mod links;
 use std::collections::BTreeMap;
 
 use crate::Analysis;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::model::{Cache, Pipeline, Step, Value};
 use crate::nearest::nearest;
 use links::Links;
@@ -115,10 +115,10 @@ pub fn plan(analysis: &Analysis, pipeline: usize, target: &Target, file_stem: &s
     })
 }
 
-/// Tells whether a finding stands in a pipeline, or in no pipeline at all and so concerns every one.
+/// Tells whether a finding is in a pipeline, or in no pipeline at all and so concerns every one. So does what was not checked.
 fn concerns(analysis: &Analysis, pipeline: &Pipeline, diagnostic: &Diagnostic) -> bool {
     let holds = |pipeline: &Pipeline| pipeline.range.contains_range(diagnostic.range);
-    holds(pipeline) || !analysis.pipelines.iter().any(holds)
+    diagnostic.code == Code::TooLarge || holds(pipeline) || !analysis.pipelines.iter().any(holds)
 }
 
 /// Tells for each step whether the target asks for it.

@@ -106,6 +106,8 @@ fn shape(wanted: &Shape) -> Value {
     match wanted {
         Shape::Text => json!({ "type": "string" }),
         Shape::NonEmptyText | Shape::Image | Shape::StepKey => json!({ "type": "string", "minLength": 1 }),
+        // How bytes are counted and what can be seen is for the checks.
+        Shape::Name => json!({ "type": "string", "minLength": 1 }),
         Shape::AbsolutePath => json!({ "type": "string", "pattern": "^/" }),
         Shape::Bool => json!({ "type": "boolean" }),
         Shape::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),

@@ -22,6 +22,11 @@ pub(crate) struct Mistake {
     pub(crate) message: String,
 }
 
+/// Tells whether a command is only words, which no shell misreads.
+pub(crate) fn is_plain(command: &str) -> bool {
+    quick::is_simple(command)
+}
+
 /// Returns the first mistake of a command.
 pub(crate) fn mistake(command: &str) -> Option<Mistake> {
     let is_too_much = command.len() > MAX_BYTES || quick::depth(command) > MAX_DEPTH;

@@ -1,6 +1,6 @@
 //! The comment `# pipelens: ignore <code>`: silences a finding on its own line, or on the line below it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::text::{LineIndex, TextRange};
@@ -12,7 +12,7 @@ pub(crate) fn apply(
     comments: &[TextRange],
     findings: &mut Vec<Diagnostic>,
 ) -> Vec<Diagnostic> {
-    let mut ignored: HashMap<usize, Vec<&str>> = HashMap::new();
+    let mut ignored: HashMap<usize, HashSet<&str>> = HashMap::new();
     for comment in comments {
         let Some(codes) = codes(text.get(comment.start..comment.end).unwrap_or_default()) else { continue };
         let line = lines.line(comment.start);
@@ -26,7 +26,7 @@ pub(crate) fn apply(
     }
     let is_silenced = |finding: &Diagnostic| {
         let codes = ignored.get(&lines.line(finding.range.start));
-        codes.is_some_and(|codes| codes.contains(&finding.code.as_str()))
+        codes.is_some_and(|codes| codes.contains(finding.code.as_str()))
     };
     let (silenced, kept) = std::mem::take(findings).into_iter().partition(is_silenced);
     *findings = kept;

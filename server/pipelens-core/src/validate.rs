@@ -14,30 +14,31 @@ mod steps;
 mod wire;
 
 pub(crate) use document::{check_document, check_references, says_something};
-pub(crate) use image::split as split_image;
+pub(crate) use image::{is_image, split as split_image};
+pub(crate) use shell::Commands;
 pub(crate) use steps::safe_key;
 
 use crate::Project;
-use crate::diagnostic::Diagnostic;
+use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::syntax::tree::Tree;
 
 /// Adds the fixes that take something out, once all findings are there.
-pub(crate) fn add_removals(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
-    removal::add(text, tree, findings);
+pub(crate) fn add_removals(text: &str, tree: &Tree, findings: &mut Findings) {
+    removal::add(text, tree, findings.list_mut());
 }
 
 /// Finds what is wrong with a pipeline's meaning.
-pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, commands: &mut Commands, findings: &mut Findings) {
     steps::check(pipeline, findings);
     graph::check(pipeline, findings);
     image::check(pipeline, findings);
-    shell::check(text, pipeline, findings);
+    shell::check(text, pipeline, commands, findings);
     secrets::check(text, pipeline, findings);
 }
 
 /// Finds what only somebody who knows the project can tell. Comes last: a command that cannot be read is not linted.
-pub(crate) fn check_in_project(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+pub(crate) fn check_in_project(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     paths::check(pipeline, project, findings);
     secrets::check_consent(pipeline, project, findings);
     lint::check(text, pipeline, project, findings);

@@ -1,7 +1,11 @@
 //! Whatever is in a text: no panic, every range inside it on character borders, and the same answer twice.
 #![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
 
+#[path = "sound/asks.rs"]
+mod asks;
 mod sound;
+#[path = "sound/timely.rs"]
+mod timely;
 
 use std::path::Path;
 
@@ -31,6 +35,22 @@ proptest! {
         let text = format!("{}{put}{}", &SAMPLE[..border(start)], &SAMPLE[border(start + len)..]);
         assert_sound(&text, Format::Yaml);
         assert_sound(&text.replace('\n', "\r\n"), Format::Yaml);
+    }
+}
+
+/// The body of the fuzz target `timely`, whose limit a busy machine would break: here it only has to come to an end.
+#[test]
+fn a_repeated_part_is_answered() {
+    for (start, part, end) in
+        [("", "[", ""), ("steps:\n", "  - {key: s#, depends_on: [t#]}\n", ""), ("{", "word ", "}")]
+    {
+        let text = timely::repeated((start, part, end), 10_000);
+        assert!(text.len() >= 9_900, "{part}");
+        for format in [Format::Yaml, Format::Json] {
+            assert!(
+                timely::slowest(&text, format).is_some_and(|slow| !slow.what.is_empty() && slow.took.as_secs() < 60)
+            );
+        }
     }
 }
 

@@ -104,6 +104,11 @@ impl ProjectFolder {
         self.folder.metadata(path).is_ok_and(|metadata| metadata.is_dir())
     }
 
+    /// Returns the length of a file; 0 if there is none.
+    pub(crate) fn length(&self, path: &Path) -> u64 {
+        self.folder.metadata(path).map_or(0, |metadata| metadata.len())
+    }
+
     /// Whether there is a regular file, in the project.
     pub fn has_file(&self, path: &Path) -> bool {
         self.folder.metadata(path).is_ok_and(|metadata| metadata.is_file())

@@ -3,6 +3,7 @@
 mod archive;
 mod artifacts;
 pub mod cache;
+pub mod clock;
 pub mod deadlines;
 mod docker;
 mod error;

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use bytes::Bytes;
-use chrono::Utc;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::error::EngineError;
@@ -117,7 +116,7 @@ impl StepLogs {
         if !ready.is_empty() {
             self.file.write(&ready, &self.outbox).await;
         }
-        let time = Utc::now();
+        let time = crate::clock::now();
         for text in lines {
             let line = LogLine { stream, time, text: text.into() };
             if self.tail.len() == TAIL_LINES {

@@ -1,8 +1,8 @@
 //! What the core is told about the disk: by the same rules by which a run chooses its sources and computes its cache keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pipelens_core::Project;
@@ -10,64 +10,210 @@ use pipelens_core::Project;
 use crate::cache::globs;
 use crate::files::ProjectFolder;
 use crate::sources;
+use crate::walk::{RuleSet, Walk};
 
-/// Entries looked at before a glob is given up: somebody is typing meanwhile.
-const MAX_ENTRIES: usize = 10_000;
-/// How long an answer about a glob is good for. A keystroke comes sooner.
+/// Entries looked at while somebody is typing: a few milliseconds. A larger project is looked at aside.
+const QUICK_ENTRIES: usize = 2_000;
+/// Entries looked at before nothing is said of a project at all.
+const MAX_ENTRIES: usize = 200_000;
+/// How long an index is good for at least. A keystroke comes sooner.
 const GOOD_FOR: Duration = Duration::from_secs(2);
+/// A walk that took long is not taken again before so many times that time has passed.
+const REST: u32 = 20;
+/// Paths that may be compared with globs between two walks.
+const MAX_COMPARED: usize = 200_000;
+/// What compiling a glob costs, in paths compared.
+const COMPILE: usize = 200;
+/// Longer globs are made to exhaust whoever compiles them.
+const MAX_GLOB_BYTES: usize = 1_024;
 
-/// The files of one project. Looks again when an answer has become old.
-#[derive(Debug)]
+/// Called when more is known of a project than was answered.
+pub type Ready = Arc<dyn Fn() + Send + Sync>;
+
+/// The files of one project. One walk answers every question for a while.
 pub struct ProjectFiles {
     root: PathBuf,
-    answers: Mutex<HashMap<String, (Instant, Option<bool>)>>,
+    known: Arc<Mutex<Known>>,
+    /// `None`: whoever asks waits for the walk.
+    ready: Option<Ready>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    index: Option<Arc<Index>>,
+    /// A walk is under way aside.
+    is_walking: bool,
+}
+
+/// What a walk found.
+#[derive(Debug)]
+struct Index {
+    made: Instant,
+    took: Duration,
+    /// Relative to the root.
+    files: Vec<PathBuf>,
+    /// The files and all folders they are in.
+    places: HashSet<PathBuf>,
+    /// There is more than is looked at, so what was not found may be there.
+    is_cut: bool,
+    /// What git has is sent although it is ignored. Asked for when a path is not among the files.
+    tracked: OnceLock<(Vec<PathBuf>, HashSet<PathBuf>)>,
+    answers: Mutex<Answers>,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    of_globs: HashMap<String, Option<bool>>,
+    compared: usize,
+}
+
+impl std::fmt::Debug for ProjectFiles {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ProjectFiles").field("root", &self.root).finish_non_exhaustive()
+    }
 }
 
 impl ProjectFiles {
+    /// Looks when it is asked, and lets the caller wait.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, answers: Mutex::default() }
+        Self { root, known: Arc::default(), ready: None }
     }
 
-    fn look(&self, path: &str) -> Option<bool> {
-        let globs = globs(path).ok()?;
-        // Only what can lead to a match is walked.
-        let fixed: PathBuf = Path::new(path.trim_start_matches("./"))
-            .components()
-            .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
-            .collect();
-        let start = self.root.join(&fixed);
-        if start.symlink_metadata().is_err() {
-            return Some(false);
-        }
-        let mut entries = 0;
-        for entry in sources::walk_towards(&self.root, &start).ok()? {
-            entries += 1;
-            if entries > MAX_ENTRIES {
-                return None;
-            }
-            let entry = entry.ok()?;
-            let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-            if !is_folder && entry.path().strip_prefix(&self.root).is_ok_and(|path| globs.is_match(path)) {
-                return Some(true);
-            }
-        }
-        // What git has is sent although it is ignored.
-        Some(sources::tracked_files(&self.root).iter().any(|path| globs.is_match(path)))
+    /// Lets nobody wait for a large project: it answers "not known", looks aside, and calls `ready` when there is more to say.
+    pub fn aside(root: PathBuf, ready: Ready) -> Self {
+        Self { root, known: Arc::default(), ready: Some(ready) }
     }
+
+    /// Returns what is known; in a large project that may be older, or nothing yet.
+    fn index(&self) -> Option<Arc<Index>> {
+        let mut known = lock(&self.known);
+        if let Some(index) = known.index.as_ref().filter(|index| index.is_fresh()) {
+            return Some(index.clone());
+        }
+        let Some(ready) = &self.ready else {
+            let index = Arc::new(Index::walk(&self.root, MAX_ENTRIES));
+            known.index = Some(index.clone());
+            return Some(index);
+        };
+        let is_small = known.index.as_ref().is_none_or(|index| index.files.len() <= QUICK_ENTRIES);
+        if is_small && !known.is_walking {
+            let index = Arc::new(Index::walk(&self.root, QUICK_ENTRIES));
+            if !index.is_cut {
+                known.index = Some(index.clone());
+                return Some(index);
+            }
+        }
+        if !known.is_walking {
+            known.is_walking = self.walk_aside(ready.clone());
+        }
+        known.index.clone()
+    }
+
+    fn walk_aside(&self, ready: Ready) -> bool {
+        let (root, known) = (self.root.clone(), self.known.clone());
+        let walk = move || {
+            let index = Arc::new(Index::walk(&root, MAX_ENTRIES));
+            index.tracked(&root);
+            let mut known = lock(&known);
+            let is_news = known.index.as_ref().is_none_or(|before| before.files != index.files);
+            (known.index, known.is_walking) = (Some(index), false);
+            drop(known);
+            if is_news {
+                ready();
+            }
+        };
+        std::thread::Builder::new().name("project".to_owned()).spawn(walk).is_ok()
+    }
+}
+
+impl Index {
+    fn walk(root: &Path, most: usize) -> Self {
+        let made = Instant::now();
+        let (mut files, mut places) = (Vec::new(), HashSet::new());
+        // Its index takes longer to read than all of it to walk.
+        let mut is_cut = most <= QUICK_ENTRIES && sources::has_large_index(root);
+        let walk = if is_cut { None } else { Walk::new(root, RuleSet::Sources).ok() };
+        is_cut |= walk.is_none();
+        for (entries, entry) in walk.into_iter().flatten().enumerate() {
+            if entries >= most {
+                is_cut = true;
+                break;
+            }
+            // What cannot be read is not known.
+            let Ok(entry) = entry else {
+                is_cut = true;
+                continue;
+            };
+            let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+            if let (false, Ok(path)) = (is_folder, entry.path().strip_prefix(root)) {
+                add_places(path, &mut places);
+                files.push(path.to_owned());
+            }
+        }
+        let (tracked, answers) = (OnceLock::new(), Mutex::default());
+        Self { made, took: made.elapsed(), files, places, is_cut, tracked, answers }
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.made.elapsed() < GOOD_FOR.max(self.took * REST)
+    }
+
+    fn tracked(&self, root: &Path) -> &(Vec<PathBuf>, HashSet<PathBuf>) {
+        self.tracked.get_or_init(|| {
+            let tracked = sources::tracked_files(root);
+            let mut places = HashSet::new();
+            tracked.iter().for_each(|path| add_places(path, &mut places));
+            (tracked, places)
+        })
+    }
+
+    fn has_match(&self, root: &Path, path: &str) -> Option<bool> {
+        let literal = path.trim_start_matches("./").trim_end_matches('/');
+        let found = if literal.is_empty() || literal == "." {
+            !self.files.is_empty()
+        } else if literal.contains(['*', '?', '[', ']', '{', '}', '\\']) {
+            return self.has_glob(root, path);
+        } else {
+            let literal = Path::new(literal);
+            self.places.contains(literal) || self.tracked(root).1.contains(literal)
+        };
+        (found || !self.is_cut).then_some(found)
+    }
+
+    fn has_glob(&self, root: &Path, path: &str) -> Option<bool> {
+        let mut answers = lock(&self.answers);
+        if let Some(answer) = answers.of_globs.get(path) {
+            return *answer;
+        }
+        if path.len() > MAX_GLOB_BYTES || answers.compared >= MAX_COMPARED {
+            return None;
+        }
+        let globs = globs(path).ok()?;
+        let tracked = &self.tracked(root).0;
+        let found = self.files.iter().chain(tracked).position(|file| globs.is_match(file));
+        answers.compared += COMPILE + found.unwrap_or(self.files.len() + tracked.len());
+        let answer = (found.is_some() || !self.is_cut).then_some(found.is_some());
+        answers.of_globs.insert(path.to_owned(), answer);
+        answer
+    }
+}
+
+fn add_places(path: &Path, places: &mut HashSet<PathBuf>) {
+    for place in path.ancestors().filter(|place| !place.as_os_str().is_empty()) {
+        // Whatever is above a known place is known too.
+        if !places.insert(place.to_owned()) {
+            break;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Project for ProjectFiles {
     fn has_match(&self, path: &str) -> Option<bool> {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((when, answer)) = answers.get(path)
-            && when.elapsed() < GOOD_FOR
-        {
-            return *answer;
-        }
-        answers.retain(|_, (when, _)| when.elapsed() < GOOD_FOR);
-        let answer = self.look(path);
-        answers.insert(path.to_owned(), (Instant::now(), answer));
-        answer
+        self.index()?.has_match(&self.root, path)
     }
 
     fn has_folder(&self, path: &str) -> Option<bool> {
@@ -100,5 +246,54 @@ mod tests {
         assert_eq!(project.has_match("["), None);
         assert_eq!(project.has_folder("src/deep"), Some(true));
         assert_eq!(project.has_folder("Cargo.lock"), Some(false));
+    }
+
+    /// A project of so many folders with one file each.
+    fn project(folders: usize) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in 0..folders {
+            let path = folder.path().join(format!("f{name}"));
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("a.rs"), "").unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn one_walk_answers_every_path() {
+        let folder = project(10);
+        let files = ProjectFiles::new(folder.path().to_owned());
+        assert_eq!(files.has_match("f1/a.rs"), Some(true));
+        let first = files.index().unwrap();
+        for path in 0..5_000 {
+            assert_eq!(files.has_match(&format!("nothing{path}")), Some(false));
+        }
+        assert!(Arc::ptr_eq(&first, &files.index().unwrap()) || first.made.elapsed() > GOOD_FOR);
+    }
+
+    #[test]
+    fn globs_are_compared_within_a_budget_and_the_rest_is_not_known() {
+        let folder = project(50);
+        let index = Index::walk(folder.path(), MAX_ENTRIES);
+        let answers: Vec<_> = (0..5_000).map(|n| index.has_match(folder.path(), &format!("nothing{n}/*"))).collect();
+        assert_eq!(answers.first(), Some(&Some(false)));
+        assert_eq!(answers.last(), Some(&None));
+        assert!(lock(&index.answers).compared <= MAX_COMPARED + COMPILE + 50);
+        assert_eq!(index.has_match(folder.path(), "nothing0/*"), Some(false));
+        assert_eq!(index.has_match(folder.path(), &"{a,b}".repeat(1_000)), None);
+    }
+
+    #[test]
+    fn a_large_project_is_looked_at_aside_and_said_when_known() {
+        let folder = project(QUICK_ENTRIES);
+        let (tx, rx) = std::sync::mpsc::channel();
+        let ready: Ready = Arc::new(move || {
+            tx.send(()).ok();
+        });
+        let files = ProjectFiles::aside(folder.path().to_owned(), ready);
+        assert_eq!(files.has_match("f7/a.rs"), None);
+        rx.recv().unwrap();
+        assert_eq!(files.has_match("f7/a.rs"), Some(true));
+        assert_eq!(files.has_match("f7/b.rs"), Some(false));
     }
 }

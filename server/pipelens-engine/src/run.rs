@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use pipelens_core::plan::{Plan, PlanStep};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -123,7 +122,7 @@ async fn drive(request: RunRequest, events: mpsc::Sender<BuildEvent>, cancel: Ca
     let delivery = tokio::spawn(outbox::deliver(letters, events));
     outbox.say(BuildEvent::BuildStart {
         run_id: request.run_id,
-        started_at: Utc::now(),
+        started_at: crate::clock::now(),
         step_count: request.plan.steps.len(),
         runner: request.runner.name().to_owned(),
     });

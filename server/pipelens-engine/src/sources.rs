@@ -14,6 +14,9 @@ pub(crate) use crate::files::readable_size;
 pub(crate) use crate::sources::manifest::{Delta, Manifest, Stamp};
 use crate::walk::{Repository, RuleSet, Rules, Tracked, Walk, WalkError};
 
+/// An index of ten thousand files is decoded in some milliseconds.
+const MAX_QUICK_INDEX_BYTES: u64 = 1024 * 1024;
+
 /// The project's files as they were when the run began. Contents are read when they are sent.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
@@ -175,9 +178,9 @@ impl Sources {
     }
 }
 
-/// Walks what is on the way from the root to one place, and all that is below it.
-pub(crate) fn walk_towards(root: &Path, start: &Path) -> io::Result<Walk> {
-    Walk::towards(root, start, RuleSet::Sources)
+/// Whether git's index is too large to be read while somebody is typing.
+pub(crate) fn has_large_index(root: &Path) -> bool {
+    Repository::of(root).is_some_and(|repository| repository.index_bytes() > MAX_QUICK_INDEX_BYTES)
 }
 
 /// Returns the files in git's index, relative to the root.

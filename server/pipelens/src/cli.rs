@@ -162,11 +162,12 @@ fn warn(message: &str) {
 
 fn say(kind: &str, message: &str) {
     // Without a standard error there is nobody to tell.
-    drop(writeln!(anstream::stderr(), "{kind}: {}", render::printable(message)));
+    let message = render::printable(message);
+    drop(writeln!(anstream::stderr(), "{kind}: {}", crate::terminal::inert(&message)));
 }
 
 /// Shows findings beside the output proper.
 fn show_findings(findings: &str) {
     // Without a standard error there is nobody to show them to.
-    drop(write!(anstream::stderr(), "{findings}"));
+    drop(write!(anstream::stderr(), "{}", crate::terminal::inert(findings)));
 }

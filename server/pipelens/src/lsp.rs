@@ -21,6 +21,7 @@ mod report;
 mod runs;
 mod secrets;
 mod state;
+mod surrogates;
 mod writer;
 
 use std::sync::Arc;
@@ -119,6 +120,10 @@ pub(crate) async fn serve() -> u8 {
     tokio::spawn({
         let state = state.clone();
         async move { state.lint().await }
+    });
+    tokio::spawn({
+        let state = state.clone();
+        async move { state.watch_files().await }
     });
     tokio::spawn({
         let (state, config) = (state.clone(), config.clone());

@@ -10,6 +10,7 @@ mod settings;
 mod shellcheck;
 mod signals;
 mod surroundings;
+mod terminal;
 mod wire;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pipelens_core::diagnostic::Code;
 use pipelens_core::plan::Refusal;
+use pipelens_core::printable::markdown;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::{Outcome, RunOutcome};
 
@@ -45,12 +46,14 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{value:.1} {}", unit.unwrap_or(&"TB"))
 }
 
-/// Says what would become of a step; `None` if it simply runs, as any step without a policy.
+/// Says in Markdown what would become of a step; `None` if it simply runs, as any step without a policy.
 pub(crate) fn prospect(decision: &CacheDecision) -> Option<String> {
     match decision {
         CacheDecision::Hit { .. } => Some("Cache: taken from an earlier run.".to_owned()),
-        CacheDecision::MissBuildAs { reason, .. } => Some(format!("Cache: runs, for {reason}.")),
-        CacheDecision::MissNoCommit { reason: Some(reason) } => Some(format!("Cache: runs and is not kept: {reason}.")),
+        CacheDecision::MissBuildAs { reason, .. } => Some(format!("Cache: runs, for {}.", markdown(reason))),
+        CacheDecision::MissNoCommit { reason: Some(reason) } => {
+            Some(format!("Cache: runs and is not kept: {}.", markdown(reason)))
+        }
         CacheDecision::MissNoCommit { reason: None } | CacheDecision::NotNeeded => None,
     }
 }

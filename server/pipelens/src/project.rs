@@ -8,10 +8,11 @@ use pipelens_core::arguments::wants_the_machine;
 use pipelens_core::model::CachePolicy;
 use pipelens_core::plan::Plan;
 use pipelens_engine::cache::{Budget, CacheRequest};
+use pipelens_engine::clock;
 use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::limits::OutputLimits;
 use pipelens_engine::run::{RunRequest, RunnerKind, STATE_DIR_VARIABLE, usable_log_dir};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::consent::{self, Asked};
 use crate::settings::{ProjectSettings, Runner, Settings};
@@ -68,6 +69,12 @@ impl NotStarted {
     }
 }
 
+/// Returns an id that sorts by time. `now_v7` panics where the clock stands before 1970.
+fn run_id() -> Uuid {
+    let since = clock::since_epoch();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
+}
+
 /// Puts together what the engine needs to run a plan for a file. Secrets are looked up, the log folder is chosen, consent is checked.
 pub(crate) fn run_request(
     plan: Plan,
@@ -92,7 +99,7 @@ pub(crate) fn look_request(
     settings: &Settings,
     project: &ProjectSettings,
 ) -> anyhow::Result<RunRequest> {
-    let run_id = Uuid::now_v7();
+    let run_id = run_id();
     let state_dir = state_dir()?;
     let log_dir = state_dir.join("runs").join(run_id.to_string());
     let cache = CacheRequest {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pipelens_core::{Project, Remark};
-use pipelens_engine::project::ProjectFiles;
+use pipelens_engine::project::{ProjectFiles, Ready};
 
 use crate::settings::Settings;
 use crate::shellcheck::ShellCheck;
@@ -21,10 +21,20 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
+    /// What is asked waits for the answer.
     pub(crate) fn new(root: PathBuf, settings: &Settings) -> Self {
+        Self::over(ProjectFiles::new(root.clone()), root, settings)
+    }
+
+    /// What is asked is answered at once; `ready` is called when more is known.
+    pub(crate) fn aside(root: PathBuf, settings: &Settings, ready: Ready) -> Self {
+        Self::over(ProjectFiles::aside(root.clone(), ready), root, settings)
+    }
+
+    fn over(files: ProjectFiles, root: PathBuf, settings: &Settings) -> Self {
         let given = project::state_dir().ok().map(|state_dir| consent::given(&state_dir, &root));
         let secrets = given.map(|given| given.into_iter().chain(settings.allow_secrets.iter().cloned()).collect());
-        Self { files: ProjectFiles::new(root.clone()), secrets, shellcheck: ShellCheck::new(root) }
+        Self { files, secrets, shellcheck: ShellCheck::new(root) }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::Converted;
 use crate::model::{Cache, CachePolicy, Pipeline, Spelling, Step, Value};
-use crate::plan::links::Links;
+use crate::plan::links::{Links, MAX_CONNECTIONS};
 use crate::text::Spanned;
 
 pub(super) fn write(pipeline: &Pipeline) -> Converted {
@@ -18,14 +18,14 @@ pub(super) fn write(pipeline: &Pipeline) -> Converted {
     put(&mut plan, "timeout_seconds", pipeline.timeout_seconds.as_ref().map(|seconds| json!(seconds.value)));
     let graph = json!({
         "edge_property": "directed",
-        "edges": edges(pipeline, &links),
+        "edges": if links.count() > MAX_CONNECTIONS { Vec::new() } else { edges(pipeline, &links) },
         "node_holes": [],
         "nodes": pipeline.steps.iter().map(|step| node(pipeline, step)).collect::<Vec<_>>(),
     });
     plan.insert("graph".to_owned(), graph);
     let mut text = serde_json::to_string_pretty(&Json::Object(plan)).unwrap_or_default();
     text.push('\n');
-    Converted { text, losses: losses(pipeline) }
+    Converted { text, losses: losses(pipeline, &links) }
 }
 
 fn put(map: &mut Map<String, Json>, key: &str, value: Option<Json>) {
@@ -34,8 +34,11 @@ fn put(map: &mut Map<String, Json>, key: &str, value: Option<Json>) {
     }
 }
 
-fn losses(pipeline: &Pipeline) -> Vec<String> {
+fn losses(pipeline: &Pipeline, links: &Links) -> Vec<String> {
     let mut losses = Vec::new();
+    if links.count() > MAX_CONNECTIONS {
+        losses.push(format!("The steps have more than {MAX_CONNECTIONS} dependencies, so the plan has no edges"));
+    }
     if pipeline.fail_fast.as_ref().is_some_and(|value| value.value) {
         losses.push("A plan has no `fail_fast`: steps that do not depend on a failed one will run on".to_owned());
     }

@@ -21,6 +21,7 @@ impl Code {
             Self::DuplicateMappingKey => include_str!("../../docs/codes/duplicate-mapping-key.md"),
             Self::WrongType => include_str!("../../docs/codes/wrong-type.md"),
             Self::BadValue => include_str!("../../docs/codes/bad-value.md"),
+            Self::ControlCharacter => include_str!("../../docs/codes/control-character.md"),
             Self::EmptyList => include_str!("../../docs/codes/empty-list.md"),
             Self::DuplicateStepKey => include_str!("../../docs/codes/duplicate-step-key.md"),
             Self::CollidingStepKeys => include_str!("../../docs/codes/colliding-step-keys.md"),

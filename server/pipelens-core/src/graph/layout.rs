@@ -12,6 +12,9 @@ const PASSAGE_HEIGHT: f64 = 10.0;
 const ORDER_ROUNDS: usize = 12;
 const PLACE_ROUNDS: usize = 24;
 const MAX_COUNTED_LINES: usize = 400;
+/// Beyond so many places where lines pass a column, lines go straight, and beyond so many lines nothing is untangled: nobody
+/// can follow them either way.
+const MAX_PASSAGES: usize = 5_000;
 
 /// A place in a picture; `x` and `y` are its upper left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -57,12 +60,15 @@ pub(super) fn lay_out(graph: &Graph, widths: &[f64]) -> Layout {
             Cell { column: *column, width, height, center: 0.0, is_barrier }
         })
         .collect();
-    let routes: Vec<Vec<usize>> = graph.edges.iter().map(|edge| route(&mut cells, *edge)).collect();
+    let most = cells.len() + MAX_PASSAGES;
+    let routes: Vec<Vec<usize>> = graph.edges.iter().map(|edge| route(&mut cells, *edge, most)).collect();
     let mut rows = rows(&cells);
     let links: Vec<(usize, usize)> =
         routes.iter().flat_map(|route| route.iter().copied().zip(route.iter().copied().skip(1))).collect();
     let neighbours = Neighbours::new(cells.len(), &links);
-    untangle(&mut rows, &neighbours);
+    if links.len() <= MAX_PASSAGES {
+        untangle(&mut rows, &neighbours);
+    }
     place(&mut cells, &rows, &neighbours);
     finish(graph, &cells, &rows, &routes)
 }
@@ -97,7 +103,7 @@ fn longest_ways(graph: &Graph) -> Vec<usize> {
 }
 
 /// Returns the cells an edge runs through, making those where it passes a column.
-fn route(cells: &mut Vec<Cell>, edge: Edge) -> Vec<usize> {
+fn route(cells: &mut Vec<Cell>, edge: Edge, most: usize) -> Vec<usize> {
     let column = |cells: &[Cell], node: usize| cells.get(node).map_or(0, |cell| cell.column);
     let (start, end) = (column(cells, edge.from), column(cells, edge.to));
     if edge.kind == EdgeKind::Barrier && end > start + 1 {
@@ -105,6 +111,10 @@ fn route(cells: &mut Vec<Cell>, edge: Edge) -> Vec<usize> {
         return Vec::new();
     }
     let mut route = vec![edge.from];
+    if cells.len() + end.saturating_sub(start) > most {
+        route.push(edge.to);
+        return route;
+    }
     for passed in start + 1..end {
         route.push(cells.len());
         cells.push(Cell { column: passed, width: 0.0, height: PASSAGE_HEIGHT, center: 0.0, is_barrier: false });

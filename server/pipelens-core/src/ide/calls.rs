@@ -25,8 +25,7 @@ pub fn call_item(analysis: &Analysis, offset: usize) -> Option<Symbol> {
 pub fn incoming_calls(analysis: &Analysis, offset: usize) -> Vec<Call> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else { return Vec::new() };
     let links = Links::new(pipeline);
-    let waits = |step: usize| links.dependencies(step).iter().any(|needed| needed.step == position);
-    let waiting = (0..pipeline.steps.len()).filter(|step| waits(*step));
+    let waiting = (0..pipeline.steps.len()).filter(|step| links.needs(*step, position));
     waiting.filter_map(|step| call(pipeline, step, step, position)).collect()
 }
 

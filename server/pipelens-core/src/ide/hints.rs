@@ -2,13 +2,16 @@
 
 use super::outline::first_line;
 use crate::Analysis;
-use crate::model::{Barrier, Pipeline};
+use crate::model::{Barrier, Pipeline, Step};
 use crate::plan::DEFAULT_IMAGE;
 use crate::plan::links::Links;
+use crate::printable::{code, printable};
 use crate::text::TextRange;
 
 /// More names than this make a line that nobody reads.
 const MAX_NAMES: usize = 4;
+/// The tooltip has room for more.
+const MAX_TOOLTIP_NAMES: usize = 20;
 
 /// A short text that an editor draws behind a place, without it being in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,7 @@ pub fn hints(analysis: &Analysis, range: TextRange) -> Vec<Hint> {
 
 fn image_hints(pipeline: &Pipeline, range: TextRange) -> impl Iterator<Item = Hint> {
     let links = Links::new(pipeline);
+    let roots = links.roots();
     pipeline.steps.iter().enumerate().filter_map(move |(position, step)| {
         // A plan's edge stands far from its step, in a list of numbers.
         let reference = step.builds_in.as_ref().filter(|parent| step.range.contains_range(parent.range))?;
@@ -38,44 +42,62 @@ fn image_hints(pipeline: &Pipeline, range: TextRange) -> impl Iterator<Item = Hi
             return None;
         }
         let lineage = lineage(&links, position);
-        let image = root_image(pipeline, *lineage.last()?);
-        let names = lineage.iter().rev().filter_map(|step| pipeline.steps.get(*step)).map(|step| &step.key.value);
-        let path = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" → ");
+        lineage.first()?;
+        let image = root_image(pipeline, roots.get(position).copied()?);
+        let path = path(pipeline, &lineage);
         Some(Hint {
             offset: reference.range.end,
-            label: format!("⇠ {image}"),
-            tooltip: format!("The filesystem comes from the image `{image}` through {path}."),
+            label: format!("⇠ {}", printable(image)),
+            tooltip: format!("The filesystem comes from the image {} through {path}.", code(image)),
         })
     })
 }
 
 fn wait_hints(analysis: &Analysis, pipeline: &Pipeline, range: TextRange) -> Vec<Hint> {
-    let barriers = pipeline.barriers.iter().filter(|barrier| meets(barrier.range, range));
-    barriers.filter_map(|barrier| wait_hint(analysis, pipeline, barrier)).collect()
+    let mut hints = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    for barrier in &pipeline.barriers {
+        if barrier.after_steps > end {
+            (start, end) = (end, barrier.after_steps);
+        }
+        if meets(barrier.range, range) {
+            hints.extend(pipeline.steps.get(start..end).and_then(|waited| wait_hint(analysis, waited, barrier)));
+        }
+    }
+    hints
 }
 
-fn wait_hint(analysis: &Analysis, pipeline: &Pipeline, barrier: &Barrier) -> Option<Hint> {
-    let earlier = pipeline.barriers.iter().map(|other| other.after_steps).filter(|end| *end < barrier.after_steps);
-    let waited = pipeline.steps.get(earlier.max().unwrap_or_default()..barrier.after_steps)?;
+fn wait_hint(analysis: &Analysis, waited: &[Step], barrier: &Barrier) -> Option<Hint> {
     let all: Vec<&str> = waited.iter().map(|step| step.key.value.as_str()).collect();
     if all.is_empty() {
         return None;
     }
-    let shown = all.iter().take(MAX_NAMES).copied().collect::<Vec<_>>().join(", ");
+    let shown = all.iter().take(MAX_NAMES).map(|name| printable(name)).collect::<Vec<_>>().join(", ");
     let more = all.len().saturating_sub(MAX_NAMES);
     let label = if more == 0 { format!("for {shown}") } else { format!("for {shown} and {more} more") };
     let ending = if barrier.continue_on_failure { "to end, whatever happens" } else { "to succeed" };
-    let names = all.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let named: Vec<String> = all.iter().take(MAX_TOOLTIP_NAMES).map(|name| code(name)).collect();
+    let names = named.join(", ");
+    let more = all.len().saturating_sub(MAX_TOOLTIP_NAMES);
+    let names = if more == 0 { names } else { format!("{names} and {more} more") };
     let tooltip = format!("Everything below waits for {names} {ending}.");
     Some(Hint { offset: first_line(analysis, barrier.range).end, label, tooltip })
 }
 
-/// Returns the ancestors a step boots from, the nearest first. A cycle ends where it closes.
+/// Names the ancestors of a step from the oldest on, or the nearest of them.
+pub(super) fn path(pipeline: &Pipeline, lineage: &[usize]) -> String {
+    let nearest = lineage.iter().take(MAX_TOOLTIP_NAMES).rev();
+    let names = nearest.filter_map(|step| pipeline.steps.get(*step)).map(|step| code(&step.key.value));
+    let older = (lineage.len() > MAX_TOOLTIP_NAMES).then(|| "…".to_owned());
+    older.into_iter().chain(names).collect::<Vec<_>>().join(" → ")
+}
+
+/// Returns the ancestors a step boots from, the nearest first, and no more than can be shown and one. A cycle ends where it closes.
 pub(super) fn lineage(links: &Links, position: usize) -> Vec<usize> {
     let mut lineage = Vec::new();
     let mut step = position;
     while let Some(parent) = links.parents.get(step).copied().flatten() {
-        if parent == position || lineage.contains(&parent) {
+        if parent == position || lineage.len() > MAX_TOOLTIP_NAMES || lineage.contains(&parent) {
             break;
         }
         lineage.push(parent);

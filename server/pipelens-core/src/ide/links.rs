@@ -3,7 +3,7 @@
 use crate::Analysis;
 use crate::model::{CachePolicy, Pipeline};
 use crate::text::{Spanned, TextRange};
-use crate::validate::split_image;
+use crate::validate::{is_image, split_image};
 
 /// A place that leads somewhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,10 @@ fn add_words(text: &str, cmd: TextRange, links: &mut Vec<Link>) {
 
 /// Returns the page that describes an image, where its registry has one that can be known from the name.
 fn page(image: &str) -> Option<String> {
+    // What is no image may be an address of something else.
+    if !is_image(image) {
+        return None;
+    }
     let (name, _, _) = split_image(image);
     let (host, path) = match name.split_once('/') {
         Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
@@ -119,10 +123,16 @@ mod tests {
     fn an_image_leads_to_the_page_of_its_registry() {
         assert_eq!(page("rust:1.95").as_deref(), Some("https://hub.docker.com/_/rust"));
         assert_eq!(page("docker.io/library/rust").as_deref(), Some("https://hub.docker.com/_/rust"));
-        assert_eq!(page("grafana/k6@sha256:00").as_deref(), Some("https://hub.docker.com/r/grafana/k6"));
+        assert_eq!(
+            page(&format!("grafana/k6@sha256:{}", "0".repeat(64))).as_deref(),
+            Some("https://hub.docker.com/r/grafana/k6")
+        );
         assert_eq!(page("ghcr.io/astral-sh/uv:0.9").as_deref(), Some("https://ghcr.io/astral-sh/uv"));
         assert_eq!(page("quay.io/podman/stable").as_deref(), Some("https://quay.io/repository/podman/stable"));
         assert_eq!(page("registry.internal:5000/a/b:1"), None);
         assert_eq!(page("$IMAGE"), None);
+        for none in ["ghcr.io/../../x", "javascript:alert/1", "a//b", "quay.io/a?b", "ghcr.io/A/b", "a b"] {
+            assert_eq!(page(none), None, "{none}");
+        }
     }
 }

@@ -78,6 +78,10 @@ fn key_at(analysis: &Analysis, offset: usize) -> Option<(Place, TextRange)> {
 
 /// Visits every mapping whose keys the vocabulary knows.
 pub(super) fn walk(analysis: &Analysis, visit: &mut impl FnMut(Place, NodeId)) {
+    // Following aliases that repeat too much to be a pipeline would take as long as that.
+    if analysis.pipelines.is_empty() && analysis.tree.has_aliases {
+        return;
+    }
     for root in analysis.tree.documents.iter().copied() {
         let kind = document_kind(&analysis.tree, root).unwrap_or(DocumentKind::Authored);
         walk_map(analysis, root_place(kind), root, visit);

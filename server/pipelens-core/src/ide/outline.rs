@@ -3,6 +3,7 @@
 use crate::Analysis;
 use crate::model::{Pipeline, Step};
 use crate::plan::links::Links;
+use crate::printable::printable;
 use crate::text::TextRange;
 
 /// A place where something can be run.
@@ -57,7 +58,7 @@ pub fn symbols(analysis: &Analysis) -> Vec<Symbol> {
 fn pipeline_symbol(pipeline: &Pipeline) -> Symbol {
     let count = pipeline.steps.len();
     Symbol {
-        name: pipeline.name.as_ref().map_or_else(|| "pipeline".to_owned(), |name| name.value.clone()),
+        name: pipeline.name.as_ref().map_or_else(|| "pipeline".to_owned(), |name| printable(&name.value).into_owned()),
         detail: if count == 1 { "1 step".to_owned() } else { format!("{count} steps") },
         range: pipeline.range.cover(pipeline.heading),
         selection: pipeline.name.as_ref().map_or(pipeline.heading, |name| name.range),
@@ -68,8 +69,8 @@ fn pipeline_symbol(pipeline: &Pipeline) -> Symbol {
 pub(super) fn step_symbol(step: &Step) -> Symbol {
     let is_inside = step.range.contains_range(step.key.range);
     Symbol {
-        name: step.key.value.clone(),
-        detail: first_words(step),
+        name: printable(&step.key.value).into_owned(),
+        detail: printable(&first_words(step)).into_owned(),
         range: step.range,
         // The key of an aliased step stands elsewhere; editors refuse a selection outside the range.
         selection: if is_inside { step.key.range } else { TextRange::at(step.range.start) },

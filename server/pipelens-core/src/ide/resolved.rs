@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Hover;
-use super::hints::{lineage, root_image};
+use super::hints::{lineage, path, root_image};
 use super::outline::first_words;
 use crate::Analysis;
 use crate::keys::{POLICIES, RUNNERS};
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::plan::links::Links;
+use crate::printable::{code, code_block, markdown};
 use crate::text::{TextRange, word_at};
 
 /// More lines than this are not read in a small window.
@@ -21,9 +22,9 @@ pub(super) fn describe(pipeline: &Pipeline, position: usize) -> String {
     let Some(step) = pipeline.steps.get(position) else { return String::new() };
     let links = Links::new(pipeline);
     let words = first_words(step);
-    let mut parts = vec![format!("**{}**", step.key.value)];
+    let mut parts = vec![format!("**{}**", markdown(&step.key.value))];
     if !words.is_empty() {
-        parts.push(format!("`{}`", words.replace('`', "'")));
+        parts.push(code(&words));
     }
     parts.push(boots_from(pipeline, &links, position));
     parts.extend(runs_after(pipeline, &links, position));
@@ -33,17 +34,17 @@ pub(super) fn describe(pipeline: &Pipeline, position: usize) -> String {
 
 fn boots_from(pipeline: &Pipeline, links: &Links, position: usize) -> String {
     let ancestors = lineage(links, position);
-    let image = root_image(pipeline, ancestors.last().copied().unwrap_or(position));
-    let key = |step: &usize| pipeline.steps.get(*step).map(|step| format!("`{}`", step.key.value));
+    let image = root_image(pipeline, links.roots().get(position).copied().unwrap_or(position));
+    let key = |step: &usize| pipeline.steps.get(*step).map(|step| code(&step.key.value));
     match ancestors.split_first() {
-        None => format!("Boots from the image `{image}`."),
+        None => format!("Boots from the image {}.", code(image)),
         Some((parent, [])) => {
-            format!("Boots from what {} left behind, in the image `{image}`.", key(parent).unwrap_or_default())
+            format!("Boots from what {} left behind, in the image {}.", key(parent).unwrap_or_default(), code(image))
         }
-        Some((parent, older)) => {
-            let path: Vec<String> = older.iter().rev().chain([parent]).filter_map(key).collect();
+        Some((parent, _)) => {
+            let path = path(pipeline, &ancestors);
             let parent = key(parent).unwrap_or_default();
-            format!("Boots from what {parent} left behind: the image `{image}`, then {}.", path.join(" → "))
+            format!("Boots from what {parent} left behind: the image {}, then {path}.", code(image))
         }
     }
 }
@@ -51,7 +52,7 @@ fn boots_from(pipeline: &Pipeline, links: &Links, position: usize) -> String {
 fn runs_after(pipeline: &Pipeline, links: &Links, position: usize) -> Option<String> {
     let before = links.dependencies(position);
     let keys = before.iter().filter_map(|before| pipeline.steps.get(before.step)).map(|step| &step.key.value);
-    let mut shown: Vec<String> = keys.take(MAX_LISTED).map(|key| format!("`{key}`")).collect();
+    let mut shown: Vec<String> = keys.take(MAX_LISTED).map(|key| code(key)).collect();
     if before.len() > MAX_LISTED {
         shown.push(format!("{} more", before.len() - MAX_LISTED));
     }
@@ -85,7 +86,7 @@ fn environment(pipeline: &Pipeline, step: &Step) -> Option<String> {
         lines.truncate(MAX_LISTED);
         lines.push(format!("… {more} more"));
     }
-    Some(format!("```sh\n{}\n```", lines.join("\n").replace("```", "'''")))
+    Some(code_block("sh", &lines))
 }
 
 /// Describes the policy or the runner that is named at an offset.

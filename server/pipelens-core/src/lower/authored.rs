@@ -1,6 +1,7 @@
 //! The spelling people write: a mapping with `steps`, in YAML or JSON.
 
 use super::fields::{Fields, text};
+use crate::keys::MAX_NAME_BYTES;
 use crate::model::{Barrier, Pipeline, Spelling, Step};
 use crate::syntax::tree::{NodeId, Tree};
 use crate::text::{Spanned, TextRange};
@@ -42,7 +43,7 @@ pub(crate) fn is_barrier(tree: &Tree, item: NodeId) -> bool {
         return true;
     }
     // A step that also says `wait` by mistake stays a step.
-    tree.get(item, "wait").is_some() && tree.get(item, "cmd").is_none() && tree.get(item, "key").is_none()
+    tree.get(item, "key").is_none() && tree.get(item, "cmd").is_none() && tree.get(item, "wait").is_some()
 }
 
 fn barrier(tree: &Tree, item: NodeId, after_steps: usize) -> Option<Barrier> {
@@ -72,7 +73,10 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
     let range = tree.node(item).range;
     Step {
         range,
-        key: fields.name("key").unwrap_or_else(|| Spanned::new(String::new(), TextRange::at(range.start))),
+        key: fields
+            .name("key")
+            .filter(|key| key.value.len() <= MAX_NAME_BYTES)
+            .unwrap_or_else(|| Spanned::new(String::new(), TextRange::at(range.start))),
         label: fields.text("label"),
         cmd: fields.text("cmd"),
         image: fields.name("image"),

@@ -1,9 +1,12 @@
 //! What each step of a pipeline waits for, by position. Tolerates everything: what cannot be resolved is no link.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Dependency;
 use crate::model::Pipeline;
+
+/// A thousand steps that wait for a thousand others: ten times what was ever seen.
+pub(crate) const MAX_CONNECTIONS: usize = 1_000_000;
 
 /// The connections of a pipeline's steps; every number is a position in `Pipeline::steps`.
 #[derive(Debug, Default)]
@@ -64,19 +67,69 @@ impl Links {
         result
     }
 
+    /// Returns for each step the one at the start of its line of parents. Where parents form a cycle that is any of them.
+    pub(crate) fn roots(&self) -> Vec<usize> {
+        let mut roots: Vec<Option<usize>> = vec![None; self.parents.len()];
+        for step in 0..roots.len() {
+            let mut line = vec![step];
+            let mut seen = HashSet::new();
+            let mut last = step;
+            let root = loop {
+                if let Some(root) = roots.get(last).copied().flatten() {
+                    break root;
+                }
+                match self.parents.get(last).copied().flatten().filter(|parent| seen.insert(*parent)) {
+                    Some(parent) => {
+                        line.push(parent);
+                        last = parent;
+                    }
+                    None => break last,
+                }
+            };
+            for step in line {
+                if let Some(known) = roots.get_mut(step) {
+                    *known = Some(root);
+                }
+            }
+        }
+        roots.into_iter().enumerate().map(|(step, root)| root.unwrap_or(step)).collect()
+    }
+
     /// Tells whether a step waits for another, by whatever way.
     pub(crate) fn waits_for(&self, step: usize, other: usize) -> bool {
         let mut seen = vec![false; self.parents.len()];
+        // Steps behind one barrier share what they wait for: once is enough.
+        let mut seen_segments = HashSet::new();
         let mut open = vec![step];
         while let Some(step) = open.pop() {
             if step == other {
                 return true;
             }
             if seen.get_mut(step).is_some_and(|seen| !std::mem::replace(seen, true)) {
-                open.extend(self.dependencies(step).into_iter().map(|dependency| dependency.step));
+                open.extend(self.parents.get(step).copied().flatten());
+                open.extend(self.named.get(step).into_iter().flatten().copied());
+                let segment = self.barriers.get(step).copied().flatten();
+                if let Some(segment) = segment.filter(|segment| seen_segments.insert(segment.start)) {
+                    open.extend(segment.start..segment.end);
+                }
             }
         }
         false
+    }
+
+    /// Tells whether a step waits for another by itself, not through a third.
+    pub(crate) fn needs(&self, step: usize, other: usize) -> bool {
+        let segment = self.barriers.get(step).copied().flatten();
+        self.parents.get(step).copied().flatten() == Some(other)
+            || self.named.get(step).is_some_and(|named| named.contains(&other))
+            || segment.is_some_and(|segment| (segment.start..segment.end).contains(&other))
+    }
+
+    /// Returns how many connections there are once every barrier is written out.
+    pub(crate) fn count(&self) -> usize {
+        let named: usize = self.named.iter().map(Vec::len).sum();
+        let segments = self.barriers.iter().flatten().map(|segment| segment.end - segment.start);
+        segments.fold(named + self.parents.len(), usize::saturating_add)
     }
 
     /// Tells for each step whether any other waits for it.

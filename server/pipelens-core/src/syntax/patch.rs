@@ -6,6 +6,8 @@ use crate::text::{TextEdit, TextRange, apply_edits};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Patch {
     edits: Vec<TextEdit>,
+    /// Where the new text of each edit starts in the mended text.
+    starts: Vec<usize>,
 }
 
 impl Patch {
@@ -14,6 +16,14 @@ impl Patch {
         self.edits.retain(|old| edit.range.is_empty() || !edit.range.contains_range(old.range));
         let place = self.edits.partition_point(|old| old.range.start <= edit.range.start);
         self.edits.insert(place, edit);
+        self.find_starts();
+    }
+
+    /// Starts with edits that are sorted and do not overlap.
+    pub(crate) fn of(edits: Vec<TextEdit>) -> Self {
+        let mut patch = Self { edits, starts: Vec::new() };
+        patch.find_starts();
+        patch
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -33,21 +43,24 @@ impl Patch {
 
     /// Maps an offset of the mended text back. Inside inserted text it is the place of the insertion.
     pub(crate) fn original_offset(&self, offset: usize) -> usize {
-        let mut behind: usize = 0;
-        let mut consumed = 0;
-        for edit in &self.edits {
-            let start = edit.range.start - consumed + behind;
-            if offset < start {
-                break;
-            }
-            let end = start + edit.new_text.len();
-            if offset < end {
-                // Blanks that replace blanks keep their columns.
-                return (edit.range.start + (offset - start)).min(edit.range.end);
-            }
-            behind = end;
-            consumed = edit.range.end;
+        let behind = self.starts.partition_point(|start| *start <= offset);
+        let last = behind.checked_sub(1).and_then(|before| self.edits.get(before).zip(self.starts.get(before)));
+        let Some((edit, start)) = last else { return offset };
+        let inside = offset - start;
+        match inside.checked_sub(edit.new_text.len()) {
+            // Blanks that replace blanks keep their columns.
+            None => (edit.range.start + inside).min(edit.range.end),
+            Some(behind) => edit.range.end + behind,
         }
-        offset - behind + consumed
+    }
+
+    fn find_starts(&mut self) {
+        self.starts.clear();
+        let (mut inserted, mut removed) = (0, 0);
+        for edit in &self.edits {
+            self.starts.push(edit.range.start + inserted - removed);
+            inserted += edit.new_text.len();
+            removed += edit.range.end - edit.range.start;
+        }
     }
 }

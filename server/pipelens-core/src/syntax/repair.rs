@@ -23,6 +23,9 @@ use fragment::Fragment;
 
 /// Rounds before what cannot be read is given up. People break one line at a time.
 const MAX_ROUNDS: usize = 12;
+/// Text that may be read again to find out what mends it. A long text whose repairs cannot be tried on a part of it is given up
+/// sooner, so that a keystroke never waits.
+const MAX_BYTES_TRIED: usize = 3 * 1024 * 1024;
 
 /// A text that could be read, perhaps after mending.
 pub(crate) struct Repaired {
@@ -39,6 +42,7 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     let mut result = Repaired { tree: Tree::default(), findings: Vec::new(), mended_lines: BTreeSet::new() };
     let mut mended = Cow::Borrowed(text);
     let mut mended_lines = Cow::Borrowed(lines);
+    let mut budget = Budget { bytes: MAX_BYTES_TRIED };
     for round in 0..MAX_ROUNDS {
         let Some(current) = error else { break };
         if round == 0 && conflict::blank(text, lines, &mut patch, &mut result) {
@@ -48,7 +52,8 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
             continue;
         }
         // Depth is no slip of the hand: mending it line by line would only lose the rest.
-        let best = if current.reason == Reason::TooDeep { None } else { best(&mended, &mended_lines, current) };
+        let is_hopeless = current.reason == Reason::TooDeep || !budget.allows(text.len());
+        let best = if is_hopeless { None } else { best(&mended, &mended_lines, current, &mut budget) };
         let Some(best) = best else {
             result.findings.push(unreadable(text, lines, &patch, current));
             break;
@@ -63,6 +68,20 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     }
     result.tree = tree;
     result
+}
+
+/// What is left of the text that may be read again.
+struct Budget {
+    bytes: usize,
+}
+
+impl Budget {
+    /// Tells whether so much may be read, and takes it from what is left.
+    fn allows(&mut self, bytes: usize) -> bool {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.unwrap_or_default();
+        left.is_some()
+    }
 }
 
 fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Repaired) {
@@ -90,12 +109,15 @@ fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Re
 }
 
 /// Returns the candidate that lets the parser get furthest; the earlier of two that are as good.
-fn best(text: &str, lines: &LineIndex, error: ParseError) -> Option<Candidate> {
+fn best(text: &str, lines: &LineIndex, error: ParseError, budget: &mut Budget) -> Option<Candidate> {
     let line = lines.line(error.offset);
     let fragment = Fragment::around(text, lines, line, error);
     let mut best: Option<(usize, Candidate)> = None;
     for candidate in candidates(text, lines, line, error) {
         let Some(mended) = fragment.mended(text, &candidate.edits) else { continue };
+        if !budget.allows(mended.len()) {
+            break;
+        }
         let reached = fragment.first_error_line(&mended);
         let progress = reached.map_or(usize::MAX, |reached| reached + lines.line(fragment.range.start));
         if progress > line && best.as_ref().is_none_or(|(furthest, _)| progress > *furthest) {

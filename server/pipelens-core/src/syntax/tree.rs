@@ -167,15 +167,22 @@ impl Tree {
     }
 
     pub(crate) fn get(&self, map: NodeId, key: &str) -> Option<Entry> {
-        let own = self.own_entries(map)?;
-        let found = own.iter().find(|entry| self.key_text(entry) == Some(key));
-        if let Some(entry) = found {
-            return Some(*entry);
-        }
-        if !own.iter().any(|entry| self.is_merge(entry)) {
+        self.find(map, key, 0)
+    }
+
+    /// Looks for a key in the order in which `collect_entries` collects them.
+    fn find(&self, map: NodeId, key: &str, depth: usize) -> Option<Entry> {
+        if depth > super::parse::MAX_DEPTH {
             return None;
         }
-        self.entries(map).iter().copied().find(|entry| self.key_text(entry) == Some(key))
+        let own = self.own_entries(map)?;
+        if let Some(entry) = own.iter().find(|entry| !self.is_merge(entry) && self.key_text(entry) == Some(key)) {
+            return Some(*entry);
+        }
+        let merged = own.iter().filter(|entry| self.is_merge(entry));
+        merged
+            .flat_map(|entry| self.items(entry.value).unwrap_or(std::slice::from_ref(&entry.value)))
+            .find_map(|map| self.find(*map, key, depth + 1))
     }
 
     pub(crate) fn is_merge(&self, entry: &Entry) -> bool {

@@ -2,6 +2,7 @@
 
 use super::{mapping, shape::Checker, wire};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::findings::Findings;
 use crate::keys::Shape;
 use crate::lower::{DocumentKind, document_kind, root_place};
 use crate::syntax::scalar::ScalarType;
@@ -12,7 +13,7 @@ use crate::text::TextRange;
 const ALIAS_BUDGET: u64 = 500_000;
 
 /// Checks a document against the vocabulary.
-pub(crate) fn check_document(text: &str, tree: &Tree, root: NodeId, findings: &mut Vec<Diagnostic>) {
+pub(crate) fn check_document(text: &str, tree: &Tree, root: NodeId, findings: &mut Findings) {
     let Some(kind) = document_kind(tree, root) else {
         findings.push(not_a_pipeline(tree, root));
         return;
@@ -32,7 +33,7 @@ pub(crate) fn says_something(tree: &Tree, root: NodeId) -> bool {
 }
 
 /// Checks anchors and aliases of the whole text. `false`: following the aliases would never end, or nearly.
-pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Vec<Diagnostic>) -> bool {
+pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings) -> bool {
     if let Some(range) = tree.alias_beyond(ALIAS_BUDGET) {
         let message =
             "This alias repeats so much that the pipeline would be too large to work with. Write out what differs.";
@@ -97,7 +98,7 @@ fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {
     Diagnostic::new(Code::NotAPipeline, range, message)
 }
 
-fn steps_and_graph(tree: &Tree, root: NodeId, findings: &mut Vec<Diagnostic>) {
+fn steps_and_graph(tree: &Tree, root: NodeId, findings: &mut Findings) {
     let (Some(steps), Some(graph)) = (tree.get(root, "steps"), tree.get(root, "graph")) else { return };
     let message =
         "`graph` belongs to a generated plan, `steps` to a written pipeline; both at once have no meaning. Keep one.";

@@ -3,10 +3,11 @@
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::findings::Findings;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::nearest::nearest;
-use crate::plan::links::{Links, positions};
+use crate::plan::links::{Links, MAX_CONNECTIONS, positions};
 use crate::text::{Spanned, TextRange};
 
 /// A reference that leads somewhere.
@@ -16,19 +17,24 @@ struct Reference {
     range: TextRange,
 }
 
-pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     let positions = positions(pipeline);
     let links = OnceCell::new();
     let closes_cycle = |step: usize, name: &str| {
         let named = positions.get(name).copied();
         named.is_some_and(|named| links.get_or_init(|| Links::new(pipeline)).waits_for(named, step))
     };
+    let keys: Vec<&str> = pipeline.steps.iter().map(|step| step.key.value.as_str()).collect();
     let mut graph: Vec<Vec<Reference>> = Vec::with_capacity(pipeline.steps.len());
     for (from, step) in pipeline.steps.iter().enumerate() {
         let mut leads = Vec::new();
         for (name, verb) in references(step) {
             match positions.get(name.value.as_str()).copied() {
-                None => findings.push(unknown_step(pipeline, step, name, verb, &|near| closes_cycle(from, near))),
+                None if findings.omits(Code::UnknownStep, Severity::Error) => {}
+                None => {
+                    let near = near(&keys, step, name, findings).filter(|near| !closes_cycle(from, near));
+                    findings.push(unknown_step(step, name, verb, near));
+                }
                 Some(to) if to == from => findings.push(self_reference(&step.key.value, name, verb)),
                 Some(to) => match reference_across_wait(pipeline, from, to, name) {
                     Some(finding) => findings.push(finding),
@@ -40,11 +46,27 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
     }
     for step in &pipeline.unnamed_steps {
         for (name, verb) in references(step).filter(|(name, _)| !positions.contains_key(name.value.as_str())) {
-            findings.push(unknown_step(pipeline, step, name, verb, &|_| false));
+            if !findings.omits(Code::UnknownStep, Severity::Error) {
+                let near = near(&keys, step, name, findings);
+                findings.push(unknown_step(step, name, verb, near));
+            }
         }
     }
+    too_many_connections(pipeline, findings);
     redundant_dependencies(pipeline, findings);
     cycles(pipeline, &graph, findings);
+}
+
+/// Every step behind a `wait` waits for every step before it. Written out that may be far more than the text shows.
+fn too_many_connections(pipeline: &Pipeline, findings: &mut Findings) {
+    let Some(barrier) = pipeline.barriers.last() else { return };
+    let count = Links::new(pipeline).count();
+    if count > MAX_CONNECTIONS {
+        let message = format!(
+            "The steps around the `wait`s of this pipeline come to {count} dependencies, and at most {MAX_CONNECTIONS} can be worked with. Split the pipeline, or put one step between two waits that the others depend on."
+        );
+        findings.push(Diagnostic::new(Code::TooLarge, barrier.range, message));
+    }
 }
 
 /// Returns the names a step refers to others by, each with its verb.
@@ -54,17 +76,20 @@ fn references(step: &Step) -> impl Iterator<Item = (&Spanned<String>, &'static s
     lineage.chain(order).filter(|(name, _)| !name.value.trim().is_empty())
 }
 
-/// Names the nearest key, unless that step waits for this one.
-fn unknown_step(
-    pipeline: &Pipeline,
+/// Returns the key that may be meant, as long as there is time to look.
+fn near<'name>(
+    keys: &[&'name str],
     step: &Step,
     name: &Spanned<String>,
-    verb: &str,
-    closes_cycle: &dyn Fn(&str) -> bool,
-) -> Diagnostic {
+    findings: &mut Findings,
+) -> Option<&'name str> {
+    let others = keys.iter().copied().filter(|key| *key != step.key.value);
+    findings.may_compare_with(keys.len()).then(|| nearest(&name.value, others)).flatten()
+}
+
+fn unknown_step(step: &Step, name: &Spanned<String>, verb: &str, near: Option<&str>) -> Diagnostic {
     let (own, written) = (step.called(), &name.value);
-    let keys = pipeline.steps.iter().map(|step| step.key.value.as_str()).filter(|key| *key != step.key.value);
-    match nearest(written, keys).filter(|near| !closes_cycle(near)) {
+    match near {
         Some(near) => {
             let message = format!("{own} {verb} `{written}`, which does not exist. Did you mean `{near}`?");
             let quoted = name.range.end - name.range.start > written.len();
@@ -102,7 +127,7 @@ fn reference_across_wait(pipeline: &Pipeline, from: usize, to: usize, name: &Spa
     Some(finding.with_related(barrier.range, "The `wait` between them"))
 }
 
-fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
     if !matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
         return;
     }
@@ -125,6 +150,9 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
             } else {
                 continue;
             };
+            if findings.omits(Code::RedundantDependency, Severity::Hint) {
+                continue;
+            }
             let message = format!("`{written}` {why}. Remove it from `depends_on`.");
             findings.push(Diagnostic::new(Code::RedundantDependency, name.range, message));
         }
@@ -132,7 +160,7 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
 }
 
 /// Depth first without recursion; a reference back into the current path closes a cycle. Each step is told of once.
-fn cycles(pipeline: &Pipeline, graph: &[Vec<Reference>], findings: &mut Vec<Diagnostic>) {
+fn cycles(pipeline: &Pipeline, graph: &[Vec<Reference>], findings: &mut Findings) {
     let mut done = HashSet::new();
     let mut told = HashSet::new();
     for start in 0..graph.len() {

@@ -1,13 +1,14 @@
 //! Image references: `[host[:port]/]path[:tag][@digest]`, the grammar of the OCI distribution specification.
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::findings::Findings;
 use crate::model::{Pipeline, Step};
 use crate::text::Spanned;
 
 const MAX_NAME_LENGTH: usize = 255;
 const MAX_TAG_LENGTH: usize = 128;
 
-pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     let images = pipeline
         .default_image
         .iter()

@@ -1,12 +1,13 @@
 //! What a linter of shell scripts said about `cmd`, at its place in the file.
 
 use crate::diagnostic::{Code, Diagnostic, Fix};
+use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextEdit, TextRange, apply_edits};
 use crate::{Project, Remark};
 
-pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     for cmd in pipeline.steps.iter().chain(&pipeline.unnamed_steps).filter_map(|step| step.cmd.as_ref()) {
         let remarks = project.remarks(&cmd.value);
         // A command the shell cannot read is found already, and by more exact words.

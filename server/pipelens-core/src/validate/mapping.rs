@@ -1,9 +1,10 @@
 //! The keys of one mapping: unknown, misplaced, missing, twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::keys::{self, Key, Place};
+use crate::findings::Findings;
+use crate::keys::{self, Place};
 use crate::nearest::nearest;
 use crate::syntax::parse::Style;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
@@ -12,7 +13,7 @@ use crate::text::TextRange;
 const FEW_KEYS: usize = 24;
 
 /// Finds a key that stands twice in one mapping, whatever the mapping is for.
-pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Vec<Diagnostic>) {
+pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Findings) {
     let Some(entries) = tree.own_entries(map) else { return };
     // Nearly every mapping: so few keys that comparing each with each beats hashing.
     if entries.len() <= FEW_KEYS {
@@ -30,6 +31,7 @@ pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Vec<Diagno
             None => {
                 seen.insert(key, entry);
             }
+            Some(_) if findings.omits(Code::DuplicateMappingKey, Severity::Error) => {}
             Some(first) => findings.push(duplicate_key(tree, key, entry, first)),
         }
     }
@@ -41,16 +43,27 @@ fn duplicate_key(tree: &Tree, key: &str, entry: &Entry, first: &Entry) -> Diagno
     finding.with_related(tree.node(first.key).range, format!("`{key}` stands here first"))
 }
 
-/// Finds a key that the place does not know. With it comes the key that was meant, where that is clear.
+/// Returns the keys a place knows that none of the entries has.
+pub(super) fn absent_keys(tree: &Tree, entries: &[Entry], place: Place) -> Vec<&'static str> {
+    let present: HashSet<&str> = entries.iter().filter_map(|entry| tree.key_text(entry)).collect();
+    keys::keys(place).iter().map(|key| key.name).filter(|name| !present.contains(name)).collect()
+}
+
+/// Finds a key that the place does not know. With it comes the key that was meant, of those that are `absent`, where that is clear.
 pub(super) fn unknown_key(
     tree: &Tree,
-    map: NodeId,
+    absent: &[&'static str],
     entry: &Entry,
     place: Place,
+    findings: &mut Findings,
 ) -> Option<(Diagnostic, Option<&'static str>)> {
     let name = tree.key_text(entry).unwrap_or_default();
     // Anchors need a home: keys that start with `x-` are the author's own.
     if place == Place::Pipeline && (name.starts_with("x-") || name == "graph") {
+        return None;
+    }
+    let severity = if place.is_wire_format() { Severity::Hint } else { Severity::Error };
+    if findings.omits(Code::UnknownKey, severity) {
         return None;
     }
     let range = tree.node(entry.key).range;
@@ -59,11 +72,10 @@ pub(super) fn unknown_key(
         let mut finding =
             Diagnostic::new(Code::UnknownKey, range, format!("`{name}` means nothing in {noun} and is ignored."));
         // The wire format lets a tool carry fields of its own.
-        finding.severity = Severity::Hint;
+        finding.severity = severity;
         return Some((finding, None));
     }
-    let is_absent = |key: &&Key| tree.get(map, key.name).is_none();
-    let candidates = keys::keys(place).iter().filter(is_absent).map(|key| key.name);
+    let candidates = absent.iter().copied();
     if let Some(near) = nearest(name, candidates.clone()).or_else(|| abbreviation(name, candidates)) {
         let message = format!("`{name}` means nothing in {noun}. Did you mean `{near}`?");
         let finding = with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near);
@@ -100,7 +112,7 @@ pub(super) fn missing_keys(
     map: NodeId,
     place: Place,
     misspelt: &[&str],
-    findings: &mut Vec<Diagnostic>,
+    findings: &mut Findings,
 ) {
     let own = tree.own_entries(map).unwrap_or_default();
     // What an undefined alias would have brought in nobody knows.

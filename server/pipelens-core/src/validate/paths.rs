@@ -2,11 +2,12 @@
 
 use crate::Project;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::findings::Findings;
 use crate::model::{CachePolicy, Pipeline, Step};
 use crate::plan::DEFAULT_WORKDIR;
 use crate::text::Spanned;
 
-pub(crate) fn check(pipeline: &Pipeline, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+pub(crate) fn check(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     for step in &pipeline.steps {
         if let Some(cache) = step.cache.as_ref().filter(|cache| cache.value.key.is_none()) {
             check_policy(&cache.value.policy, project, findings);
@@ -15,7 +16,7 @@ pub(crate) fn check(pipeline: &Pipeline, project: &dyn Project, findings: &mut V
     }
 }
 
-fn check_policy(policy: &CachePolicy, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+fn check_policy(policy: &CachePolicy, project: &dyn Project, findings: &mut Findings) {
     match policy {
         CachePolicy::None | CachePolicy::Forever { .. } | CachePolicy::Ttl { .. } => {}
         CachePolicy::OnChange { paths } => {

@@ -1,9 +1,10 @@
 //! The quick fix for what is there and should not be: takes out an entry of a mapping or an item of a list, with its comma or
 //! its line, and leaves everything around it as it was.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::diagnostic::{Code, Diagnostic, Fix};
+use crate::printable::printable;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::{TextEdit, TextRange};
 
@@ -53,18 +54,23 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
     }
 }
 
-/// The anchors that stay in use: each with an alias to it.
+/// The anchors that stay in use, in text order: each with the last alias to it.
 struct Shared(Vec<(TextRange, TextRange)>);
 
 impl Shared {
     fn of(tree: &Tree) -> Self {
         let aliases = tree.aliases();
-        Self(aliases.filter_map(|(alias, target)| Some((tree.node(target).anchor?, alias))).collect())
+        let last: BTreeMap<TextRange, TextRange> =
+            aliases.filter_map(|(alias, target)| Some((tree.node(target).anchor?, alias))).collect();
+        Self(last.into_iter().collect())
     }
 
     /// Tells whether an alias would be left without its anchor.
     fn breaks(&self, removed: TextRange) -> bool {
-        self.0.iter().any(|(anchor, alias)| removed.contains_range(*anchor) && !removed.contains_range(*alias))
+        let first = self.0.partition_point(|(anchor, _)| anchor.start < removed.start);
+        let inside = self.0.iter().skip(first).take_while(|(anchor, _)| anchor.start < removed.end);
+        // An alias stands behind its anchor, so it is the last one that may be outside.
+        inside.into_iter().any(|(anchor, alias)| removed.contains_range(*anchor) && !removed.contains_range(*alias))
     }
 }
 
@@ -82,7 +88,7 @@ fn is_mended(code: Code) -> bool {
 fn offer(finding: &mut Diagnostic, name: &str, range: Option<TextRange>, shared: &Shared) {
     let range = range.filter(|range| !shared.breaks(*range));
     if let (Some(range), true) = (range, finding.fixes.is_empty()) {
-        let title = if name == "it" { "Remove it".to_owned() } else { format!("Remove `{name}`") };
+        let title = if name == "it" { "Remove it".to_owned() } else { format!("Remove `{}`", printable(name)) };
         // Taking out what has no effect keeps the meaning; which of two that contradict each other goes is a choice.
         let is_safe = matches!(finding.code, Code::RedundantDependency | Code::ImageWithoutEffect);
         finding.fixes.push(Fix { title, is_safe, edits: vec![TextEdit { range, new_text: String::new() }] });

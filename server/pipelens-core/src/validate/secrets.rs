@@ -2,6 +2,7 @@
 
 use crate::Project;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::findings::Findings;
 use crate::model::{EnvVar, Pipeline};
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
@@ -33,7 +34,7 @@ const MIN_SECRET_LENGTH: usize = 12;
 /// The shortest of the shapes above, prefix included.
 const MIN_TOKEN_LENGTH: usize = 20;
 
-pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
     findings.extend(pipeline.env.iter().filter_map(|variable| in_variable(text, variable)));
     for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
         findings.extend(step.env.iter().filter_map(|variable| in_variable(text, variable)));
@@ -46,7 +47,7 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnost
 }
 
 /// Finds secrets that a run would have to ask for first.
-pub(super) fn check_consent(pipeline: &Pipeline, project: &dyn Project, findings: &mut Vec<Diagnostic>) {
+pub(super) fn check_consent(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
         let asked = step.secrets.iter().filter(|secret| project.has_secret(&secret.value) == Some(false));
         findings.extend(asked.map(|secret| {
@@ -103,9 +104,12 @@ fn token(value: &str) -> Option<(TextRange, &'static str)> {
         for (start, _) in value.match_indices(prefix) {
             let is_inside_word = value.get(..start).is_some_and(|before| before.ends_with(is_token_letter));
             let rest = value.get(start + prefix.len()..).unwrap_or_default();
+            if is_inside_word {
+                continue;
+            }
             let found = rest.find(|character| !is_token_letter(character)).unwrap_or(rest.len());
             let body = rest.get(..found).unwrap_or_default();
-            if !is_inside_word && found >= *length && !body.ends_with("EXAMPLE") && is_varied(body) {
+            if found >= *length && !body.ends_with("EXAMPLE") && is_varied(body) {
                 return Some((TextRange::new(start, start + prefix.len() + found), what));
             }
         }

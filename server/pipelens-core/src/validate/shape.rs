@@ -1,13 +1,16 @@
 //! Every value against the shape the vocabulary asks for. One walk over the tree; aliases are followed, each target once.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use super::mapping;
 use crate::arguments;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::keys::{self, Argument, POLICIES, Place, RUNNERS, Shape};
+use crate::findings::Findings;
+use crate::keys::{self, Argument, MAX_NAME_BYTES, POLICIES, Place, RUNNERS, Shape};
 use crate::lower::authored::is_barrier;
 use crate::nearest::nearest;
+use crate::printable::is_deceptive;
 use crate::syntax::parse::Style;
 use crate::syntax::scalar::{ScalarType, yaml_1_1_reading};
 use crate::syntax::tree::{Entry, Kind, NodeId, Scalar, Tree};
@@ -16,14 +19,14 @@ use crate::text::TextRange;
 pub(super) struct Checker<'a> {
     text: &'a str,
     tree: &'a Tree,
-    findings: &'a mut Vec<Diagnostic>,
+    findings: &'a mut Findings,
     /// Places of aliased values that were looked at: a mistake in shared defaults is one finding.
     seen: HashSet<(TextRange, &'static str)>,
     allows_null: bool,
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(text: &'a str, tree: &'a Tree, findings: &'a mut Vec<Diagnostic>) -> Self {
+    pub(super) fn new(text: &'a str, tree: &'a Tree, findings: &'a mut Findings) -> Self {
         Self { text, tree, findings, seen: HashSet::new(), allows_null: false }
     }
 
@@ -32,6 +35,7 @@ impl<'a> Checker<'a> {
         match shape {
             Shape::Text
             | Shape::NonEmptyText
+            | Shape::Name
             | Shape::Image
             | Shape::StepKey
             | Shape::AbsolutePath
@@ -72,14 +76,17 @@ impl<'a> Checker<'a> {
         self.allows_null = place.is_wire_format() || (self.allows_null && place == Place::Cache);
         let tree = self.tree;
         let mut misspelt = Vec::new();
-        for entry in tree.entries(id).iter() {
+        let entries = tree.entries(id);
+        let absent: OnceCell<Vec<&'static str>> = OnceCell::new();
+        for entry in entries.iter() {
             if place == Place::Services {
                 self.check_service_name(entry);
             }
             let Some(known) = tree.key_text(entry).and_then(|key| keys::find(place, key)) else {
                 let key_range = self.tree.node(entry.key).range;
+                let absent = absent.get_or_init(|| mapping::absent_keys(tree, &entries, place));
                 if self.is_first(key_range, "a key")
-                    && let Some((finding, meant)) = mapping::unknown_key(tree, id, entry, place)
+                    && let Some((finding, meant)) = mapping::unknown_key(tree, absent, entry, place, self.findings)
                 {
                     self.findings.push(finding);
                     misspelt.extend(meant);
@@ -210,8 +217,15 @@ impl<'a> Checker<'a> {
             return;
         }
         self.yaml_trap(id, scalar, name);
+        self.control_characters(id, scalar, name);
         match shape {
             Shape::Text => {}
+            Shape::Name if scalar.text.len() > MAX_NAME_BYTES => {
+                let length = scalar.text.len();
+                let message =
+                    format!("`{name}` is {length} bytes long; at most {MAX_NAME_BYTES} are allowed. Shorten it.");
+                self.findings.push(Diagnostic::new(Code::BadValue, self.visible_range(id), message));
+            }
             Shape::OneOf(names) => {
                 if !names.contains(&scalar.text.as_str()) {
                     self.unknown_name(Code::BadValue, id, &format!("no value of `{name}`"), names.iter().copied());
@@ -236,6 +250,30 @@ impl<'a> Checker<'a> {
                 }
             }
         }
+    }
+
+    /// Finds what a person cannot see, or what would steer their terminal. A command may hold anything: it is never shown whole.
+    fn control_characters(&mut self, id: NodeId, scalar: &Scalar, name: &str) {
+        // Labels and the like may be written as a block, which ends its lines.
+        let may_have_lines = !matches!(name, "key" | "name" | "slug");
+        let is_bad =
+            |character: char| is_deceptive(character) && !(may_have_lines && matches!(character, '\n' | '\r' | '\t'));
+        let Some(found) = scalar.text.chars().find(|character| is_bad(*character)).filter(|_| name != "cmd") else {
+            return;
+        };
+        let message = format!(
+            "`{name}` contains the character U+{:04X}, which cannot be seen or controls a terminal. Remove it.",
+            u32::from(found)
+        );
+        let range = self.visible_range(id);
+        let mut finding = Diagnostic::new(Code::ControlCharacter, range, message);
+        let clean: String = scalar.text.chars().filter(|character| !is_bad(*character)).collect();
+        let is_on_one_line = range == self.tree.node(id).range && !clean.contains(['\n', '\r', '\t']);
+        if !clean.trim().is_empty() && is_on_one_line && matches!(self.tree.node(id).kind, Kind::Scalar(_)) {
+            let written = clean.replace('\\', "\\\\").replace('"', "\\\"");
+            finding = finding.with_fix(format!("Change to `{clean}`"), range, format!("\"{written}\""));
+        }
+        self.findings.push(finding);
     }
 
     fn check_version(&mut self, id: NodeId, known: &str, name: &str) {
@@ -278,6 +316,9 @@ impl<'a> Checker<'a> {
             self.wrong_type(id, name, wanted);
             return;
         };
+        if argument != Argument::Ready {
+            self.control_characters(id, scalar, name);
+        }
         let (written, range) = (scalar.text.as_str(), self.visible_range(id));
         let message = match argument {
             Argument::Any | Argument::Network | Argument::Ready if written.trim().is_empty() => {

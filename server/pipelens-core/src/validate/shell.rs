@@ -1,29 +1,72 @@
 //! What the shell could not read in `cmd`, at its exact place in the file.
 
+use std::collections::HashMap;
+
 use crate::arguments::Ready;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::findings::Findings;
 use crate::model::Pipeline;
-use crate::shell;
+use crate::shell::{self, Mistake};
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
-pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+/// Text of commands that are more than words, read once each. Longer scripts are read by the shell alone.
+const MAX_BYTES_READ: usize = 256 * 1024;
+
+pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, findings: &mut Findings) {
     let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
     for step in steps {
-        findings.extend(step.cmd.iter().filter_map(|cmd| mistake(text, cmd)));
+        findings.extend(step.cmd.iter().filter_map(|cmd| commands.mistake(text, cmd)));
         for service in step.services() {
             let asked = service.ready.and_then(|ready| match ready.value {
                 Ready::Command(command) => Some(Spanned::new(command, ready.range)),
                 Ready::Port(_) => None,
             });
-            findings.extend(service.cmd.iter().chain(&asked).filter_map(|cmd| mistake(text, cmd)));
+            findings.extend(service.cmd.iter().chain(&asked).filter_map(|cmd| commands.mistake(text, cmd)));
         }
     }
 }
 
-fn mistake(text: &str, cmd: &Spanned<String>) -> Option<Diagnostic> {
-    let mistake = shell::mistake(&cmd.value)?;
-    Some(Diagnostic::new(Code::ShellSyntax, place(text, cmd, mistake.range), mistake.message))
+/// Commands that were read already. An alias makes one text the command of many steps.
+#[derive(Debug)]
+pub(crate) struct Commands {
+    mistakes: HashMap<String, Option<Mistake>>,
+    bytes_left: usize,
+    /// The first command that was not read any more.
+    unread: Option<TextRange>,
+}
+
+impl Default for Commands {
+    fn default() -> Self {
+        Self { mistakes: HashMap::new(), bytes_left: MAX_BYTES_READ, unread: None }
+    }
+}
+
+impl Commands {
+    fn mistake(&mut self, text: &str, cmd: &Spanned<String>) -> Option<Diagnostic> {
+        if shell::is_plain(&cmd.value) {
+            return None;
+        }
+        if !self.mistakes.contains_key(&cmd.value) {
+            let Some(left) = self.bytes_left.checked_sub(cmd.value.len()) else {
+                self.unread.get_or_insert(cmd.range);
+                return None;
+            };
+            self.bytes_left = left;
+            self.mistakes.insert(cmd.value.clone(), shell::mistake(&cmd.value));
+        }
+        let mistake = self.mistakes.get(&cmd.value)?.as_ref()?;
+        Some(Diagnostic::new(Code::ShellSyntax, place(text, cmd, mistake.range), mistake.message.clone()))
+    }
+
+    /// Says what was not read.
+    pub(crate) fn finish(self) -> Option<Diagnostic> {
+        let message = "From here on commands are not checked: together they are too long. Put long scripts into files of their own.";
+        let mut finding = Diagnostic::new(Code::TooLarge, self.unread?, message);
+        // The shell itself still reads them.
+        finding.severity = Severity::Information;
+        Some(finding)
+    }
 }
 
 /// Where a part of a command stands in the file; where that cannot be told, its first line.

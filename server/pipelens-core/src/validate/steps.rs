@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::findings::Findings;
 use crate::model::{Pipeline, Spelling, Step, Value};
 use crate::plan::links::positions;
 
-pub(super) fn check(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     unsupported_keys(pipeline, findings);
     for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
         findings.extend(timeout_too_long(pipeline, step));
@@ -24,7 +25,7 @@ pub(crate) fn safe_key(key: &str) -> String {
     key.chars().map(|character| if is_safe(character) { character } else { '-' }).collect()
 }
 
-fn unsupported_keys(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+fn unsupported_keys(pipeline: &Pipeline, findings: &mut Findings) {
     let mut by_key: HashMap<&str, &Step> = HashMap::with_capacity(pipeline.steps.len());
     let mut by_name: HashMap<String, &Step> = HashMap::with_capacity(pipeline.steps.len());
     for step in &pipeline.steps {
@@ -98,7 +99,7 @@ fn has_any(services: &Value) -> bool {
     matches!(services, Value::Map(services) if !services.is_empty())
 }
 
-fn images_without_effect(pipeline: &Pipeline, findings: &mut Vec<Diagnostic>) {
+fn images_without_effect(pipeline: &Pipeline, findings: &mut Findings) {
     let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
     let mut with_both =
         steps.filter_map(|step| Some((step, step.image.as_ref()?, step.builds_in.as_ref()?))).peekable();

@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::findings::Findings;
 use crate::lower::plan::edges;
 use crate::syntax::tree::{NodeId, Tree};
 use crate::text::TextRange;
 
-pub(super) fn check_envelope(tree: &Tree, root: NodeId, findings: &mut Vec<Diagnostic>) {
+pub(super) fn check_envelope(tree: &Tree, root: NodeId, findings: &mut Findings) {
     let entries = tree.get(root, "pipelines").and_then(|entry| tree.items(entry.value)).unwrap_or_default();
     for definition in entries.iter().filter_map(|entry| tree.get(*entry, "definition")) {
         check_graph(tree, definition.value, findings);
     }
 }
 
-pub(super) fn check_graph(tree: &Tree, root: NodeId, findings: &mut Vec<Diagnostic>) {
+pub(super) fn check_graph(tree: &Tree, root: NodeId, findings: &mut Findings) {
     let Some(graph) = tree.get(root, "graph") else { return };
     let nodes = tree.get(graph.value, "nodes").and_then(|entry| tree.items(entry.value)).unwrap_or_default();
     let mut parents: HashMap<usize, TextRange> = HashMap::new();

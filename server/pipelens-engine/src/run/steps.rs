@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -389,7 +388,7 @@ impl Job {
     fn say_start(&self, runner: &str, context: &RunContext, attempt: u64) {
         self.outbox.say(BuildEvent::StepStart {
             step: self.index,
-            started_at: Utc::now(),
+            started_at: crate::clock::now(),
             runner: runner.to_owned(),
             image: match &context.base {
                 Base::Image(image) => Some(image.clone()),

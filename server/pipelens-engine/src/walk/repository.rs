@@ -62,6 +62,11 @@ impl Repository {
         }
     }
 
+    /// Returns how long the index is, without reading it.
+    pub(crate) fn index_bytes(&self) -> u64 {
+        self.folders.as_ref().map_or(0, |folders| folders.base.length(&folders.own.join("index")))
+    }
+
     /// Reads which files are tracked.
     pub(crate) fn tracked(&self) -> Tracked {
         let bytes = match &self.folders {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::checked::Checked;
 use super::run::{RunArgs, plan, settings};
 use super::{EXIT_USAGE, Format, complain};
-use crate::project;
+use crate::{project, terminal};
 
 /// No engine could be asked.
 const EXIT_UNREACHABLE: u8 = 4;
@@ -36,8 +36,8 @@ pub(crate) async fn show(args: RunArgs) -> u8 {
         }
     };
     let text = match args.format {
-        Format::Human => table(&request.plan, &decisions),
-        Format::Json => lines(&request.plan, &decisions),
+        Format::Human => terminal::inert(&table(&request.plan, &decisions)).into_owned(),
+        Format::Json => terminal::inert_json(&lines(&request.plan, &decisions)).into_owned(),
     };
     match super::print(&text) {
         Ok(code) => code,

@@ -8,7 +8,7 @@ use pipelens_core::diagnostic::{Diagnostic, Severity};
 
 /// Renders one finding. Colours are stripped later where nobody sees them.
 pub(crate) fn finding(path: &Path, text: &str, diagnostic: &Diagnostic) -> String {
-    let path = path.display().to_string();
+    let path = printable(&path.display().to_string());
     let message = printable(&diagnostic.message);
     let related: Vec<_> =
         diagnostic.related.iter().map(|related| (related.range, printable(&related.message))).collect();
@@ -35,7 +35,5 @@ fn level(severity: Severity) -> Level<'static> {
 
 /// Returns a text without characters that would command the terminal: names come from files that anybody wrote.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| if character.is_control() && character != '\n' { '\u{FFFD}' } else { character })
-        .collect()
+    text.split('\n').map(pipelens_core::printable::printable).collect::<Vec<_>>().join("\n")
 }

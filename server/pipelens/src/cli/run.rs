@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::checked::Checked;
 use super::{EXIT_USAGE, Format, complain};
 use crate::settings::{RunSettings, Runner, Settings};
-use crate::{consent, present, project, wire};
+use crate::{consent, present, project, terminal, wire};
 
 /// Events between the engine and the terminal. A terminal that is slower than this many loses lines, counted; the file has them.
 const EVENT_QUEUE: usize = 4096;
@@ -66,6 +66,9 @@ pub(crate) struct RunArgs {
     /// Give this project's steps the secret with this name; remembered for the project [may be repeated]
     #[arg(long = "allow-secret", value_name = "NAME")]
     allow_secrets: Vec<String>,
+    /// Print lines of steps as they are, with every control sequence and every command for a CI system
+    #[arg(long)]
+    raw_log: bool,
     /// How the run is printed: `json` is one event a line
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(super) format: Format,
@@ -186,8 +189,8 @@ enum Printer {
 impl Printer {
     fn new(args: &RunArgs, run_id: uuid::Uuid, plan: Plan, log_dir: PathBuf) -> Self {
         match args.format {
-            Format::Human => Self::Human(Box::new(Human::new(plan, log_dir))),
-            Format::Json => Self::Json(Json { run_id, plan, log_dir }),
+            Format::Human => Self::Human(Box::new(Human::new(plan, log_dir, args.raw_log))),
+            Format::Json => Self::Json(Json { run_id, plan, log_dir, is_raw: args.raw_log }),
         }
     }
 
@@ -211,16 +214,18 @@ struct Json {
     run_id: uuid::Uuid,
     plan: Plan,
     log_dir: PathBuf,
+    is_raw: bool,
 }
 
 impl Json {
     fn print(&self, event: &BuildEvent) -> io::Result<()> {
         let kind = wire::RunEventKind::new(event, &self.plan, &self.plan.name, &self.log_dir);
         let event = wire::RunEvent { version: wire::VERSION, run_id: self.run_id, uri: None, kind };
-        let mut line = serde_json::to_vec(&event)?;
-        line.push(b'\n');
+        let line = serde_json::to_string(&event)?;
+        let line = if self.is_raw { line.into() } else { terminal::inert_json(&line) };
         let mut output = io::stdout().lock();
-        output.write_all(&line)?;
+        output.write_all(line.as_bytes())?;
+        output.write_all(b"\n")?;
         output.flush()
     }
 }
@@ -229,6 +234,8 @@ impl Json {
 struct Human {
     plan: Plan,
     log_dir: PathBuf,
+    /// Lines of steps are printed as they are.
+    is_raw: bool,
     width: usize,
     progress: ProgressBar,
     running: BTreeMap<usize, Instant>,
@@ -247,7 +254,7 @@ const COLORS: [AnsiColors; 6] = [
 const MAX_PREFIX_WIDTH: usize = 24;
 
 impl Human {
-    fn new(plan: Plan, log_dir: PathBuf) -> Self {
+    fn new(plan: Plan, log_dir: PathBuf, is_raw: bool) -> Self {
         let width = plan.steps.iter().map(|step| step.key.chars().count()).max().unwrap_or(0).min(MAX_PREFIX_WIDTH);
         let target = if io::stdout().is_terminal() && io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
@@ -259,7 +266,7 @@ impl Human {
             progress.set_style(style);
         }
         progress.enable_steady_tick(Duration::from_millis(250));
-        Self { plan, log_dir, width, progress, running: BTreeMap::new(), done: BTreeMap::new() }
+        Self { plan, log_dir, is_raw, width, progress, running: BTreeMap::new(), done: BTreeMap::new() }
     }
 
     fn print(&mut self, event: &BuildEvent) -> io::Result<()> {
@@ -304,18 +311,24 @@ impl Human {
             BuildEvent::StepQueued { .. } | BuildEvent::StepCacheHit { .. } => return Ok(()),
         };
         self.show_running();
-        self.write(&text)
+        let is_log = matches!(event, BuildEvent::StepLog { .. });
+        if is_log { self.write(&text) } else { self.write(&terminal::inert(&text)) }
     }
 
     fn lines(&self, step: usize, lines: &[LogLine]) -> String {
-        lines.iter().map(|line| self.line(step, &line.text)).collect()
+        let shown = |line: &LogLine| {
+            if self.is_raw { self.line(step, &line.text) } else { self.line(step, &terminal::styled(&line.text)) }
+        };
+        lines.iter().map(shown).collect()
     }
 
     fn line(&self, step: usize, text: &str) -> String {
         let key = self.key(step);
         let color = COLORS.get(step % COLORS.len()).copied().unwrap_or(AnsiColors::Cyan);
         let padding = " ".repeat(self.width.saturating_sub(key.chars().count()));
-        format!("{}{padding} {text}\n", format!("[{key}]").color(color))
+        let prefix = format!("{}{padding} ", format!("[{key}]").color(color));
+        // What has several lines gets a prefix for each: none begins with what a file or a step says.
+        text.split('\n').map(|line| format!("{prefix}{line}\n")).collect()
     }
 
     fn show_running(&self) {

@@ -33,26 +33,91 @@ impl Encoding {
     }
 }
 
+/// How many UTF-16 units come before each piece of a text, so that a column costs the same on the longest line. Empty for a text of
+/// ASCII, where units are bytes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Units {
+    before: Vec<usize>,
+}
+
+/// Bytes between two counts.
+const PIECE: usize = 256;
+
+impl Units {
+    pub(crate) fn new(text: &str) -> Self {
+        if text.is_ascii() {
+            return Self::default();
+        }
+        let mut before = Vec::with_capacity(text.len() / PIECE + 1);
+        let mut units = 0;
+        for (offset, byte) in text.bytes().enumerate() {
+            if offset % PIECE == 0 {
+                before.push(units);
+            }
+            // A character counts at its first byte; one of four bytes counts twice.
+            units += usize::from(byte & 0xC0 != 0x80) + usize::from(byte >= 0xF0);
+        }
+        Self { before }
+    }
+
+    /// Returns how many units come before an offset on a character border.
+    fn at(&self, text: &str, offset: usize) -> usize {
+        let Some(known) = self.before.get(offset / PIECE) else {
+            // The end of a text that fills its last piece, or a text of ASCII.
+            let (start, units) =
+                self.before.last().map_or((offset, offset), |units| ((self.before.len() - 1) * PIECE, *units));
+            return units + count_units(text.as_bytes().get(start..offset).unwrap_or_default());
+        };
+        known + count_units(text.as_bytes().get(offset - offset % PIECE..offset).unwrap_or_default())
+    }
+
+    /// Returns the offset of the character that the unit with this number is in, not before `start`.
+    fn offset(&self, text: &str, start: usize, unit: usize) -> usize {
+        if self.before.is_empty() {
+            return unit.min(text.len());
+        }
+        let piece = self.before.partition_point(|before| *before <= unit).saturating_sub(1);
+        let from = (piece * PIECE).max(start);
+        let mut from = from;
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+        let mut units = self.at(text, from);
+        for (offset, character) in text.get(from..).unwrap_or_default().char_indices() {
+            units += character.len_utf16();
+            if units > unit {
+                return from + offset;
+            }
+        }
+        text.len()
+    }
+}
+
+fn count_units(bytes: &[u8]) -> usize {
+    bytes.iter().map(|byte| usize::from(byte & 0xC0 != 0x80) + usize::from(*byte >= 0xF0)).sum()
+}
+
 /// A text with its lines, for turning offsets into positions and back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TextMap<'a> {
     text: &'a str,
     index: &'a LineIndex,
+    units: &'a Units,
     encoding: Encoding,
 }
 
 impl<'a> TextMap<'a> {
-    pub(crate) fn new(text: &'a str, index: &'a LineIndex, encoding: Encoding) -> Self {
-        Self { text, index, encoding }
+    pub(crate) fn new(text: &'a str, index: &'a LineIndex, units: &'a Units, encoding: Encoding) -> Self {
+        Self { text, index, units, encoding }
     }
 
     pub(crate) fn position(self, offset: usize) -> Position {
         let offset = floor_char(self.text, offset);
         let line = self.index.line(offset);
-        let before = self.text.get(self.index.line_start(line)..offset).unwrap_or_default();
+        let start = self.index.line_start(line);
         let column = match self.encoding {
-            Encoding::Utf8 => before.len(),
-            Encoding::Utf16 => before.encode_utf16().count(),
+            Encoding::Utf8 => offset - start,
+            Encoding::Utf16 => self.units.at(self.text, offset) - self.units.at(self.text, start),
         };
         Position::new(to_u32(line), to_u32(column))
     }
@@ -69,14 +134,8 @@ impl<'a> TextMap<'a> {
         match self.encoding {
             Encoding::Utf8 => line.start + floor_char(content, wanted),
             Encoding::Utf16 => {
-                let mut units = 0;
-                for (offset, character) in content.char_indices() {
-                    if wanted < units + character.len_utf16() {
-                        return line.start + offset;
-                    }
-                    units += character.len_utf16();
-                }
-                line.start + content.len()
+                let unit = self.units.at(self.text, line.start).saturating_add(wanted);
+                self.units.offset(self.text, line.start, unit).min(line.start + content.len())
             }
         }
     }
@@ -156,8 +215,9 @@ mod tests {
     fn columns_count_in_the_negotiated_unit() {
         let text = "a: x\r\nñ𝄞b: y\n";
         let index = LineIndex::new(text);
-        let utf8 = TextMap::new(text, &index, Encoding::Utf8);
-        let utf16 = TextMap::new(text, &index, Encoding::Utf16);
+        let units = Units::new(text);
+        let utf8 = TextMap::new(text, &index, &units, Encoding::Utf8);
+        let utf16 = TextMap::new(text, &index, &units, Encoding::Utf16);
         let offset = text.find('b').unwrap();
         assert_eq!(utf8.position(offset), Position::new(1, 6));
         assert_eq!(utf16.position(offset), Position::new(1, 3));
@@ -169,10 +229,28 @@ mod tests {
     fn positions_outside_the_text_are_moved_inside() {
         let text = "ab\n𝄞";
         let index = LineIndex::new(text);
-        let map = TextMap::new(text, &index, Encoding::Utf16);
+        let units = Units::new(text);
+        let map = TextMap::new(text, &index, &units, Encoding::Utf16);
         assert_eq!(map.offset(Position::new(0, 99)), 2);
         assert_eq!(map.offset(Position::new(9, 9)), text.len());
         // The middle of a surrogate pair is the character's start.
         assert_eq!(map.offset(Position::new(1, 1)), 3);
+    }
+
+    #[test]
+    fn columns_of_a_long_line_are_those_of_counting() {
+        let text = "aé𝄞—".repeat(400) + "\n𝄞é\n";
+        for text in [text.as_str(), &"x".repeat(1000)] {
+            let (index, units) = (LineIndex::new(text), Units::new(text));
+            let map = TextMap::new(text, &index, &units, Encoding::Utf16);
+            for (offset, character) in text.char_indices() {
+                let line = index.line(offset);
+                let counted = text[index.line_start(line)..offset].encode_utf16().count();
+                let position = map.position(offset);
+                assert_eq!(position, Position::new(to_u32(line), to_u32(counted)));
+                assert_eq!(map.offset(position), offset, "{character:?}");
+            }
+            assert_eq!(map.offset(map.position(text.len())), text.len());
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use lsp_types::Uri;
 use pipelens_core::plan::Target;
+use pipelens_core::printable::printable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -169,6 +170,8 @@ pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, S
 
 /// Builds a protocol command for a lens or a code action.
 pub(crate) fn command(title: String, command: Command, argument: Value) -> lsp_types::Command {
+    // What a title quotes comes from a file.
+    let title = printable(&title).into_owned();
     lsp_types::Command { title, command: command.id().to_owned(), arguments: Some(vec![argument]) }
 }
 

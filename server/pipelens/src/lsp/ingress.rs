@@ -22,12 +22,15 @@ use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
 use tower_lsp::{ClientSocket, LspService};
 
 use super::state::{ARRIVAL, State, TRUST};
-use super::{Server, lists, writer};
+use super::writer::Answers;
+use super::{Server, lists, surrogates, writer};
 
 /// A header line longer than this is garbage.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
 /// No editor sends a longer message than its longest document; documents above 16 MiB are not read.
 const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
+/// A longer message is not even skipped.
+const MAX_SKIPPED_BYTES: u64 = 1024 * 1024 * 1024;
 /// More unanswered requests than this are a client's mistake.
 const MAX_IN_FLIGHT: usize = 1024;
 /// Frames read ahead of the message loop.
@@ -47,7 +50,7 @@ pub(crate) async fn serve(
     mut service: LspService<Server>,
     socket: ClientSocket,
     state: Arc<State>,
-    responses: mpsc::Sender<Vec<u8>>,
+    responses: Answers,
     requests: mpsc::Sender<Request>,
 ) -> End {
     let mut frames = spawn_reader();
@@ -72,6 +75,16 @@ pub(crate) async fn serve(
             Ok(Message::Response(response)) => {
                 if from_client.send(response).await.is_err() {
                     break;
+                }
+            }
+            Ok(Message::Request(request)) if is_notification(request.method()) != request.id().is_none() => {
+                match request.id() {
+                    Some(id) => {
+                        let error = not_a_request(request.method());
+                        answer(&responses, Response::from_error(id.clone(), error)).await;
+                    }
+                    // Nobody could be told what came of it.
+                    None => tracing::warn!("`{}` came without an `id` and is ignored", request.method()),
                 }
             }
             Ok(Message::Request(request)) => match request.method() {
@@ -116,7 +129,7 @@ enum Lifecycle {
 }
 
 /// Answers a message before the next is read, and tells whether the answer is no error.
-async fn answer_at_once(service: &mut LspService<Server>, request: Request, responses: &mpsc::Sender<Vec<u8>>) -> bool {
+async fn answer_at_once(service: &mut LspService<Server>, request: Request, responses: &Answers) -> bool {
     let id = request.id().cloned();
     let response = match guarded(service.call(request)).await {
         Ok(response) => response.ok().flatten(),
@@ -136,7 +149,7 @@ async fn start(
     lifecycle: Lifecycle,
     state: &Arc<State>,
     in_flight: &Arc<Semaphore>,
-    responses: &mpsc::Sender<Vec<u8>>,
+    responses: &Answers,
 ) {
     let id = request.id().cloned();
     let permit = match (in_flight.clone().try_acquire_owned(), &id) {
@@ -150,16 +163,23 @@ async fn start(
             return;
         }
     };
+    // A command must work when the client reads nothing, and its answer is short.
+    let waits_for_room = id.is_some() && request.method() != "workspace/executeCommand";
     let handler = handler(service, request, lifecycle);
     let handler = ARRIVAL.scope(state.snapshot(), handler);
     let responses = responses.clone();
     tokio::spawn(async move {
+        if waits_for_room {
+            responses.room().await;
+        }
         let frame = match guarded(handler).await {
-            Ok(frame) => frame,
+            Ok(Some(frame)) => Some(frame),
+            // Whoever gave an id waits for an answer.
+            Ok(None) => id.map(|id| writer::frame(&Response::from_error(id, Error::method_not_found()))),
             Err(fault) => id.map(|id| writer::frame(&Response::from_error(id, fault))),
         };
         if let Some(frame) = frame {
-            drop(responses.send(frame).await);
+            responses.send(frame).await;
         }
         drop::<Option<OwnedSemaphorePermit>>(permit);
     });
@@ -199,9 +219,21 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// Queues an answer. A writer that is gone ends the process elsewhere, so its error says nothing new.
-async fn answer(responses: &mpsc::Sender<Vec<u8>>, response: Response) {
-    drop(responses.send(writer::frame(&response)).await);
+async fn answer(responses: &Answers, response: Response) {
+    responses.send(writer::frame(&response)).await;
+}
+
+/// Tells whether a method is one that is never answered. `$/` is for what either side may ignore.
+fn is_notification(method: &str) -> bool {
+    let name = method.rsplit('/').next().unwrap_or_default();
+    let is_did =
+        name.strip_prefix("did").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()));
+    is_did || method.starts_with("$/") || matches!(method, "exit" | "initialized" | "window/workDoneProgress/cancel")
+}
+
+fn not_a_request(method: &str) -> Error {
+    let message = format!("`{method}` is a notification and has no answer; it is ignored when it has an `id`");
+    Error { code: ErrorCode::MethodNotFound, message: message.into(), data: None }
 }
 
 enum Message {
@@ -210,11 +242,13 @@ enum Message {
 }
 
 fn parse(body: &[u8]) -> Result<Message, Error> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| Error {
-        code: ErrorCode::ParseError,
-        message: format!("the message is not JSON: {error}").into(),
-        data: None,
-    })?;
+    let value: Value = serde_json::from_slice(body)
+        .or_else(|error| surrogates::replaced(body).map_or(Err(error), |mended| serde_json::from_slice(&mended)))
+        .map_err(|error| Error {
+            code: ErrorCode::ParseError,
+            message: format!("the message is not JSON: {error}").into(),
+            data: None,
+        })?;
     let invalid = |why: String| Error { code: ErrorCode::InvalidRequest, message: why.into(), data: None };
     if !value.is_object() {
         return Err(invalid("a message is one JSON object; batches are not part of the protocol".to_owned()));
@@ -285,8 +319,13 @@ impl<R: BufRead> Frames<R> {
             }
             seen = true;
             if let Some(value) = content_length(&line) {
-                length =
-                    Some(value.parse().map_err(|_| format!("the Content-Length `{value}` is not a number of bytes")));
+                length = Some(match (parse_length(value), &length) {
+                    (Ok(new), Some(Ok(old))) if new != *old => {
+                        Err(format!("the header has two lengths, {old} and {new}"))
+                    }
+                    (Ok(_), Some(Err(why))) => Err(why.clone()),
+                    (parsed, _) => parsed,
+                });
             }
         }
     }
@@ -304,6 +343,18 @@ impl<R: BufRead> Frames<R> {
             return Ok(Frame::Bad(format!("the input ended {read} bytes into a message of {length}")));
         }
         Ok(Frame::Body(body))
+    }
+}
+
+/// Reads a number of bytes that could be skipped. Of a longer message nothing is skipped: its bytes may never come, and what comes may
+/// be the next frame.
+fn parse_length(value: &str) -> Result<u64, String> {
+    let shown: String = value.chars().take(40).collect();
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    match value.parse::<u64>() {
+        Ok(length) if is_number && length <= MAX_SKIPPED_BYTES => Ok(length),
+        _ if is_number => Err(format!("a message of {shown} bytes is longer than {MAX_BODY_BYTES}; it is not read")),
+        _ => Err(format!("the Content-Length `{shown}` is not a number of bytes")),
     }
 }
 
@@ -415,5 +466,27 @@ mod tests {
         assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1}"#), "-32600");
         assert_eq!(kind("[]"), "-32600");
         assert_eq!(kind("{"), "-32700");
+    }
+
+    #[test]
+    fn lengths_that_cannot_be_are_refused_and_the_next_frame_is_read() {
+        for length in ["18446744073709551615", "99999999999999999999999999", "8589934592", "-1", "+2", "0x2", "2 2", ""]
+        {
+            let read = frames(&format!("Content-Length: {length}\r\n\r\nContent-Length: 2\r\n\r\n{{}}"));
+            assert!(matches!(read.as_slice(), [Frame::Bad(_), Frame::Body(_)]), "{length}: {read:?}");
+        }
+        let read = frames("Content-Length: 2\r\nContent-Length: 3\r\n\r\nContent-Length: 2\r\n\r\n{}");
+        assert!(matches!(read.as_slice(), [Frame::Bad(_), Frame::Body(_)]), "{read:?}");
+        assert_eq!(frames("Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}"), [body("{}")]);
+    }
+
+    #[test]
+    fn notifications_are_known_by_their_names() {
+        for method in ["textDocument/didOpen", "exit", "initialized", "$/cancelRequest", "pipelens/didChangeTrust"] {
+            assert!(is_notification(method), "{method}");
+        }
+        for method in ["textDocument/hover", "shutdown", "initialize", "workspace/executeCommand", "no/dideldum"] {
+            assert!(!is_notification(method), "{method}");
+        }
     }
 }

@@ -152,7 +152,7 @@ fn append_text(text: &mut String, event: &BuildEvent, run: &Run) {
     match event {
         BuildEvent::StepLog { step, lines } => {
             for line in lines {
-                push_line(text, key(run, *step), &anstream::adapter::strip_str(&line.text).to_string());
+                push_line(text, key(run, *step), &crate::terminal::plain(&line.text));
             }
         }
         BuildEvent::StepLogSkipped { step, lines } => {

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tower_lsp::UriExt;
 
 use super::config::Config;
-use super::convert::{Encoding, TextMap};
+use super::convert::{Encoding, TextMap, Units};
 use super::ext;
 use super::outbox::Outbox;
 use super::predictions::Predictions;
@@ -27,6 +27,10 @@ pub(crate) const TRUST: &str = "pipelens/didChangeTrust";
 
 /// Documents by URI; a request keeps the map of its arrival, an edit makes a new one if somebody still holds the old.
 pub(crate) type Snapshot = Arc<BTreeMap<String, Arc<Document>>>;
+
+/// Open documents, and bytes of text in them, that are kept. An editor has a few hundred at most.
+const MAX_DOCUMENTS: usize = 10_000;
+const MAX_OPEN_BYTES: usize = 256 * 1024 * 1024;
 
 /// Somebody who types gets ShellCheck's word when they pause, not at each letter.
 const LINT_REST: Duration = Duration::from_millis(150);
@@ -48,6 +52,7 @@ pub(crate) struct Document {
     pub(crate) version: i32,
     pub(crate) text: String,
     pub(crate) analysis: Analysis,
+    units: Units,
     /// Anybody else's file gets empty answers.
     pub(crate) is_pipeline: bool,
 }
@@ -55,7 +60,7 @@ pub(crate) struct Document {
 impl Document {
     /// Returns the way from offsets to positions and back.
     pub(crate) fn map(&self, encoding: Encoding) -> TextMap<'_> {
-        TextMap::new(&self.text, &self.analysis.line_index, encoding)
+        TextMap::new(&self.text, &self.analysis.line_index, &self.units, encoding)
     }
 
     pub(crate) fn path(&self) -> Option<PathBuf> {
@@ -73,6 +78,8 @@ pub(crate) struct State {
     /// Documents whose commands ShellCheck may not have read yet.
     to_lint: Mutex<BTreeSet<String>>,
     lint_wake: Notify,
+    /// More is known of a project's files.
+    files_wake: Arc<Notify>,
     config: Arc<Config>,
     outbox: Arc<Outbox>,
     predictions: Arc<Predictions>,
@@ -86,6 +93,7 @@ impl State {
             projects: Mutex::default(),
             to_lint: Mutex::default(),
             lint_wake: Notify::new(),
+            files_wake: Arc::default(),
             config,
             outbox,
             predictions,
@@ -119,7 +127,7 @@ impl State {
     /// Applies one of them. What does not parse is logged, never fatal; what the user should know is returned.
     pub(crate) fn apply(&self, method: &str, params: Value) -> Option<String> {
         match method {
-            "textDocument/didOpen" => self.open(parsed(method, params)?),
+            "textDocument/didOpen" => return self.open(parsed(method, params)?),
             "textDocument/didChange" => self.change(parsed(method, params)?),
             "textDocument/didClose" => self.close(&parsed(method, params)?),
             TRUST => {
@@ -190,6 +198,19 @@ impl State {
         is_there
     }
 
+    /// Reads the documents again when more is known of their projects' files, until the process ends.
+    pub(crate) async fn watch_files(&self) {
+        loop {
+            self.files_wake.notified().await;
+            for document in self.snapshot().values().filter(|document| document.is_pipeline) {
+                let again = Arc::new(self.read(document.uri.clone(), document.version, document.text.clone()));
+                if self.replace(document, again.clone()) {
+                    self.outbox.publish_diagnostics(again);
+                }
+            }
+        }
+    }
+
     /// Reads every document again: the settings, or what the user allows, say something else now.
     pub(crate) fn reanalyze(&self) {
         lock(&self.projects).clear();
@@ -198,9 +219,23 @@ impl State {
         }
     }
 
-    fn open(&self, params: DidOpenTextDocumentParams) {
+    /// Reads a document, or says why not.
+    fn open(&self, params: DidOpenTextDocumentParams) -> Option<String> {
         let item = params.text_document;
+        let open = self.snapshot();
+        let bytes: usize = open.values().map(|document| document.text.len()).sum();
+        if !open.contains_key(item.uri.as_str())
+            && (open.len() >= MAX_DOCUMENTS || bytes + item.text.len() > MAX_OPEN_BYTES)
+        {
+            let limit = format!("{MAX_DOCUMENTS} documents or {} MiB of text", MAX_OPEN_BYTES >> 20);
+            return Some(format!(
+                "{} is not read: more than {limit} would be open. Close other files and open it again.",
+                item.uri.as_str()
+            ));
+        }
+        drop(open);
         self.store(self.read(item.uri, item.version, item.text));
+        None
     }
 
     fn change(&self, params: DidChangeTextDocumentParams) {
@@ -239,7 +274,8 @@ impl State {
             (true, false) => pipelens_core::analyze(&text, format_of(&path)),
             (true, true) => pipelens_core::analyze_in(&text, format_of(&path), &*self.project(&path)),
         };
-        Document { uri, version, text, analysis, is_pipeline }
+        let units = if is_pipeline { Units::new(&text) } else { Units::default() };
+        Document { uri, version, text, analysis, units, is_pipeline }
     }
 
     /// Returns what is known of the project a path belongs to.
@@ -249,7 +285,9 @@ impl State {
             return project.clone();
         }
         // Looked at without the lock: the disk may be slow.
-        let project = Arc::new(Surroundings::new(root.clone(), &self.config.settings()));
+        let wake = self.files_wake.clone();
+        let ready = Arc::new(move || wake.notify_one());
+        let project = Arc::new(Surroundings::aside(root.clone(), &self.config.settings(), ready));
         lock(&self.projects).entry(root).or_insert(project).clone()
     }
 
@@ -289,7 +327,8 @@ pub(crate) fn format_of(path: &Path) -> Format {
 fn apply_change(text: &str, change: TextDocumentContentChangeEvent, encoding: Encoding) -> String {
     let Some(range) = change.range else { return change.text };
     let index = pipelens_core::text::LineIndex::new(text);
-    let range = TextMap::new(text, &index, encoding).offsets(range);
+    let units = Units::new(text);
+    let range = TextMap::new(text, &index, &units, encoding).offsets(range);
     let mut changed = String::with_capacity(text.len() + change.text.len());
     changed.push_str(text.get(..range.start).unwrap_or_default());
     changed.push_str(&change.text);

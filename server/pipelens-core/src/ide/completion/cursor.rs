@@ -2,6 +2,7 @@
 
 use super::{Completion, CompletionKind};
 use crate::Analysis;
+use crate::printable::printable;
 use crate::syntax::tree::Kind;
 use crate::text::{TextEdit, TextRange};
 
@@ -103,7 +104,7 @@ impl<'a> Cursor<'a> {
     fn entry(&self, label: &str, new_text: String, kind: CompletionKind, documentation: &str) -> Completion {
         let new_text = if self.is_in_closed_quotes() { label.to_owned() } else { new_text };
         Completion {
-            label: label.to_owned(),
+            label: printable(label).into_owned(),
             kind,
             documentation: documentation.to_owned(),
             edit: TextEdit { range: self.word, new_text },

@@ -28,6 +28,7 @@ pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
         Shape::List { .. } | Shape::StepKeys => format!("{name}: [$0]"),
         Shape::Text
         | Shape::NonEmptyText
+        | Shape::Name
         | Shape::Bool
         | Shape::Integer { .. }
         | Shape::OneOf(_)
@@ -51,6 +52,7 @@ fn in_brackets(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
         Shape::Bool | Shape::Integer { .. } | Shape::Argument(_) | Shape::Anything => "$0",
         Shape::Text
         | Shape::NonEmptyText
+        | Shape::Name
         | Shape::OneOf(_)
         | Shape::Version(_)
         | Shape::Image

@@ -1,6 +1,6 @@
 //! Values: step keys, policies, runners, images, variables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::cursor::Cursor;
 use super::{Completion, CompletionKind, Known};
@@ -8,6 +8,10 @@ use crate::Analysis;
 use crate::ide::outline::first_words;
 use crate::keys::{Key, POLICIES, RUNNERS, Shape};
 use crate::model::{EnvVar, Pipeline, Step};
+use crate::printable::{code, markdown};
+
+/// More of a value is not shown.
+const MAX_VALUE: usize = 80;
 
 /// Returns the values a key may have.
 pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known: Known<'_>) -> Vec<Completion> {
@@ -28,6 +32,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         }
         Shape::Text
         | Shape::NonEmptyText
+        | Shape::Name
         | Shape::Integer { .. }
         | Shape::AbsolutePath
         | Shape::Env
@@ -55,7 +60,7 @@ fn step_keys(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
     let Some(pipeline) = pipeline_at(analysis, cursor) else { return Vec::new() };
     let own = step_at(pipeline, cursor).map(|step| step.range);
     let others = pipeline.steps.iter().filter(|step| Some(step.range) != own);
-    others.map(|step| cursor.text_entry(&step.key.value, CompletionKind::Step, &first_words(step))).collect()
+    others.map(|step| cursor.text_entry(&step.key.value, CompletionKind::Step, &markdown(&first_words(step)))).collect()
 }
 
 /// Images of this file come before those that merely lie on the machine.
@@ -66,14 +71,21 @@ fn images(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Com
     });
     let others = written.filter(|image| !image.range.touches(cursor.offset)).map(|image| image.value.as_str());
     let mut offered: Vec<Completion> = Vec::new();
+    let mut seen = HashSet::new();
     let here = others.map(|image| (image, "Used in this file."));
     let there = known.images.iter().map(|image| (image.as_str(), "On this machine already: nothing to pull."));
     for (image, doc) in here.chain(there) {
-        if offered.iter().all(|entry| entry.label != image) {
+        if seen.insert(image) {
             offered.push(cursor.text_entry(image, CompletionKind::Image, doc));
         }
     }
     offered
+}
+
+/// Returns the beginning of a value: the list of completions has room for a line.
+fn shortened(value: &str) -> String {
+    let start: String = value.chars().take(MAX_VALUE).collect();
+    if start.len() < value.len() { start + "…" } else { start }
 }
 
 /// Returns the variables a step has, with what their values are.
@@ -82,7 +94,7 @@ fn variables<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> BTreeMap<&'a st
     let Some(pipeline) = pipeline_at(analysis, cursor) else { return variables };
     let step = step_at(pipeline, cursor);
     for EnvVar { name, value } in pipeline.env.iter().chain(step.iter().flat_map(|step| &step.env)) {
-        variables.insert(name.value.as_str(), format!("`{}`", value.value.replace('`', "'")));
+        variables.insert(name.value.as_str(), code(&shortened(&value.value)));
     }
     for secret in step.iter().flat_map(|step| &step.secrets).filter(|secret| !secret.range.touches(cursor.offset)) {
         variables.insert(secret.value.as_str(), "A secret of this step.".to_owned());
@@ -105,13 +117,14 @@ pub(super) fn new_variables(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Com
     let Some(pipeline) = pipeline_at(analysis, cursor) else { return Vec::new() };
     let own = step_at(pipeline, cursor).map_or(&pipeline.env, |step| &step.env);
     let all = pipeline.env.iter().chain(pipeline.steps.iter().flat_map(|step| &step.env));
-    let others = all.filter(|variable| own.iter().all(|own| own.name.value != variable.name.value));
+    let own: HashSet<&str> = own.iter().map(|variable| variable.name.value.as_str()).collect();
+    let others = all.filter(|variable| !own.contains(variable.name.value.as_str()));
     let names: BTreeMap<&str, &str> =
         others.map(|variable| (variable.name.value.as_str(), variable.value.value.as_str())).collect();
     let entries = names.into_iter();
     entries
         .map(|(name, value)| {
-            let doc = format!("`{}` elsewhere in this pipeline.", value.replace('`', "'"));
+            let doc = format!("{} elsewhere in this pipeline.", code(&shortened(value)));
             cursor.key_entry(name, CompletionKind::Variable, &doc)
         })
         .collect()

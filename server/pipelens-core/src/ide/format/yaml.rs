@@ -28,7 +28,9 @@ struct Level {
 }
 
 pub(super) fn edits(analysis: &Analysis, style: FormatStyle) -> Vec<TextEdit> {
-    let mut layout = Layout { analysis, style, kinds: classify(analysis), levels: Vec::new(), edits: Vec::new() };
+    let kinds = classify(analysis);
+    let below = blocks_below(analysis, &kinds);
+    let mut layout = Layout { analysis, style, kinds, visible: None, below, levels: Vec::new(), edits: Vec::new() };
     layout.lay_out();
     let mut edits = layout.edits;
     space_behind_colons(analysis, &mut edits);
@@ -47,6 +49,8 @@ fn classify(analysis: &Analysis) -> Vec<Line> {
             _ => Line::Block,
         })
         .collect();
+    // Collections come before what is in them, so what is inside a line that goes on already needs no second look.
+    let mut continued = 0;
     for node in analysis.tree.nodes() {
         let start = lines.line(node.range.start);
         let (inside, first) = match &node.kind {
@@ -61,11 +65,30 @@ fn classify(analysis: &Analysis) -> Vec<Line> {
             continue;
         }
         let last = lines.line(node.range.end);
+        if inside == Line::Continued {
+            if last < continued {
+                continue;
+            }
+            continued = last;
+        }
         for kind in kinds.iter_mut().take(last + 1).skip(first) {
             *kind = inside;
         }
     }
     kinds
+}
+
+/// Returns for each line the indentation of the next line of a block below it.
+fn blocks_below(analysis: &Analysis, kinds: &[Line]) -> Vec<Option<usize>> {
+    let mut below = vec![None; kinds.len()];
+    let mut next = None;
+    for (line, (kind, below)) in kinds.iter().zip(&mut below).enumerate().rev() {
+        *below = next;
+        if *kind == Line::Block {
+            next = Some(indentation(content(analysis, line)));
+        }
+    }
+    below
 }
 
 /// Returns a line without its end.
@@ -82,6 +105,10 @@ struct Layout<'a> {
     analysis: &'a Analysis,
     style: FormatStyle,
     kinds: Vec<Line>,
+    /// What the nearest line above that is not empty belongs to.
+    visible: Option<Line>,
+    /// The indentation of the next line of a block below each line.
+    below: Vec<Option<usize>>,
     levels: Vec<Level>,
     edits: Vec<TextEdit>,
 }
@@ -103,6 +130,9 @@ impl Layout<'_> {
                 Line::Comment => self.comment_line(line),
                 Line::Empty => self.empty_line(line),
                 Line::BlockText | Line::Continued => {}
+            }
+            if kind != Line::Empty {
+                self.visible = Some(kind);
             }
             line += 1;
         }
@@ -191,8 +221,7 @@ impl Layout<'_> {
         let text = content(self.analysis, line);
         let old = indentation(text);
         let start = self.analysis.line_index.line_start(line);
-        let below = (line + 1..self.kinds.len()).find(|below| self.kinds.get(*below) == Some(&Line::Block));
-        let below = below.map(|below| indentation(content(self.analysis, below)));
+        let below = self.below.get(line).copied().flatten();
         let outer = self.levels.iter().rev().find(|level| level.old <= old).copied();
         let new = match outer {
             Some(level) if level.old == old => level.new,
@@ -209,8 +238,7 @@ impl Layout<'_> {
         let before = line.checked_sub(1).and_then(|before| self.kinds.get(before).copied());
         let range = self.analysis.line_index.line_range(line);
         let is_last = line + 1 == self.kinds.len();
-        let follows_text = (0..line).rev().find(|before| self.kinds.get(*before) != Some(&Line::Empty));
-        if follows_text.is_some_and(|before| self.kinds.get(before) == Some(&Line::BlockText)) {
+        if self.visible == Some(Line::BlockText) {
             return;
         }
         match before {

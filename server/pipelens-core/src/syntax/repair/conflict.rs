@@ -12,6 +12,7 @@ pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &m
     }
     let mut start: Option<TextRange> = None;
     let mut is_theirs = false;
+    let mut edits = Vec::new();
     for line in 0..lines.line_count() {
         let range = lines.line_range(line);
         let content = text.get(range.start..range.end).unwrap_or_default().trim_end();
@@ -27,7 +28,7 @@ pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &m
         };
         is_theirs |= start.is_some() && content == "=======";
         if is_mark || is_theirs {
-            patch.add(TextEdit { range, new_text: String::new() });
+            edits.push(TextEdit { range, new_text: String::new() });
         }
         if start.is_some() {
             result.mended_lines.insert(line);
@@ -36,5 +37,6 @@ pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &m
             (start, is_theirs) = (None, false);
         }
     }
+    *patch = Patch::of(edits);
     !patch.is_empty()
 }

@@ -25,5 +25,5 @@ pub(super) fn write(checked: &[Checked]) -> String {
     let files = present::plural(checked.len(), "file");
     let found = if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") };
     text.push_str(&format!("{files} checked: {found}\n"));
-    text
+    crate::terminal::inert(&text).into_owned()
 }

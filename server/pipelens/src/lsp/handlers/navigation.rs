@@ -70,6 +70,7 @@ pub(crate) fn document_link(shared: &Shared, document: &Document) -> Vec<Documen
     links
 }
 
+/// Returns the address of a file of the project. A path that leaves it, by its words or through a symlink, leads nowhere.
 fn existing(root: &Path, path: &str) -> Option<Uri> {
     // Nothing outside of the project, whatever links lead there.
     let folder = ProjectFolder::open(root).ok()?;

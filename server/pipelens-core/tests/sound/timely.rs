@@ -1,0 +1,37 @@
+//! How long each answer takes for a text; the fuzz target decides what is too long.
+
+use std::time::{Duration, Instant};
+
+use pipelens_core::{Format, analyze};
+
+use super::asks::ASKS;
+
+pub(crate) struct Slow {
+    pub(crate) what: &'static str,
+    pub(crate) took: Duration,
+}
+
+/// Repeats the middle part, numbered where it has a `#`, until the text has so many bytes.
+pub(crate) fn repeated((start, part, end): (&str, &str, &str), bytes: usize) -> String {
+    let mut text = start.to_owned();
+    let mut count = 0;
+    while !part.is_empty() && text.len() + end.len() < bytes {
+        text.push_str(&part.replace('#', &count.to_string()));
+        count += 1;
+    }
+    text.push_str(end);
+    text
+}
+
+/// Asks everything and returns what took longest.
+pub(crate) fn slowest(text: &str, format: Format) -> Option<Slow> {
+    let start = Instant::now();
+    let analysis = analyze(text, format);
+    let first = Slow { what: "analyze", took: start.elapsed() };
+    let answers = ASKS.iter().map(|(what, ask)| {
+        let start = Instant::now();
+        ask(&analysis, text, format);
+        Slow { what, took: start.elapsed() }
+    });
+    std::iter::once(first).chain(answers).max_by_key(|slow| slow.took)
+}

@@ -1,0 +1,202 @@
+//! What of a step's output reaches a terminal or a CI system: its letters, its colours and its style, and nothing else.
+
+use std::borrow::Cow;
+
+use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
+use pipelens_core::printable::is_deceptive;
+
+/// Returns a line of a step with its colours. Everything else that would steer a terminal is left out, and the style ends with the
+/// line.
+pub(crate) fn styled(line: &str) -> String {
+    filtered(line, true)
+}
+
+/// Returns a line of a step without colours, for those who show plain text.
+pub(crate) fn plain(line: &str) -> String {
+    filtered(line, false)
+}
+
+fn filtered(line: &str, keeps_style: bool) -> String {
+    let mut filter =
+        Filter { line: String::with_capacity(line.len()), keeps_style, is_styled: false, mark: Mark::None };
+    let mut parser = Parser::<DefaultCharAccumulator>::new();
+    for byte in line.bytes() {
+        parser.advance(&mut filter, byte);
+    }
+    if filter.is_styled {
+        filter.line.push_str("\u{1b}[0m");
+    }
+    filter.line
+}
+
+/// Returns a text of ours, which may quote a file, with no line that a CI system takes for a command.
+pub(crate) fn inert(text: &str) -> Cow<'_, str> {
+    let starts_command = |line: &str| line.trim_start().starts_with("::");
+    if !text.contains("##") && !text.lines().any(|line| starts_command(&anstream::adapter::strip_str(line).to_string()))
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut inert = String::with_capacity(text.len() + 8);
+    for line in text.split_inclusive('\n') {
+        if starts_command(&anstream::adapter::strip_str(line).to_string()) {
+            inert.push('\\');
+        }
+        let mut mark = Mark::None;
+        for character in line.chars() {
+            mark = mark.followed_by(character, &mut inert);
+            inert.push(character);
+        }
+    }
+    Cow::Owned(inert)
+}
+
+/// Returns a line of JSON that no CI system takes for a command. The letter can only be in a text.
+pub(crate) fn inert_json(line: &str) -> Cow<'_, str> {
+    if line.contains("##") { Cow::Owned(line.replace("##", "#\\u0023")) } else { Cow::Borrowed(line) }
+}
+
+/// How far the letters so far are the beginning of `##[…`, `##vso[…` or `##teamcity[…`, which some systems look for anywhere in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    None,
+    One,
+    Two,
+}
+
+impl Mark {
+    /// Takes the next letter, and adds a space before the bracket that would complete a command.
+    fn followed_by(self, character: char, text: &mut String) -> Self {
+        match (self, character) {
+            (Self::None, '#') => Self::One,
+            (Self::One | Self::Two, '#') => Self::Two,
+            (Self::Two, '[') => {
+                text.push(' ');
+                Self::None
+            }
+            (Self::Two, letter) if letter.is_ascii_alphanumeric() => Self::Two,
+            _ => Self::None,
+        }
+    }
+}
+
+struct Filter {
+    line: String,
+    keeps_style: bool,
+    is_styled: bool,
+    mark: Mark,
+}
+
+impl Filter {
+    fn push(&mut self, character: char) {
+        self.mark = self.mark.followed_by(character, &mut self.line);
+        self.line.push(character);
+    }
+}
+
+impl Perform for Filter {
+    fn print(&mut self, character: char) {
+        if !is_deceptive(character) {
+            self.push(character);
+        }
+    }
+
+    fn execute(&mut self, byte: u8) {
+        match byte {
+            b'\t' => self.push('\t'),
+            // What a terminal would write over what is there already stays readable beside it.
+            b'\r' | b'\n' => self.push(' '),
+            _ => {}
+        }
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], is_cut: bool, action: u8) {
+        if action != b'm' || !intermediates.is_empty() || is_cut || !self.keeps_style {
+            return;
+        }
+        let written: Vec<String> =
+            params.iter().map(|parts| parts.iter().map(u16::to_string).collect::<Vec<_>>().join(":")).collect();
+        self.is_styled = true;
+        self.line.push_str(&format!("\u{1b}[{}m", written.join(";")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn colours_stay_and_end_with_the_line() {
+        assert_eq!(styled("\u{1b}[1;31mred\u{1b}[0m"), "\u{1b}[1;31mred\u{1b}[0m\u{1b}[0m");
+        assert_eq!(styled("\u{1b}[38:2:1:2:3mx"), "\u{1b}[38:2:1:2:3mx\u{1b}[0m");
+        assert_eq!(styled("a\tb é 👩\u{200d}💻"), "a\tb é 👩\u{200d}💻");
+        assert_eq!(plain("\u{1b}[1;31mred"), "red");
+    }
+
+    #[test]
+    fn everything_else_is_left_out() {
+        for sequence in [
+            "\u{1b}]52;c;aGk=\u{7}",
+            "\u{1b}]0;title\u{7}",
+            "\u{1b}]8;;http://x\u{1b}\\",
+            "\u{1b}[2J",
+            "\u{1b}[H",
+            "\u{1b}[10A",
+            "\u{1b}[?25l",
+            "\u{1b}[?1049h",
+            "\u{1b}P+q\u{1b}\\",
+            "\u{1b}_bk;t=1\u{7}\u{1b}\\",
+            "\u{1b}c",
+            "\u{1b}[>4;2m",
+            "\u{1b}[6n",
+            "\u{9b}2J",
+            "\u{9d}0;x\u{9c}",
+            "\u{7}\u{8}\u{0}",
+            "\u{202e}\u{2066}",
+        ] {
+            let line = styled(&format!("a{sequence}b"));
+            assert!(line.starts_with('a') && line.ends_with('b'), "{sequence:?}: {line:?}");
+            assert!(!line.contains(|character: char| character.is_control()), "{sequence:?}: {line:?}");
+        }
+        for open in ["\u{1b}", "\u{1b}[", "\u{1b}[31", "\u{1b}]52;c;aGk", "\u{1b}P", "\u{1b}_"] {
+            assert_eq!(styled(&format!("a{open}")), "a", "{open:?}");
+        }
+    }
+
+    #[test]
+    fn no_line_is_a_command_of_a_ci_system() {
+        assert_eq!(styled("##[set-env name=A]b"), "## [set-env name=A]b");
+        assert_eq!(styled("x ##vso[task.setvariable]y"), "x ##vso [task.setvariable]y");
+        assert_eq!(styled("##teamcity[x]"), "##teamcity [x]");
+        assert_eq!(plain("#\u{1b}[m#\u{1b}[1m[error]"), "## [error]");
+        assert_eq!(styled("a\r::set-env name=A::b"), "a ::set-env name=A::b");
+        assert_eq!(styled("# [link] ## heading"), "# [link] ## heading");
+        assert_eq!(inert("a\n  ::error::x\n##[group]\n"), "a\n\\  ::error::x\n## [group]\n");
+        assert_eq!(inert("\u{1b}[1m::stop-commands::x"), "\\\u{1b}[1m::stop-commands::x");
+        assert_eq!(inert("a: b :: c\n"), "a: b :: c\n");
+        let json = serde_json::json!({"text": "##[x] ###vso["}).to_string();
+        assert!(!inert_json(&json).contains("##"));
+        let read = serde_json::from_str::<serde_json::Value>(&inert_json(&json)).unwrap();
+        assert_eq!(read["text"], "##[x] ###vso[");
+    }
+
+    proptest! {
+        #[test]
+        fn an_escape_is_always_a_style(line in "[\u{1b}\u{9b}\u{9d}\\[\\]?>;:0-9mHJABc\\\\P_\u{7}\r\t#vso a-z\u{202e}]{0,40}") {
+            let shown = styled(&line);
+            for (start, _) in shown.match_indices('\u{1b}') {
+                let rest = &shown[start + 1..];
+                let end = rest.find('m').unwrap();
+                prop_assert!(rest.starts_with('['));
+                prop_assert!(rest[1..end].bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')));
+            }
+            let visible = plain(&line);
+            prop_assert!(!visible.contains(|character: char| is_deceptive(character) && character != '\t'));
+            prop_assert!(!visible.contains("##[") && !visible.contains("##vso["));
+            let is_ended = !shown.contains('\u{1b}') || shown.ends_with("\u{1b}[0m");
+            prop_assert!(is_ended);
+            prop_assert_eq!(plain(&shown), visible);
+        }
+    }
+}
