@@ -51,7 +51,8 @@ struct Address {
 pub(super) fn client(address: &str, deadlines: Deadlines) -> Result<Docker, String> {
     let address = Arc::new(Address::parse(address)?);
     let door = Arc::new(Semaphore::new(KNOCKING_AT_ONCE));
-    let way = Way { address: HOST_IN_REQUESTS.into(), keeps_idle: true, connects_within: CONNECT_WITHIN };
+    // A request that has to wait for its connection has its own time besides, which is most of what `ssh` takes to give up.
+    let way = Way { address: HOST_IN_REQUESTS.into(), keeps_idle: true, connects_within: CONNECT_WITHIN / 2 };
     transport::client(way, deadlines, move |_| {
         let opening = SshConnection::open(Arc::clone(&address), Arc::clone(&door));
         async move { Ok(Box::new(opening.await?) as Box<dyn Carrier>) }.boxed()
