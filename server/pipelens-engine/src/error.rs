@@ -118,9 +118,7 @@ impl EngineError {
                 Some("Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host.")
             }
             Self::Lost { .. } => Some("Check that it runs, then run again."),
-            Self::NoReport { .. } => {
-                Some("The step counts as neither passed nor failed; run it again when its containers are left alone.")
-            }
+            Self::NoReport { .. } => Some("The step counts as neither passed nor failed: run it again."),
             Self::OutOfMemory => Some("Raise its `memory` in `runner_args`, or give the engine more memory."),
             Self::ImageNotFound { .. } => Some("Check the name and the tag; a private image needs `docker login`."),
             Self::RegistryRefused { .. } => Some("Log in with `docker login` and check that you may read the image."),

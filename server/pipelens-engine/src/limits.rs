@@ -16,7 +16,7 @@ pub struct OutputLimits {
 
 impl Default for OutputLimits {
     fn default() -> Self {
-        Self { logs_bytes: 2 << 30, artifacts_bytes: 20 << 30, free_bytes: 512 << 20 }
+        Self { logs_bytes: 2 << 30, artifacts_bytes: 20 << 30, free_bytes: 128 << 20 }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::docker::arguments::{Arguments, Pull};
 use crate::docker::credentials::credentials;
-use crate::docker::{LABEL_WORKSPACE, reason, refused, status_of, transport};
+use crate::docker::{LABEL_KEPT, LABEL_WORKSPACE, reason, refused, status_of, transport};
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::runner::RunContext;
@@ -50,7 +50,7 @@ pub(super) struct ImageFacts {
     pub(super) has_volumes: bool,
     /// The lowest one that `EXPOSE` names for TCP.
     pub(super) exposed_port: Option<u16>,
-    /// Whose it is, if it is one of our snapshots.
+    /// Whose it is, if it is one of our snapshots; empty for one that goes with its run.
     pub(super) workspace: Option<String>,
     /// `HEALTHCHECK`, as the engine has it: how it is to be run, then what.
     pub(super) health_check: Vec<String>,
@@ -232,7 +232,7 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         id,
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
-        workspace: config.labels.and_then(|mut labels| labels.remove(LABEL_WORKSPACE)),
+        workspace: config.labels.and_then(|mut labels| labels.remove(LABEL_KEPT).or(labels.remove(LABEL_WORKSPACE))),
         user: config.user.unwrap_or_default(),
         entrypoint: config.entrypoint,
         cmd: config.cmd,

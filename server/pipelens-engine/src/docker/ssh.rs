@@ -55,7 +55,8 @@ pub(super) fn client(address: &str, project: Option<&Path>, deadlines: Deadlines
     let program = programs::find("ssh", project.as_slice());
     let program = Arc::new(program.ok_or("there is no `ssh` on the `PATH`; install the OpenSSH client")?);
     let door = Arc::new(Semaphore::new(KNOCKING_AT_ONCE));
-    let way = Way { address: HOST_IN_REQUESTS.into(), keeps_idle: true, connects_within: CONNECT_WITHIN };
+    // A request that has to wait for its connection has its own time besides, which is most of what `ssh` takes to give up.
+    let way = Way { address: HOST_IN_REQUESTS.into(), keeps_idle: true, connects_within: CONNECT_WITHIN / 2 };
     transport::client(way, deadlines, move |_| {
         let opening = SshConnection::open(Arc::clone(&program), Arc::clone(&address), Arc::clone(&door));
         async move { Ok(Box::new(opening.await?) as Box<dyn Carrier>) }.boxed()

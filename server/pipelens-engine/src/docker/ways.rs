@@ -1,6 +1,6 @@
 //! The ways to an engine: a local socket or pipe, TCP, TLS. Knows not which of them a person means.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -123,7 +123,7 @@ fn with_port(host: &str, port: &str) -> String {
 
 #[cfg(unix)]
 fn local_client(host: &str, deadlines: Deadlines) -> Result<Docker, String> {
-    let Some(path) = host.strip_prefix("unix://").map(PathBuf::from) else {
+    let Some(path) = host.strip_prefix("unix://").map(std::path::PathBuf::from) else {
         return Err("named pipes exist on Windows alone".into());
     };
     if !path.exists() {
