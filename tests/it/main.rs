@@ -22,5 +22,6 @@ mod lint;
 mod nvim;
 mod reports;
 mod runs;
+mod shown;
 mod tools;
 mod transport;
