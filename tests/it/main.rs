@@ -23,6 +23,7 @@ mod lint;
 mod nvim;
 mod reports;
 mod runs;
+mod shown;
 mod tools;
 mod transport;
 mod trust;

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
+use pipelens_core::diagnostic::Code;
 use pipelens_core::text::apply_edits;
 use pipelens_core::{Format, analyze};
 
@@ -432,4 +433,41 @@ fn a_lost_bracket_in_json_is_one_finding() {
         let line = text[..position].lines().count();
         assert_eq!(found.len(), 1, "line {line}, comma {comma}: {found:#?}\n{broken}");
     }
+}
+
+#[test]
+fn characters_that_cannot_be_seen_are_found_wherever_they_are_printed() {
+    for value in [r#""a\e[31m""#, "\"a\u{202e}b\"", "a\u{200b}b", r#""a\x9b2J""#, r#""a\u2066b""#, r#""a\0""#] {
+        for step in [
+            format!("{{key: {value}, cmd: x}}"),
+            format!("{{key: a, cmd: x, label: {value}}}"),
+            format!("{{key: a, cmd: x, secrets: [{value}]}}"),
+            format!("{{key: a, cmd: x, artifacts: [{value}]}}"),
+            format!("{{key: a, cmd: x, workdir: {value}}}"),
+        ] {
+            let analysis = analyze(&format!("steps:\n  - {step}\n"), Format::Yaml);
+            let found = analysis.diagnostics.iter().find(|found| found.code == Code::ControlCharacter);
+            assert!(found.is_some_and(|found| !found.fixes.is_empty()), "{step}: {:?}", analysis.diagnostics);
+            let is_shown =
+                |text: &str| !text.contains(|character: char| pipelens_core::printable::is_deceptive(character));
+            let words = analysis.diagnostics.iter().flat_map(|found| {
+                let titles = found.fixes.iter().map(|fix| &fix.title);
+                std::iter::once(&found.message)
+                    .chain(titles)
+                    .chain(found.related.iter().map(|related| &related.message))
+            });
+            words.for_each(|words| assert!(is_shown(words), "{words:?}"));
+        }
+    }
+    let allowed = "steps:\n  - key: a\n    label: |\n      two\n      lines\n    cmd: \"printf '\\e[31m'\"\n    env: {A: \"\\e\"}\n    image: a:1\n";
+    assert_eq!(analyze(allowed, Format::Yaml).diagnostics, []);
+}
+
+#[test]
+fn a_name_longer_than_any_is_refused_and_costs_no_memory() {
+    let key = "k".repeat(300);
+    let analysis = analyze(&format!("steps:\n  - {{key: {key}, cmd: x, image: 'a:1'}}\n"), Format::Yaml);
+    assert_eq!(analysis.diagnostics.len(), 1, "{:?}", analysis.diagnostics);
+    assert!(analysis.diagnostics[0].message.contains("300 bytes long"));
+    assert!(analysis.pipelines[0].steps.is_empty());
 }

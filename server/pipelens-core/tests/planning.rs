@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
+use pipelens_core::diagnostic::Code;
 use pipelens_core::plan::{BootsFrom, Refusal, Target, plan};
 use pipelens_core::{Format, analyze};
 
@@ -97,4 +98,38 @@ fn a_repaired_text_does_not_run_but_keeps_its_places() {
     let analysis = analyze("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: \"x\n", Format::Yaml);
     assert_eq!(pipelens_core::ide::run_places(&analysis).len(), 3);
     assert_eq!(plan(&analysis, 0, &Target::Pipeline, "ci"), Err(Refusal::IsRepaired));
+}
+
+#[test]
+fn an_error_that_is_not_shown_refuses_the_run_all_the_same() {
+    let mut text = String::from("steps:\n");
+    for step in 0..2_000 {
+        writeln!(text, "  - {{key: s{step}, cmd: x, depends_on: [nothing{step}]}}").unwrap();
+    }
+    text.push_str("---\nsteps:\n  - {key: a, cmd: x, depends_on: [b]}\n");
+    let analysis = analyze(&text, Format::Yaml);
+    assert_eq!(analysis.diagnostics.len(), 1_001);
+    let first = &analysis.diagnostics[0];
+    assert!(first.code == Code::TooLarge && first.message.starts_with("There are 1001 more findings"), "{first:?}");
+    let second = plan(&analysis, 1, &Target::Pipeline, "ci");
+    assert!(matches!(second, Err(Refusal::HasErrors(_))), "{second:?}");
+}
+
+#[test]
+fn hints_that_are_not_shown_refuse_nothing() {
+    let text = format!("steps:\n{}", "  - wait\n".repeat(2))
+        + &(0..1_500).map(|n| format!("  - {{key: s{n}, cmd: x, image: a}}\n")).collect::<String>();
+    let analysis = analyze(&text, Format::Yaml);
+    assert_eq!(analysis.diagnostics.len(), 1_001);
+    assert_eq!(plan(&analysis, 0, &Target::Pipeline, "ci").unwrap().steps.len(), 1_500);
+}
+
+#[test]
+fn waits_that_stand_for_too_much_are_refused() {
+    let steps =
+        |name: &str| (0..1_100).map(|n| format!("  - {{key: {name}{n}, cmd: x, image: 'a:1'}}\n")).collect::<String>();
+    let analysis = analyze(&format!("steps:\n{}  - wait\n{}", steps("a"), steps("b")), Format::Yaml);
+    let codes: Vec<Code> = analysis.diagnostics.iter().map(|found| found.code).collect();
+    assert_eq!(codes, [Code::TooLarge]);
+    assert!(plan(&analysis, 0, &Target::Pipeline, "ci").is_err());
 }

@@ -5,6 +5,7 @@
 mod asks;
 mod sound;
 #[path = "sound/timely.rs"]
+#[expect(clippy::disallowed_types, reason = "it measures")]
 mod timely;
 
 use std::path::Path;

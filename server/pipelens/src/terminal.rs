@@ -50,9 +50,25 @@ pub(crate) fn inert(text: &str) -> Cow<'_, str> {
     Cow::Owned(inert)
 }
 
-/// Returns a line of JSON that no CI system takes for a command. The letter can only be in a text.
-pub(crate) fn inert_json(line: &str) -> Cow<'_, str> {
-    if line.contains("##") { Cow::Owned(line.replace("##", "#\\u0023")) } else { Cow::Borrowed(line) }
+/// Returns lines of JSON that steer no terminal and that no CI system takes for a command. What is escaped can only be in a text.
+pub(crate) fn inert_json(lines: &str) -> Cow<'_, str> {
+    let is_escaped = |character: char| is_deceptive(character) && character != '\n';
+    if !lines.contains("##") && !lines.contains(is_escaped) {
+        return Cow::Borrowed(lines);
+    }
+    let mut inert = String::with_capacity(lines.len() + 16);
+    let mut before = ' ';
+    for character in lines.chars() {
+        if is_escaped(character) || (before == '#' && character == '#') {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                inert.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            inert.push(character);
+        }
+        before = character;
+    }
+    Cow::Owned(inert)
 }
 
 /// How far the letters so far are the beginning of `##[…`, `##vso[…` or `##teamcity[…`, which some systems look for anywhere in a line.
@@ -175,10 +191,10 @@ mod tests {
         assert_eq!(inert("a\n  ::error::x\n##[group]\n"), "a\n\\  ::error::x\n## [group]\n");
         assert_eq!(inert("\u{1b}[1m::stop-commands::x"), "\\\u{1b}[1m::stop-commands::x");
         assert_eq!(inert("a: b :: c\n"), "a: b :: c\n");
-        let json = serde_json::json!({"text": "##[x] ###vso["}).to_string();
-        assert!(!inert_json(&json).contains("##"));
+        let json = serde_json::json!({"text": "##[x] ###vso[ \u{9b}\u{202e}\u{e0041}"}).to_string();
+        assert!(!inert_json(&json).contains("##") && inert_json(&json).is_ascii());
         let read = serde_json::from_str::<serde_json::Value>(&inert_json(&json)).unwrap();
-        assert_eq!(read["text"], "##[x] ###vso[");
+        assert_eq!(read["text"], "##[x] ###vso[ \u{9b}\u{202e}\u{e0041}");
     }
 
     proptest! {

@@ -30,6 +30,8 @@ pub(super) fn draw(graph: &Graph) -> String {
 
 fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    // Two of them start a command of some CI systems, wherever they are in a log.
+    let escaped = escaped.replace("##", "#&#35;");
     let printable: String =
         escaped.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
     format!("\"{printable}\"")

@@ -183,6 +183,8 @@ fn escaped(text: &str) -> String {
             '<' => result.push_str("&lt;"),
             '>' => result.push_str("&gt;"),
             '"' => result.push_str("&quot;"),
+            // Two of them start a command of some CI systems, wherever they are in a log.
+            '#' => result.push_str("&#35;"),
             // XML cannot hold them, not even escaped.
             _ if character.is_control() => result.push(' '),
             _ => result.push(character),

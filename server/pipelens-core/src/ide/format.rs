@@ -3,6 +3,7 @@
 mod json;
 mod yaml;
 
+use crate::diagnostic::Code;
 use crate::syntax::patch::Patch;
 use crate::syntax::tree::{Kind, Node, Tree};
 use crate::text::{TextEdit, TextRange, apply_edits};
@@ -22,12 +23,15 @@ impl Default for FormatStyle {
 
 /// Returns the edits that lay a text out evenly, comments kept. `Err` is a sentence: why the text stays as it is.
 pub fn format(analysis: &Analysis, format: Format, style: FormatStyle) -> Result<Vec<TextEdit>, String> {
-    if analysis.is_repaired {
+    let mut findings = analysis.diagnostics.iter().chain(&analysis.silenced);
+    let is_other_grammar = format == Format::Json && findings.any(|finding| finding.code == Code::Syntax);
+    if analysis.is_repaired || is_other_grammar {
         return Err("This file has a syntax error; correct it, then format".to_owned());
     }
     let style = FormatStyle { indent: style.indent.clamp(1, 8) };
     let edits = match format {
-        Format::Json => json::edits(&analysis.text, style),
+        Format::Json => json::edits(&analysis.text, style)
+            .ok_or("This file is nested so deeply that its indentation would be most of it; it stays as it is")?,
         Format::Yaml => yaml::edits(analysis, style),
     };
     let formatted = apply_edits(&analysis.text, &edits);

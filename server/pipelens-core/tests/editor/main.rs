@@ -119,3 +119,18 @@ fn a_policy_and_a_runner_are_described_where_they_are_named() {
         assert!(hover(&analysis, offset).unwrap().text.starts_with(expected), "{place}");
     }
 }
+
+#[test]
+fn what_a_file_says_is_shown_as_text_and_never_as_markdown() {
+    let evil = "[x](command:y) ![i](https://h/i.png) <img src=x> `code`";
+    let text = format!(
+        "env:\n  FENCE: '```'\nsteps:\n  - key: '{evil}'\n    label: '{evil}'\n    cmd: x\n    image: a:1\n  - {{key: b, cmd: x, builds_in: '{evil}'}}\n"
+    );
+    let analysis = pipelens_core::analyze(&text, pipelens_core::Format::Yaml);
+    for place in [text.find("'[x]").unwrap() + 3, text.rfind("'[x]").unwrap() + 3] {
+        let hover = pipelens_core::ide::hover(&analysis, place).unwrap().text;
+        assert!(hover.starts_with(r"**\[x\]\(command:y\) \!\[i\]\("), "{hover}");
+        assert!(hover.contains(&format!("`` {evil} ``")), "{hover}");
+        assert!(hover.contains("````sh\nFENCE=```\n````"), "{hover}");
+    }
+}

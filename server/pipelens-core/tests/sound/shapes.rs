@@ -580,6 +580,11 @@ pub(crate) const SHAPES: &[Shape] = &[
         "broken at the end of one line of JSON",
         numbered!("{\"steps\": [", "{{\"key\": \"s{n}\", \"cmd\": \"x\"}},", "{\"key\" ]}"),
     ),
+    json("brackets behind a word in JSON", repeated!("cmd: x", "[", "")),
+    json("a long list in deep brackets in JSON", |bytes| {
+        let depth = 90.min(bytes / 40);
+        same(bytes, &format!("{{\"steps\": {}", "[".repeat(depth)), "1, ", &format!("1{}}}", "]".repeat(depth)))
+    }),
     // Plans.
     json("a plan with nodes", |bytes| plan(bytes, |text, _, _| text.push_str("[0,1,\"depends_on\"]"), 1)),
     json("a plan with many edges", |bytes| {

@@ -7,7 +7,7 @@ use pipelens_core::graph::{Drawing, draw, graph};
 
 use super::checked::Checked;
 use super::{EXIT_USAGE, complain, print};
-use crate::project;
+use crate::{project, terminal};
 
 #[derive(Debug, Args)]
 pub(crate) struct GraphArgs {
@@ -50,7 +50,11 @@ pub(crate) fn show(args: &GraphArgs) -> anyhow::Result<u8> {
     let chosen = file.choose(args.pipeline.as_deref()).map(|index| file.analysis.pipelines.get(index));
     match chosen {
         Ok(Some(pipeline)) if !pipeline.steps.is_empty() => {
-            print(&draw(&graph(pipeline, &project::stem_of(&file.path)), args.format.drawing()))
+            let drawn = draw(&graph(pipeline, &project::stem_of(&file.path)), args.format.drawing());
+            match args.format {
+                GraphFormat::Text => print(&terminal::inert(&drawn)),
+                GraphFormat::Mermaid | GraphFormat::Dot | GraphFormat::Svg => print(&drawn),
+            }
         }
         Ok(_) => {
             complain(&format!("`{}` has no step that could be drawn", file.path.display()));

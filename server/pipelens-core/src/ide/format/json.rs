@@ -6,10 +6,17 @@ use crate::text::{TextEdit, TextRange};
 /// A list of values longer than this goes over several lines.
 const MAX_LINE: usize = 80;
 
-pub(super) fn edits(text: &str, style: FormatStyle) -> Vec<TextEdit> {
+/// Indentation may make a text so many times as long; what people write stays below three.
+const MAX_GROWTH: usize = 8;
+/// A short text may grow more than that.
+const SHORT: usize = 64 * 1024;
+
+/// Returns `None` where the text would become too long.
+pub(super) fn edits(text: &str, style: FormatStyle) -> Option<Vec<TextEdit>> {
     let tokens = tokens(text);
     let mut edits = Vec::new();
     let mut depth: usize = 0;
+    let mut bytes_left = SHORT + text.len() * MAX_GROWTH;
     // How many of the open brackets are written on one line.
     let mut open: Vec<bool> = Vec::new();
     let mut previous: Option<TextRange> = None;
@@ -32,6 +39,7 @@ pub(super) fn edits(text: &str, style: FormatStyle) -> Vec<TextEdit> {
             (Some(_), _) if is_inline => String::new(),
             (Some(_), _) => line(),
         };
+        bytes_left = bytes_left.checked_sub(wanted.len())?;
         set_space(text, gap, &wanted, &mut edits);
         if matches!(first, b'{' | b'[') {
             depth += 1;
@@ -42,7 +50,7 @@ pub(super) fn edits(text: &str, style: FormatStyle) -> Vec<TextEdit> {
     if let Some(last) = previous {
         set_space(text, TextRange::new(last.end, text.len()), "\n", &mut edits);
     }
-    edits
+    Some(edits)
 }
 
 fn byte(text: &str, token: TextRange) -> u8 {

@@ -1,0 +1,117 @@
+//! What a step prints and what a file says, as it reaches a terminal, a CI system and an editor.
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::support::{Project, Runner, binary};
+
+/// Prints every way to command a terminal or a CI system.
+const EVIL: &str = r#"steps:
+  - key: evil
+    cmd: |
+      printf '\033[31mred\033[0m \033]52;c;aGk=\007\033]0;title\007\033[2J\033[1A\302\233\n'
+      printf '::set-env name=A::b\n'
+      printf '\r::add-path::/tmp\n'
+      printf '##[set-env name=A]b\n'
+      printf 'x ##vso[task.setvariable variable=A]b\n'
+      printf '\033[0Ksection_start:1:x\r\033[0K\n'
+"#;
+
+fn assert_harmless(shown: &str) {
+    for line in shown.split(['\n', '\r']) {
+        assert!(!line.trim_start().starts_with("::"), "{line:?}");
+        assert!(!line.trim_start().starts_with("section_start"), "{line:?}");
+    }
+    for part in ["##[", "##vso[", "\u{1b}]", "\u{1b}[2J", "\u{1b}[1A", "\u{9b}", "\u{7}"] {
+        assert!(!shown.contains(part), "{part:?} in {shown:?}");
+    }
+}
+
+#[test]
+fn lines_of_a_step_steer_neither_a_terminal_nor_a_ci_system() {
+    let project = Project::new(EVIL);
+    for format in ["human", "json"] {
+        let (code, output, errors) =
+            project.output(Runner::Host, &["run", "--runner", "host", "--format", format, "pipeline.yml"]);
+        assert_eq!(code, 0, "{errors}");
+        assert!(output.contains("add-path::/tmp"), "{output}");
+        assert_harmless(&output);
+        assert_harmless(&errors);
+    }
+    let (_, raw, _) = project.output(Runner::Host, &["run", "--runner", "host", "--raw-log", "pipeline.yml"]);
+    assert!(raw.contains("##[set-env name=A]b"), "{raw}");
+}
+
+#[test]
+fn what_a_file_says_is_written_out_in_every_report() {
+    let project = Project::new(
+        "name: \"::error::x\\e[2J\"\nsteps:\n  - key: \"::set-env name=A::b\\r\\n::error::\\u202ex\"\n    cmd: x\n  - {key: '##[group]', cmd: x, depends_on: ['##vso[x]y']}\n",
+    );
+    for format in ["human", "json", "github", "sarif"] {
+        let (code, output, errors) = project.output(Runner::Host, &["check", "--format", format, "pipeline.yml"]);
+        assert_eq!(code, 1, "{errors}");
+        for shown in [&output, &errors] {
+            assert!(!shown.contains(['\u{1b}', '\u{202e}', '\r']), "{format}: {shown:?}");
+        }
+        let is_command = |line: &&str| line.trim_start().starts_with("::");
+        let is_ours =
+            |line: &str| ["::error file=", "::warning file=", "::notice file="].iter().any(|own| line.starts_with(own));
+        assert!(output.lines().filter(is_command).all(is_ours), "{format}: {output}");
+        assert!(format != "human" || !output.contains("##["), "{output}");
+    }
+    for arguments in
+        [&["run", "pipeline.yml"][..], &["graph", "pipeline.yml"], &["graph", "--format", "svg", "pipeline.yml"]]
+    {
+        let (_, output, errors) = project.output(Runner::Host, arguments);
+        for shown in [&output, &errors] {
+            assert!(!shown.contains(['\u{1b}', '\u{202e}', '\r']), "{arguments:?}: {shown:?}");
+            assert!(!shown.lines().any(|line| line.trim_start().starts_with("::")), "{arguments:?}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn an_editor_gets_no_control_character_and_no_link_out_of_the_project() {
+    let project = Project::new(
+        "steps:\n  - key: \"a\\e[2J\\u202e\"\n    cmd: cat out.link/passwd ../secret.txt in.txt\n    image: a:1\n    cache: {policy: on_change, paths: [/etc/passwd, ../secret.txt, out.link/passwd, in.txt]}\n",
+    );
+    let root = project.folder.path();
+    std::fs::write(root.join("in.txt"), "").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("/etc", root.join("out.link")).unwrap();
+    let file = root.join("pipeline.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let uri = format!("file://{}", file.display());
+    let mut client = Client::start(binary(), &[], Value::Null);
+    client.open(&uri, &text);
+    let found = client.diagnostics(&uri, 1);
+    let about = json!({"textDocument": {"uri": uri}});
+    let at = json!({"textDocument": {"uri": uri}, "position": {"line": 1, "character": 12}});
+    let answers = [
+        json!(found),
+        client.request("textDocument/documentSymbol", about.clone()).unwrap(),
+        client.request("textDocument/codeLens", about.clone()).unwrap(),
+        client.request("textDocument/hover", at).unwrap(),
+    ];
+    for answer in &answers {
+        let mut texts = Vec::new();
+        collect(answer, &mut texts);
+        let titles = texts.iter().filter(|text| !text.contains(&*uri) && **text != "a\u{1b}[2J\u{202e}");
+        titles.for_each(|text| assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}"));
+    }
+    let links = client.request("textDocument/documentLink", about).unwrap();
+    let targets: Vec<&str> = links.as_array().unwrap().iter().map(|link| link["target"].as_str().unwrap()).collect();
+    let files: Vec<_> = targets.iter().filter(|target| !target.starts_with("https://")).collect();
+    assert_eq!(files.len(), 2, "{targets:?}");
+    assert!(files.iter().all(|target| target.starts_with("file://") && target.ends_with("/in.txt")), "{targets:?}");
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, texts)),
+        Value::Object(entries) => entries.values().for_each(|value| collect(value, texts)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
