@@ -360,3 +360,31 @@ fn large_answers_to_a_client_that_does_not_read_take_little_memory() {
         assert!(most < 150 * 1024, "{most} KiB resident");
     }
 }
+
+/// Each request holds on to the text of its arrival, and each is another text.
+#[test]
+#[cfg(target_os = "linux")]
+fn texts_that_change_while_nobody_reads_cost_little_memory() {
+    let mut client = client();
+    let uri = "file:///project/large.pipeline.yml";
+    let steps: String = (0..6_000).map(|n| format!("  - {{key: step-{n}, cmd: make, image: 'a:1'}}\n")).collect();
+    client.open(uri, &format!("steps:\n{steps}"));
+    client.diagnostics(uri, 1);
+    client.stop_reading();
+    let start = json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}});
+    for version in 2..300 {
+        client.change(uri, version, &start, "#\n");
+        for method in ["codeLens", "documentSymbol"] {
+            client.ask(&format!("textDocument/{method}"), json!({"textDocument": {"uri": uri}}));
+        }
+    }
+    let (mut most, mut unchanged) = (0, 0);
+    while unchanged < 20 {
+        std::thread::park_timeout(Duration::from_millis(50));
+        let resident = resident_kib(client.child.id());
+        unchanged = if resident > most { 0 } else { unchanged + 1 };
+        most = most.max(resident);
+        assert!(most < 400 * 1024, "{most} KiB resident");
+    }
+    eprintln!("{most} KiB");
+}

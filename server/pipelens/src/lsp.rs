@@ -4,6 +4,7 @@ mod capabilities;
 mod commands;
 mod config;
 mod convert;
+mod edits;
 mod ext;
 #[cfg(debug_assertions)]
 mod faults;

@@ -21,7 +21,7 @@ use tower::Service;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
 use tower_lsp::{ClientSocket, LspService};
 
-use super::state::{ARRIVAL, State, TRUST};
+use super::state::{ARRIVAL, Snapshot, State, TRUST};
 use super::writer::Answers;
 use super::{Server, lists, surrogates, writer};
 
@@ -33,6 +33,9 @@ const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_SKIPPED_BYTES: u64 = 1024 * 1024 * 1024;
 /// More unanswered requests than this are a client's mistake.
 const MAX_IN_FLIGHT: usize = 1024;
+/// Text of documents that requests hold on to while their answers wait for a client that does not read, in KiB. Each request counts the
+/// document it names, whether others hold the same version or not; what is known of a text is some ten times as large as the text.
+const MAX_WAITING_TEXT_KIB: u32 = 16 * 1024;
 /// Frames read ahead of the message loop.
 const FRAME_QUEUE: usize = 64;
 
@@ -63,7 +66,7 @@ pub(crate) async fn serve(
             }
         }
     });
-    let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+    let waiting = Waiting::default();
     let mut lifecycle = Lifecycle::New;
     while let Some(frame) = frames.recv().await {
         let message = match frame {
@@ -114,7 +117,7 @@ pub(crate) async fn serve(
                         }
                     }
                 }
-                _ => start(&mut service, request, lifecycle, &state, &in_flight, &responses).await,
+                _ => start(&mut service, request, lifecycle, &state, &waiting, &responses).await,
             },
         }
     }
@@ -148,25 +151,35 @@ async fn start(
     request: Request,
     lifecycle: Lifecycle,
     state: &Arc<State>,
-    in_flight: &Arc<Semaphore>,
+    waiting: &Waiting,
     responses: &Answers,
 ) {
     let id = request.id().cloned();
-    let permit = match (in_flight.clone().try_acquire_owned(), &id) {
+    let permit = match (waiting.requests.clone().try_acquire_owned(), &id) {
         (Ok(permit), _) => Some(permit),
         // A notification holds nothing back: `$/cancelRequest` must work when everything else waits.
         (Err(_), None) => None,
         (Err(_), Some(id)) => {
             let message = format!("{MAX_IN_FLIGHT} requests are waiting for their answers; this one is refused");
-            let error = Error { code: ErrorCode::ServerError(-32000), message: message.into(), data: None };
-            answer(responses, Response::from_error(id.clone(), error)).await;
-            return;
+            return answer(responses, Response::from_error(id.clone(), too_many(message))).await;
         }
     };
     // A command must work when the client reads nothing, and its answer is short.
     let waits_for_room = id.is_some() && request.method() != "workspace/executeCommand";
+    let documents = state.snapshot();
+    let text = match &id {
+        Some(id) if waits_for_room && !responses.has_room() => {
+            let size = text_kib(&documents, &request);
+            let Ok(permit) = waiting.text_kib.clone().try_acquire_many_owned(size) else {
+                let message = "The client does not read its answers, and the requests that wait for it hold on to too much text; this one is refused";
+                return answer(responses, Response::from_error(id.clone(), too_many(message.to_owned()))).await;
+            };
+            Some(permit)
+        }
+        Some(_) | None => None,
+    };
     let handler = handler(service, request, lifecycle);
-    let handler = ARRIVAL.scope(state.snapshot(), handler);
+    let handler = ARRIVAL.scope(documents, handler);
     let responses = responses.clone();
     tokio::spawn(async move {
         if waits_for_room {
@@ -181,8 +194,35 @@ async fn start(
         if let Some(frame) = frame {
             responses.send(frame).await;
         }
-        drop::<Option<OwnedSemaphorePermit>>(permit);
+        drop::<[Option<OwnedSemaphorePermit>; 2]>([permit, text]);
     });
+}
+
+/// What requests in flight may hold.
+#[derive(Debug)]
+struct Waiting {
+    requests: Arc<Semaphore>,
+    text_kib: Arc<Semaphore>,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            requests: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            text_kib: Arc::new(Semaphore::new(MAX_WAITING_TEXT_KIB as usize)),
+        }
+    }
+}
+
+fn too_many(message: String) -> Error {
+    Error { code: ErrorCode::ServerError(-32000), message: message.into(), data: None }
+}
+
+/// Returns the size of the document that a request names, rounded up.
+fn text_kib(documents: &Snapshot, request: &Request) -> u32 {
+    let uri = request.params().and_then(|params| params.pointer("/textDocument/uri")?.as_str());
+    let bytes = uri.and_then(|uri| documents.get(uri)).map_or(0, |document| document.text.len());
+    u32::try_from(bytes / 1024 + 1).unwrap_or(MAX_WAITING_TEXT_KIB)
 }
 
 /// Returns what makes the frame of an answer. The service tells clients that ask before `initialize` or after `shutdown`.

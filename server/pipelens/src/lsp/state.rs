@@ -17,6 +17,7 @@ use tower_lsp::UriExt;
 
 use super::config::Config;
 use super::convert::{Encoding, TextMap, Units};
+use super::edits;
 use super::ext;
 use super::outbox::Outbox;
 use super::predictions::Predictions;
@@ -244,12 +245,7 @@ impl State {
             tracing::error!("{} was changed but never opened", uri.as_str());
             return;
         };
-        let encoding = self.config.encoding();
-        let text = params.content_changes.into_iter().fold(None, |text: Option<String>, change| {
-            let before = text.as_deref().unwrap_or(&document.text);
-            Some(apply_change(before, change, encoding))
-        });
-        let text = text.unwrap_or_else(|| document.text.clone());
+        let text = edits::apply(&document.text, params.content_changes, self.config.encoding());
         self.store(self.read(uri, params.text_document.version, text));
     }
 
@@ -322,18 +318,6 @@ pub(crate) fn format_of(path: &Path) -> Format {
         Some(extension) if extension.eq_ignore_ascii_case("json") => Format::Json,
         _ => Format::Yaml,
     }
-}
-
-fn apply_change(text: &str, change: TextDocumentContentChangeEvent, encoding: Encoding) -> String {
-    let Some(range) = change.range else { return change.text };
-    let index = pipelens_core::text::LineIndex::new(text);
-    let units = Units::new(text);
-    let range = TextMap::new(text, &index, &units, encoding).offsets(range);
-    let mut changed = String::with_capacity(text.len() + change.text.len());
-    changed.push_str(text.get(..range.start).unwrap_or_default());
-    changed.push_str(&change.text);
-    changed.push_str(text.get(range.end..).unwrap_or_default());
-    changed
 }
 
 /// Locks, whatever a panic elsewhere left behind: the data is replaced as a whole, never half.

@@ -53,11 +53,16 @@ impl Answers {
     pub(super) async fn room(&self) {
         loop {
             let freed = self.backlog.freed.notified();
-            if self.backlog.bytes.load(Ordering::Acquire) < BACKLOG_BYTES {
+            if self.has_room() {
                 return;
             }
             freed.await;
         }
+    }
+
+    /// Whether another answer may be made at once.
+    pub(super) fn has_room(&self) -> bool {
+        self.backlog.bytes.load(Ordering::Acquire) < BACKLOG_BYTES
     }
 
     /// Queues an answer. A writer that is gone ends the process elsewhere, so its error says nothing new.
