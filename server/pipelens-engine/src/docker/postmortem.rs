@@ -16,6 +16,9 @@ use crate::error::EngineError;
 /// The engine writes down some events a moment after what they are about.
 const EVENTS_UNTIL_SECONDS: i64 = 1;
 
+/// How often an engine that does not seem to be there is asked again.
+const LOOKS_AGAIN: usize = 3;
+
 /// Returns why there is no report. `broken` is what the connection said when it broke, if it said something.
 ///
 /// What a command ended with is unknown then, whatever code the container has: it is never the command's.
@@ -27,7 +30,15 @@ pub(super) async fn explain(container: &Container, broken: Option<String>, deadl
 async fn look_into(container: &Container, broken: Option<String>) -> EngineError {
     // A supervisor that hears the end of its input ends the container.
     tokio::time::timeout(GONE_WITHIN, container.exit_code()).await.ok();
-    let state = match container.state().await {
+    let mut state = container.state().await;
+    for _ in 0..LOOKS_AGAIN {
+        // What broke one connection may have broken others that were kept for later.
+        if !matches!(&state, Err(error) if status_of(error).is_none()) {
+            break;
+        }
+        state = container.state().await;
+    }
+    let state = match state {
         Ok(state) => state,
         Err(error) if status_of(&error) == Some(404) => {
             return EngineError::NoReport { reason: "the container was removed by something else".into() };

@@ -85,7 +85,8 @@ async fn process_with_an_environment() {
             let ran = running.finish().await;
             assert_eq!(ran.outcome, RunOutcome::Failed);
             let why = ran.error_of("a");
-            assert!(why.contains("the connection to the container broke: `ssh` ended with signal: 9"), "{why}");
+            // Whether the engine can be asked about it right then or not.
+            assert!(why.contains("`ssh` ended with signal: 9"), "{why}");
             // The cleanup has connections of its own.
             assert_nothing_left(ran.run_id, docker_client);
         }
