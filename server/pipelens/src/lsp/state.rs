@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lsp_types::{
     DidChangeConfigurationParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
-    TextDocumentContentChangeEvent, Uri,
+    Uri,
 };
 use pipelens_core::{Analysis, Format};
 use serde::de::DeserializeOwned;
