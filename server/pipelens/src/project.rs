@@ -58,11 +58,12 @@ impl NotStarted {
         match self {
             Self::Refused(why) => why.clone(),
             Self::AsksForSecrets(asked) => {
-                let flags: String = asked.iter().map(|asked| format!(" --allow-secret {}", asked.name)).collect();
+                let flags: Vec<_> = asked.iter().map(|asked| format!("--allow-secret {}", asked.name)).collect();
                 format!(
                     "The pipeline asks for secrets that this project has not been given: {}. \
-                     Allow them with the setting `pipelens.allowSecrets`, or with `pipelens run`{flags}",
-                    consent::listed(asked)
+                     Allow them with `{}`, or with the setting `pipelens.allowSecrets`",
+                    consent::listed(asked),
+                    flags.join(" ")
                 )
             }
         }

@@ -23,7 +23,7 @@ pub(super) async fn ask(
     asked: Vec<Asked>,
 ) {
     let question = format!(
-        "The pipeline asks for secrets that this project has not been given: {}. Its steps can do with them what they like.",
+        "The pipeline asks for secrets that this project has not been given: {}. A step that gets a secret can send it anywhere.",
         consent::listed(&asked)
     );
     let actions = [YES, NO].map(|title| MessageActionItem { title: title.to_owned(), properties: Default::default() });
