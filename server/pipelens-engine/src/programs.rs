@@ -6,6 +6,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use thiserror::Error;
+#[cfg(not(unix))]
+use tokio::io::AsyncWriteExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -62,7 +64,9 @@ pub fn find(name: &str, projects: &[&Path]) -> Option<PathBuf> {
 }
 
 fn find_in(path: &std::ffi::OsStr, name: &str, projects: &[&Path]) -> Option<PathBuf> {
-    let projects: Vec<PathBuf> = projects.iter().filter_map(|project| project.canonicalize().ok()).collect();
+    let projects = projects.iter().filter_map(|project| project.canonicalize().ok());
+    // Where the whole disk is the project there is no other place.
+    let projects: Vec<PathBuf> = projects.filter(|project| project.parent().is_some()).collect();
     let candidates = std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| {
         let file = folder.join(name);
         if cfg!(windows) { file.with_extension("exe") } else { file }
