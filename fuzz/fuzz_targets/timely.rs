@@ -3,6 +3,8 @@
 
 #[path = "../../server/pipelens-core/tests/sound/asks.rs"]
 mod asks;
+#[path = "../../server/pipelens-core/tests/sound/processor.rs"]
+mod processor;
 #[path = "../../server/pipelens-core/tests/sound/timely.rs"]
 mod timely;
 

@@ -3,6 +3,8 @@
 
 #[path = "sound/asks.rs"]
 mod asks;
+#[path = "sound/processor.rs"]
+mod processor;
 #[path = "sound/shapes.rs"]
 mod shapes;
 
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use asks::{ASKS, Ask};
 use pipelens_core::{Analysis, analyze};
-use rustix::time::{ClockId, clock_gettime};
+use processor::cost;
 use shapes::{PLAIN_YAML, SHAPES, Shape};
 
 const SMALL: usize = 8_000;
@@ -25,17 +27,6 @@ const TRIES: usize = 4;
 /// What a few lines stand for may grow with their square, up to a limit of its own: a `wait` between many steps becomes an edge for
 /// each two of them, and an alias to a long list becomes that list again.
 const LIMITED: [&str; 2] = ["plan json", "yaml"];
-
-/// Time of the processor, not of the clock: other tests run beside this one.
-fn cost(work: impl Fn()) -> Duration {
-    let now = || {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
-    };
-    let start = now();
-    work();
-    now() - start
-}
 
 /// One text in two sizes.
 struct Pair {

@@ -3,9 +3,12 @@
 
 #[path = "sound/asks.rs"]
 mod asks;
+#[cfg(unix)]
+#[path = "sound/processor.rs"]
+mod processor;
 mod sound;
+#[cfg(unix)]
 #[path = "sound/timely.rs"]
-#[expect(clippy::disallowed_types, reason = "it measures")]
 mod timely;
 
 use std::path::Path;
@@ -40,6 +43,7 @@ proptest! {
 }
 
 /// The body of the fuzz target `timely`, whose limit a busy machine would break: here it only has to come to an end.
+#[cfg(unix)]
 #[test]
 fn a_repeated_part_is_answered() {
     for (start, part, end) in

@@ -1,10 +1,11 @@
 //! How long each answer takes for a text; the fuzz target decides what is too long.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pipelens_core::{Format, analyze};
 
 use super::asks::ASKS;
+use super::processor::cost;
 
 pub(crate) struct Slow {
     pub(crate) what: &'static str,
@@ -23,15 +24,14 @@ pub(crate) fn repeated((start, part, end): (&str, &str, &str), bytes: usize) -> 
     text
 }
 
-/// Asks everything and returns what took longest.
+/// How often most questions are asked of a text.
+const PLACES: u32 = 4;
+
+/// Asks everything and returns what took longest, for one question in one place.
 pub(crate) fn slowest(text: &str, format: Format) -> Option<Slow> {
-    let start = Instant::now();
-    let analysis = analyze(text, format);
-    let first = Slow { what: "analyze", took: start.elapsed() };
-    let answers = ASKS.iter().map(|(what, ask)| {
-        let start = Instant::now();
-        ask(&analysis, text, format);
-        Slow { what, took: start.elapsed() }
-    });
+    let mut analysis = None;
+    let first = Slow { what: "analyze", took: cost(|| analysis = Some(analyze(text, format))) };
+    let analysis = analysis?;
+    let answers = ASKS.iter().map(|(what, ask)| Slow { what, took: cost(|| ask(&analysis, text, format)) / PLACES });
     std::iter::once(first).chain(answers).max_by_key(|slow| slow.took)
 }
