@@ -1,5 +1,6 @@
 //! Walks a project by git's ignore rules without asking git, and never waits for, runs or leaves the project for what it finds on the way.
 
+mod pattern;
 mod repository;
 mod rules;
 
@@ -108,5 +109,208 @@ impl Iterator for Walk {
                 WalkError::Entry { path: self.root.clone(), source }
             })
         })
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::ffi::{OsStr, OsString};
+    use std::fs;
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    use std::process::Command;
+
+    use super::*;
+
+    /// Names that patterns have trouble with.
+    const NAMES: &[&[u8]] = &[
+        b"a",
+        b"b",
+        b"A",
+        b"ab",
+        b"abc",
+        b"a.log",
+        b"b.key",
+        b"c.pem",
+        b"1",
+        b"22",
+        b"#a",
+        b"!a",
+        b" a",
+        b"a ",
+        b"a\t",
+        b"{a,b}",
+        b"{",
+        b"a}",
+        b"[a]",
+        b"]",
+        b"-",
+        b"^",
+        b"a-b",
+        b"a\\b",
+        b"*",
+        b"?",
+        b"caf\xe9",
+        b"caf\xc3\xa9",
+        b".a",
+        b"a,b",
+        b"\xc2\xa0",
+        b"a\r",
+        b"foo",
+        b"foobar",
+    ];
+    /// Pieces of patterns, those with a meaning more often.
+    const PIECES: &[&[u8]] = &[
+        b"*",
+        b"*",
+        b"**",
+        b"***",
+        b"/",
+        b"/",
+        b"/",
+        b"?",
+        b"[",
+        b"]",
+        b"[a-c]",
+        b"[!a]",
+        b"[^a]",
+        b"[]a]",
+        b"[!]a]",
+        b"[[:alpha:]]",
+        b"[[:digit:]]",
+        b"[![:upper:]]",
+        b"[[:nope:]]",
+        b"[\\]]",
+        b"[a-",
+        b"[-a]",
+        b"[a-]",
+        b"[!-]",
+        b"[z-a]",
+        b"[{]",
+        b"[^^!-]",
+        b"{a,b}",
+        b"{",
+        b"}",
+        b"{key,pem}",
+        b"\\",
+        b"\\*",
+        b"\\#",
+        b"\\!",
+        b"\\a",
+        b"\\ ",
+        b" ",
+        b"\t",
+        b"#",
+        b"!",
+        b"-",
+        b"a",
+        b"a",
+        b"b",
+        b"c",
+        b"foo",
+        b"bar",
+        b".",
+        b"log",
+        b"key",
+        b"1",
+        b"\xe9",
+        b"\xc3\xa9",
+        b"\xc2\xa0",
+        b"\r",
+        b",",
+        b"**/",
+        b"/**",
+        b"/**/",
+    ];
+
+    fn pattern(random: &mut fastrand::Rng) -> Vec<u8> {
+        let mut pattern = if random.u8(..5) == 0 { b"!".to_vec() } else { Vec::new() };
+        if random.bool() {
+            let name = NAMES[random.usize(..NAMES.len())];
+            pattern.extend(name);
+        }
+        for _ in 0..random.usize(..4) {
+            pattern.extend(PIECES[random.usize(..PIECES.len())]);
+        }
+        pattern
+    }
+
+    fn git(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+        let command = Command::new("git")
+            .arg("-C")
+            .arg(folder)
+            .args(["-c", "core.excludesFile=", "-c", "core.quotePath=false"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(command.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&command.stderr));
+        command.stdout
+    }
+
+    /// Writes a project with rules that nobody sane has.
+    fn random_project(folder: &Path, random: &mut fastrand::Rng) {
+        git(folder, &["init", "-q"]);
+        let mut folders = vec![folder.to_owned()];
+        for _ in 0..4 {
+            let inside =
+                folders[random.usize(..folders.len())].join(OsStr::from_bytes(NAMES[random.usize(..NAMES.len())]));
+            fs::create_dir_all(&inside).unwrap();
+            folders.push(inside);
+        }
+        for folder in &folders {
+            for _ in 0..12 {
+                let file = folder.join(OsStr::from_bytes(NAMES[random.usize(..NAMES.len())]));
+                if !file.exists() {
+                    fs::write(file, "").unwrap();
+                }
+            }
+            if random.u8(..3) > 0 {
+                let lines: Vec<Vec<u8>> = (0..random.usize(1..6)).map(|_| pattern(random)).collect();
+                let end: &[u8] = if random.bool() { b"\n" } else { b"\r\n" };
+                fs::write(folder.join(".gitignore"), lines.join(end)).unwrap();
+            }
+        }
+        if random.bool() {
+            fs::write(folder.join(".git/info/exclude"), pattern(random)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_ignored_is_what_git_ignores() {
+        for seed in 0..100 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let folder = tempfile::tempdir().unwrap();
+            let root = folder.path();
+            random_project(root, &mut random);
+            let shown: BTreeSet<PathBuf> = git(root, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+                .split(|byte| *byte == 0)
+                .filter(|path| !path.is_empty())
+                .map(|path| PathBuf::from(OsString::from_vec(path.to_owned())))
+                .collect();
+            let walked: BTreeSet<PathBuf> = Walk::new(root, RuleSet::Git)
+                .unwrap()
+                .map(Result::unwrap)
+                .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
+                .map(|entry| entry.path().strip_prefix(root).unwrap().to_owned())
+                .collect();
+            // A byte that no text can have is matched by too wide a rule; nothing is sent that git does not show.
+            let too_many: Vec<_> = walked.difference(&shown).collect();
+            let missing: Vec<_> = shown.difference(&walked).collect();
+            let rules = rules_of(root);
+            assert!(too_many.is_empty(), "{seed}: sent {too_many:?}, {rules:#?}");
+            let is_text = rules.iter().all(|rules| !rules.contains("\\xe9") || rules.contains("\\xc3\\xe9"));
+            assert!(missing.is_empty() || !is_text, "{seed}: missing {missing:?}, {rules:#?}");
+        }
+    }
+
+    fn rules_of(root: &Path) -> Vec<String> {
+        let files = WalkBuilder::new(root).standard_filters(false).build().flatten();
+        let files = files.filter(|entry| entry.file_name() == ".gitignore" || entry.file_name() == "exclude");
+        files
+            .map(|entry| {
+                let text = fs::read(entry.path()).unwrap();
+                format!("{}: {}", entry.path().strip_prefix(root).unwrap().display(), text.escape_ascii())
+            })
+            .collect()
     }
 }

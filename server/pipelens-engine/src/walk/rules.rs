@@ -7,6 +7,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::files::{ProjectFolder, Unreadable};
 use crate::walk::RuleSet;
+use crate::walk::pattern::translated;
 use crate::walk::repository::Repository;
 
 const OWN_FILE: &str = ".pipelensignore";
@@ -173,11 +174,13 @@ fn is_costly(pattern: &[u8]) -> bool {
 }
 
 fn compile(bytes: &[u8], folder: &Path, path: &Path) -> Result<Gitignore, Unreadable> {
-    let text = String::from_utf8_lossy(bytes);
     let mut rules = GitignoreBuilder::new(folder);
-    for line in text.trim_start_matches('\u{feff}').lines() {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    for line in bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
         // A line that is no pattern matches nothing, as in git.
-        rules.add_line(Some(path.to_owned()), line).ok();
+        for line in translated(line) {
+            rules.add_line(Some(path.to_owned()), &line).ok();
+        }
     }
     rules.build().map_err(|error| Unreadable::Io(io::Error::other(error.to_string())))
 }
