@@ -17,8 +17,9 @@ pub struct Converted {
 /// Writes every pipeline of a text as the YAML people write, one document each.
 pub fn to_yaml(analysis: &Analysis) -> Converted {
     let mut losses = Vec::new();
+    let envelopes = yaml::Envelopes::of(&analysis.tree);
     let documents: Vec<String> =
-        analysis.pipelines.iter().map(|pipeline| yaml::document(analysis, pipeline, &mut losses)).collect();
+        analysis.pipelines.iter().map(|pipeline| yaml::document(&envelopes, pipeline, &mut losses)).collect();
     Converted { text: documents.join("---\n"), losses }
 }
 

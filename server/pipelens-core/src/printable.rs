@@ -27,7 +27,8 @@ pub fn is_deceptive(character: char) -> bool {
 
 /// Returns a text with its deceptive characters written out, as `\u{1b}` or `\n`.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_deceptive) {
+    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if is_plain || !text.contains(is_deceptive) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);

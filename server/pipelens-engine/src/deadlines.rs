@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// One value for a whole run, so that no call can be made without a deadline. Tests use short ones.
 ///
-/// Together they keep a run from waiting for more than 90 s for an engine that has stopped answering.
+/// Together they keep a run from waiting for more than 90 s for an engine that has stopped answering. A registry behind an engine
+/// that does answer is waited for longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
     /// Between two looks at a container whose command runs.
@@ -15,6 +16,9 @@ pub struct Deadlines {
     pub work: Duration,
     /// For transfers, which may take as long as they like while bytes flow. A pull that says nothing is asked for once more.
     pub silence: Duration,
+    /// For a pull that gets no further while the engine answers: the registry, or the network before it, has stalled. Unpacking a
+    /// large layer on a slow disk may also take minutes without a sign.
+    pub stall: Duration,
     /// For saving a container's files, and as much again as they need on a slow disk.
     pub saving: Duration,
     /// For the next call after one that was not answered, so that a frozen engine is not waited for again and again.
@@ -34,6 +38,7 @@ impl Default for Deadlines {
             question: Duration::from_secs(30),
             work: Duration::from_secs(60),
             silence: Duration::from_secs(40),
+            stall: Duration::from_secs(10 * 60),
             saving: Duration::from_secs(60),
             after_silence: Duration::from_secs(5),
             quiet: Duration::from_secs(30),

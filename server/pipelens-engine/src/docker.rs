@@ -124,7 +124,7 @@ impl DockerRunner {
             (LABEL_WORKSPACE.to_owned(), workspace_id(source_root)),
             (LABEL_KEPT.to_owned(), String::new()),
         ]);
-        let images = Images::new(docker.clone(), source_root.to_owned(), deadlines.silence);
+        let images = Images::new(docker.clone(), source_root.to_owned(), deadlines);
         Ok(Self {
             docker,
             about: Arc::default(),

@@ -220,9 +220,9 @@ impl RunContext {
         self.outbox.say(BuildEvent::StepPhase { step: self.index, phase });
     }
 
-    /// Progress that the next progress makes worthless gives way when the listener is slow.
-    pub(crate) fn offer_phase(&self, phase: Phase) {
-        self.outbox.offer(|| BuildEvent::StepPhase { step: self.index, phase });
+    /// Progress that the next progress makes worthless gives way when the listener is slow. Returns whether it was taken.
+    pub(crate) fn offer_phase(&self, phase: &Phase) -> bool {
+        self.outbox.offer(|| BuildEvent::StepPhase { step: self.index, phase: phase.clone() })
     }
 
     /// Waits until the command must end, and says how that is to be called. The step's time begins with its command.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::Converted;
@@ -9,21 +10,50 @@ use crate::model::{Cache, CachePolicy, Pipeline, Spelling, Step, Value};
 use crate::plan::links::{Links, MAX_CONNECTIONS};
 use crate::text::Spanned;
 
+#[derive(Serialize)]
+struct Plan<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_image: Option<&'a str>,
+    graph: Graph<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<u64>,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Graph<'a> {
+    edge_property: &'static str,
+    edges: Vec<(usize, usize, &'static str)>,
+    node_holes: [u8; 0],
+    nodes: Nodes<'a>,
+}
+
+/// Written one after the other: all of them as JSON at once would be many times the text.
+struct Nodes<'a>(&'a Pipeline);
+
+impl Serialize for Nodes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.steps.iter().map(|step| node(self.0, step)))
+    }
+}
+
 pub(super) fn write(pipeline: &Pipeline) -> Converted {
     let links = Links::new(pipeline);
-    let mut plan = Map::new();
-    plan.insert("version".to_owned(), json!("0"));
-    put(&mut plan, "name", pipeline.name.as_ref().map(|name| json!(name.value)));
-    put(&mut plan, "default_image", pipeline.default_image.as_ref().map(|image| json!(image.value)));
-    put(&mut plan, "timeout_seconds", pipeline.timeout_seconds.as_ref().map(|seconds| json!(seconds.value)));
-    let graph = json!({
-        "edge_property": "directed",
-        "edges": if links.count() > MAX_CONNECTIONS { Vec::new() } else { edges(pipeline, &links) },
-        "node_holes": [],
-        "nodes": pipeline.steps.iter().map(|step| node(pipeline, step)).collect::<Vec<_>>(),
-    });
-    plan.insert("graph".to_owned(), graph);
-    let mut text = serde_json::to_string_pretty(&Json::Object(plan)).unwrap_or_default();
+    let plan = Plan {
+        default_image: pipeline.default_image.as_ref().map(|image| image.value.as_str()),
+        graph: Graph {
+            edge_property: "directed",
+            edges: if links.count() > MAX_CONNECTIONS { Vec::new() } else { edges(pipeline, &links) },
+            node_holes: [],
+            nodes: Nodes(pipeline),
+        },
+        name: pipeline.name.as_ref().map(|name| name.value.as_str()),
+        timeout_seconds: pipeline.timeout_seconds.as_ref().map(|seconds| seconds.value),
+        version: "0",
+    };
+    let mut text = serde_json::to_string_pretty(&plan).unwrap_or_default();
     text.push('\n');
     Converted { text, losses: losses(pipeline, &links) }
 }
@@ -55,13 +85,13 @@ fn losses(pipeline: &Pipeline, links: &Links) -> Vec<String> {
 }
 
 /// Every edge a plan needs: where a step boots from another it also waits for it.
-fn edges(pipeline: &Pipeline, links: &Links) -> Vec<Json> {
+fn edges(pipeline: &Pipeline, links: &Links) -> Vec<(usize, usize, &'static str)> {
     let mut edges = Vec::new();
     for step in 0..pipeline.steps.len() {
         let parent = links.parents.get(step).copied().flatten();
-        edges.extend(parent.map(|parent| json!([parent, step, "builds_in"])));
+        edges.extend(parent.map(|parent| (parent, step, "builds_in")));
         let others = links.dependencies(step).into_iter().filter(|needed| Some(needed.step) != parent);
-        edges.extend(others.map(|needed| json!([needed.step, step, "depends_on"])));
+        edges.extend(others.map(|needed| (needed.step, step, "depends_on")));
     }
     edges
 }

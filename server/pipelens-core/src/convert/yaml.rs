@@ -1,19 +1,21 @@
 //! The YAML people write. What every step has alike stands once, at the top.
 
+use std::collections::HashMap;
+
 use super::plan::json_value;
-use crate::Analysis;
 use crate::model::{Cache, CachePolicy, EnvVar, Pipeline, Spelling, Step};
 use crate::syntax::scalar::{ScalarType, resolve, yaml_1_1_reading};
-use crate::text::Spanned;
+use crate::syntax::tree::{NodeId, Tree};
+use crate::text::{Spanned, TextRange};
 
 /// A list longer than this gets a line for each item.
 const MAX_LINE: usize = 100;
 
 /// Writes one pipeline as a document.
-pub(super) fn document(analysis: &Analysis, pipeline: &Pipeline, losses: &mut Vec<String>) -> String {
+pub(super) fn document(envelopes: &Envelopes<'_>, pipeline: &Pipeline, losses: &mut Vec<String>) -> String {
     let shared = shared_env(pipeline);
     let mut text = String::new();
-    envelope_comment(analysis, pipeline, &mut text, losses);
+    envelopes.comment(pipeline, &mut text, losses);
     optional(&mut text, "name", &pipeline.name);
     optional(&mut text, "default_image", &pipeline.default_image);
     number(&mut text, 0, "timeout_seconds", &pipeline.timeout_seconds);
@@ -46,26 +48,39 @@ fn wait(text: &mut String, continue_on_failure: bool) {
     line(text, 2, if continue_on_failure { "- wait: {continue_on_failure: true}" } else { "- wait" });
 }
 
-/// An envelope says more of a pipeline than the pipeline itself can; a comment keeps it.
-fn envelope_comment(analysis: &Analysis, pipeline: &Pipeline, text: &mut String, losses: &mut Vec<String>) {
-    if pipeline.spelling != Spelling::Envelope {
-        return;
+/// The entries of the envelopes of a text, by where they are.
+pub(super) struct Envelopes<'a> {
+    tree: &'a Tree,
+    entries: HashMap<TextRange, NodeId>,
+}
+
+impl<'a> Envelopes<'a> {
+    pub(super) fn of(tree: &'a Tree) -> Self {
+        let items = tree.documents.iter().filter_map(|root| tree.items(tree.get(*root, "pipelines")?.value)).flatten();
+        Self { tree, entries: items.map(|item| (tree.node(*item).range, *item)).collect() }
     }
-    let tree = &analysis.tree;
-    let items = tree.documents.iter().filter_map(|root| tree.items(tree.get(*root, "pipelines")?.value)).flatten();
-    let Some(entry) = items.copied().find(|item| tree.node(*item).range == pipeline.range) else { return };
-    let slug = pipeline.name.as_ref().map_or("", |name| name.value.as_str());
-    for key in ["name", "allow_manual"] {
-        let Some(value) = tree.get(entry, key).and_then(|found| tree.scalar(found.value)) else { continue };
-        let is_usual = value.text == slug || value.text == "true" || value.resolve() == ScalarType::Null;
-        if is_usual {
-            continue;
+
+    /// An envelope says more of a pipeline than the pipeline itself can; a comment keeps it.
+    fn comment(&self, pipeline: &Pipeline, text: &mut String, losses: &mut Vec<String>) {
+        if pipeline.spelling != Spelling::Envelope {
+            return;
         }
-        let shown = value.text.replace(['\n', '\r'], " ");
-        line(text, 0, &format!("# {key}: {shown}"));
-        losses.push(format!(
-            "A pipeline of its own has no `{key}` (`{shown}`), as its envelope has: it stays in a comment"
-        ));
+        let Some(entry) = self.entries.get(&pipeline.range).copied() else { return };
+        let slug = pipeline.name.as_ref().map_or("", |name| name.value.as_str());
+        for key in ["name", "allow_manual"] {
+            let Some(value) = self.tree.get(entry, key).and_then(|found| self.tree.scalar(found.value)) else {
+                continue;
+            };
+            let is_usual = value.text == slug || value.text == "true" || value.resolve() == ScalarType::Null;
+            if is_usual {
+                continue;
+            }
+            let shown = value.text.replace(['\n', '\r'], " ");
+            line(text, 0, &format!("# {key}: {shown}"));
+            losses.push(format!(
+                "A pipeline of its own has no `{key}` (`{shown}`), as its envelope has: it stays in a comment"
+            ));
+        }
     }
 }
 

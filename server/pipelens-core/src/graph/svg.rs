@@ -1,5 +1,7 @@
 //! SVG that stands on its own, in light and in dark.
 
+use std::fmt::{Display, Formatter, Write as _};
+
 use super::layout::{Layout, Rect, lay_out};
 use super::{EdgeKind, Graph, Node};
 
@@ -96,26 +98,37 @@ fn draw_lines(graph: &Graph, layout: &Layout, svg: &mut String) {
 /// Runs a smooth line through the points: every piece leaves and arrives level.
 fn curve(points: &[(f64, f64)]) -> Option<String> {
     let ((first_x, first_y), rest) = points.split_first()?;
-    let mut path = format!("M{first_x:.1} {first_y:.1}");
+    let mut path = format!("M{} {}", Tenths(*first_x), Tenths(*first_y));
     let (mut x, mut y) = (*first_x, *first_y);
     for (next_x, next_y) in rest.iter().copied() {
-        let middle = f64::midpoint(x, next_x);
-        path.push_str(&format!("C{middle:.1} {y:.1} {middle:.1} {next_y:.1} {next_x:.1} {next_y:.1}"));
+        let middle = Tenths(f64::midpoint(x, next_x));
+        let (level, to_x, to_y) = (Tenths(y), Tenths(next_x), Tenths(next_y));
+        write!(path, "C{middle} {level} {middle} {to_y} {to_x} {to_y}").ok();
         (x, y) = (next_x, next_y);
     }
     Some(path)
 }
 
+/// A coordinate with one digit behind the point. Exact decimals, which Rust's own formatting finds, take many times as long, and a
+/// large graph has hundreds of thousands of coordinates.
+#[derive(Clone, Copy)]
+struct Tenths(f64);
+
+impl Display for Tenths {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let tenths = (self.0 * 10.0).round_ties_even() as i64;
+        let sign = if tenths < 0 { "-" } else { "" };
+        write!(f, "{sign}{}.{}", tenths.unsigned_abs() / 10, tenths.unsigned_abs() % 10)
+    }
+}
+
 fn draw_node(node: &Node, place: Rect, svg: &mut String) {
     let Rect { x, y, width, height } = place;
+    let rect =
+        format!("x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"", Tenths(x), Tenths(y), Tenths(width), Tenths(height));
     match node {
         Node::Barrier { continue_on_failure } => {
-            push(
-                svg,
-                &format!(
-                    "<rect class=\"bar\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"3\"/>"
-                ),
-            );
+            push(svg, &format!("<rect class=\"bar\" {rect} rx=\"3\"/>"));
             let words = if *continue_on_failure { "wait, whatever happens" } else { "wait" };
             push(svg, &text("small", x + width / 2.0, y - 6.0, "middle", words));
         }
@@ -124,12 +137,7 @@ fn draw_node(node: &Node, place: Rect, svg: &mut String) {
             let small = image.as_deref().unwrap_or(words);
             let middle = x + width / 2.0;
             push(svg, &format!("<g><title>{}</title>", escaped(&format!("{key}: {words}"))));
-            push(
-                svg,
-                &format!(
-                    "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\"/>"
-                ),
-            );
+            push(svg, &format!("<rect class=\"{class}\" {rect} rx=\"8\"/>"));
             push(svg, &text("key", middle, y + height / 2.0 - 3.0, "middle", &shortened(key, MAX_LETTERS)));
             push(svg, &text("small", middle, y + height / 2.0 + 13.0, "middle", &shortened(small, MAX_SMALL_LETTERS)));
             push(svg, "</g>");
@@ -145,7 +153,8 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 fn text(class: &str, x: f64, y: f64, anchor: &str, words: &str) -> String {
-    format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", escaped(words))
+    let (x, y, words) = (Tenths(x), Tenths(y), escaped(words));
+    format!("<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{words}</text>")
 }
 
 /// What the lines of this picture mean; a kind that is not drawn is not explained.

@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
+use crate::deadlines::Deadlines;
 use crate::docker::arguments::{Arguments, Pull};
 use crate::docker::credentials::credentials;
 use crate::docker::{LABEL_KEPT, LABEL_WORKSPACE, reason, refused, status_of, transport};
@@ -62,8 +63,7 @@ pub(super) struct Images {
     docker: Docker,
     /// No program of it is started to log in.
     project: PathBuf,
-    /// How long a pull may say nothing.
-    silence: Duration,
+    deadlines: Deadlines,
     /// By reference and platform.
     known: Mutex<HashMap<(String, String), Arc<Slot>>>,
 }
@@ -72,8 +72,8 @@ pub(super) struct Images {
 type Slot = tokio::sync::Mutex<Option<Arc<ImageFacts>>>;
 
 impl Images {
-    pub(super) fn new(docker: Docker, project: PathBuf, silence: Duration) -> Self {
-        Self { docker, project, silence, known: Mutex::default() }
+    pub(super) fn new(docker: Docker, project: PathBuf, deadlines: Deadlines) -> Self {
+        Self { docker, project, deadlines, known: Mutex::default() }
     }
 
     /// Returns the image, pulled if the engine does not have it.
@@ -173,8 +173,10 @@ impl Images {
         context.say_phase(progress.phase());
         let mut said = progress.phase();
         let mut clock = tokio::time::interval(PROGRESS_EVERY);
-        let silence = tokio::time::sleep(self.silence);
-        tokio::pin!(silence);
+        let Deadlines { silence: silent_for, stall: stalls_for, .. } = self.deadlines;
+        let silence = tokio::time::sleep(silent_for);
+        let stall = tokio::time::sleep(stalls_for);
+        tokio::pin!(silence, stall);
         loop {
             let next_of_other = async {
                 match &mut other {
@@ -182,39 +184,43 @@ impl Images {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                info = stream.next() => match info {
-                    Some(info) => {
-                        progress.take(info?);
-                        other = None;
-                        silence.as_mut().reset(Instant::now() + self.silence);
-                    }
-                    None => break,
-                },
-                info = next_of_other => match info {
-                    Some(info) => {
-                        progress.take(info?);
-                        stream = other.take().unwrap_or_else(ask);
-                        silence.as_mut().reset(Instant::now() + self.silence);
-                    }
-                    None => break,
-                },
+            let info = tokio::select! {
+                info = stream.next() => {
+                    other = None;
+                    info
+                }
+                info = next_of_other => {
+                    stream = other.take().unwrap_or_else(ask);
+                    info
+                }
                 () = &mut silence => {
                     if other.is_some() {
-                        return Err(transport::silence(2 * self.silence).into());
+                        return Err(transport::silence(2 * silent_for).into());
                     }
                     other = Some(ask());
-                    silence.as_mut().reset(Instant::now() + self.silence);
+                    silence.as_mut().reset(Instant::now() + silent_for);
+                    continue;
+                }
+                // The engine answers, and tells whoever joins the pull the same again.
+                () = &mut stall => {
+                    let text = format!("it got no further for {} s", stalls_for.as_secs_f32());
+                    return Err(transport::complaint(text).into());
                 }
                 // Also while the engine is silent: what it said last is where a pull hangs.
                 _ = clock.tick() => {
                     let phase = progress.phase();
-                    if phase != said {
-                        context.offer_phase(phase.clone());
+                    // Where there is no room now, it is offered again: it may be the last for a long time.
+                    if phase != said && context.offer_phase(&phase) {
                         said = phase;
                     }
+                    continue;
                 }
+            };
+            let Some(info) = info else { break };
+            if progress.take(info?) {
+                stall.as_mut().reset(Instant::now() + stalls_for);
             }
+            silence.as_mut().reset(Instant::now() + silent_for);
         }
         context.say_phase(progress.phase());
         Ok(())
@@ -267,6 +273,8 @@ fn digest<'a>(reference: &str, repository_digests: &'a [String]) -> Option<&'a s
 struct PullProgress {
     image: String,
     layers: HashMap<String, Layer>,
+    /// Everything said so far, by what it is about and the words, with the number that came with it last.
+    said: HashMap<(String, String), Option<i64>>,
 }
 
 #[derive(Default)]
@@ -278,14 +286,18 @@ struct Layer {
 
 impl PullProgress {
     fn new(image: &str) -> Self {
-        Self { image: image.to_owned(), layers: HashMap::new() }
+        Self { image: image.to_owned(), layers: HashMap::new(), said: HashMap::new() }
     }
 
-    fn take(&mut self, info: CreateImageInfo) {
-        let (Some(id), Some(status)) = (info.id, info.status) else { return };
+    /// Returns whether it is news, and no repetition for whoever has joined the pull.
+    fn take(&mut self, info: CreateImageInfo) -> bool {
+        let current = info.progress_detail.as_ref().and_then(|detail| detail.current);
+        let what = (info.id.clone().unwrap_or_default(), info.status.clone().unwrap_or_default());
+        let is_news = self.said.insert(what, current) != Some(current);
+        let (Some(id), Some(status)) = (info.id, info.status) else { return is_news };
         // "Pulling from …" carries the tag where layers carry their id.
         if status.starts_with("Pulling from") {
-            return;
+            return is_news;
         }
         let layer = self.layers.entry(id).or_default();
         let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
@@ -303,6 +315,7 @@ impl PullProgress {
             // Waiting, verifying, extracting: nothing that bytes or layers would tell.
             _ => {}
         }
+        is_news
     }
 
     fn phase(&self) -> Phase {

@@ -19,8 +19,15 @@ use crate::logs::StepLogs;
 use crate::programs;
 use crate::runner::{Ending, GRACE, RunContext};
 
-/// The step's shell waits for a line before it becomes the command, so that nothing runs that is not watched yet.
-const GATE: &str = r#"IFS= read -r pipelens_line || exit 125; unset pipelens_line SHLVL; exec sh "$@" </dev/null"#;
+/// Starts the step's shell and passes on its exit code, so that a code is always the command's: a supervisor that dies of a signal
+/// was killed by somebody else. It waits for a line first, so that nothing runs that is not watched yet, and outlasts the signals a
+/// step gets. Its own standard error is shut, else shells announce there that a command was killed.
+const SUPERVISOR: &str = r#"exec 3>&2 2>/dev/null
+trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
+IFS= read -r pipelens_line || exit 125
+unset pipelens_line SHLVL
+(exec sh "$@" </dev/null 2>&3 3>&-)
+exit $?"#;
 
 /// Kills the process group when its input ends without a word: we were killed. Then whoever left the group (`strays`): a round may
 /// miss the child of one that it kills.
@@ -78,7 +85,7 @@ async fn supervise(
     let ended = drain(child, logs, family);
     tokio::pin!(ended);
     let ending = tokio::select! {
-        status = &mut ended => return status.map(|status| Ending::Exited(exit_code(status))),
+        status = &mut ended => return exit_code(status?).map(Ending::Exited),
         ending = context.time_to_stop(Instant::now()) => ending,
     };
     family.ask_to_end().await;
@@ -134,7 +141,7 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
 fn spawn(context: &RunContext, home: &Path, workdir: &Path, mark: &str) -> Result<Child, EngineError> {
     let cmd = &context.step().cmd;
     let mut command = Command::new(shell(context)?);
-    command.args(["-c", GATE, "sh"]);
+    command.args(["-c", SUPERVISOR, "sh"]);
     if cmd.len() < LONGEST_ARGUMENT_BYTES {
         command.args(["-c", cmd]);
     } else {
@@ -207,8 +214,14 @@ impl Family {
     }
 }
 
-fn exit_code(status: ExitStatus) -> i64 {
-    // A shell says it the same way.
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.map_or(-1, i64::from)
+/// Returns the exit code that the supervisor passed on.
+fn exit_code(status: ExitStatus) -> Result<i64, EngineError> {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ok(code.into()),
+        (None, Some(signal)) => {
+            let reason = format!("the shell that runs it was killed by signal {signal} from something else");
+            Err(EngineError::NoReport { reason })
+        }
+        (None, None) => Err(EngineError::UnknownExitCode { reason: "the system gives no exit code".into() }),
+    }
 }

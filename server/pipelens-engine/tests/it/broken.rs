@@ -30,6 +30,7 @@ const DEADLINES: Deadlines = Deadlines {
     question: Duration::from_secs(4),
     work: Duration::from_secs(6),
     silence: Duration::from_secs(4),
+    stall: Duration::from_secs(60),
     saving: Duration::from_secs(6),
     after_silence: Duration::from_secs(1),
     quiet: Duration::from_secs(3),

@@ -3,12 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pipelens_core::model::Value;
 use pipelens_core::plan::PlanStep;
 use pipelens_core::text::{Spanned, TextRange};
+use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
 use pipelens_engine::run::RunnerKind;
 
@@ -182,6 +184,7 @@ async fn process_that_pulls() {
         "hangs" => hangs(&image).await,
         "is cancelled" => is_cancelled(&image).await,
         "is cut" => is_cut(&image).await,
+        "stalls" => stalls(&image).await,
         other => panic!("{other}"),
     }
 }
@@ -212,6 +215,10 @@ async fn policies(image: &str) {
 
 /// Starts a run whose image comes through a proxy that lets each connection have so many bytes.
 async fn start_held(image: &str, bytes: u64) -> (Proxy, Running, String) {
+    start_held_with(image, bytes, Deadlines::default()).await
+}
+
+async fn start_held_with(image: &str, bytes: u64, deadlines: Deadlines) -> (Proxy, Running, String) {
     let registry = std::env::var(REGISTRY).unwrap();
     let proxy = Proxy::start(&registry).await;
     let config = PathBuf::from(std::env::var("DOCKER_CONFIG").unwrap()).join("config.json");
@@ -220,7 +227,9 @@ async fn start_held(image: &str, bytes: u64) -> (Proxy, Running, String) {
     proxy.set(Flow::HeldAfter(bytes));
     let image = image.replace(&registry, &proxy.address);
     let steps = vec![step("a", "test -s /random").image(&image), step("b", "true").image(&image)];
-    (proxy, Bench::docker(steps).start(), image)
+    let mut bench = Bench::docker(steps);
+    bench.request.deadlines = deadlines;
+    (proxy, bench.start(), image)
 }
 
 async fn hangs(image: &str) {
@@ -248,6 +257,21 @@ async fn is_cancelled(image: &str) {
     // The engine has stopped too: the same pull, let through, begins anew and is nobody's leftover.
     proxy.set(Flow::Open);
     assert!(try_docker_client(&["image", "inspect", &image]).is_err(), "the pull went on");
+}
+
+/// The engine answers all the while, and says the same to everybody who joins the pull.
+async fn stalls(image: &str) {
+    let (silence, stall) = (Duration::from_millis(200), Duration::from_secs(3));
+    let deadlines = Deadlines { silence, stall, ..Deadlines::default() };
+    let (_proxy, running, image) = start_held_with(image, 200_000, deadlines).await;
+    let ran = running.finish().await;
+    assert_eq!(ran.outcome, RunOutcome::Failed);
+    let why = ran.error_of("a");
+    assert_eq!(
+        why,
+        format!("Image `{image}` could not be pulled: it got no further for 3 s. Check the network, then run again.")
+    );
+    assert_nothing_left(ran.run_id);
 }
 
 async fn is_cut(image: &str) {
@@ -280,13 +304,13 @@ async fn an_image_is_pulled_once_with_the_users_credentials() {
 }
 
 #[tokio::test]
-async fn a_pull_that_hangs_shows_how_far_it_is_and_can_be_cancelled_and_is_repeated_when_cut() {
+async fn a_pull_that_hangs_shows_how_far_it_is_and_can_be_cancelled_and_is_repeated_when_cut_and_ends_when_it_stalls() {
     if !is_available(RunnerKind::Docker) {
         return;
     }
     let Some(registry) = Registry::start().await else { return };
     let image = registry.push();
-    for role in ["hangs", "is cancelled", "is cut"] {
+    for role in ["hangs", "is cancelled", "is cut", "stalls"] {
         registry.pull(role, &image, &registry.login(&registry.address, "secret-word")).await;
     }
 }

@@ -311,3 +311,29 @@ for_each_runner! {
         assert_eq!(mode(ran.log_path_of("a").parent().unwrap()), 0o700);
     }
 }
+
+/// In a container the supervisor is out of reach of the machine's own processes.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_command_whose_supervisor_is_killed_by_others_has_no_exit_code() {
+    for signal in ["KILL", "SEGV"] {
+        let cmd = format!("echo begun; kill -{signal} $PPID; sleep 1000");
+        let forgiven = PlanStep { soft_fail: true, retry: 3, ..step("a", &cmd) };
+        let ran = run(RunnerKind::Host, vec![forgiven, step("b", "true").after(&[0])]).await;
+        assert_eq!(ran.text_of("a"), ["begun"], "nothing is repeated");
+        assert!(ran.error_of("a").contains("was killed by signal"), "{}", ran.error_of("a"));
+        assert_eq!(ran.outcome, RunOutcome::Failed);
+    }
+}
+
+/// What a command does to itself is its own failure, even by a signal.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_command_that_kills_itself_fails_and_says_nothing_more() {
+    let codes = [("exit 137", 137), ("kill -KILL $$", 137), ("kill -TERM $$", 143), ("trap 'exit 3' TERM; kill 0", 3)];
+    for (cmd, code) in codes {
+        let ran = run(RunnerKind::Host, vec![PlanStep { soft_fail: true, ..step("a", cmd) }]).await;
+        assert_eq!(ran.outcome_of("a"), &Outcome::Failed(code), "{cmd}");
+        assert_eq!(ran.text_of("a"), [""; 0], "{cmd}");
+    }
+}
