@@ -9,6 +9,7 @@ mod ext;
 #[cfg(debug_assertions)]
 mod faults;
 mod feed;
+mod frames;
 mod handlers;
 mod images;
 mod ingress;
