@@ -22,8 +22,7 @@ fn apply_one(text: &str, change: TextDocumentContentChangeEvent, encoding: Encod
     let index = LineIndex::new(text);
     let units = Units::new(text);
     let range = TextMap::new(text, &index, &units, encoding).offsets(range);
-    let (start, end) = (range.start.min(range.end), range.start.max(range.end));
-    [text.get(..start).unwrap_or_default(), &change.text, text.get(end..).unwrap_or_default()].concat()
+    [text.get(..range.start).unwrap_or_default(), &change.text, text.get(range.end..).unwrap_or_default()].concat()
 }
 
 /// Looking for the lines of the whole text at each edit would take the square of the time.
@@ -34,10 +33,9 @@ fn apply_many(text: &str, changes: Vec<TextDocumentContentChangeEvent>, encoding
             rope = Rope::from_str(&change.text);
             continue;
         };
-        let places = [range.start, range.end].map(|position| char_at(&rope, position, encoding));
-        let [start, end] = if places.is_sorted() { places } else { [places[1], places[0]] };
-        // Both are places of the rope, so neither fails.
-        if rope.try_remove(start..end).is_ok() {
+        let [start, end] = [range.start, range.end].map(|position| char_at(&rope, position, encoding));
+        // Both are places of the rope, so neither fails. A range that ends before it starts is empty.
+        if rope.try_remove(start..end.max(start)).is_ok() {
             rope.try_insert(start, &change.text).ok();
         }
     }
