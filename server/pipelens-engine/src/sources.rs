@@ -83,6 +83,14 @@ impl Sources {
         }
     }
 
+    /// Reads a link of the project, and none outside of it if a link has taken a folder's place since the scan.
+    pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        match &self.folder {
+            Some(folder) => folder.read_link(path),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     /// Returns the sentence that says what is sent.
     pub(crate) fn summary(&self) -> String {
         let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };

@@ -7,6 +7,7 @@ use gix_index::State;
 use gix_index::decode::Options;
 
 use crate::files::{ProjectFolder, Unreadable};
+use crate::private::is_of_same_owner;
 
 /// A path and a few letters.
 const MAX_POINTER_BYTES: u64 = 8 * 1024;
@@ -44,7 +45,12 @@ pub(crate) struct Tracked {
 impl Repository {
     /// Finds the nearest folder with a `.git`, upwards.
     pub(crate) fn of(root: &Path) -> Option<Self> {
-        let top = root.ancestors().find(|folder| folder.join(".git").symlink_metadata().is_ok())?;
+        let is_top = |folder: &&Path| {
+            let git = folder.join(".git");
+            // Anybody can put one into a folder that everybody may write to.
+            git.symlink_metadata().is_ok() && (*folder == root || is_of_same_owner(&git, root))
+        };
+        let top = root.ancestors().find(is_top)?;
         Some(Self { top: top.to_owned(), folders: GitFolders::find(top) })
     }
 
@@ -133,9 +139,14 @@ impl GitFolders {
             return Ok(Self { base: project, own: inside.to_owned(), common: inside.to_owned() });
         }
         // It leads out of the project, which anybody can write: it counts where the other side agrees.
-        let is_submodule = top.ancestors().skip(1).any(|folder| target.starts_with(folder.join(".git/modules")));
-        if is_submodule {
-            return Ok(Self { base: open(&target)?, own: PathBuf::new(), common: PathBuf::new() });
+        let above = top.ancestors().skip(1).find(|folder| target.starts_with(folder.join(".git/modules")));
+        if let Some((above, own)) = above.and_then(|above| Some((above, target.strip_prefix(above).ok()?))) {
+            // Somebody wrote the project above too: no link in its `.git` is a way out of it.
+            let base = open(above)?;
+            if !base.has_folder(own) {
+                return Err(Unreadable::LeavesProject);
+            }
+            return Ok(Self { base, own: own.to_owned(), common: own.to_owned() });
         }
         let is_work_tree = target.parent().is_some_and(|folder| folder.ends_with("worktrees"));
         let (true, Some(name), Some(common)) = (is_work_tree, target.file_name(), target.ancestors().nth(2)) else {
@@ -144,7 +155,9 @@ impl GitFolders {
         let own = Path::new("worktrees").join(name);
         let base = open(common).map_err(|_| Unreadable::LeavesProject)?;
         let back = base.read_text(&own.join("gitdir"), MAX_POINTER_BYTES).map_err(|_| Unreadable::LeavesProject)?;
-        if Path::new(back.trim()).parent().and_then(|folder| folder.canonicalize().ok()) != top.canonicalize().ok() {
+        if common.join(&own).join(back.trim()).parent().and_then(|folder| folder.canonicalize().ok())
+            != top.canonicalize().ok()
+        {
             return Err(Unreadable::LeavesProject);
         }
         Ok(Self { base, own, common: PathBuf::new() })
