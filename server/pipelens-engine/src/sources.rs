@@ -338,6 +338,31 @@ mod tests {
     }
 
     #[test]
+    fn a_small_index_that_means_terabytes_is_refused() {
+        let folder = project(&[(".git/HEAD", ""), ("a", "")]);
+        let mut bytes = b"DIRC\0\0\0\x04".to_vec();
+        bytes.extend(60_000_u32.to_be_bytes());
+        for index in 0..60_000 {
+            bytes.extend([0; 62]);
+            // Nothing of the path before is dropped.
+            bytes.push(0);
+            bytes.extend(if index == 0 { vec![b'a'; 4_000] } else { b"bbb".to_vec() });
+            bytes.push(0);
+        }
+        bytes.extend([0; 20]);
+        fs::write(folder.path().join(".git/index"), bytes).unwrap();
+        let sources = Sources::scan(folder.path()).unwrap();
+        assert!(sources.notes[0].contains("its paths are longer than 67.1 MB together"), "{:?}", sources.notes);
+    }
+
+    #[test]
+    fn the_rules_of_a_repository_inside_of_the_project_count_there() {
+        let folder =
+            project(&[(".git/HEAD", ""), ("in/.git/info/exclude", "secret"), ("in/secret", ""), ("secret", "")]);
+        assert_eq!(names(&Sources::scan(folder.path()).unwrap()), ["in", "secret"]);
+    }
+
+    #[test]
     fn an_index_that_cannot_be_read_is_said() {
         let folder = project(&[(".git/index", "DIRC\0\0\0\u{2}\u{7f}\u{7f}\u{7f}\u{7f}"), ("a", "")]);
         let sources = Sources::scan(folder.path()).unwrap();

@@ -6,7 +6,7 @@ use filetime::FileTime;
 use gix_index::State;
 use gix_index::decode::Options;
 
-use crate::files::{ProjectFolder, Unreadable};
+use crate::files::{ProjectFolder, Unreadable, readable_size};
 use crate::private::is_of_same_owner;
 
 /// A path and a few letters.
@@ -164,7 +164,47 @@ impl GitFolders {
     }
 }
 
+/// Adds up how long the paths of an index of version 4 are, which gives of each only what differs from the one before: a small file can
+/// mean terabytes. Other versions have their paths in full.
+fn has_endless_paths(bytes: &[u8]) -> bool {
+    /// What comes before the path of an entry: times, numbers, the hash.
+    const FIXED_BYTES: usize = 60;
+    let Some((b"DIRC\0\0\0\x04", mut rest)) = bytes.split_at_checked(8) else { return false };
+    rest = rest.get(4..).unwrap_or_default();
+    let (mut length, mut all) = (0_usize, 0_usize);
+    let mut next = || -> Option<usize> {
+        let flags = rest.get(FIXED_BYTES)?;
+        rest = rest.get(FIXED_BYTES + if flags & 0x40 == 0 { 2 } else { 4 }..)?;
+        let mut dropped = 0_usize;
+        let mut is_first = true;
+        loop {
+            let (byte, after) = rest.split_first()?;
+            rest = after;
+            dropped = dropped.checked_add(usize::from(!is_first))?.checked_mul(128)? + usize::from(byte & 0x7f);
+            if byte & 0x80 == 0 {
+                break;
+            }
+            is_first = false;
+        }
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        rest = rest.get(end + 1..)?;
+        length = length.checked_sub(dropped)? + end;
+        Some(length)
+    };
+    // Where it ends, what follows are no entries any more: nothing is read there that would matter.
+    while let Some(length) = next() {
+        all = all.saturating_add(length);
+        if all > MAX_INDEX_BYTES as usize {
+            return true;
+        }
+    }
+    false
+}
+
 fn state(bytes: &[u8]) -> Result<State, String> {
+    if has_endless_paths(bytes) {
+        return Err(format!("its paths are longer than {} together", readable_size(MAX_INDEX_BYTES)));
+    }
     let options = Options {
         // Small, and looked at while somebody types: not worth a thread.
         thread_limit: Some(1),
