@@ -114,7 +114,7 @@ fn write_entry(
         EntryKind::Symlink => {
             header.set_entry_type(EntryType::Symlink);
             header.set_size(0);
-            archive.append_link(&mut header, name, std::fs::read_link(&path).map_err(about)?)
+            archive.append_link(&mut header, name, sources.read_link(in_project).map_err(about)?)
         }
         EntryKind::File => {
             let file = sources.open(in_project).map_err(about)?;

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, OpenOptions};
@@ -97,6 +97,11 @@ impl ProjectFolder {
             Some(kind) => Err(Unreadable::NotRegular(kind)),
             None => Ok(file.into_std()),
         }
+    }
+
+    /// Returns where a link of the project leads, as it is written there.
+    pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        self.folder.read_link_contents(path)
     }
 
     /// Whether there is a folder, in the project.

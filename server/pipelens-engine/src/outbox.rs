@@ -1,10 +1,11 @@
-//! The queue between a run and its listener: facts wait for room, log lines give way. Knows nothing of what the facts mean.
+//! The queue between a run and its listener: facts wait for room, log lines give way. Of what the facts mean it knows only where they quote names.
 
 use std::sync::Arc;
 
+use pipelens_core::printable::{is_deceptive, printable};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::event::BuildEvent;
+use crate::event::{BuildEvent, Outcome};
 
 /// Log events under way to the listener. More than this and a step keeps its newest lines back until there is room.
 const LOG_EVENTS_IN_FLIGHT: usize = 64;
@@ -42,6 +43,26 @@ pub(crate) fn open() -> (Outbox, mpsc::UnboundedReceiver<Letter>) {
     (Outbox { queue, log_permits: Arc::new(Semaphore::new(LOG_EVENTS_IN_FLIGHT)) }, letters)
 }
 
+/// Returns an event whose sentences show what a name in them hides: names of files and images come from whoever wrote the project.
+fn shown(event: BuildEvent) -> BuildEvent {
+    let shown = |text: String| match text.contains(is_deceptive) {
+        true => text.split('\n').map(printable).collect::<Vec<_>>().join("\n"),
+        false => text,
+    };
+    match event {
+        BuildEvent::Notice { message } => BuildEvent::Notice { message: shown(message) },
+        BuildEvent::StepEnd { step, outcome, duration, tail } => {
+            let outcome = match outcome {
+                Outcome::Skipped(why) => Outcome::Skipped(shown(why)),
+                Outcome::Errored(why) => Outcome::Errored(shown(why)),
+                other => other,
+            };
+            BuildEvent::StepEnd { step, outcome, duration, tail }
+        }
+        other => other,
+    }
+}
+
 /// Hands the events to the listener, as fast as it takes them. A listener that went away stops nobody.
 pub(crate) async fn deliver(mut letters: mpsc::UnboundedReceiver<Letter>, listener: mpsc::Sender<BuildEvent>) {
     while let Some(letter) = letters.recv().await {
@@ -52,7 +73,7 @@ pub(crate) async fn deliver(mut letters: mpsc::UnboundedReceiver<Letter>, listen
 impl Outbox {
     /// Queues a fact; it will arrive.
     pub(crate) fn say(&self, event: BuildEvent) {
-        self.queue.send(Letter { event, _permit: None }).ok();
+        self.queue.send(Letter { event: shown(event), _permit: None }).ok();
     }
 
     /// Queues what `event` makes if there is room for a log event, else says `false` and makes nothing.

@@ -26,6 +26,20 @@ pub(crate) fn is_own_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|it| it.is_dir())
 }
 
+/// Whether a path belongs to this user or to the owner of another path.
+#[cfg(unix)]
+pub fn is_of_same_owner(path: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = |path: &Path| path.symlink_metadata().map(|metadata| metadata.uid()).ok();
+    let other = other.metadata().map(|metadata| metadata.uid()).ok();
+    owner(path).is_some_and(|owner| owner == rustix::process::geteuid().as_raw() || Some(owner) == other)
+}
+
+#[cfg(not(unix))]
+pub fn is_of_same_owner(_path: &Path, _other: &Path) -> bool {
+    true
+}
+
 /// Closes a file that an earlier version left open to others. Somebody else's cannot be changed.
 #[cfg(unix)]
 pub(crate) fn close_file(path: &Path) {

@@ -83,6 +83,14 @@ impl Sources {
         }
     }
 
+    /// Reads a link of the project, and none outside of it if a link has taken a folder's place since the scan.
+    pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        match &self.folder {
+            Some(folder) => folder.read_link(path),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     /// Returns the sentence that says what is sent.
     pub(crate) fn summary(&self) -> String {
         let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
@@ -327,6 +335,31 @@ mod tests {
             sources.notes,
             ["`up/secret` is not sent: git tracks it in a folder, where there is a symbolic link now."]
         );
+    }
+
+    #[test]
+    fn a_small_index_that_means_terabytes_is_refused() {
+        let folder = project(&[(".git/HEAD", ""), ("a", "")]);
+        let mut bytes = b"DIRC\0\0\0\x04".to_vec();
+        bytes.extend(60_000_u32.to_be_bytes());
+        for index in 0..60_000 {
+            bytes.extend([0; 62]);
+            // Nothing of the path before is dropped.
+            bytes.push(0);
+            bytes.extend(if index == 0 { vec![b'a'; 4_000] } else { b"bbb".to_vec() });
+            bytes.push(0);
+        }
+        bytes.extend([0; 20]);
+        fs::write(folder.path().join(".git/index"), bytes).unwrap();
+        let sources = Sources::scan(folder.path()).unwrap();
+        assert!(sources.notes[0].contains("its paths are longer than 67.1 MB together"), "{:?}", sources.notes);
+    }
+
+    #[test]
+    fn the_rules_of_a_repository_inside_of_the_project_count_there() {
+        let folder =
+            project(&[(".git/HEAD", ""), ("in/.git/info/exclude", "secret"), ("in/secret", ""), ("secret", "")]);
+        assert_eq!(names(&Sources::scan(folder.path()).unwrap()), ["in", "secret"]);
     }
 
     #[test]

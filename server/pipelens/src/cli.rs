@@ -90,7 +90,7 @@ enum Format {
 
 /// Parses the command line and carries it out.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     start_log(&cli.command);
     let code = match cli.command {
         Command::Lsp { .. } => block_on(crate::lsp::serve()),
@@ -139,6 +139,19 @@ fn start_log(command: &Command) {
         .with_ansi(false)
         .without_time()
         .init();
+}
+
+/// Says what is wrong with the words of the command line, or helps. A shell makes words of names of files, so they are shown with care.
+fn refuse(error: &clap::Error) -> ! {
+    let text = error.render().ansi().to_string();
+    let text = crate::terminal::visible(&text);
+    // Without an output there is nobody to tell.
+    drop(if error.use_stderr() {
+        anstream::stderr().write_all(text.as_bytes())
+    } else {
+        anstream::stdout().write_all(text.as_bytes())
+    });
+    std::process::exit(error.exit_code())
 }
 
 /// Prints to standard output. A reader that went away has what it wanted.

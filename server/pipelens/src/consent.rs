@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use pipelens_core::plan::Plan;
+use pipelens_engine::files::{MAX_FILE_BYTES, ProjectFolder};
 use serde::{Deserialize, Serialize};
 
 /// A secret that a pipeline names and its project has not been given yet.
@@ -26,8 +27,13 @@ struct Given {
 
 /// Returns what was given to a project so far. A file that cannot be read gives nothing.
 pub(crate) fn given(state_dir: &Path, project: &Path) -> BTreeSet<String> {
-    let text = std::fs::read(file_of(state_dir, project)).unwrap_or_default();
-    serde_json::from_slice::<Given>(&text).map(|given| given.secrets).unwrap_or_default()
+    let file = file_of(state_dir, project);
+    let read = || {
+        let folder = ProjectFolder::open(file.parent()?).ok()?;
+        // Whatever else has its place is neither waited for nor believed.
+        folder.read_unlinked(Path::new(file.file_name()?), MAX_FILE_BYTES).ok()
+    };
+    serde_json::from_slice::<Given>(&read().unwrap_or_default()).map(|given| given.secrets).unwrap_or_default()
 }
 
 /// Remembers that a project may have secrets.
@@ -90,5 +96,25 @@ mod tests {
         assert!(given(state.path(), other.path()).is_empty());
         std::fs::write(file_of(state.path(), mine.path()), "not JSON").unwrap();
         assert!(given(state.path(), mine.path()).is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_of_consents_gives_nothing_and_makes_way() {
+        let (state, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let elsewhere = tempfile::tempdir().unwrap();
+        let kept = || given(state.path(), project.path()).into_iter().collect::<Vec<_>>();
+        give(state.path(), project.path(), ["TOKEN".to_owned()]).unwrap();
+        let file = file_of(state.path(), project.path());
+        std::fs::rename(&file, elsewhere.path().join("given")).unwrap();
+        for target in [Path::new("/dev/zero"), &elsewhere.path().join("given")] {
+            std::os::unix::fs::symlink(target, &file).unwrap();
+            assert!(kept().is_empty(), "{}", target.display());
+            std::fs::remove_file(&file).unwrap();
+        }
+        rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        assert!(kept().is_empty());
+        give(state.path(), project.path(), ["KEY".to_owned()]).unwrap();
+        assert_eq!(kept(), ["KEY"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Where things are: the project a pipeline belongs to, the user's state folder, and the run request they make together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -10,6 +11,7 @@ use pipelens_core::plan::Plan;
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::clock;
 use pipelens_engine::deadlines::Deadlines;
+use pipelens_engine::files::MAX_FILE_BYTES;
 use pipelens_engine::limits::OutputLimits;
 use pipelens_engine::run::{RunRequest, RunnerKind, STATE_DIR_VARIABLE, usable_log_dir};
 use uuid::{NoContext, Timestamp, Uuid};
@@ -26,9 +28,16 @@ const MIB: u64 = 1 << 20;
 pub(crate) fn root_of(path: &Path, folders: &[PathBuf]) -> PathBuf {
     let own = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let own = if own.file_name().is_some_and(|name| name == ".hm") { own.parent().unwrap_or(own) } else { own };
-    let git = own.ancestors().find(|folder| !folder.as_os_str().is_empty() && folder.join(".git").exists());
+    let git = own.ancestors().find(|folder| !folder.as_os_str().is_empty() && has_repository(folder, own));
     let editor = folders.iter().filter(|folder| own.starts_with(folder)).max_by_key(|folder| folder.as_os_str().len());
     git.or(editor.map(PathBuf::as_path)).unwrap_or(own).to_owned()
+}
+
+/// Whether a folder is the top of a work tree that the pipeline's folder is part of. In a folder that everybody may write to, such as
+/// `/tmp`, anybody can put a `.git`, and make one project out of whatever is below.
+fn has_repository(folder: &Path, own: &Path) -> bool {
+    let git = folder.join(".git");
+    git.exists() && (folder == own || pipelens_engine::private::is_of_same_owner(&git, own))
 }
 
 /// Returns the stem that names a pipeline without a name: `ci.pipeline.yml` is `ci`.
@@ -216,8 +225,15 @@ fn secrets(plan: &Plan, root: &Path, settings: &Settings) -> Result<BTreeMap<Str
 }
 
 fn read_secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("Cannot read the secrets file `{}`", path.display()))?;
+    let name = path.display();
+    let file = std::fs::File::open(path).with_context(|| format!("Cannot read the secrets file `{name}`"))?;
+    // It may be a pipe: a shell makes one of `<(…)`.
+    let mut text = String::new();
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text);
+    read.with_context(|| format!("Cannot read the secrets file `{name}`"))?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        bail!("The secrets file `{name}` is longer than 1 MiB; it has a line of `NAME=value` for each secret");
+    }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .enumerate()

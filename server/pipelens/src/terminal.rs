@@ -29,6 +29,34 @@ fn filtered(line: &str, keeps_style: bool) -> String {
     filter.line
 }
 
+/// Returns a text of ours, which may quote a file or name one: our colours stay, and whatever else would steer a terminal is written out.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let is_hidden = |character: char| is_deceptive(character) && !matches!(character, '\n' | '\t');
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let length = style_length(rest).unwrap_or(character.len_utf8());
+        let (part, after) = rest.split_at(length);
+        if length > character.len_utf8() || !is_hidden(character) {
+            shown.push_str(part);
+        } else {
+            shown.extend(character.escape_default());
+        }
+        rest = after;
+    }
+    Cow::Owned(shown)
+}
+
+/// Returns how long the escape sequence for a style is that a text begins with.
+fn style_length(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|character: char| !character.is_ascii_digit() && !matches!(character, ';' | ':'))?;
+    parameters[end..].starts_with('m').then_some("\u{1b}[".len() + end + 1)
+}
+
 /// Returns a text of ours, which may quote a file, with no line that a CI system takes for a command.
 pub(crate) fn inert(text: &str) -> Cow<'_, str> {
     let starts_command = |line: &str| line.trim_start().starts_with("::");
@@ -195,6 +223,13 @@ mod tests {
         assert!(!inert_json(&json).contains("##") && inert_json(&json).is_ascii());
         let read = serde_json::from_str::<serde_json::Value>(&inert_json(&json)).unwrap();
         assert_eq!(read["text"], "##[x] ###vso[ \u{9b}\u{202e}\u{e0041}");
+    }
+
+    #[test]
+    fn what_a_text_of_ours_quotes_is_written_out() {
+        assert_eq!(visible("\u{1b}[1;31mred\u{1b}[0m\tb\n"), "\u{1b}[1;31mred\u{1b}[0m\tb\n");
+        assert_eq!(visible("\u{1b}]52;c;aGk=\u{7}"), "\\u{1b}]52;c;aGk=\\u{7}");
+        assert_eq!(visible("\u{1b}[2J\u{9b}\u{202e}\r\u{1b}"), "\\u{1b}[2J\\u{9b}\\u{202e}\\r\\u{1b}");
     }
 
     proptest! {

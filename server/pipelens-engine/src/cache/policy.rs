@@ -111,9 +111,7 @@ pub(crate) fn globs(pattern: &str) -> Result<GlobSet, String> {
 fn content(sources: &Sources, path: &Path, kind: EntryKind) -> std::io::Result<String> {
     let mut digest = Sha256::new();
     match kind {
-        EntryKind::Symlink => {
-            digest.update(std::fs::read_link(sources.root.join(path))?.as_os_str().as_encoded_bytes())
-        }
+        EntryKind::Symlink => digest.update(sources.read_link(path)?.as_os_str().as_encoded_bytes()),
         EntryKind::File | EntryKind::Folder => {
             std::io::copy(&mut sources.open(path)?, &mut digest)?;
         }

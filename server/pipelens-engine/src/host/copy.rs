@@ -20,7 +20,8 @@ pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken
         let to = target.join(&entry.path);
         let copied = match entry.kind {
             EntryKind::File => copy_source(sources, &entry.path, &to),
-            EntryKind::Folder | EntryKind::Symlink => copy_entry(&from, &to, entry.kind),
+            EntryKind::Symlink => copy_source_link(sources, &entry.path, &to),
+            EntryKind::Folder => fs::create_dir_all(&to),
         };
         match copied {
             Ok(()) => {}
@@ -125,6 +126,16 @@ fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
     }
     // Opened for reading: the copy may be read-only, and its owner may set times all the same.
     fs::File::open(to)?.set_modified(metadata.modified()?)
+}
+
+#[cfg(unix)]
+fn copy_source_link(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(sources.read_link(path)?, to)
+}
+
+#[cfg(not(unix))]
+fn copy_source_link(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
+    copy_link(&sources.root.join(path), to)
 }
 
 fn copy_entry(from: &Path, to: &Path, kind: EntryKind) -> io::Result<()> {

@@ -6,7 +6,8 @@ use filetime::FileTime;
 use gix_index::State;
 use gix_index::decode::Options;
 
-use crate::files::{ProjectFolder, Unreadable};
+use crate::files::{ProjectFolder, Unreadable, readable_size};
+use crate::private::is_of_same_owner;
 
 /// A path and a few letters.
 const MAX_POINTER_BYTES: u64 = 8 * 1024;
@@ -44,7 +45,12 @@ pub(crate) struct Tracked {
 impl Repository {
     /// Finds the nearest folder with a `.git`, upwards.
     pub(crate) fn of(root: &Path) -> Option<Self> {
-        let top = root.ancestors().find(|folder| folder.join(".git").symlink_metadata().is_ok())?;
+        let is_top = |folder: &&Path| {
+            let git = folder.join(".git");
+            // Anybody can put one into a folder that everybody may write to.
+            git.symlink_metadata().is_ok() && (*folder == root || is_of_same_owner(&git, root))
+        };
+        let top = root.ancestors().find(is_top)?;
         Some(Self { top: top.to_owned(), folders: GitFolders::find(top) })
     }
 
@@ -133,9 +139,14 @@ impl GitFolders {
             return Ok(Self { base: project, own: inside.to_owned(), common: inside.to_owned() });
         }
         // It leads out of the project, which anybody can write: it counts where the other side agrees.
-        let is_submodule = top.ancestors().skip(1).any(|folder| target.starts_with(folder.join(".git/modules")));
-        if is_submodule {
-            return Ok(Self { base: open(&target)?, own: PathBuf::new(), common: PathBuf::new() });
+        let above = top.ancestors().skip(1).find(|folder| target.starts_with(folder.join(".git/modules")));
+        if let Some((above, own)) = above.and_then(|above| Some((above, target.strip_prefix(above).ok()?))) {
+            // Somebody wrote the project above too: no link in its `.git` is a way out of it.
+            let base = open(above)?;
+            if !base.has_folder(own) {
+                return Err(Unreadable::LeavesProject);
+            }
+            return Ok(Self { base, own: own.to_owned(), common: own.to_owned() });
         }
         let is_work_tree = target.parent().is_some_and(|folder| folder.ends_with("worktrees"));
         let (true, Some(name), Some(common)) = (is_work_tree, target.file_name(), target.ancestors().nth(2)) else {
@@ -144,14 +155,56 @@ impl GitFolders {
         let own = Path::new("worktrees").join(name);
         let base = open(common).map_err(|_| Unreadable::LeavesProject)?;
         let back = base.read_text(&own.join("gitdir"), MAX_POINTER_BYTES).map_err(|_| Unreadable::LeavesProject)?;
-        if Path::new(back.trim()).parent().and_then(|folder| folder.canonicalize().ok()) != top.canonicalize().ok() {
+        if common.join(&own).join(back.trim()).parent().and_then(|folder| folder.canonicalize().ok())
+            != top.canonicalize().ok()
+        {
             return Err(Unreadable::LeavesProject);
         }
         Ok(Self { base, own, common: PathBuf::new() })
     }
 }
 
+/// Adds up how long the paths of an index of version 4 are, which gives of each only what differs from the one before: a small file can
+/// mean terabytes. Other versions have their paths in full.
+fn has_endless_paths(bytes: &[u8]) -> bool {
+    /// What comes before the path of an entry: times, numbers, the hash.
+    const FIXED_BYTES: usize = 60;
+    let Some((b"DIRC\0\0\0\x04", mut rest)) = bytes.split_at_checked(8) else { return false };
+    rest = rest.get(4..).unwrap_or_default();
+    let (mut length, mut all) = (0_usize, 0_usize);
+    let mut next = || -> Option<usize> {
+        let flags = rest.get(FIXED_BYTES)?;
+        rest = rest.get(FIXED_BYTES + if flags & 0x40 == 0 { 2 } else { 4 }..)?;
+        let mut dropped = 0_usize;
+        let mut is_first = true;
+        loop {
+            let (byte, after) = rest.split_first()?;
+            rest = after;
+            dropped = dropped.checked_add(usize::from(!is_first))?.checked_mul(128)? + usize::from(byte & 0x7f);
+            if byte & 0x80 == 0 {
+                break;
+            }
+            is_first = false;
+        }
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        rest = rest.get(end + 1..)?;
+        length = length.checked_sub(dropped)? + end;
+        Some(length)
+    };
+    // Where it ends, what follows are no entries any more: nothing is read there that would matter.
+    while let Some(length) = next() {
+        all = all.saturating_add(length);
+        if all > MAX_INDEX_BYTES as usize {
+            return true;
+        }
+    }
+    false
+}
+
 fn state(bytes: &[u8]) -> Result<State, String> {
+    if has_endless_paths(bytes) {
+        return Err(format!("its paths are longer than {} together", readable_size(MAX_INDEX_BYTES)));
+    }
     let options = Options {
         // Small, and looked at while somebody types: not worth a thread.
         thread_limit: Some(1),

@@ -45,6 +45,8 @@ struct FolderRules {
     path: PathBuf,
     own: Gitignore,
     git: Gitignore,
+    /// Of a repository inside of the project, such as a submodule.
+    exclude: Gitignore,
     costly_patterns: usize,
 }
 
@@ -85,7 +87,7 @@ impl Rules {
             return true;
         }
         let rules = self.folders.iter().rev();
-        let matches = rules.clone().map(|rules| &rules.own).chain(rules.map(|rules| &rules.git));
+        let matches = rules.clone().map(|rules| &rules.own).chain(rules.flat_map(|rules| [&rules.git, &rules.exclude]));
         let mut matches = matches.chain([&self.exclude, &self.global]).map(|rules| rules.matched(path, is_folder));
         matches.find(|found| !found.is_none()).is_some_and(|found| found.is_ignore())
     }
@@ -116,8 +118,16 @@ impl Rules {
                 RuleSet::Git | RuleSet::Sources => self.read(path, GIT_FILE),
                 RuleSet::Own => Gitignore::empty(),
             };
+            let git_folder = path.join(".git");
+            let exclude = match path != self.top && git_folder.symlink_metadata().is_ok() {
+                true if self.rule_set != RuleSet::Own => match Repository::of(path) {
+                    Some(inner) => self.compiled(inner.exclude(MAX_FILE_BYTES), path, &git_folder.join("info/exclude")),
+                    None => Gitignore::empty(),
+                },
+                _ => Gitignore::empty(),
+            };
             let costly_patterns = std::mem::take(&mut self.costly_patterns);
-            self.folders.push(FolderRules { path: path.to_owned(), own, git, costly_patterns });
+            self.folders.push(FolderRules { path: path.to_owned(), own, git, exclude, costly_patterns });
         }
     }
 

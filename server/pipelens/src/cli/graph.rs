@@ -52,7 +52,7 @@ pub(crate) fn show(args: &GraphArgs) -> anyhow::Result<u8> {
         Ok(Some(pipeline)) if !pipeline.steps.is_empty() => {
             let drawn = draw(&graph(pipeline, &project::stem_of(&file.path)), args.format.drawing());
             match args.format {
-                GraphFormat::Text => print(&terminal::inert(&drawn)),
+                GraphFormat::Text => print(&terminal::inert(&terminal::visible(&drawn))),
                 GraphFormat::Mermaid | GraphFormat::Dot | GraphFormat::Svg => print(&drawn),
             }
         }

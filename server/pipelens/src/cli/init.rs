@@ -3,12 +3,12 @@
 mod kind;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::print;
+use super::{print, replace};
 use kind::{Kind, Part};
 
 #[derive(Debug, Args)]
@@ -38,24 +38,23 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<u8> {
         return print(&text);
     }
     let path = folder.join("pipeline.yml");
-    let mut options = std::fs::OpenOptions::new();
-    if args.force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let mut file = match options.write(true).open(&path) {
-        Ok(file) => file,
+    // What is replaced is the name: a link or a pipe of that name leads to nothing that is to be written.
+    let written = if args.force { replace::put(&path, &text) } else { create(&path, &text) };
+    match written {
+        Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             bail!("`{}` is there already; `--force` replaces it, `--stdout` prints instead", path.display())
         }
         Err(error) => return Err(error).with_context(|| format!("Cannot write `{}`", path.display())),
-    };
-    file.write_all(text.as_bytes()).with_context(|| format!("Cannot write `{}`", path.display()))?;
+    }
     let seen: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
     let seen =
         if seen.is_empty() { "nothing it knows, so a first step to fill in".to_owned() } else { seen.join(", ") };
     print(&format!("Wrote `{0}`: found {seen}\nRun it with `pipelens run {0}`\n", path.display()))
+}
+
+fn create(path: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// Turns a folder's name into one a run can have.

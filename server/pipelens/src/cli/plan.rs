@@ -36,7 +36,7 @@ pub(crate) async fn show(args: RunArgs) -> u8 {
         }
     };
     let text = match args.format {
-        Format::Human => terminal::inert(&table(&request.plan, &decisions)).into_owned(),
+        Format::Human => terminal::inert(&terminal::visible(&table(&request.plan, &decisions))).into_owned(),
         Format::Json => terminal::inert_json(&lines(&request.plan, &decisions)).into_owned(),
     };
     match super::print(&text) {

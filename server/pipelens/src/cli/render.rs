@@ -6,6 +6,8 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 
+use crate::terminal;
+
 /// Renders one finding. Colours are stripped later where nobody sees them.
 pub(crate) fn finding(path: &Path, text: &str, diagnostic: &Diagnostic) -> String {
     let path = printable(&path.display().to_string());
@@ -21,7 +23,8 @@ pub(crate) fn finding(path: &Path, text: &str, diagnostic: &Diagnostic) -> Strin
     let title = level(diagnostic.severity).primary_title(message.as_str()).id(diagnostic.code.as_str());
     let mut report: Vec<Group<'_>> = vec![title.element(snippet)];
     report.extend(helps.iter().map(|help| Group::with_title(Level::HELP.secondary_title(help.as_str()))));
-    Renderer::styled().decor_style(DecorStyle::Ascii).render(&report)
+    // The quoted line is the file's own.
+    terminal::visible(&Renderer::styled().decor_style(DecorStyle::Ascii).render(&report)).into_owned()
 }
 
 fn level(severity: Severity) -> Level<'static> {

@@ -1,9 +1,26 @@
 //! Replaces a file in one step: whoever reads it meanwhile sees the old text or the new, never half of one.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
+
+/// Puts a text where a name is, whatever has the name now. A folder keeps it.
+pub(crate) fn put(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = with_usual_permissions().tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// As a new file has them: what the umask takes away, the system takes away.
+fn with_usual_permissions() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
+}
 
 /// Puts a text in a file's place, with the file's permissions.
 pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {

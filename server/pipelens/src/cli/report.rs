@@ -10,6 +10,7 @@ use pipelens_core::diagnostic::Severity;
 use serde::Serialize;
 
 use super::checked::Checked;
+use crate::terminal;
 
 /// Who reads the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,7 +37,7 @@ pub(crate) fn write(checked: &[Checked], format: ReportFormat) -> String {
 
 /// Returns a report as a document of its own.
 fn json_document(report: &impl Serialize) -> String {
-    serde_json::to_string_pretty(report).unwrap_or_default() + "\n"
+    terminal::inert_json(&(serde_json::to_string_pretty(report).unwrap_or_default() + "\n")).into_owned()
 }
 
 fn severity_name(severity: Severity) -> &'static str {

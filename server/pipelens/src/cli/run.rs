@@ -312,7 +312,7 @@ impl Human {
         };
         self.show_running();
         let is_log = matches!(event, BuildEvent::StepLog { .. });
-        if is_log { self.write(&text) } else { self.write(&terminal::inert(&text)) }
+        if is_log { self.write(&text) } else { self.write(&terminal::inert(&terminal::visible(&text))) }
     }
 
     fn lines(&self, step: usize, lines: &[LogLine]) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lsp_types::{MessageActionItem, MessageType};
 use pipelens_core::plan::Target;
 
+use super::commands::UNTRUSTED;
 use super::ext::PipelineRef;
 use super::state::Document;
 use super::{Shared, report};
@@ -43,6 +44,10 @@ fn give_and_run(
     target: Target,
     asked: Vec<Asked>,
 ) -> Result<(), String> {
+    // It may be long since the question was asked.
+    if shared.config.is_untrusted() {
+        return Err(UNTRUSTED.to_owned());
+    }
     let path = document.path().ok_or("A text that was never saved belongs to no project")?;
     let root = shared.config.root_of(&path);
     let names = asked.into_iter().map(|asked| asked.name);

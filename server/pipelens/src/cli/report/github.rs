@@ -4,6 +4,7 @@ use pipelens_core::diagnostic::Severity;
 
 use super::Place;
 use crate::cli::checked::Checked;
+use crate::cli::render::printable;
 
 pub(super) fn write(checked: &[Checked]) -> String {
     let mut text = String::new();
@@ -15,7 +16,7 @@ pub(super) fn write(checked: &[Checked]) -> String {
                 Severity::Information | Severity::Hint => "notice",
             };
             let (start, end) = (Place::new(file, diagnostic.range.start), Place::new(file, diagnostic.range.end));
-            let path = property(&file.path.display().to_string().replace('\\', "/"));
+            let path = property(&printable(&file.path.display().to_string().replace('\\', "/")));
             // GitHub takes columns for findings on one line only.
             let columns = if start.line == end.line {
                 format!(",col={},endColumn={}", start.column, end.column)
@@ -27,7 +28,7 @@ pub(super) fn write(checked: &[Checked]) -> String {
                 start.line,
                 end.line,
                 property(diagnostic.code.as_str()),
-                data(&diagnostic.message),
+                data(&printable(&diagnostic.message)),
             ));
         }
     }
