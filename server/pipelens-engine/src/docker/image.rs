@@ -1,6 +1,7 @@
 //! Images: looked up, pulled once for all steps of a run, with the user's credentials. Knows no containers.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -169,6 +170,7 @@ impl Images {
         let mut stream = ask();
         // The same pull, asked for once more: the engine tells whoever joins it how far it is, and the connection may be dead.
         let mut other: Option<BoxStream<'_, _>> = None;
+        let mut other_speaks = false;
         let mut progress = PullProgress::new(reference);
         context.say_phase(progress.phase());
         let mut said = progress.phase();
@@ -190,14 +192,17 @@ impl Images {
                     info
                 }
                 info = next_of_other => {
-                    stream = other.take().unwrap_or_else(ask);
+                    other_speaks = true;
                     info
                 }
                 () = &mut silence => {
-                    if other.is_some() {
-                        return Err(transport::silence(2 * silent_for).into());
+                    match other.take() {
+                        // Only now: whoever leaves a pull before another has joined it ends it, and it begins anew.
+                        Some(joined) if other_speaks => stream = joined,
+                        Some(_) => return Err(transport::silence(2 * silent_for).into()),
+                        None => {}
                     }
-                    other = Some(ask());
+                    (other, other_speaks) = (Some(ask()), false);
                     silence.as_mut().reset(Instant::now() + silent_for);
                     continue;
                 }
@@ -273,7 +278,7 @@ fn digest<'a>(reference: &str, repository_digests: &'a [String]) -> Option<&'a s
 struct PullProgress {
     image: String,
     layers: HashMap<String, Layer>,
-    /// Everything said so far, by what it is about and the words, with the number that came with it last.
+    /// Everything said so far, by what it is about and the words, with the largest number that came with it.
     said: HashMap<(String, String), Option<i64>>,
 }
 
@@ -289,11 +294,23 @@ impl PullProgress {
         Self { image: image.to_owned(), layers: HashMap::new(), said: HashMap::new() }
     }
 
-    /// Returns whether it is news, and no repetition for whoever has joined the pull.
+    /// Returns whether the pull is further than ever: not what is repeated for whoever joins it, and not what begins anew.
     fn take(&mut self, info: CreateImageInfo) -> bool {
         let current = info.progress_detail.as_ref().and_then(|detail| detail.current);
         let what = (info.id.clone().unwrap_or_default(), info.status.clone().unwrap_or_default());
-        let is_news = self.said.insert(what, current) != Some(current);
+        let is_news = match self.said.entry(what) {
+            Entry::Vacant(entry) => {
+                entry.insert(current);
+                true
+            }
+            Entry::Occupied(mut entry) => {
+                let is_more = current > *entry.get();
+                if is_more {
+                    entry.insert(current);
+                }
+                is_more
+            }
+        };
         let (Some(id), Some(status)) = (info.id, info.status) else { return is_news };
         // "Pulling from …" carries the tag where layers carry their id.
         if status.starts_with("Pulling from") {
@@ -434,8 +451,11 @@ mod tests {
         };
         progress.take(info("latest", "Pulling from a", None, None));
         progress.take(info("one", "Downloading", Some(10), Some(100)));
-        progress.take(info("two", "Already exists", None, None));
+        assert!(progress.take(info("two", "Already exists", None, None)));
+        assert!(!progress.take(info("one", "Downloading", Some(10), Some(100))), "for whoever joins");
+        assert!(!progress.take(info("one", "Downloading", Some(5), Some(100))), "begun anew");
+        assert!(progress.take(info("one", "Downloading", Some(11), Some(100))));
         let Phase::Pulling { done_bytes, total_bytes, layers_done, layers, .. } = progress.phase() else { panic!() };
-        assert_eq!((done_bytes, total_bytes, layers_done, layers), (10, 100, 1, 2));
+        assert_eq!((done_bytes, total_bytes, layers_done, layers), (11, 100, 1, 2));
     }
 }

@@ -12,7 +12,7 @@ use crate::private;
 
 const FILE_NAME: &str = "pipelens.db";
 /// What SQLite keeps beside a file.
-const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
+const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 /// Another process that writes is done in milliseconds; one that hangs must not hold us for ever.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -60,6 +60,9 @@ pub(super) fn set_aside(state_dir: &Path, error: &rusqlite::Error) -> Result<(Co
 
 fn connect(state_dir: &Path) -> Result<Connection> {
     let path = state_dir.join(FILE_NAME);
+    for companion in COMPANIONS {
+        refuse_unless_regular(&with_suffix(&path, companion))?;
+    }
     // SQLite would make it readable for all, and what it keeps beside it has the same mode.
     private::touch(&path).map_err(|error| unusable(&path, &error))?;
     for companion in COMPANIONS {
@@ -73,6 +76,14 @@ fn connect(state_dir: &Path) -> Result<Connection> {
     migrations::migrate(&mut connection).map_err(corrupt_if_misshapen)?;
     check(&connection, &path)?;
     Ok(connection)
+}
+
+/// Opening a pipe waits for a writer, and a device has no end. A link to a file is fine: somebody keeps it elsewhere.
+fn refuse_unless_regular(path: &Path) -> Result<()> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err(corrupt("it is not a regular file".into())),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// A file of SQLite's that is not ours, or is damaged inside, counts as corrupt.

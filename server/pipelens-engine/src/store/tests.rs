@@ -145,8 +145,7 @@ fn a_store_of_a_later_version_is_refused_and_kept() {
 
 #[test]
 fn a_corrupt_store_is_set_aside_and_a_new_one_begins() {
-    type Damage = (&'static str, fn(&Path));
-    let damages: [Damage; 5] = [
+    assert_set_aside(&[
         ("garbage", |path| std::fs::write(path, b"no database, whatever its name says".repeat(200)).unwrap()),
         ("cut short", |path| {
             let length = path.metadata().unwrap().len();
@@ -167,7 +166,40 @@ fn a_corrupt_store_is_set_aside_and_a_new_one_begins() {
             let connection = Connection::open(path).unwrap();
             connection.execute_batch("PRAGMA user_version = 0;").unwrap();
         }),
-    ];
+    ]);
+}
+
+/// Nothing of it is read: a pipe would wait for ever, and a device has no end.
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_no_file_is_set_aside_too() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    fn pipe(path: &Path) {
+        mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    }
+    assert_set_aside(&[
+        ("a folder", |path| {
+            std::fs::remove_file(path).unwrap();
+            std::fs::create_dir(path).unwrap();
+        }),
+        ("a pipe", |path| {
+            std::fs::remove_file(path).unwrap();
+            pipe(path);
+        }),
+        ("a device", |path| {
+            std::fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        }),
+        ("a pipe for its log", |path| pipe(&path.with_extension("db-wal"))),
+        ("a folder for its journal", |path| std::fs::create_dir(path.with_extension("db-journal")).unwrap()),
+    ]);
+}
+
+/// What is done to a store's file, with its name.
+type Damage = (&'static str, fn(&Path));
+
+fn assert_set_aside(damages: &[Damage]) {
     for (damage, damaged) in damages {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipelens.db");
@@ -182,7 +214,8 @@ fn a_corrupt_store_is_set_aside_and_a_new_one_begins() {
         assert_eq!(said.len(), 1, "{damage}: {said:?}");
         let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
-        let aside = names.iter().find(|name| name.starts_with("pipelens.db.corrupt-") && !name.ends_with("-shm"));
+        let aside =
+            names.iter().find(|name| name.starts_with("pipelens.db.corrupt-") && name.ends_with(char::is_numeric));
         let aside = aside.unwrap_or_else(|| panic!("{damage}: {names:?}"));
         assert!(said[0].contains(aside.as_str()), "{said:?}");
         drop(store);

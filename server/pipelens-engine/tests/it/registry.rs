@@ -261,7 +261,7 @@ async fn is_cancelled(image: &str) {
 
 /// The engine answers all the while, and says the same to everybody who joins the pull.
 async fn stalls(image: &str) {
-    let (silence, stall) = (Duration::from_millis(200), Duration::from_secs(3));
+    let (silence, stall) = (Duration::from_secs(3), Duration::from_secs(10));
     let deadlines = Deadlines { silence, stall, ..Deadlines::default() };
     let (_proxy, running, image) = start_held_with(image, 200_000, deadlines).await;
     let ran = running.finish().await;
@@ -269,7 +269,7 @@ async fn stalls(image: &str) {
     let why = ran.error_of("a");
     assert_eq!(
         why,
-        format!("Image `{image}` could not be pulled: it got no further for 3 s. Check the network, then run again.")
+        format!("Image `{image}` could not be pulled: it got no further for 10 s. Check the network, then run again.")
     );
     assert_nothing_left(ran.run_id);
 }
