@@ -115,3 +115,38 @@ fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_are_written_out_wherever_they_are_shown() {
+    const HOSTILE: &str = "x\u{1b}]52;c;aGk=\u{7}\u{9b}2J\u{202e}";
+    let project = Project::new("steps:\n  - {key: a, cmd: 'true'}\n");
+    let root = project.folder.path();
+    let file = format!("{HOSTILE}.yml");
+    // The quoted line has a character that YAML allows and a terminal obeys.
+    std::fs::write(root.join(&file), "steps:\n  - {key: a, cmd: x, bogus\u{85}\u{9b}2J: 1}\n").unwrap();
+    // What the run says of it is a notice: a tracked file whose folder is a link now is not sent.
+    std::fs::create_dir(root.join(HOSTILE)).unwrap();
+    std::fs::write(root.join(HOSTILE).join("a"), "").unwrap();
+    for arguments in [&["init", "-q"][..], &["add", "-A"]] {
+        let status = std::process::Command::new("git").arg("-C").arg(root).args(arguments).status().unwrap();
+        assert!(status.success());
+    }
+    std::fs::rename(root.join(HOSTILE), root.join("moved")).unwrap();
+    std::os::unix::fs::symlink("moved", root.join(HOSTILE)).unwrap();
+    let is_hidden = |character: char| (character.is_control() && character != '\n') || character == '\u{202e}';
+    for arguments in [
+        &["check", &file][..],
+        &["check", "--format", "json", &file],
+        &["check", "--format", "github", &file],
+        &["check", "--format", "sarif", &file],
+        &["run", "--runner", "host", "pipeline.yml"],
+        &["run", "--runner", "host", "--format", "json", "pipeline.yml"],
+        &["check", &format!("--{file}")],
+    ] {
+        let (_, output, errors) = project.output(Runner::Host, arguments);
+        assert!(!output.contains(is_hidden), "{arguments:?}: {output:?}");
+        assert!(!errors.contains(is_hidden), "{arguments:?}: {errors:?}");
+        assert!(output.contains("aGk") || errors.contains("aGk"), "{arguments:?}: {output} {errors}");
+    }
+}

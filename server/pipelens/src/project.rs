@@ -269,6 +269,21 @@ mod tests {
         assert_eq!(stem_of(Path::new(".pipeline.json")), "pipeline");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_repository_that_somebody_else_put_above_is_none_of_ours() {
+        let shared = tempfile::tempdir().unwrap();
+        let project = shared.path().join("project");
+        std::fs::create_dir_all(shared.path().join(".git")).unwrap();
+        std::fs::create_dir(&project).unwrap();
+        let file = project.join("pipeline.yml");
+        assert_eq!(root_of(&file, &[]), shared.path());
+        // Only root can give a folder away.
+        if std::os::unix::fs::chown(shared.path().join(".git"), Some(65_534), None).is_ok() {
+            assert_eq!(root_of(&file, &[]), project);
+        }
+    }
+
     #[test]
     fn sources_are_the_work_tree_the_editors_folder_or_the_files_own() {
         let folder = tempfile::tempdir().unwrap();

@@ -147,6 +147,26 @@ mod tests {
         assert!(!analysis.pipelines[0].steps.is_empty());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn what_is_replaced_is_the_name_and_not_what_a_link_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, project) = (folder.path().join("victim"), folder.path().join("project"));
+        std::fs::create_dir(&project).unwrap();
+        std::fs::write(&victim, "kept").unwrap();
+        let path = project.join("pipeline.yml");
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        assert!(init(&InitArgs { folder: project.clone(), stdout: false, force: false }).is_err());
+        init(&InitArgs { folder: project.clone(), stdout: false, force: true }).unwrap();
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "kept");
+        assert!(path.symlink_metadata().unwrap().is_file());
+        // A pipe without a reader would be waited for.
+        std::fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        init(&InitArgs { folder: project, stdout: false, force: true }).unwrap();
+        assert!(path.symlink_metadata().unwrap().is_file());
+    }
+
     #[test]
     fn a_folders_name_becomes_a_name_a_run_can_have() {
         assert_eq!(slug("My Project.rs"), "my-project-rs");
