@@ -112,7 +112,8 @@ impl Iterator for Walk {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::ffi::{OsStr, OsString};

@@ -149,6 +149,7 @@ struct Class {
     has: [bool; 256],
 }
 
+#[expect(clippy::indexing_slicing, reason = "a byte is always one of 256")]
 impl Class {
     /// Reads a class whose bracket is read already, and returns what comes after it; `None` if it has no end.
     fn read(text: &[u8]) -> Option<(Self, &[u8])> {
