@@ -133,8 +133,12 @@ impl Sources {
             .map_err(|source| EngineError::Sources { path: self.root.clone(), source })?;
         let tracked = tracked_below(&self.root, repository);
         if let Some(problem) = tracked.problem {
+            let (what, more) = match repository.is_read() {
+                true => ("index of git", ""),
+                false => ("repository of git", "its `info/exclude` does not count, and "),
+            };
             self.notes.push(format!(
-                "The index of git cannot be read ({problem}), so files that an ignore rule names are not sent, tracked or not."
+                "The {what} cannot be read ({problem}), so {more}files that an ignore rule names are not sent, tracked or not."
             ));
         }
         for path in tracked.paths {
@@ -430,7 +434,11 @@ mod tests {
         fs::write(root.join(".gitignore"), "a").unwrap();
         for pointer in ["../other/.git", "../other/.git/worktrees/x", "/dev/zero", "nowhere"] {
             fs::write(root.join(".git"), format!("gitdir: {pointer}\n")).unwrap();
-            assert_eq!(names(&Sources::scan(&root).unwrap()), [".gitignore"], "{pointer}");
+            let sources = Sources::scan(&root).unwrap();
+            assert_eq!(names(&sources), [".gitignore"], "{pointer}");
+            // A folder of the project may be named, whether there is one or not.
+            let is_said = sources.notes.iter().any(|note| note.starts_with("The repository of git cannot be read ("));
+            assert_eq!(is_said, pointer != "nowhere", "{pointer}: {:?}", sources.notes);
         }
     }
 

@@ -68,6 +68,11 @@ impl Repository {
         }
     }
 
+    /// Whether anything of the repository is read. If not, its `info/exclude` does not count either.
+    pub(crate) fn is_read(&self) -> bool {
+        self.folders.is_ok()
+    }
+
     /// Returns how long the index is, without reading it.
     pub(crate) fn index_bytes(&self) -> u64 {
         self.folders.as_ref().map_or(0, |folders| folders.base.length(&folders.own.join("index")))
