@@ -65,7 +65,7 @@ pub(super) async fn run(
     let mut child = spawn(context, home, workdir, &mark)?;
     let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let group = group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?;
-    let family = Family { group, mark };
+    let family = Family { group, mark, since: strays::started(group.as_raw_nonzero().get()) };
     let mut watcher = watch(context, &family)?;
     if let Some(mut gate) = child.stdin.take() {
         gate.write_all(b"go\n").await.map_err(|source| EngineError::Spawn { source })?;
@@ -193,6 +193,8 @@ struct Family {
     group: Pid,
     /// What those carry that have left the group.
     mark: String,
+    /// When its first process has started.
+    since: Option<u64>,
 }
 
 impl Family {
@@ -208,8 +210,9 @@ impl Family {
     async fn signal(&self, signal: Signal, rounds: usize) {
         // It may be empty by now.
         kill_process_group(self.group, signal).ok();
-        let mark = self.mark.clone();
-        let strays = tokio::task::spawn_blocking(move || (0..rounds).find(|_| strays::signal(&mark, signal) == 0));
+        let (mark, since) = (self.mark.clone(), self.since);
+        let strays =
+            tokio::task::spawn_blocking(move || (0..rounds).find(|_| strays::signal(&mark, since, signal) == 0));
         strays.await.ok();
     }
 }

@@ -6,26 +6,73 @@ use rustix::process::Signal;
 /// Holds a text that no other step has.
 pub(super) const VARIABLE: &str = "PIPELENS_STEP";
 
-/// Sends a signal to every process that carries the step's mark, and returns how many there were.
+/// How long a process that is becoming another program may take until its environment can be seen.
 #[cfg(target_os = "linux")]
-pub(super) fn signal(mark: &str, signal: Signal) -> usize {
+const BECOMES_WITHIN: std::time::Duration = std::time::Duration::from_millis(2);
+/// The kernel's own threads have this bit among their flags, and no environment.
+#[cfg(target_os = "linux")]
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// Returns when a process has started, in the kernel's ticks.
+#[cfg(target_os = "linux")]
+pub(super) fn started(process: i32) -> Option<u64> {
+    Some(Looks::of(&std::path::Path::new("/proc").join(process.to_string()))?.started)
+}
+
+/// Sends a signal to every process that carries the step's mark, and returns how many there were. One that started after `since` and
+/// is just becoming another program shows no environment for a moment: it counts, and is met in the next round.
+#[cfg(target_os = "linux")]
+pub(super) fn signal(mark: &str, since: Option<u64>, signal: Signal) -> usize {
     use rustix::process::{Pid, kill_process};
 
     let wanted = format!("{VARIABLE}={mark}\0");
     let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
-    let is_marked = |entry: &std::fs::DirEntry| {
+    let (mut marked, mut becoming) = (0, 0);
+    for entry in entries.flatten() {
+        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw)
+        else {
+            continue;
+        };
         // Another user's cannot be read, and a dead one's is empty.
-        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        memchr::memmem::find(&environment, wanted.as_bytes()).is_some()
-    };
-    let numbers = entries.flatten().filter_map(|entry| {
-        let number = entry.file_name().to_str()?.parse::<i32>().ok()?;
-        is_marked(&entry).then_some(number)
-    });
-    numbers.filter_map(Pid::from_raw).filter(|process| kill_process(*process, signal).is_ok()).count()
+        let environment = std::fs::read(entry.path().join("environ"));
+        if environment.as_ref().is_ok_and(|environment| environment.is_empty()) {
+            let is_new = |looks: Looks| since.is_some_and(|since| looks.started >= since);
+            becoming += usize::from(Looks::of(&entry.path()).is_some_and(is_new));
+        } else if memchr::memmem::find(&environment.unwrap_or_default(), wanted.as_bytes()).is_some() {
+            marked += usize::from(kill_process(process, signal).is_ok());
+        }
+    }
+    if marked == 0 && becoming > 0 {
+        std::thread::sleep(BECOMES_WITHIN);
+    }
+    marked + becoming
+}
+
+/// A living process that can have an environment.
+#[cfg(target_os = "linux")]
+struct Looks {
+    started: u64,
+}
+
+#[cfg(target_os = "linux")]
+impl Looks {
+    fn of(folder: &std::path::Path) -> Option<Self> {
+        let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+        // The name is in brackets and may hold anything; fields are counted from there on.
+        let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().collect();
+        let lives = !matches!(*fields.first()?, "Z" | "X");
+        let is_kernels = fields.get(6)?.parse::<u64>().ok()? & KERNEL_THREAD != 0;
+        let started = fields.get(19)?.parse().ok()?;
+        (lives && !is_kernels).then_some(Self { started })
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn signal(_mark: &str, _signal: Signal) -> usize {
+pub(super) fn started(_process: i32) -> Option<u64> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn signal(_mark: &str, _since: Option<u64>, _signal: Signal) -> usize {
     0
 }
