@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::support::{Project, Runner, binary};
 
 const PIPELINE: &str = "steps:\n- key: pack\n  image: alpine:3.20\n  cmd: |\n    é=1\n    tar czf $TARGET dist\n- key: b\n  image: alpine:3.20\n  cmd: make\n";
@@ -62,6 +63,16 @@ impl Lint {
         crate::support::texts(command.env("PATH", self.program.path()).output().unwrap())
     }
 
+    /// Starts a server that finds the program.
+    fn serve(&self, options: Value) -> Client {
+        let environment = [
+            ("PIPELENS_STATE_DIR", self.project.state.path().to_str().unwrap()),
+            ("PATH", self.program.path().to_str().unwrap()),
+            ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
+        ];
+        Client::start(binary(), &environment, options)
+    }
+
     fn calls(&self) -> usize {
         let calls = std::fs::read_to_string(self.project.state.path().join("calls")).unwrap_or_default();
         calls.lines().count()
@@ -116,12 +127,7 @@ fn a_program_that_fails_is_named_and_costs_nothing_else() {
 #[test]
 fn in_the_editor_it_reads_aside_and_only_what_is_new() {
     let lint = Lint::new(PIPELINE, Some(PROGRAM));
-    let environment = [
-        ("PIPELENS_STATE_DIR", lint.project.state.path().to_str().unwrap()),
-        ("PATH", lint.program.path().to_str().unwrap()),
-        ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
-    ];
-    let mut client = crate::client::Client::start(binary(), &environment, Value::Null);
+    let mut client = lint.serve(Value::Null);
     let uri = lint.project.uri();
     client.open(&uri, PIPELINE);
     assert_eq!(client.diagnostics(&uri, 1), Vec::<Value>::new());
@@ -149,12 +155,7 @@ const ENDLESS: &str =
 #[test]
 fn it_ends_with_the_server_also_when_that_is_killed() {
     let lint = Lint::new(PIPELINE, Some(ENDLESS));
-    let environment = [
-        ("PIPELENS_STATE_DIR", lint.project.state.path().to_str().unwrap()),
-        ("PATH", lint.program.path().to_str().unwrap()),
-        ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
-    ];
-    let mut client = crate::client::Client::start(binary(), &environment, Value::Null);
+    let mut client = lint.serve(Value::Null);
     client.open(&lint.project.uri(), PIPELINE);
     let process = lint.project.state.path().join("process");
     let process = wait_for(|| std::fs::read_to_string(&process).ok()?.trim().parse::<u32>().ok());
@@ -171,13 +172,7 @@ fn it_ends_with_the_server_also_when_that_is_killed() {
 #[test]
 fn it_never_runs_without_trust_and_reads_what_is_open_once_there_is_some() {
     let lint = Lint::new(PIPELINE, Some(PROGRAM));
-    let environment = [
-        ("PIPELENS_STATE_DIR", lint.project.state.path().to_str().unwrap()),
-        ("PATH", lint.program.path().to_str().unwrap()),
-        ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
-    ];
-    let options = serde_json::json!({"workspaceTrusted": false});
-    let mut client = crate::client::Client::start(binary(), &environment, options);
+    let mut client = lint.serve(serde_json::json!({"workspaceTrusted": false}));
     let uri = lint.project.uri();
     client.open(&uri, PIPELINE);
     assert_eq!(client.diagnostics(&uri, 1), Vec::<Value>::new());

@@ -336,41 +336,46 @@ fn nesting_numbers_and_ids_of_every_kind_are_answered() {
     assert_lives(client);
 }
 
-/// A client that asks for much and reads nothing.
-#[test]
-fn large_answers_to_a_client_that_does_not_read_take_little_memory() {
+/// Opens a file of 6,000 steps and reads its findings, and nothing after that.
+fn client_that_stops_reading() -> (Client, &'static str) {
     let mut client = client();
     let uri = "file:///project/large.pipeline.yml";
     let steps: String = (0..6_000).map(|n| format!("  - {{key: step-{n}, cmd: make, image: 'a:1'}}\n")).collect();
     client.open(uri, &format!("steps:\n{steps}"));
     client.diagnostics(uri, 1);
     client.stop_reading();
+    (client, uri)
+}
+
+/// Looks at the server's memory until it has not grown for a second.
+fn assert_settles_below(client: &Client, most_mib: u64) {
+    let (mut most, mut unchanged) = (0, 0);
+    while unchanged < 20 {
+        std::thread::park_timeout(Duration::from_millis(50));
+        let resident = resident_kib(client.child.id());
+        unchanged = if resident > most { 0 } else { unchanged + 1 };
+        most = most.max(resident);
+        assert!(most < most_mib * 1024, "{most} KiB resident");
+    }
+}
+
+/// A client that asks for much and reads nothing.
+#[test]
+fn large_answers_to_a_client_that_does_not_read_take_little_memory() {
+    let (mut client, uri) = client_that_stops_reading();
     for _ in 0..250 {
         for method in ["codeLens", "documentSymbol", "semanticTokens/full", "documentLink"] {
             client.ask(&format!("textDocument/{method}"), json!({"textDocument": {"uri": uri}}));
         }
     }
-    // Until nothing more is made.
-    let (mut most, mut unchanged) = (0, 0);
-    while unchanged < 20 {
-        std::thread::park_timeout(Duration::from_millis(20));
-        let resident = resident_kib(client.child.id());
-        unchanged = if resident > most { 0 } else { unchanged + 1 };
-        most = most.max(resident);
-        assert!(most < 150 * 1024, "{most} KiB resident");
-    }
+    assert_settles_below(&client, 150);
 }
 
 /// Each request holds on to the text of its arrival, and each is another text.
 #[test]
 #[cfg(target_os = "linux")]
 fn texts_that_change_while_nobody_reads_cost_little_memory() {
-    let mut client = client();
-    let uri = "file:///project/large.pipeline.yml";
-    let steps: String = (0..6_000).map(|n| format!("  - {{key: step-{n}, cmd: make, image: 'a:1'}}\n")).collect();
-    client.open(uri, &format!("steps:\n{steps}"));
-    client.diagnostics(uri, 1);
-    client.stop_reading();
+    let (mut client, uri) = client_that_stops_reading();
     let start = json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}});
     for version in 2..300 {
         client.change(uri, version, &start, "#\n");
@@ -378,13 +383,5 @@ fn texts_that_change_while_nobody_reads_cost_little_memory() {
             client.ask(&format!("textDocument/{method}"), json!({"textDocument": {"uri": uri}}));
         }
     }
-    let (mut most, mut unchanged) = (0, 0);
-    while unchanged < 20 {
-        std::thread::park_timeout(Duration::from_millis(50));
-        let resident = resident_kib(client.child.id());
-        unchanged = if resident > most { 0 } else { unchanged + 1 };
-        most = most.max(resident);
-        assert!(most < 400 * 1024, "{most} KiB resident");
-    }
-    eprintln!("{most} KiB");
+    assert_settles_below(&client, 400);
 }
