@@ -93,11 +93,31 @@ mod platform {
 
     /// Returns the process's start in clock ticks since boot; `None` if there is no such process, or only its corpse.
     pub(super) fn process_started(pid: u32) -> Option<String> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name stands in brackets and may hold anything; fields are counted from behind it.
+        super::Looks::of(&std::path::Path::new("/proc").join(pid.to_string())).map(|looks| looks.started.to_string())
+    }
+}
+
+/// What the kernel says of a living process.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Looks {
+    /// In clock ticks since boot.
+    pub(crate) started: u64,
+    pub(crate) is_kernel_thread: bool,
+}
+
+#[cfg(target_os = "linux")]
+impl Looks {
+    /// Reads them from a process's folder below `/proc`; `None` if there is no such process, or only its corpse.
+    pub(crate) fn of(folder: &Path) -> Option<Self> {
+        const KERNEL_THREAD: u64 = 0x0020_0000;
+        let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+        // The name is in brackets and may hold anything; fields are counted from there on.
         let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace();
         let state = fields.next()?;
-        (state != "Z" && state != "X").then(|| fields.nth(18).map(str::to_owned))?
+        let flags: u64 = fields.nth(5)?.parse().ok()?;
+        let started = fields.nth(12)?.parse().ok()?;
+        (state != "Z" && state != "X").then_some(Self { started, is_kernel_thread: flags & KERNEL_THREAD != 0 })
     }
 }
 

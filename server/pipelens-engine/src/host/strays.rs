@@ -3,16 +3,15 @@
 
 use rustix::process::Signal;
 
+#[cfg(target_os = "linux")]
+use crate::owner::Looks;
+
 /// Holds a text that no other step has.
 pub(super) const VARIABLE: &str = "PIPELENS_STEP";
 
 /// How long a process that is becoming another program may take until its environment can be seen.
 #[cfg(target_os = "linux")]
 const BECOMES_WITHIN: std::time::Duration = std::time::Duration::from_millis(2);
-/// The kernel's own threads have this bit among their flags, and no environment.
-#[cfg(target_os = "linux")]
-const KERNEL_THREAD: u64 = 0x0020_0000;
-
 /// Returns when a process has started, in the kernel's ticks.
 #[cfg(target_os = "linux")]
 pub(super) fn started(process: i32) -> Option<u64> {
@@ -36,7 +35,7 @@ pub(super) fn signal(mark: &str, since: Option<u64>, signal: Signal) -> usize {
         // Another user's cannot be read, and a dead one's is empty.
         let environment = std::fs::read(entry.path().join("environ"));
         if environment.as_ref().is_ok_and(|environment| environment.is_empty()) {
-            let is_new = |looks: Looks| since.is_some_and(|since| looks.started >= since);
+            let is_new = |looks: Looks| !looks.is_kernel_thread && since.is_some_and(|since| looks.started >= since);
             becoming += usize::from(Looks::of(&entry.path()).is_some_and(is_new));
         } else if memchr::memmem::find(&environment.unwrap_or_default(), wanted.as_bytes()).is_some() {
             marked += usize::from(kill_process(process, signal).is_ok());
@@ -46,25 +45,6 @@ pub(super) fn signal(mark: &str, since: Option<u64>, signal: Signal) -> usize {
         std::thread::sleep(BECOMES_WITHIN);
     }
     marked + becoming
-}
-
-/// A living process that can have an environment.
-#[cfg(target_os = "linux")]
-struct Looks {
-    started: u64,
-}
-
-#[cfg(target_os = "linux")]
-impl Looks {
-    fn of(folder: &std::path::Path) -> Option<Self> {
-        let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
-        // The name is in brackets and may hold anything; fields are counted from there on.
-        let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().collect();
-        let lives = !matches!(*fields.first()?, "Z" | "X");
-        let is_kernels = fields.get(6)?.parse::<u64>().ok()? & KERNEL_THREAD != 0;
-        let started = fields.get(19)?.parse().ok()?;
-        (lives && !is_kernels).then_some(Self { started })
-    }
 }
 
 #[cfg(not(target_os = "linux"))]
