@@ -9,7 +9,7 @@ mod project;
 mod settings;
 mod shellcheck;
 mod signals;
-mod surroundings;
+mod project_context;
 mod terminal;
 mod wire;
 

@@ -66,8 +66,8 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
 }
 
 fn mended(path: &Path, file: Checked) -> anyhow::Result<Checked> {
-    let format = crate::lsp::format_of(&file.path);
-    let Some(mended) = crate::fix::mend(&file.text, format, &file.analysis.diagnostics, &file.project) else {
+    let format = crate::project::format_of(&file.path);
+    let Some(mended) = crate::fix::fix(&file.text, format, &file.analysis.diagnostics, &file.project) else {
         return Ok(file);
     };
     if path.as_os_str() != STANDARD_INPUT {

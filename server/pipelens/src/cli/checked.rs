@@ -8,7 +8,7 @@ use pipelens_core::diagnostic::{Diagnostic, Severity};
 use super::{render, source};
 use crate::project;
 use crate::settings::{ProjectSettings, Settings};
-use crate::surroundings::Surroundings;
+use crate::project_context::ProjectContext;
 
 /// What stands for standard input on the command line.
 pub(crate) const STANDARD_INPUT: &str = "-";
@@ -21,7 +21,7 @@ pub(crate) struct Checked {
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) root: PathBuf,
     pub(crate) project: ProjectSettings,
-    surroundings: Surroundings,
+    context: ProjectContext,
 }
 
 impl Checked {
@@ -40,24 +40,24 @@ impl Checked {
         let absolute = std::path::absolute(path)?;
         let root = project::root_of(&absolute, &[]);
         let project = ProjectSettings::read(&root)?;
-        let surroundings = Surroundings::new(root.clone(), &Settings::default());
+        let context = ProjectContext::new(root.clone(), &Settings::default());
         let (path, analysis, diagnostics) = (path.to_owned(), Analysis::default(), Vec::new());
-        let mut checked = Self { path, text, analysis, diagnostics, root, project, surroundings };
+        let mut checked = Self { path, text, analysis, diagnostics, root, project, context };
         checked.analyze();
         Ok(checked)
     }
 
     /// Adds what ShellCheck says, if it is installed and wanted.
     pub(crate) async fn lint(&mut self) -> anyhow::Result<()> {
-        if self.project.uses_shellcheck() && self.surroundings.shellcheck.read(&self.analysis).await? {
+        if self.project.uses_shellcheck() && self.context.shellcheck.read(&self.analysis).await? {
             self.analyze();
         }
         Ok(())
     }
 
     fn analyze(&mut self) {
-        let format = crate::lsp::format_of(&self.path);
-        self.analysis = pipelens_core::analyze_in(&self.text, format, &self.surroundings);
+        let format = crate::project::format_of(&self.path);
+        self.analysis = pipelens_core::analyze_in(&self.text, format, &self.context);
         let found = self.analysis.diagnostics.iter();
         self.diagnostics = found.filter_map(|diagnostic| self.project.adjust(diagnostic)).collect();
     }

@@ -1,0 +1,40 @@
+//! Sends findings as they change. The newest report of a file replaces older ones that wait, so a slow client gets fewer of them, never
+//! outdated ones. A client that asks for the findings of its documents gets those by asking, and only a hint that it should.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lsp_types::Uri;
+use tower_lsp::Client;
+
+use super::store::{Change, Findings};
+
+/// A client that does not answer for this long will not.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sends reports until the process ends. `pulls` tells whether the client asks for the findings of open documents itself.
+pub(crate) async fn send(findings: Arc<Findings>, client: Client, pulls: impl Fn() -> bool) {
+    loop {
+        let changed = findings.changed().await;
+        let mut is_outdated = false;
+        for (uri, change) in changed {
+            let is_pulled = pulls() && findings.of(&uri).version.is_some();
+            if !is_pulled {
+                publish(&findings, &client, uri).await;
+            } else if change == Change::ByServer {
+                is_outdated = true;
+            }
+        }
+        if is_outdated {
+            match tokio::time::timeout(REFRESH_TIMEOUT, client.workspace_diagnostic_refresh()).await {
+                Ok(Ok(()) | Err(_)) => {}
+                Err(_) => tracing::warn!("the client did not answer a refresh of diagnostics"),
+            }
+        }
+    }
+}
+
+async fn publish(findings: &Findings, client: &Client, uri: Uri) {
+    let report = findings.of(&uri);
+    client.publish_diagnostics(uri, report.diagnostics, report.version).await;
+}

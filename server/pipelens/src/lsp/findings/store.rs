@@ -1,0 +1,280 @@
+//! The findings of every file, by source. A source replaces or takes back what it has said, and nothing else does; the file may be open
+//! or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use lsp_types::{Diagnostic, Range, Uri};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Who says something about a file, besides the analysis of an open document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// The reader of a project's settings file.
+    Settings,
+    /// A run, of the steps that failed in it.
+    Run(Uuid),
+}
+
+/// Something that is said about a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Finding {
+    pub(crate) place: Place,
+    /// Its range is that of the place.
+    pub(crate) diagnostic: Diagnostic,
+}
+
+/// Where a finding is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Range(Range),
+    /// Wherever the step is now: edits move it. Known only while the file is open.
+    Step {
+        pipeline: usize,
+        key: String,
+    },
+}
+
+/// An open document, as far as findings are concerned.
+pub(crate) trait Analysed: Debug + Send + Sync {
+    fn version(&self) -> i32;
+    /// Returns what the analysis found.
+    fn findings(&self) -> Vec<Diagnostic>;
+    /// Returns where a failure of a step is shown.
+    fn step(&self, pipeline: usize, key: &str) -> Option<Range>;
+}
+
+/// What is said about one file at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    /// Two reports of a file with the same id are the same.
+    pub(crate) id: u64,
+    /// The version of the document, if it is open.
+    pub(crate) version: Option<i32>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// The store.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    inner: Mutex<Inner>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: BTreeMap<String, File>,
+    /// Files to report, and whether the client cannot know that there is something new.
+    changed: BTreeMap<String, Change>,
+    last_id: u64,
+}
+
+#[derive(Debug)]
+struct File {
+    uri: Uri,
+    id: u64,
+    document: Option<Arc<dyn Analysed>>,
+    by_source: BTreeMap<Source, Vec<Finding>>,
+}
+
+/// Why a file is to be reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Change {
+    /// The client has opened, changed or closed it, and so expects a report.
+    ByClient,
+    /// More is known about it.
+    ByServer,
+}
+
+impl Findings {
+    /// Takes in a document that the client has opened or changed.
+    pub(crate) fn edited(&self, uri: &Uri, document: Arc<dyn Analysed>) {
+        self.change(uri, Change::ByClient, |file| file.document = Some(document));
+    }
+
+    /// Takes in a document that was analysed again, because more is known about its surroundings.
+    pub(crate) fn reanalysed(&self, uri: &Uri, document: Arc<dyn Analysed>) {
+        self.change(uri, Change::ByServer, |file| file.document = Some(document));
+    }
+
+    /// Forgets a document that is closed, or no pipeline any more. What other sources say about the file stays.
+    pub(crate) fn closed(&self, uri: &Uri) {
+        self.change(uri, Change::ByClient, |file| file.document = None);
+    }
+
+    /// Replaces what a source says about a file.
+    pub(crate) fn set(&self, source: Source, uri: &Uri, findings: Vec<Finding>) {
+        let mut inner = self.inner.lock();
+        let said = inner.files.get(uri.as_str()).and_then(|file| file.by_source.get(&source));
+        if said.map_or(findings.is_empty(), |said| *said == findings) {
+            return;
+        }
+        inner.change(uri, Change::ByServer, |file| {
+            if findings.is_empty() {
+                file.by_source.remove(&source);
+            } else {
+                file.by_source.insert(source, findings);
+            }
+        });
+        drop(inner);
+        self.wake.notify_one();
+    }
+
+    /// Takes back everything that a source has said.
+    pub(crate) fn clear(&self, source: Source) {
+        let uris: Vec<Uri> = {
+            let inner = self.inner.lock();
+            let files = inner.files.values().filter(|file| file.by_source.contains_key(&source));
+            files.map(|file| file.uri.clone()).collect()
+        };
+        for uri in uris {
+            self.set(source, &uri, Vec::new());
+        }
+    }
+
+    /// Returns what is said about a file now.
+    pub(crate) fn of(&self, uri: &Uri) -> Report {
+        let inner = self.inner.lock();
+        let Some(file) = inner.files.get(uri.as_str()) else {
+            return Report { id: 0, version: None, diagnostics: Vec::new() };
+        };
+        let (id, document) = (file.id, file.document.clone());
+        let others: Vec<Finding> = file.by_source.values().flatten().cloned().collect();
+        // Positions are looked up without the lock: a file may have a thousand findings.
+        drop(inner);
+        let mut diagnostics = document.as_ref().map(|document| document.findings()).unwrap_or_default();
+        diagnostics.extend(others.into_iter().filter_map(|finding| {
+            let range = match finding.place {
+                Place::Range(range) => range,
+                Place::Step { pipeline, key } => document.as_ref()?.step(pipeline, &key)?,
+            };
+            Some(Diagnostic { range, ..finding.diagnostic })
+        }));
+        Report { id, version: document.map(|document| document.version()), diagnostics }
+    }
+
+    /// Waits until files have something new to report, and returns them. What changes meanwhile comes once, as it is then.
+    pub(crate) async fn changed(&self) -> Vec<(Uri, Change)> {
+        loop {
+            self.wake.notified().await;
+            let mut inner = self.inner.lock();
+            let changed = std::mem::take(&mut inner.changed);
+            let files = &mut inner.files;
+            let changed: Vec<(Uri, Change)> = changed
+                .into_iter()
+                .filter_map(|(name, change)| Some((files.get(&name)?.uri.clone(), change)))
+                .collect();
+            let is_known = |file: &File| file.document.is_some() || !file.by_source.is_empty();
+            let named: BTreeSet<&str> = changed.iter().map(|(uri, _)| uri.as_str()).collect();
+            files.retain(|name, file| is_known(file) || !named.contains(name.as_str()));
+            if !changed.is_empty() {
+                return changed;
+            }
+        }
+    }
+
+    fn change(&self, uri: &Uri, change: Change, apply: impl FnOnce(&mut File)) {
+        self.inner.lock().change(uri, change, apply);
+        self.wake.notify_one();
+    }
+}
+
+impl Inner {
+    fn change(&mut self, uri: &Uri, change: Change, apply: impl FnOnce(&mut File)) {
+        self.last_id += 1;
+        let name = uri.as_str().to_owned();
+        let new = || File { uri: uri.clone(), id: 0, document: None, by_source: BTreeMap::new() };
+        let file = self.files.entry(name.clone()).or_insert_with(new);
+        file.id = self.last_id;
+        apply(file);
+        let waiting = self.changed.entry(name).or_insert(change);
+        *waiting = change.max(*waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lsp_types::Position;
+
+    use super::*;
+
+    /// A document with one finding per version, whose only step is on the line of its version.
+    #[derive(Debug)]
+    struct Fake {
+        version: i32,
+    }
+
+    impl Analysed for Fake {
+        fn version(&self) -> i32 {
+            self.version
+        }
+
+        fn findings(&self) -> Vec<Diagnostic> {
+            vec![said(&format!("analysis of {}", self.version))]
+        }
+
+        fn step(&self, _pipeline: usize, key: &str) -> Option<Range> {
+            let line = u32::try_from(self.version).unwrap();
+            (key == "test").then(|| Range::new(Position::new(line, 0), Position::new(line, 4)))
+        }
+    }
+
+    fn said(message: &str) -> Diagnostic {
+        Diagnostic { message: message.to_owned(), ..Diagnostic::default() }
+    }
+
+    fn failure(key: &str) -> Finding {
+        Finding { place: Place::Step { pipeline: 0, key: key.to_owned() }, diagnostic: said(&format!("{key} failed")) }
+    }
+
+    fn shown(findings: &Findings, uri: &Uri) -> Vec<String> {
+        let report = findings.of(uri);
+        report.diagnostics.iter().map(|said| format!("{}: {}", said.range.start.line, said.message)).collect()
+    }
+
+    #[test]
+    fn a_source_takes_back_only_what_it_has_said() {
+        let (findings, run) = (Findings::default(), Source::Run(Uuid::nil()));
+        let uri: Uri = "file:///pipeline.yml".parse().unwrap();
+        findings.edited(&uri, Arc::new(Fake { version: 1 }));
+        findings.set(run, &uri, vec![failure("test"), failure("gone")]);
+        assert_eq!(shown(&findings, &uri), ["0: analysis of 1", "1: test failed"]);
+        // The step has moved, and its failure with it.
+        findings.edited(&uri, Arc::new(Fake { version: 5 }));
+        assert_eq!(shown(&findings, &uri), ["0: analysis of 5", "5: test failed"]);
+        findings.clear(run);
+        assert_eq!(shown(&findings, &uri), ["0: analysis of 5"]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_open_has_findings_until_their_source_takes_them_back() {
+        let findings = Findings::default();
+        let uri: Uri = "file:///.pipelens.yaml".parse().unwrap();
+        let mistake = Finding { place: Place::Range(Range::default()), diagnostic: said("unknown key") };
+        findings.set(Source::Settings, &uri, vec![mistake]);
+        assert_eq!(findings.changed().await, [(uri.clone(), Change::ByServer)]);
+        assert_eq!((shown(&findings, &uri), findings.of(&uri).version), (vec!["0: unknown key".to_owned()], None));
+        findings.set(Source::Settings, &uri, Vec::new());
+        assert_eq!(findings.changed().await, [(uri.clone(), Change::ByServer)]);
+        assert_eq!(findings.of(&uri), Report { id: 0, version: None, diagnostics: Vec::new() });
+    }
+
+    #[tokio::test]
+    async fn many_changes_of_a_file_are_one_report_and_its_id_changes_with_it() {
+        let findings = Findings::default();
+        let uri: Uri = "file:///pipeline.yml".parse().unwrap();
+        findings.edited(&uri, Arc::new(Fake { version: 1 }));
+        let first = findings.of(&uri).id;
+        findings.set(Source::Run(Uuid::nil()), &uri, vec![failure("test")]);
+        findings.edited(&uri, Arc::new(Fake { version: 2 }));
+        assert_eq!(findings.changed().await, [(uri.clone(), Change::ByServer)]);
+        let second = findings.of(&uri).id;
+        assert_ne!(first, second);
+        // The same again is no change.
+        findings.set(Source::Run(Uuid::nil()), &uri, vec![failure("test")]);
+        assert_eq!(findings.of(&uri).id, second);
+    }
+}

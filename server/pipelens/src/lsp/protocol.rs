@@ -1,0 +1,5 @@
+//! The protocol's types and ours, both ways. Knows no state.
+
+pub(super) mod commands;
+pub(super) mod edits;
+pub(super) mod positions;

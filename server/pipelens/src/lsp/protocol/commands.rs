@@ -1,0 +1,210 @@
+//! Everything an editor can ask of us beyond the protocol: each command with its argument and one line that is its title.
+
+use lsp_types::Uri;
+use pipelens_core::plan::Target;
+use pipelens_core::printable::printable;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Said of whatever runs or writes something.
+pub(crate) const UNTRUSTED: &str = "This workspace is not trusted, so nothing runs in it. Trust it in the editor first";
+
+/// A command of `workspace/executeCommand`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    RunPipeline,
+    RunStep,
+    RunFrom,
+    Cancel,
+    OpenLog,
+    ShowGraph,
+    RerunFailed,
+    OpenShell,
+    ListRuns,
+    ClearCache,
+}
+
+impl Command {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::RunPipeline,
+        Self::RunStep,
+        Self::RunFrom,
+        Self::Cancel,
+        Self::OpenLog,
+        Self::ShowGraph,
+        Self::RerunFailed,
+        Self::OpenShell,
+        Self::ListRuns,
+        Self::ClearCache,
+    ];
+
+    /// Returns the identifier; clients register it globally, so it carries the product's name.
+    pub(crate) const fn id(self) -> &'static str {
+        match self {
+            Self::RunPipeline => "pipelens.runPipeline",
+            Self::RunStep => "pipelens.runStep",
+            Self::RunFrom => "pipelens.runFrom",
+            Self::Cancel => "pipelens.cancel",
+            Self::OpenLog => "pipelens.openLog",
+            Self::ShowGraph => "pipelens.showGraph",
+            Self::RerunFailed => "pipelens.rerunFailed",
+            Self::OpenShell => "pipelens.openShell",
+            Self::ListRuns => "pipelens.listRuns",
+            Self::ClearCache => "pipelens.clearCache",
+        }
+    }
+
+    /// Whether it runs or writes something: in an untrusted workspace nothing does.
+    pub(crate) const fn needs_trust(self) -> bool {
+        match self {
+            Self::RunPipeline
+            | Self::RunStep
+            | Self::RunFrom
+            | Self::ShowGraph
+            | Self::RerunFailed
+            | Self::OpenShell
+            | Self::ListRuns
+            | Self::ClearCache => true,
+            Self::Cancel | Self::OpenLog => false,
+        }
+    }
+
+    pub(crate) fn parse(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|command| command.id() == id)
+    }
+}
+
+/// What to run. Without a URI, the document that was opened or changed last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RunArgs {
+    pub(crate) uri: Option<Uri>,
+    pub(crate) step: Option<String>,
+    /// Which pipeline of the file: its zero-based index, or its name.
+    pub(crate) pipeline: Option<PipelineRef>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum PipelineRef {
+    Index(usize),
+    Name(String),
+}
+
+/// What to draw. Without a URI, the document that was opened or changed last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct GraphArgs {
+    pub(crate) uri: Option<Uri>,
+    pub(crate) pipeline: Option<PipelineRef>,
+}
+
+/// What to cancel: one run, the run of one step, or everything.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct CancelArgs {
+    pub(crate) run_id: Option<uuid::Uuid>,
+    pub(crate) uri: Option<Uri>,
+    pub(crate) step: Option<String>,
+}
+
+/// Which log to open: a step's of one run, its newest, or that of the last failure.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct OpenLogArgs {
+    pub(crate) run_id: Option<uuid::Uuid>,
+    pub(crate) step: Option<String>,
+}
+
+/// Which run's failures to run again: one run's, or those of the newest that has any.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RerunArgs {
+    pub(crate) run_id: Option<uuid::Uuid>,
+}
+
+/// Whose results to remove: a step's, or all of the project of the active document.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ClearCacheArgs {
+    pub(crate) uri: Option<Uri>,
+    pub(crate) step: Option<String>,
+}
+
+/// Reads the single argument of a command. None, an empty list and `null` are the same.
+pub(crate) fn arguments<T: Default + for<'de> Deserialize<'de>>(
+    command: Command,
+    mut arguments: Vec<Value>,
+) -> Result<T, String> {
+    if arguments.len() > 1 {
+        return Err(format!("`{}` takes one argument, an object; {} were given", command.id(), arguments.len()));
+    }
+    match arguments.pop() {
+        None | Some(Value::Null) => Ok(T::default()),
+        Some(value) => serde_json::from_value(value)
+            .map_err(|error| format!("The argument of `{}` is not understood: {error}", command.id())),
+    }
+}
+
+/// Turns a command and its argument into a target.
+pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, String> {
+    match (command, step) {
+        (Command::RunStep, Some(step)) => Ok(Target::Step(step)),
+        (Command::RunFrom, Some(step)) => Ok(Target::From(step)),
+        (Command::RunStep | Command::RunFrom, None) => {
+            Err(format!("`{}` needs the key of a step: {{\"uri\": …, \"step\": …}}", command.id()))
+        }
+        (Command::RunPipeline, None) => Ok(Target::Pipeline),
+        (Command::RunPipeline, Some(_)) => {
+            Err("`pipelens.runPipeline` takes no `step`; that is `pipelens.runStep`".to_owned())
+        }
+        (
+            Command::Cancel
+            | Command::OpenLog
+            | Command::ShowGraph
+            | Command::RerunFailed
+            | Command::OpenShell
+            | Command::ListRuns
+            | Command::ClearCache,
+            _,
+        ) => Err(format!("`{}` is for no target", command.id())),
+    }
+}
+
+/// Builds a protocol command for a lens or a code action.
+pub(crate) fn command(title: String, command: Command, argument: Value) -> lsp_types::Command {
+    // What a title quotes comes from a file.
+    let title = printable(&title).into_owned();
+    lsp_types::Command { title, command: command.id().to_owned(), arguments: Some(vec![argument]) }
+}
+
+/// Builds the argument of a run command.
+pub(crate) fn run_argument(uri: &Uri, pipeline: usize, step: Option<&str>) -> Value {
+    match step {
+        Some(step) => json!({"uri": uri, "pipeline": pipeline, "step": step}),
+        None => json!({"uri": uri, "pipeline": pipeline}),
+    }
+}
+
+/// `pipelens/runEvent`, for a client that declares `experimental.pipelensRunEvents`.
+#[derive(Debug)]
+pub(crate) enum RunEventNotification {}
+
+impl lsp_types::notification::Notification for RunEventNotification {
+    type Params = Value;
+    const METHOD: &'static str = "pipelens/runEvent";
+}
+
+/// `pipelens/didChangeTrust`: the client's user has decided about the workspace.
+#[derive(Debug)]
+pub(crate) enum DidChangeTrust {}
+
+impl lsp_types::notification::Notification for DidChangeTrust {
+    type Params = Value;
+    const METHOD: &'static str = "pipelens/didChangeTrust";
+}
+
+/// Reads `pipelens/didChangeTrust`, from a client whose user decided about the workspace. Anything but `true` is a no.
+pub(crate) fn is_trusted(params: &Value) -> bool {
+    params.get("trusted") == Some(&Value::Bool(true))
+}

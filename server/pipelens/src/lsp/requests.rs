@@ -1,0 +1,29 @@
+//! One file a feature. Most are pure: the documents as of the request's arrival and the parameters go in, the answer comes out.
+
+pub(super) mod call_hierarchy;
+pub(super) mod capabilities;
+pub(super) mod code_action;
+pub(super) mod code_lens;
+pub(super) mod completion;
+pub(super) mod configuration;
+pub(super) mod definition;
+pub(super) mod diagnostic;
+pub(super) mod document_link;
+pub(super) mod document_symbol;
+pub(super) mod execute_command;
+#[cfg(debug_assertions)]
+pub(super) mod faults;
+pub(super) mod folding_range;
+pub(super) mod formatting;
+mod graph;
+pub(super) mod hover;
+pub(super) mod images;
+pub(super) mod inlay_hint;
+pub(super) mod references;
+pub(super) mod rename;
+mod replies;
+mod secrets;
+pub(super) mod selection_range;
+pub(super) mod semantic_tokens;
+pub(super) mod synchronization;
+pub(super) mod workspace_symbol;

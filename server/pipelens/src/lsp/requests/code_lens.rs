@@ -1,0 +1,125 @@
+//! Lenses: what can be run at a place, and how it went.
+
+use lsp_types::{CodeLens, CodeLensParams};
+use pipelens_core::ide::{self, RunPlace};
+use pipelens_engine::cache::CacheDecision;
+use pipelens_engine::event::Outcome;
+use serde_json::json;
+
+use crate::lsp::protocol::commands::{Command, command, run_argument};
+use crate::lsp::runs::run::StepView;
+use crate::lsp::server::Server;
+use crate::lsp::session::documents::{Document, Documents};
+use crate::present;
+
+const RUN_STEP: &str = Command::RunStep.id();
+const RUN_PIPELINE: &str = Command::RunPipeline.id();
+/// A lens is one line, and others stand beside it.
+const LONGEST_REASON: usize = 40;
+
+pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLensParams) -> Option<Vec<CodeLens>> {
+    let document = documents.pipeline(&params.text_document.uri)?;
+    let document = &*document;
+    let map = document.map();
+    server.predictions.want_if_old(document.uri.as_str());
+    let places = ide::run_places(&document.analysis);
+    let lenses = places.iter().flat_map(|place| {
+        let range = map.range(place.range);
+        let prospect = prospect(server, document, place);
+        commands(server, document, place).into_iter().map(move |mut command| {
+            if matches!(&*command.command, RUN_STEP | RUN_PIPELINE) {
+                command.title.push_str(&prospect);
+            }
+            CodeLens { range, command: Some(command), data: None }
+        })
+    });
+    Some(lenses.collect())
+}
+
+/// Returns what a run from a place would take from earlier ones, as far as it is known; behind a button it is short.
+fn prospect(server: &Server, document: &Document, place: &RunPlace) -> String {
+    let uri = document.uri.as_str();
+    if !server.settings.settings().lenses.cache {
+        return String::new();
+    }
+    match &place.step {
+        None => match server.predictions.hits(uri, place.pipeline) {
+            Some((hits, steps)) if hits > 0 => format!(" · {hits} of {steps} cached"),
+            Some(_) | None => String::new(),
+        },
+        Some(step) => match server.predictions.of_step(uri, place.pipeline, step) {
+            Some(CacheDecision::Hit { .. }) => " · cached".to_owned(),
+            Some(CacheDecision::MissBuildAs { reason, .. }) => format!(" · not cached: {}", shortened(&reason)),
+            Some(CacheDecision::MissNoCommit { .. } | CacheDecision::NotNeeded) | None => String::new(),
+        },
+    }
+}
+
+fn shortened(reason: &str) -> String {
+    if reason.chars().count() <= LONGEST_REASON {
+        return reason.to_owned();
+    }
+    reason.chars().take(LONGEST_REASON - 1).chain(['…']).collect()
+}
+
+/// Returns what can be clicked at a place. The first text is the state, the others start something.
+pub(super) fn commands(server: &Server, document: &Document, place: &RunPlace) -> Vec<lsp_types::Command> {
+    match &place.step {
+        None => pipeline_commands(server, document, place),
+        Some(step) => step_commands(server, document, place, step),
+    }
+}
+
+fn pipeline_commands(server: &Server, document: &Document, place: &RunPlace) -> Vec<lsp_types::Command> {
+    if !server.settings.settings().lenses.pipeline {
+        return Vec::new();
+    }
+    let argument = run_argument(&document.uri, place.pipeline, None);
+    let start = |title: &str| command(title.to_owned(), Command::RunPipeline, argument.clone());
+    let Some(run) = server.runs.registry.of_pipeline(&document.uri, place.pipeline) else {
+        return vec![start("▶ Run pipeline")];
+    };
+    match run.outcome() {
+        None => {
+            let title = format!("■ Cancel ({})", present::clock(run.started.elapsed()));
+            vec![command(title, Command::Cancel, json!({"runId": run.id}))]
+        }
+        Some((outcome, took)) => {
+            let state = present::run_outcome(outcome, took);
+            vec![command(state, Command::OpenLog, json!({"runId": run.id})), start("▶ Run pipeline")]
+        }
+    }
+}
+
+fn step_commands(server: &Server, document: &Document, place: &RunPlace, key: &str) -> Vec<lsp_types::Command> {
+    let settings = server.settings.settings();
+    let argument = run_argument(&document.uri, place.pipeline, Some(key));
+    let mut shown = Vec::new();
+    let view = server.runs.registry.of_step(&document.uri, place.pipeline, key);
+    if let Some((run, view)) = &view {
+        let cancel = json!({"uri": document.uri, "step": key, "runId": run.id});
+        match view {
+            // The run ended while this step still stood there: it was cancelled with it.
+            StepView::Queued | StepView::Running { .. } if run.outcome().is_some() => {}
+            StepView::Queued => return vec![command("⏳ queued".to_owned(), Command::Cancel, cancel)],
+            StepView::Running { since, .. } => {
+                let title = format!("■ Cancel ({})", present::clock(since.elapsed()));
+                return vec![command(title, Command::Cancel, cancel)];
+            }
+            StepView::Done { outcome, took, .. } => {
+                let mut title = present::step_outcome(outcome, *took);
+                if matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut) {
+                    title.push_str(" · open log");
+                }
+                shown.push(command(title, Command::OpenLog, json!({"runId": run.id, "step": key})));
+            }
+        }
+    }
+    if settings.lenses.step {
+        shown.push(command("▶ Run step".to_owned(), Command::RunStep, argument.clone()));
+    }
+    if settings.lenses.from && place.has_dependants {
+        shown.push(command("▷ Run from here".to_owned(), Command::RunFrom, argument));
+    }
+    shown
+}

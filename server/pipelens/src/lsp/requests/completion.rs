@@ -1,0 +1,54 @@
+//! Completion.
+
+use lsp_types::{
+    CompletionItem, CompletionItemKind, CompletionResponse, CompletionTextEdit, Documentation, InsertTextFormat,
+    InsertTextMode, CompletionParams, TextEdit,
+};
+use pipelens_core::ide::{self, Completion, CompletionKind, Known};
+
+use super::replies::markdown;
+use crate::lsp::protocol::positions::TextMap;
+use crate::lsp::server::Server;
+use crate::lsp::session::documents::Documents;
+
+pub(crate) fn completion(server: &Server, documents: &Documents, params: CompletionParams) -> Option<CompletionResponse> {
+    let at = params.text_document_position;
+    server.images.refresh(&server.settings);
+    let document = documents.pipeline(&at.text_document.uri)?;
+    let map = document.map();
+    let has_snippets = server.settings.client().snippets;
+    let images = server.images.known();
+    let entries = ide::completion(&document.analysis, map.offset(at.position), Known { images: &images });
+    // Without placeholders a whole step would come with the wrong indentation.
+    let usable = entries.into_iter().filter(|entry| has_snippets || entry.kind != CompletionKind::Snippet);
+    let items = usable.enumerate().map(|(index, entry)| item(map, index, entry, has_snippets));
+    Some(CompletionResponse::Array(items.collect()))
+}
+
+fn item(map: TextMap<'_>, index: usize, entry: Completion, has_snippets: bool) -> CompletionItem {
+    let snippet = entry.snippet.filter(|_| has_snippets);
+    let format = snippet.as_ref().map(|_| InsertTextFormat::SNIPPET);
+    let mode = snippet.as_ref().map(|_| InsertTextMode::ADJUST_INDENTATION);
+    let edit = match snippet {
+        Some(snippet) => TextEdit::new(map.range(entry.edit.range), snippet),
+        None => map.text_edit(&entry.edit),
+    };
+    CompletionItem {
+        kind: Some(match entry.kind {
+            CompletionKind::Key => CompletionItemKind::PROPERTY,
+            CompletionKind::Step => CompletionItemKind::REFERENCE,
+            CompletionKind::Value => CompletionItemKind::VALUE,
+            CompletionKind::Image => CompletionItemKind::MODULE,
+            CompletionKind::Variable => CompletionItemKind::VARIABLE,
+            CompletionKind::Snippet => CompletionItemKind::SNIPPET,
+        }),
+        documentation: Some(Documentation::MarkupContent(markdown(entry.documentation))),
+        // The core's order: the likeliest first.
+        sort_text: Some(format!("{index:04}")),
+        insert_text_format: format,
+        insert_text_mode: mode,
+        text_edit: Some(CompletionTextEdit::Edit(edit)),
+        label: entry.label,
+        ..CompletionItem::default()
+    }
+}

@@ -1,0 +1,25 @@
+//! The user changes settings, decides about trust, or cancels a run by its progress.
+
+use lsp_types::{DidChangeConfigurationParams, WorkDoneProgressCancelParams};
+use serde_json::Value;
+
+use crate::lsp::protocol::commands;
+use crate::lsp::server::Server;
+
+pub(crate) fn did_change_configuration(server: &Server, params: DidChangeConfigurationParams) {
+    if let Err(complaint) = server.settings.set(params.settings) {
+        return server.warn(complaint);
+    }
+    server.documents.reanalyse();
+    server.lenses.want();
+}
+
+pub(crate) fn did_change_trust(server: &Server, params: Value) {
+    server.settings.trust(commands::is_trusted(&params));
+    server.documents.look_again();
+    server.runs.stop_without_trust();
+}
+
+pub(crate) fn work_done_progress_cancel(server: &Server, params: WorkDoneProgressCancelParams) {
+    server.runs.registry.cancel_token(&params.token);
+}

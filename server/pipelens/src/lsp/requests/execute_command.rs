@@ -1,0 +1,166 @@
+//! What is asked for by `workspace/executeCommand`: each command reads its argument, sets something in motion and answers at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lsp_types::{ExecuteCommandParams, MessageType, ProgressToken, Uri};
+use pipelens_core::plan::Target;
+use serde_json::{Value, json};
+use tower_lsp::UriExt;
+use tower_lsp::jsonrpc::{Error, Result};
+
+use super::replies::{invalid, refused};
+use super::{graph, secrets};
+use crate::lsp::protocol::commands::{
+    self, CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenLogArgs, PipelineRef, RerunArgs, RunArgs, UNTRUSTED,
+};
+use crate::lsp::runs::show::{Viewer, show};
+use crate::lsp::runs::{history, logs};
+use crate::lsp::server::Server;
+use crate::lsp::session::documents::{Document, Documents};
+use crate::present;
+use crate::project::NotStarted;
+
+pub(crate) async fn execute_command(
+    server: Arc<Server>,
+    documents: Documents,
+    params: ExecuteCommandParams,
+) -> Result<Option<Value>> {
+    let command = Command::parse(&params.command)
+        .ok_or_else(|| invalid(format!("There is no command `{}`", params.command)))?;
+    if command.needs_trust() && server.settings.is_untrusted() {
+        return Err(refused(UNTRUSTED));
+    }
+    let token = params.work_done_progress_params.work_done_token;
+    let call = Call { server, documents };
+    match command {
+        Command::RunPipeline | Command::RunStep | Command::RunFrom => {
+            let args: RunArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let target = commands::target(command, args.step).map_err(invalid)?;
+            call.start(args.uri, args.pipeline, target, token).await
+        }
+        Command::Cancel => {
+            let args: CancelArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            Ok(Some(json!({"cancelled": call.server.runs.registry.cancel(&args)})))
+        }
+        Command::OpenLog => {
+            let args: OpenLogArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let path = logs::log(&call.server.runs.registry, &args).map_err(refused)?;
+            call.show(path.clone(), Viewer::Editor);
+            Ok(Some(json!({"path": path})))
+        }
+        Command::ShowGraph => {
+            let args: GraphArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let picture = call
+                .blocking(move |call| {
+                    let document = call.meant(args.uri.as_ref())?;
+                    graph::draw(&document, args.pipeline.as_ref()).map_err(refused)
+                })
+                .await?;
+            call.show(picture.path.clone(), Viewer::System);
+            Ok(Some(json!({"path": picture.path, "mermaid": picture.mermaid})))
+        }
+        Command::RerunFailed => {
+            let args: RerunArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let again = history::failed(&call.server.runs.registry, args.run_id).map_err(refused)?;
+            call.start(Some(again.uri), Some(again.pipeline), again.target, token).await
+        }
+        Command::OpenShell => {
+            let args: OpenLogArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let shell = history::shell(&call.server.runs.registry, &args).map_err(refused)?;
+            call.server.show_message(MessageType::INFO, present::shell(&shell));
+            Ok(Some(json!({"command": shell})))
+        }
+        Command::ListRuns => {
+            let list = |call: &Call| history::list(&call.root_of(&*call.meant(None)?)?).map_err(refused);
+            call.blocking(list).await.map(Some)
+        }
+        Command::ClearCache => {
+            let args: ClearCacheArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let uri = args.uri.clone();
+            let root = call.blocking(move |call| call.root_of(&*call.meant(uri.as_ref())?)).await?;
+            let docker_host = call.server.settings.settings().docker_host.clone();
+            history::clear(&root, docker_host.as_deref(), args.step.as_deref()).await.map(Some).map_err(refused)
+        }
+    }
+}
+
+/// A command with the documents as of its arrival.
+#[derive(Clone)]
+struct Call {
+    server: Arc<Server>,
+    documents: Documents,
+}
+
+impl Call {
+    /// Starts a run and answers at once; everything after that is events.
+    async fn start(
+        &self,
+        uri: Option<Uri>,
+        pipeline: Option<PipelineRef>,
+        target: Target,
+        token: Option<ProgressToken>,
+    ) -> Result<Option<Value>> {
+        let (wanted, whole) = (pipeline.clone(), target.clone());
+        let (document, started) = self
+            .blocking(move |call| {
+                let document = call.meant(uri.as_ref())?;
+                let started = call.server.runs.registry.start(&document, wanted.as_ref(), whole);
+                Ok((document, started))
+            })
+            .await?;
+        match started {
+            Ok(started) => Ok(Some(json!({"runId": self.server.follow(&document.uri, started, token)}))),
+            Err(NotStarted::AsksForSecrets(asked)) if self.server.settings.client().message_actions => {
+                let names: Vec<&String> = asked.iter().map(|asked| &asked.name).collect();
+                let answer = json!({"asksForSecrets": names});
+                // Whatever the user decides, and whenever: the command is answered now.
+                let question = secrets::ask(self.server.clone(), document, pipeline, target, asked);
+                self.server.runs.questions.spawn(question);
+                Ok(Some(answer))
+            }
+            Err(not_started) => Err(refused(not_started.sentence())),
+        }
+    }
+
+    /// Does what reads or writes files, where that holds up no other request.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let call = self.clone();
+        tokio::task::spawn_blocking(move || work(&call)).await.unwrap_or_else(|panic| {
+            tracing::error!("bug in pipelens: {panic}");
+            Err(Error::internal_error())
+        })
+    }
+
+    fn show(&self, path: PathBuf, viewer: Viewer) {
+        let server = self.server.clone();
+        self.server.runs.questions.spawn(async move {
+            show(&server.client, server.settings.client(), &path, viewer).await;
+        });
+    }
+
+    /// Returns the document a command means; without a name, the one the user is in. One that is not open is read from disk.
+    fn meant(&self, uri: Option<&Uri>) -> Result<Arc<Document>> {
+        let Some(uri) = uri else {
+            return self.server.documents.last_active().ok_or_else(|| refused("No pipeline is open"));
+        };
+        if let Some(document) = self.documents.get(uri) {
+            return Ok(document);
+        }
+        let text = crate::cli::source::read(&file_of(uri)?).map_err(|error| refused(format!("{error:#}")))?;
+        Ok(Arc::new(self.server.documents.analyse(uri.clone(), 0, text)))
+    }
+
+    /// Returns the project whose files a run of the document gets.
+    fn root_of(&self, document: &Document) -> Result<PathBuf> {
+        Ok(self.server.settings.root_of(&file_of(&document.uri)?))
+    }
+}
+
+fn file_of(uri: &Uri) -> Result<PathBuf> {
+    let path = uri.to_file_path().map(|path| path.into_owned());
+    path.ok_or_else(|| refused(format!("`{}` is not a file on this machine", uri.as_str())))
+}

@@ -1,0 +1,55 @@
+//! The images the container engine has, for completion. Looked up aside: authoring never waits for an engine, nor needs one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
+
+use crate::lsp::session::settings::SessionSettings;
+
+/// Images change when somebody builds or pulls; a list this old is still useful.
+const MAX_AGE: Duration = Duration::from_secs(60);
+/// An engine that takes longer is not asked for a convenience.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default)]
+pub(crate) struct KnownImages {
+    found: Mutex<Found>,
+    lookups: TaskTracker,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    images: Arc<Vec<String>>,
+    asked: Option<Instant>,
+}
+
+impl KnownImages {
+    /// Returns what is known by now.
+    pub(crate) fn known(&self) -> Arc<Vec<String>> {
+        self.found.lock().images.clone()
+    }
+
+    /// Asks the engine again if the list is old, without anybody waiting for it.
+    pub(crate) fn refresh(self: &Arc<Self>, settings: &SessionSettings) {
+        let docker_host = settings.settings().docker_host.clone();
+        if settings.is_untrusted() || pipelens_engine::images::needs_program(docker_host.as_deref()) {
+            return;
+        }
+        {
+            let mut found = self.found.lock();
+            if found.asked.is_some_and(|asked| asked.elapsed() < MAX_AGE) {
+                return;
+            }
+            found.asked = Some(Instant::now());
+        }
+        let this = self.clone();
+        self.lookups.spawn(async move {
+            let lookup = pipelens_engine::images::local(docker_host.as_deref());
+            if let Ok(Some(images)) = tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
+                this.found.lock().images = Arc::new(images);
+            }
+        });
+    }
+}

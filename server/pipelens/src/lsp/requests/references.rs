@@ -1,0 +1,32 @@
+//! Where a name is used: as a list, and marked in the text.
+
+use lsp_types::{DocumentHighlight, DocumentHighlightKind, DocumentHighlightParams, Location, ReferenceParams};
+use pipelens_core::ide;
+
+use crate::lsp::server::Server;
+use crate::lsp::session::documents::Documents;
+
+pub(crate) fn references(_: &Server, documents: &Documents, params: ReferenceParams) -> Option<Vec<Location>> {
+    let at = params.text_document_position;
+    let document = documents.pipeline(&at.text_document.uri)?;
+    let map = document.map();
+    let places = ide::highlights(&document.analysis, map.offset(at.position)).into_iter();
+    let wanted = places.filter(|place| params.context.include_declaration || !place.is_definition);
+    Some(wanted.map(|place| Location::new(document.uri.clone(), map.range(place.range))).collect())
+}
+
+pub(crate) fn document_highlight(
+    _: &Server,
+    documents: &Documents,
+    params: DocumentHighlightParams,
+) -> Option<Vec<DocumentHighlight>> {
+    let at = params.text_document_position_params;
+    let document = documents.pipeline(&at.text_document.uri)?;
+    let map = document.map();
+    let places = ide::highlights(&document.analysis, map.offset(at.position)).into_iter();
+    let highlights = places.map(|place| DocumentHighlight {
+        range: map.range(place.range),
+        kind: Some(if place.is_definition { DocumentHighlightKind::WRITE } else { DocumentHighlightKind::READ }),
+    });
+    Some(highlights.collect())
+}

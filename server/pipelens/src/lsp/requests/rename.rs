@@ -1,0 +1,30 @@
+//! Renames a step everywhere.
+
+use lsp_types::{PrepareRenameResponse, RenameParams, TextDocumentPositionParams, TextEdit, WorkspaceEdit};
+use pipelens_core::ide;
+use tower_lsp::jsonrpc::Result;
+
+use super::replies::refused;
+use crate::lsp::server::Server;
+use crate::lsp::session::documents::Documents;
+
+pub(crate) fn prepare_rename(
+    _: &Server,
+    documents: &Documents,
+    at: TextDocumentPositionParams,
+) -> Option<PrepareRenameResponse> {
+    let document = documents.pipeline(&at.text_document.uri)?;
+    let map = document.map();
+    let found = ide::prepare_rename(&document.analysis, map.offset(at.position))?;
+    Some(PrepareRenameResponse::RangeWithPlaceholder { range: map.range(found.range), placeholder: found.name })
+}
+
+/// Returns the edits, or a sentence that says why the step cannot have that key.
+pub(crate) fn rename(_: &Server, documents: &Documents, params: RenameParams) -> Result<Option<WorkspaceEdit>> {
+    let at = params.text_document_position;
+    let Some(document) = documents.pipeline(&at.text_document.uri) else { return Ok(None) };
+    let map = document.map();
+    let edits = ide::rename(&document.analysis, map.offset(at.position), &params.new_name).map_err(refused)?;
+    let edits: Vec<TextEdit> = edits.iter().map(|edit| map.text_edit(edit)).collect();
+    Ok(Some(WorkspaceEdit { changes: Some([(document.uri.clone(), edits)].into()), ..WorkspaceEdit::default() }))
+}

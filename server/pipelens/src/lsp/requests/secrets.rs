@@ -1,0 +1,65 @@
+//! Asks the user whether a project may have the secrets its pipeline names, and runs it if so.
+
+use std::sync::Arc;
+
+use lsp_types::{MessageActionItem, MessageType};
+use pipelens_core::plan::Target;
+
+use crate::consent::{self, Asked};
+use crate::lsp::protocol::commands::{PipelineRef, UNTRUSTED};
+use crate::lsp::runs::registry::Started;
+use crate::lsp::server::Server;
+use crate::lsp::session::documents::Document;
+use crate::project;
+
+const YES: &str = "Give and Run";
+const NO: &str = "Cancel";
+
+/// Asks, remembers a yes, and starts what was asked for: the text that was on screen then.
+pub(super) async fn ask(
+    server: Arc<Server>,
+    document: Arc<Document>,
+    pipeline: Option<PipelineRef>,
+    target: Target,
+    asked: Vec<Asked>,
+) {
+    let question = format!(
+        "The pipeline asks for secrets that this project has not been given: {}. A step that gets a secret can send it anywhere.",
+        consent::listed(&asked)
+    );
+    let actions = [YES, NO].map(|title| MessageActionItem { title: title.to_owned(), properties: Default::default() });
+    let answer = server.client.show_message_request(MessageType::WARNING, question, Some(actions.to_vec())).await;
+    if !matches!(answer, Ok(Some(action)) if action.title == YES) {
+        return;
+    }
+    let (asking, wanted) = (server.clone(), document.clone());
+    let give = move || give_and_start(&asking, &wanted, pipeline.as_ref(), target, asked);
+    let started = tokio::task::spawn_blocking(give).await.unwrap_or_else(|panic| Err(panic.to_string()));
+    match started {
+        Ok(started) => {
+            server.follow(&document.uri, started, None);
+        }
+        Err(why) => server.client.show_message(MessageType::ERROR, why).await,
+    }
+}
+
+fn give_and_start(
+    server: &Server,
+    document: &Document,
+    pipeline: Option<&PipelineRef>,
+    target: Target,
+    asked: Vec<Asked>,
+) -> Result<Started, String> {
+    // It may be long since the question was asked.
+    if server.settings.is_untrusted() {
+        return Err(UNTRUSTED.to_owned());
+    }
+    let path = document.path().ok_or("This document was never saved, so it belongs to no project")?;
+    let root = server.settings.root_of(&path);
+    let names = asked.into_iter().map(|asked| asked.name);
+    project::state_dir()
+        .and_then(|state_dir| consent::give(&state_dir, &root, names))
+        .map_err(|error| format!("{error:#}"))?;
+    server.documents.reanalyse();
+    server.runs.registry.start(document, pipeline, target).map_err(|not_started| not_started.sentence())
+}

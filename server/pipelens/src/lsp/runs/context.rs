@@ -1,0 +1,49 @@
+//! What runs have to do with the rest of the session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+use tower_lsp::Client;
+
+use super::predictions::Predictions;
+use super::registry::Registry;
+use crate::lsp::findings::store::Findings;
+use crate::lsp::protocol::commands::CancelArgs;
+use crate::lsp::session::lenses::LensRefresh;
+use crate::lsp::session::settings::SessionSettings;
+
+/// The runs of this process, and what hears of them.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    pub(crate) client: Client,
+    pub(crate) settings: Arc<SessionSettings>,
+    pub(crate) findings: Arc<Findings>,
+    pub(crate) lenses: Arc<LensRefresh>,
+    pub(crate) predictions: Arc<Predictions>,
+    pub(crate) registry: Arc<Registry>,
+    /// The engine's tasks: waited for at the end of the process, for they remove what the steps have left.
+    pub(crate) engines: TaskTracker,
+    /// The tasks that report runs. They end with the run, or with the process.
+    pub(crate) reports: TaskTracker,
+    /// The tasks that wait for an answer of the user's. They end with the process.
+    pub(crate) questions: TaskTracker,
+}
+
+impl Runs {
+    /// Cancels everything if the workspace is not trusted any more.
+    pub(crate) fn stop_without_trust(&self) {
+        if self.settings.is_untrusted() {
+            self.registry.cancel(&CancelArgs::default());
+        }
+    }
+
+    /// Cancels everything and waits until it is cleaned up, or until the deadline.
+    pub(crate) async fn stop(&self, deadline: Duration) {
+        self.registry.cancel(&CancelArgs::default());
+        self.engines.close();
+        if tokio::time::timeout(deadline, self.engines.wait()).await.is_err() {
+            tracing::error!("some runs were not cleaned up in time; the next start removes what is left of them");
+        }
+    }
+}

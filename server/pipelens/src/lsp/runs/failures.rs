@@ -1,0 +1,50 @@
+//! The failures of runs as findings, each on its step's command. A failure is taken back when its step runs again.
+
+use std::collections::BTreeSet;
+
+use lsp_types::{Diagnostic, DiagnosticSeverity, NumberOrString, Uri};
+use pipelens_engine::event::Outcome;
+
+use super::registry::Registry;
+use super::run::Failure;
+use crate::lsp::findings::store::{Finding, Findings, Place, Source};
+
+/// Lines of output that a failure shows.
+const SHOWN_LINES: usize = 10;
+
+/// Says what failed in the runs of a file, each step by its newest run.
+pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
+    let mut seen = BTreeSet::new();
+    for run in registry.newest_first().iter().filter(|run| run.uri == *uri) {
+        let failures = run.failures(|key| seen.insert((run.pipeline, key.to_owned())));
+        let failures = failures.into_iter().map(|failure| Finding {
+            place: Place::Step { pipeline: run.pipeline, key: failure.key.clone() },
+            diagnostic: Diagnostic {
+                severity: Some(DiagnosticSeverity::ERROR),
+                code: Some(NumberOrString::String("step-failed".to_owned())),
+                source: Some("pipelens run".to_owned()),
+                message: text(&failure),
+                ..Diagnostic::default()
+            },
+        });
+        findings.set(Source::Run(run.id), uri, failures.collect());
+    }
+}
+
+/// Says what went wrong, with the last lines of output.
+fn text(failure: &Failure) -> String {
+    let tail = &failure.tail;
+    let lines = tail.iter().skip(tail.len().saturating_sub(SHOWN_LINES));
+    let output: String = lines.map(|line| format!("\n{}", anstream::adapter::strip_str(&line.text))).collect();
+    what(&failure.key, &failure.outcome).unwrap_or_default() + &output
+}
+
+/// Says in one sentence what went wrong with a step; `None` if nothing did.
+pub(crate) fn what(key: &str, outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Failed(code) => Some(format!("Step `{key}` failed: exit {code}")),
+        Outcome::TimedOut => Some(format!("Step `{key}` timed out")),
+        Outcome::Errored(why) => Some(format!("Step `{key}` could not run: {why}")),
+        Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => None,
+    }
+}

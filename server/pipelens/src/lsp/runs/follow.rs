@@ -1,0 +1,112 @@
+//! Follows one run and tells the client about it: log messages, progress, run events, the outcome. It always takes events at once and
+//! lets only the sending wait, so that neither the engine nor a step is ever held back by a slow client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lsp_types::ProgressToken;
+use pipelens_engine::event::{BuildEvent, RunOutcome};
+use tokio::sync::mpsc;
+
+use super::context::Runs;
+use super::feed::Feed;
+use super::progress::Progress;
+use super::registry::Started;
+use super::run::Run;
+use super::{failures, messages};
+use crate::lsp::findings::store::Source;
+use crate::present;
+
+/// Events between the engine and this task; it only moves them on, so few are ever in it.
+const EVENT_QUEUE: usize = 1024;
+/// Lines are joined for this long, or up to `BATCH_BYTES`.
+const BATCH_INTERVAL: Duration = Duration::from_millis(30);
+/// The clock on a lens moves once a second.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs what was started and reports it to its end.
+pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Option<ProgressToken>) {
+    let Started { run, request, forgotten } = started;
+    for run in forgotten {
+        runs.findings.clear(Source::Run(run));
+    }
+    let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
+    // The end of the process waits for the engine's clean-up, not for what this client still has to read.
+    let engine = runs.engines.spawn(pipelens_engine::run::run(request, events, run.cancel.clone()));
+    let feed = Arc::new(Feed::default());
+    let sender = runs.reports.spawn(send(runs.clone(), run.clone(), feed.clone(), client_token));
+    runs.lenses.want();
+    // A new run takes back the failures of the one before.
+    failures::report(&runs.registry, &runs.findings, &run.uri);
+    let mut clock = tokio::time::interval(CLOCK_INTERVAL);
+    loop {
+        tokio::select! {
+            event = incoming.recv() => {
+                let Some(event) = event else { break };
+                run.apply(&event);
+                match &event {
+                    BuildEvent::StepStart { .. } | BuildEvent::StepQueued { .. } => runs.lenses.want(),
+                    BuildEvent::StepEnd { step, .. } => {
+                        runs.lenses.want();
+                        if run.has_failed(*step) {
+                            failures::report(&runs.registry, &runs.findings, &run.uri);
+                        }
+                    }
+                    BuildEvent::BuildEnd { .. } => runs.lenses.want(),
+                    BuildEvent::BuildStart { .. }
+                    | BuildEvent::Notice { .. }
+                    | BuildEvent::ImageResolved { .. }
+                    | BuildEvent::StepPhase { .. }
+                    | BuildEvent::StepLog { .. }
+                    | BuildEvent::StepLogSkipped { .. }
+                    | BuildEvent::StepCacheHit { .. }
+                    | BuildEvent::StepKept { .. } => {}
+                }
+                feed.push(event);
+            }
+            _ = clock.tick() => {
+                runs.lenses.want();
+                feed.wake.notify_one();
+            }
+        }
+    }
+    match engine.await {
+        Ok(outcome) => run.end(outcome),
+        Err(error) => {
+            tracing::error!("the run has ended because of a bug: {error}");
+            run.end(RunOutcome::Failed);
+        }
+    }
+    runs.lenses.want();
+    // What it left is what the next one may take.
+    runs.predictions.want(run.uri.as_str());
+    feed.end();
+    if let Err(error) = sender.await {
+        tracing::error!("the report of a run has ended because of a bug: {error}");
+    }
+}
+
+/// Sends what the feed holds until it ends, at the client's pace.
+async fn send(runs: Arc<Runs>, run: Arc<Run>, feed: Arc<Feed>, client_token: Option<ProgressToken>) {
+    let mut progress = Progress::begin(&runs, &run, client_token).await;
+    loop {
+        feed.wake.notified().await;
+        if !feed.is_full() {
+            tokio::time::sleep(BATCH_INTERVAL).await;
+        }
+        let (events, is_ended) = feed.take();
+        messages::send(&runs, &run, events).await;
+        if is_ended {
+            break;
+        }
+        if let Some(progress) = &mut progress {
+            progress.report(&runs.client, &run).await;
+        }
+    }
+    let (outcome, took) = run.outcome().unwrap_or((RunOutcome::Failed, run.started.elapsed()));
+    if let Some(progress) = progress {
+        progress.end(&runs.client, present::run_outcome(outcome, took)).await;
+    }
+    messages::say_outcome(&runs, &run, outcome, took).await;
+}
+

@@ -1,0 +1,31 @@
+//! Which log file is meant.
+
+use std::path::PathBuf;
+
+use pipelens_engine::event::Outcome;
+use pipelens_engine::run::log_file;
+
+use super::registry::Registry;
+use super::run::StepView;
+use crate::lsp::protocol::commands::OpenLogArgs;
+
+/// Returns the log file that the arguments name: of a step, else of the last failure, else of the newest step that ran.
+pub(crate) fn log(registry: &Registry, args: &OpenLogArgs) -> Result<PathBuf, String> {
+    let runs = registry.newest_first();
+    let newest = |wanted: &dyn Fn(&StepView) -> bool| {
+        runs.iter().filter(|run| args.run_id.is_none_or(|id| run.id == id)).find_map(|run| {
+            let steps = run.steps();
+            let named = run.plan.steps.iter().zip(&steps).rev();
+            let (step, _) = named
+                .filter(|(step, _)| args.step.as_ref().is_none_or(|key| step.key == *key))
+                .find(|(_, view)| wanted(view))?;
+            Some((log_file(&run.log_dir, &step.key), step.key.clone()))
+        })
+    };
+    let skipped = newest(&|view| matches!(view, StepView::Done { outcome: Outcome::Skipped(_), .. }));
+    let (path, key) = newest(&|view| view.failure().is_some())
+        .or_else(|| newest(&|view| matches!(view, StepView::Running { .. } | StepView::Done { .. })))
+        .or(skipped)
+        .ok_or("Nothing has run yet, so there is no log")?;
+    if path.exists() { Ok(path) } else { Err(format!("Step `{key}` was never started, so it has no log")) }
+}

@@ -1,0 +1,161 @@
+//! What a run says to the user: its log, line by line, and its outcome.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lsp_types::{MessageActionItem, MessageType};
+use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
+use pipelens_engine::run::log_file;
+
+use super::context::Runs;
+use super::feed::BATCH_BYTES;
+use super::run::Run;
+use super::show::{Viewer, show};
+use super::{failures, logs};
+use crate::lsp::protocol::commands::{OpenLogArgs, RunEventNotification};
+use crate::{present, wire};
+
+/// How long the final message may be left unanswered.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Sends events in both forms: as log messages, and as they are to a client that knows them.
+pub(crate) async fn send(runs: &Runs, run: &Run, events: VecDeque<BuildEvent>) {
+    let sends_events = runs.settings.client().run_events;
+    let sends_log = runs.settings.settings().run.log_messages;
+    let mut text = String::new();
+    for event in events {
+        if sends_log {
+            append_text(&mut text, &event, run);
+            let failed =
+                matches!(&event, BuildEvent::StepEnd { outcome, .. } if severity(outcome) == MessageType::ERROR);
+            if text.len() >= BATCH_BYTES || failed {
+                flush(runs, &mut text).await;
+            }
+            if let BuildEvent::StepEnd { step, outcome, duration, .. } = &event {
+                append_end(&mut text, key(run, *step), outcome, *duration);
+                if failed {
+                    let line = std::mem::take(&mut text);
+                    runs.client.log_message(MessageType::ERROR, line.trim_end()).await;
+                }
+            }
+        }
+        if sends_events {
+            let kind = wire::RunEventKind::new(&event, &run.plan, &run.title, &run.log_dir);
+            let event =
+                wire::RunEvent { version: wire::VERSION, run_id: run.id, uri: Some(run.uri.as_str().to_owned()), kind };
+            let params = serde_json::to_value(event).unwrap_or_default();
+            runs.client.send_notification::<RunEventNotification>(params).await;
+        }
+    }
+    flush(runs, &mut text).await;
+}
+
+/// Sends the joined lines as one message.
+async fn flush(runs: &Runs, text: &mut String) {
+    if !text.is_empty() {
+        runs.client.log_message(MessageType::LOG, text.trim_end_matches('\n')).await;
+        text.clear();
+    }
+}
+
+fn append_text(text: &mut String, event: &BuildEvent, run: &Run) {
+    match event {
+        BuildEvent::StepLog { step, lines } => {
+            for line in lines {
+                push_line(text, key(run, *step), &crate::terminal::plain(&line.text));
+            }
+        }
+        BuildEvent::StepLogSkipped { step, lines } => {
+            let file = log_file(&run.log_dir, key(run, *step));
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            push_line(text, key(run, *step), &format!("… {} more lines in {name}", present::count(*lines)));
+        }
+        BuildEvent::StepStart { step, runner, image, attempt, .. } => {
+            push_line(text, key(run, *step), &present::started(runner, image.as_deref(), *attempt));
+        }
+        BuildEvent::ImageResolved { step, image, digest } => {
+            push_line(text, key(run, *step), &present::image(image, digest));
+        }
+        BuildEvent::StepKept { step, shell } => push_line(text, key(run, *step), &present::shell(shell)),
+        BuildEvent::Notice { message } => {
+            text.push_str(message);
+            text.push('\n');
+        }
+        BuildEvent::BuildStart { .. }
+        | BuildEvent::StepQueued { .. }
+        | BuildEvent::StepPhase { .. }
+        | BuildEvent::StepCacheHit { .. }
+        | BuildEvent::StepEnd { .. }
+        | BuildEvent::BuildEnd { .. } => {}
+    }
+}
+
+fn append_end(text: &mut String, key: &str, outcome: &Outcome, took: Duration) {
+    let why = match outcome {
+        Outcome::Skipped(why) | Outcome::Errored(why) => format!(": {why}"),
+        Outcome::Succeeded | Outcome::Cached | Outcome::Failed(_) | Outcome::TimedOut | Outcome::Cancelled => {
+            String::new()
+        }
+    };
+    push_line(text, key, &format!("{}{why}", present::step_outcome(outcome, took)));
+}
+
+fn push_line(text: &mut String, key: &str, line: &str) {
+    text.push('[');
+    text.push_str(key);
+    text.push_str("] ");
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn severity(outcome: &Outcome) -> MessageType {
+    match outcome {
+        Outcome::Failed(_) | Outcome::TimedOut | Outcome::Errored(_) => MessageType::ERROR,
+        Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => MessageType::LOG,
+    }
+}
+
+fn key(run: &Run, step: usize) -> &str {
+    run.plan.steps.get(step).map_or("?", |step| step.key.as_str())
+}
+
+/// Says the outcome once, with the log of a failure at hand where the client can offer it.
+pub(crate) async fn say_outcome(runs: &Arc<Runs>, run: &Arc<Run>, outcome: RunOutcome, took: Duration) {
+    let text = format!("{}: {}", run.title, present::run_outcome(outcome, took));
+    let (kind, text) = match outcome {
+        RunOutcome::Succeeded | RunOutcome::Cancelled => (MessageType::INFO, text),
+        RunOutcome::EngineUnreachable => (MessageType::ERROR, format!("{text}. {}", present::WITHOUT_ENGINE)),
+        RunOutcome::Failed | RunOutcome::TimedOut => {
+            (MessageType::ERROR, first_failure(run).map_or(text.clone(), |failure| format!("{text}. {failure}")))
+        }
+    };
+    runs.client.log_message(if kind == MessageType::ERROR { kind } else { MessageType::LOG }, &text).await;
+    if !runs.settings.settings().run.end_message {
+        return;
+    }
+    if kind != MessageType::ERROR || !runs.settings.client().message_actions {
+        runs.client.show_message(kind, text).await;
+        return;
+    }
+    // The user may answer late or never; only this task waits for it, and not for ever.
+    let (waiting, run_id) = (runs.clone(), run.id);
+    runs.questions.spawn(async move {
+        let open = MessageActionItem { title: "Open log".to_owned(), properties: Default::default() };
+        let asked = waiting.client.show_message_request(kind, text, Some(vec![open]));
+        if let Ok(Ok(Some(_))) = tokio::time::timeout(MESSAGE_TIMEOUT, asked).await {
+            match logs::log(&waiting.registry, &OpenLogArgs { run_id: Some(run_id), step: None }) {
+                Ok(path) => show(&waiting.client, waiting.settings.client(), &path, Viewer::Editor).await,
+                Err(why) => waiting.client.show_message(MessageType::INFO, why).await,
+            }
+        }
+    });
+}
+
+fn first_failure(run: &Run) -> Option<String> {
+    let steps = run.steps();
+    run.plan.steps.iter().zip(&steps).find_map(|(step, view)| {
+        let (outcome, _) = view.failure()?;
+        failures::what(&step.key, outcome)
+    })
+}

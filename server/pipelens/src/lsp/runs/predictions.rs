@@ -1,0 +1,145 @@
+//! What a run would take from earlier ones, for lenses and hover. Looked up in the background, when the typing pauses and when a run has
+//! ended: authoring never waits for a container engine, nor needs one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pipelens_core::model::CachePolicy;
+use pipelens_core::plan::{Plan, Target, plan};
+use pipelens_engine::cache::CacheDecision;
+
+use crate::lsp::session::debounced::Debounced;
+use crate::lsp::session::documents::{Document, OpenDocuments};
+use crate::lsp::session::lenses::LensRefresh;
+use crate::lsp::session::settings::SessionSettings;
+use crate::project;
+
+/// A document is looked at when the typing pauses.
+pub(crate) const REST: Duration = Duration::from_millis(300);
+/// Files change outside of the editor; what is older than this is looked up again when it is shown.
+const MAX_AGE: Duration = Duration::from_secs(10);
+/// Policies read files, which may be many: looking takes at most a tenth of the time.
+const PAUSE_FACTOR: u32 = 9;
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// An engine that cannot be reached is asked again after this time.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// What is known of each open document, by its URI.
+#[derive(Debug)]
+pub(crate) struct Predictions {
+    known: Mutex<BTreeMap<String, Known>>,
+    wanted: Arc<Debounced<String>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// For each pipeline of the file, what would become of each step.
+    pipelines: Vec<BTreeMap<String, CacheDecision>>,
+    looked: Instant,
+}
+
+impl Predictions {
+    /// `wanted` are the documents to look at; others may want some, too.
+    pub(crate) fn new(wanted: Arc<Debounced<String>>) -> Self {
+        Self { known: Mutex::default(), wanted }
+    }
+
+    /// Returns what would become of a step, as far as it is known by now.
+    pub(crate) fn of_step(&self, uri: &str, pipeline: usize, key: &str) -> Option<CacheDecision> {
+        self.known.lock().get(uri)?.pipelines.get(pipeline)?.get(key).cloned()
+    }
+
+    /// Returns how many steps of a pipeline would be taken from earlier runs, and how many it has.
+    pub(crate) fn hits(&self, uri: &str, pipeline: usize) -> Option<(usize, usize)> {
+        let known = self.known.lock();
+        let decisions = known.get(uri)?.pipelines.get(pipeline)?;
+        let hits = decisions.values().filter(|decision| matches!(decision, CacheDecision::Hit { .. })).count();
+        Some((hits, decisions.len()))
+    }
+
+    /// Asks for a look at a document, soon.
+    pub(crate) fn want(&self, uri: &str) {
+        self.wanted.want(uri.to_owned());
+    }
+
+    /// Asks for a look at a document if the last one was some time ago.
+    pub(crate) fn want_if_old(&self, uri: &str) {
+        if self.known.lock().get(uri).is_some_and(|known| known.looked.elapsed() > MAX_AGE) {
+            self.want(uri);
+        }
+    }
+
+    /// Looks at what is asked for, until the process ends.
+    pub(crate) async fn look(
+        &self,
+        documents: Arc<OpenDocuments>,
+        settings: Arc<SessionSettings>,
+        lenses: Arc<LensRefresh>,
+    ) {
+        let mut away_since: Option<Instant> = None;
+        loop {
+            let wanted = self.wanted.next().await;
+            let began = Instant::now();
+            for uri in wanted {
+                let Some(document) = documents.now().named(&uri) else {
+                    self.known.lock().remove(&uri);
+                    continue;
+                };
+                if settings.is_untrusted() || away_since.is_some_and(|since| since.elapsed() < RETRY_AFTER) {
+                    continue;
+                }
+                match predict(&document, &settings).await {
+                    Some(Ok(pipelines)) => {
+                        away_since = None;
+                        let known = Known { pipelines, looked: Instant::now() };
+                        let now = known.pipelines.clone();
+                        let before = self.known.lock().insert(uri, known);
+                        if before.map(|before| before.pipelines).unwrap_or_default() != now {
+                            lenses.want();
+                        }
+                    }
+                    // Said at the run, not at every pause.
+                    Some(Err(why)) => {
+                        tracing::debug!("nothing is predicted: {why}");
+                        away_since = Some(Instant::now());
+                    }
+                    None => {}
+                }
+            }
+            tokio::time::sleep((began.elapsed() * PAUSE_FACTOR).min(LONGEST_PAUSE)).await;
+        }
+    }
+}
+
+/// Returns the decisions for each pipeline of a document; `None` if it cannot be run as it is.
+async fn predict(document: &Document, session: &SessionSettings) -> Option<Result<Vec<BTreeMap<String, CacheDecision>>, String>> {
+    let path = document.path()?;
+    let root = session.root_of(&path);
+    let (settings, project) = (session.settings(), session.project(&root));
+    if pipelens_engine::images::needs_program(settings.docker_host.as_deref()) {
+        return None;
+    }
+    let mut pipelines = Vec::new();
+    for index in 0..document.analysis.pipelines.len() {
+        let plan = plan(&document.analysis, index, &Target::Pipeline, &project::stem_of(&path)).ok()?;
+        if !asks_for_results(&plan) {
+            pipelines.push(BTreeMap::new());
+            continue;
+        }
+        let keys: Vec<String> = plan.steps.iter().map(|step| step.key.clone()).collect();
+        let request = project::look_request(plan, root.clone(), &settings, &project).ok()?;
+        match pipelens_engine::run::predict(&request).await {
+            Ok(decisions) => pipelines.push(keys.into_iter().zip(decisions).collect()),
+            Err(why) => return Some(Err(why)),
+        }
+    }
+    Some(Ok(pipelines))
+}
+
+/// Where no step asks for an earlier result there is nothing to predict, and the engine is not asked.
+fn asks_for_results(plan: &Plan) -> bool {
+    let mut policies = plan.steps.iter().filter_map(|step| step.cache.as_ref()).map(|cache| &cache.policy);
+    policies.any(|policy| *policy != CachePolicy::None)
+}

@@ -1,0 +1,180 @@
+//! The runs of this process: starts them, knows them, cancels them. The engine does the work.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lsp_types::{ProgressToken, Uri};
+use parking_lot::Mutex;
+use pipelens_core::model::Pipeline;
+use pipelens_core::plan::{Plan, Refusal, Target};
+use pipelens_engine::run::RunRequest;
+use tower_lsp::UriExt;
+use uuid::Uuid;
+
+use super::run::{Run, StepView};
+use crate::lsp::protocol::commands::{CancelArgs, PipelineRef, UNTRUSTED};
+use crate::lsp::session::documents::Document;
+use crate::lsp::session::settings::SessionSettings;
+use crate::project::NotStarted;
+use crate::{present, project};
+
+/// Finished runs that are remembered, for lenses, diagnostics and logs.
+const REMEMBERED_RUNS: usize = 50;
+
+/// A run that was just started, and what the engine needs for it.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) run: Arc<Run>,
+    pub(crate) request: RunRequest,
+    /// Runs that are not remembered any more.
+    pub(crate) forgotten: Vec<Uuid>,
+}
+
+/// All runs of this process.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    /// Newest last.
+    runs: Mutex<Vec<Arc<Run>>>,
+    settings: Arc<SessionSettings>,
+}
+
+impl Registry {
+    pub(crate) fn new(settings: Arc<SessionSettings>) -> Self {
+        Self { runs: Mutex::default(), settings }
+    }
+
+    /// Plans a run of what is on screen and registers it, or says why it cannot be.
+    pub(crate) fn start(
+        &self,
+        document: &Document,
+        pipeline: Option<&PipelineRef>,
+        target: Target,
+    ) -> Result<Started, NotStarted> {
+        let (plan, index, root) = self.plan(document, pipeline, &target).map_err(NotStarted::Refused)?;
+        let settings = self.settings.settings();
+        let request = project::run_request(plan, root.clone(), &settings, &self.settings.project(&root))?;
+        let run = Arc::new(Run::new(&request, document.uri.clone(), index, target));
+        let forgotten = self.register(&run).map_err(NotStarted::Refused)?;
+        Ok(Started { run, request, forgotten })
+    }
+
+    /// Returns the plan of what is asked for, with the pipeline's index and the project.
+    fn plan(
+        &self,
+        document: &Document,
+        pipeline: Option<&PipelineRef>,
+        target: &Target,
+    ) -> Result<(Plan, usize, PathBuf), String> {
+        let path = document
+            .uri
+            .to_file_path()
+            .map(|path| path.into_owned())
+            .ok_or_else(|| format!("`{}` is not a file on this machine", document.uri.as_str()))?;
+        if !document.is_pipeline {
+            return Err(format!("`{}` is not a pipeline file", path.display()));
+        }
+        let index = pipeline_index(document, pipeline)?;
+        let stem = project::stem_of(&path);
+        let plan = pipelens_core::plan::plan(&document.analysis, index, target, &stem)
+            .map_err(|refusal| refusal_text(&refusal, document, &path.display().to_string()))?;
+        Ok((plan, index, self.settings.root_of(&path)))
+    }
+
+    /// Adds a run, unless one of its steps is running already: the two would use the same files and names. Returns the runs that are
+    /// forgotten for it.
+    fn register(&self, run: &Arc<Run>) -> Result<Vec<Uuid>, String> {
+        let mut runs = self.runs.lock();
+        // Asked under the lock under which a withdrawal looks for runs to end: none can slip in between.
+        if self.settings.is_untrusted() {
+            return Err(UNTRUSTED.to_owned());
+        }
+        let active = runs.iter().filter(|other| other.outcome().is_none() && other.is_of(&run.uri, run.pipeline));
+        for other in active {
+            let busy = run
+                .plan
+                .steps
+                .iter()
+                .find(|step| matches!(other.step(&step.key), Some(StepView::Queued | StepView::Running { .. })));
+            if let Some(step) = busy {
+                return Err(format!("Step `{}` is already running; cancel that run first", step.key));
+            }
+        }
+        let excess = (runs.len() + 1).saturating_sub(REMEMBERED_RUNS);
+        let finished = runs.iter().filter(|run| run.outcome().is_some());
+        let forgotten: Vec<Uuid> = finished.take(excess).map(|run| run.id).collect();
+        runs.retain(|run| !forgotten.contains(&run.id));
+        runs.push(run.clone());
+        Ok(forgotten)
+    }
+
+    /// Returns the newest run of a step, with where the step stands in it.
+    pub(crate) fn of_step(&self, uri: &Uri, pipeline: usize, key: &str) -> Option<(Arc<Run>, StepView)> {
+        let runs = self.runs.lock();
+        runs.iter().rev().filter(|run| run.is_of(uri, pipeline)).find_map(|run| Some((run.clone(), run.step(key)?)))
+    }
+
+    /// Returns the newest run of a whole pipeline.
+    pub(crate) fn of_pipeline(&self, uri: &Uri, pipeline: usize) -> Option<Arc<Run>> {
+        let runs = self.runs.lock();
+        runs.iter().rev().find(|run| run.is_of(uri, pipeline) && run.target == Target::Pipeline).cloned()
+    }
+
+    /// Cancels what the arguments name and returns it. Finished runs are left alone.
+    pub(crate) fn cancel(&self, args: &CancelArgs) -> Vec<Uuid> {
+        let runs = self.runs.lock();
+        let named = runs.iter().filter(|run| {
+            run.outcome().is_none()
+                && args.run_id.is_none_or(|id| run.id == id)
+                && args.uri.as_ref().is_none_or(|uri| run.uri == *uri)
+                && args
+                    .step
+                    .as_ref()
+                    .is_none_or(|step| matches!(run.step(step), Some(StepView::Queued | StepView::Running { .. })))
+        });
+        named
+            .map(|run| {
+                run.cancel.cancel();
+                run.id
+            })
+            .collect()
+    }
+
+    /// Cancels the run that a progress token belongs to.
+    pub(crate) fn cancel_token(&self, token: &ProgressToken) {
+        let runs = self.runs.lock();
+        if let Some(run) = runs.iter().find(|run| run.progress_token.lock().as_ref() == Some(token)) {
+            run.cancel.cancel();
+        }
+    }
+
+    /// Returns the runs of this process, newest first.
+    pub(crate) fn newest_first(&self) -> Vec<Arc<Run>> {
+        self.runs.lock().iter().rev().cloned().collect()
+    }
+}
+
+pub(crate) fn pipeline_index(document: &Document, wanted: Option<&PipelineRef>) -> Result<usize, String> {
+    let pipelines = &document.analysis.pipelines;
+    let named = |name: &str| {
+        let is_named = |pipeline: &Pipeline| pipeline.name.as_ref().is_some_and(|own| own.value == name);
+        pipelines.iter().position(is_named)
+    };
+    match wanted {
+        None => Ok(0),
+        Some(PipelineRef::Index(index)) => Ok(*index),
+        Some(PipelineRef::Name(name)) => named(name).ok_or_else(|| format!("The file has no pipeline named `{name}`")),
+    }
+}
+
+/// Says why a target cannot be planned, with the line where there is one.
+fn refusal_text(refusal: &Refusal, document: &Document, path: &str) -> String {
+    let first = match refusal {
+        Refusal::HasErrors(diagnostic) => Some(diagnostic.as_ref()),
+        // A file without a pipeline has a finding that says why.
+        Refusal::NoSuchPipeline => document.analysis.diagnostics.first(),
+        Refusal::IsRepaired | Refusal::NoSuchStep { .. } => None,
+    };
+    let Some(first) = first else { return present::refusal(refusal, path) };
+    let line = document.analysis.line_index.line(first.range.start) + 1;
+    format!("The pipeline has an error in line {line}, so it does not run: {}", first.message)
+}

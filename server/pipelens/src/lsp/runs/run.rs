@@ -1,0 +1,187 @@
+//! One run: what it is, and where each of its steps is.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lsp_types::{ProgressToken, Uri};
+use parking_lot::Mutex;
+use pipelens_core::plan::{Plan, Target};
+use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
+use pipelens_engine::run::RunRequest;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// One run, from the click to its outcome.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) id: Uuid,
+    pub(crate) uri: Uri,
+    /// Index into the file's pipelines.
+    pub(crate) pipeline: usize,
+    /// `ci`, or `ci · test` for less than the pipeline.
+    pub(crate) title: String,
+    pub(crate) target: Target,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) log_dir: PathBuf,
+    pub(crate) started: Instant,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) progress_token: Mutex<Option<ProgressToken>>,
+    view: Mutex<View>,
+}
+
+#[derive(Debug)]
+struct View {
+    steps: Vec<StepView>,
+    /// For each failed step whose state is kept, how to look into it.
+    shells: BTreeMap<usize, String>,
+    outcome: Option<(RunOutcome, Duration)>,
+}
+
+/// The state of a step in a run.
+#[derive(Debug, Clone)]
+pub(crate) enum StepView {
+    /// Waits for what it depends on, or for its turn.
+    Queued,
+    Running {
+        since: Instant,
+        phase: Option<String>,
+    },
+    Done {
+        outcome: Outcome,
+        took: Duration,
+        tail: Vec<LogLine>,
+    },
+}
+
+impl Run {
+    /// Returns a run of which nothing has happened yet.
+    pub(crate) fn new(request: &RunRequest, uri: Uri, pipeline: usize, target: Target) -> Self {
+        Self {
+            id: request.run_id,
+            uri,
+            pipeline,
+            title: title(&request.plan.name, &target),
+            target,
+            plan: Arc::new(request.plan.clone()),
+            log_dir: request.log_dir.clone(),
+            started: Instant::now(),
+            cancel: CancellationToken::new(),
+            progress_token: Mutex::default(),
+            view: Mutex::new(View {
+                steps: vec![StepView::Queued; request.plan.steps.len()],
+                shells: BTreeMap::new(),
+                outcome: None,
+            }),
+        }
+    }
+
+    /// Takes in an event; the lenses show it from now on.
+    pub(crate) fn apply(&self, event: &BuildEvent) {
+        let mut view = self.view.lock();
+        let (step, new) = match event {
+            BuildEvent::StepStart { step, .. } => (*step, StepView::Running { since: Instant::now(), phase: None }),
+            BuildEvent::StepPhase { step, phase } => {
+                let phase = Some(crate::wire::phase_text(phase));
+                match view.steps.get(*step) {
+                    Some(StepView::Running { since, .. }) => (*step, StepView::Running { since: *since, phase }),
+                    Some(StepView::Queued | StepView::Done { .. }) | None => return,
+                }
+            }
+            BuildEvent::StepEnd { step, outcome, duration, tail } => {
+                (*step, StepView::Done { outcome: outcome.clone(), took: *duration, tail: tail.clone() })
+            }
+            BuildEvent::BuildEnd { outcome, duration } => {
+                view.outcome = Some((*outcome, *duration));
+                return;
+            }
+            BuildEvent::BuildStart { .. }
+            | BuildEvent::Notice { .. }
+            | BuildEvent::StepQueued { .. }
+            | BuildEvent::ImageResolved { .. }
+            | BuildEvent::StepLog { .. }
+            | BuildEvent::StepLogSkipped { .. }
+            | BuildEvent::StepCacheHit { .. } => return,
+            BuildEvent::StepKept { step, shell } => {
+                view.shells.insert(*step, shell.clone());
+                return;
+            }
+        };
+        if let Some(view) = view.steps.get_mut(step) {
+            *view = new;
+        }
+    }
+
+    /// Ends a run whose engine task is gone, so that it never looks as if it went on.
+    pub(crate) fn end(&self, outcome: RunOutcome) {
+        self.view.lock().outcome.get_or_insert((outcome, self.started.elapsed()));
+    }
+
+    pub(crate) fn outcome(&self) -> Option<(RunOutcome, Duration)> {
+        self.view.lock().outcome
+    }
+
+    pub(crate) fn steps(&self) -> Vec<StepView> {
+        self.view.lock().steps.clone()
+    }
+
+    /// Returns the command line that gives a shell in what a failed step left.
+    pub(crate) fn shell(&self, step: usize) -> Option<String> {
+        self.view.lock().shells.get(&step).cloned()
+    }
+
+    pub(crate) fn has_failed(&self, step: usize) -> bool {
+        self.view.lock().steps.get(step).is_some_and(|view| view.failure().is_some())
+    }
+
+    /// Returns the steps that failed, of those that are wanted. `is_wanted` is asked about every step.
+    pub(crate) fn failures(&self, mut is_wanted: impl FnMut(&str) -> bool) -> Vec<Failure> {
+        let view = self.view.lock();
+        let steps = self.plan.steps.iter().zip(&view.steps).filter(|(step, _)| is_wanted(&step.key));
+        let failed = steps.filter_map(|(step, view)| {
+            let (outcome, tail) = view.failure()?;
+            Some(Failure { key: step.key.clone(), outcome: outcome.clone(), tail: tail.to_vec() })
+        });
+        failed.collect()
+    }
+
+    pub(crate) fn step(&self, key: &str) -> Option<StepView> {
+        let index = self.plan.steps.iter().position(|step| step.key == key)?;
+        self.view.lock().steps.get(index).cloned()
+    }
+
+    pub(crate) fn is_of(&self, uri: &Uri, pipeline: usize) -> bool {
+        self.uri == *uri && self.pipeline == pipeline
+    }
+}
+
+/// A step that failed, with the last lines of its output.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) key: String,
+    pub(crate) outcome: Outcome,
+    pub(crate) tail: Vec<LogLine>,
+}
+
+impl StepView {
+    /// Returns why the step did not do what it should, if it did not.
+    pub(crate) fn failure(&self) -> Option<(&Outcome, &[LogLine])> {
+        match self {
+            Self::Done { outcome, tail, .. } => match outcome {
+                Outcome::Failed(_) | Outcome::TimedOut | Outcome::Errored(_) => Some((outcome, tail)),
+                Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => None,
+            },
+            Self::Queued | Self::Running { .. } => None,
+        }
+    }
+}
+
+fn title(name: &str, target: &Target) -> String {
+    match target {
+        Target::Pipeline => name.to_owned(),
+        Target::Step(step) => format!("{name} · {step}"),
+        Target::From(step) => format!("{name} · from {step}"),
+        Target::Steps(steps) => format!("{name} · {}", steps.join(", ")),
+    }
+}

@@ -1,0 +1,117 @@
+//! One server: everything a request may reach, and what the framework asks of it.
+
+use std::sync::Arc;
+
+use lsp_types::{InitializeParams, InitializeResult, InitializedParams, MessageType, ProgressToken, Uri};
+use tokio_util::task::TaskTracker;
+use tower_lsp::jsonrpc::Result;
+use tower_lsp::{Client, LanguageServer};
+use uuid::Uuid;
+
+use super::findings::store::Findings;
+use super::protocol::commands::CancelArgs;
+use super::requests::capabilities;
+use super::requests::images::KnownImages;
+use super::runs::context::Runs;
+use super::runs::follow::follow;
+use super::runs::predictions::{self, Predictions};
+use super::runs::registry::{Registry, Started};
+use super::session::debounced::Debounced;
+use super::session::documents::OpenDocuments;
+use super::session::lenses::LensRefresh;
+use super::session::settings::SessionSettings;
+
+/// What every request may reach.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) client: Client,
+    pub(crate) settings: Arc<SessionSettings>,
+    pub(crate) documents: Arc<OpenDocuments>,
+    pub(crate) findings: Arc<Findings>,
+    pub(crate) lenses: Arc<LensRefresh>,
+    pub(crate) predictions: Arc<Predictions>,
+    pub(crate) runs: Arc<Runs>,
+    pub(crate) images: Arc<KnownImages>,
+    /// Messages on their way to the client. They end with the process.
+    messages: TaskTracker,
+}
+
+impl Server {
+    pub(crate) fn new(client: Client) -> Self {
+        let findings = Arc::new(Findings::default());
+        let settings = Arc::new(SessionSettings::new(findings.clone()));
+        let to_predict = Arc::new(Debounced::new(predictions::REST));
+        let predictions = Arc::new(Predictions::new(to_predict.clone()));
+        let lenses = Arc::new(LensRefresh::default());
+        let runs = Runs {
+            client: client.clone(),
+            settings: settings.clone(),
+            findings: findings.clone(),
+            lenses: lenses.clone(),
+            predictions: predictions.clone(),
+            registry: Arc::new(Registry::new(settings.clone())),
+            engines: TaskTracker::new(),
+            reports: TaskTracker::new(),
+            questions: TaskTracker::new(),
+        };
+        Self {
+            client,
+            documents: Arc::new(OpenDocuments::new(settings.clone(), findings.clone(), to_predict)),
+            settings,
+            findings,
+            lenses,
+            predictions,
+            runs: Arc::new(runs),
+            images: Arc::default(),
+            messages: TaskTracker::new(),
+        }
+    }
+
+    /// Shows the user a warning. Nothing waits for the client.
+    pub(crate) fn warn(&self, text: String) {
+        self.show_message(MessageType::WARNING, text);
+    }
+
+    /// Shows the user a message. Nothing waits for the client.
+    pub(crate) fn show_message(&self, kind: MessageType, text: String) {
+        let client = self.client.clone();
+        self.messages.spawn(async move { client.show_message(kind, text).await });
+    }
+
+    /// Adds a line to the client's log. Nothing waits for the client.
+    pub(crate) fn log(&self, kind: MessageType, text: String) {
+        let client = self.client.clone();
+        self.messages.spawn(async move { client.log_message(kind, text).await });
+    }
+
+    /// Follows a run to its end, in the background.
+    pub(crate) fn follow(&self, uri: &Uri, started: Started, token: Option<ProgressToken>) -> Uuid {
+        self.documents.touch(uri);
+        let run_id = started.run.id;
+        self.runs.reports.spawn(follow(self.runs.clone(), started, token));
+        run_id
+    }
+}
+
+/// The server as the framework sees it: the beginning and the end of a session. Everything else is in `routes`.
+#[derive(Debug)]
+pub(crate) struct Session(pub(crate) Arc<Server>);
+
+impl LanguageServer for Session {
+    async fn initialize(&self, params: InitializeParams) -> Result<InitializeResult> {
+        if let Err(why) = self.0.settings.initialize(&params) {
+            self.0.client.show_message(MessageType::WARNING, why).await;
+        }
+        Ok(capabilities::offer(self.0.settings.client()))
+    }
+
+    async fn initialized(&self, _: InitializedParams) {
+        self.0.images.refresh(&self.0.settings);
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        // The containers are removed while the editor gets ready to say `exit`; the end of the process waits for that.
+        self.0.runs.registry.cancel(&CancelArgs::default());
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! The open documents: text, version and what the core says of each. One lock, held for one edit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lsp_types::{
+    Diagnostic, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, Range, Uri,
+};
+use parking_lot::Mutex;
+use pipelens_core::text::TextRange;
+use pipelens_core::{Analysis, Format};
+use tower_lsp::UriExt;
+
+use super::debounced::Debounced;
+use super::projects::Projects;
+use super::settings::SessionSettings;
+use crate::lsp::findings::store::{Analysed, Findings};
+use crate::lsp::protocol::edits;
+use crate::lsp::protocol::positions::{Encoding, TextMap, Units};
+use crate::project_context::ProjectContext;
+use crate::settings::ProjectSettings;
+
+/// Open documents, and bytes of text in them, that are kept. An editor has a few hundred at most.
+const MAX_DOCUMENTS: usize = 10_000;
+const MAX_OPEN_BYTES: usize = 256 * 1024 * 1024;
+
+/// ShellCheck reads when the typing pauses, not at each key.
+const LINT_REST: Duration = Duration::from_millis(150);
+
+/// The documents as of one moment, by URI. A request keeps those of its arrival; an edit makes new ones if a request still has the old.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Documents(Arc<BTreeMap<String, Arc<Document>>>);
+
+impl Documents {
+    /// Returns a document, whatever it is.
+    pub(crate) fn get(&self, uri: &Uri) -> Option<Arc<Document>> {
+        self.named(uri.as_str())
+    }
+
+    pub(crate) fn named(&self, uri: &str) -> Option<Arc<Document>> {
+        self.0.get(uri).cloned()
+    }
+
+    /// Returns a document, if it is one we speak about.
+    pub(crate) fn pipeline(&self, uri: &Uri) -> Option<Arc<Document>> {
+        self.get(uri).filter(|document| document.is_pipeline)
+    }
+
+    pub(crate) fn pipelines(&self) -> impl Iterator<Item = &Arc<Document>> {
+        self.0.values().filter(|document| document.is_pipeline)
+    }
+}
+
+/// One open text, and all that is known about it.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) uri: Uri,
+    pub(crate) version: i32,
+    pub(crate) text: String,
+    pub(crate) analysis: Analysis,
+    /// Other files get empty answers.
+    pub(crate) is_pipeline: bool,
+    pub(crate) project: Arc<ProjectSettings>,
+    units: Units,
+    encoding: Encoding,
+}
+
+impl Document {
+    /// Returns the way from offsets to positions and back.
+    pub(crate) fn map(&self) -> TextMap<'_> {
+        TextMap::new(&self.text, &self.analysis.line_index, &self.units, self.encoding)
+    }
+
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.uri.to_file_path().map(|path| path.into_owned())
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        format_of(&self.path().unwrap_or_else(|| PathBuf::from(self.uri.path().as_str())))
+    }
+}
+
+impl Analysed for Document {
+    fn version(&self) -> i32 {
+        self.version
+    }
+
+    fn findings(&self) -> Vec<Diagnostic> {
+        let map = self.map();
+        let found = self.analysis.diagnostics.iter();
+        let shown = found.filter_map(|diagnostic| self.project.adjust(diagnostic));
+        shown.map(|diagnostic| map.diagnostic(&self.uri, &diagnostic)).collect()
+    }
+
+    /// Returns the first line of the step's command.
+    fn step(&self, pipeline: usize, key: &str) -> Option<Range> {
+        let steps = &self.analysis.pipelines.get(pipeline)?.steps;
+        let step = steps.iter().find(|step| step.key.value == key)?;
+        let place = step.cmd.as_ref().map_or(step.key.range, |cmd| cmd.range);
+        Some(self.map().range(first_line(&self.text, place)))
+    }
+}
+
+fn first_line(text: &str, range: TextRange) -> TextRange {
+    let content = text.get(range.start..range.end).unwrap_or_default();
+    let start = range.start + (content.len() - content.trim_start().len());
+    let line = text.get(start..range.end).unwrap_or_default().lines().next().unwrap_or_default();
+    TextRange::new(start, start + line.trim_end().len())
+}
+
+/// The documents as they are now, with what an edit sets in motion.
+#[derive(Debug)]
+pub(crate) struct OpenDocuments {
+    current: Mutex<Documents>,
+    last_active: Mutex<Option<String>>,
+    pub(super) projects: Projects,
+    /// Documents whose commands ShellCheck may not have read yet.
+    pub(super) to_lint: Debounced<String>,
+    /// Documents of which it is to be found out what a run would take from earlier ones.
+    to_predict: Arc<Debounced<String>>,
+    pub(super) settings: Arc<SessionSettings>,
+    findings: Arc<Findings>,
+}
+
+impl OpenDocuments {
+    pub(crate) fn new(
+        settings: Arc<SessionSettings>,
+        findings: Arc<Findings>,
+        to_predict: Arc<Debounced<String>>,
+    ) -> Self {
+        Self {
+            current: Mutex::default(),
+            last_active: Mutex::default(),
+            projects: Projects::default(),
+            to_lint: Debounced::new(LINT_REST),
+            to_predict,
+            settings,
+            findings,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Documents {
+        self.current.lock().clone()
+    }
+
+    /// Returns the document that was opened or changed last, for commands without an argument.
+    pub(crate) fn last_active(&self) -> Option<Arc<Document>> {
+        let uri = self.last_active.lock().clone()?;
+        self.now().named(&uri)
+    }
+
+    /// Remembers which document the user is in.
+    pub(crate) fn touch(&self, uri: &Uri) {
+        *self.last_active.lock() = Some(uri.as_str().to_owned());
+    }
+
+    /// Lets programs read what was opened without trust.
+    pub(crate) fn look_again(&self) {
+        for document in self.now().pipelines() {
+            self.to_lint.want(document.uri.as_str().to_owned());
+            self.to_predict.want(document.uri.as_str().to_owned());
+        }
+    }
+
+    /// Asks again what a run would take from earlier ones: the document's file may be another one now.
+    pub(crate) fn saved(&self, uri: &Uri) {
+        self.to_predict.want(uri.as_str().to_owned());
+    }
+
+    /// Analyses every document again: the settings, or what the user allows, say something else now.
+    pub(crate) fn reanalyse(&self) {
+        self.projects.clear();
+        for document in self.now().0.values() {
+            self.store(self.analyse(document.uri.clone(), document.version, document.text.clone()));
+        }
+    }
+
+    /// Analyses a document again, because more is known about its project, and reports whether it was still the current one.
+    pub(super) fn analyse_again(&self, old: &Arc<Document>) -> bool {
+        let new = Arc::new(self.analyse(old.uri.clone(), old.version, old.text.clone()));
+        let mut current = self.current.lock();
+        let is_current = current.named(old.uri.as_str()).is_some_and(|document| Arc::ptr_eq(&document, old));
+        if is_current {
+            Arc::make_mut(&mut current.0).insert(old.uri.as_str().to_owned(), new.clone());
+            self.findings.reanalysed(&old.uri, new);
+        }
+        is_current
+    }
+
+    /// Reads a document, or says why not.
+    pub(crate) fn open(&self, params: DidOpenTextDocumentParams) -> Option<String> {
+        let item = params.text_document;
+        let open = self.now().0;
+        let bytes: usize = open.values().map(|document| document.text.len()).sum();
+        if !open.contains_key(item.uri.as_str())
+            && (open.len() >= MAX_DOCUMENTS || bytes + item.text.len() > MAX_OPEN_BYTES)
+        {
+            let limit = format!("{MAX_DOCUMENTS} documents or {} MiB of text", MAX_OPEN_BYTES >> 20);
+            return Some(format!(
+                "{} is not read: more than {limit} would be open. Close other files and open it again.",
+                item.uri.as_str()
+            ));
+        }
+        drop(open);
+        self.store(self.analyse(item.uri, item.version, item.text));
+        None
+    }
+
+    pub(crate) fn change(&self, params: DidChangeTextDocumentParams) {
+        let uri = params.text_document.uri;
+        let Some(document) = self.now().get(&uri) else {
+            tracing::error!("{} was changed but never opened", uri.as_str());
+            return;
+        };
+        let text = edits::apply(&document.text, params.content_changes, self.settings.encoding());
+        self.store(self.analyse(uri, params.text_document.version, text));
+    }
+
+    pub(crate) fn close(&self, params: &DidCloseTextDocumentParams) {
+        let uri = &params.text_document.uri;
+        let mut current = self.current.lock();
+        if Arc::make_mut(&mut current.0).remove(uri.as_str()).is_some() {
+            self.to_predict.want(uri.as_str().to_owned());
+            self.findings.closed(uri);
+        }
+    }
+
+    /// Analyses a text as the document it would be.
+    pub(crate) fn analyse(&self, uri: Uri, version: i32, text: String) -> Document {
+        let file = uri.to_file_path().map(|path| path.into_owned());
+        let is_file = file.is_some();
+        let path = file.unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
+        let is_pipeline = self.settings.is_pipeline_file(&path, &text);
+        let analysis = match (is_pipeline, is_file) {
+            (false, _) => Analysis::default(),
+            // A text that was never saved belongs to no project.
+            (true, false) => pipelens_core::analyze(&text, format_of(&path)),
+            (true, true) => pipelens_core::analyze_in(&text, format_of(&path), &*self.context(&path)),
+        };
+        let units = if is_pipeline { Units::new(&text) } else { Units::default() };
+        let project = match (is_pipeline, is_file) {
+            (true, true) => self.settings.project(&self.settings.root_of(&path)),
+            (false, _) | (_, false) => Arc::default(),
+        };
+        Document { uri, version, text, analysis, is_pipeline, project, units, encoding: self.settings.encoding() }
+    }
+
+    /// Returns what is known of the project a path belongs to.
+    pub(super) fn context(&self, path: &Path) -> Arc<ProjectContext> {
+        self.projects.context(self.settings.root_of(path), &self.settings.settings())
+    }
+
+    fn store(&self, document: Document) {
+        let document = Arc::new(document);
+        let name = document.uri.as_str().to_owned();
+        let mut current = self.current.lock();
+        let before = Arc::make_mut(&mut current.0).insert(name.clone(), document.clone());
+        // Under the same lock, so that the findings are never those of an older text.
+        if document.is_pipeline {
+            self.findings.edited(&document.uri, document.clone());
+        } else if before.is_some_and(|before| before.is_pipeline) {
+            self.findings.closed(&document.uri);
+        }
+        drop(current);
+        if document.is_pipeline {
+            self.touch(&document.uri);
+            self.to_predict.want(name.clone());
+            self.to_lint.want(name);
+        }
+    }
+}
+
+/// Returns the grammar a file's name asks for.
+pub(crate) fn format_of(path: &Path) -> Format {
+    match path.extension() {
+        Some(extension) if extension.eq_ignore_ascii_case("json") => Format::Json,
+        _ => Format::Yaml,
+    }
+}

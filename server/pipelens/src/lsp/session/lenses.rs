@@ -1,0 +1,48 @@
+//! Tells the client that its lenses are out of date.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_lsp::Client;
+
+use super::debounced::Debounced;
+use super::settings::SessionSettings;
+
+/// At most four refreshes a second: each makes the client ask for every lens again.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(250);
+/// A client that does not answer a refresh for this long will not.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct LensRefresh {
+    wanted: Debounced<()>,
+}
+
+impl Default for LensRefresh {
+    fn default() -> Self {
+        Self { wanted: Debounced::new(Duration::ZERO) }
+    }
+}
+
+impl LensRefresh {
+    /// Asks the client to ask for the lenses again, soon.
+    pub(crate) fn want(&self) {
+        self.wanted.want(());
+    }
+
+    /// Sends refreshes until the process ends.
+    pub(crate) async fn send(&self, client: Client, settings: Arc<SessionSettings>) {
+        loop {
+            self.wanted.next().await;
+            if !settings.client().lens_refresh {
+                continue;
+            }
+            match tokio::time::timeout(REFRESH_TIMEOUT, client.code_lens_refresh()).await {
+                // A client may say that it knows no refresh although it declared one: it will ask when it wants to.
+                Ok(Ok(()) | Err(_)) => {}
+                Err(_) => tracing::warn!("the client did not answer a lens refresh"),
+            }
+            tokio::time::sleep(REFRESH_INTERVAL).await;
+        }
+    }
+}

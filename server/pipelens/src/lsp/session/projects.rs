@@ -1,0 +1,44 @@
+//! What is known of the projects that open documents belong to.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::debounced::Debounced;
+use crate::project_context::ProjectContext;
+use crate::settings::Settings;
+
+/// Projects by their root folder.
+#[derive(Debug)]
+pub(crate) struct Projects {
+    known: Mutex<BTreeMap<PathBuf, Arc<ProjectContext>>>,
+    /// More is known of a project's files than when it was asked about them.
+    pub(super) files_found: Arc<Debounced<()>>,
+}
+
+impl Default for Projects {
+    fn default() -> Self {
+        Self { known: Mutex::default(), files_found: Arc::new(Debounced::new(std::time::Duration::ZERO)) }
+    }
+}
+
+impl Projects {
+    /// Returns what is known of a project. Its files are looked up aside.
+    pub(super) fn context(&self, root: PathBuf, settings: &Settings) -> Arc<ProjectContext> {
+        if let Some(project) = self.known.lock().get(&root) {
+            return project.clone();
+        }
+        // Looked at without the lock: the disk may be slow.
+        let found = self.files_found.clone();
+        let ready = Arc::new(move || found.want(()));
+        let project = Arc::new(ProjectContext::aside(root.clone(), settings, ready));
+        self.known.lock().entry(root).or_insert(project).clone()
+    }
+
+    /// Forgets everything: the settings, or what the user allows, say something else now.
+    pub(super) fn clear(&self) {
+        self.known.lock().clear();
+    }
+}

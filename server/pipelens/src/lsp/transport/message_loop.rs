@@ -1,0 +1,105 @@
+//! Messages in, in order.
+//!
+//! 1. A bad frame or a bad message is answered, and reading goes on.
+//! 2. A message that changes what later ones mean is taken in before the next one is read: it can never be reordered.
+//! 3. Every other message is a task of its own; a panic in one is answered, never fatal.
+//! 4. The number of requests in flight is bounded; above the bound they are refused, and reading goes on.
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use tower_lsp::ClientSocket;
+use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
+
+use super::in_flight::{InFlight, Task};
+use super::message::{Message, parse};
+use super::reader::{Frame, spawn_reader};
+use super::writer::{Answers, frame};
+
+/// What messages mean.
+pub(crate) trait Service {
+    /// Whether a method is one that is never answered.
+    fn is_notification(&self, method: &str) -> bool;
+
+    /// Takes in a message. What has to be done before the next message is read is done when this returns.
+    fn take_in(&mut self, request: Request) -> impl Future<Output = Taken> + Send;
+}
+
+/// What is left to do for a message.
+pub(crate) enum Taken {
+    Done,
+    /// The answer is there already.
+    Answered(Response),
+    Start(Task),
+    /// The request with this id is not wanted any more.
+    Cancel(Id),
+    /// The process is to end.
+    Exit,
+}
+
+/// Reads messages until the client says that the process is to end, or closes its end.
+pub(crate) async fn serve(
+    service: &mut impl Service,
+    socket: ClientSocket,
+    answers: Answers,
+    requests: mpsc::Sender<Request>,
+) {
+    let mut frames = spawn_reader();
+    let (mut to_client, mut from_client) = socket.split();
+    // The socket's own queue holds one message; this task moves it on to the writer, whose fullness it passes back.
+    let _forward = AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(request) = to_client.next().await {
+            if requests.send(request).await.is_err() {
+                return;
+            }
+        }
+    }));
+    let in_flight = InFlight::new(answers.clone());
+    while let Some(frame) = frames.recv().await {
+        match message(service, frame) {
+            Ok(Message::Response(response)) => {
+                if from_client.send(response).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Message::Request(request)) => {
+                let id = request.id().cloned();
+                match service.take_in(request).await {
+                    Taken::Done => {}
+                    Taken::Answered(response) => answer(&answers, response).await,
+                    Taken::Start(task) => in_flight.start(id, task).await,
+                    Taken::Cancel(id) => in_flight.cancel(&id),
+                    Taken::Exit => return,
+                }
+            }
+            Err(Some(response)) => answer(&answers, response).await,
+            Err(None) => {}
+        }
+    }
+}
+
+/// Reads a frame. What is not a message, or not one that could be acted on, is an error: answered where that is possible.
+fn message(service: &impl Service, frame: Frame) -> Result<Message, Option<Response>> {
+    let parsed = match frame {
+        Frame::Body(body) => parse(&body),
+        Frame::Bad(why) => Err(Error { code: ErrorCode::ParseError, message: why.into(), data: None }),
+    };
+    let message = parsed.map_err(|error| Some(Response::from_error(Id::Null, error)))?;
+    let Message::Request(request) = &message else { return Ok(message) };
+    if service.is_notification(request.method()) == request.id().is_none() {
+        return Ok(message);
+    }
+    let Some(id) = request.id() else {
+        // There is no id to answer to.
+        tracing::warn!("`{}` came without an `id` and is ignored", request.method());
+        return Err(None);
+    };
+    let why =
+        format!("`{}` is a notification and has no answer; with an `id`, it is ignored", request.method());
+    let error = Error { code: ErrorCode::MethodNotFound, message: why.into(), data: None };
+    Err(Some(Response::from_error(id.clone(), error)))
+}
+
+async fn answer(answers: &Answers, response: Response) {
+    answers.send(frame(&response)).await;
+}

@@ -1,0 +1,191 @@
+//! The transport's outgoing half: messages become frames on standard output. Two bounded lanes: answers, and what the server
+//! says by itself; answers go first, so that a flood of logs never delays them.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tower_lsp::jsonrpc::Request;
+
+/// Answers that wait for a slow client; no more requests than this are in flight.
+const ANSWER_QUEUE: usize = 1024;
+/// While answers of this many bytes wait, no further one is made.
+const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
+/// Notifications and requests that wait for a slow client; whoever sends them is held back. The largest are the findings of one file,
+/// which are bounded in number and length.
+const MESSAGE_QUEUE: usize = 16;
+/// Frames between the two threads.
+const ORDER_QUEUE: usize = 16;
+/// A buffer this large is written even when more is ready.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// The two lanes, and word of their end.
+pub(crate) struct Writer {
+    /// Whole frames: an answer becomes text where it is made.
+    pub(crate) responses: Answers,
+    pub(crate) requests: mpsc::Sender<Request>,
+    /// Resolves when standard output is gone.
+    pub(crate) ended: oneshot::Receiver<()>,
+    flushes: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+impl Writer {
+    /// Resolves when everything that was queued before is written, or when standard output is gone.
+    pub(crate) async fn flush(&self) {
+        let (done, written) = oneshot::channel();
+        if self.flushes.send(done).await.is_ok() {
+            drop(written.await);
+        }
+    }
+}
+
+/// The lane of answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Answers {
+    lane: mpsc::Sender<Answer>,
+    backlog: Arc<Backlog>,
+}
+
+impl Answers {
+    /// Waits until few enough bytes wait for the client that another answer may be made.
+    pub(super) async fn room(&self) {
+        loop {
+            let freed = self.backlog.freed.notified();
+            if self.has_room() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Whether another answer may be made at once.
+    pub(super) fn has_room(&self) -> bool {
+        self.backlog.bytes.load(Ordering::Acquire) < BACKLOG_BYTES
+    }
+
+    /// Queues an answer. A writer that is gone ends the process elsewhere, so its error says nothing new.
+    pub(super) async fn send(&self, frame: Vec<u8>) {
+        self.backlog.bytes.fetch_add(frame.len(), Ordering::AcqRel);
+        let answer = Answer { frame, backlog: self.backlog.clone() };
+        drop(self.lane.send(answer).await);
+    }
+}
+
+/// How many bytes of answers were made and are not written yet.
+#[derive(Debug, Default)]
+struct Backlog {
+    bytes: AtomicUsize,
+    freed: Notify,
+}
+
+/// A frame that counts until it is dropped.
+#[derive(Debug)]
+struct Answer {
+    frame: Vec<u8>,
+    backlog: Arc<Backlog>,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.backlog.bytes.fetch_sub(self.frame.len(), Ordering::AcqRel);
+        self.backlog.freed.notify_waiters();
+    }
+}
+
+/// What the writing thread is told.
+enum Order {
+    Answer(Answer),
+    Write(Vec<u8>),
+    Say(oneshot::Sender<()>),
+}
+
+/// Starts the writer. It ends with the process, or when standard output fails.
+pub(crate) fn spawn() -> Writer {
+    let (lane, response_lane) = mpsc::channel(ANSWER_QUEUE);
+    let responses = Answers { lane, backlog: Arc::default() };
+    let (requests, request_lane) = mpsc::channel(MESSAGE_QUEUE);
+    let (orders, order_lane) = mpsc::channel(ORDER_QUEUE);
+    let (flushes, flush_lane) = mpsc::channel(1);
+    let (end, ended) = oneshot::channel::<()>();
+    tokio::spawn(frame_messages(response_lane, request_lane, flush_lane, orders));
+    let write = move || {
+        if let Err(error) = write_orders(order_lane, &mut io::stdout().lock()) {
+            tracing::warn!("standard output is gone: {error}");
+        }
+        drop(end);
+    };
+    if let Err(error) = std::thread::Builder::new().name("stdout".to_owned()).spawn(write) {
+        tracing::error!("cannot start the writer: {error}");
+    }
+    Writer { responses, requests, ended, flushes }
+}
+
+async fn frame_messages(
+    mut responses: mpsc::Receiver<Answer>,
+    mut requests: mpsc::Receiver<Request>,
+    mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
+    orders: mpsc::Sender<Order>,
+) {
+    loop {
+        let order = tokio::select! {
+            biased;
+            Some(response) = responses.recv() => Order::Answer(response),
+            Some(request) = requests.recv() => Order::Write(frame(&request)),
+            Some(done) = flushes.recv() => Order::Say(done),
+            else => return,
+        };
+        if orders.send(order).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Returns a message as it goes over the wire.
+pub(crate) fn frame(message: &impl Serialize) -> Vec<u8> {
+    let body = serde_json::to_vec(message).unwrap_or_default();
+    let mut frame = format!("Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+    frame.extend_from_slice(&body);
+    frame
+}
+
+/// Writes what is ready at once, and flushes when nothing more is.
+fn write_orders(mut orders: mpsc::Receiver<Order>, output: &mut impl Write) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    // Answers count as waiting until they are written.
+    let mut answers = Vec::new();
+    while let Some(first) = orders.blocking_recv() {
+        let mut next = Some(first);
+        let mut said = None;
+        while let Some(order) = next.take() {
+            match order {
+                Order::Answer(answer) if answer.frame.len() >= WRITE_BYTES => {
+                    output.write_all(&buffer)?;
+                    buffer.clear();
+                    output.write_all(&answer.frame)?;
+                    answers.push(answer);
+                }
+                Order::Answer(answer) => {
+                    buffer.extend_from_slice(&answer.frame);
+                    answers.push(answer);
+                }
+                Order::Write(frame) => buffer.extend_from_slice(&frame),
+                Order::Say(done) => said = Some(done),
+            }
+            if buffer.len() < WRITE_BYTES && said.is_none() {
+                next = orders.try_recv().ok();
+            }
+        }
+        output.write_all(&buffer)?;
+        output.flush()?;
+        buffer.clear();
+        buffer.shrink_to(WRITE_BYTES);
+        answers.clear();
+        if let Some(done) = said {
+            // Whoever waited may have given up.
+            done.send(()).ok();
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! What the core is told about a pipeline's project: its files, and what ShellCheck said about its commands.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pipelens_core::{Project, Remark};
+use pipelens_engine::project::{ProjectFiles, Ready};
+
+use crate::settings::Settings;
+use crate::shellcheck::ShellCheck;
+use crate::{consent, project};
+
+/// One project, as seen from outside of the pipeline's text.
+#[derive(Debug)]
+pub(crate) struct ProjectContext {
+    files: ProjectFiles,
+    /// Secrets the project may have; `None` if that cannot be known.
+    secrets: Option<BTreeSet<String>>,
+    pub(crate) shellcheck: ShellCheck,
+}
+
+impl ProjectContext {
+    /// What is asked waits for the answer.
+    pub(crate) fn new(root: PathBuf, settings: &Settings) -> Self {
+        Self::over(ProjectFiles::new(root.clone()), root, settings)
+    }
+
+    /// What is asked is answered at once; `ready` is called when more is known.
+    pub(crate) fn aside(root: PathBuf, settings: &Settings, ready: Ready) -> Self {
+        Self::over(ProjectFiles::aside(root.clone(), ready), root, settings)
+    }
+
+    fn over(files: ProjectFiles, root: PathBuf, settings: &Settings) -> Self {
+        let given = project::state_dir().ok().map(|state_dir| consent::given(&state_dir, &root));
+        let secrets = given.map(|given| given.into_iter().chain(settings.allow_secrets.iter().cloned()).collect());
+        Self { files, secrets, shellcheck: ShellCheck::new(root) }
+    }
+}
+
+impl Project for ProjectContext {
+    fn has_match(&self, path: &str) -> Option<bool> {
+        self.files.has_match(path)
+    }
+
+    fn has_folder(&self, path: &str) -> Option<bool> {
+        self.files.has_folder(path)
+    }
+
+    fn has_secret(&self, name: &str) -> Option<bool> {
+        Some(self.secrets.as_ref()?.contains(name))
+    }
+
+    fn remarks(&self, command: &str) -> Arc<[Remark]> {
+        self.shellcheck.remarks(command)
+    }
+}
