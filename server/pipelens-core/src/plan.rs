@@ -4,7 +4,7 @@ pub(crate) mod links;
 
 use std::collections::BTreeMap;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::model::{Cache, Pipeline, Step, Value};
 use crate::nearest::nearest;

@@ -52,8 +52,6 @@ use predictions::Predictions;
 use runs::Runs;
 use state::{Document, State};
 
-pub(crate) use state::format_of;
-
 /// How long the containers of a run may take to go when the editor is gone.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
 /// How long the last answers may take to be written.

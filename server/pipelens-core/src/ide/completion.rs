@@ -5,7 +5,7 @@ mod place;
 mod snippet;
 mod values;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::keys::{self, Place};
 use crate::text::TextEdit;
 use cursor::Cursor;

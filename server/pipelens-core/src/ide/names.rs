@@ -2,7 +2,7 @@
 
 use super::resolved::{describe, describe_value};
 use super::{Hover, StepPlace};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::keys::{self, Place};
 use crate::lower::{DocumentKind, authored::is_barrier, document_kind, root_place};
 use crate::model::Pipeline;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Hover;
 use super::hints::{lineage, path, root_image};
 use super::outline::first_words;
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::keys::{POLICIES, RUNNERS};
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::plan::links::Links;

@@ -1,9 +1,9 @@
 //! Texts that look like secrets: tokens of known shapes anywhere, and values of variables whose name says what they are.
 
-use crate::Project;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
 use crate::model::{EnvVar, Pipeline};
+use crate::project::Project;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 

@@ -66,7 +66,7 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
 }
 
 fn mended(path: &Path, file: Checked) -> anyhow::Result<Checked> {
-    let format = crate::lsp::format_of(&file.path);
+    let format = pipelens_core::Format::of(&file.path);
     let Some(mended) = crate::fix::mend(&file.text, format, &file.analysis.diagnostics, &file.project) else {
         return Ok(file);
     };

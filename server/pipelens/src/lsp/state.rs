@@ -267,8 +267,8 @@ impl State {
         let analysis = match (is_pipeline, is_file) {
             (false, _) => Analysis::default(),
             // A text that was never saved belongs to no project.
-            (true, false) => pipelens_core::analyze(&text, format_of(&path)),
-            (true, true) => pipelens_core::analyze_in(&text, format_of(&path), &*self.project(&path)),
+            (true, false) => pipelens_core::analyze(&text, Format::of(&path)),
+            (true, true) => pipelens_core::analyze_in(&text, Format::of(&path), &*self.project(&path)),
         };
         let units = if is_pipeline { Units::new(&text) } else { Units::default() };
         Document { uri, version, text, analysis, units, is_pipeline }
@@ -309,14 +309,6 @@ fn parsed<P: DeserializeOwned>(method: &str, params: Value) -> Option<P> {
             tracing::error!("{method} was not understood and is ignored: {error}");
             None
         }
-    }
-}
-
-/// Returns the grammar a file's name asks for.
-pub(crate) fn format_of(path: &Path) -> Format {
-    match path.extension() {
-        Some(extension) if extension.eq_ignore_ascii_case("json") => Format::Json,
-        _ => Format::Yaml,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which mapping the cursor is in, by the tree where there is one, else by indentation.
 
 use super::cursor::Cursor;
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::ide::names::walk;
 use crate::keys::{self, Place};
 use crate::text::TextRange;

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::{Completion, CompletionKind};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::keys::{Key, Place, Shape};
 use crate::text::TextEdit;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::cursor::Cursor;
 use super::{Completion, CompletionKind, Known};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::ide::outline::first_words;
 use crate::keys::{Key, POLICIES, RUNNERS, Shape};
 use crate::model::{EnvVar, Pipeline, Step};

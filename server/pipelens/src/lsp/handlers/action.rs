@@ -9,7 +9,6 @@ use super::lens::commands;
 use super::touches;
 use crate::lsp::Shared;
 use crate::lsp::convert::TextMap;
-use crate::lsp::format_of;
 use crate::lsp::state::Document;
 
 /// The kind of the code actions that run something, under `source` so that clients list them apart from fixes.
@@ -44,7 +43,9 @@ pub(crate) fn code_action(
 fn fix_all(shared: &Shared, document: &Document, map: TextMap<'_>) -> Option<CodeActionOrCommand> {
     let path = document.path()?;
     let project = shared.config.project(&shared.config.root_of(&path));
-    let text = crate::fix::mend(&document.text, format_of(&path), &document.analysis.diagnostics, &project)?.text;
+    let text =
+        crate::fix::mend(&document.text, pipelens_core::Format::of(&path), &document.analysis.diagnostics, &project)?
+            .text;
     let range = map.range(TextRange::new(0, document.text.len()));
     let edits = vec![TextEdit::new(range, text)];
     let edit = WorkspaceEdit { changes: Some([(document.uri.clone(), edits)].into()), ..WorkspaceEdit::default() };

@@ -4,7 +4,6 @@ use lsp_types::{Position, PrepareRenameResponse, TextEdit, WorkspaceEdit};
 use pipelens_core::ide::{self, FormatStyle};
 
 use crate::lsp::Shared;
-use crate::lsp::format_of;
 use crate::lsp::state::Document;
 
 pub(crate) fn prepare_rename(
@@ -34,7 +33,7 @@ pub(crate) fn rename(
 pub(crate) fn formatting(shared: &Shared, document: &Document, tab_size: u32) -> Result<Vec<TextEdit>, String> {
     let map = document.map(shared.config.encoding());
     let style = FormatStyle { indent: tab_size as usize };
-    let format = document.path().map_or(pipelens_core::Format::Yaml, |path| format_of(&path));
+    let format = document.path().map_or(pipelens_core::Format::Yaml, pipelens_core::Format::of);
     let edits = ide::format(&document.analysis, format, style)?;
     Ok(edits.iter().map(|edit| map.text_edit(edit)).collect())
 }
