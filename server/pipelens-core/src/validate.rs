@@ -8,6 +8,7 @@ mod mapping;
 mod paths;
 mod removal;
 mod secrets;
+mod services;
 mod shape;
 mod shell;
 mod steps;

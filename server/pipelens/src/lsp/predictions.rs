@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pipelens_core::model::CachePolicy;
-use pipelens_core::plan::{Plan, Target, plan};
+use pipelens_core::plan::{CachePolicy, Plan, Target, plan};
 use pipelens_engine::cache::CacheDecision;
 use tokio::sync::Notify;
 
