@@ -1,11 +1,11 @@
 //! What the arguments of a runner mean: one reader for the findings and for the run.
 
 mod services;
+pub(crate) mod value;
 
 pub use services::{Ready, Service, services};
-pub(crate) use services::{is_service_name, port};
-
-use crate::model::Value;
+pub(crate) use services::{is_service_name, port, service};
+pub use value::Value;
 
 /// Reads an amount of memory: bytes, or a number with `k`, `m` or `g`, in powers of 1024.
 pub fn memory_bytes(text: &str) -> Option<i64> {
@@ -57,7 +57,7 @@ pub fn mount(text: &str) -> Option<Mount<'_>> {
 /// Returns the argument by which a step gets at the engine's machine, which takes the user's word.
 pub fn wants_the_machine(arguments: &Value) -> Option<&'static str> {
     let Value::Map(entries) = arguments else { return None };
-    entries.iter().find_map(|(name, value)| match (name.value.as_str(), &value.value) {
+    entries.iter().find_map(|(name, value)| match (name.as_str(), value) {
         ("privileged", Value::Bool(true)) => Some("privileged"),
         ("mounts", Value::List(mounts)) if !mounts.is_empty() => Some("mounts"),
         _ => None,

@@ -3,7 +3,7 @@
 mod plan;
 mod yaml;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::model::Pipeline;
 
 /// A text in another spelling.

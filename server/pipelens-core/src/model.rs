@@ -1,6 +1,6 @@
 //! The pipeline as its author means it, whatever spelling it was written in. Every name keeps its range.
 
-use crate::arguments::{Service, services};
+use crate::arguments::value::Value;
 use crate::text::{Spanned, TextRange};
 
 /// Which of the four spellings a pipeline was written in.
@@ -77,7 +77,7 @@ pub struct Step {
     pub workdir: Option<Spanned<String>>,
     pub cache: Option<Spanned<Cache>>,
     pub runner: Option<Spanned<String>>,
-    pub runner_args: Option<Spanned<Value>>,
+    pub runner_args: Option<Spanned<SpannedValue>>,
     pub artifacts: Vec<Spanned<String>>,
     pub secrets: Vec<Spanned<String>>,
     pub soft_fail: Option<Spanned<bool>>,
@@ -85,11 +85,6 @@ pub struct Step {
 }
 
 impl Step {
-    /// Returns the services it asks for, without those that cannot be read: they have their finding.
-    pub(crate) fn services(&self) -> impl Iterator<Item = Service> {
-        self.runner_args.iter().flat_map(|arguments| services(&arguments.value)).flatten()
-    }
-
     /// Returns what a sentence about it starts with.
     pub(crate) fn called(&self) -> String {
         if self.key.value.is_empty() { "This step".to_owned() } else { format!("Step `{}`", self.key.value) }
@@ -97,30 +92,81 @@ impl Step {
 }
 
 /// When a step's result may be taken from an earlier run.
+///
+/// In a model every name keeps its range; in a plan names are plain strings.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cache {
-    pub policy: CachePolicy,
-    /// A ready-made key, as plans carry it. It wins.
-    pub key: Option<Spanned<String>>,
+pub struct Cache<Name = Spanned<String>> {
+    pub policy: CachePolicy<Name>,
+    /// A precomputed key, as plans carry it. It takes precedence over the policy.
+    pub key: Option<Name>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum CachePolicy {
+pub enum CachePolicy<Name = Spanned<String>> {
     None,
-    Forever { env_keys: Vec<Spanned<String>> },
-    Ttl { duration_seconds: u64, env_keys: Vec<Spanned<String>> },
-    OnChange { paths: Vec<Spanned<String>> },
-    Compose { sub_policies: Vec<CachePolicy> },
+    Forever { env_keys: Vec<Name> },
+    Ttl { duration_seconds: u64, env_keys: Vec<Name> },
+    OnChange { paths: Vec<Name> },
+    Compose { sub_policies: Vec<Self> },
 }
 
-/// A value whose shape somebody else knows (`runner_args`). Mappings keep file order.
+impl Cache {
+    /// Returns the same without ranges.
+    pub(crate) fn plain(&self) -> Cache<String> {
+        Cache { policy: self.policy.plain(), key: self.key.as_ref().map(|key| key.value.clone()) }
+    }
+}
+
+impl CachePolicy {
+    fn plain(&self) -> CachePolicy<String> {
+        let plain = |names: &[Spanned<String>]| names.iter().map(|name| name.value.clone()).collect();
+        match self {
+            Self::None => CachePolicy::None,
+            Self::Forever { env_keys } => CachePolicy::Forever { env_keys: plain(env_keys) },
+            Self::Ttl { duration_seconds, env_keys } => {
+                CachePolicy::Ttl { duration_seconds: *duration_seconds, env_keys: plain(env_keys) }
+            }
+            Self::OnChange { paths } => CachePolicy::OnChange { paths: plain(paths) },
+            Self::Compose { sub_policies } => {
+                CachePolicy::Compose { sub_policies: sub_policies.iter().map(Self::plain).collect() }
+            }
+        }
+    }
+}
+
+/// An argument of a runner, with the places its parts were read from. Mappings keep file order.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum SpannedValue {
     Null,
     Bool(bool),
     Integer(i64),
     Float(f64),
     Text(String),
-    List(Vec<Spanned<Value>>),
-    Map(Vec<(Spanned<String>, Spanned<Value>)>),
+    List(Vec<Spanned<SpannedValue>>),
+    Map(Vec<(Spanned<String>, Spanned<SpannedValue>)>),
+}
+
+impl SpannedValue {
+    /// Returns the entries of a mapping; none if it is something else.
+    pub(crate) fn entries(&self) -> &[(Spanned<String>, Spanned<Self>)] {
+        match self {
+            Self::Map(entries) => entries,
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) | Self::Text(_) | Self::List(_) => &[],
+        }
+    }
+
+    /// Returns the same value without ranges.
+    pub fn plain(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Integer(value) => Value::Integer(*value),
+            Self::Float(value) => Value::Float(*value),
+            Self::Text(text) => Value::Text(text.clone()),
+            Self::List(items) => Value::List(items.iter().map(|item| item.value.plain()).collect()),
+            Self::Map(entries) => {
+                Value::Map(entries.iter().map(|(name, value)| (name.value.clone(), value.value.plain())).collect())
+            }
+        }
+    }
 }

@@ -4,9 +4,10 @@ pub(crate) mod links;
 
 use std::collections::BTreeMap;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
+pub use crate::arguments::Value;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::model::{Cache, Pipeline, Step, Value};
+use crate::model::{self, Pipeline, Step};
 use crate::nearest::nearest;
 use links::Links;
 
@@ -32,6 +33,10 @@ pub struct Plan {
     /// In file order. Dependencies point to other indices of this list.
     pub steps: Vec<PlanStep>,
 }
+
+/// When a step's result may be taken from an earlier run.
+pub type Cache = model::Cache<String>;
+pub type CachePolicy = model::CachePolicy<String>;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanStep {
@@ -232,9 +237,9 @@ fn plan_step(pipeline: &Pipeline, step: &Step, parent: Option<usize>, after: Vec
         env: env.map(|variable| (variable.name.value.clone(), variable.value.value.clone())).collect(),
         timeout_seconds: step.timeout_seconds.as_ref().map(|seconds| seconds.value),
         workdir: step.workdir.as_ref().map_or_else(|| DEFAULT_WORKDIR.to_owned(), |workdir| workdir.value.clone()),
-        cache: step.cache.as_ref().map(|cache| cache.value.clone()),
+        cache: step.cache.as_ref().map(|cache| cache.value.plain()),
         runner: step.runner.as_ref().map(|runner| runner.value.clone()),
-        runner_args: step.runner_args.as_ref().map(|args| args.value.clone()),
+        runner_args: step.runner_args.as_ref().map(|args| args.value.plain()),
         artifacts: step.artifacts.iter().map(|glob| glob.value.clone()).collect(),
         secrets: step.secrets.iter().map(|name| name.value.clone()).collect(),
         soft_fail: step.soft_fail.as_ref().is_some_and(|value| value.value),

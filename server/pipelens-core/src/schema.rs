@@ -2,36 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::keys::{self, Argument, POLICIES, Place, RUNNERS, Shape};
+use crate::keys::{self, Argument, Choice, Key, POLICIES, Place, RUNNERS, Shape};
 
 const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 const SERVICE_NAME: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
 
 pub(crate) fn schema() -> String {
-    let places = [
-        ("step", Place::Step),
-        ("wait", Place::Wait),
-        ("waitOptions", Place::WaitOptions),
-        ("cache", Place::Cache),
-        ("trigger", Place::Trigger),
-        ("runnerArguments", Place::RunnerArguments),
-        ("services", Place::Services),
-        ("service", Place::Service),
-        ("plan", Place::Plan),
-        ("graph", Place::Graph),
-        ("node", Place::Node),
-        ("planStep", Place::PlanStep),
-        ("envelope", Place::Envelope),
-        ("envelopePipeline", Place::EnvelopePipeline),
-        ("pipeline", Place::Pipeline),
-    ];
     let definitions: Map<String, Value> =
-        places.into_iter().map(|(name, place)| (name.to_owned(), object(place))).collect();
+        Place::ALL.iter().map(|place| (place.schema_name().to_owned(), object(*place))).collect();
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Pipeline",
         "description": "A CI pipeline: written by hand with `steps`, or generated as a plan with `graph`, alone or in an envelope.",
-        // `steps` makes a document an authored one, `graph` a plan: what has both is neither.
+        // `steps` makes a document an authored pipeline, `graph` a plan: a document with both is neither.
         "anyOf": [
             { "$ref": reference(Place::Pipeline) },
             { "$ref": reference(Place::Plan), "not": { "required": ["steps"] } },
@@ -48,8 +31,8 @@ pub(crate) fn schema() -> String {
 }
 
 fn object(place: Place) -> Value {
-    if place == Place::Services {
-        return services();
+    if let Some(any_name) = keys::any_name(place) {
+        return services(any_name);
     }
     let known = keys::keys(place);
     let properties: Map<String, Value> = known
@@ -73,48 +56,54 @@ fn object(place: Place) -> Value {
         "additionalProperties": place.is_wire_format(),
     });
     let Some(more) = object.as_object_mut() else { return object };
-    match place {
-        Place::Pipeline => drop(more.insert("patternProperties".to_owned(), json!({ "^x-": true }))),
-        Place::Cache => drop(more.insert("allOf".to_owned(), policy_needs())),
-        _ => {}
+    if place.allows_extensions() {
+        more.insert("patternProperties".to_owned(), json!({ "^x-": true }));
+    }
+    if place == Place::Cache {
+        more.insert("allOf".to_owned(), policies());
     }
     object
 }
 
-/// The keys are names of hosts.
-fn services() -> Value {
+/// The author chooses the keys: they are host names.
+fn services(any_service: &Key) -> Value {
     json!({
         "type": "object",
         "propertyNames": { "pattern": SERVICE_NAME, "not": { "const": "localhost" } },
-        "additionalProperties": { "$ref": reference(Place::Service) },
+        "additionalProperties": shape(&any_service.shape),
     })
 }
 
-/// What else has to be there for each policy.
-fn policy_needs() -> Value {
-    let needs = POLICIES.iter().map(|(policy, _)| (policy, keys::policy_needs(policy)));
-    let rules = needs.filter(|(_, needed)| !needed.is_empty()).map(|(policy, needed)| {
+/// What else is required for each policy.
+fn policies() -> Value {
+    let rules = POLICIES.iter().filter(|policy| !policy.requires.is_empty()).map(|policy| {
         json!({
-            "if": { "properties": { "policy": { "const": policy } }, "required": ["policy"] },
-            "then": { "required": needed },
+            "if": { "properties": { "policy": { "const": policy.name } }, "required": ["policy"] },
+            "then": { "required": policy.requires },
         })
     });
     rules.collect()
 }
 
+fn names(choices: &[Choice]) -> Value {
+    choices.iter().map(|choice| choice.name).collect()
+}
+
 fn shape(wanted: &Shape) -> Value {
     match wanted {
         Shape::Text => json!({ "type": "string" }),
-        Shape::NonEmptyText | Shape::Image | Shape::StepKey => json!({ "type": "string", "minLength": 1 }),
-        // How bytes are counted and what can be seen is for the checks.
+        Shape::NonEmptyText | Shape::Image | Shape::StepKey | Shape::VariableName => {
+            json!({ "type": "string", "minLength": 1 })
+        }
+        // Counting bytes and finding invisible characters is left to the checks.
         Shape::Name => json!({ "type": "string", "minLength": 1 }),
         Shape::AbsolutePath => json!({ "type": "string", "pattern": "^/" }),
         Shape::Bool => json!({ "type": "boolean" }),
         Shape::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Shape::Version(known) => json!({ "const": known }),
         Shape::OneOf(names) => json!({ "enum": names }),
-        Shape::Policy => json!({ "enum": POLICIES.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
-        Shape::Runner => json!({ "enum": RUNNERS.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
+        Shape::Policy => json!({ "enum": names(POLICIES) }),
+        Shape::Runner => json!({ "enum": names(RUNNERS) }),
         Shape::StepKeys => {
             let key = json!({ "type": "string", "minLength": 1 });
             json!({ "anyOf": [key, { "type": "array", "items": key }] })
@@ -129,10 +118,8 @@ fn shape(wanted: &Shape) -> Value {
             "propertyNames": { "pattern": ENV_NAME },
             "additionalProperties": { "type": "string" },
         }),
-        Shape::Map(Place::WaitOptions) => {
-            json!({ "anyOf": [{ "$ref": reference(Place::WaitOptions) }, { "type": "null" }] })
-        }
         Shape::Map(place) => json!({ "$ref": reference(*place) }),
+        Shape::OptionalMap(place) => json!({ "anyOf": [{ "$ref": reference(*place) }, { "type": "null" }] }),
         Shape::List { of, may_be_empty } => {
             json!({ "type": "array", "items": shape(of), "minItems": usize::from(!may_be_empty) })
         }
@@ -171,22 +158,6 @@ fn shape(wanted: &Shape) -> Value {
     }
 }
 
-fn reference(place: Place) -> &'static str {
-    match place {
-        Place::Pipeline => "#/$defs/pipeline",
-        Place::Step => "#/$defs/step",
-        Place::Wait => "#/$defs/wait",
-        Place::WaitOptions => "#/$defs/waitOptions",
-        Place::Cache => "#/$defs/cache",
-        Place::Trigger => "#/$defs/trigger",
-        Place::RunnerArguments => "#/$defs/runnerArguments",
-        Place::Services => "#/$defs/services",
-        Place::Service => "#/$defs/service",
-        Place::Plan => "#/$defs/plan",
-        Place::Graph => "#/$defs/graph",
-        Place::Node => "#/$defs/node",
-        Place::PlanStep => "#/$defs/planStep",
-        Place::Envelope => "#/$defs/envelope",
-        Place::EnvelopePipeline => "#/$defs/envelopePipeline",
-    }
+fn reference(place: Place) -> String {
+    format!("#/$defs/{}", place.schema_name())
 }

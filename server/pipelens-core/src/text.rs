@@ -94,6 +94,12 @@ pub(crate) fn word_at(text: &str, offset: usize, is_part: impl Fn(char) -> bool)
     (before + behind > 0).then(|| TextRange::new(offset - before, offset + behind))
 }
 
+/// A step begins with the `-` of its list entry: a cursor on it is in the step.
+pub(crate) fn dash_before(text: &str, start: usize) -> usize {
+    let before = text.get(..start).unwrap_or_default().trim_end_matches(' ');
+    if before.ends_with('-') && before.len() < start { before.len() - 1 } else { start }
+}
+
 /// One replacement of a range by a new text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextEdit {

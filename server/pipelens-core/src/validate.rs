@@ -8,6 +8,7 @@ mod mapping;
 mod paths;
 mod removal;
 mod secrets;
+mod services;
 mod shape;
 mod shell;
 mod steps;
@@ -18,9 +19,9 @@ pub(crate) use image::{is_image, split as split_image};
 pub(crate) use shell::Commands;
 pub(crate) use steps::safe_key;
 
-use crate::Project;
 use crate::findings::Findings;
 use crate::model::Pipeline;
+use crate::project::Project;
 use crate::syntax::tree::Tree;
 
 /// Adds the fixes that take something out, once all findings are there.

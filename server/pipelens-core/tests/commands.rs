@@ -138,9 +138,9 @@ fn a_variable_of_a_service_is_its_source_text() {
     let text = "steps:\n- key: a\n  cmd: x\n  runner_args: {services: {db: {image: a:1, env: {A: 0777, B: 1.10, C: yes, D: }}}}\n";
     let analysis = analyze(text, Format::Yaml);
     let arguments = analysis.pipelines[0].steps[0].runner_args.as_ref().unwrap();
-    let services = pipelens_core::arguments::services(&arguments.value);
+    let services = pipelens_core::arguments::services(&arguments.value.plain());
     let env = &services[0].as_ref().unwrap().env;
-    let values: Vec<_> = env.iter().map(|variable| variable.value.value.as_str()).collect();
+    let values: Vec<_> = env.iter().map(|(_, value)| value.as_str()).collect();
     assert_eq!(values, ["0777", "1.10", "yes", ""]);
 }
 
@@ -151,10 +151,10 @@ fn what_a_plan_says_of_services_is_read_strictly() {
         let graph = serde_json::json!({"nodes": [{"step": step, "env": {}}], "edges": []});
         let analysis = analyze(&serde_json::json!({ "graph": graph }).to_string(), Format::Json);
         let arguments = analysis.pipelines[0].steps[0].runner_args.as_ref().unwrap();
-        pipelens_core::arguments::services(&arguments.value).remove(0)
+        pipelens_core::arguments::services(&arguments.value.plain()).remove(0)
     };
     let service = read(serde_json::json!({"image": "a:1", "cmd": null, "env": {"N": 7}})).unwrap();
-    assert_eq!((service.cmd, service.env[0].value.value.as_str()), (None, "7"));
+    assert_eq!((service.cmd, service.env[0].1.as_str()), (None, "7"));
     for (service, expected) in [
         (serde_json::json!({}), "the service `db` has no `image`"),
         (serde_json::json!("a:1"), "the service `db` is a mapping"),

@@ -20,7 +20,7 @@ fn the_wrong_example_of_every_code_shows_it_and_the_right_one_is_silent() {
     for code in Code::ALL {
         let page = code.explanation();
         assert!(page.starts_with(&format!("# {}\n", code.title())), "{}", code.as_str());
-        assert!(page.contains("\n## How to mend it\n\n"), "{}", code.as_str());
+        assert!(page.contains("\n## How to fix it\n\n"), "{}", code.as_str());
         let (wrong, format) = example(page, "Wrong");
         let found = analyze_in(wrong, format, &Small).diagnostics;
         assert!(found.iter().any(|found| found.code == *code), "{}: {found:#?}", code.as_str());

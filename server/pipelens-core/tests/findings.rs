@@ -157,7 +157,7 @@ fn values_are_checked_against_their_type() {
             Error[bad-value]: `cmd` is empty, and it needs a text.
               cache: {policy: ttl}
                               ^^^
-            Error[missing-policy-key]: The policy `ttl` needs `duration_seconds`, which is missing. Length of the window of a `ttl` policy.
+            Error[missing-policy-key]: The policy `ttl` requires `duration_seconds`, which is missing. The length of a `ttl` policy's window.
               fix: Add `duration_seconds`
         "#]],
     );

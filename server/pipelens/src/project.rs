@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use pipelens_core::arguments::wants_the_machine;
-use pipelens_core::model::CachePolicy;
-use pipelens_core::plan::Plan;
+use pipelens_core::plan::{CachePolicy, Plan};
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::clock;
 use pipelens_engine::deadlines::Deadlines;
@@ -153,7 +152,7 @@ fn named_variables(policy: &CachePolicy) -> Vec<&str> {
     match policy {
         CachePolicy::None | CachePolicy::OnChange { .. } => Vec::new(),
         CachePolicy::Forever { env_keys } | CachePolicy::Ttl { env_keys, .. } => {
-            env_keys.iter().map(|name| name.value.as_str()).collect()
+            env_keys.iter().map(String::as_str).collect()
         }
         CachePolicy::Compose { sub_policies } => sub_policies.iter().flat_map(named_variables).collect(),
     }

@@ -1,7 +1,6 @@
 //! The services of a step: containers that run beside its command.
 
-use crate::model::{EnvVar, Value};
-use crate::text::Spanned;
+use super::value::Value;
 
 /// What a database on a slow machine needs to create itself.
 const READY_WITHIN_SECONDS: u64 = 60;
@@ -13,12 +12,13 @@ const KNOWN: &str = "`image`, `env`, `cmd`, `ready`, `ready_within_seconds`";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
     /// The name of a host, by which the step reaches it.
-    pub name: Spanned<String>,
-    pub image: Spanned<String>,
-    pub env: Vec<EnvVar>,
+    pub name: String,
+    pub image: String,
+    /// Names and values, in file order.
+    pub env: Vec<(String, String)>,
     /// A line for the image's shell.
-    pub cmd: Option<Spanned<String>>,
-    pub ready: Option<Spanned<Ready>>,
+    pub cmd: Option<String>,
+    pub ready: Option<Ready>,
     pub ready_within_seconds: u64,
 }
 
@@ -34,10 +34,10 @@ pub enum Ready {
 /// Reads the services of a step, each on its own: what is wrong with one is said in half a sentence.
 pub fn services(arguments: &Value) -> Vec<Result<Service, String>> {
     let Value::Map(arguments) = arguments else { return Vec::new() };
-    let Some((_, services)) = arguments.iter().find(|(name, _)| name.value == "services") else { return Vec::new() };
-    match &services.value {
+    let Some((_, services)) = arguments.iter().find(|(name, _)| name == "services") else { return Vec::new() };
+    match services {
         Value::Null => Vec::new(),
-        Value::Map(services) => services.iter().map(|(name, value)| service(name, &value.value)).collect(),
+        Value::Map(services) => services.iter().map(|(name, value)| service(name, value)).collect(),
         _ => vec![Err("`services` is a mapping from names to services".to_owned())],
     }
 }
@@ -58,45 +58,42 @@ pub(crate) fn port(number: i64) -> Option<u16> {
     u16::try_from(number).ok().filter(|port| *port > 0)
 }
 
-fn service(name: &Spanned<String>, value: &Value) -> Result<Service, String> {
-    let called = &name.value;
-    if !is_service_name(called) {
-        return Err(format!("`{called}` is not the name of a host, and so of no service"));
+/// Reads one service of a step.
+pub(crate) fn service(name: &str, value: &Value) -> Result<Service, String> {
+    if !is_service_name(name) {
+        return Err(format!("`{name}` is not the name of a host, and so of no service"));
     }
-    let Value::Map(entries) = value else { return Err(format!("the service `{called}` is a mapping")) };
+    let Value::Map(entries) = value else { return Err(format!("the service `{name}` is a mapping")) };
     let mut image = None;
     let (mut env, mut cmd, mut ready, mut ready_within_seconds) = (Vec::new(), None, None, READY_WITHIN_SECONDS);
-    for (key, value) in entries.iter().filter(|(_, value)| value.value != Value::Null) {
-        let bad = |wanted: &str| format!("`{}` of the service `{called}` is {wanted}", key.value);
-        match key.value.as_str() {
+    for (key, value) in entries.iter().filter(|(_, value)| *value != Value::Null) {
+        let bad = |wanted: &str| format!("`{key}` of the service `{name}` is {wanted}");
+        match key.as_str() {
             "image" => image = Some(text(value).ok_or_else(|| bad("the name of an image"))?),
-            "env" => env = variables(&value.value).ok_or_else(|| bad("a mapping from names to values"))?,
+            "env" => env = variables(value).ok_or_else(|| bad("a mapping from names to values"))?,
             "cmd" => cmd = Some(text(value).ok_or_else(|| bad("a command"))?),
-            "ready" => {
-                let read = self::ready(&value.value).ok_or_else(|| bad("a command or a port, 1 to 65535"))?;
-                ready = Some(Spanned::new(read, value.range));
-            }
+            "ready" => ready = Some(self::ready(value).ok_or_else(|| bad("a command or a port, 1 to 65535"))?),
             "ready_within_seconds" => {
-                ready_within_seconds = seconds(&value.value).ok_or_else(|| bad("a number of seconds, 1 or more"))?;
+                ready_within_seconds = seconds(value).ok_or_else(|| bad("a number of seconds, 1 or more"))?;
             }
-            _ => return Err(format!("`{}` of the service `{called}` is none of {KNOWN}", key.value)),
+            _ => return Err(format!("`{key}` of the service `{name}` is none of {KNOWN}")),
         }
     }
-    let image = image.ok_or_else(|| format!("the service `{called}` has no `image`"))?;
-    Ok(Service { name: name.clone(), image, env, cmd, ready, ready_within_seconds })
+    let image = image.ok_or_else(|| format!("the service `{name}` has no `image`"))?;
+    Ok(Service { name: name.to_owned(), image, env, cmd, ready, ready_within_seconds })
 }
 
-fn text(value: &Spanned<Value>) -> Option<Spanned<String>> {
-    match &value.value {
-        Value::Text(text) if !text.trim().is_empty() => Some(Spanned::new(text.clone(), value.range)),
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
         _ => None,
     }
 }
 
-fn variables(value: &Value) -> Option<Vec<EnvVar>> {
+fn variables(value: &Value) -> Option<Vec<(String, String)>> {
     let Value::Map(entries) = value else { return None };
-    let variable = |(name, value): &(Spanned<String>, Spanned<Value>)| {
-        let text = match &value.value {
+    let variable = |(name, value): &(String, Value)| {
+        let text = match value {
             Value::Text(text) => text.clone(),
             // From a text they come as texts, see `lower`.
             Value::Integer(number) => number.to_string(),
@@ -105,7 +102,7 @@ fn variables(value: &Value) -> Option<Vec<EnvVar>> {
             Value::Null => String::new(),
             Value::List(_) | Value::Map(_) => return None,
         };
-        Some(EnvVar { name: name.clone(), value: Spanned::new(text, value.range) })
+        Some((name.clone(), text))
     };
     entries.iter().map(variable).collect()
 }

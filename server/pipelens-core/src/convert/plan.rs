@@ -6,7 +6,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::Converted;
-use crate::model::{Cache, CachePolicy, Pipeline, Spelling, Step, Value};
+use crate::arguments::Value;
+use crate::model::{Cache, CachePolicy, Pipeline, Spelling, Step};
 use crate::plan::links::{Links, MAX_CONNECTIONS};
 use crate::text::Spanned;
 
@@ -121,7 +122,7 @@ fn plan_step(step: &Step) -> Json {
     put(&mut map, "workdir", text(&step.workdir));
     put(&mut map, "cache", step.cache.as_ref().map(|cache| cache_policy(&cache.value)));
     put(&mut map, "runner", text(&step.runner));
-    put(&mut map, "runner_args", step.runner_args.as_ref().map(|args| json_value(&args.value)));
+    put(&mut map, "runner_args", step.runner_args.as_ref().map(|args| json_value(&args.value.plain())));
     put(&mut map, "artifacts", texts(&step.artifacts));
     put(&mut map, "secrets", texts(&step.secrets));
     put(&mut map, "soft_fail", step.soft_fail.as_ref().map(|value| json!(value.value)));
@@ -161,9 +162,7 @@ pub(super) fn json_value(value: &Value) -> Json {
         Value::Float(value) if value.is_finite() => json!(value),
         Value::Float(value) => json!(value.to_string()),
         Value::Text(text) => json!(text),
-        Value::List(items) => items.iter().map(|item| json_value(&item.value)).collect(),
-        Value::Map(entries) => {
-            entries.iter().map(|(key, value)| (key.value.clone(), json_value(&value.value))).collect()
-        }
+        Value::List(items) => items.iter().map(json_value).collect(),
+        Value::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), json_value(value))).collect(),
     }
 }

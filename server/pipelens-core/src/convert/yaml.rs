@@ -123,7 +123,7 @@ fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
     }
     plain(text, "runner", &step.runner);
     if let Some(args) = &step.runner_args {
-        line(text, 4, &format!("runner_args: {}", json_value(&args.value)));
+        line(text, 4, &format!("runner_args: {}", json_value(&args.value.plain())));
     }
     if let Some(cache) = &step.cache {
         cache_entry(text, &cache.value);

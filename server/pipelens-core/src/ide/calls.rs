@@ -2,7 +2,7 @@
 
 use super::names::step_at;
 use super::outline::{Symbol, step_symbol};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::model::Pipeline;
 use crate::plan::links::Links;
 use crate::text::TextRange;

@@ -5,7 +5,7 @@ mod place;
 mod snippet;
 mod values;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::keys::{self, Place};
 use crate::text::TextEdit;
 use cursor::Cursor;
@@ -48,13 +48,13 @@ pub fn completion(analysis: &Analysis, offset: usize, known: Known<'_>) -> Vec<C
         return values::variables_in_command(analysis, &cursor);
     }
     let place = place::place_at(analysis, &cursor);
-    if let Some(key) = cursor.key {
-        let place = if cursor.is_list_value { place::owner_of(key).unwrap_or(place) } else { place };
-        return keys::find(place, key).map(|key| values::values(analysis, &cursor, key, known)).unwrap_or_default();
+    if let Some(name) = cursor.key {
+        let home = keys::homes(name).map(|(_, key)| key).next().filter(|_| cursor.is_list_value);
+        let key = home.or_else(|| keys::find(place, name));
+        return key.map(|key| values::values(analysis, &cursor, key, known)).unwrap_or_default();
     }
-    if let Some(outer) = place::list_key(analysis, &cursor) {
-        let owner = place::owner_of(outer).unwrap_or(Place::Step);
-        return keys::find(owner, outer).map(|key| values::values(analysis, &cursor, key, known)).unwrap_or_default();
+    if let Some(key) = place::list_key(analysis, &cursor) {
+        return values::values(analysis, &cursor, key, known);
     }
     if place::is_in_environment(analysis, &cursor) {
         return values::new_variables(analysis, &cursor);

@@ -1,6 +1,6 @@
 //! What can be folded away: every value over several lines, and comments that stand together.
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::syntax::tree::{Kind, NodeId, Tree};
 use crate::text::{LineIndex, TextRange};
 

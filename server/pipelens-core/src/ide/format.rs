@@ -3,11 +3,12 @@
 mod json;
 mod yaml;
 
+use crate::analysis::Analysis;
 use crate::diagnostic::Code;
+use crate::files::Format;
 use crate::syntax::patch::Patch;
 use crate::syntax::tree::{Kind, Node, Tree};
 use crate::text::{TextEdit, TextRange, apply_edits};
-use crate::{Analysis, Format};
 
 /// How deep one level is indented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The places in the text that mean the same step as the one under the cursor.
 
 use super::names::references;
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::text::TextRange;
 
 /// One place that names a step.

@@ -1,7 +1,7 @@
 //! What the text does not say and a reader wants to know: the image behind a `builds_in`, the steps a `wait` waits for.
 
 use super::outline::first_line;
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::model::{Barrier, Pipeline, Step};
 use crate::plan::DEFAULT_IMAGE;
 use crate::plan::links::Links;

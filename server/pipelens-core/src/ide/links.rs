@@ -1,6 +1,6 @@
 //! What can be followed out of the file: images to the page of their registry, and words that look like paths.
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::model::{CachePolicy, Pipeline};
 use crate::text::{Spanned, TextRange};
 use crate::validate::{is_image, split_image};

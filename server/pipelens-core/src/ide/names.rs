@@ -2,7 +2,7 @@
 
 use super::resolved::{describe, describe_value};
 use super::{Hover, StepPlace};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::keys::{self, Place};
 use crate::lower::{DocumentKind, authored::is_barrier, document_kind, root_place};
 use crate::model::Pipeline;
@@ -94,13 +94,7 @@ fn walk_map(analysis: &Analysis, place: Place, map: NodeId, visit: &mut impl FnM
     visit(place, map);
     for entry in entries {
         let Some(known) = tree.key_text(entry).and_then(|key| keys::find(place, key)) else { continue };
-        let inner = match known.shape {
-            keys::Shape::Map(inner) => Some(inner),
-            keys::Shape::List { of: keys::Shape::Map(inner), .. } => Some(*inner),
-            keys::Shape::Steps => Some(Place::Step),
-            _ => None,
-        };
-        let Some(inner) = inner else { continue };
+        let Some(inner) = known.shape.place() else { continue };
         let Kind::List { items, .. } = &tree.node(entry.value).kind else {
             walk_map(analysis, inner, entry.value, visit);
             continue;

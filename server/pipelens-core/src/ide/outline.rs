@@ -1,6 +1,6 @@
 //! The places a run can start at, and the file's outline.
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::model::{Pipeline, Step};
 use crate::plan::links::Links;
 use crate::printable::printable;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::names::{naming, step_at};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::syntax::scalar::{ScalarType, resolve};
 use crate::text::{TextEdit, TextRange};

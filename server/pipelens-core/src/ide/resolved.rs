@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Hover;
 use super::hints::{lineage, path, root_image};
 use super::outline::first_words;
-use crate::Analysis;
-use crate::keys::{POLICIES, RUNNERS};
+use crate::analysis::Analysis;
+use crate::keys::{Choice, POLICIES, RUNNERS};
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::plan::links::Links;
 use crate::printable::{code, code_block, markdown};
@@ -102,7 +102,7 @@ pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<Hover
     documented(POLICIES, analysis.text.get(word.start..word.end)?, word)
 }
 
-fn documented(table: &[(&str, &str)], name: &str, range: TextRange) -> Option<Hover> {
-    let (name, doc) = table.iter().find(|(known, _)| *known == name)?;
-    Some(Hover { range, text: format!("`{name}`\n\n{doc}"), step: None })
+fn documented(choices: &[Choice], name: &str, range: TextRange) -> Option<Hover> {
+    let choice = choices.iter().find(|choice| choice.name == name)?;
+    Some(Hover { range, text: format!("`{}`\n\n{}", choice.name, choice.doc), step: None })
 }

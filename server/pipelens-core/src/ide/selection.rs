@@ -1,6 +1,6 @@
 //! What *expand selection* takes at each press: the word, the value, its entry, the step, the list, the pipeline.
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::syntax::tree::{Kind, NodeId, Tree};
 use crate::text::{TextRange, word_at};
 
@@ -56,7 +56,7 @@ fn descend(
 
 fn with_dash(analysis: &Analysis, tree: &Tree, item: NodeId) -> TextRange {
     let range = tree.node(item).range;
-    TextRange::new(crate::analysis::dash_before(&analysis.text, range.start), range.end)
+    TextRange::new(crate::text::dash_before(&analysis.text, range.start), range.end)
 }
 
 fn inside_quotes(text: &str, range: TextRange) -> Option<TextRange> {

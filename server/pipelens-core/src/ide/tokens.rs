@@ -2,7 +2,7 @@
 
 mod lexer;
 
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 

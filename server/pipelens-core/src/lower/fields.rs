@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::keys::{self, Place, Shape};
-use crate::model::{Cache, CachePolicy, EnvVar, Trigger, Value};
+use crate::model::{Cache, CachePolicy, EnvVar, SpannedValue, Trigger};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::{Spanned, TextRange};
@@ -81,9 +81,9 @@ impl<'tree> Fields<'tree> {
         Some(Spanned::new(Cache { policy, key: fields.name("key") }, self.tree.node(node).range))
     }
 
-    pub(super) fn arguments(&self, key: &str) -> Option<Spanned<Value>> {
+    pub(super) fn arguments(&self, key: &str) -> Option<Spanned<SpannedValue>> {
         let value = value(self.tree, self.node(key)?, &Shape::Map(Place::RunnerArguments));
-        (value.value != Value::Null).then_some(value)
+        (value.value != SpannedValue::Null).then_some(value)
     }
 
     pub(super) fn triggers(&self, key: &str) -> Vec<Trigger> {
@@ -91,7 +91,7 @@ impl<'tree> Fields<'tree> {
         let trigger = |item: &NodeId| Trigger {
             range: self.tree.node(*item).range,
             event: Fields::new(self.tree, *item).text("event"),
-            details: value(self.tree, *item, &Shape::Anything).value,
+            details: value(self.tree, *item, &Shape::Anything).value.plain(),
         };
         items.iter().map(trigger).collect()
     }
@@ -131,28 +131,28 @@ fn policy(tree: &Tree, node: NodeId) -> Option<CachePolicy> {
 }
 
 /// Returns a value as it is written. The vocabulary says which scalars are texts whatever they look like.
-fn value(tree: &Tree, id: NodeId, shape: &Shape) -> Spanned<Value> {
+fn value(tree: &Tree, id: NodeId, shape: &Shape) -> Spanned<SpannedValue> {
     let range = tree.node(id).range;
-    let Some(node) = tree.resolved(id) else { return Spanned::new(Value::Null, range) };
+    let Some(node) = tree.resolved(id) else { return Spanned::new(SpannedValue::Null, range) };
     let value = match &node.kind {
         Kind::Scalar(scalar) => match scalar.resolve() {
-            _ if *shape == VARIABLE => Value::Text(scalar.text.to_string()),
-            ScalarType::Null => Value::Null,
-            ScalarType::Bool(value) => Value::Bool(value),
-            ScalarType::Integer(value) => Value::Integer(value),
-            ScalarType::Float(value) => Value::Float(value),
-            ScalarType::Text => Value::Text(scalar.text.to_string()),
+            _ if *shape == VARIABLE => SpannedValue::Text(scalar.text.to_string()),
+            ScalarType::Null => SpannedValue::Null,
+            ScalarType::Bool(value) => SpannedValue::Bool(value),
+            ScalarType::Integer(value) => SpannedValue::Integer(value),
+            ScalarType::Float(value) => SpannedValue::Float(value),
+            ScalarType::Text => SpannedValue::Text(scalar.text.to_string()),
         },
         Kind::List { items, .. } => {
-            Value::List(items.iter().map(|item| value(tree, *item, &Shape::Anything)).collect())
+            SpannedValue::List(items.iter().map(|item| value(tree, *item, &Shape::Anything)).collect())
         }
-        Kind::Map { .. } => Value::Map(map_value(tree, id, shape)),
-        Kind::Alias(_) => Value::Null,
+        Kind::Map { .. } => SpannedValue::Map(map_value(tree, id, shape)),
+        Kind::Alias(_) => SpannedValue::Null,
     };
     Spanned::new(value, range)
 }
 
-fn map_value(tree: &Tree, id: NodeId, shape: &Shape) -> Vec<(Spanned<String>, Spanned<Value>)> {
+fn map_value(tree: &Tree, id: NodeId, shape: &Shape) -> Vec<(Spanned<String>, Spanned<SpannedValue>)> {
     let entries = tree.entries(id);
     entries
         .iter()

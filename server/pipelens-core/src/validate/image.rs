@@ -1,8 +1,9 @@
 //! Image references: `[host[:port]/]path[:tag][@digest]`, the grammar of the OCI distribution specification.
 
+use super::services::services;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
-use crate::model::{Pipeline, Step};
+use crate::model::Pipeline;
 use crate::text::Spanned;
 
 const MAX_NAME_LENGTH: usize = 255;
@@ -16,7 +17,7 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     for image in images.filter(|image| !image.value.trim().is_empty()) {
         findings.extend(invalid(image).or_else(|| unpinned(image)));
     }
-    for service in pipeline.steps.iter().chain(&pipeline.unnamed_steps).flat_map(Step::services) {
+    for service in pipeline.steps.iter().chain(&pipeline.unnamed_steps).flat_map(services) {
         findings.extend(invalid(&service.image).or_else(|| unpinned(&service.image)));
     }
 }

@@ -3,9 +3,9 @@
 use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::findings::Findings;
 use crate::model::Pipeline;
+use crate::project::{Project, Remark};
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextEdit, TextRange, apply_edits};
-use crate::{Project, Remark};
 
 pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     for cmd in pipeline.steps.iter().chain(&pipeline.unnamed_steps).filter_map(|step| step.cmd.as_ref()) {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
-use crate::keys::{self, Place};
+use crate::keys::{self, Key, Place};
 use crate::nearest::nearest;
 use crate::syntax::parse::Style;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
@@ -58,8 +58,8 @@ pub(super) fn unknown_key(
     findings: &mut Findings,
 ) -> Option<(Diagnostic, Option<&'static str>)> {
     let name = tree.key_text(entry).unwrap_or_default();
-    // Anchors need a home: keys that start with `x-` are the author's own.
-    if place == Place::Pipeline && (name.starts_with("x-") || name == "graph") {
+    // A document with `graph` as well has a finding of its own.
+    if place.allows_extensions() && (name.starts_with("x-") || name == "graph") {
         return None;
     }
     let severity = if place.is_wire_format() { Severity::Hint } else { Severity::Error };
@@ -81,16 +81,8 @@ pub(super) fn unknown_key(
         let finding = with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near);
         return Some((finding, Some(near)));
     }
-    let other_places = [
-        Place::Pipeline,
-        Place::Step,
-        Place::Cache,
-        Place::Trigger,
-        Place::WaitOptions,
-        Place::RunnerArguments,
-        Place::Service,
-    ];
-    let home = other_places.into_iter().find(|other| keys::find(*other, name).is_some());
+    // A barrier is an item of its own: its key cannot be moved into one.
+    let home = keys::homes(name).map(|(home, _)| home).find(|home| *home != Place::Wait);
     let finding = match home {
         Some(home) => {
             let message = format!("`{name}` belongs to {}, not to {noun}. Move it there.", home.noun());
@@ -126,13 +118,13 @@ pub(super) fn missing_keys(
     {
         // `steps` and `graph` are what a document is recognised by.
         let noun = capitalised(&place.noun().replace("a ", "this ").replace("an ", "this "));
-        let message = format!("{noun} has no `{}`. {}", key.name, missing_hint(place, key.name));
+        let message = format!("{noun} has no `{}`. {}", key.name, key.when_missing);
         let mut finding = Diagnostic::new(Code::MissingKey, range, message.trim_end());
         if let Some(indent) = block_indent(text, tree, map) {
             finding = finding.with_fix(
                 format!("Add `{}`", key.name),
                 TextRange::at(range.start),
-                format!("{}: {}\n{indent}", key.name, placeholder(key.name)),
+                format!("{}: {}\n{indent}", key.name, key.example),
             );
         }
         findings.push(finding);
@@ -161,7 +153,7 @@ pub(super) fn with_entry_fix(
     tree: &Tree,
     map: NodeId,
     behind: &Entry,
-    name: &str,
+    missing: &Key,
 ) -> Diagnostic {
     let Some(Kind::Map { is_flow, entries }) = tree.resolved(map).map(|node| &node.kind) else { return finding };
     if !entries.iter().any(|entry| entry.key == behind.key) {
@@ -170,7 +162,8 @@ pub(super) fn with_entry_fix(
     let key = tree.node(behind.key).range;
     let is_json = text.get(key.start..).is_some_and(|written| written.starts_with('"'));
     let quote = if is_json { "\"" } else { "" };
-    let entry = format!("{quote}{name}{quote}: {}", placeholder(name));
+    let name = missing.name;
+    let entry = format!("{quote}{name}{quote}: {}", missing.example);
     let new_text = match block_indent(text, tree, map) {
         Some(indent) => format!("\n{indent}{entry}"),
         None if *is_flow => format!(", {entry}"),
@@ -185,30 +178,6 @@ fn abbreviation<'name>(word: &str, mut names: impl Iterator<Item = &'name str>) 
         let mut letters = word.chars();
         name.chars().next() == word.chars().next() && name.chars().all(|wanted| letters.any(|letter| letter == wanted))
     })
-}
-
-fn missing_hint(place: Place, key: &str) -> &'static str {
-    match (place, key) {
-        (Place::Step, "key") => "Other steps and the log name it by that: add `key:` with a short, unique name.",
-        (Place::Step, "cmd") => "Add `cmd:` with the command to run.",
-        (Place::Cache, "policy") => "Add one of `none`, `forever`, `ttl`, `on_change`, `compose`.",
-        (Place::Service, "image") => "Add `image:` with what it runs, such as `postgres:17`.",
-        (Place::Trigger, "event") => "Add one of `push`, `pull_request`, `schedule`.",
-        _ => "Add it.",
-    }
-}
-
-fn placeholder(key: &str) -> &'static str {
-    match key {
-        "key" => "step",
-        "cmd" => "\"true\"",
-        "policy" => "none",
-        "event" => "push",
-        "duration_seconds" => "3600",
-        "paths" => "[\".\"]",
-        "sub_policies" => "[{\"policy\": \"forever\"}]",
-        _ => "",
-    }
 }
 
 /// Returns the blanks before a block mapping's first key, where a line can be added as it is in YAML.

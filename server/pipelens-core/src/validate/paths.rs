@@ -1,10 +1,10 @@
 //! Paths that lead nowhere in the project.
 
-use crate::Project;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
 use crate::model::{CachePolicy, Pipeline, Step};
 use crate::plan::DEFAULT_WORKDIR;
+use crate::project::Project;
 use crate::text::Spanned;
 
 pub(crate) fn check(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {

@@ -1,9 +1,10 @@
 //! Texts that look like secrets: tokens of known shapes anywhere, and values of variables whose name says what they are.
 
-use crate::Project;
+use super::services::services;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
 use crate::model::{EnvVar, Pipeline};
+use crate::project::Project;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
@@ -39,7 +40,7 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
     for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
         findings.extend(step.env.iter().filter_map(|variable| in_variable(text, variable)));
         findings.extend(step.cmd.iter().filter_map(|cmd| in_text(text, cmd)));
-        for service in step.services() {
+        for service in services(step) {
             findings.extend(service.env.iter().filter_map(|variable| in_variable(text, variable)));
             findings.extend(service.cmd.iter().filter_map(|cmd| in_text(text, cmd)));
         }

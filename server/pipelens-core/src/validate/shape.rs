@@ -38,6 +38,7 @@ impl<'a> Checker<'a> {
             | Shape::Name
             | Shape::Image
             | Shape::StepKey
+            | Shape::VariableName
             | Shape::AbsolutePath
             | Shape::Runner
             | Shape::Policy
@@ -52,6 +53,9 @@ impl<'a> Checker<'a> {
             Shape::Env => self.check_env(id, false, name),
             Shape::PlanEnv => self.check_env(id, true, name),
             Shape::Map(place) => self.check_map(id, *place, name),
+            // `- wait:` without options is a plain barrier.
+            Shape::OptionalMap(_) if self.is_null(id) => {}
+            Shape::OptionalMap(place) => self.check_map(id, *place, name),
             Shape::List { of, may_be_empty } => self.check_list(id, of, *may_be_empty, name),
             Shape::Steps => self.check_steps(id),
             // `wire` knows what positions exist.
@@ -62,10 +66,7 @@ impl<'a> Checker<'a> {
 
     fn check_map(&mut self, id: NodeId, place: Place, name: &str) {
         if self.tree.own_entries(id).is_none() {
-            // `- wait:` without options is a plain barrier.
-            if !(place == Place::WaitOptions && self.is_null(id)) {
-                self.wrong_type(id, name, "a mapping");
-            }
+            self.wrong_type(id, name, "a mapping");
             return;
         }
         let range = self.tree.resolved(id).map_or(self.tree.node(id).range, |node| node.range);
@@ -142,9 +143,9 @@ impl<'a> Checker<'a> {
     fn missing_policy_keys(&mut self, id: NodeId) {
         let Some(policy) = self.tree.get(id, "policy") else { return };
         let Some(name) = self.tree.scalar(policy.value).map(|scalar| scalar.text.as_str()) else { return };
-        for needed in keys::policy_needs(name).iter().filter(|needed| self.tree.get(id, needed).is_none()) {
-            let doc = keys::find(Place::Cache, needed).map(|key| key.doc).unwrap_or_default();
-            let message = format!("The policy `{name}` needs `{needed}`, which is missing. {doc}");
+        let required = keys::policy_requires(name).iter().filter_map(|name| keys::find(Place::Cache, name));
+        for needed in required.filter(|key| self.tree.get(id, key.name).is_none()) {
+            let message = format!("The policy `{name}` requires `{}`, which is missing. {}", needed.name, needed.doc);
             let range = self.tree.node(policy.value).range;
             let finding = Diagnostic::new(Code::MissingPolicyKey, range, message);
             self.findings.push(mapping::with_entry_fix(finding, self.text, self.tree, id, &policy, needed));
@@ -232,13 +233,13 @@ impl<'a> Checker<'a> {
                 }
             }
             Shape::Policy => {
-                let names = POLICIES.iter().map(|(name, _)| *name);
+                let names = POLICIES.iter().map(|policy| policy.name);
                 if !names.clone().any(|name| name == scalar.text) {
                     self.unknown_name(Code::UnknownPolicy, id, "no cache policy", names);
                 }
             }
             Shape::Runner => {
-                let names = RUNNERS.iter().map(|(name, _)| *name);
+                let names = RUNNERS.iter().map(|runner| runner.name);
                 if !names.clone().any(|name| name == scalar.text) {
                     self.unknown_name(Code::UnknownRunner, id, "no runner", names);
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::arguments::Ready;
+use super::services::services;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
 use crate::model::Pipeline;
@@ -17,12 +17,9 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, fi
     let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
     for step in steps {
         findings.extend(step.cmd.iter().filter_map(|cmd| commands.mistake(text, cmd)));
-        for service in step.services() {
-            let asked = service.ready.and_then(|ready| match ready.value {
-                Ready::Command(command) => Some(Spanned::new(command, ready.range)),
-                Ready::Port(_) => None,
-            });
-            findings.extend(service.cmd.iter().chain(&asked).filter_map(|cmd| commands.mistake(text, cmd)));
+        for service in services(step) {
+            findings
+                .extend(service.cmd.iter().chain(&service.ready_command).filter_map(|cmd| commands.mistake(text, cmd)));
         }
     }
 }

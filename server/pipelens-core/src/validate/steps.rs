@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::services;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
-use crate::model::{Pipeline, Spelling, Step, Value};
+use crate::model::{Pipeline, Spelling, Step};
 use crate::plan::links::positions;
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
@@ -83,20 +84,15 @@ fn relative_workdir(step: &Step) -> Option<Diagnostic> {
 
 fn services_on_host(step: &Step) -> Option<Diagnostic> {
     let runner = step.runner.as_ref().filter(|runner| runner.value == "host")?;
-    let Value::Map(arguments) = &step.runner_args.as_ref()?.value else { return None };
-    let (services, _) = arguments.iter().find(|(name, value)| name.value == "services" && has_any(&value.value))?;
+    let services = services::place(step)?;
     let message = format!(
         "{} runs on the host, where there are no containers for its `services`. Let it run on `docker`, or remove `services`.",
         step.called()
     );
-    let finding = Diagnostic::new(Code::ServicesOnHost, services.range, message)
+    let finding = Diagnostic::new(Code::ServicesOnHost, services, message)
         .with_related(runner.range, "`runner` decides where it runs")
         .with_fix("Change `host` to `docker`", runner.range, "docker");
     Some(finding)
-}
-
-fn has_any(services: &Value) -> bool {
-    matches!(services, Value::Map(services) if !services.is_empty())
 }
 
 fn images_without_effect(pipeline: &Pipeline, findings: &mut Findings) {

@@ -63,9 +63,9 @@ fn a_key_is_described_by_the_vocabulary() {
     check_hover(
         "ima",
         expect![[r#"
-        `image`
+            `image`
 
-        The image the step boots from, such as `rust:1.95`. Without effect beside `builds_in`. Default: the pipeline's `default_image`."#]],
+            The image the step starts from, such as `rust:1.95`. Has no effect with `builds_in`. Default: the pipeline's `default_image`."#]],
     );
     check_hover("make te", expect![[""]]);
 }
@@ -114,7 +114,7 @@ fn a_step_is_described_with_its_lineage_environment_and_what_runs_before_it() {
 #[test]
 fn a_policy_and_a_runner_are_described_where_they_are_named() {
     let text = "steps:\n- {key: a, cmd: x, runner: host, cache: {policy: forever}}\n";
-    for (place, expected) in [("runner: ho", "`host`\n\nDirectly"), ("policy: for", "`forever`\n\nTaken while")] {
+    for (place, expected) in [("runner: ho", "`host`\n\nDirectly"), ("policy: for", "`forever`\n\nReused as long as")] {
         let (analysis, offset) = at(text, place);
         assert!(hover(&analysis, offset).unwrap().text.starts_with(expected), "{place}");
     }

@@ -15,8 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
-use pipelens_core::model::{Cache, CachePolicy};
-use pipelens_core::plan::PlanStep;
+use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::BuildEvent;
 use pipelens_engine::run::RunnerKind;

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pipelens_core::model::Value;
-use pipelens_core::plan::PlanStep;
+use pipelens_core::plan::{PlanStep, Value};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -94,12 +93,12 @@ pub(crate) fn canonical(value: &Value) -> String {
         Value::Float(value) => value.to_string(),
         Value::Text(value) => format!("{value:?}"),
         Value::List(values) => {
-            let values: Vec<String> = values.iter().map(|value| canonical(&value.value)).collect();
+            let values: Vec<String> = values.iter().map(canonical).collect();
             format!("[{}]", values.join(","))
         }
         Value::Map(entries) => {
             let mut entries: Vec<String> =
-                entries.iter().map(|(name, value)| format!("{:?}:{}", name.value, canonical(&value.value))).collect();
+                entries.iter().map(|(name, value)| format!("{name:?}:{}", canonical(value))).collect();
             entries.sort();
             format!("{{{}}}", entries.join(","))
         }

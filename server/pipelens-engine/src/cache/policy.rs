@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use pipelens_core::model::{Cache, CachePolicy};
+use pipelens_core::plan::{Cache, CachePolicy};
 use sha2::{Digest as _, Sha256};
 
 use crate::sources::{EntryKind, Sources};
@@ -32,7 +32,7 @@ pub(super) fn look_up(
 ) -> Policy {
     let Some(cache) = cache else { return Policy::None };
     if let Some(key) = &cache.key {
-        return Policy::ReadyMade(key.value.clone());
+        return Policy::ReadyMade(key.clone());
     }
     if cache.policy == CachePolicy::None {
         return Policy::None;
@@ -56,8 +56,8 @@ fn add(
         CachePolicy::Forever { env_keys } => {
             for name in env_keys {
                 // Unset and empty differ.
-                let value = variables.get(&name.value).map_or_else(|| "unset".to_owned(), |value| format!("={value}"));
-                parts.insert(format!("`${}`", name.value), value);
+                let value = variables.get(name).map_or_else(|| "unset".to_owned(), |value| format!("={value}"));
+                parts.insert(format!("`${name}`"), value);
             }
             Ok(())
         }
@@ -69,7 +69,7 @@ fn add(
         }
         CachePolicy::OnChange { paths } => {
             for path in paths {
-                add_files(&path.value, sources, parts)?;
+                add_files(path, sources, parts)?;
             }
             Ok(())
         }
@@ -123,16 +123,10 @@ fn content(sources: &Sources, path: &Path, kind: EntryKind) -> std::io::Result<S
 mod tests {
     use std::time::Duration;
 
-    use pipelens_core::text::{Spanned, TextRange};
-
     use super::*;
 
-    fn spanned(text: &str) -> Spanned<String> {
-        Spanned { value: text.to_owned(), range: TextRange::new(0, 0) }
-    }
-
     fn on_change(paths: &[&str]) -> CachePolicy {
-        CachePolicy::OnChange { paths: paths.iter().map(|path| spanned(path)).collect() }
+        CachePolicy::OnChange { paths: paths.iter().map(|path| (*path).to_owned()).collect() }
     }
 
     fn look(policy: CachePolicy, files: &[&str], variables: &[(&str, &str)], seconds: u64) -> Policy {
@@ -173,7 +167,7 @@ mod tests {
 
     #[test]
     fn time_goes_in_windows() {
-        let ttl = || CachePolicy::Ttl { duration_seconds: 60, env_keys: vec![spanned("A")] };
+        let ttl = || CachePolicy::Ttl { duration_seconds: 60, env_keys: vec!["A".to_owned()] };
         assert_eq!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[], 119));
         assert_ne!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[], 120));
         assert_ne!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[("A", "")], 60));
@@ -182,7 +176,7 @@ mod tests {
     #[test]
     fn a_composed_policy_depends_on_each_of_its_parts() {
         let compose = |paths: &[&str]| CachePolicy::Compose {
-            sub_policies: vec![CachePolicy::Forever { env_keys: vec![spanned("A")] }, on_change(paths)],
+            sub_policies: vec![CachePolicy::Forever { env_keys: vec!["A".to_owned()] }, on_change(paths)],
         };
         assert_eq!(names(&look(compose(&["a"]), &["a"], &[("A", "1")], 0)), ["`$A`", "`a`"]);
         assert!(matches!(look(compose(&["gone"]), &["a"], &[], 0), Policy::Unknown(_)));

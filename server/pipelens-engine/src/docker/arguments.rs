@@ -3,7 +3,7 @@
 
 use bollard::models::{HostConfig, Mount, MountType};
 use pipelens_core::arguments::{self, Service, memory_bytes, nano_cpus, opens_the_machine};
-use pipelens_core::model::Value;
+use pipelens_core::plan::Value;
 
 use crate::error::EngineError;
 
@@ -48,8 +48,7 @@ impl Arguments {
             )));
         }
         for (name, value) in entries {
-            let (name, value) = (name.value.as_str(), &value.value);
-            match name {
+            match name.as_str() {
                 "user" => arguments.user = Some(word(name, value)?),
                 "platform" => arguments.platform = Some(word(name, value)?),
                 "network" => arguments.network = Some(network(&word(name, value)?)?),
@@ -79,7 +78,7 @@ impl Arguments {
             privileged: Some(self.is_privileged),
             mounts: Some(self.mounts.clone()),
             // They are in the container's own network.
-            extra_hosts: Some(self.services.iter().map(|it| format!("{}:127.0.0.1", it.name.value)).collect()),
+            extra_hosts: Some(self.services.iter().map(|it| format!("{}:127.0.0.1", it.name)).collect()),
             ..HostConfig::default()
         }
     }
@@ -121,7 +120,7 @@ fn mounts(value: &Value) -> Result<Vec<Mount>, EngineError> {
             ..Mount::default()
         })
     };
-    items.iter().map(|item| mount(&word("mounts", &item.value)?)).collect()
+    items.iter().map(|item| mount(&word("mounts", item)?)).collect()
 }
 
 /// The machine's own network, and another container's, are not a file's to take.
@@ -152,13 +151,10 @@ fn pull(text: &str) -> Result<Pull, EngineError> {
 
 #[cfg(test)]
 mod tests {
-    use pipelens_core::text::{Spanned, TextRange};
-
     use super::*;
 
     fn of(name: &str, value: Value) -> Result<Arguments, String> {
-        let range = TextRange::new(0, 0);
-        let map = Value::Map(vec![(Spanned { value: name.to_owned(), range }, Spanned { value, range })]);
+        let map = Value::Map(vec![(name.to_owned(), value)]);
         Arguments::of(Some(&map), false).map_err(|error| error.to_string())
     }
 

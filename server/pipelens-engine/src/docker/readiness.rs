@@ -39,7 +39,7 @@ pub(super) enum Question {
 impl Question {
     pub(super) fn of(service: &Service, image: &ImageFacts) -> Self {
         match &service.ready {
-            Some(ready) => match &ready.value {
+            Some(ready) => match ready {
                 Ready::Command(command) => Self::Command(format!("`{}`", command.trim()), in_shell(command)),
                 Ready::Port(port) => Self::Port(*port),
             },

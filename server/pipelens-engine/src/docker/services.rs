@@ -86,7 +86,7 @@ impl DockerRunner {
         let Some(worker) = leftovers.worker.as_mut().filter(|_| !wanted.is_empty()) else { return Ok(Some(())) };
         let no_arguments = Arguments::default();
         let images = try_join_all(wanted.iter().map(|service| async {
-            let image = self.images.ensure(&service.image.value, &no_arguments, context).await;
+            let image = self.images.ensure(&service.image, &no_arguments, context).await;
             image.map_err(|error| of_service(service, error))
         }));
         let Some(images) = self.unless_stopped(context, images).await? else { return Ok(None) };
@@ -111,7 +111,7 @@ impl DockerRunner {
         let started = join_all(leftovers.services.all.iter_mut().map(|running| running.start(context))).await;
         started.into_iter().collect::<Result<(), _>>()?;
         context.say_phase(Phase::WaitingForServices {
-            services: wanted.iter().map(|service| service.name.value.clone()).collect(),
+            services: wanted.iter().map(|service| service.name.clone()).collect(),
         });
         self.unless_stopped(context, leftovers.services.get_ready(context, step)).await
     }
@@ -124,7 +124,7 @@ impl DockerRunner {
         step: &Container,
     ) -> Result<Running, EngineError> {
         let own: Vec<String> = image.entrypoint.iter().chain(&image.cmd).flatten().cloned().collect();
-        let (name, reference) = (&service.name.value, image.reference.clone());
+        let (name, reference) = (&service.name, image.reference.clone());
         if own.is_empty() && service.cmd.is_none() {
             return Err(EngineError::ServiceWithoutCommand { name: name.clone(), image: reference });
         }
@@ -159,9 +159,7 @@ fn of_service(service: &Service, error: EngineError) -> EngineError {
         EngineError::ImageNotFound { .. }
         | EngineError::RegistryRefused { .. }
         | EngineError::PullFailed { .. }
-        | EngineError::Refused { .. } => {
-            EngineError::Service { name: service.name.value.clone(), error: Box::new(error) }
-        }
+        | EngineError::Refused { .. } => EngineError::Service { name: service.name.clone(), error: Box::new(error) },
         other => other,
     }
 }
@@ -173,7 +171,7 @@ fn body(
     entrypoint: Vec<String>,
     labels: HashMap<String, String>,
 ) -> ContainerCreateBody {
-    let variables = service.env.iter().map(|variable| format!("{}={}", variable.name.value, variable.value.value));
+    let variables = service.env.iter().map(|(name, value)| format!("{name}={value}"));
     let network_mode = Some(format!("container:{}", step.id));
     ContainerCreateBody {
         env: Some(variables.collect()),
@@ -189,8 +187,8 @@ fn watched(service: &Service, image: &ImageFacts) -> Vec<String> {
     let entrypoint = image.entrypoint.as_deref().unwrap_or_default();
     let line = match &service.cmd {
         None => "exec \"$@\"".to_owned(),
-        Some(cmd) if entrypoint.is_empty() => cmd.value.clone(),
-        Some(cmd) => format!("\"$@\" {}", cmd.value),
+        Some(cmd) if entrypoint.is_empty() => cmd.clone(),
+        Some(cmd) => format!("\"$@\" {cmd}"),
     };
     let cmd = image.cmd.as_deref().filter(|_| service.cmd.is_none()).unwrap_or_default();
     let shell = ["sh".to_owned(), "-c".to_owned(), format!("{WATCH}{line}"), "sh".to_owned()];
@@ -198,7 +196,7 @@ fn watched(service: &Service, image: &ImageFacts) -> Vec<String> {
 }
 
 fn needs_shell(service: &Service) -> Option<&'static str> {
-    let asks_by_command = service.ready.as_ref().is_some_and(|ready| matches!(ready.value, Ready::Command(_)));
+    let asks_by_command = service.ready.as_ref().is_some_and(|ready| matches!(ready, Ready::Command(_)));
     service.cmd.as_ref().map(|_| "cmd").or(asks_by_command.then_some("ready"))
 }
 
@@ -226,7 +224,7 @@ impl Running {
                 Some(end)
             }
             Err(_) => {
-                tracing::debug!(service = self.service.name.value, "a service does not end");
+                tracing::debug!(service = self.service.name, "a service does not end");
                 None
             }
         }
@@ -341,7 +339,7 @@ impl Services {
             return Ok(());
         };
         Err(EngineError::ServiceEnded {
-            name: running.service.name.value.clone(),
+            name: running.service.name.clone(),
             ended: running.exit(),
             question: running.question.to_string(),
             said: running.said(),
@@ -350,7 +348,7 @@ impl Services {
 
     fn say_end(&self, context: &RunContext, index: usize) {
         let Some(running) = self.all.get(index) else { return };
-        let (name, key) = (&running.service.name.value, &context.step().key);
+        let (name, key) = (&running.service.name, &context.step().key);
         let (exit, log) = (running.exit(), running.log.display());
         context.outbox.notice(format!("Service `{name}` {exit} while step `{key}` ran. Its output is in `{log}`."));
     }
@@ -359,7 +357,7 @@ impl Services {
 async fn not_ready(running: &mut Running, answer: String) -> EngineError {
     running.end().await;
     EngineError::ServiceNotReady {
-        name: running.service.name.value.clone(),
+        name: running.service.name.clone(),
         seconds: running.service.ready_within_seconds,
         answer,
         said: running.said(),

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use pipelens_core::model::{Cache, CachePolicy};
-use pipelens_core::plan::PlanStep;
-use pipelens_core::text::{Spanned, TextRange};
+use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheDecision, CacheRequest};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
 use pipelens_engine::run::{RunnerKind, clean, history, predict};
@@ -66,16 +64,12 @@ impl Project {
     }
 }
 
-fn spanned(text: &str) -> Spanned<String> {
-    Spanned { value: text.to_owned(), range: TextRange::new(0, 0) }
-}
-
 fn forever(step: PlanStep) -> PlanStep {
     PlanStep { cache: Some(Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: None }), ..step }
 }
 
 fn on_change(step: PlanStep, path: &str) -> PlanStep {
-    let policy = CachePolicy::OnChange { paths: vec![spanned(path)] };
+    let policy = CachePolicy::OnChange { paths: vec![path.to_owned()] };
     PlanStep { cache: Some(Cache { policy, key: None }), ..step }
 }
 
@@ -273,7 +267,7 @@ async fn a_replaced_snapshot_that_something_is_built_on_goes_with_it() {
 
 /// A step with the key of a plan, which says nothing of whose result it is.
 fn ready_made(key: &str, cmd: &str) -> Vec<PlanStep> {
-    let cache = Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: Some(spanned(key)) };
+    let cache = Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: Some(key.to_owned()) };
     vec![PlanStep { cache: Some(cache), ..step("Build.All", cmd) }]
 }
 

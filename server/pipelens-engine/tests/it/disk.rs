@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pipelens_core::model::{Cache, CachePolicy};
-use pipelens_core::plan::PlanStep;
+use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::Outcome;
 use pipelens_engine::run::{RunnerKind, artifact_folder, history, usable_log_dir};

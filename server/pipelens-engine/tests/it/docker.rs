@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use pipelens_core::model::Value;
-use pipelens_core::plan::PlanStep;
-use pipelens_core::text::{Spanned, TextRange};
+use pipelens_core::plan::{PlanStep, Value};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
 
 use crate::bench::{
@@ -55,16 +53,12 @@ async fn the_images_user_owns_the_sources_and_its_home() {
 }
 
 fn arguments(entries: &[(&str, &str)]) -> Option<Value> {
-    let spanned = |text: &str| Spanned { value: text.to_owned(), range: TextRange::new(0, 0) };
-    let entry = |(name, value): &(&str, &str)| {
-        (spanned(name), Spanned { value: Value::Text((*value).to_owned()), range: TextRange::new(0, 0) })
-    };
+    let entry = |(name, value): &(&str, &str)| ((*name).to_owned(), Value::Text((*value).to_owned()));
     Some(Value::Map(entries.iter().map(entry).collect()))
 }
 
 fn arguments_of(name: &str, value: Value) -> Option<Value> {
-    let range = TextRange::new(0, 0);
-    Some(Value::Map(vec![(Spanned { value: name.to_owned(), range }, Spanned { value, range })]))
+    Some(Value::Map(vec![(name.to_owned(), value)]))
 }
 
 #[tokio::test]
@@ -98,10 +92,8 @@ async fn the_machine_is_opened_by_the_users_word_alone() {
     let shared = tempfile::tempdir().unwrap();
     std::fs::write(shared.path().join("given"), "from the machine\n").unwrap();
     let steps = || {
-        let range = TextRange::new(0, 0);
-        let mount = |text: String| Spanned { value: Value::Text(text), range };
         let folder = shared.path().display();
-        let mounts = vec![mount(format!("{folder}:/in:ro")), mount(format!("{folder}:/out"))];
+        let mounts = vec![Value::Text(format!("{folder}:/in:ro")), Value::Text(format!("{folder}:/out"))];
         let cmd = "cat /in/given; touch /in/x 2>/dev/null || echo read-only; echo made > /out/made";
         let mounting = PlanStep { runner_args: arguments_of("mounts", Value::List(mounts)), ..step("mounts", cmd) };
         let cmd = "grep CapEff /proc/self/status";

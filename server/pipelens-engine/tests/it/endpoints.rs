@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use pipelens_core::model::{Cache, CachePolicy};
-use pipelens_core::plan::PlanStep;
+use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::{Outcome, RunOutcome, StdStream};
 use pipelens_engine::run::{RunnerKind, artifact_folder, clean};

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pipelens_core::model::Value;
-use pipelens_core::plan::PlanStep;
-use pipelens_core::text::{Spanned, TextRange};
+use pipelens_core::plan::{PlanStep, Value};
 use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
 use pipelens_engine::run::RunnerKind;
@@ -135,10 +133,8 @@ fn digests(ran: &Ran) -> Vec<(usize, String, String)> {
 }
 
 fn with_pull(policy: &str, step: PlanStep) -> PlanStep {
-    let range = TextRange::new(0, 0);
-    let value = Spanned { value: Value::Text(policy.to_owned()), range };
-    let name = Spanned { value: "pull".to_owned(), range };
-    PlanStep { runner_args: Some(Value::Map(vec![(name, value)])), ..step }
+    let arguments = Value::Map(vec![("pull".to_owned(), Value::Text(policy.to_owned()))]);
+    PlanStep { runner_args: Some(arguments), ..step }
 }
 
 /// Waits for a report of the pull on more than these bytes, and returns how many there are.

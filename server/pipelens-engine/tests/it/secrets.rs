@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use pipelens_core::model::{Cache, CachePolicy};
-use pipelens_core::plan::PlanStep;
+use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheRequest};
 
 use crate::bench::{Bench, StepExt as _, docker_client, step};

@@ -1,8 +1,7 @@
 //! Containers beside a step's command: reached, ready, fresh for every attempt, and gone.
 
 use pipelens_core::diagnostic::Severity;
-use pipelens_core::model::Value;
-use pipelens_core::plan::PlanStep;
+use pipelens_core::plan::{PlanStep, Value};
 use pipelens_core::{Format, analyze};
 use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
 use pipelens_engine::run::{RunnerKind, service_log_file};
@@ -22,7 +21,7 @@ pub(crate) fn with_services(step: PlanStep, services: &str) -> PlanStep {
     let errors: Vec<_> = analysis.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:?}");
     let arguments = analysis.pipelines[0].steps[0].runner_args.clone().unwrap();
-    PlanStep { runner_args: Some(arguments.value), ..step }
+    PlanStep { runner_args: Some(arguments.value.plain()), ..step }
 }
 
 async fn run_with(cmd: &str, services: &str) -> Ran {
@@ -63,9 +62,7 @@ async fn services_reach_each_other_without_any_network_too() {
     };
     let mut a = with_services(step("a", "wget -qO- http://front:7001/got"), &services("localhost"));
     let Some(Value::Map(arguments)) = &mut a.runner_args else { unreachable!() };
-    let (mut name, mut network) = arguments[0].clone();
-    (name.value, network.value) = ("network".into(), Value::Text("none".into()));
-    arguments.push((name, network));
+    arguments.push(("network".to_owned(), Value::Text("none".to_owned())));
     let ran = run(vec![a, with_services(step("b", "wget -qO- http://front:7001/got"), &services("web"))]).await;
     ran.assert_succeeded();
     assert_eq!([ran.text_of("a"), ran.text_of("b")], [["served"], ["served"]]);

@@ -16,7 +16,7 @@ pub(crate) struct CheckArgs {
     /// How findings are printed
     #[arg(long, value_enum, default_value_t = ReportFormat::Human)]
     format: ReportFormat,
-    /// Apply the fixes that cannot be wrong; of standard input, print the mended text
+    /// Apply the fixes that cannot be wrong; of standard input, print the fixed text
     #[arg(long)]
     fix: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
     }
     let mut checked = Vec::new();
     for path in &paths {
-        match Checked::read(path).and_then(|file| if args.fix { mended(path, file) } else { Ok(file) }) {
+        match Checked::read(path).and_then(|file| if args.fix { fixed(path, file) } else { Ok(file) }) {
             Ok(mut file) => {
                 // All other findings are there without it.
                 if let Err(error) = file.lint().await {
@@ -65,14 +65,14 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
     }
 }
 
-fn mended(path: &Path, file: Checked) -> anyhow::Result<Checked> {
-    let format = crate::project::format_of(&file.path);
-    let Some(mended) = crate::fix::fix(&file.text, format, &file.analysis.diagnostics, &file.project) else {
+fn fixed(path: &Path, file: Checked) -> anyhow::Result<Checked> {
+    let format = pipelens_core::Format::of(&file.path);
+    let Some(fixed) = crate::fix::fix(&file.text, format, &file.analysis.diagnostics, &file.project) else {
         return Ok(file);
     };
     if path.as_os_str() != STANDARD_INPUT {
-        replace::replace(path, &mended.text)?;
+        replace::replace(path, &fixed.text)?;
     }
-    show_findings(&format!("{}: {} applied\n", file.path.display(), crate::present::plural(mended.edits, "edit")));
-    Checked::new(&file.path, mended.text)
+    show_findings(&format!("{}: {} applied\n", file.path.display(), crate::present::plural(fixed.edits, "edit")));
+    Checked::new(&file.path, fixed.text)
 }

@@ -56,7 +56,7 @@ impl Checked {
     }
 
     fn analyze(&mut self) {
-        let format = crate::project::format_of(&self.path);
+        let format = pipelens_core::Format::of(&self.path);
         self.analysis = pipelens_core::analyze_in(&self.text, format, &self.context);
         let found = self.analysis.diagnostics.iter();
         self.diagnostics = found.filter_map(|diagnostic| self.project.adjust(diagnostic)).collect();

@@ -7,7 +7,7 @@ use super::{EXIT_USAGE, complain, print};
 /// Prints the page of a code; without one, the list of all.
 pub(crate) fn explain(code: Option<&str>) -> anyhow::Result<u8> {
     let Some(wanted) = code else { return print(&list()) };
-    match Code::ALL.iter().find(|code| code.as_str() == wanted) {
+    match Code::named(wanted) {
         Some(code) => print(code.explanation()),
         None => {
             let near = Code::nearest(wanted);

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use pipelens_core::Format;
 use pipelens_engine::files::{ProjectFolder, Unreadable};
 
 use crate::{present, project};
@@ -41,9 +42,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
 /// Refuses a link to something that is no pipeline by its name, or that git keeps for itself.
 fn check_link(path: &Path, root: &Path, name: &str) -> anyhow::Result<()> {
     let Ok(target) = path.canonicalize() else { return Ok(()) };
-    let is_pipeline = target
-        .extension()
-        .is_some_and(|extension| ["yml", "yaml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)));
+    let is_pipeline = Format::by_extension(&target).is_some();
     let inside = root.canonicalize().ok().and_then(|root| target.strip_prefix(root).ok().map(Path::to_owned));
     match inside {
         None => bail!("`{name}` leads out of the project through a symbolic link; name the file itself"),

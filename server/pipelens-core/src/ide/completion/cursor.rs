@@ -1,7 +1,7 @@
 //! What stands before and behind the cursor: a key or a value, in which brackets, in which quotes.
 
 use super::{Completion, CompletionKind};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::printable::printable;
 use crate::syntax::tree::Kind;
 use crate::text::{TextEdit, TextRange};

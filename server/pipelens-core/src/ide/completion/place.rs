@@ -1,26 +1,10 @@
 //! Which mapping the cursor is in, by the tree where there is one, else by indentation.
 
 use super::cursor::Cursor;
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::ide::names::walk;
-use crate::keys::{self, Place};
+use crate::keys::{self, Key, Place};
 use crate::text::TextRange;
-
-/// Every place a key may name a list in; asked for keys whose list is being written.
-const OWNERS: [Place; 7] = [
-    Place::Step,
-    Place::Cache,
-    Place::Trigger,
-    Place::RunnerArguments,
-    Place::Service,
-    Place::Pipeline,
-    Place::PlanStep,
-];
-
-/// Returns the place a key with this name belongs to.
-pub(super) fn owner_of(key: &str) -> Option<Place> {
-    OWNERS.into_iter().find(|place| keys::find(*place, key).is_some())
-}
 
 /// Returns the place whose mapping has its keys in the cursor's column, nearest above the cursor.
 pub(super) fn place_at(analysis: &Analysis, cursor: &Cursor<'_>) -> Place {
@@ -58,15 +42,11 @@ fn is_inside(range: TextRange, offset: usize) -> bool {
 
 /// Returns the place of a block that is being started under a key.
 fn block_place(analysis: &Analysis, cursor: &Cursor<'_>) -> Place {
-    match outer_key(analysis, cursor) {
-        Some("cache" | "sub_policies") => Place::Cache,
-        Some("wait") => Place::WaitOptions,
-        Some("triggers") => Place::Trigger,
-        Some("runner_args") => Place::RunnerArguments,
-        Some("services") => Place::Services,
-        Some(_) if is_in_services(analysis, cursor) => Place::Service,
-        Some(_) | None => Place::Step,
+    let Some(key) = outer_key(analysis, cursor) else { return Place::Step };
+    if let Some(place) = keys::homes(key).find_map(|(_, key)| key.shape.place()) {
+        return place;
     }
+    if is_in_services(analysis, cursor) { Place::Service } else { Place::Step }
 }
 
 /// Tells whether the block at the cursor hangs under a name the author gave to a service.
@@ -131,12 +111,12 @@ pub(super) fn is_in_environment(analysis: &Analysis, cursor: &Cursor<'_>) -> boo
 }
 
 /// Returns the key whose list a `- ` entry at the cursor continues, such as `depends_on`.
-pub(super) fn list_key<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str> {
+pub(super) fn list_key(analysis: &Analysis, cursor: &Cursor<'_>) -> Option<&'static Key> {
     if !cursor.is_list_entry || cursor.is_flow {
         return None;
     }
-    let key = outer_key(analysis, cursor)?;
-    matches!(key, "depends_on" | "env_keys" | "secrets").then_some(key)
+    let name = outer_key(analysis, cursor)?;
+    keys::homes(name).map(|(_, key)| key).find(|key| key.shape.is_list_of_names())
 }
 
 pub(super) fn present_keys<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>, place: Place) -> Vec<&'a str> {

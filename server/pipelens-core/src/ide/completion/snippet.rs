@@ -2,9 +2,17 @@
 
 use super::cursor::Cursor;
 use super::{Completion, CompletionKind};
-use crate::Analysis;
-use crate::keys::{Key, Place, Shape};
+use crate::analysis::Analysis;
+use crate::keys::{self, Key, Place, Shape};
 use crate::text::TextEdit;
+
+const PIPELINE: &str = "\
+name: ${1:ci}
+default_image: ${2:alpine:3.22}
+steps:
+  - key: ${3:test}
+    cmd: ${4:make test}
+";
 
 /// Returns a key with what its value starts with: a list, a mapping or a text.
 pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
@@ -18,13 +26,11 @@ pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
     let inner = indent(cursor, 2);
     match key.shape {
         Shape::Env => format!("{name}:\n{inner}${{1:NAME}}: $0"),
-        Shape::Map(Place::Cache) => format!("{name}:\n{inner}policy: $0"),
-        Shape::Map(Place::Services) => {
-            format!("{name}:\n{inner}${{1:name}}:\n{inner}  image: $0")
-        }
-        Shape::Map(_) => format!("{name}:\n{inner}$0"),
+        Shape::Map(place) | Shape::OptionalMap(place) => format!("{name}:\n{inner}{}", first_entry(place, &inner)),
         Shape::Steps => format!("{name}:\n{inner}- key: ${{1:name}}\n{inner}  cmd: ${{2:command}}"),
-        Shape::List { of: Shape::Map(Place::Trigger), .. } => format!("{name}:\n{inner}- event: $0"),
+        Shape::List { of: Shape::Map(Place::Trigger), .. } => {
+            format!("{name}:\n{inner}- {}", first_entry(Place::Trigger, &inner))
+        }
         Shape::List { .. } | Shape::StepKeys => format!("{name}: [$0]"),
         Shape::Text
         | Shape::NonEmptyText
@@ -35,6 +41,7 @@ pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
         | Shape::Version(_)
         | Shape::Image
         | Shape::StepKey
+        | Shape::VariableName
         | Shape::Runner
         | Shape::Policy
         | Shape::AbsolutePath
@@ -45,9 +52,19 @@ pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
     }
 }
 
+/// Returns what a mapping that people write starts with: its required key, if there is one.
+fn first_entry(place: Place, indent: &str) -> String {
+    if let Some(any_name) = keys::any_name(place) {
+        let inner = any_name.shape.place().map_or_else(|| "$0".to_owned(), |inner| first_entry(inner, indent));
+        return format!("${{1:name}}:\n{indent}  {inner}");
+    }
+    let required = keys::keys(place).iter().find(|key| key.is_required && !place.is_wire_format());
+    required.map_or_else(|| "$0".to_owned(), |key| format!("{}: $0", key.name))
+}
+
 fn in_brackets(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
     match shape {
-        Shape::Env | Shape::PlanEnv | Shape::Map(_) => "{$0}",
+        Shape::Env | Shape::PlanEnv | Shape::Map(_) | Shape::OptionalMap(_) => "{$0}",
         Shape::List { .. } | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
         Shape::Bool | Shape::Integer { .. } | Shape::Argument(_) | Shape::Anything => "$0",
         Shape::Text
@@ -57,6 +74,7 @@ fn in_brackets(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
         | Shape::Version(_)
         | Shape::Image
         | Shape::StepKey
+        | Shape::VariableName
         | Shape::Runner
         | Shape::Policy
         | Shape::AbsolutePath => {
@@ -74,45 +92,21 @@ pub(super) fn whole(analysis: &Analysis, cursor: &Cursor<'_>, place: Place, is_n
     if !is_new || cursor.quote.is_some() {
         return Vec::new();
     }
-    match place {
-        Place::Step if cursor.is_json => vec![entry(
-            cursor,
-            "step",
-            "A step: its key and its command.",
-            "\"key\": \"${1:name}\", \"cmd\": \"${2:command}\"".to_owned(),
-        )],
-        Place::Step if cursor.is_flow => {
-            vec![entry(
-                cursor,
-                "step",
-                "A step: its key and its command.",
-                "key: ${1:name}, cmd: ${2:command}".to_owned(),
-            )]
-        }
-        Place::Step if cursor.is_list_entry => steps(cursor),
-        Place::Pipeline if analysis.text.trim().len() <= cursor.word.end - cursor.word.start => vec![entry(
-            cursor,
-            "pipeline",
-            "A pipeline with its first step.",
-            "name: ${1:ci}\ndefault_image: ${2:alpine:3.22}\nsteps:\n  - key: ${3:test}\n    cmd: ${4:make test}\n"
-                .to_owned(),
-        )],
-        Place::Pipeline
-        | Place::Step
-        | Place::Wait
-        | Place::WaitOptions
-        | Place::Cache
-        | Place::Trigger
-        | Place::RunnerArguments
-        | Place::Services
-        | Place::Service
-        | Place::Plan
-        | Place::Graph
-        | Place::Node
-        | Place::PlanStep
-        | Place::Envelope
-        | Place::EnvelopePipeline => Vec::new(),
+    let step = |snippet: &str| vec![entry(cursor, "step", "A step: its key and its command.", snippet.to_owned())];
+    let is_blank = analysis.text.trim().len() <= cursor.word.end - cursor.word.start;
+    if place == Place::Step && cursor.is_json {
+        return step("\"key\": \"${1:name}\", \"cmd\": \"${2:command}\"");
     }
+    if place == Place::Step && cursor.is_flow {
+        return step("key: ${1:name}, cmd: ${2:command}");
+    }
+    if place == Place::Step && cursor.is_list_entry {
+        return steps(cursor);
+    }
+    if place == Place::Pipeline && is_blank {
+        return vec![entry(cursor, "pipeline", "A pipeline with its first step.", PIPELINE.to_owned())];
+    }
+    Vec::new()
 }
 
 fn steps(cursor: &Cursor<'_>) -> Vec<Completion> {

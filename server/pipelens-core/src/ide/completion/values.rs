@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::cursor::Cursor;
 use super::{Completion, CompletionKind, Known};
-use crate::Analysis;
+use crate::analysis::Analysis;
 use crate::ide::outline::first_words;
-use crate::keys::{Key, POLICIES, RUNNERS, Shape};
+use crate::keys::{Choice, Key, POLICIES, RUNNERS, Shape};
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::printable::{code, markdown};
 
@@ -15,7 +15,7 @@ const MAX_VALUE: usize = 80;
 
 /// Returns the values a key may have.
 pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known: Known<'_>) -> Vec<Completion> {
-    let named = |(name, doc): &(&str, &str)| cursor.text_entry(name, CompletionKind::Value, doc);
+    let named = |choice: &Choice| cursor.text_entry(choice.name, CompletionKind::Value, choice.doc);
     match key.shape {
         Shape::Policy => POLICIES.iter().map(named).collect(),
         Shape::Runner => RUNNERS.iter().map(named).collect(),
@@ -26,7 +26,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         }
         Shape::StepKey | Shape::StepKeys => step_keys(analysis, cursor),
         Shape::Image => images(analysis, cursor, known),
-        Shape::List { .. } if matches!(key.name, "env_keys" | "secrets") => {
+        Shape::VariableName | Shape::List { of: Shape::VariableName, .. } => {
             let variables = variables(analysis, cursor).into_iter();
             variables.map(|(name, doc)| cursor.text_entry(name, CompletionKind::Variable, &doc)).collect()
         }
@@ -38,6 +38,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         | Shape::Env
         | Shape::PlanEnv
         | Shape::Map(_)
+        | Shape::OptionalMap(_)
         | Shape::List { .. }
         | Shape::Steps
         | Shape::Edge

@@ -28,10 +28,9 @@ pub(super) fn write(checked: &[Checked]) -> String {
 
 fn rule(code: Code) -> Value {
     let page = code.explanation();
-    let title = page.lines().next().unwrap_or_default().trim_start_matches(['#', ' ']);
     json!({
         "id": code.as_str(),
-        "shortDescription": {"text": title},
+        "shortDescription": {"text": code.title()},
         "help": {"text": page, "markdown": page},
         "helpUri": crate::present::page(code),
     })

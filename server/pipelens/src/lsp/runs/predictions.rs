@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pipelens_core::model::CachePolicy;
-use pipelens_core::plan::{Plan, Target, plan};
+use pipelens_core::plan::{CachePolicy, Plan, Target, plan};
 use pipelens_engine::cache::CacheDecision;
 
 use crate::lsp::session::debounced::Debounced;

@@ -78,7 +78,7 @@ impl Document {
     }
 
     pub(crate) fn format(&self) -> Format {
-        format_of(&self.path().unwrap_or_else(|| PathBuf::from(self.uri.path().as_str())))
+        Format::of(self.path().unwrap_or_else(|| PathBuf::from(self.uri.path().as_str())))
     }
 }
 
@@ -236,8 +236,8 @@ impl OpenDocuments {
         let analysis = match (is_pipeline, is_file) {
             (false, _) => Analysis::default(),
             // A text that was never saved belongs to no project.
-            (true, false) => pipelens_core::analyze(&text, format_of(&path)),
-            (true, true) => pipelens_core::analyze_in(&text, format_of(&path), &*self.context(&path)),
+            (true, false) => pipelens_core::analyze(&text, Format::of(&path)),
+            (true, true) => pipelens_core::analyze_in(&text, Format::of(&path), &*self.context(&path)),
         };
         let units = if is_pipeline { Units::new(&text) } else { Units::default() };
         let project = match (is_pipeline, is_file) {
@@ -269,13 +269,5 @@ impl OpenDocuments {
             self.to_predict.want(name.clone());
             self.to_lint.want(name);
         }
-    }
-}
-
-/// Returns the grammar a file's name asks for.
-pub(crate) fn format_of(path: &Path) -> Format {
-    match path.extension() {
-        Some(extension) if extension.eq_ignore_ascii_case("json") => Format::Json,
-        _ => Format::Yaml,
     }
 }

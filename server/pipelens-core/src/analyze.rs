@@ -1,0 +1,82 @@
+//! The one way from text to `Analysis`: read, lower, check, and leave out what nobody asked to hear.
+
+mod mended;
+
+use crate::analysis::Analysis;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::files::Format;
+use crate::findings::Findings;
+use crate::model::Pipeline;
+use crate::project::Project;
+use crate::syntax::repair::{self, Repaired};
+use crate::syntax::{json, tree::Tree};
+use crate::text::{self, LineIndex, TextRange};
+use crate::{lower, suppress, validate};
+use mended::Mended;
+
+/// Sixteen mebibytes: a thousand times what people write, and still read in a second.
+const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
+
+pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>) -> Analysis {
+    let line_index = LineIndex::new(text);
+    if text.len() > MAX_TEXT_BYTES {
+        let message = "This file is larger than 16 MiB, which is more than a pipeline can be. Split it.";
+        let diagnostics = vec![Diagnostic::new(Code::TooLarge, TextRange::at(0), message)];
+        return Analysis { line_index, diagnostics, text: text.to_owned(), ..Analysis::default() };
+    }
+    let Repaired { tree, findings: repairs, mended_lines } = repair::read(text, &line_index);
+    let is_repaired = !repairs.is_empty();
+    let mut findings = Findings::default();
+    if format == Format::Json && !is_repaired && !text.trim_start_matches('\u{feff}').trim().is_empty() {
+        findings.extend(json::check(text, &line_index));
+    }
+    let pipelines = read_documents(text, &tree, format, project, &mut findings);
+    if is_repaired {
+        let mended = Mended::new(text, &line_index, &mended_lines);
+        findings.list_mut().retain(|finding| !mended.invented(finding, &pipelines));
+    }
+    validate::add_removals(text, &tree, &mut findings);
+    findings.extend(repairs);
+    let mut silenced = suppress::apply(text, &line_index, &tree.comments, findings.list_mut());
+    silenced.retain(suppress::still_refuses);
+    let diagnostics = findings.finish();
+    Analysis { line_index, pipelines, diagnostics, is_repaired, silenced, text: text.to_owned(), tree }
+}
+
+fn read_documents(
+    text: &str,
+    tree: &Tree,
+    format: Format,
+    project: Option<&dyn Project>,
+    findings: &mut Findings,
+) -> Vec<Pipeline> {
+    if !validate::check_references(text, tree, findings) {
+        return Vec::new();
+    }
+    let mut pipelines = Vec::new();
+    let mut is_empty = true;
+    for root in tree.documents.iter().copied().filter(|root| validate::says_something(tree, *root)) {
+        is_empty = false;
+        validate::check_document(text, tree, root, findings);
+        if let Some(kind) = lower::document_kind(tree, root) {
+            pipelines.extend(lower::pipelines(tree, root, kind, format == Format::Json));
+        }
+    }
+    if is_empty {
+        let message = "This file has no pipeline yet. Start with `steps:` and a step with `key` and `cmd`.";
+        findings.push(Diagnostic::new(Code::EmptyFile, TextRange::at(0), message));
+    }
+    for pipeline in &mut pipelines {
+        let steps = pipeline.steps.iter_mut().chain(&mut pipeline.unnamed_steps);
+        steps.for_each(|step| step.range.start = text::dash_before(text, step.range.start));
+    }
+    let mut commands = validate::Commands::default();
+    for pipeline in &pipelines {
+        validate::check_pipeline(text, pipeline, &mut commands, findings);
+        if let Some(project) = project {
+            validate::check_in_project(text, pipeline, project, findings);
+        }
+    }
+    findings.extend(commands.finish());
+    pipelines
+}

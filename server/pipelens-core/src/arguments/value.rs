@@ -1,0 +1,13 @@
+//! The value of an argument, without the place it was read from.
+
+/// A value whose meaning only its reader knows (`runner_args`). Mappings keep file order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Value>),
+    Map(Vec<(String, Value)>),
+}

@@ -1,0 +1,187 @@
+//! The keys of pipelines that people write.
+
+use super::common::{
+    ARTIFACTS, CACHE, CMD_DOC, CMD_EXAMPLE, DEFAULT_IMAGE, IMAGE, LABEL, NAME, PIPELINE_TIMEOUT, RETRY, RUNNER,
+    SECONDS, SECRETS, SOFT_FAIL, STEP_KEY, STEP_TIMEOUT, TEXTS, TRIGGERS, VARIABLES, VERSION, WORKDIR,
+};
+use super::key::Key;
+use super::place::Place;
+use super::shape::{Argument, Shape};
+
+const fn required(name: &'static str, shape: Shape, doc: &'static str) -> Key {
+    Key::required(name, shape, doc)
+}
+
+const fn optional(name: &'static str, shape: Shape, doc: &'static str) -> Key {
+    Key::optional(name, shape, doc)
+}
+
+pub(super) const PIPELINE: &[Key] = &[
+    NAME,
+    required("steps", Shape::Steps, "What to run, in file order: steps, with `wait` between them."),
+    DEFAULT_IMAGE,
+    optional("env", Shape::Env, "Environment variables for every step. A step's own `env` takes precedence."),
+    PIPELINE_TIMEOUT,
+    optional(
+        "fail_fast",
+        Shape::Bool,
+        "`true`: the first failure cancels the running steps and skips the rest. Default: `false`.",
+    ),
+    TRIGGERS,
+    VERSION,
+];
+
+pub(super) const STEP: &[Key] = &[
+    STEP_KEY.when_missing("Other steps and the log identify the step by it: add `key:` with a short, unique name."),
+    LABEL,
+    required("cmd", Shape::NonEmptyText, CMD_DOC)
+        .when_missing("Add `cmd:` with the command to run.")
+        .example(CMD_EXAMPLE),
+    IMAGE,
+    optional(
+        "builds_in",
+        Shape::StepKey,
+        "Starts from the filesystem another step left, and so waits for that step. At most one step.",
+    ),
+    optional("depends_on", Shape::StepKeys, "Waits for these steps without using their filesystems."),
+    optional("env", Shape::Env, "Environment variables for this step, merged over the pipeline's."),
+    STEP_TIMEOUT,
+    WORKDIR,
+    CACHE,
+    RUNNER,
+    optional(
+        "runner_args",
+        Shape::Map(Place::RunnerArguments),
+        "Options for the step's container: `user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`; and `services` that run alongside it.",
+    ),
+    ARTIFACTS,
+    SECRETS,
+    SOFT_FAIL,
+    RETRY,
+];
+
+pub(super) const WAIT: &[Key] = &[required(
+    "wait",
+    Shape::OptionalMap(Place::WaitOptions),
+    "A barrier: every step after it waits for every step before it.",
+)];
+
+pub(super) const WAIT_OPTIONS: &[Key] = &[optional(
+    "continue_on_failure",
+    Shape::Bool,
+    "`true`: the steps after the barrier run regardless of what happened before it. Default: `false`.",
+)];
+
+pub(super) const CACHE_POLICY: &[Key] = &[
+    required(
+        "policy",
+        Shape::Policy,
+        "When an earlier result may be reused: `none`, `forever`, `ttl`, `on_change` or `compose`.",
+    )
+    .when_missing("Add one of `none`, `forever`, `ttl`, `on_change`, `compose`.")
+    .example("none"),
+    optional("env_keys", VARIABLES, "Environment variables whose values are part of the cache key."),
+    optional("duration_seconds", SECONDS, "The length of a `ttl` policy's window.").example("3600"),
+    optional(
+        "paths",
+        Shape::List { of: &Shape::NonEmptyText, may_be_empty: false },
+        "Files, folders and globs that an `on_change` policy watches.",
+    )
+    .example("[\".\"]"),
+    optional(
+        "sub_policies",
+        Shape::List { of: &Shape::Map(Place::Cache), may_be_empty: false },
+        "The policies of a `compose` policy: all of them must allow reuse.",
+    )
+    .example("[{\"policy\": \"forever\"}]"),
+    optional(
+        "key",
+        Shape::NonEmptyText,
+        "A precomputed cache key, as found in generated plans. Takes precedence over the policy.",
+    ),
+];
+
+pub(super) const TRIGGER: &[Key] = &[
+    required("event", Shape::OneOf(&["push", "pull_request", "schedule"]), "What starts the pipeline.")
+        .when_missing("Add one of `push`, `pull_request`, `schedule`.")
+        .example("push"),
+    optional("branches", TEXTS, "Globs for branch names."),
+    optional("tags", TEXTS, "Globs for tag names, with `push`."),
+    optional("types", TEXTS, "Kinds of pull request events."),
+    optional("cron", Shape::NonEmptyText, "When a `schedule` runs, as five cron fields."),
+];
+
+pub(super) const RUNNER_ARGUMENTS: &[Key] = &[
+    optional(
+        "user",
+        Shape::Argument(Argument::Any),
+        "The user that runs the command, by name or number. Default: the image's user.",
+    ),
+    optional(
+        "network",
+        Shape::Argument(Argument::Network),
+        "The container's network, such as `none`. The networks of the host and of other containers are not allowed. Default: the engine's.",
+    ),
+    optional(
+        "memory",
+        Shape::Argument(Argument::Memory),
+        "The most memory the step may use: bytes, or a number with `k`, `m` or `g`. Default: no limit.",
+    ),
+    optional(
+        "cpus",
+        Shape::Argument(Argument::Cpus),
+        "How many CPUs the step may use, such as `1.5`. Default: all of them.",
+    ),
+    optional("platform", Shape::NonEmptyText, "The image's platform, such as `linux/arm64`. Default: the engine's."),
+    optional(
+        "pull",
+        Shape::OneOf(&["missing", "always", "never"]),
+        "When the image is pulled: `missing`, `always` or `never`. Default: `missing`.",
+    ),
+    optional(
+        "privileged",
+        Shape::Bool,
+        "`true`: the command has the rights of root on the engine's host. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`. Default: `false`.",
+    ),
+    optional(
+        "mounts",
+        Shape::List { of: &Shape::Argument(Argument::Mount), may_be_empty: true },
+        "Folders of the engine's host that the command can access, as `/source:/target` or `/source:/target:ro`. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
+    ),
+    optional(
+        "services",
+        Shape::Map(Place::Services),
+        "Containers that run alongside the step's command and stop with it, such as a database. The command reaches each one by its name and at `localhost`. They all share one network, so no two can listen on the same port. Only with the `docker` runner.",
+    ),
+];
+
+pub(super) const ANY_SERVICE: Key = optional(
+    "service",
+    Shape::Map(Place::Service),
+    "A container that runs alongside the step's command, started anew for every attempt. The command reaches it by this name and at `localhost`.",
+);
+
+pub(super) const SERVICE: &[Key] = &[
+    required(
+        "image",
+        Shape::Image,
+        "The service's image, such as `postgres:17`. The step's cache key contains the image's name, not its digest.",
+    )
+    .when_missing("Add `image:` with the image to run, such as `postgres:17`."),
+    optional("env", Shape::Env, "Environment variables for the service. Apart from its image's, it has no others."),
+    optional(
+        "cmd",
+        Shape::NonEmptyText,
+        "Runs instead of the image's own command: a line for the image's `sh`, passed to its entrypoint if it has one. Default: the image's command.",
+    ),
+    optional(
+        "ready",
+        Shape::Argument(Argument::Ready),
+        "When the step's command may start: as soon as this command, run in the service by `sh -c`, exits with 0, or as soon as something listens on the port with this number. Default: the image's health check, else its lowest exposed port, else immediately.",
+    ),
+    optional(
+        "ready_within_seconds",
+        SECONDS,
+        "How long the service may take to become ready before the step is abandoned. Default: 60.",
+    ),
+];
