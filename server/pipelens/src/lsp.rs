@@ -1,5 +1,5 @@
-//! The language server, from the messages of an editor down to what answers them. `server/ARCHITECTURE.md` draws its rooms; imports go
-//! down only: `routes`, `requests`, `server`, `runs`, `session`, `findings`, `protocol`; `transport` knows none of them.
+//! The language server. Imports go down only: `routes`, `requests`, `server`, `runs`, `session`, `findings`, `protocol`; `transport` knows
+//! none of them. `tests/it/layers.rs` checks that.
 
 mod findings;
 mod protocol;
@@ -17,8 +17,9 @@ use tokio_util::task::AbortOnDropHandle;
 use tower_lsp::LspService;
 
 use findings::push;
+use requests::lifecycle::Session;
 use routes::Router;
-use server::{Server, Session};
+use server::Server;
 use session::linting;
 use transport::{message_loop, parent, writer};
 
@@ -33,10 +34,11 @@ pub(crate) async fn serve() -> u8 {
     let server = service.inner().0.clone();
     let _background = background(&server);
     let mut router = Router::new(service);
-    let mut writer = writer::spawn();
+    let (to_client, from_client) = socket.split();
+    let mut writer = writer::spawn(to_client);
     let parent = parent::parent_died(|| server.settings.client().process_id);
     let code = tokio::select! {
-        () = message_loop::serve(&mut router, socket, writer.responses.clone(), writer.requests.clone()) => {
+        () = message_loop::serve(&mut router, from_client, writer.responses.clone()) => {
             u8::from(!router.is_shut_down())
         }
         _ = &mut writer.ended => 1,
@@ -52,8 +54,7 @@ pub(crate) async fn serve() -> u8 {
 /// Starts what goes on beside the messages, until the handles are dropped.
 fn background(server: &Server) -> Vec<AbortOnDropHandle<()>> {
     let (client, settings, documents) = (server.client.clone(), server.settings.clone(), server.documents.clone());
-    let (findings, lenses, predictions) =
-        (server.findings.clone(), server.lenses.clone(), server.predictions.clone());
+    let (findings, lenses, predictions) = (server.findings.clone(), server.lenses.clone(), server.predictions.clone());
     let pulls = {
         let settings = settings.clone();
         move || settings.client().pulls_diagnostics

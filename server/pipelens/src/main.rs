@@ -6,10 +6,10 @@ mod fix;
 mod lsp;
 mod present;
 mod project;
+mod project_context;
 mod settings;
 mod shellcheck;
 mod signals;
-mod project_context;
 mod terminal;
 mod wire;
 

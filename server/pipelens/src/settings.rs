@@ -1,6 +1,7 @@
 //! What a user can set, from an editor's settings or the project's `.pipelens.yaml`. One definition feeds both, and the schema.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -125,7 +126,10 @@ impl ProjectSettings {
     /// Reads the project's own settings. A project without the file has the defaults.
     pub(crate) fn read(root: &Path) -> anyhow::Result<Self> {
         let path = root.join(PROJECT_FILE);
-        let read = ProjectFolder::open(root).map_err(Unreadable::Io);
+        let read = ProjectFolder::open(root).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Unreadable::Missing,
+            _ => Unreadable::Io(error),
+        });
         let read = read.and_then(|folder| folder.read_unlinked_text(Path::new(PROJECT_FILE), MAX_BYTES));
         let text = match read {
             Ok(text) => text,

@@ -7,8 +7,8 @@ use pipelens_core::diagnostic::{Diagnostic, Severity};
 
 use super::{render, source};
 use crate::project;
-use crate::settings::{ProjectSettings, Settings};
 use crate::project_context::ProjectContext;
+use crate::settings::{ProjectSettings, Settings};
 
 /// What stands for standard input on the command line.
 pub(crate) const STANDARD_INPUT: &str = "-";

@@ -23,12 +23,13 @@ use tower_lsp::LspService;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response, Result};
 
 use super::protocol::commands::DidChangeTrust;
+use super::requests::lifecycle::Session;
 use super::requests::{
     call_hierarchy, code_action, code_lens, completion, configuration, definition, diagnostic, document_link,
     document_symbol, execute_command, folding_range, formatting, hover, inlay_hint, references, rename,
     selection_range, semantic_tokens, synchronization, workspace_symbol,
 };
-use super::server::{Server, Session};
+use super::server::Server;
 use super::session::documents::Documents;
 use super::transport::in_flight::{Task, guarded};
 use super::transport::message_loop::{Service, Taken};
@@ -157,12 +158,8 @@ impl Router {
 }
 
 impl Service for Router {
-    /// `$/` is for what either side may ignore.
     fn is_notification(&self, method: &str) -> bool {
-        let name = method.rsplit('/').next().unwrap_or_default();
-        let is_did =
-            name.strip_prefix("did").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()));
-        is_did || method.starts_with("$/") || matches!(method, "exit" | "initialized" | WorkDoneProgressCancel::METHOD)
+        is_notification(method)
     }
 
     async fn take_in(&mut self, request: Request) -> Taken {
@@ -247,6 +244,14 @@ fn route(method: &str) -> Option<Route> {
     ROUTES.iter().find(|(name, _)| *name == method).map(|(_, route)| *route)
 }
 
+/// Whether a method is one that is never answered. `$/` is for what either side may ignore.
+fn is_notification(method: &str) -> bool {
+    let name = method.rsplit('/').next().unwrap_or_default();
+    let is_did =
+        name.strip_prefix("did").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()));
+    is_did || method.starts_with("$/") || matches!(method, "exit" | "initialized" | WorkDoneProgressCancel::METHOD)
+}
+
 fn not_initialized() -> Error {
     let message = "the session has not begun: `initialize` comes first";
     Error { code: ErrorCode::ServerError(-32002), message: message.into(), data: None }
@@ -293,5 +298,73 @@ fn made<R: Serialize>(id: Id, result: Result<R>) -> Vec<u8> {
     match result {
         Ok(result) => frame(&Answer { jsonrpc: "2.0", id, result }),
         Err(error) => frame(&Response::from_error(id, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::lsp::requests::capabilities::offer;
+    use crate::lsp::session::client::ClientFeatures;
+
+    #[test]
+    fn a_method_is_listed_once() {
+        let methods: BTreeSet<&str> = ROUTES.iter().map(|(method, _)| *method).collect();
+        assert_eq!(methods.len(), ROUTES.len());
+    }
+
+    /// Returns the methods that a capability stands for.
+    fn methods_of(capability: &str, offered: &Value) -> Vec<String> {
+        let is_offered = |option: &str| offered.get(option).is_some_and(|value| *value != Value::Bool(false));
+        match capability {
+            "positionEncoding" => Vec::new(),
+            "textDocumentSync" => {
+                ["didOpen", "didClose", "didChange", "didSave"].map(|name| format!("textDocument/{name}")).to_vec()
+            }
+            "callHierarchyProvider" => vec![
+                "textDocument/prepareCallHierarchy".to_owned(),
+                "callHierarchy/incomingCalls".to_owned(),
+                "callHierarchy/outgoingCalls".to_owned(),
+            ],
+            "semanticTokensProvider" => ["full", "range"]
+                .into_iter()
+                .filter(|part| is_offered(part))
+                .map(|part| format!("textDocument/semanticTokens/{part}"))
+                .collect(),
+            "renameProvider" if is_offered("prepareProvider") => {
+                vec!["textDocument/rename".to_owned(), "textDocument/prepareRename".to_owned()]
+            }
+            "executeCommandProvider" => vec!["workspace/executeCommand".to_owned()],
+            "workspaceSymbolProvider" => vec!["workspace/symbol".to_owned()],
+            "documentFormattingProvider" => vec!["textDocument/formatting".to_owned()],
+            other => vec![format!("textDocument/{}", other.trim_end_matches("Provider"))],
+        }
+    }
+
+    #[test]
+    fn what_is_offered_is_what_is_routed() {
+        let offer = offer(ClientFeatures { pulls_diagnostics: true, ..ClientFeatures::default() });
+        let offered = serde_json::to_value(offer.capabilities).unwrap();
+        let offered = offered.as_object().unwrap().iter().flat_map(|(name, value)| methods_of(name, value));
+        // A client needs no capability for these: they follow from what it does itself.
+        let unasked = [DidChangeConfiguration::METHOD, WorkDoneProgressCancel::METHOD, DidChangeTrust::METHOD];
+        let offered: BTreeSet<String> = offered.chain(unasked.map(str::to_owned)).collect();
+        let routed: BTreeSet<String> = ROUTES.iter().map(|(method, _)| (*method).to_owned()).collect();
+        assert_eq!(offered, routed);
+    }
+
+    #[test]
+    fn notifications_are_known_by_their_names() {
+        for method in ["textDocument/didOpen", "exit", "initialized", "$/cancelRequest", "pipelens/didChangeTrust"] {
+            assert!(is_notification(method), "{method}");
+        }
+        for method in ["textDocument/hover", "shutdown", "initialize", "workspace/executeCommand", "no/dideldum"] {
+            assert!(!is_notification(method), "{method}");
+        }
+        for (method, route) in ROUTES {
+            assert_eq!(is_notification(method), matches!(route, Route::Apply(_)), "{method}");
+        }
     }
 }

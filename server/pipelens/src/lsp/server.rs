@@ -1,23 +1,20 @@
-//! One server: everything a request may reach, and what the framework asks of it.
+//! One server: everything a request may reach.
 
 use std::sync::Arc;
 
-use lsp_types::{InitializeParams, InitializeResult, InitializedParams, MessageType, ProgressToken, Uri};
+use lsp_types::{MessageType, ProgressToken, Uri};
 use tokio_util::task::TaskTracker;
-use tower_lsp::jsonrpc::Result;
-use tower_lsp::{Client, LanguageServer};
+use tower_lsp::Client;
 use uuid::Uuid;
 
 use super::findings::store::Findings;
-use super::protocol::commands::CancelArgs;
-use super::requests::capabilities;
-use super::requests::images::KnownImages;
 use super::runs::context::Runs;
 use super::runs::follow::follow;
 use super::runs::predictions::{self, Predictions};
 use super::runs::registry::{Registry, Started};
 use super::session::debounced::Debounced;
 use super::session::documents::OpenDocuments;
+use super::session::images::KnownImages;
 use super::session::lenses::LensRefresh;
 use super::session::settings::SessionSettings;
 
@@ -90,28 +87,5 @@ impl Server {
         let run_id = started.run.id;
         self.runs.reports.spawn(follow(self.runs.clone(), started, token));
         run_id
-    }
-}
-
-/// The server as the framework sees it: the beginning and the end of a session. Everything else is in `routes`.
-#[derive(Debug)]
-pub(crate) struct Session(pub(crate) Arc<Server>);
-
-impl LanguageServer for Session {
-    async fn initialize(&self, params: InitializeParams) -> Result<InitializeResult> {
-        if let Err(why) = self.0.settings.initialize(&params) {
-            self.0.client.show_message(MessageType::WARNING, why).await;
-        }
-        Ok(capabilities::offer(self.0.settings.client()))
-    }
-
-    async fn initialized(&self, _: InitializedParams) {
-        self.0.images.refresh(&self.0.settings);
-    }
-
-    async fn shutdown(&self) -> Result<()> {
-        // The containers are removed while the editor gets ready to say `exit`; the end of the process waits for that.
-        self.0.runs.registry.cancel(&CancelArgs::default());
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod client;
 pub(super) mod debounced;
 pub(super) mod documents;
+pub(super) mod images;
 pub(super) mod lenses;
 pub(super) mod linting;
 pub(super) mod projects;

@@ -1,8 +1,8 @@
 //! Completion.
 
 use lsp_types::{
-    CompletionItem, CompletionItemKind, CompletionResponse, CompletionTextEdit, Documentation, InsertTextFormat,
-    InsertTextMode, CompletionParams, TextEdit,
+    CompletionItem, CompletionItemKind, CompletionParams, CompletionResponse, CompletionTextEdit, Documentation,
+    InsertTextFormat, InsertTextMode, TextEdit,
 };
 use pipelens_core::ide::{self, Completion, CompletionKind, Known};
 
@@ -11,7 +11,11 @@ use crate::lsp::protocol::positions::TextMap;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::Documents;
 
-pub(crate) fn completion(server: &Server, documents: &Documents, params: CompletionParams) -> Option<CompletionResponse> {
+pub(crate) fn completion(
+    server: &Server,
+    documents: &Documents,
+    params: CompletionParams,
+) -> Option<CompletionResponse> {
     let at = params.text_document_position;
     server.images.refresh(&server.settings);
     let document = documents.pipeline(&at.text_document.uri)?;

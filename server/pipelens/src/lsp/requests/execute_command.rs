@@ -26,8 +26,8 @@ pub(crate) async fn execute_command(
     documents: Documents,
     params: ExecuteCommandParams,
 ) -> Result<Option<Value>> {
-    let command = Command::parse(&params.command)
-        .ok_or_else(|| invalid(format!("There is no command `{}`", params.command)))?;
+    let command =
+        Command::parse(&params.command).ok_or_else(|| invalid(format!("There is no command `{}`", params.command)))?;
     if command.needs_trust() && server.settings.is_untrusted() {
         return Err(refused(UNTRUSTED));
     }
@@ -124,10 +124,7 @@ impl Call {
     }
 
     /// Does what reads or writes files, where that holds up no other request.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Result<T> {
         let call = self.clone();
         tokio::task::spawn_blocking(move || work(&call)).await.unwrap_or_else(|panic| {
             tracing::error!("bug in pipelens: {panic}");

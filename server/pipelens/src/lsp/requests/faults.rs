@@ -43,6 +43,8 @@ pub(crate) async fn fault(server: Arc<Server>, name: &str, params: Value) -> Res
             let count = wait()?.ms;
             for number in 0..count {
                 server.client.log_message(lsp_types::MessageType::LOG, format!("line {number}")).await;
+                // Without a writer nothing waits, and the process could not end.
+                tokio::task::consume_budget().await;
             }
             Ok(json!(count))
         }

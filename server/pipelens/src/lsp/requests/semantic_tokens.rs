@@ -1,8 +1,8 @@
 //! Semantic tokens: each is told by its distance from the one before, as the protocol has it.
 
 use lsp_types::{
-    SemanticToken, SemanticTokenType, SemanticTokens, SemanticTokensParams, SemanticTokensRangeParams, SemanticTokensRangeResult,
-    SemanticTokensResult,
+    SemanticToken, SemanticTokenType, SemanticTokens, SemanticTokensParams, SemanticTokensRangeParams,
+    SemanticTokensRangeResult, SemanticTokensResult,
 };
 use pipelens_core::ide::{self, TokenKind};
 use pipelens_core::text::TextRange;

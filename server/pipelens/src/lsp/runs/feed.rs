@@ -6,7 +6,6 @@ use parking_lot::Mutex;
 use pipelens_engine::event::{BuildEvent, LogLine};
 use tokio::sync::Notify;
 
-
 /// Log text that waits for a slow client. What comes on top is counted and said; the file has it.
 const MAX_WAITING_LOG_BYTES: usize = 1024 * 1024;
 /// A feed that holds this much is sent without waiting for more.

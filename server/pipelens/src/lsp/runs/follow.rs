@@ -109,4 +109,3 @@ async fn send(runs: Arc<Runs>, run: Arc<Run>, feed: Arc<Feed>, client_token: Opt
     }
     messages::say_outcome(&runs, &run, outcome, took).await;
 }
-

@@ -8,9 +8,9 @@ use pipelens_engine::event::Outcome;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::lsp::protocol::commands::{OpenLogArgs, PipelineRef};
 use super::registry::Registry;
 use super::run::{Run, StepView};
+use crate::lsp::protocol::commands::{OpenLogArgs, PipelineRef};
 use crate::project;
 
 /// What to run again.

@@ -113,7 +113,10 @@ impl Predictions {
 }
 
 /// Returns the decisions for each pipeline of a document; `None` if it cannot be run as it is.
-async fn predict(document: &Document, session: &SessionSettings) -> Option<Result<Vec<BTreeMap<String, CacheDecision>>, String>> {
+async fn predict(
+    document: &Document,
+    session: &SessionSettings,
+) -> Option<Result<Vec<BTreeMap<String, CacheDecision>>, String>> {
     let path = document.path()?;
     let root = session.root_of(&path);
     let (settings, project) = (session.settings(), session.project(&root));

@@ -22,11 +22,16 @@ pub(crate) struct ClientFeatures {
 }
 
 impl ClientFeatures {
-    pub(crate) fn new(capabilities: &ClientCapabilities, process_id: Option<u32>, can_refresh_diagnostics: bool) -> Self {
+    pub(crate) fn new(
+        capabilities: &ClientCapabilities,
+        process_id: Option<u32>,
+        can_refresh_diagnostics: bool,
+    ) -> Self {
         let window = capabilities.window.as_ref();
         let workspace = capabilities.workspace.as_ref();
         let experimental = |name: &str| {
-            capabilities.experimental.as_ref().and_then(|experimental| experimental.get(name)) == Some(&Value::Bool(true))
+            capabilities.experimental.as_ref().and_then(|experimental| experimental.get(name))
+                == Some(&Value::Bool(true))
         };
         let offered = capabilities.general.as_ref().and_then(|general| general.position_encodings.as_deref());
         Self {

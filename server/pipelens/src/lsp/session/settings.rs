@@ -138,7 +138,8 @@ impl SessionSettings {
 
 /// Returns the finding about a settings file that cannot be used.
 fn mistake(error: &anyhow::Error) -> Finding {
-    let place = error.chain().find_map(|cause| cause.downcast_ref::<serde_yaml::Error>()).and_then(serde_yaml::Error::location);
+    let place =
+        error.chain().find_map(|cause| cause.downcast_ref::<serde_yaml::Error>()).and_then(serde_yaml::Error::location);
     let position = place.map_or_else(Position::default, |place| {
         // Characters are not UTF-16 units, but the keys of settings are ASCII.
         Position::new(to_u32(place.line().saturating_sub(1)), to_u32(place.column().saturating_sub(1)))

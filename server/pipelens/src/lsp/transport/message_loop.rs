@@ -5,10 +5,7 @@
 //! 3. Every other message is a task of its own; a panic in one is answered, never fatal.
 //! 4. The number of requests in flight is bounded; above the bound they are refused, and reading goes on.
 
-use futures_util::{SinkExt, StreamExt};
-use tokio::sync::mpsc;
-use tokio_util::task::AbortOnDropHandle;
-use tower_lsp::ClientSocket;
+use futures_util::{Sink, SinkExt};
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
 
 use super::in_flight::{InFlight, Task};
@@ -37,23 +34,9 @@ pub(crate) enum Taken {
     Exit,
 }
 
-/// Reads messages until the client says that the process is to end, or closes its end.
-pub(crate) async fn serve(
-    service: &mut impl Service,
-    socket: ClientSocket,
-    answers: Answers,
-    requests: mpsc::Sender<Request>,
-) {
+/// Reads messages until the client says that the process is to end, or closes its end. Its answers to our requests go to `from_client`.
+pub(crate) async fn serve(service: &mut impl Service, mut from_client: impl Sink<Response> + Unpin, answers: Answers) {
     let mut frames = spawn_reader();
-    let (mut to_client, mut from_client) = socket.split();
-    // The socket's own queue holds one message; this task moves it on to the writer, whose fullness it passes back.
-    let _forward = AbortOnDropHandle::new(tokio::spawn(async move {
-        while let Some(request) = to_client.next().await {
-            if requests.send(request).await.is_err() {
-                return;
-            }
-        }
-    }));
     let in_flight = InFlight::new(answers.clone());
     while let Some(frame) = frames.recv().await {
         match message(service, frame) {
@@ -94,8 +77,7 @@ fn message(service: &impl Service, frame: Frame) -> Result<Message, Option<Respo
         tracing::warn!("`{}` came without an `id` and is ignored", request.method());
         return Err(None);
     };
-    let why =
-        format!("`{}` is a notification and has no answer; with an `id`, it is ignored", request.method());
+    let why = format!("`{}` is a notification and has no answer; with an `id`, it is ignored", request.method());
     let error = Error { code: ErrorCode::MethodNotFound, message: why.into(), data: None };
     Err(Some(Response::from_error(id.clone(), error)))
 }

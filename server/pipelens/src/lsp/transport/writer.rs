@@ -5,30 +5,30 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 use tower_lsp::jsonrpc::Request;
 
 /// Answers that wait for a slow client; no more requests than this are in flight.
 const ANSWER_QUEUE: usize = 1024;
 /// While answers of this many bytes wait, no further one is made.
 const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
-/// Notifications and requests that wait for a slow client; whoever sends them is held back. The largest are the findings of one file,
-/// which are bounded in number and length.
-const MESSAGE_QUEUE: usize = 16;
-/// Frames between the two threads.
+/// Frames between the two threads. While it is full, whoever sends a notification or a request is held back. The largest are the findings
+/// of one file, which are bounded in number and length.
 const ORDER_QUEUE: usize = 16;
 /// A buffer this large is written even when more is ready.
 const WRITE_BYTES: usize = 256 * 1024;
 
-/// The two lanes, and word of their end.
+/// The lane of answers, and what is known of the end of standard output.
 pub(crate) struct Writer {
     /// Whole frames: an answer becomes text where it is made.
     pub(crate) responses: Answers,
-    pub(crate) requests: mpsc::Sender<Request>,
     /// Resolves when standard output is gone.
     pub(crate) ended: oneshot::Receiver<()>,
     flushes: mpsc::Sender<oneshot::Sender<()>>,
+    _framing: AbortOnDropHandle<()>,
 }
 
 impl Writer {
@@ -101,15 +101,14 @@ enum Order {
     Say(oneshot::Sender<()>),
 }
 
-/// Starts the writer. It ends with the process, or when standard output fails.
-pub(crate) fn spawn() -> Writer {
+/// Starts the writer of answers and of what the server says by itself. It ends when it is dropped, or when standard output fails.
+pub(crate) fn spawn(messages: impl Stream<Item = Request> + Send + Unpin + 'static) -> Writer {
     let (lane, response_lane) = mpsc::channel(ANSWER_QUEUE);
     let responses = Answers { lane, backlog: Arc::default() };
-    let (requests, request_lane) = mpsc::channel(MESSAGE_QUEUE);
     let (orders, order_lane) = mpsc::channel(ORDER_QUEUE);
     let (flushes, flush_lane) = mpsc::channel(1);
     let (end, ended) = oneshot::channel::<()>();
-    tokio::spawn(frame_messages(response_lane, request_lane, flush_lane, orders));
+    let framing = tokio::spawn(frame_messages(response_lane, messages, flush_lane, orders));
     let write = move || {
         if let Err(error) = write_orders(order_lane, &mut io::stdout().lock()) {
             tracing::warn!("standard output is gone: {error}");
@@ -119,12 +118,12 @@ pub(crate) fn spawn() -> Writer {
     if let Err(error) = std::thread::Builder::new().name("stdout".to_owned()).spawn(write) {
         tracing::error!("cannot start the writer: {error}");
     }
-    Writer { responses, requests, ended, flushes }
+    Writer { responses, ended, flushes, _framing: AbortOnDropHandle::new(framing) }
 }
 
 async fn frame_messages(
     mut responses: mpsc::Receiver<Answer>,
-    mut requests: mpsc::Receiver<Request>,
+    mut messages: impl Stream<Item = Request> + Unpin,
     mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
     orders: mpsc::Sender<Order>,
 ) {
@@ -132,7 +131,7 @@ async fn frame_messages(
         let order = tokio::select! {
             biased;
             Some(response) = responses.recv() => Order::Answer(response),
-            Some(request) = requests.recv() => Order::Write(frame(&request)),
+            Some(message) = messages.next() => Order::Write(frame(&message)),
             Some(done) = flushes.recv() => Order::Say(done),
             else => return,
         };

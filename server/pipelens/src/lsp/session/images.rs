@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
-use crate::lsp::session::settings::SessionSettings;
+use super::settings::SessionSettings;
 
 /// Images change when somebody builds or pulls; a list this old is still useful.
 const MAX_AGE: Duration = Duration::from_secs(60);
