@@ -15,6 +15,7 @@ mod again;
 mod cli;
 mod consent;
 mod documents;
+mod findings;
 mod language;
 mod layers;
 mod lifecycle;

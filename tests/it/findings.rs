@@ -1,0 +1,116 @@
+//! What is said about files, open or not, to clients that are told and to clients that ask.
+
+use serde_json::{Value, json};
+
+use crate::client::{Client, everything};
+use crate::support::{Project, Runner, binary};
+
+/// An editor that asks for findings and can be told that there are new ones.
+fn asking(project: &Project) -> Client {
+    let mut client = Client::spawn(binary(), &[("PIPELENS_STATE_DIR", project.state.path().to_str().unwrap())]);
+    let mut capabilities = everything();
+    capabilities["textDocument"]["diagnostic"] = json!({});
+    capabilities["workspace"]["diagnostics"] = json!({"refreshSupport": true});
+    let answer = client.initialize(capabilities, json!({"runner": "host"})).unwrap();
+    assert_eq!(answer["capabilities"]["diagnosticProvider"]["interFileDependencies"], false, "{answer}");
+    client
+}
+
+fn pull(client: &mut Client, uri: &str, known: Option<&str>) -> Value {
+    let params = json!({"textDocument": {"uri": uri}, "previousResultId": known});
+    client.request("textDocument/diagnostic", params).unwrap()
+}
+
+fn messages(report: &Value) -> Vec<&str> {
+    report["items"].as_array().unwrap().iter().map(|item| item["message"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_client_that_asks_is_answered_and_not_told() {
+    let project = Project::new("steps:\n  - key: build\n    cmd: exit 3\n");
+    let uri = project.uri();
+    let mut client = asking(&project);
+    client.open(&uri, "steps:\n  - key: build\n    comand: make\n");
+    let report = pull(&mut client, &uri, None);
+    assert_eq!(report["kind"], "full");
+    assert!(messages(&report).iter().any(|message| message.contains("comand")), "{report}");
+    let id = report["resultId"].as_str().unwrap();
+    assert_eq!(pull(&mut client, &uri, Some(id)), json!({"kind": "unchanged", "resultId": id}));
+    client.change(&uri, 2, &Value::Null, "steps:\n  - key: build\n    cmd: exit 3\n");
+    let report = pull(&mut client, &uri, Some(id));
+    assert_eq!((&report["kind"], messages(&report)), (&json!("full"), Vec::new()));
+    assert_eq!(client.take(|message| message["method"] == "textDocument/publishDiagnostics"), Vec::<Value>::new());
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
+fn a_client_that_asks_is_told_to_ask_again_when_a_step_has_failed() {
+    let project = Project::new("steps:\n  - key: build\n    cmd: exit 3\n");
+    let uri = project.uri();
+    let mut client = asking(&project);
+    client.open(&uri, &std::fs::read_to_string(project.file()).unwrap());
+    client.run("pipelens.runStep", json!({"uri": uri, "step": "build"}));
+    client.wait("a refresh", |message| (message["method"] == "workspace/diagnostic/refresh").then_some(()));
+    let report = pull(&mut client, &uri, None);
+    assert_eq!(messages(&report), ["Step `build` failed: exit 3"]);
+    assert_eq!(report["items"][0]["range"]["start"], json!({"line": 2, "character": 9}));
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
+fn a_mistake_in_the_projects_settings_is_a_finding_of_that_file_though_it_is_not_open() {
+    let project = Project::new("steps:\n  - key: build\n    cmd: make\n");
+    let settings = project.folder.path().join(".pipelens.yaml");
+    std::fs::write(&settings, "files: [ci.yml]\nparallelism: many\n").unwrap();
+    let mut client = project.serve(Runner::Host);
+    let uri = format!("file://{}", settings.display());
+    let published = |uri: &str| {
+        let uri = uri.to_owned();
+        move |message: &Value| {
+            let params = &message["params"];
+            let fits = message["method"] == "textDocument/publishDiagnostics" && params["uri"] == uri.as_str();
+            fits.then(|| params["diagnostics"].as_array().unwrap().clone())
+        }
+    };
+    let findings = client.wait("the finding", published(&uri));
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0]["range"]["start"]["line"], 1, "{findings:?}");
+    assert!(findings[0]["message"].as_str().unwrap().contains("parallelism"), "{findings:?}");
+    // It is read again when the editor's settings change, and taken back.
+    std::fs::write(&settings, "parallelism: 2\n").unwrap();
+    client.notify("workspace/didChangeConfiguration", json!({"settings": {"runner": "host"}}));
+    assert_eq!(client.wait("no finding", published(&uri)), Vec::<Value>::new());
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
+fn a_failure_stays_on_its_step_while_the_text_moves_and_goes_when_the_step_runs_again() {
+    let project = Project::new("steps:\n  - key: build\n    cmd: test -e ok\n");
+    let uri = project.uri();
+    let mut client = project.serve(Runner::Host);
+    client.diagnostics(&uri, 1);
+    let failure = |message: &Value| {
+        let params = &message["params"];
+        let fits = message["method"] == "textDocument/publishDiagnostics" && params["version"].as_i64() >= Some(1);
+        let first = params["diagnostics"].as_array().and_then(|all| all.first().cloned()).filter(|_| fits)?;
+        Some((params["version"].as_i64().unwrap(), first["range"]["start"]["line"].as_i64().unwrap()))
+    };
+    client.run("pipelens.runStep", json!({"uri": uri, "step": "build"}));
+    assert_eq!(client.wait("the failure", failure), (1, 2));
+    client.change(
+        &uri,
+        2,
+        &json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}),
+        "# new\n",
+    );
+    assert_eq!(client.wait("the failure below", failure), (2, 3));
+    std::fs::write(project.folder.path().join("ok"), "").unwrap();
+    let run = client.run("pipelens.runStep", json!({"uri": uri, "step": "build"}));
+    client.wait("no failure", |message| {
+        let params = &message["params"];
+        let fits = message["method"] == "textDocument/publishDiagnostics" && params["uri"] == uri.as_str();
+        (fits && params["diagnostics"] == json!([])).then_some(())
+    });
+    client.run_event("runEnd", |event| event["runId"] == run && event["outcome"] == "succeeded");
+    assert_eq!(client.quit().code(), Some(0));
+}
