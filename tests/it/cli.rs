@@ -90,7 +90,7 @@ fn a_project_sets_severities_and_a_mistake_in_its_settings_is_said() {
     std::fs::write(&settings, "severity:\n  unpinned-image: loud\n").unwrap();
     let (code, _, errors) = project.output(Runner::Host, &["check", "pipeline.yml"]);
     assert_eq!(code, 2);
-    assert!(errors.contains(".pipelens.yaml` has a mistake") && errors.contains("loud"), "{errors}");
+    assert!(errors.contains(".pipelens.yaml` is invalid") && errors.contains("loud"), "{errors}");
 }
 
 #[test]

@@ -14,53 +14,62 @@ use serde::Deserialize;
 /// The name of the project's own settings file, in its root folder.
 pub(crate) const PROJECT_FILE: &str = ".pipelens.yaml";
 
-/// Longer settings are none, and its parser takes long over hostile ones.
+/// A longer file is not read: the parser is slow on hostile ones.
 const MAX_BYTES: u64 = 64 * 1024;
 /// Settings have two levels. The parser's time grows with the square of open brackets.
 const MAX_NESTING: usize = 32;
 
-/// Settings of the editor (`pipelens.*`) and the command line.
+/// Settings of the editor (`pipelens.*`) and the command line. Those of the scope `machine` decide what runs where: in VS Code no workspace
+/// can bring its own.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Settings {
     /// The runner of steps that name none: `docker` (the default) or `host`, which runs commands directly on this machine.
+    #[schemars(extend("scope" = "machine"))]
     pub(crate) runner: Runner,
     /// Lets steps that say `runner: host` run directly on this machine.
+    #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_host_runner: bool,
-    /// Lets steps have privileged containers and mount folders of the container engine's machine.
+    /// Lets steps have privileged containers and mount folders of the container engine's machine (`runner_args`: `privileged`, `mounts`).
+    #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_machine_access: bool,
-    /// Shares results whose key a plan names with the Harmont tools: takes the images they have left, by name, and names ours for them.
+    /// Shares cached results with the Harmont tools, where a plan names their key: uses images they have left, and tags ours for them.
+    #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_harmont_cache: bool,
-    /// The container engine's address, as `DOCKER_HOST` has it. Without it the engine is found as the Docker client finds it.
+    /// The container engine's address, in the form of `DOCKER_HOST`. Without it, the engine is found the way the Docker client finds it.
+    #[schemars(extend("scope" = "machine"))]
     pub(crate) docker_host: Option<String>,
-    /// A file of `NAME=value` lines for the secrets that pipelines name; the environment is asked first.
+    /// A file of `NAME=value` lines with the secrets that pipelines use. The environment comes first.
+    #[schemars(extend("scope" = "machine"))]
     pub(crate) secrets_file: Option<PathBuf>,
-    /// Names of secrets that every project may have. For others the first run in a project asks.
+    /// Names of secrets that every project may use. The first run in a project asks about all others.
+    #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_secrets: Vec<String>,
     /// The user named the secrets file for this run: what is in it is meant for it.
     #[serde(skip)]
     pub(crate) is_secrets_file_for_this_run: bool,
     /// Which code lenses are shown.
     pub(crate) lenses: Lenses,
-    /// How a run speaks to the editor.
+    /// How a run is reported, and how much it may write.
     pub(crate) run: RunSettings,
-    /// Settings that a project may carry itself, too.
+    /// Settings that a project may also have in its own file.
     #[serde(flatten)]
     pub(crate) project: ProjectSettings,
 }
 
-/// Settings that a project's `.pipelens.yaml` may carry: nothing in it can widen what a run may do.
+/// Settings that a project's `.pipelens.yaml` may have. None of them can widen what a run may do.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ProjectSettings {
     /// More files that are pipelines, as globs relative to the project: `ci/*.yml`.
     pub(crate) files: Vec<String>,
-    /// How many steps run at once. Without it, two more than the engine's machine has CPUs; on `host`, as many.
+    /// How many steps run at once. The default is the number of CPUs of the engine's machine plus two; on `host`, the number of CPUs.
     #[schemars(range(min = 1))]
     pub(crate) parallelism: Option<usize>,
-    /// The severity of single findings by code: `unpinned-image: off`.
+    /// The severity of findings by their code: `unpinned-image: off`.
     pub(crate) severity: BTreeMap<String, SeveritySetting>,
-    /// Whether commands are read by ShellCheck where it is installed (`shellcheck` on the PATH). Without it, they are.
+    /// Whether commands are checked by [ShellCheck](https://www.shellcheck.net), where it is installed (`shellcheck` on the PATH). They are
+    /// by default.
     pub(crate) shellcheck: Option<bool>,
 }
 
@@ -80,9 +89,9 @@ pub(crate) struct Lenses {
     pub(crate) pipeline: bool,
     /// On every step.
     pub(crate) step: bool,
-    /// `Run from here`, on every step that others depend on.
+    /// `Run from here`, on every step that other steps depend on.
     pub(crate) from: bool,
-    /// What would be taken from earlier runs, behind the buttons.
+    /// Next to the buttons, what a run would take from earlier ones.
     pub(crate) cache: bool,
 }
 
@@ -92,17 +101,17 @@ impl Default for Lenses {
     }
 }
 
-/// How a run speaks to the editor.
+/// How a run is reported, and how much it may write.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct RunSettings {
-    /// Sends every line as `window/logMessage`. A client that shows run events itself can turn it off.
+    /// Sends every line of output as `window/logMessage`. A client that shows run events itself can turn it off.
     pub(crate) log_messages: bool,
-    /// Says the outcome in one message at the end of a run.
+    /// Shows the outcome in one message at the end of a run.
     pub(crate) end_message: bool,
-    /// How much the log files of one run may take, in MiB. What does not fit is not kept, and the files say so.
+    /// The size limit for the log files of one run, in MiB. What does not fit is dropped, and the files say so.
     pub(crate) logs_mib: u64,
-    /// How much the artifacts of one run may take, in MiB, holes not counted. Files that do not fit are left out, and the run says so.
+    /// The size limit for the artifacts of one run, in MiB, not counting holes. Files that do not fit are left out, and the run says so.
     pub(crate) artifacts_mib: u64,
 }
 
@@ -142,7 +151,7 @@ impl ProjectSettings {
         if nesting(&text) > MAX_NESTING {
             bail!("`{}` is nested deeper than {MAX_NESTING} levels; settings have two", path.display());
         }
-        serde_yaml::from_str(&text).with_context(|| format!("`{}` has a mistake", path.display()))
+        serde_yaml::from_str(&text).with_context(|| format!("`{}` is invalid", path.display()))
     }
 
     /// Returns these settings with another's laid over them.
@@ -190,8 +199,7 @@ fn nesting(text: &str) -> usize {
 pub(crate) fn globs(patterns: &[String]) -> Result<GlobSet, String> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        let glob =
-            Glob::new(pattern).map_err(|error| format!("The setting `pipelens.files` has a mistake: {error}"))?;
+        let glob = Glob::new(pattern).map_err(|error| format!("The setting `pipelens.files` is invalid: {error}"))?;
         set.add(glob);
     }
     set.build().map_err(|error| format!("The setting `pipelens.files` cannot be used: {error}"))

@@ -1,5 +1,7 @@
 //! Writes what is generated from the code. The tests compare, so a stale file fails them.
 
+mod package;
+
 use std::fs;
 use std::process::Command;
 
@@ -25,5 +27,14 @@ pub(crate) fn codegen() -> Result<()> {
         fs::write(&path, output.stdout).with_context(|| format!("cannot write {}", path.display()))?;
         println!("wrote {}", path.display());
     }
+    write_manifest()
+}
+
+fn write_manifest() -> Result<()> {
+    let path = tools::root().join("editors/vscode/package.json");
+    let schema = serde_json::from_slice(&fs::read(tools::root().join("schemas/settings.schema.json"))?)?;
+    let manifest = package::with_settings(&fs::read_to_string(&path)?, &schema)?;
+    fs::write(&path, manifest).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("wrote {}", path.display());
     Ok(())
 }

@@ -67,7 +67,7 @@ impl SessionSettings {
             _ => return Ok(()),
         };
         let settings: Settings = serde_json::from_value(value)
-            .map_err(|error| format!("The pipelens settings have a mistake and are not used: {error}"))?;
+            .map_err(|error| format!("The pipelens settings are invalid and are not used: {error}"))?;
         let files = globs(&settings.project.files)?;
         let mut inner = self.inner.lock();
         inner.settings = Arc::new(settings);
