@@ -1,9 +1,10 @@
-// Starts the server and gives VS Code what it does not draw by itself: a run button in the title and progress with Cancel.
-// It knows no pipelines: what can be run, and how it went, the server says.
+// Starts the server, and adds what VS Code does not draw by itself: a run button in the title, and progress with Cancel.
+// It knows nothing about pipelines: the server says what can be run, and how it went.
 import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { createClient, serverSettings } from "./client";
 import { RunProgress } from "./progress";
+import type { CommandArguments } from "./protocol";
 
 let client: LanguageClient | undefined;
 
@@ -58,14 +59,21 @@ export async function deactivate(): Promise<void> {
   await client?.stop();
 }
 
-/// Carries a command out on the text on screen, saved or not.
-async function onActiveText(client: LanguageClient, command: string): Promise<void> {
+/// Executes a command on the document in the active editor, saved or not.
+async function onActiveText(
+  client: LanguageClient,
+  command: "pipelens.runPipeline" | "pipelens.showGraph",
+): Promise<void> {
   const uri = vscode.window.activeTextEditor?.document.uri.toString();
   await execute(client, command, uri === undefined ? undefined : { uri });
 }
 
 /// Asks the server, and shows what it answers if that is a refusal.
-async function execute(client: LanguageClient, command: string, argument?: object): Promise<void> {
+async function execute<C extends keyof CommandArguments>(
+  client: LanguageClient,
+  command: C,
+  argument?: CommandArguments[C],
+): Promise<void> {
   try {
     await client.sendRequest("workspace/executeCommand", { command, arguments: argument === undefined ? [] : [argument] });
   } catch (error) {

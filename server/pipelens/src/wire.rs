@@ -17,23 +17,28 @@ pub(crate) const VERSION: u32 = 1;
 
 /// One event of one run.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RunEvent {
     pub(crate) version: u32,
+    #[cfg_attr(test, ts(type = "string"))]
     pub(crate) run_id: Uuid,
     /// The pipeline file; absent on the command line.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub(crate) uri: Option<String>,
     #[serde(flatten)]
     pub(crate) kind: RunEventKind,
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum RunEventKind {
     RunStart {
         title: String,
         runner: String,
+        #[cfg_attr(test, ts(type = "string"))]
         started_at: DateTime<Utc>,
         steps: Vec<StepName>,
     },
@@ -49,6 +54,7 @@ pub(crate) enum RunEventKind {
         runner: String,
         image: Option<String>,
         attempt: u64,
+        #[cfg_attr(test, ts(type = "string"))]
         started_at: DateTime<Utc>,
     },
     /// What an image's name stands for in this run.
@@ -93,20 +99,25 @@ pub(crate) enum RunEventKind {
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub(crate) struct StepName {
     pub(crate) key: String,
     pub(crate) label: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub(crate) struct Line {
     pub(crate) stream: Stream,
+    /// RFC 3339.
+    #[cfg_attr(test, ts(type = "string"))]
     pub(crate) time: DateTime<Utc>,
     /// Without its line end; ANSI sequences are kept, secrets are masked.
     pub(crate) text: String,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Stream {
     Stdout,
@@ -114,6 +125,7 @@ pub(crate) enum Stream {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum OutcomeKind {
     Succeeded,
@@ -126,6 +138,7 @@ pub(crate) enum OutcomeKind {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum RunOutcomeKind {
     Succeeded,

@@ -27,7 +27,13 @@ pub(crate) fn codegen() -> Result<()> {
         fs::write(&path, output.stdout).with_context(|| format!("cannot write {}", path.display()))?;
         println!("wrote {}", path.display());
     }
-    write_manifest()
+    write_manifest()?;
+    // These need what only the tests know of the types.
+    let mut tests = Command::new("cargo");
+    tests.args(["test", "--quiet", "--package", "pipelens", "--bin", "pipelens", "typescript_types"]);
+    tools::run_command(tests.current_dir(tools::root()).env("UPDATE_EXPECT", "1"))?;
+    println!("wrote {}", tools::root().join("editors/vscode/src/protocol.ts").display());
+    Ok(())
 }
 
 fn write_manifest() -> Result<()> {

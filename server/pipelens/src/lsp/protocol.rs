@@ -3,3 +3,5 @@
 pub(super) mod commands;
 pub(super) mod edits;
 pub(super) mod positions;
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,9 @@ impl Command {
 /// What to run. Without a URI, the document that was opened or changed last.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 pub(crate) struct RunArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) uri: Option<Uri>,
     pub(crate) step: Option<String>,
     /// Which pipeline of the file: its zero-based index, or its name.
@@ -86,6 +88,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub(crate) enum PipelineRef {
     Index(usize),
     Name(String),
@@ -94,7 +97,9 @@ pub(crate) enum PipelineRef {
 /// What to draw. Without a URI, the document that was opened or changed last.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 pub(crate) struct GraphArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) uri: Option<Uri>,
     pub(crate) pipeline: Option<PipelineRef>,
 }
@@ -102,8 +107,11 @@ pub(crate) struct GraphArgs {
 /// What to cancel: one run, the run of one step, or everything.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 pub(crate) struct CancelArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) run_id: Option<uuid::Uuid>,
+    #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) uri: Option<Uri>,
     pub(crate) step: Option<String>,
 }
@@ -111,7 +119,9 @@ pub(crate) struct CancelArgs {
 /// Which log to open: a step's of one run, its newest, or that of the last failure.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 pub(crate) struct OpenLogArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) run_id: Option<uuid::Uuid>,
     pub(crate) step: Option<String>,
 }
@@ -119,14 +129,18 @@ pub(crate) struct OpenLogArgs {
 /// Which run's failures to run again: one run's, or those of the newest that has any.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 pub(crate) struct RerunArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) run_id: Option<uuid::Uuid>,
 }
 
 /// Whose results to remove: a step's, or all of the project of the active document.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
 pub(crate) struct ClearCacheArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) uri: Option<Uri>,
     pub(crate) step: Option<String>,
 }
