@@ -5,17 +5,24 @@
 export const RUN_EVENT_VERSION = 1;
 
 /**
- */**
- * * One event of one run.
- * */
+ * One event of one run.
  */
 export type RunEvent = { version: number, runId: string, 
 /**
  * The pipeline file; absent on the command line.
  */
-uri?: string, } & ({ "kind": "runStart", title: string, runner: string, startedAt: string, steps: Array<StepName>, } | { "kind": "notice", message: string, } | { "kind": "stepQueued", step: string, } | { "kind": "stepStart", step: string, runner: string, image: string | null, attempt: number, startedAt: string, } | { "kind": "imageResolved", step: string, image: string, digest: string, } | { "kind": "stepPhase", step: string, message: string, } | { "kind": "stepLog", step: string, lines: Array<Line>, } | { "kind": "stepLogSkipped", step: string, lines: number, logFile: string, } | { "kind": "stepEnd", step: string, outcome: OutcomeKind, exitCode: number | null, reason: string | null, durationMs: number, logFile: string, } | { "kind": "stepKept", step: string, shell: string, } | { "kind": "runEnd", outcome: RunOutcomeKind, exitCode: number, durationMs: number, });
-
-export type RunEventKind = { "kind": "runStart", title: string, runner: string, startedAt: string, steps: Array<StepName>, } | { "kind": "notice", message: string, } | { "kind": "stepQueued", step: string, } | { "kind": "stepStart", step: string, runner: string, image: string | null, attempt: number, startedAt: string, } | { "kind": "imageResolved", step: string, image: string, digest: string, } | { "kind": "stepPhase", step: string, message: string, } | { "kind": "stepLog", step: string, lines: Array<Line>, } | { "kind": "stepLogSkipped", step: string, lines: number, logFile: string, } | { "kind": "stepEnd", step: string, outcome: OutcomeKind, exitCode: number | null, reason: string | null, durationMs: number, logFile: string, } | { "kind": "stepKept", step: string, shell: string, } | { "kind": "runEnd", outcome: RunOutcomeKind, exitCode: number, durationMs: number, };
+uri?: string, } & (
+  | { "kind": "runStart", title: string, runner: string, startedAt: string, steps: Array<StepName>, }
+  | { "kind": "notice", message: string, }
+  | { "kind": "stepQueued", step: string, }
+  | { "kind": "stepStart", step: string, runner: string, image: string | null, attempt: number, startedAt: string, }
+  | { "kind": "imageResolved", step: string, image: string, digest: string, }
+  | { "kind": "stepPhase", step: string, message: string, }
+  | { "kind": "stepLog", step: string, lines: Array<Line>, }
+  | { "kind": "stepLogSkipped", step: string, lines: number, logFile: string, }
+  | { "kind": "stepEnd", step: string, outcome: OutcomeKind, exitCode: number | null, reason: string | null, durationMs: number, logFile: string, }
+  | { "kind": "stepKept", step: string, shell: string, }
+  | { "kind": "runEnd", outcome: RunOutcomeKind, exitCode: number, durationMs: number, });
 
 export type StepName = { key: string, label: string | null, };
 
@@ -38,9 +45,7 @@ export type RunOutcomeKind = "succeeded" | "failed" | "cancelled" | "timedOut" |
 export type PipelineRef = number | string;
 
 /**
- */**
- * * What to run. Without a URI, the document that was opened or changed last.
- * */
+ * What to run. Without a URI, the document that was opened or changed last.
  */
 export type RunArgs = { uri?: string, step?: string, 
 /**
@@ -49,39 +54,31 @@ export type RunArgs = { uri?: string, step?: string,
 pipeline?: PipelineRef, };
 
 /**
- */**
- * * What to draw. Without a URI, the document that was opened or changed last.
- * */
+ * What to draw. Without a URI, the document that was opened or changed last.
  */
 export type GraphArgs = { uri?: string, pipeline?: PipelineRef, };
 
 /**
- */**
- * * What to cancel: one run, the run of one step, or everything.
- * */
+ * What to cancel: one run, the run of one step, or everything.
  */
 export type CancelArgs = { runId?: string, uri?: string, step?: string, };
 
 /**
- */**
- * * Which log to open: a step's of one run, its newest, or that of the last failure.
- * */
+ * Which log to open: a step's of one run, its newest, or that of the last failure.
  */
 export type OpenLogArgs = { runId?: string, step?: string, };
 
 /**
- */**
- * * Which run's failures to run again: one run's, or those of the newest that has any.
- * */
+ * Which run's failures to run again: one run's, or those of the newest that has any.
  */
 export type RerunArgs = { runId?: string, };
 
 /**
- */**
- * * Whose results to remove: a step's, or all of the project of the active document.
- * */
+ * Whose results to remove: a step's, or all of the project of the active document.
  */
 export type ClearCacheArgs = { uri?: string, step?: string, };
+
+export type RunEventKind = RunEvent["kind"];
 
 /** The argument of each command. */
 export interface CommandArguments {
