@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{millis, resident_kib};
-use crate::client::Client;
 use crate::tools;
+use test_client::Client;
 
 const LINES: [usize; 3] = [100, 1_000, 10_000];
 const ROUNDS: usize = 40;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{millis, resident_kib};
-use crate::client::Client;
+use test_client::Client;
 
 const LINES: usize = 200_000;
 

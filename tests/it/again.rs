@@ -67,6 +67,10 @@ fn a_failed_step_can_be_looked_into() {
         let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
         client.run_events(&run_id);
         let answer = client.execute("pipelens.openShell", json!({"runId": run_id, "step": "bad"})).unwrap();
+        let shown = client.wait("the command", |message| {
+            (message["method"] == "window/showMessage").then(|| text(&message["params"]["message"]))
+        });
+        assert!(shown.contains(&text(&answer["command"])), "{shown}");
         // As a person would, but not at a terminal.
         let shell = text(&answer["command"]).replace(" -it", " -i");
         let mut command = std::process::Command::new("sh");
@@ -108,7 +112,7 @@ fn lens_and_hover_say_what_a_run_would_take_from_earlier_ones() {
         std::fs::write(&input, "1\n").unwrap();
         let mut client = project.serve(runner);
         let uri = project.uri();
-        let eventually_shown = |client: &mut crate::client::Client, wanted: &str| {
+        let eventually_shown = |client: &mut test_client::Client, wanted: &str| {
             loop {
                 let titles: Vec<String> =
                     client.lenses(&uri).iter().map(|lens| text(&lens["command"]["title"])).collect();

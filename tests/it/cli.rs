@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::client::{PATIENCE, exit_status};
 use crate::support::{Project, Runner, docker, left_of, lines, outcomes, runners, seven_steps, text};
+use test_client::{PATIENCE, exit_status};
 
 const GOOD: &str =
     "name: good\ndefault_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: echo hello; echo oops >&2\n";

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, everything};
 use crate::support::{Project, Runner, binary, text, texts};
+use test_client::{Client, everything};
 
 const PIPELINE: &str = "\
 steps:
@@ -24,6 +24,7 @@ fn run(project: &Project, more: &[&str]) -> (i32, String, String) {
 fn serve(project: &Project, capabilities: Value, settings: Value, answer: Option<&'static str>) -> Client {
     let state = project.state.path().to_str().unwrap();
     let mut client = Client::spawn(binary(), &[("PIPELENS_STATE_DIR", state), ("TOKEN", "hunter2-hunter2")]);
+    client.ignores = test_client::is_routine_or_outcome;
     client.chosen_action = answer;
     client.initialize(capabilities, settings).unwrap();
     client.open(&project.uri(), PIPELINE);

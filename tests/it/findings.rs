@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, everything};
 use crate::support::{Project, Runner, binary};
+use test_client::{Client, everything};
 
 /// An editor that asks for findings and can be told that there are new ones.
 fn asking(project: &Project) -> Client {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, everything};
 use crate::support::{Project, Runner, binary};
+use test_client::{Client, everything};
 
 const URI: &str = "file:///project/pipeline.yml";
 const PIPELINE: &str = "name: ci\ndefault_image: alpine:3.22\nsteps:\n  - key: build\n    cmd: make\n  - key: test\n    cmd: make test\n    builds_in: build\n  - wait\n  - key: ship\n    cmd: ./ship.sh\n    depends_on: [build]\n";

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, everything, exit_status};
 use crate::support::binary;
+use test_client::{Client, everything, exit_status};
 
 fn client() -> Client {
     Client::start(binary(), &[], Value::Null)

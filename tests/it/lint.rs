@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::client::Client;
 use crate::support::{Project, Runner, binary};
+use test_client::Client;
 
 const PIPELINE: &str = "steps:\n- key: pack\n  image: alpine:3.20\n  cmd: |\n    é=1\n    tar czf $TARGET dist\n- key: b\n  image: alpine:3.20\n  cmd: make\n";
 
@@ -184,7 +184,7 @@ fn it_never_runs_without_trust_and_reads_what_is_open_once_there_is_some() {
 
 /// Looks until something is there.
 fn wait_for<T>(look: impl Fn() -> Option<T>) -> T {
-    let deadline = std::time::Instant::now() + crate::client::PATIENCE;
+    let deadline = std::time::Instant::now() + test_client::PATIENCE;
     loop {
         if let Some(found) = look() {
             return found;

@@ -7,7 +7,6 @@
 )]
 #![expect(clippy::print_stderr, reason = "a test that skips says so")]
 
-mod client;
 mod clock;
 mod support;
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::client::Client;
 use crate::support::{Project, Runner, binary};
+use test_client::Client;
 
 /// Prints every way to command a terminal or a CI system.
 const EVIL: &str = r#"steps:

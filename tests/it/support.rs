@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::Client;
+use test_client::Client;
 
 pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_pipelens"))
@@ -43,6 +43,7 @@ impl Project {
             &environment,
             json!({"runner": runner.name(), "severity": {"unpinned-image": "off"}}),
         );
+        client.ignores = test_client::is_routine_or_outcome;
         client.open(&self.uri(), &std::fs::read_to_string(self.file()).unwrap());
         client
     }

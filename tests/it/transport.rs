@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, PATIENCE};
 use crate::support::{binary, resident_kib};
+use test_client::{Client, PATIENCE};
 
 const URI: &str = "file:///project/pipeline.yml";
 const TEXT: &str = "steps:\n  - key: build\n    cmd: make\n    image: alpine:3\n";
@@ -182,6 +182,7 @@ fn an_answer_for_a_cancelled_handler_harms_nobody() {
 #[test]
 fn more_than_a_thousand_requests_in_flight_are_refused_and_reading_goes_on() {
     let mut client = client();
+    client.ignores = test_client::is_anything;
     let asks: Vec<i64> = (0..1030).map(|_| client.ask("pipelens/fault/wait", json!({"ms": 600_000}))).collect();
     let last = *asks.last().unwrap();
     assert_eq!(client.answer(last).unwrap_err()["code"], -32000);
@@ -363,6 +364,7 @@ fn assert_settles_below(client: &Client, most_mib: u64) {
 #[test]
 fn large_answers_to_a_client_that_does_not_read_take_little_memory() {
     let (mut client, uri) = client_that_stops_reading();
+    client.ignores = test_client::is_anything;
     for _ in 0..250 {
         for method in ["codeLens", "documentSymbol", "semanticTokens/full", "documentLink"] {
             client.ask(&format!("textDocument/{method}"), json!({"textDocument": {"uri": uri}}));

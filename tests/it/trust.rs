@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, everything};
 use crate::support::{Project, Runner, binary, text};
+use test_client::{Client, everything};
 
 const ENDLESS: &str = "steps:\n  - key: a\n    cmd: echo begun; while :; do sleep 0.1; done\n";
 
@@ -15,6 +15,7 @@ fn serve(project: &Project, options: Value) -> Client {
     let state = project.state.path().to_str().unwrap();
     let environment = [("PIPELENS_STATE_DIR", state), ("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
     let mut client = Client::spawn(binary(), &environment);
+    client.ignores = test_client::is_routine_or_outcome;
     client.initialize(everything(), options).unwrap();
     client
 }

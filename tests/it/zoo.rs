@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{Client, everything, exit_status};
 use crate::support::{binary, resident_kib};
 use attacks::{ATTACKS, Attack};
+use test_client::{Client, everything, exit_status};
 
 /// What no output may show.
 const CANARY: &str = "canary-8f3b2c1d9e7a6054";

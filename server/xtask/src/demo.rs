@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::client::Client;
 use crate::{docker, tools};
+use test_client::Client;
 
 const SAMPLE: &str = include_str!("../demo/pipeline.yml");
 

@@ -6,13 +6,6 @@
 #[path = "../../../tests/bench/mod.rs"]
 mod bench;
 mod chaos;
-#[expect(
-    dead_code,
-    clippy::panic,
-    reason = "the tests need more of the scripted editor than the chores, and end where it cannot go on"
-)]
-#[path = "../../../tests/it/client.rs"]
-mod client;
 mod codegen;
 mod demo;
 mod docker;

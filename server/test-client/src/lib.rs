@@ -1,5 +1,10 @@
-//! A small, honest editor: the real binary over real JSON-RPC. It waits for messages, never for time, and answers what the server
-//! asks as an editor would.
+//! A small scripted editor: the real binary over real JSON-RPC. It waits for messages, never for time, and answers what the server asks as
+//! an editor would.
+//!
+//! A test that ends while a message of the server has not been looked at fails, but for those that [`Client::ignores`] names.
+
+#![expect(clippy::panic, reason = "a test that cannot go on says so by ending")]
+#![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it has not")]
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write as _};
@@ -12,36 +17,71 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Nothing a server says takes longer, on any machine; what does not come in this time does not come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running server and everything it said that nobody has looked at yet.
-pub(crate) struct Client {
-    pub(crate) child: Child,
+/// Whether a message is one of those that come all the time: whether they are right is for the tests that look at them.
+pub fn is_routine(message: &Value) -> bool {
+    matches!(
+        message["method"].as_str(),
+        Some(
+            "textDocument/publishDiagnostics"
+                | "window/logMessage"
+                | "window/workDoneProgress/create"
+                | "$/progress"
+                | "workspace/codeLens/refresh"
+                | "workspace/diagnostic/refresh"
+                | "pipelens/runEvent"
+        )
+    )
+}
+
+/// Whether a message is routine or the one that says how a run has ended.
+pub fn is_routine_or_outcome(message: &Value) -> bool {
+    let says_outcome = || {
+        let text = message["params"]["message"].as_str().unwrap_or_default();
+        [": ✓ ", ": ✗ ", ": ■ ", ": ⧖ "].iter().any(|mark| text.contains(mark))
+    };
+    is_routine(message)
+        || matches!(message["method"].as_str(), Some("window/showMessage" | "window/showMessageRequest"))
+            && says_outcome()
+}
+
+/// For a test that leaves requests unanswered on purpose.
+pub fn is_anything(_: &Value) -> bool {
+    true
+}
+
+/// A running server and everything it said that has not been looked at yet.
+#[derive(Debug)]
+pub struct Client {
+    pub child: Child,
     stdin: Option<ChildStdin>,
     incoming: Receiver<(Instant, Value)>,
     /// When the last byte of the newest message that was looked at came.
-    pub(crate) arrived: Instant,
+    pub arrived: Instant,
     gate: Arc<Gate>,
     unread: VecDeque<Value>,
     next_id: i64,
+    /// Which messages the test need not look at.
+    pub ignores: fn(&Value) -> bool,
     /// Whether the server's questions stay unanswered.
-    pub(crate) holds_answers: bool,
+    pub holds_answers: bool,
     /// What to answer when the server asks for a progress token.
-    pub(crate) refuses_progress: bool,
+    pub refuses_progress: bool,
     /// What to answer to `window/showMessageRequest`.
-    pub(crate) chosen_action: Option<&'static str>,
+    pub chosen_action: Option<&'static str>,
     /// What to answer to `workspace/configuration`, by section.
-    pub(crate) configuration: Value,
+    pub configuration: Value,
 }
 
 impl Client {
     /// Starts a server without saying anything to it.
-    pub(crate) fn spawn(binary: &Path, environment: &[(&str, &str)]) -> Self {
+    pub fn spawn(binary: &Path, environment: &[(&str, &str)]) -> Self {
         Self::spawn_command(Command::new(binary).args(["lsp", "--stdio"]).envs(environment.iter().copied()))
     }
 
     /// Starts any server that speaks on standard input and output.
-    pub(crate) fn spawn_command(command: &mut Command) -> Self {
+    pub fn spawn_command(command: &mut Command) -> Self {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().expect("the server starts");
         let stdin = child.stdin.take();
@@ -55,6 +95,7 @@ impl Client {
             gate,
             unread: VecDeque::new(),
             next_id: 0,
+            ignores: is_routine,
             holds_answers: false,
             refuses_progress: false,
             chosen_action: None,
@@ -63,13 +104,13 @@ impl Client {
     }
 
     /// Starts a server and introduces an editor that can do everything.
-    pub(crate) fn start(binary: &Path, environment: &[(&str, &str)], options: Value) -> Self {
+    pub fn start(binary: &Path, environment: &[(&str, &str)], options: Value) -> Self {
         let mut client = Self::spawn(binary, environment);
         client.initialize(everything(), options).expect("initialize is answered");
         client
     }
 
-    pub(crate) fn initialize(&mut self, capabilities: Value, options: Value) -> Result<Value, Value> {
+    pub fn initialize(&mut self, capabilities: Value, options: Value) -> Result<Value, Value> {
         let params = json!({
             "processId": std::process::id(),
             "capabilities": capabilities,
@@ -82,23 +123,23 @@ impl Client {
     }
 
     /// Sends bytes as they are.
-    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+    pub fn send_raw(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("the input is open");
         // A server that is gone shows in what the test expects next.
         stdin.write_all(bytes).and_then(|()| stdin.flush()).ok();
     }
 
-    pub(crate) fn send(&mut self, message: &Value) {
+    pub fn send(&mut self, message: &Value) {
         let body = message.to_string();
         self.send_raw(format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
     }
 
-    pub(crate) fn notify(&mut self, method: &str, params: Value) {
+    pub fn notify(&mut self, method: &str, params: Value) {
         self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}));
     }
 
     /// Sends a request and returns its id; the answer is waited for with `answer`.
-    pub(crate) fn ask(&mut self, method: &str, params: Value) -> i64 {
+    pub fn ask(&mut self, method: &str, params: Value) -> i64 {
         self.next_id += 1;
         let id = self.next_id;
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
@@ -106,7 +147,7 @@ impl Client {
     }
 
     /// Waits for the answer to a request.
-    pub(crate) fn answer(&mut self, id: i64) -> Result<Value, Value> {
+    pub fn answer(&mut self, id: i64) -> Result<Value, Value> {
         let answer = self.wait(&format!("the answer to request {id}"), |message| {
             (message.get("method").is_none() && message["id"] == json!(id)).then(|| message.clone())
         });
@@ -116,26 +157,26 @@ impl Client {
         }
     }
 
-    pub(crate) fn request(&mut self, method: &str, params: Value) -> Result<Value, Value> {
+    pub fn request(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let id = self.ask(method, params);
         self.answer(id)
     }
 
-    pub(crate) fn open(&mut self, uri: &str, text: &str) {
+    pub fn open(&mut self, uri: &str, text: &str) {
         let language = if uri.ends_with(".json") { "json" } else { "yaml" };
         let document = json!({"uri": uri, "languageId": language, "version": 1, "text": text});
         self.notify("textDocument/didOpen", json!({"textDocument": document}));
     }
 
     /// Replaces a range, or the whole text with `null`.
-    pub(crate) fn change(&mut self, uri: &str, version: i32, range: &Value, text: &str) {
+    pub fn change(&mut self, uri: &str, version: i32, range: &Value, text: &str) {
         let change = if range.is_null() { json!({"text": text}) } else { json!({"range": range, "text": text}) };
         let params = json!({"textDocument": {"uri": uri, "version": version}, "contentChanges": [change]});
         self.notify("textDocument/didChange", params);
     }
 
     /// Waits for the diagnostics of one version of a document.
-    pub(crate) fn diagnostics(&mut self, uri: &str, version: i32) -> Vec<Value> {
+    pub fn diagnostics(&mut self, uri: &str, version: i32) -> Vec<Value> {
         self.wait(&format!("diagnostics of version {version}"), |message| {
             let params = &message["params"];
             let fits = message["method"] == "textDocument/publishDiagnostics"
@@ -145,13 +186,13 @@ impl Client {
         })
     }
 
-    pub(crate) fn lenses(&mut self, uri: &str) -> Vec<Value> {
+    pub fn lenses(&mut self, uri: &str) -> Vec<Value> {
         let answer = self.request("textDocument/codeLens", json!({"textDocument": {"uri": uri}}));
         answer.expect("lenses are answered").as_array().cloned().unwrap_or_default()
     }
 
     /// Returns the lenses as `line: title`.
-    pub(crate) fn lens_titles(&mut self, uri: &str) -> Vec<String> {
+    pub fn lens_titles(&mut self, uri: &str) -> Vec<String> {
         let lenses = self.lenses(uri);
         let title = |lens: &Value| {
             format!("{}: {}", lens["range"]["start"]["line"], lens["command"]["title"].as_str().unwrap_or("?"))
@@ -159,18 +200,18 @@ impl Client {
         lenses.iter().map(title).collect()
     }
 
-    pub(crate) fn execute(&mut self, command: &str, argument: Value) -> Result<Value, Value> {
+    pub fn execute(&mut self, command: &str, argument: Value) -> Result<Value, Value> {
         self.request("workspace/executeCommand", json!({"command": command, "arguments": [argument]}))
     }
 
     /// Starts a run and returns its id.
-    pub(crate) fn run(&mut self, command: &str, argument: Value) -> String {
+    pub fn run(&mut self, command: &str, argument: Value) -> String {
         let answer = self.execute(command, argument).expect("the run starts");
         answer["runId"].as_str().expect("a run has an id").to_owned()
     }
 
     /// Waits for a run event of one kind, which fits.
-    pub(crate) fn run_event(&mut self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub fn run_event(&mut self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.wait(&format!("run event {kind}"), |message| {
             let params = &message["params"];
             let is_it = message["method"] == "pipelens/runEvent" && params["kind"] == kind && fits(params);
@@ -179,7 +220,7 @@ impl Client {
     }
 
     /// Waits until a run is over; returns all its events.
-    pub(crate) fn run_events(&mut self, run_id: &str) -> Vec<Value> {
+    pub fn run_events(&mut self, run_id: &str) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
             let event = self.wait("the next event of the run", |message| {
@@ -195,11 +236,11 @@ impl Client {
     }
 
     /// Waits for the first message that yields something, and takes it; all others stay to be looked at.
-    pub(crate) fn wait<T>(&mut self, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
+    pub fn wait<T>(&mut self, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
         self.wait_for(what, PATIENCE, look)
     }
 
-    pub(crate) fn wait_for<T>(&mut self, what: &str, patience: Duration, look: impl Fn(&Value) -> Option<T>) -> T {
+    pub fn wait_for<T>(&mut self, what: &str, patience: Duration, look: impl Fn(&Value) -> Option<T>) -> T {
         let found = self.unread.iter().enumerate().find_map(|(index, message)| Some((index, look(message)?)));
         if let Some((index, found)) = found {
             self.unread.remove(index);
@@ -225,7 +266,7 @@ impl Client {
     }
 
     /// Takes every message that was read so far and fits.
-    pub(crate) fn take(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+    pub fn take(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         while let Ok((_, message)) = self.incoming.try_recv() {
             self.react(&message);
             self.unread.push_back(message);
@@ -236,7 +277,7 @@ impl Client {
     }
 
     /// Returns the text of every `window/logMessage` so far.
-    pub(crate) fn log_text(&mut self) -> String {
+    pub fn log_text(&mut self) -> String {
         let messages = self.take(|message| message["method"] == "window/logMessage");
         messages
             .iter()
@@ -275,24 +316,32 @@ impl Client {
     }
 
     /// Stops sending; the server sees the end of its input.
-    pub(crate) fn close_input(&mut self) {
+    pub fn close_input(&mut self) {
         self.stdin = None;
     }
 
     /// Stops reading: the pipe fills, and the server's writes wait.
-    pub(crate) fn stop_reading(&mut self) {
+    pub fn stop_reading(&mut self) {
         *self.gate.is_closed.lock().expect("no reader panics") = true;
     }
 
-    /// Says goodbye as the protocol has it and returns the exit status.
-    pub(crate) fn quit(mut self) -> ExitStatus {
+    /// Ends the session as the protocol has it and returns the exit status.
+    pub fn quit(mut self) -> ExitStatus {
         self.request("shutdown", Value::Null).expect("shutdown is answered");
         self.notify("exit", Value::Null);
         self.exit_status()
     }
 
+    /// Fails if the server has said something that the test did not look at.
+    fn check_unread(&mut self) {
+        let unread = self.unread.drain(..).chain(self.incoming.try_iter().map(|(_, message)| message));
+        let overlooked = unread.filter(|message| !(self.ignores)(message));
+        let overlooked: String = overlooked.map(|message| format!("\n  {:.400}", message.to_string())).collect();
+        assert!(overlooked.is_empty(), "the test ends without looking at these messages:{overlooked}");
+    }
+
     /// Waits for the process to end by itself.
-    pub(crate) fn exit_status(&mut self) -> ExitStatus {
+    pub fn exit_status(&mut self) -> ExitStatus {
         exit_status(&mut self.child)
     }
 }
@@ -304,11 +353,14 @@ impl Drop for Client {
         self.child.kill().ok();
         self.child.wait().ok();
         self.gate.open();
+        if !std::thread::panicking() {
+            self.check_unread();
+        }
     }
 }
 
 /// Waits for a process to end by itself.
-pub(crate) fn exit_status(child: &mut Child) -> ExitStatus {
+pub fn exit_status(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().expect("the process can be asked") {
@@ -320,7 +372,7 @@ pub(crate) fn exit_status(child: &mut Child) -> ExitStatus {
 }
 
 /// The capabilities of an editor that can do everything.
-pub(crate) fn everything() -> Value {
+pub fn everything() -> Value {
     json!({
         "general": {"positionEncodings": ["utf-16"]},
         "window": {"workDoneProgress": true, "showDocument": {"support": true}, "showMessage": {}},
@@ -331,7 +383,7 @@ pub(crate) fn everything() -> Value {
 }
 
 /// Holds the reading thread back.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Gate {
     is_closed: Mutex<bool>,
     opened: Condvar,
