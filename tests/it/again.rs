@@ -133,7 +133,7 @@ fn lens_and_hover_say_what_a_run_would_take_from_earlier_ones() {
         let at = json!({"textDocument": {"uri": uri}, "position": {"line": 2, "character": 10}});
         let hover = client.request("textDocument/hover", at).unwrap();
         let said = text(&hover["contents"]["value"]);
-        assert!(said.contains("Cache: taken from an earlier run.\n\nLast run: ✓"), "{said}");
+        assert!(said.contains("Cache: the result of an earlier run is used.\n\nLast run: ✓"), "{said}");
         std::fs::write(&input, "22\n").unwrap();
         client.change(&uri, 2, &serde_json::Value::Null, CACHED);
         eventually_shown(&mut client, "▶ Run step · not cached: `input` changed");

@@ -56,8 +56,8 @@ fn what_cannot_be_read_is_said_and_hides_nothing_else() {
     std::fs::File::create(path("noise.yml")).unwrap().set_len(100 * 1024 * 1024).unwrap();
     for (file, reason) in [
         ("missing.yml", "No such file"),
-        ("bad.yml", "is not UTF-8: the byte at 7, in line 1"),
-        ("noise.yml", "is 104.9 MB long; a pipeline file of more than 16 MiB is not read"),
+        ("bad.yml", "is not UTF-8: invalid byte at offset 7, in line 1"),
+        ("noise.yml", "is 104.9 MB long; pipeline files larger than 16 MiB are not read"),
     ] {
         let (code, output, errors) = project.output(Runner::Host, &["check", file, "pipeline.yml"]);
         assert_eq!(code, 2, "{file}");

@@ -74,7 +74,7 @@ fn a_secrets_file_of_this_run_is_meant_for_it_but_the_environment_is_not() {
 #[test]
 fn the_editor_asks_once_and_runs_after_a_yes() {
     let project = Project::new(PIPELINE);
-    let mut client = serve(&project, everything(), json!({"runner": "host"}), Some("Give and Run"));
+    let mut client = serve(&project, everything(), json!({"runner": "host"}), Some("Allow and Run"));
     let uri = project.uri();
     assert_eq!(codes(&client.diagnostics(&uri, 1)).len(), 1);
     let answer = client.execute("pipelens.runPipeline", json!({"uri": uri})).unwrap();

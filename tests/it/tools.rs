@@ -47,7 +47,7 @@ fn a_graph_is_drawn_in_every_format() {
     assert_eq!(output(&two, &["graph", "pipeline.yml", "--pipeline", "other"]).1, "other\nc  [a:1]  x\n");
     let (code, _, errors) = output(&Project::new("steps: []\n"), &["graph", "pipeline.yml"]);
     assert_eq!(code, 2);
-    assert!(errors.contains("has no step that could be drawn"), "{errors}");
+    assert!(errors.contains("has no steps to draw"), "{errors}");
 }
 
 /// The pipeline this project has for itself, and its picture in the README.
@@ -105,13 +105,13 @@ fn a_first_pipeline_is_written_checked_and_not_overwritten() {
     assert_eq!(output(&project, &["check"]).0, 0);
     let (code, _, errors) = output(&project, &["init"]);
     assert_eq!(code, 2);
-    assert!(errors.contains("is there already; `--force` replaces it"), "{errors}");
+    assert!(errors.contains("already exists; use `--force` to replace it"), "{errors}");
     assert_eq!(std::fs::read_to_string(project.file()).unwrap(), text);
     let (code, printed, _) = output(&project, &["init", "--stdout", "."]);
     assert_eq!((code, printed), (0, text));
     let (code, _, errors) = output(&project, &["init", "nowhere"]);
     assert_eq!(code, 2);
-    assert!(errors.contains("`nowhere` is no folder"), "{errors}");
+    assert!(errors.contains("`nowhere` is not a directory"), "{errors}");
 }
 
 #[test]

@@ -65,17 +65,17 @@ export type GraphArgs = { uri?: string, pipeline?: PipelineRef, };
 export type CancelArgs = { runId?: string, uri?: string, step?: string, };
 
 /**
- * Which log to open: a step's of one run, its newest, or that of the last failure.
+ * Which log to open: that of a step in one run, its newest one, or that of the last failure.
  */
 export type OpenLogArgs = { runId?: string, step?: string, };
 
 /**
- * Which run's failures to run again: one run's, or those of the newest that has any.
+ * Whose failed steps to run again: those of one run, or of the newest run that has any.
  */
 export type RerunArgs = { runId?: string, };
 
 /**
- * Whose results to remove: a step's, or all of the project of the active document.
+ * Whose cached results to remove: those of a step, or all of the active document's project.
  */
 export type ClearCacheArgs = { uri?: string, step?: string, };
 

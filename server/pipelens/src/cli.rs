@@ -21,12 +21,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use owo_colors::OwoColorize;
 
-/// What a person typed was wrong, or a file cannot be read.
+/// The command line was wrong, or a file cannot be read.
 const EXIT_USAGE: u8 = 2;
 
-/// Finds the mistakes in CI pipelines while you type, and runs them: a step, everything from a step on, or the whole graph.
+/// Finds mistakes in CI pipelines while you type, and runs them: one step, everything from a step on, or the whole graph.
 ///
-/// In an editor, `pipelens lsp` does both. In a terminal and in CI, `check` and `run` do the same with the same code.
+/// In an editor, `pipelens lsp` does both. In a terminal and in CI, `check` and `run` do the same.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Cli {
@@ -45,35 +45,35 @@ PIPELENS_LOG for the server's own log (e.g. `debug`); NO_COLOR.";
 enum Command {
     /// Serves an editor over standard input and output (Language Server Protocol)
     Lsp {
-        /// Accepted because some clients always send it; standard input and output are the only way anyway
+        /// Accepted because some clients always send it; the server always uses standard input and output
         #[arg(long)]
         stdio: bool,
-        /// Accepted because some clients always send it; the editor's process is taken from the protocol
+        /// Accepted because some clients always send it; the server learns the editor's process from the protocol
         #[arg(long = "clientProcessId", value_name = "PID", hide = true)]
         client_process_id: Option<u32>,
     },
-    /// Checks pipeline files: exit 0 if there is no error, 1 if there is one, 2 if a file cannot be read
+    /// Checks pipeline files; exits with 0 if there are no errors, 1 if there are, 2 if a file cannot be read
     Check(check::CheckArgs),
-    /// Runs a pipeline, or a part of it
+    /// Runs a pipeline, or part of it
     Run(run::RunArgs),
-    /// Says what a run would do, and why it would not take more from earlier runs
+    /// Shows what a run would do, and why steps would not come from the cache
     Plan(run::RunArgs),
-    /// Removes what earlier runs have kept
+    /// Removes the cached results of earlier runs
     Clean(clean::CleanArgs),
-    /// Explains a finding: what it means, and how it is mended
+    /// Explains a finding: what it means, and how to fix it
     Explain {
-        /// The code behind a finding, such as `unknown-step` [default: a list of all]
+        /// The code of a finding, such as `unknown-step` [default: list all codes]
         code: Option<String>,
     },
     /// Draws the graph of a pipeline
     Graph(graph::GraphArgs),
-    /// Turns a plan or an envelope into the YAML people write, and a pipeline into a plan
+    /// Converts a plan or an envelope to pipeline YAML, or a pipeline to a plan
     Convert(convert::ConvertArgs),
-    /// Writes a first pipeline for the project in a folder
+    /// Writes a first pipeline for the project in a directory
     Init(init::InitArgs),
     /// Prints the JSON Schema of pipeline files, for editors without a language server
     Schema {
-        /// The schema of the editor settings instead
+        /// Print the schema of the editor settings instead
         #[arg(long)]
         settings: bool,
     },
@@ -88,7 +88,7 @@ enum Format {
     Json,
 }
 
-/// Parses the command line and carries it out.
+/// Parses the command line and executes it.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     start_log(&cli.command);
@@ -118,7 +118,7 @@ fn block_on<T>(task: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(runtime.block_on(task))
 }
 
-/// Sends the program's own log to standard error. Editors show that as errors, so a server says only what is one.
+/// Sends the program's own log to standard error. Editors show all of it as errors, so the server logs only errors.
 fn start_log(command: &Command) {
     let default = match command {
         Command::Lsp { .. } => "error",
@@ -141,11 +141,11 @@ fn start_log(command: &Command) {
         .init();
 }
 
-/// Says what is wrong with the words of the command line, or helps. A shell makes words of names of files, so they are shown with care.
+/// Reports a command line error, or prints help. A shell turns file names into arguments, so control characters are escaped.
 fn refuse(error: &clap::Error) -> ! {
     let text = error.render().ansi().to_string();
     let text = crate::terminal::visible(&text);
-    // Without an output there is nobody to tell.
+    // If the output is closed, there is no way to report anything.
     drop(if error.use_stderr() {
         anstream::stderr().write_all(text.as_bytes())
     } else {
@@ -154,7 +154,7 @@ fn refuse(error: &clap::Error) -> ! {
     std::process::exit(error.exit_code())
 }
 
-/// Prints to standard output. A reader that went away has what it wanted.
+/// Prints to standard output. A reader that has closed it wants no more.
 fn print(text: &str) -> anyhow::Result<u8> {
     match anstream::stdout().write_all(text.as_bytes()) {
         Ok(()) => Ok(0),
@@ -163,24 +163,24 @@ fn print(text: &str) -> anyhow::Result<u8> {
     }
 }
 
-/// Says on standard error what is wrong.
+/// Prints an error to standard error.
 fn complain(message: &str) {
     say(&"error".red().bold().to_string(), message);
 }
 
-/// Says on standard error what could surprise.
+/// Prints a warning to standard error.
 fn warn(message: &str) {
     say(&"warning".yellow().bold().to_string(), message);
 }
 
 fn say(kind: &str, message: &str) {
-    // Without a standard error there is nobody to tell.
+    // If standard error is closed, there is no way to report anything.
     let message = render::printable(message);
     drop(writeln!(anstream::stderr(), "{kind}: {}", crate::terminal::inert(&message)));
 }
 
-/// Shows findings beside the output proper.
+/// Prints findings to standard error, apart from the actual output.
 fn show_findings(findings: &str) {
-    // Without a standard error there is nobody to show them to.
+    // If standard error is closed, there is no way to show them.
     drop(write!(anstream::stderr(), "{}", crate::terminal::inert(findings)));
 }

@@ -17,7 +17,7 @@ pub(crate) struct Asked {
     pub(crate) step: String,
 }
 
-/// What is kept of a project.
+/// What is remembered of a project.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Given {
     /// For people who look into the file.
@@ -30,7 +30,7 @@ pub(crate) fn given(state_dir: &Path, project: &Path) -> BTreeSet<String> {
     let file = file_of(state_dir, project);
     let read = || {
         let folder = ProjectFolder::open(file.parent()?).ok()?;
-        // Whatever else has its place is neither waited for nor believed.
+        // Anything other than a regular file is not waited for, and not trusted.
         folder.read_unlinked(Path::new(file.file_name()?), MAX_FILE_BYTES).ok()
     };
     serde_json::from_slice::<Given>(&read().unwrap_or_default()).map(|given| given.secrets).unwrap_or_default()
@@ -71,7 +71,7 @@ pub(crate) fn missing(plan: &Plan, is_allowed: impl Fn(&str) -> bool) -> Vec<Ask
     asked
 }
 
-/// Returns the secrets with their steps, as a sentence has them.
+/// Returns the secrets and their steps as part of a sentence.
 pub(crate) fn listed(asked: &[Asked]) -> String {
     let each = asked.iter().map(|asked| format!("`{}` (step `{}`)", asked.name, asked.step));
     each.collect::<Vec<_>>().join(", ")
@@ -100,7 +100,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_file_of_consents_gives_nothing_and_makes_way() {
+    fn what_is_not_a_consent_file_gives_nothing_and_is_replaced() {
         let (state, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let elsewhere = tempfile::tempdir().unwrap();
         let kept = || given(state.path(), project.path()).into_iter().collect::<Vec<_>>();

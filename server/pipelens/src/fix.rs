@@ -19,7 +19,7 @@ pub(crate) struct Fixed {
 
 /// Returns the fixed text, or nothing where there is nothing to fix. `findings` are those of the text as it is.
 pub(crate) fn fix(text: &str, format: Format, findings: &[Diagnostic], project: &ProjectSettings) -> Option<Fixed> {
-    // What a project does not want to hear of, it does not want fixed.
+    // Findings that a project has turned off are not fixed either.
     let edits_for =
         |findings: &[Diagnostic]| fix_all(findings.iter().filter(|diagnostic| project.adjust(diagnostic).is_some()));
     let mut fixed = Fixed { text: text.to_owned(), edits: 0 };

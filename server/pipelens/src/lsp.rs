@@ -51,7 +51,7 @@ pub(crate) async fn serve() -> u8 {
     code
 }
 
-/// Starts what goes on beside the messages, until the handles are dropped.
+/// Starts the background tasks; they end when the handles are dropped.
 fn background(server: &Server) -> Vec<AbortOnDropHandle<()>> {
     let (client, settings, documents) = (server.client.clone(), server.settings.clone(), server.documents.clone());
     let (findings, lenses, predictions) = (server.findings.clone(), server.lenses.clone(), server.predictions.clone());

@@ -46,13 +46,13 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{value:.1} {}", unit.unwrap_or(&"TB"))
 }
 
-/// Says in Markdown what would become of a step; `None` if it simply runs, as any step without a policy.
+/// Returns in Markdown what the cache would do for a step; `None` for a step that simply runs because it has no policy.
 pub(crate) fn prospect(decision: &CacheDecision) -> Option<String> {
     match decision {
-        CacheDecision::Hit { .. } => Some("Cache: taken from an earlier run.".to_owned()),
-        CacheDecision::MissBuildAs { reason, .. } => Some(format!("Cache: runs, for {}.", markdown(reason))),
+        CacheDecision::Hit { .. } => Some("Cache: the result of an earlier run is used.".to_owned()),
+        CacheDecision::MissBuildAs { reason, .. } => Some(format!("Cache: runs, because {}.", markdown(reason))),
         CacheDecision::MissNoCommit { reason: Some(reason) } => {
-            Some(format!("Cache: runs and is not kept: {}.", markdown(reason)))
+            Some(format!("Cache: runs, and the result is not cached: {}.", markdown(reason)))
         }
         CacheDecision::MissNoCommit { reason: None } | CacheDecision::NotNeeded => None,
     }
@@ -67,7 +67,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Returns a number with thousands set apart: `12,345`.
+/// Returns a number with thousands separators: `12,345`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -80,22 +80,22 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// Says how to look into a failed step.
+/// Returns how to open a shell in a failed step.
 pub(crate) fn shell(command: &str) -> String {
-    format!("for a shell in it: {command}")
+    format!("To open a shell in it: {command}")
 }
 
-/// Says what an image's name stands for: `alpine:3 is alpine@sha256:…`.
+/// Returns what an image name resolves to: `alpine:3 is alpine@sha256:…`.
 pub(crate) fn image(image: &str, digest: &str) -> String {
     format!("{image} is {digest}")
 }
 
-/// Says how a step started: `started in alpine:3`, `started on the host, attempt 2`.
+/// Returns how a step started: `started in alpine:3`, `started on the host, attempt 2`.
 pub(crate) fn started(runner: &str, image: Option<&str>, attempt: u64) -> String {
     let place = match (runner, image) {
         ("host", _) => " on the host".to_owned(),
         (_, Some(image)) => format!(" in {image}"),
-        // It boots from its parent's snapshot, which has no name that a person knows.
+        // It boots from its parent's snapshot, whose name means nothing to the user.
         (_, None) => String::new(),
     };
     match attempt {
@@ -104,16 +104,16 @@ pub(crate) fn started(runner: &str, image: Option<&str>, attempt: u64) -> String
     }
 }
 
-/// What to do when no engine answered.
+/// What to do if no engine answers.
 pub(crate) const WITHOUT_ENGINE: &str =
-    "Without containers, directly on this machine: `--runner host`, or the setting `pipelens.runner`";
+    "To run directly on this machine instead, without containers: `--runner host`, or the setting `pipelens.runner`";
 
 /// Returns `1 step`, `7 steps`.
 pub(crate) fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// Returns a step's outcome as its lens and its row in a table say it.
+/// Returns a step's outcome, as its lens and its row in a table show it.
 pub(crate) fn step_outcome(outcome: &Outcome, took: Duration) -> String {
     match outcome {
         Outcome::Succeeded => format!("✓ {}", duration(took)),
@@ -126,7 +126,7 @@ pub(crate) fn step_outcome(outcome: &Outcome, took: Duration) -> String {
     }
 }
 
-/// Returns a run's outcome as its lens and its last line say it.
+/// Returns a run's outcome, as its lens and its last line show it.
 pub(crate) fn run_outcome(outcome: RunOutcome, took: Duration) -> String {
     match outcome {
         RunOutcome::Succeeded => format!("✓ {}", duration(took)),
@@ -137,14 +137,14 @@ pub(crate) fn run_outcome(outcome: RunOutcome, took: Duration) -> String {
     }
 }
 
-/// Says why a target cannot be planned.
+/// Returns why a target cannot be planned.
 pub(crate) fn refusal(refusal: &Refusal, path: &str) -> String {
     match refusal {
         Refusal::HasErrors(diagnostic) => {
             format!("The pipeline has an error, so it does not run: {}", diagnostic.message)
         }
-        Refusal::IsRepaired => format!("`{path}` has a syntax error, so nobody can know what it means; mend it first"),
-        Refusal::NoSuchPipeline => format!("`{path}` has no pipeline that could run; it has errors"),
+        Refusal::IsRepaired => format!("`{path}` has a syntax error and cannot be interpreted; fix that first"),
+        Refusal::NoSuchPipeline => format!("`{path}` has no pipeline that can run: it has errors"),
         Refusal::NoSuchStep { key, did_you_mean: Some(near) } => {
             format!("There is no step `{key}`. Did you mean `{near}`?")
         }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_the_unit_a_person_would_choose() {
+    fn durations_have_a_readable_unit() {
         let texts = [0.85, 3.24, 245.0, 7_380.0].map(|seconds| duration(Duration::from_secs_f64(seconds)));
         assert_eq!(texts, ["850 ms", "3.2 s", "4 min 05 s", "2 h 03 min"]);
         assert_eq!(clock(Duration::from_secs(12)), "00:12");

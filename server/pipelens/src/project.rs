@@ -18,7 +18,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::consent::{self, Asked};
 use crate::settings::{ProjectSettings, Runner, Settings};
 
-/// Runs whose logs are kept; older ones go when a new one starts.
+/// Runs whose logs are kept; older ones are removed when a new run starts.
 const KEPT_RUNS: usize = 50;
 
 const MIB: u64 = 1 << 20;
@@ -32,8 +32,8 @@ pub(crate) fn root_of(path: &Path, folders: &[PathBuf]) -> PathBuf {
     git.or(editor.map(PathBuf::as_path)).unwrap_or(own).to_owned()
 }
 
-/// Whether a folder is the top of a work tree that the pipeline's folder is part of. In a folder that everybody may write to, such as
-/// `/tmp`, anybody can put a `.git`, and make one project out of whatever is below.
+/// Whether a folder is the top of a work tree that the pipeline's folder is part of. In a directory that everyone can write to, such as
+/// `/tmp`, any user can create a `.git`, and so turn everything below into one project.
 fn has_repository(folder: &Path, own: &Path) -> bool {
     let git = folder.join(".git");
     git.exists() && (folder == own || pipelens_engine::private::is_of_same_owner(&git, own))
@@ -61,14 +61,14 @@ impl From<anyhow::Error> for NotStarted {
 }
 
 impl NotStarted {
-    /// Returns the sentence for somebody who cannot be asked.
+    /// Returns the message for a user who cannot be asked.
     pub(crate) fn sentence(&self) -> String {
         match self {
             Self::Refused(why) => why.clone(),
             Self::AsksForSecrets(asked) => {
                 let flags: Vec<_> = asked.iter().map(|asked| format!("--allow-secret {}", asked.name)).collect();
                 format!(
-                    "The pipeline asks for secrets that this project has not been given: {}. \
+                    "The pipeline uses secrets that this project is not allowed to use: {}. \
                      Allow them with `{}`, or with the setting `pipelens.allowSecrets`",
                     consent::listed(asked),
                     flags.join(" ")
@@ -78,7 +78,7 @@ impl NotStarted {
     }
 }
 
-/// Returns an id that sorts by time. `now_v7` panics where the clock stands before 1970.
+/// Returns an id that sorts by time. `now_v7` panics if the clock is before 1970.
 fn run_id() -> Uuid {
     let since = clock::since_epoch();
     Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
@@ -101,7 +101,7 @@ pub(crate) fn run_request(
     Ok(RunRequest { secrets, log_dir, ..request })
 }
 
-/// Puts together what the engine needs to say what a run would do. Such a request has no secrets and asks for no consent.
+/// Builds the request for a prediction of what a run would do. It has no secrets and needs no consent.
 pub(crate) fn look_request(
     plan: Plan,
     root: PathBuf,
@@ -158,18 +158,18 @@ fn named_variables(policy: &CachePolicy) -> Vec<&str> {
     }
 }
 
-/// Returns the user's own folder for what must survive a process: `PIPELENS_STATE_DIR`, else where the system keeps such things.
+/// Returns the user's directory for state: `PIPELENS_STATE_DIR`, or the system's default.
 pub(crate) fn state_dir() -> anyhow::Result<PathBuf> {
     if let Some(folder) = std::env::var_os(STATE_DIR_VARIABLE).filter(|folder| !folder.is_empty()) {
         return Ok(PathBuf::from(folder));
     }
     let base = dirs::state_dir()
         .or_else(dirs::data_local_dir)
-        .context("This user has no home folder to keep logs in; set PIPELENS_STATE_DIR to a folder")?;
+        .context("This user has no home directory for logs; set PIPELENS_STATE_DIR to a directory")?;
     Ok(base.join("pipelens"))
 }
 
-/// What gets at a machine is never a file's own to decide: the host runner, privileged containers, mounts of folders.
+/// Access to a machine is never for a file to decide: the host runner, privileged containers, mounts of directories.
 fn check_consent(plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
     let asks = plan.steps.iter().find(|step| step.runner.as_deref() == Some("host"));
     match asks {
@@ -183,7 +183,7 @@ fn check_consent(plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
     let asks = plan.steps.iter().find_map(|step| Some((step, wants_the_machine(step.runner_args.as_ref()?)?)));
     match asks {
         Some((step, argument)) if !settings.allow_machine_access => bail!(
-            "Step `{}` asks for `{argument}`, which opens the container engine's machine to its command. \
+            "Step `{}` asks for `{argument}`, which gives its command access to the container engine's machine. \
              Allow it with the setting `pipelens.allowMachineAccess`, or `--allow-machine-access` on the command line",
             step.key
         ),
@@ -207,12 +207,12 @@ fn secrets(plan: &Plan, root: &Path, settings: &Settings) -> Result<BTreeMap<Str
             settings.is_secrets_file_for_this_run && from_file.contains_key(name) && variable(name).is_none();
         is_meant || given.contains(name) || settings.allow_secrets.iter().any(|allowed| allowed == name)
     });
-    // What has no value cannot be given: said first, and whatever the user answers.
+    // A secret without a value cannot be used, whatever the user answers: this is checked first.
     for name in &wanted {
         if variable(name).is_none() && !from_file.contains_key(*name) {
             return Err(NotStarted::Refused(format!(
-                "The secret `{name}` has no value. Set it in the environment, or name a file of `NAME=value` lines \
-                 in the setting `pipelens.secretsFile` or with `--secrets-file`"
+                "The secret `{name}` has no value. Set it in the environment, or in a file of `NAME=value` lines that \
+                 the setting `pipelens.secretsFile` or `--secrets-file` names"
             )));
         }
     }
@@ -231,7 +231,7 @@ fn read_secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text);
     read.with_context(|| format!("Cannot read the secrets file `{name}`"))?;
     if text.len() as u64 > MAX_FILE_BYTES {
-        bail!("The secrets file `{name}` is longer than 1 MiB; it has a line of `NAME=value` for each secret");
+        bail!("The secrets file `{name}` is longer than 1 MiB; it should have one line `NAME=value` for each secret");
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
@@ -243,7 +243,7 @@ fn read_secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         .collect()
 }
 
-/// Keeps the newest runs' logs. What cannot be removed now is removed another time.
+/// Keeps the logs of the newest runs. What cannot be removed now is removed later.
 fn remove_old_runs(runs: &Path) {
     let Ok(entries) = std::fs::read_dir(runs) else { return };
     // Run ids are UUIDs of version 7: their names sort by time.
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_pipeline_is_what_stands_before_the_first_dot() {
+    fn the_name_of_a_pipeline_is_the_part_before_the_first_dot() {
         assert_eq!(stem_of(Path::new("/x/ci.pipeline.yml")), "ci");
         assert_eq!(stem_of(Path::new("pipeline.json")), "pipeline");
         assert_eq!(stem_of(Path::new(".pipeline.json")), "pipeline");
@@ -270,7 +270,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_repository_that_somebody_else_put_above_is_none_of_ours() {
+    fn a_repository_of_another_user_above_the_project_is_ignored() {
         let shared = tempfile::tempdir().unwrap();
         let project = shared.path().join("project");
         std::fs::create_dir_all(shared.path().join(".git")).unwrap();

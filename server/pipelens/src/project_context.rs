@@ -1,4 +1,4 @@
-//! What the core is told about a pipeline's project: its files, and what ShellCheck said about its commands.
+//! What the core knows about a pipeline's project: its files, its secrets, and ShellCheck's findings about its commands.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,23 +11,23 @@ use crate::settings::Settings;
 use crate::shellcheck::ShellCheck;
 use crate::{consent, project};
 
-/// One project, as seen from outside of the pipeline's text.
+/// One project, apart from the text of the pipeline.
 #[derive(Debug)]
 pub(crate) struct ProjectContext {
     files: ProjectFiles,
-    /// Secrets the project may have; `None` if that cannot be known.
+    /// Secrets the project may use; `None` if that is not known.
     secrets: Option<BTreeSet<String>>,
     pub(crate) shellcheck: ShellCheck,
 }
 
 impl ProjectContext {
-    /// What is asked waits for the answer.
+    /// Lookups wait for the answer.
     pub(crate) fn new(root: PathBuf, settings: &Settings) -> Self {
         Self::over(ProjectFiles::new(root.clone()), root, settings)
     }
 
-    /// What is asked is answered at once; `ready` is called when more is known.
-    pub(crate) fn aside(root: PathBuf, settings: &Settings, ready: Ready) -> Self {
+    /// Lookups return at once; `ready` is called when more is known.
+    pub(crate) fn in_background(root: PathBuf, settings: &Settings, ready: Ready) -> Self {
         Self::over(ProjectFiles::aside(root.clone(), ready), root, settings)
     }
 

@@ -1,5 +1,5 @@
-//! What ShellCheck says about commands, where it is installed. One call reads all commands it has not seen yet; answers are kept by
-//! the command's text, so that typing elsewhere costs nothing. It reads those commands and no other file: what a project says decides
+//! ShellCheck's findings about commands, where it is installed. One call checks all new commands; answers are cached by the command's
+//! text, so that typing elsewhere costs nothing. It reads those commands and no other file: what a project says decides
 //! which of its checks count, never what it opens.
 
 use std::collections::{BTreeSet, HashMap};
@@ -22,7 +22,7 @@ const RULES: [&str; 2] = [".shellcheckrc", "shellcheckrc"];
 /// The user's own, which count where the project has none.
 const USER_RULES: [&str; 2] = [".shellcheckrc", ".config/shellcheckrc"];
 const MAX_RULES_BYTES: u64 = 64 * 1024;
-/// What rules may say. The others make it open further files, whose text its findings would show.
+/// Directives that are allowed. The others make it open further files, whose text its findings would show.
 const ALLOWED_RULES: [&str; 4] = ["disable", "enable", "shell", "extended-analysis"];
 /// Variables come from the step, the pipeline and the image; files to follow are in the image.
 const NOT_SPOKEN_OF: &str = "SC1090,SC1091,SC2154";
@@ -32,7 +32,7 @@ const DIALECT: &str = "dash";
 const MAX_COMMAND_BYTES: usize = 64 * 1024;
 /// Commands of one call.
 const MAX_BATCH: usize = 500;
-/// Each letter that is typed makes another command; the newest are asked for again at once.
+/// Each typed character makes another command; the newest are asked for again at once.
 const MAX_KNOWN: usize = 10_000;
 /// It needs some milliseconds for a command, and a hundred megabytes for a long one.
 const LIMITS: Limits =
@@ -220,7 +220,7 @@ struct Replacement {
 impl Comment {
     fn remark(self, command: &str) -> Remark {
         let severity = match self.level {
-            // The command can be run, whatever comes of it.
+            // The command can be run; that is all this checks.
             Level::Error | Level::Warning => Severity::Warning,
             Level::Info => Severity::Information,
             Level::Style => Severity::Hint,

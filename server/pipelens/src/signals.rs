@@ -1,6 +1,6 @@
-//! What the operating system says of processes: requests to end, and whether another one lives.
+//! Processes, as the operating system sees them: requests to end, and whether another process is alive.
 
-/// Resolves when somebody asks this process to end, with the exit code that says so.
+/// Resolves when this process is asked to end, with the exit code for that.
 #[cfg(unix)]
 pub(crate) async fn terminated() -> u8 {
     use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +16,7 @@ pub(crate) async fn terminated() -> u8 {
     }
 }
 
-/// Resolves when somebody asks this process to end, with the exit code that says so.
+/// Resolves when this process is asked to end, with the exit code for that.
 #[cfg(windows)]
 pub(crate) async fn terminated() -> u8 {
     match tokio::signal::ctrl_c().await {
@@ -30,11 +30,11 @@ pub(crate) async fn terminated() -> u8 {
 pub(crate) fn process_lives(process_id: u32) -> bool {
     use rustix::io::Errno;
     let Some(pid) = i32::try_from(process_id).ok().and_then(rustix::process::Pid::from_raw) else { return false };
-    // A process of somebody else cannot be asked, but it is there.
+    // Another user's process cannot be signalled, but it exists.
     matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(Errno::PERM))
 }
 
-/// The end of the pipes says it on this system; nothing is asked.
+/// On this system, the end of the pipes is enough.
 #[cfg(windows)]
 pub(crate) fn process_lives(_process_id: u32) -> bool {
     true

@@ -1,4 +1,4 @@
-//! What of a step's output reaches a terminal or a CI system: its letters, its colours and its style, and nothing else.
+//! What part of a step's output reaches a terminal or a CI system: its text, its colours and its style, and nothing else.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ fn filtered(line: &str, keeps_style: bool) -> String {
     filter.line
 }
 
-/// Returns a text of ours, which may quote a file or name one: our colours stay, and whatever else would steer a terminal is written out.
+/// Returns a message of ours, which may quote a file: our colours stay, and everything else that controls a terminal is escaped.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let is_hidden = |character: char| is_deceptive(character) && !matches!(character, '\n' | '\t');
     if !text.contains(is_hidden) {
@@ -57,7 +57,7 @@ fn style_length(text: &str) -> Option<usize> {
     parameters[end..].starts_with('m').then_some("\u{1b}[".len() + end + 1)
 }
 
-/// Returns a text of ours, which may quote a file, with no line that a CI system takes for a command.
+/// Returns a message of ours, which may quote a file, without lines that a CI system would take for commands.
 pub(crate) fn inert(text: &str) -> Cow<'_, str> {
     let starts_command = |line: &str| line.trim_start().starts_with("::");
     if !text.contains("##") && !text.lines().any(|line| starts_command(&anstream::adapter::strip_str(line).to_string()))
@@ -78,7 +78,8 @@ pub(crate) fn inert(text: &str) -> Cow<'_, str> {
     Cow::Owned(inert)
 }
 
-/// Returns lines of JSON that steer no terminal and that no CI system takes for a command. What is escaped can only be in a text.
+/// Returns lines of JSON that do not control a terminal and that no CI system takes for commands. Escapes can only be needed inside
+/// strings.
 pub(crate) fn inert_json(lines: &str) -> Cow<'_, str> {
     let is_escaped = |character: char| is_deceptive(character) && character != '\n';
     if !lines.contains("##") && !lines.contains(is_escaped) {
@@ -99,7 +100,7 @@ pub(crate) fn inert_json(lines: &str) -> Cow<'_, str> {
     Cow::Owned(inert)
 }
 
-/// How far the letters so far are the beginning of `##[…`, `##vso[…` or `##teamcity[…`, which some systems look for anywhere in a line.
+/// How many of the characters so far match the beginning of `##[…`, `##vso[…` or `##teamcity[…`, which some systems look for anywhere in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     None,
@@ -108,7 +109,7 @@ enum Mark {
 }
 
 impl Mark {
-    /// Takes the next letter, and adds a space before the bracket that would complete a command.
+    /// Takes the next character, and adds a space before the bracket that would complete a command.
     fn followed_by(self, character: char, text: &mut String) -> Self {
         match (self, character) {
             (Self::None, '#') => Self::One,

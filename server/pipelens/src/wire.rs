@@ -42,7 +42,7 @@ pub(crate) enum RunEventKind {
         started_at: DateTime<Utc>,
         steps: Vec<StepName>,
     },
-    /// A sentence that belongs to no step.
+    /// A message that is about no particular step.
     Notice {
         message: String,
     },
@@ -57,13 +57,13 @@ pub(crate) enum RunEventKind {
         #[cfg_attr(test, ts(type = "string"))]
         started_at: DateTime<Utc>,
     },
-    /// What an image's name stands for in this run.
+    /// What an image name resolves to in this run.
     ImageResolved {
         step: String,
         image: String,
         digest: String,
     },
-    /// What the step is busy with before and after its command.
+    /// What the step is doing before and after its command.
     StepPhase {
         step: String,
         message: String,
@@ -72,7 +72,7 @@ pub(crate) enum RunEventKind {
         step: String,
         lines: Vec<Line>,
     },
-    /// Lines that are in the log file alone.
+    /// Lines that are only in the log file.
     StepLogSkipped {
         step: String,
         lines: u64,
@@ -86,7 +86,7 @@ pub(crate) enum RunEventKind {
         duration_ms: u64,
         log_file: String,
     },
-    /// The state of a failed step is kept: the command line that gives a shell in it.
+    /// The filesystem of a failed step is kept; `shell` is the command line that opens a shell in it.
     StepKept {
         step: String,
         shell: String,
@@ -149,7 +149,7 @@ pub(crate) enum RunOutcomeKind {
 }
 
 impl RunEventKind {
-    /// Puts an engine's event into the wire's words. `title` names the run.
+    /// Converts an event of the engine. `title` names the run.
     pub(crate) fn new(event: &BuildEvent, plan: &Plan, title: &str, log_dir: &Path) -> Self {
         let key = |step: usize| plan.steps.get(step).map(|step| step.key.clone()).unwrap_or_default();
         let log = |step: usize| log_file(log_dir, &key(step)).to_string_lossy().into_owned();
@@ -251,7 +251,7 @@ impl RunOutcomeKind {
     }
 }
 
-/// Returns what a step is busy with, in a few words.
+/// Returns in a few words what a step is doing.
 pub(crate) fn phase_text(phase: &Phase) -> String {
     match phase {
         Phase::Pulling { image, done_bytes, layers_done, layers, .. } => {
@@ -259,7 +259,7 @@ pub(crate) fn phase_text(phase: &Phase) -> String {
         }
         Phase::SendingSources { files, bytes } => format!("sending {files} files, {}", present::bytes(*bytes)),
         Phase::WaitingForServices { services } => format!("waiting for {}", services.join(", ")),
-        Phase::Snapshotting => "keeping a snapshot".to_owned(),
+        Phase::Snapshotting => "saving a snapshot".to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `pipelens check`: the findings of files, and with `--fix` their mending.
+//! `pipelens check`: prints the findings of files, and with `--fix` applies fixes.
 
 use std::path::{Path, PathBuf};
 
@@ -10,18 +10,18 @@ use super::{EXIT_USAGE, complain, files, print, replace, show_findings, warn};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Files, folders, globs, or `-` for standard input [default: every pipeline in this folder and below]
+    /// Files, directories, globs, or `-` for standard input [default: all pipelines in this directory and below]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// How findings are printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = ReportFormat::Human)]
     format: ReportFormat,
-    /// Apply the fixes that cannot be wrong; of standard input, print the fixed text
+    /// Apply all safe fixes; for standard input, print the fixed text
     #[arg(long)]
     fix: bool,
 }
 
-/// Checks files one by one; one that cannot be read does not hide the others.
+/// Checks files one by one. A file that cannot be read does not stop the others from being checked.
 pub(crate) async fn check(args: &CheckArgs) -> u8 {
     let (paths, complaints) = files::find(&args.paths);
     let mut is_unusable = !complaints.is_empty();

@@ -1,4 +1,4 @@
-//! A text from a file or from standard input, with what is wrong with it by the project's severities.
+//! A text from a file or from standard input, with its findings and their severities in this project.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::project;
 use crate::project_context::ProjectContext;
 use crate::settings::{ProjectSettings, Settings};
 
-/// What stands for standard input on the command line.
+/// The command line argument for standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";
 
 /// A text and its findings.
@@ -35,7 +35,7 @@ impl Checked {
         Self::new(path, source::read(path)?)
     }
 
-    /// Analyses a text as what a file with this name holds.
+    /// Analyses a text as the content of a file with this name.
     pub(crate) fn new(path: &Path, text: String) -> anyhow::Result<Self> {
         let absolute = std::path::absolute(path)?;
         let root = project::root_of(&absolute, &[]);
@@ -47,7 +47,7 @@ impl Checked {
         Ok(checked)
     }
 
-    /// Adds what ShellCheck says, if it is installed and wanted.
+    /// Adds the findings of ShellCheck, if it is installed and turned on.
     pub(crate) async fn lint(&mut self) -> anyhow::Result<()> {
         if self.project.uses_shellcheck() && self.context.shellcheck.read(&self.analysis).await? {
             self.analyze();
@@ -66,7 +66,7 @@ impl Checked {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// Renders the findings of at least this weight.
+    /// Renders the findings of at least this severity.
     pub(crate) fn render(&self, least: Severity) -> String {
         let shown = self.diagnostics.iter().filter(|diagnostic| diagnostic.severity <= least);
         shown.fold(String::new(), |mut text, diagnostic| {
@@ -76,7 +76,7 @@ impl Checked {
         })
     }
 
-    /// Returns the index of the pipeline that is meant: by name, by its place from 0, or the only one.
+    /// Returns the index of the pipeline that is meant: by name, by zero-based index, or the only one.
     pub(crate) fn choose(&self, wanted: Option<&str>) -> Result<usize, String> {
         let pipelines = &self.analysis.pipelines;
         let path = self.path.display();

@@ -1,4 +1,4 @@
-//! `pipelens clean`: removes what earlier runs have kept.
+//! `pipelens clean`: removes the cached results of earlier runs.
 
 use std::path::PathBuf;
 
@@ -8,15 +8,15 @@ use crate::{present, project};
 
 #[derive(Debug, Args)]
 pub(crate) struct CleanArgs {
-    /// A file or folder of the project
+    /// A file or directory of the project
     #[arg(default_value = ".")]
     project: PathBuf,
-    /// What the runs of every project have kept
+    /// Clean all projects
     #[arg(long, conflicts_with = "project")]
     all: bool,
 }
 
-/// Removes kept snapshots and says how much that freed.
+/// Removes cached snapshots and prints how much space that freed.
 pub(crate) async fn clean(args: CleanArgs) -> anyhow::Result<u8> {
     let state_dir = project::state_dir()?;
     let root = match args.all {
@@ -25,10 +25,10 @@ pub(crate) async fn clean(args: CleanArgs) -> anyhow::Result<u8> {
     };
     let freed =
         pipelens_engine::run::clean(&state_dir, None, root.as_deref(), None).await.map_err(anyhow::Error::msg)?;
-    super::print(&format!("Removed {} of earlier results.\n", present::bytes(freed)))
+    super::print(&format!("Removed {} of cached results.\n", present::bytes(freed)))
 }
 
-/// Returns the project that a file or folder belongs to.
+/// Returns the project that a file or directory belongs to.
 fn root_of(place: PathBuf) -> anyhow::Result<PathBuf> {
     let place = place.canonicalize().map_err(|error| anyhow::anyhow!("`{}`: {error}", place.display()))?;
     // Looked for from the file's folder; a folder is one itself.

@@ -1,4 +1,4 @@
-//! `pipelens convert`: from one spelling to another.
+//! `pipelens convert`: from one format to another.
 
 use std::path::PathBuf;
 
@@ -11,35 +11,35 @@ use super::{EXIT_USAGE, complain, print, warn};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// The pipeline file in any spelling, or `-` for standard input
+    /// The pipeline file in any format, or `-` for standard input
     file: PathBuf,
-    /// The spelling that is wanted
+    /// Target format
     #[arg(long, value_enum)]
-    to: Spelling,
-    /// Which pipeline of a file with several becomes the plan: its name, or its place from 0
+    to: TargetFormat,
+    /// Pipeline name or zero-based index, if the file has several and the target is a plan
     #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Spelling {
-    /// The YAML people write; every pipeline of the file becomes a document
+enum TargetFormat {
+    /// Pipeline YAML; every pipeline of the file becomes a document
     Yaml,
-    /// Plan JSON, wire format v0
+    /// Plan JSON (wire format v0)
     Plan,
 }
 
-/// Prints the other spelling. What it has no place for is said, and a file with errors is not converted.
+/// Prints the file in the other format. What that cannot express is reported, and a file with errors is not converted.
 pub(crate) fn convert(args: &ConvertArgs) -> anyhow::Result<u8> {
     let file = Checked::read(&args.file)?;
     if file.analysis.is_repaired || file.has_errors() {
         super::show_findings(&file.render(Severity::Error));
-        complain(&format!("`{}` has errors, so nobody can know what it means", file.path.display()));
+        complain(&format!("`{}` has errors and cannot be converted; fix them first", file.path.display()));
         return Ok(EXIT_USAGE);
     }
     let converted = match args.to {
-        Spelling::Yaml => to_yaml(&file.analysis),
-        Spelling::Plan => match file.choose(args.pipeline.as_deref()) {
+        TargetFormat::Yaml => to_yaml(&file.analysis),
+        TargetFormat::Plan => match file.choose(args.pipeline.as_deref()) {
             Ok(index) => match file.analysis.pipelines.get(index) {
                 Some(pipeline) => to_plan(pipeline),
                 None => return Ok(EXIT_USAGE),

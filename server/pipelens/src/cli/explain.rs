@@ -1,10 +1,10 @@
-//! `pipelens explain`: what a finding means and how it is mended.
+//! `pipelens explain`: what a finding means and how to fix it.
 
 use pipelens_core::diagnostic::Code;
 
 use super::{EXIT_USAGE, complain, print};
 
-/// Prints the page of a code; without one, the list of all.
+/// Prints the page of a code, or the list of all codes.
 pub(crate) fn explain(code: Option<&str>) -> anyhow::Result<u8> {
     let Some(wanted) = code else { return print(&list()) };
     match Code::named(wanted) {
@@ -12,7 +12,9 @@ pub(crate) fn explain(code: Option<&str>) -> anyhow::Result<u8> {
         None => {
             let near = Code::nearest(wanted);
             let hint = near.map(|code| format!(" Did you mean `{}`?", code.as_str())).unwrap_or_default();
-            complain(&format!("There is no finding `{wanted}`.{hint} `pipelens explain` lists them all"));
+            complain(&format!(
+                "There is no finding with the code `{wanted}`.{hint} `pipelens explain` lists all codes"
+            ));
             Ok(EXIT_USAGE)
         }
     }

@@ -12,10 +12,10 @@ use super::checked::STANDARD_INPUT;
 use crate::project;
 use crate::settings::{ProjectSettings, globs};
 
-/// The comment that makes any file a pipeline stands in its first lines.
+/// The comment that marks any file as a pipeline is in its first lines.
 const HEAD_BYTES: u64 = 4096;
 
-/// Returns the files that are meant, each once. What is named by itself counts whatever it is called.
+/// Returns the files that are meant, each once. A file that is named explicitly counts, whatever its name.
 pub(crate) fn find(words: &[PathBuf]) -> (Vec<PathBuf>, Vec<anyhow::Error>) {
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
@@ -39,7 +39,7 @@ fn matching(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if is_glob { of_glob(word) } else { Ok(vec![word.to_owned()]) }
 }
 
-/// Returns the pipelines in a folder and below, without what version control ignores.
+/// Returns the pipelines in a directory and below, except those that version control ignores.
 fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let root = project::root_of(&std::path::absolute(folder.join("pipeline.yml"))?, &[]);
     let project = ProjectFolder::open(&root)?;
@@ -65,7 +65,7 @@ fn of_glob(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let pattern = word.to_string_lossy().replace('\\', "/");
     // As a shell does it: a star ends at a folder.
     let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build();
-    let glob = glob.with_context(|| format!("`{pattern}` is no glob"))?.compile_matcher();
+    let glob = glob.with_context(|| format!("`{pattern}` is not a valid glob"))?.compile_matcher();
     // Everything before the first part with a star is a folder that can be looked in.
     let is_name = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
     let folder: PathBuf = word.components().take_while(is_name).collect();

@@ -13,23 +13,23 @@ use crate::{project, terminal};
 pub(crate) struct GraphArgs {
     /// The pipeline file, or `-` for standard input
     file: PathBuf,
-    /// How it is drawn
+    /// Output format
     #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
     format: GraphFormat,
-    /// Which pipeline of a file with several: its name, or its place from 0
+    /// Pipeline name or zero-based index, if the file has several
     #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum GraphFormat {
-    /// For Markdown files
+    /// Mermaid, for Markdown files
     Mermaid,
-    /// For Graphviz
+    /// DOT, for Graphviz
     Dot,
-    /// A picture, in light and in dark
+    /// An image for light and dark backgrounds
     Svg,
-    /// A tree, for a terminal
+    /// A tree for the terminal
     Text,
 }
 
@@ -44,7 +44,7 @@ impl GraphFormat {
     }
 }
 
-/// Draws what could be read, even of a file with mistakes.
+/// Draws what could be parsed, even if the file has mistakes.
 pub(crate) fn show(args: &GraphArgs) -> anyhow::Result<u8> {
     let file = Checked::read(&args.file)?;
     let chosen = file.choose(args.pipeline.as_deref()).map(|index| file.analysis.pipelines.get(index));
@@ -57,7 +57,7 @@ pub(crate) fn show(args: &GraphArgs) -> anyhow::Result<u8> {
             }
         }
         Ok(_) => {
-            complain(&format!("`{}` has no step that could be drawn", file.path.display()));
+            complain(&format!("`{}` has no steps to draw", file.path.display()));
             Ok(EXIT_USAGE)
         }
         Err(why) => {

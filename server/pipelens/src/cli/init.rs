@@ -13,22 +13,22 @@ use kind::{Kind, Part};
 
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// The project's folder
+    /// The project's directory
     #[arg(default_value = ".")]
     folder: PathBuf,
     /// Print the pipeline instead of writing `pipeline.yml`
     #[arg(long)]
     stdout: bool,
-    /// Replace a `pipeline.yml` that is there
+    /// Replace an existing `pipeline.yml`
     #[arg(long)]
     force: bool,
 }
 
-/// Writes `pipeline.yml`, and says what it saw.
+/// Writes `pipeline.yml`, and prints what kind of project it found.
 pub(crate) fn init(args: &InitArgs) -> anyhow::Result<u8> {
     let folder = &args.folder;
     if !folder.is_dir() {
-        bail!("`{}` is no folder", folder.display());
+        bail!("`{}` is not a directory", folder.display());
     }
     let kinds = Kind::all_in(folder);
     let absolute = std::path::absolute(folder)?;
@@ -43,13 +43,19 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<u8> {
     match written {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            bail!("`{}` is there already; `--force` replaces it, `--stdout` prints instead", path.display())
+            bail!(
+                "`{}` already exists; use `--force` to replace it, or `--stdout` to print the pipeline instead",
+                path.display()
+            )
         }
         Err(error) => return Err(error).with_context(|| format!("Cannot write `{}`", path.display())),
     }
     let seen: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-    let seen =
-        if seen.is_empty() { "nothing it knows, so a first step to fill in".to_owned() } else { seen.join(", ") };
+    let seen = if seen.is_empty() {
+        "no known project type, so it has a first step for you to fill in".to_owned()
+    } else {
+        seen.join(", ")
+    };
     print(&format!("Wrote `{0}`: found {seen}\nRun it with `pipelens run {0}`\n", path.display()))
 }
 
@@ -57,7 +63,7 @@ fn create(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// Turns a folder's name into one a run can have.
+/// Turns a directory's name into a valid pipeline name.
 fn slug(name: &str) -> String {
     let letters =
         name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
@@ -68,8 +74,8 @@ fn slug(name: &str) -> String {
 
 fn pipeline(name: &str, kinds: &[Kind]) -> String {
     let mut text = String::from(
-        "# Checked while you type, run with one click or `pipelens run`. Every step runs in a container of its own;\n\
-         # `builds_in` starts from what another step left behind, `depends_on` only waits for it.\n",
+        "# Checked while you type; run it with one click or with `pipelens run`. Every step runs in its own container:\n\
+         # `builds_in` starts from the filesystem another step left, `depends_on` only waits for that step.\n",
     );
     // A name of digits alone would be a number.
     let name =

@@ -8,7 +8,7 @@ use pipelens_core::diagnostic::{Diagnostic, Severity};
 
 use crate::terminal;
 
-/// Renders one finding. Colours are stripped later where nobody sees them.
+/// Renders one finding. Colours are stripped later, if the output is not a terminal.
 pub(crate) fn finding(path: &Path, text: &str, diagnostic: &Diagnostic) -> String {
     let path = printable(&path.display().to_string());
     let message = printable(&diagnostic.message);
@@ -36,7 +36,7 @@ fn level(severity: Severity) -> Level<'static> {
     }
 }
 
-/// Returns a text without characters that would command the terminal: names come from files that anybody wrote.
+/// Returns a text without characters that control the terminal: names come from files, which can be hostile.
 pub(crate) fn printable(text: &str) -> String {
     text.split('\n').map(pipelens_core::printable::printable).collect::<Vec<_>>().join("\n")
 }

@@ -1,11 +1,11 @@
-//! Replaces a file in one step: whoever reads it meanwhile sees the old text or the new, never half of one.
+//! Replaces a file atomically: a reader sees either the old text or the new one.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
 
-/// Puts a text where a name is, whatever has the name now. A folder keeps it.
+/// Writes a file, replacing whatever has that name, except a directory.
 pub(crate) fn put(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = with_usual_permissions().tempfile_in(folder)?;
@@ -14,7 +14,7 @@ pub(crate) fn put(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// As a new file has them: what the umask takes away, the system takes away.
+/// The permissions of a new file; the system applies the umask.
 fn with_usual_permissions() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -22,12 +22,13 @@ fn with_usual_permissions() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Puts a text in a file's place, with the file's permissions.
+/// Replaces the content of a file, and keeps the file's permissions.
 pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     let name = path.display();
     let target = std::fs::canonicalize(path).with_context(|| format!("Cannot find `{name}`"))?;
     let folder = target.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("Cannot write beside `{name}`"))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)
+        .with_context(|| format!("Cannot write to the directory of `{name}`"))?;
     file.write_all(text.as_bytes()).with_context(|| format!("Cannot write `{name}`"))?;
     let permissions = std::fs::metadata(&target).with_context(|| format!("Cannot read `{name}`"))?.permissions();
     file.as_file().set_permissions(permissions).with_context(|| format!("Cannot keep the permissions of `{name}`"))?;

@@ -21,7 +21,7 @@ pub(crate) enum ReportFormat {
     Json,
     /// A code scanning service: SARIF 2.1.0
     Sarif,
-    /// A GitHub workflow: one annotation a finding
+    /// A GitHub workflow: one annotation per finding
     Github,
 }
 

@@ -1,4 +1,4 @@
-//! `pipelens run`: a plan runs, its lines come out as they are written, and a table says how each step ended.
+//! `pipelens run`: runs a plan, prints the output of its steps as it comes, and a table of the outcomes at the end.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -20,23 +20,23 @@ use super::{EXIT_USAGE, Format, complain};
 use crate::settings::{RunSettings, Runner, Settings};
 use crate::{consent, present, project, terminal, wire};
 
-/// Events between the engine and the terminal. A terminal that is slower than this many loses lines, counted; the file has them.
+/// Events between the engine and the terminal. If a slow terminal lets them fill up, lines are dropped and counted; the log file has them.
 const EVENT_QUEUE: usize = 4096;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The pipeline file
     pub(super) file: PathBuf,
-    /// Run one step, with the `builds_in` ancestors it boots from
+    /// Run one step, and the `builds_in` ancestors it boots from
     #[arg(long, value_name = "KEY", conflicts_with = "from")]
     step: Option<String>,
     /// Run a step and everything that depends on it
     #[arg(long, value_name = "KEY")]
     from: Option<String>,
-    /// Which pipeline of a file with several: its name, or its place from 0
+    /// Pipeline name or zero-based index, if the file has several
     #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
-    /// Where steps run that name no runner: in containers, or directly on this machine
+    /// The runner for steps that do not name one
     #[arg(long, value_enum, default_value_t = RunnerArg::Docker)]
     runner: RunnerArg,
     /// Let steps that say `runner: host` run directly on this machine
@@ -45,31 +45,31 @@ pub(crate) struct RunArgs {
     /// Let steps have privileged containers and mount folders of the container engine's machine
     #[arg(long)]
     allow_machine_access: bool,
-    /// Share results whose key a plan names with the Harmont tools, by the names of images
+    /// Share cached results with the Harmont tools, where a plan names their key
     #[arg(long)]
     allow_harmont_cache: bool,
-    /// How much the log files of the run may take, in MiB
+    /// Size limit for the log files of the run, in MiB
     #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().logs_mib)]
     logs_mib: u64,
-    /// How much the artifacts of the run may take, in MiB, holes not counted
+    /// Size limit for the artifacts of the run, in MiB, not counting holes
     #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().artifacts_mib)]
     artifacts_mib: u64,
-    /// Run every step, whatever earlier runs have left
+    /// Ignore cached results
     #[arg(long)]
     no_cache: bool,
-    /// How many steps run at once [default: the CPUs of the engine's machine and two more; on `host`, the CPUs]
+    /// How many steps run at once [default: the number of CPUs of the engine's machine plus two; on `host`, the number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallelism: Option<u16>,
-    /// A file of `NAME=value` lines for secrets; the environment is asked first
+    /// A file of `NAME=value` lines with secrets; the environment comes first
     #[arg(long, value_name = "FILE")]
     secrets_file: Option<PathBuf>,
-    /// Give this project's steps the secret with this name; remembered for the project [may be repeated]
+    /// Let this project's steps use the secret with this name, now and in later runs [may be repeated]
     #[arg(long = "allow-secret", value_name = "NAME")]
     allow_secrets: Vec<String>,
-    /// Print lines of steps as they are, with every control sequence and every command for a CI system
+    /// Print the output of steps unfiltered, including control sequences and commands for a CI system
     #[arg(long)]
     raw_log: bool,
-    /// How the run is printed: `json` is one event a line
+    /// Output format; `json` prints one event per line
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(super) format: Format,
 }
@@ -82,7 +82,7 @@ enum RunnerArg {
     Host,
 }
 
-/// Runs what the arguments name, and returns the exit code.
+/// Runs what the arguments ask for, and returns the exit code.
 pub(crate) async fn run(args: RunArgs) -> u8 {
     let file = match Checked::read(&args.file) {
         Ok(file) => file,
@@ -115,12 +115,12 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     let stops = tokio::spawn(watch_signals(cancel.clone()));
     while let Some(event) = incoming.recv().await {
         if printer.print(&event).is_err() {
-            // Nobody reads any more, as behind `| head`: nothing is run for nobody.
+            // The reader is gone, as in `| head`: nothing more is run.
             cancel.cancel();
         }
     }
     let outcome = engine.await.unwrap_or_else(|error| {
-        complain(&format!("The run ended by a fault in pipelens: {error}"));
+        complain(&format!("The run has ended because of a bug in pipelens: {error}"));
         RunOutcome::Failed
     });
     stops.abort();
@@ -130,7 +130,7 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
 
 fn remember_consent(args: &RunArgs, file: &Checked) -> Result<(), String> {
     let give = || consent::give(&project::state_dir()?, &file.root, args.allow_secrets.iter().cloned());
-    // Without it the run has its secrets all the same, and the next one asks again.
+    // If this fails, the run still gets its secrets, and the next one asks again.
     give().map_err(|error| format!("{error:#}"))
 }
 
@@ -151,7 +151,7 @@ pub(super) fn settings(args: &RunArgs) -> Settings {
     }
 }
 
-/// Plans what the arguments name, or says why it cannot be; the errors in the file are shown where they are.
+/// Plans what the arguments ask for, or returns why that is not possible; errors in the file are printed with their source.
 pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
     let target = match (&args.step, &args.from) {
         (Some(step), _) => Target::Step(step.clone()),
@@ -171,10 +171,10 @@ pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
     })
 }
 
-/// The first signal cancels and lets the clean-up finish; the second stops waiting for it.
+/// The first signal cancels the run and waits for the cleanup; the second one does not wait.
 async fn watch_signals(cancel: CancellationToken) {
     crate::signals::terminated().await;
-    complain("Cancelling; once more to stop waiting for the clean-up");
+    complain("Cancelling… press Ctrl-C again to exit without cleanup");
     cancel.cancel();
     let code = crate::signals::terminated().await;
     std::process::exit(code.into());
@@ -250,7 +250,7 @@ const COLORS: [AnsiColors; 6] = [
     AnsiColors::Green,
     AnsiColors::BrightCyan,
 ];
-/// Longer keys are shown whole, but do not push the others to the right.
+/// Longer keys are printed in full, but do not widen the column.
 const MAX_PREFIX_WIDTH: usize = 24;
 
 impl Human {
@@ -283,7 +283,7 @@ impl Human {
             BuildEvent::StepLog { step, lines } => self.lines(*step, lines),
             BuildEvent::StepLogSkipped { step, lines } => {
                 let file = log_file(&self.log_dir, self.key(*step));
-                self.line(*step, &format!("… {} lines more in {}", present::count(*lines), file.display()))
+                self.line(*step, &format!("… {} more lines in {}", present::count(*lines), file.display()))
             }
             BuildEvent::ImageResolved { step, image, digest } => {
                 self.line(*step, &present::image(image, digest).dimmed().to_string())

@@ -1,4 +1,4 @@
-//! Reads a pipeline file from disk, or says in one sentence why it cannot be read.
+//! Reads a pipeline file from disk, or returns one sentence about why that is not possible.
 
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -9,11 +9,11 @@ use pipelens_engine::files::{ProjectFolder, Unreadable};
 
 use crate::{present, project};
 
-/// Longer files are no pipelines; the core reads none either.
+/// Longer files are not read; neither does the core parse them.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Reads a file as text. A link is followed inside of its project alone, and to another pipeline: what a finding shows of a file must
-/// be what its author meant to be read.
+/// Reads a file as text. A symbolic link is followed only inside its project, and only to another pipeline file: findings quote the file, and
+/// must not quote one that was not meant to be read.
 pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
     let name = path.display().to_string();
     let absolute = lexical(&std::path::absolute(path).with_context(|| format!("Cannot read `{name}`"))?);
@@ -24,14 +24,14 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
         check_link(&absolute, &root, &name)?;
     }
     let bytes = folder.read(relative, MAX_BYTES).map_err(|error| match error {
-        Unreadable::NotRegular("a folder") => anyhow!("`{name}` is a folder; name the pipeline files in it"),
+        Unreadable::NotRegular("a folder") => anyhow!("`{name}` is a directory; pass the pipeline files in it"),
         Unreadable::TooLong { .. } => {
             let size = absolute.metadata().map_or_else(|_| String::new(), |metadata| present::bytes(metadata.len()));
-            anyhow!("`{name}` is {size} long; a pipeline file of more than 16 MiB is not read")
+            anyhow!("`{name}` is {size} long; pipeline files larger than 16 MiB are not read")
         }
         Unreadable::NotRegular(kind) => {
             anyhow!(
-                "`{name}` is {kind}, not a regular file; to check what a program prints, pipe it to `pipelens check -`"
+                "`{name}` is {kind}, not a regular file; to check the output of a program, pipe it to `pipelens check -`"
             )
         }
         reason => anyhow!("Cannot read `{name}`: {reason}"),
@@ -39,22 +39,22 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
     decoded(bytes, &name)
 }
 
-/// Refuses a link to something that is no pipeline by its name, or that git keeps for itself.
+/// Refuses a link to a file that is not named like a pipeline, or that is inside `.git`.
 fn check_link(path: &Path, root: &Path, name: &str) -> anyhow::Result<()> {
     let Ok(target) = path.canonicalize() else { return Ok(()) };
     let is_pipeline = Format::by_extension(&target).is_some();
     let inside = root.canonicalize().ok().and_then(|root| target.strip_prefix(root).ok().map(Path::to_owned));
     match inside {
-        None => bail!("`{name}` leads out of the project through a symbolic link; name the file itself"),
+        None => bail!("`{name}` leads out of the project through a symbolic link; pass the file itself"),
         Some(inside) if !is_pipeline || inside.components().any(|part| part.as_os_str() == ".git") => bail!(
-            "`{name}` is a symbolic link to `{}`, which is no pipeline file; a link leads to a `.yml`, `.yaml` or `.json` file",
+            "`{name}` is a symbolic link to `{}`, which is not a pipeline file; a link must lead to a `.yml`, `.yaml` or `.json` file",
             inside.display()
         ),
         Some(_) => Ok(()),
     }
 }
 
-/// Resolves `..` by its letters, as the user wrote the path.
+/// Resolves `..` lexically, as the user wrote the path.
 fn lexical(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut path, part| {
         match part {
@@ -72,7 +72,7 @@ pub(crate) fn read_standard_input() -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes).context("Cannot read standard input")?;
     if bytes.len() as u64 > MAX_BYTES {
-        bail!("Standard input is longer than 16 MiB, which is more than a pipeline can be");
+        bail!("Standard input is longer than 16 MiB; longer pipelines are not read");
     }
     decoded(bytes, "standard input")
 }
@@ -82,7 +82,7 @@ fn decoded(bytes: Vec<u8>, name: &str) -> anyhow::Result<String> {
         let valid = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..valid).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        anyhow::anyhow!("`{name}` is not UTF-8: the byte at {valid}, in line {line}, belongs to no character. Save the file as UTF-8")
+        anyhow::anyhow!("`{name}` is not UTF-8: invalid byte at offset {valid}, in line {line}. Save the file as UTF-8")
     })
 }
 
@@ -96,14 +96,11 @@ mod tests {
         let file = folder.path().join("x.yml");
         std::fs::write(&file, b"a: b\nc: \xff\n").unwrap();
         let why = |path: &Path| format!("{:#}", read(path).unwrap_err());
-        assert!(
-            why(&file)
-                .ends_with("is not UTF-8: the byte at 8, in line 2, belongs to no character. Save the file as UTF-8")
-        );
-        assert!(why(folder.path()).ends_with("is a folder; name the pipeline files in it"));
+        assert!(why(&file).ends_with("is not UTF-8: invalid byte at offset 8, in line 2. Save the file as UTF-8"));
+        assert!(why(folder.path()).ends_with("is a directory; pass the pipeline files in it"));
         assert!(why(&folder.path().join("no")).contains("Cannot read"));
         std::fs::File::create(&file).unwrap().set_len(MAX_BYTES + 1).unwrap();
-        assert!(why(&file).ends_with("is 16.8 MB long; a pipeline file of more than 16 MiB is not read"));
+        assert!(why(&file).ends_with("is 16.8 MB long; pipeline files larger than 16 MiB are not read"));
     }
 
     #[cfg(unix)]
@@ -128,9 +125,9 @@ mod tests {
             ("../token.yml", "out of the project"),
             ("/etc/passwd", "out of the project"),
             ("/dev/zero", "out of the project"),
-            ("token", "no pipeline file"),
-            (".git/config", "no pipeline file"),
-            (".git/a.yml", "no pipeline file"),
+            ("token", "not a pipeline file"),
+            (".git/config", "not a pipeline file"),
+            (".git/a.yml", "not a pipeline file"),
             ("gone", "No such file"),
         ] {
             let error = read(target).unwrap_err();

@@ -1,4 +1,4 @@
-//! Everything the editor is told about a file: kept by who says it, and sent in the way the client understands.
+//! All findings, by file and by source, and the two ways in which a client gets them.
 
 pub(super) mod pull;
 pub(super) mod push;

@@ -1,4 +1,4 @@
-//! One file a feature. Most are pure: the documents as of the request's arrival and the parameters go in, the answer comes out.
+//! The handlers, one file per feature. Most are pure functions of the parameters and the documents at the request's arrival.
 
 pub(super) mod call_hierarchy;
 pub(super) mod capabilities;

@@ -1,4 +1,4 @@
-//! What every method means: the one table of the server, and how a message gets to its entry.
+//! The one table of methods, and how a message gets to its handler.
 
 use std::sync::Arc;
 
@@ -115,14 +115,14 @@ const ROUTES: &[(&str, Route)] = &[
     ),
 ];
 
-/// The server behind the transport: the session's beginning and end are the framework's, everything else is the table's.
+/// Dispatches messages: `initialize` and `shutdown` go to the framework, everything else goes through the table.
 pub(super) struct Router {
     service: LspService<Session>,
     server: Arc<Server>,
     stage: Stage,
 }
 
-/// Where a session is.
+/// The state of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     New,
@@ -136,12 +136,12 @@ impl Router {
         Self { service, server, stage: Stage::New }
     }
 
-    /// Whether the client has said that the session is over.
+    /// Whether the client has sent `shutdown`.
     pub(super) fn is_shut_down(&self) -> bool {
         self.stage == Stage::ShutDown
     }
 
-    /// Lets the framework answer a message before the next is read.
+    /// Has the framework answer a message before the next one is read.
     async fn pass_on(&mut self, request: Request) -> Taken {
         let id = request.id().cloned();
         let response = match guarded(self.service.call(request)).await {
@@ -151,7 +151,7 @@ impl Router {
         response.map_or(Taken::Done, Taken::Answered)
     }
 
-    /// Answers what no route is taken for.
+    /// Answers a message that is not handled.
     fn refuse(id: Option<Id>, error: Error) -> Taken {
         id.map_or(Taken::Done, |id| Taken::Answered(Response::from_error(id, error)))
     }
@@ -176,7 +176,7 @@ impl Service for Router {
                 return taken;
             }
             "initialized" => return self.pass_on(request).await,
-            // The `exit` after it may be here already, and does not wait for an answer that is still to be made.
+            // `exit` may follow at once, and does not wait for this answer.
             "shutdown" => {
                 if self.stage == Stage::Running {
                     self.stage = Stage::ShutDown;
@@ -253,7 +253,7 @@ fn is_notification(method: &str) -> bool {
 }
 
 fn not_initialized() -> Error {
-    let message = "the session has not begun: `initialize` comes first";
+    let message = "the server is not initialized: the first request must be `initialize`";
     Error { code: ErrorCode::ServerError(-32002), message: message.into(), data: None }
 }
 
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(methods.len(), ROUTES.len());
     }
 
-    /// Returns the methods that a capability stands for.
+    /// Returns the methods that belong to a capability.
     fn methods_of(capability: &str, offered: &Value) -> Vec<String> {
         let is_offered = |option: &str| offered.get(option).is_some_and(|value| *value != Value::Bool(false));
         match capability {

@@ -1,4 +1,4 @@
-//! What one editor has told us and opened: its capabilities, the user's settings, the documents and their projects. Runs are not part of it.
+//! The state of one editor session: the client's capabilities, the user's settings, the documents and their projects. Runs are in `runs`.
 
 pub(super) mod client;
 pub(super) mod debounced;

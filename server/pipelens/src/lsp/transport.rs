@@ -1,5 +1,4 @@
-//! JSON-RPC over standard input and output. It frames, orders, bounds and answers messages, and knows no method: what a message means is
-//! the business of the [`message_loop::Service`] it is given.
+//! JSON-RPC over standard input and output: framing, order, bounds and answers. It knows no method; a [`message_loop::Service`] does.
 
 pub(super) mod in_flight;
 pub(super) mod message;

@@ -40,10 +40,10 @@ impl Kind {
         kinds
     }
 
-    /// The pipeline of a project nobody knows: it runs, and shows where to go on.
+    /// The pipeline of a project of an unknown type: it runs, and shows how to continue.
     pub(super) fn unknown() -> Self {
         let mut first = root("hello", "alpine:3.22", "echo \"Replace this with the command that builds your project\"");
-        first.comment = Some("Nothing here told what this project is made of.");
+        first.comment = Some("Project type not recognised.");
         Self { name: "", prefix: "", parts: vec![first, then("list", "hello", "ls -la")] }
     }
 }
@@ -243,7 +243,7 @@ fn swift(folder: &Path) -> Option<Kind> {
 fn zig(folder: &Path) -> Option<Kind> {
     has(folder, "build.zig").then(|| {
         let mut build = root("build", "alpine:3.22", "apk add zig && zig build");
-        build.comment = Some("Alpine's Zig; name another image if the project needs another version.");
+        build.comment = Some("Alpine's version of Zig; use another image if the project needs another version.");
         Kind { name: "a Zig project", prefix: "zig", parts: vec![build, then("test", "build", "zig build test")] }
     })
 }
@@ -274,7 +274,7 @@ fn make(folder: &Path) -> Option<Kind> {
     Some(Kind { name: "a makefile", prefix: "make", parts })
 }
 
-/// Returns the value of `key = "value"`, wherever it stands.
+/// Returns the value of `key = "value"`, anywhere in the text.
 fn quoted_value(text: &str, key: &str) -> Option<String> {
     let line = text.lines().find(|line| line.trim_start().starts_with(key))?;
     let value = line.split_once('=')?.1.trim().trim_matches('"');

@@ -1,5 +1,4 @@
-//! The findings of every file, by source. A source replaces or takes back what it has said, and nothing else does; the file may be open
-//! or not.
+//! The findings of every file, open or not, by source. Only the source of a finding can replace or remove it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -10,20 +9,20 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// Who says something about a file, besides the analysis of an open document.
+/// Where findings come from, besides the analysis of an open document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
-    /// The reader of a project's settings file.
+    /// The project's settings file could not be used.
     Settings,
-    /// A run, of the steps that failed in it.
+    /// Steps failed in this run.
     Run(Uuid),
 }
 
-/// Something that is said about a file.
+/// One finding.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Finding {
     pub(crate) place: Place,
-    /// Its range is that of the place.
+    /// Its range is set from the place when it is reported.
     pub(crate) diagnostic: Diagnostic,
 }
 
@@ -47,7 +46,7 @@ pub(crate) trait Analysed: Debug + Send + Sync {
     fn step(&self, pipeline: usize, key: &str) -> Option<Range>;
 }
 
-/// What is said about one file at one moment.
+/// All findings of a file at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Report {
     /// Two reports of a file with the same id are the same.
@@ -83,7 +82,7 @@ struct File {
 /// Why a file is to be reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
-    /// The client has opened, changed or closed it, and so expects a report.
+    /// The client has opened, changed or closed it, and expects a report.
     ByClient,
     /// More is known about it.
     ByServer,
@@ -100,16 +99,16 @@ impl Findings {
         self.change(uri, Change::ByServer, |file| file.document = Some(document));
     }
 
-    /// Forgets a document that is closed, or no pipeline any more. What other sources say about the file stays.
+    /// Forgets a document that was closed, or is not a pipeline any more. The findings of other sources stay.
     pub(crate) fn closed(&self, uri: &Uri) {
         self.change(uri, Change::ByClient, |file| file.document = None);
     }
 
-    /// Replaces what a source says about a file.
+    /// Replaces the findings of a source about a file.
     pub(crate) fn set(&self, source: Source, uri: &Uri, findings: Vec<Finding>) {
         let mut inner = self.inner.lock();
-        let said = inner.files.get(uri.as_str()).and_then(|file| file.by_source.get(&source));
-        if said.map_or(findings.is_empty(), |said| *said == findings) {
+        let before = inner.files.get(uri.as_str()).and_then(|file| file.by_source.get(&source));
+        if before.map_or(findings.is_empty(), |before| *before == findings) {
             return;
         }
         inner.change(uri, Change::ByServer, |file| {
@@ -123,7 +122,7 @@ impl Findings {
         self.wake.notify_one();
     }
 
-    /// Takes back everything that a source has said.
+    /// Removes all findings of a source.
     pub(crate) fn clear(&self, source: Source) {
         let uris: Vec<Uri> = {
             let inner = self.inner.lock();
@@ -135,7 +134,7 @@ impl Findings {
         }
     }
 
-    /// Returns what is said about a file now.
+    /// Returns the findings of a file.
     pub(crate) fn of(&self, uri: &Uri) -> Report {
         let inner = self.inner.lock();
         let Some(file) = inner.files.get(uri.as_str()) else {
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_takes_back_only_what_it_has_said() {
+    fn a_source_removes_only_its_own_findings() {
         let (findings, run) = (Findings::default(), Source::Run(Uuid::nil()));
         let uri: Uri = "file:///pipeline.yml".parse().unwrap();
         findings.edited(&uri, Arc::new(Fake { version: 1 }));
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_is_not_open_has_findings_until_their_source_takes_them_back() {
+    async fn a_file_that_is_not_open_has_findings_until_their_source_removes_them() {
         let findings = Findings::default();
         let uri: Uri = "file:///.pipelens.yaml".parse().unwrap();
         let mistake = Finding { place: Place::Range(Range::default()), diagnostic: said("unknown key") };

@@ -1,4 +1,4 @@
-//! Everything an editor can ask of us beyond the protocol: each command with its argument and one line that is its title.
+//! What an editor can ask for beyond the protocol: the commands and their arguments.
 
 use lsp_types::Uri;
 use pipelens_core::plan::Target;
@@ -6,7 +6,7 @@ use pipelens_core::printable::printable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Said of whatever runs or writes something.
+/// The answer to every command that would run or write something.
 pub(crate) const UNTRUSTED: &str = "This workspace is not trusted, so nothing runs in it. Trust it in the editor first";
 
 /// A command of `workspace/executeCommand`.
@@ -116,7 +116,7 @@ pub(crate) struct CancelArgs {
     pub(crate) step: Option<String>,
 }
 
-/// Which log to open: a step's of one run, its newest, or that of the last failure.
+/// Which log to open: that of a step in one run, its newest one, or that of the last failure.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
@@ -126,7 +126,7 @@ pub(crate) struct OpenLogArgs {
     pub(crate) step: Option<String>,
 }
 
-/// Which run's failures to run again: one run's, or those of the newest that has any.
+/// Whose failed steps to run again: those of one run, or of the newest run that has any.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
@@ -135,7 +135,7 @@ pub(crate) struct RerunArgs {
     pub(crate) run_id: Option<uuid::Uuid>,
 }
 
-/// Whose results to remove: a step's, or all of the project of the active document.
+/// Whose cached results to remove: those of a step, or all of the active document's project.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
@@ -151,12 +151,12 @@ pub(crate) fn arguments<T: Default + for<'de> Deserialize<'de>>(
     mut arguments: Vec<Value>,
 ) -> Result<T, String> {
     if arguments.len() > 1 {
-        return Err(format!("`{}` takes one argument, an object; {} were given", command.id(), arguments.len()));
+        return Err(format!("`{}` takes one argument, an object; got {}", command.id(), arguments.len()));
     }
     match arguments.pop() {
         None | Some(Value::Null) => Ok(T::default()),
         Some(value) => serde_json::from_value(value)
-            .map_err(|error| format!("The argument of `{}` is not understood: {error}", command.id())),
+            .map_err(|error| format!("The argument of `{}` is invalid: {error}", command.id())),
     }
 }
 
@@ -170,7 +170,7 @@ pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, S
         }
         (Command::RunPipeline, None) => Ok(Target::Pipeline),
         (Command::RunPipeline, Some(_)) => {
-            Err("`pipelens.runPipeline` takes no `step`; that is `pipelens.runStep`".to_owned())
+            Err("`pipelens.runPipeline` takes no `step`; use `pipelens.runStep` for that".to_owned())
         }
         (
             Command::Cancel
@@ -181,7 +181,7 @@ pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, S
             | Command::ListRuns
             | Command::ClearCache,
             _,
-        ) => Err(format!("`{}` is for no target", command.id())),
+        ) => Err(format!("`{}` has no target", command.id())),
     }
 }
 
@@ -218,7 +218,7 @@ impl lsp_types::notification::Notification for DidChangeTrust {
     const METHOD: &'static str = "pipelens/didChangeTrust";
 }
 
-/// Reads `pipelens/didChangeTrust`, from a client whose user decided about the workspace. Anything but `true` is a no.
+/// Reads `pipelens/didChangeTrust`, from a client whose user decided about the workspace. Anything but `true` means no.
 pub(crate) fn is_trusted(params: &Value) -> bool {
     params.get("trusted") == Some(&Value::Bool(true))
 }

@@ -33,25 +33,25 @@ impl Encoding {
     }
 }
 
-/// How many UTF-16 units come before each piece of a text, so that a column costs the same on the longest line. Empty for a text of
-/// ASCII, where units are bytes.
+/// How many UTF-16 units come before each chunk of a text, so that a column costs the same on the longest line. Empty for ASCII, where
+/// units are bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Units {
     before: Vec<usize>,
 }
 
 /// Bytes between two counts.
-const PIECE: usize = 256;
+const CHUNK: usize = 256;
 
 impl Units {
     pub(crate) fn new(text: &str) -> Self {
         if text.is_ascii() {
             return Self::default();
         }
-        let mut before = Vec::with_capacity(text.len() / PIECE + 1);
+        let mut before = Vec::with_capacity(text.len() / CHUNK + 1);
         let mut units = 0;
         for (offset, byte) in text.bytes().enumerate() {
-            if offset % PIECE == 0 {
+            if offset % CHUNK == 0 {
                 before.push(units);
             }
             // A character counts at its first byte; one of four bytes counts twice.
@@ -62,13 +62,13 @@ impl Units {
 
     /// Returns how many units come before an offset on a character border.
     fn at(&self, text: &str, offset: usize) -> usize {
-        let Some(known) = self.before.get(offset / PIECE) else {
-            // The end of a text that fills its last piece, or a text of ASCII.
+        let Some(known) = self.before.get(offset / CHUNK) else {
+            // The end of a text that fills its last chunk, or ASCII.
             let (start, units) =
-                self.before.last().map_or((offset, offset), |units| ((self.before.len() - 1) * PIECE, *units));
+                self.before.last().map_or((offset, offset), |units| ((self.before.len() - 1) * CHUNK, *units));
             return units + count_units(text.as_bytes().get(start..offset).unwrap_or_default());
         };
-        known + count_units(text.as_bytes().get(offset - offset % PIECE..offset).unwrap_or_default())
+        known + count_units(text.as_bytes().get(offset - offset % CHUNK..offset).unwrap_or_default())
     }
 
     /// Returns the offset of the character that the unit with this number is in, not before `start`.
@@ -76,8 +76,8 @@ impl Units {
         if self.before.is_empty() {
             return unit.min(text.len());
         }
-        let piece = self.before.partition_point(|before| *before <= unit).saturating_sub(1);
-        let from = (piece * PIECE).max(start);
+        let chunk = self.before.partition_point(|before| *before <= unit).saturating_sub(1);
+        let from = (chunk * CHUNK).max(start);
         let mut from = from;
         while !text.is_char_boundary(from) {
             from += 1;

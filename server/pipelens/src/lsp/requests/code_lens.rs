@@ -14,7 +14,7 @@ use crate::present;
 
 const RUN_STEP: &str = Command::RunStep.id();
 const RUN_PIPELINE: &str = Command::RunPipeline.id();
-/// A lens is one line, and others stand beside it.
+/// A lens shares its line with others.
 const LONGEST_REASON: usize = 40;
 
 pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLensParams) -> Option<Vec<CodeLens>> {
@@ -36,7 +36,7 @@ pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLens
     Some(lenses.collect())
 }
 
-/// Returns what a run from a place would take from earlier ones, as far as it is known; behind a button it is short.
+/// Returns what a run from a place would take from the cache, as far as that is known, as a short suffix for a button.
 fn prospect(server: &Server, document: &Document, place: &RunPlace) -> String {
     let uri = document.uri.as_str();
     if !server.settings.settings().lenses.cache {
@@ -62,7 +62,7 @@ fn shortened(reason: &str) -> String {
     reason.chars().take(LONGEST_REASON - 1).chain(['…']).collect()
 }
 
-/// Returns what can be clicked at a place. The first text is the state, the others start something.
+/// Returns what can be clicked at a place: first the state, then what can be started.
 pub(super) fn commands(server: &Server, document: &Document, place: &RunPlace) -> Vec<lsp_types::Command> {
     match &place.step {
         None => pipeline_commands(server, document, place),
@@ -99,7 +99,7 @@ fn step_commands(server: &Server, document: &Document, place: &RunPlace, key: &s
     if let Some((run, view)) = &view {
         let cancel = json!({"uri": document.uri, "step": key, "runId": run.id});
         match view {
-            // The run ended while this step still stood there: it was cancelled with it.
+            // The run ended before this step did: it was cancelled with it.
             StepView::Queued | StepView::Running { .. } if run.outcome().is_some() => {}
             StepView::Queued => return vec![command("⏳ queued".to_owned(), Command::Cancel, cancel)],
             StepView::Running { since, .. } => {

@@ -39,9 +39,9 @@ pub(crate) fn document_link(
     Some(links)
 }
 
-/// Returns the address of a file of the project. A path that leaves it, by its words or through a symlink, leads nowhere.
+/// Returns the URI of a file of the project. A path that leaves the project, lexically or through a symbolic link, has none.
 fn existing(root: &Path, path: &str) -> Option<Uri> {
-    // Nothing outside of the project, whatever links lead there.
+    // Never a file outside the project, even through links.
     let folder = ProjectFolder::open(root).ok()?;
     if folder.has_file(Path::new(path)) { Uri::from_file_path(root.join(path)) } else { None }
 }

@@ -1,4 +1,4 @@
-//! What is asked for by `workspace/executeCommand`: each command reads its argument, sets something in motion and answers at once.
+//! `workspace/executeCommand`: each command parses its argument, starts something and answers at once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl Call {
             Err(NotStarted::AsksForSecrets(asked)) if self.server.settings.client().message_actions => {
                 let names: Vec<&String> = asked.iter().map(|asked| &asked.name).collect();
                 let answer = json!({"asksForSecrets": names});
-                // Whatever the user decides, and whenever: the command is answered now.
+                // The command is answered now, whenever the user decides.
                 let question = secrets::ask(self.server.clone(), document, pipeline, target, asked);
                 self.server.runs.questions.spawn(question);
                 Ok(Some(answer))
@@ -123,7 +123,7 @@ impl Call {
         }
     }
 
-    /// Does what reads or writes files, where that holds up no other request.
+    /// Runs work that reads or writes files on a thread for blocking work.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Result<T> {
         let call = self.clone();
         tokio::task::spawn_blocking(move || work(&call)).await.unwrap_or_else(|panic| {
@@ -139,7 +139,7 @@ impl Call {
         });
     }
 
-    /// Returns the document a command means; without a name, the one the user is in. One that is not open is read from disk.
+    /// Returns the document a command is about; without a URI, the active one. A document that is not open is read from disk.
     fn meant(&self, uri: Option<&Uri>) -> Result<Arc<Document>> {
         let Some(uri) = uri else {
             return self.server.documents.last_active().ok_or_else(|| refused("No pipeline is open"));

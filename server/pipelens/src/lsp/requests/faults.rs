@@ -1,4 +1,4 @@
-//! What a handler can do wrong, on demand, so that the tests of the transport can show that it harms no other request. Debug builds only.
+//! Faults on demand, so that the tests of the transport can show that they affect no other request. Debug builds only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) async fn fault(server: Arc<Server>, name: &str, params: Value) -> Res
             server.client.send_request::<CodeLensRefresh>(()).await?;
             Ok(json!("answered"))
         }
-        // Sends as many log messages as the parameter says, in place of a wait.
+        // Sends that many log messages.
         "flood" => {
             let count = wait()?.ms;
             for number in 0..count {

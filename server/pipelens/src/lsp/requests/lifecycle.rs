@@ -27,7 +27,7 @@ impl LanguageServer for Session {
     }
 
     async fn shutdown(&self) -> Result<()> {
-        // The containers are removed while the editor gets ready to say `exit`; the end of the process waits for that.
+        // The containers are removed while the editor prepares to send `exit`; the end of the process waits for them.
         self.0.runs.registry.cancel(&CancelArgs::default());
         Ok(())
     }

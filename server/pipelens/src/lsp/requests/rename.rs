@@ -19,7 +19,7 @@ pub(crate) fn prepare_rename(
     Some(PrepareRenameResponse::RangeWithPlaceholder { range: map.range(found.range), placeholder: found.name })
 }
 
-/// Returns the edits, or a sentence that says why the step cannot have that key.
+/// Returns the edits, or an error that explains why the step cannot have that key.
 pub(crate) fn rename(_: &Server, documents: &Documents, params: RenameParams) -> Result<Option<WorkspaceEdit>> {
     let at = params.text_document_position;
     let Some(document) = documents.pipeline(&at.text_document.uri) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Asks the user whether a project may have the secrets its pipeline names, and runs it if so.
+//! Asks the user whether a project may use the secrets its pipeline names, and runs it if so.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::lsp::server::Server;
 use crate::lsp::session::documents::Document;
 use crate::project;
 
-const YES: &str = "Give and Run";
+const YES: &str = "Allow and Run";
 const NO: &str = "Cancel";
 
-/// Asks, remembers a yes, and starts what was asked for: the text that was on screen then.
+/// Asks, remembers a yes, and then starts the run, with the text at the time of the request.
 pub(super) async fn ask(
     server: Arc<Server>,
     document: Arc<Document>,
@@ -24,7 +24,7 @@ pub(super) async fn ask(
     asked: Vec<Asked>,
 ) {
     let question = format!(
-        "The pipeline asks for secrets that this project has not been given: {}. A step that gets a secret can send it anywhere.",
+        "The pipeline uses secrets that this project is not allowed to use yet: {}. A step that gets a secret can send it anywhere.",
         consent::listed(&asked)
     );
     let actions = [YES, NO].map(|title| MessageActionItem { title: title.to_owned(), properties: Default::default() });

@@ -1,4 +1,4 @@
-//! Semantic tokens: each is told by its distance from the one before, as the protocol has it.
+//! Semantic tokens, each encoded relative to the one before, as the protocol requires.
 
 use lsp_types::{
     SemanticToken, SemanticTokenType, SemanticTokens, SemanticTokensParams, SemanticTokensRangeParams,
@@ -10,7 +10,7 @@ use pipelens_core::text::TextRange;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
 
-/// The kinds in the order their numbers mean.
+/// The token types, by number.
 pub(crate) const LEGEND: [SemanticTokenType; 7] = [
     SemanticTokenType::KEYWORD,
     SemanticTokenType::FUNCTION,

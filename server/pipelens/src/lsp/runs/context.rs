@@ -1,4 +1,4 @@
-//! What runs have to do with the rest of the session.
+//! The runs of this process and the parts of the session they use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::lsp::protocol::commands::CancelArgs;
 use crate::lsp::session::lenses::LensRefresh;
 use crate::lsp::session::settings::SessionSettings;
 
-/// The runs of this process, and what hears of them.
+/// The runs of this process, and everything they report to.
 #[derive(Debug)]
 pub(crate) struct Runs {
     pub(crate) client: Client,

@@ -1,4 +1,4 @@
-//! The failures of runs as findings, each on its step's command. A failure is taken back when its step runs again.
+//! Failed steps as findings, each on its step's command. The finding is removed when the step runs again.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::lsp::findings::store::{Finding, Findings, Place, Source};
 /// Lines of output that a failure shows.
 const SHOWN_LINES: usize = 10;
 
-/// Says what failed in the runs of a file, each step by its newest run.
+/// Reports the failed steps of a file, each by its newest run.
 pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
     let mut seen = BTreeSet::new();
     for run in registry.newest_first().iter().filter(|run| run.uri == *uri) {
@@ -31,7 +31,7 @@ pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
     }
 }
 
-/// Says what went wrong, with the last lines of output.
+/// Returns what went wrong, with the last lines of output.
 fn text(failure: &Failure) -> String {
     let tail = &failure.tail;
     let lines = tail.iter().skip(tail.len().saturating_sub(SHOWN_LINES));
@@ -39,7 +39,7 @@ fn text(failure: &Failure) -> String {
     what(&failure.key, &failure.outcome).unwrap_or_default() + &output
 }
 
-/// Says in one sentence what went wrong with a step; `None` if nothing did.
+/// Returns what went wrong with a step in one sentence; `None` if nothing did.
 pub(crate) fn what(key: &str, outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Failed(code) => Some(format!("Step `{key}` failed: exit {code}")),

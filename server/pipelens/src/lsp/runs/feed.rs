@@ -1,4 +1,4 @@
-//! What one run has to say and the client has not read yet: bounded, with what is left out counted.
+//! The events of one run that the client has not read yet: bounded; what is dropped is counted.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use pipelens_engine::event::{BuildEvent, LogLine};
 use tokio::sync::Notify;
 
-/// Log text that waits for a slow client. What comes on top is counted and said; the file has it.
+/// Log text that waits for a slow client. What exceeds this is dropped and counted; the log file has it.
 const MAX_WAITING_LOG_BYTES: usize = 1024 * 1024;
 /// A feed that holds this much is sent without waiting for more.
 pub(crate) const BATCH_BYTES: usize = 32 * 1024;
@@ -22,7 +22,7 @@ pub(crate) struct Feed {
 struct Queue {
     events: VecDeque<BuildEvent>,
     log_bytes: usize,
-    /// Lines of each step that found no room since the last ones that did.
+    /// Dropped lines of each step since the last ones that were kept.
     skipped: Vec<u64>,
     is_ended: bool,
 }
@@ -47,7 +47,7 @@ impl Feed {
     pub(crate) fn take(&self) -> (VecDeque<BuildEvent>, bool) {
         let mut queue = self.queue.lock();
         for step in 0..queue.skipped.len() {
-            queue.say_skipped(step);
+            queue.report_skipped(step);
         }
         queue.log_bytes = 0;
         (std::mem::take(&mut queue.events), queue.is_ended)
@@ -71,12 +71,12 @@ impl Queue {
             }
             return;
         }
-        self.say_skipped(step);
+        self.report_skipped(step);
         self.log_bytes += bytes;
         self.events.push_back(BuildEvent::StepLog { step, lines });
     }
 
-    fn say_skipped(&mut self, step: usize) {
+    fn report_skipped(&mut self, step: usize) {
         let lines = self.skipped.get_mut(step).map(std::mem::take).unwrap_or(0);
         if lines > 0 {
             self.events.push_back(BuildEvent::StepLogSkipped { step, lines });
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_feed_counts_what_it_leaves_out_and_says_it_before_what_comes_next() {
+    fn a_full_feed_counts_what_it_drops_and_reports_it_before_the_next_event() {
         let feed = Feed::default();
         feed.push(BuildEvent::StepLog { step: 1, lines: lines(10, MAX_WAITING_LOG_BYTES / 20) });
         feed.push(BuildEvent::StepLog { step: 1, lines: lines(10, MAX_WAITING_LOG_BYTES / 10) });

@@ -78,7 +78,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
         }
     }
     runs.lenses.want();
-    // What it left is what the next one may take.
+    // The next run may use what this one has cached.
     runs.predictions.want(run.uri.as_str());
     feed.end();
     if let Err(error) = sender.await {
@@ -107,5 +107,5 @@ async fn send(runs: Arc<Runs>, run: Arc<Run>, feed: Arc<Feed>, client_token: Opt
     if let Some(progress) = progress {
         progress.end(&runs.client, present::run_outcome(outcome, took)).await;
     }
-    messages::say_outcome(&runs, &run, outcome, took).await;
+    messages::show_outcome(&runs, &run, outcome, took).await;
 }

@@ -1,4 +1,4 @@
-//! What is asked of runs that are over: what to run again, how to look into a failure, the history, and what to forget.
+//! Finished runs: what to run again, how to open a shell in a failed step, the history, and clearing the cache.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub(crate) fn failed(registry: &Registry, run_id: Option<Uuid>) -> Result<Again,
     let mut named = runs.iter().filter(|run| run_id.is_none_or(|id| run.id == id)).peekable();
     if named.peek().is_none() {
         return Err(match run_id {
-            Some(_) => "This run is not known any more".to_owned(),
+            Some(_) => "This run is no longer known".to_owned(),
             None => "Nothing has run yet".to_owned(),
         });
     }
@@ -51,7 +51,7 @@ fn failed_steps(run: &Run) -> Vec<String> {
     failed.map(|(step, _)| step.key.clone()).collect()
 }
 
-/// Returns the command line that gives a shell in what a failed step left; the newest such step unless one is named.
+/// Returns the command line that opens a shell in a failed step; in the newest one, unless one is named.
 pub(crate) fn shell(registry: &Registry, args: &OpenLogArgs) -> Result<String, String> {
     let runs = registry.newest_first();
     let named = runs.iter().filter(|run| args.run_id.is_none_or(|id| run.id == id));
@@ -60,7 +60,7 @@ pub(crate) fn shell(registry: &Registry, args: &OpenLogArgs) -> Result<String, S
         let wanted = steps.filter(|(_, step)| args.step.as_ref().is_none_or(|key| step.key == *key));
         wanted.filter_map(|(index, _)| run.shell(index)).collect::<Vec<_>>()
     });
-    shells.next().ok_or_else(|| "No failed step has left a state to look into".to_owned())
+    shells.next().ok_or_else(|| "There is no failed step whose filesystem was kept".to_owned())
 }
 
 /// Returns the remembered runs of a project, of this process and of all others.
@@ -82,7 +82,7 @@ pub(crate) fn list(root: &Path) -> Result<Value, String> {
     Ok(json!({"runs": runs.collect::<Vec<_>>()}))
 }
 
-/// Removes what earlier runs of a project have kept, of one step or of all.
+/// Removes the cached results of a project, of one step or of all.
 pub(crate) async fn clear(root: &Path, docker_host: Option<&str>, step: Option<&str>) -> Result<Value, String> {
     let state_dir = project::state_dir().map_err(|error| format!("{error:#}"))?;
     let bytes = pipelens_engine::run::clean(&state_dir, docker_host, Some(root), step).await?;

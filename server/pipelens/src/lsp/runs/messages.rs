@@ -1,4 +1,4 @@
-//! What a run says to the user: its log, line by line, and its outcome.
+//! A run's messages to the user: its log, line by line, and its outcome.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -120,8 +120,8 @@ fn key(run: &Run, step: usize) -> &str {
     run.plan.steps.get(step).map_or("?", |step| step.key.as_str())
 }
 
-/// Says the outcome once, with the log of a failure at hand where the client can offer it.
-pub(crate) async fn say_outcome(runs: &Arc<Runs>, run: &Arc<Run>, outcome: RunOutcome, took: Duration) {
+/// Shows the outcome once, with a button that opens the log of a failure where the client supports that.
+pub(crate) async fn show_outcome(runs: &Arc<Runs>, run: &Arc<Run>, outcome: RunOutcome, took: Duration) {
     let text = format!("{}: {}", run.title, present::run_outcome(outcome, took));
     let (kind, text) = match outcome {
         RunOutcome::Succeeded | RunOutcome::Cancelled => (MessageType::INFO, text),

@@ -1,4 +1,4 @@
-//! What a run would take from earlier ones, for lenses and hover. Looked up in the background, when the typing pauses and when a run has
+//! What a run would take from the cache, for lenses and hover. Looked up in the background, when the typing pauses and when a run has
 //! ended: authoring never waits for a container engine, nor needs one.
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub(crate) struct Predictions {
 
 #[derive(Debug)]
 struct Known {
-    /// For each pipeline of the file, what would become of each step.
+    /// For each pipeline of the file, the decision for each step.
     pipelines: Vec<BTreeMap<String, CacheDecision>>,
     looked: Instant,
 }
@@ -45,12 +45,12 @@ impl Predictions {
         Self { known: Mutex::default(), wanted }
     }
 
-    /// Returns what would become of a step, as far as it is known by now.
+    /// Returns the decision for a step, as far as it is known.
     pub(crate) fn of_step(&self, uri: &str, pipeline: usize, key: &str) -> Option<CacheDecision> {
         self.known.lock().get(uri)?.pipelines.get(pipeline)?.get(key).cloned()
     }
 
-    /// Returns how many steps of a pipeline would be taken from earlier runs, and how many it has.
+    /// Returns how many steps of a pipeline would come from the cache, and how many it has.
     pub(crate) fn hits(&self, uri: &str, pipeline: usize) -> Option<(usize, usize)> {
         let known = self.known.lock();
         let decisions = known.get(uri)?.pipelines.get(pipeline)?;
@@ -99,7 +99,7 @@ impl Predictions {
                             lenses.want();
                         }
                     }
-                    // Said at the run, not at every pause.
+                    // The run reports this, not every pause.
                     Some(Err(why)) => {
                         tracing::debug!("nothing is predicted: {why}");
                         away_since = Some(Instant::now());

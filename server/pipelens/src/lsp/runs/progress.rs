@@ -83,7 +83,7 @@ fn percentage(steps: &[StepView]) -> u32 {
     u32::try_from(done * 100 / steps.len().max(1)).unwrap_or(0).min(99)
 }
 
-/// Says where a run stands in one short line: `2/7 test · running 00:12`.
+/// Returns the progress of a run in one short line: `2/7 test · running 00:12`.
 fn progress_text(run: &Run) -> String {
     let steps = run.steps();
     let done = steps.iter().filter(|step| matches!(step, StepView::Done { .. })).count();
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_percentage_reaches_its_end_with_the_run_alone() {
+    fn the_percentage_stays_below_100_until_the_run_ends() {
         let done = StepView::Done { outcome: Outcome::Succeeded, took: Duration::ZERO, tail: Vec::new() };
         assert_eq!(percentage(&[done.clone(), StepView::Queued, StepView::Queued]), 33);
         assert_eq!(percentage(&[done.clone(), done]), 99);

@@ -43,7 +43,7 @@ impl Registry {
         Self { runs: Mutex::default(), settings }
     }
 
-    /// Plans a run of what is on screen and registers it, or says why it cannot be.
+    /// Plans and registers a run of a document, or returns why it cannot start.
     pub(crate) fn start(
         &self,
         document: &Document,
@@ -84,7 +84,7 @@ impl Registry {
     /// forgotten for it.
     fn register(&self, run: &Arc<Run>) -> Result<Vec<Uuid>, String> {
         let mut runs = self.runs.lock();
-        // Asked under the lock under which a withdrawal looks for runs to end: none can slip in between.
+        // Checked under the lock that is also held when trust is withdrawn: no run can start in between.
         if self.settings.is_untrusted() {
             return Err(UNTRUSTED.to_owned());
         }
@@ -107,7 +107,7 @@ impl Registry {
         Ok(forgotten)
     }
 
-    /// Returns the newest run of a step, with where the step stands in it.
+    /// Returns the newest run of a step, with the step's state in it.
     pub(crate) fn of_step(&self, uri: &Uri, pipeline: usize, key: &str) -> Option<(Arc<Run>, StepView)> {
         let runs = self.runs.lock();
         runs.iter().rev().filter(|run| run.is_of(uri, pipeline)).find_map(|run| Some((run.clone(), run.step(key)?)))
@@ -166,15 +166,15 @@ pub(crate) fn pipeline_index(document: &Document, wanted: Option<&PipelineRef>) 
     }
 }
 
-/// Says why a target cannot be planned, with the line where there is one.
+/// Returns why a target cannot be planned, with a line number if possible.
 fn refusal_text(refusal: &Refusal, document: &Document, path: &str) -> String {
     let first = match refusal {
         Refusal::HasErrors(diagnostic) => Some(diagnostic.as_ref()),
-        // A file without a pipeline has a finding that says why.
+        // A file without a pipeline has a finding that explains why.
         Refusal::NoSuchPipeline => document.analysis.diagnostics.first(),
         Refusal::IsRepaired | Refusal::NoSuchStep { .. } => None,
     };
     let Some(first) = first else { return present::refusal(refusal, path) };
     let line = document.analysis.line_index.line(first.range.start) + 1;
-    format!("The pipeline has an error in line {line}, so it does not run: {}", first.message)
+    format!("The pipeline has an error on line {line}, so it does not run: {}", first.message)
 }

@@ -1,4 +1,4 @@
-//! One run: what it is, and where each of its steps is.
+//! One run, and the state of each of its steps.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub(crate) struct Run {
 #[derive(Debug)]
 struct View {
     steps: Vec<StepView>,
-    /// For each failed step whose state is kept, how to look into it.
+    /// For each failed step whose filesystem is kept, how to open a shell in it.
     shells: BTreeMap<usize, String>,
     outcome: Option<(RunOutcome, Duration)>,
 }
@@ -56,7 +56,7 @@ pub(crate) enum StepView {
 }
 
 impl Run {
-    /// Returns a run of which nothing has happened yet.
+    /// Returns a run that has not started yet.
     pub(crate) fn new(request: &RunRequest, uri: Uri, pipeline: usize, target: Target) -> Self {
         Self {
             id: request.run_id,
@@ -77,7 +77,7 @@ impl Run {
         }
     }
 
-    /// Takes in an event; the lenses show it from now on.
+    /// Applies an event.
     pub(crate) fn apply(&self, event: &BuildEvent) {
         let mut view = self.view.lock();
         let (step, new) = match event {
@@ -113,7 +113,7 @@ impl Run {
         }
     }
 
-    /// Ends a run whose engine task is gone, so that it never looks as if it went on.
+    /// Ends a run whose engine task is gone, so that it does not look as if it were still running.
     pub(crate) fn end(&self, outcome: RunOutcome) {
         self.view.lock().outcome.get_or_insert((outcome, self.started.elapsed()));
     }
@@ -126,7 +126,7 @@ impl Run {
         self.view.lock().steps.clone()
     }
 
-    /// Returns the command line that gives a shell in what a failed step left.
+    /// Returns the command line that opens a shell in a failed step.
     pub(crate) fn shell(&self, step: usize) -> Option<String> {
         self.view.lock().shells.get(&step).cloned()
     }

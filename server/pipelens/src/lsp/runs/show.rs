@@ -19,7 +19,7 @@ pub(crate) enum Viewer {
     System,
 }
 
-/// Opens a file, or says where it is.
+/// Opens a file, or shows its path.
 pub(crate) async fn show(client: &Client, features: ClientFeatures, path: &Path, viewer: Viewer) {
     let external = (viewer == Viewer::System).then_some(true);
     let shown = match Uri::from_file_path(path) {

@@ -1,4 +1,4 @@
-//! What the editor can do, as it says in `initialize`.
+//! The client's capabilities, from `initialize`.
 
 use lsp_types::ClientCapabilities;
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub(crate) struct ClientFeatures {
     pub(crate) run_events: bool,
     pub(crate) code_action_literals: bool,
     pub(crate) snippets: bool,
-    /// Asks for the findings of its documents itself.
+    /// The client pulls diagnostics.
     pub(crate) pulls_diagnostics: bool,
     pub(crate) process_id: Option<u32>,
 }
@@ -51,7 +51,7 @@ impl ClientFeatures {
                 .as_ref()
                 .and_then(|text_document| text_document.completion.as_ref()?.completion_item.as_ref()?.snippet_support)
                 == Some(true),
-            // A client that asks, but cannot be told that there is something to ask for, would miss what runs find.
+            // A client that pulls but cannot be asked to pull again would miss the failures of runs.
             pulls_diagnostics: can_refresh_diagnostics
                 && capabilities.text_document.as_ref().is_some_and(|text_document| text_document.diagnostic.is_some()),
             process_id,

@@ -1,4 +1,4 @@
-//! The open documents: text, version and what the core says of each. One lock, held for one edit.
+//! The open documents: text, version and analysis of each. One lock, held for one edit.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,12 +29,12 @@ const MAX_OPEN_BYTES: usize = 256 * 1024 * 1024;
 /// ShellCheck reads when the typing pauses, not at each key.
 const LINT_REST: Duration = Duration::from_millis(150);
 
-/// The documents as of one moment, by URI. A request keeps those of its arrival; an edit makes new ones if a request still has the old.
+/// The documents at one moment, by URI. A request keeps those of its arrival; an edit copies the map if a request still uses the old one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Documents(Arc<BTreeMap<String, Arc<Document>>>);
 
 impl Documents {
-    /// Returns a document, whatever it is.
+    /// Returns a document, pipeline or not.
     pub(crate) fn get(&self, uri: &Uri) -> Option<Arc<Document>> {
         self.named(uri.as_str())
     }
@@ -43,7 +43,7 @@ impl Documents {
         self.0.get(uri).cloned()
     }
 
-    /// Returns a document, if it is one we speak about.
+    /// Returns a document, if it is a pipeline.
     pub(crate) fn pipeline(&self, uri: &Uri) -> Option<Arc<Document>> {
         self.get(uri).filter(|document| document.is_pipeline)
     }
@@ -118,7 +118,7 @@ pub(crate) struct OpenDocuments {
     pub(super) projects: Projects,
     /// Documents whose commands ShellCheck may not have read yet.
     pub(super) to_lint: Debounced<String>,
-    /// Documents of which it is to be found out what a run would take from earlier ones.
+    /// Documents for which the cache is to be asked what a run would use.
     to_predict: Arc<Debounced<String>>,
     pub(super) settings: Arc<SessionSettings>,
     findings: Arc<Findings>,
@@ -156,7 +156,7 @@ impl OpenDocuments {
         *self.last_active.lock() = Some(uri.as_str().to_owned());
     }
 
-    /// Lets programs read what was opened without trust.
+    /// Lets programs check what was opened without trust.
     pub(crate) fn look_again(&self) {
         for document in self.now().pipelines() {
             self.to_lint.want(document.uri.as_str().to_owned());
@@ -164,12 +164,12 @@ impl OpenDocuments {
         }
     }
 
-    /// Asks again what a run would take from earlier ones: the document's file may be another one now.
+    /// Asks the cache again what a run would use: the file has changed on disk.
     pub(crate) fn saved(&self, uri: &Uri) {
         self.to_predict.want(uri.as_str().to_owned());
     }
 
-    /// Analyses every document again: the settings, or what the user allows, say something else now.
+    /// Analyses every document again, because the settings or the user's consents have changed.
     pub(crate) fn reanalyse(&self) {
         self.projects.clear();
         for document in self.now().0.values() {
@@ -189,7 +189,7 @@ impl OpenDocuments {
         is_current
     }
 
-    /// Reads a document, or says why not.
+    /// Opens a document, or returns why it is ignored.
     pub(crate) fn open(&self, params: DidOpenTextDocumentParams) -> Option<String> {
         let item = params.text_document;
         let open = self.now().0;
@@ -199,7 +199,7 @@ impl OpenDocuments {
         {
             let limit = format!("{MAX_DOCUMENTS} documents or {} MiB of text", MAX_OPEN_BYTES >> 20);
             return Some(format!(
-                "{} is not read: more than {limit} would be open. Close other files and open it again.",
+                "{} is ignored: more than {limit} would be open. Close other files and open it again.",
                 item.uri.as_str()
             ));
         }
@@ -227,7 +227,7 @@ impl OpenDocuments {
         }
     }
 
-    /// Analyses a text as the document it would be.
+    /// Returns the document for a text.
     pub(crate) fn analyse(&self, uri: Uri, version: i32, text: String) -> Document {
         let file = uri.to_file_path().map(|path| path.into_owned());
         let is_file = file.is_some();
@@ -235,7 +235,7 @@ impl OpenDocuments {
         let is_pipeline = self.settings.is_pipeline_file(&path, &text);
         let analysis = match (is_pipeline, is_file) {
             (false, _) => Analysis::default(),
-            // A text that was never saved belongs to no project.
+            // A document that was never saved belongs to no project.
             (true, false) => pipelens_core::analyze(&text, Format::of(&path)),
             (true, true) => pipelens_core::analyze_in(&text, Format::of(&path), &*self.context(&path)),
         };

@@ -1,4 +1,4 @@
-//! The images the container engine has, for completion. Looked up aside: authoring never waits for an engine, nor needs one.
+//! The images the container engine has, for completion. Looked up in the background: authoring never waits for an engine, and needs none.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::settings::SessionSettings;
 
-/// Images change when somebody builds or pulls; a list this old is still useful.
+/// Images change when one is built or pulled; a list of this age is still useful.
 const MAX_AGE: Duration = Duration::from_secs(60);
 /// An engine that takes longer is not asked for a convenience.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,12 +26,12 @@ struct Found {
 }
 
 impl KnownImages {
-    /// Returns what is known by now.
+    /// Returns the images known so far.
     pub(crate) fn known(&self) -> Arc<Vec<String>> {
         self.found.lock().images.clone()
     }
 
-    /// Asks the engine again if the list is old, without anybody waiting for it.
+    /// Asks the engine again in the background if the list is old.
     pub(crate) fn refresh(self: &Arc<Self>, settings: &SessionSettings) {
         let docker_host = settings.settings().docker_host.clone();
         if settings.is_untrusted() || pipelens_engine::images::needs_program(docker_host.as_deref()) {

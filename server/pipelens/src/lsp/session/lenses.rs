@@ -25,7 +25,7 @@ impl Default for LensRefresh {
 }
 
 impl LensRefresh {
-    /// Asks the client to ask for the lenses again, soon.
+    /// Has the client request the lenses again, soon.
     pub(crate) fn want(&self) {
         self.wanted.want(());
     }
@@ -38,7 +38,7 @@ impl LensRefresh {
                 continue;
             }
             match tokio::time::timeout(REFRESH_TIMEOUT, client.code_lens_refresh()).await {
-                // A client may say that it knows no refresh although it declared one: it will ask when it wants to.
+                // A client may refuse a refresh although it declared support: it will ask when it wants to.
                 Ok(Ok(()) | Err(_)) => {}
                 Err(_) => tracing::warn!("the client did not answer a lens refresh"),
             }

@@ -1,10 +1,10 @@
-//! What is found out about documents aside, and then said: by ShellCheck, and by the walk of a project's files.
+//! What is found in the background: by ShellCheck, and by listing a project's files.
 
 use std::sync::Arc;
 
 use super::documents::OpenDocuments;
 
-/// Lets ShellCheck read commands that it has not read yet, and analyses their documents again when it has; until the process ends.
+/// Lets ShellCheck check new commands, and then analyses their documents again; until the process ends.
 pub(crate) async fn lint(documents: Arc<OpenDocuments>) {
     loop {
         for uri in documents.to_lint.next().await {
@@ -23,7 +23,7 @@ async fn lint_document(documents: &OpenDocuments, uri: &str) -> anyhow::Result<(
         return Ok(());
     }
     let is_new = documents.context(&path).shellcheck.read(&document.analysis).await?;
-    // The document may be another one by now; it was analysed when nothing was known yet.
+    // The document may have changed meanwhile; the new one was also analysed without these findings.
     while is_new && let Some(document) = documents.now().named(uri) {
         if documents.analyse_again(&document) {
             break;

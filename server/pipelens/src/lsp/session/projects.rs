@@ -1,4 +1,4 @@
-//! What is known of the projects that open documents belong to.
+//! The projects that open documents belong to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Projects {
     known: Mutex<BTreeMap<PathBuf, Arc<ProjectContext>>>,
-    /// More is known of a project's files than when it was asked about them.
+    /// A lookup of a project's files has finished in the background.
     pub(super) files_found: Arc<Debounced<()>>,
 }
 
@@ -25,19 +25,19 @@ impl Default for Projects {
 }
 
 impl Projects {
-    /// Returns what is known of a project. Its files are looked up aside.
+    /// Returns what is known about a project. Its files are looked up in the background.
     pub(super) fn context(&self, root: PathBuf, settings: &Settings) -> Arc<ProjectContext> {
         if let Some(project) = self.known.lock().get(&root) {
             return project.clone();
         }
-        // Looked at without the lock: the disk may be slow.
+        // Created without the lock: the disk may be slow.
         let found = self.files_found.clone();
         let ready = Arc::new(move || found.want(()));
-        let project = Arc::new(ProjectContext::aside(root.clone(), settings, ready));
+        let project = Arc::new(ProjectContext::in_background(root.clone(), settings, ready));
         self.known.lock().entry(root).or_insert(project).clone()
     }
 
-    /// Forgets everything: the settings, or what the user allows, say something else now.
+    /// Forgets everything, because the settings or the user's consents have changed.
     pub(super) fn clear(&self) {
         self.known.lock().clear();
     }

@@ -1,4 +1,4 @@
-//! What the client said of itself and of its user's wishes: capabilities, settings, trust.
+//! What the client has told us: its capabilities, the user's settings, and whether the workspace is trusted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::lsp::findings::store::{Finding, Findings, Place, Source};
 use crate::lsp::protocol::positions::{Encoding, to_u32};
 use crate::settings::{PROJECT_FILE, ProjectSettings, Settings, globs};
 
-/// The option that says so.
+/// The initialization option for trust.
 const TRUST: &str = "workspaceTrusted";
 
 /// Everything the client told us. Read at every message, changed at two.
@@ -41,13 +41,13 @@ impl SessionSettings {
         Self { inner: Mutex::default(), findings }
     }
 
-    /// Notes before `initialize` what only its text says: the library's type has another name for it.
+    /// Reads the one capability that the library's type gets wrong: it expects `diagnostic` where the protocol has `diagnostics`.
     pub(crate) fn can_refresh_diagnostics(&self, initialize: &Value) {
-        let said = initialize.pointer("/capabilities/workspace/diagnostics/refreshSupport");
-        self.inner.lock().can_refresh_diagnostics = said == Some(&Value::Bool(true));
+        let supported = initialize.pointer("/capabilities/workspace/diagnostics/refreshSupport");
+        self.inner.lock().can_refresh_diagnostics = supported == Some(&Value::Bool(true));
     }
 
-    /// Takes in what `initialize` says; settings that do not parse are reported and the defaults hold.
+    /// Takes the parameters of `initialize`. Settings that are invalid are reported, and the defaults are used.
     pub(crate) fn initialize(&self, params: &InitializeParams) -> Result<(), String> {
         let options = params.initialization_options.clone().unwrap_or(Value::Null);
         let folders = params.workspace_folders.iter().flatten().filter_map(|folder| folder.uri.to_file_path());
@@ -60,7 +60,7 @@ impl SessionSettings {
         self.set(options)
     }
 
-    /// Takes in settings, bare or under `pipelens`.
+    /// Takes settings, at the top level or under `pipelens`.
     pub(crate) fn set(&self, value: Value) -> Result<(), String> {
         let value = match value {
             Value::Object(mut map) => map.remove("pipelens").unwrap_or(Value::Object(map)),
@@ -123,7 +123,7 @@ impl SessionSettings {
         crate::project::root_of(path, &self.inner.lock().folders)
     }
 
-    /// Tells whether a file is ours to speak about.
+    /// Returns whether a file is a pipeline.
     pub(crate) fn is_pipeline_file(&self, path: &Path, text: &str) -> bool {
         if pipelens_core::is_pipeline_file(&path.to_string_lossy().replace('\\', "/"), text) {
             return true;
@@ -156,8 +156,8 @@ fn mistake(error: &anyhow::Error) -> Finding {
     }
 }
 
-/// Whether the client says that its user trusts the workspace, bare or under `pipelens`. One that knows no trust says nothing; of one
-/// that does, anything but `true` is a no.
+/// Whether the workspace is trusted, at the top level or under `pipelens`. A client without a notion of trust does not send the option; if it
+/// is there, anything but `true` means no.
 fn is_trusted(options: &Value) -> bool {
     let said = [options.get(TRUST), options.get("pipelens").and_then(|options| options.get(TRUST))];
     said.into_iter().flatten().all(|said| *said == Value::Bool(true))

@@ -18,7 +18,7 @@ use super::writer::{Answers, frame};
 /// More unanswered requests than this are a client's mistake.
 const MAX_IN_FLIGHT: usize = 1024;
 /// Text of documents that requests hold on to while their answers wait for a client that does not read, in KiB. Each request counts the
-/// document it names, whether others hold the same version or not; what is known of a text is some ten times as large as the text.
+/// document it names, whether other requests hold the same version or not; the analysis of a text is about ten times as large as the text.
 const MAX_WAITING_TEXT_KIB: u32 = 16 * 1024;
 
 /// A request or a notification that is handled while the next messages are read.
@@ -76,14 +76,16 @@ impl InFlight {
 
     /// Takes what the task may hold, or returns the error that refuses it.
     fn admit(&self, id: &Id, task: &Task) -> Result<(Held, CancellationToken), Error> {
-        let request = self.permits.clone().try_acquire_owned().map_err(|_| {
-            too_many(format!("{MAX_IN_FLIGHT} requests are waiting for their answers; this one is refused"))
-        })?;
+        let request = self
+            .permits
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| too_many(format!("{MAX_IN_FLIGHT} requests are in flight; this one is refused")))?;
         let text = if task.waits_for_room && !self.answers.has_room() {
             let size = u32::try_from(task.held_bytes / 1024 + 1).unwrap_or(MAX_WAITING_TEXT_KIB);
             let permits = self.text_kib.clone().try_acquire_many_owned(size).map_err(|_| {
                 too_many(
-                    "The client does not read its answers, and the requests that wait for it hold on to too much text; \
+                    "The client does not read its answers, and the requests that wait for it use too much memory; \
                      this one is refused"
                         .to_owned(),
                 )
@@ -119,7 +121,7 @@ impl InFlight {
             cancellable.lock().remove(&id);
             let answer = match made {
                 Ok(Some(answer)) => answer,
-                // Whoever gave an id waits for an answer.
+                // Every request with an id gets an answer.
                 Ok(None) => frame(&Response::from_error(id, Error::method_not_found())),
                 Err(error) => frame(&Response::from_error(id, error)),
             };

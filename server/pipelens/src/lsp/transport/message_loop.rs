@@ -1,9 +1,9 @@
-//! Messages in, in order.
+//! Reads messages and dispatches them, in order.
 //!
-//! 1. A bad frame or a bad message is answered, and reading goes on.
-//! 2. A message that changes what later ones mean is taken in before the next one is read: it can never be reordered.
+//! 1. A bad frame or a bad message is answered, and reading continues.
+//! 2. A message that changes what later ones mean is handled before the next one is read, so it is never reordered.
 //! 3. Every other message is a task of its own; a panic in one is answered, never fatal.
-//! 4. The number of requests in flight is bounded; above the bound they are refused, and reading goes on.
+//! 4. The number of requests in flight is bounded; above the bound they are refused, and reading continues.
 
 use futures_util::{Sink, SinkExt};
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
@@ -34,7 +34,7 @@ pub(crate) enum Taken {
     Exit,
 }
 
-/// Reads messages until the client says that the process is to end, or closes its end. Its answers to our requests go to `from_client`.
+/// Reads messages until the client sends `exit` or closes its end. Its answers to our requests go to `from_client`.
 pub(crate) async fn serve(service: &mut impl Service, mut from_client: impl Sink<Response> + Unpin, answers: Answers) {
     let mut frames = spawn_reader();
     let in_flight = InFlight::new(answers.clone());

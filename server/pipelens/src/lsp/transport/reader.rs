@@ -1,4 +1,4 @@
-//! Frames from standard input: where a message begins and ends, and what is none. Knows no message.
+//! Frames from standard input: where a message begins and ends, and what is not a frame.
 
 use std::io::{self, BufRead, Read};
 
@@ -94,8 +94,8 @@ impl<R: BufRead> Frames<R> {
     }
 }
 
-/// Reads a number of bytes that could be skipped. Of a longer message nothing is skipped: its bytes may never come, and what comes may
-/// be the next frame.
+/// Parses a length that is small enough to be skipped. A longer message is not skipped: its bytes may never come, and what comes may be the
+/// next frame.
 fn parse_length(value: &str) -> Result<u64, String> {
     let shown: String = value.chars().take(40).collect();
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
@@ -106,7 +106,7 @@ fn parse_length(value: &str) -> Result<u64, String> {
     }
 }
 
-/// Finds the header wherever it starts in the line: behind a body whose length was wrong it does not start at the beginning.
+/// Finds the header anywhere in the line: after a body with a wrong length it does not start at the beginning.
 fn content_length(line: &str) -> Option<&str> {
     const NAME: &str = "content-length:";
     let start = line.to_ascii_lowercase().rfind(NAME)?;
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_ends_early_is_said() {
+    fn a_body_that_ends_early_is_reported() {
         assert_eq!(
             frames("Content-Length: 9\r\n\r\n{}"),
             [Frame::Bad("the input ended 2 bytes into a message of 9".to_owned())]
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_cannot_be_are_refused_and_the_next_frame_is_read() {
+    fn impossible_lengths_are_refused_and_the_next_frame_is_read() {
         for length in ["18446744073709551615", "99999999999999999999999999", "8589934592", "-1", "+2", "0x2", "2 2", ""]
         {
             let read = frames(&format!("Content-Length: {length}\r\n\r\nContent-Length: 2\r\n\r\n{{}}"));

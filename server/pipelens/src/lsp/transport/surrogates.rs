@@ -1,5 +1,5 @@
-//! Text that is not quite Unicode. An editor whose strings are UTF-16 can send half of a character, and a message must not be lost for
-//! that: the half becomes U+FFFD, which is as long, so that every position stays right.
+//! Text with unpaired surrogates. An editor whose strings are UTF-16 can send half of a character, and a message must not be lost because of
+//! that: the half becomes U+FFFD, which has the same length in UTF-16, so that all positions stay right.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(read(br#"{"a":"\ud800"}"#).as_deref(), Some(r#"{"a":"\ufffd"}"#));
         assert_eq!(read(br#"["\uDC00x\ud83d\ude00\ud83d"]"#).as_deref(), Some(r#"["\ufffdx\ud83d\ude00\ufffd"]"#));
         assert_eq!(read(br#"["\ud83d\ud83d\ude00"]"#).as_deref(), Some(r#"["\ufffd\ud83d\ude00"]"#));
-        // The backslash is escaped: the letters after it are text.
+        // The backslash is escaped, so what follows is plain text.
         assert_eq!(read(br#"["\\ud800"]"#), None);
         assert_eq!(read(br#"["\u00e9", "\n"]"#), None);
         assert_eq!(read(b"[\"\xff\"]").as_deref(), Some("[\"\u{fffd}\"]"));

@@ -1,5 +1,5 @@
 //! The transport's outgoing half: messages become frames on standard output. Two bounded lanes: answers, and what the server
-//! says by itself; answers go first, so that a flood of logs never delays them.
+//! sends on its own; answers go first, so that a flood of logs never delays them.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const ORDER_QUEUE: usize = 16;
 /// A buffer this large is written even when more is ready.
 const WRITE_BYTES: usize = 256 * 1024;
 
-/// The lane of answers, and what is known of the end of standard output.
+/// The lane of answers, and whether standard output is still there.
 pub(crate) struct Writer {
     /// Whole frames: an answer becomes text where it is made.
     pub(crate) responses: Answers,
@@ -65,7 +65,7 @@ impl Answers {
         self.backlog.bytes.load(Ordering::Acquire) < BACKLOG_BYTES
     }
 
-    /// Queues an answer. A writer that is gone ends the process elsewhere, so its error says nothing new.
+    /// Queues an answer. If the writer is gone, the process ends elsewhere, so the error is ignored.
     pub(super) async fn send(&self, frame: Vec<u8>) {
         self.backlog.bytes.fetch_add(frame.len(), Ordering::AcqRel);
         let answer = Answer { frame, backlog: self.backlog.clone() };
@@ -94,14 +94,14 @@ impl Drop for Answer {
     }
 }
 
-/// What the writing thread is told.
+/// What the writing thread does next.
 enum Order {
     Answer(Answer),
     Write(Vec<u8>),
-    Say(oneshot::Sender<()>),
+    Confirm(oneshot::Sender<()>),
 }
 
-/// Starts the writer of answers and of what the server says by itself. It ends when it is dropped, or when standard output fails.
+/// Starts the writer of answers and of what the server sends on its own. It ends when it is dropped, or when standard output fails.
 pub(crate) fn spawn(messages: impl Stream<Item = Request> + Send + Unpin + 'static) -> Writer {
     let (lane, response_lane) = mpsc::channel(ANSWER_QUEUE);
     let responses = Answers { lane, backlog: Arc::default() };
@@ -132,7 +132,7 @@ async fn frame_messages(
             biased;
             Some(response) = responses.recv() => Order::Answer(response),
             Some(message) = messages.next() => Order::Write(frame(&message)),
-            Some(done) = flushes.recv() => Order::Say(done),
+            Some(done) = flushes.recv() => Order::Confirm(done),
             else => return,
         };
         if orders.send(order).await.is_err() {
@@ -156,7 +156,7 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, output: &mut impl Write) -> i
     let mut answers = Vec::new();
     while let Some(first) = orders.blocking_recv() {
         let mut next = Some(first);
-        let mut said = None;
+        let mut confirm = None;
         while let Some(order) = next.take() {
             match order {
                 Order::Answer(answer) if answer.frame.len() >= WRITE_BYTES => {
@@ -170,9 +170,9 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, output: &mut impl Write) -> i
                     answers.push(answer);
                 }
                 Order::Write(frame) => buffer.extend_from_slice(&frame),
-                Order::Say(done) => said = Some(done),
+                Order::Confirm(done) => confirm = Some(done),
             }
-            if buffer.len() < WRITE_BYTES && said.is_none() {
+            if buffer.len() < WRITE_BYTES && confirm.is_none() {
                 next = orders.try_recv().ok();
             }
         }
@@ -181,8 +181,8 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, output: &mut impl Write) -> i
         buffer.clear();
         buffer.shrink_to(WRITE_BYTES);
         answers.clear();
-        if let Some(done) = said {
-            // Whoever waited may have given up.
+        if let Some(done) = confirm {
+            // The waiting task may have given up.
             done.send(()).ok();
         }
     }
