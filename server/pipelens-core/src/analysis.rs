@@ -1,6 +1,7 @@
 //! `Analysis`: everything known about one text.
 
 use crate::diagnostic::Diagnostic;
+use crate::files::Files;
 use crate::model::Pipeline;
 use crate::syntax::tree::Tree;
 use crate::text::LineIndex;
@@ -9,6 +10,8 @@ use crate::text::LineIndex;
 #[derive(Debug, Clone, Default)]
 pub struct Analysis {
     pub line_index: LineIndex,
+    /// The other files that findings and definitions refer to.
+    pub files: Files,
     /// One for each YAML document, JSON file or envelope entry. Broken text still yields what could be read.
     pub pipelines: Vec<Pipeline>,
     /// In text order.

@@ -4,7 +4,7 @@ mod mended;
 
 use crate::analysis::Analysis;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::files::Format;
+use crate::files::{Files, Format};
 use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::project::Project;
@@ -40,7 +40,8 @@ pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>)
     let mut silenced = suppress::apply(text, &line_index, &tree.comments, findings.list_mut());
     silenced.retain(suppress::still_refuses);
     let diagnostics = findings.finish();
-    Analysis { line_index, pipelines, diagnostics, is_repaired, silenced, text: text.to_owned(), tree }
+    let (text, files) = (text.to_owned(), Files::default());
+    Analysis { line_index, files, pipelines, diagnostics, is_repaired, silenced, text, tree }
 }
 
 fn read_documents(

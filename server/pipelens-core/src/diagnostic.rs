@@ -8,6 +8,7 @@ pub use severity::Severity;
 
 use std::borrow::Cow;
 
+use crate::files::{FileEdit, FileId, FileRange};
 use crate::printable::printable;
 use crate::syntax::parse::floor_char_border;
 use crate::text::{TextEdit, TextRange};
@@ -22,6 +23,7 @@ const MAX_RELATED: usize = 50;
 pub struct Diagnostic {
     pub code: Code,
     pub severity: Severity,
+    pub file: FileId,
     /// The smallest range that is wrong.
     pub range: TextRange,
     /// What, why, and what to do; names in backticks.
@@ -34,7 +36,7 @@ pub struct Diagnostic {
 /// Another place that belongs to a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Related {
-    pub range: TextRange,
+    pub place: FileRange,
     pub message: String,
 }
 
@@ -46,20 +48,32 @@ pub struct Fix {
     /// There is one obvious edit and it keeps what the author meant, so it can be applied unattended. Otherwise a person has
     /// to choose.
     pub is_safe: bool,
-    pub edits: Vec<TextEdit>,
+    pub edits: Vec<FileEdit>,
+}
+
+impl Fix {
+    /// Makes a fix that edits the analysed text.
+    pub(crate) fn new(title: impl Into<String>, is_safe: bool, edits: Vec<TextEdit>) -> Self {
+        Self { title: shown(title.into()), is_safe, edits: edits.into_iter().map(FileEdit::from).collect() }
+    }
+
+    /// Returns its edits of one file.
+    pub fn edits_in(&self, file: FileId) -> Vec<TextEdit> {
+        FileEdit::in_file(&self.edits, file)
+    }
 }
 
 impl Diagnostic {
     /// Makes a finding of the code's own severity. A message may quote the text: what cannot be seen in it is written out.
     pub fn new(code: Code, range: TextRange, message: impl Into<String>) -> Self {
-        let (related, fixes) = (Vec::new(), Vec::new());
-        Self { code, severity: code.severity(), range, message: shown(message.into()), related, fixes }
+        let (severity, file) = (code.severity(), FileId::DOCUMENT);
+        Self { code, severity, file, range, message: shown(message.into()), related: Vec::new(), fixes: Vec::new() }
     }
 
     #[must_use]
-    pub(crate) fn with_related(mut self, range: TextRange, message: impl Into<String>) -> Self {
+    pub(crate) fn with_related(mut self, place: impl Into<FileRange>, message: impl Into<String>) -> Self {
         if self.related.len() < MAX_RELATED {
-            self.related.push(Related { range, message: shown(message.into()) });
+            self.related.push(Related { place: place.into(), message: shown(message.into()) });
         }
         self
     }
@@ -67,8 +81,7 @@ impl Diagnostic {
     /// Adds a way to mend it that replaces one range, for a person to choose.
     #[must_use]
     pub(crate) fn with_fix(mut self, title: impl Into<String>, range: TextRange, new_text: impl Into<String>) -> Self {
-        let edits = vec![TextEdit { range, new_text: new_text.into() }];
-        self.fixes.push(Fix { title: shown(title.into()), is_safe: false, edits });
+        self.fixes.push(Fix::new(title, false, vec![TextEdit { range, new_text: new_text.into() }]));
         self
     }
 
@@ -80,8 +93,7 @@ impl Diagnostic {
         range: TextRange,
         new_text: impl Into<String>,
     ) -> Self {
-        let edits = vec![TextEdit { range, new_text: new_text.into() }];
-        self.fixes.push(Fix { title: shown(title.into()), is_safe: true, edits });
+        self.fixes.push(Fix::new(title, true, vec![TextEdit { range, new_text: new_text.into() }]));
         self
     }
 }

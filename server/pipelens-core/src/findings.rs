@@ -68,14 +68,14 @@ impl Findings {
     /// Returns the findings to show, in text order. Errors come before anything else when not all can be shown; how many are
     /// missing is a finding too.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        self.list.sort_by(|a, b| (a.range, a.code, &a.message).cmp(&(b.range, b.code, &b.message)));
+        self.list.sort_by(|a, b| (a.file, a.range, a.code, &a.message).cmp(&(b.file, b.range, b.code, &b.message)));
         self.list.dedup();
         if self.list.len() > MAX_SHOWN {
             self.list.sort_by_key(|finding| finding.severity);
             for finding in self.list.split_off(MAX_SHOWN) {
                 self.omit(finding.severity);
             }
-            self.list.sort_by_key(|finding| finding.range);
+            self.list.sort_by_key(|finding| (finding.file, finding.range));
         }
         let (omitted, errors) = (self.omitted, self.omitted_errors);
         if omitted > 0 {

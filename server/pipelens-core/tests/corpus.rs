@@ -18,7 +18,7 @@ use expect_test::expect_file;
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep, Target, plan};
 use pipelens_core::text::apply_edits;
-use pipelens_core::{Format, analyze, analyze_in};
+use pipelens_core::{FileId, Format, analyze, analyze_in};
 use project::Small;
 
 fn data(name: &str) -> Option<PathBuf> {
@@ -195,7 +195,7 @@ fn every_fix_removes_its_finding_and_adds_no_error() {
         for finding in &found {
             assert!(!must_have_a_fix.contains(&finding.code) || !finding.fixes.is_empty(), "{}", path.display());
             for fix in &finding.fixes {
-                let mended = apply_edits(&text, &fix.edits);
+                let mended = apply_edits(&text, &fix.edits_in(FileId::DOCUMENT));
                 let after = analyze(&mended, format).diagnostics;
                 let count = |found: &[Diagnostic]| found.iter().filter(|other| other.code == finding.code).count();
                 assert!(count(&after) < count(&found), "{}: {}\n{mended}", path.display(), fix.title);
@@ -224,6 +224,6 @@ fn what_is_removed_takes_its_line_or_its_comma_along() {
         let text = |step: &str| format!("steps:\n- {{key: a, cmd: x}}\n- {step}");
         let found = analyze(&text(before), Format::Yaml).diagnostics;
         assert_eq!(found.len(), 1, "{before}: {found:#?}");
-        assert_eq!(apply_edits(&text(before), &found[0].fixes[0].edits), text(after));
+        assert_eq!(apply_edits(&text(before), &found[0].fixes[0].edits_in(FileId::DOCUMENT)), text(after));
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use expect_test::{Expect, expect};
 use pipelens_core::diagnostic::Code;
 use pipelens_core::text::apply_edits;
-use pipelens_core::{Format, analyze};
+use pipelens_core::{FileId, Format, analyze};
 
 /// Renders each finding under its line.
 fn render(text: &str, format: Format) -> String {
@@ -21,7 +21,7 @@ fn render(text: &str, format: Format) -> String {
         writeln!(result, "{source}\n{}{}", " ".repeat(before), "^".repeat(width)).unwrap();
         writeln!(result, "{:?}[{}]: {}", found.severity, found.code.as_str(), found.message).unwrap();
         for related in &found.related {
-            let line = analysis.line_index.line(related.range.start) + 1;
+            let line = analysis.line_index.line(related.place.range.start) + 1;
             writeln!(result, "  line {line}: {}", related.message).unwrap();
         }
         for fix in &found.fixes {
@@ -60,7 +60,7 @@ fn an_unknown_step_names_the_nearest() {
 fn the_fix_of_an_unknown_step_mends_it() {
     let text = "steps:\n- {key: build, cmd: x}\n- {key: deploy, cmd: x, builds_in: bild}\n";
     let analysis = analyze(text, Format::Yaml);
-    let mended = apply_edits(text, &analysis.diagnostics[0].fixes[0].edits);
+    let mended = apply_edits(text, &analysis.diagnostics[0].fixes[0].edits_in(FileId::DOCUMENT));
     assert_eq!(render(&mended, Format::Yaml), "");
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::fixes::fix_all;
 use pipelens_core::text::apply_edits;
-use pipelens_core::{Format, analyze};
+use pipelens_core::{FileId, Format, analyze};
 use proptest::prelude::*;
 
 /// Mends a text until nothing safe is left, as `check --fix` does.
@@ -54,7 +54,9 @@ fn a_text_where_a_list_belongs_becomes_one_with_an_item_for_each_comma() {
     let mended = |value: &str| {
         let text = format!("steps:\n- key: a\n  cmd: x\n  image: i:1\n  secrets: {value}\n");
         let found = analyze(&text, Format::Yaml).diagnostics;
-        found[0].fixes.first().map(|fix| apply_edits(&text, &fix.edits).rsplit_once("secrets: ").unwrap().1.to_owned())
+        found[0].fixes.first().map(|fix| {
+            apply_edits(&text, &fix.edits_in(FileId::DOCUMENT)).rsplit_once("secrets: ").unwrap().1.to_owned()
+        })
     };
     assert_eq!(mended("TOKEN").as_deref(), Some("[TOKEN]\n"));
     assert_eq!(mended("A,  B,").as_deref(), Some("[A, B]\n"));
@@ -105,7 +107,7 @@ fn assert_fixes_mend(text: &str, format: Format) {
         found.iter().map(|found| (found.code, &text[found.range.start..found.range.end])).collect();
     for finding in &found {
         for fix in &finding.fixes {
-            let mended = apply_edits(text, &fix.edits);
+            let mended = apply_edits(text, &fix.edits_in(FileId::DOCUMENT));
             let left = analyze(&mended, format).diagnostics;
             // Of two that say the same of one value, mending the first changes what is said of the second.
             let count = |found: &[Diagnostic]| found.iter().filter(|other| other.code == finding.code).count();

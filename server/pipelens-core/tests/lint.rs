@@ -4,7 +4,7 @@ mod project;
 
 use pipelens_core::diagnostic::{Code, Severity};
 use pipelens_core::text::apply_edits;
-use pipelens_core::{Format, analyze_in};
+use pipelens_core::{FileId, Format, analyze_in};
 use project::Small;
 
 /// Returns what is marked, and the line with the first fix applied.
@@ -17,7 +17,7 @@ fn mended(text: &str, format: Format) -> Vec<(String, String)> {
             let line = analysis.line_index.line_range(analysis.line_index.line(found.range.start));
             let Some(fix) = found.fixes.first() else { return (marked, "no fix".to_owned()) };
             assert!(!fix.is_safe);
-            let new = apply_edits(text, &fix.edits);
+            let new = apply_edits(text, &fix.edits_in(FileId::DOCUMENT));
             let end = line.end + new.len() - text.len();
             (marked, new[line.start..end].trim().to_owned())
         })

@@ -26,7 +26,7 @@ impl<'a> Mended<'a> {
 
     /// Tells whether a finding is about the repair. `pipelines` are in text order.
     pub(crate) fn invented(&self, finding: &Diagnostic, pipelines: &[Pipeline]) -> bool {
-        if self.touches(finding.range) || finding.related.iter().any(|related| self.touches(related.range)) {
+        if self.touches(finding.range) || finding.related.iter().any(|related| self.touches(related.place.range)) {
             return true;
         }
         match finding.code {

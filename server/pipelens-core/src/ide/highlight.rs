@@ -2,6 +2,7 @@
 
 use super::names::references;
 use crate::analysis::Analysis;
+use crate::files::FileId;
 use crate::text::TextRange;
 
 /// One place that names a step.
@@ -16,5 +17,6 @@ pub struct Highlight {
 pub fn highlights(analysis: &Analysis, offset: usize) -> Vec<Highlight> {
     // The key comes first.
     let places = references(analysis, offset).into_iter().enumerate();
-    places.map(|(index, range)| Highlight { range, is_definition: index == 0 }).collect()
+    let here = places.filter(|(_, place)| place.file == FileId::DOCUMENT);
+    here.map(|(index, place)| Highlight { range: place.range, is_definition: index == 0 }).collect()
 }

@@ -3,6 +3,7 @@
 use super::resolved::{describe, describe_value};
 use super::{Hover, StepPlace};
 use crate::analysis::Analysis;
+use crate::files::FileRange;
 use crate::keys::{self, Place};
 use crate::lower::{DocumentKind, authored::is_barrier, document_kind, root_place};
 use crate::model::Pipeline;
@@ -28,19 +29,19 @@ pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
 }
 
 /// Returns where the step that is named at an offset has its key, or what the alias there stands for.
-pub fn definition(analysis: &Analysis, offset: usize) -> Option<TextRange> {
+pub fn definition(analysis: &Analysis, offset: usize) -> Option<FileRange> {
     if let Some((pipeline, position, _)) = step_at(analysis, offset) {
-        return pipeline.steps.get(position).map(|step| step.key.range);
+        return pipeline.steps.get(position).map(|step| step.key.range.into());
     }
     let alias = analysis.tree.aliases().find(|(range, _)| range.touches(offset));
-    alias.and_then(|(_, target)| analysis.tree.node(target).anchor)
+    alias.and_then(|(_, target)| analysis.tree.node(target).anchor).map(FileRange::from)
 }
 
 /// Returns every place that names the step at an offset, its key first.
-pub fn references(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
+pub fn references(analysis: &Analysis, offset: usize) -> Vec<FileRange> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else { return Vec::new() };
     let Some(step) = pipeline.steps.get(position) else { return Vec::new() };
-    std::iter::once(step.key.range).chain(naming(pipeline, &step.key.value)).collect()
+    std::iter::once(step.key.range).chain(naming(pipeline, &step.key.value)).map(FileRange::from).collect()
 }
 
 /// Returns every place that refers to a step by its key; in a plan those are edges.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::names::{naming, step_at};
 use crate::analysis::Analysis;
+use crate::files::FileEdit;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::syntax::scalar::{ScalarType, resolve};
 use crate::text::{TextEdit, TextRange};
@@ -26,7 +27,7 @@ pub fn prepare_rename(analysis: &Analysis, offset: usize) -> Option<Renamable> {
 }
 
 /// Returns the edits that give the step at an offset another key, or a sentence that says why it cannot have it.
-pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<TextEdit>, String> {
+pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<FileEdit>, String> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else {
         return Err("Only the keys of steps can be renamed, where they are defined or named".to_owned());
     };
@@ -46,7 +47,7 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
     let aliases: HashMap<TextRange, TextRange> =
         analysis.tree.aliases().map(|(range, target)| (range, analysis.tree.node(target).range)).collect();
     let mut seen = HashSet::new();
-    let mut edits = Vec::new();
+    let mut edits: Vec<TextEdit> = Vec::new();
     for range in ranges.into_iter().filter(|range| seen.insert(*range)) {
         if aliases.get(&range).is_some_and(|target| known.contains(target)) {
             // The alias follows the text it names.
@@ -58,7 +59,7 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
         edits.push(TextEdit { range: written.content(range), new_text: written.write(new_name)? });
     }
     edits.sort_by_key(|edit| edit.range.start);
-    Ok(edits)
+    Ok(edits.into_iter().map(FileEdit::from).collect())
 }
 
 fn check_name(pipeline: &Pipeline, step: &Step, new_name: &str) -> Result<(), String> {

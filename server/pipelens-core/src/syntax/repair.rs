@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use super::parse::{ParseError, Reason, explain};
 use super::patch::Patch;
 use super::tree::Tree;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::text::{LineIndex, TextEdit, TextRange};
 use candidates::{Candidate, candidates};
 use fragment::Fragment;
@@ -97,7 +97,7 @@ fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Re
     if !is_echo {
         let mut finding = Diagnostic::new(Code::Syntax, range, best.message);
         if let Some(title) = best.fix {
-            finding.fixes.push(crate::diagnostic::Fix { title, is_safe: false, edits: edits.clone() });
+            finding.fixes.push(Fix::new(title, false, edits.clone()));
         }
         result.findings.push(finding);
     }

@@ -55,8 +55,7 @@ fn fix(text: &str, cmd: &Spanned<String>, offsets: &Offsets, remark: &Remark) ->
     let source = apply_edits(text.get(cmd.range.start..cmd.range.end)?, &inner);
     // The file must say just what the linter proposed.
     let is_exact = Offsets::says(&source, &apply_edits(&cmd.value, &remark.fix));
-    let title = "Change the command as ShellCheck proposes".to_owned();
-    (is_kept(&source) && is_exact).then_some(Fix { title, is_safe: false, edits })
+    (is_kept(&source) && is_exact).then(|| Fix::new("Apply ShellCheck's suggestion", false, edits))
 }
 
 /// Where an edit of the command stands in the file. An insertion stays with the letter it touches: the white space round it may be a

@@ -30,7 +30,8 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
             }
             for finding in wanted.get_mut(&tree.node(entry.value).range).into_iter().flatten() {
                 // What came in through a merge key belongs to other steps too; the reference is what stands first.
-                let is_own = finding.related.first().is_none_or(|related| node.range.contains_range(related.range));
+                let is_own =
+                    finding.related.first().is_none_or(|related| node.range.contains_range(related.place.range));
                 if is_own || finding.code != Code::ImageWithoutEffect {
                     offer(finding, name, whole(), &shared);
                 }
@@ -91,7 +92,7 @@ fn offer(finding: &mut Diagnostic, name: &str, range: Option<TextRange>, shared:
         let title = if name == "it" { "Remove it".to_owned() } else { format!("Remove `{}`", printable(name)) };
         // Taking out what has no effect keeps the meaning; which of two that contradict each other goes is a choice.
         let is_safe = matches!(finding.code, Code::RedundantDependency | Code::ImageWithoutEffect);
-        finding.fixes.push(Fix { title, is_safe, edits: vec![TextEdit { range, new_text: String::new() }] });
+        finding.fixes.push(Fix::new(title, is_safe, vec![TextEdit { range, new_text: String::new() }]));
     }
 }
 

@@ -10,8 +10,7 @@ mod tokens;
 
 use expect_test::{Expect, expect};
 use pipelens_core::ide::{definition, hover, references};
-use pipelens_core::text::TextRange;
-use pipelens_core::{Analysis, Format, analyze};
+use pipelens_core::{Analysis, FileRange, Format, analyze};
 
 const STEPS: &str = "steps:\n- key: build\n  cmd: make\n  image: rust:1.95\n- {key: test, cmd: make test, builds_in: build}\n- key: ship\n  cmd: make ship\n  depends_on: [build, test]\n";
 
@@ -25,8 +24,8 @@ fn marked(text: &str) -> (Analysis, usize) {
     (analyze(&text.replacen('¦', "", 1), Format::Yaml), offset)
 }
 
-fn lines(analysis: &Analysis, ranges: &[TextRange]) -> Vec<usize> {
-    ranges.iter().map(|range| analysis.line_index.line(range.start) + 1).collect()
+fn lines(analysis: &Analysis, places: &[FileRange]) -> Vec<usize> {
+    places.iter().map(|place| analysis.line_index.line(place.range.start) + 1).collect()
 }
 
 fn check_hover(place: &str, expected: Expect) {

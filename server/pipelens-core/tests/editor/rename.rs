@@ -1,12 +1,14 @@
 use pipelens_core::ide::{prepare_rename, rename};
 use pipelens_core::text::apply_edits;
+use pipelens_core::{FileEdit, FileId};
 use proptest::prelude::*;
 
 use super::marked;
 
 fn renamed(text: &str, name: &str) -> Result<String, String> {
     let (analysis, offset) = marked(text);
-    rename(&analysis, offset, name).map(|edits| apply_edits(&text.replacen('¦', "", 1), &edits))
+    rename(&analysis, offset, name)
+        .map(|edits| apply_edits(&text.replacen('¦', "", 1), &FileEdit::in_file(&edits, FileId::DOCUMENT)))
 }
 
 #[test]
@@ -77,11 +79,11 @@ proptest! {
         let at = text.find(&old).unwrap();
         let analysis = pipelens_core::analyze(&text, pipelens_core::Format::Yaml);
         if let Ok(edits) = rename(&analysis, at, &name) {
-            let there = apply_edits(&text, &edits);
+            let there = apply_edits(&text, &FileEdit::in_file(&edits, FileId::DOCUMENT));
             let analysis = pipelens_core::analyze(&there, pipelens_core::Format::Yaml);
             prop_assert!(analysis.diagnostics.iter().all(|found| found.severity > pipelens_core::diagnostic::Severity::Warning));
             let back = rename(&analysis, at, &old).unwrap();
-            prop_assert_eq!(apply_edits(&there, &back), text);
+            prop_assert_eq!(apply_edits(&there, &FileEdit::in_file(&back, FileId::DOCUMENT)), text);
         }
     }
 }

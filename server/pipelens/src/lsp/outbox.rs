@@ -96,7 +96,7 @@ fn diagnostics(document: &Document, config: &Config, runs: &Runs) -> Vec<Diagnos
         .diagnostics
         .iter()
         .filter_map(|diagnostic| project.adjust(diagnostic))
-        .map(|diagnostic| map.diagnostic(&document.uri, &diagnostic))
+        .map(|diagnostic| document.files(config.encoding()).diagnostic(&diagnostic))
         .collect();
     all.extend(runs.failures(document, map));
     all

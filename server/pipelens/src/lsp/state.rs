@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tower_lsp::UriExt;
 
 use super::config::Config;
-use super::convert::{Encoding, TextMap, Units};
+use super::convert::{Encoding, FileMap, TextMap, Units};
 use super::edits;
 use super::ext;
 use super::outbox::Outbox;
@@ -60,6 +60,10 @@ pub(crate) struct Document {
 
 impl Document {
     /// Returns the way from offsets to positions and back.
+    pub(crate) fn files(&self, encoding: Encoding) -> FileMap<'_> {
+        FileMap::new(&self.uri, self.map(encoding), &self.analysis.files)
+    }
+
     pub(crate) fn map(&self, encoding: Encoding) -> TextMap<'_> {
         TextMap::new(&self.text, &self.analysis.line_index, &self.units, encoding)
     }

@@ -8,7 +8,7 @@ use pipelens_core::text::TextRange;
 use super::lens::commands;
 use super::touches;
 use crate::lsp::Shared;
-use crate::lsp::convert::TextMap;
+use crate::lsp::convert::{FileMap, TextMap};
 use crate::lsp::state::Document;
 
 /// The kind of the code actions that run something, under `source` so that clients list them apart from fixes.
@@ -23,12 +23,13 @@ pub(crate) fn code_action(
     range: Range,
     only: Option<&[CodeActionKind]>,
 ) -> Vec<CodeActionOrCommand> {
-    let map = document.map(shared.config.encoding());
+    let encoding = shared.config.encoding();
+    let map = document.map(encoding);
     let wanted = map.offsets(range);
     let mut actions = Vec::new();
     if is_asked_for(only, CodeActionKind::QUICKFIX.as_str()) {
         let touched = document.analysis.diagnostics.iter().filter(|diagnostic| touches(diagnostic.range, wanted));
-        actions.extend(touched.flat_map(|diagnostic| fixes(document, map, diagnostic)));
+        actions.extend(touched.flat_map(|diagnostic| fixes(document.files(encoding), diagnostic)));
     }
     if is_asked_for(only, FIX_ALL_KIND) {
         actions.extend(fix_all(shared, document, map));
@@ -57,27 +58,17 @@ fn fix_all(shared: &Shared, document: &Document, map: TextMap<'_>) -> Option<Cod
     }))
 }
 
-fn fixes(document: &Document, map: TextMap<'_>, diagnostic: &Diagnostic) -> Vec<CodeActionOrCommand> {
+fn fixes(files: FileMap<'_>, diagnostic: &Diagnostic) -> Vec<CodeActionOrCommand> {
     let fixes = diagnostic.fixes.iter().enumerate();
-    fixes
-        .map(|(index, fix)| CodeActionOrCommand::CodeAction(fix_action(document, map, diagnostic, fix, index == 0)))
-        .collect()
+    fixes.map(|(index, fix)| CodeActionOrCommand::CodeAction(fix_action(files, diagnostic, fix, index == 0))).collect()
 }
 
-fn fix_action(
-    document: &Document,
-    map: TextMap<'_>,
-    diagnostic: &Diagnostic,
-    fix: &Fix,
-    is_preferred: bool,
-) -> CodeAction {
-    let edits: Vec<TextEdit> = fix.edits.iter().map(|edit| map.text_edit(edit)).collect();
-    let edit = WorkspaceEdit { changes: Some([(document.uri.clone(), edits)].into()), ..WorkspaceEdit::default() };
+fn fix_action(files: FileMap<'_>, diagnostic: &Diagnostic, fix: &Fix, is_preferred: bool) -> CodeAction {
     CodeAction {
         title: fix.title.clone(),
         kind: Some(CodeActionKind::QUICKFIX),
-        diagnostics: Some(vec![map.diagnostic(&document.uri, diagnostic)]),
-        edit: Some(edit),
+        diagnostics: Some(vec![files.diagnostic(diagnostic)]),
+        edit: Some(files.workspace_edit(&fix.edits)),
         is_preferred: Some(is_preferred),
         ..CodeAction::default()
     }

@@ -23,10 +23,9 @@ pub(crate) fn rename(
     position: Position,
     new_name: &str,
 ) -> Result<WorkspaceEdit, String> {
-    let map = document.map(shared.config.encoding());
-    let edits = ide::rename(&document.analysis, map.offset(position), new_name)?;
-    let edits: Vec<TextEdit> = edits.iter().map(|edit| map.text_edit(edit)).collect();
-    Ok(WorkspaceEdit { changes: Some([(document.uri.clone(), edits)].into()), ..WorkspaceEdit::default() })
+    let encoding = shared.config.encoding();
+    let edits = ide::rename(&document.analysis, document.map(encoding).offset(position), new_name)?;
+    Ok(document.files(encoding).workspace_edit(&edits))
 }
 
 /// Returns the edits, or a sentence that says why the file stays as it is.

@@ -20,9 +20,9 @@ const MAX_PATHS: usize = 500;
 const MAX_SYMBOLS: usize = 500;
 
 pub(crate) fn definition(shared: &Shared, document: &Document, position: Position) -> Option<GotoDefinitionResponse> {
-    let map = document.map(shared.config.encoding());
-    let range = ide::definition(&document.analysis, map.offset(position))?;
-    Some(GotoDefinitionResponse::Scalar(Location::new(document.uri.clone(), map.range(range))))
+    let encoding = shared.config.encoding();
+    let place = ide::definition(&document.analysis, document.map(encoding).offset(position))?;
+    document.files(encoding).location(place).map(GotoDefinitionResponse::Scalar)
 }
 
 pub(crate) fn references(
@@ -31,10 +31,11 @@ pub(crate) fn references(
     position: Position,
     with_definition: bool,
 ) -> Vec<Location> {
-    let map = document.map(shared.config.encoding());
-    let places = ide::highlights(&document.analysis, map.offset(position)).into_iter();
-    let wanted = places.filter(|place| with_definition || !place.is_definition);
-    wanted.map(|place| Location::new(document.uri.clone(), map.range(place.range))).collect()
+    let encoding = shared.config.encoding();
+    let places = ide::references(&document.analysis, document.map(encoding).offset(position)).into_iter();
+    // The definition comes first.
+    let wanted = places.skip(usize::from(!with_definition));
+    wanted.filter_map(|place| document.files(encoding).location(place)).collect()
 }
 
 pub(crate) fn highlight(shared: &Shared, document: &Document, position: Position) -> Vec<DocumentHighlight> {
