@@ -3,6 +3,7 @@
 mod dot;
 mod layout;
 mod mermaid;
+mod parts;
 mod svg;
 mod text;
 
@@ -11,45 +12,7 @@ use crate::plan::DEFAULT_IMAGE;
 use crate::plan::links::Links;
 use crate::printable::printable;
 
-/// What can be drawn of a pipeline. Edges name nodes by position.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Graph {
-    pub name: String,
-    /// Steps and barriers in file order.
-    pub nodes: Vec<Node>,
-    pub edges: Vec<Edge>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Node {
-    Step {
-        key: String,
-        /// The label, else the command's first line.
-        words: String,
-        /// The image of a step that boots from no other.
-        image: Option<String>,
-    },
-    Barrier {
-        continue_on_failure: bool,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edge {
-    pub from: usize,
-    pub to: usize,
-    pub kind: EdgeKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EdgeKind {
-    /// `builds_in`: boots from the other's filesystem.
-    Lineage,
-    /// `depends_on`: waits for the other.
-    Order,
-    /// Waits at, or because of, a barrier.
-    Barrier,
-}
+pub use parts::{Edge, EdgeKind, Graph, Node};
 
 /// How a graph is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,8 @@ use crate::model::{self, Pipeline, Step};
 use crate::nearest::nearest;
 use links::Links;
 
+pub use links::Dependency;
+
 /// What a person asked to run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -69,13 +71,6 @@ pub enum BootsFrom {
     Image(String),
     /// The snapshot of the step with this index.
     Step(usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Dependency {
-    pub step: usize,
-    /// `false` behind a `wait` with `continue_on_failure`: any outcome will do.
-    pub must_succeed: bool,
 }
 
 /// Where the sources are and commands run, unless the step says otherwise.

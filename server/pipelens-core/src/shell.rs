@@ -1,6 +1,7 @@
 //! Mistakes in shell commands. The grammar is bash's, so what only some shells read is none; `brush-parser` reads it.
 
 mod here;
+mod mistake;
 mod quick;
 mod structure;
 
@@ -9,18 +10,14 @@ use brush_parser::{
 };
 
 use crate::text::TextRange;
+use mistake::{byte, range};
+
+pub(crate) use mistake::Mistake;
 
 /// Longer commands are programs; they deserve a file of their own and their shell's own check.
 const MAX_BYTES: usize = 64 * 1024;
 /// Deeper nesting is made to exhaust a stack.
 const MAX_DEPTH: usize = 40;
-
-/// Why a shell could not read a command, and where in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mistake {
-    pub(crate) range: TextRange,
-    pub(crate) message: String,
-}
 
 /// Tells whether a command is only words, which no shell misreads.
 pub(crate) fn is_plain(command: &str) -> bool {
@@ -114,19 +111,6 @@ fn one(command: &str, index: usize) -> TextRange {
     let start = byte(command, index);
     let length = command.get(start..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
     TextRange::new(start, start + length)
-}
-
-fn range(command: &str, token: &Token) -> TextRange {
-    let span = token.location();
-    let start = byte(command, span.start.index);
-    // A token's end may lie behind the text's.
-    let end = byte(command, span.end.index).max(start).min(start + token.to_str().len());
-    TextRange::new(start, end)
-}
-
-/// The library counts characters.
-fn byte(command: &str, index: usize) -> usize {
-    command.char_indices().nth(index).map_or(command.len(), |(offset, _)| offset)
 }
 
 #[cfg(test)]

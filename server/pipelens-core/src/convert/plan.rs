@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use super::Converted;
+use super::converted::Converted;
 use crate::arguments::Value;
 use crate::model::{Cache, CachePolicy, Pipeline, Spelling, Step};
 use crate::plan::links::{Links, MAX_CONNECTIONS};

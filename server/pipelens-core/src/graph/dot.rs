@@ -1,6 +1,6 @@
 //! DOT, for Graphviz.
 
-use super::{EdgeKind, Graph, Node};
+use super::parts::{EdgeKind, Graph, Node};
 
 pub(super) fn draw(graph: &Graph) -> String {
     let mut text = format!("digraph {} {{\n  rankdir=LR;\n", quoted(&graph.name));

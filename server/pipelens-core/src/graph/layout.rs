@@ -1,6 +1,6 @@
 //! Where nodes and edges go: columns by the longest way from a root, few crossings, straight lines where they can be.
 
-use super::{Edge, EdgeKind, Graph, Node};
+use super::parts::{Edge, EdgeKind, Graph, Node};
 
 pub(super) const ROW_HEIGHT: f64 = 44.0;
 pub(super) const BARRIER_WIDTH: f64 = 6.0;

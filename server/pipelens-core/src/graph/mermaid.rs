@@ -1,6 +1,6 @@
 //! Mermaid, which many forges draw in a Markdown file.
 
-use super::{EdgeKind, Graph, Node};
+use super::parts::{EdgeKind, Graph, Node};
 
 pub(super) fn draw(graph: &Graph) -> String {
     let mut text = String::from("flowchart LR\n");

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter, Write as _};
 
 use super::layout::{Layout, Rect, lay_out};
-use super::{EdgeKind, Graph, Node};
+use super::parts::{EdgeKind, Graph, Node};
 
 const MARGIN: f64 = 16.0;
 const HEADING: f64 = 30.0;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Edge, EdgeKind, Graph, Node};
+use super::parts::{Edge, EdgeKind, Graph, Node};
 
 /// Deeper steps are drawn below each other: no terminal is wider.
 const MAX_INDENT: usize = 120;

@@ -1,6 +1,7 @@
 //! Formatting: only white space between tokens changes, and only if the result says exactly the same; else it declines.
 
 mod json;
+mod space;
 mod yaml;
 
 use crate::analysis::Analysis;
@@ -8,19 +9,10 @@ use crate::diagnostic::Code;
 use crate::files::Format;
 use crate::syntax::patch::Patch;
 use crate::syntax::tree::{Kind, Node, Tree};
-use crate::text::{TextEdit, TextRange, apply_edits};
+use crate::text::{TextEdit, apply_edits};
+use space::slice;
 
-/// How deep one level is indented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FormatStyle {
-    pub indent: usize,
-}
-
-impl Default for FormatStyle {
-    fn default() -> Self {
-        Self { indent: 2 }
-    }
-}
+pub use space::FormatStyle;
 
 /// Returns the edits that lay a text out evenly, comments kept. `Err` is a sentence: why the text stays as it is.
 pub fn format(analysis: &Analysis, format: Format, style: FormatStyle) -> Result<Vec<TextEdit>, String> {
@@ -72,16 +64,5 @@ fn is_same_kind(one: &Kind, other: &Kind) -> bool {
         (Kind::Map { entries: one, .. }, Kind::Map { entries: other, .. }) => one == other,
         (Kind::Alias(one), Kind::Alias(other)) => one == other,
         (Kind::Scalar(_) | Kind::List { .. } | Kind::Map { .. } | Kind::Alias(_), _) => false,
-    }
-}
-
-fn slice(text: &str, range: TextRange) -> Option<&str> {
-    text.get(range.start..range.end)
-}
-
-/// Adds an edit that makes a stretch of white space another one, unless it is that already.
-fn set_space(text: &str, range: TextRange, wanted: &str, edits: &mut Vec<TextEdit>) {
-    if slice(text, range) != Some(wanted) {
-        edits.push(TextEdit { range, new_text: wanted.to_owned() });
     }
 }

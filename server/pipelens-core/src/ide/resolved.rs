@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Hover;
 use super::hints::{lineage, path, root_image};
 use super::outline::first_words;
 use crate::analysis::Analysis;
@@ -90,7 +89,7 @@ fn environment(pipeline: &Pipeline, step: &Step) -> Option<String> {
 }
 
 /// Describes the policy or the runner that is named at an offset.
-pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<Hover> {
+pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<(TextRange, String)> {
     let steps = analysis.pipelines.iter().flat_map(|pipeline| &pipeline.steps);
     let runner = steps.clone().filter_map(|step| step.runner.as_ref()).find(|runner| runner.range.touches(offset));
     if let Some(runner) = runner {
@@ -102,7 +101,7 @@ pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<Hover
     documented(POLICIES, analysis.text.get(word.start..word.end)?, word)
 }
 
-fn documented(choices: &[Choice], name: &str, range: TextRange) -> Option<Hover> {
+fn documented(choices: &[Choice], name: &str, range: TextRange) -> Option<(TextRange, String)> {
     let choice = choices.iter().find(|choice| choice.name == name)?;
-    Some(Hover { range, text: format!("`{}`\n\n{}", choice.name, choice.doc), step: None })
+    Some((range, format!("`{}`\n\n{}", choice.name, choice.doc)))
 }

@@ -1,24 +1,13 @@
 //! Colours for the shell inside `cmd`: the rest of the file is YAML or JSON, which every editor colours by itself.
 
+mod kind;
 mod lexer;
 
 use crate::analysis::Analysis;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
-/// What a stretch of a command is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenKind {
-    Keyword,
-    /// The name of a program or a function.
-    Function,
-    Variable,
-    String,
-    Comment,
-    Operator,
-    /// `-x`, `--long`.
-    Parameter,
-}
+pub use kind::TokenKind;
 
 /// A stretch of one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,11 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Dependency;
 use crate::model::Pipeline;
 
 /// A thousand steps that wait for a thousand others: ten times what was ever seen.
 pub(crate) const MAX_CONNECTIONS: usize = 1_000_000;
+
+/// Something a step waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dependency {
+    pub step: usize,
+    /// `false` behind a `wait` with `continue_on_failure`: any outcome will do.
+    pub must_succeed: bool,
+}
 
 /// The connections of a pipeline's steps; every number is a position in `Pipeline::steps`.
 #[derive(Debug, Default)]

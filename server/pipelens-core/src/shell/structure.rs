@@ -2,7 +2,7 @@
 
 use brush_parser::Token;
 
-use super::{Mistake, range};
+use super::mistake::{Mistake, range};
 
 /// What opens something and what closes it.
 const PAIRS: &[(&str, &str)] = &[

@@ -2,9 +2,11 @@
 //! error by the smallest edit that lets the parser get furthest; what was mended is a finding at the place it happened.
 
 mod brackets;
+mod candidate;
 mod candidates;
 mod conflict;
 mod fragment;
+mod repaired;
 #[cfg(test)]
 mod retyping;
 #[cfg(test)]
@@ -18,22 +20,17 @@ use super::patch::Patch;
 use super::tree::Tree;
 use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::text::{LineIndex, TextEdit, TextRange};
-use candidates::{Candidate, candidates};
+use candidate::Candidate;
+use candidates::candidates;
 use fragment::Fragment;
+
+pub(crate) use repaired::Repaired;
 
 /// Rounds before what cannot be read is given up. People break one line at a time.
 const MAX_ROUNDS: usize = 12;
 /// Text that may be read again to find out what mends it. A long text whose repairs cannot be tried on a part of it is given up
 /// sooner, so that a keystroke never waits.
 const MAX_BYTES_TRIED: usize = 3 * 1024 * 1024;
-
-/// A text that could be read, perhaps after mending.
-pub(crate) struct Repaired {
-    pub(crate) tree: Tree,
-    pub(crate) findings: Vec<Diagnostic>,
-    /// Zero-based lines that say something else now than their author wrote.
-    pub(crate) mended_lines: BTreeSet<usize>,
-}
 
 /// Reads a text, mending it as often as needed.
 pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {

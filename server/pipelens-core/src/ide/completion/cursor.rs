@@ -1,6 +1,6 @@
 //! What stands before and behind the cursor: a key or a value, in which brackets, in which quotes.
 
-use super::{Completion, CompletionKind};
+use super::entry::{Completion, CompletionKind};
 use crate::analysis::Analysis;
 use crate::printable::printable;
 use crate::syntax::tree::Kind;

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use crate::analysis::Analysis;
-use crate::ide::names::walk;
+use crate::ide::mappings::walk;
 use crate::keys::{self, Key, Place};
 use crate::text::TextRange;
 

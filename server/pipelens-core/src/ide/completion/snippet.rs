@@ -1,7 +1,7 @@
 //! Texts with placeholders, indented for the place they go to.
 
 use super::cursor::Cursor;
-use super::{Completion, CompletionKind};
+use super::entry::{Completion, CompletionKind};
 use crate::analysis::Analysis;
 use crate::keys::{self, Key, Place, Shape};
 use crate::text::TextEdit;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::cursor::Cursor;
-use super::{Completion, CompletionKind, Known};
+use super::entry::{Completion, CompletionKind, Known};
 use crate::analysis::Analysis;
 use crate::ide::outline::first_words;
 use crate::keys::{Choice, Key, POLICIES, RUNNERS, Shape};

@@ -1,6 +1,6 @@
 //! YAML: even indentation, one space behind `-` and `:`, no trailing space, no two empty lines. Texts keep their content.
 
-use super::{FormatStyle, set_space};
+use super::space::{FormatStyle, set_space};
 use crate::analysis::Analysis;
 use crate::syntax::parse::Style;
 use crate::syntax::tree::{Kind, NodeId, Tree};

@@ -1,6 +1,6 @@
 //! The words of a shell command, for colours. It never fails: what it does not know is left without one.
 
-use super::TokenKind;
+use super::kind::TokenKind;
 
 const KEYWORDS: [&str; 21] = [
     "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "in", "function",

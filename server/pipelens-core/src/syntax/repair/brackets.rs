@@ -1,6 +1,6 @@
 //! The bracket that is missing in a text of brackets: indentation says where its author meant it to be.
 
-use super::candidates::Candidate;
+use super::candidate::Candidate;
 use crate::text::{LineIndex, TextEdit, TextRange};
 
 struct Open {

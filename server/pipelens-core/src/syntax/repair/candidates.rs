@@ -3,18 +3,9 @@
 use std::cmp::Ordering;
 
 use super::brackets::{is_bracketed, lost_bracket};
+use super::candidate::Candidate;
 use crate::syntax::parse::{ParseError, Reason, explain};
 use crate::text::{LineIndex, TextEdit, TextRange};
-
-/// One way to mend an error, in terms of the text as it stands.
-pub(super) struct Candidate {
-    pub(super) edits: Vec<TextEdit>,
-    /// What to point at, and what to say.
-    pub(super) range: TextRange,
-    pub(super) message: String,
-    /// The title of a fix, where the edit is what the author would do.
-    pub(super) fix: Option<String>,
-}
 
 /// One line without its line end.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Merge conflicts: our side stays, marks and their side are blanked.
 
-use super::Repaired;
+use super::repaired::Repaired;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::patch::Patch;
 use crate::text::{LineIndex, TextEdit, TextRange};
