@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::files::Files;
-use crate::model::Pipeline;
+use crate::model::{Pipeline, Step};
 use crate::syntax::tree::Tree;
 use crate::text::LineIndex;
 
@@ -22,4 +22,11 @@ pub struct Analysis {
     pub(crate) silenced: Vec<Diagnostic>,
     pub(crate) text: String,
     pub(crate) tree: Tree,
+}
+
+impl Analysis {
+    /// Returns the steps of every pipeline, including those without a usable key.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> + Clone {
+        self.pipelines.iter().flat_map(Pipeline::all_steps)
+    }
 }

@@ -84,6 +84,13 @@ pub struct Step {
     pub retry: Option<Spanned<u64>>,
 }
 
+impl Pipeline {
+    /// Returns every step, with those that have no usable key last.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> + Clone {
+        self.steps.iter().chain(&self.unnamed_steps)
+    }
+}
+
 impl Step {
     /// Returns what a sentence about it starts with.
     pub(crate) fn called(&self) -> String {

@@ -1,6 +1,7 @@
-//! "Did you mean": the nearest of the names that would have been right.
+//! "Did you mean": the nearest of the names that would have been right. Not `strsim`: its distance has no upper bound, so long names
+//! would take three times as long.
 
-/// Names longer than this are not compared: nobody mistypes them by a letter or two, and comparing costs their square.
+/// Names longer than this are not compared: the cost is the square of the length.
 const MAX_LENGTH: usize = 64;
 
 /// Returns the name that is closest to what was written, if it is close enough to be meant.

@@ -55,7 +55,7 @@ fn find(command: &str) -> Option<Mistake> {
 fn near(command: &str, position: &SourcePosition, tokens: &[Token]) -> Mistake {
     let token = tokens.iter().find(|token| token.location().start.index == position.index);
     let range = token.map_or(TextRange::at(byte(command, position.index)), |token| range(command, token));
-    let written = command.get(range.start..range.end).unwrap_or_default().trim();
+    let written = range.of(command).trim();
     let message = if written.is_empty() {
         "The shell expects something else at the end of this line. Look for a word or bracket that is missing before it."
             .to_owned()

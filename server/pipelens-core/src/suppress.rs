@@ -14,7 +14,7 @@ pub(crate) fn apply(
 ) -> Vec<Diagnostic> {
     let mut ignored: HashMap<usize, HashSet<&str>> = HashMap::new();
     for comment in comments {
-        let Some(codes) = codes(text.get(comment.start..comment.end).unwrap_or_default()) else { continue };
+        let Some(codes) = codes(comment.of(text)) else { continue };
         let line = lines.line(comment.start);
         let before = text.get(lines.line_start(line)..comment.start).unwrap_or_default();
         // A comment of its own speaks of the next line, one behind something of its own.

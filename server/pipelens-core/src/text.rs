@@ -31,6 +31,11 @@ impl TextRange {
         self.start <= other.start && other.end <= self.end
     }
 
+    /// Returns this part of a text; nothing if the text has no such part.
+    pub fn of(self, text: &str) -> &str {
+        text.get(self.start..self.end).unwrap_or_default()
+    }
+
     /// Returns the smallest range that holds both.
     pub fn cover(self, other: Self) -> Self {
         Self { start: self.start.min(other.start), end: self.end.max(other.end) }

@@ -8,12 +8,44 @@ use pipelens_core::ide::{Known, completion, hover, run_places, symbols};
 use pipelens_core::{Analysis, Format, analyze};
 
 const YAML: (&str, &str) = (
-    "name: ci\nenv: {MODE: test}\nsteps:\n  - key: first\n    cmd: make first\n    image: alpine:3.20\n",
-    "  - key: third\n    cmd: make third\n    builds_in: first\n  - key: fourth\n    cmd: make fourth\n    builds_in: frist\n",
+    r"name: ci
+env: {MODE: test}
+steps:
+  - key: first
+    cmd: make first
+    image: alpine:3.20
+",
+    r"  - key: third
+    cmd: make third
+    builds_in: first
+  - key: fourth
+    cmd: make fourth
+    builds_in: frist
+",
 );
 const JSON: (&str, &str) = (
-    "{\n  \"name\": \"ci\",\n  \"steps\": [\n    {\n      \"key\": \"first\",\n      \"cmd\": \"make first\",\n      \"image\": \"alpine:3.20\"\n    },\n",
-    "    {\n      \"key\": \"third\",\n      \"cmd\": \"make third\",\n      \"builds_in\": \"first\"\n    },\n    {\n      \"key\": \"fourth\",\n      \"cmd\": \"make fourth\",\n      \"builds_in\": \"frist\"\n    }\n  ]\n}\n",
+    r#"{
+  "name": "ci",
+  "steps": [
+    {
+      "key": "first",
+      "cmd": "make first",
+      "image": "alpine:3.20"
+    },
+"#,
+    r#"    {
+      "key": "third",
+      "cmd": "make third",
+      "builds_in": "first"
+    },
+    {
+      "key": "fourth",
+      "cmd": "make fourth",
+      "builds_in": "frist"
+    }
+  ]
+}
+"#,
 );
 
 /// Checks what has to hold of the steps that nobody touches, and shows the syntax findings under their lines.
@@ -70,7 +102,10 @@ fn yaml_a_bare_key() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd\n    image: alpine:3.20\n",
+        r"  - key: second
+    cmd
+    image: alpine:3.20
+",
         expect![[r#"
             |    cmd
             |    ^^^ syntax: A `:` is missing behind `cmd`. A key needs one.
@@ -83,7 +118,10 @@ fn yaml_half_a_key() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n    ima\n",
+        r"  - key: second
+    cmd: make second
+    ima
+",
         expect![[r#"
             |    ima
             |    ^^^ syntax: A `:` is missing behind `ima`. A key needs one.
@@ -109,7 +147,10 @@ fn yaml_an_unclosed_double_quote() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: \"make second\n    image: alpine:3.20\n",
+        r#"  - key: second
+    cmd: "make second
+    image: alpine:3.20
+"#,
         expect![[r#"
             |    cmd: "make second
             |         ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
@@ -122,7 +163,10 @@ fn yaml_an_unclosed_single_quote() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: 'make second\n    image: alpine:3.20\n",
+        r"  - key: second
+    cmd: 'make second
+    image: alpine:3.20
+",
         expect![[r#"
             |    cmd: 'make second
             |         ^^^^^^^^^^^^ syntax: This `'` is never closed. Add `'` at the end.
@@ -135,7 +179,10 @@ fn yaml_an_unclosed_bracket() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n    depends_on: [first\n",
+        r"  - key: second
+    cmd: make second
+    depends_on: [first
+",
         expect![[r#"
             |    depends_on: [first
             |                ^^^^^^ syntax: A bracket is opened here and never closed. Add `]`.
@@ -148,7 +195,10 @@ fn yaml_an_unclosed_brace() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n    env: {A: 1\n",
+        r"  - key: second
+    cmd: make second
+    env: {A: 1
+",
         expect![[r#"
             |    env: {A: 1
             |         ^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
@@ -200,7 +250,10 @@ fn yaml_too_much_indentation() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n      image: alpine:3.20\n",
+        r"  - key: second
+    cmd: make second
+      image: alpine:3.20
+",
         expect![[r#"
             |      image: alpine:3.20
             |^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
@@ -213,7 +266,14 @@ fn yaml_merge_conflict_marks() {
     check(
         YAML,
         Format::Yaml,
-        "<<<<<<< HEAD\n  - key: second\n    cmd: make second\n=======\n  - key: zweiter\n    cmd: make zweiter\n>>>>>>> other\n",
+        r"<<<<<<< HEAD
+  - key: second
+    cmd: make second
+=======
+  - key: zweiter
+    cmd: make zweiter
+>>>>>>> other
+",
         expect![[r#"
             |<<<<<<< HEAD
             |^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
@@ -317,7 +377,10 @@ fn yaml_a_list_on_its_keys_line() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n    depends_on: - first\n",
+        r"  - key: second
+    cmd: make second
+    depends_on: - first
+",
         expect![[r#"
             |    depends_on: - first
             |                ^^^^^^^ syntax: A list cannot start on its key's line. Put `-` on a line of its own.
@@ -330,7 +393,11 @@ fn json_a_missing_comma() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\"\n      \"cmd\": \"make second\"\n    },\n",
+        r#"    {
+      "key": "second"
+      "cmd": "make second"
+    },
+"#,
         expect![[r#"
             |      "key": "second"
             |             ^^^^^^^^ syntax: A `,` is missing behind this. Add it.
@@ -343,7 +410,11 @@ fn json_a_missing_value() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\":\n    },\n",
+        r#"    {
+      "key": "second",
+      "cmd":
+    },
+"#,
         expect![[r#"
             |      "cmd":
             |           ^ wrong-type: `cmd` has no value. It takes a text: add it, or remove `cmd`.
@@ -358,7 +429,11 @@ fn json_a_missing_value_before_another() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\":\n      \"cmd\": \"make second\"\n    },\n",
+        r#"    {
+      "key":
+      "cmd": "make second"
+    },
+"#,
         expect![[r#"
             |      "key":
             |      ^^^^^^ syntax: A value is missing behind this. Add it.
@@ -371,7 +446,11 @@ fn json_an_unclosed_text() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\n    },\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second
+    },
+"#,
         expect![[r#"
             |      "cmd": "make second
             |             ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
@@ -384,7 +463,11 @@ fn json_an_unclosed_key() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cm\n    },\n",
+        r#"    {
+      "key": "second",
+      "cm
+    },
+"#,
         expect![[r#"
             |      "cm
             |      ^^^ syntax: This `"` is never closed. Add `"` at the end.
@@ -397,7 +480,12 @@ fn json_half_a_key() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\",\n      ima\n    },\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second",
+      ima
+    },
+"#,
         expect![[r#"
             |      ima
             |      ^^^ syntax: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
@@ -412,7 +500,12 @@ fn json_an_unclosed_list() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\",\n      \"depends_on\": [\"first\"\n    },\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second",
+      "depends_on": ["first"
+    },
+"#,
         expect![[r#"
             |      "depends_on": ["first"
             |                    ^ syntax: A bracket is opened here and never closed. Add `]`.
@@ -425,7 +518,10 @@ fn json_a_step_that_is_not_closed() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\"\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second"
+"#,
         expect![[r#"
             |    {
             |    ^ syntax: A bracket is opened here and never closed. Add `}`.
@@ -438,7 +534,11 @@ fn json_a_step_without_a_comma_behind() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\"\n    }\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second"
+    }
+"#,
         expect![[r#"
             |    }
             |    ^ syntax: A `,` is missing behind this. Add it.
@@ -451,7 +551,11 @@ fn json_a_missing_colon() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\" \"second\",\n      \"cmd\": \"make second\"\n    },\n",
+        r#"    {
+      "key" "second",
+      "cmd": "make second"
+    },
+"#,
         expect![[r#"
             |      "key" "second",
             |      ^^^^^ syntax: A `:` is missing behind `"key"`. A key needs one.
@@ -464,7 +568,12 @@ fn json_merge_conflict_marks() {
     check(
         JSON,
         Format::Json,
-        "<<<<<<< HEAD\n    {\"key\": \"second\", \"cmd\": \"make second\"},\n=======\n    {\"key\": \"zweiter\", \"cmd\": \"make zweiter\"},\n>>>>>>> other\n",
+        r#"<<<<<<< HEAD
+    {"key": "second", "cmd": "make second"},
+=======
+    {"key": "zweiter", "cmd": "make zweiter"},
+>>>>>>> other
+"#,
         expect![[r#"
             |<<<<<<< HEAD
             |^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.

@@ -22,19 +22,34 @@ fn yaml(text: &str) -> Vec<String> {
 
 #[test]
 fn a_mistake_in_a_block_is_on_its_own_line() {
-    let text = "steps:\n- key: a\n  cmd: |\n    make\n    if true; then\n      echo é\n  label: x\n";
+    let text = r"steps:
+- key: a
+  cmd: |
+    make
+    if true; then
+      echo é
+  label: x
+";
     assert_eq!(yaml(text), ["5 `if` shell-syntax: This `if` is not closed: `fi` is missing"]);
 }
 
 #[test]
 fn a_mistake_in_a_folded_block_is_where_it_stands() {
-    let text = "steps:\n- key: a\n  cmd: >-\n    make &&\n    test )\n";
+    let text = r"steps:
+- key: a
+  cmd: >-
+    make &&
+    test )
+";
     assert_eq!(yaml(text), ["5 `)` shell-syntax: `)` closes nothing here"]);
 }
 
 #[test]
 fn quotes_and_escapes_do_not_move_a_mistake() {
-    let text = "steps:\n- {key: a, cmd: \"echo \\\"é\\\" \\u00e9 )\"}\n- {key: b, cmd: 'it''s'}\n";
+    let text = r#"steps:
+- {key: a, cmd: "echo \"é\" \u00e9 )"}
+- {key: b, cmd: 'it''s'}
+"#;
     assert_eq!(
         yaml(text),
         [
@@ -48,7 +63,10 @@ fn quotes_and_escapes_do_not_move_a_mistake() {
 
 #[test]
 fn a_comment_silences_it_and_the_pipeline_can_run() {
-    let text = "steps:\n# pipelens: ignore shell-syntax\n- {key: a, cmd: \"a )\"}\n";
+    let text = r#"steps:
+# pipelens: ignore shell-syntax
+- {key: a, cmd: "a )"}
+"#;
     assert!(yaml(text).is_empty());
     let target = pipelens_core::plan::Target::Pipeline;
     assert!(pipelens_core::plan::plan(&analyze(text, Format::Yaml), 0, &target, "ci").is_ok());
@@ -57,12 +75,25 @@ fn a_comment_silences_it_and_the_pipeline_can_run() {
 #[test]
 fn a_secret_is_marked_and_no_more() {
     let token = ["ghp", "_Zx81kQ0aBcD3eFgH4iJkL5mNoP6qRsT7uVwX"].concat();
-    let text = format!("steps:\n- key: a\n  cmd: |\n    make\n    curl -H \"Authorization: {token}\" https://x\n");
+    let text = format!(
+        r#"steps:
+- key: a
+  cmd: |
+    make
+    curl -H "Authorization: {token}" https://x
+"#
+    );
     let marked = format!(
         "5 `{token}` secret-literal: This looks like a token of GitHub, and everybody who has this file has it"
     );
     assert_eq!(yaml(&text), [marked]);
-    let text = "env:\n  API_TOKEN: 8f3b2c1d9e7a6054\n  TOKEN_FILE: 8f3b2c1d9e7a6054\n  DB_PASSWORD: $OTHER\nsteps:\n- {key: a, cmd: x}\n";
+    let text = r"env:
+  API_TOKEN: 8f3b2c1d9e7a6054
+  TOKEN_FILE: 8f3b2c1d9e7a6054
+  DB_PASSWORD: $OTHER
+steps:
+- {key: a, cmd: x}
+";
     let told = yaml(text);
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("2 `8f3b2c1d9e7a6054` secret-literal"), "{told:?}");
@@ -71,7 +102,11 @@ fn a_secret_is_marked_and_no_more() {
 
 #[test]
 fn arguments_of_the_container_are_checked() {
-    let good = "steps:\n- key: a\n  cmd: x\n  runner_args: {user: 1000, network: none, memory: 512m, cpus: 1.5, platform: linux/arm64, pull: always}\n";
+    let good = r"steps:
+- key: a
+  cmd: x
+  runner_args: {user: 1000, network: none, memory: 512m, cpus: 1.5, platform: linux/arm64, pull: always}
+";
     assert!(yaml(good).is_empty());
     for (argument, expected) in [
         ("memroy: 1g", "`memroy` unknown-key: `memroy` means nothing in `runner_args`"),
@@ -85,7 +120,13 @@ fn arguments_of_the_container_are_checked() {
         ("user: [a]", "`[a]` wrong-type: `user` takes a text or a whole number, and this is a list"),
         ("pull: 1", "`1` wrong-type: `pull` takes a text, and this is a number"),
     ] {
-        let told = yaml(&format!("steps:\n- key: a\n  cmd: x\n  runner_args: {{{argument}}}\n"));
+        let told = yaml(&format!(
+            r"steps:
+- key: a
+  cmd: x
+  runner_args: {{{argument}}}
+"
+        ));
         assert_eq!(told, [format!("4 {expected}")]);
     }
     let told = yaml("steps:\n- {key: a, cmd: x, memory: 1g}\n");
@@ -96,7 +137,16 @@ fn arguments_of_the_container_are_checked() {
 fn services_are_checked_key_by_key() {
     let good =
         "image: postgres:17, env: {N: 1.10}, cmd: postgres -c fsync=off, ready: pg_isready, ready_within_seconds: 5";
-    let text = |services: &str| format!("steps:\n- key: a\n  cmd: x\n  runner_args:\n    services: {{{services}}}\n");
+    let text = |services: &str| {
+        format!(
+            r"steps:
+- key: a
+  cmd: x
+  runner_args:
+    services: {{{services}}}
+"
+        )
+    };
     assert!(yaml(&text(&format!("db: {{{good}}}, cache-2: {{image: redis:7, ready: 6379}}"))).is_empty());
     for (service, expected) in [
         ("db: {imgae: a:1}", "`imgae` unknown-key: `imgae` means nothing in a service"),
@@ -135,7 +185,11 @@ fn services_are_checked_key_by_key() {
 
 #[test]
 fn a_variable_of_a_service_is_its_source_text() {
-    let text = "steps:\n- key: a\n  cmd: x\n  runner_args: {services: {db: {image: a:1, env: {A: 0777, B: 1.10, C: yes, D: }}}}\n";
+    let text = r"steps:
+- key: a
+  cmd: x
+  runner_args: {services: {db: {image: a:1, env: {A: 0777, B: 1.10, C: yes, D: }}}}
+";
     let analysis = analyze(text, Format::Yaml);
     let arguments = analysis.pipelines[0].steps[0].runner_args.as_ref().unwrap();
     let services = pipelens_core::arguments::services(&arguments.value.plain());
@@ -177,7 +231,12 @@ proptest! {
     #[test]
     fn any_command_is_answered_inside_its_text(command in "([a-z \n\"'`$(){}|&;<>\\\\é#=-]|if |then |fi|do |done|for |case |esac|\\$\\(|<<E|\\$\\{){0,30}") {
         let json = serde_json::json!({ "steps": [{ "key": "a", "cmd": format!("x{command}") }] }).to_string();
-        let block = format!("steps:\n- key: a\n  cmd: |\n    x{}\n  label: l\n", command.replace('\n', "\n    "));
+        let block = format!(r"steps:
+- key: a
+  cmd: |
+    x{}
+  label: l
+", command.replace('\n', "\n    "));
         for (text, format) in [(json, Format::Json), (block, Format::Yaml)] {
             let analysis = analyze(&text, format);
             for found in &analysis.diagnostics {
@@ -199,7 +258,16 @@ proptest! {
 
 #[test]
 fn mounts_have_two_ends_and_privileges_are_true_or_false() {
-    let text = |arguments: &str| format!("steps:\n- key: a\n  cmd: x\n  image: a:1\n  runner_args: {{{arguments}}}\n");
+    let text = |arguments: &str| {
+        format!(
+            r"steps:
+- key: a
+  cmd: x
+  image: a:1
+  runner_args: {{{arguments}}}
+"
+        )
+    };
     assert_eq!(yaml(&text("privileged: true, mounts: ['/a:/b', '/a:/c:ro']")), Vec::<String>::new());
     let found = yaml(&text("privileged: much, mounts: ['a:/b']"));
     assert_eq!(found.len(), 2, "{found:?}");

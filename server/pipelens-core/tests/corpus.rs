@@ -210,15 +210,64 @@ fn what_is_removed_takes_its_line_or_its_comma_along() {
     for (before, after) in [
         ("{key: b, cmd: x, builds_in: a, image: 'i:1'}", "{key: b, cmd: x, builds_in: a}"),
         ("{key: b, image: 'i:1', cmd: x, builds_in: a}", "{key: b, cmd: x, builds_in: a}"),
-        ("image: i:1\n  key: b\n  cmd: x\n  builds_in: a", "key: b\n  cmd: x\n  builds_in: a"),
-        ("key: b\n  cmd: x\n  image: i:1 # old\n  builds_in: a", "key: b\n  cmd: x\n  builds_in: a"),
-        ("key: b\n  cmd: x\n  depends_on: [a, b]", "key: b\n  cmd: x\n  depends_on: [a]"),
-        ("key: b\n  cmd: x\n  depends_on:\n  - b\n  - a", "key: b\n  cmd: x\n  depends_on:\n  - a"),
-        ("key: b\n  cmd: x\n  depends_on:\n  - a\n  - b\n", "key: b\n  cmd: x\n  depends_on:\n  - a\n"),
-        ("key: b\n  cmd: x\n  depends_on: [b]\n", "key: b\n  cmd: x\n"),
         (
-            "key: b\n  cmd: x\n  cache:\n    policy: ttl\n",
-            "key: b\n  cmd: x\n  cache:\n    policy: ttl\n    duration_seconds: 3600\n",
+            r"image: i:1
+  key: b
+  cmd: x
+  builds_in: a",
+            "key: b\n  cmd: x\n  builds_in: a",
+        ),
+        (
+            r"key: b
+  cmd: x
+  image: i:1 # old
+  builds_in: a",
+            "key: b\n  cmd: x\n  builds_in: a",
+        ),
+        ("key: b\n  cmd: x\n  depends_on: [a, b]", "key: b\n  cmd: x\n  depends_on: [a]"),
+        (
+            r"key: b
+  cmd: x
+  depends_on:
+  - b
+  - a",
+            r"key: b
+  cmd: x
+  depends_on:
+  - a",
+        ),
+        (
+            r"key: b
+  cmd: x
+  depends_on:
+  - a
+  - b
+",
+            r"key: b
+  cmd: x
+  depends_on:
+  - a
+",
+        ),
+        (
+            r"key: b
+  cmd: x
+  depends_on: [b]
+",
+            "key: b\n  cmd: x\n",
+        ),
+        (
+            r"key: b
+  cmd: x
+  cache:
+    policy: ttl
+",
+            r"key: b
+  cmd: x
+  cache:
+    policy: ttl
+    duration_seconds: 3600
+",
         ),
     ] {
         let text = |step: &str| format!("steps:\n- {{key: a, cmd: x}}\n- {step}");

@@ -38,7 +38,14 @@ fn check(text: &str, expected: Expect) {
 #[test]
 fn a_good_pipeline_has_no_finding() {
     check(
-        "name: ci\nsteps:\n  - key: a\n    cmd: make\n    image: rust:1.95\n  - wait\n  - {key: b, cmd: x, builds_in: a}\n",
+        r"name: ci
+steps:
+  - key: a
+    cmd: make
+    image: rust:1.95
+  - wait
+  - {key: b, cmd: x, builds_in: a}
+",
         expect![[""]],
     );
 }
@@ -46,7 +53,10 @@ fn a_good_pipeline_has_no_finding() {
 #[test]
 fn an_unknown_step_names_the_nearest() {
     check(
-        "steps:\n- {key: build, cmd: x}\n- {key: deploy, cmd: x, builds_in: bild}\n",
+        r"steps:
+- {key: build, cmd: x}
+- {key: deploy, cmd: x, builds_in: bild}
+",
         expect![[r#"
         - {key: deploy, cmd: x, builds_in: bild}
                                            ^^^^
@@ -58,7 +68,10 @@ fn an_unknown_step_names_the_nearest() {
 
 #[test]
 fn the_fix_of_an_unknown_step_mends_it() {
-    let text = "steps:\n- {key: build, cmd: x}\n- {key: deploy, cmd: x, builds_in: bild}\n";
+    let text = r"steps:
+- {key: build, cmd: x}
+- {key: deploy, cmd: x, builds_in: bild}
+";
     let analysis = analyze(text, Format::Yaml);
     let mended = apply_edits(text, &analysis.diagnostics[0].fixes[0].edits_in(FileId::DOCUMENT));
     assert_eq!(render(&mended, Format::Yaml), "");
@@ -67,7 +80,11 @@ fn the_fix_of_an_unknown_step_mends_it() {
 #[test]
 fn a_cycle_points_at_the_closing_edge_and_shows_the_others() {
     check(
-        "steps:\n- {key: a, cmd: x, depends_on: c}\n- {key: b, cmd: x, depends_on: a}\n- {key: c, cmd: x, depends_on: [b]}\n",
+        r"steps:
+- {key: a, cmd: x, depends_on: c}
+- {key: b, cmd: x, depends_on: a}
+- {key: c, cmd: x, depends_on: [b]}
+",
         expect![[r#"
         - {key: b, cmd: x, depends_on: a}
                                        ^
@@ -81,7 +98,14 @@ fn a_cycle_points_at_the_closing_edge_and_shows_the_others() {
 #[test]
 fn keys_are_checked_against_their_place() {
     check(
-        "nme: x\ncmd: y\nsteps:\n- key: a\n  comand: x\n  fail_fast: true\n  zzz: 1\n",
+        r"nme: x
+cmd: y
+steps:
+- key: a
+  comand: x
+  fail_fast: true
+  zzz: 1
+",
         expect![[r#"
             nme: x
             ^^^
@@ -107,7 +131,21 @@ fn keys_are_checked_against_their_place() {
 #[test]
 fn values_are_checked_against_their_type() {
     check(
-        "fail_fast: yes\ntimeout_seconds: '5'\nenv: {1A: x, B: [1], C: 0777}\nsteps:\n- key: 1\n  cmd:\n  retry: 11\n  workdir: src\n  image: Rust:1\n  cache: {policy: sometimes}\n  runner: dokcer\n- key: b\n  cmd: ''\n  cache: {policy: ttl}\n",
+        r"fail_fast: yes
+timeout_seconds: '5'
+env: {1A: x, B: [1], C: 0777}
+steps:
+- key: 1
+  cmd:
+  retry: 11
+  workdir: src
+  image: Rust:1
+  cache: {policy: sometimes}
+  runner: dokcer
+- key: b
+  cmd: ''
+  cache: {policy: ttl}
+",
         expect![[r#"
             fail_fast: yes
                        ^^^
@@ -166,7 +204,12 @@ fn values_are_checked_against_their_type() {
 #[test]
 fn step_keys_must_differ_even_as_container_names() {
     check(
-        "steps:\n- {key: a b, cmd: x}\n- {key: a-b, cmd: x}\n- {key: a-b, cmd: x}\n- {key: me, cmd: x, depends_on: me}\n",
+        r"steps:
+- {key: a b, cmd: x}
+- {key: a-b, cmd: x}
+- {key: a-b, cmd: x}
+- {key: me, cmd: x, depends_on: me}
+",
         expect![[r#"
             - {key: a-b, cmd: x}
                     ^^^
@@ -187,7 +230,11 @@ fn step_keys_must_differ_even_as_container_names() {
 #[test]
 fn references_respect_barriers() {
     check(
-        "steps:\n- {key: a, cmd: x, depends_on: b}\n- wait\n- {key: b, cmd: x, depends_on: [a, a]}\n",
+        r"steps:
+- {key: a, cmd: x, depends_on: b}
+- wait
+- {key: b, cmd: x, depends_on: [a, a]}
+",
         expect![[r#"
             - {key: a, cmd: x, depends_on: b}
                                            ^
@@ -208,7 +255,16 @@ fn references_respect_barriers() {
 #[test]
 fn a_line_that_is_being_typed_is_one_finding() {
     check(
-        "steps:\n- key: a\n  cmd: make\n  im\n- key: b\n  cmd: \"x\n- key: c\n  cmd: y\n  depends_on: [a, b\n",
+        r#"steps:
+- key: a
+  cmd: make
+  im
+- key: b
+  cmd: "x
+- key: c
+  cmd: y
+  depends_on: [a, b
+"#,
         expect![[r#"
           im
           ^^
@@ -242,7 +298,16 @@ fn a_line_that_is_being_typed_is_one_finding() {
     "#]],
     );
     check(
-        "steps:\n<<<<<<< HEAD\n- key: a\n  cmd: x\n=======\n- key: b\n  cmd: x\n>>>>>>> other\n- {key: c, cmd: x, depends_on: b}\n",
+        r"steps:
+<<<<<<< HEAD
+- key: a
+  cmd: x
+=======
+- key: b
+  cmd: x
+>>>>>>> other
+- {key: c, cmd: x, depends_on: b}
+",
         expect![[r#"
         <<<<<<< HEAD
         ^^^^^^^^^^^^
@@ -299,7 +364,13 @@ fn other_documents_are_told_what_is_missing() {
 #[test]
 fn a_comment_silences_a_finding() {
     check(
-        "steps:\n- key: a\n  cmd: x\n  # pipelens: ignore unpinned-image\n  image: rust\n- {key: b, cmd: x, image: rust} # pipelens: ignore unpinned-image\n",
+        r"steps:
+- key: a
+  cmd: x
+  # pipelens: ignore unpinned-image
+  image: rust
+- {key: b, cmd: x, image: rust} # pipelens: ignore unpinned-image
+",
         expect![[""]],
     );
 }
@@ -307,7 +378,11 @@ fn a_comment_silences_a_finding() {
 #[test]
 fn aliases_are_followed_and_bombs_are_answered() {
     check(
-        "x-a: &d {cmd: x, image: 'a:1'}\nsteps:\n- {key: a, <<: *d}\n- {key: b, <<: *e}\n",
+        r"x-a: &d {cmd: x, image: 'a:1'}
+steps:
+- {key: a, <<: *d}
+- {key: b, <<: *e}
+",
         expect![[r#"
             - {key: b, <<: *e}
                            ^^
@@ -358,7 +433,11 @@ fn json_is_checked_strictly() {
 fn plans_are_checked_as_their_format_allows() {
     let check = |text: &str, expected: Expect| expected.assert_eq(&render(text, Format::Json));
     check(
-        "{\"version\": \"9\", \"extra\": 1, \"graph\": {\"nodes\": [{\"step\": {\"key\": \"a\", \"cmd\": \"\", \"image\": null}, \"env\": {}},\n {\"step\": {\"key\": \"b\", \"cmd\": \"x\"}, \"env\": {\"A\": 1}}],\n \"edges\": [[0, 1, \"builds_in\"],\n [1, 1, \"builds_in\"],\n [0, 7, \"depends_on\"]]}}",
+        r#"{"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
+ {"step": {"key": "b", "cmd": "x"}, "env": {"A": 1}}],
+ "edges": [[0, 1, "builds_in"],
+ [1, 1, "builds_in"],
+ [0, 7, "depends_on"]]}}"#,
         expect![[r#"
             {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
                         ^^^
@@ -390,7 +469,14 @@ fn plans_are_checked_as_their_format_allows() {
 #[test]
 fn a_step_without_a_key_is_checked_all_the_same() {
     check(
-        "steps:\n- {key: a, cmd: x}\n- cmd: x\n  kye: b\n  workdir: src\n  image: Rust:1\n  depends_on: aa\n",
+        r"steps:
+- {key: a, cmd: x}
+- cmd: x
+  kye: b
+  workdir: src
+  image: Rust:1
+  depends_on: aa
+",
         expect![[r#"
               kye: b
               ^^^
@@ -414,8 +500,17 @@ fn a_step_without_a_key_is_checked_all_the_same() {
 
 #[test]
 fn a_step_begins_with_its_dash() {
-    for text in ["steps:\n  - key: a\n    cmd: x\n", "steps:\n  -   {key: a, cmd: x}\n", "steps:\n- key: a\n  cmd: x\n"]
-    {
+    for text in [
+        r"steps:
+  - key: a
+    cmd: x
+",
+        "steps:\n  -   {key: a, cmd: x}\n",
+        r"steps:
+- key: a
+  cmd: x
+",
+    ] {
         let step = &analyze(text, Format::Yaml).pipelines[0].steps[0];
         assert_eq!(step.range.start, text.find('-').unwrap(), "{text}");
     }
@@ -425,7 +520,26 @@ fn a_step_begins_with_its_dash() {
 
 #[test]
 fn a_lost_bracket_in_json_is_one_finding() {
-    let text = "{\n  \"steps\": [\n    {\n      \"key\": \"a\",\n      \"cmd\": \"x\"\n    },\n    {\n      \"key\": \"b\",\n      \"cmd\": \"x\"\n    },\n    {\n      \"key\": \"c\",\n      \"cmd\": \"x\",\n      \"env\": {\n        \"A\": \"1\"\n      }\n    }\n  ]\n}\n";
+    let text = r#"{
+  "steps": [
+    {
+      "key": "a",
+      "cmd": "x"
+    },
+    {
+      "key": "b",
+      "cmd": "x"
+    },
+    {
+      "key": "c",
+      "cmd": "x",
+      "env": {
+        "A": "1"
+      }
+    }
+  ]
+}
+"#;
     for (position, _) in text.match_indices(['}', ']']) {
         let comma = usize::from(text[position + 1..].starts_with(','));
         let broken = format!("{}{}", &text[..position], &text[position + 1..]);
@@ -459,7 +573,15 @@ fn characters_that_cannot_be_seen_are_found_wherever_they_are_printed() {
             words.for_each(|words| assert!(is_shown(words), "{words:?}"));
         }
     }
-    let allowed = "steps:\n  - key: a\n    label: |\n      two\n      lines\n    cmd: \"printf '\\e[31m'\"\n    env: {A: \"\\e\"}\n    image: a:1\n";
+    let allowed = r#"steps:
+  - key: a
+    label: |
+      two
+      lines
+    cmd: "printf '\e[31m'"
+    env: {A: "\e"}
+    image: a:1
+"#;
     assert_eq!(analyze(allowed, Format::Yaml).diagnostics, []);
 }
 

@@ -22,15 +22,44 @@ fn mend(text: &str, format: Format) -> String {
 
 #[test]
 fn everything_obvious_is_mended_at_once_and_guesses_are_left() {
-    let text = "fail_fast: yes\nenv: {MODE: 0777}\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a, image: 'i:1', depends_on: [a, a]}\n- {key: c, cmd: x, builds_in: aa}\n";
-    let mended = "fail_fast: true\nenv: {MODE: \"0777\"}\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a}\n- {key: c, cmd: x, builds_in: aa}\n";
+    let text = r"fail_fast: yes
+env: {MODE: 0777}
+steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, builds_in: a, image: 'i:1', depends_on: [a, a]}
+- {key: c, cmd: x, builds_in: aa}
+";
+    let mended = r#"fail_fast: true
+env: {MODE: "0777"}
+steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, builds_in: a}
+- {key: c, cmd: x, builds_in: aa}
+"#;
     assert_eq!(mend(text, Format::Yaml), mended);
 }
 
 #[test]
 fn a_list_that_is_emptied_goes_with_its_key() {
-    let text = "steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  builds_in: a\n  depends_on:\n  - a\n  - a\n  - a\n";
-    assert_eq!(mend(text, Format::Yaml), "steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  builds_in: a\n");
+    let text = r"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: x
+  builds_in: a
+  depends_on:
+  - a
+  - a
+  - a
+";
+    assert_eq!(
+        mend(text, Format::Yaml),
+        r"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: x
+  builds_in: a
+"
+    );
 }
 
 #[test]
@@ -43,7 +72,11 @@ fn json_loses_its_comma_too_many() {
 
 #[test]
 fn what_an_alias_still_needs_is_not_taken_out() {
-    let text = "steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a, image: &i 'i:1'}\n- {key: c, cmd: x, image: *i}\n";
+    let text = r"steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, builds_in: a, image: &i 'i:1'}
+- {key: c, cmd: x, image: *i}
+";
     let found = analyze(text, Format::Yaml).diagnostics;
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(found[0].fixes, []);
@@ -52,7 +85,14 @@ fn what_an_alias_still_needs_is_not_taken_out() {
 #[test]
 fn a_text_where_a_list_belongs_becomes_one_with_an_item_for_each_comma() {
     let mended = |value: &str| {
-        let text = format!("steps:\n- key: a\n  cmd: x\n  image: i:1\n  secrets: {value}\n");
+        let text = format!(
+            r"steps:
+- key: a
+  cmd: x
+  image: i:1
+  secrets: {value}
+"
+        );
         let found = analyze(&text, Format::Yaml).diagnostics;
         found[0].fixes.first().map(|fix| {
             apply_edits(&text, &fix.edits_in(FileId::DOCUMENT)).rsplit_once("secrets: ").unwrap().1.to_owned()

@@ -6,7 +6,18 @@ use pipelens_core::graph::{Drawing, EdgeKind, Graph, draw, graph};
 use pipelens_core::{Format, analyze};
 use proptest::prelude::*;
 
-const PIPELINE: &str = "name: ci\ndefault_image: rust:1.95\nsteps:\n- {key: build, cmd: cargo build}\n- {key: lint, cmd: cargo clippy, builds_in: build}\n- {key: test, cmd: cargo test, builds_in: build}\n- {key: docs, cmd: mkdocs, image: python:3.13, depends_on: [lint]}\n- wait: {continue_on_failure: true}\n- {key: report, cmd: ./report.sh, builds_in: test}\n- wait\n- {key: ship, cmd: ./ship.sh, depends_on: build}\n";
+const PIPELINE: &str = r"name: ci
+default_image: rust:1.95
+steps:
+- {key: build, cmd: cargo build}
+- {key: lint, cmd: cargo clippy, builds_in: build}
+- {key: test, cmd: cargo test, builds_in: build}
+- {key: docs, cmd: mkdocs, image: python:3.13, depends_on: [lint]}
+- wait: {continue_on_failure: true}
+- {key: report, cmd: ./report.sh, builds_in: test}
+- wait
+- {key: ship, cmd: ./ship.sh, depends_on: build}
+";
 
 fn of(text: &str) -> Graph {
     graph(&analyze(text, Format::Yaml).pipelines[0], "file")
@@ -75,7 +86,10 @@ fn mermaid_and_dot_draw_each_kind_of_edge_differently() {
     "#]]
     .assert_eq(&draw(&of(PIPELINE), Drawing::Mermaid));
     let dot = draw(
-        &of("steps:\n- {key: 'a \"b\"', cmd: x, image: i:1}\n- {key: c, cmd: x, builds_in: 'a \"b\"'}\n"),
+        &of(r#"steps:
+- {key: 'a "b"', cmd: x, image: i:1}
+- {key: c, cmd: x, builds_in: 'a "b"'}
+"#),
         Drawing::Dot,
     );
     expect![[r#"
@@ -92,7 +106,13 @@ fn mermaid_and_dot_draw_each_kind_of_edge_differently() {
 
 #[test]
 fn a_picture_holds_every_name_escaped() {
-    let svg = draw(&of("name: <x>\nsteps:\n- {key: a&b, cmd: \"echo <\"}\n"), Drawing::Svg);
+    let svg = draw(
+        &of(r#"name: <x>
+steps:
+- {key: a&b, cmd: "echo <"}
+"#),
+        Drawing::Svg,
+    );
     assert!(svg.contains("<title>&lt;x&gt;</title>"), "{svg}");
     assert!(svg.contains(">a&amp;b</text>"), "{svg}");
     assert!(!svg.contains("<x>"), "{svg}");

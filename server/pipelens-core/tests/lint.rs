@@ -25,7 +25,17 @@ fn mended(text: &str, format: Format) -> Vec<(String, String)> {
 }
 
 fn yaml(cmd: &str) -> Vec<(String, String)> {
-    mended(&format!("steps:\n- key: a\n  image: a:1\n  cmd: {cmd}\n  label: x\n"), Format::Yaml)
+    mended(
+        &format!(
+            r"steps:
+- key: a
+  image: a:1
+  cmd: {cmd}
+  label: x
+"
+        ),
+        Format::Yaml,
+    )
 }
 
 #[test]
@@ -61,7 +71,14 @@ fn a_command_that_cannot_be_read_is_not_linted() {
 
 #[test]
 fn a_comment_silences_remarks_and_their_weight_is_their_own() {
-    let text = "steps:\n- key: a\n  image: a:1\n  cmd: rm $X # pipelens: ignore shellcheck\n- key: b\n  image: a:1\n  cmd: rm $Y\n";
+    let text = r"steps:
+- key: a
+  image: a:1
+  cmd: rm $X # pipelens: ignore shellcheck
+- key: b
+  image: a:1
+  cmd: rm $Y
+";
     let analysis = analyze_in(text, Format::Yaml, &Small);
     let found: Vec<_> =
         analysis.diagnostics.iter().map(|found| (found.severity, &text[found.range.start..found.range.end])).collect();

@@ -8,7 +8,18 @@ use pipelens_core::diagnostic::Code;
 use pipelens_core::plan::{BootsFrom, Refusal, Target, plan};
 use pipelens_core::{Format, analyze};
 
-const BARRIERS: &str = "name: ci\ndefault_image: a:1\nenv: {A: 1, B: 1}\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, image: b:1, env: {B: 2}}\n- wait\n- {key: c, cmd: x, builds_in: a}\n- wait: {continue_on_failure: true}\n- wait\n- {key: d, cmd: x, depends_on: b}\n";
+const BARRIERS: &str = r"name: ci
+default_image: a:1
+env: {A: 1, B: 1}
+steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, image: b:1, env: {B: 2}}
+- wait
+- {key: c, cmd: x, builds_in: a}
+- wait: {continue_on_failure: true}
+- wait
+- {key: d, cmd: x, depends_on: b}
+";
 
 fn check(text: &str, target: &Target, expected: Expect) {
     let mut result = String::new();
@@ -86,8 +97,10 @@ fn a_step_that_does_not_exist_names_the_nearest() {
 
 #[test]
 fn a_cycle_never_reaches_a_plan_even_when_it_is_silenced() {
-    let text =
-        "steps:\n- {key: a, cmd: x, depends_on: b}\n- {key: b, cmd: x, depends_on: a} # pipelens: ignore cycle\n";
+    let text = r"steps:
+- {key: a, cmd: x, depends_on: b}
+- {key: b, cmd: x, depends_on: a} # pipelens: ignore cycle
+";
     let analysis = analyze(text, Format::Yaml);
     assert!(analysis.diagnostics.is_empty());
     assert!(matches!(plan(&analysis, 0, &Target::Pipeline, "ci"), Err(Refusal::HasErrors(_))));
@@ -95,7 +108,14 @@ fn a_cycle_never_reaches_a_plan_even_when_it_is_silenced() {
 
 #[test]
 fn a_repaired_text_does_not_run_but_keeps_its_places() {
-    let analysis = analyze("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: \"x\n", Format::Yaml);
+    let analysis = analyze(
+        r#"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: "x
+"#,
+        Format::Yaml,
+    );
     assert_eq!(pipelens_core::ide::run_places(&analysis).len(), 3);
     assert_eq!(plan(&analysis, 0, &Target::Pipeline, "ci"), Err(Refusal::IsRepaired));
 }
@@ -106,7 +126,12 @@ fn an_error_that_is_not_shown_refuses_the_run_all_the_same() {
     for step in 0..2_000 {
         writeln!(text, "  - {{key: s{step}, cmd: x, depends_on: [nothing{step}]}}").unwrap();
     }
-    text.push_str("---\nsteps:\n  - {key: a, cmd: x, depends_on: [b]}\n");
+    text.push_str(
+        r"---
+steps:
+  - {key: a, cmd: x, depends_on: [b]}
+",
+    );
     let analysis = analyze(&text, Format::Yaml);
     assert_eq!(analysis.diagnostics.len(), 1_001);
     let first = &analysis.diagnostics[0];

@@ -52,7 +52,7 @@ impl<'a> Mended<'a> {
 
     /// The mended lines may be where the name was defined.
     fn mentions(&self, finding: &Diagnostic) -> bool {
-        let name = self.text.get(finding.range.start..finding.range.end).unwrap_or_default().trim_matches(['"', '\'']);
+        let name = finding.range.of(self.text).trim_matches(['"', '\'']);
         let mended = self.mended_text.get_or_init(|| self.mended_text());
         mended.as_ref().is_none_or(|mended| mended.contains(name))
     }
@@ -61,7 +61,7 @@ impl<'a> Mended<'a> {
         let mut mended = String::new();
         for line in self.mended_lines {
             let range = self.lines.line_range(*line);
-            mended.push_str(self.text.get(range.start..range.end).unwrap_or_default());
+            mended.push_str(range.of(self.text));
             mended.push('\n');
             if mended.len() > MAX_SEARCHED_BYTES {
                 return None;
@@ -91,7 +91,7 @@ impl Blocks {
         let count = lines.line_count();
         let content = |line: usize| {
             let range = lines.line_range(line);
-            text.get(range.start..range.end).unwrap_or_default().trim_end()
+            range.of(text).trim_end()
         };
         let indent = |content: &str| content.len() - content.trim_start().len();
         let mut ranges = vec![(0, count); count];

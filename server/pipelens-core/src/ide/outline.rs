@@ -87,6 +87,6 @@ pub(crate) fn first_words(step: &Step) -> String {
 
 pub(super) fn first_line(analysis: &Analysis, range: TextRange) -> TextRange {
     let line = analysis.line_index.line_range(analysis.line_index.line(range.start));
-    let content = analysis.text.get(line.start..line.end).unwrap_or_default().trim_end();
+    let content = line.of(&analysis.text).trim_end();
     TextRange::new(range.start, range.end.min(line.start + content.len()))
 }

@@ -102,7 +102,7 @@ fn plain(source: &str) -> Vec<Unit> {
 
 fn single_quoted(source: &str) -> Vec<Unit> {
     let inner = inside(source, '\'');
-    let mut rest = source.get(inner.start..inner.end).unwrap_or_default().char_indices().peekable();
+    let mut rest = inner.of(source).char_indices().peekable();
     let mut units = Vec::new();
     while let Some((offset, character)) = rest.next() {
         let start = inner.start + offset;

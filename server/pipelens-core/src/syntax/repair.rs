@@ -130,7 +130,7 @@ fn best(text: &str, lines: &LineIndex, error: ParseError, budget: &mut Budget) -
 fn unreadable(text: &str, lines: &LineIndex, patch: &Patch, error: ParseError) -> Diagnostic {
     let offset = super::parse::floor_char_border(text, patch.original_offset(error.offset));
     let line = lines.line_range(lines.line(offset));
-    let content = text.get(line.start..line.end).unwrap_or_default();
+    let content = line.of(text);
     let range = TextRange::new(offset, line.start + content.trim_end().len());
     Diagnostic::new(Code::Syntax, range, explain(error.reason))
 }

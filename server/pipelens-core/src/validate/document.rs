@@ -43,7 +43,7 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
     let mut used = std::collections::HashSet::new();
     for node in tree.nodes() {
         let Kind::Alias(target) = node.kind else { continue };
-        let name = text.get(node.range.start..node.range.end).unwrap_or_default();
+        let name = node.range.of(text);
         let (code, message) = match target {
             AliasTarget::Node(target) => {
                 used.extend(tree.node(target).anchor);
@@ -66,7 +66,7 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
         findings.push(Diagnostic::new(code, node.range, message));
     }
     findings.extend(tree.nodes().filter_map(|node| node.anchor).filter(|anchor| !used.contains(anchor)).map(|range| {
-        let name = text.get(range.start..range.end).unwrap_or_default();
+        let name = range.of(text);
         let behind = text.get(range.end..).unwrap_or_default();
         let blanks = behind.len() - behind.trim_start_matches(' ').len();
         let removed = TextRange::new(range.start, range.end + blanks);

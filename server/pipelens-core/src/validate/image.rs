@@ -10,14 +10,11 @@ const MAX_NAME_LENGTH: usize = 255;
 const MAX_TAG_LENGTH: usize = 128;
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
-    let images = pipeline
-        .default_image
-        .iter()
-        .chain(pipeline.steps.iter().chain(&pipeline.unnamed_steps).filter_map(|step| step.image.as_ref()));
+    let images = pipeline.default_image.iter().chain(pipeline.all_steps().filter_map(|step| step.image.as_ref()));
     for image in images.filter(|image| !image.value.trim().is_empty()) {
         findings.extend(invalid(image).or_else(|| unpinned(image)));
     }
-    for service in pipeline.steps.iter().chain(&pipeline.unnamed_steps).flat_map(services) {
+    for service in pipeline.all_steps().flat_map(services) {
         findings.extend(invalid(&service.image).or_else(|| unpinned(&service.image)));
     }
 }

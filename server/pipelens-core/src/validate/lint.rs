@@ -8,7 +8,7 @@ use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextEdit, TextRange, apply_edits};
 
 pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
-    for cmd in pipeline.steps.iter().chain(&pipeline.unnamed_steps).filter_map(|step| step.cmd.as_ref()) {
+    for cmd in pipeline.all_steps().filter_map(|step| step.cmd.as_ref()) {
         let remarks = project.remarks(&cmd.value);
         // A command the shell cannot read is found already, and by more exact words.
         let is_unreadable =

@@ -46,7 +46,7 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
                         (true, "depends_on") => whole(),
                         (true, _) => None,
                     };
-                    let written = text.get(finding.range.start..finding.range.end).unwrap_or_default();
+                    let written = finding.range.of(text);
                     let name = if written.contains('\n') { "it" } else { written.trim_matches(['"', '\'']) };
                     offer(finding, name, range, &shared);
                 }

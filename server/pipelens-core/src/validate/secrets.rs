@@ -37,7 +37,7 @@ const MIN_TOKEN_LENGTH: usize = 20;
 
 pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
     findings.extend(pipeline.env.iter().filter_map(|variable| in_variable(text, variable)));
-    for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
+    for step in pipeline.all_steps() {
         findings.extend(step.env.iter().filter_map(|variable| in_variable(text, variable)));
         findings.extend(step.cmd.iter().filter_map(|cmd| in_text(text, cmd)));
         for service in services(step) {
@@ -49,7 +49,7 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
 
 /// Finds secrets that a run would have to ask for first.
 pub(super) fn check_consent(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
-    for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
+    for step in pipeline.all_steps() {
         let asked = step.secrets.iter().filter(|secret| project.has_secret(&secret.value) == Some(false));
         findings.extend(asked.map(|secret| {
             let name = &secret.value;

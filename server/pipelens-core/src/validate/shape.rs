@@ -474,7 +474,7 @@ impl<'a> Checker<'a> {
 
     /// What stands between commas is meant to be an item of its own.
     fn with_list_fix(&self, finding: Diagnostic, range: TextRange, scalar: &Scalar) -> Diagnostic {
-        let written = self.text.get(range.start..range.end).unwrap_or_default();
+        let written = range.of(self.text);
         match scalar.style {
             Style::Block => finding,
             Style::Plain if scalar.text.contains(['[', ']', '{', '}', '"', '\\']) => finding,
@@ -497,7 +497,7 @@ impl<'a> Checker<'a> {
         let range = self.tree.node(id).range;
         if !range.is_empty() {
             // A long list or mapping is pointed at by its first line.
-            let content = self.text.get(range.start..range.end).unwrap_or_default();
+            let content = range.of(self.text);
             let line = content.lines().next().unwrap_or_default().trim_end();
             return TextRange::new(range.start, range.start + line.len());
         }

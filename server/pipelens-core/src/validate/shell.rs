@@ -14,7 +14,7 @@ use crate::text::{Spanned, TextRange};
 const MAX_BYTES_READ: usize = 256 * 1024;
 
 pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, findings: &mut Findings) {
-    let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    let steps = pipeline.all_steps();
     for step in steps {
         findings.extend(step.cmd.iter().filter_map(|cmd| commands.mistake(text, cmd)));
         for service in services(step) {
@@ -70,7 +70,7 @@ impl Commands {
 fn place(text: &str, cmd: &Spanned<String>, range: TextRange) -> TextRange {
     let exact = Offsets::of(text, cmd).and_then(|offsets| offsets.source(range));
     exact.unwrap_or_else(|| {
-        let source = text.get(cmd.range.start..cmd.range.end).unwrap_or_default();
+        let source = cmd.range.of(text);
         TextRange::new(cmd.range.start, cmd.range.start + source.lines().next().map_or(0, str::len))
     })
 }

@@ -10,7 +10,7 @@ use crate::plan::links::positions;
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     unsupported_keys(pipeline, findings);
-    for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
+    for step in pipeline.all_steps() {
         findings.extend(timeout_too_long(pipeline, step));
         findings.extend(relative_workdir(step));
         findings.extend(services_on_host(step));
@@ -96,7 +96,7 @@ fn services_on_host(step: &Step) -> Option<Diagnostic> {
 }
 
 fn images_without_effect(pipeline: &Pipeline, findings: &mut Findings) {
-    let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    let steps = pipeline.all_steps();
     let mut with_both =
         steps.filter_map(|step| Some((step, step.image.as_ref()?, step.builds_in.as_ref()?))).peekable();
     // Nearly every pipeline: nobody to look up.

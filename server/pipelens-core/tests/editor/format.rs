@@ -47,7 +47,16 @@ fn indentation_becomes_even_and_texts_keep_their_content() {
 #[test]
 fn lists_stay_where_the_file_has_them() {
     check(
-        "steps:\n- key: a\n  cmd: >-\n    one\n    two\n- key: b\n  cmd: 'a\n\n    b'\n",
+        r"steps:
+- key: a
+  cmd: >-
+    one
+    two
+- key: b
+  cmd: 'a
+
+    b'
+",
         expect![[r#"
             steps:
             - key: a

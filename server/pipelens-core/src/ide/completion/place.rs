@@ -87,7 +87,7 @@ pub(super) fn is_in_command(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
     if cursor.key == Some("cmd") {
         return true;
     }
-    let mut steps = analysis.pipelines.iter().flat_map(|pipeline| pipeline.steps.iter().chain(&pipeline.unnamed_steps));
+    let mut steps = analysis.all_steps();
     if steps.any(|step| step.cmd.as_ref().is_some_and(|cmd| cmd.range.touches(cursor.offset))) {
         return true;
     }

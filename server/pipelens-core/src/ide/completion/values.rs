@@ -53,7 +53,7 @@ fn pipeline_at<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a Pi
 
 /// Returns the step being written: a value may stand behind the end of its step, but never behind the next one's start.
 fn step_at<'a>(pipeline: &'a Pipeline, cursor: &Cursor<'_>) -> Option<&'a Step> {
-    let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    let steps = pipeline.all_steps();
     steps.filter(|step| step.range.start <= cursor.offset).max_by_key(|step| step.range.start)
 }
 

@@ -94,7 +94,7 @@ fn blocks_below(analysis: &Analysis, kinds: &[Line]) -> Vec<Option<usize>> {
 /// Returns a line without its end.
 fn content(analysis: &Analysis, line: usize) -> &str {
     let range = analysis.line_index.line_range(line);
-    analysis.text.get(range.start..range.end).unwrap_or_default().trim_end_matches(['\r', '\n'])
+    range.of(&analysis.text).trim_end_matches(['\r', '\n'])
 }
 
 fn indentation(text: &str) -> usize {

@@ -103,7 +103,7 @@ fn places<'text>(text: &'text str, lines: &LineIndex, line: usize) -> Vec<Line<'
 
 fn content<'text>(text: &'text str, lines: &LineIndex, line: usize) -> &'text str {
     let range = lines.line_range(line);
-    text.get(range.start..range.end).unwrap_or_default().trim_end()
+    range.of(text).trim_end()
 }
 
 fn blanks(content: &str) -> &str {

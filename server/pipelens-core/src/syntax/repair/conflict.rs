@@ -15,7 +15,7 @@ pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &m
     let mut edits = Vec::new();
     for line in 0..lines.line_count() {
         let range = lines.line_range(line);
-        let content = text.get(range.start..range.end).unwrap_or_default().trim_end();
+        let content = range.of(text).trim_end();
         let range = TextRange::new(range.start, range.start + content.len());
         let is_end = start.is_some() && content.starts_with(">>>>>>>");
         let is_mark = if content.starts_with("<<<<<<< ") {

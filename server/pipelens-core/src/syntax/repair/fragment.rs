@@ -102,7 +102,7 @@ struct View<'a> {
 impl View<'_> {
     fn content(&self, line: usize) -> &str {
         let range = self.lines.line_range(line);
-        self.text.get(range.start..range.end).unwrap_or_default().trim_end()
+        range.of(self.text).trim_end()
     }
 
     fn is_blank(&self, line: usize) -> bool {
