@@ -20,7 +20,7 @@ const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>) -> Analysis {
     let line_index = LineIndex::new(text);
     if text.len() > MAX_TEXT_BYTES {
-        let message = "This file is larger than 16 MiB, which is more than a pipeline can be. Split it.";
+        let message = "This file is larger than 16 MiB, the limit for a pipeline. Split it.";
         let diagnostics = vec![Diagnostic::new(Code::TooLarge, TextRange::at(0), message)];
         return Analysis { line_index, diagnostics, text: text.to_owned(), ..Analysis::default() };
     }

@@ -81,11 +81,10 @@ impl Findings {
         if omitted > 0 {
             let (severity, consequence) = match errors {
                 0 => (Severity::Information, ""),
-                _ => (Severity::Error, ", errors among them, so nothing of this file can be run"),
+                _ => (Severity::Error, ", including errors, so this file cannot be run"),
             };
-            let message = format!(
-                "There are {omitted} more findings, which are not shown{consequence}. Fix those that are shown first."
-            );
+            let message =
+                format!("There are {omitted} more findings that are not shown{consequence}. Fix the ones shown first.");
             let mut finding = Diagnostic::new(Code::TooLarge, TextRange::at(0), message);
             finding.severity = severity;
             self.list.insert(0, finding);

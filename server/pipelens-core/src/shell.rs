@@ -57,11 +57,11 @@ fn near(command: &str, position: &SourcePosition, tokens: &[Token]) -> Mistake {
     let range = token.map_or(TextRange::at(byte(command, position.index)), |token| range(command, token));
     let written = range.of(command).trim();
     let message = if written.is_empty() {
-        "The shell expects something else at the end of this line. Look for a word or bracket that is missing before it."
+        "The shell expects something else at the end of this line. Check whether a word or bracket is missing before it."
             .to_owned()
     } else {
         format!(
-            "The shell does not expect `{written}` here. Look for a word, quote or bracket that is missing before it."
+            "The shell does not expect `{written}` here. Check whether a word, quote or bracket is missing before it."
         )
     };
     Mistake { range, message }
@@ -71,7 +71,7 @@ fn near(command: &str, position: &SourcePosition, tokens: &[Token]) -> Mistake {
 fn unfinished(command: &str, tokens: &[Token]) -> Option<Mistake> {
     let last = tokens.iter().rfind(|token| !token.to_str().trim().is_empty())?;
     let message =
-        format!("The command ends behind `{}`, and the shell expects more. Finish it, or remove `{0}`.", last.to_str());
+        format!("The command ends after `{}`, but the shell expects more. Finish it, or remove `{0}`.", last.to_str());
     Some(Mistake { range: range(command, last), message })
 }
 
@@ -96,7 +96,7 @@ fn unclosed(command: &str, error: &TokenizerError) -> Option<Mistake> {
         | TokenizerError::ReadError(_) => return None,
     };
     let closer = if closer.contains('`') { closer.to_owned() } else { format!("`{closer}`") };
-    Some(Mistake { range, message: format!("This {what} is not closed: {closer} is missing. Close it where it ends.") })
+    Some(Mistake { range, message: format!("This {what} is not closed: {closer} is missing. Add it.") })
 }
 
 /// The last opener that no closer follows; the reader does not say where it was.
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(told("a\nfi"), "2 `fi`: `fi` closes nothing here");
         assert_eq!(told("done\necho"), "0 `done`: `done` closes nothing here");
         assert_eq!(told("if a; then\n  b\ndone"), "15 `done`: `done` does not close `if`: `fi` is missing before it");
-        assert_eq!(told("a && \n"), "2 `&&`: The command ends behind `&&`, and the shell expects more");
+        assert_eq!(told("a && \n"), "2 `&&`: The command ends after `&&`, but the shell expects more");
         assert_eq!(told("| b"), "0 `|`: The shell does not expect `|` here");
         assert_eq!(told("a ;; b"), "2 `;;`: The shell does not expect `;;` here");
         assert_eq!(told("for i in a; echo; done"), "12 `echo`: The shell does not expect `echo` here");

@@ -108,7 +108,7 @@ fn yaml_a_bare_key() {
 ",
         expect![[r#"
             |    cmd
-            |    ^^^ syntax: A `:` is missing behind `cmd`. A key needs one.
+            |    ^^^ syntax: A `:` is missing after `cmd`. A key needs one.
         "#]],
     );
 }
@@ -124,7 +124,7 @@ fn yaml_half_a_key() {
 ",
         expect![[r#"
             |    ima
-            |    ^^^ syntax: A `:` is missing behind `ima`. A key needs one.
+            |    ^^^ syntax: A `:` is missing after `ima`. A key needs one.
         "#]],
     );
 }
@@ -137,7 +137,7 @@ fn yaml_no_space_behind_a_colon() {
         "  - key:second\n    cmd: make second\n",
         expect![[r#"
             |  - key:second
-            |  ^^^^^^^^^^^^ syntax: A space is missing behind `key:`. Without it this is one word, not a key and a value.
+            |  ^^^^^^^^^^^^ syntax: A space is missing after `key:`. Without it, this is one word and not a key with a value.
         "#]],
     );
 }
@@ -185,7 +185,7 @@ fn yaml_an_unclosed_bracket() {
 ",
         expect![[r#"
             |    depends_on: [first
-            |                ^^^^^^ syntax: A bracket is opened here and never closed. Add `]`.
+            |                ^^^^^^ syntax: This bracket is never closed. Add `]`.
         "#]],
     );
 }
@@ -201,7 +201,7 @@ fn yaml_an_unclosed_brace() {
 ",
         expect![[r#"
             |    env: {A: 1
-            |         ^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
+            |         ^^^^^ syntax: This bracket is never closed. Add `}`.
         "#]],
     );
 }
@@ -214,7 +214,7 @@ fn yaml_an_unclosed_flow_step() {
         "  - {key: second, cmd: make second\n",
         expect![[r#"
             |  - {key: second, cmd: make second
-            |    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
+            |    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ syntax: This bracket is never closed. Add `}`.
         "#]],
     );
 }
@@ -227,7 +227,7 @@ fn yaml_a_tab() {
         "  - key: second\n\tcmd: make second\n",
         expect![[r#"
             |→cmd: make second
-            | ^^^^^^^^^^^^^^^^ syntax: A tab stands where YAML wants spaces. Indent with spaces.
+            | ^^^^^^^^^^^^^^^^ syntax: YAML does not allow a tab here. Indent with spaces.
         "#]],
     );
 }
@@ -240,7 +240,7 @@ fn yaml_too_little_indentation() {
         "  - key: second\n   cmd: make second\n",
         expect![[r#"
             |   cmd: make second
-            |   ^^^^^^^^^^^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
+            |   ^^^^^^^^^^^^^^^^ syntax: The indentation matches no line above. Align it with the lines around it.
         "#]],
     );
 }
@@ -256,7 +256,7 @@ fn yaml_too_much_indentation() {
 ",
         expect![[r#"
             |      image: alpine:3.20
-            |^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
+            |^^^^^^ syntax: The indentation matches no line above. Align it with the lines around it.
         "#]],
     );
 }
@@ -276,7 +276,7 @@ fn yaml_merge_conflict_marks() {
 ",
         expect![[r#"
             |<<<<<<< HEAD
-            |^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+            |^^^^^^^^^^^^ syntax: This is a merge conflict. Choose one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
         "#]],
     );
 }
@@ -289,7 +289,7 @@ fn yaml_a_step_half_deleted() {
         "  - key: second\n    cm\n",
         expect![[r#"
             |    cm
-            |    ^^ syntax: A `:` is missing behind `cm`. A key needs one.
+            |    ^^ syntax: A `:` is missing after `cm`. A key needs one.
         "#]],
     );
 }
@@ -302,7 +302,7 @@ fn yaml_a_dash_without_space() {
         "  -key: second\n    cmd: make second\n",
         expect![[r#"
             |  -key: second
-            |  ^ syntax: A space is missing behind this `-`. Without it this is a word, not an item of the list.
+            |  ^ syntax: A space is missing after this `-`. Without it, this is a word and not a list item.
         "#]],
     );
 }
@@ -315,7 +315,7 @@ fn yaml_a_second_colon() {
         "  - key: second\n    cmd: echo a: b\n",
         expect![[r#"
             |    cmd: echo a: b
-            |         ^^^^^^^^^ syntax: A second `: ` stands in one line, so it is unclear what the key is. Put the value in quotes.
+            |         ^^^^^^^^^ syntax: There is a second `: ` on this line, so it is unclear what the key is. Put the value in quotes.
         "#]],
     );
 }
@@ -354,7 +354,7 @@ fn yaml_text_behind_a_quote() {
         "  - key: second\n    cmd: \"make\" second\n",
         expect![[r#"
             |    cmd: "make" second
-            |         ^^^^^^^^^^^^^ syntax: Something follows a closing quote. Check whether a quote is missing before it.
+            |         ^^^^^^^^^^^^^ syntax: There is unexpected text after a closing quote. Check whether a quote is missing before it.
         "#]],
     );
 }
@@ -367,7 +367,7 @@ fn yaml_an_alias_without_name() {
         "  - key: second\n    cmd: *\n",
         expect![[r#"
             |    cmd: *
-            |         ^ syntax: A name is missing after `*` or `&`. In quotes they are ordinary text.
+            |         ^ syntax: A name is missing after `*` or `&`. If this is ordinary text, put it in quotes.
         "#]],
     );
 }
@@ -383,7 +383,7 @@ fn yaml_a_list_on_its_keys_line() {
 ",
         expect![[r#"
             |    depends_on: - first
-            |                ^^^^^^^ syntax: A list cannot start on its key's line. Put `-` on a line of its own.
+            |                ^^^^^^^ syntax: A list cannot start on the same line as its key. Put `-` on a line of its own.
         "#]],
     );
 }
@@ -400,7 +400,7 @@ fn json_a_missing_comma() {
 "#,
         expect![[r#"
             |      "key": "second"
-            |             ^^^^^^^^ syntax: A `,` is missing behind this. Add it.
+            |             ^^^^^^^^ syntax: A `,` is missing after this. Add it.
         "#]],
     );
 }
@@ -417,7 +417,7 @@ fn json_a_missing_value() {
 "#,
         expect![[r#"
             |      "cmd":
-            |           ^ wrong-type: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+            |           ^ wrong-type: `cmd` has no value; it must be a string. Add a value, or remove `cmd`.
             |    },
             |    ^ syntax: Something is missing before this bracket. JSON needs a value here.
         "#]],
@@ -436,7 +436,7 @@ fn json_a_missing_value_before_another() {
 "#,
         expect![[r#"
             |      "key":
-            |      ^^^^^^ syntax: A value is missing behind this. Add it.
+            |      ^^^^^^ syntax: A value is missing after this. Add it.
         "#]],
     );
 }
@@ -488,9 +488,9 @@ fn json_half_a_key() {
 "#,
         expect![[r#"
             |      ima
-            |      ^^^ syntax: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
+            |      ^^^ syntax: This is YAML, but not JSON: names and strings need double quotes. Correct it, or name the file `.yaml`.
             |      ima
-            |      ^^^ unknown-key: `ima` means nothing in a step, which knows `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
+            |      ^^^ unknown-key: Unknown key `ima` in a step; expected one of `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
         "#]],
     );
 }
@@ -508,7 +508,7 @@ fn json_an_unclosed_list() {
 "#,
         expect![[r#"
             |      "depends_on": ["first"
-            |                    ^ syntax: A bracket is opened here and never closed. Add `]`.
+            |                    ^ syntax: This bracket is never closed. Add `]`.
         "#]],
     );
 }
@@ -524,7 +524,7 @@ fn json_a_step_that_is_not_closed() {
 "#,
         expect![[r#"
             |    {
-            |    ^ syntax: A bracket is opened here and never closed. Add `}`.
+            |    ^ syntax: This bracket is never closed. Add `}`.
         "#]],
     );
 }
@@ -541,7 +541,7 @@ fn json_a_step_without_a_comma_behind() {
 "#,
         expect![[r#"
             |    }
-            |    ^ syntax: A `,` is missing behind this. Add it.
+            |    ^ syntax: A `,` is missing after this. Add it.
         "#]],
     );
 }
@@ -558,7 +558,7 @@ fn json_a_missing_colon() {
 "#,
         expect![[r#"
             |      "key" "second",
-            |      ^^^^^ syntax: A `:` is missing behind `"key"`. A key needs one.
+            |      ^^^^^ syntax: A `:` is missing after `"key"`. A key needs one.
         "#]],
     );
 }
@@ -576,7 +576,7 @@ fn json_merge_conflict_marks() {
 "#,
         expect![[r#"
             |<<<<<<< HEAD
-            |^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+            |^^^^^^^^^^^^ syntax: This is a merge conflict. Choose one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
         "#]],
     );
 }
@@ -589,7 +589,7 @@ fn json_a_brace_alone() {
         "    {\n",
         expect![[r#"
             |    {
-            |    ^ syntax: A bracket is opened here and never closed. Add `}`.
+            |    ^ syntax: This bracket is never closed. Add `}`.
         "#]],
     );
 }

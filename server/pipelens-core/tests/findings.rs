@@ -86,12 +86,12 @@ fn a_cycle_points_at_the_closing_edge_and_shows_the_others() {
 - {key: c, cmd: x, depends_on: [b]}
 ",
         expect![[r#"
-        - {key: b, cmd: x, depends_on: a}
-                                       ^
-        Error[cycle]: These steps wait for each other in a circle, so none could start: `a` → `c` → `b` → `a`. Remove one of the references.
-          line 2: `a` waits for `c`
-          line 4: `c` waits for `b`
-    "#]],
+            - {key: b, cmd: x, depends_on: a}
+                                           ^
+            Error[cycle]: These steps wait for each other in a cycle, so none of them can start: `a` → `c` → `b` → `a`. Remove one of the references.
+              line 2: `a` waits for `c`
+              line 4: `c` waits for `b`
+        "#]],
     );
 }
 
@@ -109,21 +109,21 @@ steps:
         expect![[r#"
             nme: x
             ^^^
-            Error[unknown-key]: `nme` means nothing in a pipeline. Did you mean `name`?
+            Error[unknown-key]: Unknown key `nme` in a pipeline. Did you mean `name`?
               fix: Change to `name`
             cmd: y
             ^^^
-            Error[misplaced-key]: `cmd` belongs to a step, not to a pipeline. Move it there.
+            Error[misplaced-key]: `cmd` belongs in a step, not in a pipeline. Move it there.
               comand: x
               ^^^^^^
-            Error[unknown-key]: `comand` means nothing in a step. Did you mean `cmd`?
+            Error[unknown-key]: Unknown key `comand` in a step. Did you mean `cmd`?
               fix: Change to `cmd`
               fail_fast: true
               ^^^^^^^^^
-            Error[misplaced-key]: `fail_fast` belongs to a pipeline, not to a step. Move it there.
+            Error[misplaced-key]: `fail_fast` belongs in a pipeline, not in a step. Move it there.
               zzz: 1
               ^^^
-            Error[unknown-key]: `zzz` means nothing in a step, which knows `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
+            Error[unknown-key]: Unknown key `zzz` in a step; expected one of `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
         "#]],
     );
 }
@@ -149,50 +149,50 @@ steps:
         expect![[r#"
             fail_fast: yes
                        ^^^
-            Error[wrong-type]: `fail_fast` takes `true` or `false`, and `yes` is a text here. Write `true`.
+            Error[wrong-type]: `fail_fast` must be `true` or `false`, but `yes` is a string here. Write `true`.
               fix: Change to `true`
             timeout_seconds: '5'
                              ^^^
-            Error[wrong-type]: `timeout_seconds` takes a whole number, and this is a text.
+            Error[wrong-type]: `timeout_seconds` must be a whole number, but this is a string.
               fix: Remove the quotes
             env: {1A: x, B: [1], C: 0777}
                   ^^
-            Error[bad-env-name]: `1A` cannot be the name of an environment variable. Use letters, digits and `_`, and no digit first.
+            Error[bad-env-name]: `1A` is not a valid environment variable name. Use letters, digits and `_`, and do not start with a digit.
             env: {1A: x, B: [1], C: 0777}
                             ^^^
-            Error[wrong-type]: `B` takes a single value, and this is a list.
+            Error[wrong-type]: `B` must be a single value, but this is a list.
             env: {1A: x, B: [1], C: 0777}
                                     ^^^^
-            Hint[yaml-trap]: `C` is the text `0777` here, but YAML 1.1 readers take it for an octal number. Quotes make it clear.
+            Hint[yaml-trap]: `C` is the string `0777` here, but YAML 1.1 parsers read it as an octal number. Put it in quotes to be clear.
               fix: Put it in quotes
             - key: 1
                    ^
-            Error[wrong-type]: `key` takes a text, and this is a number. Put it in quotes.
+            Error[wrong-type]: `key` must be a string, but this is a number. Put it in quotes.
               fix: Put it in quotes
               cmd:
                  ^
-            Error[wrong-type]: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+            Error[wrong-type]: `cmd` has no value; it must be a string. Add a value, or remove `cmd`.
               retry: 11
                      ^^
-            Error[bad-value]: `retry` takes a whole number from 0 to 10, and this is 11.
+            Error[bad-value]: `retry` must be a whole number from 0 to 10; got 11.
               workdir: src
                        ^^^
-            Error[relative-workdir]: `src` is not an absolute path, and a container has no other folder to start from. Did you mean `/workspace/src`?
+            Error[relative-workdir]: `src` is not an absolute path, and there is no directory it could be relative to. Did you mean `/workspace/src`?
               fix: Change to `/workspace/src`
               image: Rust:1
                      ^^^^^^
-            Error[invalid-image]: `Rust:1` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters.
+            Error[invalid-image]: `Rust:1` is not a valid image name. It must be `[registry/]name[:tag]`, with a lowercase name.
               fix: Change to `rust:1`
               cache: {policy: sometimes}
                               ^^^^^^^^^
-            Error[unknown-policy]: `sometimes` is no cache policy. There are `none`, `forever`, `ttl`, `on_change`, `compose`.
+            Error[unknown-policy]: Unknown cache policy `sometimes`; expected one of `none`, `forever`, `ttl`, `on_change`, `compose`.
               runner: dokcer
                       ^^^^^^
-            Error[unknown-runner]: `dokcer` is no runner. Did you mean `docker`? There are `docker`, `host`.
+            Error[unknown-runner]: Unknown runner `dokcer`; expected one of `docker`, `host`. Did you mean `docker`?
               fix: Change to `docker`
               cmd: ''
                    ^^
-            Error[bad-value]: `cmd` is empty, and it needs a text.
+            Error[bad-value]: `cmd` is empty. Give it a value.
               cache: {policy: ttl}
                               ^^^
             Error[missing-policy-key]: The policy `ttl` requires `duration_seconds`, which is missing. The length of a `ttl` policy's window.
@@ -213,15 +213,15 @@ fn step_keys_must_differ_even_as_container_names() {
         expect![[r#"
             - {key: a-b, cmd: x}
                     ^^^
-            Error[colliding-step-keys]: `a-b` and `a b` would share container and image names, where only letters, digits, `_` and `-` count. Give one another key.
-              line 2: `a b` stands here first
+            Error[colliding-step-keys]: `a-b` and `a b` would get the same container and image names, in which only letters, digits, `_` and `-` count. Rename one of them.
+              line 2: `a b` is first defined here
             - {key: a-b, cmd: x}
                     ^^^
-            Error[duplicate-step-key]: Two steps have the key `a-b`, so nobody can tell them apart. Give one another key.
-              line 3: `a-b` stands here first
+            Error[duplicate-step-key]: Two steps have the key `a-b`, but keys must be unique. Rename one of them.
+              line 3: `a-b` is first defined here
             - {key: me, cmd: x, depends_on: me}
                                             ^^
-            Error[self-reference]: Step `me` depends on itself, so it could never start. Name another step or remove this.
+            Error[self-reference]: Step `me` depends on itself, so it can never start. Name another step, or remove this.
               fix: Remove `depends_on`
         "#]],
     );
@@ -238,15 +238,15 @@ fn references_respect_barriers() {
         expect![[r#"
             - {key: a, cmd: x, depends_on: b}
                                            ^
-            Error[reference-across-wait]: Step `a` refers to `b`, which stands behind a later `wait` and so waits for `a` in turn. Move one of them across the `wait`.
+            Error[reference-across-wait]: Step `a` refers to `b`, which comes after a later `wait` and so waits for `a` itself. Move one of them across the `wait`.
               line 3: The `wait` between them
             - {key: b, cmd: x, depends_on: [a, a]}
                                             ^
-            Hint[redundant-dependency]: `a` stands before a `wait`, so it is waited for anyway. Remove it from `depends_on`.
+            Hint[redundant-dependency]: `a` comes before a `wait`, so this step waits for it anyway. Remove it from `depends_on`.
               fix: Remove `a`
             - {key: b, cmd: x, depends_on: [a, a]}
                                                ^
-            Hint[redundant-dependency]: `a` is named twice here. Remove it from `depends_on`.
+            Hint[redundant-dependency]: `a` is listed twice. Remove it from `depends_on`.
               fix: Remove `a`
         "#]],
     );
@@ -266,36 +266,36 @@ fn a_line_that_is_being_typed_is_one_finding() {
   depends_on: [a, b
 "#,
         expect![[r#"
-          im
-          ^^
-        Error[syntax]: A `:` is missing behind `im`. A key needs one.
-          fix: Add `:`
-          cmd: "x
-               ^^
-        Error[syntax]: This `"` is never closed. Add `"` at the end.
-          fix: Add `"`
-          depends_on: [a, b
-                      ^^^^^
-        Error[syntax]: A bracket is opened here and never closed. Add `]`.
-          fix: Add `]`
-    "#]],
+              im
+              ^^
+            Error[syntax]: A `:` is missing after `im`. A key needs one.
+              fix: Add `:`
+              cmd: "x
+                   ^^
+            Error[syntax]: This `"` is never closed. Add `"` at the end.
+              fix: Add `"`
+              depends_on: [a, b
+                          ^^^^^
+            Error[syntax]: This bracket is never closed. Add `]`.
+              fix: Add `]`
+        "#]],
     );
     check(
         "steps:\n- key: a\n  cmd:make\n- key: b\n  cmd: echo a: b\n\timage: x:1\n",
         expect![[r#"
-          cmd:make
-          ^^^^^^^^
-        Error[syntax]: A space is missing behind `cmd:`. Without it this is one word, not a key and a value.
-          fix: Add the space
-          cmd: echo a: b
-               ^^^^^^^^^
-        Error[syntax]: A second `: ` stands in one line, so it is unclear what the key is. Put the value in quotes.
-          fix: Put the value in quotes
-        	image: x:1
-        ^
-        Error[syntax]: A tab stands where YAML wants spaces. Indent with spaces.
-          fix: Align with the line above
-    "#]],
+              cmd:make
+              ^^^^^^^^
+            Error[syntax]: A space is missing after `cmd:`. Without it, this is one word and not a key with a value.
+              fix: Add the space
+              cmd: echo a: b
+                   ^^^^^^^^^
+            Error[syntax]: There is a second `: ` on this line, so it is unclear what the key is. Put the value in quotes.
+              fix: Put the value in quotes
+            	image: x:1
+            ^
+            Error[syntax]: YAML does not allow a tab here. Indent with spaces.
+              fix: Align with the line above
+        "#]],
     );
     check(
         r"steps:
@@ -309,10 +309,10 @@ fn a_line_that_is_being_typed_is_one_finding() {
 - {key: c, cmd: x, depends_on: b}
 ",
         expect![[r#"
-        <<<<<<< HEAD
-        ^^^^^^^^^^^^
-        Error[syntax]: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
-    "#]],
+            <<<<<<< HEAD
+            ^^^^^^^^^^^^
+            Error[syntax]: This is a merge conflict. Choose one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+        "#]],
     );
 }
 
@@ -337,27 +337,27 @@ fn other_documents_are_told_what_is_missing() {
     check(
         "stepz: []\n",
         expect![[r#"
-        stepz: []
-        ^^^^^
-        Error[not-a-pipeline]: There is no `steps` here, so this is not a pipeline. Is `stepz` meant to be `steps`?
-          fix: Change to `steps`
-    "#]],
+            stepz: []
+            ^^^^^
+            Error[not-a-pipeline]: There is no `steps` here, so this is not a pipeline. Did you mean `steps` instead of `stepz`?
+              fix: Change to `steps`
+        "#]],
     );
     check(
         "- a\n",
         expect![[r#"
-        - a
-        ^^^
-        Error[not-a-pipeline]: A pipeline is a mapping with `steps`, and this is something else. Start with `steps:`.
-    "#]],
+            - a
+            ^^^
+            Error[not-a-pipeline]: A pipeline must be a mapping with `steps`, but this is something else. Start with `steps:`.
+        "#]],
     );
     check(
         "steps: []\n",
         expect![[r#"
-        steps: []
-               ^^
-        Error[empty-list]: A pipeline needs at least one step, and `steps` has none. Add one with `key` and `cmd`.
-    "#]],
+            steps: []
+                   ^^
+            Error[empty-list]: A pipeline needs at least one step, but `steps` has none. Add one with `key` and `cmd`.
+        "#]],
     );
 }
 
@@ -404,28 +404,28 @@ fn json_is_checked_strictly() {
     check(
         "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\",}]}",
         expect![[r#"
-        {"steps": [{"key": "a", "cmd": "x",}]}
-                                          ^
-        Error[syntax]: JSON allows no comma before a closing bracket. Remove it.
-          fix: Remove the comma
-    "#]],
+            {"steps": [{"key": "a", "cmd": "x",}]}
+                                              ^
+            Error[syntax]: JSON does not allow a comma before a closing bracket. Remove it.
+              fix: Remove the comma
+        "#]],
     );
     check(
         "steps: [{key: a, cmd: x}]",
         expect![[r#"
             steps: [{key: a, cmd: x}]
             ^^^^^
-            Error[syntax]: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
+            Error[syntax]: This is YAML, but not JSON: names and strings need double quotes. Correct it, or name the file `.yaml`.
         "#]],
     );
     check(
         "\u{feff}{\"steps\": [{\"key\": \"a\"\n\"cmd\": \"x\"}]}",
         expect![[r#"
-        ﻿{"steps": [{"key": "a"
-                            ^^^
-        Error[syntax]: A `,` is missing behind this. Add it.
-          fix: Add `,`
-    "#]],
+            ﻿{"steps": [{"key": "a"
+                                ^^^
+            Error[syntax]: A `,` is missing after this. Add it.
+              fix: Add `,`
+        "#]],
     );
 }
 
@@ -445,19 +445,19 @@ fn plans_are_checked_as_their_format_allows() {
               fix: Change to `"0"`
             {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
                              ^^^^^^^
-            Hint[unknown-key]: `extra` means nothing in a plan and is ignored.
+            Hint[unknown-key]: Unknown key `extra` in a plan; it is ignored.
              {"step": {"key": "b", "cmd": "x"}, "env": {"A": 1}}],
                                                              ^
-            Error[wrong-type]: `A` takes a text, and this is a number. Put it in quotes.
+            Error[wrong-type]: `A` must be a string, but this is a number. Put it in quotes.
               fix: Put it in quotes
              [1, 1, "builds_in"],
              ^^^^^^^^^^^^^^^^^^^
-            Error[self-reference]: Step `b` builds in itself, so it could never start. Name another step or remove this.
+            Error[self-reference]: Step `b` builds in itself, so it can never start. Name another step, or remove this.
               fix: Remove `[1, 1, "builds_in"]`
              [1, 1, "builds_in"],
              ^^^^^^^^^^^^^^^^^^^
-            Error[several-parents]: A step boots from one step only, and this is the second `builds_in` to the same node. Remove one.
-              line 3: The first one
+            Error[several-parents]: A step can build in only one step, but this is the second `builds_in` edge to the same node. Remove one.
+              line 3: The first `builds_in` edge
               fix: Remove `[1, 1, "builds_in"]`
              [0, 7, "depends_on"]]}}
              ^^^^^^^^^^^^^^^^^^^^
@@ -480,15 +480,15 @@ fn a_step_without_a_key_is_checked_all_the_same() {
         expect![[r#"
               kye: b
               ^^^
-            Error[unknown-key]: `kye` means nothing in a step. Did you mean `key`?
+            Error[unknown-key]: Unknown key `kye` in a step. Did you mean `key`?
               fix: Change to `key`
               workdir: src
                        ^^^
-            Error[relative-workdir]: `src` is not an absolute path, and a container has no other folder to start from. Did you mean `/workspace/src`?
+            Error[relative-workdir]: `src` is not an absolute path, and there is no directory it could be relative to. Did you mean `/workspace/src`?
               fix: Change to `/workspace/src`
               image: Rust:1
                      ^^^^^^
-            Error[invalid-image]: `Rust:1` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters.
+            Error[invalid-image]: `Rust:1` is not a valid image name. It must be `[registry/]name[:tag]`, with a lowercase name.
               fix: Change to `rust:1`
               depends_on: aa
                           ^^

@@ -53,7 +53,7 @@ fn text_shows_lineage_as_a_tree_and_order_in_words() {
         ├─ lint  cargo clippy
         └─ test  cargo test
         docs  [python:3.13]  after lint  mkdocs
-        ── wait, whatever happens ──
+        ── wait, continue on failure ──
         report  in test  ./report.sh
         ── wait ──
         ship  [rust:1.95]  after build  ./ship.sh
@@ -69,7 +69,7 @@ fn mermaid_and_dot_draw_each_kind_of_edge_differently() {
           n1["lint"]
           n2["test"]
           n3["docs<br><small>python:3.13</small>"]
-          n4{{"wait, whatever happens"}}
+          n4{{"wait, continue on failure"}}
           n5["report"]
           n6{{"wait"}}
           n7["ship<br><small>rust:1.95</small>"]

@@ -38,7 +38,7 @@ pub fn services(arguments: &Value) -> Vec<Result<Service, String>> {
     match services {
         Value::Null => Vec::new(),
         Value::Map(services) => services.iter().map(|(name, value)| service(name, value)).collect(),
-        _ => vec![Err("`services` is a mapping from names to services".to_owned())],
+        _ => vec![Err("`services` must be a mapping from names to services".to_owned())],
     }
 }
 
@@ -61,25 +61,25 @@ pub(crate) fn port(number: i64) -> Option<u16> {
 /// Reads one service of a step.
 pub(crate) fn service(name: &str, value: &Value) -> Result<Service, String> {
     if !is_service_name(name) {
-        return Err(format!("`{name}` is not the name of a host, and so of no service"));
+        return Err(format!("`{name}` is not a valid service name: it must be a valid host name"));
     }
-    let Value::Map(entries) = value else { return Err(format!("the service `{name}` is a mapping")) };
+    let Value::Map(entries) = value else { return Err(format!("service `{name}` must be a mapping")) };
     let mut image = None;
     let (mut env, mut cmd, mut ready, mut ready_within_seconds) = (Vec::new(), None, None, READY_WITHIN_SECONDS);
     for (key, value) in entries.iter().filter(|(_, value)| *value != Value::Null) {
-        let bad = |wanted: &str| format!("`{key}` of the service `{name}` is {wanted}");
+        let bad = |wanted: &str| format!("`{key}` of service `{name}` must be {wanted}");
         match key.as_str() {
-            "image" => image = Some(text(value).ok_or_else(|| bad("the name of an image"))?),
+            "image" => image = Some(text(value).ok_or_else(|| bad("an image name"))?),
             "env" => env = variables(value).ok_or_else(|| bad("a mapping from names to values"))?,
             "cmd" => cmd = Some(text(value).ok_or_else(|| bad("a command"))?),
-            "ready" => ready = Some(self::ready(value).ok_or_else(|| bad("a command or a port, 1 to 65535"))?),
+            "ready" => ready = Some(self::ready(value).ok_or_else(|| bad("a command or a port from 1 to 65535"))?),
             "ready_within_seconds" => {
                 ready_within_seconds = seconds(value).ok_or_else(|| bad("a number of seconds, 1 or more"))?;
             }
-            _ => return Err(format!("`{key}` of the service `{name}` is none of {KNOWN}")),
+            _ => return Err(format!("unknown key `{key}` in service `{name}`; expected one of {KNOWN}")),
         }
     }
-    let image = image.ok_or_else(|| format!("the service `{name}` has no `image`"))?;
+    let image = image.ok_or_else(|| format!("service `{name}` has no `image`"))?;
     Ok(Service { name: name.to_owned(), image, env, cmd, ready, ready_within_seconds })
 }
 

@@ -68,19 +68,23 @@ fn put(map: &mut Map<String, Json>, key: &str, value: Option<Json>) {
 fn losses(pipeline: &Pipeline, links: &Links) -> Vec<String> {
     let mut losses = Vec::new();
     if links.count() > MAX_CONNECTIONS {
-        losses.push(format!("The steps have more than {MAX_CONNECTIONS} dependencies, so the plan has no edges"));
+        losses.push(format!(
+            "The steps have more than {MAX_CONNECTIONS} dependencies, so the plan was written without edges"
+        ));
     }
     if pipeline.fail_fast.as_ref().is_some_and(|value| value.value) {
-        losses.push("A plan has no `fail_fast`: steps that do not depend on a failed one will run on".to_owned());
+        losses.push(
+            "Plans cannot express `fail_fast`: steps that do not depend on a failed step will keep running".to_owned(),
+        );
     }
     if pipeline.barriers.iter().any(|barrier| barrier.continue_on_failure) {
         losses.push(
-            "A plan has no `continue_on_failure`: what stands behind that `wait` will run after a success only"
+            "Plans cannot express `continue_on_failure`: the steps after that `wait` will run only after success"
                 .to_owned(),
         );
     }
     if !pipeline.triggers.is_empty() && pipeline.spelling != Spelling::Envelope {
-        losses.push("A plan has no `triggers`: an envelope carries them".to_owned());
+        losses.push("Plans cannot express `triggers`: they belong in an envelope".to_owned());
     }
     losses
 }

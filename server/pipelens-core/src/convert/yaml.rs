@@ -78,7 +78,7 @@ impl<'a> Envelopes<'a> {
             let shown = value.text.replace(['\n', '\r'], " ");
             line(text, 0, &format!("# {key}: {shown}"));
             losses.push(format!(
-                "A pipeline of its own has no `{key}` (`{shown}`), as its envelope has: it stays in a comment"
+                "A standalone pipeline cannot express `{key}` (`{shown}`) of its envelope: it is kept in a comment"
             ));
         }
     }

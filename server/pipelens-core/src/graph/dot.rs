@@ -11,7 +11,7 @@ pub(super) fn draw(graph: &Graph) -> String {
             Node::Step { key, image: None, .. } => format!("label={}", quoted(key)),
             Node::Barrier { continue_on_failure: false } => "label=\"wait\", shape=hexagon, style=\"\"".to_owned(),
             Node::Barrier { continue_on_failure: true } => {
-                "label=\"wait, whatever happens\", shape=hexagon, style=\"\"".to_owned()
+                "label=\"wait, continue on failure\", shape=hexagon, style=\"\"".to_owned()
             }
         };
         text.push_str(&format!("  n{index} [{attributes}];\n"));

@@ -129,7 +129,7 @@ fn draw_node(node: &Node, place: Rect, svg: &mut String) {
     match node {
         Node::Barrier { continue_on_failure } => {
             push(svg, &format!("<rect class=\"bar\" {rect} rx=\"3\"/>"));
-            let words = if *continue_on_failure { "wait, whatever happens" } else { "wait" };
+            let words = if *continue_on_failure { "wait, continue on failure" } else { "wait" };
             push(svg, &text("small", x + width / 2.0, y - 6.0, "middle", words));
         }
         Node::Step { key, words, image } => {

@@ -18,7 +18,7 @@ pub(super) fn draw(graph: &Graph) -> String {
             Node::Barrier { continue_on_failure } => {
                 draw_segment(graph, &index, &std::mem::take(&mut segment), &mut drawn, &mut text);
                 text.push_str(if *continue_on_failure {
-                    "── wait, whatever happens ──\n"
+                    "── wait, continue on failure ──\n"
                 } else {
                     "── wait ──\n"
                 });

@@ -19,18 +19,21 @@ pub fn format(analysis: &Analysis, format: Format, style: FormatStyle) -> Result
     let mut findings = analysis.diagnostics.iter().chain(&analysis.silenced);
     let is_other_grammar = format == Format::Json && findings.any(|finding| finding.code == Code::Syntax);
     if analysis.is_repaired || is_other_grammar {
-        return Err("This file has a syntax error; correct it, then format".to_owned());
+        return Err("This file has a syntax error; fix it before formatting".to_owned());
     }
     let style = FormatStyle { indent: style.indent.clamp(1, 8) };
     let edits = match format {
-        Format::Json => json::edits(&analysis.text, style)
-            .ok_or("This file is nested so deeply that its indentation would be most of it; it stays as it is")?,
+        Format::Json => json::edits(&analysis.text, style).ok_or(
+            "This file is nested so deeply that formatting would make it mostly indentation; it was not changed",
+        )?,
         Format::Yaml => yaml::edits(analysis, style),
     };
     let formatted = apply_edits(&analysis.text, &edits);
     let (tree, error) = Tree::build(&formatted, &Patch::default());
     if error.is_some() || !says_the_same(analysis, &tree, &formatted) {
-        return Err("This file is laid out in a way that cannot be changed safely; it stays as it is".to_owned());
+        return Err(
+            "This file cannot be formatted without the risk of changing its meaning; it was not changed".to_owned()
+        );
     }
     Ok(edits)
 }

@@ -75,7 +75,7 @@ fn wait_hint(analysis: &Analysis, waited: &[Step], barrier: &Barrier) -> Option<
     let shown = all.iter().take(MAX_NAMES).map(|name| printable(name)).collect::<Vec<_>>().join(", ");
     let more = all.len().saturating_sub(MAX_NAMES);
     let label = if more == 0 { format!("for {shown}") } else { format!("for {shown} and {more} more") };
-    let ending = if barrier.continue_on_failure { "to end, whatever happens" } else { "to succeed" };
+    let ending = if barrier.continue_on_failure { "to finish, even if they fail" } else { "to succeed" };
     let named: Vec<String> = all.iter().take(MAX_TOOLTIP_NAMES).map(|name| code(name)).collect();
     let names = named.join(", ");
     let more = all.len().saturating_sub(MAX_TOOLTIP_NAMES);

@@ -29,7 +29,7 @@ pub fn prepare_rename(analysis: &Analysis, offset: usize) -> Option<Renamable> {
 /// Returns the edits that give the step at an offset another key, or a sentence that says why it cannot have it.
 pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<FileEdit>, String> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else {
-        return Err("Only the keys of steps can be renamed, where they are defined or named".to_owned());
+        return Err("Only step keys can be renamed: put the cursor on a key or on a reference to one".to_owned());
     };
     let Some(step) = pipeline.steps.get(position) else { return Ok(Vec::new()) };
     let old_name = step.key.value.as_str();
@@ -53,9 +53,8 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
             // The alias follows the text it names.
             continue;
         }
-        let written = Written::read(analysis, range, old_name).ok_or_else(|| {
-            format!("`{old_name}` is written over several lines at one place; write it on one line first")
-        })?;
+        let written = Written::read(analysis, range, old_name)
+            .ok_or_else(|| format!("`{old_name}` spans several lines in one place; put it on one line first"))?;
         edits.push(TextEdit { range: written.content(range), new_text: written.write(new_name)? });
     }
     edits.sort_by_key(|edit| edit.range.start);
@@ -64,13 +63,13 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
 
 fn check_name(pipeline: &Pipeline, step: &Step, new_name: &str) -> Result<(), String> {
     if new_name.trim().is_empty() {
-        return Err("A step needs a key that is not empty".to_owned());
+        return Err("A step's key must not be empty".to_owned());
     }
     let mut others = pipeline.steps.iter().filter(|other| other.key.range != step.key.range);
     match others.find(|other| safe_key(&other.key.value) == safe_key(new_name)) {
-        Some(other) if other.key.value == new_name => Err(format!("There is a step `{new_name}` already")),
+        Some(other) if other.key.value == new_name => Err(format!("A step `{new_name}` already exists")),
         Some(other) => Err(format!(
-            "`{new_name}` would share its container and image names with the step `{}`; they must differ in a letter or digit",
+            "`{new_name}` would get the same container and image names as step `{}`; the keys must differ in a letter or digit",
             other.key.value
         )),
         None => Ok(()),
@@ -112,14 +111,14 @@ impl Written {
 
     fn write(self, name: &str) -> Result<String, String> {
         if name.chars().any(char::is_control) {
-            return Err("A key cannot hold line ends or other control characters".to_owned());
+            return Err("A key cannot contain line breaks or other control characters".to_owned());
         }
         match self {
             Self::SingleQuoted => Ok(name.replace('\'', "''")),
             Self::DoubleQuoted => Ok(name.replace('\\', "\\\\").replace('"', "\\\"")),
             Self::Plain | Self::Alias if is_plain(name) => Ok(name.to_owned()),
             Self::Plain | Self::Alias => Err(format!(
-                "`{name}` would need quotes in YAML. Choose a key of letters, digits, `-`, `_` and `.`, or put the old one in quotes first"
+                "`{name}` would need quotes in YAML. Use only letters, digits, `-`, `_` and `.`, or put the old key in quotes first"
             )),
         }
     }

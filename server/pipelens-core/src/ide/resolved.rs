@@ -36,14 +36,14 @@ fn boots_from(pipeline: &Pipeline, links: &Links, position: usize) -> String {
     let image = root_image(pipeline, links.roots().get(position).copied().unwrap_or(position));
     let key = |step: &usize| pipeline.steps.get(*step).map(|step| code(&step.key.value));
     match ancestors.split_first() {
-        None => format!("Boots from the image {}.", code(image)),
+        None => format!("Starts from the image {}.", code(image)),
         Some((parent, [])) => {
-            format!("Boots from what {} left behind, in the image {}.", key(parent).unwrap_or_default(), code(image))
+            format!("Starts from the filesystem of {}, in the image {}.", key(parent).unwrap_or_default(), code(image))
         }
         Some((parent, _)) => {
             let path = path(pipeline, &ancestors);
             let parent = key(parent).unwrap_or_default();
-            format!("Boots from what {parent} left behind: the image {}, then {path}.", code(image))
+            format!("Starts from the filesystem of {parent}: the image {}, then {path}.", code(image))
         }
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn stray(command: &str, tokens: &[Token], until: Option<usize>) -> Op
     }
     let opener = open.last().filter(|_| until.is_none())?;
     let (written, closer) = (opener.to_str(), opens(opener.to_str()).unwrap_or_default());
-    let message = format!("This `{written}` is not closed: `{closer}` is missing. Add it where the part ends.");
+    let message = format!("This `{written}` is not closed: `{closer}` is missing. Add it where the block ends.");
     Some(Mistake { range: range(command, opener), message })
 }
 

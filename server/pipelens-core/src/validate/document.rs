@@ -36,7 +36,7 @@ pub(crate) fn says_something(tree: &Tree, root: NodeId) -> bool {
 pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings) -> bool {
     if let Some(range) = tree.alias_beyond(ALIAS_BUDGET) {
         let message =
-            "This alias repeats so much that the pipeline would be too large to work with. Write out what differs.";
+            "This alias expands to so much that the pipeline would be too large. Write out only what differs.";
         findings.push(Diagnostic::new(Code::TooLarge, range, message));
         return false;
     }
@@ -60,7 +60,9 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
             }
             AliasTarget::Recursive => (
                 Code::RecursiveAlias,
-                format!("`{name}` stands inside the value it names, so it would contain itself. Remove it."),
+                format!(
+                    "`{name}` refers to the value that contains it, so that value would contain itself. Remove it."
+                ),
             ),
         };
         findings.push(Diagnostic::new(code, node.range, message));
@@ -79,7 +81,7 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
 fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {
     let Some(entries) = tree.own_entries(root) else {
         let range = tree.node(root).range;
-        let message = "A pipeline is a mapping with `steps`, and this is something else. Start with `steps:`.";
+        let message = "A pipeline must be a mapping with `steps`, but this is something else. Start with `steps:`.";
         return Diagnostic::new(Code::NotAPipeline, range, message);
     };
     let range = entries.first().map_or(tree.node(root).range, |entry| tree.node(entry.key).range);
@@ -90,8 +92,9 @@ fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {
     if let Some((entry, near)) = near {
         let key = tree.node(entry.key).range;
         let written = tree.key_text(entry).unwrap_or_default();
-        let message =
-            format!("There is no `steps` here, so this is not a pipeline. Is `{written}` meant to be `{near}`?");
+        let message = format!(
+            "There is no `steps` here, so this is not a pipeline. Did you mean `{near}` instead of `{written}`?"
+        );
         return mapping::with_key_fix(Diagnostic::new(Code::NotAPipeline, key, message), tree, entry.key, near);
     }
     let message = "There is no `steps` here, so nothing can be run. Add `steps:` with at least one step.";
@@ -100,8 +103,7 @@ fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {
 
 fn steps_and_graph(tree: &Tree, root: NodeId, findings: &mut Findings) {
     let (Some(steps), Some(graph)) = (tree.get(root, "steps"), tree.get(root, "graph")) else { return };
-    let message =
-        "`graph` belongs to a generated plan, `steps` to a written pipeline; both at once have no meaning. Keep one.";
+    let message = "`graph` belongs in a generated plan and `steps` in an authored pipeline; a document cannot have both. Keep one.";
     let finding = Diagnostic::new(Code::StepsAndGraph, tree.node(graph.key).range, message);
-    findings.push(finding.with_related(tree.node(steps.key).range, "`steps` stands here"));
+    findings.push(finding.with_related(tree.node(steps.key).range, "`steps` is here"));
 }

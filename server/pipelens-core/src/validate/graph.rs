@@ -63,7 +63,7 @@ fn too_many_connections(pipeline: &Pipeline, findings: &mut Findings) {
     let count = Links::new(pipeline).count();
     if count > MAX_CONNECTIONS {
         let message = format!(
-            "The steps around the `wait`s of this pipeline come to {count} dependencies, and at most {MAX_CONNECTIONS} can be worked with. Split the pipeline, or put one step between two waits that the others depend on."
+            "The `wait`s of this pipeline add up to {count} dependencies; at most {MAX_CONNECTIONS} are supported. Split the pipeline, or put a single step between two waits for the others to depend on."
         );
         findings.push(Diagnostic::new(Code::TooLarge, barrier.range, message));
     }
@@ -108,7 +108,7 @@ fn unknown_step(step: &Step, name: &Spanned<String>, verb: &str, near: Option<&s
 }
 
 fn self_reference(own: &str, name: &Spanned<String>, verb: &str) -> Diagnostic {
-    let message = format!("Step `{own}` {verb} itself, so it could never start. Name another step or remove this.");
+    let message = format!("Step `{own}` {verb} itself, so it can never start. Name another step, or remove this.");
     Diagnostic::new(Code::SelfReference, name.range, message)
 }
 
@@ -120,7 +120,7 @@ fn reference_across_wait(pipeline: &Pipeline, from: usize, to: usize, name: &Spa
     }
     let own = pipeline.steps.get(from).map(|step| step.key.value.as_str()).unwrap_or_default();
     let message = format!(
-        "Step `{own}` refers to `{}`, which stands behind a later `wait` and so waits for `{own}` in turn. Move one of them across the `wait`.",
+        "Step `{own}` refers to `{}`, which comes after a later `wait` and so waits for `{own}` itself. Move one of them across the `wait`.",
         name.value
     );
     let finding = Diagnostic::new(Code::ReferenceAcrossWait, name.range, message);
@@ -142,11 +142,11 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
                 segment.must_succeed && (segment.start..segment.end).contains(&position)
             });
             let why = if !seen.insert(written) {
-                "is named twice here"
+                "is listed twice"
             } else if step.builds_in.as_ref().is_some_and(|parent| parent.value == written) {
-                "is what this step builds in, so it is waited for anyway"
+                "is the step this one builds in, so this step waits for it anyway"
             } else if is_waited_for {
-                "stands before a `wait`, so it is waited for anyway"
+                "comes before a `wait`, so this step waits for it anyway"
             } else {
                 continue;
             };
@@ -203,7 +203,7 @@ fn cycle(pipeline: &Pipeline, graph: &[Vec<Reference>], circle: &[(usize, usize)
     let names: Vec<String> =
         circle.iter().map(|(step, _)| *step).chain([closing.to]).map(|step| format!("`{}`", key(step))).collect();
     let message = format!(
-        "These steps wait for each other in a circle, so none could start: {}. Remove one of the references.",
+        "These steps wait for each other in a cycle, so none of them can start: {}. Remove one of the references.",
         names.join(" → ")
     );
     let mut finding = Diagnostic::new(Code::Cycle, closing.range, message);

@@ -24,9 +24,8 @@ fn invalid(image: &Spanned<String>) -> Option<Diagnostic> {
         return None;
     }
     let written = &image.value;
-    let message = format!(
-        "`{written}` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters."
-    );
+    let message =
+        format!("`{written}` is not a valid image name. It must be `[registry/]name[:tag]`, with a lowercase name.");
     let finding = Diagnostic::new(Code::InvalidImage, image.range, message);
     let lower = written.trim().to_lowercase();
     Some(if lower != *written && is_image(&lower) && image.range.end - image.range.start == written.len() {
@@ -44,7 +43,7 @@ fn unpinned(image: &Spanned<String>) -> Option<Diagnostic> {
         Some("latest") => "has the tag `latest`",
         Some(_) => return None,
     };
-    let message = format!("`{name}` {why}, so it can change without notice. Name a version, such as `{name}:1.2`.");
+    let message = format!("`{name}` {why}, so it can change without notice. Choose a version, such as `{name}:1.2`.");
     Some(Diagnostic::new(Code::UnpinnedImage, image.range, message))
 }
 

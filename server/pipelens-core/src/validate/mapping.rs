@@ -38,9 +38,9 @@ pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Findings) 
 }
 
 fn duplicate_key(tree: &Tree, key: &str, entry: &Entry, first: &Entry) -> Diagnostic {
-    let message = format!("`{key}` stands twice here, and only one of them can count. Remove one.");
+    let message = format!("`{key}` is defined twice; only one takes effect. Remove one.");
     let finding = Diagnostic::new(Code::DuplicateMappingKey, tree.node(entry.key).range, message);
-    finding.with_related(tree.node(first.key).range, format!("`{key}` stands here first"))
+    finding.with_related(tree.node(first.key).range, format!("`{key}` is first defined here"))
 }
 
 /// Returns the keys a place knows that none of the entries has.
@@ -70,14 +70,14 @@ pub(super) fn unknown_key(
     let noun = place.noun();
     if place.is_wire_format() {
         let mut finding =
-            Diagnostic::new(Code::UnknownKey, range, format!("`{name}` means nothing in {noun} and is ignored."));
+            Diagnostic::new(Code::UnknownKey, range, format!("Unknown key `{name}` in {noun}; it is ignored."));
         // The wire format lets a tool carry fields of its own.
         finding.severity = severity;
         return Some((finding, None));
     }
     let candidates = absent.iter().copied();
     if let Some(near) = nearest(name, candidates.clone()).or_else(|| abbreviation(name, candidates)) {
-        let message = format!("`{name}` means nothing in {noun}. Did you mean `{near}`?");
+        let message = format!("Unknown key `{name}` in {noun}. Did you mean `{near}`?");
         let finding = with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near);
         return Some((finding, Some(near)));
     }
@@ -85,12 +85,12 @@ pub(super) fn unknown_key(
     let home = keys::homes(name).map(|(home, _)| home).find(|home| *home != Place::Wait);
     let finding = match home {
         Some(home) => {
-            let message = format!("`{name}` belongs to {}, not to {noun}. Move it there.", home.noun());
+            let message = format!("`{name}` belongs in {}, not in {noun}. Move it there.", home.noun());
             Diagnostic::new(Code::MisplacedKey, range, message)
         }
         None => {
             let known: Vec<String> = keys::keys(place).iter().map(|key| format!("`{}`", key.name)).collect();
-            let message = format!("`{name}` means nothing in {noun}, which knows {}.", known.join(", "));
+            let message = format!("Unknown key `{name}` in {noun}; expected one of {}.", known.join(", "));
             Diagnostic::new(Code::UnknownKey, range, message)
         }
     };

@@ -34,7 +34,7 @@ fn unmatched_path(path: &Spanned<String>, project: &dyn Project) -> Option<Diagn
         return None;
     }
     let message = format!(
-        "`{written}` matches no file of the project, so this policy cannot be worked out and the step always runs. Correct the path, or remove it."
+        "`{written}` matches no file in the project, so this policy cannot be evaluated and the step always runs. Correct the path, or remove it."
     );
     Some(Diagnostic::new(Code::UnmatchedPath, path.range, message))
 }
@@ -47,7 +47,7 @@ fn missing_folder(step: &Step, project: &dyn Project) -> Option<Diagnostic> {
         return None;
     }
     let message = format!(
-        "The sources have no folder `{inner}`, so the command starts in an empty one. Correct the path, or make the folder in a step this one builds in."
+        "The sources have no directory `{inner}`, so the command starts in an empty one. Correct the path, or create the directory in a step this one builds in."
     );
     Some(Diagnostic::new(Code::MissingFolder, workdir.range, message))
 }

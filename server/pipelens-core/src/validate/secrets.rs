@@ -10,22 +10,22 @@ use crate::text::{Spanned, TextRange};
 
 /// How tokens of well-known services start, and how many letters follow at least.
 const PREFIXES: &[(&str, usize, &str)] = &[
-    ("AKIA", 16, "an access key of AWS"),
-    ("ASIA", 16, "an access key of AWS"),
-    ("ghp_", 36, "a token of GitHub"),
-    ("gho_", 36, "a token of GitHub"),
-    ("ghs_", 36, "a token of GitHub"),
-    ("github_pat_", 40, "a token of GitHub"),
-    ("glpat-", 20, "a token of GitLab"),
-    ("npm_", 36, "a token of npm"),
-    ("pypi-", 50, "a token of PyPI"),
-    ("xoxb-", 20, "a token of Slack"),
-    ("xoxp-", 20, "a token of Slack"),
-    ("sk_live_", 20, "a key of Stripe"),
-    ("rk_live_", 20, "a key of Stripe"),
-    ("AIza", 35, "a key of Google"),
-    ("dckr_pat_", 20, "a token of Docker Hub"),
-    ("hf_", 34, "a token of Hugging Face"),
+    ("AKIA", 16, "an AWS access key"),
+    ("ASIA", 16, "an AWS access key"),
+    ("ghp_", 36, "a GitHub token"),
+    ("gho_", 36, "a GitHub token"),
+    ("ghs_", 36, "a GitHub token"),
+    ("github_pat_", 40, "a GitHub token"),
+    ("glpat-", 20, "a GitLab token"),
+    ("npm_", 36, "an npm token"),
+    ("pypi-", 50, "a PyPI token"),
+    ("xoxb-", 20, "a Slack token"),
+    ("xoxp-", 20, "a Slack token"),
+    ("sk_live_", 20, "a Stripe key"),
+    ("rk_live_", 20, "a Stripe key"),
+    ("AIza", 35, "a Google API key"),
+    ("dckr_pat_", 20, "a Docker Hub token"),
+    ("hf_", 34, "a Hugging Face token"),
 ];
 const NAMES: &[&str] =
     &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY", "CREDENTIALS"];
@@ -54,7 +54,7 @@ pub(super) fn check_consent(pipeline: &Pipeline, project: &dyn Project, findings
         findings.extend(asked.map(|secret| {
             let name = &secret.value;
             let message = format!(
-                "The step asks for your secret `{name}`, which this project has not been given. The first run with it asks you for consent; check what the step does with it."
+                "The step uses your secret `{name}`, which this project is not allowed to use yet. The first run asks for your consent; check what the step does with it."
             );
             Diagnostic::new(Code::SecretConsent, secret.range, message)
         }));
@@ -68,7 +68,7 @@ fn in_variable(text: &str, variable: &EnvVar) -> Option<Diagnostic> {
     }
     let name = &variable.name.value;
     let message = format!(
-        "The value of `{name}` looks like a secret, and everybody who has this file has it. Name `{name}` in `secrets` instead."
+        "The value of `{name}` looks like a secret, and everyone who can read this file can read it. List `{name}` in `secrets` instead."
     );
     Some(Diagnostic::new(Code::SecretLiteral, variable.value.range, message))
 }
@@ -82,7 +82,7 @@ fn in_text(text: &str, written: &Spanned<String>) -> Option<Diagnostic> {
     let exact = Offsets::of(text, written).and_then(|offsets| offsets.source(range));
     let range = exact.unwrap_or(written.range);
     let message = format!(
-        "This looks like {what}, and everybody who has this file has it. Replace it, and take the new one from a variable named in `secrets`."
+        "This looks like {what}, and everyone who can read this file can read it. Replace it, and read the new one from a variable listed in `secrets`."
     );
     Some(Diagnostic::new(Code::SecretLiteral, range, message))
 }

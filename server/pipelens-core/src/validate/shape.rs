@@ -120,9 +120,9 @@ impl<'a> Checker<'a> {
             return;
         }
         let message = match name {
-            "localhost" => "`localhost` is the step's own name. Give the service another.".to_owned(),
+            "localhost" => "`localhost` refers to the step itself. Choose another name for the service.".to_owned(),
             _ => format!(
-                "`{name}` cannot be the name of a service, by which the step reaches it. Use small letters, digits and `-`, a letter first and no `-` last."
+                "`{name}` is not a valid service name, because it must be a valid host name. Use lowercase letters, digits and `-`; start with a letter, and do not end with `-`."
             ),
         };
         let finding = Diagnostic::new(Code::BadValue, range, message);
@@ -174,7 +174,7 @@ impl<'a> Checker<'a> {
         }
         if count == 0 {
             let range = self.visible_range(id);
-            let message = "A pipeline needs at least one step, and `steps` has none. Add one with `key` and `cmd`.";
+            let message = "A pipeline needs at least one step, but `steps` has none. Add one with `key` and `cmd`.";
             self.findings.push(Diagnostic::new(Code::EmptyList, range, message));
         }
     }
@@ -185,7 +185,7 @@ impl<'a> Checker<'a> {
         let mut finding = Diagnostic::new(
             Code::WrongType,
             range,
-            "A step is a mapping with `key` and `cmd`; the only single word allowed here is `wait`.",
+            "A step must be a mapping with `key` and `cmd`; the only word allowed on its own is `wait`.",
         );
         if nearest(written, ["wait"].into_iter()).is_some() {
             finding = finding.with_fix("Change to `wait`", range, "wait");
@@ -200,7 +200,7 @@ impl<'a> Checker<'a> {
         };
         if items.is_empty() && !may_be_empty {
             let message =
-                format!("`{name}` needs at least one entry, and the list is empty. Add one or remove `{name}`.");
+                format!("`{name}` needs at least one entry, but the list is empty. Add one, or remove `{name}`.");
             self.findings.push(Diagnostic::new(Code::EmptyList, self.visible_range(id), message));
         }
         for item in items {
@@ -210,11 +210,11 @@ impl<'a> Checker<'a> {
 
     fn check_text(&mut self, id: NodeId, shape: &Shape, name: &str) {
         let Some(scalar) = self.tree.scalar(id) else {
-            self.wrong_type(id, name, "a text");
+            self.wrong_type(id, name, "a string");
             return;
         };
         if scalar.resolve() != ScalarType::Text {
-            self.wrong_type(id, name, "a text");
+            self.wrong_type(id, name, "a string");
             return;
         }
         self.yaml_trap(id, scalar, name);
@@ -229,24 +229,24 @@ impl<'a> Checker<'a> {
             }
             Shape::OneOf(names) => {
                 if !names.contains(&scalar.text.as_str()) {
-                    self.unknown_name(Code::BadValue, id, &format!("no value of `{name}`"), names.iter().copied());
+                    self.unknown_name(Code::BadValue, id, "value", &format!(" for `{name}`"), names.iter().copied());
                 }
             }
             Shape::Policy => {
                 let names = POLICIES.iter().map(|policy| policy.name);
                 if !names.clone().any(|name| name == scalar.text) {
-                    self.unknown_name(Code::UnknownPolicy, id, "no cache policy", names);
+                    self.unknown_name(Code::UnknownPolicy, id, "cache policy", "", names);
                 }
             }
             Shape::Runner => {
                 let names = RUNNERS.iter().map(|runner| runner.name);
                 if !names.clone().any(|name| name == scalar.text) {
-                    self.unknown_name(Code::UnknownRunner, id, "no runner", names);
+                    self.unknown_name(Code::UnknownRunner, id, "runner", "", names);
                 }
             }
             _ => {
                 if scalar.text.trim().is_empty() {
-                    let message = format!("`{name}` is empty, and it needs a text.");
+                    let message = format!("`{name}` is empty. Give it a value.");
                     self.findings.push(Diagnostic::new(Code::BadValue, self.visible_range(id), message));
                 }
             }
@@ -263,7 +263,7 @@ impl<'a> Checker<'a> {
             return;
         };
         let message = format!(
-            "`{name}` contains the character U+{:04X}, which cannot be seen or controls a terminal. Remove it.",
+            "`{name}` contains the character U+{:04X}, which is invisible or controls a terminal. Remove it.",
             u32::from(found)
         );
         let range = self.visible_range(id);
@@ -289,13 +289,20 @@ impl<'a> Checker<'a> {
         self.findings.push(finding.with_fix(format!("Change to `\"{known}\"`"), range, format!("\"{known}\"")));
     }
 
-    fn unknown_name<'n>(&mut self, code: Code, id: NodeId, is_no: &str, names: impl Iterator<Item = &'n str> + Clone) {
+    fn unknown_name<'n>(
+        &mut self,
+        code: Code,
+        id: NodeId,
+        kind: &str,
+        purpose: &str,
+        names: impl Iterator<Item = &'n str> + Clone,
+    ) {
         let range = self.visible_range(id);
         let written = self.tree.scalar(id).map(|scalar| scalar.text.clone()).unwrap_or_default();
         let known: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
         let near = nearest(&written, names);
         let hint = near.map(|near| format!(" Did you mean `{near}`?")).unwrap_or_default();
-        let message = format!("`{written}` is {is_no}.{hint} There are {}.", known.join(", "));
+        let message = format!("Unknown {kind} `{written}`{purpose}; expected one of {}.{hint}", known.join(", "));
         let mut finding = Diagnostic::new(code, range, message);
         if let Some(near) = near {
             finding = mapping::with_key_fix(finding, self.tree, id, near);
@@ -305,11 +312,11 @@ impl<'a> Checker<'a> {
 
     fn check_argument(&mut self, id: NodeId, argument: Argument, name: &str) {
         let wanted = match argument {
-            Argument::Any | Argument::Network => "a text or a whole number",
-            Argument::Memory => "a number of bytes, or one with `k`, `m` or `g`",
-            Argument::Cpus => "a number above 0",
-            Argument::Mount => "`/source:/target`, or `/source:/target:ro`",
-            Argument::Ready => "a command or the number of a port",
+            Argument::Any | Argument::Network => "a string or a whole number",
+            Argument::Memory => "a number of bytes, optionally with `k`, `m` or `g`",
+            Argument::Cpus => "a number greater than 0",
+            Argument::Mount => "`/source:/target` or `/source:/target:ro`",
+            Argument::Ready => "a command or a port number",
         };
         let scalar =
             self.tree.scalar(id).filter(|scalar| !matches!(scalar.resolve(), ScalarType::Null | ScalarType::Bool(_)));
@@ -323,22 +330,22 @@ impl<'a> Checker<'a> {
         let (written, range) = (scalar.text.as_str(), self.visible_range(id));
         let message = match argument {
             Argument::Any | Argument::Network | Argument::Ready if written.trim().is_empty() => {
-                format!("`{name}` is empty, and it needs a text.")
+                format!("`{name}` is empty. Give it a value.")
             }
             Argument::Network if arguments::opens_the_machine(written) => format!(
-                "The network `{written}` opens more of this machine than a file may ask for. Name a network of the engine, or `none`."
+                "A pipeline may not use the network `{written}`, which gives access to the host or to another container. Use one of the engine's networks, or `none`."
             ),
             Argument::Memory if arguments::memory_bytes(written).is_none() => {
-                format!("`{name}` takes {wanted}, and `{written}` is none.")
+                format!("`{name}` must be {wanted}; got `{written}`.")
             }
             Argument::Cpus if arguments::nano_cpus(written).is_none() => {
-                format!("`{name}` takes {wanted}, and `{written}` is none.")
+                format!("`{name}` must be {wanted}; got `{written}`.")
             }
             Argument::Mount if arguments::mount(written).is_none() => {
-                format!("A mount is {wanted}, and `{written}` is none.")
+                format!("A mount must be {wanted}; got `{written}`.")
             }
             Argument::Ready if !is_ready(scalar) => {
-                format!("`{name}` takes {wanted}, 1 to 65535, and `{written}` is none.")
+                format!("`{name}` must be {wanted} from 1 to 65535; got `{written}`.")
             }
             Argument::Any
             | Argument::Network
@@ -368,7 +375,7 @@ impl<'a> Checker<'a> {
             Some(meant) => {
                 let written = &scalar.text;
                 let message =
-                    format!("`{name}` takes `true` or `false`, and `{written}` is a text here. Write `{meant}`.");
+                    format!("`{name}` must be `true` or `false`, but `{written}` is a string here. Write `{meant}`.");
                 let range = self.visible_range(id);
                 let finding = Diagnostic::new(Code::WrongType, range, message);
                 self.findings.push(finding.with_safe_fix(format!("Change to `{meant}`"), range, meant));
@@ -385,7 +392,7 @@ impl<'a> Checker<'a> {
             ScalarType::Integer(value) => {
                 let is_inside = u64::try_from(value).is_ok_and(|value| (min..=max).contains(&value));
                 if !is_inside {
-                    let message = format!("`{name}` takes a whole number from {min} to {max}, and this is {value}.");
+                    let message = format!("`{name}` must be a whole number from {min} to {max}; got {value}.");
                     self.findings.push(Diagnostic::new(Code::BadValue, self.visible_range(id), message));
                 }
             }
@@ -406,14 +413,14 @@ impl<'a> Checker<'a> {
             let key = tree.key_text(entry).unwrap_or_default();
             if !is_env_name(key) {
                 let message = format!(
-                    "`{key}` cannot be the name of an environment variable. Use letters, digits and `_`, and no digit first."
+                    "`{key}` is not a valid environment variable name. Use letters, digits and `_`, and do not start with a digit."
                 );
                 self.findings.push(Diagnostic::new(Code::BadEnvName, self.tree.node(entry.key).range, message));
             }
             match self.tree.scalar(entry.value) {
                 None => self.wrong_type(entry.value, key, "a single value"),
                 Some(scalar) if only_texts && scalar.resolve() != ScalarType::Text => {
-                    self.wrong_type(entry.value, key, "a text");
+                    self.wrong_type(entry.value, key, "a string");
                 }
                 Some(scalar) => self.yaml_trap(entry.value, scalar, key),
             }
@@ -427,7 +434,7 @@ impl<'a> Checker<'a> {
         let Some(reading) = yaml_1_1_reading(&scalar.text) else { return };
         let (range, written) = (self.tree.node(id).range, &scalar.text);
         let message = format!(
-            "`{name}` is the text `{written}` here, but YAML 1.1 readers take it for {reading}. Quotes make it clear."
+            "`{name}` is the string `{written}` here, but YAML 1.1 parsers read it as {reading}. Put it in quotes to be clear."
         );
         let finding = Diagnostic::new(Code::YamlTrap, range, message);
         self.findings.push(finding.with_safe_fix("Put it in quotes", range, format!("\"{written}\"")));
@@ -436,7 +443,7 @@ impl<'a> Checker<'a> {
     fn wrong_type(&mut self, id: NodeId, name: &str, wanted: &str) {
         let range = self.visible_range(id);
         if self.is_null(id) {
-            let message = format!("`{name}` has no value. It takes {wanted}: add it, or remove `{name}`.");
+            let message = format!("`{name}` has no value; it must be {wanted}. Add a value, or remove `{name}`.");
             self.findings.push(Diagnostic::new(Code::WrongType, range, message));
             return;
         }
@@ -444,17 +451,17 @@ impl<'a> Checker<'a> {
         let found = match &node.kind {
             Kind::Scalar(scalar) => match scalar.resolve() {
                 ScalarType::Null => "nothing",
-                ScalarType::Bool(_) => "true or false",
+                ScalarType::Bool(_) => "a boolean",
                 ScalarType::Integer(_) | ScalarType::Float(_) => "a number",
-                ScalarType::Text => "a text",
+                ScalarType::Text => "a string",
             },
             Kind::List { .. } => "a list",
             Kind::Map { .. } => "a mapping",
             Kind::Alias(_) => return,
         };
-        let message = format!("`{name}` takes {wanted}, and this is {found}.");
+        let message = format!("`{name}` must be {wanted}, but this is {found}.");
         let mut finding = Diagnostic::new(Code::WrongType, range, message);
-        if let (true, Kind::Scalar(scalar)) = (wanted == "a text", &self.tree.node(id).kind) {
+        if let (true, Kind::Scalar(scalar)) = (wanted == "a string", &self.tree.node(id).kind) {
             finding.message.push_str(" Put it in quotes.");
             finding = finding.with_safe_fix("Put it in quotes", range, format!("\"{}\"", scalar.text));
         }

@@ -58,7 +58,7 @@ impl Commands {
 
     /// Says what was not read.
     pub(crate) fn finish(self) -> Option<Diagnostic> {
-        let message = "From here on commands are not checked: together they are too long. Put long scripts into files of their own.";
+        let message = "Commands from here on are not checked, because together they are too long. Move long scripts into files of their own.";
         let mut finding = Diagnostic::new(Code::TooLarge, self.unread?, message);
         // The shell itself still reads them.
         finding.severity = Severity::Information;

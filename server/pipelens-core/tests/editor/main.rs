@@ -46,11 +46,11 @@ fn a_reference_is_described_by_the_step_it_names() {
     check_hover(
         "builds_in: bu",
         expect![[r#"
-        **build**
+            **build**
 
-        `make`
+            `make`
 
-        Boots from the image `rust:1.95`."#]],
+            Starts from the image `rust:1.95`."#]],
     );
     check_hover(
         "key: te",
@@ -59,7 +59,7 @@ fn a_reference_is_described_by_the_step_it_names() {
 
             `make test`
 
-            Boots from what `build` left behind, in the image `rust:1.95`.
+            Starts from the filesystem of `build`, in the image `rust:1.95`.
 
             Runs after `build`."#]],
     );
@@ -118,7 +118,7 @@ steps:
 
         `x`
 
-        Boots from what `b` left behind: the image `alpine:3.22`, then `a` → `b`.
+        Starts from the filesystem of `b`: the image `alpine:3.22`, then `a` → `b`.
 
         Runs after `b`.
 

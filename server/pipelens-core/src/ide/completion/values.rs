@@ -74,7 +74,7 @@ fn images(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Com
     let mut offered: Vec<Completion> = Vec::new();
     let mut seen = HashSet::new();
     let here = others.map(|image| (image, "Used in this file."));
-    let there = known.images.iter().map(|image| (image.as_str(), "On this machine already: nothing to pull."));
+    let there = known.images.iter().map(|image| (image.as_str(), "Already on this machine, so it need not be pulled."));
     for (image, doc) in here.chain(there) {
         if seen.insert(image) {
             offered.push(cursor.text_entry(image, CompletionKind::Image, doc));
@@ -108,7 +108,7 @@ pub(super) fn variables_in_command(analysis: &Analysis, cursor: &Cursor<'_>) -> 
     if !cursor.before_word.ends_with('$') && !cursor.before_word.ends_with("${") {
         return Vec::new();
     }
-    let workspace = [("PWD", "The working folder of the step.".to_owned())];
+    let workspace = [("PWD", "The step's working directory.".to_owned())];
     let variables = variables(analysis, cursor).into_iter().chain(workspace);
     variables.map(|(name, doc)| cursor.bare_entry(name, CompletionKind::Variable, &doc)).collect()
 }

@@ -102,7 +102,7 @@ fn close(offset: usize, closers: &str, comma: &str, place: usize) -> Candidate {
     Candidate {
         edits: vec![TextEdit { range: TextRange::at(place), new_text: format!("{closers}{comma}") }],
         range: TextRange::new(offset, offset + 1),
-        message: format!("A bracket is opened here and never closed. Add `{closers}`."),
+        message: format!("This bracket is never closed. Add `{closers}`."),
         fix: Some(format!("Add `{closers}{comma}`")),
     }
 }

@@ -162,7 +162,7 @@ fn lost_dash(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> O
     (blanks(own).len() == indent + 2 && !blanks(own).contains('\t')).then(|| Candidate {
         edits: vec![TextEdit { range: TextRange::new(start, start + 2), new_text: "- ".to_owned() }],
         range: TextRange::new(start + 2, lines.line_start(first) + own.len()),
-        message: "A `-` is missing before this: the keys here are those of a list's item. Add it.".to_owned(),
+        message: "A `-` is missing before this: these keys belong to a list item. Add it.".to_owned(),
         fix: Some("Add `-`".to_owned()),
     })
 }
@@ -185,8 +185,7 @@ fn lost_key(text: &str, lines: &LineIndex, line: usize) -> Option<Candidate> {
             new_text: format!("{}\"\":", " ".repeat(keys)),
         }],
         range: TextRange::new(lines.line_start(block), lines.line_start(block) + indent(block)),
-        message: "These lines are indented below nothing: the key above them is missing. Add it, or align them."
-            .to_owned(),
+        message: "These lines are indented without a parent key. Add the key, or align them.".to_owned(),
         fix: None,
     })
 }
@@ -197,7 +196,7 @@ fn missing_bracket(line: Line<'_>) -> Vec<Candidate> {
     let closers: String = open.iter().rev().map(|(_, bracket)| if *bracket == '[' { ']' } else { '}' }).collect();
     let candidate = |ending: String| Candidate {
         range: TextRange::new(line.start + offset, line.end()),
-        message: format!("A bracket is opened here and never closed. Add `{closers}`."),
+        message: format!("This bracket is never closed. Add `{closers}`."),
         fix: Some(format!("Add `{ending}`")),
         edits: vec![line.append(&ending)],
     };
@@ -215,7 +214,7 @@ fn missing_comma(line: Line<'_>, error: ParseError) -> Option<Candidate> {
     (is_flow && ends_a_value && !line.content.contains('#')).then(|| Candidate {
         edits: vec![line.append(",")],
         range: last_word(line),
-        message: format!("A {} is missing behind this. Add it.", if lacks_value { "value" } else { "`,`" }),
+        message: format!("A {} is missing after this. Add it.", if lacks_value { "value" } else { "`,`" }),
         fix: (!lacks_value).then(|| "Add `,`".to_owned()),
     })
 }
@@ -243,7 +242,7 @@ fn missing_colon(line: Line<'_>) -> Option<Candidate> {
     (is_word && word != "-").then(|| Candidate {
         edits: vec![line.append(":")],
         range: last_word(line),
-        message: format!("A `:` is missing behind `{word}`. A key needs one."),
+        message: format!("A `:` is missing after `{word}`. A key needs one."),
         fix: Some("Add `:`".to_owned()),
     })
 }
@@ -258,7 +257,7 @@ fn missing_colon_between(line: Line<'_>) -> Option<Candidate> {
     is_value.then(|| Candidate {
         edits: vec![TextEdit { range: TextRange::at(end), new_text: ":".to_owned() }],
         range: TextRange::new(start, end),
-        message: format!("A `:` is missing behind `\"{name}\"`. A key needs one."),
+        message: format!("A `:` is missing after `\"{name}\"`. A key needs one."),
         fix: Some("Add `:`".to_owned()),
     })
 }
@@ -269,7 +268,7 @@ fn missing_space_behind_dash(line: Line<'_>) -> Option<Candidate> {
     item.starts_with(|first: char| first.is_alphabetic() || "\"'[{".contains(first)).then(|| Candidate {
         edits: vec![TextEdit { range: TextRange::at(dash + 1), new_text: " ".to_owned() }],
         range: TextRange::new(dash, dash + 1),
-        message: "A space is missing behind this `-`. Without it this is a word, not an item of the list.".to_owned(),
+        message: "A space is missing after this `-`. Without it, this is a word and not a list item.".to_owned(),
         fix: Some("Add the space".to_owned()),
     })
 }
@@ -284,7 +283,7 @@ fn missing_space(line: Line<'_>) -> Option<Candidate> {
     (is_word && place < line.end()).then(|| Candidate {
         edits: vec![TextEdit { range: TextRange::at(place), new_text: " ".to_owned() }],
         range: line.visible(),
-        message: format!("A space is missing behind `{key}:`. Without it this is one word, not a key and a value."),
+        message: format!("A space is missing after `{key}:`. Without it, this is one word and not a key with a value."),
         fix: Some("Add the space".to_owned()),
     })
 }

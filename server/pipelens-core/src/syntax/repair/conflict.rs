@@ -20,7 +20,7 @@ pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &m
         let is_end = start.is_some() && content.starts_with(">>>>>>>");
         let is_mark = if content.starts_with("<<<<<<< ") {
             start = Some(range);
-            let message = "This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.";
+            let message = "This is a merge conflict. Choose one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.";
             result.findings.push(Diagnostic::new(Code::Syntax, range, message));
             true
         } else {
