@@ -84,7 +84,7 @@ fn a_secret_is_marked_and_no_more() {
 "#
     );
     let marked = format!(
-        "5 `{token}` secret-literal: This looks like a token of GitHub, and everybody who has this file has it"
+        "5 `{token}` secret-literal: This looks like a GitHub token, and everyone who can read this file can read it"
     );
     assert_eq!(yaml(&text), [marked]);
     let text = r"env:
@@ -109,16 +109,22 @@ fn arguments_of_the_container_are_checked() {
 ";
     assert!(yaml(good).is_empty());
     for (argument, expected) in [
-        ("memroy: 1g", "`memroy` unknown-key: `memroy` means nothing in `runner_args`"),
+        ("memroy: 1g", "`memroy` unknown-key: Unknown key `memroy` in `runner_args`"),
         (
             "memory: much",
-            "`much` bad-value: `memory` takes a number of bytes, or one with `k`, `m` or `g`, and `much` is none",
+            "`much` bad-value: `memory` must be a number of bytes, optionally with `k`, `m` or `g`; got `much`",
         ),
-        ("cpus: 0", "`0` bad-value: `cpus` takes a number above 0, and `0` is none"),
-        ("network: host", "`host` bad-value: The network `host` opens more of this machine than a file may ask for"),
-        ("pull: allways", "`allways` bad-value: `allways` is no value of `pull`"),
-        ("user: [a]", "`[a]` wrong-type: `user` takes a text or a whole number, and this is a list"),
-        ("pull: 1", "`1` wrong-type: `pull` takes a text, and this is a number"),
+        ("cpus: 0", "`0` bad-value: `cpus` must be a number greater than 0; got `0`"),
+        (
+            "network: host",
+            "`host` bad-value: A pipeline may not use the network `host`, which gives access to the host or to another container",
+        ),
+        (
+            "pull: allways",
+            "`allways` bad-value: Unknown value `allways` for `pull`; expected one of `missing`, `always`, `never`",
+        ),
+        ("user: [a]", "`[a]` wrong-type: `user` must be a string or a whole number, but this is a list"),
+        ("pull: 1", "`1` wrong-type: `pull` must be a string, but this is a number"),
     ] {
         let told = yaml(&format!(
             r"steps:
@@ -130,7 +136,7 @@ fn arguments_of_the_container_are_checked() {
         assert_eq!(told, [format!("4 {expected}")]);
     }
     let told = yaml("steps:\n- {key: a, cmd: x, memory: 1g}\n");
-    assert_eq!(told, ["2 `memory` misplaced-key: `memory` belongs to `runner_args`, not to a step"]);
+    assert_eq!(told, ["2 `memory` misplaced-key: `memory` belongs in `runner_args`, not in a step"]);
 }
 
 #[test]
@@ -149,30 +155,30 @@ fn services_are_checked_key_by_key() {
     };
     assert!(yaml(&text(&format!("db: {{{good}}}, cache-2: {{image: redis:7, ready: 6379}}"))).is_empty());
     for (service, expected) in [
-        ("db: {imgae: a:1}", "`imgae` unknown-key: `imgae` means nothing in a service"),
+        ("db: {imgae: a:1}", "`imgae` unknown-key: Unknown key `imgae` in a service"),
         ("db: {ready: x}", "`ready` missing-key: This service has no `image`"),
-        ("db: postgres", "`postgres` wrong-type: `service` takes a mapping, and this is a text"),
-        ("db: {image: Post:1}", "`Post:1` invalid-image: `Post:1` cannot be the name of an image"),
-        ("db: {image: a:1, env: {1A: x}}", "`1A` bad-env-name: `1A` cannot be the name of an environment variable"),
+        ("db: postgres", "`postgres` wrong-type: `service` must be a mapping, but this is a string"),
+        ("db: {image: Post:1}", "`Post:1` invalid-image: `Post:1` is not a valid image name"),
+        ("db: {image: a:1, env: {1A: x}}", "`1A` bad-env-name: `1A` is not a valid environment variable name"),
         (
             "db: {image: a:1, ready: 70000}",
-            "`70000` bad-value: `ready` takes a command or the number of a port, 1 to 65535, and `70000` is none",
+            "`70000` bad-value: `ready` must be a command or a port number from 1 to 65535; got `70000`",
         ),
-        ("db: {image: a:1, ready: ''}", "`''` bad-value: `ready` is empty, and it needs a text"),
+        ("db: {image: a:1, ready: ''}", "`''` bad-value: `ready` is empty"),
         (
             "db: {image: a:1, ready: true}",
-            "`true` wrong-type: `ready` takes a command or the number of a port, and this is true or false",
+            "`true` wrong-type: `ready` must be a command or a port number, but this is a boolean",
         ),
         ("db: {image: a:1, ready: 'a )'}", "`)` shell-syntax: `)` closes nothing here"),
         ("db: {image: a:1, cmd: 'it''s'}", "`''` shell-syntax: This single quote is not closed: `'` is missing"),
         (
             "my_db: {image: a:1}",
-            "`my_db` bad-value: `my_db` cannot be the name of a service, by which the step reaches it",
+            "`my_db` bad-value: `my_db` is not a valid service name, because it must be a valid host name",
         ),
-        ("localhost: {image: a:1}", "`localhost` bad-value: `localhost` is the step's own name"),
+        ("localhost: {image: a:1}", "`localhost` bad-value: `localhost` refers to the step itself"),
         (
             "db: {image: a:1, network: none}",
-            "`network` misplaced-key: `network` belongs to `runner_args`, not to a service",
+            "`network` misplaced-key: `network` belongs in `runner_args`, not in a service",
         ),
     ] {
         assert_eq!(yaml(&text(service)), [format!("5 {expected}")]);
@@ -210,15 +216,15 @@ fn what_a_plan_says_of_services_is_read_strictly() {
     let service = read(serde_json::json!({"image": "a:1", "cmd": null, "env": {"N": 7}})).unwrap();
     assert_eq!((service.cmd, service.env[0].1.as_str()), (None, "7"));
     for (service, expected) in [
-        (serde_json::json!({}), "the service `db` has no `image`"),
-        (serde_json::json!("a:1"), "the service `db` is a mapping"),
+        (serde_json::json!({}), "service `db` has no `image`"),
+        (serde_json::json!("a:1"), "service `db` must be a mapping"),
         (
             serde_json::json!({"image": "a:1", "ready": 0}),
-            "`ready` of the service `db` is a command or a port, 1 to 65535",
+            "`ready` of service `db` must be a command or a port from 1 to 65535",
         ),
         (
             serde_json::json!({"image": "a:1", "mounts": []}),
-            "`mounts` of the service `db` is none of `image`, `env`, `cmd`, `ready`, `ready_within_seconds`",
+            "unknown key `mounts` in service `db`; expected one of `image`, `env`, `cmd`, `ready`, `ready_within_seconds`",
         ),
     ] {
         assert_eq!(read(service).unwrap_err(), expected);
@@ -271,5 +277,5 @@ fn mounts_have_two_ends_and_privileges_are_true_or_false() {
     assert_eq!(yaml(&text("privileged: true, mounts: ['/a:/b', '/a:/c:ro']")), Vec::<String>::new());
     let found = yaml(&text("privileged: much, mounts: ['a:/b']"));
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].contains("`much` wrong-type") && found[1].contains("bad-value: A mount is"), "{found:?}");
+    assert!(found[0].contains("`much` wrong-type") && found[1].contains("bad-value: A mount must be"), "{found:?}");
 }

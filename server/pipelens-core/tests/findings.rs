@@ -461,7 +461,7 @@ fn plans_are_checked_as_their_format_allows() {
               fix: Remove `[1, 1, "builds_in"]`
              [0, 7, "depends_on"]]}}
              ^^^^^^^^^^^^^^^^^^^^
-            Error[bad-edge]: This edge names a node that does not exist: there are 2, counted from 0.
+            Error[bad-edge]: This edge refers to a node that does not exist: the graph has 2 nodes, numbered from 0. Correct the position.
         "#]],
     );
 }

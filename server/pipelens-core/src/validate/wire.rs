@@ -22,8 +22,10 @@ pub(super) fn check_graph(tree: &Tree, root: NodeId, findings: &mut Findings) {
     let good = edges(tree, graph.value);
     for edge in &good {
         if edge.from >= nodes.len() || edge.to >= nodes.len() {
-            let message =
-                format!("This edge names a node that does not exist: there are {}, counted from 0.", nodes.len());
+            let count = if nodes.len() == 1 { "1 node".to_owned() } else { format!("{} nodes", nodes.len()) };
+            let message = format!(
+                "This edge refers to a node that does not exist: the graph has {count}, numbered from 0. Correct the position."
+            );
             findings.push(Diagnostic::new(Code::BadEdge, edge.range, message));
         } else if edge.is_lineage
             && let Some(first) = parents.insert(edge.to, edge.range)

@@ -130,7 +130,7 @@ fn json_has_one_entry_a_line_and_short_lists_on_one() {
 #[test]
 fn a_broken_text_is_left_alone() {
     let refusal = formatted("steps:\n- key: [a\n", Format::Yaml).unwrap_err();
-    assert_eq!(refusal, "This file has a syntax error; correct it, then format");
+    assert_eq!(refusal, "This file has a syntax error; fix it before formatting");
 }
 
 proptest! {

@@ -33,7 +33,7 @@ fn a_range_gets_its_own_hints_only() {
     let start = PIPELINE.find("- wait:").unwrap();
     let tooltips: Vec<String> =
         hints(&analysis, TextRange::new(start, start + 5)).into_iter().map(|hint| hint.tooltip).collect();
-    assert_eq!(tooltips, ["Everything below waits for `a`, `b`, `c` to end, whatever happens."]);
+    assert_eq!(tooltips, ["Everything below waits for `a`, `b`, `c` to finish, even if they fail."]);
 }
 
 #[test]

@@ -85,9 +85,9 @@ fn a_name_that_cannot_be_a_key_is_refused_with_a_reason() {
         )
         .unwrap_err()
     };
-    assert_eq!(refusal("b.c"), "There is a step `b.c` already");
-    assert!(refusal("b-c").contains("share its container and image names with the step `b.c`"));
-    assert_eq!(refusal(" "), "A step needs a key that is not empty");
+    assert_eq!(refusal("b.c"), "A step `b.c` already exists");
+    assert!(refusal("b-c").contains("get the same container and image names as step `b.c`"));
+    assert_eq!(refusal(" "), "A step's key must not be empty");
     for name in ["true", "12", "a b", "a: b", "-a", "*a", "~"] {
         assert!(refusal(name).contains("would need quotes in YAML"), "{name}");
     }
