@@ -88,8 +88,8 @@ fn json(lines: usize) -> String {
 
 /// Takes the closing quote from a label near the end, where the parser comes last.
 fn broken(text: &str) -> String {
-    let (before, behind) = text.rsplit_once("Build part ").unwrap();
-    format!("{before}Build part {}", behind.replacen('"', "", 1))
+    let (before, after) = text.rsplit_once("Build part ").unwrap();
+    format!("{before}Build part {}", after.replacen('"', "", 1))
 }
 
 criterion_group!(analysis, benches, worst);

@@ -1,4 +1,4 @@
-//! From one spelling to another: a plan or an envelope becomes what people write, and that becomes a plan again.
+//! Conversion between spellings: a plan or an envelope becomes an authored pipeline, and that becomes a plan again.
 
 mod converted;
 mod plan;

@@ -1,4 +1,4 @@
-//! Several fixes at once: those that need nobody's choice.
+//! Applies all safe fixes at once.
 
 use crate::diagnostic::{Diagnostic, Fix};
 use crate::files::FileId;
@@ -6,8 +6,8 @@ use crate::text::TextEdit;
 
 /// Returns the edits of the analysed text by every safe fix that can be applied together, in text order.
 ///
-/// Two fixes that touch wait for each other, because the second may have nothing left to mend: apply the edits, analyse
-/// again, and ask again until nothing comes back. Each round mends at least one finding, so this ends.
+/// Of two fixes that touch, only the first is included, because it may make the second unnecessary: apply the edits, analyse
+/// again, and repeat until no edits are left. Each round fixes at least one finding, so this terminates.
 pub fn fix_all<'found>(findings: impl IntoIterator<Item = &'found Diagnostic>) -> Vec<TextEdit> {
     let mut edits: Vec<TextEdit> = Vec::new();
     let safe = |fixes: &[Fix]| fixes.iter().find(|fix| fix.is_safe).map(|fix| fix.edits_in(FileId::DOCUMENT));

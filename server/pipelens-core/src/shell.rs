@@ -1,4 +1,4 @@
-//! Mistakes in shell commands. The grammar is bash's, so what only some shells read is none; `brush-parser` reads it.
+//! Syntax errors in shell commands. `brush-parser` parses them as bash, so syntax that only some shells accept is not an error.
 
 mod here;
 mod mistake;
@@ -14,12 +14,12 @@ use mistake::{byte, range};
 
 pub(crate) use mistake::Mistake;
 
-/// Longer commands are programs; they deserve a file of their own and their shell's own check.
+/// Longer commands are programs; they belong in a file of their own, checked by their own shell.
 const MAX_BYTES: usize = 64 * 1024;
-/// Deeper nesting is made to exhaust a stack.
+/// Deeper nesting is only written to exhaust a stack.
 const MAX_DEPTH: usize = 40;
 
-/// Tells whether a command is only words, which no shell misreads.
+/// Tells whether a command is only words, which cannot contain a syntax error.
 pub(crate) fn is_plain(command: &str) -> bool {
     quick::is_simple(command)
 }
@@ -30,7 +30,7 @@ pub(crate) fn mistake(command: &str) -> Option<Mistake> {
     if quick::is_simple(command) || is_too_much {
         return None;
     }
-    // Some texts with here-documents make the reader panic or never end.
+    // Some texts with here-documents make the parser panic or never end.
     find(&here::blanked(command)?)
 }
 
@@ -51,7 +51,7 @@ fn find(command: &str) -> Option<Mistake> {
     }
 }
 
-/// A token that cannot stand where it is.
+/// A token that is not allowed where it is.
 fn near(command: &str, position: &SourcePosition, tokens: &[Token]) -> Mistake {
     let token = tokens.iter().find(|token| token.location().start.index == position.index);
     let range = token.map_or(TextRange::at(byte(command, position.index)), |token| range(command, token));
@@ -67,7 +67,7 @@ fn near(command: &str, position: &SourcePosition, tokens: &[Token]) -> Mistake {
     Mistake { range, message }
 }
 
-/// A command that ends where something has to follow.
+/// A command that ends where more is required.
 fn unfinished(command: &str, tokens: &[Token]) -> Option<Mistake> {
     let last = tokens.iter().rfind(|token| !token.to_str().trim().is_empty())?;
     let message =
@@ -75,7 +75,7 @@ fn unfinished(command: &str, tokens: &[Token]) -> Option<Mistake> {
     Some(Mistake { range: range(command, last), message })
 }
 
-/// A quote, substitution or document that the text ends in.
+/// A quote, substitution or here-document that is still open at the end.
 fn unclosed(command: &str, error: &TokenizerError) -> Option<Mistake> {
     let (what, closer, range) = match error {
         TokenizerError::UnterminatedSingleQuote(at) => ("single quote", "'", one(command, at.index)),
@@ -87,7 +87,7 @@ fn unclosed(command: &str, error: &TokenizerError) -> Option<Mistake> {
         TokenizerError::UnterminatedCommandSubstitution | TokenizerError::UnterminatedExpansion => {
             ("substitution", ")", last_open(command, &["$(", "<(", ">("], ")")?)
         }
-        // The shell takes a backslash at the end for itself; the rest never comes here.
+        // The shell accepts a backslash at the end; the other errors never occur here.
         TokenizerError::UnterminatedEscapeSequence
         | TokenizerError::FailedDecoding
         | TokenizerError::MissingHereTagForDocumentBody
@@ -99,7 +99,7 @@ fn unclosed(command: &str, error: &TokenizerError) -> Option<Mistake> {
     Some(Mistake { range, message: format!("This {what} is not closed: {closer} is missing. Add it.") })
 }
 
-/// The last opener that no closer follows; the reader does not say where it was.
+/// The last opener without a closer after it; the parser does not report where it was.
 fn last_open(command: &str, openers: &[&str], closer: &str) -> Option<TextRange> {
     let places = openers.iter().flat_map(|opener| command.match_indices(opener)).map(|(start, _)| start);
     let is_open = |start: &usize| !command.get(*start..).is_some_and(|rest| rest.contains(closer));

@@ -130,7 +130,7 @@ fn yaml_half_a_key() {
 }
 
 #[test]
-fn yaml_no_space_behind_a_colon() {
+fn yaml_no_space_after_a_colon() {
     check(
         YAML,
         Format::Yaml,
@@ -347,7 +347,7 @@ fn yaml_a_bad_block_header() {
 }
 
 #[test]
-fn yaml_text_behind_a_quote() {
+fn yaml_text_after_a_quote() {
     check(
         YAML,
         Format::Yaml,
@@ -530,7 +530,7 @@ fn json_a_step_that_is_not_closed() {
 }
 
 #[test]
-fn json_a_step_without_a_comma_behind() {
+fn json_a_step_without_a_comma_after() {
     check(
         JSON,
         Format::Json,

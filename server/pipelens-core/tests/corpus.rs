@@ -195,11 +195,11 @@ fn every_fix_removes_its_finding_and_adds_no_error() {
         for finding in &found {
             assert!(!must_have_a_fix.contains(&finding.code) || !finding.fixes.is_empty(), "{}", path.display());
             for fix in &finding.fixes {
-                let mended = apply_edits(&text, &fix.edits_in(FileId::DOCUMENT));
-                let after = analyze(&mended, format).diagnostics;
+                let fixed = apply_edits(&text, &fix.edits_in(FileId::DOCUMENT));
+                let after = analyze(&fixed, format).diagnostics;
                 let count = |found: &[Diagnostic]| found.iter().filter(|other| other.code == finding.code).count();
-                assert!(count(&after) < count(&found), "{}: {}\n{mended}", path.display(), fix.title);
-                assert!(errors(&after) <= errors(&found), "{}: {}\n{mended}", path.display(), fix.title);
+                assert!(count(&after) < count(&found), "{}: {}\n{fixed}", path.display(), fix.title);
+                assert!(errors(&after) <= errors(&found), "{}: {}\n{fixed}", path.display(), fix.title);
             }
         }
     }

@@ -67,14 +67,14 @@ fn an_unknown_step_names_the_nearest() {
 }
 
 #[test]
-fn the_fix_of_an_unknown_step_mends_it() {
+fn the_fix_of_an_unknown_step_removes_the_finding() {
     let text = r"steps:
 - {key: build, cmd: x}
 - {key: deploy, cmd: x, builds_in: bild}
 ";
     let analysis = analyze(text, Format::Yaml);
-    let mended = apply_edits(text, &analysis.diagnostics[0].fixes[0].edits_in(FileId::DOCUMENT));
-    assert_eq!(render(&mended, Format::Yaml), "");
+    let fixed = apply_edits(text, &analysis.diagnostics[0].fixes[0].edits_in(FileId::DOCUMENT));
+    assert_eq!(render(&fixed, Format::Yaml), "");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use pipelens_core::{FileId, Format, analyze};
 use proptest::prelude::*;
 
 /// Mends a text until nothing safe is left, as `check --fix` does.
-fn mend(text: &str, format: Format) -> String {
+fn fixed(text: &str, format: Format) -> String {
     let mut text = text.to_owned();
     loop {
         let edits = fix_all(&analyze(&text, format).diagnostics);
@@ -21,7 +21,7 @@ fn mend(text: &str, format: Format) -> String {
 }
 
 #[test]
-fn everything_obvious_is_mended_at_once_and_guesses_are_left() {
+fn safe_fixes_are_applied_together_and_guesses_are_left_alone() {
     let text = r"fail_fast: yes
 env: {MODE: 0777}
 steps:
@@ -29,14 +29,14 @@ steps:
 - {key: b, cmd: x, builds_in: a, image: 'i:1', depends_on: [a, a]}
 - {key: c, cmd: x, builds_in: aa}
 ";
-    let mended = r#"fail_fast: true
+    let expected = r#"fail_fast: true
 env: {MODE: "0777"}
 steps:
 - {key: a, cmd: x}
 - {key: b, cmd: x, builds_in: a}
 - {key: c, cmd: x, builds_in: aa}
 "#;
-    assert_eq!(mend(text, Format::Yaml), mended);
+    assert_eq!(fixed(text, Format::Yaml), expected);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_list_that_is_emptied_goes_with_its_key() {
   - a
 ";
     assert_eq!(
-        mend(text, Format::Yaml),
+        fixed(text, Format::Yaml),
         r"steps:
 - {key: a, cmd: x}
 - key: b
@@ -65,7 +65,7 @@ fn a_list_that_is_emptied_goes_with_its_key() {
 #[test]
 fn json_loses_its_comma_too_many() {
     assert_eq!(
-        mend("{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"},]}", Format::Json),
+        fixed("{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"},]}", Format::Json),
         "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"}]}"
     );
 }
@@ -84,7 +84,7 @@ fn what_an_alias_still_needs_is_not_taken_out() {
 
 #[test]
 fn a_text_where_a_list_belongs_becomes_one_with_an_item_for_each_comma() {
-    let mended = |value: &str| {
+    let fixed = |value: &str| {
         let text = format!(
             r"steps:
 - key: a
@@ -98,11 +98,11 @@ fn a_text_where_a_list_belongs_becomes_one_with_an_item_for_each_comma() {
             apply_edits(&text, &fix.edits_in(FileId::DOCUMENT)).rsplit_once("secrets: ").unwrap().1.to_owned()
         })
     };
-    assert_eq!(mended("TOKEN").as_deref(), Some("[TOKEN]\n"));
-    assert_eq!(mended("A,  B,").as_deref(), Some("[A, B]\n"));
-    assert_eq!(mended("\"A, B\"").as_deref(), Some("[\"A, B\"]\n"));
-    assert_eq!(mended("A]"), None);
-    assert_eq!(mended("|\n    A"), None);
+    assert_eq!(fixed("TOKEN").as_deref(), Some("[TOKEN]\n"));
+    assert_eq!(fixed("A,  B,").as_deref(), Some("[A, B]\n"));
+    assert_eq!(fixed("\"A, B\"").as_deref(), Some("[\"A, B\"]\n"));
+    assert_eq!(fixed("A]"), None);
+    assert_eq!(fixed("|\n    A"), None);
 }
 
 /// What can be wrong with a step, one line each; some are right.
@@ -141,21 +141,21 @@ const LINES: &[&str] = &[
     "artifacts: dist",
 ];
 
-fn assert_fixes_mend(text: &str, format: Format) {
+fn assert_fixes_work(text: &str, format: Format) {
     let found = analyze(text, format).diagnostics;
     let before: HashSet<_> =
         found.iter().map(|found| (found.code, &text[found.range.start..found.range.end])).collect();
     for finding in &found {
         for fix in &finding.fixes {
-            let mended = apply_edits(text, &fix.edits_in(FileId::DOCUMENT));
-            let left = analyze(&mended, format).diagnostics;
+            let fixed = apply_edits(text, &fix.edits_in(FileId::DOCUMENT));
+            let left = analyze(&fixed, format).diagnostics;
             // Of two that say the same of one value, mending the first changes what is said of the second.
             let count = |found: &[Diagnostic]| found.iter().filter(|other| other.code == finding.code).count();
-            assert!(count(&left) < count(&found), "`{}` does not mend {finding:?}:\n{text}\n{mended}", fix.title);
+            assert!(count(&left) < count(&found), "`{}` does not fix {finding:?}:\n{text}\n{fixed}", fix.title);
             // What can be read now may show a hint that was hidden before, but never an error.
-            let is_new = |new: &&Diagnostic| !before.contains(&(new.code, &mended[new.range.start..new.range.end]));
+            let is_new = |new: &&Diagnostic| !before.contains(&(new.code, &fixed[new.range.start..new.range.end]));
             let added = left.iter().filter(is_new).find(|new| new.severity == Severity::Error);
-            assert!(added.is_none(), "`{}` adds {added:?}:\n{text}\n{mended}", fix.title);
+            assert!(added.is_none(), "`{}` adds {added:?}:\n{text}\n{fixed}", fix.title);
         }
     }
 }
@@ -183,6 +183,6 @@ proptest! {
         if has_wait {
             text.push_str("  - wiat\n");
         }
-        assert_fixes_mend(&text, Format::Yaml);
+        assert_fixes_work(&text, Format::Yaml);
     }
 }

@@ -24,7 +24,7 @@ fn of(text: &str) -> Graph {
 }
 
 #[test]
-fn a_barrier_is_connected_with_the_last_steps_before_it_and_the_first_behind_it() {
+fn a_barrier_is_connected_with_the_last_steps_before_it_and_the_first_after_it() {
     let graph = of(PIPELINE);
     let edges: Vec<(usize, usize, EdgeKind)> = graph.edges.iter().map(|edge| (edge.from, edge.to, edge.kind)).collect();
     use EdgeKind::{Barrier, Lineage, Order};

@@ -8,7 +8,7 @@ use pipelens_core::{FileId, Format, analyze_in};
 use project::Small;
 
 /// Returns what is marked, and the line with the first fix applied.
-fn mended(text: &str, format: Format) -> Vec<(String, String)> {
+fn fixed(text: &str, format: Format) -> Vec<(String, String)> {
     let analysis = analyze_in(text, format, &Small);
     let found = analysis.diagnostics.iter().filter(|found| found.code == Code::Shellcheck);
     found
@@ -25,7 +25,7 @@ fn mended(text: &str, format: Format) -> Vec<(String, String)> {
 }
 
 fn yaml(cmd: &str) -> Vec<(String, String)> {
-    mended(
+    fixed(
         &format!(
             r"steps:
 - key: a
@@ -53,7 +53,7 @@ fn a_remark_and_its_fix_are_right_in_every_style() {
     }
     let json = "{\"steps\": [\n{\"key\": \"a\", \"image\": \"a:1\", \"cmd\": \"rm\\n $X\"}]}";
     let expected = "{\"key\": \"a\", \"image\": \"a:1\", \"cmd\": \"rm\\n \\\"$X\\\"\"}]}";
-    assert_eq!(mended(json, Format::Json), [("$X".to_owned(), expected.to_owned())]);
+    assert_eq!(fixed(json, Format::Json), [("$X".to_owned(), expected.to_owned())]);
 }
 
 #[test]

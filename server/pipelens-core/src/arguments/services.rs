@@ -1,37 +1,37 @@
-//! The services of a step: containers that run beside its command.
+//! The services of a step: containers that run alongside its command.
 
 use super::value::Value;
 
-/// What a database on a slow machine needs to create itself.
+/// Enough for a database to initialise itself on a slow machine.
 const READY_WITHIN_SECONDS: u64 = 60;
-/// A label of the domain name system is no longer.
+/// The longest label DNS allows.
 const MAX_NAME_LENGTH: usize = 63;
 const KNOWN: &str = "`image`, `env`, `cmd`, `ready`, `ready_within_seconds`";
 
-/// A container that runs beside a step's command.
+/// A container that runs alongside a step's command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
-    /// The name of a host, by which the step reaches it.
+    /// The host name by which the step reaches it.
     pub name: String,
     pub image: String,
     /// Names and values, in file order.
     pub env: Vec<(String, String)>,
-    /// A line for the image's shell.
+    /// A command line for the image's shell.
     pub cmd: Option<String>,
     pub ready: Option<Ready>,
     pub ready_within_seconds: u64,
 }
 
-/// What tells that a service can be used.
+/// How to tell that a service is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ready {
-    /// Exits with 0 in the service.
+    /// A command that exits with 0 in the service.
     Command(String),
-    /// Something listens there.
+    /// A port that something listens on.
     Port(u16),
 }
 
-/// Reads the services of a step, each on its own: what is wrong with one is said in half a sentence.
+/// Reads the services of a step. For each that cannot be read, the error is half a sentence that says why.
 pub fn services(arguments: &Value) -> Vec<Result<Service, String>> {
     let Value::Map(arguments) = arguments else { return Vec::new() };
     let Some((_, services)) = arguments.iter().find(|(name, _)| name == "services") else { return Vec::new() };
@@ -42,18 +42,18 @@ pub fn services(arguments: &Value) -> Vec<Result<Service, String>> {
     }
 }
 
-/// Tells whether a step can reach something by this name. Small letters only: to the resolver `DB` and `db` are one.
+/// Tells whether a name is a valid host name for a service. It must be lowercase, because resolvers do not distinguish `DB` from `db`.
 pub(crate) fn is_service_name(name: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name != "localhost"
         && name.len() <= MAX_NAME_LENGTH
-        // A number would be taken for an address.
+        // A number would be read as an address.
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| is_word(byte) || byte == b'-')
         && !name.ends_with('-')
 }
 
-/// Reads the number of a port.
+/// Reads a port number.
 pub(crate) fn port(number: i64) -> Option<u16> {
     u16::try_from(number).ok().filter(|port| *port > 0)
 }
@@ -95,7 +95,7 @@ fn variables(value: &Value) -> Option<Vec<(String, String)>> {
     let variable = |(name, value): &(String, Value)| {
         let text = match value {
             Value::Text(text) => text.clone(),
-            // From a text they come as texts, see `lower`.
+            // In an authored pipeline these are strings already, see `lower`.
             Value::Integer(number) => number.to_string(),
             Value::Float(number) => number.to_string(),
             Value::Bool(truth) => truth.to_string(),

@@ -4,6 +4,6 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Converted {
     pub text: String,
-    /// One sentence for each thing the other spelling has no place for.
+    /// One sentence for each thing the other spelling cannot express.
     pub losses: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Plan JSON: each node carries its merged environment, each barrier becomes the edges it stands for.
+//! Plan JSON: each node carries its merged environment, and each barrier becomes the edges it stands for.
 
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ fn losses(pipeline: &Pipeline, links: &Links) -> Vec<String> {
     losses
 }
 
-/// Every edge a plan needs: where a step boots from another it also waits for it.
+/// Every edge a plan needs: a step that starts from another step's filesystem also waits for it.
 fn edges(pipeline: &Pipeline, links: &Links) -> Vec<(usize, usize, &'static str)> {
     let mut edges = Vec::new();
     for step in 0..pipeline.steps.len() {
@@ -157,7 +157,7 @@ fn policy(policy: &CachePolicy) -> Json {
     }
 }
 
-/// Returns a value of unknown shape as JSON. What JSON cannot hold (`.inf`) becomes its text.
+/// Returns a value of unknown shape as JSON. What JSON cannot represent (`.inf`) becomes a string.
 pub(super) fn json_value(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,

@@ -30,7 +30,7 @@ pub(super) fn draw(graph: &Graph) -> String {
 
 fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    // Two of them start a command of some CI systems, wherever they are in a log.
+    // In some CI systems two of them start a command, wherever they are in a log.
     let escaped = escaped.replace("##", "#&#35;");
     let printable: String =
         escaped.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();

@@ -1,6 +1,6 @@
 //! The parts of a graph.
 
-/// What can be drawn of a pipeline. Edges name nodes by position.
+/// What can be drawn of a pipeline. Edges refer to nodes by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
     pub name: String,
@@ -15,7 +15,7 @@ pub enum Node {
         key: String,
         /// The label, else the command's first line.
         words: String,
-        /// The image of a step that boots from no other.
+        /// The image of a step that does not build in another.
         image: Option<String>,
     },
     Barrier {
@@ -32,7 +32,7 @@ pub struct Edge {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EdgeKind {
-    /// `builds_in`: boots from the other's filesystem.
+    /// `builds_in`: starts from the other's filesystem.
     Lineage,
     /// `depends_on`: waits for the other.
     Order,

@@ -1,4 +1,4 @@
-//! What could stand at the cursor: keys by place, step keys, policies, runners, images, names of variables, whole steps.
+//! What could be written at the cursor: keys by place, step keys, policies, runners, images, names of variables, whole steps.
 
 mod cursor;
 mod entry;
@@ -12,7 +12,7 @@ use cursor::Cursor;
 
 pub use entry::{Completion, CompletionKind, Known};
 
-/// Returns what could stand at an offset, the likeliest first.
+/// Returns what could be written at an offset, most likely first.
 pub fn completion(analysis: &Analysis, offset: usize, known: Known<'_>) -> Vec<Completion> {
     let Some(cursor) = Cursor::new(analysis, offset) else { return Vec::new() };
     if place::is_in_command(analysis, &cursor) {

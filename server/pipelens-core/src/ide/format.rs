@@ -1,4 +1,4 @@
-//! Formatting: only white space between tokens changes, and only if the result says exactly the same; else it declines.
+//! Formatting: only white space between tokens changes, and only if the result means exactly the same; otherwise it declines.
 
 mod json;
 mod space;
@@ -14,7 +14,7 @@ use space::slice;
 
 pub use space::FormatStyle;
 
-/// Returns the edits that lay a text out evenly, comments kept. `Err` is a sentence: why the text stays as it is.
+/// Returns the edits that format a text; comments stay. `Err` is a sentence that says why the text was not changed.
 pub fn format(analysis: &Analysis, format: Format, style: FormatStyle) -> Result<Vec<TextEdit>, String> {
     let mut findings = analysis.diagnostics.iter().chain(&analysis.silenced);
     let is_other_grammar = format == Format::Json && findings.any(|finding| finding.code == Code::Syntax);

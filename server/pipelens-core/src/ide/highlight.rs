@@ -5,7 +5,7 @@ use crate::analysis::Analysis;
 use crate::files::FileId;
 use crate::text::TextRange;
 
-/// One place that names a step.
+/// One place that refers to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Highlight {
     pub range: TextRange,
@@ -13,7 +13,7 @@ pub struct Highlight {
     pub is_definition: bool,
 }
 
-/// Returns every place that names the step at an offset.
+/// Returns every place that refers to the step at an offset.
 pub fn highlights(analysis: &Analysis, offset: usize) -> Vec<Highlight> {
     // The key comes first.
     let places = references(analysis, offset).into_iter().enumerate();

@@ -25,7 +25,7 @@ pub struct StepPlace {
     pub key: String,
 }
 
-/// Returns what there is to say about the key, step or reference at an offset.
+/// Describes the key, step or reference at an offset.
 pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
     if let Some((pipeline, position, range)) = step_at(analysis, offset) {
         let index = analysis.pipelines.iter().position(|other| std::ptr::eq(other, pipeline))?;
@@ -43,7 +43,7 @@ pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
     Some(Hover { range: key, text: format!("`{}`{required}\n\n{}", known.name, known.doc), step: None })
 }
 
-/// Returns the key at an offset and the place it stands in.
+/// Returns the key at an offset and the place it is in.
 fn key_at(analysis: &Analysis, offset: usize) -> Option<(Place, TextRange)> {
     let mut found = None;
     walk(analysis, &mut |place, map| {

@@ -7,7 +7,7 @@ use crate::syntax::tree::{Kind, NodeId};
 
 /// Visits every mapping whose keys the vocabulary knows.
 pub(crate) fn walk(analysis: &Analysis, visit: &mut impl FnMut(Place, NodeId)) {
-    // Following aliases that repeat too much to be a pipeline would take as long as that.
+    // Following aliases that expand to too much for a pipeline would take too long.
     if analysis.pipelines.is_empty() && analysis.tree.has_aliases {
         return;
     }

@@ -1,11 +1,11 @@
-//! Step keys and the places that name them: definition and references.
+//! Step keys and the places that refer to them: definition and references.
 
 use crate::analysis::Analysis;
 use crate::files::FileRange;
 use crate::model::Pipeline;
 use crate::text::TextRange;
 
-/// Returns where the step that is named at an offset has its key, or what the alias there stands for.
+/// Returns the key of the step that is referred to at an offset, or the anchor of the alias there.
 pub fn definition(analysis: &Analysis, offset: usize) -> Option<FileRange> {
     if let Some((pipeline, position, _)) = step_at(analysis, offset) {
         return pipeline.steps.get(position).map(|step| step.key.range.into());
@@ -14,7 +14,7 @@ pub fn definition(analysis: &Analysis, offset: usize) -> Option<FileRange> {
     alias.and_then(|(_, target)| analysis.tree.node(target).anchor).map(FileRange::from)
 }
 
-/// Returns every place that names the step at an offset, its key first.
+/// Returns every place that refers to the step at an offset, its key first.
 pub fn references(analysis: &Analysis, offset: usize) -> Vec<FileRange> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else { return Vec::new() };
     let Some(step) = pipeline.steps.get(position) else { return Vec::new() };

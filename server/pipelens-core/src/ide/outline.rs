@@ -1,4 +1,4 @@
-//! The places a run can start at, and the file's outline.
+//! The places where a run can be started, and the file's outline.
 
 use crate::analysis::Analysis;
 use crate::model::{Pipeline, Step};
@@ -72,13 +72,13 @@ pub(super) fn step_symbol(step: &Step) -> Symbol {
         name: printable(&step.key.value).into_owned(),
         detail: printable(&first_words(step)).into_owned(),
         range: step.range,
-        // The key of an aliased step stands elsewhere; editors refuse a selection outside the range.
+        // The key of an aliased step is elsewhere; editors refuse a selection outside the range.
         selection: if is_inside { step.key.range } else { TextRange::at(step.range.start) },
         children: Vec::new(),
     }
 }
 
-/// Returns the label, else the first line of the command.
+/// Returns the label, or else the first line of the command.
 pub(crate) fn first_words(step: &Step) -> String {
     let label = step.label.as_ref().map(|label| label.value.trim()).filter(|label| !label.is_empty());
     let cmd = step.cmd.as_ref().map(|cmd| cmd.value.trim());

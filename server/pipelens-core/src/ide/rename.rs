@@ -1,4 +1,4 @@
-//! Renames a step: its key and every place that names it, each in the quotes it already has.
+//! Renames a step: its key and every reference to it, keeping the quotes each already has.
 
 use std::collections::{HashMap, HashSet};
 
@@ -26,7 +26,7 @@ pub fn prepare_rename(analysis: &Analysis, offset: usize) -> Option<Renamable> {
     Some(Renamable { range: written.content(range), name })
 }
 
-/// Returns the edits that give the step at an offset another key, or a sentence that says why it cannot have it.
+/// Returns the edits that give the step at an offset another key, or a sentence that says why that is not possible.
 pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<FileEdit>, String> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else {
         return Err("Only step keys can be renamed: put the cursor on a key or on a reference to one".to_owned());
@@ -39,7 +39,7 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
     check_name(pipeline, step, new_name)?;
     let mut ranges = vec![step.key.range];
     match pipeline.spelling {
-        // A plan's edges name positions, so nothing in them changes.
+        // A plan's edges refer to positions, so they do not change.
         Spelling::Plan | Spelling::Envelope => {}
         Spelling::AuthoredYaml | Spelling::AuthoredJson => ranges.extend(naming(pipeline, old_name)),
     }
@@ -50,7 +50,7 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
     let mut edits: Vec<TextEdit> = Vec::new();
     for range in ranges.into_iter().filter(|range| seen.insert(*range)) {
         if aliases.get(&range).is_some_and(|target| known.contains(target)) {
-            // The alias follows the text it names.
+            // The alias follows the value it refers to.
             continue;
         }
         let written = Written::read(analysis, range, old_name)
@@ -76,18 +76,18 @@ fn check_name(pipeline: &Pipeline, step: &Step, new_name: &str) -> Result<(), St
     }
 }
 
-/// How a name stands in the text.
+/// How a name is written in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Written {
     Plain,
     SingleQuoted,
     DoubleQuoted,
-    /// `*name`, where the text it names is no step's key: the alias gives way to the name itself.
+    /// `*name`, where the value it refers to is not a step's key: the name itself replaces the alias.
     Alias,
 }
 
 impl Written {
-    /// Returns `None` for a text over several lines.
+    /// Returns `None` for a name that spans several lines.
     fn read(analysis: &Analysis, range: TextRange, name: &str) -> Option<Self> {
         let text = analysis.text.get(range.start..range.end)?;
         if text.contains(['\n', '\r']) {
@@ -124,7 +124,7 @@ impl Written {
     }
 }
 
-/// Tells whether a text means itself without quotes, in block and in flow style.
+/// Tells whether a string needs no quotes, in block and in flow style.
 fn is_plain(text: &str) -> bool {
     let is_word = |character: char| character.is_alphanumeric() || "_-./".contains(character);
     text.starts_with(|first: char| first.is_alphanumeric() || first == '_')

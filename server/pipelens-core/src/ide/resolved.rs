@@ -1,4 +1,4 @@
-//! What a step comes to once everything is resolved: its image or lineage, its environment, what runs before it.
+//! What a step amounts to once everything is resolved: its image or lineage, its environment, what runs before it.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use crate::plan::links::Links;
 use crate::printable::{code, code_block, markdown};
 use crate::text::{TextRange, word_at};
 
-/// More lines than this are not read in a small window.
+/// More lines than this do not fit a hover window.
 const MAX_LISTED: usize = 20;
-/// A variable's value is shown up to here.
+/// A variable's value is shown up to this length.
 const MAX_VALUE: usize = 60;
 
 /// Describes a step in Markdown.
@@ -58,7 +58,7 @@ fn runs_after(pipeline: &Pipeline, links: &Links, position: usize) -> Option<Str
     (!shown.is_empty()).then(|| format!("Runs after {}.", shown.join(", ")))
 }
 
-/// Returns the environment as the command sees it: the pipeline's with the step's laid over it.
+/// Returns the environment as the command sees it: the pipeline's with the step's merged over it.
 fn environment(pipeline: &Pipeline, step: &Step) -> Option<String> {
     let merged: BTreeMap<&str, &str> = pipeline
         .env
@@ -96,7 +96,7 @@ pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<(Text
         return documented(RUNNERS, &runner.value, runner.range);
     }
     let cache = steps.filter_map(|step| step.cache.as_ref()).find(|cache| cache.range.touches(offset))?;
-    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let word = word_at(&analysis.text, offset, is_part).filter(|word| cache.range.contains_range(*word))?;
     documented(POLICIES, analysis.text.get(word.start..word.end)?, word)
 }

@@ -9,21 +9,21 @@ use crate::text::{Spanned, TextRange};
 
 pub use kind::TokenKind;
 
-/// A stretch of one line.
+/// A token within one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     pub range: TextRange,
     pub kind: TokenKind,
 }
 
-/// Returns the coloured stretches of every command that touches a part of the text, in text order.
+/// Returns the tokens of every command that touches a part of the text, in text order.
 pub fn tokens(analysis: &Analysis, within: TextRange) -> Vec<Token> {
     let steps = analysis.all_steps();
     let commands = steps.filter_map(|step| step.cmd.as_ref());
     let wanted = commands.filter(|cmd| cmd.range.start <= within.end && within.start <= cmd.range.end);
     let mut tokens: Vec<Token> = wanted.flat_map(|cmd| command_tokens(&analysis.text, cmd)).collect();
     tokens.sort_by_key(|token| token.range);
-    // An alias makes one text the command of several steps.
+    // An alias makes one value the command of several steps.
     tokens.dedup();
     tokens
 }

@@ -4,7 +4,7 @@ use brush_parser::Token;
 
 use crate::text::TextRange;
 
-/// Why a shell could not read a command, and where in it.
+/// A syntax error in a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
     pub(crate) range: TextRange,
@@ -15,7 +15,7 @@ pub(crate) struct Mistake {
 pub(super) fn range(command: &str, token: &Token) -> TextRange {
     let span = token.location();
     let start = byte(command, span.start.index);
-    // A token's end may lie behind the text's.
+    // A token's end may be past the end of the text.
     let end = byte(command, span.end.index).max(start).min(start + token.to_str().len());
     TextRange::new(start, end)
 }

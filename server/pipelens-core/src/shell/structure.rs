@@ -1,4 +1,4 @@
-//! What is open and what closes it, to say more of a mistake than where reading ended.
+//! What is open and what closes it, to say more about an error than where parsing ended.
 
 use brush_parser::Token;
 
@@ -16,7 +16,7 @@ const PAIRS: &[(&str, &str)] = &[
     ("(", ")"),
 ];
 
-/// Behind these words and operators a new command starts.
+/// After these words and operators a new command starts.
 const STARTERS: &[&str] = &[
     "\n", ";", "&", "&&", "||", "|", "|&", ";;", ";&", ";;&", "(", ")", "if", "then", "elif", "else", "do", "while",
     "until", "{", "!", "time",
@@ -24,7 +24,7 @@ const STARTERS: &[&str] = &[
 
 /// Finds a closer that closes nothing, or not what is open; without one, at the end of the text, what is still open.
 ///
-/// Only asked of a command the shell could not read. `until` is the character where reading ended.
+/// Only for a command that cannot be parsed. `until` is the character where parsing ended.
 pub(super) fn stray(command: &str, tokens: &[Token], until: Option<usize>) -> Option<Mistake> {
     let mut open: Vec<&Token> = Vec::new();
     let mut starts_command = true;

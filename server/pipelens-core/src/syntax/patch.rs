@@ -43,14 +43,14 @@ impl Patch {
 
     /// Maps an offset of the mended text back. Inside inserted text it is the place of the insertion.
     pub(crate) fn original_offset(&self, offset: usize) -> usize {
-        let behind = self.starts.partition_point(|start| *start <= offset);
-        let last = behind.checked_sub(1).and_then(|before| self.edits.get(before).zip(self.starts.get(before)));
+        let after = self.starts.partition_point(|start| *start <= offset);
+        let last = after.checked_sub(1).and_then(|before| self.edits.get(before).zip(self.starts.get(before)));
         let Some((edit, start)) = last else { return offset };
         let inside = offset - start;
         match inside.checked_sub(edit.new_text.len()) {
             // Blanks that replace blanks keep their columns.
             None => (edit.range.start + inside).min(edit.range.end),
-            Some(behind) => edit.range.end + behind,
+            Some(after) => edit.range.end + after,
         }
     }
 

@@ -36,29 +36,29 @@ const MAX_BYTES_TRIED: usize = 3 * 1024 * 1024;
 pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     let mut patch = Patch::default();
     let (mut tree, mut error) = Tree::build(text, &patch);
-    let mut result = Repaired { tree: Tree::default(), findings: Vec::new(), mended_lines: BTreeSet::new() };
-    let mut mended = Cow::Borrowed(text);
-    let mut mended_lines = Cow::Borrowed(lines);
+    let mut result = Repaired { tree: Tree::default(), findings: Vec::new(), repaired_lines: BTreeSet::new() };
+    let mut repaired = Cow::Borrowed(text);
+    let mut repaired_lines = Cow::Borrowed(lines);
     let mut budget = Budget { bytes: MAX_BYTES_TRIED };
     for round in 0..MAX_ROUNDS {
         let Some(current) = error else { break };
         if round == 0 && conflict::blank(text, lines, &mut patch, &mut result) {
-            mended = Cow::Owned(patch.apply(text));
-            mended_lines = Cow::Owned(LineIndex::new(&mended));
-            (tree, error) = tree.rebuild(&mended, &patch);
+            repaired = Cow::Owned(patch.apply(text));
+            repaired_lines = Cow::Owned(LineIndex::new(&repaired));
+            (tree, error) = tree.rebuild(&repaired, &patch);
             continue;
         }
         // Depth is no slip of the hand: mending it line by line would only lose the rest.
         let is_hopeless = current.reason == Reason::TooDeep || !budget.allows(text.len());
-        let best = if is_hopeless { None } else { best(&mended, &mended_lines, current, &mut budget) };
+        let best = if is_hopeless { None } else { best(&repaired, &repaired_lines, current, &mut budget) };
         let Some(best) = best else {
             result.findings.push(unreadable(text, lines, &patch, current));
             break;
         };
         accept(best, lines, &mut patch, &mut result);
-        mended = Cow::Owned(patch.apply(text));
-        mended_lines = Cow::Owned(LineIndex::new(&mended));
-        (tree, error) = tree.rebuild(&mended, &patch);
+        repaired = Cow::Owned(patch.apply(text));
+        repaired_lines = Cow::Owned(LineIndex::new(&repaired));
+        (tree, error) = tree.rebuild(&repaired, &patch);
     }
     if error.is_some() && result.findings.is_empty() {
         result.findings.extend(error.map(|error| unreadable(text, lines, &patch, error)));
@@ -90,7 +90,8 @@ fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Re
         .map(|edit| TextEdit { range: patch.original_range(edit.range), new_text: edit.new_text })
         .collect();
     // A line that only fell because the one before it did needs no finding of its own.
-    let is_echo = best.fix.is_none() && line.checked_sub(1).is_some_and(|before| result.mended_lines.contains(&before));
+    let is_echo =
+        best.fix.is_none() && line.checked_sub(1).is_some_and(|before| result.repaired_lines.contains(&before));
     if !is_echo {
         let mut finding = Diagnostic::new(Code::Syntax, range, best.message);
         if let Some(title) = best.fix {
@@ -99,10 +100,10 @@ fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Re
         result.findings.push(finding);
     }
     for edit in edits {
-        result.mended_lines.extend(lines.line(edit.range.start)..=lines.line(edit.range.end));
+        result.repaired_lines.extend(lines.line(edit.range.start)..=lines.line(edit.range.end));
         patch.add(edit);
     }
-    result.mended_lines.insert(line);
+    result.repaired_lines.insert(line);
 }
 
 /// Returns the candidate that lets the parser get furthest; the earlier of two that are as good.
@@ -111,11 +112,11 @@ fn best(text: &str, lines: &LineIndex, error: ParseError, budget: &mut Budget) -
     let fragment = Fragment::around(text, lines, line, error);
     let mut best: Option<(usize, Candidate)> = None;
     for candidate in candidates(text, lines, line, error) {
-        let Some(mended) = fragment.mended(text, &candidate.edits) else { continue };
-        if !budget.allows(mended.len()) {
+        let Some(repaired) = fragment.patched(text, &candidate.edits) else { continue };
+        if !budget.allows(repaired.len()) {
             break;
         }
-        let reached = fragment.first_error_line(&mended);
+        let reached = fragment.first_error_line(&repaired);
         let progress = reached.map_or(usize::MAX, |reached| reached + lines.line(fragment.range.start));
         if progress > line && best.as_ref().is_none_or(|(furthest, _)| progress > *furthest) {
             best = Some((progress, candidate));

@@ -1,4 +1,4 @@
-//! What a document is as a whole, and whether its anchors and aliases hold.
+//! What a document is as a whole, and whether its anchors and aliases are valid.
 
 use super::{mapping, shape::Checker, wire};
 use crate::diagnostic::{Code, Diagnostic};
@@ -9,7 +9,7 @@ use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{AliasTarget, Kind, NodeId, Tree};
 use crate::text::TextRange;
 
-/// Nodes that aliases may add to what is written. Thousands of jobs that share their defaults stay far below.
+/// How many nodes aliases may add to what is written. Thousands of jobs that share defaults stay far below that.
 const ALIAS_BUDGET: u64 = 500_000;
 
 /// Checks a document against the vocabulary.
@@ -27,7 +27,7 @@ pub(crate) fn check_document(text: &str, tree: &Tree, root: NodeId, findings: &m
     }
 }
 
-/// Tells whether a document says anything at all: between two `---` there may be nothing.
+/// Tells whether a document has any content: there may be nothing between two `---`.
 pub(crate) fn says_something(tree: &Tree, root: NodeId) -> bool {
     tree.scalar(root).is_none_or(|scalar| scalar.resolve() != ScalarType::Null)
 }
@@ -69,8 +69,8 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
     }
     findings.extend(tree.nodes().filter_map(|node| node.anchor).filter(|anchor| !used.contains(anchor)).map(|range| {
         let name = range.of(text);
-        let behind = text.get(range.end..).unwrap_or_default();
-        let blanks = behind.len() - behind.trim_start_matches(' ').len();
+        let after = text.get(range.end..).unwrap_or_default();
+        let blanks = after.len() - after.trim_start_matches(' ').len();
         let removed = TextRange::new(range.start, range.end + blanks);
         let message = format!("No alias uses the anchor `{name}`.");
         Diagnostic::new(Code::UnusedAnchor, range, message).with_safe_fix(format!("Remove `{name}`"), removed, "")

@@ -1,4 +1,4 @@
-//! Paths that lead nowhere in the project.
+//! Paths that do not exist in the project.
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
@@ -39,7 +39,7 @@ fn unmatched_path(path: &Spanned<String>, project: &dyn Project) -> Option<Diagn
     Some(Diagnostic::new(Code::UnmatchedPath, path.range, message))
 }
 
-/// Only the first step of a line starts with nothing but the sources: a parent may have made the folder.
+/// Only a step without a parent starts with nothing but the sources: a parent may have created the folder.
 fn missing_folder(step: &Step, project: &dyn Project) -> Option<Diagnostic> {
     let workdir = step.workdir.as_ref().filter(|_| step.builds_in.is_none())?;
     let inner = workdir.value.strip_prefix(DEFAULT_WORKDIR)?.strip_prefix('/')?.trim_end_matches('/');

@@ -1,4 +1,4 @@
-//! Texts that look like secrets: tokens of known shapes anywhere, and values of variables whose name says what they are.
+//! Values that look like secrets: known tokens anywhere, and values of variables whose names suggest a secret.
 
 use super::services::services;
 use crate::diagnostic::{Code, Diagnostic};
@@ -8,7 +8,7 @@ use crate::project::Project;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
-/// How tokens of well-known services start, and how many letters follow at least.
+/// How tokens of well-known services start, and how many characters follow at least.
 const PREFIXES: &[(&str, usize, &str)] = &[
     ("AKIA", 16, "an AWS access key"),
     ("ASIA", 16, "an AWS access key"),
@@ -47,7 +47,7 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
     }
 }
 
-/// Finds secrets that a run would have to ask for first.
+/// Finds secrets for which a run would first ask for consent.
 pub(super) fn check_consent(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     for step in pipeline.all_steps() {
         let asked = step.secrets.iter().filter(|secret| project.has_secret(&secret.value) == Some(false));
@@ -87,7 +87,7 @@ fn in_text(text: &str, written: &Spanned<String>) -> Option<Diagnostic> {
     Some(Diagnostic::new(Code::SecretLiteral, range, message))
 }
 
-/// A long word, an address or the line around a key: most commands have none of them, and every keystroke asks.
+/// A long word, an address or the line around a key: most commands have none of these, and this runs at every keystroke.
 fn may_hold_one(bytes: &[u8]) -> bool {
     let mut run = 0;
     bytes.len() >= MIN_TOKEN_LENGTH
@@ -121,12 +121,12 @@ fn token(value: &str) -> Option<(TextRange, &'static str)> {
 fn private_key(value: &str) -> Option<(TextRange, &'static str)> {
     let end = value.find(PRIVATE_KEY)? + PRIVATE_KEY.len();
     let start = value.get(..end)?.rfind("-----BEGIN")?;
-    // The words alone are in many scripts that look for keys.
+    // The words alone occur in many scripts that look for keys.
     let follows = value.get(end..)?.trim_start().bytes().take_while(u8::is_ascii_alphanumeric).count();
     (follows >= MIN_SECRET_LENGTH).then_some((TextRange::new(start, end), "a private key"))
 }
 
-/// `https://name:password@host`, where the password is no variable.
+/// `https://name:password@host`, where the password is not a variable.
 fn password_in_address(value: &str) -> Option<(TextRange, &'static str)> {
     for (place, separator) in value.match_indices("://") {
         let start = place + separator.len();
@@ -159,12 +159,12 @@ fn is_random(value: &str) -> bool {
         && is_varied(value)
 }
 
-/// `xxxxxxxxxxxx` and `000000000000` stand for a secret and are none.
+/// `xxxxxxxxxxxx` and `000000000000` are placeholders, not secrets.
 fn is_varied(value: &str) -> bool {
-    let mut letters: Vec<u8> = value.bytes().collect();
-    letters.sort_unstable();
-    letters.dedup();
-    letters.len() >= 6
+    let mut characters: Vec<u8> = value.bytes().collect();
+    characters.sort_unstable();
+    characters.dedup();
+    characters.len() >= 6
 }
 
 fn is_token_letter(character: char) -> bool {

@@ -1,4 +1,4 @@
-//! Every value against the shape the vocabulary asks for. One walk over the tree; aliases are followed, each target once.
+//! Checks every value against the shape the vocabulary requires. One walk over the tree; aliases are followed, each target once.
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
@@ -20,7 +20,7 @@ pub(super) struct Checker<'a> {
     text: &'a str,
     tree: &'a Tree,
     findings: &'a mut Findings,
-    /// Places of aliased values that were looked at: a mistake in shared defaults is one finding.
+    /// Places of aliased values that were checked already: a mistake in shared defaults is one finding.
     seen: HashSet<(TextRange, &'static str)>,
     allows_null: bool,
 }
@@ -135,7 +135,7 @@ impl<'a> Checker<'a> {
         self.findings.push(finding);
     }
 
-    /// Tells whether a place was not looked at before. Without aliases there is only one way to each.
+    /// Tells whether a place was not checked before. Without aliases each place is reached only once.
     fn is_first(&mut self, range: TextRange, role: &'static str) -> bool {
         !self.tree.has_aliases || self.seen.insert((range, role))
     }
@@ -253,9 +253,9 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Finds what a person cannot see, or what would steer their terminal. A command may hold anything: it is never shown whole.
+    /// Finds characters that are invisible or control a terminal. A command may contain any: it is never shown in full.
     fn control_characters(&mut self, id: NodeId, scalar: &Scalar, name: &str) {
-        // Labels and the like may be written as a block, which ends its lines.
+        // Labels and the like may be written as a block, which has line breaks.
         let may_have_lines = !matches!(name, "key" | "name" | "slug");
         let is_bad =
             |character: char| is_deceptive(character) && !(may_have_lines && matches!(character, '\n' | '\r' | '\t'));
@@ -479,7 +479,7 @@ impl<'a> Checker<'a> {
         self.findings.push(finding);
     }
 
-    /// What stands between commas is meant to be an item of its own.
+    /// Each part between commas is meant to be an item of its own.
     fn with_list_fix(&self, finding: Diagnostic, range: TextRange, scalar: &Scalar) -> Diagnostic {
         let written = range.of(self.text);
         match scalar.style {
@@ -499,7 +499,7 @@ impl<'a> Checker<'a> {
         self.tree.scalar(id).is_some_and(|scalar| scalar.resolve() == ScalarType::Null)
     }
 
-    /// Returns a value's range; where there is nothing to see, the last letter before it.
+    /// Returns a value's range; if there is nothing to see, that of the last character before it.
     fn visible_range(&self, id: NodeId) -> TextRange {
         let range = self.tree.node(id).range;
         if !range.is_empty() {

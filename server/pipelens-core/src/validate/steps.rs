@@ -1,4 +1,4 @@
-//! What is wrong with steps one by one: their keys, limits, folders and policies.
+//! What is wrong with individual steps: their keys, limits, folders and policies.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     }
 }
 
-/// Replaces what container and image names cannot hold; keys that become equal would share those names.
+/// Replaces the characters that container and image names cannot contain; keys that become equal would share those names.
 pub(crate) fn safe_key(key: &str) -> String {
     let is_safe = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == '-';
     key.chars().map(|character| if is_safe(character) { character } else { '-' }).collect()
@@ -98,7 +98,7 @@ fn images_without_effect(pipeline: &Pipeline, findings: &mut Findings) {
     let steps = pipeline.all_steps();
     let mut with_both =
         steps.filter_map(|step| Some((step, step.image.as_ref()?, step.builds_in.as_ref()?))).peekable();
-    // Nearly every pipeline: nobody to look up.
+    // Nearly every pipeline has no such step.
     if with_both.peek().is_none() {
         return;
     }
@@ -109,7 +109,7 @@ fn images_without_effect(pipeline: &Pipeline, findings: &mut Findings) {
             step.called(),
             parent.value
         );
-        // The reference comes first: the fix asks whether it stands in the step itself.
+        // The reference comes first: the fix checks whether it is in the step itself.
         let finding = Diagnostic::new(Code::ImageWithoutEffect, image.range, message)
             .with_related(parent.range, "`builds_in` is set here");
         let source = positions.get(parent.value.as_str()).and_then(|position| pipeline.steps.get(*position));

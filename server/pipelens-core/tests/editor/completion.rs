@@ -175,7 +175,7 @@ fn keys_mean_nothing_inside_a_command() {
 }
 
 #[test]
-fn variables_are_offered_behind_a_dollar_and_in_their_lists() {
+fn variables_are_offered_after_a_dollar_and_in_their_lists() {
     let head = r"env: {A: 1}
 steps:
 - key: a

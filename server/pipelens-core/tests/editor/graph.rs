@@ -20,7 +20,7 @@ fn shown(analysis: &Analysis) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn hints_say_the_image_behind_a_lineage_and_what_a_wait_waits_for() {
+fn hints_say_the_image_after_a_lineage_and_what_a_wait_waits_for() {
     let analysis = analyze(PIPELINE, Format::Yaml);
     let hints: Vec<(usize, String)> = shown(&analysis);
     let hints: Vec<(usize, &str)> = hints.iter().map(|(line, label)| (*line, label.as_str())).collect();

@@ -399,7 +399,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         same(bytes, "steps:\n", &format!("  - key:\n{blanks}    cmd:\n{blanks}"), "")
     }),
     yaml(
-        "many lines behind empty values",
+        "many lines after empty values",
         repeated!("steps:\n  - key:\n", "\n", "    cmd:\n    image:\n    env:\n    label:\n"),
     ),
     yaml("yes and no", repeated!("steps:\n", "  - {key: yes, cmd: no, label: on}\n", "")),
@@ -473,7 +473,7 @@ pub(crate) const SHAPES: &[Shape] = &[
     yaml("colons", repeated!("", ": ", "a\n")),
     // Brackets and quotes.
     yaml("square brackets", repeated!("", "[", "")),
-    yaml("square brackets behind steps", repeated!("steps: ", "[", "")),
+    yaml("square brackets after steps", repeated!("steps: ", "[", "")),
     yaml("curly brackets", repeated!("", "{", "")),
     yaml("curly and square brackets", repeated!("", "[{a: ", "")),
     yaml("mappings in mappings", repeated!("", "{a: ", "")),
@@ -548,7 +548,7 @@ pub(crate) const SHAPES: &[Shape] = &[
     json("square brackets on lines in JSON", repeated!("", "[\n", "")),
     json("curly brackets in JSON", repeated!("", "{\"a\":", "")),
     json("curly brackets on lines in JSON", repeated!("", "{\"a\":\n", "")),
-    json("brackets behind steps in JSON", repeated!("{\"steps\":", "[", "")),
+    json("brackets after steps in JSON", repeated!("{\"steps\":", "[", "")),
     json("objects without a comma", repeated!("{\"steps\": [\n", "  {\"key\": \"a\", \"cmd\": \"x\"}\n", "]}")),
     json("keys without a colon", repeated!("{\n", "  \"key\" \"a\",\n", "}")),
     json("keys without a value", repeated!("{\n", "  \"key\":\n", "}")),
@@ -580,7 +580,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         "broken at the end of one line of JSON",
         numbered!("{\"steps\": [", "{{\"key\": \"s{n}\", \"cmd\": \"x\"}},", "{\"key\" ]}"),
     ),
-    json("brackets behind a word in JSON", repeated!("cmd: x", "[", "")),
+    json("brackets after a word in JSON", repeated!("cmd: x", "[", "")),
     json("a long list in deep brackets in JSON", |bytes| {
         let depth = 90.min(bytes / 40);
         same(bytes, &format!("{{\"steps\": {}", "[".repeat(depth)), "1, ", &format!("1{}}}", "]".repeat(depth)))

@@ -1,4 +1,4 @@
-//! What completion offers, and what it is told.
+//! What completion offers, and what it needs to know.
 
 use crate::text::TextEdit;
 
@@ -29,6 +29,6 @@ pub struct Completion {
 /// What is known from outside the text.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known<'a> {
-    /// Images the container engine has.
+    /// Images that the container engine already has.
     pub images: &'a [String],
 }

@@ -1,4 +1,4 @@
-//! Texts with placeholders, indented for the place they go to.
+//! Snippets with placeholders, indented for the place they go to.
 
 use super::cursor::Cursor;
 use super::entry::{Completion, CompletionKind};
@@ -14,7 +14,7 @@ steps:
     cmd: ${4:make test}
 ";
 
-/// Returns a key with what its value starts with: a list, a mapping or a text.
+/// Returns a key with what its value starts with: a list, a mapping or a string.
 pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
     if cursor.is_in_closed_quotes() {
         return key.name.to_owned();
@@ -146,9 +146,9 @@ fn entry(cursor: &Cursor<'_>, label: &str, doc: &str, snippet: String) -> Comple
 fn without_placeholders(snippet: &str) -> String {
     let mut text = String::with_capacity(snippet.len());
     let mut rest = snippet;
-    while let Some((before, behind)) = rest.split_once("${") {
+    while let Some((before, after)) = rest.split_once("${") {
         text.push_str(before);
-        let (placeholder, next) = behind.split_once('}').unwrap_or((behind, ""));
+        let (placeholder, next) = after.split_once('}').unwrap_or((after, ""));
         text.push_str(placeholder.split_once(':').map_or("", |(_, default)| default));
         rest = next;
     }

@@ -2,7 +2,7 @@
 
 use crate::text::{TextEdit, TextRange};
 
-/// How deep one level is indented.
+/// How far one level is indented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FormatStyle {
     pub indent: usize,
@@ -18,7 +18,7 @@ pub(super) fn slice(text: &str, range: TextRange) -> Option<&str> {
     text.get(range.start..range.end)
 }
 
-/// Adds an edit that makes a stretch of white space another one, unless it is that already.
+/// Adds an edit that replaces white space, unless it is already as wanted.
 pub(super) fn set_space(text: &str, range: TextRange, wanted: &str, edits: &mut Vec<TextEdit>) {
     if slice(text, range) != Some(wanted) {
         edits.push(TextEdit { range, new_text: wanted.to_owned() });

@@ -1,6 +1,6 @@
 //! The kinds of tokens in a command.
 
-/// What a stretch of a command is.
+/// What a token of a command is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
     Keyword,

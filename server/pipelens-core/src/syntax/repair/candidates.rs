@@ -54,7 +54,7 @@ pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: Pars
         result.extend(missing_bracket(*place));
         result.extend(missing_colon_between(*place));
         result.extend(missing_comma(*place, error));
-        result.extend(missing_space_behind_dash(*place));
+        result.extend(missing_space_after_dash(*place));
         result.extend(indentation(*place, error));
         result.extend(missing_colon(*place));
         result.extend(missing_space(*place));
@@ -262,7 +262,7 @@ fn missing_colon_between(line: Line<'_>) -> Option<Candidate> {
     })
 }
 
-fn missing_space_behind_dash(line: Line<'_>) -> Option<Candidate> {
+fn missing_space_after_dash(line: Line<'_>) -> Option<Candidate> {
     let item = line.content.trim_start().strip_prefix('-')?;
     let dash = line.end() - item.len() - 1;
     item.starts_with(|first: char| first.is_alphabetic() || "\"'[{".contains(first)).then(|| Candidate {

@@ -31,7 +31,7 @@ pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &m
             edits.push(TextEdit { range, new_text: String::new() });
         }
         if start.is_some() {
-            result.mended_lines.insert(line);
+            result.repaired_lines.insert(line);
         }
         if is_end {
             (start, is_theirs) = (None, false);

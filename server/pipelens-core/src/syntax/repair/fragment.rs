@@ -37,21 +37,21 @@ impl Fragment {
             fragment.opening = opening(&closers);
             fragment.depth = Some(closers.len());
         }
-        let is_same = fragment.mended(text, &[]).and_then(|source| parse(&source, |_, _| {})).is_some_and(|inside| {
+        let is_same = fragment.patched(text, &[]).and_then(|source| parse(&source, |_, _| {})).is_some_and(|inside| {
             inside.offset.checked_sub(fragment.opening.len()).map(|offset| offset + range.start) == Some(error.offset)
         });
         if is_same { fragment } else { fragment.widened(text) }
     }
 
     /// Returns these lines after some edits of the whole text, or `None` when an edit is elsewhere.
-    pub(super) fn mended<'text>(&self, text: &'text str, edits: &[TextEdit]) -> Option<Cow<'text, str>> {
+    pub(super) fn patched<'text>(&self, text: &'text str, edits: &[TextEdit]) -> Option<Cow<'text, str>> {
         let source = text.get(self.range.start..self.range.end)?;
         let shifted: Option<Vec<TextEdit>> = edits.iter().map(|edit| self.shift(edit)).collect();
-        let mended = match shifted? {
+        let repaired = match shifted? {
             edits if edits.is_empty() => Cow::Borrowed(source),
             edits => Cow::Owned(apply_edits(source, &edits)),
         };
-        Some(if self.opening.is_empty() { mended } else { Cow::Owned(format!("{}{mended}", self.opening)) })
+        Some(if self.opening.is_empty() { repaired } else { Cow::Owned(format!("{}{repaired}", self.opening)) })
     }
 
     /// Returns the line of the first error, counted from the first of these. Edits never add or remove a line, so lines are

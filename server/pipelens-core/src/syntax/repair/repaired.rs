@@ -10,5 +10,5 @@ pub(crate) struct Repaired {
     pub(crate) tree: Tree,
     pub(crate) findings: Vec<Diagnostic>,
     /// Zero-based lines that say something else now than their author wrote.
-    pub(crate) mended_lines: BTreeSet<usize>,
+    pub(crate) repaired_lines: BTreeSet<usize>,
 }
