@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_seen_is_written_out() {
+    fn invisible_characters_are_written_out() {
         assert_eq!(printable("a\u{1b}[31m\nb\u{9b}\u{202e}\u{e0041}"), r"a\u{1b}[31m\nb\u{9b}\u{202e}\u{e0041}");
         assert_eq!(printable("é 👩\u{200d}💻 ❤\u{fe0f} ﷽"), "é 👩\u{200d}💻 ❤\u{fe0f} ﷽");
     }

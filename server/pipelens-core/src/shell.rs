@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shells_read_is_no_mistake() {
+    fn valid_commands_have_no_mistake() {
         for command in [
             "make",
             "cargo build --release\necho \"done\"",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_stand_there_is_marked_itself() {
+    fn an_unexpected_token_is_marked() {
         assert_eq!(told("echo \"é\" )"), "10 `)`: `)` closes nothing here");
         assert_eq!(told("a\nfi"), "2 `fi`: `fi` closes nothing here");
         assert_eq!(told("done\necho"), "0 `done`: `done` closes nothing here");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn round_here_documents_all_is_read() {
+    fn everything_around_here_documents_is_parsed() {
         assert_eq!(told("cat <<E >f\né '$(\nE\necho )"), "25 `)`: `)` closes nothing here");
         assert_eq!(told("if a; then cat <<-'E'\n\tfi\n\tE\n"), "0 `if`: This `if` is not closed: `fi` is missing");
         assert_eq!(told("cat <<E |\nx\nE\ngrep x <<< é"), "nothing");

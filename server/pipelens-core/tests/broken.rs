@@ -442,7 +442,7 @@ fn json_a_missing_value_before_another() {
 }
 
 #[test]
-fn json_an_unclosed_text() {
+fn json_an_unclosed_string() {
     check(
         JSON,
         Format::Json,

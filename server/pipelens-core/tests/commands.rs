@@ -34,7 +34,7 @@ fn a_mistake_in_a_block_is_on_its_own_line() {
 }
 
 #[test]
-fn a_mistake_in_a_folded_block_is_where_it_stands() {
+fn a_mistake_in_a_folded_block_is_at_its_exact_place() {
     let text = r"steps:
 - key: a
   cmd: >-
@@ -73,7 +73,7 @@ fn a_comment_silences_it_and_the_pipeline_can_run() {
 }
 
 #[test]
-fn a_secret_is_marked_and_no_more() {
+fn only_the_secret_itself_is_marked() {
     let token = ["ghp", "_Zx81kQ0aBcD3eFgH4iJkL5mNoP6qRsT7uVwX"].concat();
     let text = format!(
         r#"steps:
@@ -205,7 +205,7 @@ fn a_variable_of_a_service_is_its_source_text() {
 }
 
 #[test]
-fn what_a_plan_says_of_services_is_read_strictly() {
+fn services_in_a_plan_are_read_strictly() {
     let read = |service: serde_json::Value| {
         let step = serde_json::json!({"key": "a", "cmd": "x", "runner_args": {"services": {"db": service}}});
         let graph = serde_json::json!({"nodes": [{"step": step, "env": {}}], "edges": []});
@@ -235,7 +235,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn any_command_is_answered_inside_its_text(command in "([a-z \n\"'`$(){}|&;<>\\\\é#=-]|if |then |fi|do |done|for |case |esac|\\$\\(|<<E|\\$\\{){0,30}") {
+    fn findings_about_any_command_are_inside_it(command in "([a-z \n\"'`$(){}|&;<>\\\\é#=-]|if |then |fi|do |done|for |case |esac|\\$\\(|<<E|\\$\\{){0,30}") {
         let json = serde_json::json!({ "steps": [{ "key": "a", "cmd": format!("x{command}") }] }).to_string();
         let block = format!(r"steps:
 - key: a
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn words_without_marks_are_never_a_mistake(command in "([a-z0-9./:=-]{1,8}[ \n]){1,12}") {
+    fn plain_words_are_never_a_mistake(command in "([a-z0-9./:=-]{1,8}[ \n]){1,12}") {
         let text = serde_json::json!({ "steps": [{ "key": "a", "cmd": format!("x {command}") }] }).to_string();
         let reserved = ["if", "do", "fi", "for", "in", "then", "done", "case", "esac", "else", "elif", "while", "until", "time"];
         prop_assume!(!command.split_whitespace().any(|word| reserved.contains(&word)));

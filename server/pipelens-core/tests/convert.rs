@@ -45,7 +45,7 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_real_plan_survives_the_way_to_yaml_and_back() {
+fn every_real_plan_survives_conversion_to_yaml_and_back() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/plans");
     if !folder.exists() {
         println!("skipped: the real plans, which are not here");
@@ -75,15 +75,15 @@ fn every_real_plan_survives_the_way_to_yaml_and_back() {
 #[test]
 fn a_plan_becomes_yaml_as_a_person_would_write_it() {
     let plan = json!({"version": "0", "graph": {"edge_property": "directed", "node_holes": [], "edges": [[0, 1, "builds_in"], [0, 2, "depends_on"]], "nodes": [
-                                    {"env": {"CI": "true", "A": "b"}, "step": {"key": "build", "label": ":rust: build", "cmd": "cargo build", "image": "rust:1.95",
-                                        "cache": {"policy": "compose", "key": "k", "sub_policies": [{"policy": "on_change", "paths": ["Cargo.lock", "src/**"]}, {"policy": "ttl", "duration_seconds": 60, "env_keys": ["A"]}]}}},
-                                    {"env": {"CI": "true"}, "step": {"key": "test", "cmd": r"set -e
+                                        {"env": {"CI": "true", "A": "b"}, "step": {"key": "build", "label": ":rust: build", "cmd": "cargo build", "image": "rust:1.95",
+                                            "cache": {"policy": "compose", "key": "k", "sub_policies": [{"policy": "on_change", "paths": ["Cargo.lock", "src/**"]}, {"policy": "ttl", "duration_seconds": 60, "env_keys": ["A"]}]}}},
+                                        {"env": {"CI": "true"}, "step": {"key": "test", "cmd": r"set -e
 
 cargo test
   # done
 ", "timeout_seconds": 5}},
-                                    {"env": {"CI": "true", "N": "0777"}, "step": {"key": "x: y", "cmd": "echo: #1", "runner": "docker", "runner_args": {"cpus": 2}, "soft_fail": true}},
-                                ]}});
+                                        {"env": {"CI": "true", "N": "0777"}, "step": {"key": "x: y", "cmd": "echo: #1", "runner": "docker", "runner_args": {"cpus": 2}, "soft_fail": true}},
+                                    ]}});
     let converted = to_yaml(&analyze(&plan.to_string(), Format::Json));
     expect![[r#"
         env:
@@ -129,7 +129,7 @@ cargo test
 }
 
 #[test]
-fn what_the_other_spelling_cannot_hold_is_said() {
+fn what_a_conversion_loses_is_reported() {
     let text = r"fail_fast: true
 triggers: [{event: push}]
 steps:
@@ -161,7 +161,7 @@ steps:
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
-    fn any_text_in_a_plan_survives(
+    fn any_string_in_a_plan_survives(
         key in "[ -~\\n\\t]{1,12}",
         cmd in "([ -~]|\n|\t|é|𝄞|\u{85}|\u{2028}|\u{feff}|\r|\u{0}){0,24}",
         value in "([ -~]|\n|é|\u{1}){0,12}",

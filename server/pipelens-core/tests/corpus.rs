@@ -66,7 +66,7 @@ fn real_plans_have_no_error_and_can_be_run() {
 /// may take.
 type Said = (String, String, BTreeMap<String, String>, Option<String>, BTreeSet<String>, Option<u64>);
 
-fn said_by_the_json(plan: &serde_json::Value) -> Vec<Said> {
+fn described_by_the_json(plan: &serde_json::Value) -> Vec<Said> {
     let nodes = plan["graph"]["nodes"].as_array().unwrap();
     let key = |index: &serde_json::Value| {
         nodes[usize::try_from(index.as_u64().unwrap()).unwrap()]["step"]["key"].as_str().unwrap().to_owned()
@@ -115,7 +115,7 @@ fn the_graph_of_every_real_plan_is_what_its_json_says() {
         assert_eq!(analysis.pipelines.len(), expected.len(), "{}", file.display());
         for (index, expected) in expected.into_iter().enumerate() {
             let plan = plan(&analysis, index, &Target::Pipeline, "ci").unwrap();
-            assert_eq!(said_by_us(&plan), said_by_the_json(expected), "{}", file.display());
+            assert_eq!(said_by_us(&plan), described_by_the_json(expected), "{}", file.display());
             assert!(plan.steps.iter().flat_map(|step| &step.after).all(|dependency| dependency.must_succeed));
             plans += 1;
         }
@@ -131,7 +131,7 @@ fn fixtures(folder: &str) -> Vec<(PathBuf, String, Format)> {
 }
 
 #[test]
-fn good_fixtures_have_no_finding_whatever_their_line_ends() {
+fn good_fixtures_have_no_finding_with_any_line_ending() {
     for (path, text, format) in fixtures("good") {
         for text in [text.clone(), text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
             let analysis = analyze_in(&text, format, &Small);
@@ -206,7 +206,7 @@ fn every_fix_removes_its_finding_and_adds_no_error() {
 }
 
 #[test]
-fn what_is_removed_takes_its_line_or_its_comma_along() {
+fn a_removal_includes_its_line_or_its_comma() {
     for (before, after) in [
         ("{key: b, cmd: x, builds_in: a, image: 'i:1'}", "{key: b, cmd: x, builds_in: a}"),
         ("{key: b, image: 'i:1', cmd: x, builds_in: a}", "{key: b, cmd: x, builds_in: a}"),

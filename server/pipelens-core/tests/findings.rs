@@ -317,7 +317,7 @@ fn a_line_that_is_being_typed_is_one_finding() {
 }
 
 #[test]
-fn other_documents_are_told_what_is_missing() {
+fn a_document_that_is_not_a_pipeline_is_told_what_is_missing() {
     check(
         "",
         expect![[r#"
@@ -376,7 +376,7 @@ fn a_comment_silences_a_finding() {
 }
 
 #[test]
-fn aliases_are_followed_and_bombs_are_answered() {
+fn aliases_are_followed_and_alias_bombs_are_refused() {
     check(
         r"x-a: &d {cmd: x, image: 'a:1'}
 steps:
@@ -550,7 +550,7 @@ fn a_lost_bracket_in_json_is_one_finding() {
 }
 
 #[test]
-fn characters_that_cannot_be_seen_are_found_wherever_they_are_printed() {
+fn invisible_characters_are_found_wherever_they_are_printed() {
     for value in [r#""a\e[31m""#, "\"a\u{202e}b\"", "a\u{200b}b", r#""a\x9b2J""#, r#""a\u2066b""#, r#""a\0""#] {
         for step in [
             format!("{{key: {value}, cmd: x}}"),
@@ -586,7 +586,7 @@ fn characters_that_cannot_be_seen_are_found_wherever_they_are_printed() {
 }
 
 #[test]
-fn a_name_longer_than_any_is_refused_and_costs_no_memory() {
+fn an_overlong_name_is_refused_and_costs_no_memory() {
     let key = "k".repeat(300);
     let analysis = analyze(&format!("steps:\n  - {{key: {key}, cmd: x, image: 'a:1'}}\n"), Format::Yaml);
     assert_eq!(analysis.diagnostics.len(), 1, "{:?}", analysis.diagnostics);

@@ -40,7 +40,7 @@ steps:
 }
 
 #[test]
-fn a_list_that_is_emptied_goes_with_its_key() {
+fn a_list_that_becomes_empty_is_removed_with_its_key() {
     let text = r"steps:
 - {key: a, cmd: x}
 - key: b
@@ -63,7 +63,7 @@ fn a_list_that_is_emptied_goes_with_its_key() {
 }
 
 #[test]
-fn json_loses_its_comma_too_many() {
+fn the_trailing_comma_in_json_is_removed() {
     assert_eq!(
         fixed("{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"},]}", Format::Json),
         "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"}]}"
@@ -71,7 +71,7 @@ fn json_loses_its_comma_too_many() {
 }
 
 #[test]
-fn what_an_alias_still_needs_is_not_taken_out() {
+fn an_anchor_that_is_still_used_is_not_removed() {
     let text = r"steps:
 - {key: a, cmd: x}
 - {key: b, cmd: x, builds_in: a, image: &i 'i:1'}
@@ -83,7 +83,7 @@ fn what_an_alias_still_needs_is_not_taken_out() {
 }
 
 #[test]
-fn a_text_where_a_list_belongs_becomes_one_with_an_item_for_each_comma() {
+fn a_string_where_a_list_belongs_is_split_at_its_commas() {
     let fixed = |value: &str| {
         let text = format!(
             r"steps:

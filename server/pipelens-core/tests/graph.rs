@@ -105,7 +105,7 @@ fn mermaid_and_dot_draw_each_kind_of_edge_differently() {
 }
 
 #[test]
-fn a_picture_holds_every_name_escaped() {
+fn every_name_in_a_picture_is_escaped() {
     let svg = draw(
         &of(r#"name: <x>
 steps:

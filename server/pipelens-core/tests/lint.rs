@@ -57,7 +57,7 @@ fn a_remark_and_its_fix_are_right_in_every_style() {
 }
 
 #[test]
-fn a_fix_that_would_make_another_text_of_it_is_not_offered() {
+fn a_fix_that_would_change_the_value_is_not_offered() {
     // A plain value in a file cannot begin with a quote.
     assert_eq!(yaml("$X y"), [("$X".to_owned(), "no fix".to_owned())]);
     assert_eq!(yaml("|\n    $X y"), [("$X".to_owned(), "\"$X\" y".to_owned())]);
@@ -70,7 +70,7 @@ fn a_command_that_cannot_be_read_is_not_linted() {
 }
 
 #[test]
-fn a_comment_silences_remarks_and_their_weight_is_their_own() {
+fn a_comment_silences_remarks_and_each_keeps_its_severity() {
     let text = r"steps:
 - key: a
   image: a:1

@@ -59,7 +59,7 @@ fn a_barrier_makes_what_follows_wait() {
 }
 
 #[test]
-fn a_step_alone_comes_with_what_it_boots_from() {
+fn a_single_step_includes_the_steps_it_builds_in() {
     check(
         BARRIERS,
         &Target::Step("c".into()),
@@ -71,7 +71,7 @@ fn a_step_alone_comes_with_what_it_boots_from() {
 }
 
 #[test]
-fn from_a_step_comes_with_all_that_waits_for_it() {
+fn running_from_a_step_includes_everything_that_waits_for_it() {
     check(
         BARRIERS,
         &Target::From("b".into()),
@@ -121,7 +121,7 @@ fn a_repaired_text_does_not_run_but_keeps_its_places() {
 }
 
 #[test]
-fn an_error_that_is_not_shown_refuses_the_run_all_the_same() {
+fn an_omitted_error_still_prevents_the_run() {
     let mut text = String::from("steps:\n");
     for step in 0..2_000 {
         writeln!(text, "  - {{key: s{step}, cmd: x, depends_on: [nothing{step}]}}").unwrap();
@@ -141,7 +141,7 @@ steps:
 }
 
 #[test]
-fn hints_that_are_not_shown_refuse_nothing() {
+fn omitted_hints_do_not_prevent_the_run() {
     let text = format!("steps:\n{}", "  - wait\n".repeat(2))
         + &(0..1_500).map(|n| format!("  - {{key: s{n}, cmd: x, image: a}}\n")).collect::<String>();
     let analysis = analyze(&text, Format::Yaml);
@@ -150,7 +150,7 @@ fn hints_that_are_not_shown_refuse_nothing() {
 }
 
 #[test]
-fn waits_that_stand_for_too_much_are_refused() {
+fn waits_that_imply_too_many_dependencies_are_refused() {
     let steps =
         |name: &str| (0..1_100).map(|n| format!("  - {{key: {name}{n}, cmd: x, image: 'a:1'}}\n")).collect::<String>();
     let analysis = analyze(&format!("steps:\n{}  - wait\n{}", steps("a"), steps("b")), Format::Yaml);

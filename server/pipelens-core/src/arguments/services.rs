@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_called_as_a_host_is() {
+    fn a_service_name_is_a_host_name() {
         for good in ["db", "db-2", "a", "redis7", &"a".repeat(63)] {
             assert!(is_service_name(good), "{good}");
         }

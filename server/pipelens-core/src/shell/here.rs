@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_become_spaces_and_nothing_moves() {
+    fn here_documents_become_spaces_and_offsets_stay() {
         for (command, expected) in [
             ("cat <<E > f\né '$(\nE\nls", "cat     > f\n      \n \nls"),
             ("cat <<-'E'; a\n\tb\n\tE\nls", "cat       ; a\n  \n  \nls"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_certain_is_not_read() {
+    fn uncertain_here_documents_are_not_parsed() {
         for command in
             ["cat <<E\na", "cat <<$A\na\n$A", "echo $((1<<2))", "\"$(cat <<E\nE\n)\"", "cat <<''\n\n", "a `b <<E`\nE"]
         {

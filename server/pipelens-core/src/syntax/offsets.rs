@@ -215,20 +215,20 @@ mod tests {
     }
 
     #[test]
-    fn another_text_is_not_found() {
+    fn a_value_that_does_not_match_its_source_is_not_found() {
         assert!(Offsets::new("echo a", "echo b").is_none());
         assert!(Offsets::new("echo a b", "echo a").is_none());
         assert!(Offsets::new("", "a").is_none());
     }
 
     #[test]
-    fn the_end_of_a_value_is_the_end_of_its_last_letter() {
+    fn the_end_of_a_value_is_the_end_of_its_last_character() {
         let offsets = Offsets::new("'a b'", "a b").unwrap();
         assert_eq!(offsets.source(TextRange::at(3)), Some(TextRange::at(4)));
     }
 
     #[test]
-    fn a_stretch_stays_in_its_line() {
+    fn a_token_never_crosses_a_line_break() {
         let (source, value) = ("echo \"a\n    b\"", "echo \"a b\"");
         let stretches = Offsets::new(source, value).unwrap().stretches(TextRange::new(5, 10));
         let texts: Vec<_> = stretches.iter().map(|range| source[range.start..range.end].trim_end()).collect();

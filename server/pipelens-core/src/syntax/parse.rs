@@ -11,7 +11,7 @@ use oneyaml_syntax::events_with;
 
 use crate::text::TextRange;
 
-/// How deep collections may be nested. People stay under ten; deeper text is made to exhaust a stack.
+/// How deep collections may be nested. People stay under ten; deeper text is only written to exhaust a stack.
 pub(crate) const MAX_DEPTH: usize = 128;
 
 /// What the parser saw. Collections end with `End`; an `Anchor` follows the start of the node it names.
@@ -52,7 +52,7 @@ pub(crate) struct ParseError {
     pub(crate) reason: Reason,
 }
 
-/// The causes that deserve words of their own.
+/// The causes that get a message of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     Tab,
@@ -124,7 +124,7 @@ pub(crate) fn parse<'text>(text: &'text str, mut sink: impl FnMut(Event<'text>, 
     None
 }
 
-/// Moves an offset back to the nearest character border inside the text.
+/// Moves an offset back to the nearest character boundary inside the text.
 pub(crate) fn floor_char_border(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {
@@ -143,7 +143,7 @@ fn style_of(style: ScalarStyle) -> Style {
 }
 
 fn is_text_tag(tag: &Tag<'_>) -> bool {
-    // `!` alone, `!!str`, and every tag of somebody's own make a text of a scalar.
+    // `!` alone, `!!str` and every custom tag make a scalar a string.
     tag.resolved == "tag:yaml.org,2002:str" || !tag.resolved.starts_with("tag:yaml.org,2002:")
 }
 

@@ -1,5 +1,5 @@
-//! Makes broken text readable, so that one wrong line does not take the other steps with it. Each round mends the first
-//! error by the smallest edit that lets the parser get furthest; what was mended is a finding at the place it happened.
+//! Makes broken text parse, so that one wrong line does not hide the other steps. Each round repairs the first
+//! error with the smallest edit that lets the parser get furthest; every repair is a finding at its place.
 
 mod brackets;
 mod candidate;
@@ -26,13 +26,13 @@ use fragment::Fragment;
 
 pub(crate) use repaired::Repaired;
 
-/// Rounds before what cannot be read is given up. People break one line at a time.
+/// Rounds before giving up on text that cannot be parsed. People break one line at a time.
 const MAX_ROUNDS: usize = 12;
-/// Text that may be read again to find out what mends it. A long text whose repairs cannot be tried on a part of it is given up
+/// How much text may be parsed again to find a repair. A long text whose repairs cannot be tried on a part of it is given up
 /// sooner, so that a keystroke never waits.
 const MAX_BYTES_TRIED: usize = 3 * 1024 * 1024;
 
-/// Reads a text, mending it as often as needed.
+/// Parses a text, repairing it as often as needed.
 pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     let mut patch = Patch::default();
     let (mut tree, mut error) = Tree::build(text, &patch);
@@ -48,7 +48,7 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
             (tree, error) = tree.rebuild(&repaired, &patch);
             continue;
         }
-        // Depth is no slip of the hand: mending it line by line would only lose the rest.
+        // Such depth is no typo: repairing it line by line would only lose the rest.
         let is_hopeless = current.reason == Reason::TooDeep || !budget.allows(text.len());
         let best = if is_hopeless { None } else { best(&repaired, &repaired_lines, current, &mut budget) };
         let Some(best) = best else {
@@ -67,13 +67,13 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     result
 }
 
-/// What is left of the text that may be read again.
+/// How much text may still be parsed again.
 struct Budget {
     bytes: usize,
 }
 
 impl Budget {
-    /// Tells whether so much may be read, and takes it from what is left.
+    /// Tells whether this much may be parsed, and deducts it from the budget.
     fn allows(&mut self, bytes: usize) -> bool {
         let left = self.bytes.checked_sub(bytes);
         self.bytes = left.unwrap_or_default();
@@ -89,7 +89,7 @@ fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Re
         .into_iter()
         .map(|edit| TextEdit { range: patch.original_range(edit.range), new_text: edit.new_text })
         .collect();
-    // A line that only fell because the one before it did needs no finding of its own.
+    // A line that was dropped only because the one before it was needs no finding of its own.
     let is_echo =
         best.fix.is_none() && line.checked_sub(1).is_some_and(|before| result.repaired_lines.contains(&before));
     if !is_echo {
@@ -106,7 +106,7 @@ fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Re
     result.repaired_lines.insert(line);
 }
 
-/// Returns the candidate that lets the parser get furthest; the earlier of two that are as good.
+/// Returns the candidate that lets the parser get furthest; the earlier of two that are equally good.
 fn best(text: &str, lines: &LineIndex, error: ParseError, budget: &mut Budget) -> Option<Candidate> {
     let line = lines.line(error.offset);
     let fragment = Fragment::around(text, lines, line, error);

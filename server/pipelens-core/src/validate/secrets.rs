@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_alone_makes_no_secret() {
+    fn a_suspicious_name_alone_is_not_a_secret() {
         for value in
             ["", "changeme", "$TOKEN", "/run/secrets/token1", "https://host/token1", "xxxxxxxxxxxx1", "required"]
         {

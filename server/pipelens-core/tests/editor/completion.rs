@@ -26,7 +26,7 @@ fn check_taken(text: &str, label: &str, plain: &str, snippet: &str) {
 }
 
 #[test]
-fn only_what_may_stand_at_the_cursor_is_offered() {
+fn only_what_is_allowed_at_the_cursor_is_offered() {
     check(
         r"steps:
 - {key: a, cmd: x}
@@ -279,7 +279,7 @@ fn a_whole_step_is_one_entry() {
 }
 
 #[test]
-fn json_gets_its_quotes_once() {
+fn completion_in_json_adds_each_quote_once() {
     let head = r#"{"steps": [{"key": "a", "cmd": "x"}, {"key": "b", "cmd": "x", "#;
     check_taken(&format!("{head}¦}}]}}"), "retry", &format!("{head}\"retry\": }}]}}"), "\"retry\": $0");
     check_taken(&format!("{head}\"re¦\"}}]}}"), "retry", &format!("{head}\"retry\"}}]}}"), "retry");

@@ -20,7 +20,7 @@ fn shown(analysis: &Analysis) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn hints_say_the_image_after_a_lineage_and_what_a_wait_waits_for() {
+fn hints_show_the_image_of_a_lineage_and_what_a_wait_waits_for() {
     let analysis = analyze(PIPELINE, Format::Yaml);
     let hints: Vec<(usize, String)> = shown(&analysis);
     let hints: Vec<(usize, &str)> = hints.iter().map(|(line, label)| (*line, label.as_str())).collect();
@@ -37,7 +37,7 @@ fn a_range_gets_its_own_hints_only() {
 }
 
 #[test]
-fn a_lineage_that_closes_on_itself_ends() {
+fn a_cyclic_lineage_terminates() {
     let analysis = analyze(
         r"steps:
 - {key: a, cmd: x, builds_in: b}

@@ -140,7 +140,7 @@ fn a_policy_and_a_runner_are_described_where_they_are_named() {
 }
 
 #[test]
-fn what_a_file_says_is_shown_as_text_and_never_as_markdown() {
+fn text_from_a_file_is_never_shown_as_markdown() {
     let evil = "[x](command:y) ![i](https://h/i.png) <img src=x> `code`";
     let text = format!(
         r"env:

@@ -5,7 +5,7 @@ use pipelens_core::{Format, analyze};
 use super::marked;
 
 #[test]
-fn steps_texts_and_comments_fold_and_a_closing_bracket_stays() {
+fn steps_strings_and_comments_fold_and_a_closing_bracket_stays_visible() {
     let text = r"# one
 # two
 name: ci

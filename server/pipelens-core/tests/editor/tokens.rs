@@ -47,7 +47,7 @@ fn a_command_on_one_line_has_colours_with_quotes_and_without() {
 }
 
 #[test]
-fn escapes_and_folded_lines_have_colours_where_they_stand() {
+fn escapes_and_folded_lines_are_coloured_in_place() {
     check(
         "steps:\n- {key: a, cmd: \"ls \\t -\\x61; \\\"é\\\"\"}\n",
         &[("ls", Function), ("-\\x61", Parameter), (";", Operator), ("\\\"é\\\"", String)],

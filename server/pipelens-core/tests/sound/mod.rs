@@ -27,14 +27,14 @@ pub(crate) fn assert_sound(text: &str, format: Format) {
             assert!(child.range.contains_range(child.selection), "{text:?}");
         }
     }
-    ask_of_the_whole(&analysis, text, format);
+    check_the_whole_text(&analysis, text, format);
     // Some places of every text, more of a short one.
     for offset in (0..=text.len()).step_by(1 + text.len() / 16) {
         ask_at(&analysis, offset, &is_sound);
     }
 }
 
-fn ask_of_the_whole(analysis: &Analysis, text: &str, format: Format) {
+fn check_the_whole_text(analysis: &Analysis, text: &str, format: Format) {
     let whole = TextRange::new(0, text.len());
     let is_sound = |range: TextRange| assert!(text.get(range.start..range.end).is_some(), "{range:?} in {text:?}");
     ide::folds(analysis).into_iter().for_each(|fold| assert!(fold.start_line < fold.end_line, "{text:?}"));

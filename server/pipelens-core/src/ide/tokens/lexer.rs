@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_here_document_is_a_text_up_to_its_end() {
+    fn a_here_document_is_one_string() {
         check(
             "cat <<'EOF' > x\nif $A\nEOF\nls",
             &[
@@ -382,7 +382,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
-        fn any_text_gives_ordered_stretches_inside_it(text in "([ -~]|\n|é|\\$\\(|`|<<E|\"|'|\\\\){0,40}") {
+        fn tokens_of_any_text_are_ordered_and_inside_it(text in "([ -~]|\n|é|\\$\\(|`|<<E|\"|'|\\\\){0,40}") {
             let mut end = 0;
             for token in lex(&text) {
                 prop_assert!(end <= token.start && token.start < token.end, "{:?}", token);

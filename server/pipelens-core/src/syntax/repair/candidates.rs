@@ -1,4 +1,4 @@
-//! The edits that might mend an error: what people leave out while they type.
+//! The edits that might repair an error: what people leave out while they type.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use super::candidate::Candidate;
 use crate::syntax::parse::{ParseError, Reason, explain};
 use crate::text::{LineIndex, TextEdit, TextRange};
 
-/// One line without its line end.
+/// One line without its line break.
 #[derive(Clone, Copy)]
 struct Line<'text> {
     start: usize,
@@ -17,7 +17,7 @@ struct Line<'text> {
     below: Below,
 }
 
-/// How the next non-blank line of a text in brackets is indented. In other texts that says nothing.
+/// How the next non-blank line of a text in brackets is indented. In other texts this means nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Below {
     Deeper,
@@ -31,7 +31,7 @@ const QUOTE_REACH: usize = 30;
 /// How far above an error the item or block it is in may begin.
 const LINES_OF_AN_ITEM: usize = 60;
 
-/// Returns the edits to try, the likeliest first.
+/// Returns the edits to try, most likely first.
 pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Vec<Candidate> {
     let places = places(text, lines, line);
     let mut result = Vec::new();
@@ -66,7 +66,7 @@ pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: Pars
     result
 }
 
-/// Returns the error's line, the two non-blank ones before it, a tabbed one behind it, and one with an odd quote.
+/// Returns the error's line, the two non-blank ones before it, a tabbed one after it, and one with an odd quote.
 fn places<'text>(text: &'text str, lines: &LineIndex, line: usize) -> Vec<Line<'text>> {
     let content = |line: usize| content(text, lines, line);
     let is_blank = |line: &usize| content(*line).trim().is_empty();
@@ -124,7 +124,7 @@ impl Line<'_> {
         TextEdit { range: TextRange::at(self.end()), new_text: added.to_owned() }
     }
 
-    /// Where the value behind `key: ` starts, relative to the line.
+    /// Where the value after `key: ` starts, relative to the line.
     fn value_start(self) -> Option<usize> {
         let colon = self.content.find(": ")?;
         let value = self.content.get(colon + 1..)?;
@@ -134,7 +134,7 @@ impl Line<'_> {
 
 fn missing_quote(line: Line<'_>) -> Vec<Candidate> {
     let Some((offset, quote)) = open_quote(line.content) else { return Vec::new() };
-    // In JSON what stands deeper belongs to a name, and what stands beside it is the next entry.
+    // In JSON a deeper line belongs to a name, and a line at the same depth is the next entry.
     let endings: &[&str] = match line.below {
         Below::Deeper => &[": {", ": [", ":", ",", "", "]", "}"],
         Below::Same => &[",", ": null,", "", ":", "]", "}"],
@@ -149,7 +149,7 @@ fn missing_quote(line: Line<'_>) -> Vec<Candidate> {
     endings.iter().map(|ending| candidate(format!("{quote}{ending}"))).collect()
 }
 
-/// Gives an item back the `-` it lost: its keys stand where those of an item would, and the next one begins with `-`.
+/// Restores the missing `-` of an item: its keys are where those of an item would be, and the next one begins with `-`.
 fn lost_dash(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Option<Candidate> {
     let indent = blanks(content(text, lines, line)).len();
     if error.reason != Reason::DashAmongKeys || !content(text, lines, line).trim_start().starts_with("- ") {
@@ -306,7 +306,7 @@ fn unquoted_value(line: Line<'_>, error: ParseError) -> Option<Candidate> {
     })
 }
 
-/// Keeps the key of a line whose value cannot be read.
+/// Keeps the key of a line whose value cannot be parsed.
 fn without_value(line: Line<'_>, error: ParseError) -> Option<Candidate> {
     let start = line.value_start().filter(|start| *start < line.content.len())?;
     let is_here = error.offset >= line.start && error.offset <= line.end();

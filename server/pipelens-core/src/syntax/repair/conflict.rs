@@ -1,11 +1,11 @@
-//! Merge conflicts: our side stays, marks and their side are blanked.
+//! Merge conflicts: our side stays; the markers and the other side are blanked.
 
 use super::repaired::Repaired;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::patch::Patch;
 use crate::text::{LineIndex, TextEdit, TextRange};
 
-/// Blanks the marks and the other side of every conflict. `false`: there is none.
+/// Blanks the markers and the other side of every conflict. `false`: there is none.
 pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &mut Repaired) -> bool {
     if !text.contains("<<<<<<< ") {
         return false;

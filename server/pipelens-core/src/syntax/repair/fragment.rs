@@ -9,18 +9,18 @@ use crate::text::{LineIndex, TextEdit, TextRange, apply_edits};
 /// Lines above an error that a candidate may change.
 const LINES_ABOVE: usize = 3;
 
-/// Lines around an error that stand on their own, or nearly.
+/// Lines around an error that can be parsed on their own, or nearly.
 pub(super) struct Fragment {
     pub(super) range: TextRange,
-    /// The brackets these lines stand in, written so that an entry may follow. On the first line: lines stay lines.
+    /// The brackets around these lines, written so that an entry may follow. They are on the first line, so that line numbers stay the same.
     opening: String,
-    /// How many brackets `opening` has; `None` where the text is made of indentation.
+    /// How many brackets `opening` has; `None` if the text is structured by indentation.
     depth: Option<usize>,
 }
 
 impl Fragment {
     /// Returns the lines from the start of the list entry or top-level key an error is in, to the end of the next one. The whole
-    /// text where the error looks different from in there.
+    /// text if the error looks different in these lines alone.
     pub(super) fn around(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Self {
         let whole = Self { range: TextRange::new(0, text.len()), opening: String::new(), depth: None };
         let is_bracketed = is_bracketed(text);
@@ -43,7 +43,7 @@ impl Fragment {
         if is_same { fragment } else { fragment.widened(text) }
     }
 
-    /// Returns these lines after some edits of the whole text, or `None` when an edit is elsewhere.
+    /// Returns these lines after some edits of the whole text, or `None` if an edit is elsewhere.
     pub(super) fn patched<'text>(&self, text: &'text str, edits: &[TextEdit]) -> Option<Cow<'text, str>> {
         let source = text.get(self.range.start..self.range.end)?;
         let shifted: Option<Vec<TextEdit>> = edits.iter().map(|edit| self.shift(edit)).collect();
@@ -83,7 +83,7 @@ impl Fragment {
     }
 }
 
-/// Opens the same brackets again: a list waits for an item; a mapping round another bracket has its key already.
+/// Opens the same brackets again: a list expects an item; a mapping around another bracket already has its key.
 fn opening(closers: &[u8]) -> String {
     let innermost = closers.len().saturating_sub(1);
     let open = |(position, closer): (usize, &u8)| match closer {
@@ -134,7 +134,7 @@ impl View<'_> {
         first
     }
 
-    /// Goes down past the next entry: what is behind it cannot change what a repair of this one does.
+    /// Goes down past the next entry: what comes after it cannot change what a repair of this one does.
     fn last_line(&self, line: usize, first: usize) -> usize {
         let base = self.indent(first);
         let mut last = line + 1;

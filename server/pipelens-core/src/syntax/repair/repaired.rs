@@ -1,14 +1,14 @@
-//! What repairing a text results in.
+//! The result of repairing a text.
 
 use std::collections::BTreeSet;
 
 use crate::diagnostic::Diagnostic;
 use crate::syntax::tree::Tree;
 
-/// A text that could be read, perhaps after mending.
+/// A text that could be parsed, perhaps after repairs.
 pub(crate) struct Repaired {
     pub(crate) tree: Tree,
     pub(crate) findings: Vec<Diagnostic>,
-    /// Zero-based lines that say something else now than their author wrote.
+    /// Zero-based lines that no longer say what their author wrote.
     pub(crate) repaired_lines: BTreeSet<usize>,
 }
