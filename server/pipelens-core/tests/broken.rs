@@ -1,5 +1,5 @@
 //! One step is being typed. The others keep their outline, lenses, completion, hover and findings, and the syntax finding
-//! stands where a person would point.
+//! is where a person would point.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to stop")]
 
 use expect_test::{Expect, expect};
@@ -48,7 +48,7 @@ const JSON: (&str, &str) = (
 "#,
 );
 
-/// Checks what has to hold of the steps that nobody touches, and shows the syntax findings under their lines.
+/// Checks what must hold for the steps that are not touched, and shows the syntax findings under their lines.
 fn check((before, after): (&str, &str), format: Format, broken: &str, expected: Expect) {
     let text = format!("{before}{broken}{after}");
     let analysis = analyze(&text, format);
@@ -71,7 +71,7 @@ fn assert_whole(analysis: &Analysis, text: &str, steps: &[&str]) {
         let key = text.find(&format!("make {step}")).unwrap();
         let place = places.iter().find(|place| place.step.as_deref() == Some(step));
         let place = place.unwrap_or_else(|| panic!("{step} has no lens:\n{text}"));
-        // The lens stands on the step's first line: a JSON step's brace is one line further up.
+        // The lens is on the step's first line: a JSON step's brace is one line further up.
         assert!((1..=2).contains(&(line(key) - line(place.range.start))), "{step}: {place:?}\n{text}");
         let cmd = text[..key].rfind("cmd").unwrap();
         assert!(hover(analysis, cmd).is_some_and(|hover| hover.text.contains("sh -c")), "no hover in {step}:\n{text}");

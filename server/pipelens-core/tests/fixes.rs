@@ -1,4 +1,4 @@
-//! Fixes that need nobody's choice, all at once.
+//! Safe fixes, applied all at once.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -174,7 +174,7 @@ proptest! {
         for (index, lines) in steps.iter().enumerate() {
             let key = ["a", "build", "self"][index];
             text.push_str(&format!("  - key: {key}\n    cmd: make {key}\n"));
-            // With a key that stands twice, mending the first brings the second to light.
+            // If a key is defined twice, fixing the first reveals the second.
             let mut names = HashSet::new();
             let lines = lines.iter().filter(|line| names.insert(line.split(':').next()));
             lines.for_each(|line| text.push_str(&format!("    {line}\n")));

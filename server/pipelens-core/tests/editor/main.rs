@@ -22,7 +22,7 @@ const STEPS: &str = r"steps:
   depends_on: [build, test]
 ";
 
-/// Puts the cursor behind the first `place` of the text.
+/// Puts the cursor after the first `place` of the text.
 fn at(text: &str, place: &str) -> (Analysis, usize) {
     (analyze(text, Format::Yaml), text.find(place).unwrap() + place.len())
 }

@@ -111,7 +111,7 @@ pub(super) const SHAPES: &[Shape] = &[
         )
     }),
     // Anchors.
-    yaml("anchors nobody uses", numbered!("", "x-{n}: &a{n} 1\n", STEP)),
+    yaml("anchors without an alias", numbered!("", "x-{n}: &a{n} 1\n", STEP)),
     yaml("aliases to one anchor", repeated!("x-a: &a 1\nx-b:\n", "  - *a\n", STEP)),
     yaml("undefined aliases", numbered!("x-b:\n", "  - *a{n}\n", STEP)),
     yaml("recursive aliases", repeated!("x-b: &a\n", "  - *a\n", STEP)),
