@@ -75,15 +75,11 @@ fn every_real_plan_survives_conversion_to_yaml_and_back() {
 #[test]
 fn a_plan_becomes_yaml_as_a_person_would_write_it() {
     let plan = json!({"version": "0", "graph": {"edge_property": "directed", "node_holes": [], "edges": [[0, 1, "builds_in"], [0, 2, "depends_on"]], "nodes": [
-                                                    {"env": {"CI": "true", "A": "b"}, "step": {"key": "build", "label": ":rust: build", "cmd": "cargo build", "image": "rust:1.95",
-                                                        "cache": {"policy": "compose", "key": "k", "sub_policies": [{"policy": "on_change", "paths": ["Cargo.lock", "src/**"]}, {"policy": "ttl", "duration_seconds": 60, "env_keys": ["A"]}]}}},
-                                                    {"env": {"CI": "true"}, "step": {"key": "test", "cmd": r"set -e
-
-cargo test
-  # done
-", "timeout_seconds": 5}},
-                                                    {"env": {"CI": "true", "N": "0777"}, "step": {"key": "x: y", "cmd": "echo: #1", "runner": "docker", "runner_args": {"cpus": 2}, "soft_fail": true}},
-                                                ]}});
+        {"env": {"CI": "true", "A": "b"}, "step": {"key": "build", "label": ":rust: build", "cmd": "cargo build", "image": "rust:1.95",
+            "cache": {"policy": "compose", "key": "k", "sub_policies": [{"policy": "on_change", "paths": ["Cargo.lock", "src/**"]}, {"policy": "ttl", "duration_seconds": 60, "env_keys": ["A"]}]}}},
+        {"env": {"CI": "true"}, "step": {"key": "test", "cmd": "set -e\n\ncargo test\n  # done\n", "timeout_seconds": 5}},
+        {"env": {"CI": "true", "N": "0777"}, "step": {"key": "x: y", "cmd": "echo: #1", "runner": "docker", "runner_args": {"cpus": 2}, "soft_fail": true}},
+    ]}});
     let converted = to_yaml(&analyze(&plan.to_string(), Format::Json));
     expect![[r#"
         env:
