@@ -40,7 +40,7 @@ fn a_rename_is_prepared_done_and_refused_with_a_sentence() {
     let edit = client.request("textDocument/rename", with_name("compile")).unwrap();
     assert_eq!(ranges(&edit["changes"][URI]), ["3:9-14", "7:15-20", "11:17-22"]);
     let refusal = client.request("textDocument/rename", with_name("ship")).unwrap_err();
-    assert_eq!(refusal["message"], "There is a step `ship` already");
+    assert_eq!(refusal["message"], "A step `ship` already exists");
     assert_eq!(client.request("textDocument/prepareRename", at(4, 6)).unwrap(), Value::Null);
 }
 

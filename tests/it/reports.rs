@@ -72,10 +72,10 @@ fn paths_that_lead_nowhere_in_the_project_are_warned_of_on_the_command_line_and_
     let (code, output, _) = check(&project, &["pipeline.yml"]);
     assert_eq!(code, 0, "{output}");
     assert!(
-        output.contains("`Cargo.lok` matches no file of the project") && output.contains("pipeline.yml:6:"),
+        output.contains("`Cargo.lok` matches no file in the project") && output.contains("pipeline.yml:6:"),
         "{output}"
     );
-    assert!(output.contains("The sources have no folder `sub`"), "{output}");
+    assert!(output.contains("The sources have no directory `sub`"), "{output}");
     assert!(!output.contains("src/*.rs` matches"), "{output}");
     let mut client = project.serve(Runner::Host);
     client.open(&project.uri(), text);

@@ -85,7 +85,7 @@ fn what_a_conversion_loses_is_said_and_a_file_with_errors_is_not_converted() {
     let project = Project::new(&format!("fail_fast: true\n{PIPELINE}"));
     let (code, _, errors) = output(&project, &["convert", "pipeline.yml", "--to", "plan"]);
     assert_eq!(code, 0);
-    assert!(errors.contains("warning: A plan has no `fail_fast`"), "{errors}");
+    assert!(errors.contains("warning: Plans cannot express `fail_fast`"), "{errors}");
     let broken = Project::new("steps:\n- {key: a}\n");
     let (code, text, errors) = output(&broken, &["convert", "pipeline.yml", "--to", "plan"]);
     assert_eq!((code, text.as_str()), (2, ""));

@@ -1,7 +1,8 @@
 //! `Analysis`: everything known about one text.
 
 use crate::diagnostic::Diagnostic;
-use crate::model::Pipeline;
+use crate::files::Files;
+use crate::model::{Pipeline, Step};
 use crate::syntax::tree::Tree;
 use crate::text::LineIndex;
 
@@ -9,6 +10,8 @@ use crate::text::LineIndex;
 #[derive(Debug, Clone, Default)]
 pub struct Analysis {
     pub line_index: LineIndex,
+    /// The other files that findings and definitions refer to.
+    pub files: Files,
     /// One for each YAML document, JSON file or envelope entry. Broken text still yields what could be read.
     pub pipelines: Vec<Pipeline>,
     /// In text order.
@@ -19,4 +22,11 @@ pub struct Analysis {
     pub(crate) silenced: Vec<Diagnostic>,
     pub(crate) text: String,
     pub(crate) tree: Tree,
+}
+
+impl Analysis {
+    /// Returns the steps of every pipeline, including those without a usable key.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> + Clone {
+        self.pipelines.iter().flat_map(Pipeline::all_steps)
+    }
 }

@@ -1,10 +1,10 @@
-//! The one way from text to `Analysis`: read, lower, check, and leave out what nobody asked to hear.
+//! The only way from text to `Analysis`: parse, lower, check, and drop what comments silence.
 
-mod mended;
+mod repairs;
 
 use crate::analysis::Analysis;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::files::Format;
+use crate::files::{Files, Format};
 use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::project::Project;
@@ -12,19 +12,19 @@ use crate::syntax::repair::{self, Repaired};
 use crate::syntax::{json, tree::Tree};
 use crate::text::{self, LineIndex, TextRange};
 use crate::{lower, suppress, validate};
-use mended::Mended;
+use repairs::Repairs;
 
-/// Sixteen mebibytes: a thousand times what people write, and still read in a second.
+/// Sixteen mebibytes: a thousand times what people write, and still parsed within a second.
 const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
 
 pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>) -> Analysis {
     let line_index = LineIndex::new(text);
     if text.len() > MAX_TEXT_BYTES {
-        let message = "This file is larger than 16 MiB, which is more than a pipeline can be. Split it.";
+        let message = "This file is larger than 16 MiB, the limit for a pipeline. Split it.";
         let diagnostics = vec![Diagnostic::new(Code::TooLarge, TextRange::at(0), message)];
         return Analysis { line_index, diagnostics, text: text.to_owned(), ..Analysis::default() };
     }
-    let Repaired { tree, findings: repairs, mended_lines } = repair::read(text, &line_index);
+    let Repaired { tree, findings: repairs, repaired_lines } = repair::read(text, &line_index);
     let is_repaired = !repairs.is_empty();
     let mut findings = Findings::default();
     if format == Format::Json && !is_repaired && !text.trim_start_matches('\u{feff}').trim().is_empty() {
@@ -32,15 +32,16 @@ pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>)
     }
     let pipelines = read_documents(text, &tree, format, project, &mut findings);
     if is_repaired {
-        let mended = Mended::new(text, &line_index, &mended_lines);
-        findings.list_mut().retain(|finding| !mended.invented(finding, &pipelines));
+        let repaired = Repairs::new(text, &line_index, &repaired_lines);
+        findings.list_mut().retain(|finding| !repaired.caused(finding, &pipelines));
     }
     validate::add_removals(text, &tree, &mut findings);
     findings.extend(repairs);
     let mut silenced = suppress::apply(text, &line_index, &tree.comments, findings.list_mut());
     silenced.retain(suppress::still_refuses);
     let diagnostics = findings.finish();
-    Analysis { line_index, pipelines, diagnostics, is_repaired, silenced, text: text.to_owned(), tree }
+    let (text, files) = (text.to_owned(), Files::default());
+    Analysis { line_index, files, pipelines, diagnostics, is_repaired, silenced, text, tree }
 }
 
 fn read_documents(

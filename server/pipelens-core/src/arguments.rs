@@ -1,4 +1,4 @@
-//! What the arguments of a runner mean: one reader for the findings and for the run.
+//! What a runner's arguments mean: findings and runs read them with the same functions.
 
 mod services;
 pub(crate) mod value;
@@ -25,16 +25,16 @@ pub fn memory_bytes(text: &str) -> Option<i64> {
 /// Reads a number of processors, as billionths of one.
 pub fn nano_cpus(text: &str) -> Option<i64> {
     let cpus = text.parse::<f64>().ok().filter(|cpus| cpus.is_finite() && *cpus > 0.0 && *cpus < 100_000.0)?;
-    // Far below what an integer holds.
+    // Far below the largest integer.
     Some((cpus * 1e9) as i64)
 }
 
-/// Tells whether a network is the machine's own or another container's, which are not a file's to take.
+/// Tells whether a network belongs to the host or to another container; a pipeline may not use those.
 pub fn opens_the_machine(network: &str) -> bool {
     network == "host" || network.starts_with("container:")
 }
 
-/// A folder of the engine's machine in a container.
+/// A folder of the engine's host in a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mount<'a> {
     pub source: &'a str,
@@ -42,7 +42,7 @@ pub struct Mount<'a> {
     pub is_read_only: bool,
 }
 
-/// Reads `source:target`, with `:ro` for one that cannot be written. Both are absolute; a source may begin with a drive.
+/// Reads `source:target`, with `:ro` for a read-only one. Both paths are absolute; a source may begin with a drive letter.
 pub fn mount(text: &str) -> Option<Mount<'_>> {
     let (text, is_read_only) = match text.strip_suffix(":ro") {
         Some(rest) => (rest, true),
@@ -54,7 +54,7 @@ pub fn mount(text: &str) -> Option<Mount<'_>> {
     is_whole.then_some(Mount { source, target, is_read_only })
 }
 
-/// Returns the argument by which a step gets at the engine's machine, which takes the user's word.
+/// Returns the argument that gives a step access to the engine's host, which needs the user's consent.
 pub fn wants_the_machine(arguments: &Value) -> Option<&'static str> {
     let Value::Map(entries) = arguments else { return None };
     entries.iter().find_map(|(name, value)| match (name.as_str(), value) {

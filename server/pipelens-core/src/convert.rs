@@ -1,18 +1,13 @@
-//! From one spelling to another: a plan or an envelope becomes what people write, and that becomes a plan again.
+//! Conversion between spellings: a plan or an envelope becomes an authored pipeline, and that becomes a plan again.
 
+mod converted;
 mod plan;
 mod yaml;
 
 use crate::analysis::Analysis;
 use crate::model::Pipeline;
 
-/// A text in another spelling.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Converted {
-    pub text: String,
-    /// One sentence for each thing the other spelling has no place for.
-    pub losses: Vec<String>,
-}
+pub use converted::Converted;
 
 /// Writes every pipeline of a text as the YAML people write, one document each.
 pub fn to_yaml(analysis: &Analysis) -> Converted {

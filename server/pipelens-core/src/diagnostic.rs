@@ -8,13 +8,14 @@ pub use severity::Severity;
 
 use std::borrow::Cow;
 
+use crate::files::{FileEdit, FileId, FileRange};
 use crate::printable::printable;
 use crate::syntax::parse::floor_char_border;
 use crate::text::{TextEdit, TextRange};
 
-/// Names are quoted whole up to here: a file can hold a name as long as itself, and many findings about it.
+/// Names are quoted in full up to this length: a name can be as long as its file, with many findings about it.
 const MAX_MESSAGE_BYTES: usize = 2_000;
-/// Other places of one finding.
+/// Related places of one finding.
 const MAX_RELATED: usize = 50;
 
 /// One finding.
@@ -22,57 +23,69 @@ const MAX_RELATED: usize = 50;
 pub struct Diagnostic {
     pub code: Code,
     pub severity: Severity,
+    pub file: FileId,
     /// The smallest range that is wrong.
     pub range: TextRange,
     /// What, why, and what to do; names in backticks.
     pub message: String,
     pub related: Vec<Related>,
-    /// Edits that each mend it alone; the first is the preferred one.
+    /// Each of these fixes it on its own; the first is the preferred one.
     pub fixes: Vec<Fix>,
 }
 
-/// Another place that belongs to a finding.
+/// Another place that a finding is related to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Related {
-    pub range: TextRange,
+    pub place: FileRange,
     pub message: String,
 }
 
-/// One way to mend a finding.
+/// One way to fix a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
     /// An imperative sentence without a full stop: "Change `bild` to `build`".
     pub title: String,
-    /// There is one obvious edit and it keeps what the author meant, so it can be applied unattended. Otherwise a person has
+    /// The edit is obvious and keeps the author's meaning, so it can be applied automatically. Otherwise a person has
     /// to choose.
     pub is_safe: bool,
-    pub edits: Vec<TextEdit>,
+    pub edits: Vec<FileEdit>,
+}
+
+impl Fix {
+    /// Makes a fix that edits the analysed text.
+    pub(crate) fn new(title: impl Into<String>, is_safe: bool, edits: Vec<TextEdit>) -> Self {
+        Self { title: shown(title.into()), is_safe, edits: edits.into_iter().map(FileEdit::from).collect() }
+    }
+
+    /// Returns its edits of one file.
+    pub fn edits_in(&self, file: FileId) -> Vec<TextEdit> {
+        FileEdit::in_file(&self.edits, file)
+    }
 }
 
 impl Diagnostic {
-    /// Makes a finding of the code's own severity. A message may quote the text: what cannot be seen in it is written out.
+    /// Makes a finding with the code's default severity. A message may quote the text: invisible characters in it are written out.
     pub fn new(code: Code, range: TextRange, message: impl Into<String>) -> Self {
-        let (related, fixes) = (Vec::new(), Vec::new());
-        Self { code, severity: code.severity(), range, message: shown(message.into()), related, fixes }
+        let (severity, file) = (code.severity(), FileId::DOCUMENT);
+        Self { code, severity, file, range, message: shown(message.into()), related: Vec::new(), fixes: Vec::new() }
     }
 
     #[must_use]
-    pub(crate) fn with_related(mut self, range: TextRange, message: impl Into<String>) -> Self {
+    pub(crate) fn with_related(mut self, place: impl Into<FileRange>, message: impl Into<String>) -> Self {
         if self.related.len() < MAX_RELATED {
-            self.related.push(Related { range, message: shown(message.into()) });
+            self.related.push(Related { place: place.into(), message: shown(message.into()) });
         }
         self
     }
 
-    /// Adds a way to mend it that replaces one range, for a person to choose.
+    /// Adds a fix that replaces one range, for a person to choose.
     #[must_use]
     pub(crate) fn with_fix(mut self, title: impl Into<String>, range: TextRange, new_text: impl Into<String>) -> Self {
-        let edits = vec![TextEdit { range, new_text: new_text.into() }];
-        self.fixes.push(Fix { title: shown(title.into()), is_safe: false, edits });
+        self.fixes.push(Fix::new(title, false, vec![TextEdit { range, new_text: new_text.into() }]));
         self
     }
 
-    /// Adds the one obvious way to mend it, which keeps what the author meant.
+    /// Adds the obvious fix, which keeps the author's meaning.
     #[must_use]
     pub(crate) fn with_safe_fix(
         mut self,
@@ -80,8 +93,7 @@ impl Diagnostic {
         range: TextRange,
         new_text: impl Into<String>,
     ) -> Self {
-        let edits = vec![TextEdit { range, new_text: new_text.into() }];
-        self.fixes.push(Fix { title: shown(title.into()), is_safe: true, edits });
+        self.fixes.push(Fix::new(title, true, vec![TextEdit { range, new_text: new_text.into() }]));
         self
     }
 }

@@ -1,6 +1,9 @@
-//! Files: which are pipelines (by name, by folder, or by a comment in their first lines), and in which format.
+//! Files: which are pipelines (by name, by folder, or by a comment in their first lines), in which format, and how a range says
+//! which file it is in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use crate::text::{LineIndex, TextEdit, TextRange};
 
 /// The comment may come after a licence and an editor's mode line, but not just anywhere.
 const HEAD_LINES: usize = 10;
@@ -29,6 +32,78 @@ impl Format {
     }
 }
 
+/// A file that a range can be in. Only its own analysis knows which file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct FileId(usize);
+
+impl FileId {
+    /// The analysed text itself.
+    pub const DOCUMENT: Self = Self(0);
+}
+
+/// A range in one of the files of an analysis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileRange {
+    pub file: FileId,
+    pub range: TextRange,
+}
+
+impl From<TextRange> for FileRange {
+    /// Makes a range in the analysed text.
+    fn from(range: TextRange) -> Self {
+        Self { file: FileId::DOCUMENT, range }
+    }
+}
+
+/// An edit of one of the files of an analysis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEdit {
+    pub file: FileId,
+    pub edit: TextEdit,
+}
+
+impl FileEdit {
+    /// Returns those edits that change one file.
+    pub fn in_file(edits: &[Self], file: FileId) -> Vec<TextEdit> {
+        edits.iter().filter(|edit| edit.file == file).map(|edit| edit.edit.clone()).collect()
+    }
+}
+
+impl From<TextEdit> for FileEdit {
+    /// Makes an edit of the analysed text.
+    fn from(edit: TextEdit) -> Self {
+        Self { file: FileId::DOCUMENT, edit }
+    }
+}
+
+/// Another file that an analysis refers to, as it was when it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    pub path: PathBuf,
+    pub text: String,
+    pub line_index: LineIndex,
+}
+
+/// The files of an analysis other than the analysed text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    others: Vec<SourceFile>,
+}
+
+impl Files {
+    /// Adds a file and returns its identity.
+    pub fn add(&mut self, path: PathBuf, text: String) -> FileId {
+        let line_index = LineIndex::new(&text);
+        self.others.push(SourceFile { path, text, line_index });
+        FileId(self.others.len())
+    }
+
+    /// Returns a file; `None` for the analysed text.
+    pub fn get(&self, file: FileId) -> Option<&SourceFile> {
+        self.others.get(file.0.checked_sub(1)?)
+    }
+}
+
 /// Tells whether a file is a pipeline: by its path, or by a comment `# pipelens: pipeline` in its first lines.
 pub fn is_pipeline_file(path: &str, first_lines: &str) -> bool {
     has_pipeline_path(path) || has_pipeline_comment(first_lines)
@@ -51,7 +126,20 @@ fn has_pipeline_comment(first_lines: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, is_pipeline_file};
+    use std::path::Path;
+
+    use super::{FileId, Files, Format, is_pipeline_file};
+
+    #[test]
+    fn a_file_is_found_by_its_identity() {
+        let mut files = Files::default();
+        let (first, second) = (files.add("a.py".into(), "a\n".into()), files.add("b.py".into(), "b\n".into()));
+        assert_eq!(
+            [first, second].map(|file| files.get(file).unwrap().path.as_path()),
+            ["a.py", "b.py"].map(Path::new)
+        );
+        assert_eq!(files.get(FileId::DOCUMENT), None);
+    }
 
     #[test]
     fn the_extension_decides_the_format() {

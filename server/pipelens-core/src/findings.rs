@@ -1,9 +1,9 @@
-//! Findings while they are collected. Bounded: what goes beyond the limits is counted instead of kept, and said at the end.
+//! Collects findings up to a limit: any beyond it are counted instead of kept, and the count is reported at the end.
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::text::TextRange;
 
-/// An editor is of no more use with more, and nobody reads them.
+/// Showing more is of no use to anyone.
 const MAX_SHOWN: usize = 1_000;
 /// Enough for every pipeline people write: a hundred unknown names among a thousand steps.
 const MAX_COMPARISONS: usize = 100_000;
@@ -41,7 +41,7 @@ impl Findings {
         }
     }
 
-    /// Counts a finding and tells whether there is no room for it, so that it need not be made.
+    /// Tells whether there is no room for another finding of this code, and counts it if so. Then it need not be made.
     pub(crate) fn omits(&mut self, code: Code, severity: Severity) -> bool {
         let is_full = self.kept.get(code as usize).is_none_or(|kept| *kept >= MAX_SHOWN);
         if is_full {
@@ -50,7 +50,7 @@ impl Findings {
         is_full
     }
 
-    /// Tells whether a name may still be compared with so many others, and takes that from the budget.
+    /// Tells whether a name may still be compared with this many others, and deducts that from the budget.
     pub(crate) fn may_compare_with(&mut self, names: usize) -> bool {
         let left = self.comparisons_left.checked_sub(names);
         self.comparisons_left = left.unwrap_or(self.comparisons_left);
@@ -65,27 +65,26 @@ impl Findings {
         &mut self.list
     }
 
-    /// Returns the findings to show, in text order. Errors come before anything else when not all can be shown; how many are
-    /// missing is a finding too.
+    /// Returns the findings to show, in text order. If not all can be shown, errors come first; how many are
+    /// omitted is a finding too.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        self.list.sort_by(|a, b| (a.range, a.code, &a.message).cmp(&(b.range, b.code, &b.message)));
+        self.list.sort_by(|a, b| (a.file, a.range, a.code, &a.message).cmp(&(b.file, b.range, b.code, &b.message)));
         self.list.dedup();
         if self.list.len() > MAX_SHOWN {
             self.list.sort_by_key(|finding| finding.severity);
             for finding in self.list.split_off(MAX_SHOWN) {
                 self.omit(finding.severity);
             }
-            self.list.sort_by_key(|finding| finding.range);
+            self.list.sort_by_key(|finding| (finding.file, finding.range));
         }
         let (omitted, errors) = (self.omitted, self.omitted_errors);
         if omitted > 0 {
             let (severity, consequence) = match errors {
                 0 => (Severity::Information, ""),
-                _ => (Severity::Error, ", errors among them, so nothing of this file can be run"),
+                _ => (Severity::Error, ", including errors, so this file cannot be run"),
             };
-            let message = format!(
-                "There are {omitted} more findings, which are not shown{consequence}. Fix those that are shown first."
-            );
+            let message =
+                format!("There are {omitted} more findings that are not shown{consequence}. Fix the ones shown first.");
             let mut finding = Diagnostic::new(Code::TooLarge, TextRange::at(0), message);
             finding.severity = severity;
             self.list.insert(0, finding);

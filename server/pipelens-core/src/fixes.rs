@@ -1,15 +1,16 @@
-//! Several fixes at once: those that need nobody's choice.
+//! Applies all safe fixes at once.
 
 use crate::diagnostic::{Diagnostic, Fix};
+use crate::files::FileId;
 use crate::text::TextEdit;
 
-/// Returns the edits of every safe fix that can be applied together, in text order.
+/// Returns the edits of the analysed text by every safe fix that can be applied together, in text order.
 ///
-/// Two fixes that touch wait for each other, because the second may have nothing left to mend: apply the edits, analyse
-/// again, and ask again until nothing comes back. Each round mends at least one finding, so this ends.
+/// Of two fixes that touch, only the first is included, because it may make the second unnecessary: apply the edits, analyse
+/// again, and repeat until no edits are left. Each round fixes at least one finding, so this terminates.
 pub fn fix_all<'found>(findings: impl IntoIterator<Item = &'found Diagnostic>) -> Vec<TextEdit> {
     let mut edits: Vec<TextEdit> = Vec::new();
-    let safe = |fixes: &[Fix]| fixes.iter().find(|fix| fix.is_safe).map(|fix| fix.edits.clone());
+    let safe = |fixes: &[Fix]| fixes.iter().find(|fix| fix.is_safe).map(|fix| fix.edits_in(FileId::DOCUMENT));
     for fix in findings.into_iter().filter_map(|found| safe(&found.fixes)) {
         let touches = |edit: &TextEdit| {
             edits.iter().any(|other| other.range.touches(edit.range.start) || edit.range.touches(other.range.start))

@@ -1,8 +1,9 @@
-//! The graph of a pipeline as a picture: steps and barriers, lineage and order apart. Four ways to draw it.
+//! The graph of a pipeline as a picture: steps and barriers, with lineage and order told apart. There are four ways to draw it.
 
 mod dot;
 mod layout;
 mod mermaid;
+mod parts;
 mod svg;
 mod text;
 
@@ -11,45 +12,7 @@ use crate::plan::DEFAULT_IMAGE;
 use crate::plan::links::Links;
 use crate::printable::printable;
 
-/// What can be drawn of a pipeline. Edges name nodes by position.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Graph {
-    pub name: String,
-    /// Steps and barriers in file order.
-    pub nodes: Vec<Node>,
-    pub edges: Vec<Edge>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Node {
-    Step {
-        key: String,
-        /// The label, else the command's first line.
-        words: String,
-        /// The image of a step that boots from no other.
-        image: Option<String>,
-    },
-    Barrier {
-        continue_on_failure: bool,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edge {
-    pub from: usize,
-    pub to: usize,
-    pub kind: EdgeKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EdgeKind {
-    /// `builds_in`: boots from the other's filesystem.
-    Lineage,
-    /// `depends_on`: waits for the other.
-    Order,
-    /// Waits at, or because of, a barrier.
-    Barrier,
-}
+pub use parts::{Edge, EdgeKind, Graph, Node};
 
 /// How a graph is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +23,7 @@ pub enum Drawing {
     Text,
 }
 
-/// Returns the graph of a pipeline. `file_stem` names one without a name.
+/// Returns the graph of a pipeline. `file_stem` is the name of a pipeline without one.
 pub fn graph(pipeline: &Pipeline, file_stem: &str) -> Graph {
     let links = Links::new(pipeline);
     let mut places = Places::new(pipeline);
@@ -98,7 +61,7 @@ pub fn draw(graph: &Graph, drawing: Drawing) -> String {
 struct Places {
     /// The node of each step.
     steps: Vec<usize>,
-    /// The node of each barrier, and the step it stands before.
+    /// The node of each barrier, and the step it comes before.
     barriers: Vec<(usize, usize)>,
 }
 
@@ -108,7 +71,7 @@ impl Places {
     }
 
     /// Returns the steps between this barrier and the next.
-    fn behind(&self, barrier: usize) -> std::ops::Range<usize> {
+    fn after(&self, barrier: usize) -> std::ops::Range<usize> {
         let start = self.barriers.get(barrier).map_or(0, |(_, before)| *before);
         let end = self.barriers.get(barrier + 1).map_or(self.steps.len(), |(_, before)| *before);
         start..end
@@ -143,7 +106,7 @@ fn edges(links: &Links, places: &Places) -> Vec<Edge> {
     edges
 }
 
-/// Connects a barrier with the last steps before it and the first behind it; the others follow from these.
+/// Connects a barrier with the last steps before it and the first after it; the other connections follow from these.
 fn barrier_edges(links: &Links, places: &Places) -> Vec<Edge> {
     let needs = |step: usize| {
         let parent = links.parents.get(step).copied().flatten();
@@ -151,7 +114,7 @@ fn barrier_edges(links: &Links, places: &Places) -> Vec<Edge> {
     };
     let mut edges = Vec::new();
     for (barrier, (node, before)) in places.barriers.iter().copied().enumerate() {
-        let start = barrier.checked_sub(1).map_or(0, |earlier| places.behind(earlier).start);
+        let start = barrier.checked_sub(1).map_or(0, |earlier| places.after(earlier).start);
         let mut is_last = vec![true; before - start];
         for needed in (start..before).flat_map(needs).filter(|needed| (start..before).contains(needed)) {
             if let Some(flag) = is_last.get_mut(needed - start) {
@@ -161,8 +124,8 @@ fn barrier_edges(links: &Links, places: &Places) -> Vec<Edge> {
         let ends = (start..before).zip(is_last).filter(|(_, is_last)| *is_last);
         let ends = ends.filter_map(|(step, _)| places.steps.get(step).copied());
         edges.extend(ends.map(|from| Edge { from, to: node, kind: EdgeKind::Barrier }));
-        let behind = places.behind(barrier);
-        let starts = behind.clone().filter(|step| !needs(*step).any(|needed| behind.contains(&needed)));
+        let after = places.after(barrier);
+        let starts = after.clone().filter(|step| !needs(*step).any(|needed| after.contains(&needed)));
         let starts = starts.filter_map(|step| places.steps.get(step).copied());
         edges.extend(starts.map(|to| Edge { from: node, to, kind: EdgeKind::Barrier }));
     }

@@ -1,4 +1,4 @@
-//! What an editor asks about a text, in the core's own words.
+//! What an editor asks about a text, in types of our own.
 
 mod outline;
 
@@ -8,14 +8,14 @@ mod folding;
 mod format;
 mod highlight;
 mod hints;
+mod hover;
 mod links;
+mod mappings;
 mod names;
 mod rename;
 mod resolved;
 mod selection;
 mod tokens;
-
-use crate::text::TextRange;
 
 pub(crate) use outline::first_words;
 
@@ -25,26 +25,10 @@ pub use folding::{Fold, FoldKind, folds};
 pub use format::{FormatStyle, format};
 pub use highlight::{Highlight, highlights};
 pub use hints::{Hint, hints};
+pub use hover::{Hover, StepPlace, hover};
 pub use links::{Link, LinkTarget, links};
-pub use names::{definition, hover, references};
+pub use names::{definition, references};
 pub use outline::{RunPlace, Symbol, run_places, symbols};
 pub use rename::{Renamable, prepare_rename, rename};
 pub use selection::selection;
 pub use tokens::{Token, TokenKind, tokens};
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hover {
-    pub range: TextRange,
-    /// Markdown.
-    pub text: String,
-    /// The step it is about, if it is about one.
-    pub step: Option<StepPlace>,
-}
-
-/// A step of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepPlace {
-    /// Index into the file's pipelines.
-    pub pipeline: usize,
-    pub key: String,
-}

@@ -25,7 +25,7 @@ pub mod text;
 mod validate;
 
 pub use analysis::Analysis;
-pub use files::{Format, is_pipeline_file};
+pub use files::{FileEdit, FileId, FileRange, Files, Format, SourceFile, is_pipeline_file};
 pub use project::{Project, Remark};
 
 /// Reads a text. Never fails and never panics: whatever is wrong is in `diagnostics`.

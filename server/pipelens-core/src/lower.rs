@@ -1,4 +1,4 @@
-//! Tree → `Pipeline`. Takes what has the right shape and leaves the rest out: findings are made elsewhere.
+//! Tree → `Pipeline`. Takes what has the right shape and ignores the rest: findings are made elsewhere.
 
 pub(crate) mod authored;
 mod fields;
@@ -8,7 +8,7 @@ use crate::keys::Place;
 use crate::model::{Pipeline, Spelling};
 use crate::syntax::tree::{NodeId, Tree};
 
-/// What a document is, by its telling key.
+/// What a document is, by its distinguishing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DocumentKind {
     Authored,
@@ -16,7 +16,7 @@ pub(crate) enum DocumentKind {
     Envelope,
 }
 
-/// Recognises a document; `None` when it has none of the telling keys.
+/// Recognises a document; `None` if it has none of the distinguishing keys.
 pub(crate) fn document_kind(tree: &Tree, root: NodeId) -> Option<DocumentKind> {
     if tree.get(root, "steps").is_some() {
         return Some(DocumentKind::Authored);
@@ -27,7 +27,7 @@ pub(crate) fn document_kind(tree: &Tree, root: NodeId) -> Option<DocumentKind> {
     tree.get(root, "pipelines").map(|_| DocumentKind::Envelope)
 }
 
-/// Returns the place a document's root mapping is.
+/// Returns the kind of mapping a document's root is.
 pub(crate) fn root_place(kind: DocumentKind) -> Place {
     match kind {
         DocumentKind::Authored => Place::Pipeline,
@@ -36,7 +36,7 @@ pub(crate) fn root_place(kind: DocumentKind) -> Place {
     }
 }
 
-/// Returns the pipelines of a document: one, or as many as an envelope holds.
+/// Returns the pipelines of a document: one, or all those in an envelope.
 pub(crate) fn pipelines(tree: &Tree, root: NodeId, kind: DocumentKind, is_json: bool) -> Vec<Pipeline> {
     match kind {
         DocumentKind::Authored => {

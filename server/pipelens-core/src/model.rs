@@ -1,4 +1,4 @@
-//! The pipeline as its author means it, whatever spelling it was written in. Every name keeps its range.
+//! The pipeline as its author means it, independent of its spelling. Every name keeps its range.
 
 use crate::arguments::value::Value;
 use crate::text::{Spanned, TextRange};
@@ -20,7 +20,7 @@ pub struct Pipeline {
     pub spelling: Spelling,
     /// The whole pipeline.
     pub range: TextRange,
-    /// The line a person reads as its heading: `name`, else its first key. The pipeline's lens stands here.
+    /// The line a person reads as its heading: `name`, else its first key. The pipeline's lens is shown here.
     pub heading: TextRange,
     pub name: Option<Spanned<String>>,
     pub default_image: Option<Spanned<String>>,
@@ -28,7 +28,7 @@ pub struct Pipeline {
     pub env: Vec<EnvVar>,
     pub fail_fast: Option<Spanned<bool>>,
     pub triggers: Vec<Trigger>,
-    /// In file order. A step without a usable key is left out here (its finding says so).
+    /// In file order. A step without a usable key is left out here (a finding reports it).
     pub steps: Vec<Step>,
     /// The steps that were left out, with an empty key: checked, and never run.
     pub unnamed_steps: Vec<Step>,
@@ -39,7 +39,7 @@ pub struct Pipeline {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Barrier {
     pub range: TextRange,
-    /// How many of `Pipeline::steps` stand before it.
+    /// How many of `Pipeline::steps` come before it.
     pub after_steps: usize,
     pub continue_on_failure: bool,
 }
@@ -67,7 +67,7 @@ pub struct Step {
     pub range: TextRange,
     pub key: Spanned<String>,
     pub label: Option<Spanned<String>>,
-    /// `None` while it is missing or not a text; such a pipeline has an error and does not run.
+    /// `None` if it is missing or not a string; such a pipeline has an error and cannot run.
     pub cmd: Option<Spanned<String>>,
     pub image: Option<Spanned<String>>,
     pub builds_in: Option<Spanned<String>>,
@@ -84,14 +84,21 @@ pub struct Step {
     pub retry: Option<Spanned<u64>>,
 }
 
+impl Pipeline {
+    /// Returns every step, with those that have no usable key last.
+    pub fn all_steps(&self) -> impl Iterator<Item = &Step> + Clone {
+        self.steps.iter().chain(&self.unnamed_steps)
+    }
+}
+
 impl Step {
-    /// Returns what a sentence about it starts with.
+    /// Returns how a sentence about it starts.
     pub(crate) fn called(&self) -> String {
         if self.key.value.is_empty() { "This step".to_owned() } else { format!("Step `{}`", self.key.value) }
     }
 }
 
-/// When a step's result may be taken from an earlier run.
+/// When a step's result may be reused from an earlier run.
 ///
 /// In a model every name keeps its range; in a plan names are plain strings.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,15 +1,16 @@
-//! "Did you mean": the nearest of the names that would have been right.
+//! "Did you mean": finds the valid name nearest to a misspelt one. Not `strsim`: its distance has no upper bound, so long names
+//! would take three times as long.
 
-/// Names longer than this are not compared: nobody mistypes them by a letter or two, and comparing costs their square.
+/// Names longer than this are not compared: the cost is the square of the length.
 const MAX_LENGTH: usize = 64;
 
-/// Returns the name that is closest to what was written, if it is close enough to be meant.
+/// Returns the name that is closest to what was written, if it is close enough to be what was meant.
 pub(crate) fn nearest<'name>(written: &str, names: impl Iterator<Item = &'name str>) -> Option<&'name str> {
     let written: Vec<char> = written.to_lowercase().chars().take(MAX_LENGTH + 1).collect();
     if written.is_empty() || written.len() > MAX_LENGTH {
         return None;
     }
-    // A third of the letters may differ: `bild` finds `build`, `x` finds nothing.
+    // A third of the characters may differ: `bild` finds `build`, `x` finds nothing.
     let limit = written.len().div_ceil(3);
     let mut best: Option<(usize, &str)> = None;
     for name in names.filter(|name| name.len().abs_diff(written.len()) <= limit * 4 && name.len() <= MAX_LENGTH) {

@@ -11,15 +11,17 @@ use crate::model::{self, Pipeline, Step};
 use crate::nearest::nearest;
 use links::Links;
 
+pub use links::Dependency;
+
 /// What a person asked to run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     Pipeline,
-    /// One step, with the `builds_in` ancestors it boots from. What it merely depends on is not run.
+    /// One step, with the `builds_in` ancestors it starts from. Steps it merely depends on are not run.
     Step(String),
-    /// A step and everything that depends on it, with the `builds_in` ancestors these boot from.
+    /// A step and everything that depends on it, with the `builds_in` ancestors they start from.
     From(String),
-    /// These steps, as if one after another had been asked for.
+    /// These steps, as if each had been requested on its own.
     Steps(Vec<String>),
 }
 
@@ -34,19 +36,19 @@ pub struct Plan {
     pub steps: Vec<PlanStep>,
 }
 
-/// When a step's result may be taken from an earlier run.
+/// When a step's result may be reused from an earlier run.
 pub type Cache = model::Cache<String>;
 pub type CachePolicy = model::CachePolicy<String>;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanStep {
     pub key: String,
-    /// `false`: nobody asked for it; it is there because a step that is wanted boots from it.
+    /// `false`: it was not requested, but a requested step starts from its filesystem.
     pub is_wanted: bool,
     pub label: Option<String>,
     pub cmd: String,
     pub boots_from: BootsFrom,
-    /// Everything that must be done before this starts, the lineage parent included; sorted, no doubles.
+    /// Everything that must be done before this starts, the lineage parent included; sorted, without duplicates.
     pub after: Vec<Dependency>,
     /// The pipeline's environment with the step's merged over it.
     pub env: BTreeMap<String, String>,
@@ -54,7 +56,7 @@ pub struct PlanStep {
     /// An absolute path in the container.
     pub workdir: String,
     pub cache: Option<Cache>,
-    /// `None`: the runner the run was asked for, `docker` by default.
+    /// `None`: the run's default runner, which is `docker` unless chosen otherwise.
     pub runner: Option<String>,
     pub runner_args: Option<Value>,
     pub artifacts: Vec<String>,
@@ -63,19 +65,12 @@ pub struct PlanStep {
     pub retry: u64,
 }
 
-/// What a step's filesystem is at its start.
+/// What a step's filesystem starts as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BootsFrom {
     Image(String),
     /// The snapshot of the step with this index.
     Step(usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Dependency {
-    pub step: usize,
-    /// `false` behind a `wait` with `continue_on_failure`: any outcome will do.
-    pub must_succeed: bool,
 }
 
 /// Where the sources are and commands run, unless the step says otherwise.
@@ -88,7 +83,7 @@ pub const DEFAULT_IMAGE: &str = "alpine:latest";
 pub enum Refusal {
     /// The text has errors that would make the run fail; this is the first.
     HasErrors(Box<Diagnostic>),
-    /// The text had to be repaired to be read, so nobody can know what it means.
+    /// The text had to be repaired to be read, so what it means is uncertain.
     IsRepaired,
     NoSuchPipeline,
     /// With the nearest key, if one is near.
@@ -98,7 +93,7 @@ pub enum Refusal {
     },
 }
 
-/// Plans a target of the pipeline with this index. `file_stem` names a pipeline that has no `name`.
+/// Plans a target of the pipeline with this index. `file_stem` is the name of a pipeline without `name`.
 pub fn plan(analysis: &Analysis, pipeline: usize, target: &Target, file_stem: &str) -> Result<Plan, Refusal> {
     if analysis.is_repaired {
         return Err(Refusal::IsRepaired);
@@ -120,7 +115,7 @@ pub fn plan(analysis: &Analysis, pipeline: usize, target: &Target, file_stem: &s
     })
 }
 
-/// Tells whether a finding is in a pipeline, or in no pipeline at all and so concerns every one. So does what was not checked.
+/// Tells whether a finding is in a pipeline, or in no pipeline at all and so concerns every one. The same goes for what was not checked.
 fn concerns(analysis: &Analysis, pipeline: &Pipeline, diagnostic: &Diagnostic) -> bool {
     let holds = |pipeline: &Pipeline| pipeline.range.contains_range(diagnostic.range);
     diagnostic.code == Code::TooLarge || holds(pipeline) || !analysis.pipelines.iter().any(holds)
@@ -143,10 +138,10 @@ fn wanted_steps(pipeline: &Pipeline, links: &Links, target: &Target) -> Result<V
     Ok(wanted)
 }
 
-/// Adds what the steps boot from.
+/// Adds the steps whose filesystems these start from.
 fn with_ancestors(links: &Links, mut chosen: Vec<bool>) -> Vec<bool> {
     let count = chosen.len();
-    // Whatever a chosen step boots from has to be there, and so on upwards.
+    // A chosen step needs its parent, and so on upwards.
     let mut waiting: Vec<usize> = (0..count).filter(|step| is_marked(&chosen, *step)).collect();
     while let Some(step) = waiting.pop() {
         let Some(parent) = links.parents.get(step).copied().flatten() else { continue };

@@ -1,8 +1,8 @@
-//! Characters that cannot be seen, or that steer a terminal or the order of letters: what is shown must not contain them.
+//! Characters that are invisible, control a terminal or reorder text: what is shown must not contain them.
 
 use std::borrow::Cow;
 
-/// Tells whether a character says something else than what is seen: control characters (C0, DEL, C1), marks that turn the direction of
+/// Tells whether a character is not what it appears to be: control characters (C0, DEL, C1), marks that turn the direction of
 /// text, line separators, invisible fillers and tags. Joiners and variation selectors stay: emoji and some scripts need them.
 pub fn is_deceptive(character: char) -> bool {
     character.is_control()
@@ -52,7 +52,7 @@ pub fn markdown(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
-            // Some editors make links of bare addresses; what follows the colon is no address any more.
+            // Some editors turn bare addresses into links; after this the text is no longer an address.
             ':' if characters.peek() == Some(&'/') => escaped.push_str("&#58;"),
             ':' => escaped.push(':'),
             '@' => escaped.push_str("&#64;"),
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_seen_is_written_out() {
+    fn invisible_characters_are_written_out() {
         assert_eq!(printable("a\u{1b}[31m\nb\u{9b}\u{202e}\u{e0041}"), r"a\u{1b}[31m\nb\u{9b}\u{202e}\u{e0041}");
         assert_eq!(printable("é 👩\u{200d}💻 ❤\u{fe0f} ﷽"), "é 👩\u{200d}💻 ❤\u{fe0f} ﷽");
     }

@@ -1,6 +1,7 @@
-//! Mistakes in shell commands. The grammar is bash's, so what only some shells read is none; `brush-parser` reads it.
+//! Syntax errors in shell commands. `brush-parser` parses them as bash, so syntax that only some shells accept is not an error.
 
 mod here;
+mod mistake;
 mod quick;
 mod structure;
 
@@ -9,20 +10,16 @@ use brush_parser::{
 };
 
 use crate::text::TextRange;
+use mistake::{byte, range};
 
-/// Longer commands are programs; they deserve a file of their own and their shell's own check.
+pub(crate) use mistake::Mistake;
+
+/// Longer commands are programs; they belong in a file of their own, checked by their own shell.
 const MAX_BYTES: usize = 64 * 1024;
-/// Deeper nesting is made to exhaust a stack.
+/// Deeper nesting is only written to exhaust a stack.
 const MAX_DEPTH: usize = 40;
 
-/// Why a shell could not read a command, and where in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mistake {
-    pub(crate) range: TextRange,
-    pub(crate) message: String,
-}
-
-/// Tells whether a command is only words, which no shell misreads.
+/// Tells whether a command is only words, which cannot contain a syntax error.
 pub(crate) fn is_plain(command: &str) -> bool {
     quick::is_simple(command)
 }
@@ -33,7 +30,7 @@ pub(crate) fn mistake(command: &str) -> Option<Mistake> {
     if quick::is_simple(command) || is_too_much {
         return None;
     }
-    // Some texts with here-documents make the reader panic or never end.
+    // Some texts with here-documents make the parser panic or never end.
     find(&here::blanked(command)?)
 }
 
@@ -54,31 +51,31 @@ fn find(command: &str) -> Option<Mistake> {
     }
 }
 
-/// A token that cannot stand where it is.
+/// A token that is not allowed where it is.
 fn near(command: &str, position: &SourcePosition, tokens: &[Token]) -> Mistake {
     let token = tokens.iter().find(|token| token.location().start.index == position.index);
     let range = token.map_or(TextRange::at(byte(command, position.index)), |token| range(command, token));
-    let written = command.get(range.start..range.end).unwrap_or_default().trim();
+    let written = range.of(command).trim();
     let message = if written.is_empty() {
-        "The shell expects something else at the end of this line. Look for a word or bracket that is missing before it."
+        "The shell expects something else at the end of this line. Check whether a word or bracket is missing before it."
             .to_owned()
     } else {
         format!(
-            "The shell does not expect `{written}` here. Look for a word, quote or bracket that is missing before it."
+            "The shell does not expect `{written}` here. Check whether a word, quote or bracket is missing before it."
         )
     };
     Mistake { range, message }
 }
 
-/// A command that ends where something has to follow.
+/// A command that ends where more is required.
 fn unfinished(command: &str, tokens: &[Token]) -> Option<Mistake> {
     let last = tokens.iter().rfind(|token| !token.to_str().trim().is_empty())?;
     let message =
-        format!("The command ends behind `{}`, and the shell expects more. Finish it, or remove `{0}`.", last.to_str());
+        format!("The command ends after `{}`, but the shell expects more. Finish it, or remove `{0}`.", last.to_str());
     Some(Mistake { range: range(command, last), message })
 }
 
-/// A quote, substitution or document that the text ends in.
+/// A quote, substitution or here-document that is still open at the end.
 fn unclosed(command: &str, error: &TokenizerError) -> Option<Mistake> {
     let (what, closer, range) = match error {
         TokenizerError::UnterminatedSingleQuote(at) => ("single quote", "'", one(command, at.index)),
@@ -90,7 +87,7 @@ fn unclosed(command: &str, error: &TokenizerError) -> Option<Mistake> {
         TokenizerError::UnterminatedCommandSubstitution | TokenizerError::UnterminatedExpansion => {
             ("substitution", ")", last_open(command, &["$(", "<(", ">("], ")")?)
         }
-        // The shell takes a backslash at the end for itself; the rest never comes here.
+        // The shell accepts a backslash at the end; the other errors never occur here.
         TokenizerError::UnterminatedEscapeSequence
         | TokenizerError::FailedDecoding
         | TokenizerError::MissingHereTagForDocumentBody
@@ -99,10 +96,10 @@ fn unclosed(command: &str, error: &TokenizerError) -> Option<Mistake> {
         | TokenizerError::ReadError(_) => return None,
     };
     let closer = if closer.contains('`') { closer.to_owned() } else { format!("`{closer}`") };
-    Some(Mistake { range, message: format!("This {what} is not closed: {closer} is missing. Close it where it ends.") })
+    Some(Mistake { range, message: format!("This {what} is not closed: {closer} is missing. Add it.") })
 }
 
-/// The last opener that no closer follows; the reader does not say where it was.
+/// The last opener without a closer after it; the parser does not report where it was.
 fn last_open(command: &str, openers: &[&str], closer: &str) -> Option<TextRange> {
     let places = openers.iter().flat_map(|opener| command.match_indices(opener)).map(|(start, _)| start);
     let is_open = |start: &usize| !command.get(*start..).is_some_and(|rest| rest.contains(closer));
@@ -114,19 +111,6 @@ fn one(command: &str, index: usize) -> TextRange {
     let start = byte(command, index);
     let length = command.get(start..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
     TextRange::new(start, start + length)
-}
-
-fn range(command: &str, token: &Token) -> TextRange {
-    let span = token.location();
-    let start = byte(command, span.start.index);
-    // A token's end may lie behind the text's.
-    let end = byte(command, span.end.index).max(start).min(start + token.to_str().len());
-    TextRange::new(start, end)
-}
-
-/// The library counts characters.
-fn byte(command: &str, index: usize) -> usize {
-    command.char_indices().nth(index).map_or(command.len(), |(offset, _)| offset)
 }
 
 #[cfg(test)]
@@ -145,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shells_read_is_no_mistake() {
+    fn valid_commands_have_no_mistake() {
         for command in [
             "make",
             "cargo build --release\necho \"done\"",
@@ -184,19 +168,19 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_stand_there_is_marked_itself() {
+    fn an_unexpected_token_is_marked() {
         assert_eq!(told("echo \"é\" )"), "10 `)`: `)` closes nothing here");
         assert_eq!(told("a\nfi"), "2 `fi`: `fi` closes nothing here");
         assert_eq!(told("done\necho"), "0 `done`: `done` closes nothing here");
         assert_eq!(told("if a; then\n  b\ndone"), "15 `done`: `done` does not close `if`: `fi` is missing before it");
-        assert_eq!(told("a && \n"), "2 `&&`: The command ends behind `&&`, and the shell expects more");
+        assert_eq!(told("a && \n"), "2 `&&`: The command ends after `&&`, but the shell expects more");
         assert_eq!(told("| b"), "0 `|`: The shell does not expect `|` here");
         assert_eq!(told("a ;; b"), "2 `;;`: The shell does not expect `;;` here");
         assert_eq!(told("for i in a; echo; done"), "12 `echo`: The shell does not expect `echo` here");
     }
 
     #[test]
-    fn round_here_documents_all_is_read() {
+    fn everything_around_here_documents_is_parsed() {
         assert_eq!(told("cat <<E >f\né '$(\nE\necho )"), "25 `)`: `)` closes nothing here");
         assert_eq!(told("if a; then cat <<-'E'\n\tfi\n\tE\n"), "0 `if`: This `if` is not closed: `fi` is missing");
         assert_eq!(told("cat <<E |\nx\nE\ngrep x <<< é"), "nothing");

@@ -14,10 +14,10 @@ pub(crate) fn apply(
 ) -> Vec<Diagnostic> {
     let mut ignored: HashMap<usize, HashSet<&str>> = HashMap::new();
     for comment in comments {
-        let Some(codes) = codes(text.get(comment.start..comment.end).unwrap_or_default()) else { continue };
+        let Some(codes) = codes(comment.of(text)) else { continue };
         let line = lines.line(comment.start);
         let before = text.get(lines.line_start(line)..comment.start).unwrap_or_default();
-        // A comment of its own speaks of the next line, one behind something of its own.
+        // A comment on a line of its own applies to the next line, one after something to its own line.
         let target = if before.trim().is_empty() { line + 1 } else { line };
         ignored.entry(target).or_default().extend(codes);
     }
@@ -33,7 +33,7 @@ pub(crate) fn apply(
     silenced
 }
 
-/// Tells whether a run is impossible even when the finding is silenced: a comment mends no cycle.
+/// Tells whether a run is impossible even when the finding is silenced: a comment does not remove a cycle.
 pub(crate) fn still_refuses(finding: &Diagnostic) -> bool {
     let is_harmless = matches!(
         finding.code,

@@ -1,6 +1,6 @@
 //! Positions in a text: byte ranges, lines, and the edits that change it. Knows no UTF-16 and no protocol.
 
-/// A half-open range of byte offsets, on character borders.
+/// A half-open range of byte offsets, on character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TextRange {
     pub start: usize,
@@ -22,13 +22,18 @@ impl TextRange {
         self.start == self.end
     }
 
-    /// Tells whether the offset is inside or at either border, as a cursor is.
+    /// Tells whether the offset is inside or at either end, as a cursor is.
     pub fn touches(self, offset: usize) -> bool {
         self.start <= offset && offset <= self.end
     }
 
     pub fn contains_range(self, other: Self) -> bool {
         self.start <= other.start && other.end <= self.end
+    }
+
+    /// Returns this part of a text; nothing if the text has no such part.
+    pub fn of(self, text: &str) -> &str {
+        text.get(self.start..self.end).unwrap_or_default()
     }
 
     /// Returns the smallest range that holds both.
@@ -80,18 +85,18 @@ impl LineIndex {
         self.starts.get(line).copied().unwrap_or(self.len)
     }
 
-    /// Returns the range of a line with its line end.
+    /// Returns the range of a line, including its line break.
     pub fn line_range(&self, line: usize) -> TextRange {
         TextRange::new(self.line_start(line), self.line_start(line + 1))
     }
 }
 
-/// Returns the word round an offset, made of the letters that are parts of one; nothing where there is none.
+/// Returns the word around an offset, made of the characters for which `is_part` holds, if there is one.
 pub(crate) fn word_at(text: &str, offset: usize, is_part: impl Fn(char) -> bool) -> Option<TextRange> {
-    let is_part = |letter: &char| is_part(*letter);
+    let is_part = |character: &char| is_part(*character);
     let before: usize = text.get(..offset)?.chars().rev().take_while(is_part).map(char::len_utf8).sum();
-    let behind: usize = text.get(offset..)?.chars().take_while(is_part).map(char::len_utf8).sum();
-    (before + behind > 0).then(|| TextRange::new(offset - before, offset + behind))
+    let after: usize = text.get(offset..)?.chars().take_while(is_part).map(char::len_utf8).sum();
+    (before + after > 0).then(|| TextRange::new(offset - before, offset + after))
 }
 
 /// A step begins with the `-` of its list entry: a cursor on it is in the step.
@@ -107,7 +112,7 @@ pub struct TextEdit {
     pub new_text: String,
 }
 
-/// Returns the text after the edits, all of which refer to the text before. Overlapping edits keep the first.
+/// Returns the text after the edits, all of which refer to the text before. Of overlapping edits, the first wins.
 pub fn apply_edits(text: &str, edits: &[TextEdit]) -> String {
     let mut sorted: Vec<&TextEdit> = edits.iter().collect();
     sorted.sort_by_key(|edit| (edit.range.start, edit.range.end));

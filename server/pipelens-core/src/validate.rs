@@ -1,4 +1,4 @@
-//! Findings of shape (tree against the vocabulary) and of meaning (`Pipeline`). One function a code, or nearly.
+//! Findings about shape (the tree against the vocabulary) and about meaning (`Pipeline`). Roughly one function per code.
 
 mod document;
 mod graph;
@@ -24,7 +24,7 @@ use crate::model::Pipeline;
 use crate::project::Project;
 use crate::syntax::tree::Tree;
 
-/// Adds the fixes that take something out, once all findings are there.
+/// Adds the fixes that remove something, once all findings are known.
 pub(crate) fn add_removals(text: &str, tree: &Tree, findings: &mut Findings) {
     removal::add(text, tree, findings.list_mut());
 }
@@ -38,7 +38,7 @@ pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, commands: &mut Com
     secrets::check(text, pipeline, findings);
 }
 
-/// Finds what only somebody who knows the project can tell. Comes last: a command that cannot be read is not linted.
+/// Finds what depends on the project. Comes last, because a command that cannot be parsed is not linted.
 pub(crate) fn check_in_project(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     paths::check(pipeline, project, findings);
     secrets::check_consent(pipeline, project, findings);

@@ -1,5 +1,5 @@
 //! One step is being typed. The others keep their outline, lenses, completion, hover and findings, and the syntax finding
-//! stands where a person would point.
+//! is where a person would point.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has to stop")]
 
 use expect_test::{Expect, expect};
@@ -8,15 +8,47 @@ use pipelens_core::ide::{Known, completion, hover, run_places, symbols};
 use pipelens_core::{Analysis, Format, analyze};
 
 const YAML: (&str, &str) = (
-    "name: ci\nenv: {MODE: test}\nsteps:\n  - key: first\n    cmd: make first\n    image: alpine:3.20\n",
-    "  - key: third\n    cmd: make third\n    builds_in: first\n  - key: fourth\n    cmd: make fourth\n    builds_in: frist\n",
+    r"name: ci
+env: {MODE: test}
+steps:
+  - key: first
+    cmd: make first
+    image: alpine:3.20
+",
+    r"  - key: third
+    cmd: make third
+    builds_in: first
+  - key: fourth
+    cmd: make fourth
+    builds_in: frist
+",
 );
 const JSON: (&str, &str) = (
-    "{\n  \"name\": \"ci\",\n  \"steps\": [\n    {\n      \"key\": \"first\",\n      \"cmd\": \"make first\",\n      \"image\": \"alpine:3.20\"\n    },\n",
-    "    {\n      \"key\": \"third\",\n      \"cmd\": \"make third\",\n      \"builds_in\": \"first\"\n    },\n    {\n      \"key\": \"fourth\",\n      \"cmd\": \"make fourth\",\n      \"builds_in\": \"frist\"\n    }\n  ]\n}\n",
+    r#"{
+  "name": "ci",
+  "steps": [
+    {
+      "key": "first",
+      "cmd": "make first",
+      "image": "alpine:3.20"
+    },
+"#,
+    r#"    {
+      "key": "third",
+      "cmd": "make third",
+      "builds_in": "first"
+    },
+    {
+      "key": "fourth",
+      "cmd": "make fourth",
+      "builds_in": "frist"
+    }
+  ]
+}
+"#,
 );
 
-/// Checks what has to hold of the steps that nobody touches, and shows the syntax findings under their lines.
+/// Checks what must hold for the steps that are not touched, and shows the syntax findings under their lines.
 fn check((before, after): (&str, &str), format: Format, broken: &str, expected: Expect) {
     let text = format!("{before}{broken}{after}");
     let analysis = analyze(&text, format);
@@ -39,7 +71,7 @@ fn assert_whole(analysis: &Analysis, text: &str, steps: &[&str]) {
         let key = text.find(&format!("make {step}")).unwrap();
         let place = places.iter().find(|place| place.step.as_deref() == Some(step));
         let place = place.unwrap_or_else(|| panic!("{step} has no lens:\n{text}"));
-        // The lens stands on the step's first line: a JSON step's brace is one line further up.
+        // The lens is on the step's first line: a JSON step's brace is one line further up.
         assert!((1..=2).contains(&(line(key) - line(place.range.start))), "{step}: {place:?}\n{text}");
         let cmd = text[..key].rfind("cmd").unwrap();
         assert!(hover(analysis, cmd).is_some_and(|hover| hover.text.contains("sh -c")), "no hover in {step}:\n{text}");
@@ -70,10 +102,13 @@ fn yaml_a_bare_key() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd\n    image: alpine:3.20\n",
+        r"  - key: second
+    cmd
+    image: alpine:3.20
+",
         expect![[r#"
             |    cmd
-            |    ^^^ syntax: A `:` is missing behind `cmd`. A key needs one.
+            |    ^^^ syntax: A `:` is missing after `cmd`. A key needs one.
         "#]],
     );
 }
@@ -83,23 +118,26 @@ fn yaml_half_a_key() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n    ima\n",
+        r"  - key: second
+    cmd: make second
+    ima
+",
         expect![[r#"
             |    ima
-            |    ^^^ syntax: A `:` is missing behind `ima`. A key needs one.
+            |    ^^^ syntax: A `:` is missing after `ima`. A key needs one.
         "#]],
     );
 }
 
 #[test]
-fn yaml_no_space_behind_a_colon() {
+fn yaml_no_space_after_a_colon() {
     check(
         YAML,
         Format::Yaml,
         "  - key:second\n    cmd: make second\n",
         expect![[r#"
             |  - key:second
-            |  ^^^^^^^^^^^^ syntax: A space is missing behind `key:`. Without it this is one word, not a key and a value.
+            |  ^^^^^^^^^^^^ syntax: A space is missing after `key:`. Without it, this is one word and not a key with a value.
         "#]],
     );
 }
@@ -109,7 +147,10 @@ fn yaml_an_unclosed_double_quote() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: \"make second\n    image: alpine:3.20\n",
+        r#"  - key: second
+    cmd: "make second
+    image: alpine:3.20
+"#,
         expect![[r#"
             |    cmd: "make second
             |         ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
@@ -122,7 +163,10 @@ fn yaml_an_unclosed_single_quote() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: 'make second\n    image: alpine:3.20\n",
+        r"  - key: second
+    cmd: 'make second
+    image: alpine:3.20
+",
         expect![[r#"
             |    cmd: 'make second
             |         ^^^^^^^^^^^^ syntax: This `'` is never closed. Add `'` at the end.
@@ -135,10 +179,13 @@ fn yaml_an_unclosed_bracket() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n    depends_on: [first\n",
+        r"  - key: second
+    cmd: make second
+    depends_on: [first
+",
         expect![[r#"
             |    depends_on: [first
-            |                ^^^^^^ syntax: A bracket is opened here and never closed. Add `]`.
+            |                ^^^^^^ syntax: This bracket is never closed. Add `]`.
         "#]],
     );
 }
@@ -148,10 +195,13 @@ fn yaml_an_unclosed_brace() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n    env: {A: 1\n",
+        r"  - key: second
+    cmd: make second
+    env: {A: 1
+",
         expect![[r#"
             |    env: {A: 1
-            |         ^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
+            |         ^^^^^ syntax: This bracket is never closed. Add `}`.
         "#]],
     );
 }
@@ -164,7 +214,7 @@ fn yaml_an_unclosed_flow_step() {
         "  - {key: second, cmd: make second\n",
         expect![[r#"
             |  - {key: second, cmd: make second
-            |    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ syntax: A bracket is opened here and never closed. Add `}`.
+            |    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ syntax: This bracket is never closed. Add `}`.
         "#]],
     );
 }
@@ -177,7 +227,7 @@ fn yaml_a_tab() {
         "  - key: second\n\tcmd: make second\n",
         expect![[r#"
             |→cmd: make second
-            | ^^^^^^^^^^^^^^^^ syntax: A tab stands where YAML wants spaces. Indent with spaces.
+            | ^^^^^^^^^^^^^^^^ syntax: YAML does not allow a tab here. Indent with spaces.
         "#]],
     );
 }
@@ -190,7 +240,7 @@ fn yaml_too_little_indentation() {
         "  - key: second\n   cmd: make second\n",
         expect![[r#"
             |   cmd: make second
-            |   ^^^^^^^^^^^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
+            |   ^^^^^^^^^^^^^^^^ syntax: The indentation matches no line above. Align it with the lines around it.
         "#]],
     );
 }
@@ -200,10 +250,13 @@ fn yaml_too_much_indentation() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n      image: alpine:3.20\n",
+        r"  - key: second
+    cmd: make second
+      image: alpine:3.20
+",
         expect![[r#"
             |      image: alpine:3.20
-            |^^^^^^ syntax: The indentation fits no line above. Align it with its neighbours.
+            |^^^^^^ syntax: The indentation matches no line above. Align it with the lines around it.
         "#]],
     );
 }
@@ -213,10 +266,17 @@ fn yaml_merge_conflict_marks() {
     check(
         YAML,
         Format::Yaml,
-        "<<<<<<< HEAD\n  - key: second\n    cmd: make second\n=======\n  - key: zweiter\n    cmd: make zweiter\n>>>>>>> other\n",
+        r"<<<<<<< HEAD
+  - key: second
+    cmd: make second
+=======
+  - key: zweiter
+    cmd: make zweiter
+>>>>>>> other
+",
         expect![[r#"
             |<<<<<<< HEAD
-            |^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+            |^^^^^^^^^^^^ syntax: This is a merge conflict. Choose one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
         "#]],
     );
 }
@@ -229,7 +289,7 @@ fn yaml_a_step_half_deleted() {
         "  - key: second\n    cm\n",
         expect![[r#"
             |    cm
-            |    ^^ syntax: A `:` is missing behind `cm`. A key needs one.
+            |    ^^ syntax: A `:` is missing after `cm`. A key needs one.
         "#]],
     );
 }
@@ -242,7 +302,7 @@ fn yaml_a_dash_without_space() {
         "  -key: second\n    cmd: make second\n",
         expect![[r#"
             |  -key: second
-            |  ^ syntax: A space is missing behind this `-`. Without it this is a word, not an item of the list.
+            |  ^ syntax: A space is missing after this `-`. Without it, this is a word and not a list item.
         "#]],
     );
 }
@@ -255,7 +315,7 @@ fn yaml_a_second_colon() {
         "  - key: second\n    cmd: echo a: b\n",
         expect![[r#"
             |    cmd: echo a: b
-            |         ^^^^^^^^^ syntax: A second `: ` stands in one line, so it is unclear what the key is. Put the value in quotes.
+            |         ^^^^^^^^^ syntax: There is a second `: ` on this line, so it is unclear what the key is. Put the value in quotes.
         "#]],
     );
 }
@@ -287,14 +347,14 @@ fn yaml_a_bad_block_header() {
 }
 
 #[test]
-fn yaml_text_behind_a_quote() {
+fn yaml_text_after_a_quote() {
     check(
         YAML,
         Format::Yaml,
         "  - key: second\n    cmd: \"make\" second\n",
         expect![[r#"
             |    cmd: "make" second
-            |         ^^^^^^^^^^^^^ syntax: Something follows a closing quote. Check whether a quote is missing before it.
+            |         ^^^^^^^^^^^^^ syntax: There is unexpected text after a closing quote. Check whether a quote is missing before it.
         "#]],
     );
 }
@@ -307,7 +367,7 @@ fn yaml_an_alias_without_name() {
         "  - key: second\n    cmd: *\n",
         expect![[r#"
             |    cmd: *
-            |         ^ syntax: A name is missing after `*` or `&`. In quotes they are ordinary text.
+            |         ^ syntax: A name is missing after `*` or `&`. If this is ordinary text, put it in quotes.
         "#]],
     );
 }
@@ -317,10 +377,13 @@ fn yaml_a_list_on_its_keys_line() {
     check(
         YAML,
         Format::Yaml,
-        "  - key: second\n    cmd: make second\n    depends_on: - first\n",
+        r"  - key: second
+    cmd: make second
+    depends_on: - first
+",
         expect![[r#"
             |    depends_on: - first
-            |                ^^^^^^^ syntax: A list cannot start on its key's line. Put `-` on a line of its own.
+            |                ^^^^^^^ syntax: A list cannot start on the same line as its key. Put `-` on a line of its own.
         "#]],
     );
 }
@@ -330,10 +393,14 @@ fn json_a_missing_comma() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\"\n      \"cmd\": \"make second\"\n    },\n",
+        r#"    {
+      "key": "second"
+      "cmd": "make second"
+    },
+"#,
         expect![[r#"
             |      "key": "second"
-            |             ^^^^^^^^ syntax: A `,` is missing behind this. Add it.
+            |             ^^^^^^^^ syntax: A `,` is missing after this. Add it.
         "#]],
     );
 }
@@ -343,10 +410,14 @@ fn json_a_missing_value() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\":\n    },\n",
+        r#"    {
+      "key": "second",
+      "cmd":
+    },
+"#,
         expect![[r#"
             |      "cmd":
-            |           ^ wrong-type: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+            |           ^ wrong-type: `cmd` has no value; it must be a string. Add a value, or remove `cmd`.
             |    },
             |    ^ syntax: Something is missing before this bracket. JSON needs a value here.
         "#]],
@@ -358,20 +429,28 @@ fn json_a_missing_value_before_another() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\":\n      \"cmd\": \"make second\"\n    },\n",
+        r#"    {
+      "key":
+      "cmd": "make second"
+    },
+"#,
         expect![[r#"
             |      "key":
-            |      ^^^^^^ syntax: A value is missing behind this. Add it.
+            |      ^^^^^^ syntax: A value is missing after this. Add it.
         "#]],
     );
 }
 
 #[test]
-fn json_an_unclosed_text() {
+fn json_an_unclosed_string() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\n    },\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second
+    },
+"#,
         expect![[r#"
             |      "cmd": "make second
             |             ^^^^^^^^^^^^ syntax: This `"` is never closed. Add `"` at the end.
@@ -384,7 +463,11 @@ fn json_an_unclosed_key() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cm\n    },\n",
+        r#"    {
+      "key": "second",
+      "cm
+    },
+"#,
         expect![[r#"
             |      "cm
             |      ^^^ syntax: This `"` is never closed. Add `"` at the end.
@@ -397,12 +480,17 @@ fn json_half_a_key() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\",\n      ima\n    },\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second",
+      ima
+    },
+"#,
         expect![[r#"
             |      ima
-            |      ^^^ syntax: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
+            |      ^^^ syntax: This is YAML, but not JSON: names and strings need double quotes. Correct it, or name the file `.yaml`.
             |      ima
-            |      ^^^ unknown-key: `ima` means nothing in a step, which knows `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
+            |      ^^^ unknown-key: Unknown key `ima` in a step; expected one of `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
         "#]],
     );
 }
@@ -412,10 +500,15 @@ fn json_an_unclosed_list() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\",\n      \"depends_on\": [\"first\"\n    },\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second",
+      "depends_on": ["first"
+    },
+"#,
         expect![[r#"
             |      "depends_on": ["first"
-            |                    ^ syntax: A bracket is opened here and never closed. Add `]`.
+            |                    ^ syntax: This bracket is never closed. Add `]`.
         "#]],
     );
 }
@@ -425,23 +518,30 @@ fn json_a_step_that_is_not_closed() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\"\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second"
+"#,
         expect![[r#"
             |    {
-            |    ^ syntax: A bracket is opened here and never closed. Add `}`.
+            |    ^ syntax: This bracket is never closed. Add `}`.
         "#]],
     );
 }
 
 #[test]
-fn json_a_step_without_a_comma_behind() {
+fn json_a_step_without_a_comma_after() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\": \"second\",\n      \"cmd\": \"make second\"\n    }\n",
+        r#"    {
+      "key": "second",
+      "cmd": "make second"
+    }
+"#,
         expect![[r#"
             |    }
-            |    ^ syntax: A `,` is missing behind this. Add it.
+            |    ^ syntax: A `,` is missing after this. Add it.
         "#]],
     );
 }
@@ -451,10 +551,14 @@ fn json_a_missing_colon() {
     check(
         JSON,
         Format::Json,
-        "    {\n      \"key\" \"second\",\n      \"cmd\": \"make second\"\n    },\n",
+        r#"    {
+      "key" "second",
+      "cmd": "make second"
+    },
+"#,
         expect![[r#"
             |      "key" "second",
-            |      ^^^^^ syntax: A `:` is missing behind `"key"`. A key needs one.
+            |      ^^^^^ syntax: A `:` is missing after `"key"`. A key needs one.
         "#]],
     );
 }
@@ -464,10 +568,15 @@ fn json_merge_conflict_marks() {
     check(
         JSON,
         Format::Json,
-        "<<<<<<< HEAD\n    {\"key\": \"second\", \"cmd\": \"make second\"},\n=======\n    {\"key\": \"zweiter\", \"cmd\": \"make zweiter\"},\n>>>>>>> other\n",
+        r#"<<<<<<< HEAD
+    {"key": "second", "cmd": "make second"},
+=======
+    {"key": "zweiter", "cmd": "make zweiter"},
+>>>>>>> other
+"#,
         expect![[r#"
             |<<<<<<< HEAD
-            |^^^^^^^^^^^^ syntax: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+            |^^^^^^^^^^^^ syntax: This is a merge conflict. Choose one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
         "#]],
     );
 }
@@ -480,7 +589,7 @@ fn json_a_brace_alone() {
         "    {\n",
         expect![[r#"
             |    {
-            |    ^ syntax: A bracket is opened here and never closed. Add `}`.
+            |    ^ syntax: This bracket is never closed. Add `}`.
         "#]],
     );
 }

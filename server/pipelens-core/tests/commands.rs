@@ -22,19 +22,34 @@ fn yaml(text: &str) -> Vec<String> {
 
 #[test]
 fn a_mistake_in_a_block_is_on_its_own_line() {
-    let text = "steps:\n- key: a\n  cmd: |\n    make\n    if true; then\n      echo é\n  label: x\n";
+    let text = r"steps:
+- key: a
+  cmd: |
+    make
+    if true; then
+      echo é
+  label: x
+";
     assert_eq!(yaml(text), ["5 `if` shell-syntax: This `if` is not closed: `fi` is missing"]);
 }
 
 #[test]
-fn a_mistake_in_a_folded_block_is_where_it_stands() {
-    let text = "steps:\n- key: a\n  cmd: >-\n    make &&\n    test )\n";
+fn a_mistake_in_a_folded_block_is_at_its_exact_place() {
+    let text = r"steps:
+- key: a
+  cmd: >-
+    make &&
+    test )
+";
     assert_eq!(yaml(text), ["5 `)` shell-syntax: `)` closes nothing here"]);
 }
 
 #[test]
 fn quotes_and_escapes_do_not_move_a_mistake() {
-    let text = "steps:\n- {key: a, cmd: \"echo \\\"é\\\" \\u00e9 )\"}\n- {key: b, cmd: 'it''s'}\n";
+    let text = r#"steps:
+- {key: a, cmd: "echo \"é\" \u00e9 )"}
+- {key: b, cmd: 'it''s'}
+"#;
     assert_eq!(
         yaml(text),
         [
@@ -48,21 +63,37 @@ fn quotes_and_escapes_do_not_move_a_mistake() {
 
 #[test]
 fn a_comment_silences_it_and_the_pipeline_can_run() {
-    let text = "steps:\n# pipelens: ignore shell-syntax\n- {key: a, cmd: \"a )\"}\n";
+    let text = r#"steps:
+# pipelens: ignore shell-syntax
+- {key: a, cmd: "a )"}
+"#;
     assert!(yaml(text).is_empty());
     let target = pipelens_core::plan::Target::Pipeline;
     assert!(pipelens_core::plan::plan(&analyze(text, Format::Yaml), 0, &target, "ci").is_ok());
 }
 
 #[test]
-fn a_secret_is_marked_and_no_more() {
+fn only_the_secret_itself_is_marked() {
     let token = ["ghp", "_Zx81kQ0aBcD3eFgH4iJkL5mNoP6qRsT7uVwX"].concat();
-    let text = format!("steps:\n- key: a\n  cmd: |\n    make\n    curl -H \"Authorization: {token}\" https://x\n");
+    let text = format!(
+        r#"steps:
+- key: a
+  cmd: |
+    make
+    curl -H "Authorization: {token}" https://x
+"#
+    );
     let marked = format!(
-        "5 `{token}` secret-literal: This looks like a token of GitHub, and everybody who has this file has it"
+        "5 `{token}` secret-literal: This looks like a GitHub token, and everyone who can read this file can read it"
     );
     assert_eq!(yaml(&text), [marked]);
-    let text = "env:\n  API_TOKEN: 8f3b2c1d9e7a6054\n  TOKEN_FILE: 8f3b2c1d9e7a6054\n  DB_PASSWORD: $OTHER\nsteps:\n- {key: a, cmd: x}\n";
+    let text = r"env:
+  API_TOKEN: 8f3b2c1d9e7a6054
+  TOKEN_FILE: 8f3b2c1d9e7a6054
+  DB_PASSWORD: $OTHER
+steps:
+- {key: a, cmd: x}
+";
     let told = yaml(text);
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("2 `8f3b2c1d9e7a6054` secret-literal"), "{told:?}");
@@ -71,58 +102,83 @@ fn a_secret_is_marked_and_no_more() {
 
 #[test]
 fn arguments_of_the_container_are_checked() {
-    let good = "steps:\n- key: a\n  cmd: x\n  runner_args: {user: 1000, network: none, memory: 512m, cpus: 1.5, platform: linux/arm64, pull: always}\n";
+    let good = r"steps:
+- key: a
+  cmd: x
+  runner_args: {user: 1000, network: none, memory: 512m, cpus: 1.5, platform: linux/arm64, pull: always}
+";
     assert!(yaml(good).is_empty());
     for (argument, expected) in [
-        ("memroy: 1g", "`memroy` unknown-key: `memroy` means nothing in `runner_args`"),
+        ("memroy: 1g", "`memroy` unknown-key: Unknown key `memroy` in `runner_args`"),
         (
             "memory: much",
-            "`much` bad-value: `memory` takes a number of bytes, or one with `k`, `m` or `g`, and `much` is none",
+            "`much` bad-value: `memory` must be a number of bytes, optionally with `k`, `m` or `g`; got `much`",
         ),
-        ("cpus: 0", "`0` bad-value: `cpus` takes a number above 0, and `0` is none"),
-        ("network: host", "`host` bad-value: The network `host` opens more of this machine than a file may ask for"),
-        ("pull: allways", "`allways` bad-value: `allways` is no value of `pull`"),
-        ("user: [a]", "`[a]` wrong-type: `user` takes a text or a whole number, and this is a list"),
-        ("pull: 1", "`1` wrong-type: `pull` takes a text, and this is a number"),
+        ("cpus: 0", "`0` bad-value: `cpus` must be a number greater than 0; got `0`"),
+        (
+            "network: host",
+            "`host` bad-value: A pipeline may not use the network `host`, which gives access to the host or to another container",
+        ),
+        (
+            "pull: allways",
+            "`allways` bad-value: Unknown value `allways` for `pull`; expected one of `missing`, `always`, `never`",
+        ),
+        ("user: [a]", "`[a]` wrong-type: `user` must be a string or a whole number, but this is a list"),
+        ("pull: 1", "`1` wrong-type: `pull` must be a string, but this is a number"),
     ] {
-        let told = yaml(&format!("steps:\n- key: a\n  cmd: x\n  runner_args: {{{argument}}}\n"));
+        let told = yaml(&format!(
+            r"steps:
+- key: a
+  cmd: x
+  runner_args: {{{argument}}}
+"
+        ));
         assert_eq!(told, [format!("4 {expected}")]);
     }
     let told = yaml("steps:\n- {key: a, cmd: x, memory: 1g}\n");
-    assert_eq!(told, ["2 `memory` misplaced-key: `memory` belongs to `runner_args`, not to a step"]);
+    assert_eq!(told, ["2 `memory` misplaced-key: `memory` belongs in `runner_args`, not in a step"]);
 }
 
 #[test]
 fn services_are_checked_key_by_key() {
     let good =
         "image: postgres:17, env: {N: 1.10}, cmd: postgres -c fsync=off, ready: pg_isready, ready_within_seconds: 5";
-    let text = |services: &str| format!("steps:\n- key: a\n  cmd: x\n  runner_args:\n    services: {{{services}}}\n");
+    let text = |services: &str| {
+        format!(
+            r"steps:
+- key: a
+  cmd: x
+  runner_args:
+    services: {{{services}}}
+"
+        )
+    };
     assert!(yaml(&text(&format!("db: {{{good}}}, cache-2: {{image: redis:7, ready: 6379}}"))).is_empty());
     for (service, expected) in [
-        ("db: {imgae: a:1}", "`imgae` unknown-key: `imgae` means nothing in a service"),
+        ("db: {imgae: a:1}", "`imgae` unknown-key: Unknown key `imgae` in a service"),
         ("db: {ready: x}", "`ready` missing-key: This service has no `image`"),
-        ("db: postgres", "`postgres` wrong-type: `service` takes a mapping, and this is a text"),
-        ("db: {image: Post:1}", "`Post:1` invalid-image: `Post:1` cannot be the name of an image"),
-        ("db: {image: a:1, env: {1A: x}}", "`1A` bad-env-name: `1A` cannot be the name of an environment variable"),
+        ("db: postgres", "`postgres` wrong-type: `service` must be a mapping, but this is a string"),
+        ("db: {image: Post:1}", "`Post:1` invalid-image: `Post:1` is not a valid image name"),
+        ("db: {image: a:1, env: {1A: x}}", "`1A` bad-env-name: `1A` is not a valid environment variable name"),
         (
             "db: {image: a:1, ready: 70000}",
-            "`70000` bad-value: `ready` takes a command or the number of a port, 1 to 65535, and `70000` is none",
+            "`70000` bad-value: `ready` must be a command or a port number from 1 to 65535; got `70000`",
         ),
-        ("db: {image: a:1, ready: ''}", "`''` bad-value: `ready` is empty, and it needs a text"),
+        ("db: {image: a:1, ready: ''}", "`''` bad-value: `ready` is empty"),
         (
             "db: {image: a:1, ready: true}",
-            "`true` wrong-type: `ready` takes a command or the number of a port, and this is true or false",
+            "`true` wrong-type: `ready` must be a command or a port number, but this is a boolean",
         ),
         ("db: {image: a:1, ready: 'a )'}", "`)` shell-syntax: `)` closes nothing here"),
         ("db: {image: a:1, cmd: 'it''s'}", "`''` shell-syntax: This single quote is not closed: `'` is missing"),
         (
             "my_db: {image: a:1}",
-            "`my_db` bad-value: `my_db` cannot be the name of a service, by which the step reaches it",
+            "`my_db` bad-value: `my_db` is not a valid service name, because it must be a valid host name",
         ),
-        ("localhost: {image: a:1}", "`localhost` bad-value: `localhost` is the step's own name"),
+        ("localhost: {image: a:1}", "`localhost` bad-value: `localhost` refers to the step itself"),
         (
             "db: {image: a:1, network: none}",
-            "`network` misplaced-key: `network` belongs to `runner_args`, not to a service",
+            "`network` misplaced-key: `network` belongs in `runner_args`, not in a service",
         ),
     ] {
         assert_eq!(yaml(&text(service)), [format!("5 {expected}")]);
@@ -135,7 +191,11 @@ fn services_are_checked_key_by_key() {
 
 #[test]
 fn a_variable_of_a_service_is_its_source_text() {
-    let text = "steps:\n- key: a\n  cmd: x\n  runner_args: {services: {db: {image: a:1, env: {A: 0777, B: 1.10, C: yes, D: }}}}\n";
+    let text = r"steps:
+- key: a
+  cmd: x
+  runner_args: {services: {db: {image: a:1, env: {A: 0777, B: 1.10, C: yes, D: }}}}
+";
     let analysis = analyze(text, Format::Yaml);
     let arguments = analysis.pipelines[0].steps[0].runner_args.as_ref().unwrap();
     let services = pipelens_core::arguments::services(&arguments.value.plain());
@@ -145,7 +205,7 @@ fn a_variable_of_a_service_is_its_source_text() {
 }
 
 #[test]
-fn what_a_plan_says_of_services_is_read_strictly() {
+fn services_in_a_plan_are_read_strictly() {
     let read = |service: serde_json::Value| {
         let step = serde_json::json!({"key": "a", "cmd": "x", "runner_args": {"services": {"db": service}}});
         let graph = serde_json::json!({"nodes": [{"step": step, "env": {}}], "edges": []});
@@ -156,15 +216,15 @@ fn what_a_plan_says_of_services_is_read_strictly() {
     let service = read(serde_json::json!({"image": "a:1", "cmd": null, "env": {"N": 7}})).unwrap();
     assert_eq!((service.cmd, service.env[0].1.as_str()), (None, "7"));
     for (service, expected) in [
-        (serde_json::json!({}), "the service `db` has no `image`"),
-        (serde_json::json!("a:1"), "the service `db` is a mapping"),
+        (serde_json::json!({}), "service `db` has no `image`"),
+        (serde_json::json!("a:1"), "service `db` must be a mapping"),
         (
             serde_json::json!({"image": "a:1", "ready": 0}),
-            "`ready` of the service `db` is a command or a port, 1 to 65535",
+            "`ready` of service `db` must be a command or a port from 1 to 65535",
         ),
         (
             serde_json::json!({"image": "a:1", "mounts": []}),
-            "`mounts` of the service `db` is none of `image`, `env`, `cmd`, `ready`, `ready_within_seconds`",
+            "unknown key `mounts` in service `db`; expected one of `image`, `env`, `cmd`, `ready`, `ready_within_seconds`",
         ),
     ] {
         assert_eq!(read(service).unwrap_err(), expected);
@@ -175,9 +235,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn any_command_is_answered_inside_its_text(command in "([a-z \n\"'`$(){}|&;<>\\\\é#=-]|if |then |fi|do |done|for |case |esac|\\$\\(|<<E|\\$\\{){0,30}") {
+    fn findings_about_any_command_are_inside_it(command in "([a-z \n\"'`$(){}|&;<>\\\\é#=-]|if |then |fi|do |done|for |case |esac|\\$\\(|<<E|\\$\\{){0,30}") {
         let json = serde_json::json!({ "steps": [{ "key": "a", "cmd": format!("x{command}") }] }).to_string();
-        let block = format!("steps:\n- key: a\n  cmd: |\n    x{}\n  label: l\n", command.replace('\n', "\n    "));
+        let block = format!(r"steps:
+- key: a
+  cmd: |
+    x{}
+  label: l
+", command.replace('\n', "\n    "));
         for (text, format) in [(json, Format::Json), (block, Format::Yaml)] {
             let analysis = analyze(&text, format);
             for found in &analysis.diagnostics {
@@ -188,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn words_without_marks_are_never_a_mistake(command in "([a-z0-9./:=-]{1,8}[ \n]){1,12}") {
+    fn plain_words_are_never_a_mistake(command in "([a-z0-9./:=-]{1,8}[ \n]){1,12}") {
         let text = serde_json::json!({ "steps": [{ "key": "a", "cmd": format!("x {command}") }] }).to_string();
         let reserved = ["if", "do", "fi", "for", "in", "then", "done", "case", "esac", "else", "elif", "while", "until", "time"];
         prop_assume!(!command.split_whitespace().any(|word| reserved.contains(&word)));
@@ -199,9 +264,18 @@ proptest! {
 
 #[test]
 fn mounts_have_two_ends_and_privileges_are_true_or_false() {
-    let text = |arguments: &str| format!("steps:\n- key: a\n  cmd: x\n  image: a:1\n  runner_args: {{{arguments}}}\n");
+    let text = |arguments: &str| {
+        format!(
+            r"steps:
+- key: a
+  cmd: x
+  image: a:1
+  runner_args: {{{arguments}}}
+"
+        )
+    };
     assert_eq!(yaml(&text("privileged: true, mounts: ['/a:/b', '/a:/c:ro']")), Vec::<String>::new());
     let found = yaml(&text("privileged: much, mounts: ['a:/b']"));
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].contains("`much` wrong-type") && found[1].contains("bad-value: A mount is"), "{found:?}");
+    assert!(found[0].contains("`much` wrong-type") && found[1].contains("bad-value: A mount must be"), "{found:?}");
 }

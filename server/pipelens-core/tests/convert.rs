@@ -45,7 +45,7 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_real_plan_survives_the_way_to_yaml_and_back() {
+fn every_real_plan_survives_conversion_to_yaml_and_back() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/plans");
     if !folder.exists() {
         println!("skipped: the real plans, which are not here");
@@ -125,8 +125,14 @@ fn a_plan_becomes_yaml_as_a_person_would_write_it() {
 }
 
 #[test]
-fn what_the_other_spelling_cannot_hold_is_said() {
-    let text = "fail_fast: true\ntriggers: [{event: push}]\nsteps:\n- {key: a, cmd: x}\n- wait: {continue_on_failure: true}\n- {key: b, cmd: x}\n";
+fn what_a_conversion_loses_is_reported() {
+    let text = r"fail_fast: true
+triggers: [{event: push}]
+steps:
+- {key: a, cmd: x}
+- wait: {continue_on_failure: true}
+- {key: b, cmd: x}
+";
     let converted = to_plan(&analyze(text, Format::Yaml).pipelines[0]);
     assert_eq!(converted.losses.len(), 3, "{:?}", converted.losses);
     let plan: Value = serde_json::from_str(&converted.text).unwrap();
@@ -151,7 +157,7 @@ fn what_the_other_spelling_cannot_hold_is_said() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
-    fn any_text_in_a_plan_survives(
+    fn any_string_in_a_plan_survives(
         key in "[ -~\\n\\t]{1,12}",
         cmd in "([ -~]|\n|\t|é|𝄞|\u{85}|\u{2028}|\u{feff}|\r|\u{0}){0,24}",
         value in "([ -~]|\n|é|\u{1}){0,12}",

@@ -18,7 +18,7 @@ use expect_test::expect_file;
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep, Target, plan};
 use pipelens_core::text::apply_edits;
-use pipelens_core::{Format, analyze, analyze_in};
+use pipelens_core::{FileId, Format, analyze, analyze_in};
 use project::Small;
 
 fn data(name: &str) -> Option<PathBuf> {
@@ -66,7 +66,7 @@ fn real_plans_have_no_error_and_can_be_run() {
 /// may take.
 type Said = (String, String, BTreeMap<String, String>, Option<String>, BTreeSet<String>, Option<u64>);
 
-fn said_by_the_json(plan: &serde_json::Value) -> Vec<Said> {
+fn described_by_the_json(plan: &serde_json::Value) -> Vec<Said> {
     let nodes = plan["graph"]["nodes"].as_array().unwrap();
     let key = |index: &serde_json::Value| {
         nodes[usize::try_from(index.as_u64().unwrap()).unwrap()]["step"]["key"].as_str().unwrap().to_owned()
@@ -115,7 +115,7 @@ fn the_graph_of_every_real_plan_is_what_its_json_says() {
         assert_eq!(analysis.pipelines.len(), expected.len(), "{}", file.display());
         for (index, expected) in expected.into_iter().enumerate() {
             let plan = plan(&analysis, index, &Target::Pipeline, "ci").unwrap();
-            assert_eq!(said_by_us(&plan), said_by_the_json(expected), "{}", file.display());
+            assert_eq!(said_by_us(&plan), described_by_the_json(expected), "{}", file.display());
             assert!(plan.steps.iter().flat_map(|step| &step.after).all(|dependency| dependency.must_succeed));
             plans += 1;
         }
@@ -131,7 +131,7 @@ fn fixtures(folder: &str) -> Vec<(PathBuf, String, Format)> {
 }
 
 #[test]
-fn good_fixtures_have_no_finding_whatever_their_line_ends() {
+fn good_fixtures_have_no_finding_with_any_line_ending() {
     for (path, text, format) in fixtures("good") {
         for text in [text.clone(), text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
             let analysis = analyze_in(&text, format, &Small);
@@ -195,35 +195,84 @@ fn every_fix_removes_its_finding_and_adds_no_error() {
         for finding in &found {
             assert!(!must_have_a_fix.contains(&finding.code) || !finding.fixes.is_empty(), "{}", path.display());
             for fix in &finding.fixes {
-                let mended = apply_edits(&text, &fix.edits);
-                let after = analyze(&mended, format).diagnostics;
+                let fixed = apply_edits(&text, &fix.edits_in(FileId::DOCUMENT));
+                let after = analyze(&fixed, format).diagnostics;
                 let count = |found: &[Diagnostic]| found.iter().filter(|other| other.code == finding.code).count();
-                assert!(count(&after) < count(&found), "{}: {}\n{mended}", path.display(), fix.title);
-                assert!(errors(&after) <= errors(&found), "{}: {}\n{mended}", path.display(), fix.title);
+                assert!(count(&after) < count(&found), "{}: {}\n{fixed}", path.display(), fix.title);
+                assert!(errors(&after) <= errors(&found), "{}: {}\n{fixed}", path.display(), fix.title);
             }
         }
     }
 }
 
 #[test]
-fn what_is_removed_takes_its_line_or_its_comma_along() {
+fn a_removal_includes_its_line_or_its_comma() {
     for (before, after) in [
         ("{key: b, cmd: x, builds_in: a, image: 'i:1'}", "{key: b, cmd: x, builds_in: a}"),
         ("{key: b, image: 'i:1', cmd: x, builds_in: a}", "{key: b, cmd: x, builds_in: a}"),
-        ("image: i:1\n  key: b\n  cmd: x\n  builds_in: a", "key: b\n  cmd: x\n  builds_in: a"),
-        ("key: b\n  cmd: x\n  image: i:1 # old\n  builds_in: a", "key: b\n  cmd: x\n  builds_in: a"),
-        ("key: b\n  cmd: x\n  depends_on: [a, b]", "key: b\n  cmd: x\n  depends_on: [a]"),
-        ("key: b\n  cmd: x\n  depends_on:\n  - b\n  - a", "key: b\n  cmd: x\n  depends_on:\n  - a"),
-        ("key: b\n  cmd: x\n  depends_on:\n  - a\n  - b\n", "key: b\n  cmd: x\n  depends_on:\n  - a\n"),
-        ("key: b\n  cmd: x\n  depends_on: [b]\n", "key: b\n  cmd: x\n"),
         (
-            "key: b\n  cmd: x\n  cache:\n    policy: ttl\n",
-            "key: b\n  cmd: x\n  cache:\n    policy: ttl\n    duration_seconds: 3600\n",
+            r"image: i:1
+  key: b
+  cmd: x
+  builds_in: a",
+            "key: b\n  cmd: x\n  builds_in: a",
+        ),
+        (
+            r"key: b
+  cmd: x
+  image: i:1 # old
+  builds_in: a",
+            "key: b\n  cmd: x\n  builds_in: a",
+        ),
+        ("key: b\n  cmd: x\n  depends_on: [a, b]", "key: b\n  cmd: x\n  depends_on: [a]"),
+        (
+            r"key: b
+  cmd: x
+  depends_on:
+  - b
+  - a",
+            r"key: b
+  cmd: x
+  depends_on:
+  - a",
+        ),
+        (
+            r"key: b
+  cmd: x
+  depends_on:
+  - a
+  - b
+",
+            r"key: b
+  cmd: x
+  depends_on:
+  - a
+",
+        ),
+        (
+            r"key: b
+  cmd: x
+  depends_on: [b]
+",
+            "key: b\n  cmd: x\n",
+        ),
+        (
+            r"key: b
+  cmd: x
+  cache:
+    policy: ttl
+",
+            r"key: b
+  cmd: x
+  cache:
+    policy: ttl
+    duration_seconds: 3600
+",
         ),
     ] {
         let text = |step: &str| format!("steps:\n- {{key: a, cmd: x}}\n- {step}");
         let found = analyze(&text(before), Format::Yaml).diagnostics;
         assert_eq!(found.len(), 1, "{before}: {found:#?}");
-        assert_eq!(apply_edits(&text(before), &found[0].fixes[0].edits), text(after));
+        assert_eq!(apply_edits(&text(before), &found[0].fixes[0].edits_in(FileId::DOCUMENT)), text(after));
     }
 }

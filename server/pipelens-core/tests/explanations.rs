@@ -9,8 +9,8 @@ use project::Small;
 
 /// Returns the example under a heading, and the format its fence names.
 fn example(page: &'static str, heading: &str) -> (&'static str, Format) {
-    let behind = page.split_once(&format!("\n## {heading}\n\n```")).unwrap().1;
-    let (language, rest) = behind.split_once('\n').unwrap();
+    let after = page.split_once(&format!("\n## {heading}\n\n```")).unwrap().1;
+    let (language, rest) = after.split_once('\n').unwrap();
     let format = if language == "json" { Format::Json } else { Format::Yaml };
     (rest.split_once("\n```\n").unwrap().0, format)
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use expect_test::{Expect, expect};
 use pipelens_core::diagnostic::Code;
 use pipelens_core::text::apply_edits;
-use pipelens_core::{Format, analyze};
+use pipelens_core::{FileId, Format, analyze};
 
 /// Renders each finding under its line.
 fn render(text: &str, format: Format) -> String {
@@ -21,7 +21,7 @@ fn render(text: &str, format: Format) -> String {
         writeln!(result, "{source}\n{}{}", " ".repeat(before), "^".repeat(width)).unwrap();
         writeln!(result, "{:?}[{}]: {}", found.severity, found.code.as_str(), found.message).unwrap();
         for related in &found.related {
-            let line = analysis.line_index.line(related.range.start) + 1;
+            let line = analysis.line_index.line(related.place.range.start) + 1;
             writeln!(result, "  line {line}: {}", related.message).unwrap();
         }
         for fix in &found.fixes {
@@ -38,7 +38,14 @@ fn check(text: &str, expected: Expect) {
 #[test]
 fn a_good_pipeline_has_no_finding() {
     check(
-        "name: ci\nsteps:\n  - key: a\n    cmd: make\n    image: rust:1.95\n  - wait\n  - {key: b, cmd: x, builds_in: a}\n",
+        r"name: ci
+steps:
+  - key: a
+    cmd: make
+    image: rust:1.95
+  - wait
+  - {key: b, cmd: x, builds_in: a}
+",
         expect![[""]],
     );
 }
@@ -46,7 +53,10 @@ fn a_good_pipeline_has_no_finding() {
 #[test]
 fn an_unknown_step_names_the_nearest() {
     check(
-        "steps:\n- {key: build, cmd: x}\n- {key: deploy, cmd: x, builds_in: bild}\n",
+        r"steps:
+- {key: build, cmd: x}
+- {key: deploy, cmd: x, builds_in: bild}
+",
         expect![[r#"
         - {key: deploy, cmd: x, builds_in: bild}
                                            ^^^^
@@ -57,49 +67,63 @@ fn an_unknown_step_names_the_nearest() {
 }
 
 #[test]
-fn the_fix_of_an_unknown_step_mends_it() {
-    let text = "steps:\n- {key: build, cmd: x}\n- {key: deploy, cmd: x, builds_in: bild}\n";
+fn the_fix_of_an_unknown_step_removes_the_finding() {
+    let text = r"steps:
+- {key: build, cmd: x}
+- {key: deploy, cmd: x, builds_in: bild}
+";
     let analysis = analyze(text, Format::Yaml);
-    let mended = apply_edits(text, &analysis.diagnostics[0].fixes[0].edits);
-    assert_eq!(render(&mended, Format::Yaml), "");
+    let fixed = apply_edits(text, &analysis.diagnostics[0].fixes[0].edits_in(FileId::DOCUMENT));
+    assert_eq!(render(&fixed, Format::Yaml), "");
 }
 
 #[test]
 fn a_cycle_points_at_the_closing_edge_and_shows_the_others() {
     check(
-        "steps:\n- {key: a, cmd: x, depends_on: c}\n- {key: b, cmd: x, depends_on: a}\n- {key: c, cmd: x, depends_on: [b]}\n",
+        r"steps:
+- {key: a, cmd: x, depends_on: c}
+- {key: b, cmd: x, depends_on: a}
+- {key: c, cmd: x, depends_on: [b]}
+",
         expect![[r#"
-        - {key: b, cmd: x, depends_on: a}
-                                       ^
-        Error[cycle]: These steps wait for each other in a circle, so none could start: `a` → `c` → `b` → `a`. Remove one of the references.
-          line 2: `a` waits for `c`
-          line 4: `c` waits for `b`
-    "#]],
+            - {key: b, cmd: x, depends_on: a}
+                                           ^
+            Error[cycle]: These steps wait for each other in a cycle, so none of them can start: `a` → `c` → `b` → `a`. Remove one of the references.
+              line 2: `a` waits for `c`
+              line 4: `c` waits for `b`
+        "#]],
     );
 }
 
 #[test]
 fn keys_are_checked_against_their_place() {
     check(
-        "nme: x\ncmd: y\nsteps:\n- key: a\n  comand: x\n  fail_fast: true\n  zzz: 1\n",
+        r"nme: x
+cmd: y
+steps:
+- key: a
+  comand: x
+  fail_fast: true
+  zzz: 1
+",
         expect![[r#"
             nme: x
             ^^^
-            Error[unknown-key]: `nme` means nothing in a pipeline. Did you mean `name`?
+            Error[unknown-key]: Unknown key `nme` in a pipeline. Did you mean `name`?
               fix: Change to `name`
             cmd: y
             ^^^
-            Error[misplaced-key]: `cmd` belongs to a step, not to a pipeline. Move it there.
+            Error[misplaced-key]: `cmd` belongs in a step, not in a pipeline. Move it there.
               comand: x
               ^^^^^^
-            Error[unknown-key]: `comand` means nothing in a step. Did you mean `cmd`?
+            Error[unknown-key]: Unknown key `comand` in a step. Did you mean `cmd`?
               fix: Change to `cmd`
               fail_fast: true
               ^^^^^^^^^
-            Error[misplaced-key]: `fail_fast` belongs to a pipeline, not to a step. Move it there.
+            Error[misplaced-key]: `fail_fast` belongs in a pipeline, not in a step. Move it there.
               zzz: 1
               ^^^
-            Error[unknown-key]: `zzz` means nothing in a step, which knows `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
+            Error[unknown-key]: Unknown key `zzz` in a step; expected one of `key`, `label`, `cmd`, `image`, `builds_in`, `depends_on`, `env`, `timeout_seconds`, `workdir`, `cache`, `runner`, `runner_args`, `artifacts`, `secrets`, `soft_fail`, `retry`.
         "#]],
     );
 }
@@ -107,54 +131,68 @@ fn keys_are_checked_against_their_place() {
 #[test]
 fn values_are_checked_against_their_type() {
     check(
-        "fail_fast: yes\ntimeout_seconds: '5'\nenv: {1A: x, B: [1], C: 0777}\nsteps:\n- key: 1\n  cmd:\n  retry: 11\n  workdir: src\n  image: Rust:1\n  cache: {policy: sometimes}\n  runner: dokcer\n- key: b\n  cmd: ''\n  cache: {policy: ttl}\n",
+        r"fail_fast: yes
+timeout_seconds: '5'
+env: {1A: x, B: [1], C: 0777}
+steps:
+- key: 1
+  cmd:
+  retry: 11
+  workdir: src
+  image: Rust:1
+  cache: {policy: sometimes}
+  runner: dokcer
+- key: b
+  cmd: ''
+  cache: {policy: ttl}
+",
         expect![[r#"
             fail_fast: yes
                        ^^^
-            Error[wrong-type]: `fail_fast` takes `true` or `false`, and `yes` is a text here. Write `true`.
+            Error[wrong-type]: `fail_fast` must be `true` or `false`, but `yes` is a string here. Write `true`.
               fix: Change to `true`
             timeout_seconds: '5'
                              ^^^
-            Error[wrong-type]: `timeout_seconds` takes a whole number, and this is a text.
+            Error[wrong-type]: `timeout_seconds` must be a whole number, but this is a string.
               fix: Remove the quotes
             env: {1A: x, B: [1], C: 0777}
                   ^^
-            Error[bad-env-name]: `1A` cannot be the name of an environment variable. Use letters, digits and `_`, and no digit first.
+            Error[bad-env-name]: `1A` is not a valid environment variable name. Use letters, digits and `_`, and do not start with a digit.
             env: {1A: x, B: [1], C: 0777}
                             ^^^
-            Error[wrong-type]: `B` takes a single value, and this is a list.
+            Error[wrong-type]: `B` must be a single value, but this is a list.
             env: {1A: x, B: [1], C: 0777}
                                     ^^^^
-            Hint[yaml-trap]: `C` is the text `0777` here, but YAML 1.1 readers take it for an octal number. Quotes make it clear.
+            Hint[yaml-trap]: `C` is the string `0777` here, but YAML 1.1 parsers read it as an octal number. Put it in quotes to be clear.
               fix: Put it in quotes
             - key: 1
                    ^
-            Error[wrong-type]: `key` takes a text, and this is a number. Put it in quotes.
+            Error[wrong-type]: `key` must be a string, but this is a number. Put it in quotes.
               fix: Put it in quotes
               cmd:
                  ^
-            Error[wrong-type]: `cmd` has no value. It takes a text: add it, or remove `cmd`.
+            Error[wrong-type]: `cmd` has no value; it must be a string. Add a value, or remove `cmd`.
               retry: 11
                      ^^
-            Error[bad-value]: `retry` takes a whole number from 0 to 10, and this is 11.
+            Error[bad-value]: `retry` must be a whole number from 0 to 10; got 11.
               workdir: src
                        ^^^
-            Error[relative-workdir]: `src` is not an absolute path, and a container has no other folder to start from. Did you mean `/workspace/src`?
+            Error[relative-workdir]: `src` is not an absolute path, and there is no directory it could be relative to. Did you mean `/workspace/src`?
               fix: Change to `/workspace/src`
               image: Rust:1
                      ^^^^^^
-            Error[invalid-image]: `Rust:1` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters.
+            Error[invalid-image]: `Rust:1` is not a valid image name. It must be `[registry/]name[:tag]`, with a lowercase name.
               fix: Change to `rust:1`
               cache: {policy: sometimes}
                               ^^^^^^^^^
-            Error[unknown-policy]: `sometimes` is no cache policy. There are `none`, `forever`, `ttl`, `on_change`, `compose`.
+            Error[unknown-policy]: Unknown cache policy `sometimes`; expected one of `none`, `forever`, `ttl`, `on_change`, `compose`.
               runner: dokcer
                       ^^^^^^
-            Error[unknown-runner]: `dokcer` is no runner. Did you mean `docker`? There are `docker`, `host`.
+            Error[unknown-runner]: Unknown runner `dokcer`; expected one of `docker`, `host`. Did you mean `docker`?
               fix: Change to `docker`
               cmd: ''
                    ^^
-            Error[bad-value]: `cmd` is empty, and it needs a text.
+            Error[bad-value]: `cmd` is empty. Give it a value.
               cache: {policy: ttl}
                               ^^^
             Error[missing-policy-key]: The policy `ttl` requires `duration_seconds`, which is missing. The length of a `ttl` policy's window.
@@ -166,19 +204,24 @@ fn values_are_checked_against_their_type() {
 #[test]
 fn step_keys_must_differ_even_as_container_names() {
     check(
-        "steps:\n- {key: a b, cmd: x}\n- {key: a-b, cmd: x}\n- {key: a-b, cmd: x}\n- {key: me, cmd: x, depends_on: me}\n",
+        r"steps:
+- {key: a b, cmd: x}
+- {key: a-b, cmd: x}
+- {key: a-b, cmd: x}
+- {key: me, cmd: x, depends_on: me}
+",
         expect![[r#"
             - {key: a-b, cmd: x}
                     ^^^
-            Error[colliding-step-keys]: `a-b` and `a b` would share container and image names, where only letters, digits, `_` and `-` count. Give one another key.
-              line 2: `a b` stands here first
+            Error[colliding-step-keys]: `a-b` and `a b` would get the same container and image names, in which only letters, digits, `_` and `-` count. Rename one of them.
+              line 2: `a b` is first defined here
             - {key: a-b, cmd: x}
                     ^^^
-            Error[duplicate-step-key]: Two steps have the key `a-b`, so nobody can tell them apart. Give one another key.
-              line 3: `a-b` stands here first
+            Error[duplicate-step-key]: Two steps have the key `a-b`, but keys must be unique. Rename one of them.
+              line 3: `a-b` is first defined here
             - {key: me, cmd: x, depends_on: me}
                                             ^^
-            Error[self-reference]: Step `me` depends on itself, so it could never start. Name another step or remove this.
+            Error[self-reference]: Step `me` depends on itself, so it can never start. Name another step, or remove this.
               fix: Remove `depends_on`
         "#]],
     );
@@ -187,19 +230,23 @@ fn step_keys_must_differ_even_as_container_names() {
 #[test]
 fn references_respect_barriers() {
     check(
-        "steps:\n- {key: a, cmd: x, depends_on: b}\n- wait\n- {key: b, cmd: x, depends_on: [a, a]}\n",
+        r"steps:
+- {key: a, cmd: x, depends_on: b}
+- wait
+- {key: b, cmd: x, depends_on: [a, a]}
+",
         expect![[r#"
             - {key: a, cmd: x, depends_on: b}
                                            ^
-            Error[reference-across-wait]: Step `a` refers to `b`, which stands behind a later `wait` and so waits for `a` in turn. Move one of them across the `wait`.
+            Error[reference-across-wait]: Step `a` refers to `b`, which comes after a later `wait` and so waits for `a` itself. Move one of them across the `wait`.
               line 3: The `wait` between them
             - {key: b, cmd: x, depends_on: [a, a]}
                                             ^
-            Hint[redundant-dependency]: `a` stands before a `wait`, so it is waited for anyway. Remove it from `depends_on`.
+            Hint[redundant-dependency]: `a` comes before a `wait`, so this step waits for it anyway. Remove it from `depends_on`.
               fix: Remove `a`
             - {key: b, cmd: x, depends_on: [a, a]}
                                                ^
-            Hint[redundant-dependency]: `a` is named twice here. Remove it from `depends_on`.
+            Hint[redundant-dependency]: `a` is listed twice. Remove it from `depends_on`.
               fix: Remove `a`
         "#]],
     );
@@ -208,51 +255,69 @@ fn references_respect_barriers() {
 #[test]
 fn a_line_that_is_being_typed_is_one_finding() {
     check(
-        "steps:\n- key: a\n  cmd: make\n  im\n- key: b\n  cmd: \"x\n- key: c\n  cmd: y\n  depends_on: [a, b\n",
+        r#"steps:
+- key: a
+  cmd: make
+  im
+- key: b
+  cmd: "x
+- key: c
+  cmd: y
+  depends_on: [a, b
+"#,
         expect![[r#"
-          im
-          ^^
-        Error[syntax]: A `:` is missing behind `im`. A key needs one.
-          fix: Add `:`
-          cmd: "x
-               ^^
-        Error[syntax]: This `"` is never closed. Add `"` at the end.
-          fix: Add `"`
-          depends_on: [a, b
-                      ^^^^^
-        Error[syntax]: A bracket is opened here and never closed. Add `]`.
-          fix: Add `]`
-    "#]],
+              im
+              ^^
+            Error[syntax]: A `:` is missing after `im`. A key needs one.
+              fix: Add `:`
+              cmd: "x
+                   ^^
+            Error[syntax]: This `"` is never closed. Add `"` at the end.
+              fix: Add `"`
+              depends_on: [a, b
+                          ^^^^^
+            Error[syntax]: This bracket is never closed. Add `]`.
+              fix: Add `]`
+        "#]],
     );
     check(
         "steps:\n- key: a\n  cmd:make\n- key: b\n  cmd: echo a: b\n\timage: x:1\n",
         expect![[r#"
-          cmd:make
-          ^^^^^^^^
-        Error[syntax]: A space is missing behind `cmd:`. Without it this is one word, not a key and a value.
-          fix: Add the space
-          cmd: echo a: b
-               ^^^^^^^^^
-        Error[syntax]: A second `: ` stands in one line, so it is unclear what the key is. Put the value in quotes.
-          fix: Put the value in quotes
-        	image: x:1
-        ^
-        Error[syntax]: A tab stands where YAML wants spaces. Indent with spaces.
-          fix: Align with the line above
-    "#]],
+              cmd:make
+              ^^^^^^^^
+            Error[syntax]: A space is missing after `cmd:`. Without it, this is one word and not a key with a value.
+              fix: Add the space
+              cmd: echo a: b
+                   ^^^^^^^^^
+            Error[syntax]: There is a second `: ` on this line, so it is unclear what the key is. Put the value in quotes.
+              fix: Put the value in quotes
+            	image: x:1
+            ^
+            Error[syntax]: YAML does not allow a tab here. Indent with spaces.
+              fix: Align with the line above
+        "#]],
     );
     check(
-        "steps:\n<<<<<<< HEAD\n- key: a\n  cmd: x\n=======\n- key: b\n  cmd: x\n>>>>>>> other\n- {key: c, cmd: x, depends_on: b}\n",
+        r"steps:
+<<<<<<< HEAD
+- key: a
+  cmd: x
+=======
+- key: b
+  cmd: x
+>>>>>>> other
+- {key: c, cmd: x, depends_on: b}
+",
         expect![[r#"
-        <<<<<<< HEAD
-        ^^^^^^^^^^^^
-        Error[syntax]: This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
-    "#]],
+            <<<<<<< HEAD
+            ^^^^^^^^^^^^
+            Error[syntax]: This is a merge conflict. Choose one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.
+        "#]],
     );
 }
 
 #[test]
-fn other_documents_are_told_what_is_missing() {
+fn a_document_that_is_not_a_pipeline_is_told_what_is_missing() {
     check(
         "",
         expect![[r#"
@@ -272,42 +337,52 @@ fn other_documents_are_told_what_is_missing() {
     check(
         "stepz: []\n",
         expect![[r#"
-        stepz: []
-        ^^^^^
-        Error[not-a-pipeline]: There is no `steps` here, so this is not a pipeline. Is `stepz` meant to be `steps`?
-          fix: Change to `steps`
-    "#]],
+            stepz: []
+            ^^^^^
+            Error[not-a-pipeline]: There is no `steps` here, so this is not a pipeline. Did you mean `steps` instead of `stepz`?
+              fix: Change to `steps`
+        "#]],
     );
     check(
         "- a\n",
         expect![[r#"
-        - a
-        ^^^
-        Error[not-a-pipeline]: A pipeline is a mapping with `steps`, and this is something else. Start with `steps:`.
-    "#]],
+            - a
+            ^^^
+            Error[not-a-pipeline]: A pipeline must be a mapping with `steps`, but this is something else. Start with `steps:`.
+        "#]],
     );
     check(
         "steps: []\n",
         expect![[r#"
-        steps: []
-               ^^
-        Error[empty-list]: A pipeline needs at least one step, and `steps` has none. Add one with `key` and `cmd`.
-    "#]],
+            steps: []
+                   ^^
+            Error[empty-list]: A pipeline needs at least one step, but `steps` has none. Add one with `key` and `cmd`.
+        "#]],
     );
 }
 
 #[test]
 fn a_comment_silences_a_finding() {
     check(
-        "steps:\n- key: a\n  cmd: x\n  # pipelens: ignore unpinned-image\n  image: rust\n- {key: b, cmd: x, image: rust} # pipelens: ignore unpinned-image\n",
+        r"steps:
+- key: a
+  cmd: x
+  # pipelens: ignore unpinned-image
+  image: rust
+- {key: b, cmd: x, image: rust} # pipelens: ignore unpinned-image
+",
         expect![[""]],
     );
 }
 
 #[test]
-fn aliases_are_followed_and_bombs_are_answered() {
+fn aliases_are_followed_and_alias_bombs_are_refused() {
     check(
-        "x-a: &d {cmd: x, image: 'a:1'}\nsteps:\n- {key: a, <<: *d}\n- {key: b, <<: *e}\n",
+        r"x-a: &d {cmd: x, image: 'a:1'}
+steps:
+- {key: a, <<: *d}
+- {key: b, <<: *e}
+",
         expect![[r#"
             - {key: b, <<: *e}
                            ^^
@@ -329,28 +404,28 @@ fn json_is_checked_strictly() {
     check(
         "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\",}]}",
         expect![[r#"
-        {"steps": [{"key": "a", "cmd": "x",}]}
-                                          ^
-        Error[syntax]: JSON allows no comma before a closing bracket. Remove it.
-          fix: Remove the comma
-    "#]],
+            {"steps": [{"key": "a", "cmd": "x",}]}
+                                              ^
+            Error[syntax]: JSON does not allow a comma before a closing bracket. Remove it.
+              fix: Remove the comma
+        "#]],
     );
     check(
         "steps: [{key: a, cmd: x}]",
         expect![[r#"
             steps: [{key: a, cmd: x}]
             ^^^^^
-            Error[syntax]: This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.
+            Error[syntax]: This is YAML, but not JSON: names and strings need double quotes. Correct it, or name the file `.yaml`.
         "#]],
     );
     check(
         "\u{feff}{\"steps\": [{\"key\": \"a\"\n\"cmd\": \"x\"}]}",
         expect![[r#"
-        ﻿{"steps": [{"key": "a"
-                            ^^^
-        Error[syntax]: A `,` is missing behind this. Add it.
-          fix: Add `,`
-    "#]],
+            ﻿{"steps": [{"key": "a"
+                                ^^^
+            Error[syntax]: A `,` is missing after this. Add it.
+              fix: Add `,`
+        "#]],
     );
 }
 
@@ -358,7 +433,11 @@ fn json_is_checked_strictly() {
 fn plans_are_checked_as_their_format_allows() {
     let check = |text: &str, expected: Expect| expected.assert_eq(&render(text, Format::Json));
     check(
-        "{\"version\": \"9\", \"extra\": 1, \"graph\": {\"nodes\": [{\"step\": {\"key\": \"a\", \"cmd\": \"\", \"image\": null}, \"env\": {}},\n {\"step\": {\"key\": \"b\", \"cmd\": \"x\"}, \"env\": {\"A\": 1}}],\n \"edges\": [[0, 1, \"builds_in\"],\n [1, 1, \"builds_in\"],\n [0, 7, \"depends_on\"]]}}",
+        r#"{"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
+ {"step": {"key": "b", "cmd": "x"}, "env": {"A": 1}}],
+ "edges": [[0, 1, "builds_in"],
+ [1, 1, "builds_in"],
+ [0, 7, "depends_on"]]}}"#,
         expect![[r#"
             {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
                         ^^^
@@ -366,23 +445,23 @@ fn plans_are_checked_as_their_format_allows() {
               fix: Change to `"0"`
             {"version": "9", "extra": 1, "graph": {"nodes": [{"step": {"key": "a", "cmd": "", "image": null}, "env": {}},
                              ^^^^^^^
-            Hint[unknown-key]: `extra` means nothing in a plan and is ignored.
+            Hint[unknown-key]: Unknown key `extra` in a plan; it is ignored.
              {"step": {"key": "b", "cmd": "x"}, "env": {"A": 1}}],
                                                              ^
-            Error[wrong-type]: `A` takes a text, and this is a number. Put it in quotes.
+            Error[wrong-type]: `A` must be a string, but this is a number. Put it in quotes.
               fix: Put it in quotes
              [1, 1, "builds_in"],
              ^^^^^^^^^^^^^^^^^^^
-            Error[self-reference]: Step `b` builds in itself, so it could never start. Name another step or remove this.
+            Error[self-reference]: Step `b` builds in itself, so it can never start. Name another step, or remove this.
               fix: Remove `[1, 1, "builds_in"]`
              [1, 1, "builds_in"],
              ^^^^^^^^^^^^^^^^^^^
-            Error[several-parents]: A step boots from one step only, and this is the second `builds_in` to the same node. Remove one.
-              line 3: The first one
+            Error[several-parents]: A step can build in only one step, but this is the second `builds_in` edge to the same node. Remove one.
+              line 3: The first `builds_in` edge
               fix: Remove `[1, 1, "builds_in"]`
              [0, 7, "depends_on"]]}}
              ^^^^^^^^^^^^^^^^^^^^
-            Error[bad-edge]: This edge names a node that does not exist: there are 2, counted from 0.
+            Error[bad-edge]: This edge refers to a node that does not exist: the graph has 2 nodes, numbered from 0. Correct the position.
         "#]],
     );
 }
@@ -390,19 +469,26 @@ fn plans_are_checked_as_their_format_allows() {
 #[test]
 fn a_step_without_a_key_is_checked_all_the_same() {
     check(
-        "steps:\n- {key: a, cmd: x}\n- cmd: x\n  kye: b\n  workdir: src\n  image: Rust:1\n  depends_on: aa\n",
+        r"steps:
+- {key: a, cmd: x}
+- cmd: x
+  kye: b
+  workdir: src
+  image: Rust:1
+  depends_on: aa
+",
         expect![[r#"
               kye: b
               ^^^
-            Error[unknown-key]: `kye` means nothing in a step. Did you mean `key`?
+            Error[unknown-key]: Unknown key `kye` in a step. Did you mean `key`?
               fix: Change to `key`
               workdir: src
                        ^^^
-            Error[relative-workdir]: `src` is not an absolute path, and a container has no other folder to start from. Did you mean `/workspace/src`?
+            Error[relative-workdir]: `src` is not an absolute path, and there is no directory it could be relative to. Did you mean `/workspace/src`?
               fix: Change to `/workspace/src`
               image: Rust:1
                      ^^^^^^
-            Error[invalid-image]: `Rust:1` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters.
+            Error[invalid-image]: `Rust:1` is not a valid image name. It must be `[registry/]name[:tag]`, with a lowercase name.
               fix: Change to `rust:1`
               depends_on: aa
                           ^^
@@ -414,8 +500,17 @@ fn a_step_without_a_key_is_checked_all_the_same() {
 
 #[test]
 fn a_step_begins_with_its_dash() {
-    for text in ["steps:\n  - key: a\n    cmd: x\n", "steps:\n  -   {key: a, cmd: x}\n", "steps:\n- key: a\n  cmd: x\n"]
-    {
+    for text in [
+        r"steps:
+  - key: a
+    cmd: x
+",
+        "steps:\n  -   {key: a, cmd: x}\n",
+        r"steps:
+- key: a
+  cmd: x
+",
+    ] {
         let step = &analyze(text, Format::Yaml).pipelines[0].steps[0];
         assert_eq!(step.range.start, text.find('-').unwrap(), "{text}");
     }
@@ -425,7 +520,26 @@ fn a_step_begins_with_its_dash() {
 
 #[test]
 fn a_lost_bracket_in_json_is_one_finding() {
-    let text = "{\n  \"steps\": [\n    {\n      \"key\": \"a\",\n      \"cmd\": \"x\"\n    },\n    {\n      \"key\": \"b\",\n      \"cmd\": \"x\"\n    },\n    {\n      \"key\": \"c\",\n      \"cmd\": \"x\",\n      \"env\": {\n        \"A\": \"1\"\n      }\n    }\n  ]\n}\n";
+    let text = r#"{
+  "steps": [
+    {
+      "key": "a",
+      "cmd": "x"
+    },
+    {
+      "key": "b",
+      "cmd": "x"
+    },
+    {
+      "key": "c",
+      "cmd": "x",
+      "env": {
+        "A": "1"
+      }
+    }
+  ]
+}
+"#;
     for (position, _) in text.match_indices(['}', ']']) {
         let comma = usize::from(text[position + 1..].starts_with(','));
         let broken = format!("{}{}", &text[..position], &text[position + 1..]);
@@ -436,7 +550,7 @@ fn a_lost_bracket_in_json_is_one_finding() {
 }
 
 #[test]
-fn characters_that_cannot_be_seen_are_found_wherever_they_are_printed() {
+fn invisible_characters_are_found_wherever_they_are_printed() {
     for value in [r#""a\e[31m""#, "\"a\u{202e}b\"", "a\u{200b}b", r#""a\x9b2J""#, r#""a\u2066b""#, r#""a\0""#] {
         for step in [
             format!("{{key: {value}, cmd: x}}"),
@@ -459,12 +573,20 @@ fn characters_that_cannot_be_seen_are_found_wherever_they_are_printed() {
             words.for_each(|words| assert!(is_shown(words), "{words:?}"));
         }
     }
-    let allowed = "steps:\n  - key: a\n    label: |\n      two\n      lines\n    cmd: \"printf '\\e[31m'\"\n    env: {A: \"\\e\"}\n    image: a:1\n";
+    let allowed = r#"steps:
+  - key: a
+    label: |
+      two
+      lines
+    cmd: "printf '\e[31m'"
+    env: {A: "\e"}
+    image: a:1
+"#;
     assert_eq!(analyze(allowed, Format::Yaml).diagnostics, []);
 }
 
 #[test]
-fn a_name_longer_than_any_is_refused_and_costs_no_memory() {
+fn an_overlong_name_is_refused_and_costs_no_memory() {
     let key = "k".repeat(300);
     let analysis = analyze(&format!("steps:\n  - {{key: {key}, cmd: x, image: 'a:1'}}\n"), Format::Yaml);
     assert_eq!(analysis.diagnostics.len(), 1, "{:?}", analysis.diagnostics);

@@ -1,15 +1,15 @@
-//! Fixes that need nobody's choice, all at once.
+//! Safe fixes, applied all at once.
 
 use std::collections::{BTreeSet, HashSet};
 
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::fixes::fix_all;
 use pipelens_core::text::apply_edits;
-use pipelens_core::{Format, analyze};
+use pipelens_core::{FileId, Format, analyze};
 use proptest::prelude::*;
 
 /// Mends a text until nothing safe is left, as `check --fix` does.
-fn mend(text: &str, format: Format) -> String {
+fn fixed(text: &str, format: Format) -> String {
     let mut text = text.to_owned();
     loop {
         let edits = fix_all(&analyze(&text, format).diagnostics);
@@ -21,46 +21,88 @@ fn mend(text: &str, format: Format) -> String {
 }
 
 #[test]
-fn everything_obvious_is_mended_at_once_and_guesses_are_left() {
-    let text = "fail_fast: yes\nenv: {MODE: 0777}\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a, image: 'i:1', depends_on: [a, a]}\n- {key: c, cmd: x, builds_in: aa}\n";
-    let mended = "fail_fast: true\nenv: {MODE: \"0777\"}\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a}\n- {key: c, cmd: x, builds_in: aa}\n";
-    assert_eq!(mend(text, Format::Yaml), mended);
+fn safe_fixes_are_applied_together_and_guesses_are_left_alone() {
+    let text = r"fail_fast: yes
+env: {MODE: 0777}
+steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, builds_in: a, image: 'i:1', depends_on: [a, a]}
+- {key: c, cmd: x, builds_in: aa}
+";
+    let expected = r#"fail_fast: true
+env: {MODE: "0777"}
+steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, builds_in: a}
+- {key: c, cmd: x, builds_in: aa}
+"#;
+    assert_eq!(fixed(text, Format::Yaml), expected);
 }
 
 #[test]
-fn a_list_that_is_emptied_goes_with_its_key() {
-    let text = "steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  builds_in: a\n  depends_on:\n  - a\n  - a\n  - a\n";
-    assert_eq!(mend(text, Format::Yaml), "steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  builds_in: a\n");
-}
-
-#[test]
-fn json_loses_its_comma_too_many() {
+fn a_list_that_becomes_empty_is_removed_with_its_key() {
+    let text = r"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: x
+  builds_in: a
+  depends_on:
+  - a
+  - a
+  - a
+";
     assert_eq!(
-        mend("{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"},]}", Format::Json),
+        fixed(text, Format::Yaml),
+        r"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: x
+  builds_in: a
+"
+    );
+}
+
+#[test]
+fn the_trailing_comma_in_json_is_removed() {
+    assert_eq!(
+        fixed("{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"},]}", Format::Json),
         "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\"}]}"
     );
 }
 
 #[test]
-fn what_an_alias_still_needs_is_not_taken_out() {
-    let text = "steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a, image: &i 'i:1'}\n- {key: c, cmd: x, image: *i}\n";
+fn an_anchor_that_is_still_used_is_not_removed() {
+    let text = r"steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, builds_in: a, image: &i 'i:1'}
+- {key: c, cmd: x, image: *i}
+";
     let found = analyze(text, Format::Yaml).diagnostics;
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(found[0].fixes, []);
 }
 
 #[test]
-fn a_text_where_a_list_belongs_becomes_one_with_an_item_for_each_comma() {
-    let mended = |value: &str| {
-        let text = format!("steps:\n- key: a\n  cmd: x\n  image: i:1\n  secrets: {value}\n");
+fn a_string_where_a_list_belongs_is_split_at_its_commas() {
+    let fixed = |value: &str| {
+        let text = format!(
+            r"steps:
+- key: a
+  cmd: x
+  image: i:1
+  secrets: {value}
+"
+        );
         let found = analyze(&text, Format::Yaml).diagnostics;
-        found[0].fixes.first().map(|fix| apply_edits(&text, &fix.edits).rsplit_once("secrets: ").unwrap().1.to_owned())
+        found[0].fixes.first().map(|fix| {
+            apply_edits(&text, &fix.edits_in(FileId::DOCUMENT)).rsplit_once("secrets: ").unwrap().1.to_owned()
+        })
     };
-    assert_eq!(mended("TOKEN").as_deref(), Some("[TOKEN]\n"));
-    assert_eq!(mended("A,  B,").as_deref(), Some("[A, B]\n"));
-    assert_eq!(mended("\"A, B\"").as_deref(), Some("[\"A, B\"]\n"));
-    assert_eq!(mended("A]"), None);
-    assert_eq!(mended("|\n    A"), None);
+    assert_eq!(fixed("TOKEN").as_deref(), Some("[TOKEN]\n"));
+    assert_eq!(fixed("A,  B,").as_deref(), Some("[A, B]\n"));
+    assert_eq!(fixed("\"A, B\"").as_deref(), Some("[\"A, B\"]\n"));
+    assert_eq!(fixed("A]"), None);
+    assert_eq!(fixed("|\n    A"), None);
 }
 
 /// What can be wrong with a step, one line each; some are right.
@@ -99,21 +141,21 @@ const LINES: &[&str] = &[
     "artifacts: dist",
 ];
 
-fn assert_fixes_mend(text: &str, format: Format) {
+fn assert_fixes_work(text: &str, format: Format) {
     let found = analyze(text, format).diagnostics;
     let before: HashSet<_> =
         found.iter().map(|found| (found.code, &text[found.range.start..found.range.end])).collect();
     for finding in &found {
         for fix in &finding.fixes {
-            let mended = apply_edits(text, &fix.edits);
-            let left = analyze(&mended, format).diagnostics;
+            let fixed = apply_edits(text, &fix.edits_in(FileId::DOCUMENT));
+            let left = analyze(&fixed, format).diagnostics;
             // Of two that say the same of one value, mending the first changes what is said of the second.
             let count = |found: &[Diagnostic]| found.iter().filter(|other| other.code == finding.code).count();
-            assert!(count(&left) < count(&found), "`{}` does not mend {finding:?}:\n{text}\n{mended}", fix.title);
+            assert!(count(&left) < count(&found), "`{}` does not fix {finding:?}:\n{text}\n{fixed}", fix.title);
             // What can be read now may show a hint that was hidden before, but never an error.
-            let is_new = |new: &&Diagnostic| !before.contains(&(new.code, &mended[new.range.start..new.range.end]));
+            let is_new = |new: &&Diagnostic| !before.contains(&(new.code, &fixed[new.range.start..new.range.end]));
             let added = left.iter().filter(is_new).find(|new| new.severity == Severity::Error);
-            assert!(added.is_none(), "`{}` adds {added:?}:\n{text}\n{mended}", fix.title);
+            assert!(added.is_none(), "`{}` adds {added:?}:\n{text}\n{fixed}", fix.title);
         }
     }
 }
@@ -132,7 +174,7 @@ proptest! {
         for (index, lines) in steps.iter().enumerate() {
             let key = ["a", "build", "self"][index];
             text.push_str(&format!("  - key: {key}\n    cmd: make {key}\n"));
-            // With a key that stands twice, mending the first brings the second to light.
+            // If a key is defined twice, fixing the first reveals the second.
             let mut names = HashSet::new();
             let lines = lines.iter().filter(|line| names.insert(line.split(':').next()));
             lines.for_each(|line| text.push_str(&format!("    {line}\n")));
@@ -141,6 +183,6 @@ proptest! {
         if has_wait {
             text.push_str("  - wiat\n");
         }
-        assert_fixes_mend(&text, Format::Yaml);
+        assert_fixes_work(&text, Format::Yaml);
     }
 }

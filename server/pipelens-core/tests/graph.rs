@@ -6,14 +6,25 @@ use pipelens_core::graph::{Drawing, EdgeKind, Graph, draw, graph};
 use pipelens_core::{Format, analyze};
 use proptest::prelude::*;
 
-const PIPELINE: &str = "name: ci\ndefault_image: rust:1.95\nsteps:\n- {key: build, cmd: cargo build}\n- {key: lint, cmd: cargo clippy, builds_in: build}\n- {key: test, cmd: cargo test, builds_in: build}\n- {key: docs, cmd: mkdocs, image: python:3.13, depends_on: [lint]}\n- wait: {continue_on_failure: true}\n- {key: report, cmd: ./report.sh, builds_in: test}\n- wait\n- {key: ship, cmd: ./ship.sh, depends_on: build}\n";
+const PIPELINE: &str = r"name: ci
+default_image: rust:1.95
+steps:
+- {key: build, cmd: cargo build}
+- {key: lint, cmd: cargo clippy, builds_in: build}
+- {key: test, cmd: cargo test, builds_in: build}
+- {key: docs, cmd: mkdocs, image: python:3.13, depends_on: [lint]}
+- wait: {continue_on_failure: true}
+- {key: report, cmd: ./report.sh, builds_in: test}
+- wait
+- {key: ship, cmd: ./ship.sh, depends_on: build}
+";
 
 fn of(text: &str) -> Graph {
     graph(&analyze(text, Format::Yaml).pipelines[0], "file")
 }
 
 #[test]
-fn a_barrier_is_connected_with_the_last_steps_before_it_and_the_first_behind_it() {
+fn a_barrier_is_connected_with_the_last_steps_before_it_and_the_first_after_it() {
     let graph = of(PIPELINE);
     let edges: Vec<(usize, usize, EdgeKind)> = graph.edges.iter().map(|edge| (edge.from, edge.to, edge.kind)).collect();
     use EdgeKind::{Barrier, Lineage, Order};
@@ -42,7 +53,7 @@ fn text_shows_lineage_as_a_tree_and_order_in_words() {
         ├─ lint  cargo clippy
         └─ test  cargo test
         docs  [python:3.13]  after lint  mkdocs
-        ── wait, whatever happens ──
+        ── wait, continue on failure ──
         report  in test  ./report.sh
         ── wait ──
         ship  [rust:1.95]  after build  ./ship.sh
@@ -58,7 +69,7 @@ fn mermaid_and_dot_draw_each_kind_of_edge_differently() {
           n1["lint"]
           n2["test"]
           n3["docs<br><small>python:3.13</small>"]
-          n4{{"wait, whatever happens"}}
+          n4{{"wait, continue on failure"}}
           n5["report"]
           n6{{"wait"}}
           n7["ship<br><small>rust:1.95</small>"]
@@ -75,7 +86,10 @@ fn mermaid_and_dot_draw_each_kind_of_edge_differently() {
     "#]]
     .assert_eq(&draw(&of(PIPELINE), Drawing::Mermaid));
     let dot = draw(
-        &of("steps:\n- {key: 'a \"b\"', cmd: x, image: i:1}\n- {key: c, cmd: x, builds_in: 'a \"b\"'}\n"),
+        &of(r#"steps:
+- {key: 'a "b"', cmd: x, image: i:1}
+- {key: c, cmd: x, builds_in: 'a "b"'}
+"#),
         Drawing::Dot,
     );
     expect![[r#"
@@ -91,8 +105,14 @@ fn mermaid_and_dot_draw_each_kind_of_edge_differently() {
 }
 
 #[test]
-fn a_picture_holds_every_name_escaped() {
-    let svg = draw(&of("name: <x>\nsteps:\n- {key: a&b, cmd: \"echo <\"}\n"), Drawing::Svg);
+fn every_name_in_a_picture_is_escaped() {
+    let svg = draw(
+        &of(r#"name: <x>
+steps:
+- {key: a&b, cmd: "echo <"}
+"#),
+        Drawing::Svg,
+    );
     assert!(svg.contains("<title>&lt;x&gt;</title>"), "{svg}");
     assert!(svg.contains(">a&amp;b</text>"), "{svg}");
     assert!(!svg.contains("<x>"), "{svg}");

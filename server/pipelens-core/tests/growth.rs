@@ -13,7 +13,7 @@ use std::time::Duration;
 use asks::{ASKS, Ask};
 use pipelens_core::{Analysis, analyze};
 use processor::cost;
-use shapes::{PLAIN_YAML, SHAPES, Shape};
+use shapes::{PLAIN_YAML, Shape, shapes};
 
 const SMALL: usize = 8_000;
 const TIMES: usize = 4;
@@ -70,7 +70,7 @@ fn assert_linear(part: usize, parts: usize) {
     let ordinary = (0..3).map(|_| cost(|| drop(analyze(&plain, PLAIN_YAML.format)))).min().unwrap_or_default();
     let analysis: (&str, Ask) = ("analyze", |_, text, format| drop(analyze(text, format)));
     let mut slow = Vec::new();
-    for shape in SHAPES.iter().skip(part).step_by(parts) {
+    for shape in shapes().skip(part).step_by(parts) {
         let pair = Pair::of(shape);
         for (name, ask) in std::iter::once(analysis).chain(ASKS.iter().copied()) {
             let is_limited = LIMITED.contains(&name) && pair.stands_for_more();

@@ -4,11 +4,11 @@ mod project;
 
 use pipelens_core::diagnostic::{Code, Severity};
 use pipelens_core::text::apply_edits;
-use pipelens_core::{Format, analyze_in};
+use pipelens_core::{FileId, Format, analyze_in};
 use project::Small;
 
 /// Returns what is marked, and the line with the first fix applied.
-fn mended(text: &str, format: Format) -> Vec<(String, String)> {
+fn fixed(text: &str, format: Format) -> Vec<(String, String)> {
     let analysis = analyze_in(text, format, &Small);
     let found = analysis.diagnostics.iter().filter(|found| found.code == Code::Shellcheck);
     found
@@ -17,7 +17,7 @@ fn mended(text: &str, format: Format) -> Vec<(String, String)> {
             let line = analysis.line_index.line_range(analysis.line_index.line(found.range.start));
             let Some(fix) = found.fixes.first() else { return (marked, "no fix".to_owned()) };
             assert!(!fix.is_safe);
-            let new = apply_edits(text, &fix.edits);
+            let new = apply_edits(text, &fix.edits_in(FileId::DOCUMENT));
             let end = line.end + new.len() - text.len();
             (marked, new[line.start..end].trim().to_owned())
         })
@@ -25,7 +25,17 @@ fn mended(text: &str, format: Format) -> Vec<(String, String)> {
 }
 
 fn yaml(cmd: &str) -> Vec<(String, String)> {
-    mended(&format!("steps:\n- key: a\n  image: a:1\n  cmd: {cmd}\n  label: x\n"), Format::Yaml)
+    fixed(
+        &format!(
+            r"steps:
+- key: a
+  image: a:1
+  cmd: {cmd}
+  label: x
+"
+        ),
+        Format::Yaml,
+    )
 }
 
 #[test]
@@ -43,11 +53,11 @@ fn a_remark_and_its_fix_are_right_in_every_style() {
     }
     let json = "{\"steps\": [\n{\"key\": \"a\", \"image\": \"a:1\", \"cmd\": \"rm\\n $X\"}]}";
     let expected = "{\"key\": \"a\", \"image\": \"a:1\", \"cmd\": \"rm\\n \\\"$X\\\"\"}]}";
-    assert_eq!(mended(json, Format::Json), [("$X".to_owned(), expected.to_owned())]);
+    assert_eq!(fixed(json, Format::Json), [("$X".to_owned(), expected.to_owned())]);
 }
 
 #[test]
-fn a_fix_that_would_make_another_text_of_it_is_not_offered() {
+fn a_fix_that_would_change_the_value_is_not_offered() {
     // A plain value in a file cannot begin with a quote.
     assert_eq!(yaml("$X y"), [("$X".to_owned(), "no fix".to_owned())]);
     assert_eq!(yaml("|\n    $X y"), [("$X".to_owned(), "\"$X\" y".to_owned())]);
@@ -60,8 +70,15 @@ fn a_command_that_cannot_be_read_is_not_linted() {
 }
 
 #[test]
-fn a_comment_silences_remarks_and_their_weight_is_their_own() {
-    let text = "steps:\n- key: a\n  image: a:1\n  cmd: rm $X # pipelens: ignore shellcheck\n- key: b\n  image: a:1\n  cmd: rm $Y\n";
+fn a_comment_silences_remarks_and_each_keeps_its_severity() {
+    let text = r"steps:
+- key: a
+  image: a:1
+  cmd: rm $X # pipelens: ignore shellcheck
+- key: b
+  image: a:1
+  cmd: rm $Y
+";
     let analysis = analyze_in(text, Format::Yaml, &Small);
     let found: Vec<_> =
         analysis.diagnostics.iter().map(|found| (found.severity, &text[found.range.start..found.range.end])).collect();

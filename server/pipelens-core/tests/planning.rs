@@ -8,7 +8,18 @@ use pipelens_core::diagnostic::Code;
 use pipelens_core::plan::{BootsFrom, Refusal, Target, plan};
 use pipelens_core::{Format, analyze};
 
-const BARRIERS: &str = "name: ci\ndefault_image: a:1\nenv: {A: 1, B: 1}\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, image: b:1, env: {B: 2}}\n- wait\n- {key: c, cmd: x, builds_in: a}\n- wait: {continue_on_failure: true}\n- wait\n- {key: d, cmd: x, depends_on: b}\n";
+const BARRIERS: &str = r"name: ci
+default_image: a:1
+env: {A: 1, B: 1}
+steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, image: b:1, env: {B: 2}}
+- wait
+- {key: c, cmd: x, builds_in: a}
+- wait: {continue_on_failure: true}
+- wait
+- {key: d, cmd: x, depends_on: b}
+";
 
 fn check(text: &str, target: &Target, expected: Expect) {
     let mut result = String::new();
@@ -48,7 +59,7 @@ fn a_barrier_makes_what_follows_wait() {
 }
 
 #[test]
-fn a_step_alone_comes_with_what_it_boots_from() {
+fn a_single_step_includes_the_steps_it_builds_in() {
     check(
         BARRIERS,
         &Target::Step("c".into()),
@@ -60,7 +71,7 @@ fn a_step_alone_comes_with_what_it_boots_from() {
 }
 
 #[test]
-fn from_a_step_comes_with_all_that_waits_for_it() {
+fn running_from_a_step_includes_everything_that_waits_for_it() {
     check(
         BARRIERS,
         &Target::From("b".into()),
@@ -86,8 +97,10 @@ fn a_step_that_does_not_exist_names_the_nearest() {
 
 #[test]
 fn a_cycle_never_reaches_a_plan_even_when_it_is_silenced() {
-    let text =
-        "steps:\n- {key: a, cmd: x, depends_on: b}\n- {key: b, cmd: x, depends_on: a} # pipelens: ignore cycle\n";
+    let text = r"steps:
+- {key: a, cmd: x, depends_on: b}
+- {key: b, cmd: x, depends_on: a} # pipelens: ignore cycle
+";
     let analysis = analyze(text, Format::Yaml);
     assert!(analysis.diagnostics.is_empty());
     assert!(matches!(plan(&analysis, 0, &Target::Pipeline, "ci"), Err(Refusal::HasErrors(_))));
@@ -95,18 +108,30 @@ fn a_cycle_never_reaches_a_plan_even_when_it_is_silenced() {
 
 #[test]
 fn a_repaired_text_does_not_run_but_keeps_its_places() {
-    let analysis = analyze("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: \"x\n", Format::Yaml);
+    let analysis = analyze(
+        r#"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: "x
+"#,
+        Format::Yaml,
+    );
     assert_eq!(pipelens_core::ide::run_places(&analysis).len(), 3);
     assert_eq!(plan(&analysis, 0, &Target::Pipeline, "ci"), Err(Refusal::IsRepaired));
 }
 
 #[test]
-fn an_error_that_is_not_shown_refuses_the_run_all_the_same() {
+fn an_omitted_error_still_prevents_the_run() {
     let mut text = String::from("steps:\n");
     for step in 0..2_000 {
         writeln!(text, "  - {{key: s{step}, cmd: x, depends_on: [nothing{step}]}}").unwrap();
     }
-    text.push_str("---\nsteps:\n  - {key: a, cmd: x, depends_on: [b]}\n");
+    text.push_str(
+        r"---
+steps:
+  - {key: a, cmd: x, depends_on: [b]}
+",
+    );
     let analysis = analyze(&text, Format::Yaml);
     assert_eq!(analysis.diagnostics.len(), 1_001);
     let first = &analysis.diagnostics[0];
@@ -116,7 +141,7 @@ fn an_error_that_is_not_shown_refuses_the_run_all_the_same() {
 }
 
 #[test]
-fn hints_that_are_not_shown_refuse_nothing() {
+fn omitted_hints_do_not_prevent_the_run() {
     let text = format!("steps:\n{}", "  - wait\n".repeat(2))
         + &(0..1_500).map(|n| format!("  - {{key: s{n}, cmd: x, image: a}}\n")).collect::<String>();
     let analysis = analyze(&text, Format::Yaml);
@@ -125,7 +150,7 @@ fn hints_that_are_not_shown_refuse_nothing() {
 }
 
 #[test]
-fn waits_that_stand_for_too_much_are_refused() {
+fn waits_that_imply_too_many_dependencies_are_refused() {
     let steps =
         |name: &str| (0..1_100).map(|n| format!("  - {{key: {name}{n}, cmd: x, image: 'a:1'}}\n")).collect::<String>();
     let analysis = analyze(&format!("steps:\n{}  - wait\n{}", steps("a"), steps("b")), Format::Yaml);

@@ -21,18 +21,18 @@ const SAMPLE: &str = "name: ä\nenv: {A: 1}\nx-a: &a {image: 'a:1'}\nsteps:\n  -
 
 proptest! {
     #[test]
-    fn any_text_is_answered(text in "(?s).{0,80}") {
+    fn any_text_can_be_analysed(text in "(?s).{0,80}") {
         assert_sound(&text, Format::Yaml);
         assert_sound(&text, Format::Json);
     }
 
     #[test]
-    fn any_text_of_yaml_marks_is_answered(text in "[\\[\\]{}:,\"'\\-#&*!|>%@a \t\r\nä<]{0,60}") {
+    fn any_text_of_yaml_punctuation_can_be_analysed(text in "[\\[\\]{}:,\"'\\-#&*!|>%@a \t\r\nä<]{0,60}") {
         assert_sound(&text, Format::Yaml);
     }
 
     #[test]
-    fn a_pipeline_with_something_else_in_it_is_answered(
+    fn a_pipeline_with_random_text_in_it_can_be_analysed(
         start in 0..SAMPLE.len(), len in 0..12usize, put in "[\\[\\]{}:,\"'\\-#&*|>@a \t\nä<]{0,4}",
     ) {
         let border = |offset: usize| (0..=offset.min(SAMPLE.len())).rev().find(|at| SAMPLE.is_char_boundary(*at)).unwrap();
@@ -45,7 +45,7 @@ proptest! {
 /// The body of the fuzz target `timely`, whose limit a busy machine would break: here it only has to come to an end.
 #[cfg(unix)]
 #[test]
-fn a_repeated_part_is_answered() {
+fn text_with_repeated_parts_can_be_analysed() {
     for (start, part, end) in
         [("", "[", ""), ("steps:\n", "  - {key: s#, depends_on: [t#]}\n", ""), ("{", "word ", "}")]
     {
@@ -60,7 +60,7 @@ fn a_repeated_part_is_answered() {
 }
 
 #[test]
-fn every_prefix_of_a_pipeline_is_answered() {
+fn every_prefix_of_a_pipeline_can_be_analysed() {
     for end in (0..SAMPLE.len()).filter(|end| SAMPLE.is_char_boundary(*end)) {
         assert_sound(&SAMPLE[..end], Format::Yaml);
     }

@@ -90,9 +90,7 @@ impl ShellCheck {
             known.remarks.clear();
             rules.clone_into(&mut known.rules);
         }
-        let commands =
-            analysis.pipelines.iter().flat_map(|pipeline| pipeline.steps.iter().chain(&pipeline.unnamed_steps));
-        let commands = commands.filter_map(|step| Some(&step.cmd.as_ref()?.value));
+        let commands = analysis.all_steps().filter_map(|step| Some(&step.cmd.as_ref()?.value));
         let is_unknown = |command: &&String| {
             !command.trim().is_empty() && command.len() <= MAX_COMMAND_BYTES && !known.remarks.contains_key(*command)
         };

@@ -1,59 +1,59 @@
-//! The services of a step: containers that run beside its command.
+//! The services of a step: containers that run alongside its command.
 
 use super::value::Value;
 
-/// What a database on a slow machine needs to create itself.
+/// Enough for a database to initialise itself on a slow machine.
 const READY_WITHIN_SECONDS: u64 = 60;
-/// A label of the domain name system is no longer.
+/// The longest label DNS allows.
 const MAX_NAME_LENGTH: usize = 63;
 const KNOWN: &str = "`image`, `env`, `cmd`, `ready`, `ready_within_seconds`";
 
-/// A container that runs beside a step's command.
+/// A container that runs alongside a step's command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
-    /// The name of a host, by which the step reaches it.
+    /// The host name by which the step reaches it.
     pub name: String,
     pub image: String,
     /// Names and values, in file order.
     pub env: Vec<(String, String)>,
-    /// A line for the image's shell.
+    /// A command line for the image's shell.
     pub cmd: Option<String>,
     pub ready: Option<Ready>,
     pub ready_within_seconds: u64,
 }
 
-/// What tells that a service can be used.
+/// How to tell that a service is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ready {
-    /// Exits with 0 in the service.
+    /// A command that exits with 0 in the service.
     Command(String),
-    /// Something listens there.
+    /// A port that something listens on.
     Port(u16),
 }
 
-/// Reads the services of a step, each on its own: what is wrong with one is said in half a sentence.
+/// Reads the services of a step. For each that cannot be read, the error is half a sentence that says why.
 pub fn services(arguments: &Value) -> Vec<Result<Service, String>> {
     let Value::Map(arguments) = arguments else { return Vec::new() };
     let Some((_, services)) = arguments.iter().find(|(name, _)| name == "services") else { return Vec::new() };
     match services {
         Value::Null => Vec::new(),
         Value::Map(services) => services.iter().map(|(name, value)| service(name, value)).collect(),
-        _ => vec![Err("`services` is a mapping from names to services".to_owned())],
+        _ => vec![Err("`services` must be a mapping from names to services".to_owned())],
     }
 }
 
-/// Tells whether a step can reach something by this name. Small letters only: to the resolver `DB` and `db` are one.
+/// Tells whether a name is a valid host name for a service. It must be lowercase, because resolvers do not distinguish `DB` from `db`.
 pub(crate) fn is_service_name(name: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name != "localhost"
         && name.len() <= MAX_NAME_LENGTH
-        // A number would be taken for an address.
+        // A number would be read as an address.
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| is_word(byte) || byte == b'-')
         && !name.ends_with('-')
 }
 
-/// Reads the number of a port.
+/// Reads a port number.
 pub(crate) fn port(number: i64) -> Option<u16> {
     u16::try_from(number).ok().filter(|port| *port > 0)
 }
@@ -61,25 +61,25 @@ pub(crate) fn port(number: i64) -> Option<u16> {
 /// Reads one service of a step.
 pub(crate) fn service(name: &str, value: &Value) -> Result<Service, String> {
     if !is_service_name(name) {
-        return Err(format!("`{name}` is not the name of a host, and so of no service"));
+        return Err(format!("`{name}` is not a valid service name: it must be a valid host name"));
     }
-    let Value::Map(entries) = value else { return Err(format!("the service `{name}` is a mapping")) };
+    let Value::Map(entries) = value else { return Err(format!("service `{name}` must be a mapping")) };
     let mut image = None;
     let (mut env, mut cmd, mut ready, mut ready_within_seconds) = (Vec::new(), None, None, READY_WITHIN_SECONDS);
     for (key, value) in entries.iter().filter(|(_, value)| *value != Value::Null) {
-        let bad = |wanted: &str| format!("`{key}` of the service `{name}` is {wanted}");
+        let bad = |wanted: &str| format!("`{key}` of service `{name}` must be {wanted}");
         match key.as_str() {
-            "image" => image = Some(text(value).ok_or_else(|| bad("the name of an image"))?),
+            "image" => image = Some(text(value).ok_or_else(|| bad("an image name"))?),
             "env" => env = variables(value).ok_or_else(|| bad("a mapping from names to values"))?,
             "cmd" => cmd = Some(text(value).ok_or_else(|| bad("a command"))?),
-            "ready" => ready = Some(self::ready(value).ok_or_else(|| bad("a command or a port, 1 to 65535"))?),
+            "ready" => ready = Some(self::ready(value).ok_or_else(|| bad("a command or a port from 1 to 65535"))?),
             "ready_within_seconds" => {
                 ready_within_seconds = seconds(value).ok_or_else(|| bad("a number of seconds, 1 or more"))?;
             }
-            _ => return Err(format!("`{key}` of the service `{name}` is none of {KNOWN}")),
+            _ => return Err(format!("unknown key `{key}` in service `{name}`; expected one of {KNOWN}")),
         }
     }
-    let image = image.ok_or_else(|| format!("the service `{name}` has no `image`"))?;
+    let image = image.ok_or_else(|| format!("service `{name}` has no `image`"))?;
     Ok(Service { name: name.to_owned(), image, env, cmd, ready, ready_within_seconds })
 }
 
@@ -95,7 +95,7 @@ fn variables(value: &Value) -> Option<Vec<(String, String)>> {
     let variable = |(name, value): &(String, Value)| {
         let text = match value {
             Value::Text(text) => text.clone(),
-            // From a text they come as texts, see `lower`.
+            // In an authored pipeline these are strings already, see `lower`.
             Value::Integer(number) => number.to_string(),
             Value::Float(number) => number.to_string(),
             Value::Bool(truth) => truth.to_string(),
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_called_as_a_host_is() {
+    fn a_service_name_is_a_host_name() {
         for good in ["db", "db-2", "a", "redis7", &"a".repeat(63)] {
             assert!(is_service_name(good), "{good}");
         }

@@ -1,6 +1,6 @@
 //! The value of an argument, without the place it was read from.
 
-/// A value whose meaning only its reader knows (`runner_args`). Mappings keep file order.
+/// A value that only the runner interprets (`runner_args`). Mappings keep file order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Null,

@@ -1,11 +1,11 @@
-//! Plan JSON: each node carries its merged environment, each barrier becomes the edges it stands for.
+//! Plan JSON: each node carries its merged environment, and each barrier becomes the edges it stands for.
 
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
-use super::Converted;
+use super::converted::Converted;
 use crate::arguments::Value;
 use crate::model::{Cache, CachePolicy, Pipeline, Spelling, Step};
 use crate::plan::links::{Links, MAX_CONNECTIONS};
@@ -68,24 +68,28 @@ fn put(map: &mut Map<String, Json>, key: &str, value: Option<Json>) {
 fn losses(pipeline: &Pipeline, links: &Links) -> Vec<String> {
     let mut losses = Vec::new();
     if links.count() > MAX_CONNECTIONS {
-        losses.push(format!("The steps have more than {MAX_CONNECTIONS} dependencies, so the plan has no edges"));
+        losses.push(format!(
+            "The steps have more than {MAX_CONNECTIONS} dependencies, so the plan was written without edges"
+        ));
     }
     if pipeline.fail_fast.as_ref().is_some_and(|value| value.value) {
-        losses.push("A plan has no `fail_fast`: steps that do not depend on a failed one will run on".to_owned());
+        losses.push(
+            "Plans cannot express `fail_fast`: steps that do not depend on a failed step will keep running".to_owned(),
+        );
     }
     if pipeline.barriers.iter().any(|barrier| barrier.continue_on_failure) {
         losses.push(
-            "A plan has no `continue_on_failure`: what stands behind that `wait` will run after a success only"
+            "Plans cannot express `continue_on_failure`: the steps after that `wait` will run only after success"
                 .to_owned(),
         );
     }
     if !pipeline.triggers.is_empty() && pipeline.spelling != Spelling::Envelope {
-        losses.push("A plan has no `triggers`: an envelope carries them".to_owned());
+        losses.push("Plans cannot express `triggers`: they belong in an envelope".to_owned());
     }
     losses
 }
 
-/// Every edge a plan needs: where a step boots from another it also waits for it.
+/// Every edge a plan needs: a step that starts from another step's filesystem also waits for it.
 fn edges(pipeline: &Pipeline, links: &Links) -> Vec<(usize, usize, &'static str)> {
     let mut edges = Vec::new();
     for step in 0..pipeline.steps.len() {
@@ -153,7 +157,7 @@ fn policy(policy: &CachePolicy) -> Json {
     }
 }
 
-/// Returns a value of unknown shape as JSON. What JSON cannot hold (`.inf`) becomes its text.
+/// Returns a value of unknown shape as JSON. What JSON cannot represent (`.inf`) becomes a string.
 pub(super) fn json_value(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,

@@ -1,4 +1,4 @@
-//! The YAML people write. What every step has alike stands once, at the top.
+//! The YAML people write. What all steps have in common is written once, at the top.
 
 use std::collections::HashMap;
 
@@ -60,7 +60,7 @@ impl<'a> Envelopes<'a> {
         Self { tree, entries: items.map(|item| (tree.node(*item).range, *item)).collect() }
     }
 
-    /// An envelope says more of a pipeline than the pipeline itself can; a comment keeps it.
+    /// An envelope says more about a pipeline than an authored one can express; a comment keeps it.
     fn comment(&self, pipeline: &Pipeline, text: &mut String, losses: &mut Vec<String>) {
         if pipeline.spelling != Spelling::Envelope {
             return;
@@ -78,13 +78,13 @@ impl<'a> Envelopes<'a> {
             let shown = value.text.replace(['\n', '\r'], " ");
             line(text, 0, &format!("# {key}: {shown}"));
             losses.push(format!(
-                "A pipeline of its own has no `{key}` (`{shown}`), as its envelope has: it stays in a comment"
+                "A standalone pipeline cannot express `{key}` (`{shown}`) of its envelope: it is kept in a comment"
             ));
         }
     }
 }
 
-/// Returns the variables every step has with the same value; one step alone shares nothing.
+/// Returns the variables every step has with the same value; a single step shares nothing.
 fn shared_env(pipeline: &Pipeline) -> Vec<&EnvVar> {
     let Some((first, rest)) = pipeline.steps.split_first().filter(|(_, rest)| !rest.is_empty()) else {
         return Vec::new();
@@ -138,7 +138,7 @@ fn cache_entry(text: &mut String, cache: &Cache) {
     }
 }
 
-/// Writes a policy; `dash` starts its first line where it is an entry of a list.
+/// Writes a policy; `dash` starts its first line if it is a list entry.
 fn policy(text: &mut String, indent: usize, dash: &str, policy: &CachePolicy) {
     let name = |text: &mut String, name: &str| {
         line(text, indent - dash.len(), &format!("{dash}policy: {name}"));
@@ -205,7 +205,7 @@ fn list(text: &mut String, indent: usize, key: &str, items: &[Spanned<String>]) 
     items.iter().for_each(|item| line(text, indent + 2, &format!("- {}", scalar(&item.value))));
 }
 
-/// Writes a command: several lines as they are, behind a `|`.
+/// Writes a command: several lines as they are, after a `|`.
 fn command(text: &mut String, cmd: &str) {
     if !is_block(cmd) {
         line(text, 4, &format!("cmd: {}", scalar(cmd)));
@@ -218,14 +218,14 @@ fn command(text: &mut String, cmd: &str) {
         _ => "+",
     };
     line(text, 4, &format!("cmd: |{chomping}"));
-    // What ends in line ends keeps each of them.
+    // Trailing line breaks are all kept.
     let lines = cmd.strip_suffix('\n').unwrap_or(cmd).split('\n');
     for content in lines {
         line(text, if content.is_empty() { 0 } else { 6 }, content);
     }
 }
 
-/// Tells whether a text has several lines that a block scalar holds without an indicator.
+/// Tells whether a text has several lines that a block scalar can contain without an indentation indicator.
 fn is_block(text: &str) -> bool {
     let is_printable = |character: char| character == '\n' || character == '\t' || !character.is_control();
     text.trim_end_matches('\n').contains('\n')
@@ -243,12 +243,12 @@ fn flow_scalar(text: &str) -> String {
     if is_plain(text) && !text.contains([',', '[', ']', '{', '}', ':']) { text.to_owned() } else { quoted(text) }
 }
 
-/// JSON's quotes and escapes are YAML's too.
+/// JSON's quotes and escapes are also valid in YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Tells whether a text means itself without quotes, to readers of YAML 1.1 too.
+/// Tells whether a string needs no quotes, even for YAML 1.1 parsers.
 fn is_plain(text: &str) -> bool {
     let is_start = |first: char| first.is_alphanumeric() || matches!(first, '_' | '.' | '/' | '$' | '(');
     text.starts_with(is_start)

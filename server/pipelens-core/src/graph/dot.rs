@@ -1,6 +1,6 @@
 //! DOT, for Graphviz.
 
-use super::{EdgeKind, Graph, Node};
+use super::parts::{EdgeKind, Graph, Node};
 
 pub(super) fn draw(graph: &Graph) -> String {
     let mut text = format!("digraph {} {{\n  rankdir=LR;\n", quoted(&graph.name));
@@ -11,7 +11,7 @@ pub(super) fn draw(graph: &Graph) -> String {
             Node::Step { key, image: None, .. } => format!("label={}", quoted(key)),
             Node::Barrier { continue_on_failure: false } => "label=\"wait\", shape=hexagon, style=\"\"".to_owned(),
             Node::Barrier { continue_on_failure: true } => {
-                "label=\"wait, whatever happens\", shape=hexagon, style=\"\"".to_owned()
+                "label=\"wait, continue on failure\", shape=hexagon, style=\"\"".to_owned()
             }
         };
         text.push_str(&format!("  n{index} [{attributes}];\n"));
@@ -30,7 +30,7 @@ pub(super) fn draw(graph: &Graph) -> String {
 
 fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    // Two of them start a command of some CI systems, wherever they are in a log.
+    // In some CI systems two of them start a command, wherever they are in a log.
     let escaped = escaped.replace("##", "#&#35;");
     let printable: String =
         escaped.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();

@@ -1,6 +1,6 @@
 //! Where nodes and edges go: columns by the longest way from a root, few crossings, straight lines where they can be.
 
-use super::{Edge, EdgeKind, Graph, Node};
+use super::parts::{Edge, EdgeKind, Graph, Node};
 
 pub(super) const ROW_HEIGHT: f64 = 44.0;
 pub(super) const BARRIER_WIDTH: f64 = 6.0;
@@ -12,7 +12,7 @@ const PASSAGE_HEIGHT: f64 = 10.0;
 const ORDER_ROUNDS: usize = 12;
 const PLACE_ROUNDS: usize = 24;
 const MAX_COUNTED_LINES: usize = 400;
-/// Beyond so many places where lines pass a column, lines go straight, and beyond so many lines nothing is untangled: nobody
+/// Beyond so many places where lines pass a column, lines go straight, and beyond so many lines nothing is untangled: no one
 /// can follow them either way.
 const MAX_PASSAGES: usize = 5_000;
 
@@ -73,7 +73,7 @@ pub(super) fn lay_out(graph: &Graph, widths: &[f64]) -> Layout {
     finish(graph, &cells, &rows, &routes)
 }
 
-/// Returns each node's column. What a cycle holds back stands where it was reached.
+/// Returns each node's column. A node in a cycle stays in the column where it was reached.
 fn longest_ways(graph: &Graph) -> Vec<usize> {
     let mut open = vec![0_usize; graph.nodes.len()];
     let mut out: Vec<Vec<usize>> = vec![Vec::new(); graph.nodes.len()];
@@ -107,7 +107,7 @@ fn route(cells: &mut Vec<Cell>, edge: Edge, most: usize) -> Vec<usize> {
     let column = |cells: &[Cell], node: usize| cells.get(node).map_or(0, |cell| cell.column);
     let (start, end) = (column(cells, edge.from), column(cells, edge.to));
     if edge.kind == EdgeKind::Barrier && end > start + 1 {
-        // The bar is as tall as the picture: what stands left of it is before it, without a line.
+        // The bar is as tall as the picture: what is left of it comes before it, without a line.
         return Vec::new();
     }
     let mut route = vec![edge.from];
@@ -188,7 +188,7 @@ fn untangle(rows: &mut Vec<Vec<usize>>, neighbours: &Neighbours) {
     *rows = best.1;
 }
 
-/// Counts how often two lines between neighbouring columns cross. Of a very large graph nobody sees the difference.
+/// Counts how often two lines between neighbouring columns cross. In a very large graph the difference is invisible.
 fn crossings(rows: &[Vec<usize>], neighbours: &Neighbours, position: &[f64]) -> usize {
     let place = |cell: usize| position.get(cell).copied().unwrap_or_default();
     let mut count = 0;
@@ -227,7 +227,7 @@ fn place(cells: &mut [Cell], rows: &[Vec<usize>], neighbours: &Neighbours) {
         let from_left = round % 2 == 0;
         let side = if from_left { &neighbours.left } else { &neighbours.right };
         let order: Vec<usize> = if from_left { (0..rows.len()).collect() } else { (0..rows.len()).rev().collect() };
-        // Each column sees where its neighbour has just gone; all at once would only change places for ever.
+        // Each column sees where its neighbour has just gone; moving all at once would only swap places forever.
         for row in order.into_iter().filter_map(|index| rows.get(index)) {
             let wanted: Vec<f64> = row.iter().map(|cell| wanted_center(cells, side, *cell)).collect();
             settle(cells, row, &wanted);

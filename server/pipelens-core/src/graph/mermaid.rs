@@ -1,6 +1,6 @@
 //! Mermaid, which many forges draw in a Markdown file.
 
-use super::{EdgeKind, Graph, Node};
+use super::parts::{EdgeKind, Graph, Node};
 
 pub(super) fn draw(graph: &Graph) -> String {
     let mut text = String::from("flowchart LR\n");
@@ -11,7 +11,7 @@ pub(super) fn draw(graph: &Graph) -> String {
             }
             Node::Step { key, image: None, .. } => format!("n{index}[\"{}\"]", escaped(key)),
             Node::Barrier { continue_on_failure: false } => format!("n{index}{{{{\"wait\"}}}}"),
-            Node::Barrier { continue_on_failure: true } => format!("n{index}{{{{\"wait, whatever happens\"}}}}"),
+            Node::Barrier { continue_on_failure: true } => format!("n{index}{{{{\"wait, continue on failure\"}}}}"),
         };
         text.push_str(&format!("  {line}\n"));
     }

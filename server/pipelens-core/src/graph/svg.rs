@@ -1,19 +1,19 @@
-//! SVG that stands on its own, in light and in dark.
+//! Self-contained SVG, for light and dark themes.
 
 use std::fmt::{Display, Formatter, Write as _};
 
 use super::layout::{Layout, Rect, lay_out};
-use super::{EdgeKind, Graph, Node};
+use super::parts::{EdgeKind, Graph, Node};
 
 const MARGIN: f64 = 16.0;
 const HEADING: f64 = 30.0;
 const LEGEND: f64 = 28.0;
-/// The widest letters of a common sans-serif at this size; too wide a box looks better than a cut text.
+/// The widest letters of a common sans-serif at this size; a box that is too wide looks better than truncated text.
 const KEY_LETTER: f64 = 7.6;
 const IMAGE_LETTER: f64 = 6.1;
 const PADDING: f64 = 14.0;
 const MIN_WIDTH: f64 = 84.0;
-/// Longer names end in `…`, and what is said about them a little earlier: the whole is in the tooltip.
+/// Longer names end in `…`, and details are cut a little earlier: the full text is in the tooltip.
 const MAX_LETTERS: usize = 32;
 const MAX_SMALL_LETTERS: usize = 26;
 
@@ -29,7 +29,7 @@ const STYLE: &str = "text{font-family:ui-sans-serif,system-ui,-apple-system,'Seg
 pub(super) fn draw(graph: &Graph) -> String {
     let widths: Vec<f64> = graph.nodes.iter().map(node_width).collect();
     let layout = lay_out(graph, &widths);
-    let heading_width = letters(&graph.name, MAX_LETTERS) as f64 * KEY_LETTER;
+    let heading_width = characters(&graph.name, MAX_LETTERS) as f64 * KEY_LETTER;
     let legend = Legend::of(graph);
     let width = layout.width.max(heading_width).max(legend.width()) + 2.0 * MARGIN;
     let top = MARGIN + HEADING;
@@ -63,7 +63,7 @@ fn tip(kind: &str) -> String {
     )
 }
 
-fn letters(text: &str, most: usize) -> usize {
+fn characters(text: &str, most: usize) -> usize {
     text.chars().count().min(most)
 }
 
@@ -72,15 +72,15 @@ fn node_width(node: &Node) -> f64 {
         Node::Barrier { .. } => 0.0,
         Node::Step { key, image, words } => {
             let small = image.as_deref().unwrap_or(words);
-            let widest = (letters(key, MAX_LETTERS) as f64 * KEY_LETTER)
-                .max(letters(small, MAX_SMALL_LETTERS) as f64 * IMAGE_LETTER);
+            let widest = (characters(key, MAX_LETTERS) as f64 * KEY_LETTER)
+                .max(characters(small, MAX_SMALL_LETTERS) as f64 * IMAGE_LETTER);
             (widest + 2.0 * PADDING).max(MIN_WIDTH)
         }
     }
 }
 
 fn draw_lines(graph: &Graph, layout: &Layout, svg: &mut String) {
-    // Lineage last: it lies over what is only order.
+    // Lineage comes last, so that it is drawn over mere order.
     for kind in [EdgeKind::Barrier, EdgeKind::Order, EdgeKind::Lineage] {
         for (edge, points) in graph.edges.iter().zip(&layout.lines).filter(|(edge, _)| edge.kind == kind) {
             let (class, tip) = match edge.kind {
@@ -109,7 +109,7 @@ fn curve(points: &[(f64, f64)]) -> Option<String> {
     Some(path)
 }
 
-/// A coordinate with one digit behind the point. Exact decimals, which Rust's own formatting finds, take many times as long, and a
+/// A coordinate with one digit after the decimal point. Exact decimals, which Rust's own formatting finds, take many times as long, and a
 /// large graph has hundreds of thousands of coordinates.
 #[derive(Clone, Copy)]
 struct Tenths(f64);
@@ -129,7 +129,7 @@ fn draw_node(node: &Node, place: Rect, svg: &mut String) {
     match node {
         Node::Barrier { continue_on_failure } => {
             push(svg, &format!("<rect class=\"bar\" {rect} rx=\"3\"/>"));
-            let words = if *continue_on_failure { "wait, whatever happens" } else { "wait" };
+            let words = if *continue_on_failure { "wait, continue on failure" } else { "wait" };
             push(svg, &text("small", x + width / 2.0, y - 6.0, "middle", words));
         }
         Node::Step { key, words, image } => {
@@ -192,9 +192,9 @@ fn escaped(text: &str) -> String {
             '<' => result.push_str("&lt;"),
             '>' => result.push_str("&gt;"),
             '"' => result.push_str("&quot;"),
-            // Two of them start a command of some CI systems, wherever they are in a log.
+            // In some CI systems two of them start a command, wherever they are in a log.
             '#' => result.push_str("&#35;"),
-            // XML cannot hold them, not even escaped.
+            // XML cannot contain them, not even escaped.
             _ if character.is_control() => result.push(' '),
             _ => result.push(character),
         }

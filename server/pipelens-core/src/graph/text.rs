@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Edge, EdgeKind, Graph, Node};
+use super::parts::{Edge, EdgeKind, Graph, Node};
 
 /// Deeper steps are drawn below each other: no terminal is wider.
 const MAX_INDENT: usize = 120;
@@ -18,7 +18,7 @@ pub(super) fn draw(graph: &Graph) -> String {
             Node::Barrier { continue_on_failure } => {
                 draw_segment(graph, &index, &std::mem::take(&mut segment), &mut drawn, &mut text);
                 text.push_str(if *continue_on_failure {
-                    "── wait, whatever happens ──\n"
+                    "── wait, continue on failure ──\n"
                 } else {
                     "── wait ──\n"
                 });
@@ -29,11 +29,11 @@ pub(super) fn draw(graph: &Graph) -> String {
     text
 }
 
-/// What stands where, looked up once.
+/// Indexes of the graph, built once.
 struct Index {
     /// The edges into each node.
     into: Vec<Vec<Edge>>,
-    /// The nodes that boot from each node.
+    /// The nodes that build in each node.
     children: Vec<Vec<usize>>,
 }
 
@@ -62,13 +62,13 @@ impl Index {
 fn draw_segment(graph: &Graph, index: &Index, segment: &[usize], drawn: &mut [bool], text: &mut String) {
     let inside: HashSet<usize> = segment.iter().copied().collect();
     let is_root = |step: &&usize| index.parent(**step).is_none_or(|parent| !inside.contains(&parent));
-    // What is left after the roots boots from itself in a circle: shown all the same.
+    // What is left after the roots forms a cycle; it is shown all the same.
     for root in segment.iter().filter(is_root).chain(segment) {
         draw_tree(graph, index, &inside, *root, drawn, text);
     }
 }
 
-/// Draws a step and what boots from it, the deepest without recursion: a line of steps may be as long as the file.
+/// Draws a step and those that build in it, without recursion: a chain of steps may be as long as the file.
 fn draw_tree(
     graph: &Graph,
     index: &Index,

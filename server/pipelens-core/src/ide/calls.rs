@@ -36,7 +36,7 @@ pub fn outgoing_calls(analysis: &Analysis, offset: usize) -> Vec<Call> {
     needed.iter().filter_map(|needed| call(pipeline, needed.step, position, needed.step)).collect()
 }
 
-/// Describes `shown`, with the places in `waiting` that name `needed`; behind a barrier that is the barrier.
+/// Describes `shown`, with the places in `waiting` that name `needed`; or the barrier, if that is why the step waits.
 fn call(pipeline: &Pipeline, shown: usize, waiting: usize, needed: usize) -> Option<Call> {
     let needed_key = &pipeline.steps.get(needed)?.key.value;
     let step = pipeline.steps.get(waiting)?;

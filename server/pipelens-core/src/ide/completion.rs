@@ -1,47 +1,18 @@
-//! What could stand at the cursor: keys by place, step keys, policies, runners, images, names of variables, whole steps.
+//! What could be written at the cursor: keys by place, step keys, policies, runners, images, names of variables, whole steps.
 
 mod cursor;
+mod entry;
 mod place;
 mod snippet;
 mod values;
 
 use crate::analysis::Analysis;
 use crate::keys::{self, Place};
-use crate::text::TextEdit;
 use cursor::Cursor;
 
-/// What an entry is, so that an editor can draw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CompletionKind {
-    Key,
-    Step,
-    Value,
-    Image,
-    Variable,
-    Snippet,
-}
+pub use entry::{Completion, CompletionKind, Known};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completion {
-    pub label: String,
-    pub kind: CompletionKind,
-    /// Markdown.
-    pub documentation: String,
-    /// Replaces the word at the cursor.
-    pub edit: TextEdit,
-    /// What to insert instead where placeholders are known (`${1:name}`). Its further lines are indented relative to
-    /// the line of the cursor, as editors do it.
-    pub snippet: Option<String>,
-}
-
-/// What is known from outside the text.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Known<'a> {
-    /// Images the container engine has.
-    pub images: &'a [String],
-}
-
-/// Returns what could stand at an offset, the likeliest first.
+/// Returns what could be written at an offset, most likely first.
 pub fn completion(analysis: &Analysis, offset: usize, known: Known<'_>) -> Vec<Completion> {
     let Some(cursor) = Cursor::new(analysis, offset) else { return Vec::new() };
     if place::is_in_command(analysis, &cursor) {

@@ -1,10 +1,10 @@
-//! What can be folded away: every value over several lines, and comments that stand together.
+//! What can be folded away: every multi-line value, and adjacent comments.
 
 use crate::analysis::Analysis;
 use crate::syntax::tree::{Kind, NodeId, Tree};
 use crate::text::{LineIndex, TextRange};
 
-/// Lines that can be hidden behind the first of them.
+/// Lines that can be folded into the first of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fold {
     pub start_line: usize,
@@ -19,7 +19,7 @@ pub enum FoldKind {
     Comment,
 }
 
-/// Returns the folds in text order; no two start at one line.
+/// Returns the folds in text order; no two start on the same line.
 pub fn folds(analysis: &Analysis) -> Vec<Fold> {
     let mut folds = comment_folds(analysis);
     let tree = &analysis.tree;
@@ -58,7 +58,7 @@ fn is_flow(tree: &Tree, node: NodeId) -> bool {
     }
 }
 
-/// The line of a closing bracket stays in sight.
+/// The line with the closing bracket stays visible.
 fn add_region(analysis: &Analysis, range: TextRange, is_flow: bool, folds: &mut Vec<Fold>) {
     let lines = &analysis.line_index;
     let start_line = lines.line(range.start);

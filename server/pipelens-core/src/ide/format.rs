@@ -1,6 +1,7 @@
-//! Formatting: only white space between tokens changes, and only if the result says exactly the same; else it declines.
+//! Formatting: only white space between tokens changes, and only if the result means exactly the same; otherwise it declines.
 
 mod json;
+mod space;
 mod yaml;
 
 use crate::analysis::Analysis;
@@ -8,37 +9,31 @@ use crate::diagnostic::Code;
 use crate::files::Format;
 use crate::syntax::patch::Patch;
 use crate::syntax::tree::{Kind, Node, Tree};
-use crate::text::{TextEdit, TextRange, apply_edits};
+use crate::text::{TextEdit, apply_edits};
+use space::slice;
 
-/// How deep one level is indented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FormatStyle {
-    pub indent: usize,
-}
+pub use space::FormatStyle;
 
-impl Default for FormatStyle {
-    fn default() -> Self {
-        Self { indent: 2 }
-    }
-}
-
-/// Returns the edits that lay a text out evenly, comments kept. `Err` is a sentence: why the text stays as it is.
+/// Returns the edits that format a text; comments stay. `Err` is a sentence that says why the text was not changed.
 pub fn format(analysis: &Analysis, format: Format, style: FormatStyle) -> Result<Vec<TextEdit>, String> {
     let mut findings = analysis.diagnostics.iter().chain(&analysis.silenced);
     let is_other_grammar = format == Format::Json && findings.any(|finding| finding.code == Code::Syntax);
     if analysis.is_repaired || is_other_grammar {
-        return Err("This file has a syntax error; correct it, then format".to_owned());
+        return Err("This file has a syntax error; fix it before formatting".to_owned());
     }
     let style = FormatStyle { indent: style.indent.clamp(1, 8) };
     let edits = match format {
-        Format::Json => json::edits(&analysis.text, style)
-            .ok_or("This file is nested so deeply that its indentation would be most of it; it stays as it is")?,
+        Format::Json => json::edits(&analysis.text, style).ok_or(
+            "This file is nested so deeply that formatting would make it mostly indentation; it was not changed",
+        )?,
         Format::Yaml => yaml::edits(analysis, style),
     };
     let formatted = apply_edits(&analysis.text, &edits);
     let (tree, error) = Tree::build(&formatted, &Patch::default());
     if error.is_some() || !says_the_same(analysis, &tree, &formatted) {
-        return Err("This file is laid out in a way that cannot be changed safely; it stays as it is".to_owned());
+        return Err(
+            "This file cannot be formatted without the risk of changing its meaning; it was not changed".to_owned()
+        );
     }
     Ok(edits)
 }
@@ -72,16 +67,5 @@ fn is_same_kind(one: &Kind, other: &Kind) -> bool {
         (Kind::Map { entries: one, .. }, Kind::Map { entries: other, .. }) => one == other,
         (Kind::Alias(one), Kind::Alias(other)) => one == other,
         (Kind::Scalar(_) | Kind::List { .. } | Kind::Map { .. } | Kind::Alias(_), _) => false,
-    }
-}
-
-fn slice(text: &str, range: TextRange) -> Option<&str> {
-    text.get(range.start..range.end)
-}
-
-/// Adds an edit that makes a stretch of white space another one, unless it is that already.
-fn set_space(text: &str, range: TextRange, wanted: &str, edits: &mut Vec<TextEdit>) {
-    if slice(text, range) != Some(wanted) {
-        edits.push(TextEdit { range, new_text: wanted.to_owned() });
     }
 }

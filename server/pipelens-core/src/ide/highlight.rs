@@ -2,9 +2,10 @@
 
 use super::names::references;
 use crate::analysis::Analysis;
+use crate::files::FileId;
 use crate::text::TextRange;
 
-/// One place that names a step.
+/// One place that refers to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Highlight {
     pub range: TextRange,
@@ -12,9 +13,10 @@ pub struct Highlight {
     pub is_definition: bool,
 }
 
-/// Returns every place that names the step at an offset.
+/// Returns every place that refers to the step at an offset.
 pub fn highlights(analysis: &Analysis, offset: usize) -> Vec<Highlight> {
     // The key comes first.
     let places = references(analysis, offset).into_iter().enumerate();
-    places.map(|(index, range)| Highlight { range, is_definition: index == 0 }).collect()
+    let here = places.filter(|(_, place)| place.file == FileId::DOCUMENT);
+    here.map(|(index, place)| Highlight { range: place.range, is_definition: index == 0 }).collect()
 }

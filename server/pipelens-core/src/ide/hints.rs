@@ -1,4 +1,4 @@
-//! What the text does not say and a reader wants to know: the image behind a `builds_in`, the steps a `wait` waits for.
+//! What a reader wants to know but the text does not show: the image a `builds_in` leads to, and the steps a `wait` waits for.
 
 use super::outline::first_line;
 use crate::analysis::Analysis;
@@ -8,12 +8,12 @@ use crate::plan::links::Links;
 use crate::printable::{code, printable};
 use crate::text::TextRange;
 
-/// More names than this make a line that nobody reads.
+/// More names than this would make the line too long to read.
 const MAX_NAMES: usize = 4;
 /// The tooltip has room for more.
 const MAX_TOOLTIP_NAMES: usize = 20;
 
-/// A short text that an editor draws behind a place, without it being in the file.
+/// A short text that an editor shows after a place, without it being in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     pub offset: usize,
@@ -36,7 +36,7 @@ fn image_hints(pipeline: &Pipeline, range: TextRange) -> impl Iterator<Item = Hi
     let links = Links::new(pipeline);
     let roots = links.roots();
     pipeline.steps.iter().enumerate().filter_map(move |(position, step)| {
-        // A plan's edge stands far from its step, in a list of numbers.
+        // A plan's edge is far from its step, in a list of numbers.
         let reference = step.builds_in.as_ref().filter(|parent| step.range.contains_range(parent.range))?;
         if !meets(reference.range, range) {
             return None;
@@ -75,7 +75,7 @@ fn wait_hint(analysis: &Analysis, waited: &[Step], barrier: &Barrier) -> Option<
     let shown = all.iter().take(MAX_NAMES).map(|name| printable(name)).collect::<Vec<_>>().join(", ");
     let more = all.len().saturating_sub(MAX_NAMES);
     let label = if more == 0 { format!("for {shown}") } else { format!("for {shown} and {more} more") };
-    let ending = if barrier.continue_on_failure { "to end, whatever happens" } else { "to succeed" };
+    let ending = if barrier.continue_on_failure { "to finish, even if they fail" } else { "to succeed" };
     let named: Vec<String> = all.iter().take(MAX_TOOLTIP_NAMES).map(|name| code(name)).collect();
     let names = named.join(", ");
     let more = all.len().saturating_sub(MAX_TOOLTIP_NAMES);
@@ -92,7 +92,7 @@ pub(super) fn path(pipeline: &Pipeline, lineage: &[usize]) -> String {
     older.into_iter().chain(names).collect::<Vec<_>>().join(" → ")
 }
 
-/// Returns the ancestors a step boots from, the nearest first, and no more than can be shown and one. A cycle ends where it closes.
+/// Returns the ancestors a step builds in, the nearest first, and at most one more than can be shown. A cycle ends where it closes.
 pub(super) fn lineage(links: &Links, position: usize) -> Vec<usize> {
     let mut lineage = Vec::new();
     let mut step = position;
@@ -106,7 +106,7 @@ pub(super) fn lineage(links: &Links, position: usize) -> Vec<usize> {
     lineage
 }
 
-/// Returns the image of a step that boots from no other.
+/// Returns the image of a step that does not build in another.
 pub(super) fn root_image(pipeline: &Pipeline, position: usize) -> &str {
     let own = pipeline.steps.get(position).and_then(|step| step.image.as_ref());
     own.or(pipeline.default_image.as_ref()).map_or(DEFAULT_IMAGE, |image| image.value.as_str())

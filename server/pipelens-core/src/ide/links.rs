@@ -1,4 +1,4 @@
-//! What can be followed out of the file: images to the page of their registry, and words that look like paths.
+//! Links out of the file: images to their registry's page, and words that look like paths.
 
 use crate::analysis::Analysis;
 use crate::model::{CachePolicy, Pipeline};
@@ -14,9 +14,9 @@ pub struct Link {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkTarget {
-    /// A page of the web.
+    /// A web page.
     Url(String),
-    /// Relative to the project. Whether it exists is for somebody to say who may look.
+    /// Relative to the project. Whether it exists is for the caller to check.
     Path(String),
 }
 
@@ -35,7 +35,7 @@ pub fn links(analysis: &Analysis) -> Vec<Link> {
         }
     }
     links.sort_by_key(|link| link.range);
-    // An alias makes one text the value of several steps.
+    // An alias makes one value belong to several steps.
     links.dedup_by_key(|link| link.range);
     links
 }
@@ -63,7 +63,7 @@ fn is_glob(path: &Spanned<String>) -> bool {
     path.value.contains(['*', '?', '[', '{', '!'])
 }
 
-/// Adds the words of a command that have a folder or an ending, as paths of the project have.
+/// Adds the words of a command that have a folder or an extension, as paths in a project do.
 fn add_words(text: &str, cmd: TextRange, links: &mut Vec<Link>) {
     let Some(source) = text.get(cmd.start..cmd.end) else { return };
     let is_path = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.' | '/');
@@ -77,16 +77,16 @@ fn add_words(text: &str, cmd: TextRange, links: &mut Vec<Link>) {
         let is_inner = relative.contains('/')
             || relative.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && !ending.is_empty());
         let is_ours = is_inner && !relative.starts_with(['/', '.', '-']) && !relative.contains("..");
-        // `$DIR/x`, `~/x` and `https://x` lie elsewhere.
+        // `$DIR/x`, `~/x` and `https://x` are elsewhere.
         if is_ours && !matches!(before, Some('$' | '~' | ':' | '}' | '@' | '=' | '\\')) {
             links.push(Link { range, target: LinkTarget::Path(relative.to_owned()) });
         }
     }
 }
 
-/// Returns the page that describes an image, where its registry has one that can be known from the name.
+/// Returns the page that describes an image, if it can be derived from the image's name.
 fn page(image: &str) -> Option<String> {
-    // What is no image may be an address of something else.
+    // Anything else may be the address of something different.
     if !is_image(image) {
         return None;
     }

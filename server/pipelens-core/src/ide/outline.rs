@@ -1,4 +1,4 @@
-//! The places a run can start at, and the file's outline.
+//! The places where a run can be started, and the file's outline.
 
 use crate::analysis::Analysis;
 use crate::model::{Pipeline, Step};
@@ -72,13 +72,13 @@ pub(super) fn step_symbol(step: &Step) -> Symbol {
         name: printable(&step.key.value).into_owned(),
         detail: printable(&first_words(step)).into_owned(),
         range: step.range,
-        // The key of an aliased step stands elsewhere; editors refuse a selection outside the range.
+        // The key of an aliased step is elsewhere; editors refuse a selection outside the range.
         selection: if is_inside { step.key.range } else { TextRange::at(step.range.start) },
         children: Vec::new(),
     }
 }
 
-/// Returns the label, else the first line of the command.
+/// Returns the label, or else the first line of the command.
 pub(crate) fn first_words(step: &Step) -> String {
     let label = step.label.as_ref().map(|label| label.value.trim()).filter(|label| !label.is_empty());
     let cmd = step.cmd.as_ref().map(|cmd| cmd.value.trim());
@@ -87,6 +87,6 @@ pub(crate) fn first_words(step: &Step) -> String {
 
 pub(super) fn first_line(analysis: &Analysis, range: TextRange) -> TextRange {
     let line = analysis.line_index.line_range(analysis.line_index.line(range.start));
-    let content = analysis.text.get(line.start..line.end).unwrap_or_default().trim_end();
+    let content = line.of(&analysis.text).trim_end();
     TextRange::new(range.start, range.end.min(line.start + content.len()))
 }

@@ -1,9 +1,10 @@
-//! Renames a step: its key and every place that names it, each in the quotes it already has.
+//! Renames a step: its key and every reference to it, keeping the quotes each already has.
 
 use std::collections::{HashMap, HashSet};
 
 use super::names::{naming, step_at};
 use crate::analysis::Analysis;
+use crate::files::FileEdit;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::syntax::scalar::{ScalarType, resolve};
 use crate::text::{TextEdit, TextRange};
@@ -25,10 +26,10 @@ pub fn prepare_rename(analysis: &Analysis, offset: usize) -> Option<Renamable> {
     Some(Renamable { range: written.content(range), name })
 }
 
-/// Returns the edits that give the step at an offset another key, or a sentence that says why it cannot have it.
-pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<TextEdit>, String> {
+/// Returns the edits that give the step at an offset another key, or a sentence that says why that is not possible.
+pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<FileEdit>, String> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else {
-        return Err("Only the keys of steps can be renamed, where they are defined or named".to_owned());
+        return Err("Only step keys can be renamed: put the cursor on a key or on a reference to one".to_owned());
     };
     let Some(step) = pipeline.steps.get(position) else { return Ok(Vec::new()) };
     let old_name = step.key.value.as_str();
@@ -38,7 +39,7 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
     check_name(pipeline, step, new_name)?;
     let mut ranges = vec![step.key.range];
     match pipeline.spelling {
-        // A plan's edges name positions, so nothing in them changes.
+        // A plan's edges refer to positions, so they do not change.
         Spelling::Plan | Spelling::Envelope => {}
         Spelling::AuthoredYaml | Spelling::AuthoredJson => ranges.extend(naming(pipeline, old_name)),
     }
@@ -46,48 +47,47 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
     let aliases: HashMap<TextRange, TextRange> =
         analysis.tree.aliases().map(|(range, target)| (range, analysis.tree.node(target).range)).collect();
     let mut seen = HashSet::new();
-    let mut edits = Vec::new();
+    let mut edits: Vec<TextEdit> = Vec::new();
     for range in ranges.into_iter().filter(|range| seen.insert(*range)) {
         if aliases.get(&range).is_some_and(|target| known.contains(target)) {
-            // The alias follows the text it names.
+            // The alias follows the value it refers to.
             continue;
         }
-        let written = Written::read(analysis, range, old_name).ok_or_else(|| {
-            format!("`{old_name}` is written over several lines at one place; write it on one line first")
-        })?;
+        let written = Written::read(analysis, range, old_name)
+            .ok_or_else(|| format!("`{old_name}` spans several lines in one place; put it on one line first"))?;
         edits.push(TextEdit { range: written.content(range), new_text: written.write(new_name)? });
     }
     edits.sort_by_key(|edit| edit.range.start);
-    Ok(edits)
+    Ok(edits.into_iter().map(FileEdit::from).collect())
 }
 
 fn check_name(pipeline: &Pipeline, step: &Step, new_name: &str) -> Result<(), String> {
     if new_name.trim().is_empty() {
-        return Err("A step needs a key that is not empty".to_owned());
+        return Err("A step's key must not be empty".to_owned());
     }
     let mut others = pipeline.steps.iter().filter(|other| other.key.range != step.key.range);
     match others.find(|other| safe_key(&other.key.value) == safe_key(new_name)) {
-        Some(other) if other.key.value == new_name => Err(format!("There is a step `{new_name}` already")),
+        Some(other) if other.key.value == new_name => Err(format!("A step `{new_name}` already exists")),
         Some(other) => Err(format!(
-            "`{new_name}` would share its container and image names with the step `{}`; they must differ in a letter or digit",
+            "`{new_name}` would get the same container and image names as step `{}`; the keys must differ in a letter or digit",
             other.key.value
         )),
         None => Ok(()),
     }
 }
 
-/// How a name stands in the text.
+/// How a name is written in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Written {
     Plain,
     SingleQuoted,
     DoubleQuoted,
-    /// `*name`, where the text it names is no step's key: the alias gives way to the name itself.
+    /// `*name`, where the value it refers to is not a step's key: the name itself replaces the alias.
     Alias,
 }
 
 impl Written {
-    /// Returns `None` for a text over several lines.
+    /// Returns `None` for a name that spans several lines.
     fn read(analysis: &Analysis, range: TextRange, name: &str) -> Option<Self> {
         let text = analysis.text.get(range.start..range.end)?;
         if text.contains(['\n', '\r']) {
@@ -111,20 +111,20 @@ impl Written {
 
     fn write(self, name: &str) -> Result<String, String> {
         if name.chars().any(char::is_control) {
-            return Err("A key cannot hold line ends or other control characters".to_owned());
+            return Err("A key cannot contain line breaks or other control characters".to_owned());
         }
         match self {
             Self::SingleQuoted => Ok(name.replace('\'', "''")),
             Self::DoubleQuoted => Ok(name.replace('\\', "\\\\").replace('"', "\\\"")),
             Self::Plain | Self::Alias if is_plain(name) => Ok(name.to_owned()),
             Self::Plain | Self::Alias => Err(format!(
-                "`{name}` would need quotes in YAML. Choose a key of letters, digits, `-`, `_` and `.`, or put the old one in quotes first"
+                "`{name}` would need quotes in YAML. Use only letters, digits, `-`, `_` and `.`, or put the old key in quotes first"
             )),
         }
     }
 }
 
-/// Tells whether a text means itself without quotes, in block and in flow style.
+/// Tells whether a string needs no quotes, in block and in flow style.
 fn is_plain(text: &str) -> bool {
     let is_word = |character: char| character.is_alphanumeric() || "_-./".contains(character);
     text.starts_with(|first: char| first.is_alphanumeric() || first == '_')

@@ -1,8 +1,7 @@
-//! What a step comes to once everything is resolved: its image or lineage, its environment, what runs before it.
+//! What a step amounts to once everything is resolved: its image or lineage, its environment, what runs before it.
 
 use std::collections::BTreeMap;
 
-use super::Hover;
 use super::hints::{lineage, path, root_image};
 use super::outline::first_words;
 use crate::analysis::Analysis;
@@ -12,9 +11,9 @@ use crate::plan::links::Links;
 use crate::printable::{code, code_block, markdown};
 use crate::text::{TextRange, word_at};
 
-/// More lines than this are not read in a small window.
+/// More lines than this do not fit a hover window.
 const MAX_LISTED: usize = 20;
-/// A variable's value is shown up to here.
+/// A variable's value is shown up to this length.
 const MAX_VALUE: usize = 60;
 
 /// Describes a step in Markdown.
@@ -37,14 +36,14 @@ fn boots_from(pipeline: &Pipeline, links: &Links, position: usize) -> String {
     let image = root_image(pipeline, links.roots().get(position).copied().unwrap_or(position));
     let key = |step: &usize| pipeline.steps.get(*step).map(|step| code(&step.key.value));
     match ancestors.split_first() {
-        None => format!("Boots from the image {}.", code(image)),
+        None => format!("Starts from the image {}.", code(image)),
         Some((parent, [])) => {
-            format!("Boots from what {} left behind, in the image {}.", key(parent).unwrap_or_default(), code(image))
+            format!("Starts from the filesystem of {}, in the image {}.", key(parent).unwrap_or_default(), code(image))
         }
         Some((parent, _)) => {
             let path = path(pipeline, &ancestors);
             let parent = key(parent).unwrap_or_default();
-            format!("Boots from what {parent} left behind: the image {}, then {path}.", code(image))
+            format!("Starts from the filesystem of {parent}: the image {}, then {path}.", code(image))
         }
     }
 }
@@ -59,7 +58,7 @@ fn runs_after(pipeline: &Pipeline, links: &Links, position: usize) -> Option<Str
     (!shown.is_empty()).then(|| format!("Runs after {}.", shown.join(", ")))
 }
 
-/// Returns the environment as the command sees it: the pipeline's with the step's laid over it.
+/// Returns the environment as the command sees it: the pipeline's with the step's merged over it.
 fn environment(pipeline: &Pipeline, step: &Step) -> Option<String> {
     let merged: BTreeMap<&str, &str> = pipeline
         .env
@@ -90,19 +89,19 @@ fn environment(pipeline: &Pipeline, step: &Step) -> Option<String> {
 }
 
 /// Describes the policy or the runner that is named at an offset.
-pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<Hover> {
+pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<(TextRange, String)> {
     let steps = analysis.pipelines.iter().flat_map(|pipeline| &pipeline.steps);
     let runner = steps.clone().filter_map(|step| step.runner.as_ref()).find(|runner| runner.range.touches(offset));
     if let Some(runner) = runner {
         return documented(RUNNERS, &runner.value, runner.range);
     }
     let cache = steps.filter_map(|step| step.cache.as_ref()).find(|cache| cache.range.touches(offset))?;
-    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let word = word_at(&analysis.text, offset, is_part).filter(|word| cache.range.contains_range(*word))?;
     documented(POLICIES, analysis.text.get(word.start..word.end)?, word)
 }
 
-fn documented(choices: &[Choice], name: &str, range: TextRange) -> Option<Hover> {
+fn documented(choices: &[Choice], name: &str, range: TextRange) -> Option<(TextRange, String)> {
     let choice = choices.iter().find(|choice| choice.name == name)?;
-    Some(Hover { range, text: format!("`{}`\n\n{}", choice.name, choice.doc), step: None })
+    Some((range, format!("`{}`\n\n{}", choice.name, choice.doc)))
 }

@@ -1,10 +1,10 @@
-//! What *expand selection* takes at each press: the word, the value, its entry, the step, the list, the pipeline.
+//! What *expand selection* selects at each press: the word, the value, its entry, the step, the list, the pipeline.
 
 use crate::analysis::Analysis;
 use crate::syntax::tree::{Kind, NodeId, Tree};
 use crate::text::{TextRange, word_at};
 
-/// Returns the ranges round an offset, each inside the next, the smallest first. The last is the whole text.
+/// Returns the ranges around an offset, each inside the next, smallest first. The last is the whole text.
 pub fn selection(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
     let tree = &analysis.tree;
     let mut ranges = vec![TextRange::new(0, analysis.text.len())];
@@ -15,10 +15,10 @@ pub fn selection(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
     }
     if let Some(scalar) = ranges.last().copied().filter(|_| ranges.len() > 1) {
         ranges.extend(inside_quotes(&analysis.text, scalar).filter(|inner| inner.touches(offset)));
-        let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-');
+        let is_part = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
         ranges.extend(word_at(&analysis.text, offset, is_part).filter(|word| scalar.contains_range(*word)));
     }
-    // Only what grows is a step for a person.
+    // Each range must be larger than the one before.
     ranges.dedup();
     let mut smallest: Vec<TextRange> = Vec::new();
     for range in ranges.into_iter().rev() {
@@ -29,7 +29,7 @@ pub fn selection(analysis: &Analysis, offset: usize) -> Vec<TextRange> {
     smallest
 }
 
-/// Returns the child that holds the offset, and adds the entry or list item round it.
+/// Returns the child that holds the offset, and adds the entry or list item around it.
 fn descend(
     analysis: &Analysis,
     tree: &Tree,

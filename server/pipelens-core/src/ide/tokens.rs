@@ -1,40 +1,29 @@
 //! Colours for the shell inside `cmd`: the rest of the file is YAML or JSON, which every editor colours by itself.
 
+mod kind;
 mod lexer;
 
 use crate::analysis::Analysis;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
-/// What a stretch of a command is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenKind {
-    Keyword,
-    /// The name of a program or a function.
-    Function,
-    Variable,
-    String,
-    Comment,
-    Operator,
-    /// `-x`, `--long`.
-    Parameter,
-}
+pub use kind::TokenKind;
 
-/// A stretch of one line.
+/// A token within one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     pub range: TextRange,
     pub kind: TokenKind,
 }
 
-/// Returns the coloured stretches of every command that touches a part of the text, in text order.
+/// Returns the tokens of every command that touches a part of the text, in text order.
 pub fn tokens(analysis: &Analysis, within: TextRange) -> Vec<Token> {
-    let steps = analysis.pipelines.iter().flat_map(|pipeline| pipeline.steps.iter().chain(&pipeline.unnamed_steps));
+    let steps = analysis.all_steps();
     let commands = steps.filter_map(|step| step.cmd.as_ref());
     let wanted = commands.filter(|cmd| cmd.range.start <= within.end && within.start <= cmd.range.end);
     let mut tokens: Vec<Token> = wanted.flat_map(|cmd| command_tokens(&analysis.text, cmd)).collect();
     tokens.sort_by_key(|token| token.range);
-    // An alias makes one text the command of several steps.
+    // An alias makes one value the command of several steps.
     tokens.dedup();
     tokens
 }

@@ -42,7 +42,7 @@ pub(crate) fn is_barrier(tree: &Tree, item: NodeId) -> bool {
     if tree.scalar(item).is_some_and(|scalar| scalar.text == "wait") {
         return true;
     }
-    // A step that also says `wait` by mistake stays a step.
+    // A step with a stray `wait` key is still a step.
     tree.get(item, "key").is_none() && tree.get(item, "cmd").is_none() && tree.get(item, "wait").is_some()
 }
 
@@ -68,7 +68,7 @@ fn step(tree: &Tree, item: NodeId) -> Step {
     step
 }
 
-/// Reads what a step has in every spelling; lineage, order and environment differ. Without a usable key it has an empty one.
+/// Reads what a step has in every spelling; lineage, order and environment differ. A step without a usable key gets an empty one.
 pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Step {
     let range = tree.node(item).range;
     Step {

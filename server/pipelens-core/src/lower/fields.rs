@@ -1,4 +1,4 @@
-//! Typed access to the entries of a mapping. What has another type is as if it were absent.
+//! Typed access to the entries of a mapping. A value of another type counts as absent.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::{Spanned, TextRange};
 
-/// What a variable of an environment is: its source text.
+/// The shape of an environment variable: its source text.
 const VARIABLE: Shape = Shape::Text;
 
 /// The entries of one mapping by key, merge keys followed.
@@ -39,7 +39,7 @@ impl<'tree> Fields<'tree> {
         text(self.tree, self.node(key)?)
     }
 
-    /// Like `text`, but an empty text is no text.
+    /// Like `text`, but an empty string counts as absent.
     pub(super) fn name(&self, key: &str) -> Option<Spanned<String>> {
         self.text(key).filter(|text| !text.value.is_empty())
     }
@@ -60,7 +60,7 @@ impl<'tree> Fields<'tree> {
         }
     }
 
-    /// A list of texts; one text stands for a list of one.
+    /// A list of strings; a single string counts as a list of one.
     pub(super) fn texts(&self, key: &str) -> Vec<Spanned<String>> {
         let Some(node) = self.node(key) else { return Vec::new() };
         match self.tree.items(node) {
@@ -106,7 +106,7 @@ impl<'tree> Fields<'tree> {
     }
 }
 
-/// Returns a scalar that is a text under the core schema.
+/// Returns a scalar that is a string in the core schema.
 pub(super) fn text(tree: &Tree, node: NodeId) -> Option<Spanned<String>> {
     let scalar = tree.scalar(node)?;
     (scalar.resolve() == ScalarType::Text).then(|| Spanned::new(scalar.text.to_string(), tree.node(node).range))
@@ -130,7 +130,7 @@ fn policy(tree: &Tree, node: NodeId) -> Option<CachePolicy> {
     })
 }
 
-/// Returns a value as it is written. The vocabulary says which scalars are texts whatever they look like.
+/// Returns a value as it is written. The vocabulary says which scalars are strings no matter what they look like.
 fn value(tree: &Tree, id: NodeId, shape: &Shape) -> Spanned<SpannedValue> {
     let range = tree.node(id).range;
     let Some(node) = tree.resolved(id) else { return Spanned::new(SpannedValue::Null, range) };

@@ -88,7 +88,7 @@ fn steps(tree: &Tree, graph: NodeId) -> Vec<Step> {
         let Some(Some(child)) = steps.get_mut(edge.to) else { continue };
         let reference = Spanned::new(parent, edge.range);
         if edge.is_lineage {
-            // Where a plan names several parents the last one wins; a finding says so.
+            // If a plan has several parents for a step, the last one wins; a finding reports it.
             child.builds_in = Some(reference);
         } else {
             child.depends_on.push(reference);

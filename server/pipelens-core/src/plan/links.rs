@@ -1,17 +1,24 @@
-//! What each step of a pipeline waits for, by position. Tolerates everything: what cannot be resolved is no link.
+//! What each step of a pipeline waits for, by position. Tolerates everything: a name that cannot be resolved gives no link.
 
 use std::collections::{HashMap, HashSet};
 
-use super::Dependency;
 use crate::model::Pipeline;
 
-/// A thousand steps that wait for a thousand others: ten times what was ever seen.
+/// A thousand steps that wait for a thousand others: ten times the largest ever seen.
 pub(crate) const MAX_CONNECTIONS: usize = 1_000_000;
+
+/// Something a step waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dependency {
+    pub step: usize,
+    /// `false` after a `wait` with `continue_on_failure`: any outcome will do.
+    pub must_succeed: bool,
+}
 
 /// The connections of a pipeline's steps; every number is a position in `Pipeline::steps`.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    /// The step each step boots from.
+    /// The step each step builds in.
     pub(crate) parents: Vec<Option<usize>>,
     /// What each step names in `depends_on`.
     pub(crate) named: Vec<Vec<usize>>,
@@ -19,7 +26,7 @@ pub(crate) struct Links {
     pub(crate) barriers: Vec<Option<Segment>>,
 }
 
-/// The steps between two barriers, as seen from behind the second.
+/// The steps between two barriers, as seen from a step after the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) start: usize,
@@ -67,7 +74,7 @@ impl Links {
         result
     }
 
-    /// Returns for each step the one at the start of its line of parents. Where parents form a cycle that is any of them.
+    /// Returns the oldest ancestor of each step. If parents form a cycle, that is any of them.
     pub(crate) fn roots(&self) -> Vec<usize> {
         let mut roots: Vec<Option<usize>> = vec![None; self.parents.len()];
         for step in 0..roots.len() {
@@ -95,10 +102,10 @@ impl Links {
         roots.into_iter().enumerate().map(|(step, root)| root.unwrap_or(step)).collect()
     }
 
-    /// Tells whether a step waits for another, by whatever way.
+    /// Tells whether a step waits for another, directly or not.
     pub(crate) fn waits_for(&self, step: usize, other: usize) -> bool {
         let mut seen = vec![false; self.parents.len()];
-        // Steps behind one barrier share what they wait for: once is enough.
+        // Steps after the same barrier wait for the same steps: once is enough.
         let mut seen_segments = HashSet::new();
         let mut open = vec![step];
         while let Some(step) = open.pop() {
@@ -117,7 +124,7 @@ impl Links {
         false
     }
 
-    /// Tells whether a step waits for another by itself, not through a third.
+    /// Tells whether a step waits for another directly, not through a third.
     pub(crate) fn needs(&self, step: usize, other: usize) -> bool {
         let segment = self.barriers.get(step).copied().flatten();
         self.parents.get(step).copied().flatten() == Some(other)
@@ -152,7 +159,7 @@ impl Links {
     }
 }
 
-/// Returns the nearest non-empty segment before each step. What stands before that one is waited for through it.
+/// Returns the nearest non-empty segment before each step. What comes before that segment is waited for through it.
 fn segments(pipeline: &Pipeline) -> Vec<Option<Segment>> {
     let mut result = Vec::with_capacity(pipeline.steps.len());
     let mut barriers = pipeline.barriers.iter().peekable();

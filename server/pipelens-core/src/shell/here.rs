@@ -1,10 +1,10 @@
-//! Here-documents: the grammar's reader cannot be given any, so what they hold is blanked first. Every byte keeps its place.
+//! Here-documents: the parser cannot handle them, so their contents are blanked first. Every byte keeps its place.
 
 use std::borrow::Cow;
 
 const OPERATOR: &str = "<<";
 
-/// Returns the command with its here-documents as spaces. `None`: there is one whose end cannot be told with certainty.
+/// Returns the command with its here-documents as spaces. `None`: the end of one of them is uncertain.
 pub(super) fn blanked(command: &str) -> Option<Cow<'_, str>> {
     if !command.contains(OPERATOR) {
         return Some(Cow::Borrowed(command));
@@ -62,7 +62,7 @@ struct Delimiter {
 }
 
 impl Delimiter {
-    /// Reads the word behind the operator: letters, digits and `_`, quoted or not. Returns it and the place behind it.
+    /// Reads the word after the operator: letters, digits and `_`, quoted or not. Returns it and the place after it.
     fn read(bytes: &[u8], mut at: usize) -> Option<(Self, usize)> {
         let may_be_indented = bytes.get(at) == Some(&b'-');
         at += usize::from(may_be_indented);
@@ -80,7 +80,7 @@ impl Delimiter {
         (ends && !word.is_empty()).then_some((Self { word, may_be_indented }, at))
     }
 
-    /// Returns the place behind the line with the word, before that line's end.
+    /// Returns the end of the line with the word, before its line break.
     fn end_of_document(&self, bytes: &[u8], mut start: usize) -> Option<usize> {
         while start < bytes.len() {
             let end = line_end(bytes, start);
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_become_spaces_and_nothing_moves() {
+    fn here_documents_become_spaces_and_offsets_stay() {
         for (command, expected) in [
             ("cat <<E > f\né '$(\nE\nls", "cat     > f\n      \n \nls"),
             ("cat <<-'E'; a\n\tb\n\tE\nls", "cat       ; a\n  \n  \nls"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_certain_is_not_read() {
+    fn uncertain_here_documents_are_not_parsed() {
         for command in
             ["cat <<E\na", "cat <<$A\na\n$A", "echo $((1<<2))", "\"$(cat <<E\nE\n)\"", "cat <<''\n\n", "a `b <<E`\nE"]
         {

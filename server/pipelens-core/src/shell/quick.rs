@@ -1,6 +1,6 @@
-//! What can be told of a command without reading it: most are a few words, and every keystroke asks.
+//! What can be told about a command without parsing it: most are a few words, and they are checked at every keystroke.
 
-/// Tells whether a command is only lines of words, in which nothing can be open or out of place. `false` says nothing.
+/// Tells whether a command is only lines of words, in which nothing can be open or out of place. `false` means nothing.
 pub(super) fn is_simple(command: &str) -> bool {
     command.lines().all(is_simple_line)
 }
@@ -56,14 +56,14 @@ pub(super) fn depth(command: &str) -> usize {
     let mut rest = command;
     while let Some(first) = rest.chars().next() {
         let end = rest.find(|character: char| !character.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let (word, behind) = rest.split_at(if end == 0 { first.len_utf8() } else { end });
+        let (word, after) = rest.split_at(if end == 0 { first.len_utf8() } else { end });
         match word {
             "(" | "{" | "if" | "for" | "while" | "until" | "select" | "case" | "elif" => depth += 1,
             ")" | "}" | "fi" | "done" | "esac" => depth = depth.saturating_sub(1),
             _ => {}
         }
         deepest = deepest.max(depth);
-        rest = behind;
+        rest = after;
     }
     deepest
 }

@@ -1,8 +1,8 @@
-//! What is open and what closes it, to say more of a mistake than where reading ended.
+//! What is open and what closes it, to say more about an error than where parsing ended.
 
 use brush_parser::Token;
 
-use super::{Mistake, range};
+use super::mistake::{Mistake, range};
 
 /// What opens something and what closes it.
 const PAIRS: &[(&str, &str)] = &[
@@ -16,7 +16,7 @@ const PAIRS: &[(&str, &str)] = &[
     ("(", ")"),
 ];
 
-/// Behind these words and operators a new command starts.
+/// After these words and operators a new command starts.
 const STARTERS: &[&str] = &[
     "\n", ";", "&", "&&", "||", "|", "|&", ";;", ";&", ";;&", "(", ")", "if", "then", "elif", "else", "do", "while",
     "until", "{", "!", "time",
@@ -24,7 +24,7 @@ const STARTERS: &[&str] = &[
 
 /// Finds a closer that closes nothing, or not what is open; without one, at the end of the text, what is still open.
 ///
-/// Only asked of a command the shell could not read. `until` is the character where reading ended.
+/// Only for a command that cannot be parsed. `until` is the character where parsing ended.
 pub(super) fn stray(command: &str, tokens: &[Token], until: Option<usize>) -> Option<Mistake> {
     let mut open: Vec<&Token> = Vec::new();
     let mut starts_command = true;
@@ -53,7 +53,7 @@ pub(super) fn stray(command: &str, tokens: &[Token], until: Option<usize>) -> Op
     }
     let opener = open.last().filter(|_| until.is_none())?;
     let (written, closer) = (opener.to_str(), opens(opener.to_str()).unwrap_or_default());
-    let message = format!("This `{written}` is not closed: `{closer}` is missing. Add it where the part ends.");
+    let message = format!("This `{written}` is not closed: `{closer}` is missing. Add it where the block ends.");
     Some(Mistake { range: range(command, opener), message })
 }
 

@@ -19,16 +19,16 @@ pub(crate) fn check(text: &str, lines: &LineIndex) -> Option<Diagnostic> {
     let word: usize = rest.chars().take_while(|next| next.is_alphanumeric()).map(char::len_utf8).sum();
     let range = TextRange::new(offset, offset + word.max(found.map_or(0, char::len_utf8)));
     let (range, message) = match (error.classify(), found) {
-        (Category::Eof, _) => (range, "The text ends before the JSON does. Close what is still open."),
+        (Category::Eof, _) => (range, "The JSON is incomplete. Close what is still open."),
         (_, Some('}' | ']')) => return Some(trailing_comma(text, range)),
         (_, Some('#' | '/')) => (range, "JSON has no comments. Remove this, or name the file `.yaml`."),
-        (_, Some('\'')) => (range, "JSON knows double quotes only. Write `\"`."),
+        (_, Some('\'')) => (range, "JSON allows only double quotes. Write `\"`."),
         (_, Some('*' | '&' | '!')) => {
             (range, "JSON has no anchors, aliases or tags. Write the value out, or name the file `.yaml`.")
         }
         (_, Some(_) | None) => (
             range,
-            "This is YAML, but not JSON: names and texts need double quotes. Correct it, or name the file `.yaml`.",
+            "This is YAML, but not JSON: names and strings need double quotes. Correct it, or name the file `.yaml`.",
         ),
     };
     Some(Diagnostic::new(Code::Syntax, range, message))
@@ -44,6 +44,6 @@ fn trailing_comma(text: &str, bracket: TextRange) -> Diagnostic {
         );
     }
     let comma = TextRange::new(before.len() - 1, before.len());
-    let message = "JSON allows no comma before a closing bracket. Remove it.";
+    let message = "JSON does not allow a comma before a closing bracket. Remove it.";
     Diagnostic::new(Code::Syntax, comma, message).with_safe_fix("Remove the comma", comma, "")
 }

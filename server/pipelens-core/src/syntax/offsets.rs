@@ -1,11 +1,11 @@
-//! Where each letter of a scalar's value stands in its source, whatever the style: quotes, escapes, folded lines, indentation.
+//! Where each character of a scalar's value is in its source, in every style: quotes, escapes, folded lines, indentation.
 //!
-//! A value has the letters of its source in their order; styles differ in what they do to white space, quotes and escapes. So the
-//! letters are matched one by one, and white space belongs to the white space between the same letters.
+//! A value has the characters of its source in the same order; styles differ in what they do to white space, quotes and escapes. So the
+//! characters are matched one by one, and white space is matched with the white space between the same characters.
 
 use crate::text::{Spanned, TextRange};
 
-/// The letters and the white space of a value, each with its place in the source.
+/// The characters and the white space of a value, each with its place in the source.
 #[derive(Debug)]
 pub(crate) struct Offsets {
     /// In order of the value: the offset in the value, and the place in the source.
@@ -24,7 +24,7 @@ struct Unit {
 }
 
 impl Unit {
-    /// The end of a line is no place to mark anything; written as an escape it is.
+    /// A line break cannot be marked, unless it is written as an escape.
     fn visible(&self) -> TextRange {
         let is_line_end = matches!(self.character, '\n' | '\r') && self.place.end == self.place.start + 1;
         if is_line_end { TextRange::at(self.place.start) } else { self.place }
@@ -32,14 +32,14 @@ impl Unit {
 }
 
 impl Offsets {
-    /// Finds a value where it stands in its text. `None`: the text says something else there.
+    /// Finds a value in its text. `None`: the text there means something else.
     pub(crate) fn of(text: &str, written: &Spanned<String>) -> Option<Self> {
         let offsets = Self::new(text.get(written.range.start..written.range.end)?, &written.value)?;
         Some(Self { start: written.range.start, ..offsets })
     }
 
     fn new(source: &str, value: &str) -> Option<Self> {
-        // Quotes around it are part of the source only, so the first reading that has the letters of the value is the right one.
+        // Quotes around it are part of the source only, so the first reading that has the characters of the value is the right one.
         type Reading = fn(&str) -> Vec<Unit>;
         let readings: [(Option<char>, Reading); 3] =
             [(None, plain), (Some('\''), single_quoted), (Some('"'), double_quoted)];
@@ -48,21 +48,21 @@ impl Offsets {
         Some(Self { places, value_len: value.len(), start: 0, quote })
     }
 
-    /// Tells whether a source can be what says a value.
+    /// Tells whether a source can stand for a value.
     pub(crate) fn says(source: &str, value: &str) -> bool {
         Self::new(source, value).is_some()
     }
 
-    /// Returns what the source stands in.
+    /// Returns the quote around the source.
     pub(crate) fn quote(&self) -> Option<char> {
         self.quote
     }
 
-    /// Returns where a part of the value stands, from its first to its last character.
+    /// Returns where a part of the value is, from its first to its last character.
     pub(crate) fn source(&self, range: TextRange) -> Option<TextRange> {
         let first = self.places.partition_point(|(offset, _)| *offset < range.start);
-        let behind = self.places.partition_point(|(offset, _)| *offset < range.end.max(range.start + 1));
-        let found = match (self.places.get(first), self.places.get(..behind).and_then(<[_]>::last)) {
+        let after = self.places.partition_point(|(offset, _)| *offset < range.end.max(range.start + 1));
+        let found = match (self.places.get(first), self.places.get(..after).and_then(<[_]>::last)) {
             (Some((_, start)), Some((_, end))) if !range.is_empty() => Some(start.cover(*end)),
             (Some((_, start)), _) => Some(TextRange::at(start.start)),
             (None, Some((_, end))) if range.start <= self.value_len => Some(TextRange::at(end.end)),
@@ -75,13 +75,13 @@ impl Offsets {
         TextRange::new(self.start + range.start, self.start + range.end)
     }
 
-    /// Returns the places of a part of the value that are next to each other in the source, so none goes over a line's end.
+    /// Returns the places of a part of the value that are next to each other in the source, so none of them crosses a line break.
     pub(crate) fn stretches(&self, range: TextRange) -> Vec<TextRange> {
         let first = self.places.partition_point(|(offset, _)| *offset < range.start);
-        let behind = self.places.partition_point(|(offset, _)| *offset < range.end);
+        let after = self.places.partition_point(|(offset, _)| *offset < range.end);
         let mut stretches: Vec<TextRange> = Vec::new();
         for (_, place) in
-            self.places.get(first..behind).unwrap_or_default().iter().filter(|(_, place)| !place.is_empty())
+            self.places.get(first..after).unwrap_or_default().iter().filter(|(_, place)| !place.is_empty())
         {
             match stretches.last_mut() {
                 Some(last) if last.end == place.start => last.end = place.end,
@@ -102,7 +102,7 @@ fn plain(source: &str) -> Vec<Unit> {
 
 fn single_quoted(source: &str) -> Vec<Unit> {
     let inner = inside(source, '\'');
-    let mut rest = source.get(inner.start..inner.end).unwrap_or_default().char_indices().peekable();
+    let mut rest = inner.of(source).char_indices().peekable();
     let mut units = Vec::new();
     while let Some((offset, character)) = rest.next() {
         let start = inner.start + offset;
@@ -162,13 +162,13 @@ fn escape(rest: &str) -> (Option<char>, usize) {
     }
 }
 
-/// What stands between the quotes.
+/// The part between the quotes.
 fn inside(source: &str, quote: char) -> TextRange {
     let is_quoted = source.len() >= 2 && source.starts_with(quote) && source.ends_with(quote);
     if is_quoted { TextRange::new(1, source.len() - 1) } else { TextRange::at(0) }
 }
 
-/// Matches letter by letter. White space of the value gets what stands between the same two letters, one for one while that lasts.
+/// Matches character by character. White space in the value is matched with what is between the same two characters, one for one as far as possible.
 fn matched(units: &[Unit], value: &str) -> Option<Vec<(usize, TextRange)>> {
     let mut places = Vec::with_capacity(value.len());
     let mut rest = units.iter().peekable();
@@ -193,7 +193,7 @@ fn matched(units: &[Unit], value: &str) -> Option<Vec<(usize, TextRange)>> {
 mod tests {
     use super::*;
 
-    /// Returns what stands in the source for a part of the value.
+    /// Returns the part of the source that stands for a part of the value.
     fn found<'s>(source: &'s str, value: &str, part: &str) -> &'s str {
         let start = value.find(part).unwrap();
         let range = Offsets::new(source, value).unwrap().source(TextRange::new(start, start + part.len())).unwrap();
@@ -215,20 +215,20 @@ mod tests {
     }
 
     #[test]
-    fn another_text_is_not_found() {
+    fn a_value_that_does_not_match_its_source_is_not_found() {
         assert!(Offsets::new("echo a", "echo b").is_none());
         assert!(Offsets::new("echo a b", "echo a").is_none());
         assert!(Offsets::new("", "a").is_none());
     }
 
     #[test]
-    fn the_end_of_a_value_is_the_end_of_its_last_letter() {
+    fn the_end_of_a_value_is_the_end_of_its_last_character() {
         let offsets = Offsets::new("'a b'", "a b").unwrap();
         assert_eq!(offsets.source(TextRange::at(3)), Some(TextRange::at(4)));
     }
 
     #[test]
-    fn a_stretch_stays_in_its_line() {
+    fn a_token_never_crosses_a_line_break() {
         let (source, value) = ("echo \"a\n    b\"", "echo \"a b\"");
         let stretches = Offsets::new(source, value).unwrap().stretches(TextRange::new(5, 10));
         let texts: Vec<_> = stretches.iter().map(|range| source[range.start..range.end].trim_end()).collect();

@@ -11,7 +11,7 @@ use oneyaml_syntax::events_with;
 
 use crate::text::TextRange;
 
-/// How deep collections may be nested. People stay under ten; deeper text is made to exhaust a stack.
+/// How deep collections may be nested. People stay under ten; deeper text is only written to exhaust a stack.
 pub(crate) const MAX_DEPTH: usize = 128;
 
 /// What the parser saw. Collections end with `End`; an `Anchor` follows the start of the node it names.
@@ -52,7 +52,7 @@ pub(crate) struct ParseError {
     pub(crate) reason: Reason,
 }
 
-/// The causes that deserve words of their own.
+/// The causes that get a message of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     Tab,
@@ -124,7 +124,7 @@ pub(crate) fn parse<'text>(text: &'text str, mut sink: impl FnMut(Event<'text>, 
     None
 }
 
-/// Moves an offset back to the nearest character border inside the text.
+/// Moves an offset back to the nearest character boundary inside the text.
 pub(crate) fn floor_char_border(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {
@@ -143,7 +143,7 @@ fn style_of(style: ScalarStyle) -> Style {
 }
 
 fn is_text_tag(tag: &Tag<'_>) -> bool {
-    // `!` alone, `!!str`, and every tag of somebody's own make a text of a scalar.
+    // `!` alone, `!!str` and every custom tag make a scalar a string.
     tag.resolved == "tag:yaml.org,2002:str" || !tag.resolved.starts_with("tag:yaml.org,2002:")
 }
 
@@ -185,35 +185,41 @@ fn reason(code: Code, text: &str, offset: usize, is_flow: bool) -> Reason {
 /// Returns what is wrong in one sentence, and what to do about it.
 pub(crate) fn explain(reason: Reason) -> String {
     match reason {
-        Reason::Tab => "A tab stands where YAML wants spaces. Indent with spaces.".into(),
+        Reason::Tab => "YAML does not allow a tab here. Indent with spaces.".into(),
         Reason::UnclosedQuote => "This quote is never closed. Add the closing quote.".into(),
-        Reason::AfterQuote => "Something follows a closing quote. Check whether a quote is missing before it.".into(),
-        Reason::UnclosedBracket => "A bracket that was opened before this place is never closed. Close it.".into(),
+        Reason::AfterQuote => {
+            "There is unexpected text after a closing quote. Check whether a quote is missing before it.".into()
+        }
+        Reason::UnclosedBracket => "A bracket that was opened earlier is never closed. Close it.".into(),
         Reason::MissingComma => "A `,` or a closing bracket is missing before this.".into(),
         Reason::BadEscape => {
-            "This escape is unknown between double quotes. Write `\\\\` for a backslash, or use single quotes.".into()
+            "This escape is not allowed in double quotes. Write `\\\\` for a backslash, or use single quotes.".into()
         }
         Reason::ReservedCharacter(character) => {
             format!("A value cannot start with `{character}`. Put the value in quotes.")
         }
         Reason::NestedColon => {
-            "A second `: ` stands in one line, so it is unclear what the key is. Put the value in quotes.".into()
+            "There is a second `: ` on this line, so it is unclear what the key is. Put the value in quotes.".into()
         }
-        Reason::BareWord => "This stands where a key is expected, but no `:` follows it.".into(),
-        Reason::Indentation => "The indentation fits no line above. Align it with its neighbours.".into(),
+        Reason::BareWord => "A key is expected here, but no `:` follows this.".into(),
+        Reason::Indentation => "The indentation matches no line above. Align it with the lines around it.".into(),
         Reason::DashAmongKeys => {
-            "This does not belong among the keys above it: its indentation or its `-` is wrong.".into()
+            "This does not belong with the keys above it: its indentation or its `-` is wrong.".into()
         }
-        Reason::DashOnKeyLine => "A list cannot start on its key's line. Put `-` on a line of its own.".into(),
+        Reason::DashOnKeyLine => {
+            "A list cannot start on the same line as its key. Put `-` on a line of its own.".into()
+        }
         Reason::BlockHeader => {
             "Only `+`, `-` or one digit may follow `|` or `>`. Start the text on the next line.".into()
         }
-        Reason::MissingAliasName => "A name is missing after `*` or `&`. In quotes they are ordinary text.".into(),
+        Reason::MissingAliasName => {
+            "A name is missing after `*` or `&`. If this is ordinary text, put it in quotes.".into()
+        }
         Reason::TooDeep => format!("This is nested deeper than {MAX_DEPTH} levels, which is not supported."),
-        Reason::Directive => "This `%` line is no directive that YAML knows. Remove it.".into(),
-        Reason::Tag => "This `!` tag is malformed. In quotes it is ordinary text.".into(),
+        Reason::Directive => "YAML has no such `%` directive. Remove this line.".into(),
+        Reason::Tag => "This `!` tag is malformed. If this is ordinary text, put it in quotes.".into(),
         Reason::CommentNeedsSpace => "A comment needs a space before its `#`, and cannot split a value.".into(),
         Reason::StrayBracket => "This closing bracket was never opened. Remove it.".into(),
-        Reason::Other => "The text cannot be read from here on. Check quotes, brackets and indentation.".into(),
+        Reason::Other => "The text cannot be parsed from here on. Check quotes, brackets and indentation.".into(),
     }
 }

@@ -1,4 +1,4 @@
-//! Edits that make a broken text readable, and the way back from a place in the mended text to the original.
+//! Edits that make a broken text parse, and the mapping from places in the repaired text back to the original.
 
 use crate::text::{TextEdit, TextRange, apply_edits};
 
@@ -6,12 +6,12 @@ use crate::text::{TextEdit, TextRange, apply_edits};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Patch {
     edits: Vec<TextEdit>,
-    /// Where the new text of each edit starts in the mended text.
+    /// Where the new text of each edit starts in the repaired text.
     starts: Vec<usize>,
 }
 
 impl Patch {
-    /// Adds an edit. One that covers earlier edits replaces them; one at the same place goes behind them.
+    /// Adds an edit. One that covers earlier edits replaces them; one at the same place goes after them.
     pub(crate) fn add(&mut self, edit: TextEdit) {
         self.edits.retain(|old| edit.range.is_empty() || !edit.range.contains_range(old.range));
         let place = self.edits.partition_point(|old| old.range.start <= edit.range.start);
@@ -41,16 +41,16 @@ impl Patch {
         TextRange::new(self.original_offset(range.start), self.original_offset(range.end))
     }
 
-    /// Maps an offset of the mended text back. Inside inserted text it is the place of the insertion.
+    /// Maps an offset in the repaired text back. Inside inserted text it is the place of the insertion.
     pub(crate) fn original_offset(&self, offset: usize) -> usize {
-        let behind = self.starts.partition_point(|start| *start <= offset);
-        let last = behind.checked_sub(1).and_then(|before| self.edits.get(before).zip(self.starts.get(before)));
+        let after = self.starts.partition_point(|start| *start <= offset);
+        let last = after.checked_sub(1).and_then(|before| self.edits.get(before).zip(self.starts.get(before)));
         let Some((edit, start)) = last else { return offset };
         let inside = offset - start;
         match inside.checked_sub(edit.new_text.len()) {
             // Blanks that replace blanks keep their columns.
             None => (edit.range.start + inside).min(edit.range.end),
-            Some(behind) => edit.range.end + behind,
+            Some(after) => edit.range.end + after,
         }
     }
 

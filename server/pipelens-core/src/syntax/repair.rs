@@ -1,10 +1,12 @@
-//! Makes broken text readable, so that one wrong line does not take the other steps with it. Each round mends the first
-//! error by the smallest edit that lets the parser get furthest; what was mended is a finding at the place it happened.
+//! Makes broken text parse, so that one wrong line does not hide the other steps. Each round repairs the first
+//! error with the smallest edit that lets the parser get furthest; every repair is a finding at its place.
 
 mod brackets;
+mod candidate;
 mod candidates;
 mod conflict;
 mod fragment;
+mod repaired;
 #[cfg(test)]
 mod retyping;
 #[cfg(test)]
@@ -16,52 +18,47 @@ use std::collections::BTreeSet;
 use super::parse::{ParseError, Reason, explain};
 use super::patch::Patch;
 use super::tree::Tree;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::text::{LineIndex, TextEdit, TextRange};
-use candidates::{Candidate, candidates};
+use candidate::Candidate;
+use candidates::candidates;
 use fragment::Fragment;
 
-/// Rounds before what cannot be read is given up. People break one line at a time.
+pub(crate) use repaired::Repaired;
+
+/// Rounds before giving up on text that cannot be parsed. People break one line at a time.
 const MAX_ROUNDS: usize = 12;
-/// Text that may be read again to find out what mends it. A long text whose repairs cannot be tried on a part of it is given up
+/// How much text may be parsed again to find a repair. A long text whose repairs cannot be tried on a part of it is given up
 /// sooner, so that a keystroke never waits.
 const MAX_BYTES_TRIED: usize = 3 * 1024 * 1024;
 
-/// A text that could be read, perhaps after mending.
-pub(crate) struct Repaired {
-    pub(crate) tree: Tree,
-    pub(crate) findings: Vec<Diagnostic>,
-    /// Zero-based lines that say something else now than their author wrote.
-    pub(crate) mended_lines: BTreeSet<usize>,
-}
-
-/// Reads a text, mending it as often as needed.
+/// Parses a text, repairing it as often as needed.
 pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     let mut patch = Patch::default();
     let (mut tree, mut error) = Tree::build(text, &patch);
-    let mut result = Repaired { tree: Tree::default(), findings: Vec::new(), mended_lines: BTreeSet::new() };
-    let mut mended = Cow::Borrowed(text);
-    let mut mended_lines = Cow::Borrowed(lines);
+    let mut result = Repaired { tree: Tree::default(), findings: Vec::new(), repaired_lines: BTreeSet::new() };
+    let mut repaired = Cow::Borrowed(text);
+    let mut repaired_lines = Cow::Borrowed(lines);
     let mut budget = Budget { bytes: MAX_BYTES_TRIED };
     for round in 0..MAX_ROUNDS {
         let Some(current) = error else { break };
         if round == 0 && conflict::blank(text, lines, &mut patch, &mut result) {
-            mended = Cow::Owned(patch.apply(text));
-            mended_lines = Cow::Owned(LineIndex::new(&mended));
-            (tree, error) = tree.rebuild(&mended, &patch);
+            repaired = Cow::Owned(patch.apply(text));
+            repaired_lines = Cow::Owned(LineIndex::new(&repaired));
+            (tree, error) = tree.rebuild(&repaired, &patch);
             continue;
         }
-        // Depth is no slip of the hand: mending it line by line would only lose the rest.
+        // Such depth is no typo: repairing it line by line would only lose the rest.
         let is_hopeless = current.reason == Reason::TooDeep || !budget.allows(text.len());
-        let best = if is_hopeless { None } else { best(&mended, &mended_lines, current, &mut budget) };
+        let best = if is_hopeless { None } else { best(&repaired, &repaired_lines, current, &mut budget) };
         let Some(best) = best else {
             result.findings.push(unreadable(text, lines, &patch, current));
             break;
         };
         accept(best, lines, &mut patch, &mut result);
-        mended = Cow::Owned(patch.apply(text));
-        mended_lines = Cow::Owned(LineIndex::new(&mended));
-        (tree, error) = tree.rebuild(&mended, &patch);
+        repaired = Cow::Owned(patch.apply(text));
+        repaired_lines = Cow::Owned(LineIndex::new(&repaired));
+        (tree, error) = tree.rebuild(&repaired, &patch);
     }
     if error.is_some() && result.findings.is_empty() {
         result.findings.extend(error.map(|error| unreadable(text, lines, &patch, error)));
@@ -70,13 +67,13 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     result
 }
 
-/// What is left of the text that may be read again.
+/// How much text may still be parsed again.
 struct Budget {
     bytes: usize,
 }
 
 impl Budget {
-    /// Tells whether so much may be read, and takes it from what is left.
+    /// Tells whether this much may be parsed, and deducts it from the budget.
     fn allows(&mut self, bytes: usize) -> bool {
         let left = self.bytes.checked_sub(bytes);
         self.bytes = left.unwrap_or_default();
@@ -92,33 +89,34 @@ fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Re
         .into_iter()
         .map(|edit| TextEdit { range: patch.original_range(edit.range), new_text: edit.new_text })
         .collect();
-    // A line that only fell because the one before it did needs no finding of its own.
-    let is_echo = best.fix.is_none() && line.checked_sub(1).is_some_and(|before| result.mended_lines.contains(&before));
+    // A line that was dropped only because the one before it was needs no finding of its own.
+    let is_echo =
+        best.fix.is_none() && line.checked_sub(1).is_some_and(|before| result.repaired_lines.contains(&before));
     if !is_echo {
         let mut finding = Diagnostic::new(Code::Syntax, range, best.message);
         if let Some(title) = best.fix {
-            finding.fixes.push(crate::diagnostic::Fix { title, is_safe: false, edits: edits.clone() });
+            finding.fixes.push(Fix::new(title, false, edits.clone()));
         }
         result.findings.push(finding);
     }
     for edit in edits {
-        result.mended_lines.extend(lines.line(edit.range.start)..=lines.line(edit.range.end));
+        result.repaired_lines.extend(lines.line(edit.range.start)..=lines.line(edit.range.end));
         patch.add(edit);
     }
-    result.mended_lines.insert(line);
+    result.repaired_lines.insert(line);
 }
 
-/// Returns the candidate that lets the parser get furthest; the earlier of two that are as good.
+/// Returns the candidate that lets the parser get furthest; the earlier of two that are equally good.
 fn best(text: &str, lines: &LineIndex, error: ParseError, budget: &mut Budget) -> Option<Candidate> {
     let line = lines.line(error.offset);
     let fragment = Fragment::around(text, lines, line, error);
     let mut best: Option<(usize, Candidate)> = None;
     for candidate in candidates(text, lines, line, error) {
-        let Some(mended) = fragment.mended(text, &candidate.edits) else { continue };
-        if !budget.allows(mended.len()) {
+        let Some(repaired) = fragment.patched(text, &candidate.edits) else { continue };
+        if !budget.allows(repaired.len()) {
             break;
         }
-        let reached = fragment.first_error_line(&mended);
+        let reached = fragment.first_error_line(&repaired);
         let progress = reached.map_or(usize::MAX, |reached| reached + lines.line(fragment.range.start));
         if progress > line && best.as_ref().is_none_or(|(furthest, _)| progress > *furthest) {
             best = Some((progress, candidate));
@@ -133,7 +131,7 @@ fn best(text: &str, lines: &LineIndex, error: ParseError, budget: &mut Budget) -
 fn unreadable(text: &str, lines: &LineIndex, patch: &Patch, error: ParseError) -> Diagnostic {
     let offset = super::parse::floor_char_border(text, patch.original_offset(error.offset));
     let line = lines.line_range(lines.line(offset));
-    let content = text.get(line.start..line.end).unwrap_or_default();
+    let content = line.of(text);
     let range = TextRange::new(offset, line.start + content.trim_end().len());
     Diagnostic::new(Code::Syntax, range, explain(error.reason))
 }

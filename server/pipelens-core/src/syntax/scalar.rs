@@ -25,7 +25,7 @@ pub(crate) fn resolve(text: &str) -> ScalarType {
     integer(text).map(ScalarType::Integer).or_else(|| float(text).map(ScalarType::Float)).unwrap_or(ScalarType::Text)
 }
 
-/// Returns what a YAML 1.1 reader would take a plain scalar for, where that differs.
+/// Returns what a YAML 1.1 parser would read a plain scalar as, if that differs.
 pub(crate) fn yaml_1_1_reading(text: &str) -> Option<&'static str> {
     match text {
         "yes" | "Yes" | "YES" | "on" | "On" | "ON" => return Some("`true`"),

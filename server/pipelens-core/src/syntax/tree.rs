@@ -10,7 +10,7 @@ use super::patch::Patch;
 use super::scalar::{ScalarType, resolve};
 use crate::text::TextRange;
 
-/// What people write has fewer bytes a node rarely; growing a large arena copies it over and over.
+/// People rarely write fewer bytes per node; growing a large arena copies it over and over.
 const BYTES_PER_NODE: usize = 10;
 
 /// Names a node of one tree.
@@ -24,7 +24,7 @@ pub(crate) struct Tree {
     pub(crate) documents: Vec<NodeId>,
     /// Comments with their `#`, in text order.
     pub(crate) comments: Vec<TextRange>,
-    /// Whether any value may stand at two places.
+    /// Whether any value may be in two places.
     pub(crate) has_aliases: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Node {
     pub(crate) range: TextRange,
     /// The `&name` in front of it.
     pub(crate) anchor: Option<TextRange>,
-    /// How many nodes (and sixteenths of text) stand here once every alias is followed.
+    /// How many nodes (and sixteenths of text) this is once every alias is followed.
     weight: u64,
     /// Whether the node ended before whatever looked at it: an alias to an open node is recursive.
     is_closed: bool,
@@ -67,7 +67,7 @@ pub(crate) struct Entry {
 pub(crate) enum AliasTarget {
     Node(NodeId),
     Undefined,
-    /// The alias stands inside the node it names.
+    /// The alias is inside the node it refers to.
     Recursive,
 }
 
@@ -78,7 +78,7 @@ impl Scalar {
 }
 
 impl Tree {
-    /// Builds the tree of a text, or of what stands before its first error. Ranges are mapped back through `patch`.
+    /// Builds the tree of a text, or of the part before its first error. Ranges are mapped back through `patch`.
     pub(crate) fn build(text: &str, patch: &Patch) -> (Self, Option<ParseError>) {
         Self::default().rebuild(text, patch)
     }
@@ -103,10 +103,10 @@ impl Tree {
         &self.nodes[id.0 as usize]
     }
 
-    /// Returns the node itself, or the one an alias leads to. `None`: the alias leads nowhere.
+    /// Returns the node itself, or the one an alias refers to. `None`: the alias refers to nothing.
     pub(crate) fn resolved(&self, id: NodeId) -> Option<&Node> {
         let mut node = self.node(id);
-        // An alias names an earlier node, so this ends; chains are as short as people make them.
+        // An alias refers to an earlier node, so this ends; chains are as short as people make them.
         while let Kind::Alias(target) = node.kind {
             let AliasTarget::Node(target) = target else { return None };
             node = self.node(target);
@@ -118,7 +118,7 @@ impl Tree {
         self.nodes.iter()
     }
 
-    /// Returns every alias that leads somewhere, with the node it names.
+    /// Returns every alias that can be resolved, with the node it refers to.
     pub(crate) fn aliases(&self) -> impl Iterator<Item = (TextRange, NodeId)> {
         self.nodes.iter().filter_map(|node| match node.kind {
             Kind::Alias(AliasTarget::Node(target)) => Some((node.range, target)),
@@ -156,7 +156,7 @@ impl Tree {
     /// Returns the entries of a mapping with `<<` merged: own entries first, and no merged key twice.
     pub(crate) fn entries(&self, id: NodeId) -> Cow<'_, [Entry]> {
         let own = self.own_entries(id).unwrap_or_default();
-        // Nearly every mapping: nothing to merge, and a key that stands twice has its own finding.
+        // Nearly every mapping: nothing to merge, and a duplicate key has its own finding.
         if !own.iter().any(|entry| self.is_merge(entry)) {
             return Cow::Borrowed(own);
         }
@@ -192,7 +192,7 @@ impl Tree {
         }
     }
 
-    /// Returns an alias behind which more nodes stand than `limit` beyond what was written.
+    /// Returns an alias that expands to more than `limit` nodes beyond what was written.
     pub(crate) fn alias_beyond(&self, limit: u64) -> Option<TextRange> {
         let written: u64 = self.nodes.iter().map(Node::own_weight).sum();
         let total: u64 = self.documents.iter().map(|root| self.node(*root).weight).fold(0, u64::saturating_add);
@@ -325,7 +325,7 @@ impl<'text> Builder<'text> {
         self.attach(frame.node);
     }
 
-    /// Hangs a finished node under the innermost open collection.
+    /// Adds a finished node to the innermost open collection.
     fn attach(&mut self, id: NodeId) {
         let Some(frame) = self.open.last_mut() else {
             self.tree.documents.push(id);
@@ -374,7 +374,7 @@ impl<'text> Builder<'text> {
     }
 }
 
-/// A block scalar's range reaches over the empty lines behind it; what a person sees ends with its last letter.
+/// A block scalar's range includes the empty lines after it; what a person sees ends with its last character.
 fn trimmed(text: &str, range: TextRange) -> TextRange {
     let len = text.get(range.start..range.end).map_or(0, |content| content.trim_end().len());
     TextRange::new(range.start, range.start + len)

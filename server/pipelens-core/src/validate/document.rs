@@ -1,4 +1,4 @@
-//! What a document is as a whole, and whether its anchors and aliases hold.
+//! What a document is as a whole, and whether its anchors and aliases are valid.
 
 use super::{mapping, shape::Checker, wire};
 use crate::diagnostic::{Code, Diagnostic};
@@ -9,7 +9,7 @@ use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{AliasTarget, Kind, NodeId, Tree};
 use crate::text::TextRange;
 
-/// Nodes that aliases may add to what is written. Thousands of jobs that share their defaults stay far below.
+/// How many nodes aliases may add to what is written. Thousands of jobs that share defaults stay far below that.
 const ALIAS_BUDGET: u64 = 500_000;
 
 /// Checks a document against the vocabulary.
@@ -27,7 +27,7 @@ pub(crate) fn check_document(text: &str, tree: &Tree, root: NodeId, findings: &m
     }
 }
 
-/// Tells whether a document says anything at all: between two `---` there may be nothing.
+/// Tells whether a document has any content: there may be nothing between two `---`.
 pub(crate) fn says_something(tree: &Tree, root: NodeId) -> bool {
     tree.scalar(root).is_none_or(|scalar| scalar.resolve() != ScalarType::Null)
 }
@@ -36,14 +36,14 @@ pub(crate) fn says_something(tree: &Tree, root: NodeId) -> bool {
 pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings) -> bool {
     if let Some(range) = tree.alias_beyond(ALIAS_BUDGET) {
         let message =
-            "This alias repeats so much that the pipeline would be too large to work with. Write out what differs.";
+            "This alias expands to so much that the pipeline would be too large. Write out only what differs.";
         findings.push(Diagnostic::new(Code::TooLarge, range, message));
         return false;
     }
     let mut used = std::collections::HashSet::new();
     for node in tree.nodes() {
         let Kind::Alias(target) = node.kind else { continue };
-        let name = text.get(node.range.start..node.range.end).unwrap_or_default();
+        let name = node.range.of(text);
         let (code, message) = match target {
             AliasTarget::Node(target) => {
                 used.extend(tree.node(target).anchor);
@@ -60,15 +60,17 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
             }
             AliasTarget::Recursive => (
                 Code::RecursiveAlias,
-                format!("`{name}` stands inside the value it names, so it would contain itself. Remove it."),
+                format!(
+                    "`{name}` refers to the value that contains it, so that value would contain itself. Remove it."
+                ),
             ),
         };
         findings.push(Diagnostic::new(code, node.range, message));
     }
     findings.extend(tree.nodes().filter_map(|node| node.anchor).filter(|anchor| !used.contains(anchor)).map(|range| {
-        let name = text.get(range.start..range.end).unwrap_or_default();
-        let behind = text.get(range.end..).unwrap_or_default();
-        let blanks = behind.len() - behind.trim_start_matches(' ').len();
+        let name = range.of(text);
+        let after = text.get(range.end..).unwrap_or_default();
+        let blanks = after.len() - after.trim_start_matches(' ').len();
         let removed = TextRange::new(range.start, range.end + blanks);
         let message = format!("No alias uses the anchor `{name}`.");
         Diagnostic::new(Code::UnusedAnchor, range, message).with_safe_fix(format!("Remove `{name}`"), removed, "")
@@ -79,7 +81,7 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
 fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {
     let Some(entries) = tree.own_entries(root) else {
         let range = tree.node(root).range;
-        let message = "A pipeline is a mapping with `steps`, and this is something else. Start with `steps:`.";
+        let message = "A pipeline must be a mapping with `steps`, but this is something else. Start with `steps:`.";
         return Diagnostic::new(Code::NotAPipeline, range, message);
     };
     let range = entries.first().map_or(tree.node(root).range, |entry| tree.node(entry.key).range);
@@ -90,8 +92,9 @@ fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {
     if let Some((entry, near)) = near {
         let key = tree.node(entry.key).range;
         let written = tree.key_text(entry).unwrap_or_default();
-        let message =
-            format!("There is no `steps` here, so this is not a pipeline. Is `{written}` meant to be `{near}`?");
+        let message = format!(
+            "There is no `steps` here, so this is not a pipeline. Did you mean `{near}` instead of `{written}`?"
+        );
         return mapping::with_key_fix(Diagnostic::new(Code::NotAPipeline, key, message), tree, entry.key, near);
     }
     let message = "There is no `steps` here, so nothing can be run. Add `steps:` with at least one step.";
@@ -100,8 +103,7 @@ fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {
 
 fn steps_and_graph(tree: &Tree, root: NodeId, findings: &mut Findings) {
     let (Some(steps), Some(graph)) = (tree.get(root, "steps"), tree.get(root, "graph")) else { return };
-    let message =
-        "`graph` belongs to a generated plan, `steps` to a written pipeline; both at once have no meaning. Keep one.";
+    let message = "`graph` belongs in a generated plan and `steps` in an authored pipeline; a document cannot have both. Keep one.";
     let finding = Diagnostic::new(Code::StepsAndGraph, tree.node(graph.key).range, message);
-    findings.push(finding.with_related(tree.node(steps.key).range, "`steps` stands here"));
+    findings.push(finding.with_related(tree.node(steps.key).range, "`steps` is here"));
 }

@@ -10,7 +10,7 @@ use crate::nearest::nearest;
 use crate::plan::links::{Links, MAX_CONNECTIONS, positions};
 use crate::text::{Spanned, TextRange};
 
-/// A reference that leads somewhere.
+/// A reference that could be resolved.
 #[derive(Clone, Copy)]
 struct Reference {
     to: usize,
@@ -57,19 +57,19 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     cycles(pipeline, &graph, findings);
 }
 
-/// Every step behind a `wait` waits for every step before it. Written out that may be far more than the text shows.
+/// Every step after a `wait` waits for every step before it. Written out, that may be far more than the text shows.
 fn too_many_connections(pipeline: &Pipeline, findings: &mut Findings) {
     let Some(barrier) = pipeline.barriers.last() else { return };
     let count = Links::new(pipeline).count();
     if count > MAX_CONNECTIONS {
         let message = format!(
-            "The steps around the `wait`s of this pipeline come to {count} dependencies, and at most {MAX_CONNECTIONS} can be worked with. Split the pipeline, or put one step between two waits that the others depend on."
+            "The `wait`s of this pipeline add up to {count} dependencies; at most {MAX_CONNECTIONS} are supported. Split the pipeline, or put a single step between two waits for the others to depend on."
         );
         findings.push(Diagnostic::new(Code::TooLarge, barrier.range, message));
     }
 }
 
-/// Returns the names a step refers to others by, each with its verb.
+/// Returns the names by which a step refers to others, each with its verb.
 fn references(step: &Step) -> impl Iterator<Item = (&Spanned<String>, &'static str)> {
     let lineage = step.builds_in.iter().map(|name| (name, "builds in"));
     let order = step.depends_on.iter().map(|name| (name, "depends on"));
@@ -108,11 +108,11 @@ fn unknown_step(step: &Step, name: &Spanned<String>, verb: &str, near: Option<&s
 }
 
 fn self_reference(own: &str, name: &Spanned<String>, verb: &str) -> Diagnostic {
-    let message = format!("Step `{own}` {verb} itself, so it could never start. Name another step or remove this.");
+    let message = format!("Step `{own}` {verb} itself, so it can never start. Name another step, or remove this.");
     Diagnostic::new(Code::SelfReference, name.range, message)
 }
 
-/// A step before a `wait` cannot wait for one behind it, which waits for the step in turn.
+/// A step before a `wait` cannot wait for one after it, which waits for that step in turn.
 fn reference_across_wait(pipeline: &Pipeline, from: usize, to: usize, name: &Spanned<String>) -> Option<Diagnostic> {
     let barrier = pipeline.barriers.get(pipeline.barriers.partition_point(|barrier| barrier.after_steps <= from))?;
     if to < barrier.after_steps {
@@ -120,7 +120,7 @@ fn reference_across_wait(pipeline: &Pipeline, from: usize, to: usize, name: &Spa
     }
     let own = pipeline.steps.get(from).map(|step| step.key.value.as_str()).unwrap_or_default();
     let message = format!(
-        "Step `{own}` refers to `{}`, which stands behind a later `wait` and so waits for `{own}` in turn. Move one of them across the `wait`.",
+        "Step `{own}` refers to `{}`, which comes after a later `wait` and so waits for `{own}` itself. Move one of them across the `wait`.",
         name.value
     );
     let finding = Diagnostic::new(Code::ReferenceAcrossWait, name.range, message);
@@ -142,11 +142,11 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
                 segment.must_succeed && (segment.start..segment.end).contains(&position)
             });
             let why = if !seen.insert(written) {
-                "is named twice here"
+                "is listed twice"
             } else if step.builds_in.as_ref().is_some_and(|parent| parent.value == written) {
-                "is what this step builds in, so it is waited for anyway"
+                "is the step this one builds in, so this step waits for it anyway"
             } else if is_waited_for {
-                "stands before a `wait`, so it is waited for anyway"
+                "comes before a `wait`, so this step waits for it anyway"
             } else {
                 continue;
             };
@@ -159,10 +159,10 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
     }
 }
 
-/// Depth first without recursion; a reference back into the current path closes a cycle. Each step is told of once.
+/// Depth first without recursion; a reference back into the current path closes a cycle. Each step is reported once.
 fn cycles(pipeline: &Pipeline, graph: &[Vec<Reference>], findings: &mut Findings) {
     let mut done = HashSet::new();
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     for start in 0..graph.len() {
         // The path from `start`, with the next reference to follow of each of its steps.
         let mut path: Vec<(usize, usize)> = vec![(start, 0)];
@@ -187,10 +187,10 @@ fn cycles(pipeline: &Pipeline, graph: &[Vec<Reference>], findings: &mut Findings
                     depth_of.insert(reference.to, path.len());
                     path.push((reference.to, 0));
                 }
-                Some(depth) if !(told.contains(&step) && told.contains(&reference.to)) => {
-                    let circle = path.get(*depth..).unwrap_or_default();
-                    told.extend(circle.iter().map(|(step, _)| *step));
-                    findings.push(cycle(pipeline, graph, circle, reference));
+                Some(depth) if !(reported.contains(&step) && reported.contains(&reference.to)) => {
+                    let members = path.get(*depth..).unwrap_or_default();
+                    reported.extend(members.iter().map(|(step, _)| *step));
+                    findings.push(cycle(pipeline, graph, members, reference));
                 }
                 Some(_) => {}
             }
@@ -198,16 +198,16 @@ fn cycles(pipeline: &Pipeline, graph: &[Vec<Reference>], findings: &mut Findings
     }
 }
 
-fn cycle(pipeline: &Pipeline, graph: &[Vec<Reference>], circle: &[(usize, usize)], closing: Reference) -> Diagnostic {
+fn cycle(pipeline: &Pipeline, graph: &[Vec<Reference>], members: &[(usize, usize)], closing: Reference) -> Diagnostic {
     let key = |step: usize| pipeline.steps.get(step).map(|step| step.key.value.as_str()).unwrap_or_default();
     let names: Vec<String> =
-        circle.iter().map(|(step, _)| *step).chain([closing.to]).map(|step| format!("`{}`", key(step))).collect();
+        members.iter().map(|(step, _)| *step).chain([closing.to]).map(|step| format!("`{}`", key(step))).collect();
     let message = format!(
-        "These steps wait for each other in a circle, so none could start: {}. Remove one of the references.",
+        "These steps wait for each other in a cycle, so none of them can start: {}. Remove one of the references.",
         names.join(" → ")
     );
     let mut finding = Diagnostic::new(Code::Cycle, closing.range, message);
-    for (step, next) in circle {
+    for (step, next) in members {
         let followed = graph.get(*step).and_then(|references| references.get(next.saturating_sub(1)));
         if let Some(reference) = followed.filter(|reference| reference.range != closing.range) {
             finding =

@@ -10,14 +10,11 @@ const MAX_NAME_LENGTH: usize = 255;
 const MAX_TAG_LENGTH: usize = 128;
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
-    let images = pipeline
-        .default_image
-        .iter()
-        .chain(pipeline.steps.iter().chain(&pipeline.unnamed_steps).filter_map(|step| step.image.as_ref()));
+    let images = pipeline.default_image.iter().chain(pipeline.all_steps().filter_map(|step| step.image.as_ref()));
     for image in images.filter(|image| !image.value.trim().is_empty()) {
         findings.extend(invalid(image).or_else(|| unpinned(image)));
     }
-    for service in pipeline.steps.iter().chain(&pipeline.unnamed_steps).flat_map(services) {
+    for service in pipeline.all_steps().flat_map(services) {
         findings.extend(invalid(&service.image).or_else(|| unpinned(&service.image)));
     }
 }
@@ -27,9 +24,8 @@ fn invalid(image: &Spanned<String>) -> Option<Diagnostic> {
         return None;
     }
     let written = &image.value;
-    let message = format!(
-        "`{written}` cannot be the name of an image. It is `[registry/]name[:tag]`, and the name is in small letters."
-    );
+    let message =
+        format!("`{written}` is not a valid image name. It must be `[registry/]name[:tag]`, with a lowercase name.");
     let finding = Diagnostic::new(Code::InvalidImage, image.range, message);
     let lower = written.trim().to_lowercase();
     Some(if lower != *written && is_image(&lower) && image.range.end - image.range.start == written.len() {
@@ -47,7 +43,7 @@ fn unpinned(image: &Spanned<String>) -> Option<Diagnostic> {
         Some("latest") => "has the tag `latest`",
         Some(_) => return None,
     };
-    let message = format!("`{name}` {why}, so it can change without notice. Name a version, such as `{name}:1.2`.");
+    let message = format!("`{name}` {why}, so it can change without notice. Choose a version, such as `{name}:1.2`.");
     Some(Diagnostic::new(Code::UnpinnedImage, image.range, message))
 }
 
@@ -96,7 +92,7 @@ fn is_port(port: &str) -> bool {
     !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Small letters and digits, separated by `.`, `_`, `__` or any number of `-`.
+/// Lowercase letters and digits, separated by `.`, `_`, `__` or any number of `-`.
 fn is_component(component: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let mut separator = String::new();

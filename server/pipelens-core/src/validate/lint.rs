@@ -1,4 +1,4 @@
-//! What a linter of shell scripts said about `cmd`, at its place in the file.
+//! What a shell linter reports about `cmd`, at its place in the file.
 
 use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::findings::Findings;
@@ -8,9 +8,9 @@ use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextEdit, TextRange, apply_edits};
 
 pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
-    for cmd in pipeline.steps.iter().chain(&pipeline.unnamed_steps).filter_map(|step| step.cmd.as_ref()) {
+    for cmd in pipeline.all_steps().filter_map(|step| step.cmd.as_ref()) {
         let remarks = project.remarks(&cmd.value);
-        // A command the shell cannot read is found already, and by more exact words.
+        // A command the shell cannot parse already has a more precise finding.
         let is_unreadable =
             |finding: &Diagnostic| finding.code == Code::ShellSyntax && cmd.range.contains_range(finding.range);
         if remarks.is_empty() || findings.iter().any(is_unreadable) {
@@ -27,7 +27,7 @@ pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, find
     }
 }
 
-/// What the linter would change, as edits of the file. Quoting changes what a command does, so a person has to choose.
+/// What the linter would change, as edits of the file. Quoting changes what a command does, so a person has to decide.
 fn fix(text: &str, cmd: &Spanned<String>, offsets: &Offsets, remark: &Remark) -> Option<Fix> {
     if remark.fix.is_empty() || remark.fix.iter().any(|edit| edit.new_text.contains('\n')) {
         return None;
@@ -41,7 +41,7 @@ fn fix(text: &str, cmd: &Spanned<String>, offsets: &Offsets, remark: &Remark) ->
         })
         .collect::<Option<_>>()?;
     let is_kept = |source: &str| match style {
-        // A block or a quote takes any letter.
+        // A block or quoted scalar can contain any character.
         Style::Block | Style::Single | Style::Double => true,
         Style::Plain => !source.starts_with(['"', '\'']) && !source.contains(": ") && !source.contains(" #"),
     };
@@ -53,25 +53,24 @@ fn fix(text: &str, cmd: &Spanned<String>, offsets: &Offsets, remark: &Remark) ->
         })
         .collect();
     let source = apply_edits(text.get(cmd.range.start..cmd.range.end)?, &inner);
-    // The file must say just what the linter proposed.
+    // The file must then mean exactly what the linter proposed.
     let is_exact = Offsets::says(&source, &apply_edits(&cmd.value, &remark.fix));
-    let title = "Change the command as ShellCheck proposes".to_owned();
-    (is_kept(&source) && is_exact).then_some(Fix { title, is_safe: false, edits })
+    (is_kept(&source) && is_exact).then(|| Fix::new("Apply ShellCheck's suggestion", false, edits))
 }
 
-/// Where an edit of the command stands in the file. An insertion stays with the letter it touches: the white space round it may be a
-/// line's end in the file.
+/// Where an edit of the command goes in the file. An insertion stays with the character it touches: the white space around it may be a
+/// line break in the file.
 fn place(command: &str, offsets: &Offsets, range: TextRange) -> Option<TextRange> {
     if !range.is_empty() {
         return offsets.source(range);
     }
-    let (before, behind) = command.split_at_checked(range.start)?;
-    let is_letter = |letter: &char| !letter.is_whitespace();
-    if let Some(next) = behind.chars().next().filter(is_letter) {
+    let (before, after) = command.split_at_checked(range.start)?;
+    let is_visible = |character: &char| !character.is_whitespace();
+    if let Some(next) = after.chars().next().filter(is_visible) {
         let next = TextRange::new(range.start, range.start + next.len_utf8());
         return Some(TextRange::at(offsets.source(next)?.start));
     }
-    let last = before.chars().next_back().filter(is_letter)?;
+    let last = before.chars().next_back().filter(is_visible)?;
     Some(TextRange::at(offsets.source(TextRange::new(range.start - last.len_utf8(), range.start))?.end))
 }
 
@@ -99,11 +98,11 @@ impl Style {
         }
     }
 
-    fn written(self, letters: &str) -> String {
+    fn written(self, characters: &str) -> String {
         match self {
-            Self::Plain | Self::Block => letters.to_owned(),
-            Self::Single => letters.replace('\'', "''"),
-            Self::Double => letters.replace('\\', "\\\\").replace('"', "\\\""),
+            Self::Plain | Self::Block => characters.to_owned(),
+            Self::Single => characters.replace('\'', "''"),
+            Self::Double => characters.replace('\\', "\\\\").replace('"', "\\\""),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::text::TextRange;
 
 const FEW_KEYS: usize = 24;
 
-/// Finds a key that stands twice in one mapping, whatever the mapping is for.
+/// Finds a key that is defined twice in one mapping, of whatever kind.
 pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Findings) {
     let Some(entries) = tree.own_entries(map) else { return };
     // Nearly every mapping: so few keys that comparing each with each beats hashing.
@@ -38,18 +38,18 @@ pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Findings) 
 }
 
 fn duplicate_key(tree: &Tree, key: &str, entry: &Entry, first: &Entry) -> Diagnostic {
-    let message = format!("`{key}` stands twice here, and only one of them can count. Remove one.");
+    let message = format!("`{key}` is defined twice; only one takes effect. Remove one.");
     let finding = Diagnostic::new(Code::DuplicateMappingKey, tree.node(entry.key).range, message);
-    finding.with_related(tree.node(first.key).range, format!("`{key}` stands here first"))
+    finding.with_related(tree.node(first.key).range, format!("`{key}` is first defined here"))
 }
 
-/// Returns the keys a place knows that none of the entries has.
+/// Returns the keys a place allows that none of the entries has.
 pub(super) fn absent_keys(tree: &Tree, entries: &[Entry], place: Place) -> Vec<&'static str> {
     let present: HashSet<&str> = entries.iter().filter_map(|entry| tree.key_text(entry)).collect();
     keys::keys(place).iter().map(|key| key.name).filter(|name| !present.contains(name)).collect()
 }
 
-/// Finds a key that the place does not know. With it comes the key that was meant, of those that are `absent`, where that is clear.
+/// Finds a key that the place does not allow. Also returns which of the `absent` keys was meant, if that is clear.
 pub(super) fn unknown_key(
     tree: &Tree,
     absent: &[&'static str],
@@ -70,14 +70,14 @@ pub(super) fn unknown_key(
     let noun = place.noun();
     if place.is_wire_format() {
         let mut finding =
-            Diagnostic::new(Code::UnknownKey, range, format!("`{name}` means nothing in {noun} and is ignored."));
-        // The wire format lets a tool carry fields of its own.
+            Diagnostic::new(Code::UnknownKey, range, format!("Unknown key `{name}` in {noun}; it is ignored."));
+        // The wire format lets tools add fields of their own.
         finding.severity = severity;
         return Some((finding, None));
     }
     let candidates = absent.iter().copied();
     if let Some(near) = nearest(name, candidates.clone()).or_else(|| abbreviation(name, candidates)) {
-        let message = format!("`{name}` means nothing in {noun}. Did you mean `{near}`?");
+        let message = format!("Unknown key `{name}` in {noun}. Did you mean `{near}`?");
         let finding = with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near);
         return Some((finding, Some(near)));
     }
@@ -85,19 +85,19 @@ pub(super) fn unknown_key(
     let home = keys::homes(name).map(|(home, _)| home).find(|home| *home != Place::Wait);
     let finding = match home {
         Some(home) => {
-            let message = format!("`{name}` belongs to {}, not to {noun}. Move it there.", home.noun());
+            let message = format!("`{name}` belongs in {}, not in {noun}. Move it there.", home.noun());
             Diagnostic::new(Code::MisplacedKey, range, message)
         }
         None => {
             let known: Vec<String> = keys::keys(place).iter().map(|key| format!("`{}`", key.name)).collect();
-            let message = format!("`{name}` means nothing in {noun}, which knows {}.", known.join(", "));
+            let message = format!("Unknown key `{name}` in {noun}; expected one of {}.", known.join(", "));
             Diagnostic::new(Code::UnknownKey, range, message)
         }
     };
     Some((finding, None))
 }
 
-/// Finds the keys that have to be in a mapping and are not. A `misspelt` one has its finding already.
+/// Finds required keys that are missing. A `misspelt` one already has a finding.
 pub(super) fn missing_keys(
     text: &str,
     tree: &Tree,
@@ -107,7 +107,7 @@ pub(super) fn missing_keys(
     findings: &mut Findings,
 ) {
     let own = tree.own_entries(map).unwrap_or_default();
-    // What an undefined alias would have brought in nobody knows.
+    // What an undefined alias would have added is unknown.
     if own.iter().any(|entry| tree.is_merge(entry) && tree.resolved(entry.value).is_none()) {
         return;
     }
@@ -116,7 +116,7 @@ pub(super) fn missing_keys(
         .iter()
         .filter(|key| key.is_required && !misspelt.contains(&key.name) && tree.get(map, key.name).is_none())
     {
-        // `steps` and `graph` are what a document is recognised by.
+        // `steps` and `graph` cannot be missing: documents are recognised by them.
         let noun = capitalised(&place.noun().replace("a ", "this ").replace("an ", "this "));
         let message = format!("{noun} has no `{}`. {}", key.name, key.when_missing);
         let mut finding = Diagnostic::new(Code::MissingKey, range, message.trim_end());
@@ -131,7 +131,7 @@ pub(super) fn missing_keys(
     }
 }
 
-/// Adds the fix that renames a key, in whatever quotes it stands.
+/// Adds the fix that renames a key, keeping its quotes.
 pub(super) fn with_key_fix(finding: Diagnostic, tree: &Tree, key: NodeId, name: &str) -> Diagnostic {
     let node = tree.node(key);
     let new_text = match &node.kind {
@@ -146,20 +146,20 @@ pub(super) fn with_key_fix(finding: Diagnostic, tree: &Tree, key: NodeId, name: 
     finding.with_fix(format!("Change to `{name}`"), node.range, new_text)
 }
 
-/// Adds the fix that puts a key behind another entry of the same mapping, in that mapping's own style.
+/// Adds the fix that inserts a key after another entry of the same mapping, in that mapping's style.
 pub(super) fn with_entry_fix(
     finding: Diagnostic,
     text: &str,
     tree: &Tree,
     map: NodeId,
-    behind: &Entry,
+    after: &Entry,
     missing: &Key,
 ) -> Diagnostic {
     let Some(Kind::Map { is_flow, entries }) = tree.resolved(map).map(|node| &node.kind) else { return finding };
-    if !entries.iter().any(|entry| entry.key == behind.key) {
+    if !entries.iter().any(|entry| entry.key == after.key) {
         return finding;
     }
-    let key = tree.node(behind.key).range;
+    let key = tree.node(after.key).range;
     let is_json = text.get(key.start..).is_some_and(|written| written.starts_with('"'));
     let quote = if is_json { "\"" } else { "" };
     let name = missing.name;
@@ -169,18 +169,19 @@ pub(super) fn with_entry_fix(
         None if *is_flow => format!(", {entry}"),
         None => return finding,
     };
-    finding.with_fix(format!("Add `{name}`"), TextRange::at(tree.node(behind.value).range.end), new_text)
+    finding.with_fix(format!("Add `{name}`"), TextRange::at(tree.node(after.value).range.end), new_text)
 }
 
 /// Returns the known name that a longer word was shortened to: `command` means `cmd`.
 fn abbreviation<'name>(word: &str, mut names: impl Iterator<Item = &'name str>) -> Option<&'name str> {
     names.find(|name| {
-        let mut letters = word.chars();
-        name.chars().next() == word.chars().next() && name.chars().all(|wanted| letters.any(|letter| letter == wanted))
+        let mut characters = word.chars();
+        name.chars().next() == word.chars().next()
+            && name.chars().all(|wanted| characters.any(|character| character == wanted))
     })
 }
 
-/// Returns the blanks before a block mapping's first key, where a line can be added as it is in YAML.
+/// Returns the blanks before a block mapping's first key, if a line can be added there.
 fn block_indent(text: &str, tree: &Tree, map: NodeId) -> Option<String> {
     let node = tree.resolved(map)?;
     let Kind::Map { is_flow: false, entries } = &node.kind else { return None };

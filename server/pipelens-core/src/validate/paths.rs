@@ -1,4 +1,4 @@
-//! Paths that lead nowhere in the project.
+//! Paths that do not exist in the project.
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
@@ -34,12 +34,12 @@ fn unmatched_path(path: &Spanned<String>, project: &dyn Project) -> Option<Diagn
         return None;
     }
     let message = format!(
-        "`{written}` matches no file of the project, so this policy cannot be worked out and the step always runs. Correct the path, or remove it."
+        "`{written}` matches no file in the project, so this policy cannot be evaluated and the step always runs. Correct the path, or remove it."
     );
     Some(Diagnostic::new(Code::UnmatchedPath, path.range, message))
 }
 
-/// Only the first step of a line starts with nothing but the sources: a parent may have made the folder.
+/// Only a step without a parent starts with nothing but the sources: a parent may have created the folder.
 fn missing_folder(step: &Step, project: &dyn Project) -> Option<Diagnostic> {
     let workdir = step.workdir.as_ref().filter(|_| step.builds_in.is_none())?;
     let inner = workdir.value.strip_prefix(DEFAULT_WORKDIR)?.strip_prefix('/')?.trim_end_matches('/');
@@ -47,7 +47,7 @@ fn missing_folder(step: &Step, project: &dyn Project) -> Option<Diagnostic> {
         return None;
     }
     let message = format!(
-        "The sources have no folder `{inner}`, so the command starts in an empty one. Correct the path, or make the folder in a step this one builds in."
+        "The sources have no directory `{inner}`, so the command starts in an empty one. Correct the path, or create the directory in a step this one builds in."
     );
     Some(Diagnostic::new(Code::MissingFolder, workdir.range, message))
 }

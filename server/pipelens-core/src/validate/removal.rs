@@ -1,4 +1,4 @@
-//! The quick fix for what is there and should not be: takes out an entry of a mapping or an item of a list, with its comma or
+//! The quick fix for what should not be there: removes an entry of a mapping or an item of a list, with its comma or
 //! its line, and leaves everything around it as it was.
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,10 +8,10 @@ use crate::printable::printable;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::{TextEdit, TextRange};
 
-/// Adds the fix to every finding it mends. One walk over the tree, and none without such a finding.
+/// Adds the fix to every finding it applies to. One walk over the tree, and none without such a finding.
 pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
     let mut wanted: HashMap<TextRange, Vec<&mut Diagnostic>> = HashMap::new();
-    for finding in findings.iter_mut().filter(|finding| is_mended(finding.code) && finding.fixes.is_empty()) {
+    for finding in findings.iter_mut().filter(|finding| is_removable(finding.code) && finding.fixes.is_empty()) {
         wanted.entry(finding.range).or_default().push(finding);
     }
     if wanted.is_empty() {
@@ -29,8 +29,9 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
                 offer(finding, name, whole(), &shared);
             }
             for finding in wanted.get_mut(&tree.node(entry.value).range).into_iter().flatten() {
-                // What came in through a merge key belongs to other steps too; the reference is what stands first.
-                let is_own = finding.related.first().is_none_or(|related| node.range.contains_range(related.range));
+                // What a merge key added belongs to other steps too; the reference is the first related place.
+                let is_own =
+                    finding.related.first().is_none_or(|related| node.range.contains_range(related.place.range));
                 if is_own || finding.code != Code::ImageWithoutEffect {
                     offer(finding, name, whole(), &shared);
                 }
@@ -45,7 +46,7 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
                         (true, "depends_on") => whole(),
                         (true, _) => None,
                     };
-                    let written = text.get(finding.range.start..finding.range.end).unwrap_or_default();
+                    let written = finding.range.of(text);
                     let name = if written.contains('\n') { "it" } else { written.trim_matches(['"', '\'']) };
                     offer(finding, name, range, &shared);
                 }
@@ -54,7 +55,7 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
     }
 }
 
-/// The anchors that stay in use, in text order: each with the last alias to it.
+/// The anchors in use, in text order, each with the last alias to it.
 struct Shared(Vec<(TextRange, TextRange)>);
 
 impl Shared {
@@ -69,12 +70,12 @@ impl Shared {
     fn breaks(&self, removed: TextRange) -> bool {
         let first = self.0.partition_point(|(anchor, _)| anchor.start < removed.start);
         let inside = self.0.iter().skip(first).take_while(|(anchor, _)| anchor.start < removed.end);
-        // An alias stands behind its anchor, so it is the last one that may be outside.
+        // An alias comes after its anchor, so the last one decides.
         inside.into_iter().any(|(anchor, alias)| removed.contains_range(*anchor) && !removed.contains_range(*alias))
     }
 }
 
-fn is_mended(code: Code) -> bool {
+fn is_removable(code: Code) -> bool {
     matches!(
         code,
         Code::RedundantDependency
@@ -89,9 +90,9 @@ fn offer(finding: &mut Diagnostic, name: &str, range: Option<TextRange>, shared:
     let range = range.filter(|range| !shared.breaks(*range));
     if let (Some(range), true) = (range, finding.fixes.is_empty()) {
         let title = if name == "it" { "Remove it".to_owned() } else { format!("Remove `{}`", printable(name)) };
-        // Taking out what has no effect keeps the meaning; which of two that contradict each other goes is a choice.
+        // Removing what has no effect keeps the meaning; which of two contradicting entries to remove is a choice.
         let is_safe = matches!(finding.code, Code::RedundantDependency | Code::ImageWithoutEffect);
-        finding.fixes.push(Fix { title, is_safe, edits: vec![TextEdit { range, new_text: String::new() }] });
+        finding.fixes.push(Fix::new(title, is_safe, vec![TextEdit { range, new_text: String::new() }]));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Texts that look like secrets: tokens of known shapes anywhere, and values of variables whose name says what they are.
+//! Values that look like secrets: known tokens anywhere, and values of variables whose names suggest a secret.
 
 use super::services::services;
 use crate::diagnostic::{Code, Diagnostic};
@@ -8,24 +8,24 @@ use crate::project::Project;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
-/// How tokens of well-known services start, and how many letters follow at least.
+/// How tokens of well-known services start, and how many characters follow at least.
 const PREFIXES: &[(&str, usize, &str)] = &[
-    ("AKIA", 16, "an access key of AWS"),
-    ("ASIA", 16, "an access key of AWS"),
-    ("ghp_", 36, "a token of GitHub"),
-    ("gho_", 36, "a token of GitHub"),
-    ("ghs_", 36, "a token of GitHub"),
-    ("github_pat_", 40, "a token of GitHub"),
-    ("glpat-", 20, "a token of GitLab"),
-    ("npm_", 36, "a token of npm"),
-    ("pypi-", 50, "a token of PyPI"),
-    ("xoxb-", 20, "a token of Slack"),
-    ("xoxp-", 20, "a token of Slack"),
-    ("sk_live_", 20, "a key of Stripe"),
-    ("rk_live_", 20, "a key of Stripe"),
-    ("AIza", 35, "a key of Google"),
-    ("dckr_pat_", 20, "a token of Docker Hub"),
-    ("hf_", 34, "a token of Hugging Face"),
+    ("AKIA", 16, "an AWS access key"),
+    ("ASIA", 16, "an AWS access key"),
+    ("ghp_", 36, "a GitHub token"),
+    ("gho_", 36, "a GitHub token"),
+    ("ghs_", 36, "a GitHub token"),
+    ("github_pat_", 40, "a GitHub token"),
+    ("glpat-", 20, "a GitLab token"),
+    ("npm_", 36, "an npm token"),
+    ("pypi-", 50, "a PyPI token"),
+    ("xoxb-", 20, "a Slack token"),
+    ("xoxp-", 20, "a Slack token"),
+    ("sk_live_", 20, "a Stripe key"),
+    ("rk_live_", 20, "a Stripe key"),
+    ("AIza", 35, "a Google API key"),
+    ("dckr_pat_", 20, "a Docker Hub token"),
+    ("hf_", 34, "a Hugging Face token"),
 ];
 const NAMES: &[&str] =
     &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY", "CREDENTIALS"];
@@ -37,7 +37,7 @@ const MIN_TOKEN_LENGTH: usize = 20;
 
 pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
     findings.extend(pipeline.env.iter().filter_map(|variable| in_variable(text, variable)));
-    for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
+    for step in pipeline.all_steps() {
         findings.extend(step.env.iter().filter_map(|variable| in_variable(text, variable)));
         findings.extend(step.cmd.iter().filter_map(|cmd| in_text(text, cmd)));
         for service in services(step) {
@@ -47,14 +47,14 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
     }
 }
 
-/// Finds secrets that a run would have to ask for first.
+/// Finds secrets for which a run would first ask for consent.
 pub(super) fn check_consent(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
-    for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
+    for step in pipeline.all_steps() {
         let asked = step.secrets.iter().filter(|secret| project.has_secret(&secret.value) == Some(false));
         findings.extend(asked.map(|secret| {
             let name = &secret.value;
             let message = format!(
-                "The step asks for your secret `{name}`, which this project has not been given. The first run with it asks you for consent; check what the step does with it."
+                "The step uses your secret `{name}`, which this project is not allowed to use yet. The first run asks for your consent; check what the step does with it."
             );
             Diagnostic::new(Code::SecretConsent, secret.range, message)
         }));
@@ -68,7 +68,7 @@ fn in_variable(text: &str, variable: &EnvVar) -> Option<Diagnostic> {
     }
     let name = &variable.name.value;
     let message = format!(
-        "The value of `{name}` looks like a secret, and everybody who has this file has it. Name `{name}` in `secrets` instead."
+        "The value of `{name}` looks like a secret, and everyone who can read this file can read it. List `{name}` in `secrets` instead."
     );
     Some(Diagnostic::new(Code::SecretLiteral, variable.value.range, message))
 }
@@ -82,12 +82,12 @@ fn in_text(text: &str, written: &Spanned<String>) -> Option<Diagnostic> {
     let exact = Offsets::of(text, written).and_then(|offsets| offsets.source(range));
     let range = exact.unwrap_or(written.range);
     let message = format!(
-        "This looks like {what}, and everybody who has this file has it. Replace it, and take the new one from a variable named in `secrets`."
+        "This looks like {what}, and everyone who can read this file can read it. Replace it, and read the new one from a variable listed in `secrets`."
     );
     Some(Diagnostic::new(Code::SecretLiteral, range, message))
 }
 
-/// A long word, an address or the line around a key: most commands have none of them, and every keystroke asks.
+/// A long word, an address or the line around a key: most commands have none of these, and this runs at every keystroke.
 fn may_hold_one(bytes: &[u8]) -> bool {
     let mut run = 0;
     bytes.len() >= MIN_TOKEN_LENGTH
@@ -121,12 +121,12 @@ fn token(value: &str) -> Option<(TextRange, &'static str)> {
 fn private_key(value: &str) -> Option<(TextRange, &'static str)> {
     let end = value.find(PRIVATE_KEY)? + PRIVATE_KEY.len();
     let start = value.get(..end)?.rfind("-----BEGIN")?;
-    // The words alone are in many scripts that look for keys.
+    // The words alone occur in many scripts that look for keys.
     let follows = value.get(end..)?.trim_start().bytes().take_while(u8::is_ascii_alphanumeric).count();
     (follows >= MIN_SECRET_LENGTH).then_some((TextRange::new(start, end), "a private key"))
 }
 
-/// `https://name:password@host`, where the password is no variable.
+/// `https://name:password@host`, where the password is not a variable.
 fn password_in_address(value: &str) -> Option<(TextRange, &'static str)> {
     for (place, separator) in value.match_indices("://") {
         let start = place + separator.len();
@@ -159,12 +159,12 @@ fn is_random(value: &str) -> bool {
         && is_varied(value)
 }
 
-/// `xxxxxxxxxxxx` and `000000000000` stand for a secret and are none.
+/// `xxxxxxxxxxxx` and `000000000000` are placeholders, not secrets.
 fn is_varied(value: &str) -> bool {
-    let mut letters: Vec<u8> = value.bytes().collect();
-    letters.sort_unstable();
-    letters.dedup();
-    letters.len() >= 6
+    let mut characters: Vec<u8> = value.bytes().collect();
+    characters.sort_unstable();
+    characters.dedup();
+    characters.len() >= 6
 }
 
 fn is_token_letter(character: char) -> bool {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_alone_makes_no_secret() {
+    fn a_suspicious_name_alone_is_not_a_secret() {
         for value in
             ["", "changeme", "$TOKEN", "/run/secrets/token1", "https://host/token1", "xxxxxxxxxxxx1", "required"]
         {

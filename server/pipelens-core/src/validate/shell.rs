@@ -1,4 +1,4 @@
-//! What the shell could not read in `cmd`, at its exact place in the file.
+//! Shell syntax errors in `cmd`, at their exact place in the file.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::shell::{self, Mistake};
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
-/// Text of commands that are more than words, read once each. Longer scripts are read by the shell alone.
+/// How much text of commands that are more than words is parsed, each once. Beyond that, only the shell itself checks them.
 const MAX_BYTES_READ: usize = 256 * 1024;
 
 pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, findings: &mut Findings) {
-    let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    let steps = pipeline.all_steps();
     for step in steps {
         findings.extend(step.cmd.iter().filter_map(|cmd| commands.mistake(text, cmd)));
         for service in services(step) {
@@ -24,12 +24,12 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, fi
     }
 }
 
-/// Commands that were read already. An alias makes one text the command of many steps.
+/// Commands that were parsed already. An alias makes one value the command of many steps.
 #[derive(Debug)]
 pub(crate) struct Commands {
     mistakes: HashMap<String, Option<Mistake>>,
     bytes_left: usize,
-    /// The first command that was not read any more.
+    /// The first command that was no longer parsed.
     unread: Option<TextRange>,
 }
 
@@ -56,21 +56,21 @@ impl Commands {
         Some(Diagnostic::new(Code::ShellSyntax, place(text, cmd, mistake.range), mistake.message.clone()))
     }
 
-    /// Says what was not read.
+    /// Returns a finding about what was not parsed.
     pub(crate) fn finish(self) -> Option<Diagnostic> {
-        let message = "From here on commands are not checked: together they are too long. Put long scripts into files of their own.";
+        let message = "Commands from here on are not checked, because together they are too long. Move long scripts into files of their own.";
         let mut finding = Diagnostic::new(Code::TooLarge, self.unread?, message);
-        // The shell itself still reads them.
+        // The shell itself still checks them.
         finding.severity = Severity::Information;
         Some(finding)
     }
 }
 
-/// Where a part of a command stands in the file; where that cannot be told, its first line.
+/// Where a part of a command is in the file; if that is unknown, the command's first line.
 fn place(text: &str, cmd: &Spanned<String>, range: TextRange) -> TextRange {
     let exact = Offsets::of(text, cmd).and_then(|offsets| offsets.source(range));
     exact.unwrap_or_else(|| {
-        let source = text.get(cmd.range.start..cmd.range.end).unwrap_or_default();
+        let source = cmd.range.of(text);
         TextRange::new(cmd.range.start, cmd.range.start + source.lines().next().map_or(0, str::len))
     })
 }

@@ -1,4 +1,4 @@
-//! What is wrong with steps one by one: their keys, limits, folders and policies.
+//! What is wrong with individual steps: their keys, limits, folders and policies.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::plan::links::positions;
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     unsupported_keys(pipeline, findings);
-    for step in pipeline.steps.iter().chain(&pipeline.unnamed_steps) {
+    for step in pipeline.all_steps() {
         findings.extend(timeout_too_long(pipeline, step));
         findings.extend(relative_workdir(step));
         findings.extend(services_on_host(step));
@@ -20,7 +20,7 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     }
 }
 
-/// Replaces what container and image names cannot hold; keys that become equal would share those names.
+/// Replaces the characters that container and image names cannot contain; keys that become equal would share those names.
 pub(crate) fn safe_key(key: &str) -> String {
     let is_safe = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == '-';
     key.chars().map(|character| if is_safe(character) { character } else { '-' }).collect()
@@ -40,16 +40,15 @@ fn unsupported_keys(pipeline: &Pipeline, findings: &mut Findings) {
         by_key.entry(key).or_insert(step);
         let other = &first.key.value;
         let finding = if twin.is_some() {
-            let message =
-                format!("Two steps have the key `{key}`, so nobody can tell them apart. Give one another key.");
+            let message = format!("Two steps have the key `{key}`, but keys must be unique. Rename one of them.");
             Diagnostic::new(Code::DuplicateStepKey, step.key.range, message)
         } else {
             let message = format!(
-                "`{key}` and `{other}` would share container and image names, where only letters, digits, `_` and `-` count. Give one another key."
+                "`{key}` and `{other}` would get the same container and image names, in which only letters, digits, `_` and `-` count. Rename one of them."
             );
             Diagnostic::new(Code::CollidingStepKeys, step.key.range, message)
         };
-        findings.push(finding.with_related(first.key.range, format!("`{other}` stands here first")));
+        findings.push(finding.with_related(first.key.range, format!("`{other}` is first defined here")));
     }
 }
 
@@ -76,7 +75,7 @@ fn relative_workdir(step: &Step) -> Option<Diagnostic> {
     let written = &workdir.value;
     let absolute = format!("/workspace/{}", written.trim_start_matches("./"));
     let message = format!(
-        "`{written}` is not an absolute path, and a container has no other folder to start from. Did you mean `{absolute}`?"
+        "`{written}` is not an absolute path, and there is no directory it could be relative to. Did you mean `{absolute}`?"
     );
     let finding = Diagnostic::new(Code::RelativeWorkdir, workdir.range, message);
     Some(finding.with_fix(format!("Change to `{absolute}`"), workdir.range, format!("\"{absolute}\"")))
@@ -86,37 +85,37 @@ fn services_on_host(step: &Step) -> Option<Diagnostic> {
     let runner = step.runner.as_ref().filter(|runner| runner.value == "host")?;
     let services = services::place(step)?;
     let message = format!(
-        "{} runs on the host, where there are no containers for its `services`. Let it run on `docker`, or remove `services`.",
+        "{} runs on the host, which cannot run `services`. Use the `docker` runner, or remove `services`.",
         step.called()
     );
     let finding = Diagnostic::new(Code::ServicesOnHost, services, message)
-        .with_related(runner.range, "`runner` decides where it runs")
+        .with_related(runner.range, "`runner` is set here")
         .with_fix("Change `host` to `docker`", runner.range, "docker");
     Some(finding)
 }
 
 fn images_without_effect(pipeline: &Pipeline, findings: &mut Findings) {
-    let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    let steps = pipeline.all_steps();
     let mut with_both =
         steps.filter_map(|step| Some((step, step.image.as_ref()?, step.builds_in.as_ref()?))).peekable();
-    // Nearly every pipeline: nobody to look up.
+    // Nearly every pipeline has no such step.
     if with_both.peek().is_none() {
         return;
     }
     let positions = positions(pipeline);
     for (step, image, parent) in with_both {
         let message = format!(
-            "{} boots from what `{}` left behind, so its `image` has no effect. Remove one of the two.",
+            "{} starts from the filesystem of `{}`, so its `image` has no effect. Remove `image` or `builds_in`.",
             step.called(),
             parent.value
         );
-        // The reference comes first: the fix asks whether it stands in the step itself.
+        // The reference comes first: the fix checks whether it is in the step itself.
         let finding = Diagnostic::new(Code::ImageWithoutEffect, image.range, message)
-            .with_related(parent.range, "`builds_in` decides what it boots from");
+            .with_related(parent.range, "`builds_in` is set here");
         let source = positions.get(parent.value.as_str()).and_then(|position| pipeline.steps.get(*position));
         findings.push(match source {
             Some(source) => {
-                finding.with_related(source.key.range, format!("It boots from what `{}` leaves", parent.value))
+                finding.with_related(source.key.range, format!("It starts from the filesystem of `{}`", parent.value))
             }
             None => finding,
         });

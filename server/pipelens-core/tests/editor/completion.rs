@@ -26,63 +26,219 @@ fn check_taken(text: &str, label: &str, plain: &str, snippet: &str) {
 }
 
 #[test]
-fn only_what_may_stand_at_the_cursor_is_offered() {
-    check("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  builds_in: ¦\n", &["a"]);
-    check("steps:\n- key: b\n  cmd: x\n  runner: ¦\n", &["docker", "host"]);
-    check("steps:\n- key: b\n  cmd: x\n  soft_fail: ¦\n", &["true", "false"]);
-    check("steps:\n- key: a\n  cmd: x\n  wait:\n- wait:\n    ¦\n", &["continue_on_failure"]);
-    check("steps:\n- key: a\n  cmd: x # ¦\n- wait\n", &[]);
-    check("steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: ¦}\n", &["a"]);
-    check("steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, depends_on: [¦]}\n", &["a"]);
-    check("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  depends_on: [¦\n", &["a"]);
-    check("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  depends_on:\n  - ¦\n", &["a"]);
-    check("steps:\n- {key: a, cmd: x}\n- key: b\n  cmd: x\n  depends_on:\n    - a\n    - ¦\n", &["a"]);
+fn only_what_is_allowed_at_the_cursor_is_offered() {
     check(
-        "steps:\n- {key: a, cmd: x, retry: 1}\n- key: b\n  cmd: x\n  cache: {policy: none, k¦}\n",
+        r"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: x
+  builds_in: ¦
+",
+        &["a"],
+    );
+    check(
+        r"steps:
+- key: b
+  cmd: x
+  runner: ¦
+",
+        &["docker", "host"],
+    );
+    check(
+        r"steps:
+- key: b
+  cmd: x
+  soft_fail: ¦
+",
+        &["true", "false"],
+    );
+    check(
+        r"steps:
+- key: a
+  cmd: x
+  wait:
+- wait:
+    ¦
+",
+        &["continue_on_failure"],
+    );
+    check(
+        r"steps:
+- key: a
+  cmd: x # ¦
+- wait
+",
+        &[],
+    );
+    check(
+        r"steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, builds_in: ¦}
+",
+        &["a"],
+    );
+    check(
+        r"steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, depends_on: [¦]}
+",
+        &["a"],
+    );
+    check(
+        r"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: x
+  depends_on: [¦
+",
+        &["a"],
+    );
+    check(
+        r"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: x
+  depends_on:
+  - ¦
+",
+        &["a"],
+    );
+    check(
+        r"steps:
+- {key: a, cmd: x}
+- key: b
+  cmd: x
+  depends_on:
+    - a
+    - ¦
+",
+        &["a"],
+    );
+    check(
+        r"steps:
+- {key: a, cmd: x, retry: 1}
+- key: b
+  cmd: x
+  cache: {policy: none, k¦}
+",
         &["env_keys", "duration_seconds", "paths", "sub_policies", "key"],
     );
 }
 
 #[test]
 fn a_service_is_completed_below_its_name() {
-    let head = "steps:\n- key: a\n  cmd: x\n  runner_args:\n    services:\n";
+    let head = r"steps:
+- key: a
+  cmd: x
+  runner_args:
+    services:
+";
     check(&format!("{head}      ¦\n"), &[]);
     check(&format!("{head}      db:\n        ¦\n"), &["image", "env", "cmd", "ready", "ready_within_seconds"]);
     check(&format!("{head}      db:\n        image: ¦\n"), &["busybox:1.37", "rust:1.95"]);
     check(
-        "steps:\n- key: a\n  cmd: x\n  runner_args: {services: {db: {image: a:1, r¦}}}\n",
+        r"steps:
+- key: a
+  cmd: x
+  runner_args: {services: {db: {image: a:1, r¦}}}
+",
         &["env", "cmd", "ready", "ready_within_seconds"],
     );
 }
 
 #[test]
 fn keys_mean_nothing_inside_a_command() {
-    check("steps:\n- key: a\n  cmd: |\n    ec¦\n", &[]);
-    check("steps:\n- key: a\n  cmd: |\n    x\n    ¦\n", &[]);
-    check("steps:\n- key: a\n  cmd: ec¦ho\n", &[]);
+    check(
+        r"steps:
+- key: a
+  cmd: |
+    ec¦
+",
+        &[],
+    );
+    check(
+        r"steps:
+- key: a
+  cmd: |
+    x
+    ¦
+",
+        &[],
+    );
+    check(
+        r"steps:
+- key: a
+  cmd: ec¦ho
+",
+        &[],
+    );
 }
 
 #[test]
-fn variables_are_offered_behind_a_dollar_and_in_their_lists() {
-    let head = "env: {A: 1}\nsteps:\n- key: a\n  env: {B: 2}\n  secrets: [TOKEN]\n";
+fn variables_are_offered_after_a_dollar_and_in_their_lists() {
+    let head = r"env: {A: 1}
+steps:
+- key: a
+  env: {B: 2}
+  secrets: [TOKEN]
+";
     check(&format!("{head}  cmd: echo $¦\n"), &["A", "B", "TOKEN", "PWD"]);
-    check(&format!("{head}  cmd: |\n    x\n    echo ${{B¦\n"), &["A", "B", "TOKEN", "PWD"]);
+    check(
+        &format!(
+            r"{head}  cmd: |
+    x
+    echo ${{B¦
+"
+        ),
+        &["A", "B", "TOKEN", "PWD"],
+    );
     check(&format!("{head}  cmd: x\n  cache: {{policy: forever, env_keys: [¦]}}\n"), &["A", "B", "TOKEN"]);
-    check(&format!("{head}  cmd: x\n- key: b\n  cmd: x\n  env:\n    ¦\n"), &["A", "B"]);
-    check(&format!("{head}  cmd: x\n- key: b\n  cmd: x\n  env: {{¦}}\n"), &["A", "B"]);
+    check(
+        &format!(
+            r"{head}  cmd: x
+- key: b
+  cmd: x
+  env:
+    ¦
+"
+        ),
+        &["A", "B"],
+    );
+    check(
+        &format!(
+            r"{head}  cmd: x
+- key: b
+  cmd: x
+  env: {{¦}}
+"
+        ),
+        &["A", "B"],
+    );
 }
 
 #[test]
 fn images_of_the_file_come_before_those_of_the_machine() {
     check(
-        "default_image: rust:1.95\nsteps:\n- {key: a, cmd: x, image: go:1.25}\n- key: b\n  cmd: x\n  image: ru¦\n",
+        r"default_image: rust:1.95
+steps:
+- {key: a, cmd: x, image: go:1.25}
+- key: b
+  cmd: x
+  image: ru¦
+",
         &["rust:1.95", "go:1.25", "busybox:1.37"],
     );
     check_value("image: rust:1.¦\n", "rust:1.95", "image: rust:1.95\n");
 }
 
 fn check_value(line: &str, label: &str, expected: &str) {
-    let text = format!("default_image: rust:1.95\nsteps:\n- key: b\n  cmd: x\n  {line}");
+    let text = format!(
+        r"default_image: rust:1.95
+steps:
+- key: b
+  cmd: x
+  {line}"
+    );
     let (entries, text) = offered(&text);
     let entry = entries.iter().find(|entry| entry.label == label).unwrap();
     assert!(apply_edits(&text, std::slice::from_ref(&entry.edit)).ends_with(expected));
@@ -90,7 +246,10 @@ fn check_value(line: &str, label: &str, expected: &str) {
 
 #[test]
 fn a_key_brings_the_start_of_its_value_with_the_right_indentation() {
-    let head = "steps:\n  - key: a\n    cmd: x\n";
+    let head = r"steps:
+  - key: a
+    cmd: x
+";
     check_taken(&format!("{head}    ca¦\n"), "cache", &format!("{head}    cache: \n"), "cache:\n  policy: $0");
     check_taken(&format!("{head}    de¦\n"), "depends_on", &format!("{head}    depends_on: \n"), "depends_on: [$0]");
     // The line is indented by two, its keys stand in column four.
@@ -100,9 +259,16 @@ fn a_key_brings_the_start_of_its_value_with_the_right_indentation() {
 #[test]
 fn a_whole_step_is_one_entry() {
     check_taken(
-        "steps:\n  - {key: a, cmd: x}\n  - ¦\n",
+        r"steps:
+  - {key: a, cmd: x}
+  - ¦
+",
         "step",
-        "steps:\n  - {key: a, cmd: x}\n  - key: name\n  cmd: command\n",
+        r"steps:
+  - {key: a, cmd: x}
+  - key: name
+  cmd: command
+",
         "key: ${1:name}\n  cmd: ${2:command}",
     );
     let (entries, _) = offered("¦");
@@ -113,7 +279,7 @@ fn a_whole_step_is_one_entry() {
 }
 
 #[test]
-fn json_gets_its_quotes_once() {
+fn completion_in_json_adds_each_quote_once() {
     let head = r#"{"steps": [{"key": "a", "cmd": "x"}, {"key": "b", "cmd": "x", "#;
     check_taken(&format!("{head}¦}}]}}"), "retry", &format!("{head}\"retry\": }}]}}"), "\"retry\": $0");
     check_taken(&format!("{head}\"re¦\"}}]}}"), "retry", &format!("{head}\"retry\"}}]}}"), "retry");
@@ -132,7 +298,11 @@ fn json_gets_its_quotes_once() {
 #[test]
 fn the_outer_object_of_json_has_the_pipelines_keys() {
     check(
-        "{\n  \"name\": \"x\",\n  ¦\n  \"steps\": []\n}",
+        r#"{
+  "name": "x",
+  ¦
+  "steps": []
+}"#,
         &["default_image", "env", "timeout_seconds", "fail_fast", "triggers", "version"],
     );
 }

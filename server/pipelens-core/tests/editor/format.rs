@@ -47,7 +47,16 @@ fn indentation_becomes_even_and_texts_keep_their_content() {
 #[test]
 fn lists_stay_where_the_file_has_them() {
     check(
-        "steps:\n- key: a\n  cmd: >-\n    one\n    two\n- key: b\n  cmd: 'a\n\n    b'\n",
+        r"steps:
+- key: a
+  cmd: >-
+    one
+    two
+- key: b
+  cmd: 'a
+
+    b'
+",
         expect![[r#"
             steps:
             - key: a
@@ -63,7 +72,7 @@ fn lists_stay_where_the_file_has_them() {
 }
 
 #[test]
-fn line_ends_and_documents_are_kept() {
+fn line_breaks_and_documents_are_kept() {
     check(
         "---\r\nsteps:\r\n   - {key: a, cmd: x}  \r\n---\r\nsteps:\r\n    - wait\r\n",
         expect![[r#"
@@ -119,15 +128,15 @@ fn json_has_one_entry_a_line_and_short_lists_on_one() {
 }
 
 #[test]
-fn a_broken_text_is_left_alone() {
+fn broken_text_is_not_formatted() {
     let refusal = formatted("steps:\n- key: [a\n", Format::Yaml).unwrap_err();
-    assert_eq!(refusal, "This file has a syntax error; correct it, then format");
+    assert_eq!(refusal, "This file has a syntax error; fix it before formatting");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
     #[test]
-    fn formatting_any_text_keeps_what_it_says(text in "([a-z]{1,3}: ?|- |  |\n|\n  |#c|'q'|\\||>-|x|[{}\\[\\],]|\"s\"|\\&a |\\*a){0,40}") {
+    fn formatting_any_text_keeps_its_meaning(text in "([a-z]{1,3}: ?|- |  |\n|\n  |#c|'q'|\\||>-|x|[{}\\[\\],]|\"s\"|\\&a |\\*a){0,40}") {
         if let Ok(once) = formatted(&text, Format::Yaml) {
             let before = analyze(&text, Format::Yaml);
             let after = analyze(&once, Format::Yaml);

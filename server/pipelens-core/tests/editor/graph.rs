@@ -4,7 +4,15 @@ use pipelens_core::{Analysis, Format, analyze};
 
 use super::at;
 
-const PIPELINE: &str = "default_image: alpine:3.20\nsteps:\n- {key: a, cmd: sh ci/build.sh}\n- {key: b, cmd: x, builds_in: a}\n- {key: c, cmd: x, builds_in: b, image: q:1}\n- wait: {continue_on_failure: true}\n- {key: d, cmd: x, depends_on: [b]}\n- wait\n";
+const PIPELINE: &str = r"default_image: alpine:3.20
+steps:
+- {key: a, cmd: sh ci/build.sh}
+- {key: b, cmd: x, builds_in: a}
+- {key: c, cmd: x, builds_in: b, image: q:1}
+- wait: {continue_on_failure: true}
+- {key: d, cmd: x, depends_on: [b]}
+- wait
+";
 
 fn shown(analysis: &Analysis) -> Vec<(usize, String)> {
     let all = hints(analysis, TextRange::new(0, PIPELINE.len()));
@@ -12,7 +20,7 @@ fn shown(analysis: &Analysis) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn hints_say_the_image_behind_a_lineage_and_what_a_wait_waits_for() {
+fn hints_show_the_image_of_a_lineage_and_what_a_wait_waits_for() {
     let analysis = analyze(PIPELINE, Format::Yaml);
     let hints: Vec<(usize, String)> = shown(&analysis);
     let hints: Vec<(usize, &str)> = hints.iter().map(|(line, label)| (*line, label.as_str())).collect();
@@ -25,13 +33,18 @@ fn a_range_gets_its_own_hints_only() {
     let start = PIPELINE.find("- wait:").unwrap();
     let tooltips: Vec<String> =
         hints(&analysis, TextRange::new(start, start + 5)).into_iter().map(|hint| hint.tooltip).collect();
-    assert_eq!(tooltips, ["Everything below waits for `a`, `b`, `c` to end, whatever happens."]);
+    assert_eq!(tooltips, ["Everything below waits for `a`, `b`, `c` to finish, even if they fail."]);
 }
 
 #[test]
-fn a_lineage_that_closes_on_itself_ends() {
-    let analysis =
-        analyze("steps:\n- {key: a, cmd: x, builds_in: b}\n- {key: b, cmd: x, builds_in: a}\n", Format::Yaml);
+fn a_cyclic_lineage_terminates() {
+    let analysis = analyze(
+        r"steps:
+- {key: a, cmd: x, builds_in: b}
+- {key: b, cmd: x, builds_in: a}
+",
+        Format::Yaml,
+    );
     assert_eq!(hints(&analysis, TextRange::new(0, 80)).len(), 2);
 }
 
@@ -56,7 +69,14 @@ fn a_step_calls_what_it_needs_and_is_called_by_what_needs_it() {
 #[test]
 fn images_and_files_can_be_followed() {
     let analysis = analyze(
-        "default_image: rust:1.95\nsteps:\n- key: a\n  cmd: |\n    sh ./ci/build.sh --out=dist/x /abs/y ../z $D/q https://h/x.html v1.2\n    make test.mk\n  cache: {policy: on_change, paths: [Cargo.lock, 'src/**']}\n",
+        r"default_image: rust:1.95
+steps:
+- key: a
+  cmd: |
+    sh ./ci/build.sh --out=dist/x /abs/y ../z $D/q https://h/x.html v1.2
+    make test.mk
+  cache: {policy: on_change, paths: [Cargo.lock, 'src/**']}
+",
         Format::Yaml,
     );
     let targets: Vec<String> = links(&analysis)

@@ -10,12 +10,19 @@ mod tokens;
 
 use expect_test::{Expect, expect};
 use pipelens_core::ide::{definition, hover, references};
-use pipelens_core::text::TextRange;
-use pipelens_core::{Analysis, Format, analyze};
+use pipelens_core::{Analysis, FileRange, Format, analyze};
 
-const STEPS: &str = "steps:\n- key: build\n  cmd: make\n  image: rust:1.95\n- {key: test, cmd: make test, builds_in: build}\n- key: ship\n  cmd: make ship\n  depends_on: [build, test]\n";
+const STEPS: &str = r"steps:
+- key: build
+  cmd: make
+  image: rust:1.95
+- {key: test, cmd: make test, builds_in: build}
+- key: ship
+  cmd: make ship
+  depends_on: [build, test]
+";
 
-/// Puts the cursor behind the first `place` of the text.
+/// Puts the cursor after the first `place` of the text.
 fn at(text: &str, place: &str) -> (Analysis, usize) {
     (analyze(text, Format::Yaml), text.find(place).unwrap() + place.len())
 }
@@ -25,8 +32,8 @@ fn marked(text: &str) -> (Analysis, usize) {
     (analyze(&text.replacen('¦', "", 1), Format::Yaml), offset)
 }
 
-fn lines(analysis: &Analysis, ranges: &[TextRange]) -> Vec<usize> {
-    ranges.iter().map(|range| analysis.line_index.line(range.start) + 1).collect()
+fn lines(analysis: &Analysis, places: &[FileRange]) -> Vec<usize> {
+    places.iter().map(|place| analysis.line_index.line(place.range.start) + 1).collect()
 }
 
 fn check_hover(place: &str, expected: Expect) {
@@ -39,11 +46,11 @@ fn a_reference_is_described_by_the_step_it_names() {
     check_hover(
         "builds_in: bu",
         expect![[r#"
-        **build**
+            **build**
 
-        `make`
+            `make`
 
-        Boots from the image `rust:1.95`."#]],
+            Starts from the image `rust:1.95`."#]],
     );
     check_hover(
         "key: te",
@@ -52,7 +59,7 @@ fn a_reference_is_described_by_the_step_it_names() {
 
             `make test`
 
-            Boots from what `build` left behind, in the image `rust:1.95`.
+            Starts from the filesystem of `build`, in the image `rust:1.95`.
 
             Runs after `build`."#]],
     );
@@ -78,7 +85,13 @@ fn a_reference_leads_to_the_key_of_its_step() {
 
 #[test]
 fn an_alias_leads_to_its_anchor() {
-    let (analysis, offset) = at("x: &e {A: b}\nsteps:\n- {key: a, cmd: x, env: *e}\n", "env: *e");
+    let (analysis, offset) = at(
+        r"x: &e {A: b}
+steps:
+- {key: a, cmd: x, env: *e}
+",
+        "env: *e",
+    );
     assert_eq!(lines(&analysis, &[definition(&analysis, offset).unwrap()]), [1]);
 }
 
@@ -92,14 +105,20 @@ fn every_place_that_names_a_step_is_found_from_any_of_them() {
 
 #[test]
 fn a_step_is_described_with_its_lineage_environment_and_what_runs_before_it() {
-    let text = "env: {A: one, B: two}\ndefault_image: alpine:3.22\nsteps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, builds_in: a}\n- {key: c, cmd: x, builds_in: b, env: {B: 3}, secrets: [T]}\n";
+    let text = r"env: {A: one, B: two}
+default_image: alpine:3.22
+steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, builds_in: a}
+- {key: c, cmd: x, builds_in: b, env: {B: 3}, secrets: [T]}
+";
     let (analysis, offset) = at(text, "key: c");
     expect![[r#"
         **c**
 
         `x`
 
-        Boots from what `b` left behind: the image `alpine:3.22`, then `a` → `b`.
+        Starts from the filesystem of `b`: the image `alpine:3.22`, then `a` → `b`.
 
         Runs after `b`.
 
@@ -121,10 +140,18 @@ fn a_policy_and_a_runner_are_described_where_they_are_named() {
 }
 
 #[test]
-fn what_a_file_says_is_shown_as_text_and_never_as_markdown() {
+fn text_from_a_file_is_never_shown_as_markdown() {
     let evil = "[x](command:y) ![i](https://h/i.png) <img src=x> `code`";
     let text = format!(
-        "env:\n  FENCE: '```'\nsteps:\n  - key: '{evil}'\n    label: '{evil}'\n    cmd: x\n    image: a:1\n  - {{key: b, cmd: x, builds_in: '{evil}'}}\n"
+        r"env:
+  FENCE: '```'
+steps:
+  - key: '{evil}'
+    label: '{evil}'
+    cmd: x
+    image: a:1
+  - {{key: b, cmd: x, builds_in: '{evil}'}}
+"
     );
     let analysis = pipelens_core::analyze(&text, pipelens_core::Format::Yaml);
     for place in [text.find("'[x]").unwrap() + 3, text.rfind("'[x]").unwrap() + 3] {

@@ -1,27 +1,50 @@
 use pipelens_core::ide::{prepare_rename, rename};
 use pipelens_core::text::apply_edits;
+use pipelens_core::{FileEdit, FileId};
 use proptest::prelude::*;
 
 use super::marked;
 
 fn renamed(text: &str, name: &str) -> Result<String, String> {
     let (analysis, offset) = marked(text);
-    rename(&analysis, offset, name).map(|edits| apply_edits(&text.replacen('¦', "", 1), &edits))
+    rename(&analysis, offset, name)
+        .map(|edits| apply_edits(&text.replacen('¦', "", 1), &FileEdit::in_file(&edits, FileId::DOCUMENT)))
 }
 
 #[test]
 fn a_rename_changes_the_key_and_every_place_that_names_it_in_its_own_quotes() {
-    let text = "steps:\n- {key: b¦uild, cmd: build}\n- {key: t, cmd: x, builds_in: \"build\", depends_on: ['build', build]}\n- key: u\n  cmd: x\n  depends_on: build\n";
+    let text = r#"steps:
+- {key: b¦uild, cmd: build}
+- {key: t, cmd: x, builds_in: "build", depends_on: ['build', build]}
+- key: u
+  cmd: x
+  depends_on: build
+"#;
     assert_eq!(
         renamed(text, "compile").unwrap(),
-        "steps:\n- {key: compile, cmd: build}\n- {key: t, cmd: x, builds_in: \"compile\", depends_on: ['compile', compile]}\n- key: u\n  cmd: x\n  depends_on: compile\n"
+        r#"steps:
+- {key: compile, cmd: build}
+- {key: t, cmd: x, builds_in: "compile", depends_on: ['compile', compile]}
+- key: u
+  cmd: x
+  depends_on: compile
+"#
     );
 }
 
 #[test]
 fn a_rename_starts_from_any_place_that_names_the_step() {
-    let text = "steps:\n- {key: a, cmd: x}\n- {key: b, cmd: x, depends_on: [a¦]}\n";
-    assert_eq!(renamed(text, "c").unwrap(), "steps:\n- {key: c, cmd: x}\n- {key: b, cmd: x, depends_on: [c]}\n");
+    let text = r"steps:
+- {key: a, cmd: x}
+- {key: b, cmd: x, depends_on: [a¦]}
+";
+    assert_eq!(
+        renamed(text, "c").unwrap(),
+        r"steps:
+- {key: c, cmd: x}
+- {key: b, cmd: x, depends_on: [c]}
+"
+    );
     let (analysis, offset) = marked("steps:\n- {key: 'a¦b', cmd: x}\n");
     let found = prepare_rename(&analysis, offset).unwrap();
     assert_eq!((found.name.as_str(), found.range.start, found.range.end), ("ab", 16, 18));
@@ -31,8 +54,17 @@ fn a_rename_starts_from_any_place_that_names_the_step() {
 
 #[test]
 fn an_alias_follows_the_key_it_names() {
-    let text = "steps:\n- {key: &a ol¦d, cmd: x}\n- {key: b, cmd: x, builds_in: *a}\n";
-    assert_eq!(renamed(text, "new").unwrap(), "steps:\n- {key: &a new, cmd: x}\n- {key: b, cmd: x, builds_in: *a}\n");
+    let text = r"steps:
+- {key: &a ol¦d, cmd: x}
+- {key: b, cmd: x, builds_in: *a}
+";
+    assert_eq!(
+        renamed(text, "new").unwrap(),
+        r"steps:
+- {key: &a new, cmd: x}
+- {key: b, cmd: x, builds_in: *a}
+"
+    );
 }
 
 #[test]
@@ -43,10 +75,19 @@ fn in_a_plan_only_the_key_changes_for_edges_name_positions() {
 
 #[test]
 fn a_name_that_cannot_be_a_key_is_refused_with_a_reason() {
-    let refusal = |name: &str| renamed("steps:\n- {key: a¦, cmd: x}\n- {key: b.c, cmd: x}\n", name).unwrap_err();
-    assert_eq!(refusal("b.c"), "There is a step `b.c` already");
-    assert!(refusal("b-c").contains("share its container and image names with the step `b.c`"));
-    assert_eq!(refusal(" "), "A step needs a key that is not empty");
+    let refusal = |name: &str| {
+        renamed(
+            r"steps:
+- {key: a¦, cmd: x}
+- {key: b.c, cmd: x}
+",
+            name,
+        )
+        .unwrap_err()
+    };
+    assert_eq!(refusal("b.c"), "A step `b.c` already exists");
+    assert!(refusal("b-c").contains("get the same container and image names as step `b.c`"));
+    assert_eq!(refusal(" "), "A step's key must not be empty");
     for name in ["true", "12", "a b", "a: b", "-a", "*a", "~"] {
         assert!(refusal(name).contains("would need quotes in YAML"), "{name}");
     }
@@ -77,11 +118,11 @@ proptest! {
         let at = text.find(&old).unwrap();
         let analysis = pipelens_core::analyze(&text, pipelens_core::Format::Yaml);
         if let Ok(edits) = rename(&analysis, at, &name) {
-            let there = apply_edits(&text, &edits);
+            let there = apply_edits(&text, &FileEdit::in_file(&edits, FileId::DOCUMENT));
             let analysis = pipelens_core::analyze(&there, pipelens_core::Format::Yaml);
             prop_assert!(analysis.diagnostics.iter().all(|found| found.severity > pipelens_core::diagnostic::Severity::Warning));
             let back = rename(&analysis, at, &old).unwrap();
-            prop_assert_eq!(apply_edits(&there, &back), text);
+            prop_assert_eq!(apply_edits(&there, &FileEdit::in_file(&back, FileId::DOCUMENT)), text);
         }
     }
 }

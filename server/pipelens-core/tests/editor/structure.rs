@@ -5,8 +5,21 @@ use pipelens_core::{Format, analyze};
 use super::marked;
 
 #[test]
-fn steps_texts_and_comments_fold_and_a_closing_bracket_stays() {
-    let text = "# one\n# two\nname: ci\nsteps:\n  - key: a\n    cmd: |\n      x\n      y\n    env: {\n      A: b\n    }\n  - {key: b, cmd: x}\n\n";
+fn steps_strings_and_comments_fold_and_a_closing_bracket_stays_visible() {
+    let text = r"# one
+# two
+name: ci
+steps:
+  - key: a
+    cmd: |
+      x
+      y
+    env: {
+      A: b
+    }
+  - {key: b, cmd: x}
+
+";
     let analysis = analyze(text, Format::Yaml);
     let lines: Vec<(usize, usize, bool)> = folds(&analysis)
         .iter()
@@ -25,7 +38,10 @@ fn check_selection(text: &str, expected: Expect) {
 #[test]
 fn a_selection_grows_from_the_word_to_the_whole_text() {
     check_selection(
-        "steps:\n- key: a\n  cmd: 'make t¦est'\n",
+        r"steps:
+- key: a
+  cmd: 'make t¦est'
+",
         expect![[r#"
             test
             ---

@@ -15,7 +15,14 @@ use TokenKind::{Function, Keyword, Operator, Parameter, String, Variable};
 #[test]
 fn the_shell_in_a_block_has_colours_line_by_line() {
     check(
-        "steps:\n- key: a\n  cmd: |\n    if make -s; then\n      echo \"é\n      $X\"\n    fi\n",
+        r#"steps:
+- key: a
+  cmd: |
+    if make -s; then
+      echo "é
+      $X"
+    fi
+"#,
         &[
             ("if", Keyword),
             ("make", Function),
@@ -40,18 +47,35 @@ fn a_command_on_one_line_has_colours_with_quotes_and_without() {
 }
 
 #[test]
-fn escapes_and_folded_lines_have_colours_where_they_stand() {
+fn escapes_and_folded_lines_are_coloured_in_place() {
     check(
         "steps:\n- {key: a, cmd: \"ls \\t -\\x61; \\\"é\\\"\"}\n",
         &[("ls", Function), ("-\\x61", Parameter), (";", Operator), ("\\\"é\\\"", String)],
     );
-    check("steps:\n- key: a\n  cmd: >\n    ls\n    -l\n", &[("ls", Function), ("-l", Parameter)]);
-    check("steps:\n- {key: a, cmd: 'ls ''a''\n    -l'}\n", &[("ls", Function), ("''a''", String), ("-l", Parameter)]);
+    check(
+        r"steps:
+- key: a
+  cmd: >
+    ls
+    -l
+",
+        &[("ls", Function), ("-l", Parameter)],
+    );
+    check(
+        r"steps:
+- {key: a, cmd: 'ls ''a''
+    -l'}
+",
+        &[("ls", Function), ("''a''", String), ("-l", Parameter)],
+    );
 }
 
 #[test]
 fn only_the_part_that_is_asked_for_is_coloured() {
-    let text = "steps:\n- {key: a, cmd: ls}\n- {key: b, cmd: cat}\n";
+    let text = r"steps:
+- {key: a, cmd: ls}
+- {key: b, cmd: cat}
+";
     let analysis = analyze(text, Format::Yaml);
     assert_eq!(tokens(&analysis, TextRange::at(text.len())).len(), 0);
     assert_eq!(tokens(&analysis, TextRange::new(0, 25)).len(), 1);

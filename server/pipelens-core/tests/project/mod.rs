@@ -21,7 +21,7 @@ impl Project for Small {
         Some(!name.starts_with("AWS_"))
     }
 
-    /// Wants quotes round every variable in capitals that stands alone.
+    /// Asks for quotes around every bare variable in capitals.
     fn remarks(&self, command: &str) -> Arc<[Remark]> {
         let starts = command.match_indices('$').map(|(start, _)| start);
         let starts = starts.filter(|start| {

@@ -15,8 +15,8 @@ pub(crate) fn assert_sound(text: &str, format: Format) {
     let is_sound = |range: TextRange| assert!(text.get(range.start..range.end).is_some(), "{range:?} in {text:?}");
     for found in &analysis.diagnostics {
         is_sound(found.range);
-        found.related.iter().for_each(|related| is_sound(related.range));
-        found.fixes.iter().flat_map(|fix| &fix.edits).for_each(|edit| is_sound(edit.range));
+        found.related.iter().for_each(|related| is_sound(related.place.range));
+        found.fixes.iter().flat_map(|fix| &fix.edits).for_each(|edit| is_sound(edit.edit.range));
     }
     fixes::fix_all(&analysis.diagnostics).iter().for_each(|edit| is_sound(edit.range));
     ide::run_places(&analysis).into_iter().for_each(|place| is_sound(place.range));
@@ -27,14 +27,14 @@ pub(crate) fn assert_sound(text: &str, format: Format) {
             assert!(child.range.contains_range(child.selection), "{text:?}");
         }
     }
-    ask_of_the_whole(&analysis, text, format);
+    check_the_whole_text(&analysis, text, format);
     // Some places of every text, more of a short one.
     for offset in (0..=text.len()).step_by(1 + text.len() / 16) {
         ask_at(&analysis, offset, &is_sound);
     }
 }
 
-fn ask_of_the_whole(analysis: &Analysis, text: &str, format: Format) {
+fn check_the_whole_text(analysis: &Analysis, text: &str, format: Format) {
     let whole = TextRange::new(0, text.len());
     let is_sound = |range: TextRange| assert!(text.get(range.start..range.end).is_some(), "{range:?} in {text:?}");
     ide::folds(analysis).into_iter().for_each(|fold| assert!(fold.start_line < fold.end_line, "{text:?}"));
@@ -67,8 +67,8 @@ fn ask_at(analysis: &Analysis, offset: usize, is_sound: &impl Fn(TextRange)) {
         is_sound(hover.range);
     }
     ide::completion(analysis, offset, Known::default()).into_iter().for_each(|entry| is_sound(entry.edit.range));
-    ide::definition(analysis, offset).into_iter().for_each(is_sound);
-    ide::references(analysis, offset).into_iter().for_each(is_sound);
+    ide::definition(analysis, offset).into_iter().for_each(|place| is_sound(place.range));
+    ide::references(analysis, offset).into_iter().for_each(|place| is_sound(place.range));
     ide::highlights(analysis, offset).into_iter().for_each(|highlight| is_sound(highlight.range));
     let mut inner: Option<TextRange> = None;
     for range in ide::selection(analysis, offset) {
@@ -78,7 +78,7 @@ fn ask_at(analysis: &Analysis, offset: usize, is_sound: &impl Fn(TextRange)) {
     }
     if ide::prepare_rename(analysis, offset).is_some() {
         let edits = ide::rename(analysis, offset, "renamed").unwrap_or_default();
-        edits.iter().for_each(|edit| is_sound(edit.range));
+        edits.iter().for_each(|edit| is_sound(edit.edit.range));
     }
     ide::call_item(analysis, offset).into_iter().for_each(|item| is_sound(item.range));
     for call in ide::incoming_calls(analysis, offset).into_iter().chain(ide::outgoing_calls(analysis, offset)) {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use pipelens_core::Analysis;
 use pipelens_core::diagnostic::{Diagnostic, Severity};
+use pipelens_core::text::LineIndex;
+use pipelens_core::{Analysis, FileId};
 
 use super::{render, source};
 use crate::project;
@@ -22,6 +23,14 @@ pub(crate) struct Checked {
     pub(crate) root: PathBuf,
     pub(crate) project: ProjectSettings,
     context: ProjectContext,
+}
+
+/// A file with the positions of its lines.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) text: &'a str,
+    pub(crate) line_index: &'a LineIndex,
 }
 
 impl Checked {
@@ -66,11 +75,19 @@ impl Checked {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
+    /// Returns the file that a range is in.
+    pub(crate) fn source(&self, file: FileId) -> Source<'_> {
+        match self.analysis.files.get(file) {
+            None => Source { path: &self.path, text: &self.text, line_index: &self.analysis.line_index },
+            Some(other) => Source { path: &other.path, text: &other.text, line_index: &other.line_index },
+        }
+    }
+
     /// Renders the findings of at least this severity.
     pub(crate) fn render(&self, least: Severity) -> String {
         let shown = self.diagnostics.iter().filter(|diagnostic| diagnostic.severity <= least);
         shown.fold(String::new(), |mut text, diagnostic| {
-            text.push_str(&render::finding(&self.path, &self.text, diagnostic));
+            text.push_str(&render::finding(self, diagnostic));
             text.push_str("\n\n");
             text
         })

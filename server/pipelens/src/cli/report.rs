@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use pipelens_core::diagnostic::Severity;
 use serde::Serialize;
 
-use super::checked::Checked;
+use super::checked::{Checked, Source};
 use crate::terminal;
 
 /// Who reads the findings.
@@ -58,9 +58,9 @@ struct Place {
 }
 
 impl Place {
-    fn new(file: &Checked, offset: usize) -> Self {
-        let line = file.analysis.line_index.line(offset);
-        let before = file.text.get(file.analysis.line_index.line_start(line)..offset).unwrap_or_default();
+    fn new(source: Source<'_>, offset: usize) -> Self {
+        let line = source.line_index.line(offset);
+        let before = source.text.get(source.line_index.line_start(line)..offset).unwrap_or_default();
         Self { line: line + 1, column: before.chars().count() + 1, offset }
     }
 }

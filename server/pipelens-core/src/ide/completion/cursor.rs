@@ -1,6 +1,6 @@
-//! What stands before and behind the cursor: a key or a value, in which brackets, in which quotes.
+//! What surrounds the cursor: a key or a value, in which brackets, in which quotes.
 
-use super::{Completion, CompletionKind};
+use super::entry::{Completion, CompletionKind};
 use crate::analysis::Analysis;
 use crate::printable::printable;
 use crate::syntax::tree::Kind;
@@ -20,15 +20,15 @@ pub(super) struct Cursor<'a> {
     pub(super) is_list_entry: bool,
     /// Whether brackets are open.
     pub(super) is_flow: bool,
-    /// Whether names need quotes: everything in the document is in brackets, as JSON has it.
+    /// Whether names need quotes: everything in the document is in brackets, as in JSON.
     pub(super) is_json: bool,
     /// The quote that is open.
     pub(super) quote: Option<char>,
-    /// Whether that quote is closed right behind the word.
+    /// Whether that quote is closed right after the word.
     is_closed: bool,
     /// The word at the cursor, which an entry replaces.
     pub(super) word: TextRange,
-    /// The text between the last structural mark and the word.
+    /// The text between the last structural character and the word.
     pub(super) before_word: &'a str,
 }
 
@@ -51,8 +51,8 @@ impl<'a> Cursor<'a> {
         let is_part = |character: char| is_word(character) && (key.is_some() || !":/@".contains(character));
         let value_len = bare.len() - list_key.map_or_else(|| value_start(bare, key), |_| 0);
         let word_len = (before.len() - before.trim_end_matches(is_part).len()).min(value_len);
-        let behind = analysis.text.get(offset..)?;
-        let behind_len: usize = behind.chars().take_while(|next| is_part(*next)).map(char::len_utf8).sum();
+        let after = analysis.text.get(offset..)?;
+        let after_len: usize = after.chars().take_while(|next| is_part(*next)).map(char::len_utf8).sum();
         let quote = open_quote(bare);
         Some(Self {
             offset,
@@ -64,9 +64,9 @@ impl<'a> Cursor<'a> {
             is_list_value: list_key.is_some(),
             key,
             is_list_entry: content.starts_with('-'),
-            is_closed: quote.is_some_and(|quote| behind.get(behind_len..).is_some_and(|rest| rest.starts_with(quote))),
+            is_closed: quote.is_some_and(|quote| after.get(after_len..).is_some_and(|rest| rest.starts_with(quote))),
             quote,
-            word: TextRange::new(offset - word_len, offset + behind_len),
+            word: TextRange::new(offset - word_len, offset + after_len),
             before_word: before.get(..before.len() - word_len)?,
         })
     }
@@ -76,7 +76,7 @@ impl<'a> Cursor<'a> {
         self.entry(label, format!("{}: ", self.quoted(label)), kind, documentation)
     }
 
-    /// Makes an entry for a text.
+    /// Makes an entry for a string.
     pub(super) fn text_entry(&self, label: &str, kind: CompletionKind, documentation: &str) -> Completion {
         self.entry(label, self.quoted(label), kind, documentation)
     }
@@ -96,7 +96,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Tells whether a key's own text ends behind the word already, with its quote.
+    /// Tells whether the quotes around the word are already closed.
     pub(super) fn is_in_closed_quotes(&self) -> bool {
         self.quote.is_some() && self.is_closed
     }
@@ -113,7 +113,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Tells whether the whole document round the cursor is in brackets.
+/// Tells whether the whole document around the cursor is in brackets.
 fn is_in_brackets(analysis: &Analysis, offset: usize) -> bool {
     let mut roots = analysis.tree.documents.iter().map(|root| analysis.tree.node(*root));
     let root = roots.rfind(|root| root.range.start <= offset);
@@ -128,13 +128,13 @@ fn key_before(bare: &str) -> Option<&str> {
     Some(key.trim_matches(['"', '\'', ' ']))
 }
 
-/// Returns where the value starts behind `key:`.
+/// Returns where the value starts after `key:`.
 fn value_start(bare: &str, key: Option<&str>) -> usize {
     let colon = key.and_then(|_| bare.find(':')).map(|colon| colon + 1);
     colon.unwrap_or_default()
 }
 
-/// Follows a text letter by letter and knows which quote is open.
+/// Follows a text character by character and tracks which quote is open.
 #[derive(Default)]
 struct Quotes {
     open: Option<char>,
@@ -142,15 +142,15 @@ struct Quotes {
 }
 
 impl Quotes {
-    /// Takes the next letter, and tells whether it stands outside of quotes and is none itself.
-    fn is_outside(&mut self, letter: char) -> bool {
+    /// Takes the next character, and tells whether it is outside of quotes and not a quote itself.
+    fn is_outside(&mut self, character: char) -> bool {
         let is_escaped = std::mem::take(&mut self.is_escaped);
-        match (self.open, letter) {
-            // A quote somebody has yet to close must not swallow what comes after its line.
+        match (self.open, character) {
+            // A quote that is not closed yet must not swallow what comes after its line.
             (_, '\n') => self.open = None,
             (Some('"'), '\\') if !is_escaped => self.is_escaped = true,
-            (Some(mark), _) if mark == letter && !is_escaped => self.open = None,
-            (None, '"' | '\'') => self.open = Some(letter),
+            (Some(mark), _) if mark == character && !is_escaped => self.open = None,
+            (None, '"' | '\'') => self.open = Some(character),
             (None, _) => return true,
             (Some(_), _) => {}
         }
@@ -160,15 +160,15 @@ impl Quotes {
 
 fn open_quote(bare: &str) -> Option<char> {
     let mut quotes = Quotes::default();
-    for letter in bare.chars() {
-        quotes.is_outside(letter);
+    for character in bare.chars() {
+        quotes.is_outside(character);
     }
     quotes.open
 }
 
-/// What stands in the innermost open brackets.
+/// What the innermost open brackets contain.
 struct Inner<'a> {
-    /// Behind the bracket, or behind its last comma.
+    /// After the bracket, or after its last comma.
     rest: &'a str,
     /// The key whose list it is.
     list_key: Option<&'a str>,

@@ -1,8 +1,8 @@
-//! Which mapping the cursor is in, by the tree where there is one, else by indentation.
+//! Which mapping the cursor is in, by the tree if there is one, otherwise by indentation.
 
 use super::cursor::Cursor;
 use crate::analysis::Analysis;
-use crate::ide::names::walk;
+use crate::ide::mappings::walk;
 use crate::keys::{self, Key, Place};
 use crate::text::TextRange;
 
@@ -49,7 +49,7 @@ fn block_place(analysis: &Analysis, cursor: &Cursor<'_>) -> Place {
     if is_in_services(analysis, cursor) { Place::Service } else { Place::Step }
 }
 
-/// Tells whether the block at the cursor hangs under a name the author gave to a service.
+/// Tells whether the block at the cursor is under the name of a service.
 fn is_in_services(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
     let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
     let Some(name) = outer_line(analysis, cursor) else { return false };
@@ -61,7 +61,7 @@ fn is_in_services(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
     outer.next().is_some_and(|line| line.trim_start_matches([' ', '-']).starts_with("services:"))
 }
 
-/// Returns the key the block at the cursor hangs under: the nearest line above that is indented less.
+/// Returns the key the block at the cursor is under: the nearest line above that is indented less.
 fn outer_key<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str> {
     let line = outer_line(analysis, cursor)?;
     let key = line.trim_start_matches([' ', '-']).split_once(':')?.0;
@@ -69,7 +69,7 @@ fn outer_key<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str>
 }
 
 fn outer_line<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str> {
-    // An entry of a list may stand in its key's own column.
+    // A list entry may be in the same column as its key.
     let own = if cursor.is_list_entry { cursor.indentation + 1 } else { cursor.column };
     let is_outer = |line: &&str| {
         let content = line.trim_start_matches(' ');
@@ -82,12 +82,12 @@ fn outer_line<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str
     analysis.text.get(..cursor.line_start)?.lines().rev().find(is_outer)
 }
 
-/// Tells whether the cursor is in the text of a command, where keys mean nothing.
+/// Tells whether the cursor is in the text of a command, where keys have no meaning.
 pub(super) fn is_in_command(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
     if cursor.key == Some("cmd") {
         return true;
     }
-    let mut steps = analysis.pipelines.iter().flat_map(|pipeline| pipeline.steps.iter().chain(&pipeline.unnamed_steps));
+    let mut steps = analysis.all_steps();
     if steps.any(|step| step.cmd.as_ref().is_some_and(|cmd| cmd.range.touches(cursor.offset))) {
         return true;
     }
@@ -98,7 +98,7 @@ pub(super) fn is_in_command(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
     outer_line(analysis, cursor).is_some_and(starts_text)
 }
 
-/// Tells whether the cursor is where the name of a variable stands.
+/// Tells whether the cursor is where a variable's name goes.
 pub(super) fn is_in_environment(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
     if cursor.is_flow {
         let before = cursor.before_word.trim_end_matches(['"', '\'']);

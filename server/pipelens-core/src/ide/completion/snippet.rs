@@ -1,7 +1,7 @@
-//! Texts with placeholders, indented for the place they go to.
+//! Snippets with placeholders, indented for the place they go to.
 
 use super::cursor::Cursor;
-use super::{Completion, CompletionKind};
+use super::entry::{Completion, CompletionKind};
 use crate::analysis::Analysis;
 use crate::keys::{self, Key, Place, Shape};
 use crate::text::TextEdit;
@@ -14,7 +14,7 @@ steps:
     cmd: ${4:make test}
 ";
 
-/// Returns a key with what its value starts with: a list, a mapping or a text.
+/// Returns a key with what its value starts with: a list, a mapping or a string.
 pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
     if cursor.is_in_closed_quotes() {
         return key.name.to_owned();
@@ -92,7 +92,7 @@ pub(super) fn whole(analysis: &Analysis, cursor: &Cursor<'_>, place: Place, is_n
     if !is_new || cursor.quote.is_some() {
         return Vec::new();
     }
-    let step = |snippet: &str| vec![entry(cursor, "step", "A step: its key and its command.", snippet.to_owned())];
+    let step = |snippet: &str| vec![entry(cursor, "step", "A step with its key and command.", snippet.to_owned())];
     let is_blank = analysis.text.trim().len() <= cursor.word.end - cursor.word.start;
     if place == Place::Step && cursor.is_json {
         return step("\"key\": \"${1:name}\", \"cmd\": \"${2:command}\"");
@@ -113,20 +113,20 @@ fn steps(cursor: &Cursor<'_>) -> Vec<Completion> {
     let line = format!("\n{}", indent(cursor, 0));
     let step = |label: &str, doc: &str, lines: &[&str]| entry(cursor, label, doc, lines.join(&line));
     vec![
-        step("step", "A step: its key and its command.", &["key: ${1:name}", "cmd: ${2:command}"]),
+        step("step", "A step with its key and command.", &["key: ${1:name}", "cmd: ${2:command}"]),
         step(
-            "step on an image",
-            "A step that boots from an image of its own.",
+            "step with an image",
+            "A step that starts from its own image.",
             &["key: ${1:name}", "image: ${2:image}", "cmd: ${3:command}"],
         ),
         step(
-            "step in another's filesystem",
-            "A step that boots from what another step left behind.",
+            "step built in another step",
+            "A step that starts from the filesystem another step left.",
             &["key: ${1:name}", "builds_in: ${2:step}", "cmd: ${3:command}"],
         ),
         step(
             "step with a script",
-            "A step with several lines of shell.",
+            "A step that runs a multi-line shell script.",
             &["key: ${1:name}", "cmd: |", "  ${2:command}"],
         ),
     ]
@@ -146,9 +146,9 @@ fn entry(cursor: &Cursor<'_>, label: &str, doc: &str, snippet: String) -> Comple
 fn without_placeholders(snippet: &str) -> String {
     let mut text = String::with_capacity(snippet.len());
     let mut rest = snippet;
-    while let Some((before, behind)) = rest.split_once("${") {
+    while let Some((before, after)) = rest.split_once("${") {
         text.push_str(before);
-        let (placeholder, next) = behind.split_once('}').unwrap_or((behind, ""));
+        let (placeholder, next) = after.split_once('}').unwrap_or((after, ""));
         text.push_str(placeholder.split_once(':').map_or("", |(_, default)| default));
         rest = next;
     }

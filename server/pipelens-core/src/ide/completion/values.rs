@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::cursor::Cursor;
-use super::{Completion, CompletionKind, Known};
+use super::entry::{Completion, CompletionKind, Known};
 use crate::analysis::Analysis;
 use crate::ide::outline::first_words;
 use crate::keys::{Choice, Key, POLICIES, RUNNERS, Shape};
@@ -51,9 +51,9 @@ fn pipeline_at<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a Pi
     analysis.pipelines.iter().rfind(|pipeline| pipeline.range.start <= cursor.offset)
 }
 
-/// Returns the step being written: a value may stand behind the end of its step, but never behind the next one's start.
+/// Returns the step being written: a value may come after the end of its step, but never after the start of the next one.
 fn step_at<'a>(pipeline: &'a Pipeline, cursor: &Cursor<'_>) -> Option<&'a Step> {
-    let steps = pipeline.steps.iter().chain(&pipeline.unnamed_steps);
+    let steps = pipeline.all_steps();
     steps.filter(|step| step.range.start <= cursor.offset).max_by_key(|step| step.range.start)
 }
 
@@ -64,7 +64,7 @@ fn step_keys(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
     others.map(|step| cursor.text_entry(&step.key.value, CompletionKind::Step, &markdown(&first_words(step)))).collect()
 }
 
-/// Images of this file come before those that merely lie on the machine.
+/// Images used in this file come before those that are merely on the machine.
 fn images(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Completion> {
     let pipelines = analysis.pipelines.iter();
     let written = pipelines.flat_map(|pipeline| {
@@ -74,7 +74,7 @@ fn images(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Com
     let mut offered: Vec<Completion> = Vec::new();
     let mut seen = HashSet::new();
     let here = others.map(|image| (image, "Used in this file."));
-    let there = known.images.iter().map(|image| (image.as_str(), "On this machine already: nothing to pull."));
+    let there = known.images.iter().map(|image| (image.as_str(), "Already on this machine, so it need not be pulled."));
     for (image, doc) in here.chain(there) {
         if seen.insert(image) {
             offered.push(cursor.text_entry(image, CompletionKind::Image, doc));
@@ -83,7 +83,7 @@ fn images(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Com
     offered
 }
 
-/// Returns the beginning of a value: the list of completions has room for a line.
+/// Returns the beginning of a value: a completion list has room for one line.
 fn shortened(value: &str) -> String {
     let start: String = value.chars().take(MAX_VALUE).collect();
     if start.len() < value.len() { start + "…" } else { start }
@@ -103,12 +103,12 @@ fn variables<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> BTreeMap<&'a st
     variables
 }
 
-/// Returns the variables for a `$` in a command; without one there is nothing to say about a shell.
+/// Returns the variables for a `$` in a command; elsewhere there is nothing to offer in a shell command.
 pub(super) fn variables_in_command(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
     if !cursor.before_word.ends_with('$') && !cursor.before_word.ends_with("${") {
         return Vec::new();
     }
-    let workspace = [("PWD", "The working folder of the step.".to_owned())];
+    let workspace = [("PWD", "The step's working directory.".to_owned())];
     let variables = variables(analysis, cursor).into_iter().chain(workspace);
     variables.map(|(name, doc)| cursor.bare_entry(name, CompletionKind::Variable, &doc)).collect()
 }

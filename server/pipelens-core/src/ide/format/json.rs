@@ -1,6 +1,6 @@
 //! JSON: one entry a line; a list of plain values stays on one line where it fits.
 
-use super::{FormatStyle, set_space};
+use super::space::{FormatStyle, set_space};
 use crate::text::{TextEdit, TextRange};
 
 /// A list of values longer than this goes over several lines.

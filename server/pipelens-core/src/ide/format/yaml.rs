@@ -1,6 +1,6 @@
-//! YAML: even indentation, one space behind `-` and `:`, no trailing space, no two empty lines. Texts keep their content.
+//! YAML: even indentation, one space after `-` and `:`, no trailing space, no two empty lines. Texts keep their content.
 
-use super::{FormatStyle, set_space};
+use super::space::{FormatStyle, set_space};
 use crate::analysis::Analysis;
 use crate::syntax::parse::Style;
 use crate::syntax::tree::{Kind, NodeId, Tree};
@@ -33,7 +33,7 @@ pub(super) fn edits(analysis: &Analysis, style: FormatStyle) -> Vec<TextEdit> {
     let mut layout = Layout { analysis, style, kinds, visible: None, below, levels: Vec::new(), edits: Vec::new() };
     layout.lay_out();
     let mut edits = layout.edits;
-    space_behind_colons(analysis, &mut edits);
+    space_after_colons(analysis, &mut edits);
     edits.sort_by_key(|edit| edit.range);
     edits
 }
@@ -94,7 +94,7 @@ fn blocks_below(analysis: &Analysis, kinds: &[Line]) -> Vec<Option<usize>> {
 /// Returns a line without its end.
 fn content(analysis: &Analysis, line: usize) -> &str {
     let range = analysis.line_index.line_range(line);
-    analysis.text.get(range.start..range.end).unwrap_or_default().trim_end_matches(['\r', '\n'])
+    range.of(&analysis.text).trim_end_matches(['\r', '\n'])
 }
 
 fn indentation(text: &str) -> usize {
@@ -152,13 +152,13 @@ impl Layout<'_> {
             if gap == 0 || rest.len() == gap {
                 break;
             }
-            let behind = start + column + 1;
+            let after = start + column + 1;
             column += 1 + gap;
-            // A comment behind a lonely dash is no content.
+            // A comment after a lone dash is not content.
             if text.get(column..).is_some_and(|rest| rest.starts_with('#')) {
                 break;
             }
-            self.set(TextRange::new(behind, behind + gap), 1);
+            self.set(TextRange::new(after, after + gap), 1);
             new = self.enter(column, Some(new + 2));
             if text.get(column..).is_some_and(|rest| rest.starts_with(['|', '>'])) {
                 break;
@@ -216,7 +216,7 @@ impl Layout<'_> {
         }
     }
 
-    /// A comment stands with the content below it.
+    /// A comment belongs to the content below it.
     fn comment_line(&mut self, line: usize) {
         let text = content(self.analysis, line);
         let old = indentation(text);
@@ -233,7 +233,7 @@ impl Layout<'_> {
         self.trim_end(line);
     }
 
-    /// Of several empty lines one stays; behind a text with `|` they may be part of it.
+    /// Of several empty lines one stays; after a `|` block they may be part of it.
     fn empty_line(&mut self, line: usize) {
         let before = line.checked_sub(1).and_then(|before| self.kinds.get(before).copied());
         let range = self.analysis.line_index.line_range(line);
@@ -248,7 +248,7 @@ impl Layout<'_> {
     }
 
     fn trim_end(&mut self, line: usize) {
-        // What ends on another line may be a text in quotes, whose spaces count.
+        // What ends on another line may be a quoted string, whose spaces count.
         let goes_on = matches!(self.kinds.get(line + 1), Some(Line::Continued));
         let text = content(self.analysis, line);
         let kept = text.trim_end_matches([' ', '\t']).len();
@@ -284,7 +284,7 @@ fn has_indentation_indicator(head: &str) -> bool {
 }
 
 /// One space between a key's colon and a value on the same line.
-fn space_behind_colons(analysis: &Analysis, edits: &mut Vec<TextEdit>) {
+fn space_after_colons(analysis: &Analysis, edits: &mut Vec<TextEdit>) {
     for root in analysis.tree.documents.iter().copied() {
         visit(analysis, &analysis.tree, root, edits);
     }

@@ -1,15 +1,15 @@
-//! The words of a shell command, for colours. It never fails: what it does not know is left without one.
+//! The words of a shell command, for colours. It never fails: what it does not recognise gets no colour.
 
-use super::TokenKind;
+use super::kind::TokenKind;
 
 const KEYWORDS: [&str; 21] = [
     "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "in", "function",
     "select", "time", "{", "}", "!", "[[", "]]",
 ];
-/// Deeper substitutions are made to exhaust a stack.
+/// Deeper substitutions are only written to exhaust a stack.
 const MAX_DEPTH: usize = 64;
 
-/// A stretch of the command with its kind; `start` and `end` are byte offsets.
+/// A part of the command with its kind; `start` and `end` are byte offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ShellToken {
     pub(super) start: usize,
@@ -17,7 +17,7 @@ pub(super) struct ShellToken {
     pub(super) kind: TokenKind,
 }
 
-/// Returns the coloured stretches of a command, in order, none inside another.
+/// Returns the tokens of a command, in order, none inside another.
 pub(super) fn lex(text: &str) -> Vec<ShellToken> {
     let mut lexer = Lexer { text, offset: 0, tokens: Vec::new(), heredocs: Vec::new(), depth: 0 };
     while lexer.offset < text.len() {
@@ -48,7 +48,7 @@ struct Heredoc<'a> {
 enum Expect {
     Command,
     Argument,
-    /// Behind `for`, `case` and `select`: a name or a word, then `in`.
+    /// After `for`, `case` and `select`: a name or a word, then `in`.
     Subject,
 }
 
@@ -145,7 +145,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads one word, and says what the next one is.
+    /// Reads one word, and returns what to expect next.
     fn word(&mut self, expect: Expect, close: Option<char>) -> Expect {
         let start = self.offset;
         let first = self.tokens.len();
@@ -224,7 +224,7 @@ impl<'a> Lexer<'a> {
         self.token(start, TokenKind::String);
     }
 
-    /// The pieces between expansions are the text; the expansions have colours of their own.
+    /// The parts between expansions are the string; the expansions have colours of their own.
     fn double_quoted(&mut self) {
         let mut start = self.offset;
         self.advance();
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_here_document_is_a_text_up_to_its_end() {
+    fn a_here_document_is_one_string() {
         check(
             "cat <<'EOF' > x\nif $A\nEOF\nls",
             &[
@@ -382,7 +382,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
-        fn any_text_gives_ordered_stretches_inside_it(text in "([ -~]|\n|é|\\$\\(|`|<<E|\"|'|\\\\){0,40}") {
+        fn tokens_of_any_text_are_ordered_and_inside_it(text in "([ -~]|\n|é|\\$\\(|`|<<E|\"|'|\\\\){0,40}") {
             let mut end = 0;
             for token in lex(&text) {
                 prop_assert!(end <= token.start && token.start < token.end, "{:?}", token);

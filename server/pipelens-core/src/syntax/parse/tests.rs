@@ -97,15 +97,15 @@ fn reduced(events: &str) -> String {
 fn value(mut rest: &str) -> String {
     let mut line = "=VAL".to_owned();
     if rest.starts_with('&') {
-        let (anchor, behind) = rest.split_once(' ').unwrap();
+        let (anchor, after) = rest.split_once(' ').unwrap();
         line = format!("{line} {anchor}");
-        rest = behind;
+        rest = after;
     }
     if rest.starts_with('<') {
-        let (tag, behind) = rest.split_once("> ").unwrap();
+        let (tag, after) = rest.split_once("> ").unwrap();
         let is_text = tag == "<tag:yaml.org,2002:str" || !tag.starts_with("<tag:yaml.org,2002:");
         line = format!("{line}{}", if is_text { " <text>" } else { "" });
-        rest = behind;
+        rest = after;
     }
     let rest = rest.strip_prefix('>').map_or_else(|| rest.to_owned(), |folded| format!("|{folded}"));
     format!("{line} {rest}")

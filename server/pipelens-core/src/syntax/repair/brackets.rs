@@ -1,16 +1,16 @@
-//! The bracket that is missing in a text of brackets: indentation says where its author meant it to be.
+//! Finds the missing bracket in JSON-like text: indentation shows where its author meant it to be.
 
-use super::candidates::Candidate;
+use super::candidate::Candidate;
 use crate::text::{LineIndex, TextEdit, TextRange};
 
 struct Open {
     offset: usize,
     closer: char,
-    /// Of the line it stands in.
+    /// The indentation of its line.
     indent: usize,
 }
 
-/// Tells whether a whole text is in brackets, as JSON is.
+/// Tells whether a whole text is in brackets, as in JSON.
 pub(super) fn is_bracketed(text: &str) -> bool {
     text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '['])
 }
@@ -36,7 +36,7 @@ pub(super) fn open_closers(text: &str) -> Option<Vec<u8>> {
     Some(open)
 }
 
-/// Returns the length of a text in quotes with its closing quote; one that is never closed ends with its line.
+/// Returns the length of a quoted string with its closing quote; one that is never closed ends with its line.
 fn text_length(bytes: &[u8]) -> usize {
     let mut position = 0;
     while let Some(found) = memchr::memchr3(b'"', b'\\', b'\n', bytes.get(position..).unwrap_or_default()) {
@@ -50,7 +50,7 @@ fn text_length(bytes: &[u8]) -> usize {
 }
 
 /// Closes the first bracket whose block has ended by indentation while it is still open. Only where the whole text is in
-/// brackets, as JSON is.
+/// brackets, as in JSON.
 pub(super) fn lost_bracket(text: &str, lines: &LineIndex) -> Option<Candidate> {
     if !is_bracketed(text) {
         return None;
@@ -102,7 +102,7 @@ fn close(offset: usize, closers: &str, comma: &str, place: usize) -> Candidate {
     Candidate {
         edits: vec![TextEdit { range: TextRange::at(place), new_text: format!("{closers}{comma}") }],
         range: TextRange::new(offset, offset + 1),
-        message: format!("A bracket is opened here and never closed. Add `{closers}`."),
+        message: format!("This bracket is never closed. Add `{closers}`."),
         fix: Some(format!("Add `{closers}{comma}`")),
     }
 }

@@ -1,22 +1,13 @@
-//! The edits that might mend an error: what people leave out while they type.
+//! The edits that might repair an error: what people leave out while they type.
 
 use std::cmp::Ordering;
 
 use super::brackets::{is_bracketed, lost_bracket};
+use super::candidate::Candidate;
 use crate::syntax::parse::{ParseError, Reason, explain};
 use crate::text::{LineIndex, TextEdit, TextRange};
 
-/// One way to mend an error, in terms of the text as it stands.
-pub(super) struct Candidate {
-    pub(super) edits: Vec<TextEdit>,
-    /// What to point at, and what to say.
-    pub(super) range: TextRange,
-    pub(super) message: String,
-    /// The title of a fix, where the edit is what the author would do.
-    pub(super) fix: Option<String>,
-}
-
-/// One line without its line end.
+/// One line without its line break.
 #[derive(Clone, Copy)]
 struct Line<'text> {
     start: usize,
@@ -26,7 +17,7 @@ struct Line<'text> {
     below: Below,
 }
 
-/// How the next non-blank line of a text in brackets is indented. In other texts that says nothing.
+/// How the next non-blank line of a text in brackets is indented. In other texts this means nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Below {
     Deeper,
@@ -40,7 +31,7 @@ const QUOTE_REACH: usize = 30;
 /// How far above an error the item or block it is in may begin.
 const LINES_OF_AN_ITEM: usize = 60;
 
-/// Returns the edits to try, the likeliest first.
+/// Returns the edits to try, most likely first.
 pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Vec<Candidate> {
     let places = places(text, lines, line);
     let mut result = Vec::new();
@@ -63,7 +54,7 @@ pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: Pars
         result.extend(missing_bracket(*place));
         result.extend(missing_colon_between(*place));
         result.extend(missing_comma(*place, error));
-        result.extend(missing_space_behind_dash(*place));
+        result.extend(missing_space_after_dash(*place));
         result.extend(indentation(*place, error));
         result.extend(missing_colon(*place));
         result.extend(missing_space(*place));
@@ -75,7 +66,7 @@ pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: Pars
     result
 }
 
-/// Returns the error's line, the two non-blank ones before it, a tabbed one behind it, and one with an odd quote.
+/// Returns the error's line, the two non-blank ones before it, a tabbed one after it, and one with an odd quote.
 fn places<'text>(text: &'text str, lines: &LineIndex, line: usize) -> Vec<Line<'text>> {
     let content = |line: usize| content(text, lines, line);
     let is_blank = |line: &usize| content(*line).trim().is_empty();
@@ -112,7 +103,7 @@ fn places<'text>(text: &'text str, lines: &LineIndex, line: usize) -> Vec<Line<'
 
 fn content<'text>(text: &'text str, lines: &LineIndex, line: usize) -> &'text str {
     let range = lines.line_range(line);
-    text.get(range.start..range.end).unwrap_or_default().trim_end()
+    range.of(text).trim_end()
 }
 
 fn blanks(content: &str) -> &str {
@@ -133,7 +124,7 @@ impl Line<'_> {
         TextEdit { range: TextRange::at(self.end()), new_text: added.to_owned() }
     }
 
-    /// Where the value behind `key: ` starts, relative to the line.
+    /// Where the value after `key: ` starts, relative to the line.
     fn value_start(self) -> Option<usize> {
         let colon = self.content.find(": ")?;
         let value = self.content.get(colon + 1..)?;
@@ -143,7 +134,7 @@ impl Line<'_> {
 
 fn missing_quote(line: Line<'_>) -> Vec<Candidate> {
     let Some((offset, quote)) = open_quote(line.content) else { return Vec::new() };
-    // In JSON what stands deeper belongs to a name, and what stands beside it is the next entry.
+    // In JSON a deeper line belongs to a name, and a line at the same depth is the next entry.
     let endings: &[&str] = match line.below {
         Below::Deeper => &[": {", ": [", ":", ",", "", "]", "}"],
         Below::Same => &[",", ": null,", "", ":", "]", "}"],
@@ -158,7 +149,7 @@ fn missing_quote(line: Line<'_>) -> Vec<Candidate> {
     endings.iter().map(|ending| candidate(format!("{quote}{ending}"))).collect()
 }
 
-/// Gives an item back the `-` it lost: its keys stand where those of an item would, and the next one begins with `-`.
+/// Restores the missing `-` of an item: its keys are where those of an item would be, and the next one begins with `-`.
 fn lost_dash(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Option<Candidate> {
     let indent = blanks(content(text, lines, line)).len();
     if error.reason != Reason::DashAmongKeys || !content(text, lines, line).trim_start().starts_with("- ") {
@@ -171,7 +162,7 @@ fn lost_dash(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> O
     (blanks(own).len() == indent + 2 && !blanks(own).contains('\t')).then(|| Candidate {
         edits: vec![TextEdit { range: TextRange::new(start, start + 2), new_text: "- ".to_owned() }],
         range: TextRange::new(start + 2, lines.line_start(first) + own.len()),
-        message: "A `-` is missing before this: the keys here are those of a list's item. Add it.".to_owned(),
+        message: "A `-` is missing before this: these keys belong to a list item. Add it.".to_owned(),
         fix: Some("Add `-`".to_owned()),
     })
 }
@@ -194,8 +185,7 @@ fn lost_key(text: &str, lines: &LineIndex, line: usize) -> Option<Candidate> {
             new_text: format!("{}\"\":", " ".repeat(keys)),
         }],
         range: TextRange::new(lines.line_start(block), lines.line_start(block) + indent(block)),
-        message: "These lines are indented below nothing: the key above them is missing. Add it, or align them."
-            .to_owned(),
+        message: "These lines are indented without a parent key. Add the key, or align them.".to_owned(),
         fix: None,
     })
 }
@@ -206,7 +196,7 @@ fn missing_bracket(line: Line<'_>) -> Vec<Candidate> {
     let closers: String = open.iter().rev().map(|(_, bracket)| if *bracket == '[' { ']' } else { '}' }).collect();
     let candidate = |ending: String| Candidate {
         range: TextRange::new(line.start + offset, line.end()),
-        message: format!("A bracket is opened here and never closed. Add `{closers}`."),
+        message: format!("This bracket is never closed. Add `{closers}`."),
         fix: Some(format!("Add `{ending}`")),
         edits: vec![line.append(&ending)],
     };
@@ -224,7 +214,7 @@ fn missing_comma(line: Line<'_>, error: ParseError) -> Option<Candidate> {
     (is_flow && ends_a_value && !line.content.contains('#')).then(|| Candidate {
         edits: vec![line.append(",")],
         range: last_word(line),
-        message: format!("A {} is missing behind this. Add it.", if lacks_value { "value" } else { "`,`" }),
+        message: format!("A {} is missing after this. Add it.", if lacks_value { "value" } else { "`,`" }),
         fix: (!lacks_value).then(|| "Add `,`".to_owned()),
     })
 }
@@ -252,7 +242,7 @@ fn missing_colon(line: Line<'_>) -> Option<Candidate> {
     (is_word && word != "-").then(|| Candidate {
         edits: vec![line.append(":")],
         range: last_word(line),
-        message: format!("A `:` is missing behind `{word}`. A key needs one."),
+        message: format!("A `:` is missing after `{word}`. A key needs one."),
         fix: Some("Add `:`".to_owned()),
     })
 }
@@ -267,18 +257,18 @@ fn missing_colon_between(line: Line<'_>) -> Option<Candidate> {
     is_value.then(|| Candidate {
         edits: vec![TextEdit { range: TextRange::at(end), new_text: ":".to_owned() }],
         range: TextRange::new(start, end),
-        message: format!("A `:` is missing behind `\"{name}\"`. A key needs one."),
+        message: format!("A `:` is missing after `\"{name}\"`. A key needs one."),
         fix: Some("Add `:`".to_owned()),
     })
 }
 
-fn missing_space_behind_dash(line: Line<'_>) -> Option<Candidate> {
+fn missing_space_after_dash(line: Line<'_>) -> Option<Candidate> {
     let item = line.content.trim_start().strip_prefix('-')?;
     let dash = line.end() - item.len() - 1;
     item.starts_with(|first: char| first.is_alphabetic() || "\"'[{".contains(first)).then(|| Candidate {
         edits: vec![TextEdit { range: TextRange::at(dash + 1), new_text: " ".to_owned() }],
         range: TextRange::new(dash, dash + 1),
-        message: "A space is missing behind this `-`. Without it this is a word, not an item of the list.".to_owned(),
+        message: "A space is missing after this `-`. Without it, this is a word and not a list item.".to_owned(),
         fix: Some("Add the space".to_owned()),
     })
 }
@@ -293,7 +283,7 @@ fn missing_space(line: Line<'_>) -> Option<Candidate> {
     (is_word && place < line.end()).then(|| Candidate {
         edits: vec![TextEdit { range: TextRange::at(place), new_text: " ".to_owned() }],
         range: line.visible(),
-        message: format!("A space is missing behind `{key}:`. Without it this is one word, not a key and a value."),
+        message: format!("A space is missing after `{key}:`. Without it, this is one word and not a key with a value."),
         fix: Some("Add the space".to_owned()),
     })
 }
@@ -316,7 +306,7 @@ fn unquoted_value(line: Line<'_>, error: ParseError) -> Option<Candidate> {
     })
 }
 
-/// Keeps the key of a line whose value cannot be read.
+/// Keeps the key of a line whose value cannot be parsed.
 fn without_value(line: Line<'_>, error: ParseError) -> Option<Candidate> {
     let start = line.value_start().filter(|start| *start < line.content.len())?;
     let is_here = error.offset >= line.start && error.offset <= line.end();

@@ -1,11 +1,11 @@
-//! Merge conflicts: our side stays, marks and their side are blanked.
+//! Merge conflicts: our side stays; the markers and the other side are blanked.
 
-use super::Repaired;
+use super::repaired::Repaired;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::patch::Patch;
 use crate::text::{LineIndex, TextEdit, TextRange};
 
-/// Blanks the marks and the other side of every conflict. `false`: there is none.
+/// Blanks the markers and the other side of every conflict. `false`: there is none.
 pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &mut Repaired) -> bool {
     if !text.contains("<<<<<<< ") {
         return false;
@@ -15,12 +15,12 @@ pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &m
     let mut edits = Vec::new();
     for line in 0..lines.line_count() {
         let range = lines.line_range(line);
-        let content = text.get(range.start..range.end).unwrap_or_default().trim_end();
+        let content = range.of(text).trim_end();
         let range = TextRange::new(range.start, range.start + content.len());
         let is_end = start.is_some() && content.starts_with(">>>>>>>");
         let is_mark = if content.starts_with("<<<<<<< ") {
             start = Some(range);
-            let message = "This is a merge conflict. Decide for one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.";
+            let message = "This is a merge conflict. Choose one side and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`.";
             result.findings.push(Diagnostic::new(Code::Syntax, range, message));
             true
         } else {
@@ -31,7 +31,7 @@ pub(super) fn blank(text: &str, lines: &LineIndex, patch: &mut Patch, result: &m
             edits.push(TextEdit { range, new_text: String::new() });
         }
         if start.is_some() {
-            result.mended_lines.insert(line);
+            result.repaired_lines.insert(line);
         }
         if is_end {
             (start, is_theirs) = (None, false);

@@ -9,18 +9,18 @@ use crate::text::{LineIndex, TextEdit, TextRange, apply_edits};
 /// Lines above an error that a candidate may change.
 const LINES_ABOVE: usize = 3;
 
-/// Lines around an error that stand on their own, or nearly.
+/// Lines around an error that can be parsed on their own, or nearly.
 pub(super) struct Fragment {
     pub(super) range: TextRange,
-    /// The brackets these lines stand in, written so that an entry may follow. On the first line: lines stay lines.
+    /// The brackets around these lines, written so that an entry may follow. They are on the first line, so that line numbers stay the same.
     opening: String,
-    /// How many brackets `opening` has; `None` where the text is made of indentation.
+    /// How many brackets `opening` has; `None` if the text is structured by indentation.
     depth: Option<usize>,
 }
 
 impl Fragment {
     /// Returns the lines from the start of the list entry or top-level key an error is in, to the end of the next one. The whole
-    /// text where the error looks different from in there.
+    /// text if the error looks different in these lines alone.
     pub(super) fn around(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Self {
         let whole = Self { range: TextRange::new(0, text.len()), opening: String::new(), depth: None };
         let is_bracketed = is_bracketed(text);
@@ -37,21 +37,21 @@ impl Fragment {
             fragment.opening = opening(&closers);
             fragment.depth = Some(closers.len());
         }
-        let is_same = fragment.mended(text, &[]).and_then(|source| parse(&source, |_, _| {})).is_some_and(|inside| {
+        let is_same = fragment.patched(text, &[]).and_then(|source| parse(&source, |_, _| {})).is_some_and(|inside| {
             inside.offset.checked_sub(fragment.opening.len()).map(|offset| offset + range.start) == Some(error.offset)
         });
         if is_same { fragment } else { fragment.widened(text) }
     }
 
-    /// Returns these lines after some edits of the whole text, or `None` when an edit is elsewhere.
-    pub(super) fn mended<'text>(&self, text: &'text str, edits: &[TextEdit]) -> Option<Cow<'text, str>> {
+    /// Returns these lines after some edits of the whole text, or `None` if an edit is elsewhere.
+    pub(super) fn patched<'text>(&self, text: &'text str, edits: &[TextEdit]) -> Option<Cow<'text, str>> {
         let source = text.get(self.range.start..self.range.end)?;
         let shifted: Option<Vec<TextEdit>> = edits.iter().map(|edit| self.shift(edit)).collect();
-        let mended = match shifted? {
+        let repaired = match shifted? {
             edits if edits.is_empty() => Cow::Borrowed(source),
             edits => Cow::Owned(apply_edits(source, &edits)),
         };
-        Some(if self.opening.is_empty() { mended } else { Cow::Owned(format!("{}{mended}", self.opening)) })
+        Some(if self.opening.is_empty() { repaired } else { Cow::Owned(format!("{}{repaired}", self.opening)) })
     }
 
     /// Returns the line of the first error, counted from the first of these. Edits never add or remove a line, so lines are
@@ -83,7 +83,7 @@ impl Fragment {
     }
 }
 
-/// Opens the same brackets again: a list waits for an item; a mapping round another bracket has its key already.
+/// Opens the same brackets again: a list expects an item; a mapping around another bracket already has its key.
 fn opening(closers: &[u8]) -> String {
     let innermost = closers.len().saturating_sub(1);
     let open = |(position, closer): (usize, &u8)| match closer {
@@ -102,7 +102,7 @@ struct View<'a> {
 impl View<'_> {
     fn content(&self, line: usize) -> &str {
         let range = self.lines.line_range(line);
-        self.text.get(range.start..range.end).unwrap_or_default().trim_end()
+        range.of(self.text).trim_end()
     }
 
     fn is_blank(&self, line: usize) -> bool {
@@ -134,7 +134,7 @@ impl View<'_> {
         first
     }
 
-    /// Goes down past the next entry: what is behind it cannot change what a repair of this one does.
+    /// Goes down past the next entry: what comes after it cannot change what a repair of this one does.
     fn last_line(&self, line: usize, first: usize) -> usize {
         let base = self.indent(first);
         let mut last = line + 1;

@@ -1,4 +1,4 @@
-//! Every line of the good fixtures, typed again letter by letter: what stands on other lines has to stay.
+//! Every line of the good fixtures, typed again character by character: what is on other lines has to stay.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -73,7 +73,7 @@ fn every_other_key_stays_while_a_line_is_typed_again() {
         for line in 0..lines.line_count() {
             let range = lines.line_range(line);
             let content = text[range.start..range.end].trim_end_matches(['\r', '\n']);
-            // What is half typed takes its children along: a key's name is part of their path, and without its `-` there is
+            // Half-typed text takes its children with it: a key's name is part of their path, and without its `-` there is
             // no item they could be in.
             let typed: Vec<_> = whole.keys().filter(|(own, _)| *own == line).map(|(_, path)| path).collect();
             let is_below = |path: &[String]| typed.iter().any(|typed| path.starts_with(typed));

@@ -1,4 +1,4 @@
-//! Files broken while typing keep every other key; texts that are broken get a finding where a person would point.
+//! Files broken while typing keep every other key; broken texts get a finding where a person would point.
 
 use std::collections::BTreeMap;
 use std::path::Path;

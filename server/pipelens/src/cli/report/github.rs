@@ -15,8 +15,9 @@ pub(super) fn write(checked: &[Checked]) -> String {
                 Severity::Warning => "warning",
                 Severity::Information | Severity::Hint => "notice",
             };
-            let (start, end) = (Place::new(file, diagnostic.range.start), Place::new(file, diagnostic.range.end));
-            let path = property(&printable(&file.path.display().to_string().replace('\\', "/")));
+            let source = file.source(diagnostic.file);
+            let (start, end) = (Place::new(source, diagnostic.range.start), Place::new(source, diagnostic.range.end));
+            let path = property(&printable(&source.path.display().to_string().replace('\\', "/")));
             // GitHub takes columns for findings on one line only.
             let columns = if start.line == end.line {
                 format!(",col={},endColumn={}", start.column, end.column)

@@ -1,11 +1,12 @@
 //! Findings as JSON, for a program.
 
+use pipelens_core::FileId;
 use pipelens_core::diagnostic::Diagnostic;
 use pipelens_core::text::TextRange;
 use serde::Serialize;
 
 use super::{Place, json_document, severity_name};
-use crate::cli::checked::Checked;
+use crate::cli::checked::{Checked, Source};
 
 pub(super) fn write(checked: &[Checked]) -> String {
     let files = checked.iter().map(|file| FileReport {
@@ -41,6 +42,9 @@ struct DiagnosticReport {
 #[derive(Serialize)]
 struct RelatedReport {
     message: String,
+    /// Of a place in another file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
     range: RangeReport,
 }
 
@@ -54,13 +58,15 @@ impl DiagnosticReport {
     fn new(file: &Checked, diagnostic: &Diagnostic) -> Self {
         let related = diagnostic.related.iter().map(|related| RelatedReport {
             message: related.message.clone(),
-            range: RangeReport::new(file, related.range),
+            path: (related.place.file != FileId::DOCUMENT)
+                .then(|| file.source(related.place.file).path.display().to_string()),
+            range: RangeReport::new(file.source(related.place.file), related.place.range),
         });
         Self {
             code: diagnostic.code.as_str(),
             severity: severity_name(diagnostic.severity),
             message: diagnostic.message.clone(),
-            range: RangeReport::new(file, diagnostic.range),
+            range: RangeReport::new(file.source(diagnostic.file), diagnostic.range),
             related: related.collect(),
             fixes: diagnostic.fixes.iter().map(|fix| fix.title.clone()).collect(),
         }
@@ -68,7 +74,7 @@ impl DiagnosticReport {
 }
 
 impl RangeReport {
-    fn new(file: &Checked, range: TextRange) -> Self {
-        Self { start: Place::new(file, range.start), end: Place::new(file, range.end) }
+    fn new(source: Source<'_>, range: TextRange) -> Self {
+        Self { start: Place::new(source, range.start), end: Place::new(source, range.end) }
     }
 }

@@ -1,11 +1,14 @@
 //! SARIF 2.1.0, which code scanning services read.
 
+use std::collections::BTreeSet;
+
+use pipelens_core::FileId;
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
-use pipelens_core::text::TextRange;
+use pipelens_core::text::{TextEdit, TextRange};
 use serde_json::{Value, json};
 
 use super::{Place, json_document};
-use crate::cli::checked::Checked;
+use crate::cli::checked::{Checked, Source};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
@@ -42,20 +45,16 @@ fn result(file: &Checked, diagnostic: &Diagnostic) -> Value {
         .iter()
         .enumerate()
         .map(|(id, related)| {
-            json!({"id": id + 1, "message": {"text": related.message}, "physicalLocation": place(file, related.range)})
+            json!({"id": id + 1, "message": {"text": related.message}, "physicalLocation": place(file.source(related.place.file), related.place.range)})
         })
         .collect();
     let fixes: Vec<Value> = diagnostic
         .fixes
         .iter()
         .map(|fix| {
-            let replacements: Vec<Value> = fix
-                .edits
-                .iter()
-                .map(|edit| json!({"deletedRegion": region(file, edit.range), "insertedContent": {"text": edit.new_text}}))
-                .collect();
-            let change = json!({"artifactLocation": artifact(file), "replacements": replacements});
-            json!({"description": {"text": fix.title}, "artifactChanges": [change]})
+            let files: BTreeSet<FileId> = fix.edits.iter().map(|edit| edit.file).collect();
+            let changes: Vec<Value> = files.into_iter().map(|id| change(file.source(id), &fix.edits_in(id))).collect();
+            json!({"description": {"text": fix.title}, "artifactChanges": changes})
         })
         .collect();
     json!({
@@ -63,7 +62,7 @@ fn result(file: &Checked, diagnostic: &Diagnostic) -> Value {
         "ruleIndex": Code::ALL.iter().position(|code| *code == diagnostic.code),
         "level": level(diagnostic.severity),
         "message": {"text": diagnostic.message},
-        "locations": [{"physicalLocation": place(file, diagnostic.range)}],
+        "locations": [{"physicalLocation": place(file.source(diagnostic.file), diagnostic.range)}],
         "relatedLocations": related,
         "fixes": fixes,
     })
@@ -77,13 +76,21 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-fn place(file: &Checked, range: TextRange) -> Value {
-    json!({"artifactLocation": artifact(file), "region": region(file, range)})
+fn change(source: Source<'_>, edits: &[TextEdit]) -> Value {
+    let replacements: Vec<Value> = edits
+        .iter()
+        .map(|edit| json!({"deletedRegion": region(source, edit.range), "insertedContent": {"text": edit.new_text}}))
+        .collect();
+    json!({"artifactLocation": artifact(source), "replacements": replacements})
+}
+
+fn place(source: Source<'_>, range: TextRange) -> Value {
+    json!({"artifactLocation": artifact(source), "region": region(source, range)})
 }
 
 /// A relative path is a relative reference; a service knows what it is relative to.
-fn artifact(file: &Checked) -> Value {
-    let path = file.path.display().to_string().replace('\\', "/");
+fn artifact(source: Source<'_>) -> Value {
+    let path = source.path.display().to_string().replace('\\', "/");
     let mut uri = String::with_capacity(path.len());
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
@@ -96,8 +103,8 @@ fn artifact(file: &Checked) -> Value {
     json!({"uri": format!("{scheme}{}", uri.trim_start_matches("./"))})
 }
 
-fn region(file: &Checked, range: TextRange) -> Value {
-    let (start, end) = (Place::new(file, range.start), Place::new(file, range.end));
+fn region(source: Source<'_>, range: TextRange) -> Value {
+    let (start, end) = (Place::new(source, range.start), Place::new(source, range.end));
     json!({
         "startLine": start.line,
         "startColumn": start.column,

@@ -1,12 +1,16 @@
 //! Our types and the protocol's, both ways. The only place that knows UTF-16.
 
+use std::collections::BTreeSet;
+
 use lsp_types::{
     CodeDescription, DiagnosticRelatedInformation, DiagnosticSeverity, DocumentSymbol, Location, NumberOrString,
-    Position, PositionEncodingKind, Range, SymbolKind, TextEdit, Uri,
+    Position, PositionEncodingKind, Range, SymbolKind, TextEdit, Uri, WorkspaceEdit,
 };
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::ide::Symbol;
 use pipelens_core::text::{LineIndex, TextRange};
+use pipelens_core::{FileEdit, FileId, FileRange, Files};
+use tower_lsp::UriExt;
 
 /// What a column counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,27 +148,6 @@ impl<'a> TextMap<'a> {
         TextRange::new(self.offset(range.start), self.offset(range.end))
     }
 
-    pub(crate) fn diagnostic(self, uri: &Uri, diagnostic: &Diagnostic) -> lsp_types::Diagnostic {
-        let related = diagnostic
-            .related
-            .iter()
-            .map(|related| DiagnosticRelatedInformation {
-                location: Location::new(uri.clone(), self.range(related.range)),
-                message: related.message.clone(),
-            })
-            .collect::<Vec<_>>();
-        lsp_types::Diagnostic {
-            range: self.range(diagnostic.range),
-            severity: Some(severity(diagnostic.severity)),
-            code: Some(NumberOrString::String(diagnostic.code.as_str().to_owned())),
-            code_description: crate::present::page(diagnostic.code).parse().ok().map(|href| CodeDescription { href }),
-            source: Some("pipelens".to_owned()),
-            message: diagnostic.message.clone(),
-            related_information: (!related.is_empty()).then_some(related),
-            ..lsp_types::Diagnostic::default()
-        }
-    }
-
     pub(crate) fn text_edit(self, edit: &pipelens_core::text::TextEdit) -> TextEdit {
         TextEdit::new(self.range(edit.range), edit.new_text.clone())
     }
@@ -182,6 +165,65 @@ impl<'a> TextMap<'a> {
             selection_range: self.range(symbol.selection),
             children: (!children.is_empty()).then_some(children),
         }
+    }
+}
+
+/// The files of an analysis, for turning ranges into locations. The only place that turns a file's identity into a URI.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileMap<'a> {
+    uri: &'a Uri,
+    document: TextMap<'a>,
+    files: &'a Files,
+}
+
+impl<'a> FileMap<'a> {
+    pub(crate) fn new(uri: &'a Uri, document: TextMap<'a>, files: &'a Files) -> Self {
+        Self { uri, document, files }
+    }
+
+    /// Returns where a range is; `None` for a file whose path has no URI.
+    pub(crate) fn location(self, place: FileRange) -> Option<Location> {
+        self.in_file(place.file, |map| map.range(place.range)).map(|(uri, range)| Location::new(uri, range))
+    }
+
+    /// Returns edits as one change of the workspace.
+    pub(crate) fn workspace_edit(self, edits: &[FileEdit]) -> WorkspaceEdit {
+        let files: BTreeSet<FileId> = edits.iter().map(|edit| edit.file).collect();
+        let change = |file| {
+            let edits = FileEdit::in_file(edits, file);
+            self.in_file(file, |map| edits.iter().map(|edit| map.text_edit(edit)).collect())
+        };
+        WorkspaceEdit { changes: Some(files.into_iter().filter_map(change).collect()), ..WorkspaceEdit::default() }
+    }
+
+    pub(crate) fn diagnostic(self, diagnostic: &Diagnostic) -> lsp_types::Diagnostic {
+        let related = diagnostic
+            .related
+            .iter()
+            .filter_map(|related| {
+                let location = self.location(related.place)?;
+                Some(DiagnosticRelatedInformation { location, message: related.message.clone() })
+            })
+            .collect::<Vec<_>>();
+        let range = self.in_file(diagnostic.file, |map| map.range(diagnostic.range));
+        lsp_types::Diagnostic {
+            range: range.map(|(_, range)| range).unwrap_or_default(),
+            severity: Some(severity(diagnostic.severity)),
+            code: Some(NumberOrString::String(diagnostic.code.as_str().to_owned())),
+            code_description: crate::present::page(diagnostic.code).parse().ok().map(|href| CodeDescription { href }),
+            source: Some("pipelens".to_owned()),
+            message: diagnostic.message.clone(),
+            related_information: (!related.is_empty()).then_some(related),
+            ..lsp_types::Diagnostic::default()
+        }
+    }
+
+    /// Converts something with the text of the file it is in.
+    fn in_file<T>(self, file: FileId, convert: impl FnOnce(TextMap<'_>) -> T) -> Option<(Uri, T)> {
+        let Some(other) = self.files.get(file) else { return Some((self.uri.clone(), convert(self.document))) };
+        let units = Units::new(&other.text);
+        let map = TextMap::new(&other.text, &other.line_index, &units, self.document.encoding);
+        Some((Uri::from_file_path(&other.path)?, convert(map)))
     }
 }
 
@@ -223,6 +265,18 @@ mod tests {
         assert_eq!(utf16.position(offset), Position::new(1, 3));
         assert_eq!(utf8.offset(Position::new(1, 6)), offset);
         assert_eq!(utf16.offset(Position::new(1, 3)), offset);
+    }
+
+    #[test]
+    fn a_range_in_another_file_is_counted_in_its_text() {
+        let (text, uri) = ("a: 1\n", Uri::from_file_path("/p/pipeline.yml").unwrap());
+        let (index, units, mut files) = (LineIndex::new(text), Units::new(text), Files::default());
+        let program = files.add("/p/ci.py".into(), "\nñ = 1\n".into());
+        let map = FileMap::new(&uri, TextMap::new(text, &index, &units, Encoding::Utf16), &files);
+        let location = map.location(FileRange { file: program, range: TextRange::new(1, 3) }).unwrap();
+        assert_eq!(location.uri.as_str(), "file:///p/ci.py");
+        assert_eq!(location.range, Range::new(Position::new(1, 0), Position::new(1, 1)));
+        assert_eq!(map.location(TextRange::new(0, 1).into()).unwrap().uri, uri);
     }
 
     #[test]

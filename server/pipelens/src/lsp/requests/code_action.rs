@@ -6,7 +6,7 @@ use pipelens_core::ide::{self, RunPlace};
 use pipelens_core::text::TextRange;
 
 use super::code_lens::commands;
-use crate::lsp::protocol::positions::TextMap;
+use crate::lsp::protocol::positions::{FileMap, TextMap};
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
 
@@ -29,7 +29,7 @@ pub(crate) fn code_action(
     let mut actions = Vec::new();
     if is_asked_for(only, CodeActionKind::QUICKFIX.as_str()) {
         let touched = document.analysis.diagnostics.iter().filter(|diagnostic| touches(diagnostic.range, wanted));
-        actions.extend(touched.flat_map(|diagnostic| fixes(document, map, diagnostic)));
+        actions.extend(touched.flat_map(|diagnostic| fixes(document.files(), diagnostic)));
     }
     if is_asked_for(only, FIX_ALL_KIND) {
         actions.extend(fix_all(document, map));
@@ -56,27 +56,17 @@ fn fix_all(document: &Document, map: TextMap<'_>) -> Option<CodeActionOrCommand>
     }))
 }
 
-fn fixes(document: &Document, map: TextMap<'_>, diagnostic: &Diagnostic) -> Vec<CodeActionOrCommand> {
+fn fixes(files: FileMap<'_>, diagnostic: &Diagnostic) -> Vec<CodeActionOrCommand> {
     let fixes = diagnostic.fixes.iter().enumerate();
-    fixes
-        .map(|(index, fix)| CodeActionOrCommand::CodeAction(fix_action(document, map, diagnostic, fix, index == 0)))
-        .collect()
+    fixes.map(|(index, fix)| CodeActionOrCommand::CodeAction(fix_action(files, diagnostic, fix, index == 0))).collect()
 }
 
-fn fix_action(
-    document: &Document,
-    map: TextMap<'_>,
-    diagnostic: &Diagnostic,
-    fix: &Fix,
-    is_preferred: bool,
-) -> CodeAction {
-    let edits: Vec<TextEdit> = fix.edits.iter().map(|edit| map.text_edit(edit)).collect();
-    let edit = WorkspaceEdit { changes: Some([(document.uri.clone(), edits)].into()), ..WorkspaceEdit::default() };
+fn fix_action(files: FileMap<'_>, diagnostic: &Diagnostic, fix: &Fix, is_preferred: bool) -> CodeAction {
     CodeAction {
         title: fix.title.clone(),
         kind: Some(CodeActionKind::QUICKFIX),
-        diagnostics: Some(vec![map.diagnostic(&document.uri, diagnostic)]),
-        edit: Some(edit),
+        diagnostics: Some(vec![files.diagnostic(diagnostic)]),
+        edit: Some(files.workspace_edit(&fix.edits)),
         is_preferred: Some(is_preferred),
         ..CodeAction::default()
     }

@@ -1,6 +1,6 @@
 //! Where a step is defined.
 
-use lsp_types::{GotoDefinitionParams, GotoDefinitionResponse, Location};
+use lsp_types::{GotoDefinitionParams, GotoDefinitionResponse};
 use pipelens_core::ide;
 
 use crate::lsp::server::Server;
@@ -13,7 +13,6 @@ pub(crate) fn definition(
 ) -> Option<GotoDefinitionResponse> {
     let at = params.text_document_position_params;
     let document = documents.pipeline(&at.text_document.uri)?;
-    let map = document.map();
-    let range = ide::definition(&document.analysis, map.offset(at.position))?;
-    Some(GotoDefinitionResponse::Scalar(Location::new(document.uri.clone(), map.range(range))))
+    let place = ide::definition(&document.analysis, document.map().offset(at.position))?;
+    document.files().location(place).map(GotoDefinitionResponse::Scalar)
 }

@@ -9,10 +9,10 @@ use crate::lsp::session::documents::Documents;
 pub(crate) fn references(_: &Server, documents: &Documents, params: ReferenceParams) -> Option<Vec<Location>> {
     let at = params.text_document_position;
     let document = documents.pipeline(&at.text_document.uri)?;
-    let map = document.map();
-    let places = ide::highlights(&document.analysis, map.offset(at.position)).into_iter();
-    let wanted = places.filter(|place| params.context.include_declaration || !place.is_definition);
-    Some(wanted.map(|place| Location::new(document.uri.clone(), map.range(place.range))).collect())
+    let places = ide::references(&document.analysis, document.map().offset(at.position)).into_iter();
+    // The definition comes first.
+    let wanted = places.skip(usize::from(!params.context.include_declaration));
+    Some(wanted.filter_map(|place| document.files().location(place)).collect())
 }
 
 pub(crate) fn document_highlight(

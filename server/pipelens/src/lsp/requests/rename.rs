@@ -1,6 +1,6 @@
 //! Renames a step everywhere.
 
-use lsp_types::{PrepareRenameResponse, RenameParams, TextDocumentPositionParams, TextEdit, WorkspaceEdit};
+use lsp_types::{PrepareRenameResponse, RenameParams, TextDocumentPositionParams, WorkspaceEdit};
 use pipelens_core::ide;
 use tower_lsp::jsonrpc::Result;
 
@@ -23,8 +23,7 @@ pub(crate) fn prepare_rename(
 pub(crate) fn rename(_: &Server, documents: &Documents, params: RenameParams) -> Result<Option<WorkspaceEdit>> {
     let at = params.text_document_position;
     let Some(document) = documents.pipeline(&at.text_document.uri) else { return Ok(None) };
-    let map = document.map();
-    let edits = ide::rename(&document.analysis, map.offset(at.position), &params.new_name).map_err(refused)?;
-    let edits: Vec<TextEdit> = edits.iter().map(|edit| map.text_edit(edit)).collect();
-    Ok(Some(WorkspaceEdit { changes: Some([(document.uri.clone(), edits)].into()), ..WorkspaceEdit::default() }))
+    let offset = document.map().offset(at.position);
+    let edits = ide::rename(&document.analysis, offset, &params.new_name).map_err(refused)?;
+    Ok(Some(document.files().workspace_edit(&edits)))
 }

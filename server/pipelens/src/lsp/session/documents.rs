@@ -18,7 +18,7 @@ use super::projects::Projects;
 use super::settings::SessionSettings;
 use crate::lsp::findings::store::{Analysed, Findings};
 use crate::lsp::protocol::edits;
-use crate::lsp::protocol::positions::{Encoding, TextMap, Units};
+use crate::lsp::protocol::positions::{Encoding, FileMap, TextMap, Units};
 use crate::project_context::ProjectContext;
 use crate::settings::ProjectSettings;
 
@@ -73,6 +73,11 @@ impl Document {
         TextMap::new(&self.text, &self.analysis.line_index, &self.units, self.encoding)
     }
 
+    /// Returns the way from ranges in any file of the analysis to locations.
+    pub(crate) fn files(&self) -> FileMap<'_> {
+        FileMap::new(&self.uri, self.map(), &self.analysis.files)
+    }
+
     pub(crate) fn path(&self) -> Option<PathBuf> {
         self.uri.to_file_path().map(|path| path.into_owned())
     }
@@ -88,10 +93,9 @@ impl Analysed for Document {
     }
 
     fn findings(&self) -> Vec<Diagnostic> {
-        let map = self.map();
         let found = self.analysis.diagnostics.iter();
         let shown = found.filter_map(|diagnostic| self.project.adjust(diagnostic));
-        shown.map(|diagnostic| map.diagnostic(&self.uri, &diagnostic)).collect()
+        shown.map(|diagnostic| self.files().diagnostic(&diagnostic)).collect()
     }
 
     /// Returns the first line of the step's command.

@@ -1,4 +1,4 @@
-//! What a repair may be blamed for: findings at or near the lines it touched say nothing about what the author wrote.
+//! Which findings a repair caused: those at or near the lines it touched say nothing about what the author wrote.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -7,26 +7,26 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::model::Pipeline;
 use crate::text::{LineIndex, TextRange};
 
-/// A repair that touched more text than this may have taken any name with it.
+/// A repair that touched more text than this may have removed any name.
 const MAX_SEARCHED_BYTES: usize = 64 * 1024;
 
-/// The lines a repair touched: what is found there, or is missing because of them, is the repair's doing.
-pub(crate) struct Mended<'a> {
+/// The lines a repair touched: it caused whatever is found there, or is missing because of them.
+pub(crate) struct Repairs<'a> {
     text: &'a str,
     lines: &'a LineIndex,
-    mended_lines: &'a BTreeSet<usize>,
+    repaired_lines: &'a BTreeSet<usize>,
     blocks: OnceCell<Blocks>,
-    mended_text: OnceCell<Option<String>>,
+    repaired_text: OnceCell<Option<String>>,
 }
 
-impl<'a> Mended<'a> {
-    pub(crate) fn new(text: &'a str, lines: &'a LineIndex, mended_lines: &'a BTreeSet<usize>) -> Self {
-        Self { text, lines, mended_lines, blocks: OnceCell::new(), mended_text: OnceCell::new() }
+impl<'a> Repairs<'a> {
+    pub(crate) fn new(text: &'a str, lines: &'a LineIndex, repaired_lines: &'a BTreeSet<usize>) -> Self {
+        Self { text, lines, repaired_lines, blocks: OnceCell::new(), repaired_text: OnceCell::new() }
     }
 
-    /// Tells whether a finding is about the repair. `pipelines` are in text order.
-    pub(crate) fn invented(&self, finding: &Diagnostic, pipelines: &[Pipeline]) -> bool {
-        if self.touches(finding.range) || finding.related.iter().any(|related| self.touches(related.range)) {
+    /// Tells whether a repair caused a finding. `pipelines` are in text order.
+    pub(crate) fn caused(&self, finding: &Diagnostic, pipelines: &[Pipeline]) -> bool {
+        if self.touches(finding.range) || finding.related.iter().any(|related| self.touches(related.place.range)) {
             return true;
         }
         match finding.code {
@@ -41,46 +41,46 @@ impl<'a> Mended<'a> {
     }
 
     fn touches(&self, range: TextRange) -> bool {
-        self.mended_lines.range(self.lines.line(range.start)..=self.lines.line(range.end)).next().is_some()
+        self.repaired_lines.range(self.lines.line(range.start)..=self.lines.line(range.end)).next().is_some()
     }
 
-    /// A finding of absence is at the start of what lacks it; the mended line may be anywhere in that block.
+    /// A finding about something missing is at the start of the incomplete block; the repaired line may be anywhere in that block.
     fn is_near(&self, range: TextRange) -> bool {
         let block = self.blocks.get_or_init(|| Blocks::of(self.text, self.lines)).around(self.lines.line(range.start));
-        self.mended_lines.range(block.0..=block.1).next().is_some()
+        self.repaired_lines.range(block.0..=block.1).next().is_some()
     }
 
-    /// The mended lines may be where the name was defined.
+    /// The name may have been defined on one of the repaired lines.
     fn mentions(&self, finding: &Diagnostic) -> bool {
-        let name = self.text.get(finding.range.start..finding.range.end).unwrap_or_default().trim_matches(['"', '\'']);
-        let mended = self.mended_text.get_or_init(|| self.mended_text());
-        mended.as_ref().is_none_or(|mended| mended.contains(name))
+        let name = finding.range.of(self.text).trim_matches(['"', '\'']);
+        let repaired = self.repaired_text.get_or_init(|| self.repaired_text());
+        repaired.as_ref().is_none_or(|repaired| repaired.contains(name))
     }
 
-    fn mended_text(&self) -> Option<String> {
-        let mut mended = String::new();
-        for line in self.mended_lines {
+    fn repaired_text(&self) -> Option<String> {
+        let mut repaired = String::new();
+        for line in self.repaired_lines {
             let range = self.lines.line_range(*line);
-            mended.push_str(self.text.get(range.start..range.end).unwrap_or_default());
-            mended.push('\n');
-            if mended.len() > MAX_SEARCHED_BYTES {
+            repaired.push_str(range.of(self.text));
+            repaired.push('\n');
+            if repaired.len() > MAX_SEARCHED_BYTES {
                 return None;
             }
         }
-        Some(mended)
+        Some(repaired)
     }
 
     fn is_in_whole_step(&self, finding: &Diagnostic, pipelines: &[Pipeline]) -> bool {
-        let behind = pipelines.partition_point(|pipeline| pipeline.range.start <= finding.range.start);
-        let Some(pipeline) = behind.checked_sub(1).and_then(|before| pipelines.get(before)) else { return false };
-        // Steps are in file order too, so only the last that starts before the finding can hold it.
-        let behind = pipeline.steps.partition_point(|step| step.range.start <= finding.range.start);
-        let step = behind.checked_sub(1).and_then(|before| pipeline.steps.get(before));
+        let after = pipelines.partition_point(|pipeline| pipeline.range.start <= finding.range.start);
+        let Some(pipeline) = after.checked_sub(1).and_then(|before| pipelines.get(before)) else { return false };
+        // Steps are in file order too, so only the last one that starts before the finding can contain it.
+        let after = pipeline.steps.partition_point(|step| step.range.start <= finding.range.start);
+        let step = after.checked_sub(1).and_then(|before| pipeline.steps.get(before));
         step.is_some_and(|step| step.range.contains_range(finding.range) && !self.touches(step.range))
     }
 }
 
-/// Where the block of each line begins and ends, by indentation. A block reaches from the nearest line above that is indented no
+/// Where the block of each line begins and ends, by indentation. A block extends from the nearest line above that is indented no
 /// more to the nearest line below that is indented less; that of a list's item ends with the next item.
 struct Blocks {
     ranges: Vec<(usize, usize)>,
@@ -91,7 +91,7 @@ impl Blocks {
         let count = lines.line_count();
         let content = |line: usize| {
             let range = lines.line_range(line);
-            text.get(range.start..range.end).unwrap_or_default().trim_end()
+            range.of(text).trim_end()
         };
         let indent = |content: &str| content.len() - content.trim_start().len();
         let mut ranges = vec![(0, count); count];

@@ -1,0 +1,9 @@
+//! The result of a conversion.
+
+/// A text in another spelling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Converted {
+    pub text: String,
+    /// One sentence for each thing the other spelling cannot express.
+    pub losses: Vec<String>,
+}

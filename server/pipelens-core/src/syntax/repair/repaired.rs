@@ -1,0 +1,14 @@
+//! The result of repairing a text.
+
+use std::collections::BTreeSet;
+
+use crate::diagnostic::Diagnostic;
+use crate::syntax::tree::Tree;
+
+/// A text that could be parsed, perhaps after repairs.
+pub(crate) struct Repaired {
+    pub(crate) tree: Tree,
+    pub(crate) findings: Vec<Diagnostic>,
+    /// Zero-based lines that no longer say what their author wrote.
+    pub(crate) repaired_lines: BTreeSet<usize>,
+}
