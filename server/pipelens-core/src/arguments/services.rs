@@ -1,12 +1,12 @@
 //! The services of a step: containers that run alongside its command.
 
 use super::value::Value;
+use crate::keys::{Place, keys};
 
 /// Enough for a database to initialise itself on a slow machine.
 const READY_WITHIN_SECONDS: u64 = 60;
 /// The longest label DNS allows.
 const MAX_NAME_LENGTH: usize = 63;
-const KNOWN: &str = "`image`, `env`, `cmd`, `ready`, `ready_within_seconds`";
 
 /// A container that runs alongside a step's command.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,11 +76,16 @@ pub(crate) fn service(name: &str, value: &Value) -> Result<Service, String> {
             "ready_within_seconds" => {
                 ready_within_seconds = seconds(value).ok_or_else(|| bad("a number of seconds, 1 or more"))?;
             }
-            _ => return Err(format!("unknown key `{key}` in service `{name}`; expected one of {KNOWN}")),
+            _ => return Err(format!("unknown key `{key}` in service `{name}`; expected one of {}", known_keys())),
         }
     }
     let image = image.ok_or_else(|| format!("service `{name}` has no `image`"))?;
     Ok(Service { name: name.to_owned(), image, env, cmd, ready, ready_within_seconds })
+}
+
+fn known_keys() -> String {
+    let names: Vec<String> = keys(Place::Service).iter().map(|key| format!("`{}`", key.name)).collect();
+    names.join(", ")
 }
 
 fn text(value: &Value) -> Option<String> {
