@@ -184,19 +184,47 @@ impl Style {
 
 /// Steps of ten lines each, as people write them; the last has the place for the mistake.
 fn pipeline(lines: usize, style: Style) -> Result<String> {
-    let mut text = String::from("name: bench\ndefault_image: alpine:3.20\nenv:\n  CI: \"1\"\nsteps:\n");
+    let mut text = String::from(
+        r#"name: bench
+default_image: alpine:3.20
+env:
+  CI: "1"
+steps:
+"#,
+    );
     let steps = (lines - 5) / 10;
     for step in 0..steps {
         let label = if step + 1 == steps { "end".to_owned() } else { step.to_string() };
         let env = match style {
-            Style::Plain => format!("    env:\n      RUST_LOG: debug\n      LEVEL: \"{step}\"\n"),
-            Style::Merged if step == 0 => "    env: &defaults\n      RUST_LOG: debug\n      LEVEL: \"0\"\n".to_owned(),
-            Style::Merged => format!("    env:\n      <<: *defaults\n      LEVEL: \"{step}\"\n"),
+            Style::Plain => format!(
+                r#"    env:
+      RUST_LOG: debug
+      LEVEL: "{step}"
+"#
+            ),
+            Style::Merged if step == 0 => r#"    env: &defaults
+      RUST_LOG: debug
+      LEVEL: "0"
+"#
+            .to_owned(),
+            Style::Merged => format!(
+                r#"    env:
+      <<: *defaults
+      LEVEL: "{step}"
+"#
+            ),
         };
         let boots = if step == 0 { "image: rust:1.95".to_owned() } else { format!("builds_in: step-{}", step / 2) };
         write!(
             text,
-            "  - key: step-{step}\n    label: \":rust: Build part {label}\"\n    cmd: |\n      cargo build --release --locked\n      echo \"done {step}\"\n    {boots}\n{env}    retry: 1\n"
+            r#"  - key: step-{step}
+    label: ":rust: Build part {label}"
+    cmd: |
+      cargo build --release --locked
+      echo "done {step}"
+    {boots}
+{env}    retry: 1
+"#
         )?;
     }
     Ok(text)

@@ -25,7 +25,11 @@ pub(super) fn measure(binary: &Path) -> Result<()> {
 fn flood(binary: &Path, runner: &str, docker_host: &str) -> Result<()> {
     let (project, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let text = format!(
-        "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: flood\n    cmd: i=0; while [ $i -lt {LINES} ]; do echo \"line $i of the flood\"; i=$((i+1)); done\n"
+        r#"default_image: pipelens-test/busybox:latest
+steps:
+  - key: flood
+    cmd: i=0; while [ $i -lt {LINES} ]; do echo "line $i of the flood"; i=$((i+1)); done
+"#
     );
     let file = project.path().join("pipeline.yml");
     fs::write(&file, &text)?;

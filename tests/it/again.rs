@@ -4,7 +4,15 @@ use serde_json::json;
 
 use crate::support::{Project, Runner, docker_host, left_of, outcomes, runners, text};
 
-const CACHED: &str = "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: build\n    cmd: echo made > made\n    cache: {policy: on_change, paths: [input]}\n  - key: test\n    cmd: cat made input\n    builds_in: build\n";
+const CACHED: &str = r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: build
+    cmd: echo made > made
+    cache: {policy: on_change, paths: [input]}
+  - key: test
+    cmd: cat made input
+    builds_in: build
+";
 
 #[test]
 fn a_plan_says_what_would_run_and_why() {
@@ -40,7 +48,16 @@ fn a_plan_says_what_would_run_and_why() {
 fn failed_and_skipped_steps_run_again_and_no_others() {
     for runner in runners() {
         let project = Project::new(
-            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: good\n    cmd: 'true'\n  - key: bad\n    cmd: test -e mended\n  - key: after\n    cmd: 'true'\n    depends_on: bad\n",
+            r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: good
+    cmd: 'true'
+  - key: bad
+    cmd: test -e mended
+  - key: after
+    cmd: 'true'
+    depends_on: bad
+",
         );
         let mut client = project.serve(runner);
         let uri = project.uri();
@@ -61,7 +78,11 @@ fn failed_and_skipped_steps_run_again_and_no_others() {
 fn a_failed_step_can_be_looked_into() {
     for runner in runners() {
         let project = Project::new(
-            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: bad\n    cmd: echo evidence > evidence; exit 1\n",
+            r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: bad
+    cmd: echo evidence > evidence; exit 1
+",
         );
         let mut client = project.serve(runner);
         let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
@@ -87,7 +108,12 @@ fn a_failed_step_can_be_looked_into() {
 
 #[test]
 fn runs_of_the_project_are_listed_newest_first() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: exit 1\n");
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: exit 1
+",
+    );
     let mut client = project.serve(Runner::Host);
     let ids: Vec<String> = (0..2)
         .map(|_| {

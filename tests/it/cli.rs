@@ -9,12 +9,23 @@ use serde_json::Value;
 use crate::support::{Project, Runner, docker, left_of, lines, outcomes, runners, seven_steps, text};
 use test_client::{PATIENCE, exit_status};
 
-const GOOD: &str =
-    "name: good\ndefault_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: echo hello; echo oops >&2\n";
+const GOOD: &str = r"name: good
+default_image: pipelens-test/busybox:latest
+steps:
+  - key: a
+    cmd: echo hello; echo oops >&2
+";
 
 #[test]
 fn check_shows_the_line_and_a_caret() {
-    let project = Project::new("steps:\n  - key: build\n    cmd: make\n    image: alpine:3\n    builds_in: bild\n");
+    let project = Project::new(
+        r"steps:
+  - key: build
+    cmd: make
+    image: alpine:3
+    builds_in: bild
+",
+    );
     let (code, output, errors) = project.output(Runner::Host, &["check", "pipeline.yml"]);
     assert_eq!(code, 1, "{errors}");
     assert!(output.contains("error[unknown-step]: "), "{output}");
@@ -26,7 +37,13 @@ fn check_shows_the_line_and_a_caret() {
 
 #[test]
 fn check_speaks_json() {
-    let project = Project::new("steps:\n  - key: ñ\n    cmd: make\n    builds_in: bild\n");
+    let project = Project::new(
+        r"steps:
+  - key: ñ
+    cmd: make
+    builds_in: bild
+",
+    );
     let (code, output, _) = project.output(Runner::Host, &["check", "--format", "json", "pipeline.yml"]);
     assert_eq!(code, 1);
     let report: Value = serde_json::from_str(&output).unwrap();
@@ -71,7 +88,16 @@ fn what_cannot_be_read_is_said_and_hides_nothing_else() {
 
 #[test]
 fn an_empty_file_and_a_broken_one_are_not_run() {
-    for (pipeline, reason) in [("", "it has errors"), ("steps:\n  - key: \"a\n    cmd: x\n", "a syntax error")] {
+    for (pipeline, reason) in [
+        ("", "it has errors"),
+        (
+            r#"steps:
+  - key: "a
+    cmd: x
+"#,
+            "a syntax error",
+        ),
+    ] {
         let project = Project::new(pipeline);
         let (code, output, errors) = project.output(Runner::Host, &["run", "pipeline.yml", "--runner", "host"]);
         assert_eq!((code, output.as_str()), (2, ""), "{errors}");
@@ -141,7 +167,16 @@ fn a_run_prints_its_lines_and_a_table() {
 fn a_failing_step_is_exit_code_1_and_its_dependants_are_skipped() {
     for runner in runners() {
         let project = Project::new(
-            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: exit 7\n  - key: b\n    cmd: echo no\n    builds_in: a\n  - key: c\n    cmd: echo other\n",
+            r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: a
+    cmd: exit 7
+  - key: b
+    cmd: echo no
+    builds_in: a
+  - key: c
+    cmd: echo other
+",
         );
         let (code, output, _) = project.output(runner, &["run", "pipeline.yml", "--runner", runner.name()]);
         assert_eq!(code, 1, "{output}");
@@ -155,7 +190,12 @@ fn a_failing_step_is_exit_code_1_and_its_dependants_are_skipped() {
 fn timeouts_are_exit_code_124() {
     for runner in runners() {
         let project = Project::new(
-            "default_image: pipelens-test/busybox:latest\ntimeout_seconds: 1\nsteps:\n  - key: a\n    cmd: sleep 600\n",
+            r"default_image: pipelens-test/busybox:latest
+timeout_seconds: 1
+steps:
+  - key: a
+    cmd: sleep 600
+",
         );
         let (code, output, _) = project.output(runner, &["run", "pipeline.yml", "--runner", runner.name()]);
         assert_eq!(code, 124, "{output}");
@@ -202,7 +242,13 @@ fn bad_images_are_said_with_their_reason() {
     }
     for (image, reason) in [("localhost:9/no/such:1", "localhost:9/no/such:1"), ("pipelens-test/noshell:latest", "sh")]
     {
-        let project = Project::new(&format!("steps:\n  - key: a\n    cmd: echo a\n    image: {image}\n"));
+        let project = Project::new(&format!(
+            r"steps:
+  - key: a
+    cmd: echo a
+    image: {image}
+"
+        ));
         let (code, output, _) = project.output(Runner::Docker, &["run", "pipeline.yml"]);
         assert_eq!(code, 1, "{output}");
         assert!(output.contains("✗ could not run") && output.contains(reason), "{image}: {output}");
@@ -232,7 +278,14 @@ fn started(project: &Project, runner: Runner) -> (Child, BufReader<impl Read + u
     }
 }
 
-const LONG: &str = "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: first\n    cmd: echo ready\n  - key: a\n    cmd: echo here; sleep 600\n    builds_in: first\n";
+const LONG: &str = r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: first
+    cmd: echo ready
+  - key: a
+    cmd: echo here; sleep 600
+    builds_in: first
+";
 
 #[test]
 #[cfg(unix)]
@@ -298,7 +351,11 @@ fn wait_for_line(output: &mut impl BufRead, wanted: &str) {
 fn a_reader_that_goes_away_ends_the_run() {
     for runner in runners() {
         let project = Project::new(
-            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: a\n    cmd: while true; do echo again; sleep 0.1; done\n",
+            r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: a
+    cmd: while true; do echo again; sleep 0.1; done
+",
         );
         let (mut child, output, run_id) = started(&project, runner);
         drop(output);
@@ -311,8 +368,13 @@ fn a_reader_that_goes_away_ends_the_run() {
 
 #[test]
 fn a_secret_comes_from_the_environment_or_a_file_and_is_never_shown() {
-    let project =
-        Project::new("steps:\n  - key: a\n    cmd: echo \"<$TOKEN>\"; test -n \"$TOKEN\"\n    secrets: [TOKEN]\n");
+    let project = Project::new(
+        r#"steps:
+  - key: a
+    cmd: echo "<$TOKEN>"; test -n "$TOKEN"
+    secrets: [TOKEN]
+"#,
+    );
     let arguments = ["run", "pipeline.yml", "--runner", "host"];
     let (code, _, errors) = project.output(Runner::Host, &arguments);
     assert_eq!(code, 2);
@@ -328,7 +390,16 @@ fn a_secret_comes_from_the_environment_or_a_file_and_is_never_shown() {
 #[test]
 fn a_pipeline_of_several_is_chosen_by_name() {
     let project = Project::new(
-        "name: one\nsteps:\n  - key: a\n    cmd: echo first\n---\nname: two\nsteps:\n  - key: a\n    cmd: echo second\n",
+        r"name: one
+steps:
+  - key: a
+    cmd: echo first
+---
+name: two
+steps:
+  - key: a
+    cmd: echo second
+",
     );
     let (code, _, errors) = project.output(Runner::Host, &["run", "pipeline.yml", "--runner", "host"]);
     assert_eq!(code, 2);

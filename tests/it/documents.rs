@@ -123,10 +123,26 @@ fn apply(text: &str, range: &Value, new: &str) -> String {
 #[test]
 fn a_request_sees_the_text_of_its_arrival() {
     let mut client = client();
-    client.open(URI, "steps:\n  - key: a\n    cmd: x\n");
+    client.open(
+        URI,
+        r"steps:
+  - key: a
+    cmd: x
+",
+    );
     let asks: Vec<i64> = (0..50)
         .map(|number| {
-            client.change(URI, number + 2, &Value::Null, &format!("steps:\n  - key: k{number}\n    cmd: x\n"));
+            client.change(
+                URI,
+                number + 2,
+                &Value::Null,
+                &format!(
+                    r"steps:
+  - key: k{number}
+    cmd: x
+"
+                ),
+            );
             client.ask("textDocument/documentSymbol", json!({"textDocument": {"uri": URI}}))
         })
         .collect();
@@ -139,7 +155,14 @@ fn a_request_sees_the_text_of_its_arrival() {
 
 #[test]
 fn a_mistake_is_shown_with_its_fix_and_goes_when_it_is_mended() {
-    let text = "steps:\n  - key: build\n    cmd: make\n    image: alpine:3\n  - key: test\n    cmd: make test\n    builds_in: biuld\n";
+    let text = r"steps:
+  - key: build
+    cmd: make
+    image: alpine:3
+  - key: test
+    cmd: make test
+    builds_in: biuld
+";
     let mut client = client();
     client.open(URI, text);
     let found = client.diagnostics(URI, 1);
@@ -156,7 +179,14 @@ fn a_mistake_is_shown_with_its_fix_and_goes_when_it_is_mended() {
 
 #[test]
 fn a_step_is_completed_found_and_looked_up() {
-    let text = "steps:\n  - key: build\n    cmd: make\n    image: alpine:3\n  - key: test\n    cmd: make test\n    builds_in: build\n";
+    let text = r"steps:
+  - key: build
+    cmd: make
+    image: alpine:3
+  - key: test
+    cmd: make test
+    builds_in: build
+";
     let mut client = client();
     client.open(URI, text);
     let at = |line: u32, character: u32| json!({"textDocument": {"uri": URI}, "position": {"line": line, "character": character}});
@@ -188,7 +218,14 @@ fn somebody_elses_file_gets_empty_answers() {
 fn a_setting_makes_a_file_a_pipeline_and_a_severity_something_else() {
     let uri = "file:///project/ci/deploy.yml";
     let mut client = client();
-    client.open(uri, "steps:\n  - key: a\n    cmd: x\n    image: alpine\n");
+    client.open(
+        uri,
+        r"steps:
+  - key: a
+    cmd: x
+    image: alpine
+",
+    );
     assert!(client.lenses(uri).is_empty());
     let settings = json!({"pipelens": {"files": ["**/ci/*.yml"], "severity": {"unpinned-image": "error"}}});
     client.notify("workspace/didChangeConfiguration", json!({"settings": settings}));

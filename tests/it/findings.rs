@@ -27,16 +27,35 @@ fn messages(report: &Value) -> Vec<&str> {
 
 #[test]
 fn a_client_that_asks_is_answered_and_not_told() {
-    let project = Project::new("steps:\n  - key: build\n    cmd: exit 3\n");
+    let project = Project::new(
+        r"steps:
+  - key: build
+    cmd: exit 3
+",
+    );
     let uri = project.uri();
     let mut client = asking(&project);
-    client.open(&uri, "steps:\n  - key: build\n    comand: make\n");
+    client.open(
+        &uri,
+        r"steps:
+  - key: build
+    comand: make
+",
+    );
     let report = pull(&mut client, &uri, None);
     assert_eq!(report["kind"], "full");
     assert!(messages(&report).iter().any(|message| message.contains("comand")), "{report}");
     let id = report["resultId"].as_str().unwrap();
     assert_eq!(pull(&mut client, &uri, Some(id)), json!({"kind": "unchanged", "resultId": id}));
-    client.change(&uri, 2, &Value::Null, "steps:\n  - key: build\n    cmd: exit 3\n");
+    client.change(
+        &uri,
+        2,
+        &Value::Null,
+        r"steps:
+  - key: build
+    cmd: exit 3
+",
+    );
     let report = pull(&mut client, &uri, Some(id));
     assert_eq!((&report["kind"], messages(&report)), (&json!("full"), Vec::new()));
     assert_eq!(client.take(|message| message["method"] == "textDocument/publishDiagnostics"), Vec::<Value>::new());
@@ -45,7 +64,12 @@ fn a_client_that_asks_is_answered_and_not_told() {
 
 #[test]
 fn a_client_that_asks_is_told_to_ask_again_when_a_step_has_failed() {
-    let project = Project::new("steps:\n  - key: build\n    cmd: exit 3\n");
+    let project = Project::new(
+        r"steps:
+  - key: build
+    cmd: exit 3
+",
+    );
     let uri = project.uri();
     let mut client = asking(&project);
     client.open(&uri, &std::fs::read_to_string(project.file()).unwrap());
@@ -59,7 +83,12 @@ fn a_client_that_asks_is_told_to_ask_again_when_a_step_has_failed() {
 
 #[test]
 fn a_mistake_in_the_projects_settings_is_a_finding_of_that_file_though_it_is_not_open() {
-    let project = Project::new("steps:\n  - key: build\n    cmd: make\n");
+    let project = Project::new(
+        r"steps:
+  - key: build
+    cmd: make
+",
+    );
     let settings = project.folder.path().join(".pipelens.yaml");
     std::fs::write(&settings, "files: [ci.yml]\nparallelism: many\n").unwrap();
     let mut client = project.serve(Runner::Host);
@@ -85,7 +114,12 @@ fn a_mistake_in_the_projects_settings_is_a_finding_of_that_file_though_it_is_not
 
 #[test]
 fn a_failure_stays_on_its_step_while_the_text_moves_and_goes_when_the_step_runs_again() {
-    let project = Project::new("steps:\n  - key: build\n    cmd: test -e ok\n");
+    let project = Project::new(
+        r"steps:
+  - key: build
+    cmd: test -e ok
+",
+    );
     let uri = project.uri();
     let mut client = project.serve(Runner::Host);
     client.diagnostics(&uri, 1);

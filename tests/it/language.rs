@@ -6,7 +6,19 @@ use crate::support::{Project, Runner, binary};
 use test_client::{Client, everything};
 
 const URI: &str = "file:///project/pipeline.yml";
-const PIPELINE: &str = "name: ci\ndefault_image: alpine:3.22\nsteps:\n  - key: build\n    cmd: make\n  - key: test\n    cmd: make test\n    builds_in: build\n  - wait\n  - key: ship\n    cmd: ./ship.sh\n    depends_on: [build]\n";
+const PIPELINE: &str = r"name: ci
+default_image: alpine:3.22
+steps:
+  - key: build
+    cmd: make
+  - key: test
+    cmd: make test
+    builds_in: build
+  - wait
+  - key: ship
+    cmd: ./ship.sh
+    depends_on: [build]
+";
 
 fn open(text: &str) -> Client {
     let mut client = Client::start(binary(), &[], Value::Null);
@@ -151,7 +163,11 @@ fn formatting_edits_white_space_and_a_broken_file_stays() {
 
 #[test]
 fn a_client_without_snippets_gets_plain_words() {
-    let text = "steps:\n- key: a\n  cmd: x\n  ca\n";
+    let text = r"steps:
+- key: a
+  cmd: x
+  ca
+";
     let entry = |client: &mut Client| {
         let entries = client.request("textDocument/completion", at(3, 4)).unwrap();
         let found = entries.as_array().unwrap().iter().find(|entry| entry["label"] == "cache").cloned();
@@ -191,7 +207,10 @@ fn the_graph_is_drawn_and_shown() {
 
 #[test]
 fn a_finding_leads_to_its_page_and_fix_all_mends_what_needs_no_choice() {
-    let text = "steps:\n- {key: a, cmd: x, retry: \"3\"}\n- {key: b, cmd: x, builds_in: c}\n";
+    let text = r#"steps:
+- {key: a, cmd: x, retry: "3"}
+- {key: b, cmd: x, builds_in: c}
+"#;
     let mut client = open(text);
     let found = client.diagnostics(URI, 1);
     let unknown = found.iter().find(|found| found["code"] == "unknown-step").unwrap();
@@ -207,7 +226,14 @@ fn a_finding_leads_to_its_page_and_fix_all_mends_what_needs_no_choice() {
 
 #[test]
 fn the_shell_in_a_command_has_colours() {
-    let mut client = open("steps:\n- key: a\n  cmd: |\n    make -j\n    echo $é\n");
+    let mut client = open(
+        r"steps:
+- key: a
+  cmd: |
+    make -j
+    echo $é
+",
+    );
     let document = json!({"textDocument": {"uri": URI}});
     let tokens = client.request("textDocument/semanticTokens/full", document).unwrap();
     assert_eq!(tokens["data"], json!([3, 4, 4, 1, 0, 0, 5, 2, 6, 0, 1, 4, 4, 1, 0, 0, 5, 2, 2, 0]));

@@ -7,7 +7,16 @@ use serde_json::Value;
 use crate::support::{Project, Runner, binary};
 use test_client::Client;
 
-const PIPELINE: &str = "steps:\n- key: pack\n  image: alpine:3.20\n  cmd: |\n    é=1\n    tar czf $TARGET dist\n- key: b\n  image: alpine:3.20\n  cmd: make\n";
+const PIPELINE: &str = r"steps:
+- key: pack
+  image: alpine:3.20
+  cmd: |
+    é=1
+    tar czf $TARGET dist
+- key: b
+  image: alpine:3.20
+  cmd: make
+";
 
 /// Notes each call, and says of every command with `$TARGET` that it wants quotes.
 const PROGRAM: &str = r#"#!/bin/sh
@@ -149,8 +158,10 @@ fn in_the_editor_it_reads_aside_and_only_what_is_new() {
 }
 
 /// Says that it runs, and never ends by itself.
-const ENDLESS: &str =
-    "#!/bin/sh\necho $$ > \"$PIPELENS_STATE_DIR/process\"\nwhile :; do read -r line < /dev/zero; done\n";
+const ENDLESS: &str = r#"#!/bin/sh
+echo $$ > "$PIPELENS_STATE_DIR/process"
+while :; do read -r line < /dev/zero; done
+"#;
 
 #[test]
 fn it_ends_with_the_server_also_when_that_is_killed() {

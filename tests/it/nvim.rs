@@ -18,7 +18,11 @@ fn neovims() -> Vec<PathBuf> {
 
 fn drive(neovim: &Path, runner: Runner) {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
-    let broken = seven_steps() + "  - key: last\n    cmd: echo last; sleep 600\n    depends_on: publsh\n";
+    let broken = seven_steps()
+        + r"  - key: last
+    cmd: echo last; sleep 600
+    depends_on: publsh
+";
     let project = Project::new(&broken);
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(neovim)

@@ -7,7 +7,15 @@ use serde_json::{Value, json};
 
 use crate::support::{Project, Runner, texts};
 
-const MISTAKE: &str = "steps:\n  - key: ñ\n    cmd: make\n    image: alpine:3\n  - key: b\n    cmd: x\n    builds_in: nn\n    depends_on: [b]\n";
+const MISTAKE: &str = r"steps:
+  - key: ñ
+    cmd: make
+    image: alpine:3
+  - key: b
+    cmd: x
+    builds_in: nn
+    depends_on: [b]
+";
 
 fn project(files: &[(&str, &str)]) -> Project {
     let project = Project::new("steps:\n- {key: a, cmd: x, image: a:1}\n");
@@ -35,7 +43,13 @@ fn a_folder_means_every_pipeline_in_it_and_no_other_file() {
     let project = project(&[
         ("sub/ci.pipeline.yml", "steps:\n- {key: a}\n"),
         (".hm/plan.yml", "steps:\n- {key: a, cmd: x, image: a:1}\n"),
-        ("said.yaml", "# pipelens: pipeline\nsteps:\n- {key: a, cmd: x, image: a:1}\n"),
+        (
+            "said.yaml",
+            r"# pipelens: pipeline
+steps:
+- {key: a, cmd: x, image: a:1}
+",
+        ),
         ("extra/one.yml", "steps: []\n"),
         ("docker-compose.yml", "services: [\n"),
         ("ignored/pipeline.yml", "steps: [\n"),
@@ -67,7 +81,13 @@ fn a_glob_means_what_it_matches_and_each_file_counts_once() {
 
 #[test]
 fn paths_that_lead_nowhere_in_the_project_are_warned_of_on_the_command_line_and_in_the_editor() {
-    let text = "steps:\n- key: a\n  cmd: x\n  image: a:1\n  workdir: /workspace/sub\n  cache: {policy: on_change, paths: [Cargo.lok, src/*.rs]}\n";
+    let text = r"steps:
+- key: a
+  cmd: x
+  image: a:1
+  workdir: /workspace/sub
+  cache: {policy: on_change, paths: [Cargo.lok, src/*.rs]}
+";
     let project = project(&[("pipeline.yml", text), ("src/main.rs", "")]);
     let (code, output, _) = check(&project, &["pipeline.yml"]);
     assert_eq!(code, 0, "{output}");
@@ -102,7 +122,14 @@ fn standard_input_is_checked_as_what_it_looks_like() {
     let (code, output, _) = with_input(&project, &["check", "-"], "{\"steps\": [{\"key\": \"a\", \"cmd\": \"x\",}]}");
     assert_eq!(code, 1);
     assert!(output.contains("--> stdin.json:1:35"), "{output}");
-    let (code, output, _) = with_input(&project, &["graph", "-"], "name: x\nsteps:\n- {key: a, cmd: x, image: a:1}\n");
+    let (code, output, _) = with_input(
+        &project,
+        &["graph", "-"],
+        r"name: x
+steps:
+- {key: a, cmd: x, image: a:1}
+",
+    );
     assert_eq!((code, output.as_str()), (0, "x\na  [a:1]  x\n"));
 }
 
@@ -155,7 +182,15 @@ fn github_gets_one_annotation_a_finding() {
 fn fixes_that_cannot_be_wrong_are_applied_and_the_file_keeps_its_permissions() {
     let project = project(&[(
         "x.yml",
-        "steps:\n- key: a\n  comand: x\n  image: Rust:1.95\n  retry: \"3\"\n- key: b\n  cmd: x\n  builds_in: nowhere\n",
+        r#"steps:
+- key: a
+  comand: x
+  image: Rust:1.95
+  retry: "3"
+- key: b
+  cmd: x
+  builds_in: nowhere
+"#,
     )]);
     let path = project.folder.path().join("x.yml");
     #[cfg(unix)]

@@ -90,7 +90,13 @@ fn progress_rises_and_ends_with_the_outcome_and_the_log_comes_as_messages() {
 #[test]
 fn the_lens_is_the_state() {
     let project = Project::new(
-        "steps:\n  - key: ok\n    cmd: read line < gate\n  - key: bad\n    cmd: exit 3\n    depends_on: ok\n",
+        r"steps:
+  - key: ok
+    cmd: read line < gate
+  - key: bad
+    cmd: exit 3
+    depends_on: ok
+",
     );
     let gate = project.folder.path().join("gate");
     std::fs::write(&gate, "").unwrap();
@@ -113,7 +119,12 @@ fn the_lens_is_the_state() {
 fn a_failure_is_marked_on_its_line_until_the_step_runs_again() {
     for runner in runners() {
         let image = "default_image: pipelens-test/busybox:latest\n";
-        let broken = format!("{image}steps:\n  - key: bad\n    cmd: echo why not; exit 3\n");
+        let broken = format!(
+            r"{image}steps:
+  - key: bad
+    cmd: echo why not; exit 3
+"
+        );
         let project = Project::new(&broken);
         let mut client = project.serve(runner);
         let uri = project.uri();
@@ -170,7 +181,14 @@ fn a_step_runs_with_its_lineage_alone_and_from_here_with_its_dependants() {
 fn progress_cancel_and_the_command_end_a_run_at_once() {
     for runner in runners() {
         let project = Project::new(
-            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: long\n    cmd: echo here; sleep 600\n  - key: after\n    cmd: echo no\n    depends_on: long\n",
+            r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: long
+    cmd: echo here; sleep 600
+  - key: after
+    cmd: echo no
+    depends_on: long
+",
         );
         let mut client = project.serve(runner);
         for way in ["progress", "command", "step"] {
@@ -204,7 +222,11 @@ fn progress_cancel_and_the_command_end_a_run_at_once() {
 fn the_end_of_the_editor_ends_its_runs() {
     for runner in runners() {
         let project = Project::new(
-            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: long\n    cmd: echo here; sleep 600\n",
+            r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: long
+    cmd: echo here; sleep 600
+",
         );
         let mut client = project.serve(runner);
         let run_id = run_pipeline(&mut client, &project);
@@ -221,7 +243,14 @@ fn a_killed_server_leaves_nothing_that_runs_and_the_next_start_sweeps_the_rest()
         return;
     }
     let project = Project::new(
-        "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: first\n    cmd: echo one\n  - key: long\n    cmd: echo here; sleep 600\n    builds_in: first\n",
+        r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: first
+    cmd: echo one
+  - key: long
+    cmd: echo here; sleep 600
+    builds_in: first
+",
     );
     let mut client = project.serve(Runner::Docker);
     let run_id = run_pipeline(&mut client, &project);
@@ -246,7 +275,11 @@ fn a_killed_server_leaves_nothing_that_runs_and_the_next_start_sweeps_the_rest()
 fn two_hundred_thousand_lines_reach_the_file_while_answers_come_and_memory_stays() {
     for runner in runners() {
         let project = Project::new(
-            "default_image: pipelens-test/busybox:latest\nsteps:\n  - key: flood\n    cmd: i=0; while [ $i -lt 200000 ]; do echo \"line $i of the flood\"; i=$((i+1)); done\n",
+            r#"default_image: pipelens-test/busybox:latest
+steps:
+  - key: flood
+    cmd: i=0; while [ $i -lt 200000 ]; do echo "line $i of the flood"; i=$((i+1)); done
+"#,
         );
         let mut client = project.serve(runner);
         let run_id = run_pipeline(&mut client, &project);
@@ -274,7 +307,10 @@ fn two_hundred_thousand_lines_reach_the_file_while_answers_come_and_memory_stays
 #[test]
 fn a_client_that_never_reads_does_not_stall_the_run() {
     let project = Project::new(
-        "steps:\n  - key: flood\n    cmd: i=0; while [ $i -lt 100000 ]; do echo \"line $i of the flood\"; i=$((i+1)); done; echo done > \"$PIPELENS_MARK\"\n",
+        r#"steps:
+  - key: flood
+    cmd: i=0; while [ $i -lt 100000 ]; do echo "line $i of the flood"; i=$((i+1)); done; echo done > "$PIPELENS_MARK"
+"#,
     );
     let mark = project.folder.path().join("mark");
     let text = std::fs::read_to_string(project.file()).unwrap().replace("$PIPELENS_MARK", mark.to_str().unwrap());
@@ -294,7 +330,12 @@ fn a_client_that_never_reads_does_not_stall_the_run() {
 
 #[test]
 fn a_client_that_refuses_progress_still_gets_its_run() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: echo a\n");
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: echo a
+",
+    );
     let mut client = project.serve(Runner::Host);
     client.refuses_progress = true;
     let run_id = run_pipeline(&mut client, &project);
@@ -306,7 +347,12 @@ fn a_client_that_refuses_progress_still_gets_its_run() {
 
 #[test]
 fn a_client_gets_only_what_it_declared() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: echo a\n");
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: echo a
+",
+    );
     let environment = [("PIPELENS_STATE_DIR", project.state.path().to_str().unwrap())];
     let mut client = Client::spawn(binary(), &environment);
     client.initialize(json!({}), json!({"runner": "host"})).unwrap();
@@ -323,7 +369,12 @@ fn a_client_gets_only_what_it_declared() {
 
 #[test]
 fn the_clients_own_progress_token_is_used() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: echo a\n");
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: echo a
+",
+    );
     let mut client = project.serve(Runner::Host);
     let params = json!({"command": "pipelens.runPipeline", "arguments": [], "workDoneToken": "mine"});
     client.request("workspace/executeCommand", params).unwrap();
@@ -336,7 +387,12 @@ fn the_clients_own_progress_token_is_used() {
 
 #[test]
 fn the_log_of_a_failure_is_opened_from_its_message() {
-    let project = Project::new("steps:\n  - key: bad\n    cmd: echo the reason; exit 1\n");
+    let project = Project::new(
+        r"steps:
+  - key: bad
+    cmd: echo the reason; exit 1
+",
+    );
     let mut client = project.serve(Runner::Host);
     client.chosen_action = Some("Open log");
     run_pipeline(&mut client, &project);
@@ -350,7 +406,13 @@ fn the_log_of_a_failure_is_opened_from_its_message() {
 
 #[test]
 fn what_cannot_run_is_refused_with_its_reason() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: echo a\n    builds_in: b\n");
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: echo a
+    builds_in: b
+",
+    );
     let mut client = project.serve(Runner::Host);
     let uri = project.uri();
     let mut refusal = |command: &str, argument: Value| {
@@ -377,7 +439,12 @@ fn what_cannot_run_is_refused_with_its_reason() {
 
 #[test]
 fn a_step_that_runs_is_not_started_twice() {
-    let project = Project::new("steps:\n  - key: long\n    cmd: echo here; sleep 600\n");
+    let project = Project::new(
+        r"steps:
+  - key: long
+    cmd: echo here; sleep 600
+",
+    );
     let mut client = project.serve(Runner::Host);
     let run_id = run_pipeline(&mut client, &project);
     client.run_event("stepLog", |_| true);
@@ -391,7 +458,12 @@ fn a_step_that_runs_is_not_started_twice() {
 
 #[test]
 fn nothing_runs_in_an_untrusted_workspace() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: echo a\n");
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: echo a
+",
+    );
     let mut client = Client::spawn(binary(), &[]);
     client.ignores = test_client::is_routine_or_outcome;
     client.initialize(everything(), json!({"runner": "host", "workspaceTrusted": false})).unwrap();
@@ -406,7 +478,13 @@ fn nothing_runs_in_an_untrusted_workspace() {
 
 #[test]
 fn a_file_that_asks_for_the_host_needs_the_users_word() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: echo a\n    runner: host\n");
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: echo a
+    runner: host
+",
+    );
     let mut client = project.serve(Runner::Docker);
     let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
     assert!(text(&error["message"]).contains("asks for the host runner"), "{error}");
@@ -416,7 +494,14 @@ fn a_file_that_asks_for_the_host_needs_the_users_word() {
 #[test]
 fn a_file_that_asks_for_the_machine_needs_the_users_word() {
     for argument in ["privileged: true", "mounts: ['/:/machine']"] {
-        let text = format!("steps:\n  - key: a\n    cmd: echo a\n    image: a:1\n    runner_args: {{{argument}}}\n");
+        let text = format!(
+            r"steps:
+  - key: a
+    cmd: echo a
+    image: a:1
+    runner_args: {{{argument}}}
+"
+        );
         let project = Project::new(&text);
         let mut client = project.serve(Runner::Docker);
         let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
@@ -440,7 +525,12 @@ fn text_of(error: &Value, name: &str) -> String {
 
 #[test]
 fn a_run_goes_on_although_its_file_is_gone() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: echo here; while [ -e \"$GATE\" ]; do sleep 0.05; done\n");
+    let project = Project::new(
+        r#"steps:
+  - key: a
+    cmd: echo here; while [ -e "$GATE" ]; do sleep 0.05; done
+"#,
+    );
     let gate = project.folder.path().join("gate");
     std::fs::write(&gate, "").unwrap();
     let text = std::fs::read_to_string(project.file()).unwrap().replace("$GATE", gate.to_str().unwrap());

@@ -135,15 +135,29 @@ pub(crate) fn seven_steps() -> String {
         ("lint", "compile", "cat state; echo lint"),
         ("docs", "setup", "cat state; echo docs"),
     ];
-    let mut text = "name: seven\ndefault_image: pipelens-test/busybox:latest\nsteps:\n".to_owned();
+    let mut text = r"name: seven
+default_image: pipelens-test/busybox:latest
+steps:
+"
+    .to_owned();
     for (key, parent, cmd) in steps {
         text.push_str(&format!("  - key: {key}\n    cmd: {cmd}\n"));
         if !parent.is_empty() {
             text.push_str(&format!("    builds_in: {parent}\n"));
         }
     }
-    text.push_str("  - key: join\n    cmd: echo joined\n    depends_on: [unit, lint, docs]\n");
-    text.push_str("  - key: publish\n    cmd: echo published\n    depends_on: join\n");
+    text.push_str(
+        r"  - key: join
+    cmd: echo joined
+    depends_on: [unit, lint, docs]
+",
+    );
+    text.push_str(
+        r"  - key: publish
+    cmd: echo published
+    depends_on: join
+",
+    );
     text
 }
 

@@ -7,7 +7,11 @@ use serde_json::Value;
 
 use crate::support::{Project, Runner, binary, texts};
 
-const PIPELINE: &str = "name: ci\nsteps:\n- {key: a, cmd: make, image: a:1}\n- {key: b, cmd: x, builds_in: a}\n";
+const PIPELINE: &str = r"name: ci
+steps:
+- {key: a, cmd: make, image: a:1}
+- {key: b, cmd: x, builds_in: a}
+";
 
 fn output(project: &Project, arguments: &[&str]) -> (i32, String, String) {
     project.output(Runner::Host, arguments)
@@ -40,7 +44,13 @@ fn a_graph_is_drawn_in_every_format() {
         assert_eq!((code, errors.as_str()), (0, ""));
         assert!(picture.contains(expected), "{picture}");
     }
-    let two = Project::new(&format!("{PIPELINE}---\nname: other\nsteps:\n- {{key: c, cmd: x, image: a:1}}\n"));
+    let two = Project::new(&format!(
+        r"{PIPELINE}---
+name: other
+steps:
+- {{key: c, cmd: x, image: a:1}}
+"
+    ));
     let (code, _, errors) = output(&two, &["graph", "pipeline.yml"]);
     assert_eq!(code, 2);
     assert!(errors.contains("has 2 pipelines; choose one with `--pipeline`: ci, other"), "{errors}");
@@ -76,7 +86,16 @@ fn a_pipeline_becomes_a_plan_and_the_plan_a_pipeline() {
     assert_eq!(code, 0);
     assert_eq!(
         yaml,
-        "name: ci\nsteps:\n  - key: a\n    image: a:1\n    cmd: make\n\n  - key: b\n    builds_in: a\n    cmd: x\n"
+        r"name: ci
+steps:
+  - key: a
+    image: a:1
+    cmd: make
+
+  - key: b
+    builds_in: a
+    cmd: x
+"
     );
 }
 
@@ -96,7 +115,14 @@ fn what_a_conversion_loses_is_said_and_a_file_with_errors_is_not_converted() {
 fn a_first_pipeline_is_written_checked_and_not_overwritten() {
     let project = Project::new("");
     std::fs::remove_file(project.file()).unwrap();
-    std::fs::write(project.folder.path().join("go.mod"), "module x\n\ngo 1.24\n").unwrap();
+    std::fs::write(
+        project.folder.path().join("go.mod"),
+        r"module x
+
+go 1.24
+",
+    )
+    .unwrap();
     let (code, said, errors) = output(&project, &["init"]);
     assert_eq!((code, errors.as_str()), (0, ""));
     assert!(said.contains("found a Go module") && said.contains("pipelens run"), "{said}");

@@ -8,7 +8,11 @@ use crate::support::{binary, resident_kib};
 use test_client::{Client, PATIENCE};
 
 const URI: &str = "file:///project/pipeline.yml";
-const TEXT: &str = "steps:\n  - key: build\n    cmd: make\n    image: alpine:3\n";
+const TEXT: &str = r"steps:
+  - key: build
+    cmd: make
+    image: alpine:3
+";
 
 fn client() -> Client {
     let mut client = Client::start(binary(), &[], Value::Null);

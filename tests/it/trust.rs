@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use crate::support::{Project, Runner, binary, text};
 use test_client::{Client, everything};
 
-const ENDLESS: &str = "steps:\n  - key: a\n    cmd: echo begun; while :; do sleep 0.1; done\n";
+const ENDLESS: &str = r"steps:
+  - key: a
+    cmd: echo begun; while :; do sleep 0.1; done
+";
 
 fn serve(project: &Project, options: Value) -> Client {
     let state = project.state.path().to_str().unwrap();
@@ -32,7 +35,12 @@ fn is_refused(client: &mut Client, project: &Project) -> bool {
 
 #[test]
 fn anything_but_a_true_is_no_trust() {
-    let project = Project::new("steps:\n  - key: a\n    cmd: echo ran\n");
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: echo ran
+",
+    );
     for said in [json!(false), Value::Null, json!("true"), json!(1), json!({"trusted": true})] {
         for options in [
             json!({"runner": "host", "workspaceTrusted": said}),

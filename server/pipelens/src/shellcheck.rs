@@ -254,7 +254,14 @@ mod tests {
     #[test]
     fn rules_choose_checks_and_open_nothing() {
         let rules = "# a comment\ndisable=SC2086,SC2046 external-sources=true\nsource-path=/etc source-path=\"a disable=all\"\nenable=all\nshell=bash\r\nextended-analysis=false # disable=SC1000\ndisable=\n";
-        assert_eq!(allowed(rules), "disable=SC2086,SC2046\nenable=all\nshell=bash\nextended-analysis=false\n");
+        assert_eq!(
+            allowed(rules),
+            r"disable=SC2086,SC2046
+enable=all
+shell=bash
+extended-analysis=false
+"
+        );
     }
 
     #[test]

@@ -217,7 +217,15 @@ mod tests {
         assert_eq!(plain("#\u{1b}[m#\u{1b}[1m[error]"), "## [error]");
         assert_eq!(styled("a\r::set-env name=A::b"), "a ::set-env name=A::b");
         assert_eq!(styled("# [link] ## heading"), "# [link] ## heading");
-        assert_eq!(inert("a\n  ::error::x\n##[group]\n"), "a\n\\  ::error::x\n## [group]\n");
+        assert_eq!(
+            inert(
+                r"a
+  ::error::x
+##[group]
+"
+            ),
+            "a\n\\  ::error::x\n## [group]\n"
+        );
         assert_eq!(inert("\u{1b}[1m::stop-commands::x"), "\\\u{1b}[1m::stop-commands::x");
         assert_eq!(inert("a: b :: c\n"), "a: b :: c\n");
         let json = serde_json::json!({"text": "##[x] ###vso[ \u{9b}\u{202e}\u{e0041}"}).to_string();

@@ -320,7 +320,13 @@ mod tests {
 
     #[test]
     fn the_samples_in_the_repository_are_what_is_sent() {
-        let text = "name: ci\nsteps:\n  - key: build\n    label: Build it\n    cmd: make\n    image: alpine:3\n";
+        let text = r"name: ci
+steps:
+  - key: build
+    label: Build it
+    cmd: make
+    image: alpine:3
+";
         let analysis = pipelens_core::analyze(text, pipelens_core::Format::Yaml);
         let plan = pipelens_core::plan::plan(&analysis, 0, &pipelens_core::plan::Target::Pipeline, "ci").unwrap();
         let sample = |event: &BuildEvent| {

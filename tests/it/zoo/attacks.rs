@@ -36,7 +36,12 @@ attacks! {
     "settings are aliases" => |project, outside| write(project, ".pipelens.yaml", &aliases()),
     "settings are another file of the project" => |project, outside| { write(project, "token", "canary-8f3b2c1d9e7a6054"); link(project, ".pipelens.yaml", "token") },
     "settings name files of everybody" => |project, outside| write(project, ".pipelens.yaml", "files: ['/**', '../**', '**/*']\nshellcheck: true\n"),
-    "settings would widen what runs" => |project, outside| write(project, ".pipelens.yaml", "runner: host\nallowHostRunner: true\nallowSecrets: [ZOO_TOKEN]\nsecretsFile: ../outside/secret\ndockerHost: ssh://x\n"),
+    "settings would widen what runs" => |project, outside| write(project, ".pipelens.yaml", r"runner: host
+allowHostRunner: true
+allowSecrets: [ZOO_TOKEN]
+secretsFile: ../outside/secret
+dockerHost: ssh://x
+"),
     "ignore rules are /dev/zero" => |project, outside| link(project, ".gitignore", "/dev/zero"),
     "ignore rules are a pipe" => |project, outside| pipe(project, ".gitignore"),
     "ignore rules are outside" => |project, outside| link(project, ".gitignore", "../outside/secret"),
@@ -67,11 +72,36 @@ attacks! {
     "the pipeline is aliases" => |project, outside| write(project, "pipeline.yml", &format!("steps:\n{}", aliases())),
     "the pipeline is JSON brackets" => |project, outside| write(project, "pipeline.json", &format!("{{\"steps\": {}", "[".repeat(60_000))),
     "the pipeline speaks to the terminal" => |project, outside| write(project, "pipeline.yml", "steps:\n  - key: \"a\\e]52;c;Y2FuYXJ5\\a\\e[2J\"\n    label: \"\\u202e::set-env name=A::b\"\n    cmd: \"\\e[31m\"\n"),
-    "the pipeline speaks Markdown" => |project, outside| write(project, "pipeline.yml", "steps:\n  - key: a\n    label: '[x](command:workbench.action.terminal.new) <img src=file:///etc/passwd>'\n    cmd: make\n    image: 'a.b/c:1'\n"),
-    "paths lead outside" => |project, outside| { link(project, "up", ".."); write(project, "pipeline.yml", "steps:\n  - key: a\n    cmd: make\n    image: alpine:3.22\n    workdir: /workspace/up/outside\n    cache: {policy: on_change, paths: [up/outside/secret, '../outside/*', '/**', '/etc/*', 'up/**']}\n") },
-    "patterns are braces" => |project, outside| write(project, "pipeline.yml", &format!("steps:\n  - key: a\n    cmd: make\n    image: alpine:3.22\n    cache: {{policy: on_change, paths: ['{}']}}\n", "{a,b}".repeat(30))),
-    "the host's shell is asked for" => |project, outside| write(project, "pipeline.yml", "steps:\n  - key: a\n    runner: host\n    cmd: touch ran\n"),
-    "a mount of the machine is asked for" => |project, outside| write(project, "pipeline.yml", "steps:\n  - key: a\n    cmd: make\n    image: alpine:3.22\n    runner_args: {privileged: true, mounts: ['/:/host']}\n"),
+    "the pipeline speaks Markdown" => |project, outside| write(project, "pipeline.yml", r"steps:
+  - key: a
+    label: '[x](command:workbench.action.terminal.new) <img src=file:///etc/passwd>'
+    cmd: make
+    image: 'a.b/c:1'
+"),
+    "paths lead outside" => |project, outside| { link(project, "up", ".."); write(project, "pipeline.yml", r"steps:
+  - key: a
+    cmd: make
+    image: alpine:3.22
+    workdir: /workspace/up/outside
+    cache: {policy: on_change, paths: [up/outside/secret, '../outside/*', '/**', '/etc/*', 'up/**']}
+") },
+    "patterns are braces" => |project, outside| write(project, "pipeline.yml", &format!(r"steps:
+  - key: a
+    cmd: make
+    image: alpine:3.22
+    cache: {{policy: on_change, paths: ['{}']}}
+", "{a,b}".repeat(30))),
+    "the host's shell is asked for" => |project, outside| write(project, "pipeline.yml", r"steps:
+  - key: a
+    runner: host
+    cmd: touch ran
+"),
+    "a mount of the machine is asked for" => |project, outside| write(project, "pipeline.yml", r"steps:
+  - key: a
+    cmd: make
+    image: alpine:3.22
+    runner_args: {privileged: true, mounts: ['/:/host']}
+"),
     // Entries of the tree.
     "a pipe among the sources" => |project, outside| pipe(project, "src/pipe"),
     "a socket among the sources" => |project, outside| drop(std::os::unix::net::UnixListener::bind(project.join("src/socket")).unwrap()),

@@ -80,7 +80,12 @@ fn pipeline(name: &str, kinds: &[Kind]) -> String {
     // A name of digits alone would be a number.
     let name =
         if name.starts_with(|first: char| first.is_ascii_digit()) { format!("\"{name}\"") } else { name.to_owned() };
-    text.push_str(&format!("name: {name}\n\nsteps:\n"));
+    text.push_str(&format!(
+        r"name: {name}
+
+steps:
+"
+    ));
     let first = [Kind::unknown()];
     let kinds = if kinds.is_empty() { &first } else { kinds };
     let many = kinds.len() > 1;
@@ -117,12 +122,24 @@ mod tests {
     #[test]
     fn every_kind_of_project_gets_a_pipeline_without_a_finding() {
         let files = [
-            ("Cargo.toml", "[package]\nname = \"x\"\nrust-version = \"1.90\"\n"),
+            (
+                "Cargo.toml",
+                r#"[package]
+name = "x"
+rust-version = "1.90"
+"#,
+            ),
             ("Cargo.lock", ""),
             ("package.json", r#"{"scripts": {"build": "tsc", "test": "vitest", "lint": "eslint ."}}"#),
             ("package-lock.json", ""),
             ("pyproject.toml", "[tool.pytest.ini_options]\n"),
-            ("go.mod", "module x\n\ngo 1.24\n"),
+            (
+                "go.mod",
+                r"module x
+
+go 1.24
+",
+            ),
             ("CMakeLists.txt", ""),
             ("pom.xml", ""),
             ("build.gradle.kts", ""),

@@ -108,7 +108,11 @@ mod tests {
 
     #[test]
     fn each_step_has_a_line_with_its_reason() {
-        let text = "name: ci\nsteps:\n  - {key: build, cmd: make, image: \"a:1\"}\n  - {key: test, cmd: make test, builds_in: build}\n";
+        let text = r#"name: ci
+steps:
+  - {key: build, cmd: make, image: "a:1"}
+  - {key: test, cmd: make test, builds_in: build}
+"#;
         let analysis = pipelens_core::analyze(text, pipelens_core::Format::Yaml);
         let plan = pipelens_core::plan::plan(&analysis, 0, &pipelens_core::plan::Target::Pipeline, "ci").unwrap();
         let decisions = [

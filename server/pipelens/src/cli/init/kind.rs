@@ -64,11 +64,20 @@ fn text(folder: &Path, file: &str) -> Option<String> {
     ProjectFolder::open(folder).ok()?.read_text(Path::new(file), MAX_FILE_BYTES).ok()
 }
 
+/// Reads a TOML file. One that cannot be parsed still tells that there is one.
+fn toml(folder: &Path, file: &str) -> Option<toml::Value> {
+    let table = text(folder, file)?.parse::<toml::Table>().unwrap_or_default();
+    Some(toml::Value::Table(table))
+}
+
 fn cargo(folder: &Path) -> Option<Kind> {
-    let manifest = text(folder, "Cargo.toml")?;
-    let version = quoted_value(&manifest, "rust-version").unwrap_or_else(|| "1.90".to_owned());
+    let manifest = toml(folder, "Cargo.toml")?;
+    let workspace = manifest.get("workspace");
+    let packages = [manifest.get("package"), workspace.and_then(|workspace| workspace.get("package"))];
+    let version = packages.into_iter().flatten().find_map(|package| package.get("rust-version")?.as_str());
+    let version = version.filter(|version| is_version(version)).unwrap_or("1.90");
     let locked = if has(folder, "Cargo.lock") { " --locked" } else { "" };
-    let workspace = if manifest.contains("[workspace]") { " --workspace" } else { "" };
+    let workspace = if workspace.is_some() { " --workspace" } else { "" };
     Some(Kind {
         name: "a Cargo project",
         prefix: "rust",
@@ -116,13 +125,13 @@ fn deno(folder: &Path) -> Option<Kind> {
 }
 
 fn python(folder: &Path) -> Option<Kind> {
-    let project = text(folder, "pyproject.toml");
+    let project = toml(folder, "pyproject.toml");
     let requirements = has(folder, "requirements.txt");
-    let is_python = project.is_some() || requirements || has(folder, "setup.py");
+    let is_python = has(folder, "pyproject.toml") || requirements || has(folder, "setup.py");
     if !is_python {
         return None;
     }
-    let project = project.unwrap_or_default();
+    let uses = |package: &str| project.as_ref().is_some_and(|project| names(project, package));
     let (image, install, run, lock) = if has(folder, "uv.lock") {
         ("ghcr.io/astral-sh/uv:0.9-python3.13-bookworm", "uv sync --frozen", "uv run ", "uv.lock")
     } else if has(folder, "poetry.lock") {
@@ -135,10 +144,10 @@ fn python(folder: &Path) -> Option<Kind> {
     let mut install = root("install", image, install);
     install.cached_by = Some(vec![lock]).filter(|_| lock != "pyproject.toml");
     let mut parts = vec![install];
-    if project.contains("ruff") {
+    if uses("ruff") {
         parts.push(then("lint", "install", "pip install ruff && ruff check ."));
     }
-    parts.push(if project.contains("pytest") || folder.join("tests").is_dir() {
+    parts.push(if uses("pytest") || folder.join("tests").is_dir() {
         then("test", "install", format!("{run}pytest"))
     } else {
         then("test", "install", "python -m unittest discover")
@@ -274,10 +283,76 @@ fn make(folder: &Path) -> Option<Kind> {
     Some(Kind { name: "a makefile", prefix: "make", parts })
 }
 
-/// Returns the value of `key = "value"`, anywhere in the text.
-fn quoted_value(text: &str, key: &str) -> Option<String> {
-    let line = text.lines().find(|line| line.trim_start().starts_with(key))?;
-    let value = line.split_once('=')?.1.trim().trim_matches('"');
-    let is_version = |value: &str| value.chars().all(|letter| letter.is_ascii_digit() || letter == '.');
-    (!value.is_empty() && is_version(value)).then(|| value.to_owned())
+/// Returns whether a text is a version number, and so can be part of an image's tag.
+fn is_version(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|character| character.is_ascii_digit() || character == '.')
+}
+
+/// Returns whether a manifest has a table for a package, or names it as a dependency: `pytest`, `pytest>=8`, `pytest[cov]`.
+fn names(value: &toml::Value, package: &str) -> bool {
+    match value {
+        toml::Value::String(text) => {
+            let rest = text.trim_start().strip_prefix(package);
+            rest.is_some_and(|rest| {
+                !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || "-_.".contains(next))
+            })
+        }
+        toml::Value::Array(values) => values.iter().any(|value| names(value, package)),
+        toml::Value::Table(table) => table.iter().any(|(key, value)| key == package || names(value, package)),
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) | toml::Value::Datetime(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(files: &[(&str, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let kinds = Kind::all_in(folder.path());
+        let parts = kinds.iter().flat_map(|kind| &kind.parts);
+        parts.map(|part| format!("{}: {}", part.image.as_deref().unwrap_or("-"), part.cmd)).collect()
+    }
+
+    #[test]
+    fn the_rust_version_of_a_workspace_counts_for_its_packages() {
+        let manifest = r#"[workspace]
+members = []
+[workspace.package]
+rust-version = "1.88"
+[package]
+name = 'x'
+rust-version.workspace = true
+"#;
+        assert_eq!(parts(&[("Cargo.toml", manifest)])[0], "rust:1.88: cargo build --workspace --all-targets");
+        // A word in a comment or a description is not a workspace.
+        let manifest = r"# [workspace]
+[package]
+name = 'x'
+description = 'has a [workspace]'
+";
+        assert_eq!(parts(&[("Cargo.toml", manifest)])[0], "rust:1.90: cargo build --all-targets");
+        let manifest = "[package]\nrust-version = '1.90; curl evil'\n";
+        assert_eq!(parts(&[("Cargo.toml", manifest)])[0], "rust:1.90: cargo build --all-targets");
+    }
+
+    #[test]
+    fn a_tool_of_python_is_a_table_or_a_dependency() {
+        let test = |manifest: &str| parts(&[("pyproject.toml", manifest)]).pop().unwrap();
+        assert_eq!(test("[tool.pytest.ini_options]\n"), "-: python -m pytest");
+        assert_eq!(test("[dependency-groups]\ndev = ['pytest>=8']\n"), "-: python -m pytest");
+        assert_eq!(
+            test(
+                r"[project]
+name = 'x'
+description = 'no pytest here'
+"
+            ),
+            "-: python -m unittest discover"
+        );
+        assert_eq!(test("[project]\ndependencies = ['pytest-cov']\n"), "-: python -m unittest discover");
+    }
 }
