@@ -20,6 +20,7 @@ mod layers;
 mod lifecycle;
 #[cfg(unix)]
 mod lint;
+mod map;
 mod nvim;
 mod reports;
 mod runs;
