@@ -28,11 +28,15 @@ pub(crate) fn codegen() -> Result<()> {
         println!("wrote {}", path.display());
     }
     write_manifest()?;
-    // These need what only the tests know of the types.
-    let mut tests = Command::new("cargo");
-    tests.args(["test", "--quiet", "--package", "pipelens", "--bin", "pipelens", "typescript_types"]);
-    tools::run_command(tests.current_dir(tools::root()).env("UPDATE_EXPECT", "1"))?;
-    println!("wrote {}", tools::root().join("editors/vscode/src/protocol.ts").display());
+    // The tests that check these pages write them, too: only they know the types.
+    for (package, target) in [("pipelens", ["--bin", "pipelens"]), ("pipelens-core", ["--test", "documents"])] {
+        let mut tests = Command::new("cargo");
+        tests.args(["test", "--quiet", "--package", package]).args(target).arg("fresh");
+        tools::run_command(tests.current_dir(tools::root()).env("UPDATE_EXPECT", "1"))?;
+    }
+    for file in ["editors/vscode/src/protocol.ts", "docs/protocol.md", "docs/format.md", "docs/findings.md"] {
+        println!("wrote {}", tools::root().join(file).display());
+    }
     Ok(())
 }
 

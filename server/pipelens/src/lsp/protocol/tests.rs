@@ -1,11 +1,17 @@
-//! Writes the TypeScript types of everything beyond the protocol, and holds the file in the repository to them.
+//! Generates what describes everything beyond the protocol, the TypeScript types and the lists in `docs/protocol.md`, and checks that both are
+//! fresh.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use ts_rs::{Config, TS};
 
 use super::commands::{CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenLogArgs, PipelineRef, RerunArgs, RunArgs};
 use crate::wire::{Line, OutcomeKind, RunEvent, RunOutcomeKind, StepName, Stream, VERSION};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
 
 fn declaration<T: TS>(config: &Config) -> String {
     // One kind of a union a line.
@@ -61,10 +67,78 @@ fn typescript() -> String {
 }
 
 #[test]
-fn the_typescript_types_in_the_repository_are_fresh() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../editors/vscode/src/protocol.ts");
+fn the_typescript_types_are_fresh() {
+    let file = root().join("editors/vscode/src/protocol.ts");
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(&file, typescript()).unwrap();
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), typescript(), "run `cargo xtask codegen`");
+}
+
+const MARKER: &str = "<!-- Everything below is generated: cargo xtask codegen -->\n";
+
+/// Returns what a command does, as a list has it.
+fn explained(command: Command) -> &'static str {
+    match command {
+        Command::RunPipeline => "Runs a whole pipeline.",
+        Command::RunStep => "Runs one step; the steps it builds in come from the cache, or run first.",
+        Command::RunFrom => "Runs a step and everything that depends on it.",
+        Command::RerunFailed => "Runs the failed and skipped steps of a run again.",
+        Command::Cancel => {
+            "Cancels one run, the run of one step, or everything. Answers `{\"cancelled\": [runId, …]}`."
+        }
+        Command::OpenLog => "Opens a log file. Answers `{\"path\": …}`.",
+        Command::OpenShell => "Shows the command line that opens a shell in a failed step. Answers `{\"command\": …}`.",
+        Command::ShowGraph => "Draws the graph and opens it. Answers `{\"path\": …, \"mermaid\": …}`.",
+        Command::ListRuns => {
+            "Answers `{\"runs\": [{\"runId\", \"pipeline\", \"startedAt\", \"durationMs\", \"outcome\", \"steps\"}, …]}`, newest first."
+        }
+        Command::ClearCache => "Removes cached results. Answers `{\"removedBytes\": …}`.",
+    }
+}
+
+/// Returns the settings of an object as rows, those of objects inside it under dotted names.
+fn setting_rows(schema: &Value, object: &Value, prefix: &str) -> String {
+    let properties = object["properties"].as_object().into_iter().flatten();
+    let rows = properties.map(|(name, property)| {
+        let pointer = property["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+        let definition = pointer.and_then(|pointer| schema.pointer(pointer)).unwrap_or(property);
+        if definition["properties"].is_object() {
+            return setting_rows(schema, definition, &format!("{prefix}{name}."));
+        }
+        let default = property.get("default").filter(|default| !default.is_null());
+        let default = default.map(|default| format!(" Default: `{default}`.")).unwrap_or_default();
+        let doc = property["description"].as_str().unwrap_or_default().replace('\n', " ");
+        format!("| `{prefix}{name}` | {doc}{default} |\n")
+    });
+    rows.collect()
+}
+
+fn lists() -> String {
+    let config = Config::new().with_large_int("number");
+    let rows = Command::ALL.iter().map(|command| {
+        let argument = argument(*command, &config).map_or_else(|| "none".to_owned(), |name| format!("`{name}`"));
+        format!("| `{}` | {argument} | {} |\n", command.id(), explained(*command))
+    });
+    let commands: String = rows.collect();
+    let samples = std::fs::read_to_string(root().join("tests/fixtures/protocol/run-event.jsonl")).unwrap();
+    let schema: Value = serde_json::from_str(&crate::settings::schema()).unwrap();
+    let settings = setting_rows(&schema, &schema, "");
+    format!(
+        "\n## Commands\n\n| command | argument | what it does |\n|---|---|---|\n{commands}\n\
+         ## Run events (version {VERSION})\n\nOne sample of each kind:\n\n```json\n{samples}```\n\n\
+         ## Settings\n\n| setting | meaning |\n|---|---|\n{settings}"
+    )
+}
+
+#[test]
+fn the_protocol_page_is_fresh() {
+    let file = root().join("docs/protocol.md");
+    let page = std::fs::read_to_string(&file).unwrap();
+    let (prose, below) = page.split_once(MARKER).unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&file, format!("{prose}{MARKER}{}", lists())).unwrap();
+        return;
+    }
+    assert_eq!(below, lists(), "docs/protocol.md is stale: run `cargo xtask codegen`");
 }

@@ -1,0 +1,114 @@
+//! The pages in `docs/` that list keys and findings: generated here, and checked to be fresh.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use pipelens_core::diagnostic::{Code, Severity};
+use serde_json::Value;
+
+/// The mappings of a pipeline that people write, in the order in which they are explained.
+const MAPPINGS: [(&str, &str); 8] = [
+    ("pipeline", "Pipeline"),
+    ("step", "Step"),
+    ("wait", "Wait"),
+    ("waitOptions", "Wait options"),
+    ("cache", "Cache policy"),
+    ("runnerArguments", "Runner arguments (`docker`)"),
+    ("service", "Service"),
+    ("trigger", "Trigger"),
+];
+
+fn docs(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
+}
+
+/// Compares what comes after the marker in a page with what is generated, or writes it.
+fn assert_fresh(name: &str, generated: &str) {
+    const MARKER: &str = "<!-- Everything below is generated: cargo xtask codegen -->\n";
+    let file = docs(name);
+    let page = std::fs::read_to_string(&file).unwrap();
+    let (prose, below) = page.split_once(MARKER).unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&file, format!("{prose}{MARKER}{generated}")).unwrap();
+        return;
+    }
+    assert_eq!(below, generated, "docs/{name} is stale: run `cargo xtask codegen`");
+}
+
+/// Returns the type of a value in a few words.
+fn type_of(property: &Value) -> String {
+    if let Some(reference) = property["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        let title = MAPPINGS.iter().find(|(mapping, _)| *mapping == name).map(|(_, title)| *title);
+        return title
+            .map_or_else(|| "mapping".to_owned(), |title| format!("[{}](#{})", title.to_lowercase(), anchor(title)));
+    }
+    let one_of = |values: &Value| {
+        values
+            .as_array()
+            .map(|values| values.iter().map(|value| format!("`{}`", value.as_str().unwrap_or("?"))).collect::<Vec<_>>())
+    };
+    if let Some(values) = one_of(&property["enum"]) {
+        return values.join(", ");
+    }
+    if let Some(value) = property["const"].as_str() {
+        return format!("`\"{value}\"`");
+    }
+    if let Some(alternatives) = property["anyOf"].as_array().or_else(|| property["oneOf"].as_array()) {
+        let mut types: Vec<String> = alternatives.iter().map(type_of).collect();
+        types.dedup();
+        return types.join(" or ");
+    }
+    match &property["type"] {
+        Value::String(name) if name == "array" => format!("list of {}", type_of(&property["items"])),
+        Value::String(name) if name == "object" => "mapping".to_owned(),
+        Value::String(name) => name.clone(),
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        _ => "any".to_owned(),
+    }
+}
+
+/// Returns the address of a heading in a page.
+fn anchor(title: &str) -> String {
+    let kept = title.to_lowercase().replace(' ', "-");
+    kept.chars().filter(|letter| letter.is_alphanumeric() || *letter == '-').collect()
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[test]
+fn the_keys_in_the_format_page_are_fresh() {
+    let schema: Value = serde_json::from_str(&pipelens_core::schema()).unwrap();
+    let mut text = String::new();
+    for (name, title) in MAPPINGS {
+        let mapping = &schema["$defs"][name];
+        let required: Vec<&str> =
+            mapping["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        writeln!(text, "\n## {title}\n\n| key | type | meaning |\n|---|---|---|").unwrap();
+        for (key, property) in mapping["properties"].as_object().unwrap() {
+            let note = if required.contains(&key.as_str()) { " **Required.**" } else { "" };
+            let meaning = cell(property["description"].as_str().unwrap_or_default());
+            writeln!(text, "| `{key}` | {} | {meaning}{note} |", cell(&type_of(property))).unwrap();
+        }
+    }
+    assert_fresh("format.md", &text);
+}
+
+#[test]
+fn the_list_of_findings_is_fresh() {
+    let mut text = String::from("\n| code | severity | what it is about |\n|---|---|---|\n");
+    for code in Code::ALL {
+        let severity = match code.severity() {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Information => "information",
+            Severity::Hint => "hint",
+        };
+        let name = code.as_str();
+        let page = format!("../server/pipelens-core/docs/codes/{name}.md");
+        writeln!(text, "| [`{name}`]({page}) | {severity} | {} |", cell(code.title())).unwrap();
+    }
+    assert_fresh("findings.md", &text);
+}
