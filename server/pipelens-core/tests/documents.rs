@@ -1,4 +1,4 @@
-//! The pages in `docs/` that list keys and findings: generated here, and checked to be fresh.
+//! The pages in `docs/` that list keys and findings are generated here and checked to be fresh; the examples are checked for mistakes.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -111,4 +111,22 @@ fn the_list_of_findings_is_fresh() {
         writeln!(text, "| [`{name}`]({page}) | {severity} | {} |", cell(code.title())).unwrap();
     }
     assert_fresh("findings.md", &text);
+}
+
+#[test]
+fn the_examples_have_no_findings() {
+    let folder = docs("../examples");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let file = entry.unwrap().path().join("pipeline.yml");
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let analysis = pipelens_core::analyze(&text, pipelens_core::Format::of(&file));
+        assert!(analysis.diagnostics.is_empty(), "{}: {:#?}", file.display(), analysis.diagnostics);
+        let name = file.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(analysis.pipelines[0].name.as_ref().unwrap().value, name);
+        names.push(name);
+    }
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    names.sort_unstable();
+    assert_eq!(names.len(), readme.matches("/pipeline.yml)").count(), "{names:?}");
 }
