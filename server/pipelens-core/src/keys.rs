@@ -95,11 +95,6 @@ pub(crate) const POLICIES: &[(&str, &str)] = &[
     ("compose", "Taken when every one of `sub_policies` allows it."),
 ];
 
-pub(crate) const RUNNERS: &[(&str, &str)] = &[
-    ("docker", "In a container of its own. This is the default."),
-    ("host", "Directly on this machine, without a container."),
-];
-
 /// Returns the keys a policy needs beside `policy`.
 pub(crate) fn policy_needs(policy: &str) -> &'static [&'static str] {
     match policy {
@@ -246,7 +241,7 @@ const CACHE_KEY: Key = optional(
     Shape::Map(Place::Cache),
     "When the step's result may be taken from an earlier run instead of running it. Default: never.",
 );
-const RUNNER: Key = optional("runner", Shape::Runner, "What runs the step: `docker` or `host`. Default: `docker`.");
+const RUNNER: Key = optional("runner", Shape::Runner, "What runs the step. Default: `docker`.");
 const WORKDIR: Key =
     optional("workdir", Shape::AbsolutePath, "Where the sources are put and the command runs. Default: `/workspace`.");
 const ARTIFACTS: Key =

@@ -15,6 +15,7 @@ pub mod model;
 mod nearest;
 pub mod plan;
 pub mod printable;
+pub mod runners;
 mod schema;
 mod shell;
 mod suppress;

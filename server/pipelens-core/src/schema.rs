@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::keys::{self, Argument, POLICIES, Place, RUNNERS, Shape};
+use crate::keys::{self, Argument, POLICIES, Place, Shape};
+use crate::runners::RUNNERS;
 
 const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 const SERVICE_NAME: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
@@ -114,7 +115,7 @@ fn shape(wanted: &Shape) -> Value {
         Shape::Version(known) => json!({ "const": known }),
         Shape::OneOf(names) => json!({ "enum": names }),
         Shape::Policy => json!({ "enum": POLICIES.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
-        Shape::Runner => json!({ "enum": RUNNERS.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
+        Shape::Runner => json!({ "enum": RUNNERS.iter().map(|runner| runner.name).collect::<Vec<_>>() }),
         Shape::StepKeys => {
             let key = json!({ "type": "string", "minLength": 1 });
             json!({ "anyOf": [key, { "type": "array", "items": key }] })

@@ -2,12 +2,13 @@
 
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::Stream;
+use parking_lot::Mutex;
 use tar::{Builder, EntryType, Header, HeaderMode};
 use tokio::sync::mpsc;
 
@@ -33,7 +34,7 @@ pub(crate) struct Failure(Arc<Mutex<Option<io::Error>>>);
 
 impl Failure {
     pub(crate) fn take(&self) -> Option<io::Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn stream(
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) => {
-                *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *slot.0.lock() = Some(error);
                 tx.blocking_send(Err(io::Error::other("the sources could not be read"))).ok();
             }
         }

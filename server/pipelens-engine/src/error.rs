@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::files::Unreadable;
+use crate::store::StoreError;
 use crate::walk::WalkError;
 
+/// Why the engine could not do what it was asked.
 #[derive(Debug, Error)]
-pub(crate) enum EngineError {
+pub enum EngineError {
     #[error("No container engine answered.{}", list(tried))]
     Unreachable { tried: Vec<TriedPlace> },
     #[error("The container engine went away: {reason}.")]
@@ -58,6 +60,10 @@ pub(crate) enum EngineError {
     ServiceEnded { name: String, ended: String, question: String, said: ServiceOutput },
     #[error("Service `{name}` was not ready within {seconds} s: {answer}.{said}")]
     ServiceNotReady { name: String, seconds: u64, answer: String, said: ServiceOutput },
+    #[error("The project folder `{}` cannot be opened: {source}.", path.display())]
+    Project { path: PathBuf, source: std::io::Error },
+    #[error("The store of earlier results cannot be used: {0}.")]
+    Store(#[from] StoreError),
     #[error("Steps cannot run on this host.")]
     HostUnsupported,
     #[error("{doing} failed: `{}`: {source}.", path.display())]
@@ -77,12 +83,12 @@ impl From<WalkError> for EngineError {
 
 /// A place where an engine might have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TriedPlace {
+pub struct TriedPlace {
     /// What sent us there: `DOCKER_HOST`, a context, a product's name.
-    pub(crate) from: String,
-    pub(crate) address: String,
+    pub from: String,
+    pub address: String,
     /// What it said.
-    pub(crate) answer: String,
+    pub answer: String,
 }
 
 /// In letters; the file has the rest of a longer one.
@@ -90,10 +96,10 @@ const LONGEST_SHOWN_LINE: usize = 400;
 
 /// What a service has said, as an error shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServiceOutput {
+pub struct ServiceOutput {
     /// Masked.
-    pub(crate) last_lines: Vec<String>,
-    pub(crate) file: PathBuf,
+    pub last_lines: Vec<String>,
+    pub file: PathBuf,
 }
 
 impl std::fmt::Display for ServiceOutput {
@@ -112,7 +118,7 @@ impl std::fmt::Display for ServiceOutput {
 
 impl EngineError {
     /// Returns what to do about it, if there is something to do.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable { .. } => {
                 Some("Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host.")
@@ -151,12 +157,14 @@ impl EngineError {
             | Self::Sources { .. }
             | Self::BadVariable { .. }
             | Self::File { .. }
-            | Self::Spawn { .. } => None,
+            | Self::Spawn { .. }
+            | Self::Project { .. }
+            | Self::Store(_) => None,
         }
     }
 
     /// Returns the sentence a person reads: what, why, and what to do.
-    pub(crate) fn sentence(&self) -> String {
+    pub fn sentence(&self) -> String {
         match self.hint() {
             // Behind a list the hint has a line of its own.
             Some(hint) => {

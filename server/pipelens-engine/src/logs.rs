@@ -13,11 +13,11 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::error::EngineError;
 use crate::event::{BuildEvent, LogLine, StdStream};
+use crate::event_queue::EventQueue;
 use crate::limits::{Full, Room};
 use crate::logs::lines::LineSplitter;
-use crate::outbox::Outbox;
 use crate::private;
-use crate::secrets::{Masker, Needles};
+use crate::secrets::{Masker, SecretPatterns};
 use crate::sources::readable_size;
 
 /// The lines a failure is shown with.
@@ -32,7 +32,7 @@ const UNFINISHED_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct StepLogs {
     step: usize,
-    outbox: Outbox,
+    events: EventQueue,
     stdout: Stream,
     stderr: Stream,
     file: LogFile,
@@ -56,16 +56,16 @@ impl StepLogs {
     pub(crate) async fn create(
         step: usize,
         path: &Path,
-        outbox: Outbox,
-        needles: &Needles,
+        events: EventQueue,
+        patterns: &SecretPatterns,
         room: Room,
     ) -> Result<Self, EngineError> {
         let file = LogFile::create(path, room).await?;
         Ok(Self {
             step,
-            outbox,
-            stdout: Stream::new(needles),
-            stderr: Stream::new(needles),
+            events,
+            stdout: Stream::new(patterns),
+            stderr: Stream::new(patterns),
             file,
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -87,10 +87,10 @@ impl StepLogs {
             self.keep(stream, lines).await;
             let rest = self.stream_mut(stream).take_rest();
             if !rest.is_empty() {
-                self.file.write(&rest, &self.outbox).await;
+                self.file.write(&rest, &self.events).await;
             }
         }
-        self.file.flush(&self.outbox).await;
+        self.file.flush(&self.events).await;
     }
 
     /// Ends the step's output: whatever still waits goes out, and the last lines are returned.
@@ -99,7 +99,7 @@ impl StepLogs {
         self.say_skipped();
         if !self.pending.is_empty() {
             let lines = self.take_pending();
-            self.outbox.say(BuildEvent::StepLog { step: self.step, lines });
+            self.events.send(BuildEvent::StepLog { step: self.step, lines });
         }
         self.tail.into()
     }
@@ -114,7 +114,7 @@ impl StepLogs {
     async fn keep(&mut self, stream: StdStream, lines: Vec<String>) {
         let ready = self.stream_mut(stream).take_for_file();
         if !ready.is_empty() {
-            self.file.write(&ready, &self.outbox).await;
+            self.file.write(&ready, &self.events).await;
         }
         let time = crate::clock::now();
         for text in lines {
@@ -144,18 +144,18 @@ impl StepLogs {
         }
         let (step, skipped) = (self.step, self.skipped);
         if skipped > 0 {
-            if !self.outbox.offer(|| BuildEvent::StepLogSkipped { step, lines: skipped }) {
+            if !self.events.offer(|| BuildEvent::StepLogSkipped { step, lines: skipped }) {
                 return;
             }
             self.skipped = 0;
         }
-        let outbox = self.outbox.clone();
-        outbox.offer(|| BuildEvent::StepLog { step, lines: self.take_pending() });
+        let events = self.events.clone();
+        events.offer(|| BuildEvent::StepLog { step, lines: self.take_pending() });
     }
 
     fn say_skipped(&mut self) {
         if self.skipped > 0 {
-            self.outbox.say(BuildEvent::StepLogSkipped { step: self.step, lines: self.skipped });
+            self.events.send(BuildEvent::StepLogSkipped { step: self.step, lines: self.skipped });
             self.skipped = 0;
         }
     }
@@ -167,8 +167,8 @@ impl StepLogs {
 }
 
 impl Stream {
-    fn new(needles: &Needles) -> Self {
-        Self { masker: Masker::new(needles.clone()), splitter: LineSplitter::default(), unfinished: Vec::new() }
+    fn new(patterns: &SecretPatterns) -> Self {
+        Self { masker: Masker::new(patterns.clone()), splitter: LineSplitter::default(), unfinished: Vec::new() }
     }
 
     /// Takes bytes, and returns the lines they complete.
@@ -245,7 +245,7 @@ impl LogFile {
         Ok(Self { file, path: path.to_owned(), room, is_broken: false, is_full: false })
     }
 
-    async fn write(&mut self, bytes: &[u8], outbox: &Outbox) {
+    async fn write(&mut self, bytes: &[u8], events: &EventQueue) {
         if self.is_full {
             return;
         }
@@ -257,27 +257,27 @@ impl LogFile {
                 Full::Disk => "the disk is almost full".to_owned(),
             };
             let path = self.path.display();
-            outbox.notice(format!("The log file `{path}` ends early: {why}. The step goes on."));
+            events.notice(format!("The log file `{path}` ends early: {why}. The step goes on."));
             // Beyond what there is room for, but for each file once.
             let line = format!("[pipelens: {why}; the rest of the output is not kept]\n");
             let written = self.file.write_all(line.as_bytes()).await;
-            return self.say_if_broken(written, outbox);
+            return self.say_if_broken(written, events);
         }
         let written = self.file.write_all(bytes).await;
-        self.say_if_broken(written, outbox);
+        self.say_if_broken(written, events);
     }
 
-    async fn flush(&mut self, outbox: &Outbox) {
+    async fn flush(&mut self, events: &EventQueue) {
         let flushed = self.file.flush().await;
-        self.say_if_broken(flushed, outbox);
+        self.say_if_broken(flushed, events);
     }
 
-    fn say_if_broken(&mut self, result: std::io::Result<()>, outbox: &Outbox) {
+    fn say_if_broken(&mut self, result: std::io::Result<()>, events: &EventQueue) {
         if let Err(error) = result
             && !self.is_broken
         {
             self.is_broken = true;
-            outbox.notice(format!("The log file `{}` is not complete: {error}.", self.path.display()));
+            events.notice(format!("The log file `{}` is not complete: {error}.", self.path.display()));
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use pipelens_core::Project;
 
-use crate::cache::globs;
 use crate::files::ProjectFolder;
+use crate::globs::globs;
 use crate::sources;
 use crate::walk::{RuleSet, Walk};
 
@@ -74,7 +75,7 @@ impl std::fmt::Debug for ProjectFiles {
 }
 
 impl ProjectFiles {
-    /// Looks when it is asked, and lets the caller wait.
+    /// ProcessStat when it is asked, and lets the caller wait.
     pub fn new(root: PathBuf) -> Self {
         Self { root, known: Arc::default(), ready: None }
     }
@@ -208,7 +209,7 @@ fn add_places(path: &Path, places: &mut HashSet<PathBuf>) {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Project for ProjectFiles {

@@ -47,7 +47,7 @@ pub(crate) enum EntryKind {
 }
 
 impl Sources {
-    /// Looks at the project folder. Blocks on the disk.
+    /// ProcessStat at the project folder. Blocks on the disk.
     pub(crate) fn scan(root: &Path) -> Result<Self, EngineError> {
         let failed = |source| EngineError::Sources { path: root.to_owned(), source };
         let root = root.canonicalize().map_err(failed)?;

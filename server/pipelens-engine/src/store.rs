@@ -1,32 +1,33 @@
-//! What outlives a run: kept snapshots, what steps were made of, the history. One SQLite file, shared by every process of a
-//! user. Losing it loses history and work saved, never correctness: whoever asks checks that a snapshot is still there.
+//! What outlives a run: kept snapshots, what steps were made of, the history. One SQLite file, shared by every process of a user.
+//! Losing it loses history and saved work, never correctness: callers check that a snapshot is still there.
 
+mod error;
 mod migrations;
 mod opening;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::sources::Manifest;
-pub(crate) use opening::is_corrupt;
+use crate::store::error::Result;
+pub use crate::store::error::StoreError;
 
 /// Runs a workspace remembers.
 const KEPT_RUNS: u32 = 200;
-
-pub(crate) type Result<T> = std::result::Result<T, rusqlite::Error>;
 
 #[derive(Debug)]
 pub(crate) struct Store {
     state_dir: PathBuf,
     connection: Mutex<Connection>,
-    said: Mutex<Vec<String>>,
+    notices: Mutex<Vec<String>>,
 }
 
 /// A filesystem that outlives its run.
@@ -77,17 +78,17 @@ impl Store {
         Ok(Self {
             state_dir: state_dir.to_owned(),
             connection: Mutex::new(connection),
-            said: Mutex::new(said.into_iter().collect()),
+            notices: Mutex::new(said.into_iter().collect()),
         })
     }
 
-    /// Returns what a person should hear about the store itself, once.
-    pub(crate) fn take_sayings(&self) -> Vec<String> {
-        std::mem::take(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Returns what the user should be told about the store itself, once.
+    pub(crate) fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut self.notices.lock())
     }
 
     /// Sets a store aside whose corruption showed only now. What was asked of it has failed; what is asked next goes to a new one.
-    fn renew(&self, error: &rusqlite::Error) {
+    fn renew(&self, error: &StoreError) {
         let mut connection = self.lock();
         // Closed before its file is renamed: what is beside the file is found by its name.
         match Connection::open_in_memory() {
@@ -97,7 +98,7 @@ impl Store {
         match opening::set_aside(&self.state_dir, error) {
             Ok((new, said)) => {
                 *connection = new;
-                self.said.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
+                self.notices.lock().extend(said);
             }
             Err(error) => tracing::debug!(%error, "a corrupt store stays"),
         }
@@ -112,7 +113,7 @@ impl Store {
         let asked = move || {
             let result = work(&this);
             if let Err(error) = &result
-                && is_corrupt(error)
+                && error.is_corrupt()
             {
                 this.renew(error);
             }
@@ -120,7 +121,7 @@ impl Store {
         };
         match tokio::task::spawn_blocking(asked).await {
             Ok(result) => result,
-            Err(_) => Err(rusqlite::Error::InvalidQuery),
+            Err(panic) => Err(StoreError::Database { reason: panic.to_string() }),
         }
     }
 
@@ -128,7 +129,7 @@ impl Store {
         let connection = self.lock();
         let mut statement =
             connection.prepare_cached("SELECT * FROM snapshot WHERE engine = ?1 AND workspace = ?2 AND key = ?3")?;
-        statement.query_row(params![engine, workspace, key], kept_snapshot).optional()
+        Ok(statement.query_row(params![engine, workspace, key], kept_snapshot).optional()?)
     }
 
     /// Returns the snapshots of an engine, of one workspace or of all, the one unused longest first.
@@ -137,7 +138,7 @@ impl Store {
         let mut statement = connection.prepare_cached(
             "SELECT * FROM snapshot WHERE engine = ?1 AND (?2 IS NULL OR workspace = ?2) ORDER BY used_at, created_at",
         )?;
-        statement.query_map(params![engine, workspace], kept_snapshot)?.collect()
+        Ok(statement.query_map(params![engine, workspace], kept_snapshot)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Remembers a snapshot with the sources in it. An older one of the same key is returned: nobody finds it by its key any more,
@@ -188,8 +189,8 @@ impl Store {
         let connection = self.lock();
         connection
             .prepare_cached("UPDATE snapshot SET used_at = ?4 WHERE engine = ?1 AND workspace = ?2 AND key = ?3")?
-            .execute(params![kept.engine, kept.workspace, kept.key, now])
-            .map(drop)
+            .execute(params![kept.engine, kept.workspace, kept.key, now])?;
+        Ok(())
     }
 
     /// Forgets a snapshot, and the sources nobody refers to any more.
@@ -199,7 +200,8 @@ impl Store {
             "DELETE FROM snapshot WHERE engine = ?1 AND workspace = ?2 AND key = ?3",
             params![kept.engine, kept.workspace, kept.key],
         )?;
-        connection.execute("DELETE FROM sources WHERE digest NOT IN (SELECT sources FROM snapshot)", []).map(drop)
+        connection.execute("DELETE FROM sources WHERE digest NOT IN (SELECT sources FROM snapshot)", [])?;
+        Ok(())
     }
 
     pub(crate) fn sources(&self, digest: &str) -> Result<Option<Manifest>> {
@@ -215,7 +217,8 @@ impl Store {
         let connection = self.lock();
         let mut statement =
             connection.prepare_cached("SELECT step, inputs FROM inputs WHERE workspace = ?1 AND pipeline = ?2")?;
-        statement.query_map(params![workspace, pipeline], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        let rows = statement.query_map(params![workspace, pipeline], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     pub(crate) fn remember_inputs(&self, workspace: &str, pipeline: &str, step: &str, inputs: &str) -> Result<()> {
@@ -224,8 +227,8 @@ impl Store {
             .prepare_cached(
                 "INSERT OR REPLACE INTO inputs (workspace, pipeline, step, inputs) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![workspace, pipeline, step, inputs])
-            .map(drop)
+            .execute(params![workspace, pipeline, step, inputs])?;
+        Ok(())
     }
 
     pub(crate) fn remember_run(&self, workspace: &str, run: &PastRun) -> Result<()> {
@@ -247,7 +250,7 @@ impl Store {
              (SELECT id FROM run WHERE workspace = ?1 ORDER BY id DESC LIMIT ?2)",
             params![workspace, KEPT_RUNS],
         )?;
-        transaction.commit()
+        Ok(transaction.commit()?)
     }
 
     /// Returns the runs of a workspace, newest first.
@@ -269,18 +272,18 @@ impl Store {
         runs.map(|run| {
             let mut run = run?;
             let step = |row: &Row<'_>| Ok(PastStep { key: row.get(0)?, outcome: row.get(1)?, digest: row.get(2)? });
-            run.steps = steps.query_map([&run.run_id], step)?.collect::<Result<_>>()?;
+            run.steps = steps.query_map([&run.run_id], step)?.collect::<rusqlite::Result<_>>()?;
             Ok(run)
         })
         .collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock()
     }
 }
 
-fn kept_snapshot(row: &Row<'_>) -> Result<KeptSnapshot> {
+fn kept_snapshot(row: &Row<'_>) -> rusqlite::Result<KeptSnapshot> {
     Ok(KeptSnapshot {
         engine: row.get("engine")?,
         workspace: row.get("workspace")?,

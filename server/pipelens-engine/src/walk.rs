@@ -6,10 +6,11 @@ mod rules;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 pub use ignore::DirEntry;
 use ignore::WalkBuilder;
+use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::files::Unreadable;
@@ -70,7 +71,7 @@ impl Walk {
                 let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
                 entry.file_name() != ".git"
                     && is_wanted(entry.path())
-                    && !asked.lock().unwrap_or_else(PoisonError::into_inner).is_ignored(entry.path(), is_folder)
+                    && !asked.lock().is_ignored(entry.path(), is_folder)
             })
             .sort_by_file_name(Ord::cmp)
             .build();
@@ -98,7 +99,7 @@ impl Iterator for Walk {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.entries.next();
-        let failure = self.rules.lock().unwrap_or_else(PoisonError::into_inner).failure.take();
+        let failure = self.rules.lock().failure.take();
         if let Some((path, reason)) = failure {
             return Some(Err(WalkError::Rules { path, reason }));
         }

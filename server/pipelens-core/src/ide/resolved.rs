@@ -6,10 +6,11 @@ use super::Hover;
 use super::hints::{lineage, path, root_image};
 use super::outline::first_words;
 use crate::Analysis;
-use crate::keys::{POLICIES, RUNNERS};
+use crate::keys::POLICIES;
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::plan::links::Links;
 use crate::printable::{code, code_block, markdown};
+use crate::runners;
 use crate::text::{TextRange, word_at};
 
 /// More lines than this are not read in a small window.
@@ -94,15 +95,16 @@ pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<Hover
     let steps = analysis.pipelines.iter().flat_map(|pipeline| &pipeline.steps);
     let runner = steps.clone().filter_map(|step| step.runner.as_ref()).find(|runner| runner.range.touches(offset));
     if let Some(runner) = runner {
-        return documented(RUNNERS, &runner.value, runner.range);
+        return runners::find(&runner.value).map(|known| documented(known.name, known.doc, runner.range));
     }
     let cache = steps.filter_map(|step| step.cache.as_ref()).find(|cache| cache.range.touches(offset))?;
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let word = word_at(&analysis.text, offset, is_part).filter(|word| cache.range.contains_range(*word))?;
-    documented(POLICIES, analysis.text.get(word.start..word.end)?, word)
+    let written = analysis.text.get(word.start..word.end)?;
+    let (name, doc) = POLICIES.iter().find(|(known, _)| *known == written)?;
+    Some(documented(name, doc, word))
 }
 
-fn documented(table: &[(&str, &str)], name: &str, range: TextRange) -> Option<Hover> {
-    let (name, doc) = table.iter().find(|(known, _)| *known == name)?;
-    Some(Hover { range, text: format!("`{name}`\n\n{doc}"), step: None })
+fn documented(name: &str, doc: &str, range: TextRange) -> Hover {
+    Hover { range, text: format!("`{name}`\n\n{doc}"), step: None }
 }

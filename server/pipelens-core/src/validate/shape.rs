@@ -7,10 +7,11 @@ use super::mapping;
 use crate::arguments;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
-use crate::keys::{self, Argument, MAX_NAME_BYTES, POLICIES, Place, RUNNERS, Shape};
+use crate::keys::{self, Argument, MAX_NAME_BYTES, POLICIES, Place, Shape};
 use crate::lower::authored::is_barrier;
 use crate::nearest::nearest;
 use crate::printable::is_deceptive;
+use crate::runners::RUNNERS;
 use crate::syntax::parse::Style;
 use crate::syntax::scalar::{ScalarType, yaml_1_1_reading};
 use crate::syntax::tree::{Entry, Kind, NodeId, Scalar, Tree};
@@ -238,7 +239,7 @@ impl<'a> Checker<'a> {
                 }
             }
             Shape::Runner => {
-                let names = RUNNERS.iter().map(|(name, _)| *name);
+                let names = RUNNERS.iter().map(|runner| runner.name);
                 if !names.clone().any(|name| name == scalar.text) {
                     self.unknown_name(Code::UnknownRunner, id, "no runner", names);
                 }

@@ -6,6 +6,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
 use crate::model::{Pipeline, Spelling, Step, Value};
 use crate::plan::links::positions;
+use crate::runners::{self, RUNNERS};
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     unsupported_keys(pipeline, findings);
@@ -82,16 +83,18 @@ fn relative_workdir(step: &Step) -> Option<Diagnostic> {
 }
 
 fn services_on_host(step: &Step) -> Option<Diagnostic> {
-    let runner = step.runner.as_ref().filter(|runner| runner.value == "host")?;
+    let runner = step.runner.as_ref()?;
+    let chosen = runners::find(&runner.value).filter(|runner| !runner.takes("services"))?.name;
     let Value::Map(arguments) = &step.runner_args.as_ref()?.value else { return None };
     let (services, _) = arguments.iter().find(|(name, value)| name.value == "services" && has_any(&value.value))?;
+    let other = RUNNERS.iter().find(|runner| runner.takes("services"))?.name;
     let message = format!(
-        "{} runs on the host, where there are no containers for its `services`. Let it run on `docker`, or remove `services`.",
+        "{} has `services`, which its runner `{chosen}` does not support. Use the runner `{other}`, or remove `services`.",
         step.called()
     );
     let finding = Diagnostic::new(Code::ServicesOnHost, services.range, message)
         .with_related(runner.range, "`runner` decides where it runs")
-        .with_fix("Change `host` to `docker`", runner.range, "docker");
+        .with_fix(format!("Change `{chosen}` to `{other}`"), runner.range, other);
     Some(finding)
 }
 

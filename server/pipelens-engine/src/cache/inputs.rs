@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipelens_core::model::Value;
 use pipelens_core::plan::PlanStep;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+
+use crate::fingerprint::digest;
 
 /// Changes whenever a key comes to mean something else.
 const FORMAT_VERSION: &str = "1";
@@ -49,7 +50,7 @@ impl Inputs {
 
     /// What goes into a key is hashed one by one, so that no value can pass for two.
     pub(super) fn add(&mut self, name: &str, value: &str) {
-        self.0.insert(name.to_owned(), digest([value.as_bytes()]));
+        self.0.insert(name.to_owned(), digest(value));
     }
 
     pub(super) fn extend(&mut self, parts: &BTreeMap<String, String>) {
@@ -59,7 +60,7 @@ impl Inputs {
     }
 
     pub(super) fn key(&self) -> String {
-        digest(self.0.iter().flat_map(|(name, value)| [name.as_bytes(), b"\0", value.as_bytes(), b"\0"]))
+        digest(self.0.iter().map(|(name, value)| format!("{name}\0{value}\0")).collect::<String>())
     }
 
     /// Says what is other than before; `None` if nothing is.
@@ -75,14 +76,6 @@ impl Inputs {
         let more = changes.count();
         Some(if more == 0 { first } else { format!("{first}, and {more} more") })
     }
-}
-
-pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update(part);
-    }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes a value so that equal values are equal texts, wherever they stood in a file.

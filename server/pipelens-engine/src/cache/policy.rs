@@ -1,29 +1,43 @@
-//! A step's cache policy, as far as files, variables and the clock decide it. Reads the files a policy names and nothing else.
+//! Evaluates a step's cache policy against files, variables and the clock. Reads the files that the policy names and nothing else.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use pipelens_core::model::{Cache, CachePolicy};
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 
+use crate::globs::globs;
 use crate::sources::{EntryKind, Sources};
 
-/// A policy with everything looked up.
+/// A policy that has been evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Policy {
     /// Never taken from an earlier run.
     None,
     /// Taken while these inputs, by name, are what they were.
     While(BTreeMap<String, String>),
-    /// A plan has worked it out.
+    /// The plan contains the key.
     ReadyMade(String),
-    /// It cannot be worked out; the sentence says why. Such a step always runs, and its result is not kept.
-    Unknown(String),
+    /// It cannot be evaluated. Such a step always runs, and its result is not kept.
+    Unknown(WhyUnknown),
 }
 
-/// Looks up what a policy depends on.
+/// Why a policy cannot be evaluated. Reads as the end of a sentence about the step.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum WhyUnknown {
+    #[error("one of its policies is `none`")]
+    NeverTaken,
+    #[error("`{pattern}` is not a valid pattern: {reason}")]
+    BadPattern { pattern: String, reason: String },
+    #[error("`{pattern}` matches no file of the project")]
+    NoMatch { pattern: String },
+    #[error("`{path}` cannot be read: {reason}")]
+    Unreadable { path: String, reason: String },
+}
+
+/// ProcessStat up what a policy depends on.
 pub(super) fn look_up(
     cache: Option<&Cache>,
     sources: &Sources,
@@ -50,9 +64,9 @@ fn add(
     variables: &BTreeMap<String, String>,
     now: SystemTime,
     parts: &mut BTreeMap<String, String>,
-) -> Result<(), String> {
+) -> Result<(), WhyUnknown> {
     match policy {
-        CachePolicy::None => Err("one of its policies is `none`".to_owned()),
+        CachePolicy::None => Err(WhyUnknown::NeverTaken),
         CachePolicy::Forever { env_keys } => {
             for name in env_keys {
                 // Unset and empty differ.
@@ -79,33 +93,23 @@ fn add(
     }
 }
 
-/// A folder stands for everything in it.
-fn add_files(pattern: &str, sources: &Sources, parts: &mut BTreeMap<String, String>) -> Result<(), String> {
-    let globs = globs(pattern)?;
+/// Adds the files that a pattern matches.
+fn add_files(pattern: &str, sources: &Sources, parts: &mut BTreeMap<String, String>) -> Result<(), WhyUnknown> {
+    let globs = globs(pattern)
+        .map_err(|error| WhyUnknown::BadPattern { pattern: pattern.to_owned(), reason: error.to_string() })?;
     let mut matched = false;
     for entry in &sources.entries {
         if entry.kind == EntryKind::Folder || !globs.is_match(&entry.path) {
             continue;
         }
         matched = true;
-        let content = content(sources, &entry.path, entry.kind)
-            .map_err(|error| format!("`{}` cannot be read: {error}", entry.path.display()))?;
+        let content = content(sources, &entry.path, entry.kind).map_err(|error| WhyUnknown::Unreadable {
+            path: entry.path.display().to_string(),
+            reason: error.to_string(),
+        })?;
         parts.insert(format!("`{}`", entry.path.display()), content);
     }
-    if matched { Ok(()) } else { Err(format!("`{pattern}` matches no file of the project")) }
-}
-
-pub(crate) fn globs(pattern: &str) -> Result<GlobSet, String> {
-    let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
-    let pattern = if pattern.is_empty() || pattern == "." { "**" } else { pattern };
-    let glob = |text: &str| GlobBuilder::new(text).literal_separator(true).build();
-    let set = glob(pattern).and_then(|own| {
-        let mut set = GlobSetBuilder::new();
-        set.add(own);
-        set.add(glob(&format!("{pattern}/**"))?);
-        set.build()
-    });
-    set.map_err(|error| format!("`{pattern}` is no pattern: {error}"))
+    if matched { Ok(()) } else { Err(WhyUnknown::NoMatch { pattern: pattern.to_owned() }) }
 }
 
 fn content(sources: &Sources, path: &Path, kind: EntryKind) -> std::io::Result<String> {
@@ -116,7 +120,7 @@ fn content(sources: &Sources, path: &Path, kind: EntryKind) -> std::io::Result<S
             std::io::copy(&mut sources.open(path)?, &mut digest)?;
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(digest.finalize()))
 }
 
 #[cfg(test)]
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn a_path_without_a_file_makes_the_policy_unknown() {
         let policy = look(on_change(&["a", "b"]), &["a"], &[], 0);
-        assert_eq!(policy, Policy::Unknown("`b` matches no file of the project".into()));
+        assert_eq!(policy, Policy::Unknown(WhyUnknown::NoMatch { pattern: "b".into() }));
     }
 
     #[test]

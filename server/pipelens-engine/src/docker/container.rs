@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::container::AttachContainerResults;
+use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{
@@ -26,12 +26,14 @@ use uuid::Uuid;
 use crate::archive::{self, Packing};
 use crate::artifacts::{Artifacts, StreamedBytes, Taken};
 use crate::docker::arguments::Arguments;
-use crate::docker::command::SUPERVISOR;
+use crate::docker::client_error::{reason, refused, status_of};
 use crate::docker::image::ImageFacts;
-use crate::docker::{reap, reason, refused, status_of};
+use crate::docker::reap;
 use crate::error::EngineError;
-use crate::runner::RunContext;
+use crate::event::StdStream;
 use crate::sources::Sources;
+use crate::step_context::StepContext;
+use crate::supervisor::{self, Frame, Streams};
 
 /// Pieces of an archive on their way to the disk.
 const ARTIFACT_CHUNKS: usize = 16;
@@ -47,6 +49,8 @@ const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 const ANSWER_BYTES: usize = 4 * 1024;
 /// None that a process has.
 const UNKNOWN_EXIT_CODE: i64 = -1;
+/// The exit code after SIGKILL, whoever sent it.
+pub(super) const KILLED: i64 = 137;
 
 /// Returns the settings of a container whose three streams we hold: its watcher sees the end of our connection.
 pub(super) fn attended(
@@ -105,14 +109,14 @@ pub(super) struct Target {
 impl Container {
     pub(super) async fn create(
         docker: &Docker,
-        context: &RunContext,
+        context: &StepContext,
         image: Arc<ImageFacts>,
         arguments: &Arguments,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
         // As entry point, so that neither the image's entry point nor its command takes part.
-        let entrypoint = ["sh", "-c", SUPERVISOR].map(str::to_owned).to_vec();
+        let entrypoint = ["sh", "-c", supervisor::SCRIPT].map(str::to_owned).to_vec();
         let body = ContainerCreateBody {
             working_dir: Some(context.step().workdir.clone()),
             // Otherwise its id, which differs from step to step or does not.
@@ -140,11 +144,22 @@ impl Container {
         Ok(Self { docker: docker.clone(), id: created.id, image, user })
     }
 
-    pub(super) async fn attach(&self) -> Result<AttachContainerResults, EngineError> {
+    /// Connects to the standard streams of the container.
+    pub(super) async fn attach(&self) -> Result<Streams, EngineError> {
         let options =
             AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stderr(true).stream(true).build();
         let attached = self.docker.attach_container(&self.id, Some(options)).await;
-        attached.map_err(|error| refused("attach to the container", &error))
+        let AttachContainerResults { input, output } =
+            attached.map_err(|error| refused("attach to the container", &error))?;
+        let output = output.filter_map(async |piece| match piece {
+            Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => {
+                Some(Ok(Frame { stream: StdStream::Stdout, bytes: message }))
+            }
+            Ok(LogOutput::StdErr { message }) => Some(Ok(Frame { stream: StdStream::Stderr, bytes: message })),
+            Ok(LogOutput::StdIn { .. }) => None,
+            Err(error) => Some(Err(std::io::Error::other(reason(&error)))),
+        });
+        Ok(Streams { input, output: output.boxed() })
     }
 
     pub(super) async fn start(&self) -> Result<(), EngineError> {
@@ -173,7 +188,7 @@ impl Container {
         processes.is_some_and(|processes| (1..=PROCESSES_WITHOUT_COMMAND).contains(&processes.len()))
     }
 
-    /// An init process stands between the engine and our shell: that there is none shows only in its exit code.
+    /// Fails if the image has no shell. An init process runs our shell, so the engine does not notice that there is none.
     pub(super) async fn check_for_shell(&self) -> Result<(), EngineError> {
         if self.has_shell().await? {
             return Ok(());
@@ -182,7 +197,7 @@ impl Container {
         Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
     }
 
-    /// Looks without running anything.
+    /// ProcessStat without running anything.
     pub(super) async fn has_shell(&self) -> Result<bool, EngineError> {
         for folder in self.image.path.split(':') {
             let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{folder}/sh")).build();

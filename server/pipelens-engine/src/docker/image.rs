@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -12,15 +12,18 @@ use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
 use crate::docker::arguments::{Arguments, Pull};
+use crate::docker::client_error::{reason, refused, status_of};
 use crate::docker::credentials::credentials;
-use crate::docker::{LABEL_KEPT, LABEL_WORKSPACE, reason, refused, status_of, transport};
+use crate::docker::labels;
+use crate::docker::transport;
 use crate::error::EngineError;
 use crate::event::Phase;
-use crate::runner::RunContext;
+use crate::step_context::StepContext;
 
 /// Waits between attempts after a transport error.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
@@ -82,11 +85,11 @@ impl Images {
         &self,
         reference: &str,
         arguments: &Arguments,
-        context: &RunContext,
+        context: &StepContext,
     ) -> Result<Arc<ImageFacts>, EngineError> {
         let platform = arguments.platform.as_deref().unwrap_or_default();
         let slot = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.known.lock();
             Arc::clone(known.entry((reference.to_owned(), platform.to_owned())).or_default())
         };
         let mut slot = slot.lock().await;
@@ -111,7 +114,7 @@ impl Images {
                 })?
             }
         };
-        context.say_image(reference, &facts.digest);
+        context.report_image(reference, &facts.digest);
         let facts = Arc::new(facts);
         *slot = Some(Arc::clone(&facts));
         Ok(facts)
@@ -138,7 +141,7 @@ impl Images {
         }
     }
 
-    async fn pull(&self, reference: &str, platform: &str, context: &RunContext) -> Result<(), EngineError> {
+    async fn pull(&self, reference: &str, platform: &str, context: &StepContext) -> Result<(), EngineError> {
         let credentials = credentials(registry(reference), &self.project).await;
         let mut waits = RETRY_AFTER.iter();
         loop {
@@ -149,7 +152,7 @@ impl Images {
             match waits.next() {
                 Some(wait) if is_transport(&error) => {
                     let reason = reason(&error);
-                    context.outbox.notice(format!("Pulling `{reference}` broke off: {reason}. It is tried again."));
+                    context.events.notice(format!("Pulling `{reference}` was interrupted: {reason}. Retrying."));
                     tokio::time::sleep(*wait).await;
                 }
                 Some(_) | None => return Err(pull_error(reference, &error)),
@@ -162,7 +165,7 @@ impl Images {
         reference: &str,
         platform: &str,
         credentials: Option<DockerCredentials>,
-        context: &RunContext,
+        context: &StepContext,
     ) -> Result<(), bollard::errors::Error> {
         let (name, tag) = name_and_tag(reference);
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
@@ -172,7 +175,7 @@ impl Images {
         let mut other: Option<BoxStream<'_, _>> = None;
         let mut other_speaks = false;
         let mut progress = PullProgress::new(reference);
-        context.say_phase(progress.phase());
+        context.report_phase(progress.phase());
         let mut said = progress.phase();
         let mut clock = tokio::time::interval(PROGRESS_EVERY);
         let Deadlines { silence: silent_for, stall: stalls_for, .. } = self.deadlines;
@@ -227,7 +230,7 @@ impl Images {
             }
             silence.as_mut().reset(Instant::now() + silent_for);
         }
-        context.say_phase(progress.phase());
+        context.report_phase(progress.phase());
         Ok(())
     }
 }
@@ -243,7 +246,9 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         id,
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
-        workspace: config.labels.and_then(|mut labels| labels.remove(LABEL_KEPT).or(labels.remove(LABEL_WORKSPACE))),
+        workspace: config
+            .labels
+            .and_then(|mut labels| labels.remove(labels::KEPT).or(labels.remove(labels::WORKSPACE))),
         user: config.user.unwrap_or_default(),
         entrypoint: config.entrypoint,
         cmd: config.cmd,

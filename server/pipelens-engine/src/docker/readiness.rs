@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use pipelens_core::arguments::{Ready, Service};
 
+use crate::docker::client_error::reason;
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
-use crate::docker::reason;
 use crate::error::EngineError;
 
 /// Most services are ready within a second, and a question costs the engine a process.

@@ -12,10 +12,8 @@ use bollard::query_parameters::{
 use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
 
-use crate::docker::{
-    LABEL_ANCHOR, LABEL_KEEPER, LABEL_KEPT, LABEL_KEPT_BY_RUN, LABEL_OWNER, LABEL_RUN, LABEL_SERVICE, LABEL_STORE,
-    reason, status_of,
-};
+use crate::docker::client_error::{reason, status_of};
+use crate::docker::labels;
 use crate::error::counted;
 use crate::owner::Owner;
 
@@ -73,7 +71,7 @@ pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget:
         let problems = things.remove(docker).await;
         let stays = problems.iter().map(|problem| format!(" {problem}")).collect::<String>();
         Some(format!(
-            "Removed what ended processes left behind: {}, {}.{stays}",
+            "Removed leftovers of processes that have exited: {}, {}.{stays}",
             counted(containers, "container"),
             counted(images, "image")
         ))
@@ -83,22 +81,22 @@ pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget:
 
 /// Removes kept snapshots that their store does not know and will not get to know: whoever made them is dead, or is this run, which
 /// is over. What something is still built on goes another time.
-pub(super) async fn remove_forgotten(
+pub(super) async fn remove_unrecorded(
     docker: &Docker,
     observer: &Owner,
     run_id: Uuid,
-    store: &str,
+    cache_name: &str,
     known: &BTreeSet<String>,
     budget: Duration,
 ) {
-    let Ok(mut images) = images(docker, &format!("{LABEL_STORE}={store}")).await else { return };
+    let Ok(mut images) = images(docker, &format!("{}={cache_name}", labels::CACHE)).await else { return };
     let run_id = run_id.to_string();
     images.retain(|image| {
         let label = |name: &str| image.labels.get(name).map_or("", String::as_str);
         // What boots from a kept snapshot inherits its labels, but for this one.
-        let is_kept = !label(LABEL_KEPT).is_empty();
-        let is_over = label(LABEL_KEPT_BY_RUN) == run_id
-            || label(LABEL_KEEPER).parse::<Owner>().is_ok_and(|keeper| keeper.is_dead(observer));
+        let is_kept = !label(labels::KEPT).is_empty();
+        let is_over = label(labels::KEPT_BY_RUN) == run_id
+            || label(labels::KEEPER).parse::<Owner>().is_ok_and(|keeper| keeper.is_dead(observer));
         is_kept && is_over && !known.contains(&image.id)
     });
     let things: Vec<Thing> = images.into_iter().map(|image| Thing::new(image.id, &image.labels)).collect();
@@ -124,8 +122,8 @@ struct Thing {
 impl Thing {
     fn new(id: String, labels: &HashMap<String, String>) -> Self {
         let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
-        let (is_service, is_anchor) = (labels.contains_key(LABEL_SERVICE), labels.contains_key(LABEL_ANCHOR));
-        Self { id, owner: label(LABEL_OWNER), run_id: label(LABEL_RUN), is_service, is_anchor }
+        let (is_service, is_anchor) = (labels.contains_key(labels::SERVICE), labels.contains_key(labels::ANCHOR));
+        Self { id, owner: label(labels::OWNER), run_id: label(labels::RUN), is_service, is_anchor }
     }
 
     fn is_orphan(&self, observer: &Owner) -> bool {
@@ -135,13 +133,13 @@ impl Thing {
 
 /// Finds everything of ours that goes with its run; images only if the containers say that it is worth it.
 async fn find(docker: &Docker, may_have_images: impl Fn(&[Thing]) -> bool) -> Result<Things, Error> {
-    let filters = HashMap::from([("label", vec![LABEL_OWNER])]);
+    let filters = HashMap::from([("label", vec![labels::OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
     let containers: Vec<Thing> =
         containers.into_iter().filter_map(|it| Some(Thing::new(it.id?, &it.labels.unwrap_or_default()))).collect();
     let images =
-        if may_have_images(&containers) { images(docker, &format!("{LABEL_KEPT}=")).await? } else { Vec::new() };
+        if may_have_images(&containers) { images(docker, &format!("{}=", labels::KEPT)).await? } else { Vec::new() };
     Ok(Things { containers, images: images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect() })
 }
 

@@ -26,7 +26,7 @@ const SEED: u64 = 14;
 
 /// A tenth of what a person's run has.
 const DEADLINES: Deadlines = Deadlines {
-    pulse: Duration::from_millis(500),
+    liveness: Duration::from_millis(500),
     question: Duration::from_secs(4),
     work: Duration::from_secs(6),
     silence: Duration::from_secs(4),

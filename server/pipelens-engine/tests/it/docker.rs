@@ -16,7 +16,7 @@ use crate::proxy::{Flow, Proxy};
 /// Ends the test, with a word, where there is no daemon.
 macro_rules! needs_docker {
     () => {
-        if !crate::bench::is_available(pipelens_engine::run::RunnerKind::Docker) {
+        if !crate::bench::is_available(crate::bench::docker_runner()) {
             return;
         }
     };

@@ -12,11 +12,10 @@ use pipelens_core::plan::PlanStep;
 use pipelens_core::text::{Spanned, TextRange};
 use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
-use pipelens_engine::run::RunnerKind;
 
 use crate::bench::{
-    BUSYBOX, Bench, Ran, Running, StepExt as _, assert_nothing_left, docker_client, docker_host, eventually,
-    in_own_process, is_available, role, step, try_docker_client,
+    BUSYBOX, Bench, Ran, Running, StepExt as _, assert_nothing_left, docker_client, docker_host, docker_runner,
+    eventually, in_own_process, is_available, role, step, try_docker_client,
 };
 use crate::engines::{skip, write_program};
 use crate::proxy::{Flow, Proxy};
@@ -287,7 +286,7 @@ async fn is_cut(image: &str) {
     let (proxy, mut running, image) = start_held(image, 0).await;
     running.wait_for(|event| !pulls([event]).is_empty()).await;
     proxy.set(Flow::Cut);
-    let broke_off = format!("Pulling `{image}` broke off: ");
+    let broke_off = format!("Pulling `{image}` was interrupted: ");
     let is_it = |event: &BuildEvent| matches!(event, BuildEvent::Notice { message } if message.starts_with(&broke_off));
     running.wait_for(is_it).await;
     proxy.set(Flow::Open);
@@ -298,7 +297,7 @@ async fn is_cut(image: &str) {
 
 #[tokio::test]
 async fn an_image_is_pulled_once_with_the_users_credentials() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let Some(registry) = Registry::start().await else { return };
@@ -314,7 +313,7 @@ async fn an_image_is_pulled_once_with_the_users_credentials() {
 
 #[tokio::test]
 async fn a_pull_that_hangs_shows_how_far_it_is_and_can_be_cancelled_and_is_repeated_when_cut_and_ends_when_it_stalls() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let Some(registry) = Registry::start().await else { return };
@@ -326,7 +325,7 @@ async fn a_pull_that_hangs_shows_how_far_it_is_and_can_be_cancelled_and_is_repea
 
 #[tokio::test]
 async fn a_helper_is_asked_for_the_credentials() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let Some(registry) = Registry::start().await else { return };

@@ -5,9 +5,9 @@ use pipelens_core::model::Value;
 use pipelens_core::plan::PlanStep;
 use pipelens_core::{Format, analyze};
 use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
-use pipelens_engine::run::{RunnerKind, service_log_file};
+use pipelens_engine::run::service_log_file;
 
-use crate::bench::{BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, step};
+use crate::bench::{BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, host_runner, step};
 use crate::docker::{needs_docker, run};
 use crate::lineage::snapshots;
 
@@ -279,11 +279,11 @@ async fn a_secret_that_a_service_prints_is_masked() {
 
 #[tokio::test]
 async fn the_host_has_no_services() {
-    if !crate::bench::is_available(RunnerKind::Host) {
+    if !crate::bench::is_available(host_runner()) {
         return;
     }
     let a = with_services(step("a", "echo never"), "db: {image: a:1}");
-    let ran = Bench::new(RunnerKind::Host, vec![a]).run().await;
+    let ran = Bench::new(host_runner(), vec![a]).run().await;
     let expected = "The step asks for `services`, which are containers, and it runs on the host. Use the `docker` runner for it, or remove `services`.";
     assert_eq!(ran.error_of("a"), expected);
     assert!(ran.text_of("a").is_empty());

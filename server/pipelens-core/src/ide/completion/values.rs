@@ -6,9 +6,10 @@ use super::cursor::Cursor;
 use super::{Completion, CompletionKind, Known};
 use crate::Analysis;
 use crate::ide::outline::first_words;
-use crate::keys::{Key, POLICIES, RUNNERS, Shape};
+use crate::keys::{Key, POLICIES, Shape};
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::printable::{code, markdown};
+use crate::runners::RUNNERS;
 
 /// More of a value is not shown.
 const MAX_VALUE: usize = 80;
@@ -18,7 +19,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
     let named = |(name, doc): &(&str, &str)| cursor.text_entry(name, CompletionKind::Value, doc);
     match key.shape {
         Shape::Policy => POLICIES.iter().map(named).collect(),
-        Shape::Runner => RUNNERS.iter().map(named).collect(),
+        Shape::Runner => RUNNERS.iter().map(|runner| named(&(runner.name, runner.doc))).collect(),
         Shape::Bool => ["true", "false"].map(|name| cursor.bare_entry(name, CompletionKind::Value, key.doc)).to_vec(),
         Shape::Version(known) => vec![cursor.text_entry(known, CompletionKind::Value, key.doc)],
         Shape::OneOf(names) => {

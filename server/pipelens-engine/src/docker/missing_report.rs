@@ -8,9 +8,8 @@ use chrono::DateTime;
 use futures_util::StreamExt as _;
 
 use crate::deadlines::Deadlines;
-use crate::docker::container::{Container, GONE_WITHIN};
-use crate::docker::worker::KILLED;
-use crate::docker::{reason, refused, status_of};
+use crate::docker::client_error::{reason, refused, status_of};
+use crate::docker::container::{Container, GONE_WITHIN, KILLED};
 use crate::error::EngineError;
 
 /// The engine writes down some events a moment after what they are about.
