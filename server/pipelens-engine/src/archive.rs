@@ -28,7 +28,7 @@ pub(crate) struct Packing {
     pub(crate) is_compressed: bool,
 }
 
-/// Why a stream broke off. The engine's answer to half an archive does not tell.
+/// Why a stream ended early. The engine's answer to half an archive does not say.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Failure(Arc<Mutex<Option<io::Error>>>);
 
@@ -38,7 +38,7 @@ impl Failure {
     }
 }
 
-/// Packs the sources while somebody reads the stream. An unreadable file breaks it off, with an error that names the file.
+/// Packs the sources while the stream is read. An unreadable file ends it with an error that names the file.
 pub(crate) fn stream(
     sources: Arc<Sources>,
     packing: Packing,
@@ -46,8 +46,8 @@ pub(crate) fn stream(
     let (tx, rx) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let failure = Failure::default();
     let slot = failure.clone();
-    // Ends by itself when the stream is dropped: there is nobody to send to.
-    tokio::task::spawn_blocking(move || {
+    // Ends when the stream is dropped, since it cannot send any more; a stream that is read to its end waits for it.
+    let packing = tokio::task::spawn_blocking(move || {
         let writer = BufWriter::with_capacity(CHUNK_BYTES, ChunkWriter(tx.clone()));
         match pack(&sources, &packing, writer) {
             Ok(()) => {}
@@ -58,7 +58,15 @@ pub(crate) fn stream(
             }
         }
     });
-    let stream = futures_util::stream::unfold(rx, |mut rx| async move { rx.recv().await.map(|chunk| (chunk, rx)) });
+    let stream = futures_util::stream::unfold((rx, packing), |(mut rx, packing)| async move {
+        match rx.recv().await {
+            Some(chunk) => Some((chunk, (rx, packing))),
+            None => {
+                packing.await.ok();
+                None
+            }
+        }
+    });
     (stream, failure)
 }
 

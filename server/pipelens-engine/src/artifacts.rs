@@ -10,9 +10,9 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
+use crate::files::readable_size;
 use crate::limits::{Full, Room};
 use crate::private;
-use crate::sources::readable_size;
 use crate::sparse::{self, Stopped};
 
 /// An archive of an engine writes holes out, so a file that is a hole for the most part takes its time. One that claims to be larger

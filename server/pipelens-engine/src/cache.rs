@@ -17,11 +17,12 @@ use parking_lot::Mutex;
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use uuid::Uuid;
 
+use crate::blocking;
 pub use crate::cache::decision::CacheDecision;
 pub(crate) use crate::cache::inputs::canonical;
 pub(crate) use crate::cache::keys::Stores;
 use crate::cache::keys::{KeyedPlan, shared_name};
-use crate::cache::policy::Policy;
+use crate::cache::policy::{Policy, World};
 pub use crate::cache::request::{Budget, CacheRequest};
 use crate::cache::results::KeptResults;
 pub(crate) use crate::cache::results::SourceImages;
@@ -64,15 +65,14 @@ impl Cache {
     ) -> Result<Self, StoreError> {
         let evaluated = {
             let (request, plan, sources) = (request.clone(), Arc::clone(&plan), Arc::clone(&sources));
-            tokio::task::spawn_blocking(move || {
-                let now = SystemTime::now();
-                let look_up = |step: &PlanStep| policy::look_up(step.cache.as_ref(), &sources, &request.variables, now);
-                let policies: Vec<Policy> = plan.steps.iter().map(look_up).collect();
+            blocking::run(move |stop| {
+                let world = World { sources: &sources, variables: &request.variables, now: SystemTime::now(), stop };
+                let evaluate = |step: &PlanStep| policy::evaluate(step.cache.as_ref(), &world);
+                let policies: Vec<Policy> = plan.steps.iter().map(evaluate).collect();
                 (policies, Manifest::of(&sources))
             })
         };
-        let evaluated = evaluated.await.map_err(|panic| StoreError::Database { reason: panic.to_string() });
-        let (policies, manifest) = evaluated?;
+        let (policies, manifest) = evaluated.await?;
         let (workspace, sources_digest) = (workspace_id(&sources.root), manifest.digest());
         let runner_of = |step: &PlanStep| step.runner.as_deref().unwrap_or(default_runner).to_owned();
         let keyed = KeyedPlan {

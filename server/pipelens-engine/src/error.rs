@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::files::Unreadable;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use crate::walk::WalkError;
 
 /// Why the engine could not do what it was asked.

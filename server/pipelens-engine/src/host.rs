@@ -16,10 +16,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pipelens_core::arguments::services;
 use pipelens_core::runners;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::artifacts::Artifacts;
+use crate::blocking;
 use crate::error::{EngineError, counted};
 use crate::files::ProjectFolder;
 use crate::host::folder_store::{FolderStore, HostSnapshot};
@@ -63,18 +65,30 @@ fn open_store(request: &OpenRequest) -> OpenRunner {
 
 impl HostRunner {
     #[cfg(unix)]
-    async fn carry_out(&self, context: &StepContext, logs: &mut StepLogs, home: &Path) -> Result<Ending, Interruption> {
+    async fn carry_out(
+        &self,
+        context: &StepContext,
+        logs: &mut StepLogs,
+        home: &Path,
+        copying: &mut Option<Copying>,
+    ) -> Result<Ending, Interruption> {
         if context.step().runner_args.as_ref().is_some_and(|arguments| !services(arguments).is_empty()) {
             return Err(EngineError::ServicesOnHost.into());
         }
         let workspace = home.join("workspace");
         let workdir = workdir::on_host(&workspace, &context.step().workdir)?;
-        stop::unless_stopped(&context.stop, self.copy(context, workspace, workdir.clone())).await?;
+        self.copy(context, workspace, workdir.clone(), copying).await?;
         Ok(process::run(context, logs, home, &workdir).await?)
     }
 
     #[cfg(not(unix))]
-    async fn carry_out(&self, _: &StepContext, _: &mut StepLogs, _: &Path) -> Result<Ending, Interruption> {
+    async fn carry_out(
+        &self,
+        _: &StepContext,
+        _: &mut StepLogs,
+        _: &Path,
+        _: &mut Option<Copying>,
+    ) -> Result<Ending, Interruption> {
         Err(EngineError::HostUnsupported.into())
     }
 
@@ -87,20 +101,26 @@ impl HostRunner {
             return Ok(None);
         }
         let (store, workspace, stop) = (Arc::clone(&self.store), home.join("workspace"), context.stop.clone());
-        in_background(move || store.copy(&workspace, &stop)).await
+        blocking::run(move |_| store.copy(&workspace, &stop)).await.map_err(panicked)?
     }
 
-    /// Fills the step's private folder.
+    /// Fills the step's private folder. After a stop what is still being copied is in `copying`.
     #[cfg(unix)]
-    async fn copy(&self, context: &StepContext, workspace: PathBuf, workdir: PathBuf) -> Result<(), Interruption> {
+    async fn copy(
+        &self,
+        context: &StepContext,
+        workspace: PathBuf,
+        workdir: PathBuf,
+        copying: &mut Option<Copying>,
+    ) -> Result<(), Interruption> {
         use crate::event::Phase;
 
         let stop = context.stop.clone();
-        match &context.base {
+        let work: Box<dyn FnOnce() -> Result<(), Interruption> + Send> = match &context.base {
             Base::Image(_) => {
                 let sources = Arc::clone(&context.sources);
                 context.report_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
-                in_background(move || copy::sources(&sources, &workdir, &stop)).await
+                Box::new(move || copy::sources(&sources, &workdir, &stop))
             }
             Base::Snapshot(snapshot, outdated) => match snapshot.get::<HostSnapshot>().cloned() {
                 Some(HostSnapshot::Copied(parent)) => {
@@ -109,27 +129,31 @@ impl HostRunner {
                         Ok::<_, EngineError>((outdated.manifest.delta(&context.sources), folder))
                     });
                     let update = update.transpose()?;
-                    in_background(move || {
+                    Box::new(move || {
                         copy::tree(&parent, &workspace, &stop)?;
                         if let Some((delta, folder)) = update {
                             copy::update(&delta, &folder, &stop)?;
                         }
                         Ok(copy::create_folder(&workdir)?)
                     })
-                    .await
                 }
-                Some(HostSnapshot::Moved(parent)) => {
-                    in_background(move || {
-                        copy::take_over(&parent, &workspace)?;
-                        Ok(copy::create_folder(&workdir)?)
-                    })
-                    .await
-                }
-                None => Err(context.no_snapshot().into()),
+                Some(HostSnapshot::Moved(parent)) => Box::new(move || {
+                    copy::take_over(&parent, &workspace)?;
+                    Ok(copy::create_folder(&workdir)?)
+                }),
+                None => return Err(context.no_snapshot().into()),
             },
-        }
+        };
+        let task = copying.insert(tokio::task::spawn_blocking(work));
+        let copied = async { task.await.unwrap_or_else(|panic| Err(panicked(std::io::Error::other(panic)).into())) };
+        stop::unless_stopped(&context.stop, copied).await?;
+        *copying = None;
+        Ok(())
     }
 }
+
+/// A copy under way.
+type Copying = JoinHandle<Result<(), Interruption>>;
 
 #[async_trait]
 impl Runner for HostRunner {
@@ -148,8 +172,8 @@ impl Runner for HostRunner {
 
     fn sweep_dead_owners(&self, _hurry: CancellationToken) -> BoxFuture<'static, Option<String>> {
         async {
-            let sweep = || sweep_dead_owners(&std::env::temp_dir(), &Owner::this_process());
-            let swept = tokio::task::spawn_blocking(sweep).await.unwrap_or(0);
+            let sweep = |_: &CancellationToken| sweep_dead_owners(&std::env::temp_dir(), &Owner::this_process());
+            let swept = blocking::run(sweep).await.unwrap_or(0);
             (swept > 0)
                 .then(|| format!("Removed leftovers of processes that have exited: {}.", counted(swept, "folder")))
         }
@@ -159,7 +183,8 @@ impl Runner for HostRunner {
     async fn run_step(&self, context: &StepContext, logs: &mut StepLogs) -> StepResult {
         // A new one for every attempt: a failed one must not show in the next.
         let home = self.folder.join(format!("{}-{}", context.index, Uuid::new_v4().simple()));
-        let mut result = self.carry_out(context, logs, &home).await.map(|ending| (ending, None));
+        let mut copying = None;
+        let mut result = self.carry_out(context, logs, &home, &mut copying).await.map(|ending| (ending, None));
         if matches!(result, Ok((Ending::Exited(0), _))) {
             result = self.finish(context, &home).await.map(|saved| (Ending::Exited(0), saved));
         }
@@ -180,45 +205,38 @@ impl Runner for HostRunner {
         let failed = matches!(ending, Ok(Ending::Exited(code)) if code != 0);
         let store = (failed && context.keeping.workspace.is_some()).then(|| Arc::clone(&self.store));
         let tidy = async move {
+            // It ends soon, and what it still writes is removed with the rest.
+            if let Some(copying) = copying.filter(|copying| !copying.is_finished()) {
+                copying.await.ok();
+            }
             // What cannot be removed is removed with the run's folder.
-            tokio::task::spawn_blocking(move || {
+            let tidied = blocking::run(move |_| {
                 let state = store.and_then(|store| store.take(&home.join("workspace")));
                 copy::remove(&home).ok();
                 state
-            })
-            .await
-            .ok()
-            .flatten()
+            });
+            tidied.await.ok().flatten()
         };
         StepResult { ending, snapshot: None, saved, tidy: Some(tidy.boxed()), digest: None }
     }
 
     async fn close(&self) -> Vec<String> {
         let folder = self.folder.clone();
-        let removed = tokio::task::spawn_blocking(move || copy::remove(&folder)).await;
-        match removed {
-            Ok(Ok(())) => Vec::new(),
-            Ok(Err(error)) => vec![format!("The folder `{}` could not be removed: {error}.", self.folder.display())],
-            Err(panic) => vec![format!("The folder `{}` could not be removed: {panic}.", self.folder.display())],
+        match blocking::run(move |_| copy::remove(&folder)).await.flatten() {
+            Ok(()) => Vec::new(),
+            Err(error) => vec![format!("The folder `{}` could not be removed: {error}.", self.folder.display())],
         }
     }
 }
 
-/// Waits for work on the disk.
-async fn in_background<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Interruption> + Send + 'static,
-) -> Result<T, Interruption> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(panic) => Err(EngineError::Spawn { source: std::io::Error::other(panic.to_string()) }.into()),
-    }
+fn panicked(source: std::io::Error) -> EngineError {
+    EngineError::Spawn { source }
 }
 
 async fn take_artifacts(context: &StepContext, artifacts: &Artifacts, home: &Path) -> Result<(), EngineError> {
     let workdir = workdir::on_host(&home.join("workspace"), &context.step().workdir)?;
     let (own, folder) = (artifacts.clone(), workdir.clone());
-    let taken = tokio::task::spawn_blocking(move || own.take_from_folder(&folder)).await;
-    let taken = taken.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+    let taken = blocking::run(move |_| own.take_from_folder(&folder)).await.flatten();
     let failed = |source| EngineError::File { doing: "Writing the artifacts", path: workdir, source };
     context.report_artifacts(artifacts, &taken.map_err(failed)?);
     Ok(())

@@ -2,6 +2,7 @@
 
 mod archive;
 mod artifacts;
+mod blocking;
 pub mod cache;
 pub mod clock;
 pub mod deadlines;

@@ -1,7 +1,7 @@
 //! What outlives a run: kept snapshots, what steps were made of, the history. One SQLite file, shared by every process of a user.
 //! Losing it loses history and saved work, never correctness: callers check that a snapshot is still there.
 
-mod error;
+pub(crate) mod error;
 mod migrations;
 mod opening;
 
@@ -15,7 +15,9 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use tokio_util::sync::CancellationToken;
 
+use crate::blocking;
 use crate::sources::Manifest;
 use crate::store::error::Result;
 pub use crate::store::error::StoreError;
@@ -110,7 +112,7 @@ impl Store {
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let this = Arc::clone(self);
-        let asked = move || {
+        let asked = move |_: &CancellationToken| {
             let result = work(&this);
             if let Err(error) = &result
                 && error.is_corrupt()
@@ -119,10 +121,7 @@ impl Store {
             }
             result
         };
-        match tokio::task::spawn_blocking(asked).await {
-            Ok(result) => result,
-            Err(panic) => Err(StoreError::Database { reason: panic.to_string() }),
-        }
+        blocking::run(asked).await?
     }
 
     pub(crate) fn snapshot(&self, engine: &str, workspace: &str, key: &str) -> Result<Option<KeptSnapshot>> {

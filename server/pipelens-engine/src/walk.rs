@@ -15,18 +15,8 @@ use thiserror::Error;
 
 use crate::files::Unreadable;
 pub(crate) use crate::walk::repository::{Repository, Tracked};
+pub use crate::walk::rules::RuleSet;
 pub(crate) use crate::walk::rules::Rules;
-
-/// Whose ignore rules count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RuleSet {
-    /// Those of git.
-    Git,
-    /// Those of git, with those of `.pipelensignore` before them.
-    Sources,
-    /// Those of `.pipelensignore` alone.
-    Own,
-}
 
 /// The entries of a project that no rule ignores, folders before what is in them. `.git` is none of them.
 pub struct Walk {

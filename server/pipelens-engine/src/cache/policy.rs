@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use pipelens_core::model::{Cache, CachePolicy};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use crate::globs::globs;
 use crate::sources::{EntryKind, Sources};
@@ -37,13 +38,18 @@ pub(super) enum WhyUnknown {
     Unreadable { path: String, reason: String },
 }
 
-/// ProcessStat up what a policy depends on.
-pub(super) fn look_up(
-    cache: Option<&Cache>,
-    sources: &Sources,
-    variables: &BTreeMap<String, String>,
-    now: SystemTime,
-) -> Policy {
+/// What policies are evaluated against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct World<'a> {
+    pub(super) sources: &'a Sources,
+    pub(super) variables: &'a BTreeMap<String, String>,
+    pub(super) now: SystemTime,
+    /// Nothing waits for the result any more.
+    pub(super) stop: &'a CancellationToken,
+}
+
+/// Evaluates the policy of a step.
+pub(super) fn evaluate(cache: Option<&Cache>, world: &World<'_>) -> Policy {
     let Some(cache) = cache else { return Policy::None };
     if let Some(key) = &cache.key {
         return Policy::ReadyMade(key.value.clone());
@@ -52,58 +58,54 @@ pub(super) fn look_up(
         return Policy::None;
     }
     let mut parts = BTreeMap::new();
-    match add(&cache.policy, sources, variables, now, &mut parts) {
+    match add(&cache.policy, world, &mut parts) {
         Ok(()) => Policy::While(parts),
         Err(why) => Policy::Unknown(why),
     }
 }
 
-fn add(
-    policy: &CachePolicy,
-    sources: &Sources,
-    variables: &BTreeMap<String, String>,
-    now: SystemTime,
-    parts: &mut BTreeMap<String, String>,
-) -> Result<(), WhyUnknown> {
+fn add(policy: &CachePolicy, world: &World<'_>, parts: &mut BTreeMap<String, String>) -> Result<(), WhyUnknown> {
     match policy {
         CachePolicy::None => Err(WhyUnknown::NeverTaken),
         CachePolicy::Forever { env_keys } => {
             for name in env_keys {
                 // Unset and empty differ.
-                let value = variables.get(&name.value).map_or_else(|| "unset".to_owned(), |value| format!("={value}"));
+                let value =
+                    world.variables.get(&name.value).map_or_else(|| "unset".to_owned(), |value| format!("={value}"));
                 parts.insert(format!("`${}`", name.value), value);
             }
             Ok(())
         }
         CachePolicy::Ttl { duration_seconds, env_keys } => {
-            let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let seconds = world.now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let window = seconds / (*duration_seconds).max(1);
             parts.insert(format!("the window of {duration_seconds} s"), window.to_string());
-            add(&CachePolicy::Forever { env_keys: env_keys.clone() }, sources, variables, now, parts)
+            add(&CachePolicy::Forever { env_keys: env_keys.clone() }, world, parts)
         }
         CachePolicy::OnChange { paths } => {
             for path in paths {
-                add_files(&path.value, sources, parts)?;
+                add_files(&path.value, world, parts)?;
             }
             Ok(())
         }
-        CachePolicy::Compose { sub_policies } => {
-            sub_policies.iter().try_for_each(|policy| add(policy, sources, variables, now, parts))
-        }
+        CachePolicy::Compose { sub_policies } => sub_policies.iter().try_for_each(|policy| add(policy, world, parts)),
     }
 }
 
 /// Adds the files that a pattern matches.
-fn add_files(pattern: &str, sources: &Sources, parts: &mut BTreeMap<String, String>) -> Result<(), WhyUnknown> {
+fn add_files(pattern: &str, world: &World<'_>, parts: &mut BTreeMap<String, String>) -> Result<(), WhyUnknown> {
     let globs = globs(pattern)
         .map_err(|error| WhyUnknown::BadPattern { pattern: pattern.to_owned(), reason: error.to_string() })?;
     let mut matched = false;
-    for entry in &sources.entries {
+    for entry in &world.sources.entries {
+        if world.stop.is_cancelled() {
+            break;
+        }
         if entry.kind == EntryKind::Folder || !globs.is_match(&entry.path) {
             continue;
         }
         matched = true;
-        let content = content(sources, &entry.path, entry.kind).map_err(|error| WhyUnknown::Unreadable {
+        let content = content(world.sources, &entry.path, entry.kind).map_err(|error| WhyUnknown::Unreadable {
             path: entry.path.display().to_string(),
             reason: error.to_string(),
         })?;
@@ -146,11 +148,12 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, file).unwrap();
         }
-        let sources = Sources::scan(folder.path()).unwrap();
+        let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
         let variables =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        look_up(Some(&Cache { policy, key: None }), &sources, &variables, now)
+        let world = World { sources: &sources, variables: &variables, now, stop: &CancellationToken::new() };
+        evaluate(Some(&Cache { policy, key: None }), &world)
     }
 
     fn names(policy: &Policy) -> Vec<&str> {

@@ -197,7 +197,7 @@ impl Container {
         Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
     }
 
-    /// ProcessStat without running anything.
+    /// Looks without running anything.
     pub(super) async fn has_shell(&self) -> Result<bool, EngineError> {
         for folder in self.image.path.split(':') {
             let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{folder}/sh")).build();
@@ -335,6 +335,7 @@ impl Container {
             let unpacking = tokio::task::spawn_blocking(move || {
                 own.take_from_archive(&own_place, StreamedBytes { chunks, rest: Bytes::new() })
             });
+            let mut broken = None;
             while let Some(chunk) = stream.next().await {
                 match chunk {
                     Ok(chunk) => {
@@ -345,13 +346,18 @@ impl Container {
                     // Nothing is there: the summary says so.
                     Err(error) if status_of(&error) == Some(404) => break,
                     Err(error) => {
-                        tx.send(Err(std::io::Error::other("the engine broke off"))).await.ok();
-                        return Err(refused("hand out the artifacts", &error));
+                        tx.send(Err(std::io::Error::other("the connection was interrupted"))).await.ok();
+                        broken = Some(refused("hand out the artifacts", &error));
+                        break;
                     }
                 }
             }
+            // The end of its input is the end of the task.
             drop(tx);
             let unpacked = unpacking.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+            if let Some(error) = broken {
+                return Err(error);
+            }
             let failed = |source| EngineError::File { doing: "Writing the artifacts", path: place.into(), source };
             taken.add(unpacked.map_err(failed)?);
         }

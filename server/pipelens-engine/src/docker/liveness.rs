@@ -86,7 +86,7 @@ async fn ping(docker: &Docker) -> Result<(), bollard::errors::Error> {
     }
 }
 
-/// ProcessStat that failed, one after the other.
+/// Looks that failed, one after the other.
 #[derive(Default)]
 struct Failures(u32);
 

@@ -10,6 +10,7 @@ use pipelens_core::plan::PlanStep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::blocking;
 use crate::error::EngineError;
 use crate::host::{copy, workdir};
 use crate::owner::Owner;
@@ -92,13 +93,13 @@ impl SnapshotStore for FolderStore {
 
     async fn remove(&self, place: &str) -> bool {
         let (Some(kept), place) = (self.kept.clone(), PathBuf::from(place)) else { return false };
-        tokio::task::spawn_blocking(move || kept.remove(&place)).await.unwrap_or(false)
+        blocking::run(move |_| kept.remove(&place)).await.unwrap_or(false)
     }
 
     async fn sweep(&self, _cache_name: &str, known: &BTreeSet<String>) {
         let Some(kept) = self.kept.clone() else { return };
         let known = known.clone();
-        tokio::task::spawn_blocking(move || kept.remove_unrecorded(&known)).await.ok();
+        blocking::run(move |_| kept.remove_unrecorded(&known)).await.ok();
     }
 
     fn shell_command(&self, place: &str, step: &PlanStep) -> String {

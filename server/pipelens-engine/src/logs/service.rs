@@ -1,14 +1,14 @@
-//! What a service says: masked, and written whole to a file of its own. Nothing of it goes to the listener but the last lines, in
-//! an error.
+//! The output of a service: masked, and written whole to a file of its own. The listener gets only its last lines, in an error.
 
 use std::collections::VecDeque;
 use std::path::Path;
 
-use super::{LogFile, Stream, TAIL_LINES};
 use crate::error::EngineError;
 use crate::event::StdStream;
 use crate::event_queue::EventQueue;
 use crate::limits::Room;
+use crate::logs::log_file::LogFile;
+use crate::logs::stream::{Stream, TAIL_LINES};
 use crate::secrets::SecretPatterns;
 
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::blocking;
 use crate::cache::{Cache, CacheRequest, Stores};
 use crate::error::EngineError;
 use crate::event_queue::EventQueue;
@@ -96,11 +97,8 @@ fn given_secrets(request: &RunRequest) -> Option<String> {
 
 pub(super) async fn scan(root: &Path) -> Result<Arc<Sources>, EngineError> {
     let own_root = root.to_owned();
-    let sources = tokio::task::spawn_blocking(move || Sources::scan(&own_root)).await;
-    let sources = sources.unwrap_or_else(|panic| {
-        let source = std::io::Error::other(panic.to_string());
-        Err(EngineError::Sources { path: root.to_owned(), source })
-    })?;
+    let panicked = |source| EngineError::Sources { path: root.to_owned(), source };
+    let sources = blocking::run(move |stop| Sources::scan(&own_root, stop)).await.map_err(panicked)??;
     Ok(Arc::new(sources))
 }
 
@@ -142,10 +140,7 @@ async fn open_cache_or_say_why(
 
 pub(super) async fn open_store(state_dir: &Path) -> Result<Arc<Store>, StoreError> {
     let state_dir = state_dir.to_owned();
-    match tokio::task::spawn_blocking(move || Store::open(&state_dir)).await {
-        Ok(opened) => opened.map(Arc::new),
-        Err(panic) => Err(StoreError::Database { reason: panic.to_string() }),
-    }
+    blocking::run(move |_| Store::open(&state_dir)).await?.map(Arc::new)
 }
 
 /// A store that turns out to be corrupt while it is read is set aside, and the new one is read instead.

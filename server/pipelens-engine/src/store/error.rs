@@ -28,6 +28,13 @@ impl StoreError {
     }
 }
 
+/// The task that used the store panicked.
+impl From<io::Error> for StoreError {
+    fn from(panic: io::Error) -> Self {
+        Self::Database { reason: panic.to_string() }
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let is_corrupt =
