@@ -1,12 +1,12 @@
 //! Which steps of a run are taken from earlier runs, under which key the results of the others are kept, and why one was not taken.
 //! Starts nothing; asks snapshot stores only whether something still exists.
 
+mod cache_request;
 mod decision;
 pub(crate) mod eviction;
 mod inputs;
 mod keys;
 mod policy;
-mod request;
 mod results;
 
 use std::collections::HashMap;
@@ -18,12 +18,12 @@ use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use uuid::Uuid;
 
 use crate::blocking;
+pub use crate::cache::cache_request::{Budget, CacheRequest};
 pub use crate::cache::decision::CacheDecision;
 pub(crate) use crate::cache::inputs::canonical;
 pub(crate) use crate::cache::keys::Stores;
 use crate::cache::keys::{KeyedPlan, shared_name};
 use crate::cache::policy::{Policy, World};
-pub use crate::cache::request::{Budget, CacheRequest};
 use crate::cache::results::KeptResults;
 pub(crate) use crate::cache::results::SourceImages;
 pub use crate::fingerprint::workspace_id;

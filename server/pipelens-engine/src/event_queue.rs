@@ -1,4 +1,4 @@
-//! The queue between a run and its listener: facts wait for room, log lines give way. Of what the facts mean it knows only where they quote names.
+//! The queue between a run and its listener: facts wait for room, log lines are dropped. Of the facts it knows only where they quote names.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ const LOG_EVENTS_IN_FLIGHT: usize = 64;
 
 /// Takes events from every task of a run, never blocks, and keeps their order.
 ///
-/// The queue behind it needs no bound of its own: a plan has a fixed number of facts, and log events need a permit.
+/// The queue itself needs no bound: a plan has a fixed number of facts, and log events need a permit.
 #[derive(Debug, Clone)]
 pub(crate) struct EventQueue {
     queue: mpsc::UnboundedSender<QueuedEvent>,
@@ -43,7 +43,7 @@ pub(crate) fn open() -> (EventQueue, mpsc::UnboundedReceiver<QueuedEvent>) {
     (EventQueue { queue, log_permits: Arc::new(Semaphore::new(LOG_EVENTS_IN_FLIGHT)) }, queued)
 }
 
-/// Returns an event whose sentences show what a name in them hides: names of files and images come from whoever wrote the project.
+/// Returns an event whose sentences make hidden characters visible: names of files and images come from the project.
 fn shown(event: BuildEvent) -> BuildEvent {
     let shown = |text: String| match text.contains(is_deceptive) {
         true => text.split('\n').map(printable).collect::<Vec<_>>().join("\n"),
@@ -63,7 +63,7 @@ fn shown(event: BuildEvent) -> BuildEvent {
     }
 }
 
-/// Hands the events to the listener, as fast as it takes them. A listener that went away stops nobody.
+/// Passes the events to the listener, as fast as it takes them. A listener that went away stops nothing.
 pub(crate) async fn deliver(mut queued: mpsc::UnboundedReceiver<QueuedEvent>, listener: mpsc::Sender<BuildEvent>) {
     while let Some(queued) = queued.recv().await {
         listener.send(queued.event).await.ok();

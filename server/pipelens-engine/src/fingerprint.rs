@@ -12,7 +12,7 @@ pub(crate) fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Returns sixteen hexadecimal digits: enough to tell things apart that nobody makes up on purpose.
+/// Returns sixteen hexadecimal digits: enough to tell things apart that are not forged.
 pub(crate) fn short_name(bytes: impl AsRef<[u8]>) -> String {
     let mut name = digest(bytes);
     name.truncate(2 * SHORT_BYTES);

@@ -165,7 +165,7 @@ impl Runner for HostRunner {
     fn begin(&self) -> Result<(), EngineError> {
         let doing = "Creating the folder of the run";
         let error = |source| EngineError::File { doing, path: self.folder.clone(), source };
-        // New, or it is not ours: anybody may make a folder there.
+        // It must be new: every user may make a folder there.
         private::create_new_folder(&self.folder).map_err(error)?;
         private::write(&self.folder.join(OWNER_FILE), Owner::this_process().to_string().as_bytes()).map_err(error)
     }
@@ -247,7 +247,7 @@ fn sweep_dead_owners(temporary: &Path, observer: &Owner) -> usize {
     let Ok(entries) = std::fs::read_dir(temporary) else { return 0 };
     let folders = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX));
     let is_dead = |folder: &PathBuf| {
-        // Everybody may put something there; what others did is theirs.
+        // Every user may put something there; only our own is touched.
         let own = private::is_own_folder(folder).then(|| ProjectFolder::open(folder)).and_then(Result::ok);
         let owner = own.and_then(|own| own.read_unlinked_text(Path::new(OWNER_FILE), MAX_OWNER_BYTES).ok());
         owner.and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_dead(observer))

@@ -1,4 +1,4 @@
-//! Who made a container, so that what a dead process left behind is told from what a live one uses. Knows no engine.
+//! Who made a container or a folder, so that leftovers of dead processes can be told from what a live one uses. Knows no engine.
 
 use std::fmt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
     machine: String,
-    /// Changes when the machine starts anew.
+    /// Changes when the machine restarts.
     boot: String,
     /// Process numbers mean nothing across these: two containers may share a kernel and an engine.
     pid_namespace: String,
@@ -91,7 +91,7 @@ mod platform {
         link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
     }
 
-    /// Returns the process's start in clock ticks since boot; `None` if there is no such process, or only its corpse.
+    /// Returns the process's start in clock ticks since boot; `None` if there is no such process, or it is a zombie.
     pub(super) fn process_started(pid: u32) -> Option<String> {
         super::ProcessStat::of(&std::path::Path::new("/proc").join(pid.to_string()))
             .map(|looks| looks.started.to_string())
@@ -109,7 +109,7 @@ pub(crate) struct ProcessStat {
 
 #[cfg(target_os = "linux")]
 impl ProcessStat {
-    /// Reads them from a process's folder below `/proc`; `None` if there is no such process, or only its corpse.
+    /// Reads them from a process's folder below `/proc`; `None` if there is no such process, or it is a zombie.
     pub(crate) fn of(folder: &Path) -> Option<Self> {
         const KERNEL_THREAD: u64 = 0x0020_0000;
         let stat = std::fs::read_to_string(folder.join("stat")).ok()?;

@@ -1,4 +1,4 @@
-//! What the core is told about the disk: by the same rules by which a run chooses its sources and computes its cache keys.
+//! What the core is told about the files of a project, by the same rules by which a run chooses its sources and computes its cache keys.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use crate::globs::globs;
 use crate::sources;
 use crate::walk::{RuleSet, Walk};
 
-/// Entries looked at while somebody is typing: a few milliseconds. A larger project is looked at aside.
+/// Entries looked at while the user is typing: a few milliseconds. A larger project is looked at in the background.
 const QUICK_ENTRIES: usize = 2_000;
-/// Entries looked at before nothing is said of a project at all.
+/// With more entries than this, nothing is said about a project at all.
 const MAX_ENTRIES: usize = 200_000;
 /// How long an index is good for at least. A keystroke comes sooner.
 const GOOD_FOR: Duration = Duration::from_secs(2);
@@ -26,10 +26,10 @@ const REST: u32 = 20;
 const MAX_COMPARED: usize = 200_000;
 /// What compiling a glob costs, in paths compared.
 const COMPILE: usize = 200;
-/// Longer globs are made to exhaust whoever compiles them.
+/// Longer globs are only written to make compiling them expensive.
 const MAX_GLOB_BYTES: usize = 1_024;
 
-/// Called when more is known of a project than was answered.
+/// Called when more is known about a project than was answered.
 pub type Ready = Arc<dyn Fn() + Send + Sync>;
 
 /// The files of one project. One walk answers every question for a while.
@@ -51,7 +51,7 @@ impl Drop for ProjectFiles {
 #[derive(Debug, Default)]
 struct Known {
     index: Option<Arc<Index>>,
-    /// A walk is under way aside.
+    /// A walk is under way in the background.
     is_walking: bool,
 }
 
@@ -84,7 +84,7 @@ impl std::fmt::Debug for ProjectFiles {
 }
 
 impl ProjectFiles {
-    /// Looks when it is asked, and lets the caller wait.
+    /// Looks when it is asked, while the caller waits.
     pub fn new(root: PathBuf) -> Self {
         Self { root, known: Arc::default(), ready: None, is_closed: Arc::default() }
     }

@@ -2,8 +2,8 @@
 
 mod inspect;
 mod job;
-mod opening;
-mod request;
+mod run_request;
+mod run_tools;
 mod steps;
 
 use pipelens_core::plan::Plan;
@@ -16,9 +16,9 @@ use crate::error::EngineError;
 use crate::event::{BuildEvent, Outcome, RunOutcome};
 use crate::event_queue::{self, EventQueue};
 pub use crate::run::inspect::{clean, history, predict};
-use crate::run::opening::RunTools;
-pub use crate::run::opening::STATE_DIR_VARIABLE;
-pub use crate::run::request::RunRequest;
+pub use crate::run::run_request::RunRequest;
+use crate::run::run_tools::RunTools;
+pub use crate::run::run_tools::STATE_DIR_VARIABLE;
 pub use crate::run_files::{artifact_folder, log_file, service_log_file, usable_log_dir};
 use crate::stop::{self, Interruption};
 use crate::store::PastRun;

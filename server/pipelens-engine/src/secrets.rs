@@ -1,4 +1,4 @@
-//! Takes secret values out of a stream of bytes before it goes anywhere. Knows no steps and no lines.
+//! Masks secret values in a stream of bytes before it goes anywhere. Knows no steps and no lines.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,6 +14,9 @@ pub(crate) const SHORTEST_VALUE_BYTES: usize = 6;
 const MASK: &[u8] = b"***";
 
 /// Everything that must not be seen: each value, its lines, and the forms tools print it in.
+///
+/// One search per form: with one to three secrets, `aho-corasick` masks at a quarter to a half of the speed, since its search for
+/// overlapping matches has no prefilter.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SecretPatterns {
     all: Arc<Vec<memmem::Finder<'static>>>,
@@ -43,7 +46,7 @@ impl SecretPatterns {
         (Self { all: Arc::new(all) }, too_short)
     }
 
-    /// Masks a text that is complete.
+    /// Masks a complete string.
     pub(crate) fn mask(&self, text: &str) -> String {
         let mut masker = Masker::new(self.clone());
         let mut masked = masker.push(text.as_bytes());
@@ -124,7 +127,7 @@ impl Masker {
         let mut merged: Vec<Range<usize>> = Vec::new();
         for range in found {
             match merged.last_mut() {
-                // Touching is not overlapping, except behind a mask that is out: there is nothing to set them apart.
+                // Touching is not overlapping, except after a mask that was already written: nothing separates the two.
                 Some(last) if range.start < last.end => last.end = last.end.max(range.end),
                 Some(_) | None => merged.push(range),
             }

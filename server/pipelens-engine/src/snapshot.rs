@@ -1,4 +1,4 @@
-//! What steps leave behind for others, and the place where it outlives a run. Knows neither Docker nor the host.
+//! What steps leave for other steps, and the place where it outlives a run. Knows neither Docker nor the host.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -90,6 +90,6 @@ pub(crate) trait SnapshotStore: Send + Sync {
 
 /// Quotes a word for a person's shell.
 pub(crate) fn shell_word(word: &str) -> String {
-    // A zero byte cannot be in an argument; whoever typed the command would see that.
+    // An argument cannot contain a zero byte, but the command is only shown.
     shlex::Quoter::new().allow_nul(true).quote(word).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }

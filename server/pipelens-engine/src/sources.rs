@@ -118,7 +118,7 @@ impl Sources {
     }
 }
 
-/// Whether git's index is too large to be read while somebody is typing.
+/// Whether git's index is too large to be read while the user is typing.
 pub(crate) fn has_large_index(root: &Path) -> bool {
     Repository::of(root).is_some_and(|repository| repository.index_bytes() > MAX_QUICK_INDEX_BYTES)
 }

@@ -1,4 +1,4 @@
-//! A stop that somebody has asked for, told apart from work that failed by itself.
+//! A stop that was asked for, as opposed to work that failed by itself.
 
 use tokio_util::sync::CancellationToken;
 

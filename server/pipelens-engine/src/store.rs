@@ -1,9 +1,9 @@
 //! What outlives a run: kept snapshots, what steps were made of, the history. One SQLite file, shared by every process of a user.
 //! Losing it loses history and saved work, never correctness: callers check that a snapshot is still there.
 
-pub(crate) mod error;
 mod migrations;
 mod opening;
+pub(crate) mod store_error;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blocking;
 use crate::sources::Manifest;
-use crate::store::error::Result;
-pub use crate::store::error::StoreError;
+use crate::store::store_error::Result;
+pub use crate::store::store_error::StoreError;
 
-/// Runs a workspace remembers.
+/// How many runs of a workspace are remembered.
 const KEPT_RUNS: u32 = 200;
 
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub struct PastStep {
 }
 
 impl Store {
-    /// Opens the store of a state folder, and makes or renews it where it must be.
+    /// Opens the store of a state folder. Creates it if it is missing, and replaces it if it is corrupt.
     pub(crate) fn open(state_dir: &Path) -> Result<Self> {
         let (connection, said) = opening::open(state_dir)?;
         Ok(Self {
@@ -89,7 +89,7 @@ impl Store {
         std::mem::take(&mut self.notices.lock())
     }
 
-    /// Sets a store aside whose corruption showed only now. What was asked of it has failed; what is asked next goes to a new one.
+    /// Sets aside a store that turned out to be corrupt. The current call has failed; the next one uses a new store.
     fn renew(&self, error: &StoreError) {
         let mut connection = self.lock();
         // Closed before its file is renamed: what is beside the file is found by its name.
@@ -106,7 +106,7 @@ impl Store {
         }
     }
 
-    /// Asks or tells the store something, off the asynchronous threads.
+    /// Uses the store, off the asynchronous threads.
     pub(crate) async fn with<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
@@ -140,8 +140,8 @@ impl Store {
         Ok(statement.query_map(params![engine, workspace], kept_snapshot)?.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Remembers a snapshot with the sources in it. An older one of the same key is returned: nobody finds it by its key any more,
-    /// but it is remembered until it is forgotten, for something may be built on it.
+    /// Records a snapshot with the sources in it. An older one with the same key is returned: it can no longer be found by its key, but
+    /// stays recorded until it is forgotten, since something may be built on it.
     pub(crate) fn keep(&self, kept: &KeptSnapshot, sources: &Manifest) -> Result<Option<KeptSnapshot>> {
         let before = self.snapshot(&kept.engine, &kept.workspace, &kept.key)?;
         let replaced = before
@@ -192,7 +192,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a snapshot, and the sources nobody refers to any more.
+    /// Forgets a snapshot, and sources that are no longer referred to.
     pub(crate) fn forget(&self, kept: &KeptSnapshot) -> Result<()> {
         let connection = self.lock();
         connection.execute(
@@ -299,7 +299,7 @@ fn kept_snapshot(row: &Row<'_>) -> rusqlite::Result<KeptSnapshot> {
 /// Paths repeat themselves; packed they are a tenth.
 fn packed(manifest: &Manifest) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-    // A path that is no text cannot be kept; the whole manifest is then worth nothing, and a delta is everything.
+    // A path that is not Unicode cannot be kept. The manifest is then empty, and every file counts as changed.
     let json = serde_json::to_vec(manifest).unwrap_or_default();
     encoder.write_all(&json).and_then(|()| encoder.finish()).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cache::request::Budget;
+use crate::cache::cache_request::Budget;
 use crate::snapshot::SnapshotStore;
 use crate::store::{KeptSnapshot, Store, StoreError};
 

@@ -11,7 +11,7 @@ use crate::fingerprint::digest;
 /// Changes whenever a key comes to mean something else.
 const FORMAT_VERSION: &str = "1";
 
-/// Each input by the name a person knows it by; long values as digests.
+/// Each input by a name that the user knows, with a digest of its value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs(BTreeMap<String, String>);
 
@@ -63,7 +63,7 @@ impl Inputs {
         digest(self.0.iter().map(|(name, value)| format!("{name}\0{value}\0")).collect::<String>())
     }
 
-    /// Says what is other than before; `None` if nothing is.
+    /// Returns what has changed; `None` if nothing has.
     pub(super) fn change_since(&self, before: &Self) -> Option<String> {
         let names: BTreeSet<&String> = self.0.keys().chain(before.0.keys()).collect();
         let mut changes = names.into_iter().filter_map(|name| match (before.0.get(name), self.0.get(name)) {
@@ -78,7 +78,7 @@ impl Inputs {
     }
 }
 
-/// Writes a value so that equal values are equal texts, wherever they stood in a file.
+/// Writes a value so that equal values become equal strings, however they were written in the file.
 pub(crate) fn canonical(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),

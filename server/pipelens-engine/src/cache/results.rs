@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::cache::cache_request::Budget;
 use crate::cache::eviction;
-use crate::cache::request::Budget;
 use crate::clock::seconds_now;
 use crate::fingerprint::short_name;
 use crate::snapshot::{Hit, Outdated, Saved, SnapshotStore};

@@ -45,7 +45,7 @@ pub(super) const GONE_WITHIN: Duration = Duration::from_secs(5);
 pub(super) const DEATH_WITHIN: Duration = Duration::from_secs(30);
 /// `/etc/passwd` of a large directory is still far below.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
-/// What a question answers is read by a person, as one line.
+/// The answer is shown as one line.
 const ANSWER_BYTES: usize = 4 * 1024;
 /// None that a process has.
 const UNKNOWN_EXIT_CODE: i64 = -1;
@@ -226,7 +226,7 @@ impl Container {
             }
         }
         if said.len() == ANSWER_BYTES {
-            // Half a secret would be masked by nobody.
+            // Half a secret would not be masked.
             said.truncate(memchr::memrchr(b'\n', &said).unwrap_or(0));
         }
         let code = self.docker.inspect_exec(&id).await?.exit_code;
@@ -239,12 +239,12 @@ impl Container {
         let mut answers = self.docker.wait_container(&self.id, Some(options));
         let unknown = |reason| EngineError::UnknownExitCode { reason };
         match answers.next().await {
-            // What an engine could not wait for has a code too: 0, or one that no command has.
+            // The engine also gives a code when it could not wait: 0, or one that no command has.
             Some(Ok(ContainerWaitResponse { error: Some(ContainerWaitExitError { message }), .. })) => {
                 Err(unknown(message.unwrap_or_else(|| "it gave no reason".into())))
             }
             Some(Ok(answer)) if answer.status_code < 0 => {
-                Err(unknown(format!("it said {}, which is no exit code", answer.status_code)))
+                Err(unknown(format!("it answered {}, which is not an exit code", answer.status_code)))
             }
             Some(Ok(answer)) => Ok(answer.status_code),
             // The client calls every code but 0 an error.
@@ -263,7 +263,7 @@ impl Container {
         let options = KillContainerOptionsBuilder::default().signal("KILL").build();
         match self.docker.kill_container(&self.id, Some(options)).await {
             Ok(()) => Ok(()),
-            // Ended by itself meanwhile.
+            // It has ended by itself meanwhile.
             Err(error) if matches!(status_of(&error), Some(404 | 409)) => Ok(()),
             Err(error) => Err(refused("kill the container", &error)),
         }
@@ -275,7 +275,7 @@ impl Container {
         match tokio::time::timeout(DEATH_WITHIN, self.exit_code()).await {
             Ok(ended) => ended.map(drop),
             Err(_) => {
-                let reason = format!("it has not ended within {} s of being killed", DEATH_WITHIN.as_secs());
+                let reason = format!("it did not end within {} s of being killed", DEATH_WITHIN.as_secs());
                 Err(EngineError::Refused { doing: "end the container", reason })
             }
         }
@@ -323,7 +323,7 @@ impl Container {
         sent.map_err(|error| refused("take the sources", &error))
     }
 
-    /// Takes out of the container what a step hands back. Needs nothing in the image.
+    /// Copies the artifacts of a step out of the container. Needs nothing in the image.
     pub(super) async fn take_artifacts(&self, artifacts: &Artifacts, workdir: &str) -> Result<Taken, EngineError> {
         let mut taken = Taken::default();
         for place in artifacts.places() {
@@ -347,7 +347,7 @@ impl Container {
                     Err(error) if status_of(&error) == Some(404) => break,
                     Err(error) => {
                         tx.send(Err(std::io::Error::other("the connection was interrupted"))).await.ok();
-                        broken = Some(refused("hand out the artifacts", &error));
+                        broken = Some(refused("copy the artifacts", &error));
                         break;
                     }
                 }

@@ -12,7 +12,7 @@ use crate::docker::{connectors, ssh};
 use crate::error::{EngineError, TriedPlace};
 use crate::fingerprint;
 
-/// A socket whose engine sleeps (a virtual machine that starts) is slow; one that does not answer by then will not.
+/// A socket whose engine has to wake up (a virtual machine that starts) is slow; one that does not answer by then will not.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// An engine that answers.
@@ -29,7 +29,7 @@ struct Place {
     tls_folder: Option<PathBuf>,
 }
 
-/// Returns the first engine that answers; no program of the project takes part. Somebody who named a place gets that one or an error.
+/// Returns the first engine that answers; no program of the project is started. A place that the user named is the only one tried.
 pub(super) async fn find(
     docker_host: Option<&str>,
     project: Option<&Path>,
@@ -49,7 +49,7 @@ pub(super) async fn find(
     Err(EngineError::Unreachable { tried })
 }
 
-/// Whether the engine is reached through a program that has to be started (`ssh`): too much for what nobody asked for.
+/// Whether the engine is reached through a program that has to be started (`ssh`): too much for a look that was not asked for.
 pub(crate) fn needs_program(docker_host: Option<&str>) -> bool {
     places(docker_host).is_ok_and(|places| places.iter().any(|place| place.host.starts_with("ssh://")))
 }

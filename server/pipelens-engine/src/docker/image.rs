@@ -42,7 +42,7 @@ pub(super) struct ImageFacts {
     pub(super) id: String,
     /// See [`BuildEvent::ImageResolved`].
     pub(super) digest: String,
-    /// `USER`: empty, a name, a number, either with a group behind `:`.
+    /// `USER`: empty, a name, a number, either with a group after `:`.
     pub(super) user: String,
     pub(super) entrypoint: Option<Vec<String>>,
     pub(super) cmd: Option<Vec<String>>,
@@ -72,7 +72,7 @@ pub(super) struct Images {
     known: Mutex<HashMap<(String, String), Arc<Slot>>>,
 }
 
-/// Held by the step that pulls; the others wait for it. If it is stopped, the next one goes on with the pull.
+/// Held by the step that pulls; the others wait for it. If it is stopped, the next one continues the pull.
 type Slot = tokio::sync::Mutex<Option<Arc<ImageFacts>>>;
 
 impl Images {
@@ -103,7 +103,7 @@ impl Images {
         let facts = match here {
             Some(facts) => facts,
             None if arguments.pull == Pull::Never => {
-                let reason = "the engine does not have it, and the step says `pull: never`".into();
+                let reason = "the engine does not have it, and the step has `pull: never`".into();
                 return Err(EngineError::ImageNotFound { image: reference.to_owned(), reason });
             }
             None => {
@@ -124,7 +124,7 @@ impl Images {
     pub(super) async fn known(&self, id: &str) -> Result<Arc<ImageFacts>, EngineError> {
         let facts = self.inspect(id).await?.ok_or_else(|| EngineError::ImageNotFound {
             image: id.to_owned(),
-            reason: "it was removed while the run went on".into(),
+            reason: "it was removed during the run".into(),
         })?;
         Ok(Arc::new(facts))
     }
@@ -171,7 +171,7 @@ impl Images {
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
         let ask = || self.docker.create_image(Some(options.clone()), None, credentials.clone()).boxed();
         let mut stream = ask();
-        // The same pull, asked for once more: the engine tells whoever joins it how far it is, and the connection may be dead.
+        // The same pull, requested once more: the engine reports its progress to every client that joins it, and the connection may be dead.
         let mut other: Option<BoxStream<'_, _>> = None;
         let mut other_speaks = false;
         let mut progress = PullProgress::new(reference);
@@ -200,7 +200,7 @@ impl Images {
                 }
                 () = &mut silence => {
                     match other.take() {
-                        // Only now: whoever leaves a pull before another has joined it ends it, and it begins anew.
+                        // Only now: a pull that its last client leaves is ended, and would start from the beginning.
                         Some(joined) if other_speaks => stream = joined,
                         Some(_) => return Err(transport::silence(2 * silent_for).into()),
                         None => {}
@@ -209,9 +209,9 @@ impl Images {
                     silence.as_mut().reset(Instant::now() + silent_for);
                     continue;
                 }
-                // The engine answers, and tells whoever joins the pull the same again.
+                // The engine answers, but reports the same again to every client that joins the pull.
                 () = &mut stall => {
-                    let text = format!("it got no further for {} s", stalls_for.as_secs_f32());
+                    let text = format!("there was no progress for {} s", stalls_for.as_secs_f32());
                     return Err(transport::complaint(text).into());
                 }
                 // Also while the engine is silent: what it said last is where a pull hangs.
@@ -264,7 +264,7 @@ fn tcp_port(exposed: &str) -> Option<u16> {
     exposed.strip_suffix("/tcp").unwrap_or(exposed).parse().ok()
 }
 
-/// Returns under which digest the registry has what a reference stands for. The same image may be there under other names.
+/// Returns the digest under which the registry has the image of a reference. The same image may be there under other names.
 fn digest<'a>(reference: &str, repository_digests: &'a [String]) -> Option<&'a str> {
     let (repository, wanted) = match reference.split_once('@') {
         Some((name, digest)) => (name_and_tag(name).0, Some(digest)),
@@ -299,7 +299,7 @@ impl PullProgress {
         Self { image: image.to_owned(), layers: HashMap::new(), said: HashMap::new() }
     }
 
-    /// Returns whether the pull is further than ever: not what is repeated for whoever joins it, and not what begins anew.
+    /// Returns whether the pull has made progress: repeated reports and restarts do not count.
     fn take(&mut self, info: CreateImageInfo) -> bool {
         let current = info.progress_detail.as_ref().and_then(|detail| detail.current);
         let what = (info.id.clone().unwrap_or_default(), info.status.clone().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Whether the engine still lives, and whether a container whose output is silent still runs its command. Knows no images.
+//! Whether the engine still answers, and whether a container whose output is silent still runs its command. Knows no images.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) async fn lost(docker: &Docker, deadlines: Deadlines) -> EngineError {
     }
 }
 
-/// Ends when nothing more can be expected of a container: the engine no longer answers, or the container does not run while its
+/// Ends when nothing more can be expected from a container: the engine no longer answers, or the container does not run while its
 /// output is silent, or its command has ended and the report has not come.
 pub(super) async fn given_up(container: &Container, activity: &Activity, deadlines: Deadlines) -> EngineError {
     let mut failures = Failures::default();
@@ -55,7 +55,7 @@ pub(super) async fn given_up(container: &Container, activity: &Activity, deadlin
                 let is_idle = last_heard.elapsed() >= deadlines.quiet && container.has_no_command().await;
                 idle = if is_idle { idle + 1 } else { 0 };
                 if idle >= SIGHTINGS {
-                    let reason = "its command has ended, and nothing came over the connection to it any more".into();
+                    let reason = "its command has ended, but its connection went silent".into();
                     return EngineError::NoReport { reason };
                 }
             }
@@ -65,7 +65,7 @@ pub(super) async fn given_up(container: &Container, activity: &Activity, deadlin
                     return missing_report::explain(container, None, deadlines).await;
                 }
             }
-            // It may be the container alone that cannot be looked at: an engine that starts one lets nobody near it.
+            // It may be only the container that cannot be inspected: an engine locks one while it starts it.
             Err(error) if status_of(&error).is_none() && ping(&container.docker).await.is_err() => {
                 if let Some(lost) = failures.count(&error) {
                     return lost;
@@ -123,6 +123,6 @@ mod tests {
             Box::pin(async move { Ok(Box::new(tokio::net::TcpStream::connect(address).await?) as Box<dyn Carrier>) })
         });
         let lost = lost(&docker.unwrap(), deadlines).await;
-        assert_eq!(lost.to_string(), "The container engine went away: it has not answered for 0.5 s.");
+        assert_eq!(lost.to_string(), "The connection to the container engine was lost: it has not answered for 0.5 s.");
     }
 }

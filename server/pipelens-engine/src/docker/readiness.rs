@@ -50,8 +50,8 @@ impl Question {
     fn unanswered(&self) -> String {
         match self {
             Self::Nothing => "it does not run".to_owned(),
-            Self::Command(name, _) => format!("{name} has not ended"),
-            Self::Port(port) => format!("nothing was heard of port {port}"),
+            Self::Command(name, _) => format!("{name} has not finished"),
+            Self::Port(port) => format!("port {port} could not be checked yet"),
         }
     }
 
@@ -60,7 +60,7 @@ impl Question {
             Self::Nothing => "it does not run".to_owned(),
             Self::Command(name, _) => {
                 let last = said.lines().rfind(|line| !line.trim().is_empty());
-                let last = last.map(|line| format!(" and said `{}`", line.trim()));
+                let last = last.map(|line| format!(" and printed `{}`", line.trim()));
                 format!("{name} exited with {exit_code}{}", last.unwrap_or_default())
             }
             Self::Port(port) => format!("nothing listens on port {port}"),

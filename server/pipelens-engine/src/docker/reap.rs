@@ -1,5 +1,5 @@
-//! Removes what a run made, and what dead owners left behind. Finds everything by label, trusts no memory of ours but that a run has
-//! made no image.
+//! Removes what a run made, and what dead owners left. Finds everything by label, and trusts no record of ours except that a run has made
+//! no image.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::docker::labels;
 use crate::error::counted;
 use crate::owner::Owner;
 
-/// The engine may still finish a call that nobody waits for (a commit), so one look is not enough.
+/// The engine may still finish a call that is no longer waited for (a commit), so one look is not enough.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const REMOVALS_AT_ONCE: usize = 4;
 
@@ -39,7 +39,9 @@ pub(super) async fn remove_run(
     let work = async {
         loop {
             let Ok(mut things) = find(docker, |_| may_have_images).await else {
-                problems = vec!["The engine went away; what the run left in it is removed at the next start.".into()];
+                problems = vec![
+                    "The container engine went away; what the run left in it is removed at the next start.".into(),
+                ];
                 return;
             };
             things.keep_if(|thing| thing.run_id == run_id || thing.is_orphan(observer));
@@ -79,8 +81,7 @@ pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget:
     tokio::time::timeout(budget, work).await.ok()?
 }
 
-/// Removes kept snapshots that their store does not know and will not get to know: whoever made them is dead, or is this run, which
-/// is over. What something is still built on goes another time.
+/// Removes kept snapshots that their cache does not know and that will not be recorded: their maker is dead, or is this run, which is over. What something is still built on goes another time.
 pub(super) async fn remove_unrecorded(
     docker: &Docker,
     observer: &Owner,
@@ -100,7 +101,7 @@ pub(super) async fn remove_unrecorded(
         is_kept && is_over && !known.contains(&image.id)
     });
     let things: Vec<Thing> = images.into_iter().map(|image| Thing::new(image.id, &image.labels)).collect();
-    // A sentence about what stays would tell a person nothing they could do.
+    // There is nothing a user could do about what stays.
     drop(tokio::time::timeout(budget, remove_images(docker, &things)).await);
 }
 

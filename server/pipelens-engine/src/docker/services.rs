@@ -1,6 +1,6 @@
 //! Containers that run beside a step's command: a database, a cache, a browser. New for every attempt, and gone with it.
 //!
-//! A service joins the network of the step's own container, so that no network is made that could be left behind: whatever the
+//! A service joins the network of the step's own container, so that no network is created that could be left over: whatever the
 //! step's `network` is, they reach each other at `localhost`, and the step's `/etc/hosts`, which they share, has their names.
 //! (Podman shares it only where there is a network, and writes a line into it for everyone who joins, which costs a line of steps
 //! its shared container.)
@@ -9,7 +9,7 @@
 //! When we are killed, a service ends because its standard input does: a shell of ours watches it from beside the image's own
 //! process. An image without `sh` is started as it is; what is left of it goes with the sweep of the next run.
 //!
-//! Its state dies with its container, so it is killed without a word when the step's command has ended.
+//! Its state is lost with its container, so it is killed without warning when the step's command has ended.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -152,7 +152,7 @@ async fn create(
     })
 }
 
-/// An engine that is gone is nothing a service can be blamed for.
+/// Adds the service's name to an error, unless the engine itself is gone.
 fn of_service(service: &Service, error: EngineError) -> EngineError {
     match error {
         EngineError::ImageNotFound { .. }
@@ -182,8 +182,8 @@ fn body(
     }
 }
 
-/// Returns what the service runs, with the watch ahead of it. A `cmd` takes the place of the image's command, as behind
-/// `docker run IMAGE`: many an entry point looks at its first word.
+/// Returns what the service runs, after the watch. A `cmd` takes the place of the image's command, as after `docker run IMAGE`: many
+/// entry points look at its first word.
 fn watched(service: &Service, image: &ImageFacts) -> Vec<String> {
     let entrypoint = image.entrypoint.as_deref().unwrap_or_default();
     let line = match &service.cmd {
@@ -238,7 +238,7 @@ impl Running {
         }
     }
 
-    fn said(&self) -> ServiceOutput {
+    fn output(&self) -> ServiceOutput {
         let last_lines = match &self.life {
             Life::Ended(end) => end.last_lines.clone(),
             Life::Created | Life::Running(_) => Vec::new(),
@@ -293,7 +293,7 @@ impl Services {
             tokio::select! {
                 biased;
                 result = &mut work => return result,
-                index = self.next_end() => self.say_end(context, index),
+                index = self.next_end() => self.report_end(context, index),
             }
         }
     }
@@ -303,7 +303,7 @@ impl Services {
         let ended = join_all(self.all.iter_mut().map(Running::end)).await;
         for (index, end) in ended.into_iter().enumerate() {
             if end.is_some_and(|end| end.exit_code.is_some_and(|code| code != KILLED)) {
-                self.say_end(context, index);
+                self.report_end(context, index);
             }
         }
     }
@@ -330,18 +330,18 @@ impl Services {
 
     fn ended_while_waiting(&self, context: &StepContext, index: usize) -> Result<(), EngineError> {
         let Some(running) = self.all.get(index).filter(|running| !running.is_ready) else {
-            self.say_end(context, index);
+            self.report_end(context, index);
             return Ok(());
         };
         Err(EngineError::ServiceEnded {
             name: running.service.name.value.clone(),
             ended: running.exit(),
             question: running.question.to_string(),
-            said: running.said(),
+            said: running.output(),
         })
     }
 
-    fn say_end(&self, context: &StepContext, index: usize) {
+    fn report_end(&self, context: &StepContext, index: usize) {
         let Some(running) = self.all.get(index) else { return };
         let (name, key) = (&running.service.name.value, &context.step().key);
         let (exit, log) = (running.exit(), running.log.display());
@@ -355,6 +355,6 @@ async fn not_ready(running: &mut Running, answer: String) -> EngineError {
         name: running.service.name.value.clone(),
         seconds: running.service.ready_within_seconds,
         answer,
-        said: running.said(),
+        said: running.output(),
     }
 }

@@ -20,7 +20,7 @@ const MANY_BYTES: u64 = 8_000_000;
 const MANY_STEPS: usize = 6;
 /// The same, of many files.
 const SOME_STEPS: usize = 3;
-/// Each change of the sources puts one on the other. What is deeper than this is made anew.
+/// Each change of the sources adds a layer. An image with more than this is made from scratch.
 const MOST_MORE_LAYERS: usize = 20;
 
 /// The images of a run that hold its sources, by what they are made on.
@@ -52,7 +52,7 @@ pub(super) fn ground(image: &ImageFacts, step: &PlanStep, user: Option<&str>) ->
     [&image.id, step.workdir.as_str(), user.unwrap_or_default()].join("\0")
 }
 
-/// Whether a step is better off with an image of the sources, for its own sake or for that of others.
+/// Whether an image of the sources pays off for a step, on its own or together with others.
 pub(super) fn is_worth_it(context: &StepContext) -> bool {
     let is_much = is_much(&context.sources);
     let sharing = sharing(context);

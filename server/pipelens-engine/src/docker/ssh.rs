@@ -226,7 +226,7 @@ async fn end_of(process: Option<Child>, complaints: Option<ChildStderr>, mut sai
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Err(complaint(match lines.as_slice() {
         [] => format!("`ssh` ended with {status}"),
-        lines => format!("`ssh` says: {}", lines.join(" ")),
+        lines => format!("`ssh` reported: {}", lines.join(" ")),
     }))
 }
 
@@ -265,7 +265,7 @@ impl AsyncWrite for SshConnection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Some(input) = &mut self.input else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         match ready!(Pin::new(input).poll_write(context, bytes)) {
-            // The process has ended; why, whoever reads is about to hear.
+            // The process has ended; the reader is about to get the reason.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Poll::Pending,
             written => {
                 if let (Some(knock), Ok(count)) = (&mut self.knock, &written) {

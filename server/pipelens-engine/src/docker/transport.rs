@@ -49,7 +49,7 @@ pub(super) struct Way {
 }
 
 impl Default for Way {
-    /// A way that is open at once, to an engine whose name nobody asks for.
+    /// A way that opens at once, to an engine whose name does not matter.
     fn default() -> Self {
         Self { address: "http://localhost".into(), keeps_idle: false, connects_within: Duration::ZERO }
     }

@@ -72,12 +72,12 @@ impl Worker {
             logs.finish_streams().await;
             outcome
         };
-        let (brought_down, outcome) = {
+        let (stopped_by, outcome) = {
             tokio::pin!(ended);
-            see_to_its_end(container, context, &mut ended, started, &stdin, given_up).await?
+            wait_or_stop(container, context, &mut ended, started, &stdin, given_up).await?
         };
         self.unsaved += began.elapsed();
-        match (brought_down, outcome) {
+        match (stopped_by, outcome) {
             (None, Outcome::Reported(report)) => {
                 if report.was_short_of_memory {
                     report_out_of_memory(context);
@@ -86,7 +86,7 @@ impl Worker {
                 Ok(Ending::Exited(report.exit_code))
             }
             (Some(ending), Outcome::Reported(report)) => {
-                // A line that asks for TERM may still be on its way to whoever reads next.
+                // A line that asks for TERM may still be on its way, and the next command would read it.
                 let state = if report.state == State::Clean { State::Quiet } else { report.state };
                 self.life = Life::after(state, then, talk.conversation);
                 Ok(ending)
@@ -130,10 +130,10 @@ impl Worker {
             }
         };
         match report.state {
-            // What only compares differently is our own doing.
+            // What only compares differently was done by us.
             State::Clean | State::Quiet => self.life = Life::Waiting(talk.conversation),
             State::Busy => {
-                let reason = "what prepares it does not end".into();
+                let reason = "the preparing command does not end".into();
                 return Err(EngineError::Refused { doing: "prepare the container", reason });
             }
         }
@@ -224,9 +224,9 @@ impl Talk {
     }
 }
 
-/// Waits for the end of the command, and brings it about when it is time; returns why it was brought down. Its time begins when it
-/// has started. Once it is to end, nothing the engine does or fails to do makes another outcome of it.
-async fn see_to_its_end(
+/// Waits for the end of the command, ends it when it has to stop, and returns why. Its time begins when it has started. Once it has to
+/// end, nothing the engine does or fails to do changes its outcome.
+async fn wait_or_stop(
     container: &Container,
     context: &StepContext,
     ended: &mut (impl Future<Output = Result<Outcome, EngineError>> + Unpin),

@@ -1,4 +1,4 @@
-//! Processes that have left their step's group, as `setsid` does: found by a variable that every process of the step inherits. Linux
+//! Finds processes that have left their step's group, as `setsid` does, by a variable that every process of the step inherits. Linux
 //! shows the environment of a process; elsewhere, and where a process has cleared its own, none is found.
 
 use rustix::process::Signal;
@@ -6,7 +6,7 @@ use rustix::process::Signal;
 #[cfg(target_os = "linux")]
 use crate::owner::ProcessStat;
 
-/// Holds a text that no other step has.
+/// Has a value that no other step has.
 pub(super) const VARIABLE: &str = "PIPELENS_STEP";
 
 /// How long a process that is becoming another program may take until its environment can be seen.

@@ -21,7 +21,7 @@ use crate::runner::GRACE;
 use crate::step_context::{Ending, StepContext};
 
 /// Starts the step's shell and passes on its exit code, so that a code is always the command's: a supervisor that dies of a signal
-/// was killed by somebody else. It waits for a line first, so that nothing runs that is not watched yet, and outlasts the signals a
+/// was killed from outside. It waits for a line first, so that nothing runs that is not watched yet, and outlasts the signals a
 /// step gets. Its own standard error is shut, else shells announce there that a command was killed.
 const SUPERVISOR: &str = r#"exec 3>&2 2>/dev/null
 trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
@@ -30,7 +30,7 @@ unset pipelens_line SHLVL
 (exec sh "$@" </dev/null 2>&3 3>&-)
 exit $?"#;
 
-/// Kills the process group when its input ends without a word: we were killed. Then whoever left the group (`strays`): a round may
+/// Kills the process group when its input ends without a word: we were killed. Then the processes that left the group (`detached`): a round may
 /// miss the child of one that it kills.
 const WATCHER: &str = r#"read -r word && exit
 kill -KILL "-$1"
@@ -45,7 +45,7 @@ done"#;
 /// The kernel takes no longer argument on Linux; a longer command goes through a file.
 const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 
-/// What our own environment lends to a step.
+/// What a step gets from our own environment.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "TERM", "LANG"];
 
 /// A process may start another one just before it is killed.
@@ -163,9 +163,9 @@ fn spawn(context: &StepContext, home: &Path, workdir: &Path, mark: &str) -> Resu
     command.spawn().map_err(|source| EngineError::Spawn { source })
 }
 
-/// Returns the shell of this machine; one that the project brings along is none.
+/// Returns the shell of this machine, never one that the project contains.
 fn shell(context: &StepContext) -> Result<PathBuf, EngineError> {
-    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "there is no `sh` on the `PATH`");
+    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "there is no `sh` in the `PATH`");
     programs::find("sh", &[&context.sources.root]).ok_or_else(|| EngineError::Spawn { source: missing() })
 }
 
@@ -181,7 +181,7 @@ fn watch(context: &StepContext, family: &Family) -> Result<(Child, Option<ChildS
     Ok((watcher, words))
 }
 
-/// Tells the watcher that there is nothing to kill any more: the number of the group may soon be somebody else's.
+/// Tells the watcher that there is nothing left to kill: the group's number may soon belong to other processes.
 async fn dismiss((watcher, words): &mut (Child, Option<ChildStdin>)) {
     if let Some(words) = words {
         words.write_all(b"done\n").await.ok();
@@ -223,7 +223,7 @@ fn exit_code(status: ExitStatus) -> Result<i64, EngineError> {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ok(code.into()),
         (None, Some(signal)) => {
-            let reason = format!("the shell that runs it was killed by signal {signal} from something else");
+            let reason = format!("the shell that runs it was killed by signal {signal} from outside");
             Err(EngineError::NoReport { reason })
         }
         (None, None) => Err(EngineError::UnknownExitCode { reason: "the system gives no exit code".into() }),

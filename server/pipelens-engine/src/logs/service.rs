@@ -21,7 +21,7 @@ pub(crate) struct ServiceLogs {
 }
 
 impl ServiceLogs {
-    /// Opens the service's file behind what an earlier attempt of the step has left in it.
+    /// Opens the service's file, after what an earlier attempt of the step has written to it.
     pub(crate) async fn open(
         path: &Path,
         events: EventQueue,

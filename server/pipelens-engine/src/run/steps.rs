@@ -18,8 +18,8 @@ use crate::event::{BuildEvent, RunOutcome};
 use crate::event_queue::EventQueue;
 use crate::limits::Room;
 use crate::run::job::{Done, End, Failure, Job, Keeper};
-use crate::run::opening::RunTools;
-use crate::run::request::RunRequest;
+use crate::run::run_request::RunRequest;
+use crate::run::run_tools::RunTools;
 use crate::run_files::{artifact_folder, log_file};
 use crate::runner::OpenRunner;
 use crate::scheduler::{Action, Scheduler, Stop};
@@ -102,7 +102,7 @@ pub(super) async fn run_all(
     (scheduler.outcome(), ends.collect())
 }
 
-/// The tasks of a run, and what their steps left for others.
+/// The tasks of a run, and what their steps left for other steps.
 struct Tasks<'run> {
     request: &'run RunRequest,
     tools: &'run RunTools,

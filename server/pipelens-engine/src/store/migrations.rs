@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::store::error::{Result, StoreError, corrupt_if_misshapen};
+use crate::store::store_error::{Result, StoreError, corrupt_if_misshapen};
 
 pub(super) const MIGRATIONS: &[&str] = &[
     "

@@ -8,8 +8,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::clock::seconds_now;
 use crate::private;
-use crate::store::error::{Result, StoreError, corrupt_if_misshapen};
 use crate::store::migrations;
+use crate::store::store_error::{Result, StoreError, corrupt_if_misshapen};
 
 const FILE_NAME: &str = "pipelens.db";
 /// What SQLite keeps beside a file.
@@ -74,7 +74,7 @@ fn connect(state_dir: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Opening a pipe waits for a writer, and a device has no end. A link to a file is fine: somebody keeps it elsewhere.
+/// Opening a pipe waits for a writer, and a device has no end. A link to a file is fine: the user keeps it elsewhere.
 fn refuse_unless_regular(path: &Path) -> Result<()> {
     match path.metadata() {
         Ok(metadata) if !metadata.is_file() => Err(StoreError::Corrupt { reason: "it is not a regular file".into() }),

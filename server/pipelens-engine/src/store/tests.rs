@@ -29,7 +29,7 @@ fn a_snapshot_is_found_by_its_key_in_its_own_workspace_alone() {
 }
 
 #[test]
-fn what_was_used_last_goes_last() {
+fn what_was_used_last_is_removed_last() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     for (key, used_at) in [("a", 1), ("b", 2)] {
@@ -43,7 +43,7 @@ fn what_was_used_last_goes_last() {
 }
 
 #[test]
-fn what_is_replaced_is_remembered_until_it_is_forgotten() {
+fn what_is_replaced_stays_recorded_until_it_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let old = |key: &str| KeptSnapshot { place: "old".into(), ..kept("here", key, 1) };
@@ -244,7 +244,7 @@ async fn corruption_that_shows_later_has_the_store_set_aside_then() {
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_can_read_a_store() {
+fn other_users_cannot_read_a_store() {
     use std::os::unix::fs::MetadataExt as _;
 
     let folder = tempfile::tempdir().unwrap();

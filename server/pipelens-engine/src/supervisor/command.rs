@@ -42,7 +42,8 @@ impl StepCommand {
                 write!(line, "export {name}={}; ", quoted(value)).ok();
             } else if context.secrets.contains_key(name) {
                 // An argument of `env` could be seen in a list of processes.
-                let reason = "the name of a secret is made of letters, digits and `_`, and no shell's own";
+                let reason =
+                    "the name of a secret consists of letters, digits and `_`, and is not one that shells reserve";
                 return Err(EngineError::BadVariable { name: name.to_owned(), reason });
             } else {
                 write!(by_env, " {}", quoted(&format!("{name}={value}"))).ok();
@@ -63,12 +64,12 @@ impl StepCommand {
     }
 }
 
-/// How a quoted text writes a line end.
+/// How a quoted string writes a line break.
 const NEWLINE: &str = r#"'"$pipelens_n"'"#;
-/// A line cannot hold a line end; `$pipelens_n` stands for it between quotes.
+/// A line cannot contain a line break; `$pipelens_n` takes its place between quotes.
 pub(crate) const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipelens_n%x}; ";
 
-/// Quotes a text for the shell, on one line.
+/// Quotes a string for the shell, on one line.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''").replace('\n', NEWLINE))
 }
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quoted_text_is_one_line() {
+    fn a_quoted_string_is_one_line() {
         assert_eq!(quoted("it's\n$HOME"), r#"'it'\''s'"$pipelens_n"'$HOME'"#);
     }
 

@@ -211,7 +211,7 @@ fn state(bytes: &[u8]) -> Result<State, String> {
         return Err(format!("its paths are longer than {} together", readable_size(MAX_INDEX_BYTES)));
     }
     let options = Options {
-        // Small, and looked at while somebody types: not worth a thread.
+        // Small, and read while the user types: not worth a thread.
         thread_limit: Some(1),
         alloc_limit_bytes: Some(MAX_INDEX_ALLOCATION),
         ..Options::default()

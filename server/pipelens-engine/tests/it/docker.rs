@@ -111,7 +111,7 @@ async fn the_machine_is_opened_by_the_users_word_alone() {
     };
     let refused = Bench::docker(steps()).run().await;
     for key in ["mounts", "privileged"] {
-        assert!(refused.error_of(key).contains("takes the user's word"), "{}", refused.error_of(key));
+        assert!(refused.error_of(key).contains("needs the user's consent"), "{}", refused.error_of(key));
     }
     assert!(!shared.path().join("made").exists());
     let mut bench = Bench::docker(steps());
@@ -226,7 +226,7 @@ fn dead_owner(container: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_a_dead_owner_left_is_swept_and_nobody_elses() {
+async fn what_a_dead_owner_left_is_swept_and_nothing_else() {
     needs_docker!();
     // The label of a live owner, from a run of ours.
     let mut running = Bench::docker(vec![step("a", "echo begun; sleep 1000")]).start();
@@ -336,7 +336,11 @@ async fn a_daemon_that_goes_away_is_an_error_and_no_hang() {
     proxy.set(Flow::Cut);
     let ran = running.finish().await;
     assert_eq!(ran.outcome, RunOutcome::Failed);
-    assert!(ran.error_of("a").starts_with("The container engine went away: "), "{}", ran.error_of("a"));
+    assert!(
+        ran.error_of("a").starts_with("The connection to the container engine was lost: "),
+        "{}",
+        ran.error_of("a")
+    );
     let filter = format!("label=dev.pipelens.run={}", ran.run_id);
     eventually("the container ended without us", async || {
         docker_client(&["ps", "-q", "--filter", &filter]).is_empty().then_some(())

@@ -196,7 +196,7 @@ async fn an_engine_behind_ssh_is_reached_by_the_users_own_ssh() {
     };
     let host = format!("ssh://127.0.0.1:{}{socket}", server.port);
     with("runs", "right", &host).await;
-    with("`ssh` says: ", "wrong", &host).await;
+    with("`ssh` reported: ", "wrong", &host).await;
     with("Permission denied (publickey)", "wrong", &host).await;
     with("/no/such.sock", "right", &format!("ssh://127.0.0.1:{}/no/such.sock", server.port)).await;
     with("Host key verification failed", "right", &host.replace("127.0.0.1", "localhost")).await;

@@ -6,7 +6,7 @@
 //! | descendants that run after a failure of the engine | the property in `scheduler/tests.rs`; `docker::a_daemon_that_goes_away_is_an_error_and_no_hang` |
 //! | a child that boots from the wrong image | `lineage::a_snapshot_removed_under_our_hands_is_an_error` |
 //! | the two streams merged | `runners::the_two_streams_are_told_apart` |
-//! | lost lines | `runners::every_line_reaches_the_file_though_nobody_listens` |
+//! | lost lines | `runners::every_line_reaches_the_file_without_a_listener` |
 //! | a line cut in two at a frame's edge | `a_line_is_one_however_its_bytes_arrive` |
 //! | an unlimited line buffer, a line of 60 MB | `a_line_without_end_is_cut_and_what_follows_is_whole` |
 //! | an empty workspace where the image has no `tar` | `an_image_needs_nothing_but_a_shell` |

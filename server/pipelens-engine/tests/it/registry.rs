@@ -170,7 +170,7 @@ async fn process_that_pulls() {
             assert_nothing_left(ran.run_id);
             assert_eq!(ran.outcome, RunOutcome::Failed);
             let why = ran.error_of("a");
-            assert!(why.starts_with(&format!("The registry refuses to hand out `{image}`: ")), "{why}");
+            assert!(why.starts_with(&format!("The registry denied access to `{image}`: ")), "{why}");
             assert!(why.ends_with("Log in with `docker login` and check that you may read the image."), "{why}");
             assert_eq!(digests(&ran), []);
         }
@@ -202,7 +202,7 @@ async fn policies(image: &str) {
     docker_client(&["rmi", image]);
     let ran = Bench::docker(vec![with_pull("never", step("a", "true").image(image))]).run().await;
     let why = ran.error_of("a");
-    assert!(why.contains("the engine does not have it, and the step says `pull: never`"), "{why}");
+    assert!(why.contains("the engine does not have it, and the step has `pull: never`"), "{why}");
 
     let ran = Bench::docker(vec![step("a", "test -s /random").image(&digest)]).run().await;
     ran.assert_succeeded();

@@ -246,7 +246,7 @@ for_each_runner! {
         assert!(ran.error_of("a").contains("Secret `TOKEN` has no value."), "{}", ran.error_of("a"));
     }
 
-    async fn every_line_reaches_the_file_though_nobody_listens(runner: Runner) {
+    async fn every_line_reaches_the_file_without_a_listener(runner: Runner) {
         let cmd = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo x; done | awk '{ for (n = 1; n <= 100; n++) print NR, n, \"some text to fill the line\" }'";
         let bench = Bench::new(runner, vec![step("a", cmd)]);
         let path = pipelens_engine::run::log_file(&bench.request.log_dir, "a");
@@ -288,12 +288,12 @@ for_each_runner! {
         assert_eq!(names, ["out/app", "out/deep/a.log", "top.txt"]);
         let notices = ran.notices().join(" ");
         assert!(notices.contains("Artifacts of `a`: 3 files, 8 bytes, in `"), "{notices}");
-        assert!(notices.contains("Step `b` left no file that matches `no/such`."), "{notices}");
+        assert!(notices.contains("No file of step `b` matches `no/such`."), "{notices}");
     }
 
     async fn an_unknown_runner_is_named(runner: Runner) {
         let ran = run(runner, vec![PlanStep { runner: Some("moon".into()), ..step("a", "echo a") }]).await;
-        assert!(ran.error_of("a").contains("No runner is called `moon`."), "{}", ran.error_of("a"));
+        assert!(ran.error_of("a").contains("Unknown runner `moon`."), "{}", ran.error_of("a"));
     }
 
     async fn what_a_command_leaves_running_ends_with_it(runner: Runner) {

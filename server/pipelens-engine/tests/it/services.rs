@@ -140,10 +140,10 @@ async fn a_service_that_is_not_ready_in_time_is_an_error() {
         (
             5,
             "'echo first; echo not yet; exit 7'",
-            "`echo first; echo not yet; exit 7` exited with 7 and said `not yet`.",
+            "`echo first; echo not yet; exit 7` exited with 7 and printed `not yet`.",
         ),
         (5, "7000", "nothing listens on port 7000."),
-        (1, "exec sleep 1000", "`exec sleep 1000` has not ended."),
+        (1, "exec sleep 1000", "`exec sleep 1000` has not finished."),
     ];
     let asking = |(seconds, ready, _): &(u64, &str, &str)| {
         let service = format!("db: {{{service}, ready: {ready}, ready_within_seconds: {seconds}}}");
@@ -165,7 +165,7 @@ async fn what_a_service_cannot_be_is_said_at_once() {
         ("image: pipelens-test/noshell-web, cmd: httpd", "needs a shell for its `cmd`"),
         (
             "image: pipelens-test/bare",
-            "has nothing to run: its image `pipelens-test/bare` names no command. Give it a `cmd`.",
+            "has nothing to run: its image `pipelens-test/bare` has no command. Give it a `cmd`.",
         ),
         ("image: localhost:1/none", "Image `localhost:1/none`"),
     ] {

@@ -13,7 +13,7 @@ use crate::blocking;
 use crate::cache::{Cache, CacheRequest, Stores};
 use crate::error::EngineError;
 use crate::event_queue::EventQueue;
-use crate::run::request::RunRequest;
+use crate::run::run_request::RunRequest;
 use crate::runner::OpenRunner;
 use crate::runners::RUNNERS;
 use crate::secrets::{SHORTEST_VALUE_BYTES, SecretPatterns};
@@ -55,7 +55,7 @@ impl RunTools {
         let runners: BTreeMap<_, _> = opened.into_iter().map(|opened| (opened.spec.name(), opened)).collect();
         let (mut sweeps, hurry) = (JoinSet::new(), CancellationToken::new());
         for opened in runners.values() {
-            // What others left is in nobody's way: only the end waits for it.
+            // Leftovers disturb nothing: only the end of the run waits for the sweep.
             let (sweep, events) = (opened.runner.sweep_dead_owners(hurry.clone()), events.clone());
             sweeps.spawn(async move { sweep.await.into_iter().for_each(|swept| events.notice(swept)) });
         }
