@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pipelens_core::runners;
 use thiserror::Error;
 
 use crate::files::Unreadable;
@@ -42,7 +43,7 @@ pub enum EngineError {
     MissingSecret { name: String },
     #[error("The variable `{name}` cannot be passed to a step: {reason}.")]
     BadVariable { name: String, reason: &'static str },
-    #[error("Unknown runner `{name}`.")]
+    #[error("Unknown runner `{name}`; expected {}.", runners::listed())]
     UnknownRunner { name: String },
     #[error("The step builds in `{parent}`, which left nothing that this runner can start from.")]
     NoSnapshot { parent: String },
@@ -140,7 +141,6 @@ impl EngineError {
                 Some("Make it a text file of a few hundred lines, or remove it. It decides which files a step sees.")
             }
             Self::MissingSecret { .. } => Some("Set it in the environment or in the secrets file."),
-            Self::UnknownRunner { .. } => Some("Use one of the runners that `pipelens run --help` lists."),
             Self::NoSnapshot { .. } => Some("A step and the step it builds in must use the same runner."),
             Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a folder in it."),
             Self::HostUnsupported => Some("Use the `docker` runner."),
@@ -158,6 +158,7 @@ impl EngineError {
             | Self::UnknownExitCode { .. }
             | Self::Sources { .. }
             | Self::BadVariable { .. }
+            | Self::UnknownRunner { .. }
             | Self::File { .. }
             | Self::Spawn { .. }
             | Self::Project { .. }

@@ -1,13 +1,13 @@
 //! The runners there are: the only list of them. Whoever needs a name, a description or a way to open one takes it from here.
 //!
-//! A new runner is a folder that defines a [`RunnerSpec`], an entry below, and a row in [`pipelens_core::runners`], which is what
-//! pipelines are checked against. An entry without a row does not compile, and a test finds a row without an entry.
+//! A new runner is a folder that defines a [`RunnerSpec`], its `mod` line, an entry below, and a row in [`pipelens_core::runners`], which is
+//! what pipelines are checked against. Each of the three lines asks for the others: a module that is not listed is dead code, an entry
+//! without a row does not compile, and a test finds a row without an entry.
 
 pub use crate::runner::RunnerSpec;
-use crate::{docker, host};
 
 /// Every runner; the first is the default.
-pub static RUNNERS: &[&RunnerSpec] = &[&docker::RUNNER, &host::RUNNER];
+pub static RUNNERS: &[&RunnerSpec] = &[&crate::docker::RUNNER, &crate::host::RUNNER];
 
 /// Returns the runner with a name.
 pub fn find(name: &str) -> Option<&'static RunnerSpec> {

@@ -176,7 +176,9 @@ mod tests {
     #[test]
     fn what_opens_the_machine_or_is_not_known_is_refused() {
         for network in ["host", "container:other"] {
-            assert!(of("network", Value::Text(network.into())).unwrap_err().contains("more than a file may ask for"));
+            assert!(
+                of("network", Value::Text(network.into())).unwrap_err().contains("more access than a file may ask for")
+            );
         }
         for name in ["volumes", "devices", "cap_add"] {
             assert!(of(name, Value::Bool(true)).unwrap_err().contains("expected one of `user`"));

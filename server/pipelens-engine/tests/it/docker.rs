@@ -127,11 +127,15 @@ async fn the_machine_is_opened_by_the_users_word_alone() {
 }
 
 #[tokio::test]
-async fn an_image_without_a_shell_is_told() {
+async fn an_image_without_a_shell_is_an_error_that_says_so() {
     needs_docker!();
     let ran = run(vec![step("a", "true").image("pipelens-test/noshell")]).await;
     assert!(ran.error_of("a").starts_with("Image `pipelens-test/noshell` has no shell: "), "{}", ran.error_of("a"));
-    assert!(ran.error_of("a").ends_with("Steps run by `sh -c`: use an image that has `sh`."), "{}", ran.error_of("a"));
+    assert!(
+        ran.error_of("a").ends_with("Steps are run by `sh -c`. Use an image that has `sh`."),
+        "{}",
+        ran.error_of("a")
+    );
 }
 
 #[tokio::test]

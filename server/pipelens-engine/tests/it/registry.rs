@@ -171,7 +171,7 @@ async fn process_that_pulls() {
             assert_eq!(ran.outcome, RunOutcome::Failed);
             let why = ran.error_of("a");
             assert!(why.starts_with(&format!("The registry denied access to `{image}`: ")), "{why}");
-            assert!(why.ends_with("Log in with `docker login` and check that you may read the image."), "{why}");
+            assert!(why.ends_with("Log in with `docker login`, and check that you have access to the image."), "{why}");
             assert_eq!(digests(&ran), []);
         }
         "missing" => {
@@ -277,7 +277,9 @@ async fn stalls(image: &str) {
     let why = ran.error_of("a");
     assert_eq!(
         why,
-        format!("Image `{image}` could not be pulled: it got no further for 10 s. Check the network, then run again.")
+        format!(
+            "Image `{image}` could not be pulled: there was no progress for 10 s. Check the network, then run again."
+        )
     );
     assert_nothing_left(ran.run_id);
 }

@@ -274,7 +274,7 @@ async fn a_secret_that_a_service_prints_is_masked() {
     let ran = Bench::docker(vec![a]).secret("P", "hunter2hunter2").run().await;
     assert_eq!(service_log(&ran, "a", "db"), "it is ***\n");
     let why = ran.error_of("a");
-    assert!(why.contains("said `***`") && why.contains("\n  it is ***\n") && !why.contains("hunter2"), "{why}");
+    assert!(why.contains("printed `***`") && why.contains("\n  it is ***\n") && !why.contains("hunter2"), "{why}");
 }
 
 #[tokio::test]
@@ -284,7 +284,7 @@ async fn the_host_has_no_services() {
     }
     let a = with_services(step("a", "echo never"), "db: {image: a:1}");
     let ran = Bench::new(host_runner(), vec![a]).run().await;
-    let expected = "The step asks for `services`, which are containers, and it runs on the host. Use the `docker` runner for it, or remove `services`.";
+    let expected = "The step has `services`, which are containers, but it runs on the host. Use the `docker` runner for it, or remove `services`.";
     assert_eq!(ran.error_of("a"), expected);
     assert!(ran.text_of("a").is_empty());
 }
