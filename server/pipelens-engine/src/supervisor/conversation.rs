@@ -136,3 +136,54 @@ impl OutputSink for Vec<u8> {
         self.extend_from_slice(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+
+    use super::*;
+    use crate::supervisor::script::TERM_LINE;
+
+    /// Our end and the supervisor's: its input, and where it writes.
+    fn connected() -> (Conversation, BufReader<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+        let (input, supervisor_input) = tokio::io::duplex(1024);
+        let (supervisor_output, output) = tokio::io::duplex(1024);
+        let output = futures_util::stream::unfold(output, async |mut output| {
+            let mut bytes = vec![0; 16];
+            let count = output.read(&mut bytes).await.ok().filter(|count| *count > 0)?;
+            bytes.truncate(count);
+            Some((Ok(Frame { stream: StdStream::Stdout, bytes: bytes.into() }), output))
+        });
+        let streams = Streams { input: Box::pin(input), output: output.boxed() };
+        (Conversation::new(streams), BufReader::new(supervisor_input), supervisor_output)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_before_both_reports_is_broken_off_with_what_was_written() {
+        let (mut conversation, mut input, mut output) = connected();
+        let mark = conversation.mark_line();
+        let (lines, queued) = mpsc::channel(4);
+        lines.try_send(mark.clone()).unwrap();
+        lines.try_send(Bytes::from_static(TERM_LINE)).unwrap();
+        let supervisor = async {
+            let mut heard = String::new();
+            input.read_line(&mut heard).await.unwrap();
+            assert_eq!(heard.as_bytes(), mark);
+            let report = format!("said\0{} 7 clean enough\n", heard.trim());
+            output.write_all(report.as_bytes()).await.unwrap();
+            drop(output);
+            heard.clear();
+            input.read_line(&mut heard).await.unwrap();
+            heard
+        };
+        let mut said = Vec::new();
+        let (outcome, heard) = tokio::join!(conversation.exchange(queued, &mut said), supervisor);
+        // The report of standard error has not come: there may have been more.
+        assert!(matches!(outcome, Outcome::BrokenOff(None)), "{outcome:?}");
+        assert_eq!((said.as_slice(), heard.as_bytes()), (b"said".as_slice(), TERM_LINE));
+        drop(conversation);
+        let mut rest = Vec::new();
+        input.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"", "the supervisor sees the end of its input");
+    }
+}

@@ -44,8 +44,12 @@ impl Registry {
         let address = format!("127.0.0.1:{port}");
         let path = |name: &str| folder.path().join(name).display().to_string();
         let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n\
-             auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+            r"version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {}}}}}
+http: {{addr: '{address}'}}
+auth: {{htpasswd: {{realm: test, path: {}}}}}
+",
             path("data"),
             path("passwords"),
         );

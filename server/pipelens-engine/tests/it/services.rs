@@ -15,9 +15,15 @@ use crate::lineage::snapshots;
 const IDS: &str = "ids: {image: pipelens-test/busybox, ready: 7000, cmd: 'mkdir /srv; cat /proc/sys/kernel/random/uuid > /srv/index.html; exec httpd -f -p 7000 -h /srv'}";
 const LOOK_UP_ID: &str = "wget -qO- http://ids:7000/";
 
-/// A step with services, as somebody writes them.
+/// A step with services, as a pipeline has them.
 pub(crate) fn with_services(step: PlanStep, services: &str) -> PlanStep {
-    let text = format!("steps:\n- key: a\n  cmd: x\n  runner_args: {{services: {{{services}}}}}\n");
+    let text = format!(
+        r"steps:
+- key: a
+  cmd: x
+  runner_args: {{services: {{{services}}}}}
+"
+    );
     let analysis = analyze(&text, Format::Yaml);
     let errors: Vec<_> = analysis.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:?}");
