@@ -35,7 +35,6 @@ use async_trait::async_trait;
 use bollard::Docker;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use pipelens_core::runners;
 use tokio_util::sync::CancellationToken;
 
 use crate::deadlines::Deadlines;
@@ -49,7 +48,7 @@ use crate::runner::{OpenRequest, OpenRunner, Runner, RunnerSpec, StepResult};
 use crate::step_context::{Ending, StepContext};
 
 pub(crate) static RUNNER: RunnerSpec = RunnerSpec {
-    vocabulary: runners::named("docker"),
+    vocabulary: arguments::VOCABULARY,
     open: |request| open(request).boxed(),
     inspect: |request| open(request).boxed(),
 };

@@ -7,6 +7,9 @@ use pipelens_core::runners;
 
 use crate::error::EngineError;
 
+/// What an author of pipelines knows of this runner.
+pub(super) const VOCABULARY: &runners::Runner = runners::named("docker");
+
 /// What a step asks for its container to be like.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Arguments {
@@ -84,8 +87,7 @@ impl Arguments {
 }
 
 fn unknown(name: &str) -> EngineError {
-    let known = runners::find("docker").map_or(&[][..], |runner| runner.arguments);
-    bad(format!("unknown argument `{name}`; expected one of `{}`", known.join("`, `")))
+    bad(format!("unknown argument `{name}`; expected one of `{}`", VOCABULARY.arguments.join("`, `")))
 }
 
 fn bad(reason: String) -> EngineError {

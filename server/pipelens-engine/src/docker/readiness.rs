@@ -94,13 +94,20 @@ fn in_shell(command: &str) -> Vec<String> {
     ["sh", "-c", command].map(str::to_owned).to_vec()
 }
 
-/// Asks until the answer is yes. If that takes too long, the inner `Err` is the last answer in words.
+/// Whether a service became ready in time.
+pub(super) enum Readiness {
+    Ready,
+    /// The last answer, in words.
+    NotInTime(String),
+}
+
+/// Asks until the answer is yes, but no longer than `within`.
 pub(super) async fn wait(
     question: &Question,
     service: &Container,
     step: &Container,
     within: Duration,
-) -> Result<Result<(), String>, EngineError> {
+) -> Result<Readiness, EngineError> {
     let mut answer = question.unanswered();
     let asking = async {
         let [mut pause, longest] = ASK_AGAIN_AFTER;
@@ -115,8 +122,8 @@ pub(super) async fn wait(
         }
     };
     match tokio::time::timeout(within, asking).await {
-        Ok(ready) => ready.map(Ok),
-        Err(_) => Ok(Err(answer)),
+        Ok(asked) => asked.map(|()| Readiness::Ready),
+        Err(_) => Ok(Readiness::NotInTime(answer)),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::docker::arguments::Arguments;
 use crate::docker::container::{Container, DEATH_WITHIN, KILLED, attended};
 use crate::docker::image::ImageFacts;
 use crate::docker::labels;
-use crate::docker::readiness::{self, Question};
+use crate::docker::readiness::{self, Question, Readiness};
 use crate::docker::session::Session;
 use crate::docker::worker::Worker;
 use crate::error::{EngineError, ServiceOutput};
@@ -277,8 +277,8 @@ impl Services {
                         let answer = answer?;
                         let Some(running) = self.all.get_mut(index) else { continue };
                         match answer {
-                            Ok(()) => running.is_ready = true,
-                            Err(answer) => return Err(not_ready(running, answer).await),
+                            Readiness::Ready => running.is_ready = true,
+                            Readiness::NotInTime(answer) => return Err(not_ready(running, answer).await),
                         }
                     }
                 },

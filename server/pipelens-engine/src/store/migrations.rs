@@ -1,4 +1,6 @@
 //! The store's tables, one migration after another. A migration that was released is never changed.
+//!
+//! By hand: `rusqlite_migration` 2.6 is for `rusqlite` 0.40, and two versions of it cannot be linked together.
 
 use rusqlite::{Connection, TransactionBehavior};
 
