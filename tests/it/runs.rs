@@ -487,7 +487,7 @@ fn a_file_that_asks_for_the_host_needs_the_users_word() {
     );
     let mut client = project.serve(Runner::Docker);
     let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
-    assert!(text(&error["message"]).contains("asks for the host runner"), "{error}");
+    assert!(text(&error["message"]).contains("asks for the runner `host`"), "{error}");
     assert_eq!(client.quit().code(), Some(0));
 }
 

@@ -7,18 +7,6 @@ pub use services::{Ready, Service, services};
 pub(crate) use services::{is_service_name, port, service};
 pub use value::Value;
 
-use crate::keys::{Place, RUNNERS, keys};
-
-/// Returns the names of the runners that a pipeline may choose.
-pub fn runner_names() -> impl Iterator<Item = &'static str> {
-    RUNNERS.iter().map(|runner| runner.name)
-}
-
-/// Returns the names of the arguments that `runner_args` may contain.
-pub fn argument_names() -> impl Iterator<Item = &'static str> {
-    keys(Place::RunnerArguments).iter().map(|key| key.name)
-}
-
 /// Reads an amount of memory: bytes, or a number with `k`, `m` or `g`, in powers of 1024.
 pub fn memory_bytes(text: &str) -> Option<i64> {
     let lower = text.to_ascii_lowercase();

@@ -10,7 +10,7 @@ mod key;
 mod place;
 mod shape;
 
-pub(crate) use choice::{Choice, POLICIES, RUNNERS, policy_requires};
+pub(crate) use choice::{POLICIES, policy_requires};
 pub(crate) use key::Key;
 pub(crate) use place::Place;
 pub(crate) use shape::{Argument, Shape};

@@ -17,6 +17,7 @@ mod nearest;
 pub mod plan;
 pub mod printable;
 mod project;
+pub mod runners;
 mod schema;
 mod shell;
 mod suppress;

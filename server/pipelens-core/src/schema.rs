@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::keys::{self, Argument, Choice, Key, POLICIES, Place, RUNNERS, Shape};
+use crate::keys::{self, Argument, Key, POLICIES, Place, Shape};
+use crate::runners::RUNNERS;
 
 const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 const SERVICE_NAME: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
@@ -85,10 +86,6 @@ fn policies() -> Value {
     rules.collect()
 }
 
-fn names(choices: &[Choice]) -> Value {
-    choices.iter().map(|choice| choice.name).collect()
-}
-
 fn shape(wanted: &Shape) -> Value {
     match wanted {
         Shape::Text => json!({ "type": "string" }),
@@ -102,8 +99,8 @@ fn shape(wanted: &Shape) -> Value {
         Shape::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Shape::Version(known) => json!({ "const": known }),
         Shape::OneOf(names) => json!({ "enum": names }),
-        Shape::Policy => json!({ "enum": names(POLICIES) }),
-        Shape::Runner => json!({ "enum": names(RUNNERS) }),
+        Shape::Policy => json!({ "enum": POLICIES.iter().map(|policy| policy.name).collect::<Vec<_>>() }),
+        Shape::Runner => json!({ "enum": RUNNERS.iter().map(|runner| runner.name).collect::<Vec<_>>() }),
         Shape::StepKeys => {
             let key = json!({ "type": "string", "minLength": 1 });
             json!({ "anyOf": [key, { "type": "array", "items": key }] })

@@ -2,12 +2,13 @@
 
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::Stream;
+use parking_lot::Mutex;
 use tar::{Builder, EntryType, Header, HeaderMode};
 use tokio::sync::mpsc;
 
@@ -27,17 +28,17 @@ pub(crate) struct Packing {
     pub(crate) is_compressed: bool,
 }
 
-/// Why a stream broke off. The engine's answer to half an archive does not tell.
+/// Why a stream ended early. The engine's answer to half an archive does not say.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Failure(Arc<Mutex<Option<io::Error>>>);
 
 impl Failure {
     pub(crate) fn take(&self) -> Option<io::Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 
-/// Packs the sources while somebody reads the stream. An unreadable file breaks it off, with an error that names the file.
+/// Packs the sources while the stream is read. An unreadable file ends it with an error that names the file.
 pub(crate) fn stream(
     sources: Arc<Sources>,
     packing: Packing,
@@ -45,19 +46,27 @@ pub(crate) fn stream(
     let (tx, rx) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let failure = Failure::default();
     let slot = failure.clone();
-    // Ends by itself when the stream is dropped: there is nobody to send to.
-    tokio::task::spawn_blocking(move || {
+    // Ends when the stream is dropped, since it cannot send any more; a stream that is read to its end waits for it.
+    let packing = tokio::task::spawn_blocking(move || {
         let writer = BufWriter::with_capacity(CHUNK_BYTES, ChunkWriter(tx.clone()));
         match pack(&sources, &packing, writer) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) => {
-                *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *slot.0.lock() = Some(error);
                 tx.blocking_send(Err(io::Error::other("the sources could not be read"))).ok();
             }
         }
     });
-    let stream = futures_util::stream::unfold(rx, |mut rx| async move { rx.recv().await.map(|chunk| (chunk, rx)) });
+    let stream = futures_util::stream::unfold((rx, packing), |(mut rx, packing)| async move {
+        match rx.recv().await {
+            Some(chunk) => Some((chunk, (rx, packing))),
+            None => {
+                packing.await.ok();
+                None
+            }
+        }
+    });
     (stream, failure)
 }
 

@@ -1,5 +1,4 @@
-//! Files a step hands back to the person: taken out of whatever it left, into a folder of their own, never anywhere else. Knows no
-//! engine.
+//! Copies the artifacts of a step out of what it left, into a folder of their own and never anywhere else. Knows no engine.
 
 use std::fs;
 use std::io::{self, Read};
@@ -10,16 +9,16 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use tokio::sync::mpsc;
 
 use crate::error::EngineError;
+use crate::files::readable_size;
 use crate::limits::{Full, Room};
 use crate::private;
-use crate::sources::readable_size;
 use crate::sparse::{self, Stopped};
 
 /// An archive of an engine writes holes out, so a file that is a hole for the most part takes its time. One that claims to be larger
 /// than this times what all files together may be is not waited for.
 const MOST_HOLES: u64 = 10;
 
-/// What a step is to hand back, and where to.
+/// Which artifacts a step has, and where they go.
 #[derive(Debug, Clone)]
 pub(crate) struct Artifacts {
     globs: GlobSet,
@@ -31,7 +30,7 @@ pub(crate) struct Artifacts {
     limit_bytes: u64,
 }
 
-/// What was handed back.
+/// What was copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) files: u64,
@@ -51,10 +50,10 @@ impl Artifacts {
         for pattern in &patterns {
             let bad = |error: globset::Error| EngineError::Refused {
                 doing: "look for the artifacts",
-                reason: format!("`{pattern}` is no pattern: {error}"),
+                reason: format!("`{pattern}` is not a valid pattern: {error}"),
             };
             globs.add(glob(pattern).map_err(bad)?);
-            // A folder stands for everything in it.
+            // A folder means everything in it.
             globs.add(glob(&format!("{pattern}/**")).map_err(bad)?);
         }
         let none =
@@ -90,7 +89,7 @@ impl Artifacts {
                 if inside.as_os_str().is_empty() { PathBuf::from(place) } else { Path::new(place).join(inside) };
             let mode = entry.header().mode().unwrap_or(0o644);
             if entry.size() > self.limit_bytes.saturating_mul(MOST_HOLES) {
-                // What follows it in the archive is behind it.
+                // What follows in the archive comes only after all of it.
                 taken.leave_out(relative, Full::Limit(self.limit_bytes));
                 return Ok(taken);
             }
@@ -120,10 +119,10 @@ impl Artifacts {
         Ok(taken)
     }
 
-    /// Returns the sentence that says what was handed back.
+    /// Returns a sentence about what was copied.
     pub(crate) fn summary(&self, step: &str, taken: &Taken) -> String {
         if taken.files == 0 && taken.left_out == 0 {
-            return format!("Step `{step}` left no file that matches `{}`.", self.patterns.join("`, `"));
+            return format!("No file of step `{step}` matches `{}`.", self.patterns.join("`, `"));
         }
         let files = counted_files(taken.files);
         let mut text =
@@ -216,7 +215,7 @@ fn mode_of(_metadata: &fs::Metadata) -> u32 {
     0o644
 }
 
-/// Others see no more of it than of the logs, and nobody runs it as somebody else.
+/// Other users see no more of it than of the logs, and it never runs with the rights of another user.
 #[cfg(unix)]
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;

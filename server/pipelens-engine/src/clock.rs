@@ -14,3 +14,8 @@ pub fn now() -> DateTime<Utc> {
 pub fn since_epoch() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
+
+/// Returns the seconds since 1970, as the store has them.
+pub(crate) fn seconds_now() -> i64 {
+    i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX)
+}

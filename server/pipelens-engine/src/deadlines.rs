@@ -8,8 +8,8 @@ use std::time::Duration;
 /// that does answer is waited for longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// Between two looks at a container whose command runs.
-    pub pulse: Duration,
+    /// Between two checks of a container whose command runs.
+    pub liveness: Duration,
     /// For calls that only ask or signal. A loaded engine answers them within a few seconds.
     pub question: Duration,
     /// For calls that change something: on a slow disk, creating or removing a container takes long.
@@ -34,7 +34,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
-            pulse: Duration::from_secs(5),
+            liveness: Duration::from_secs(5),
             question: Duration::from_secs(30),
             work: Duration::from_secs(60),
             silence: Duration::from_secs(40),

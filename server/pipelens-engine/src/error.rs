@@ -1,21 +1,24 @@
-//! Why the engine could not do what it was asked: one variant a cause. A failing command is an outcome, not an error.
+//! Why the engine could not do what it was asked: one variant per cause. A failing command is an outcome, not an error.
 
 use std::path::PathBuf;
 
+use pipelens_core::runners;
 use thiserror::Error;
 
 use crate::files::Unreadable;
+use crate::store::store_error::StoreError;
 use crate::walk::WalkError;
 
+/// Why the engine could not do what it was asked.
 #[derive(Debug, Error)]
-pub(crate) enum EngineError {
+pub enum EngineError {
     #[error("No container engine answered.{}", list(tried))]
     Unreachable { tried: Vec<TriedPlace> },
-    #[error("The container engine went away: {reason}.")]
+    #[error("The connection to the container engine was lost: {reason}.")]
     Lost { reason: String },
     #[error("Image `{image}` was not found: {reason}.")]
     ImageNotFound { image: String, reason: String },
-    #[error("The registry refuses to hand out `{image}`: {reason}.")]
+    #[error("The registry denied access to `{image}`: {reason}.")]
     RegistryRefused { image: String, reason: String },
     #[error("Image `{image}` could not be pulled: {reason}.")]
     PullFailed { image: String, reason: String },
@@ -25,40 +28,44 @@ pub(crate) enum EngineError {
     Refused { doing: &'static str, reason: String },
     #[error("The snapshot of the step could not be saved: {reason}.")]
     SnapshotRefused { reason: String },
-    #[error("How the command ended is unknown: {reason}.")]
+    #[error("It is unknown how the command ended: {reason}.")]
     NoReport { reason: String },
-    #[error("The container of the step ran out of memory and was killed as a whole.")]
+    #[error("The step's container ran out of memory and was killed.")]
     OutOfMemory,
-    #[error("The engine did not say how the command ended: {reason}.")]
+    #[error("The engine did not report how the command ended: {reason}.")]
     UnknownExitCode { reason: String },
     #[error("The sources could not be read: `{}`: {source}.", path.display())]
     Sources { path: PathBuf, source: std::io::Error },
-    /// Without its rules it is unknown what must not be sent.
+    /// Without the rules it is unknown what must not be sent.
     #[error("The ignore rules in `{}` cannot be used: {reason}.", path.display())]
     IgnoreRules { path: PathBuf, reason: Unreadable },
     #[error("Secret `{name}` has no value.")]
     MissingSecret { name: String },
-    #[error("The variable `{name}` cannot be given to a step: {reason}.")]
+    #[error("The variable `{name}` cannot be passed to a step: {reason}.")]
     BadVariable { name: String, reason: &'static str },
-    #[error("No runner is called `{name}`.")]
+    #[error("Unknown runner `{name}`; expected {}.", runners::listed())]
     UnknownRunner { name: String },
-    #[error("The step builds in `{parent}`, which left nothing behind that this runner can start from.")]
+    #[error("The step builds in `{parent}`, which left nothing that this runner can start from.")]
     NoSnapshot { parent: String },
     #[error("The working folder `{workdir}` is outside `/workspace`.")]
     WorkdirOutside { workdir: String },
-    #[error("The step asks for `services`, which are containers, and it runs on the host.")]
+    #[error("The step has `services`, which are containers, but it runs on the host.")]
     ServicesOnHost,
     #[error("Service `{name}`: {error}")]
     Service { name: String, error: Box<EngineError> },
-    #[error("Service `{name}` needs a shell for its `{key}`, and its image `{image}` has no `sh`.")]
+    #[error("Service `{name}` needs a shell for its `{key}`, but its image `{image}` has no `sh`.")]
     ServiceWithoutShell { name: String, key: &'static str, image: String },
-    #[error("Service `{name}` has nothing to run: its image `{image}` names no command.")]
+    #[error("Service `{name}` has nothing to run: its image `{image}` has no command.")]
     ServiceWithoutCommand { name: String, image: String },
     #[error("Service `{name}` {ended} before it was ready{question}.{said}")]
     ServiceEnded { name: String, ended: String, question: String, said: ServiceOutput },
     #[error("Service `{name}` was not ready within {seconds} s: {answer}.{said}")]
     ServiceNotReady { name: String, seconds: u64, answer: String, said: ServiceOutput },
-    #[error("Steps cannot run on this host.")]
+    #[error("The project folder `{}` cannot be opened: {source}.", path.display())]
+    Project { path: PathBuf, source: std::io::Error },
+    #[error("The store of earlier results cannot be used: {0}.")]
+    Store(#[from] StoreError),
+    #[error("The `host` runner does not support this operating system.")]
     HostUnsupported,
     #[error("{doing} failed: `{}`: {source}.", path.display())]
     File { doing: &'static str, path: PathBuf, source: std::io::Error },
@@ -77,31 +84,31 @@ impl From<WalkError> for EngineError {
 
 /// A place where an engine might have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TriedPlace {
-    /// What sent us there: `DOCKER_HOST`, a context, a product's name.
-    pub(crate) from: String,
-    pub(crate) address: String,
-    /// What it said.
-    pub(crate) answer: String,
+pub struct TriedPlace {
+    /// Where the address comes from: `DOCKER_HOST`, a context, a product's name.
+    pub from: String,
+    pub address: String,
+    /// The answer.
+    pub answer: String,
 }
 
-/// In letters; the file has the rest of a longer one.
+/// In characters; the file has the rest of a longer one.
 const LONGEST_SHOWN_LINE: usize = 400;
 
-/// What a service has said, as an error shows it.
+/// What a service has written, as an error shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServiceOutput {
+pub struct ServiceOutput {
     /// Masked.
-    pub(crate) last_lines: Vec<String>,
-    pub(crate) file: PathBuf,
+    pub last_lines: Vec<String>,
+    pub file: PathBuf,
 }
 
 impl std::fmt::Display for ServiceOutput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.last_lines.is_empty() {
-            return f.write_str(" It said nothing.");
+            return f.write_str(" It wrote no output.");
         }
-        write!(f, " Its last lines, all of them in `{}`:", self.file.display())?;
+        write!(f, " Its last lines (the full output is in `{}`):", self.file.display())?;
         self.last_lines.iter().try_for_each(|line| {
             let end = line.char_indices().nth(LONGEST_SHOWN_LINE).map_or(line.len(), |(end, _)| end);
             let (shown, rest) = line.split_at(end);
@@ -112,28 +119,29 @@ impl std::fmt::Display for ServiceOutput {
 
 impl EngineError {
     /// Returns what to do about it, if there is something to do.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable { .. } => {
                 Some("Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host.")
             }
-            Self::Lost { .. } => Some("Check that it runs, then run again."),
-            Self::NoReport { .. } => Some("The step counts as neither passed nor failed: run it again."),
+            Self::Lost { .. } => Some("Check that it is running, then run again."),
+            Self::NoReport { .. } => Some("The step counts as neither passed nor failed. Run it again."),
             Self::OutOfMemory => Some("Raise its `memory` in `runner_args`, or give the engine more memory."),
             Self::ImageNotFound { .. } => Some("Check the name and the tag; a private image needs `docker login`."),
-            Self::RegistryRefused { .. } => Some("Log in with `docker login` and check that you may read the image."),
-            Self::PullFailed { .. } => Some("Check the network, then run again."),
-            Self::NoShell { .. } => Some("Steps run by `sh -c`: use an image that has `sh`."),
-            Self::SnapshotRefused { reason } if reason.contains("max depth") => {
-                Some("The line of saved steps is too long for the engine: let fewer of them have several children.")
+            Self::RegistryRefused { .. } => {
+                Some("Log in with `docker login`, and check that you have access to the image.")
             }
-            Self::SnapshotRefused { .. } => Some("Check the free space of the engine."),
+            Self::PullFailed { .. } => Some("Check the network, then run again."),
+            Self::NoShell { .. } => Some("Steps are run by `sh -c`. Use an image that has `sh`."),
+            Self::SnapshotRefused { reason } if reason.contains("max depth") => {
+                Some("The chain of saved steps is too long for the engine. Let fewer of them have several children.")
+            }
+            Self::SnapshotRefused { .. } => Some("Check the engine's free disk space."),
             Self::IgnoreRules { .. } => {
-                Some("Make it a text file of some hundred lines, or remove it: it decides what a step gets to see.")
+                Some("Make it a text file of a few hundred lines, or remove it. It decides which files a step sees.")
             }
             Self::MissingSecret { .. } => Some("Set it in the environment or in the secrets file."),
-            Self::UnknownRunner { .. } => Some("Use `docker` or `host`."),
-            Self::NoSnapshot { .. } => Some("A step and the one it builds in must use the same runner."),
+            Self::NoSnapshot { .. } => Some("A step and the step it builds in must use the same runner."),
             Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a folder in it."),
             Self::HostUnsupported => Some("Use the `docker` runner."),
             Self::ServicesOnHost => Some("Use the `docker` runner for it, or remove `services`."),
@@ -150,15 +158,18 @@ impl EngineError {
             | Self::UnknownExitCode { .. }
             | Self::Sources { .. }
             | Self::BadVariable { .. }
+            | Self::UnknownRunner { .. }
             | Self::File { .. }
-            | Self::Spawn { .. } => None,
+            | Self::Spawn { .. }
+            | Self::Project { .. }
+            | Self::Store(_) => None,
         }
     }
 
-    /// Returns the sentence a person reads: what, why, and what to do.
-    pub(crate) fn sentence(&self) -> String {
+    /// Returns the sentence to show: what happened, why, and what to do.
+    pub fn sentence(&self) -> String {
         match self.hint() {
-            // Behind a list the hint has a line of its own.
+            // After a list the hint has a line of its own.
             Some(hint) => {
                 let text = self.to_string();
                 let space = if text.contains('\n') { '\n' } else { ' ' };

@@ -1,4 +1,4 @@
-//! Everything that leaves the engine. Whoever listens (an editor, a terminal, a file) is not known here.
+//! Everything that leaves the engine. Does not know the listener: an editor, a terminal, a file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub enum BuildEvent {
         step_count: usize,
         runner: String,
     },
-    /// One calm sentence that belongs to no step: what was sent, what was swept, what could not be removed.
+    /// One sentence that belongs to no step: what was sent, what was swept, what could not be removed.
     Notice {
         message: String,
     },
@@ -30,14 +30,14 @@ pub enum BuildEvent {
         image: Option<String>,
         attempt: u64,
     },
-    /// What an image's name stands for today; said by the first step of a run that needs it.
+    /// What an image's name resolves to; reported by the first step of a run that needs it.
     ImageResolved {
         step: usize,
         image: String,
-        /// `repository@sha256:…`, or the image's id where no registry has it. Either can stand in a pipeline.
+        /// `repository@sha256:…`, or the image's id where no registry has it. Either can be used in a pipeline.
         digest: String,
     },
-    /// What a step is busy with before its command runs: a pull, the sources.
+    /// What a step does before its command runs: a pull, the sources.
     StepPhase {
         step: usize,
         phase: Phase,
@@ -61,10 +61,10 @@ pub enum BuildEvent {
         step: usize,
         outcome: Outcome,
         duration: Duration,
-        /// The last lines of output, for whoever shows the failure.
+        /// The last lines of output, to show with a failure.
         tail: Vec<LogLine>,
     },
-    /// The state of a failed step is kept: the command line that gives a shell in it.
+    /// The state of a failed step is kept: the command line that opens a shell in it.
     StepKept {
         step: usize,
         shell: String,
@@ -123,7 +123,7 @@ pub enum Outcome {
     Cancelled,
     /// Never started; the sentence names the step that blocked it.
     Skipped(String),
-    /// We could not run it: the sentence carries the engine's own reason and what to do.
+    /// It could not be run: the sentence has the engine's own reason and what to do.
     Errored(String),
 }
 

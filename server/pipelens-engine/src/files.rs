@@ -55,7 +55,7 @@ impl ProjectFolder {
         if bytes.len() as u64 > max_bytes { Err(Unreadable::TooLong { max_bytes }) } else { Ok(bytes) }
     }
 
-    /// Reads a file that decides about others. It is no link, whose target was written to be something else.
+    /// Reads a file that decides about other files. It must not be a link, whose target was written for another purpose.
     pub fn read_unlinked(&self, path: &Path, max_bytes: u64) -> Result<Vec<u8>, Unreadable> {
         match self.folder.symlink_metadata(path) {
             Ok(metadata) if metadata.is_symlink() => Err(Unreadable::IsLink),

@@ -1,266 +1,245 @@
 //! Steps as processes of this machine, each in a private copy of the sources. For machines without a container engine.
 
 mod copy;
-mod kept;
+#[cfg(unix)]
+mod detached;
+mod folder_store;
 #[cfg(unix)]
 mod process;
-#[cfg(unix)]
-mod strays;
+mod workdir;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use pipelens_core::arguments::services;
-use pipelens_core::plan::{DEFAULT_WORKDIR, PlanStep};
+use pipelens_core::runners;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::artifacts::Artifacts;
-use crate::error::EngineError;
-use crate::error::counted;
+use crate::blocking;
+use crate::error::{EngineError, counted};
 use crate::files::ProjectFolder;
-use crate::host::kept::KeptFolders;
+use crate::host::folder_store::{FolderStore, HostSnapshot};
 use crate::logs::StepLogs;
-use crate::outbox::Outbox;
 use crate::owner::Owner;
 use crate::private;
-use crate::runner::{Base, Ending, Heirs, RunContext, Saved, SnapshotRef, StepResult, StepRunner, shell_word};
+use crate::runner::{OpenRequest, OpenRunner, Runner, RunnerSpec, StepResult};
+use crate::snapshot::{Saved, Snapshot};
+use crate::step_context::{Base, Ending, SnapshotUse, StepContext};
+use crate::stop::{self, Interruption};
 
-/// In the run's folder: whose it is.
+pub(crate) static RUNNER: RunnerSpec = RunnerSpec {
+    vocabulary: runners::named("host"),
+    open: |request| std::future::ready(open(request)).boxed(),
+    inspect: |request| std::future::ready(Ok(open_store(&request))).boxed(),
+};
+
+/// In the run's folder: its owner.
 const OWNER_FILE: &str = "owner";
 const MAX_OWNER_BYTES: u64 = 4 * 1024;
 const FOLDER_PREFIX: &str = "pipelens-";
 
 #[derive(Debug)]
-pub(crate) struct HostRunner {
-    /// Everything this run makes is in here, and goes with it.
+struct HostRunner {
+    /// Everything this run makes is in here, and is removed with it.
     folder: PathBuf,
-    /// The snapshots that outlive the run; nothing does without it.
-    kept: Option<KeptFolders>,
+    /// The snapshots that outlive the run.
+    store: Arc<FolderStore>,
+}
+
+fn open(request: OpenRequest) -> Result<OpenRunner, EngineError> {
+    if cfg!(unix) { Ok(open_store(&request)) } else { Err(EngineError::HostUnsupported) }
+}
+
+fn open_store(request: &OpenRequest) -> OpenRunner {
+    let store = Arc::new(FolderStore::new(request.state_dir.as_deref(), request.run_id));
+    let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{}", request.run_id));
+    let runner = HostRunner { folder, store: Arc::clone(&store) };
+    OpenRunner { spec: &RUNNER, runner: Arc::new(runner), snapshots: store }
 }
 
 impl HostRunner {
-    /// Makes the run's folder and removes those of dead owners.
-    pub(crate) fn open(run_id: Uuid, state_dir: Option<&Path>, outbox: &Outbox) -> Result<Self, EngineError> {
-        if !cfg!(unix) {
-            return Err(EngineError::HostUnsupported);
-        }
-        let owner = Owner::this_process();
-        let swept = sweep_dead_owners(&std::env::temp_dir(), &owner);
-        if swept > 0 {
-            outbox.notice(format!("Removed what ended processes left behind: {}.", counted(swept, "folder")));
-        }
-        let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{run_id}"));
-        let error =
-            |source| EngineError::File { doing: "Creating the folder of the run", path: folder.clone(), source };
-        // New, or it is not ours: anybody may make a folder there.
-        private::create_new_folder(&folder).map_err(error)?;
-        private::write(&folder.join(OWNER_FILE), owner.to_string().as_bytes()).map_err(error)?;
-        Ok(Self { folder, kept: state_dir.map(|folder| KeptFolders::new(folder, run_id)) })
-    }
-
-    /// A runner that runs nothing: it knows what earlier runs have left.
-    pub(crate) fn for_looking(state_dir: &Path) -> Self {
-        Self { folder: PathBuf::new(), kept: Some(KeptFolders::new(state_dir, Uuid::nil())) }
-    }
-
     #[cfg(unix)]
-    async fn carry_out(&self, context: &RunContext, logs: &mut StepLogs, home: &Path) -> Result<Ending, EngineError> {
+    async fn carry_out(
+        &self,
+        context: &StepContext,
+        logs: &mut StepLogs,
+        home: &Path,
+        copying: &mut Option<Copying>,
+    ) -> Result<Ending, Interruption> {
         if context.step().runner_args.as_ref().is_some_and(|arguments| !services(arguments).is_empty()) {
-            return Err(EngineError::ServicesOnHost);
+            return Err(EngineError::ServicesOnHost.into());
         }
         let workspace = home.join("workspace");
-        let workdir = folder_on_host(&workspace, &context.step().workdir)?;
-        let copied = self.copy(context, workspace, workdir.clone());
-        tokio::select! {
-            biased;
-            () = context.stop.cancelled() => return Ok(Ending::Stopped),
-            copied = copied => copied?,
-        }
-        process::run(context, logs, home, &workdir).await
+        let workdir = workdir::on_host(&workspace, &context.step().workdir)?;
+        self.copy(context, workspace, workdir.clone(), copying).await?;
+        Ok(process::run(context, logs, home, &workdir).await?)
     }
 
     #[cfg(not(unix))]
-    async fn carry_out(&self, _: &RunContext, _: &mut StepLogs, _: &Path) -> Result<Ending, EngineError> {
-        Err(EngineError::HostUnsupported)
+    async fn carry_out(
+        &self,
+        _: &StepContext,
+        _: &mut StepLogs,
+        _: &Path,
+        _: &mut Option<Copying>,
+    ) -> Result<Ending, Interruption> {
+        Err(EngineError::HostUnsupported.into())
     }
 
-    /// Copies a step's folder to where it outlives the run; nothing if the step is stopped meanwhile.
-    async fn save(&self, workspace: PathBuf, stop: &CancellationToken) -> Result<Option<Saved>, EngineError> {
-        let Some(kept) = self.kept.clone() else { return Ok(None) };
-        let stop = stop.clone();
-        let saved = tokio::task::spawn_blocking(move || {
-            let target = kept.new_folder().map_err(|source| EngineError::File {
-                doing: "Creating the folder of snapshots",
-                path: kept.folder.clone(),
-                source,
-            })?;
-            copy::tree(&workspace, &target, &stop)?;
-            Ok(kept::saved(&target))
-        });
-        match saved.await {
-            Ok(result) => result.map(Some),
-            Err(panic) => Err(EngineError::Spawn { source: std::io::Error::other(panic.to_string()) }),
+    /// Copies what has to be handed back and kept after a success.
+    async fn finish(&self, context: &StepContext, home: &Path) -> Result<Option<Saved>, Interruption> {
+        if let Some(artifacts) = &context.artifacts {
+            take_artifacts(context, artifacts, home).await?;
         }
+        if !context.keeping.is_cached {
+            return Ok(None);
+        }
+        let (store, workspace, stop) = (Arc::clone(&self.store), home.join("workspace"), context.stop.clone());
+        blocking::run(move |_| store.copy(&workspace, &stop)).await.map_err(panicked)?
     }
 
-    /// Fills the step's private folder.
+    /// Fills the step's private folder. After a stop what is still being copied is in `copying`.
     #[cfg(unix)]
-    async fn copy(&self, context: &RunContext, workspace: PathBuf, workdir: PathBuf) -> Result<(), EngineError> {
+    async fn copy(
+        &self,
+        context: &StepContext,
+        workspace: PathBuf,
+        workdir: PathBuf,
+        copying: &mut Option<Copying>,
+    ) -> Result<(), Interruption> {
         use crate::event::Phase;
 
         let stop = context.stop.clone();
-        let work: Box<dyn FnOnce() -> Result<(), EngineError> + Send> = match &context.base {
+        let work: Box<dyn FnOnce() -> Result<(), Interruption> + Send> = match &context.base {
             Base::Image(_) => {
                 let sources = Arc::clone(&context.sources);
-                context.say_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
+                context.report_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
                 Box::new(move || copy::sources(&sources, &workdir, &stop))
             }
-            Base::Snapshot(SnapshotRef::Folder(parent), outdated) => {
-                let parent = parent.clone();
-                let renewal = outdated.as_ref().map(|outdated| {
-                    let folder = folder_on_host(&workspace, &outdated.folder)?;
-                    Ok::<_, EngineError>((outdated.manifest.delta(&context.sources), folder))
-                });
-                let renewal = renewal.transpose()?;
-                Box::new(move || {
-                    copy::tree(&parent, &workspace, &stop)?;
-                    if let Some((delta, folder)) = renewal {
-                        copy::renew(&delta, &folder, &stop)?;
-                    }
-                    copy::create_folder(&workdir)
-                })
-            }
-            Base::Snapshot(SnapshotRef::OwnFolder(parent), _) => {
-                let parent = parent.clone();
-                Box::new(move || {
+            Base::Snapshot(snapshot, outdated) => match snapshot.get::<HostSnapshot>().cloned() {
+                Some(HostSnapshot::Copied(parent)) => {
+                    let update = outdated.as_ref().map(|outdated| {
+                        let folder = workdir::on_host(&workspace, &outdated.folder)?;
+                        Ok::<_, EngineError>((outdated.manifest.delta(&context.sources), folder))
+                    });
+                    let update = update.transpose()?;
+                    Box::new(move || {
+                        copy::tree(&parent, &workspace, &stop)?;
+                        if let Some((delta, folder)) = update {
+                            copy::update(&delta, &folder, &stop)?;
+                        }
+                        Ok(copy::create_folder(&workdir)?)
+                    })
+                }
+                Some(HostSnapshot::Moved(parent)) => Box::new(move || {
                     copy::take_over(&parent, &workspace)?;
-                    copy::create_folder(&workdir)
-                })
-            }
-            Base::Snapshot(SnapshotRef::Image(id) | SnapshotRef::Container(id), _) => {
-                return Err(EngineError::NoSnapshot { parent: id.clone() });
-            }
+                    Ok(copy::create_folder(&workdir)?)
+                }),
+                None => return Err(context.no_snapshot().into()),
+            },
         };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(result) => result,
-            Err(panic) => Err(EngineError::Spawn { source: std::io::Error::other(panic.to_string()) }),
-        }
+        let task = copying.insert(tokio::task::spawn_blocking(work));
+        let copied = async { task.await.unwrap_or_else(|panic| Err(panicked(std::io::Error::other(panic)).into())) };
+        stop::unless_stopped(&context.stop, copied).await?;
+        *copying = None;
+        Ok(())
     }
 }
 
-#[async_trait]
-impl StepRunner for HostRunner {
-    fn name(&self) -> &'static str {
-        "host"
-    }
+/// A copy under way.
+type Copying = JoinHandle<Result<(), Interruption>>;
 
-    async fn parallelism(&self) -> usize {
+#[async_trait]
+impl Runner for HostRunner {
+    async fn capacity(&self) -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    async fn engine(&self) -> &str {
-        "host"
+    /// Makes the run's folder.
+    fn begin(&self) -> Result<(), EngineError> {
+        let doing = "Creating the folder of the run";
+        let error = |source| EngineError::File { doing, path: self.folder.clone(), source };
+        // It must be new: every user may make a folder there.
+        private::create_new_folder(&self.folder).map_err(error)?;
+        private::write(&self.folder.join(OWNER_FILE), Owner::this_process().to_string().as_bytes()).map_err(error)
     }
 
-    /// There are no images here; every step starts from the same machine.
-    async fn image_id(&self, _reference: &str) -> Option<String> {
-        Some("host".to_owned())
+    fn sweep_dead_owners(&self, _hurry: CancellationToken) -> BoxFuture<'static, Option<String>> {
+        async {
+            let sweep = |_: &CancellationToken| sweep_dead_owners(&std::env::temp_dir(), &Owner::this_process());
+            let swept = blocking::run(sweep).await.unwrap_or(0);
+            (swept > 0)
+                .then(|| format!("Removed leftovers of processes that have exited: {}.", counted(swept, "folder")))
+        }
+        .boxed()
     }
 
-    async fn still_has(&self, place: &str) -> bool {
-        tokio::fs::try_exists(place).await.unwrap_or(false)
-    }
-
-    async fn remove_kept(&self, place: &str) -> bool {
-        let (Some(kept), place) = (self.kept.clone(), PathBuf::from(place)) else { return false };
-        tokio::task::spawn_blocking(move || kept.remove(&place)).await.unwrap_or(false)
-    }
-
-    async fn remove_forgotten(&self, _store: &str, known: &BTreeSet<String>) {
-        let Some(kept) = self.kept.clone() else { return };
-        let known = known.clone();
-        tokio::task::spawn_blocking(move || kept.remove_forgotten(&known)).await.ok();
-    }
-
-    fn shell_in(&self, place: &str, step: &PlanStep) -> String {
-        let variables = step.env.iter().map(|(name, value)| format!("{} ", shell_word(&format!("{name}={value}"))));
-        let folder = folder_on_host(Path::new(place), &step.workdir).unwrap_or_else(|_| place.into());
-        format!("cd {} && env {}sh", shell_word(&folder.to_string_lossy()), variables.collect::<String>())
-    }
-
-    async fn run_step(&self, context: &RunContext, logs: &mut StepLogs) -> StepResult {
-        // Of its own for every attempt: a failed one must not show in the next.
+    async fn run_step(&self, context: &StepContext, logs: &mut StepLogs) -> StepResult {
+        // A new one for every attempt: a failed one must not show in the next.
         let home = self.folder.join(format!("{}-{}", context.index, Uuid::new_v4().simple()));
-        let mut ending = self.carry_out(context, logs, &home).await;
-        if matches!(ending, Ok(Ending::Exited(0)))
-            && let Some(artifacts) = &context.artifacts
-            && let Err(error) = take_artifacts(context, artifacts, &home).await
-        {
-            ending = Err(error);
+        let mut copying = None;
+        let mut result = self.carry_out(context, logs, &home, &mut copying).await.map(|ending| (ending, None));
+        if matches!(result, Ok((Ending::Exited(0), _))) {
+            result = self.finish(context, &home).await.map(|saved| (Ending::Exited(0), saved));
         }
-        let mut saved = None;
-        if context.keeping.is_cached && matches!(ending, Ok(Ending::Exited(0))) {
-            match self.save(home.join("workspace"), &context.stop).await {
-                Ok(result) => saved = result,
-                Err(error) => ending = Err(error),
-            }
-        }
+        let (ending, saved) = match result {
+            Ok((ending, saved)) => (Ok(ending), saved),
+            Err(Interruption::Stopped) => (Ok(Ending::Stopped), None),
+            Err(Interruption::Failed(error)) => (Err(error), None),
+        };
         let is_kept = ending.as_ref().is_ok_and(|ending| context.keeps_snapshot.after(*ending));
         if is_kept {
             let workspace = home.join("workspace");
-            let snapshot = match context.heirs {
-                Heirs::Only => SnapshotRef::OwnFolder(workspace),
-                Heirs::Several => SnapshotRef::Folder(workspace),
+            let snapshot = match context.snapshot_use {
+                SnapshotUse::Once => HostSnapshot::Moved(workspace),
+                SnapshotUse::Several => HostSnapshot::Copied(workspace),
             };
-            return StepResult { ending, snapshot: Some(snapshot), saved, tidy: None, digest: None };
+            return StepResult { ending, snapshot: Some(Snapshot::new(snapshot)), saved, tidy: None, digest: None };
         }
         let failed = matches!(ending, Ok(Ending::Exited(code)) if code != 0);
-        let kept = self.kept.clone().filter(|_| failed && context.keeping.workspace.is_some());
+        let store = (failed && context.keeping.workspace.is_some()).then(|| Arc::clone(&self.store));
         let tidy = async move {
-            // What stays goes with the run's folder.
-            tokio::task::spawn_blocking(move || {
-                let state = kept.and_then(|kept| kept.take(&home.join("workspace")).ok());
+            // It ends soon, and what it still writes is removed with the rest.
+            if let Some(copying) = copying.filter(|copying| !copying.is_finished()) {
+                copying.await.ok();
+            }
+            // What cannot be removed is removed with the run's folder.
+            let tidied = blocking::run(move |_| {
+                let state = store.and_then(|store| store.take(&home.join("workspace")));
                 copy::remove(&home).ok();
                 state
-            })
-            .await
-            .ok()
-            .flatten()
+            });
+            tidied.await.ok().flatten()
         };
         StepResult { ending, snapshot: None, saved, tidy: Some(tidy.boxed()), digest: None }
     }
 
     async fn close(&self) -> Vec<String> {
         let folder = self.folder.clone();
-        let removed = tokio::task::spawn_blocking(move || copy::remove(&folder)).await;
-        match removed {
-            Ok(Ok(())) => Vec::new(),
-            Ok(Err(error)) => vec![format!("The folder `{}` could not be removed: {error}.", self.folder.display())],
-            Err(panic) => vec![format!("The folder `{}` could not be removed: {panic}.", self.folder.display())],
+        match blocking::run(move |_| copy::remove(&folder)).await.flatten() {
+            Ok(()) => Vec::new(),
+            Err(error) => vec![format!("The folder `{}` could not be removed: {error}.", self.folder.display())],
         }
     }
 }
 
-async fn take_artifacts(context: &RunContext, artifacts: &Artifacts, home: &Path) -> Result<(), EngineError> {
-    let workdir = folder_on_host(&home.join("workspace"), &context.step().workdir)?;
-    let (own, folder) = (artifacts.clone(), workdir.clone());
-    let taken = tokio::task::spawn_blocking(move || own.take_from_folder(&folder)).await;
-    let taken = taken.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
-    let failed = |source| EngineError::File { doing: "Writing the artifacts", path: workdir, source };
-    context.say_artifacts(artifacts, &taken.map_err(failed)?);
-    Ok(())
+fn panicked(source: std::io::Error) -> EngineError {
+    EngineError::Spawn { source }
 }
 
-/// Returns the folder of this machine that stands for a working folder of the plan.
-fn folder_on_host(workspace: &Path, workdir: &str) -> Result<PathBuf, EngineError> {
-    let outside = || EngineError::WorkdirOutside { workdir: workdir.to_owned() };
-    let inside = Path::new(workdir).strip_prefix(DEFAULT_WORKDIR).map_err(|_| outside())?;
-    let climbs = inside.components().any(|part| !matches!(part, std::path::Component::Normal(_)));
-    if climbs { Err(outside()) } else { Ok(workspace.join(inside)) }
+async fn take_artifacts(context: &StepContext, artifacts: &Artifacts, home: &Path) -> Result<(), EngineError> {
+    let workdir = workdir::on_host(&home.join("workspace"), &context.step().workdir)?;
+    let (own, folder) = (artifacts.clone(), workdir.clone());
+    let taken = blocking::run(move |_| own.take_from_folder(&folder)).await.flatten();
+    let failed = |source| EngineError::File { doing: "Writing the artifacts", path: workdir, source };
+    context.report_artifacts(artifacts, &taken.map_err(failed)?);
+    Ok(())
 }
 
 /// Removes folders of runs whose process no longer lives, and says how many.
@@ -268,7 +247,7 @@ fn sweep_dead_owners(temporary: &Path, observer: &Owner) -> usize {
     let Ok(entries) = std::fs::read_dir(temporary) else { return 0 };
     let folders = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX));
     let is_dead = |folder: &PathBuf| {
-        // Everybody may put something there; what others did is theirs.
+        // Every user may put something there; only our own is touched.
         let own = private::is_own_folder(folder).then(|| ProjectFolder::open(folder)).and_then(Result::ok);
         let owner = own.and_then(|own| own.read_unlinked_text(Path::new(OWNER_FILE), MAX_OWNER_BYTES).ok());
         owner.and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_dead(observer))
@@ -279,16 +258,6 @@ fn sweep_dead_owners(temporary: &Path, observer: &Owner) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_working_folder_stays_in_the_copy() {
-        let copy = Path::new("/copy");
-        assert_eq!(folder_on_host(copy, "/workspace").unwrap(), Path::new("/copy"));
-        assert_eq!(folder_on_host(copy, "/workspace/web").unwrap(), Path::new("/copy/web"));
-        for outside in ["/", "/srv", "/workspace2", "/workspace/../etc", "workspace"] {
-            assert!(folder_on_host(copy, outside).is_err(), "{outside}");
-        }
-    }
 
     #[test]
     fn a_dead_owners_folder_is_removed_and_nothing_else() {

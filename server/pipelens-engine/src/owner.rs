@@ -1,4 +1,4 @@
-//! Who made a container, so that what a dead process left behind is told from what a live one uses. Knows no engine.
+//! Who made a container or a folder, so that leftovers of dead processes can be told from what a live one uses. Knows no engine.
 
 use std::fmt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
     machine: String,
-    /// Changes when the machine starts anew.
+    /// Changes when the machine restarts.
     boot: String,
     /// Process numbers mean nothing across these: two containers may share a kernel and an engine.
     pid_namespace: String,
@@ -29,9 +29,9 @@ impl Owner {
     }
 
     /// Names a state folder, so that processes with another one leave its snapshots alone.
-    pub(crate) fn name_of_store(&self, state_dir: &Path) -> String {
+    pub(crate) fn name_of_cache(&self, state_dir: &Path) -> String {
         let folder = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
-        crate::cache::short_name(&[self.machine.as_bytes(), folder.as_os_str().as_encoded_bytes()].join(&0))
+        crate::fingerprint::short_name([self.machine.as_bytes(), folder.as_os_str().as_encoded_bytes()].join(&0))
     }
 
     /// Whether this owner is certainly dead, as far as `observer` can tell. In doubt it lives.
@@ -91,24 +91,25 @@ mod platform {
         link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
     }
 
-    /// Returns the process's start in clock ticks since boot; `None` if there is no such process, or only its corpse.
+    /// Returns the process's start in clock ticks since boot; `None` if there is no such process, or it is a zombie.
     pub(super) fn process_started(pid: u32) -> Option<String> {
-        super::Looks::of(&std::path::Path::new("/proc").join(pid.to_string())).map(|looks| looks.started.to_string())
+        super::ProcessStat::of(&std::path::Path::new("/proc").join(pid.to_string()))
+            .map(|looks| looks.started.to_string())
     }
 }
 
 /// What the kernel says of a living process.
 #[cfg(target_os = "linux")]
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Looks {
+pub(crate) struct ProcessStat {
     /// In clock ticks since boot.
     pub(crate) started: u64,
     pub(crate) is_kernel_thread: bool,
 }
 
 #[cfg(target_os = "linux")]
-impl Looks {
-    /// Reads them from a process's folder below `/proc`; `None` if there is no such process, or only its corpse.
+impl ProcessStat {
+    /// Reads them from a process's folder below `/proc`; `None` if there is no such process, or it is a zombie.
     pub(crate) fn of(folder: &Path) -> Option<Self> {
         const KERNEL_THREAD: u64 = 0x0020_0000;
         let stat = std::fs::read_to_string(folder.join("stat")).ok()?;

@@ -9,12 +9,12 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     folder_builder().recursive(true).create(path)
 }
 
-/// Creates a folder that must not exist yet: nobody else has had a hand in it.
+/// Creates a folder that must not exist yet, so that no other user can have prepared it.
 pub(crate) fn create_new_folder(path: &Path) -> io::Result<()> {
     folder_builder().create(path)
 }
 
-/// Whether a folder is there, is not behind a link, and belongs to this user.
+/// Whether a folder is there, is not a link, and belongs to this user.
 #[cfg(unix)]
 pub(crate) fn is_own_folder(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -40,7 +40,7 @@ pub fn is_of_same_owner(_path: &Path, _other: &Path) -> bool {
     true
 }
 
-/// Closes a file that an earlier version left open to others. Somebody else's cannot be changed.
+/// Closes a file that an earlier version left open to other users. Another user's file cannot be changed.
 #[cfg(unix)]
 pub(crate) fn close_file(path: &Path) {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -1,20 +1,22 @@
-//! What the core is told about the disk: by the same rules by which a run chooses its sources and computes its cache keys.
+//! What the core is told about the files of a project, by the same rules by which a run chooses its sources and computes its cache keys.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use pipelens_core::Project;
 
-use crate::cache::globs;
 use crate::files::ProjectFolder;
+use crate::globs::globs;
 use crate::sources;
 use crate::walk::{RuleSet, Walk};
 
-/// Entries looked at while somebody is typing: a few milliseconds. A larger project is looked at aside.
+/// Entries looked at while the user is typing: a few milliseconds. A larger project is looked at in the background.
 const QUICK_ENTRIES: usize = 2_000;
-/// Entries looked at before nothing is said of a project at all.
+/// With more entries than this, nothing is said about a project at all.
 const MAX_ENTRIES: usize = 200_000;
 /// How long an index is good for at least. A keystroke comes sooner.
 const GOOD_FOR: Duration = Duration::from_secs(2);
@@ -24,24 +26,32 @@ const REST: u32 = 20;
 const MAX_COMPARED: usize = 200_000;
 /// What compiling a glob costs, in paths compared.
 const COMPILE: usize = 200;
-/// Longer globs are made to exhaust whoever compiles them.
+/// Longer globs are only written to make compiling them expensive.
 const MAX_GLOB_BYTES: usize = 1_024;
 
-/// Called when more is known of a project than was answered.
+/// Called when more is known about a project than was answered.
 pub type Ready = Arc<dyn Fn() + Send + Sync>;
 
 /// The files of one project. One walk answers every question for a while.
 pub struct ProjectFiles {
     root: PathBuf,
     known: Arc<Mutex<Known>>,
-    /// `None`: whoever asks waits for the walk.
+    /// `None`: callers wait for the walk.
     ready: Option<Ready>,
+    /// Ends a walk in the background when the project is no longer asked about.
+    is_closed: Arc<AtomicBool>,
+}
+
+impl Drop for ProjectFiles {
+    fn drop(&mut self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
 struct Known {
     index: Option<Arc<Index>>,
-    /// A walk is under way aside.
+    /// A walk is under way in the background.
     is_walking: bool,
 }
 
@@ -74,47 +84,50 @@ impl std::fmt::Debug for ProjectFiles {
 }
 
 impl ProjectFiles {
-    /// Looks when it is asked, and lets the caller wait.
+    /// Looks when it is asked, while the caller waits.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, known: Arc::default(), ready: None }
+        Self { root, known: Arc::default(), ready: None, is_closed: Arc::default() }
     }
 
-    /// Lets nobody wait for a large project: it answers "not known", looks aside, and calls `ready` when there is more to say.
-    pub fn aside(root: PathBuf, ready: Ready) -> Self {
-        Self { root, known: Arc::default(), ready: Some(ready) }
+    /// Never waits for a large project: answers "not known", looks in the background, and calls `ready` when more is known.
+    pub fn in_background(root: PathBuf, ready: Ready) -> Self {
+        Self { root, known: Arc::default(), ready: Some(ready), is_closed: Arc::default() }
     }
 
     /// Returns what is known; in a large project that may be older, or nothing yet.
     fn index(&self) -> Option<Arc<Index>> {
-        let mut known = lock(&self.known);
+        let mut known = self.known.lock();
         if let Some(index) = known.index.as_ref().filter(|index| index.is_fresh()) {
             return Some(index.clone());
         }
         let Some(ready) = &self.ready else {
-            let index = Arc::new(Index::walk(&self.root, MAX_ENTRIES));
+            let index = Arc::new(Index::walk(&self.root, MAX_ENTRIES, &self.is_closed));
             known.index = Some(index.clone());
             return Some(index);
         };
         let is_small = known.index.as_ref().is_none_or(|index| index.files.len() <= QUICK_ENTRIES);
         if is_small && !known.is_walking {
-            let index = Arc::new(Index::walk(&self.root, QUICK_ENTRIES));
+            let index = Arc::new(Index::walk(&self.root, QUICK_ENTRIES, &self.is_closed));
             if !index.is_cut {
                 known.index = Some(index.clone());
                 return Some(index);
             }
         }
         if !known.is_walking {
-            known.is_walking = self.walk_aside(ready.clone());
+            known.is_walking = self.walk_in_background(ready.clone());
         }
         known.index.clone()
     }
 
-    fn walk_aside(&self, ready: Ready) -> bool {
-        let (root, known) = (self.root.clone(), self.known.clone());
+    fn walk_in_background(&self, ready: Ready) -> bool {
+        let (root, known, is_closed) = (self.root.clone(), self.known.clone(), self.is_closed.clone());
         let walk = move || {
-            let index = Arc::new(Index::walk(&root, MAX_ENTRIES));
+            let index = Arc::new(Index::walk(&root, MAX_ENTRIES, &is_closed));
+            if is_closed.load(Ordering::Relaxed) {
+                return;
+            }
             index.tracked(&root);
-            let mut known = lock(&known);
+            let mut known = known.lock();
             let is_news = known.index.as_ref().is_none_or(|before| before.files != index.files);
             (known.index, known.is_walking) = (Some(index), false);
             drop(known);
@@ -127,7 +140,7 @@ impl ProjectFiles {
 }
 
 impl Index {
-    fn walk(root: &Path, most: usize) -> Self {
+    fn walk(root: &Path, most: usize, is_closed: &AtomicBool) -> Self {
         let made = Instant::now();
         let (mut files, mut places) = (Vec::new(), HashSet::new());
         // Its index takes longer to read than all of it to walk.
@@ -135,7 +148,7 @@ impl Index {
         let walk = if is_cut { None } else { Walk::new(root, RuleSet::Sources).ok() };
         is_cut |= walk.is_none();
         for (entries, entry) in walk.into_iter().flatten().enumerate() {
-            if entries >= most {
+            if entries >= most || is_closed.load(Ordering::Relaxed) {
                 is_cut = true;
                 break;
             }
@@ -181,7 +194,7 @@ impl Index {
     }
 
     fn has_glob(&self, root: &Path, path: &str) -> Option<bool> {
-        let mut answers = lock(&self.answers);
+        let mut answers = self.answers.lock();
         if let Some(answer) = answers.of_globs.get(path) {
             return *answer;
         }
@@ -205,10 +218,6 @@ fn add_places(path: &Path, places: &mut HashSet<PathBuf>) {
             break;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Project for ProjectFiles {
@@ -274,11 +283,11 @@ mod tests {
     #[test]
     fn globs_are_compared_within_a_budget_and_the_rest_is_not_known() {
         let folder = project(50);
-        let index = Index::walk(folder.path(), MAX_ENTRIES);
+        let index = Index::walk(folder.path(), MAX_ENTRIES, &AtomicBool::new(false));
         let answers: Vec<_> = (0..5_000).map(|n| index.has_match(folder.path(), &format!("nothing{n}/*"))).collect();
         assert_eq!(answers.first(), Some(&Some(false)));
         assert_eq!(answers.last(), Some(&None));
-        assert!(lock(&index.answers).compared <= MAX_COMPARED + COMPILE + 50);
+        assert!(index.answers.lock().compared <= MAX_COMPARED + COMPILE + 50);
         assert_eq!(index.has_match(folder.path(), "nothing0/*"), Some(false));
         assert_eq!(index.has_match(folder.path(), &"{a,b}".repeat(1_000)), None);
     }
@@ -290,7 +299,7 @@ mod tests {
         let ready: Ready = Arc::new(move || {
             tx.send(()).ok();
         });
-        let files = ProjectFiles::aside(folder.path().to_owned(), ready);
+        let files = ProjectFiles::in_background(folder.path().to_owned(), ready);
         assert_eq!(files.has_match("f7/a.rs"), None);
         rx.recv().unwrap();
         assert_eq!(files.has_match("f7/a.rs"), Some(true));

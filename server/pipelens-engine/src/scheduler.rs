@@ -1,4 +1,4 @@
-//! Says what may start now, what is skipped and why, and when a run is over. Pure: no clock, no task, no container.
+//! Decides what may start now, what is skipped and why, and when a run is over. Pure: no clock, no task, no container.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(crate) enum Stop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     Start(usize),
-    /// Ready, but every permit is taken. Said once a step.
+    /// Ready, but every permit is taken. Reported once a step.
     Queue(usize),
     /// The step ends here without having started.
     Skip(usize, Outcome),
@@ -34,9 +34,19 @@ pub(crate) struct Scheduler<'plan> {
     ready: BTreeSet<usize>,
     /// Waiting steps that a finished dependency may have freed or blocked.
     touched: BTreeSet<usize>,
+    /// How many steps may run at once, whatever runs them.
+    permits: usize,
+    /// The runner of each step, by its position in `lanes`; steps that are not in it share the first lane.
+    lane_of: Vec<usize>,
+    lanes: Vec<Lane>,
+    stop: Option<Stop>,
+}
+
+/// What one runner has to do.
+#[derive(Debug, Clone, Copy)]
+struct Lane {
     permits: usize,
     running: usize,
-    stop: Option<Stop>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,20 +73,35 @@ impl<'plan> Scheduler<'plan> {
             ready: BTreeSet::new(),
             touched: (0..plan.steps.len()).collect(),
             permits: permits.max(1),
-            running: 0,
+            lane_of: Vec::new(),
+            lanes: vec![Lane { permits: usize::MAX, running: 0 }],
             stop: None,
         }
+    }
+
+    /// Limits how many steps each runner may have at once: one, until [`Scheduler::allow`] says otherwise. `lane_of` has the position of
+    /// each step's runner among `count` of them.
+    pub(crate) fn with_lanes(mut self, lane_of: Vec<usize>, count: usize) -> Self {
+        self.lane_of = lane_of;
+        self.lanes = vec![Lane { permits: 1, running: 0 }; count.max(1)];
+        self
     }
 
     /// Returns what is to be done now; empty when there is nothing but to wait.
     pub(crate) fn next_actions(&mut self) -> Vec<Action> {
         let mut actions = self.settle();
-        while self.running < self.permits
-            && let Some(index) = self.ready.pop_first()
-        {
-            self.set(index, State::Running);
-            self.running += 1;
-            actions.push(Action::Start(index));
+        let mut free = self.permits.saturating_sub(self.lanes.iter().map(|lane| lane.running).sum());
+        for index in std::mem::take(&mut self.ready) {
+            if free > 0
+                && let Some(lane) = self.lane_mut(index).filter(|lane| lane.running < lane.permits)
+            {
+                lane.running += 1;
+                free -= 1;
+                self.set(index, State::Running);
+                actions.push(Action::Start(index));
+            } else {
+                self.ready.insert(index);
+            }
         }
         for &index in &self.ready {
             if let Some(state @ State::Waiting { is_queued: false }) = self.states.get_mut(index) {
@@ -87,9 +112,11 @@ impl<'plan> Scheduler<'plan> {
         actions
     }
 
-    /// Lets so many steps run at once from here on.
-    pub(crate) fn allow(&mut self, permits: usize) {
-        self.permits = permits.max(1);
+    /// Lets a runner have so many steps at once from here on.
+    pub(crate) fn allow(&mut self, lane: usize, permits: usize) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.permits = permits.max(1);
+        }
     }
 
     /// Takes the outcome of a step that was started.
@@ -97,7 +124,9 @@ impl<'plan> Scheduler<'plan> {
         if self.states.get(index) != Some(&State::Running) {
             return;
         }
-        self.running -= 1;
+        if let Some(lane) = self.lane_mut(index) {
+            lane.running = lane.running.saturating_sub(1);
+        }
         let fails_the_run = self.fails_the_run(index, &outcome);
         self.end(index, outcome);
         if fails_the_run && self.plan.fail_fast {
@@ -216,7 +245,7 @@ impl<'plan> Scheduler<'plan> {
     fn why_stopped(&self, stop: &Stop) -> String {
         match stop {
             Stop::Cancelled => "The run was cancelled before this step started.".into(),
-            Stop::TimedOut => "The time of the run was over before this step started.".into(),
+            Stop::TimedOut => "The run timed out before this step started.".into(),
             Stop::FailedFast(failed) => {
                 format!("`{}` did not succeed, and the pipeline is set to `fail_fast`.", self.key(*failed))
             }
@@ -235,6 +264,11 @@ impl<'plan> Scheduler<'plan> {
         if let Some(slot) = self.states.get_mut(index) {
             *slot = state;
         }
+    }
+
+    fn lane_mut(&mut self, step: usize) -> Option<&mut Lane> {
+        let lane = self.lane_of.get(step).copied().unwrap_or(0);
+        self.lanes.get_mut(lane)
     }
 
     fn key(&self, index: usize) -> &str {
@@ -270,7 +304,7 @@ enum Verdict {
     Skip(String),
 }
 
-/// How an outcome reads behind "which".
+/// How an outcome reads after "which".
 fn account(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Succeeded | Outcome::Cached => "succeeded".into(),
@@ -278,7 +312,7 @@ fn account(outcome: &Outcome) -> String {
         Outcome::TimedOut => "timed out".into(),
         Outcome::Cancelled => "was cancelled".into(),
         Outcome::Errored(_) => "could not be run".into(),
-        // The sentence of a skipped step names what blocked it in turn; the first cause stays in sight.
+        // The sentence of a skipped step names what blocked it in turn, so that the first cause is shown.
         Outcome::Skipped(why) => match why.strip_prefix("Needs ").and_then(|why| why.strip_suffix('.')) {
             Some(cause) => format!("was skipped (it needs {cause})"),
             None => "was skipped".into(),

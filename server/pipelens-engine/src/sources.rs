@@ -1,60 +1,36 @@
 //! Which files of the project a step gets to see: those git would show, less what `.pipelensignore` names.
 
+mod entries;
 mod manifest;
 
 use std::collections::BTreeSet;
-use std::fs::{File, Metadata};
-use std::io;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::error::EngineError;
 use crate::files::ProjectFolder;
-pub(crate) use crate::files::readable_size;
-pub(crate) use crate::sources::manifest::{Delta, Manifest, Stamp};
+pub(crate) use crate::sources::entries::{Entry, EntryKind, Sources};
+pub(crate) use crate::sources::manifest::{Delta, Manifest};
 use crate::walk::{Repository, RuleSet, Rules, Tracked, Walk, WalkError};
 
 /// An index of ten thousand files is decoded in some milliseconds.
 const MAX_QUICK_INDEX_BYTES: u64 = 1024 * 1024;
 
-/// The project's files as they were when the run began. Contents are read when they are sent.
-#[derive(Debug, Default)]
-pub(crate) struct Sources {
-    pub(crate) root: PathBuf,
-    folder: Option<Arc<ProjectFolder>>,
-    /// Relative to the root; folders before what is in them.
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) files: u64,
-    pub(crate) bytes: u64,
-    /// Left out; an ignored folder counts once.
-    pub(crate) ignored: u64,
-    /// What could not be taken along, and why: said once, when the run begins.
-    pub(crate) notes: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) path: PathBuf,
-    pub(crate) kind: EntryKind,
-    pub(crate) stamp: Stamp,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) enum EntryKind {
-    Folder,
-    File,
-    Symlink,
-}
-
 impl Sources {
-    /// Looks at the project folder. Blocks on the disk.
-    pub(crate) fn scan(root: &Path) -> Result<Self, EngineError> {
+    /// Looks at the project folder. Blocks on the disk. Incomplete once a stop is asked for.
+    pub(crate) fn scan(root: &Path, stop: &CancellationToken) -> Result<Self, EngineError> {
         let failed = |source| EngineError::Sources { path: root.to_owned(), source };
         let root = root.canonicalize().map_err(failed)?;
         let folder = ProjectFolder::open(&root).map_err(failed)?;
         let mut sources = Self { root: root.clone(), folder: Some(Arc::new(folder)), ..Self::default() };
         let mut seen = BTreeSet::new();
         for entry in Walk::new(&root, RuleSet::Sources).map_err(failed)? {
+            if stop.is_cancelled() {
+                break;
+            }
             let entry = entry?;
             let Ok(path) = entry.path().strip_prefix(&root) else { continue };
             if entry.file_type().is_some_and(|kind| kind.is_dir()) {
@@ -73,54 +49,6 @@ impl Sources {
             sources.add_tracked_but_ignored(&repository, seen)?;
         }
         Ok(sources)
-    }
-
-    /// Opens a file of the project; whatever has taken its place since the scan, nothing outside of the project and no pipe.
-    pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
-        match &self.folder {
-            Some(folder) => folder.open_file(path).map_err(io::Error::from),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    /// Reads a link of the project, and none outside of it if a link has taken a folder's place since the scan.
-    pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
-        match &self.folder {
-            Some(folder) => folder.read_link(path),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    /// Returns the sentence that says what is sent.
-    pub(crate) fn summary(&self) -> String {
-        let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
-        let ignored = if self.ignored == 0 { String::new() } else { format!(", {} ignored", self.ignored) };
-        format!("Sources: {files}, {}{ignored}.", readable_size(self.bytes))
-    }
-
-    /// Returns the same project without its files.
-    pub(crate) fn without_entries(&self) -> Self {
-        Self { root: self.root.clone(), folder: self.folder.clone(), ..Self::default() }
-    }
-
-    fn add(&mut self, path: &Path, metadata: &Metadata) {
-        let kind = if metadata.is_dir() {
-            EntryKind::Folder
-        } else if metadata.is_symlink() {
-            EntryKind::Symlink
-        } else if metadata.is_file() {
-            EntryKind::File
-        } else {
-            // Sockets, pipes and devices mean nothing in another place.
-            return;
-        };
-        if kind != EntryKind::Folder {
-            self.files += 1;
-        }
-        if kind == EntryKind::File {
-            self.bytes += metadata.len();
-        }
-        self.entries.push(Entry { path: path.to_owned(), kind, stamp: Stamp::of(kind, metadata) });
     }
 
     /// Git shows a tracked file whatever the ignore rules say.
@@ -190,7 +118,7 @@ impl Sources {
     }
 }
 
-/// Whether git's index is too large to be read while somebody is typing.
+/// Whether git's index is too large to be read while the user is typing.
 pub(crate) fn has_large_index(root: &Path) -> bool {
     Repository::of(root).is_some_and(|repository| repository.index_bytes() > MAX_QUICK_INDEX_BYTES)
 }
@@ -256,7 +184,7 @@ mod tests {
             ("docs/a.md", ""),
             (".git/HEAD", ""),
         ]);
-        let sources = Sources::scan(folder.path()).unwrap();
+        let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
         assert_eq!(
             names(&sources),
             [".env.example", ".gitignore", ".pipelensignore", "src", "src/.gitignore", "src/main.rs"]
@@ -267,14 +195,17 @@ mod tests {
     #[test]
     fn ignore_files_count_without_a_repository_too() {
         let folder = project(&[(".gitignore", "out"), ("out/a", ""), ("in/a", "")]);
-        assert_eq!(names(&Sources::scan(folder.path()).unwrap()), [".gitignore", "in", "in/a"]);
+        assert_eq!(
+            names(&Sources::scan(folder.path(), &CancellationToken::new()).unwrap()),
+            [".gitignore", "in", "in/a"]
+        );
     }
 
     #[test]
     fn an_empty_folder_is_kept() {
         let folder = project(&[]);
         fs::create_dir(folder.path().join("empty")).unwrap();
-        assert_eq!(names(&Sources::scan(folder.path()).unwrap()), ["empty"]);
+        assert_eq!(names(&Sources::scan(folder.path(), &CancellationToken::new()).unwrap()), ["empty"]);
     }
 
     #[test]
@@ -282,12 +213,15 @@ mod tests {
         let folder = project(&[(".gitignore", "gen/"), ("gen/kept.rs", ""), ("gen/other.rs", "")]);
         git(folder.path(), &["init", "-q"]);
         git(folder.path(), &["add", "-f", "gen/kept.rs"]);
-        assert_eq!(names(&Sources::scan(folder.path()).unwrap()), [".gitignore", "gen", "gen/kept.rs"]);
+        assert_eq!(
+            names(&Sources::scan(folder.path(), &CancellationToken::new()).unwrap()),
+            [".gitignore", "gen", "gen/kept.rs"]
+        );
     }
 
     #[test]
     fn a_missing_project_says_its_path() {
-        let error = Sources::scan(Path::new("/no/such/project")).unwrap_err();
+        let error = Sources::scan(Path::new("/no/such/project"), &CancellationToken::new()).unwrap_err();
         assert!(error.to_string().contains("/no/such/project"), "{error}");
     }
 
@@ -297,8 +231,11 @@ mod tests {
         for name in [".gitignore", "src/.gitignore", ".pipelensignore", ".git/info/exclude"] {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let scan =
-                || Sources::scan(folder.path()).map(|sources| names(&sources)).map_err(|error| error.to_string());
+            let scan = || {
+                Sources::scan(folder.path(), &CancellationToken::new())
+                    .map(|sources| names(&sources))
+                    .map_err(|error| error.to_string())
+            };
             let refused = |why: &str| {
                 let error = scan().unwrap_err();
                 assert!(error.contains(name) && error.contains(why), "{name}: {error}");
@@ -333,7 +270,7 @@ mod tests {
         let paths = [absolute.to_str().unwrap(), "../secret", "kept", "up/secret", ".git/config", "a/../../secret"];
         fs::write(root.join(".git/config"), "").unwrap();
         fs::write(root.join(".git/index"), index_of(&paths)).unwrap();
-        let sources = Sources::scan(&root).unwrap();
+        let sources = Sources::scan(&root, &CancellationToken::new()).unwrap();
         assert_eq!(names(&sources), [".gitignore", "kept"]);
         assert_eq!(
             sources.notes,
@@ -355,7 +292,7 @@ mod tests {
         }
         bytes.extend([0; 20]);
         fs::write(folder.path().join(".git/index"), bytes).unwrap();
-        let sources = Sources::scan(folder.path()).unwrap();
+        let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
         assert!(sources.notes[0].contains("its paths are longer than 67.1 MB together"), "{:?}", sources.notes);
     }
 
@@ -363,13 +300,13 @@ mod tests {
     fn the_rules_of_a_repository_inside_of_the_project_count_there() {
         let folder =
             project(&[(".git/HEAD", ""), ("in/.git/info/exclude", "secret"), ("in/secret", ""), ("secret", "")]);
-        assert_eq!(names(&Sources::scan(folder.path()).unwrap()), ["in", "secret"]);
+        assert_eq!(names(&Sources::scan(folder.path(), &CancellationToken::new()).unwrap()), ["in", "secret"]);
     }
 
     #[test]
     fn an_index_that_cannot_be_read_is_said() {
         let folder = project(&[(".git/index", "DIRC\0\0\0\u{2}\u{7f}\u{7f}\u{7f}\u{7f}"), ("a", "")]);
-        let sources = Sources::scan(folder.path()).unwrap();
+        let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
         assert_eq!(names(&sources), ["a"]);
         assert!(sources.notes[0].starts_with("The index of git cannot be read ("), "{:?}", sources.notes);
     }
@@ -384,7 +321,7 @@ mod tests {
             fs::write(folder.join("gen/kept.rs"), "").unwrap();
         };
         let expected = |folder: &Path| {
-            let sources = Sources::scan(folder).unwrap();
+            let sources = Sources::scan(folder, &CancellationToken::new()).unwrap();
             assert_eq!(
                 (names(&sources), sources.notes.len()),
                 (vec![".gitignore".into(), "gen".into(), "gen/kept.rs".into()], 0)
@@ -403,7 +340,7 @@ mod tests {
         git(&main, &["update-index", "--split-index"]);
         fs::write(main.join("gen/new.rs"), "").unwrap();
         git(&main, &["add", "-f", "gen/new.rs"]);
-        let split = Sources::scan(&main).unwrap();
+        let split = Sources::scan(&main, &CancellationToken::new()).unwrap();
         assert_eq!(names(&split), [".gitignore", "gen", "gen/kept.rs", "gen/new.rs"]);
         git(&main, &["rm", "-q", "--cached", "gen/new.rs"]);
         expected(&main);
@@ -434,7 +371,7 @@ mod tests {
         fs::write(root.join(".gitignore"), "a").unwrap();
         for pointer in ["../other/.git", "../other/.git/worktrees/x", "/dev/zero", "nowhere"] {
             fs::write(root.join(".git"), format!("gitdir: {pointer}\n")).unwrap();
-            let sources = Sources::scan(&root).unwrap();
+            let sources = Sources::scan(&root, &CancellationToken::new()).unwrap();
             assert_eq!(names(&sources), [".gitignore"], "{pointer}");
             // A folder of the project may be named, whether there is one or not.
             let is_said = sources.notes.iter().any(|note| note.starts_with("The repository of git cannot be read ("));

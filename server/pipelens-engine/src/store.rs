@@ -1,32 +1,35 @@
-//! What outlives a run: kept snapshots, what steps were made of, the history. One SQLite file, shared by every process of a
-//! user. Losing it loses history and work saved, never correctness: whoever asks checks that a snapshot is still there.
+//! What outlives a run: kept snapshots, what steps were made of, the history. One SQLite file, shared by every process of a user.
+//! Losing it loses history and saved work, never correctness: callers check that a snapshot is still there.
 
 mod migrations;
 mod opening;
+pub(crate) mod store_error;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use tokio_util::sync::CancellationToken;
 
+use crate::blocking;
 use crate::sources::Manifest;
-pub(crate) use opening::is_corrupt;
+use crate::store::store_error::Result;
+pub use crate::store::store_error::StoreError;
 
-/// Runs a workspace remembers.
+/// How many runs of a workspace are remembered.
 const KEPT_RUNS: u32 = 200;
-
-pub(crate) type Result<T> = std::result::Result<T, rusqlite::Error>;
 
 #[derive(Debug)]
 pub(crate) struct Store {
     state_dir: PathBuf,
     connection: Mutex<Connection>,
-    said: Mutex<Vec<String>>,
+    notices: Mutex<Vec<String>>,
 }
 
 /// A filesystem that outlives its run.
@@ -71,23 +74,23 @@ pub struct PastStep {
 }
 
 impl Store {
-    /// Opens the store of a state folder, and makes or renews it where it must be.
+    /// Opens the store of a state folder. Creates it if it is missing, and replaces it if it is corrupt.
     pub(crate) fn open(state_dir: &Path) -> Result<Self> {
         let (connection, said) = opening::open(state_dir)?;
         Ok(Self {
             state_dir: state_dir.to_owned(),
             connection: Mutex::new(connection),
-            said: Mutex::new(said.into_iter().collect()),
+            notices: Mutex::new(said.into_iter().collect()),
         })
     }
 
-    /// Returns what a person should hear about the store itself, once.
-    pub(crate) fn take_sayings(&self) -> Vec<String> {
-        std::mem::take(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Returns what the user should be told about the store itself, once.
+    pub(crate) fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut self.notices.lock())
     }
 
-    /// Sets a store aside whose corruption showed only now. What was asked of it has failed; what is asked next goes to a new one.
-    fn renew(&self, error: &rusqlite::Error) {
+    /// Sets aside a store that turned out to be corrupt. The current call has failed; the next one uses a new store.
+    fn renew(&self, error: &StoreError) {
         let mut connection = self.lock();
         // Closed before its file is renamed: what is beside the file is found by its name.
         match Connection::open_in_memory() {
@@ -97,38 +100,35 @@ impl Store {
         match opening::set_aside(&self.state_dir, error) {
             Ok((new, said)) => {
                 *connection = new;
-                self.said.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
+                self.notices.lock().extend(said);
             }
             Err(error) => tracing::debug!(%error, "a corrupt store stays"),
         }
     }
 
-    /// Asks or tells the store something, off the asynchronous threads.
+    /// Uses the store, off the asynchronous threads.
     pub(crate) async fn with<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let this = Arc::clone(self);
-        let asked = move || {
+        let asked = move |_: &CancellationToken| {
             let result = work(&this);
             if let Err(error) = &result
-                && is_corrupt(error)
+                && error.is_corrupt()
             {
                 this.renew(error);
             }
             result
         };
-        match tokio::task::spawn_blocking(asked).await {
-            Ok(result) => result,
-            Err(_) => Err(rusqlite::Error::InvalidQuery),
-        }
+        blocking::run(asked).await?
     }
 
     pub(crate) fn snapshot(&self, engine: &str, workspace: &str, key: &str) -> Result<Option<KeptSnapshot>> {
         let connection = self.lock();
         let mut statement =
             connection.prepare_cached("SELECT * FROM snapshot WHERE engine = ?1 AND workspace = ?2 AND key = ?3")?;
-        statement.query_row(params![engine, workspace, key], kept_snapshot).optional()
+        Ok(statement.query_row(params![engine, workspace, key], kept_snapshot).optional()?)
     }
 
     /// Returns the snapshots of an engine, of one workspace or of all, the one unused longest first.
@@ -137,11 +137,11 @@ impl Store {
         let mut statement = connection.prepare_cached(
             "SELECT * FROM snapshot WHERE engine = ?1 AND (?2 IS NULL OR workspace = ?2) ORDER BY used_at, created_at",
         )?;
-        statement.query_map(params![engine, workspace], kept_snapshot)?.collect()
+        Ok(statement.query_map(params![engine, workspace], kept_snapshot)?.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Remembers a snapshot with the sources in it. An older one of the same key is returned: nobody finds it by its key any more,
-    /// but it is remembered until it is forgotten, for something may be built on it.
+    /// Records a snapshot with the sources in it. An older one with the same key is returned: it can no longer be found by its key, but
+    /// stays recorded until it is forgotten, since something may be built on it.
     pub(crate) fn keep(&self, kept: &KeptSnapshot, sources: &Manifest) -> Result<Option<KeptSnapshot>> {
         let before = self.snapshot(&kept.engine, &kept.workspace, &kept.key)?;
         let replaced = before
@@ -188,18 +188,19 @@ impl Store {
         let connection = self.lock();
         connection
             .prepare_cached("UPDATE snapshot SET used_at = ?4 WHERE engine = ?1 AND workspace = ?2 AND key = ?3")?
-            .execute(params![kept.engine, kept.workspace, kept.key, now])
-            .map(drop)
+            .execute(params![kept.engine, kept.workspace, kept.key, now])?;
+        Ok(())
     }
 
-    /// Forgets a snapshot, and the sources nobody refers to any more.
+    /// Forgets a snapshot, and sources that are no longer referred to.
     pub(crate) fn forget(&self, kept: &KeptSnapshot) -> Result<()> {
         let connection = self.lock();
         connection.execute(
             "DELETE FROM snapshot WHERE engine = ?1 AND workspace = ?2 AND key = ?3",
             params![kept.engine, kept.workspace, kept.key],
         )?;
-        connection.execute("DELETE FROM sources WHERE digest NOT IN (SELECT sources FROM snapshot)", []).map(drop)
+        connection.execute("DELETE FROM sources WHERE digest NOT IN (SELECT sources FROM snapshot)", [])?;
+        Ok(())
     }
 
     pub(crate) fn sources(&self, digest: &str) -> Result<Option<Manifest>> {
@@ -215,7 +216,8 @@ impl Store {
         let connection = self.lock();
         let mut statement =
             connection.prepare_cached("SELECT step, inputs FROM inputs WHERE workspace = ?1 AND pipeline = ?2")?;
-        statement.query_map(params![workspace, pipeline], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        let rows = statement.query_map(params![workspace, pipeline], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     pub(crate) fn remember_inputs(&self, workspace: &str, pipeline: &str, step: &str, inputs: &str) -> Result<()> {
@@ -224,8 +226,8 @@ impl Store {
             .prepare_cached(
                 "INSERT OR REPLACE INTO inputs (workspace, pipeline, step, inputs) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![workspace, pipeline, step, inputs])
-            .map(drop)
+            .execute(params![workspace, pipeline, step, inputs])?;
+        Ok(())
     }
 
     pub(crate) fn remember_run(&self, workspace: &str, run: &PastRun) -> Result<()> {
@@ -247,7 +249,7 @@ impl Store {
              (SELECT id FROM run WHERE workspace = ?1 ORDER BY id DESC LIMIT ?2)",
             params![workspace, KEPT_RUNS],
         )?;
-        transaction.commit()
+        Ok(transaction.commit()?)
     }
 
     /// Returns the runs of a workspace, newest first.
@@ -269,18 +271,18 @@ impl Store {
         runs.map(|run| {
             let mut run = run?;
             let step = |row: &Row<'_>| Ok(PastStep { key: row.get(0)?, outcome: row.get(1)?, digest: row.get(2)? });
-            run.steps = steps.query_map([&run.run_id], step)?.collect::<Result<_>>()?;
+            run.steps = steps.query_map([&run.run_id], step)?.collect::<rusqlite::Result<_>>()?;
             Ok(run)
         })
         .collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock()
     }
 }
 
-fn kept_snapshot(row: &Row<'_>) -> Result<KeptSnapshot> {
+fn kept_snapshot(row: &Row<'_>) -> rusqlite::Result<KeptSnapshot> {
     Ok(KeptSnapshot {
         engine: row.get("engine")?,
         workspace: row.get("workspace")?,
@@ -297,7 +299,7 @@ fn kept_snapshot(row: &Row<'_>) -> Result<KeptSnapshot> {
 /// Paths repeat themselves; packed they are a tenth.
 fn packed(manifest: &Manifest) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-    // A path that is no text cannot be kept; the whole manifest is then worth nothing, and a delta is everything.
+    // A path that is not Unicode cannot be kept. The manifest is then empty, and every file counts as changed.
     let json = serde_json::to_vec(manifest).unwrap_or_default();
     encoder.write_all(&json).and_then(|()| encoder.finish()).unwrap_or_default()
 }

@@ -6,26 +6,17 @@ mod rules;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 pub use ignore::DirEntry;
 use ignore::WalkBuilder;
+use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::files::Unreadable;
 pub(crate) use crate::walk::repository::{Repository, Tracked};
+pub use crate::walk::rules::RuleSet;
 pub(crate) use crate::walk::rules::Rules;
-
-/// Whose ignore rules count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RuleSet {
-    /// Those of git.
-    Git,
-    /// Those of git, with those of `.pipelensignore` before them.
-    Sources,
-    /// Those of `.pipelensignore` alone.
-    Own,
-}
 
 /// The entries of a project that no rule ignores, folders before what is in them. `.git` is none of them.
 pub struct Walk {
@@ -70,7 +61,7 @@ impl Walk {
                 let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
                 entry.file_name() != ".git"
                     && is_wanted(entry.path())
-                    && !asked.lock().unwrap_or_else(PoisonError::into_inner).is_ignored(entry.path(), is_folder)
+                    && !asked.lock().is_ignored(entry.path(), is_folder)
             })
             .sort_by_file_name(Ord::cmp)
             .build();
@@ -98,7 +89,7 @@ impl Iterator for Walk {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.entries.next();
-        let failure = self.rules.lock().unwrap_or_else(PoisonError::into_inner).failure.take();
+        let failure = self.rules.lock().failure.take();
         if let Some((path, reason)) = failure {
             return Some(Err(WalkError::Rules { path, reason }));
         }

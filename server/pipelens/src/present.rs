@@ -7,6 +7,7 @@ use pipelens_core::plan::Refusal;
 use pipelens_core::printable::markdown;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::{Outcome, RunOutcome};
+use pipelens_engine::runners;
 
 /// Returns `850 ms`, `3.2 s`, `4 min 05 s` or `2 h 03 min`.
 pub(crate) fn duration(duration: Duration) -> String {
@@ -92,11 +93,12 @@ pub(crate) fn image(image: &str, digest: &str) -> String {
 
 /// Returns how a step started: `started in alpine:3`, `started on the host, attempt 2`.
 pub(crate) fn started(runner: &str, image: Option<&str>, attempt: u64) -> String {
-    let place = match (runner, image) {
-        ("host", _) => " on the host".to_owned(),
-        (_, Some(image)) => format!(" in {image}"),
+    let is_on_this_machine = runners::find(runner).is_some_and(|runner| runner.needs_consent());
+    let place = match image {
+        _ if is_on_this_machine => " on the host".to_owned(),
+        Some(image) => format!(" in {image}"),
         // It boots from its parent's snapshot, whose name means nothing to the user.
-        (_, None) => String::new(),
+        None => String::new(),
     };
     match attempt {
         0 | 1 => format!("started{place}"),

@@ -12,11 +12,12 @@ use pipelens_engine::clock;
 use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::files::MAX_FILE_BYTES;
 use pipelens_engine::limits::OutputLimits;
-use pipelens_engine::run::{RunRequest, RunnerKind, STATE_DIR_VARIABLE, usable_log_dir};
+use pipelens_engine::run::{RunRequest, STATE_DIR_VARIABLE, usable_log_dir};
+use pipelens_engine::runners;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::consent::{self, Asked};
-use crate::settings::{ProjectSettings, Runner, Settings};
+use crate::settings::{ProjectSettings, Settings};
 
 /// Runs whose logs are kept; older ones are removed when a new run starts.
 const KEPT_RUNS: usize = 50;
@@ -122,10 +123,7 @@ pub(crate) fn look_request(
         run_id,
         secrets: BTreeMap::new(),
         plan,
-        runner: match settings.runner {
-            Runner::Docker => RunnerKind::Docker,
-            Runner::Host => RunnerKind::Host,
-        },
+        runner: settings.runner.0,
         source_root: root,
         parallelism: project.parallelism,
         log_dir,
@@ -171,10 +169,13 @@ pub(crate) fn state_dir() -> anyhow::Result<PathBuf> {
 
 /// Access to a machine is never for a file to decide: the host runner, privileged containers, mounts of directories.
 fn check_consent(plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
-    let asks = plan.steps.iter().find(|step| step.runner.as_deref() == Some("host"));
+    let asks = plan.steps.iter().find_map(|step| {
+        let runner = step.runner.as_deref().and_then(runners::find)?;
+        runner.needs_consent().then_some((step, runner.name()))
+    });
     match asks {
-        Some(step) if settings.runner == Runner::Docker && !settings.allow_host_runner => bail!(
-            "Step `{}` asks for the host runner, which runs its command directly on this machine. \
+        Some((step, runner)) if !settings.runner.0.needs_consent() && !settings.allow_host_runner => bail!(
+            "Step `{}` asks for the runner `{runner}`, which runs its command directly on this machine. \
              Allow it with the setting `pipelens.allowHostRunner`, or `--allow-host-runner` on the command line",
             step.key
         ),

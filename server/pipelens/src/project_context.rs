@@ -28,7 +28,7 @@ impl ProjectContext {
 
     /// Lookups return at once; `ready` is called when more is known.
     pub(crate) fn in_background(root: PathBuf, settings: &Settings, ready: Ready) -> Self {
-        Self::over(ProjectFiles::aside(root.clone(), ready), root, settings)
+        Self::over(ProjectFiles::in_background(root.clone(), ready), root, settings)
     }
 
     fn over(files: ProjectFiles, root: PathBuf, settings: &Settings) -> Self {

@@ -1,5 +1,6 @@
 //! What a user can set, from an editor's settings or the project's `.pipelens.yaml`. One definition feeds both, and the schema.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,10 @@ use anyhow::{Context, bail};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_engine::files::{ProjectFolder, Unreadable};
-use schemars::JsonSchema;
+use pipelens_engine::runners::{self, RUNNERS, RunnerSpec};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde_json::json;
 
 /// The name of the project's own settings file, in its root folder.
 pub(crate) const PROJECT_FILE: &str = ".pipelens.yaml";
@@ -24,7 +27,7 @@ const MAX_NESTING: usize = 32;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Settings {
-    /// The runner of steps that name none: `docker` (the default) or `host`, which runs commands directly on this machine.
+    /// The runner for steps that do not name one.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) runner: Runner,
     /// Lets steps that say `runner: host` run directly on this machine.
@@ -73,12 +76,35 @@ pub(crate) struct ProjectSettings {
     pub(crate) shellcheck: Option<bool>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Runner {
-    #[default]
-    Docker,
-    Host,
+/// One of the engine's runners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Runner(pub(crate) &'static RunnerSpec);
+
+impl Default for Runner {
+    fn default() -> Self {
+        Self(runners::default())
+    }
+}
+
+impl TryFrom<String> for Runner {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let names = pipelens_core::runners::listed();
+        runners::find(&name).map(Self).ok_or_else(|| format!("unknown runner `{name}`, expected {names}"))
+    }
+}
+
+impl JsonSchema for Runner {
+    fn schema_name() -> Cow<'static, str> {
+        "Runner".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let runner = |runner: &&RunnerSpec| json!({ "const": runner.name(), "description": runner.doc() });
+        json_schema!({ "type": "string", "oneOf": RUNNERS.iter().map(runner).collect::<Vec<_>>() })
+    }
 }
 
 /// Which code lenses are shown.
@@ -250,6 +276,15 @@ mod tests {
             std::os::unix::fs::symlink("token", &file).unwrap();
             assert!(why().ends_with("it is a symbolic link, not a regular file"), "{}", why());
         }
+    }
+
+    #[test]
+    fn the_extension_offers_every_runner() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../editors/vscode/package.json");
+        let manifest: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let setting = &manifest["contributes"]["configuration"]["properties"]["pipelens.runner"];
+        assert_eq!(setting["enum"], json!(RUNNERS.iter().map(|runner| runner.name()).collect::<Vec<_>>()));
+        assert_eq!(setting["default"], runners::default().name());
     }
 
     #[test]

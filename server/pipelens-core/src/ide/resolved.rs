@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::hints::{lineage, path, root_image};
 use super::outline::first_words;
 use crate::analysis::Analysis;
-use crate::keys::{Choice, POLICIES, RUNNERS};
+use crate::keys::POLICIES;
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::plan::links::Links;
 use crate::printable::{code, code_block, markdown};
+use crate::runners;
 use crate::text::{TextRange, word_at};
 
 /// More lines than this do not fit a hover window.
@@ -93,15 +94,16 @@ pub(super) fn describe_value(analysis: &Analysis, offset: usize) -> Option<(Text
     let steps = analysis.pipelines.iter().flat_map(|pipeline| &pipeline.steps);
     let runner = steps.clone().filter_map(|step| step.runner.as_ref()).find(|runner| runner.range.touches(offset));
     if let Some(runner) = runner {
-        return documented(RUNNERS, &runner.value, runner.range);
+        return runners::find(&runner.value).map(|known| documented(known.name, known.doc, runner.range));
     }
     let cache = steps.filter_map(|step| step.cache.as_ref()).find(|cache| cache.range.touches(offset))?;
     let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let word = word_at(&analysis.text, offset, is_part).filter(|word| cache.range.contains_range(*word))?;
-    documented(POLICIES, analysis.text.get(word.start..word.end)?, word)
+    let written = analysis.text.get(word.start..word.end)?;
+    let policy = POLICIES.iter().find(|policy| policy.name == written)?;
+    Some(documented(policy.name, policy.doc, word))
 }
 
-fn documented(choices: &[Choice], name: &str, range: TextRange) -> Option<(TextRange, String)> {
-    let choice = choices.iter().find(|choice| choice.name == name)?;
-    Some((range, format!("`{}`\n\n{}", choice.name, choice.doc)))
+fn documented(name: &str, doc: &str, range: TextRange) -> (TextRange, String) {
+    (range, format!("`{name}`\n\n{doc}"))
 }

@@ -1,4 +1,4 @@
-//! Values with names: cache policies and runners.
+//! Values with names: cache policies.
 
 /// One of the names a value may be.
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +24,6 @@ pub(crate) const POLICIES: &[Choice] = &[
     },
     Choice { name: "on_change", doc: "Reused as long as the files in `paths` are unchanged.", requires: &["paths"] },
     Choice { name: "compose", doc: "Reused if every policy in `sub_policies` allows it.", requires: &["sub_policies"] },
-];
-
-pub(crate) const RUNNERS: &[Choice] = &[
-    Choice { name: "docker", doc: "In a container of its own. This is the default.", requires: &[] },
-    Choice { name: "host", doc: "Directly on this machine, without a container.", requires: &[] },
 ];
 
 /// Returns the keys a policy requires besides `policy`.

@@ -56,8 +56,7 @@ pub(super) const CACHE: Key = Key::optional(
     Shape::Map(Place::Cache),
     "When the step's result may be reused from an earlier run instead of running it. Default: never.",
 );
-pub(super) const RUNNER: Key =
-    Key::optional("runner", Shape::Runner, "Where the step runs: `docker` or `host`. Default: `docker`.");
+pub(super) const RUNNER: Key = Key::optional("runner", Shape::Runner, "What runs the step. Default: `docker`.");
 pub(super) const WORKDIR: Key = Key::optional(
     "workdir",
     Shape::AbsolutePath,

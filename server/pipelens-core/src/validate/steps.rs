@@ -7,6 +7,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::plan::links::positions;
+use crate::runners::{self, RUNNERS};
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     unsupported_keys(pipeline, findings);
@@ -82,15 +83,17 @@ fn relative_workdir(step: &Step) -> Option<Diagnostic> {
 }
 
 fn services_on_host(step: &Step) -> Option<Diagnostic> {
-    let runner = step.runner.as_ref().filter(|runner| runner.value == "host")?;
+    let runner = step.runner.as_ref()?;
+    let chosen = runners::find(&runner.value).filter(|runner| !runner.takes("services"))?.name;
     let services = services::place(step)?;
+    let other = RUNNERS.iter().find(|runner| runner.takes("services"))?.name;
     let message = format!(
-        "{} runs on the host, which cannot run `services`. Use the `docker` runner, or remove `services`.",
+        "{} has `services`, which the runner `{chosen}` does not support. Use the runner `{other}`, or remove `services`.",
         step.called()
     );
     let finding = Diagnostic::new(Code::ServicesOnHost, services, message)
         .with_related(runner.range, "`runner` is set here")
-        .with_fix("Change `host` to `docker`", runner.range, "docker");
+        .with_fix(format!("Change `{chosen}` to `{other}`"), runner.range, other);
     Some(finding)
 }
 

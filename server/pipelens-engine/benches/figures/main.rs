@@ -18,9 +18,8 @@ use bollard::Docker;
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::BuildEvent;
-use pipelens_engine::run::RunnerKind;
 
-use bench::{Bench, StepExt as _, docker_host, is_available, step};
+use bench::{Bench, StepExt as _, docker_host, docker_runner, host_runner, is_available, step};
 
 const ROUNDS: usize = 7;
 /// One start differs from the next by a tenth.
@@ -151,7 +150,7 @@ async fn cancel() -> (Duration, Duration) {
 
 /// A run of which nothing has to run, and sources of which few have changed.
 async fn cache_figures() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let state = tempfile::tempdir().unwrap();
@@ -210,7 +209,7 @@ async fn kept(sources: &Path, state_dir: &Path, steps: Vec<PlanStep>) -> Duratio
 }
 
 async fn log_figures() {
-    for runner in [RunnerKind::Docker, RunnerKind::Host] {
+    for runner in [docker_runner(), host_runner()] {
         if !is_available(runner) {
             continue;
         }
@@ -218,13 +217,13 @@ async fn log_figures() {
         let ran = Bench::new(runner, vec![step("a", FLOOD)]).run().await;
         ran.assert_succeeded();
         let bytes = std::fs::metadata(ran.log_path_of("a")).unwrap().len();
-        println!("{runner:?}: {:.0} MB/s of log", bytes as f64 / 1e6 / began.elapsed().as_secs_f64());
+        println!("{}: {:.0} MB/s of log", runner.name(), bytes as f64 / 1e6 / began.elapsed().as_secs_f64());
     }
 }
 
 #[cfg(target_os = "linux")]
 async fn memory_figures() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let bench = Bench::docker(vec![step("a", "stat -c %s big")]);

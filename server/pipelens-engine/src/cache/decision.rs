@@ -1,16 +1,17 @@
-//! What will become of each step of a run, and why. Makes no keys and keeps nothing.
+//! Decides which steps of a run are taken from earlier runs, and why the others are not. Makes no keys and keeps nothing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use pipelens_core::plan::BootsFrom;
+use pipelens_core::plan::{BootsFrom, Plan};
 
 use crate::cache::inputs::Inputs;
+use crate::cache::keys::{KeyedPlan, Keys, Stores, parents_first, shared_name};
 use crate::cache::policy::Policy;
-use crate::cache::{Cache, Hit, Keys, parents_first, shared_name};
-use crate::runner::StepRunner;
+use crate::cache::results::KeptResults;
+use crate::snapshot::{Hit, SnapshotStore};
+use crate::store::StoreError;
 
 const LOOKUPS_AT_ONCE: usize = 8;
 
@@ -23,80 +24,92 @@ pub enum CacheDecision {
     MissBuildAs { key: Option<String>, reason: String },
     /// Runs, and nothing of it is kept; with the reason if its policy asks for more.
     MissNoCommit { reason: Option<String> },
-    /// Nobody asked for it, and those that boot from it are taken from earlier runs.
+    /// It was not asked for, and the steps that boot from it are taken from earlier runs.
     NotNeeded,
 }
 
-impl Cache {
-    /// Looks up the steps side by side: an engine is asked about each snapshot.
-    pub(super) async fn decide(
-        &mut self,
-        runners: &BTreeMap<&'static str, Arc<dyn StepRunner>>,
-    ) -> Result<(), rusqlite::Error> {
-        let before = {
-            let (workspace, pipeline) = (self.workspace.clone(), self.plan.name.clone());
-            self.store.with(move |store| store.inputs(&workspace, &pipeline)).await?
+/// Looks up the steps side by side: an engine is asked about each snapshot.
+pub(super) async fn decide(
+    keyed: &KeyedPlan,
+    results: &KeptResults,
+    stores: &Stores,
+    shares_with_harmont: bool,
+) -> Result<(Vec<CacheDecision>, HashMap<usize, Hit>), StoreError> {
+    let before = {
+        let (workspace, pipeline) = (results.workspace.clone(), keyed.plan.name.clone());
+        results.store.with(move |store| store.inputs(&workspace, &pipeline)).await?
+    };
+    let lookup = Lookup { keyed, results, before, shares_with_harmont };
+    // A step's key contains its parent's, so the keys of one step cost those of all: once a store, not once a step.
+    let mut keys_of: HashMap<&str, Vec<Option<Keys>>> = HashMap::new();
+    let mut lookups = Vec::new();
+    for (index, name) in keyed.runners.iter().enumerate() {
+        let Some(snapshots) = stores.get(name.as_str()).map(AsRef::as_ref) else {
+            lookups.push(async { Ok((CacheDecision::MissNoCommit { reason: None }, None)) }.boxed());
+            continue;
         };
-        // A step's key holds its parent's, so those of one step cost those of all: once an engine, not once a step.
-        let mut keys_of: HashMap<&str, Vec<Option<Keys>>> = HashMap::new();
-        let mut lookups = Vec::new();
-        for (index, name) in self.runners.iter().enumerate() {
-            let Some(runner) = runners.get(name.as_str()).map(AsRef::as_ref) else {
-                lookups.push(async { Ok((CacheDecision::MissNoCommit { reason: None }, None)) }.boxed());
-                continue;
-            };
-            let engine = runner.engine().await;
-            let keys = keys_of.entry(name).or_insert_with(|| self.keys(engine));
-            let keys = keys.get_mut(index).and_then(Option::take);
-            lookups.push(self.decide_step(index, runner, keys, &before).boxed());
-        }
-        let decided = stream::iter(lookups).buffered(LOOKUPS_AT_ONCE).try_collect::<Vec<_>>().await?;
-        for (index, (decision, hit)) in decided.into_iter().enumerate() {
-            self.decisions.push(decision);
-            self.hits.extend(hit.map(|hit| (index, hit)));
-        }
-        self.leave_out_what_nobody_needs();
-        Ok(())
+        let store_name = snapshots.name().await;
+        let keys = keys_of.entry(name).or_insert_with(|| keyed.keys(store_name));
+        let keys = keys.get_mut(index).and_then(Option::take);
+        lookups.push(lookup.decide_step(index, snapshots, keys).boxed());
     }
+    let decided = stream::iter(lookups).buffered(LOOKUPS_AT_ONCE).try_collect::<Vec<_>>().await?;
+    let (mut decisions, mut hits) = (Vec::new(), HashMap::new());
+    for (index, (decision, hit)) in decided.into_iter().enumerate() {
+        decisions.push(decision);
+        hits.extend(hit.map(|hit| (index, hit)));
+    }
+    leave_out_unneeded(&keyed.plan, &mut decisions);
+    Ok((decisions, hits))
+}
 
+/// What the decision about a step is made from.
+struct Lookup<'a> {
+    keyed: &'a KeyedPlan,
+    results: &'a KeptResults,
+    /// The inputs of each step when it ran last.
+    before: BTreeMap<String, String>,
+    shares_with_harmont: bool,
+}
+
+impl Lookup<'_> {
     async fn decide_step(
         &self,
         index: usize,
-        runner: &dyn StepRunner,
+        snapshots: &dyn SnapshotStore,
         keys: Option<Keys>,
-        before: &BTreeMap<String, String>,
-    ) -> Result<(CacheDecision, Option<Hit>), rusqlite::Error> {
-        let Some((step, policy)) = self.plan.steps.get(index).zip(self.policies.get(index)) else {
+    ) -> Result<(CacheDecision, Option<Hit>), StoreError> {
+        let Some((step, policy)) = self.keyed.plan.steps.get(index).zip(self.keyed.policies.get(index)) else {
             return Ok((CacheDecision::MissNoCommit { reason: None }, None));
         };
         if !step.is_wanted
             && let Some(keys) = &keys
-            && let Some(hit) = self.find(&keys.fit, runner).await?
+            && let Some(hit) = self.results.find(&keys.fit, snapshots).await?
         {
             return Ok((CacheDecision::Hit { key: keys.fit.clone() }, Some(hit)));
         }
         let decision = match (policy, keys) {
             (Policy::None, _) => CacheDecision::MissNoCommit { reason: None },
-            (Policy::Unknown(why), _) => CacheDecision::MissNoCommit { reason: Some(why.clone()) },
+            (Policy::Unknown(why), _) => CacheDecision::MissNoCommit { reason: Some(why.to_string()) },
             (Policy::While(_) | Policy::ReadyMade(_), None) => {
                 CacheDecision::MissBuildAs { key: None, reason: "its image is not here yet".into() }
             }
-            (Policy::While(_) | Policy::ReadyMade(_), Some(keys)) if !self.is_read => {
+            (Policy::While(_) | Policy::ReadyMade(_), Some(keys)) if !self.results.is_read => {
                 let reason = "earlier results are not to be used".to_owned();
                 CacheDecision::MissBuildAs { key: Some(keys.cache), reason }
             }
             (Policy::While(_) | Policy::ReadyMade(_), Some(keys)) => {
-                let mut hit = self.find(&keys.cache, runner).await?;
+                let mut hit = self.results.find(&keys.cache, snapshots).await?;
                 if let (None, Policy::ReadyMade(key), true) = (&hit, policy, self.shares_with_harmont)
                     && let Some(name) = shared_name(&step.key, key)
                 {
-                    let shared = runner.shared_result(&name, &self.workspace).await;
+                    let shared = snapshots.find_shared(&name, &self.results.workspace).await;
                     hit = shared.map(|place| Hit { place, outdated: None });
                 }
                 if hit.is_some() {
                     return Ok((CacheDecision::Hit { key: keys.cache }, hit));
                 }
-                let reason = match before.get(&step.key).map(|before| serde_json::from_str::<Inputs>(before)) {
+                let reason = match self.before.get(&step.key).map(|before| serde_json::from_str::<Inputs>(before)) {
                     Some(Ok(before)) => {
                         keys.inputs.change_since(&before).unwrap_or_else(|| "its snapshot is gone".to_owned())
                     }
@@ -107,24 +120,22 @@ impl Cache {
         };
         Ok((decision, None))
     }
+}
 
-    /// A step that is there only to be booted from is not needed if all that boot from it are taken from earlier runs.
-    fn leave_out_what_nobody_needs(&mut self) {
-        for index in parents_first(&self.plan).into_iter().rev() {
-            let Some(step) = self.plan.steps.get(index) else { continue };
-            let is_hit = matches!(self.decisions.get(index), Some(CacheDecision::Hit { .. }));
-            if step.is_wanted || is_hit {
-                continue;
-            }
-            let mut children = (0..self.plan.steps.len()).filter(|child| {
-                self.plan.steps.get(*child).is_some_and(|child| child.boots_from == BootsFrom::Step(index))
-            });
-            let is_needed = children.any(|child| {
-                !matches!(self.decisions.get(child), Some(CacheDecision::Hit { .. } | CacheDecision::NotNeeded))
-            });
-            if !is_needed && let Some(decision) = self.decisions.get_mut(index) {
-                *decision = CacheDecision::NotNeeded;
-            }
+/// A step that is in the plan only to be booted from is not needed if all that boot from it are taken from earlier runs.
+fn leave_out_unneeded(plan: &Plan, decisions: &mut [CacheDecision]) {
+    for index in parents_first(plan).into_iter().rev() {
+        let Some(step) = plan.steps.get(index) else { continue };
+        let is_hit = matches!(decisions.get(index), Some(CacheDecision::Hit { .. }));
+        if step.is_wanted || is_hit {
+            continue;
+        }
+        let mut children = (0..plan.steps.len())
+            .filter(|child| plan.steps.get(*child).is_some_and(|child| child.boots_from == BootsFrom::Step(index)));
+        let is_needed = children
+            .any(|child| !matches!(decisions.get(child), Some(CacheDecision::Hit { .. } | CacheDecision::NotNeeded)));
+        if !is_needed && let Some(decision) = decisions.get_mut(index) {
+            *decision = CacheDecision::NotNeeded;
         }
     }
 }

@@ -1,36 +1,17 @@
-//! Keeps a workspace within its budget, and empties it when a person asks. Touches no other workspace.
+//! Removes kept snapshots, and chooses those that are beyond a budget.
 
 use std::sync::Arc;
 
-use super::{Budget, Cache, seconds_now};
-use crate::runner::StepRunner;
-use crate::store::{KeptSnapshot, Store};
-
-impl Cache {
-    /// Removes what is too old or too much, the one unused longest first.
-    pub(crate) async fn keep_within_budget(&self, runner: &dyn StepRunner) -> Result<(), rusqlite::Error> {
-        let (engine, workspace) = (runner.engine().await.to_owned(), self.workspace.clone());
-        let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
-        remove(&self.store, runner, surplus(kept, self.budget, seconds_now())).await.map(drop)
-    }
-
-    /// Removes snapshots that were made to be kept and of which the store knows nothing: a process was killed, or a run cancelled,
-    /// between the making and the remembering.
-    pub(crate) async fn remove_forgotten(&self, runner: &dyn StepRunner) -> Result<(), rusqlite::Error> {
-        let engine = runner.engine().await.to_owned();
-        let kept = self.store.with(move |store| store.snapshots(&engine, None)).await?;
-        let places = kept.into_iter().map(|kept| kept.place).collect();
-        runner.remove_forgotten(&self.store_name, &places).await;
-        Ok(())
-    }
-}
+use crate::cache::cache_request::Budget;
+use crate::snapshot::SnapshotStore;
+use crate::store::{KeptSnapshot, Store, StoreError};
 
 /// Removes snapshots and forgets them. Those that something else still needs stay. Returns how many bytes that freed.
 pub(crate) async fn remove(
     store: &Arc<Store>,
-    runner: &dyn StepRunner,
+    snapshots: &dyn SnapshotStore,
     surplus: Vec<KeptSnapshot>,
-) -> Result<u64, rusqlite::Error> {
+) -> Result<u64, StoreError> {
     let mut freed = 0;
     // The newest of them first: a snapshot that others are built on cannot go before these. It may have been used later, so what is
     // refused is tried again when something has gone.
@@ -39,7 +20,7 @@ pub(crate) async fn remove(
         let before = left.len();
         let mut refused = Vec::new();
         for kept in left {
-            if runner.remove_kept(&kept.place).await {
+            if snapshots.remove(&kept.place).await {
                 freed += kept.bytes;
                 store.with(move |store| store.forget(&kept)).await?;
             } else {
@@ -54,7 +35,7 @@ pub(crate) async fn remove(
 }
 
 /// Returns what must go. `kept` begins with the one unused longest.
-fn surplus(kept: Vec<KeptSnapshot>, budget: Budget, now: i64) -> Vec<KeptSnapshot> {
+pub(super) fn surplus(kept: Vec<KeptSnapshot>, budget: Budget, now: i64) -> Vec<KeptSnapshot> {
     let mut bytes: u64 = kept.iter().map(|kept| kept.bytes).sum();
     let age = i64::try_from(budget.age.as_secs()).unwrap_or(i64::MAX);
     kept.into_iter()

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pipelens_core::plan::{PlanStep, Value};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+
+use crate::fingerprint::digest;
 
 /// Changes whenever a key comes to mean something else.
 const FORMAT_VERSION: &str = "1";
 
-/// Each input by the name a person knows it by; long values as digests.
+/// Each input by a name that the user knows, with a digest of its value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs(BTreeMap<String, String>);
 
@@ -48,7 +49,7 @@ impl Inputs {
 
     /// What goes into a key is hashed one by one, so that no value can pass for two.
     pub(super) fn add(&mut self, name: &str, value: &str) {
-        self.0.insert(name.to_owned(), digest([value.as_bytes()]));
+        self.0.insert(name.to_owned(), digest(value));
     }
 
     pub(super) fn extend(&mut self, parts: &BTreeMap<String, String>) {
@@ -58,10 +59,10 @@ impl Inputs {
     }
 
     pub(super) fn key(&self) -> String {
-        digest(self.0.iter().flat_map(|(name, value)| [name.as_bytes(), b"\0", value.as_bytes(), b"\0"]))
+        digest(self.0.iter().map(|(name, value)| format!("{name}\0{value}\0")).collect::<String>())
     }
 
-    /// Says what is other than before; `None` if nothing is.
+    /// Returns what has changed; `None` if nothing has.
     pub(super) fn change_since(&self, before: &Self) -> Option<String> {
         let names: BTreeSet<&String> = self.0.keys().chain(before.0.keys()).collect();
         let mut changes = names.into_iter().filter_map(|name| match (before.0.get(name), self.0.get(name)) {
@@ -76,15 +77,7 @@ impl Inputs {
     }
 }
 
-pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update(part);
-    }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Writes a value so that equal values are equal texts, wherever they stood in a file.
+/// Writes a value so that equal values become equal strings, however they were written in the file.
 pub(crate) fn canonical(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),

@@ -1,35 +1,55 @@
-//! A step's cache policy, as far as files, variables and the clock decide it. Reads the files a policy names and nothing else.
+//! Evaluates a step's cache policy against files, variables and the clock. Reads the files that the policy names and nothing else.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use pipelens_core::plan::{Cache, CachePolicy};
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
+use crate::globs::globs;
 use crate::sources::{EntryKind, Sources};
 
-/// A policy with everything looked up.
+/// A policy that has been evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Policy {
     /// Never taken from an earlier run.
     None,
     /// Taken while these inputs, by name, are what they were.
     While(BTreeMap<String, String>),
-    /// A plan has worked it out.
+    /// The plan contains the key.
     ReadyMade(String),
-    /// It cannot be worked out; the sentence says why. Such a step always runs, and its result is not kept.
-    Unknown(String),
+    /// It cannot be evaluated. Such a step always runs, and its result is not kept.
+    Unknown(WhyUnknown),
 }
 
-/// Looks up what a policy depends on.
-pub(super) fn look_up(
-    cache: Option<&Cache>,
-    sources: &Sources,
-    variables: &BTreeMap<String, String>,
-    now: SystemTime,
-) -> Policy {
+/// Why a policy cannot be evaluated. Reads as the end of a sentence about the step.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum WhyUnknown {
+    #[error("one of its policies is `none`")]
+    NeverTaken,
+    #[error("`{pattern}` is not a valid pattern: {reason}")]
+    BadPattern { pattern: String, reason: String },
+    #[error("`{pattern}` matches no file of the project")]
+    NoMatch { pattern: String },
+    #[error("`{path}` cannot be read: {reason}")]
+    Unreadable { path: String, reason: String },
+}
+
+/// What policies are evaluated against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct World<'a> {
+    pub(super) sources: &'a Sources,
+    pub(super) variables: &'a BTreeMap<String, String>,
+    pub(super) now: SystemTime,
+    /// Nothing waits for the result any more.
+    pub(super) stop: &'a CancellationToken,
+}
+
+/// Evaluates the policy of a step.
+pub(super) fn evaluate(cache: Option<&Cache>, world: &World<'_>) -> Policy {
     let Some(cache) = cache else { return Policy::None };
     if let Some(key) = &cache.key {
         return Policy::ReadyMade(key.clone());
@@ -38,74 +58,59 @@ pub(super) fn look_up(
         return Policy::None;
     }
     let mut parts = BTreeMap::new();
-    match add(&cache.policy, sources, variables, now, &mut parts) {
+    match add(&cache.policy, world, &mut parts) {
         Ok(()) => Policy::While(parts),
         Err(why) => Policy::Unknown(why),
     }
 }
 
-fn add(
-    policy: &CachePolicy,
-    sources: &Sources,
-    variables: &BTreeMap<String, String>,
-    now: SystemTime,
-    parts: &mut BTreeMap<String, String>,
-) -> Result<(), String> {
+fn add(policy: &CachePolicy, world: &World<'_>, parts: &mut BTreeMap<String, String>) -> Result<(), WhyUnknown> {
     match policy {
-        CachePolicy::None => Err("one of its policies is `none`".to_owned()),
+        CachePolicy::None => Err(WhyUnknown::NeverTaken),
         CachePolicy::Forever { env_keys } => {
             for name in env_keys {
                 // Unset and empty differ.
-                let value = variables.get(name).map_or_else(|| "unset".to_owned(), |value| format!("={value}"));
+                let value = world.variables.get(name).map_or_else(|| "unset".to_owned(), |value| format!("={value}"));
                 parts.insert(format!("`${name}`"), value);
             }
             Ok(())
         }
         CachePolicy::Ttl { duration_seconds, env_keys } => {
-            let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+            let seconds = world.now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
             let window = seconds / (*duration_seconds).max(1);
             parts.insert(format!("the window of {duration_seconds} s"), window.to_string());
-            add(&CachePolicy::Forever { env_keys: env_keys.clone() }, sources, variables, now, parts)
+            add(&CachePolicy::Forever { env_keys: env_keys.clone() }, world, parts)
         }
         CachePolicy::OnChange { paths } => {
             for path in paths {
-                add_files(path, sources, parts)?;
+                add_files(path, world, parts)?;
             }
             Ok(())
         }
-        CachePolicy::Compose { sub_policies } => {
-            sub_policies.iter().try_for_each(|policy| add(policy, sources, variables, now, parts))
-        }
+        CachePolicy::Compose { sub_policies } => sub_policies.iter().try_for_each(|policy| add(policy, world, parts)),
     }
 }
 
-/// A folder stands for everything in it.
-fn add_files(pattern: &str, sources: &Sources, parts: &mut BTreeMap<String, String>) -> Result<(), String> {
-    let globs = globs(pattern)?;
+/// Adds the files that a pattern matches.
+fn add_files(pattern: &str, world: &World<'_>, parts: &mut BTreeMap<String, String>) -> Result<(), WhyUnknown> {
+    let globs = globs(pattern)
+        .map_err(|error| WhyUnknown::BadPattern { pattern: pattern.to_owned(), reason: error.to_string() })?;
     let mut matched = false;
-    for entry in &sources.entries {
+    for entry in &world.sources.entries {
+        if world.stop.is_cancelled() {
+            break;
+        }
         if entry.kind == EntryKind::Folder || !globs.is_match(&entry.path) {
             continue;
         }
         matched = true;
-        let content = content(sources, &entry.path, entry.kind)
-            .map_err(|error| format!("`{}` cannot be read: {error}", entry.path.display()))?;
+        let content = content(world.sources, &entry.path, entry.kind).map_err(|error| WhyUnknown::Unreadable {
+            path: entry.path.display().to_string(),
+            reason: error.to_string(),
+        })?;
         parts.insert(format!("`{}`", entry.path.display()), content);
     }
-    if matched { Ok(()) } else { Err(format!("`{pattern}` matches no file of the project")) }
-}
-
-pub(crate) fn globs(pattern: &str) -> Result<GlobSet, String> {
-    let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
-    let pattern = if pattern.is_empty() || pattern == "." { "**" } else { pattern };
-    let glob = |text: &str| GlobBuilder::new(text).literal_separator(true).build();
-    let set = glob(pattern).and_then(|own| {
-        let mut set = GlobSetBuilder::new();
-        set.add(own);
-        set.add(glob(&format!("{pattern}/**"))?);
-        set.build()
-    });
-    set.map_err(|error| format!("`{pattern}` is no pattern: {error}"))
+    if matched { Ok(()) } else { Err(WhyUnknown::NoMatch { pattern: pattern.to_owned() }) }
 }
 
 fn content(sources: &Sources, path: &Path, kind: EntryKind) -> std::io::Result<String> {
@@ -116,7 +121,7 @@ fn content(sources: &Sources, path: &Path, kind: EntryKind) -> std::io::Result<S
             std::io::copy(&mut sources.open(path)?, &mut digest)?;
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(digest.finalize()))
 }
 
 #[cfg(test)]
@@ -136,11 +141,12 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, file).unwrap();
         }
-        let sources = Sources::scan(folder.path()).unwrap();
+        let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
         let variables =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        look_up(Some(&Cache { policy, key: None }), &sources, &variables, now)
+        let world = World { sources: &sources, variables: &variables, now, stop: &CancellationToken::new() };
+        evaluate(Some(&Cache { policy, key: None }), &world)
     }
 
     fn names(policy: &Policy) -> Vec<&str> {
@@ -162,7 +168,7 @@ mod tests {
     #[test]
     fn a_path_without_a_file_makes_the_policy_unknown() {
         let policy = look(on_change(&["a", "b"]), &["a"], &[], 0);
-        assert_eq!(policy, Policy::Unknown("`b` matches no file of the project".into()));
+        assert_eq!(policy, Policy::Unknown(WhyUnknown::NoMatch { pattern: "b".into() }));
     }
 
     #[test]

@@ -1,13 +1,16 @@
-//! `runner_args` of a step in Docker: what they may be, and what they mean. What opens the machine to a container takes
-//! the user's word.
+//! Reads the `runner_args` of a step for Docker. What gives a container access to the machine needs the user's consent.
 
 use bollard::models::{HostConfig, Mount, MountType};
 use pipelens_core::arguments::{self, Service, memory_bytes, nano_cpus, opens_the_machine};
 use pipelens_core::plan::Value;
+use pipelens_core::runners;
 
 use crate::error::EngineError;
 
-/// A step's own wishes for its container.
+/// What an author of pipelines knows of this runner.
+pub(super) const VOCABULARY: &runners::Runner = runners::named("docker");
+
+/// What a step asks for its container to be like.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Arguments {
     pub(super) user: Option<String>,
@@ -31,8 +34,6 @@ pub(super) enum Pull {
     Never,
 }
 
-const KNOWN: &str = "`user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`, `services`";
-
 impl Arguments {
     /// Reads what a step says. What is not understood is an error: ignoring it would be a weaker container than was asked for.
     pub(super) fn of(value: Option<&Value>, may_open_machine: bool) -> Result<Self, EngineError> {
@@ -40,11 +41,11 @@ impl Arguments {
         let entries = match value {
             None | Some(Value::Null) => return Ok(arguments),
             Some(Value::Map(entries)) => entries,
-            Some(_) => return Err(bad("`runner_args` is a mapping".to_owned())),
+            Some(_) => return Err(bad("`runner_args` must be a mapping".to_owned())),
         };
         if let Some(name) = value.and_then(arguments::wants_the_machine).filter(|_| !may_open_machine) {
             return Err(bad(format!(
-                "`{name}` opens the engine's machine to the command, which takes the user's word"
+                "`{name}` gives the command access to the engine's machine and needs the user's consent"
             )));
         }
         for (name, value) in entries {
@@ -59,7 +60,7 @@ impl Arguments {
                 "mounts" => arguments.mounts = mounts(value)?,
                 // Read as a whole, below.
                 "services" => {}
-                _ => return Err(bad(format!("`{name}` is none of {KNOWN}"))),
+                _ => return Err(unknown(name)),
             }
         }
         for service in value.map(arguments::services).unwrap_or_default() {
@@ -72,7 +73,7 @@ impl Arguments {
         HostConfig {
             network_mode: self.network.clone(),
             memory: self.memory_bytes,
-            // No more by way of swap.
+            // Swap does not add to it.
             memory_swap: self.memory_bytes,
             nano_cpus: self.nano_cpus,
             privileged: Some(self.is_privileged),
@@ -82,6 +83,10 @@ impl Arguments {
             ..HostConfig::default()
         }
     }
+}
+
+fn unknown(name: &str) -> EngineError {
+    bad(format!("unknown argument `{name}`; expected one of `{}`", VOCABULARY.arguments.join("`, `")))
 }
 
 fn bad(reason: String) -> EngineError {
@@ -102,16 +107,16 @@ fn word(name: &str, value: &Value) -> Result<String, EngineError> {
 fn truth(name: &str, value: &Value) -> Result<bool, EngineError> {
     match value {
         Value::Bool(truth) => Ok(*truth),
-        _ => Err(bad(format!("`{name}` is `true` or `false`"))),
+        _ => Err(bad(format!("`{name}` must be `true` or `false`"))),
     }
 }
 
 /// A source that is not there is an error; the engine would make a folder of it otherwise.
 fn mounts(value: &Value) -> Result<Vec<Mount>, EngineError> {
-    let Value::List(items) = value else { return Err(bad("`mounts` is a list".to_owned())) };
+    let Value::List(items) = value else { return Err(bad("`mounts` must be a list".to_owned())) };
     let mount = |text: &str| {
         let mount = arguments::mount(text)
-            .ok_or_else(|| bad(format!("a mount is `/source:/target` or `/source:/target:ro`, not `{text}`")))?;
+            .ok_or_else(|| bad(format!("a mount must be `/source:/target` or `/source:/target:ro`; got `{text}`")))?;
         Ok(Mount {
             source: Some(mount.source.to_owned()),
             target: Some(mount.target.to_owned()),
@@ -123,21 +128,22 @@ fn mounts(value: &Value) -> Result<Vec<Mount>, EngineError> {
     items.iter().map(|item| mount(&word("mounts", item)?)).collect()
 }
 
-/// The machine's own network, and another container's, are not a file's to take.
+/// A file cannot choose the machine's own network or another container's.
 fn network(name: &str) -> Result<String, EngineError> {
     if opens_the_machine(name) {
-        return Err(bad(format!("the network `{name}` opens more than a file may ask for")));
+        return Err(bad(format!("the network `{name}` gives more access than a file may ask for")));
     }
     Ok(name.to_owned())
 }
 
 fn memory(text: &str) -> Result<i64, EngineError> {
-    memory_bytes(text)
-        .ok_or_else(|| bad(format!("`memory` is a number of bytes, or one with `k`, `m` or `g`, not `{text}`")))
+    memory_bytes(text).ok_or_else(|| {
+        bad(format!("`memory` must be a number of bytes, or a number with `k`, `m` or `g`; got `{text}`"))
+    })
 }
 
 fn cpus(text: &str) -> Result<i64, EngineError> {
-    nano_cpus(text).ok_or_else(|| bad(format!("`cpus` is a number above 0, not `{text}`")))
+    nano_cpus(text).ok_or_else(|| bad(format!("`cpus` must be a number above 0; got `{text}`")))
 }
 
 fn pull(text: &str) -> Result<Pull, EngineError> {
@@ -145,7 +151,7 @@ fn pull(text: &str) -> Result<Pull, EngineError> {
         "missing" => Ok(Pull::Missing),
         "always" => Ok(Pull::Always),
         "never" => Ok(Pull::Never),
-        _ => Err(bad(format!("`pull` is `missing`, `always` or `never`, not `{text}`"))),
+        _ => Err(bad(format!("`pull` must be `missing`, `always` or `never`; got `{text}`"))),
     }
 }
 
@@ -168,12 +174,14 @@ mod tests {
     #[test]
     fn what_opens_the_machine_or_is_not_known_is_refused() {
         for network in ["host", "container:other"] {
-            assert!(of("network", Value::Text(network.into())).unwrap_err().contains("more than a file may ask for"));
+            assert!(
+                of("network", Value::Text(network.into())).unwrap_err().contains("more access than a file may ask for")
+            );
         }
         for name in ["volumes", "devices", "cap_add"] {
-            assert!(of(name, Value::Bool(true)).unwrap_err().contains("is none of `user`"));
+            assert!(of(name, Value::Bool(true)).unwrap_err().contains("expected one of `user`"));
         }
-        assert!(of("privileged", Value::Bool(true)).unwrap_err().contains("takes the user's word"));
+        assert!(of("privileged", Value::Bool(true)).unwrap_err().contains("needs the user's consent"));
         assert!(!of("privileged", Value::Bool(false)).unwrap().is_privileged);
     }
 }

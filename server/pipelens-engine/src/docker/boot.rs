@@ -1,210 +1,191 @@
 //! From what a step starts from to a container that holds it: an image and the sources, or what another step left. Knows no command.
+//!
+//! A creation is never cut short: a container whose creation is not waited for is a container that we do not know of.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
 use crate::archive::Packing;
 use crate::docker::arguments::Arguments;
+use crate::docker::commit::Commit;
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
-use crate::docker::layers::{self, Layer};
-use crate::docker::snapshot::Snapshot;
+use crate::docker::image_store::DockerSnapshot;
+use crate::docker::leftovers::Leftovers;
+use crate::docker::session::Session;
+use crate::docker::source_images::{self, SourceLayer};
+use crate::docker::source_update;
 use crate::docker::worker::Worker;
-use crate::docker::{DockerRunner, Leftovers, renewal};
 use crate::error::EngineError;
 use crate::event::Phase;
-use crate::runner::{Base, RunContext, SnapshotRef};
 use crate::sources::Delta;
+use crate::step_context::{Base, StepContext};
+use crate::stop::Interruption;
 
-impl DockerRunner {
-    /// Gets a container that holds what the step starts from; `None` if the step is stopped meanwhile. A creation is never cut
-    /// short: a container whose creation nobody waits for is a container nobody knows.
-    pub(super) async fn prepare(
-        &self,
-        context: &RunContext,
-        arguments: &Arguments,
-        leftovers: &mut Leftovers,
-    ) -> Result<Option<()>, EngineError> {
-        match &context.base {
-            Base::Image(reference) => {
-                let Some(image) =
-                    self.unless_stopped(context, self.images.ensure(reference, arguments, context)).await?
-                else {
-                    return Ok(None);
-                };
-                leftovers.digest = Some(image.digest.clone());
-                if layers::is_worth_it(context) {
-                    self.boot_with_sources(context, image, arguments, leftovers).await
-                } else {
-                    self.boot_and_send(context, image, arguments, leftovers).await
-                }
-            }
-            Base::Snapshot(SnapshotRef::Image(id), outdated) => {
-                let worker = self.create(context, self.images.known(id).await?, arguments, leftovers).await?;
-                let Some(outdated) = outdated else { return Ok(Some(())) };
-                let delta = outdated.manifest.delta(&context.sources);
-                self.unless_stopped(context, self.renew_sources(context, worker, delta, &outdated.folder)).await
-            }
-            Base::Snapshot(SnapshotRef::Container(id), _) => {
-                let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-                leftovers.worker = Some(waiting.ok_or_else(|| EngineError::NoSnapshot { parent: id.clone() })?);
-                Ok(Some(()))
-            }
-            Base::Snapshot(SnapshotRef::Folder(folder) | SnapshotRef::OwnFolder(folder), _) => {
-                Err(EngineError::NoSnapshot { parent: folder.display().to_string() })
+/// Gets a container that holds what the step starts from.
+pub(super) async fn prepare(
+    session: &Session,
+    context: &StepContext,
+    arguments: &Arguments,
+    leftovers: &mut Leftovers,
+) -> Result<(), Interruption> {
+    let boot = Boot { session, context, arguments };
+    match &context.base {
+        Base::Image(reference) => {
+            let ensuring = session.images().ensure(reference, arguments, context);
+            let image = session.unless_stopped(context, ensuring).await?;
+            leftovers.digest = Some(image.digest.clone());
+            if source_images::is_worth_it(context) {
+                boot.boot_with_sources(image, leftovers).await
+            } else {
+                boot.boot_and_send(image, leftovers).await
             }
         }
+        Base::Snapshot(snapshot, outdated) => match snapshot.get::<DockerSnapshot>() {
+            Some(DockerSnapshot::Image(id)) => {
+                let worker = boot.create(session.images().known(id).await?, leftovers).await?;
+                let Some(outdated) = outdated else { return Ok(()) };
+                let delta = outdated.manifest.delta(&context.sources);
+                session.unless_stopped(context, boot.update_sources(worker, delta, &outdated.folder)).await
+            }
+            Some(DockerSnapshot::Container(id)) => {
+                leftovers.worker = Some(session.take_waiting(id).ok_or_else(|| context.no_snapshot())?);
+                Ok(())
+            }
+            None => Err(context.no_snapshot().into()),
+        },
     }
+}
 
-    async fn boot_and_send(
-        &self,
-        context: &RunContext,
-        image: Arc<ImageFacts>,
-        arguments: &Arguments,
-        leftovers: &mut Leftovers,
-    ) -> Result<Option<()>, EngineError> {
-        let worker = self.create(context, image, arguments, leftovers).await?;
-        self.unless_stopped(context, self.send_sources(context, &worker.container)).await
+/// A step that is being booted.
+struct Boot<'a> {
+    session: &'a Session,
+    context: &'a StepContext,
+    arguments: &'a Arguments,
+}
+
+impl Boot<'_> {
+    async fn boot_and_send(&self, image: Arc<ImageFacts>, leftovers: &mut Leftovers) -> Result<(), Interruption> {
+        let worker = self.create(image, leftovers).await?;
+        self.session.unless_stopped(self.context, self.send_sources(&worker.container)).await
     }
 
     /// Boots from an image that holds the sources, of an earlier run or of another step, and makes one if there is none.
-    async fn boot_with_sources(
-        &self,
-        context: &RunContext,
-        image: Arc<ImageFacts>,
-        arguments: &Arguments,
-        leftovers: &mut Leftovers,
-    ) -> Result<Option<()>, EngineError> {
-        let ground = layers::ground(&image, context.step(), arguments.user.as_deref());
-        let slot = self.layers.slot(&ground);
-        let Some(mut slot) = self.unless_stopped(context, async { Ok(slot.lock().await) }).await? else {
-            return Ok(None);
-        };
+    async fn boot_with_sources(&self, image: Arc<ImageFacts>, leftovers: &mut Leftovers) -> Result<(), Interruption> {
+        let ground = source_images::ground(&image, self.context.step(), self.arguments.user.as_deref());
+        let slot = self.session.source_layers.slot(&ground);
+        let waiting = async { Ok::<_, EngineError>(slot.lock().await) };
+        let mut slot = self.session.unless_stopped(self.context, waiting).await?;
         if slot.is_none() {
-            *slot = self.layer_of_earlier_run(context, &image, &ground).await;
+            *slot = self.layer_of_earlier_run(&image, &ground).await;
         }
         let booted = match slot.clone() {
             Some(layer) if layer.outdated.is_none() => {
-                // It is all there is to do; the others need not wait.
+                // There is nothing else to do; the others need not wait.
                 drop(slot);
-                return self.create(context, layer.image, arguments, leftovers).await.map(|_| Some(()));
+                self.create(layer.image, leftovers).await?;
+                return Ok(());
             }
-            Some(layer) => self.boot_from_layer(context, layer, arguments, leftovers).await,
-            None => self
-                .boot_and_send(context, Arc::clone(&image), arguments, leftovers)
-                .await
-                .map(|sent| sent.map(|()| true)),
+            Some(layer) => self.boot_from_layer(layer, leftovers).await,
+            None => self.boot_and_send(Arc::clone(&image), leftovers).await.map(|()| true),
         };
         let is_worth_saving = match booted {
             // It may have no `rm`. What is sent to the image itself needs nothing in it.
-            Err(EngineError::Refused { .. }) if slot.is_some() => {
+            Err(Interruption::Failed(EngineError::Refused { .. })) if slot.is_some() => {
                 if let Some(worker) = leftovers.worker.take() {
                     worker.remove().await;
                 }
-                self.boot_and_send(context, image, arguments, leftovers).await?.map(|()| true)
+                self.boot_and_send(image, leftovers).await?;
+                true
             }
             booted => booted?,
         };
-        match is_worth_saving {
-            None => Ok(None),
-            Some(false) => Ok(Some(())),
-            Some(true) => self.save_layer(context, &ground, &mut slot, leftovers).await,
-        }
+        if is_worth_saving { self.save_layer(&ground, &mut slot, leftovers).await } else { Ok(()) }
     }
 
-    async fn layer_of_earlier_run(&self, context: &RunContext, image: &ImageFacts, ground: &str) -> Option<Layer> {
-        let hit = context.keeping.shelf.as_ref()?.find(ground, self).await?;
-        let layer = self.images.known(&hit.place).await.ok()?;
-        (!layers::is_too_deep(&layer, image)).then_some(Layer { image: layer, outdated: hit.outdated })
+    async fn layer_of_earlier_run(&self, image: &ImageFacts, ground: &str) -> Option<SourceLayer> {
+        let source_images = self.context.keeping.source_images.as_ref()?;
+        let hit = source_images.find(ground, self.session.store.as_ref()).await?;
+        let layer = self.session.images().known(&hit.place).await.ok()?;
+        (!source_images::is_too_deep(&layer, image)).then_some(SourceLayer { image: layer, outdated: hit.outdated })
     }
 
-    /// Returns whether an image of what is in the container now should be made; `None` if the step is stopped meanwhile.
-    async fn boot_from_layer(
-        &self,
-        context: &RunContext,
-        layer: Layer,
-        arguments: &Arguments,
-        leftovers: &mut Leftovers,
-    ) -> Result<Option<bool>, EngineError> {
-        let worker = self.create(context, layer.image, arguments, leftovers).await?;
-        let Some(outdated) = layer.outdated else { return Ok(Some(false)) };
-        let delta = outdated.manifest.delta(&context.sources);
-        let is_worth_another = layers::is_worth_another(context, &delta);
-        let renewing = self.renew_sources(context, worker, delta, &outdated.folder);
-        let renewed = self.unless_stopped(context, renewing).await?;
-        Ok(renewed.map(|()| is_worth_another))
+    /// Returns whether an image of what is in the container now should be made.
+    async fn boot_from_layer(&self, layer: SourceLayer, leftovers: &mut Leftovers) -> Result<bool, Interruption> {
+        let worker = self.create(layer.image, leftovers).await?;
+        let Some(outdated) = layer.outdated else { return Ok(false) };
+        let delta = outdated.manifest.delta(&self.context.sources);
+        let is_worth_another = source_images::is_worth_another(self.context, &delta);
+        let updating = self.update_sources(worker, delta, &outdated.folder);
+        self.session.unless_stopped(self.context, updating).await?;
+        Ok(is_worth_another)
     }
 
     /// Makes an image of what is in the container, for the other steps of the run and for later ones. Without it they only take longer.
     async fn save_layer(
         &self,
-        context: &RunContext,
         ground: &str,
-        slot: &mut Option<Layer>,
+        slot: &mut Option<SourceLayer>,
         leftovers: &mut Leftovers,
-    ) -> Result<Option<()>, EngineError> {
-        let Some(worker) = &leftovers.worker else { return Ok(Some(())) };
-        let snapshot = self.snapshot_of(context, &worker.container).await?;
-        let snapshot = Snapshot { tag: format!("{}-sources", snapshot.tag), further_name: None, ..snapshot };
-        let mut saving = snapshot.save().boxed();
-        let saved = match self.unless_stopped(context, &mut saving).await {
-            Ok(Some(saved)) => saved,
-            Ok(None) => {
+    ) -> Result<(), Interruption> {
+        let Some(worker) = &leftovers.worker else { return Ok(()) };
+        let commit = self.session.commit_of(self.context, &worker.container).await?;
+        let commit = Commit { tag: format!("{}-sources", commit.tag), further_name: None, ..commit };
+        let mut saving = commit.save().boxed();
+        let saved = match self.session.unless_stopped(self.context, &mut saving).await {
+            Ok(saved) => saved,
+            Err(Interruption::Stopped) => {
                 leftovers.saving = Some(saving);
-                return Ok(None);
+                return Err(Interruption::Stopped);
             }
-            Err(EngineError::SnapshotRefused { reason }) => {
+            Err(Interruption::Failed(EngineError::SnapshotRefused { reason })) => {
                 tracing::debug!(reason, "there is no image of the sources");
-                return Ok(Some(()));
+                return Ok(());
             }
-            Err(error) => return Err(error),
+            Err(failed @ Interruption::Failed(_)) => return Err(failed),
         };
-        *slot = Some(Layer { image: self.images.known(&saved.place).await?, outdated: None });
-        if let Some(shelf) = &context.keeping.shelf
-            && let Err(error) = shelf.put(ground, saved, &context.step().workdir, self).await
-        {
-            context.outbox.notice(format!("The image with the sources could not be remembered: {error}."));
+        *slot = Some(SourceLayer { image: self.session.images().known(&saved.place).await?, outdated: None });
+        if let Some(source_images) = &self.context.keeping.source_images {
+            let (folder, store) = (&self.context.step().workdir, self.session.store.as_ref());
+            if let Err(error) = source_images.replace(ground, saved, folder, store).await {
+                self.context.events.notice(format!("The image with the sources could not be cached: {error}."));
+            }
         }
-        Ok(Some(()))
+        Ok(())
     }
 
-    async fn create<'a>(
+    async fn create<'l>(
         &self,
-        context: &RunContext,
         image: Arc<ImageFacts>,
-        arguments: &Arguments,
-        leftovers: &'a mut Leftovers,
-    ) -> Result<&'a mut Worker, EngineError> {
-        let created = Container::create(&self.docker, context, image, arguments, self.labels_of(context)).await?;
-        Ok(leftovers.worker.insert(Worker::new(created, self.deadlines)))
+        leftovers: &'l mut Leftovers,
+    ) -> Result<&'l mut Worker, EngineError> {
+        let labels = self.session.labels_of(self.context);
+        let created = Container::create(&self.session.docker, self.context, image, self.arguments, labels).await?;
+        Ok(leftovers.worker.insert(Worker::new(created, self.session.deadlines)))
     }
 
-    async fn send_sources(&self, context: &RunContext, container: &Container) -> Result<(), EngineError> {
-        let sources = &context.sources;
-        context.say_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
+    async fn send_sources(&self, container: &Container) -> Result<(), EngineError> {
+        let (sources, workdir) = (&self.context.sources, &self.context.step().workdir);
+        self.context.report_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
         let (user_id, group_id) = container.user_ids().await?;
-        // The engine has made the folder, root's. Where it really is, links followed, matters only if it must change hands.
+        let is_compressed = self.session.is_remote;
+        // The engine has created the folder, owned by root. Where it really is, links followed, matters only if it changes owner.
         if (user_id, group_id) == (0, 0) {
-            let packing = Packing { folder: String::new(), user_id, group_id, is_compressed: self.is_remote };
-            return container.unpack(&context.step().workdir, Arc::clone(sources), packing).await;
+            let packing = Packing { folder: String::new(), user_id, group_id, is_compressed };
+            return container.unpack(workdir, Arc::clone(sources), packing).await;
         }
-        let target = container.resolve(&context.step().workdir).await?;
-        let packing = Packing { folder: target.name, user_id, group_id, is_compressed: self.is_remote };
+        let target = container.resolve(workdir).await?;
+        let packing = Packing { folder: target.name, user_id, group_id, is_compressed };
         container.unpack(&target.parent, Arc::clone(sources), packing).await
     }
 
-    async fn renew_sources(
-        &self,
-        context: &RunContext,
-        worker: &mut Worker,
-        delta: Delta,
-        folder: &str,
-    ) -> Result<(), EngineError> {
+    async fn update_sources(&self, worker: &mut Worker, delta: Delta, folder: &str) -> Result<(), EngineError> {
         if delta.is_empty() {
             return Ok(());
         }
-        context.say_phase(Phase::SendingSources { files: delta.changed.files, bytes: delta.changed.bytes });
-        renewal::apply(worker, delta, folder, self.is_remote).await
+        let phase = Phase::SendingSources { files: delta.changed.files, bytes: delta.changed.bytes };
+        self.context.report_phase(phase);
+        source_update::apply(worker, delta, folder, self.session.is_remote).await
     }
 }

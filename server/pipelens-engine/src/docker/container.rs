@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::container::AttachContainerResults;
+use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{
@@ -26,12 +26,14 @@ use uuid::Uuid;
 use crate::archive::{self, Packing};
 use crate::artifacts::{Artifacts, StreamedBytes, Taken};
 use crate::docker::arguments::Arguments;
-use crate::docker::command::SUPERVISOR;
+use crate::docker::client_error::{reason, refused, status_of};
 use crate::docker::image::ImageFacts;
-use crate::docker::{reap, reason, refused, status_of};
+use crate::docker::reap;
 use crate::error::EngineError;
-use crate::runner::RunContext;
+use crate::event::StdStream;
 use crate::sources::Sources;
+use crate::step_context::StepContext;
+use crate::supervisor::{self, Frame, Streams};
 
 /// Pieces of an archive on their way to the disk.
 const ARTIFACT_CHUNKS: usize = 16;
@@ -43,10 +45,12 @@ pub(super) const GONE_WITHIN: Duration = Duration::from_secs(5);
 pub(super) const DEATH_WITHIN: Duration = Duration::from_secs(30);
 /// `/etc/passwd` of a large directory is still far below.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
-/// What a question answers is read by a person, as one line.
+/// The answer is shown as one line.
 const ANSWER_BYTES: usize = 4 * 1024;
 /// None that a process has.
 const UNKNOWN_EXIT_CODE: i64 = -1;
+/// The exit code after SIGKILL, whoever sent it.
+pub(super) const KILLED: i64 = 137;
 
 /// Returns the settings of a container whose three streams we hold: its watcher sees the end of our connection.
 pub(super) fn attended(
@@ -105,14 +109,14 @@ pub(super) struct Target {
 impl Container {
     pub(super) async fn create(
         docker: &Docker,
-        context: &RunContext,
+        context: &StepContext,
         image: Arc<ImageFacts>,
         arguments: &Arguments,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
         // As entry point, so that neither the image's entry point nor its command takes part.
-        let entrypoint = ["sh", "-c", SUPERVISOR].map(str::to_owned).to_vec();
+        let entrypoint = ["sh", "-c", supervisor::SCRIPT].map(str::to_owned).to_vec();
         let body = ContainerCreateBody {
             working_dir: Some(context.step().workdir.clone()),
             // Otherwise its id, which differs from step to step or does not.
@@ -140,11 +144,22 @@ impl Container {
         Ok(Self { docker: docker.clone(), id: created.id, image, user })
     }
 
-    pub(super) async fn attach(&self) -> Result<AttachContainerResults, EngineError> {
+    /// Connects to the standard streams of the container.
+    pub(super) async fn attach(&self) -> Result<Streams, EngineError> {
         let options =
             AttachContainerOptionsBuilder::default().stdin(true).stdout(true).stderr(true).stream(true).build();
         let attached = self.docker.attach_container(&self.id, Some(options)).await;
-        attached.map_err(|error| refused("attach to the container", &error))
+        let AttachContainerResults { input, output } =
+            attached.map_err(|error| refused("attach to the container", &error))?;
+        let output = output.filter_map(async |piece| match piece {
+            Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => {
+                Some(Ok(Frame { stream: StdStream::Stdout, bytes: message }))
+            }
+            Ok(LogOutput::StdErr { message }) => Some(Ok(Frame { stream: StdStream::Stderr, bytes: message })),
+            Ok(LogOutput::StdIn { .. }) => None,
+            Err(error) => Some(Err(std::io::Error::other(reason(&error)))),
+        });
+        Ok(Streams { input, output: output.boxed() })
     }
 
     pub(super) async fn start(&self) -> Result<(), EngineError> {
@@ -173,7 +188,7 @@ impl Container {
         processes.is_some_and(|processes| (1..=PROCESSES_WITHOUT_COMMAND).contains(&processes.len()))
     }
 
-    /// An init process stands between the engine and our shell: that there is none shows only in its exit code.
+    /// Fails if the image has no shell. An init process runs our shell, so the engine does not notice that there is none.
     pub(super) async fn check_for_shell(&self) -> Result<(), EngineError> {
         if self.has_shell().await? {
             return Ok(());
@@ -211,7 +226,7 @@ impl Container {
             }
         }
         if said.len() == ANSWER_BYTES {
-            // Half a secret would be masked by nobody.
+            // Half a secret would not be masked.
             said.truncate(memchr::memrchr(b'\n', &said).unwrap_or(0));
         }
         let code = self.docker.inspect_exec(&id).await?.exit_code;
@@ -224,12 +239,12 @@ impl Container {
         let mut answers = self.docker.wait_container(&self.id, Some(options));
         let unknown = |reason| EngineError::UnknownExitCode { reason };
         match answers.next().await {
-            // What an engine could not wait for has a code too: 0, or one that no command has.
+            // The engine also gives a code when it could not wait: 0, or one that no command has.
             Some(Ok(ContainerWaitResponse { error: Some(ContainerWaitExitError { message }), .. })) => {
                 Err(unknown(message.unwrap_or_else(|| "it gave no reason".into())))
             }
             Some(Ok(answer)) if answer.status_code < 0 => {
-                Err(unknown(format!("it said {}, which is no exit code", answer.status_code)))
+                Err(unknown(format!("it answered {}, which is not an exit code", answer.status_code)))
             }
             Some(Ok(answer)) => Ok(answer.status_code),
             // The client calls every code but 0 an error.
@@ -248,7 +263,7 @@ impl Container {
         let options = KillContainerOptionsBuilder::default().signal("KILL").build();
         match self.docker.kill_container(&self.id, Some(options)).await {
             Ok(()) => Ok(()),
-            // Ended by itself meanwhile.
+            // It has ended by itself meanwhile.
             Err(error) if matches!(status_of(&error), Some(404 | 409)) => Ok(()),
             Err(error) => Err(refused("kill the container", &error)),
         }
@@ -260,7 +275,7 @@ impl Container {
         match tokio::time::timeout(DEATH_WITHIN, self.exit_code()).await {
             Ok(ended) => ended.map(drop),
             Err(_) => {
-                let reason = format!("it has not ended within {} s of being killed", DEATH_WITHIN.as_secs());
+                let reason = format!("it did not end within {} s of being killed", DEATH_WITHIN.as_secs());
                 Err(EngineError::Refused { doing: "end the container", reason })
             }
         }
@@ -308,7 +323,7 @@ impl Container {
         sent.map_err(|error| refused("take the sources", &error))
     }
 
-    /// Takes out of the container what a step hands back. Needs nothing in the image.
+    /// Copies the artifacts of a step out of the container. Needs nothing in the image.
     pub(super) async fn take_artifacts(&self, artifacts: &Artifacts, workdir: &str) -> Result<Taken, EngineError> {
         let mut taken = Taken::default();
         for place in artifacts.places() {
@@ -320,6 +335,7 @@ impl Container {
             let unpacking = tokio::task::spawn_blocking(move || {
                 own.take_from_archive(&own_place, StreamedBytes { chunks, rest: Bytes::new() })
             });
+            let mut broken = None;
             while let Some(chunk) = stream.next().await {
                 match chunk {
                     Ok(chunk) => {
@@ -330,13 +346,18 @@ impl Container {
                     // Nothing is there: the summary says so.
                     Err(error) if status_of(&error) == Some(404) => break,
                     Err(error) => {
-                        tx.send(Err(std::io::Error::other("the engine broke off"))).await.ok();
-                        return Err(refused("hand out the artifacts", &error));
+                        tx.send(Err(std::io::Error::other("the connection was interrupted"))).await.ok();
+                        broken = Some(refused("copy the artifacts", &error));
+                        break;
                     }
                 }
             }
+            // The end of its input is the end of the task.
             drop(tx);
             let unpacked = unpacking.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+            if let Some(error) = broken {
+                return Err(error);
+            }
             let failed = |source| EngineError::File { doing: "Writing the artifacts", path: place.into(), source };
             taken.add(unpacked.map_err(failed)?);
         }

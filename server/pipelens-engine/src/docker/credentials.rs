@@ -9,6 +9,7 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::docker::client_error::Unusable;
 use crate::programs::{self, Call, Limits};
 
 /// A helper may ask the user to unlock a keyring.
@@ -22,18 +23,18 @@ pub(super) async fn credentials(registry: &str, project: &Path) -> Option<Docker
     match look_up(registry, project).await {
         Ok(found) => found,
         Err(reason) => {
-            tracing::debug!(registry, reason, "no credentials");
+            tracing::debug!(registry, %reason, "no credentials");
             None
         }
     }
 }
 
-async fn look_up(registry: &str, project: &Path) -> Result<Option<DockerCredentials>, String> {
+async fn look_up(registry: &str, project: &Path) -> Result<Option<DockerCredentials>, Unusable> {
     let Some(file) = config_file() else { return Ok(None) };
     let text = match tokio::fs::read(&file).await {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("`{}`: {error}", file.display())),
+        Err(error) => return Err(format!("`{}`: {error}", file.display()).into()),
     };
     let mut config: Value = serde_json::from_slice(&text).map_err(|error| format!("`{}`: {error}", file.display()))?;
     let helpers = Helpers::take(&mut config);
@@ -48,7 +49,7 @@ async fn look_up(registry: &str, project: &Path) -> Result<Option<DockerCredenti
             ask(store, registry, project).await.map(Some)
         }
         (Err(CredentialRetrievalError::NoCredentialConfigured), None) => Ok(None),
-        (Err(error), _) => Err(error.to_string()),
+        (Err(error), _) => Err(error.to_string().into()),
     }
 }
 
@@ -85,7 +86,7 @@ fn host(registry: &str) -> &str {
     name.split('/').next().unwrap_or(name)
 }
 
-async fn ask(helper: &str, registry: &str, project: &Path) -> Result<DockerCredentials, String> {
+async fn ask(helper: &str, registry: &str, project: &Path) -> Result<DockerCredentials, Unusable> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Answer {
@@ -93,7 +94,7 @@ async fn ask(helper: &str, registry: &str, project: &Path) -> Result<DockerCrede
         secret: String,
     }
     if helper.contains(['/', '\\']) {
-        return Err(format!("`{helper}` is no name of a credential helper"));
+        return Err(format!("`{helper}` is not the name of a credential helper").into());
     }
     let name = format!("docker-credential-{helper}");
     let program = programs::find(&name, &[project]).ok_or_else(|| format!("there is no `{name}` on the PATH"))?;
@@ -107,7 +108,7 @@ async fn ask(helper: &str, registry: &str, project: &Path) -> Result<DockerCrede
     };
     let answer = programs::run(&call, LIMITS).await.map_err(|error| format!("`{name}` {error}"))?;
     if !answer.status.success() {
-        return Err(format!("`{name}` ended with {}", answer.status));
+        return Err(format!("`{name}` ended with {}", answer.status).into());
     }
     let answer: Answer = serde_json::from_slice(&answer.output).map_err(|error| format!("`{name}`: {error}"))?;
     Ok(as_sent(
@@ -164,6 +165,6 @@ mod tests {
     #[tokio::test]
     async fn a_helper_is_a_name_and_no_path() {
         let error = ask("../evil", "registry.example", Path::new("/")).await.unwrap_err();
-        assert!(error.contains("is no name"), "{error}");
+        assert!(error.to_string().contains("is not the name"), "{error}");
     }
 }

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use bollard::Docker;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::deadlines::Deadlines;
-use crate::docker::{reason, ssh, ways};
+use crate::docker::client_error::{Unusable, reason};
+use crate::docker::{connectors, ssh};
 use crate::error::{EngineError, TriedPlace};
+use crate::fingerprint;
 
-/// A socket whose engine sleeps (a virtual machine that starts) is slow; one that does not answer by then will not.
+/// A socket whose engine has to wake up (a virtual machine that starts) is slow; one that does not answer by then will not.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-pub(super) struct Engine {
+
+/// An engine that answers.
+pub(super) struct Endpoint {
     pub(super) docker: Docker,
     pub(super) is_remote: bool,
 }
@@ -26,12 +29,12 @@ struct Place {
     tls_folder: Option<PathBuf>,
 }
 
-/// Returns the first engine that answers; no program of the project takes part. Somebody who named a place gets that one or an error.
+/// Returns the first engine that answers; no program of the project is started. A place that the user named is the only one tried.
 pub(super) async fn find(
     docker_host: Option<&str>,
     project: Option<&Path>,
     deadlines: Deadlines,
-) -> Result<Engine, EngineError> {
+) -> Result<Endpoint, EngineError> {
     let mut tried = Vec::new();
     let places = match places(docker_host) {
         Ok(places) => places,
@@ -40,13 +43,13 @@ pub(super) async fn find(
     for place in places {
         match connect(&place, project, deadlines).await {
             Ok(engine) => return Ok(engine),
-            Err(answer) => tried.push(TriedPlace { from: place.from, address: place.host, answer }),
+            Err(Unusable(answer)) => tried.push(TriedPlace { from: place.from, address: place.host, answer }),
         }
     }
     Err(EngineError::Unreachable { tried })
 }
 
-/// Whether the engine is reached through a program that has to be started (`ssh`): too much for what nobody asked for.
+/// Whether the engine is reached through a program that has to be started (`ssh`): too much for a look that was not asked for.
 pub(crate) fn needs_program(docker_host: Option<&str>) -> bool {
     places(docker_host).is_ok_and(|places| places.iter().any(|place| place.host.starts_with("ssh://")))
 }
@@ -70,8 +73,8 @@ fn places(docker_host: Option<&str>) -> Result<Vec<Place>, TriedPlace> {
     }
 }
 
-async fn connect(place: &Place, project: Option<&Path>, deadlines: Deadlines) -> Result<Engine, String> {
-    let docker = ways::client(&place.host, place.tls_folder.as_deref(), project, deadlines)?;
+async fn connect(place: &Place, project: Option<&Path>, deadlines: Deadlines) -> Result<Endpoint, Unusable> {
+    let docker = connectors::client(&place.host, place.tls_folder.as_deref(), project, deadlines)?;
     // No version is negotiated: none is in the addresses of the calls, so the engine speaks its own.
     let answer_within = match place.host.starts_with("ssh://") {
         // What it says of a host that it does not reach is better than our silence.
@@ -79,9 +82,9 @@ async fn connect(place: &Place, project: Option<&Path>, deadlines: Deadlines) ->
         false => ANSWER_WITHIN.min(deadlines.question),
     };
     match tokio::time::timeout(answer_within, docker.ping()).await {
-        Ok(Ok(_)) => Ok(Engine { docker, is_remote: !is_local(&place.host) }),
-        Ok(Err(error)) => Err(reason(&error)),
-        Err(_) => Err(format!("no answer within {} s", answer_within.as_secs())),
+        Ok(Ok(_)) => Ok(Endpoint { docker, is_remote: !is_local(&place.host) }),
+        Ok(Err(error)) => Err(Unusable(reason(&error))),
+        Err(_) => Err(Unusable(format!("no answer within {} s", answer_within.as_secs()))),
     }
 }
 
@@ -160,7 +163,7 @@ fn context_place(config_folder: Option<&Path>, name: &str, from: &str) -> Result
     let Some(folder) = config_folder else {
         return Err(not_usable("there is no Docker configuration folder".into()));
     };
-    let id: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = fingerprint::digest(name);
     let path = folder.join("contexts/meta").join(&id).join("meta.json");
     let text = std::fs::read(&path).map_err(|error| not_usable(format!("`{}`: {error}", path.display())))?;
     let meta: ContextMeta =
@@ -208,7 +211,7 @@ mod tests {
         let Err(error) = find(Some("ssh://-oProxyCommand=reboot"), None, Deadlines::default()).await else {
             panic!("it answered")
         };
-        assert!(error.to_string().contains("an address of an engine behind SSH is"), "{error}");
+        assert!(error.to_string().contains("the address of an engine over SSH is"), "{error}");
         let Err(error) = find(Some("localhost"), None, Deadlines::default()).await else { panic!("it answered") };
         assert!(error.to_string().contains("begins with `unix://`"), "{error}");
     }
@@ -217,7 +220,7 @@ mod tests {
     fn a_context_names_its_host() {
         let folder = tempfile::tempdir().unwrap();
         let id = "e0dfc91a3ef26b8a5ccd46b4e2f2c5fbe3eb8d4b5aea9e1a06ee3e5a5b3f9f0a";
-        let real: String = Sha256::digest("colima").iter().map(|byte| format!("{byte:02x}")).collect();
+        let real = fingerprint::digest("colima");
         assert_eq!(real.len(), id.len());
         let meta = folder.path().join("contexts/meta").join(real);
         std::fs::create_dir_all(&meta).unwrap();

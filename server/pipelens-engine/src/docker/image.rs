@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -12,15 +12,18 @@ use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
 use crate::docker::arguments::{Arguments, Pull};
+use crate::docker::client_error::{reason, refused, status_of};
 use crate::docker::credentials::credentials;
-use crate::docker::{LABEL_KEPT, LABEL_WORKSPACE, reason, refused, status_of, transport};
+use crate::docker::labels;
+use crate::docker::transport;
 use crate::error::EngineError;
 use crate::event::Phase;
-use crate::runner::RunContext;
+use crate::step_context::StepContext;
 
 /// Waits between attempts after a transport error.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
@@ -39,7 +42,7 @@ pub(super) struct ImageFacts {
     pub(super) id: String,
     /// See [`BuildEvent::ImageResolved`].
     pub(super) digest: String,
-    /// `USER`: empty, a name, a number, either with a group behind `:`.
+    /// `USER`: empty, a name, a number, either with a group after `:`.
     pub(super) user: String,
     pub(super) entrypoint: Option<Vec<String>>,
     pub(super) cmd: Option<Vec<String>>,
@@ -69,7 +72,7 @@ pub(super) struct Images {
     known: Mutex<HashMap<(String, String), Arc<Slot>>>,
 }
 
-/// Held by the step that pulls; the others wait for it. If it is stopped, the next one goes on with the pull.
+/// Held by the step that pulls; the others wait for it. If it is stopped, the next one continues the pull.
 type Slot = tokio::sync::Mutex<Option<Arc<ImageFacts>>>;
 
 impl Images {
@@ -82,11 +85,11 @@ impl Images {
         &self,
         reference: &str,
         arguments: &Arguments,
-        context: &RunContext,
+        context: &StepContext,
     ) -> Result<Arc<ImageFacts>, EngineError> {
         let platform = arguments.platform.as_deref().unwrap_or_default();
         let slot = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.known.lock();
             Arc::clone(known.entry((reference.to_owned(), platform.to_owned())).or_default())
         };
         let mut slot = slot.lock().await;
@@ -100,7 +103,7 @@ impl Images {
         let facts = match here {
             Some(facts) => facts,
             None if arguments.pull == Pull::Never => {
-                let reason = "the engine does not have it, and the step says `pull: never`".into();
+                let reason = "the engine does not have it, and the step has `pull: never`".into();
                 return Err(EngineError::ImageNotFound { image: reference.to_owned(), reason });
             }
             None => {
@@ -111,7 +114,7 @@ impl Images {
                 })?
             }
         };
-        context.say_image(reference, &facts.digest);
+        context.report_image(reference, &facts.digest);
         let facts = Arc::new(facts);
         *slot = Some(Arc::clone(&facts));
         Ok(facts)
@@ -121,7 +124,7 @@ impl Images {
     pub(super) async fn known(&self, id: &str) -> Result<Arc<ImageFacts>, EngineError> {
         let facts = self.inspect(id).await?.ok_or_else(|| EngineError::ImageNotFound {
             image: id.to_owned(),
-            reason: "it was removed while the run went on".into(),
+            reason: "it was removed during the run".into(),
         })?;
         Ok(Arc::new(facts))
     }
@@ -138,7 +141,7 @@ impl Images {
         }
     }
 
-    async fn pull(&self, reference: &str, platform: &str, context: &RunContext) -> Result<(), EngineError> {
+    async fn pull(&self, reference: &str, platform: &str, context: &StepContext) -> Result<(), EngineError> {
         let credentials = credentials(registry(reference), &self.project).await;
         let mut waits = RETRY_AFTER.iter();
         loop {
@@ -149,7 +152,7 @@ impl Images {
             match waits.next() {
                 Some(wait) if is_transport(&error) => {
                     let reason = reason(&error);
-                    context.outbox.notice(format!("Pulling `{reference}` broke off: {reason}. It is tried again."));
+                    context.events.notice(format!("Pulling `{reference}` was interrupted: {reason}. Retrying."));
                     tokio::time::sleep(*wait).await;
                 }
                 Some(_) | None => return Err(pull_error(reference, &error)),
@@ -162,17 +165,17 @@ impl Images {
         reference: &str,
         platform: &str,
         credentials: Option<DockerCredentials>,
-        context: &RunContext,
+        context: &StepContext,
     ) -> Result<(), bollard::errors::Error> {
         let (name, tag) = name_and_tag(reference);
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
         let ask = || self.docker.create_image(Some(options.clone()), None, credentials.clone()).boxed();
         let mut stream = ask();
-        // The same pull, asked for once more: the engine tells whoever joins it how far it is, and the connection may be dead.
+        // The same pull, requested once more: the engine reports its progress to every client that joins it, and the connection may be dead.
         let mut other: Option<BoxStream<'_, _>> = None;
         let mut other_speaks = false;
         let mut progress = PullProgress::new(reference);
-        context.say_phase(progress.phase());
+        context.report_phase(progress.phase());
         let mut said = progress.phase();
         let mut clock = tokio::time::interval(PROGRESS_EVERY);
         let Deadlines { silence: silent_for, stall: stalls_for, .. } = self.deadlines;
@@ -197,7 +200,7 @@ impl Images {
                 }
                 () = &mut silence => {
                     match other.take() {
-                        // Only now: whoever leaves a pull before another has joined it ends it, and it begins anew.
+                        // Only now: a pull that its last client leaves is ended, and would start from the beginning.
                         Some(joined) if other_speaks => stream = joined,
                         Some(_) => return Err(transport::silence(2 * silent_for).into()),
                         None => {}
@@ -206,9 +209,9 @@ impl Images {
                     silence.as_mut().reset(Instant::now() + silent_for);
                     continue;
                 }
-                // The engine answers, and tells whoever joins the pull the same again.
+                // The engine answers, but reports the same again to every client that joins the pull.
                 () = &mut stall => {
-                    let text = format!("it got no further for {} s", stalls_for.as_secs_f32());
+                    let text = format!("there was no progress for {} s", stalls_for.as_secs_f32());
                     return Err(transport::complaint(text).into());
                 }
                 // Also while the engine is silent: what it said last is where a pull hangs.
@@ -227,7 +230,7 @@ impl Images {
             }
             silence.as_mut().reset(Instant::now() + silent_for);
         }
-        context.say_phase(progress.phase());
+        context.report_phase(progress.phase());
         Ok(())
     }
 }
@@ -243,7 +246,9 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         id,
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
-        workspace: config.labels.and_then(|mut labels| labels.remove(LABEL_KEPT).or(labels.remove(LABEL_WORKSPACE))),
+        workspace: config
+            .labels
+            .and_then(|mut labels| labels.remove(labels::KEPT).or(labels.remove(labels::WORKSPACE))),
         user: config.user.unwrap_or_default(),
         entrypoint: config.entrypoint,
         cmd: config.cmd,
@@ -259,7 +264,7 @@ fn tcp_port(exposed: &str) -> Option<u16> {
     exposed.strip_suffix("/tcp").unwrap_or(exposed).parse().ok()
 }
 
-/// Returns under which digest the registry has what a reference stands for. The same image may be there under other names.
+/// Returns the digest under which the registry has the image of a reference. The same image may be there under other names.
 fn digest<'a>(reference: &str, repository_digests: &'a [String]) -> Option<&'a str> {
     let (repository, wanted) = match reference.split_once('@') {
         Some((name, digest)) => (name_and_tag(name).0, Some(digest)),
@@ -294,7 +299,7 @@ impl PullProgress {
         Self { image: image.to_owned(), layers: HashMap::new(), said: HashMap::new() }
     }
 
-    /// Returns whether the pull is further than ever: not what is repeated for whoever joins it, and not what begins anew.
+    /// Returns whether the pull has made progress: repeated reports and restarts do not count.
     fn take(&mut self, info: CreateImageInfo) -> bool {
         let current = info.progress_detail.as_ref().and_then(|detail| detail.current);
         let what = (info.id.clone().unwrap_or_default(), info.status.clone().unwrap_or_default());

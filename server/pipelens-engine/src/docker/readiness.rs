@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use pipelens_core::arguments::{Ready, Service};
 
+use crate::docker::client_error::reason;
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
-use crate::docker::reason;
 use crate::error::EngineError;
 
 /// Most services are ready within a second, and a question costs the engine a process.
@@ -50,8 +50,8 @@ impl Question {
     fn unanswered(&self) -> String {
         match self {
             Self::Nothing => "it does not run".to_owned(),
-            Self::Command(name, _) => format!("{name} has not ended"),
-            Self::Port(port) => format!("nothing was heard of port {port}"),
+            Self::Command(name, _) => format!("{name} has not finished"),
+            Self::Port(port) => format!("port {port} could not be checked yet"),
         }
     }
 
@@ -60,7 +60,7 @@ impl Question {
             Self::Nothing => "it does not run".to_owned(),
             Self::Command(name, _) => {
                 let last = said.lines().rfind(|line| !line.trim().is_empty());
-                let last = last.map(|line| format!(" and said `{}`", line.trim()));
+                let last = last.map(|line| format!(" and printed `{}`", line.trim()));
                 format!("{name} exited with {exit_code}{}", last.unwrap_or_default())
             }
             Self::Port(port) => format!("nothing listens on port {port}"),
@@ -94,13 +94,20 @@ fn in_shell(command: &str) -> Vec<String> {
     ["sh", "-c", command].map(str::to_owned).to_vec()
 }
 
-/// Asks until the answer is yes. If that takes too long, the inner `Err` is the last answer in words.
+/// Whether a service became ready in time.
+pub(super) enum Readiness {
+    Ready,
+    /// The last answer, in words.
+    NotInTime(String),
+}
+
+/// Asks until the answer is yes, but no longer than `within`.
 pub(super) async fn wait(
     question: &Question,
     service: &Container,
     step: &Container,
     within: Duration,
-) -> Result<Result<(), String>, EngineError> {
+) -> Result<Readiness, EngineError> {
     let mut answer = question.unanswered();
     let asking = async {
         let [mut pause, longest] = ASK_AGAIN_AFTER;
@@ -115,8 +122,8 @@ pub(super) async fn wait(
         }
     };
     match tokio::time::timeout(within, asking).await {
-        Ok(ready) => ready.map(Ok),
-        Err(_) => Ok(Err(answer)),
+        Ok(asked) => asked.map(|()| Readiness::Ready),
+        Err(_) => Ok(Readiness::NotInTime(answer)),
     }
 }
 

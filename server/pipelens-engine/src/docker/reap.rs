@@ -1,5 +1,5 @@
-//! Removes what a run made, and what dead owners left behind. Finds everything by label, trusts no memory of ours but that a run has
-//! made no image.
+//! Removes what a run made, and what dead owners left. Finds everything by label, and trusts no record of ours except that a run has made
+//! no image.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,14 +12,12 @@ use bollard::query_parameters::{
 use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
 
-use crate::docker::{
-    LABEL_ANCHOR, LABEL_KEEPER, LABEL_KEPT, LABEL_KEPT_BY_RUN, LABEL_OWNER, LABEL_RUN, LABEL_SERVICE, LABEL_STORE,
-    reason, status_of,
-};
+use crate::docker::client_error::{reason, status_of};
+use crate::docker::labels;
 use crate::error::counted;
 use crate::owner::Owner;
 
-/// The engine may still finish a call that nobody waits for (a commit), so one look is not enough.
+/// The engine may still finish a call that is no longer waited for (a commit), so one look is not enough.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const REMOVALS_AT_ONCE: usize = 4;
 
@@ -41,7 +39,9 @@ pub(super) async fn remove_run(
     let work = async {
         loop {
             let Ok(mut things) = find(docker, |_| may_have_images).await else {
-                problems = vec!["The engine went away; what the run left in it is removed at the next start.".into()];
+                problems = vec![
+                    "The container engine went away; what the run left in it is removed at the next start.".into(),
+                ];
                 return;
             };
             things.keep_if(|thing| thing.run_id == run_id || thing.is_orphan(observer));
@@ -73,7 +73,7 @@ pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget:
         let problems = things.remove(docker).await;
         let stays = problems.iter().map(|problem| format!(" {problem}")).collect::<String>();
         Some(format!(
-            "Removed what ended processes left behind: {}, {}.{stays}",
+            "Removed leftovers of processes that have exited: {}, {}.{stays}",
             counted(containers, "container"),
             counted(images, "image")
         ))
@@ -81,28 +81,27 @@ pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget:
     tokio::time::timeout(budget, work).await.ok()?
 }
 
-/// Removes kept snapshots that their store does not know and will not get to know: whoever made them is dead, or is this run, which
-/// is over. What something is still built on goes another time.
-pub(super) async fn remove_forgotten(
+/// Removes kept snapshots that their cache does not know and that will not be recorded: their maker is dead, or is this run, which is over. What something is still built on goes another time.
+pub(super) async fn remove_unrecorded(
     docker: &Docker,
     observer: &Owner,
     run_id: Uuid,
-    store: &str,
+    cache_name: &str,
     known: &BTreeSet<String>,
     budget: Duration,
 ) {
-    let Ok(mut images) = images(docker, &format!("{LABEL_STORE}={store}")).await else { return };
+    let Ok(mut images) = images(docker, &format!("{}={cache_name}", labels::CACHE)).await else { return };
     let run_id = run_id.to_string();
     images.retain(|image| {
         let label = |name: &str| image.labels.get(name).map_or("", String::as_str);
         // What boots from a kept snapshot inherits its labels, but for this one.
-        let is_kept = !label(LABEL_KEPT).is_empty();
-        let is_over = label(LABEL_KEPT_BY_RUN) == run_id
-            || label(LABEL_KEEPER).parse::<Owner>().is_ok_and(|keeper| keeper.is_dead(observer));
+        let is_kept = !label(labels::KEPT).is_empty();
+        let is_over = label(labels::KEPT_BY_RUN) == run_id
+            || label(labels::KEEPER).parse::<Owner>().is_ok_and(|keeper| keeper.is_dead(observer));
         is_kept && is_over && !known.contains(&image.id)
     });
     let things: Vec<Thing> = images.into_iter().map(|image| Thing::new(image.id, &image.labels)).collect();
-    // A sentence about what stays would tell a person nothing they could do.
+    // There is nothing a user could do about what stays.
     drop(tokio::time::timeout(budget, remove_images(docker, &things)).await);
 }
 
@@ -124,8 +123,8 @@ struct Thing {
 impl Thing {
     fn new(id: String, labels: &HashMap<String, String>) -> Self {
         let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
-        let (is_service, is_anchor) = (labels.contains_key(LABEL_SERVICE), labels.contains_key(LABEL_ANCHOR));
-        Self { id, owner: label(LABEL_OWNER), run_id: label(LABEL_RUN), is_service, is_anchor }
+        let (is_service, is_anchor) = (labels.contains_key(labels::SERVICE), labels.contains_key(labels::ANCHOR));
+        Self { id, owner: label(labels::OWNER), run_id: label(labels::RUN), is_service, is_anchor }
     }
 
     fn is_orphan(&self, observer: &Owner) -> bool {
@@ -135,13 +134,13 @@ impl Thing {
 
 /// Finds everything of ours that goes with its run; images only if the containers say that it is worth it.
 async fn find(docker: &Docker, may_have_images: impl Fn(&[Thing]) -> bool) -> Result<Things, Error> {
-    let filters = HashMap::from([("label", vec![LABEL_OWNER])]);
+    let filters = HashMap::from([("label", vec![labels::OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
     let containers: Vec<Thing> =
         containers.into_iter().filter_map(|it| Some(Thing::new(it.id?, &it.labels.unwrap_or_default()))).collect();
     let images =
-        if may_have_images(&containers) { images(docker, &format!("{LABEL_KEPT}=")).await? } else { Vec::new() };
+        if may_have_images(&containers) { images(docker, &format!("{}=", labels::KEPT)).await? } else { Vec::new() };
     Ok(Things { containers, images: images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect() })
 }
 

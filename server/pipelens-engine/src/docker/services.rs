@@ -1,6 +1,6 @@
 //! Containers that run beside a step's command: a database, a cache, a browser. New for every attempt, and gone with it.
 //!
-//! A service joins the network of the step's own container, so that no network is made that could be left behind: whatever the
+//! A service joins the network of the step's own container, so that no network is created that could be left over: whatever the
 //! step's `network` is, they reach each other at `localhost`, and the step's `/etc/hosts`, which they share, has their names.
 //! (Podman shares it only where there is a network, and writes a line into it for everyone who joins, which costs a line of steps
 //! its shared container.)
@@ -9,7 +9,7 @@
 //! When we are killed, a service ends because its standard input does: a shell of ours watches it from beside the image's own
 //! process. An image without `sh` is started as it is; what is left of it goes with the sweep of the next run.
 //!
-//! Its state dies with its container, so it is killed without a word when the step's command has ended.
+//! Its state is lost with its container, so it is killed without warning when the step's command has ended.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig};
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 use futures_util::stream::FuturesUnordered;
@@ -26,16 +25,19 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use pipelens_core::arguments::{Ready, Service};
 
 use crate::docker::arguments::Arguments;
-use crate::docker::container::{Container, DEATH_WITHIN, attended};
+use crate::docker::container::{Container, DEATH_WITHIN, KILLED, attended};
 use crate::docker::image::ImageFacts;
-use crate::docker::readiness::{self, Question};
-use crate::docker::worker::KILLED;
-use crate::docker::{DockerRunner, LABEL_SERVICE, Leftovers};
+use crate::docker::labels;
+use crate::docker::readiness::{self, Question, Readiness};
+use crate::docker::session::Session;
+use crate::docker::worker::Worker;
 use crate::error::{EngineError, ServiceOutput};
-use crate::event::{Phase, StdStream};
+use crate::event::Phase;
 use crate::logs::ServiceLogs;
-use crate::run::service_log_file;
-use crate::runner::RunContext;
+use crate::run_files::service_log_file;
+use crate::step_context::StepContext;
+use crate::stop::{self, Interruption};
+use crate::supervisor::{Frame, Streams};
 
 /// Ahead of what the service runs: a grandchild, so that the service has no child it did not start, waits for the end of our
 /// connection and then kills all there is. `kill -1` spares the init process and the sender.
@@ -74,86 +76,83 @@ struct End {
     last_lines: Vec<String>,
 }
 
-impl DockerRunner {
-    /// Starts the services of a step and waits until all are ready; `None` if the step is stopped meanwhile. They are created in
-    /// one go, for a container whose creation nobody waits for is a container nobody knows.
-    pub(super) async fn start_services(
-        &self,
-        context: &RunContext,
-        wanted: &[Service],
-        leftovers: &mut Leftovers,
-    ) -> Result<Option<()>, EngineError> {
-        let Some(worker) = leftovers.worker.as_mut().filter(|_| !wanted.is_empty()) else { return Ok(Some(())) };
-        let no_arguments = Arguments::default();
-        let images = try_join_all(wanted.iter().map(|service| async {
-            let image = self.images.ensure(&service.image, &no_arguments, context).await;
-            image.map_err(|error| of_service(service, error))
-        }));
-        let Some(images) = self.unless_stopped(context, images).await? else { return Ok(None) };
-        if self.unless_stopped(context, worker.wake()).await?.is_none() {
-            return Ok(None);
-        }
-        let step = &worker.container;
-        let created = join_all(wanted.iter().zip(images).map(|(service, image)| async {
-            self.create_service(context, service, image, step).await.map_err(|error| of_service(service, error))
-        }));
-        let mut refused = None;
-        for created in created.await {
-            match created {
-                Ok(running) => leftovers.services.all.push(running),
-                Err(error) => refused = refused.or(Some(error)),
-            }
-        }
-        refused.map_or(Ok(()), Err)?;
-        if context.stop.is_cancelled() {
-            return Ok(None);
-        }
-        let started = join_all(leftovers.services.all.iter_mut().map(|running| running.start(context))).await;
-        started.into_iter().collect::<Result<(), _>>()?;
-        context.say_phase(Phase::WaitingForServices {
-            services: wanted.iter().map(|service| service.name.clone()).collect(),
-        });
-        self.unless_stopped(context, leftovers.services.get_ready(context, step)).await
+/// Starts the services of a step and waits until all are ready. All are created before a stop is obeyed: a container whose creation is not
+/// waited for is a container that we do not know of.
+pub(super) async fn start(
+    session: &Session,
+    context: &StepContext,
+    wanted: &[Service],
+    worker: &mut Worker,
+    services: &mut Services,
+) -> Result<(), Interruption> {
+    if wanted.is_empty() {
+        return Ok(());
     }
-
-    async fn create_service(
-        &self,
-        context: &RunContext,
-        service: &Service,
-        image: Arc<ImageFacts>,
-        step: &Container,
-    ) -> Result<Running, EngineError> {
-        let own: Vec<String> = image.entrypoint.iter().chain(&image.cmd).flatten().cloned().collect();
-        let (name, reference) = (&service.name, image.reference.clone());
-        if own.is_empty() && service.cmd.is_none() {
-            return Err(EngineError::ServiceWithoutCommand { name: name.clone(), image: reference });
+    let no_arguments = Arguments::default();
+    let images = try_join_all(wanted.iter().map(|service| async {
+        let image = session.images().ensure(&service.image, &no_arguments, context).await;
+        image.map_err(|error| of_service(service, error))
+    }));
+    let images = session.unless_stopped(context, images).await?;
+    session.unless_stopped(context, worker.wake()).await?;
+    let step = &worker.container;
+    let created = join_all(wanted.iter().zip(images).map(|(service, image)| async {
+        create(session, context, service, image, step).await.map_err(|error| of_service(service, error))
+    }));
+    let mut refused = None;
+    for created in created.await {
+        match created {
+            Ok(running) => services.all.push(running),
+            Err(error) => refused = refused.or(Some(error)),
         }
-        let mut labels = self.labels_of(context);
-        labels.insert(LABEL_SERVICE.to_owned(), name.clone());
-        let create = |entrypoint: Vec<String>| {
-            let body = body(service, &image, step, entrypoint, labels.clone());
-            Container::create_from(&self.docker, body, "", Arc::clone(&image), image.user.clone())
-        };
-        let mut container = create(watched(service, &image)).await?;
-        if !container.has_shell().await? {
-            container.remove().await;
-            if let Some(key) = needs_shell(service) {
-                return Err(EngineError::ServiceWithoutShell { name: name.clone(), key, image: reference });
-            }
-            container = create(own).await?;
-        }
-        Ok(Running {
-            question: Question::of(service, &image),
-            log: service_log_file(&context.log_dir, &context.step().key, name),
-            service: service.clone(),
-            container,
-            is_ready: false,
-            life: Life::Created,
-        })
     }
+    refused.map_or(Ok(()), Err)?;
+    stop::check(&context.stop)?;
+    let started = join_all(services.all.iter_mut().map(|running| running.start(context))).await;
+    started.into_iter().collect::<Result<(), _>>()?;
+    context.report_phase(Phase::WaitingForServices {
+        services: wanted.iter().map(|service| service.name.clone()).collect(),
+    });
+    session.unless_stopped(context, services.get_ready(context, step)).await
 }
 
-/// An engine that is gone is nothing a service can be blamed for.
+async fn create(
+    session: &Session,
+    context: &StepContext,
+    service: &Service,
+    image: Arc<ImageFacts>,
+    step: &Container,
+) -> Result<Running, EngineError> {
+    let own: Vec<String> = image.entrypoint.iter().chain(&image.cmd).flatten().cloned().collect();
+    let (name, reference) = (&service.name, image.reference.clone());
+    if own.is_empty() && service.cmd.is_none() {
+        return Err(EngineError::ServiceWithoutCommand { name: name.clone(), image: reference });
+    }
+    let mut labels = session.labels_of(context);
+    labels.insert(labels::SERVICE.to_owned(), name.clone());
+    let create = |entrypoint: Vec<String>| {
+        let body = body(service, &image, step, entrypoint, labels.clone());
+        Container::create_from(&session.docker, body, "", Arc::clone(&image), image.user.clone())
+    };
+    let mut container = create(watched(service, &image)).await?;
+    if !container.has_shell().await? {
+        container.remove().await;
+        if let Some(key) = needs_shell(service) {
+            return Err(EngineError::ServiceWithoutShell { name: name.clone(), key, image: reference });
+        }
+        container = create(own).await?;
+    }
+    Ok(Running {
+        question: Question::of(service, &image),
+        log: service_log_file(&context.log_dir, &context.step().key, name),
+        service: service.clone(),
+        container,
+        is_ready: false,
+        life: Life::Created,
+    })
+}
+
+/// Adds the service's name to an error, unless the engine itself is gone.
 fn of_service(service: &Service, error: EngineError) -> EngineError {
     match error {
         EngineError::ImageNotFound { .. }
@@ -181,8 +180,8 @@ fn body(
     }
 }
 
-/// Returns what the service runs, with the watch ahead of it. A `cmd` takes the place of the image's command, as behind
-/// `docker run IMAGE`: many an entry point looks at its first word.
+/// Returns what the service runs, after the watch. A `cmd` takes the place of the image's command, as after `docker run IMAGE`: many
+/// entry points look at its first word.
 fn watched(service: &Service, image: &ImageFacts) -> Vec<String> {
     let entrypoint = image.entrypoint.as_deref().unwrap_or_default();
     let line = match &service.cmd {
@@ -201,9 +200,9 @@ fn needs_shell(service: &Service) -> Option<&'static str> {
 }
 
 impl Running {
-    async fn start(&mut self, context: &RunContext) -> Result<(), EngineError> {
+    async fn start(&mut self, context: &StepContext) -> Result<(), EngineError> {
         let logs =
-            ServiceLogs::open(&self.log, context.outbox.clone(), &context.needles, context.log_room.clone()).await?;
+            ServiceLogs::open(&self.log, context.events.clone(), &context.patterns, context.log_room.clone()).await?;
         // Attached first: nothing it says can be missed.
         let attached = self.container.attach().await.map_err(|error| of_service(&self.service, error))?;
         self.container.start().await.map_err(|error| of_service(&self.service, error))?;
@@ -237,7 +236,7 @@ impl Running {
         }
     }
 
-    fn said(&self) -> ServiceOutput {
+    fn output(&self) -> ServiceOutput {
         let last_lines = match &self.life {
             Life::Ended(end) => end.last_lines.clone(),
             Life::Created | Life::Running(_) => Vec::new(),
@@ -247,16 +246,10 @@ impl Running {
 }
 
 /// Holds our end of the service's standard input for as long as it runs.
-async fn live(container: Container, attached: AttachContainerResults, mut logs: ServiceLogs) -> End {
-    let AttachContainerResults { input, mut output } = attached;
-    while let Some(Ok(frame)) = output.next().await {
-        match frame {
-            LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                logs.write(StdStream::Stdout, &message).await;
-            }
-            LogOutput::StdErr { message } => logs.write(StdStream::Stderr, &message).await,
-            LogOutput::StdIn { .. } => {}
-        }
+async fn live(container: Container, streams: Streams, mut logs: ServiceLogs) -> End {
+    let Streams { input, mut output } = streams;
+    while let Some(Ok(Frame { stream, bytes })) = output.next().await {
+        logs.write(stream, &bytes).await;
     }
     let last_lines = logs.finish().await;
     let exit_code = container.exit_code().await.ok();
@@ -265,7 +258,7 @@ async fn live(container: Container, attached: AttachContainerResults, mut logs: 
 }
 
 impl Services {
-    async fn get_ready(&mut self, context: &RunContext, step: &Container) -> Result<(), EngineError> {
+    async fn get_ready(&mut self, context: &StepContext, step: &Container) -> Result<(), EngineError> {
         let asks = self.all.iter().enumerate().map(|(index, running)| {
             let (question, own, step) = (running.question.clone(), running.container.clone(), step.clone());
             let within = Duration::from_secs(running.service.ready_within_seconds);
@@ -282,8 +275,8 @@ impl Services {
                         let answer = answer?;
                         let Some(running) = self.all.get_mut(index) else { continue };
                         match answer {
-                            Ok(()) => running.is_ready = true,
-                            Err(answer) => return Err(not_ready(running, answer).await),
+                            Readiness::Ready => running.is_ready = true,
+                            Readiness::NotInTime(answer) => return Err(not_ready(running, answer).await),
                         }
                     }
                 },
@@ -292,23 +285,23 @@ impl Services {
     }
 
     /// Waits for `work`, takes what the services say meanwhile, and says which of them end.
-    pub(super) async fn beside<T>(&mut self, context: &RunContext, work: impl Future<Output = T>) -> T {
+    pub(super) async fn beside<T>(&mut self, context: &StepContext, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {
             tokio::select! {
                 biased;
                 result = &mut work => return result,
-                index = self.next_end() => self.say_end(context, index),
+                index = self.next_end() => self.report_end(context, index),
             }
         }
     }
 
     /// Kills those that still run, and returns when all they said is written. What had ended just before may be why the step failed.
-    pub(super) async fn end(&mut self, context: &RunContext) {
+    pub(super) async fn end(&mut self, context: &StepContext) {
         let ended = join_all(self.all.iter_mut().map(Running::end)).await;
         for (index, end) in ended.into_iter().enumerate() {
             if end.is_some_and(|end| end.exit_code.is_some_and(|code| code != KILLED)) {
-                self.say_end(context, index);
+                self.report_end(context, index);
             }
         }
     }
@@ -333,24 +326,24 @@ impl Services {
         .await
     }
 
-    fn ended_while_waiting(&self, context: &RunContext, index: usize) -> Result<(), EngineError> {
+    fn ended_while_waiting(&self, context: &StepContext, index: usize) -> Result<(), EngineError> {
         let Some(running) = self.all.get(index).filter(|running| !running.is_ready) else {
-            self.say_end(context, index);
+            self.report_end(context, index);
             return Ok(());
         };
         Err(EngineError::ServiceEnded {
             name: running.service.name.clone(),
             ended: running.exit(),
             question: running.question.to_string(),
-            said: running.said(),
+            said: running.output(),
         })
     }
 
-    fn say_end(&self, context: &RunContext, index: usize) {
+    fn report_end(&self, context: &StepContext, index: usize) {
         let Some(running) = self.all.get(index) else { return };
         let (name, key) = (&running.service.name, &context.step().key);
         let (exit, log) = (running.exit(), running.log.display());
-        context.outbox.notice(format!("Service `{name}` {exit} while step `{key}` ran. Its output is in `{log}`."));
+        context.events.notice(format!("Service `{name}` {exit} while step `{key}` ran. Its output is in `{log}`."));
     }
 }
 
@@ -360,6 +353,6 @@ async fn not_ready(running: &mut Running, answer: String) -> EngineError {
         name: running.service.name.clone(),
         seconds: running.service.ready_within_seconds,
         answer,
-        said: running.said(),
+        said: running.output(),
     }
 }

@@ -1,4 +1,4 @@
-//! Engines behind SSH, reached as the Docker client reaches them: by the user's own `ssh`, so that its configuration, its agent,
+//! Engines over SSH, reached as the Docker client reaches them: by the user's own `ssh`, so that its configuration, its agent,
 //! its known hosts and its jump hosts count. One process is one connection. Knows no containers.
 
 use std::io;
@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
 use crate::deadlines::Deadlines;
+use crate::docker::client_error::Unusable;
 use crate::docker::transport::{self, Carrier, Way, complaint};
 use crate::programs;
 
@@ -50,7 +51,7 @@ struct Address {
 }
 
 /// Returns a client whose connections are processes. Nothing is started yet.
-pub(super) fn client(address: &str, project: Option<&Path>, deadlines: Deadlines) -> Result<Docker, String> {
+pub(super) fn client(address: &str, project: Option<&Path>, deadlines: Deadlines) -> Result<Docker, Unusable> {
     let address = Arc::new(Address::parse(address)?);
     let program = programs::find("ssh", project.as_slice());
     let program = Arc::new(program.ok_or("there is no `ssh` on the `PATH`; install the OpenSSH client")?);
@@ -64,9 +65,8 @@ pub(super) fn client(address: &str, project: Option<&Path>, deadlines: Deadlines
 }
 
 impl Address {
-    fn parse(text: &str) -> Result<Self, String> {
-        let shape = "an address of an engine behind SSH is `ssh://user@host:port/path/to/docker.sock`, of which the host alone \
-                     must be there";
+    fn parse(text: &str) -> Result<Self, Unusable> {
+        let shape = "the address of an engine over SSH is `ssh://user@host:port/path/to/docker.sock`; only the host is required";
         let rest = text.strip_prefix("ssh://").ok_or(shape)?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
@@ -87,10 +87,12 @@ impl Address {
         if !is_name(host) || user.is_some_and(|user| !is_name(user)) {
             return Err(shape.into());
         }
-        let port = port.map(|port| port.parse().map_err(|_| format!("`{port}` is no port"))).transpose()?;
+        let port = port.map(|port| port.parse().map_err(|_| format!("`{port}` is not a port"))).transpose()?;
         // The shell over there reads it.
         if path.contains(|it: char| !it.is_ascii_alphanumeric() && !"/._-+@:".contains(it)) {
-            return Err(format!("the socket `/{path}` has a letter in its path that a shell would not leave alone"));
+            return Err(
+                format!("the path of the socket `/{path}` contains a character that is special to the shell").into()
+            );
         }
         Ok(Self {
             user: user.map(str::to_owned),
@@ -102,7 +104,7 @@ impl Address {
 
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        // Nobody is there to be asked for a password.
+        // There is no terminal to ask for a password.
         let seconds = CONNECT_WITHIN.as_secs();
         for option in [
             "BatchMode=yes".to_owned(),
@@ -224,7 +226,7 @@ async fn end_of(process: Option<Child>, complaints: Option<ChildStderr>, mut sai
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Err(complaint(match lines.as_slice() {
         [] => format!("`ssh` ended with {status}"),
-        lines => format!("`ssh` says: {}", lines.join(" ")),
+        lines => format!("`ssh` reported: {}", lines.join(" ")),
     }))
 }
 
@@ -263,7 +265,7 @@ impl AsyncWrite for SshConnection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Some(input) = &mut self.input else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         match ready!(Pin::new(input).poll_write(context, bytes)) {
-            // The process has ended; why, whoever reads is about to hear.
+            // The process has ended; the reader is about to get the reason.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Poll::Pending,
             written => {
                 if let (Some(knock), Ok(count)) = (&mut self.knock, &written) {
@@ -293,10 +295,14 @@ impl AsyncWrite for SshConnection {
 mod tests {
     use super::*;
 
-    fn words(address: &str) -> Result<String, String> {
+    fn words(address: &str) -> Result<String, Unusable> {
         let command = Address::parse(address)?.command(Path::new("ssh"));
         let words = command.as_std().get_args().map(|word| word.to_string_lossy().into_owned());
         Ok(words.collect::<Vec<_>>().join(" "))
+    }
+
+    fn refused(address: &str) -> String {
+        words(address).unwrap_err().to_string()
     }
 
     #[test]
@@ -314,10 +320,10 @@ mod tests {
         for address in
             ["ssh://", "ssh://-oProxyCommand=x", "ssh://-l@there", "ssh://me@", "ssh://a b", "ssh://[::1]22", "tcp://a"]
         {
-            assert!(words(address).unwrap_err().starts_with("an address of an engine behind SSH is"), "{address}");
+            assert!(refused(address).starts_with("the address of an engine over SSH is"), "{address}");
         }
-        assert_eq!(words("ssh://there:http").unwrap_err(), "`http` is no port");
-        assert!(words("ssh://me:word@there").unwrap_err().contains("a password cannot be part of an address"));
-        assert!(words("ssh://there/$(reboot)").unwrap_err().contains("a letter in its path"));
+        assert_eq!(refused("ssh://there:http"), "`http` is not a port");
+        assert!(refused("ssh://me:word@there").contains("a password cannot be part of an address"));
+        assert!(refused("ssh://there/$(reboot)").contains("special to the shell"));
     }
 }

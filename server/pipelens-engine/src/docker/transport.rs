@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,10 +16,12 @@ use http::{Extensions, Method, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::deadlines::Deadlines;
+use crate::docker::client_error::{Unusable, reason};
 
 /// The client's own limit, above all of ours.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -47,7 +49,7 @@ pub(super) struct Way {
 }
 
 impl Default for Way {
-    /// A way that is open at once, to an engine whose name nobody asks for.
+    /// A way that opens at once, to an engine whose name does not matter.
     fn default() -> Self {
         Self { address: "http://localhost".into(), keeps_idle: false, connects_within: Duration::ZERO }
     }
@@ -58,7 +60,7 @@ pub(super) fn client(
     way: Way,
     deadlines: Deadlines,
     open: impl Fn(Uri) -> Opening + Clone + Send + Sync + 'static,
-) -> Result<Docker, String> {
+) -> Result<Docker, Unusable> {
     let health = Arc::new(Health::default());
     let opens_within = deadlines.question + way.connects_within;
     let connector = {
@@ -102,7 +104,7 @@ pub(super) fn client(
         }
     };
     Docker::connect_with_custom_transport(send, Some(way.address), NEVER.as_secs(), API_DEFAULT_VERSION)
-        .map_err(|error| super::reason(&error))
+        .map_err(|error| Unusable(reason(&error)))
 }
 
 /// How long a request may take.
@@ -221,7 +223,7 @@ fn set_limit(connected: Option<&Connected>, limit: Limit, began: Instant) {
         connected.get_extras(&mut extras);
     }
     let Some(slot) = extras.remove::<Arc<Slot>>() else { return };
-    *slot.limit.lock().unwrap_or_else(PoisonError::into_inner) = match limit {
+    *slot.limit.lock() = match limit {
         Limit::Whole(limit) => SlotLimit::Until(began + limit, limit),
         Limit::Silence(limit) => SlotLimit::Silence(limit),
         Limit::Beginning(_) | Limit::Caller => SlotLimit::None,
@@ -243,7 +245,7 @@ struct Silent {
 
 impl Health {
     fn allowed(&self, limit: Limit, after_silence: Duration, now: Instant) -> Result<Limit, bollard::errors::Error> {
-        let silent = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = *self.0.lock();
         match silent {
             None => Ok(limit),
             Some(silent) if silent.misses > 1 && now < silent.noticed + 2 * after_silence => {
@@ -254,12 +256,12 @@ impl Health {
     }
 
     fn answered(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.lock() = None;
     }
 
     /// Several calls that wait side by side miss the same answer: only one that began later counts again.
     fn missed(&self, began: Instant, now: Instant) {
-        let mut silent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut silent = self.0.lock();
         let misses = match *silent {
             Some(before) if began < before.noticed => before.misses,
             Some(before) => before.misses + 1,
@@ -306,7 +308,7 @@ impl Watched {
     /// Ready with an error once the limit is reached.
     fn poll_limit(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         self.slot.changed.register(context.waker());
-        let limit = *self.slot.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = *self.slot.limit.lock();
         let (until, limit) = match limit {
             SlotLimit::None => return Poll::Pending,
             SlotLimit::Until(until, limit) => (until, limit),

@@ -1,4 +1,4 @@
-//! A container that carries out one command after another. Knows no schedule.
+//! A container that runs one command after another. Knows no schedule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
-use crate::docker::command::{StepCommand, TERM_LINE, Then};
 use crate::docker::container::{Container, DEATH_WITHIN};
-use crate::docker::conversation::{Conversation, Listener, Outcome, State};
-use crate::docker::{postmortem, pulse};
+use crate::docker::{liveness, missing_report};
 use crate::error::EngineError;
 use crate::logs::StepLogs;
-use crate::runner::{Ending, GRACE, RunContext};
-
-/// The exit code after SIGKILL, whoever sent it.
-pub(super) const KILLED: i64 = 137;
+use crate::runner::GRACE;
+use crate::step_context::{Ending, StepContext};
+use crate::supervisor::{Conversation, Outcome, OutputSink, State, StepCommand, TERM_LINE, Then};
 
 /// A container with its supervisor.
 pub(super) struct Worker {
@@ -40,7 +37,7 @@ enum Life {
     Busy(Conversation),
     /// Its last command has ended, and it ends by itself.
     Ending,
-    /// Whatever it does, nobody hears of it.
+    /// Whatever it does, its output goes nowhere.
     Spent,
 }
 
@@ -53,7 +50,7 @@ impl Worker {
     /// supervisor's report says that: without one the result is unknown, which is an error.
     pub(super) async fn run(
         &mut self,
-        context: &RunContext,
+        context: &StepContext,
         command: &StepCommand,
         then: Then,
         logs: &mut StepLogs,
@@ -67,36 +64,36 @@ impl Worker {
         stdin.try_send(Bytes::from_static(then.line())).ok();
         stdin.try_send(command.line.clone()).ok();
         let container = &self.container;
-        let hearing = Arc::clone(&talk.conversation.hearing);
-        let given_up = pulse::given_up(container, &hearing, self.deadlines);
+        let activity = Arc::clone(&talk.conversation.activity);
+        let given_up = liveness::given_up(container, &activity, self.deadlines);
         let (starts, started) = oneshot::channel();
         let ended = async {
             let outcome = talk.carry_on(container, lines, logs, starts).await;
             logs.finish_streams().await;
             outcome
         };
-        let (brought_down, outcome) = {
+        let (stopped_by, outcome) = {
             tokio::pin!(ended);
-            see_to_its_end(container, context, &mut ended, started, &stdin, given_up).await?
+            wait_or_stop(container, context, &mut ended, started, &stdin, given_up).await?
         };
         self.unsaved += began.elapsed();
-        match (brought_down, outcome) {
+        match (stopped_by, outcome) {
             (None, Outcome::Reported(report)) => {
                 if report.was_short_of_memory {
-                    say_out_of_memory(context);
+                    report_out_of_memory(context);
                 }
                 self.life = Life::after(report.state, then, talk.conversation);
                 Ok(Ending::Exited(report.exit_code))
             }
             (Some(ending), Outcome::Reported(report)) => {
-                // A line that asks for TERM may still be on its way to whoever reads next.
+                // A line that asks for TERM may still be on its way, and the next command would read it.
                 let state = if report.state == State::Clean { State::Quiet } else { report.state };
                 self.life = Life::after(state, then, talk.conversation);
                 Ok(ending)
             }
             (Some(ending), Outcome::BrokenOff(_)) => Ok(ending),
             (None, Outcome::BrokenOff(broken)) => {
-                Err(postmortem::explain(&self.container, broken, self.deadlines).await)
+                Err(missing_report::explain(&self.container, broken, self.deadlines).await)
             }
         }
     }
@@ -121,22 +118,22 @@ impl Worker {
         stdin.try_send(Bytes::from_static(Then::Next.line())).ok();
         stdin.try_send(line).ok();
         let mut said = Vec::new();
-        let hearing = Arc::clone(&talk.conversation.hearing);
+        let activity = Arc::clone(&talk.conversation.activity);
         let outcome = tokio::select! {
             outcome = talk.carry_on(&self.container, lines, &mut said, oneshot::channel().0) => outcome?,
-            given_up = pulse::given_up(&self.container, &hearing, self.deadlines) => return Err(given_up),
+            given_up = liveness::given_up(&self.container, &activity, self.deadlines) => return Err(given_up),
         };
         let report = match outcome {
             Outcome::Reported(report) => report,
             Outcome::BrokenOff(broken) => {
-                return Err(postmortem::explain(&self.container, broken, self.deadlines).await);
+                return Err(missing_report::explain(&self.container, broken, self.deadlines).await);
             }
         };
         match report.state {
-            // What only compares differently is our own doing.
+            // What only compares differently was done by us.
             State::Clean | State::Quiet => self.life = Life::Waiting(talk.conversation),
             State::Busy => {
-                let reason = "what prepares it does not end".into();
+                let reason = "the preparing command does not end".into();
                 return Err(EngineError::Refused { doing: "prepare the container", reason });
             }
         }
@@ -176,7 +173,7 @@ impl Worker {
     pub(super) async fn remove(self) {
         match self.life {
             Life::Waiting(conversation) | Life::Quiet(conversation) | Life::Busy(conversation) => {
-                // A supervisor that is told to go is gone sooner than one that the engine has to kill.
+                // A supervisor whose input ends is gone sooner than one that the engine has to kill.
                 drop(conversation);
                 self.container.wait_until_gone().await;
             }
@@ -198,20 +195,20 @@ impl Life {
     }
 }
 
-/// A talk, of which the other side may still have to be started.
+/// A conversation with a supervisor that may still have to be started.
 struct Talk {
     conversation: Conversation,
     is_new: bool,
 }
 
 impl Talk {
-    /// Talks until the command has ended. A new container is told what to do before it is there: its command runs while the engine
-    /// still has to do with the start.
+    /// Exchanges lines and output until the command has ended. A new container is sent its command before it has started, so that the
+    /// command runs while the engine is still busy with the start.
     async fn carry_on(
         &mut self,
         container: &Container,
         lines: mpsc::Receiver<Bytes>,
-        listener: &mut impl Listener,
+        output_sink: &mut impl OutputSink,
         started: oneshot::Sender<()>,
     ) -> Result<Outcome, EngineError> {
         let start = async {
@@ -221,17 +218,17 @@ impl Talk {
             started.send(()).ok();
             Ok::<_, EngineError>(())
         };
-        let talking = async { Ok(self.conversation.converse(lines, listener).await) };
+        let talking = async { Ok(self.conversation.exchange(lines, output_sink).await) };
         let (outcome, ()) = tokio::try_join!(talking, start)?;
         Ok(outcome)
     }
 }
 
-/// Waits for the end of the command, and brings it about when it is time; returns why it was brought down. Its time begins when it
-/// has started. Once it is to end, nothing the engine does or fails to do makes another outcome of it.
-async fn see_to_its_end(
+/// Waits for the end of the command, ends it when it has to stop, and returns why. Its time begins when it has started. Once it has to
+/// end, nothing the engine does or fails to do changes its outcome.
+async fn wait_or_stop(
     container: &Container,
-    context: &RunContext,
+    context: &StepContext,
     ended: &mut (impl Future<Output = Result<Outcome, EngineError>> + Unpin),
     started: oneshot::Receiver<()>,
     stdin: &mpsc::Sender<Bytes>,
@@ -277,8 +274,8 @@ async fn see_to_its_end(
     }
 }
 
-/// Nothing in the output of a killed command tells why.
-fn say_out_of_memory(context: &RunContext) {
+/// Nothing in the output of a killed command says why.
+fn report_out_of_memory(context: &StepContext) {
     let key = &context.step().key;
-    context.outbox.notice(format!("Step `{key}` ran out of memory: the engine's kernel killed it."));
+    context.events.notice(format!("Step `{key}` ran out of memory and was killed by the kernel."));
 }

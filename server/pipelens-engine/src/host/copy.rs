@@ -8,14 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::EngineError;
 use crate::sources::{Delta, EntryKind, Sources};
+use crate::stop::{self, Interruption};
 
 /// Copies the sources into a new folder. A file that is gone meanwhile is left out.
-pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken) -> Result<(), EngineError> {
+pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
     create_folder(target)?;
     for entry in &sources.entries {
-        if stop.is_cancelled() {
-            return Ok(());
-        }
+        stop::check(stop)?;
         let from = sources.root.join(&entry.path);
         let to = target.join(&entry.path);
         let copied = match entry.kind {
@@ -26,22 +25,20 @@ pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken
         match copied {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => {}
-            Err(source) => return Err(EngineError::Sources { path: from, source }),
+            Err(source) => return Err(EngineError::Sources { path: from, source }.into()),
         }
     }
     Ok(())
 }
 
 /// Copies a folder with everything in it.
-pub(super) fn tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(), EngineError> {
-    copy_folder(from, to, stop).map_err(|source| EngineError::File {
-        doing: "Copying the parent's folder",
-        path: from.to_owned(),
-        source,
-    })
+pub(super) fn tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
+    let doing = "Copying the parent's folder";
+    copy_folder(from, to, stop).map_err(|source| EngineError::File { doing, path: from.to_owned(), source })?;
+    Ok(stop::check(stop)?)
 }
 
-/// Moves a folder that nobody else needs.
+/// Moves a folder that nothing else needs.
 pub(super) fn take_over(from: &Path, to: &Path) -> Result<(), EngineError> {
     let moved = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::rename(from, to));
     moved.map_err(|source| EngineError::File {
@@ -60,7 +57,7 @@ pub(super) fn create_folder(path: &Path) -> Result<(), EngineError> {
 }
 
 /// Brings a copy of older sources up to date.
-pub(super) fn renew(delta: &Delta, target: &Path, stop: &CancellationToken) -> Result<(), EngineError> {
+pub(super) fn update(delta: &Delta, target: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
     for path in &delta.removed_files {
         // Gone already, or made a folder by a step.
         fs::remove_file(target.join(path)).ok();
@@ -91,6 +88,7 @@ pub(super) fn size(folder: &Path) -> u64 {
         .sum()
 }
 
+/// Ends early, and incomplete, once a stop is asked for.
 pub(super) fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -14,13 +14,14 @@ use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::event::StdStream;
-use crate::host::strays;
+use crate::host::detached;
 use crate::logs::StepLogs;
 use crate::programs;
-use crate::runner::{Ending, GRACE, RunContext};
+use crate::runner::GRACE;
+use crate::step_context::{Ending, StepContext};
 
 /// Starts the step's shell and passes on its exit code, so that a code is always the command's: a supervisor that dies of a signal
-/// was killed by somebody else. It waits for a line first, so that nothing runs that is not watched yet, and outlasts the signals a
+/// was killed from outside. It waits for a line first, so that nothing runs that is not watched yet, and outlasts the signals a
 /// step gets. Its own standard error is shut, else shells announce there that a command was killed.
 const SUPERVISOR: &str = r#"exec 3>&2 2>/dev/null
 trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
@@ -29,7 +30,7 @@ unset pipelens_line SHLVL
 (exec sh "$@" </dev/null 2>&3 3>&-)
 exit $?"#;
 
-/// Kills the process group when its input ends without a word: we were killed. Then whoever left the group (`strays`): a round may
+/// Kills the process group when its input ends without a word: we were killed. Then the processes that left the group (`detached`): a round may
 /// miss the child of one that it kills.
 const WATCHER: &str = r#"read -r word && exit
 kill -KILL "-$1"
@@ -44,7 +45,7 @@ done"#;
 /// The kernel takes no longer argument on Linux; a longer command goes through a file.
 const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 
-/// What our own environment lends to a step.
+/// What a step gets from our own environment.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "TERM", "LANG"];
 
 /// A process may start another one just before it is killed.
@@ -56,7 +57,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Runs the step's command in `workdir`; `home` is the step's own folder. Returns when its whole group has ended.
 pub(super) async fn run(
-    context: &RunContext,
+    context: &StepContext,
     logs: &mut StepLogs,
     home: &Path,
     workdir: &Path,
@@ -65,7 +66,7 @@ pub(super) async fn run(
     let mut child = spawn(context, home, workdir, &mark)?;
     let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let group = group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?;
-    let family = Family { group, mark, since: strays::started(group.as_raw_nonzero().get()) };
+    let family = Family { group, mark, since: detached::started(group.as_raw_nonzero().get()) };
     let mut watcher = watch(context, &family)?;
     if let Some(mut gate) = child.stdin.take() {
         gate.write_all(b"go\n").await.map_err(|source| EngineError::Spawn { source })?;
@@ -77,7 +78,7 @@ pub(super) async fn run(
 }
 
 async fn supervise(
-    context: &RunContext,
+    context: &StepContext,
     logs: &mut StepLogs,
     child: Child,
     family: &Family,
@@ -138,7 +139,7 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
     (count > 0).then(|| buffer.freeze())
 }
 
-fn spawn(context: &RunContext, home: &Path, workdir: &Path, mark: &str) -> Result<Child, EngineError> {
+fn spawn(context: &StepContext, home: &Path, workdir: &Path, mark: &str) -> Result<Child, EngineError> {
     let cmd = &context.step().cmd;
     let mut command = Command::new(shell(context)?);
     command.args(["-c", SUPERVISOR, "sh"]);
@@ -156,21 +157,21 @@ fn spawn(context: &RunContext, home: &Path, workdir: &Path, mark: &str) -> Resul
     command.env_clear();
     command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.envs(context.variables()?);
-    command.env(strays::VARIABLE, mark);
+    command.env(detached::VARIABLE, mark);
     command.current_dir(workdir).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().map_err(|source| EngineError::Spawn { source })
 }
 
-/// Returns the shell of this machine; one that the project brings along is none.
-fn shell(context: &RunContext) -> Result<PathBuf, EngineError> {
-    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "there is no `sh` on the `PATH`");
+/// Returns the shell of this machine, never one that the project contains.
+fn shell(context: &StepContext) -> Result<PathBuf, EngineError> {
+    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "there is no `sh` in the `PATH`");
     programs::find("sh", &[&context.sources.root]).ok_or_else(|| EngineError::Spawn { source: missing() })
 }
 
-fn watch(context: &RunContext, family: &Family) -> Result<(Child, Option<ChildStdin>), EngineError> {
+fn watch(context: &StepContext, family: &Family) -> Result<(Child, Option<ChildStdin>), EngineError> {
     let mut command = Command::new(shell(context)?);
-    let marked = format!("{}={}", strays::VARIABLE, family.mark);
+    let marked = format!("{}={}", detached::VARIABLE, family.mark);
     command.args(["-c", WATCHER, "sh", &family.group.as_raw_nonzero().to_string(), &marked]);
     // In a group of its own: it must outlive both the step's group and ours.
     command.process_group(0);
@@ -180,7 +181,7 @@ fn watch(context: &RunContext, family: &Family) -> Result<(Child, Option<ChildSt
     Ok((watcher, words))
 }
 
-/// Tells the watcher that there is nothing to kill any more: the number of the group may soon be somebody else's.
+/// Tells the watcher that there is nothing left to kill: the group's number may soon belong to other processes.
 async fn dismiss((watcher, words): &mut (Child, Option<ChildStdin>)) {
     if let Some(words) = words {
         words.write_all(b"done\n").await.ok();
@@ -212,7 +213,7 @@ impl Family {
         kill_process_group(self.group, signal).ok();
         let (mark, since) = (self.mark.clone(), self.since);
         let strays =
-            tokio::task::spawn_blocking(move || (0..rounds).find(|_| strays::signal(&mark, since, signal) == 0));
+            tokio::task::spawn_blocking(move || (0..rounds).find(|_| detached::signal(&mark, since, signal) == 0));
         strays.await.ok();
     }
 }
@@ -222,7 +223,7 @@ fn exit_code(status: ExitStatus) -> Result<i64, EngineError> {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ok(code.into()),
         (None, Some(signal)) => {
-            let reason = format!("the shell that runs it was killed by signal {signal} from something else");
+            let reason = format!("the shell that runs it was killed by signal {signal} from outside");
             Err(EngineError::NoReport { reason })
         }
         (None, None) => Err(EngineError::UnknownExitCode { reason: "the system gives no exit code".into() }),

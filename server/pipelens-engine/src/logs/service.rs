@@ -1,19 +1,19 @@
-//! What a service says: masked, and written whole to a file of its own. Nothing of it goes to the listener but the last lines, in
-//! an error.
+//! The output of a service: masked, and written whole to a file of its own. The listener gets only its last lines, in an error.
 
 use std::collections::VecDeque;
 use std::path::Path;
 
-use super::{LogFile, Stream, TAIL_LINES};
 use crate::error::EngineError;
 use crate::event::StdStream;
+use crate::event_queue::EventQueue;
 use crate::limits::Room;
-use crate::outbox::Outbox;
-use crate::secrets::Needles;
+use crate::logs::log_file::LogFile;
+use crate::logs::stream::{Stream, TAIL_LINES};
+use crate::secrets::SecretPatterns;
 
 #[derive(Debug)]
 pub(crate) struct ServiceLogs {
-    outbox: Outbox,
+    events: EventQueue,
     stdout: Stream,
     stderr: Stream,
     file: LogFile,
@@ -21,13 +21,18 @@ pub(crate) struct ServiceLogs {
 }
 
 impl ServiceLogs {
-    /// Opens the service's file behind what an earlier attempt of the step has left in it.
-    pub(crate) async fn open(path: &Path, outbox: Outbox, needles: &Needles, room: Room) -> Result<Self, EngineError> {
+    /// Opens the service's file, after what an earlier attempt of the step has written to it.
+    pub(crate) async fn open(
+        path: &Path,
+        events: EventQueue,
+        patterns: &SecretPatterns,
+        room: Room,
+    ) -> Result<Self, EngineError> {
         Ok(Self {
             file: LogFile::append(path, room).await?,
-            outbox,
-            stdout: Stream::new(needles),
-            stderr: Stream::new(needles),
+            events,
+            stdout: Stream::new(patterns),
+            stderr: Stream::new(patterns),
             tail: VecDeque::new(),
         })
     }
@@ -41,7 +46,7 @@ impl ServiceLogs {
         let lines = stream.push(bytes);
         let ready = stream.take_for_file();
         if !ready.is_empty() {
-            self.file.write(&ready, &self.outbox).await;
+            self.file.write(&ready, &self.events).await;
         }
         keep_last(&mut self.tail, lines);
     }
@@ -53,10 +58,10 @@ impl ServiceLogs {
             let mut rest = stream.take_for_file();
             rest.extend(stream.take_rest());
             if !rest.is_empty() {
-                self.file.write(&rest, &self.outbox).await;
+                self.file.write(&rest, &self.events).await;
             }
         }
-        self.file.flush(&self.outbox).await;
+        self.file.flush(&self.events).await;
         self.tail.into()
     }
 }

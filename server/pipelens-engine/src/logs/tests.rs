@@ -1,27 +1,27 @@
 use super::*;
-use crate::outbox;
+use crate::event_queue;
 
 async fn logs(folder: &Path, listener_takes: bool, lines: u64) -> (Vec<BuildEvent>, Vec<LogLine>, String) {
-    let (outbox, letters) = outbox::open();
+    let (events, queued) = event_queue::open();
     let (tx, mut rx) = tokio::sync::mpsc::channel(1);
     let path = folder.join("step.log");
     let mut logs =
-        StepLogs::create(0, &path, outbox.clone(), &Needles::default(), Room::new(u64::MAX, 0)).await.unwrap();
-    let delivery = tokio::spawn(outbox::deliver(letters, tx));
-    let mut events = Vec::new();
+        StepLogs::create(0, &path, events.clone(), &SecretPatterns::default(), Room::new(u64::MAX, 0)).await.unwrap();
+    let delivery = tokio::spawn(event_queue::deliver(queued, tx));
+    let mut heard = Vec::new();
     for number in 0..lines {
         logs.write(StdStream::Stdout, &Bytes::from(format!("line {number}\n"))).await;
         if listener_takes {
-            events.push(rx.recv().await.unwrap());
+            heard.push(rx.recv().await.unwrap());
         }
     }
     let tail = logs.close().await;
-    drop(outbox);
+    drop(events);
     while let Some(event) = rx.recv().await {
-        events.push(event);
+        heard.push(event);
     }
     delivery.await.unwrap();
-    (events, tail, std::fs::read_to_string(path).unwrap())
+    (heard, tail, std::fs::read_to_string(path).unwrap())
 }
 
 #[tokio::test]
@@ -53,9 +53,10 @@ async fn a_listener_that_does_not_read_is_told_what_it_missed_and_the_file_is_wh
 #[tokio::test]
 async fn the_streams_do_not_cut_each_others_lines_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    let (outbox, _letters) = outbox::open();
+    let (events, _queued) = event_queue::open();
     let path = folder.path().join("step.log");
-    let mut logs = StepLogs::create(0, &path, outbox, &Needles::default(), Room::new(u64::MAX, 0)).await.unwrap();
+    let mut logs =
+        StepLogs::create(0, &path, events, &SecretPatterns::default(), Room::new(u64::MAX, 0)).await.unwrap();
     logs.write(StdStream::Stdout, &Bytes::from("out ")).await;
     logs.write(StdStream::Stderr, &Bytes::from("err\n")).await;
     logs.write(StdStream::Stdout, &Bytes::from("put\nlast")).await;
@@ -67,9 +68,9 @@ async fn the_streams_do_not_cut_each_others_lines_in_the_file() {
 async fn a_step_that_fills_its_log_goes_on_and_the_file_says_where_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("step.log");
-    let (outbox, mut letters) = outbox::open();
+    let (events, mut queued) = event_queue::open();
     let room = Room::new(20, 0);
-    let mut logs = StepLogs::create(0, &path, outbox.clone(), &Needles::default(), room.clone()).await.unwrap();
+    let mut logs = StepLogs::create(0, &path, events.clone(), &SecretPatterns::default(), room.clone()).await.unwrap();
     for line in ["first line\n", "second line\n", "third line\n"] {
         logs.write(StdStream::Stdout, &Bytes::from(line)).await;
     }
@@ -82,14 +83,14 @@ async fn a_step_that_fills_its_log_goes_on_and_the_file_says_where_it_ends() {
     .assert_eq(&std::fs::read_to_string(&path).unwrap());
     // The next step finds no more room, though its first line would have fitted a room of its own.
     let other = folder.path().join("other.log");
-    let mut logs = StepLogs::create(1, &other, outbox.clone(), &Needles::default(), room).await.unwrap();
+    let mut logs = StepLogs::create(1, &other, events.clone(), &SecretPatterns::default(), room).await.unwrap();
     logs.write(StdStream::Stdout, &Bytes::from("a line of this\n")).await;
     logs.close().await;
     assert!(std::fs::read_to_string(&other).unwrap().starts_with("[pipelens: the logs of this run"));
-    drop(outbox);
+    drop(events);
     let mut said = Vec::new();
-    while let Some(letter) = letters.recv().await {
-        said.extend(letter.notice());
+    while let Some(queued) = queued.recv().await {
+        said.extend(queued.notice());
     }
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said[0].contains("step.log` ends early: the logs of this run have reached 20 bytes."), "{said:?}");

@@ -1,44 +1,53 @@
-//! From the scheduler's word to a step's end. Every task started here is waited for here.
+//! Starts and ends the steps that the scheduler names. Every task started here is waited for here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::artifacts::Artifacts;
-use crate::cache::{Cache, CacheDecision, Hit, Outdated, Purpose, Shelf, canonical};
+use crate::cache::{CacheDecision, Purpose, canonical};
 use crate::error::EngineError;
-use crate::event::{BuildEvent, LogLine, Outcome, RunOutcome};
+use crate::event::{BuildEvent, RunOutcome};
+use crate::event_queue::EventQueue;
 use crate::limits::Room;
-use crate::logs::StepLogs;
-use crate::outbox::Outbox;
-use crate::run::{RunRequest, Runners, artifact_folder, is_parallelism_known, log_file};
-use crate::runner::{
-    Base, Ending, Heirs, KeepSnapshot, Keeping, RunContext, Saved, SnapshotRef, StepResult, StepRunner, Tidy,
-};
+use crate::run::job::{Done, End, Failure, Job, Keeper};
+use crate::run::run_request::RunRequest;
+use crate::run::run_tools::RunTools;
+use crate::run_files::{artifact_folder, log_file};
+use crate::runner::OpenRunner;
 use crate::scheduler::{Action, Scheduler, Stop};
-use crate::secrets::Needles;
+use crate::snapshot::{Hit, Outdated, Snapshot};
+use crate::step_context::{Base, KeepSnapshot, Keeping, SnapshotUse, StepContext};
 use crate::store::PastStep;
 
-/// Runs the plan's steps, and returns how each ended when what they left is tidied, snapshots excepted.
+/// Runs the plan's steps, and returns how each ended once what they left is removed, except snapshots.
 pub(super) async fn run_all(
     request: &RunRequest,
-    runners: &Runners,
-    outbox: &Outbox,
+    tools: &RunTools,
+    events: &EventQueue,
     cancel: &CancellationToken,
 ) -> (RunOutcome, Vec<PastStep>) {
     let plan = Arc::new(request.plan.clone());
-    // The first step may start before it is known how many the machine can bear.
-    let mut scheduler = Scheduler::new(&request.plan, request.parallelism.unwrap_or(1));
-    let mut is_counted = is_parallelism_known(request);
-    let counted = runners.parallelism();
-    tokio::pin!(counted);
-    let mut tasks = Tasks::new(request, runners, outbox, Arc::clone(&plan));
+    // The first step may start before it is known how many the machine can run.
+    let names: Vec<&str> = tools.runners.keys().copied().collect();
+    let lane_of = |step: &PlanStep| names.iter().position(|name| *name == request.runner_of(step)).unwrap_or(0);
+    let mut scheduler = Scheduler::new(&request.plan, request.parallelism.unwrap_or(usize::MAX))
+        .with_lanes(plan.steps.iter().map(lane_of).collect(), names.len());
+    let mut unknown: FuturesUnordered<_> = FuturesUnordered::new();
+    for (lane, opened) in tools.runners.values().enumerate() {
+        match request.is_parallelism_known() {
+            true => scheduler.allow(lane, usize::MAX),
+            false => unknown.push(async move { (lane, opened.runner.capacity().await) }),
+        }
+    }
+    let mut tasks = Tasks::new(request, tools, events, Arc::clone(&plan));
     let mut digests = HashMap::new();
     let time_is_over = async {
         match plan.timeout_seconds {
@@ -51,9 +60,9 @@ pub(super) async fn run_all(
         for action in scheduler.next_actions() {
             match action {
                 Action::Start(index) => tasks.start(index),
-                Action::Queue(step) => outbox.say(BuildEvent::StepQueued { step }),
+                Action::Queue(step) => events.send(BuildEvent::StepQueued { step }),
                 Action::Skip(step, outcome) => {
-                    outbox.say(BuildEvent::StepEnd { step, outcome, duration: Duration::ZERO, tail: Vec::new() });
+                    events.send(BuildEvent::StepEnd { step, outcome, duration: Duration::ZERO, tail: Vec::new() });
                 }
             }
         }
@@ -66,14 +75,11 @@ pub(super) async fn run_all(
             () = cancel.cancelled(), if !matches!(stop, Some(Stop::Cancelled | Stop::TimedOut)) => {
                 scheduler.stop(Stop::Cancelled);
             }
-            permits = &mut counted, if !is_counted => {
-                is_counted = true;
-                scheduler.allow(permits);
-            }
+            Some((lane, permits)) = unknown.next() => scheduler.allow(lane, permits),
             () = &mut time_is_over, if stop != Some(Stop::TimedOut) => scheduler.stop(Stop::TimedOut),
             Some(done) = tasks.next_done() => {
                 let outcome = done.outcome(&scheduler);
-                outbox.say(BuildEvent::StepEnd {
+                events.send(BuildEvent::StepEnd {
                     step: done.index,
                     outcome: outcome.clone(),
                     duration: done.duration,
@@ -96,61 +102,28 @@ pub(super) async fn run_all(
     (scheduler.outcome(), ends.collect())
 }
 
-/// The tasks of a run, and what their steps left for others.
+/// The tasks of a run, and what their steps left for other steps.
 struct Tasks<'run> {
     request: &'run RunRequest,
-    runners: &'run Runners,
-    outbox: &'run Outbox,
+    tools: &'run RunTools,
+    events: &'run EventQueue,
     plan: Arc<Plan>,
     stop: CancellationToken,
     running: JoinSet<Done>,
     /// A task that panicked cannot say which step it was.
     started: HashMap<tokio::task::Id, (usize, Instant)>,
     tidying: JoinSet<()>,
-    snapshots: HashMap<usize, (SnapshotRef, Option<Outdated>)>,
+    snapshots: HashMap<usize, (Snapshot, Option<Outdated>)>,
     log_room: Room,
     artifact_room: Room,
 }
 
-/// What a step's task brings home.
-struct Done {
-    index: usize,
-    end: End,
-    duration: Duration,
-    tail: Vec<LogLine>,
-    snapshot: Option<SnapshotRef>,
-    tidy: Vec<Tidy>,
-    digest: Option<String>,
-}
-
-enum End {
-    Ran(Result<Ending, String>),
-    /// From an earlier run.
-    Taken,
-}
-
-/// Hands to the cache what outlives the run.
-struct Keeper {
-    cache: Option<Arc<Cache>>,
-    run_id: Uuid,
-    outbox: Outbox,
-}
-
-impl Keeper {
-    async fn keep(&self, index: usize, purpose: Purpose, saved: Saved, runner: &Arc<dyn StepRunner>) {
-        let Some(cache) = &self.cache else { return };
-        if let Err(error) = cache.keep(index, purpose, saved, self.run_id, runner.as_ref()).await {
-            self.outbox.notice(format!("What a step left could not be remembered: {error}."));
-        }
-    }
-}
-
 impl<'run> Tasks<'run> {
-    fn new(request: &'run RunRequest, runners: &'run Runners, outbox: &'run Outbox, plan: Arc<Plan>) -> Self {
+    fn new(request: &'run RunRequest, tools: &'run RunTools, events: &'run EventQueue, plan: Arc<Plan>) -> Self {
         Self {
             request,
-            runners,
-            outbox,
+            tools,
+            events,
             plan,
             stop: CancellationToken::new(),
             running: JoinSet::new(),
@@ -170,14 +143,14 @@ impl<'run> Tasks<'run> {
         let job = Job {
             index,
             log_path: self.plan.steps.get(index).map(|step| log_file(&self.request.log_dir, &step.key)),
-            outbox: self.outbox.clone(),
-            needles: self.runners.needles.clone(),
+            events: self.events.clone(),
+            patterns: self.tools.patterns.clone(),
             keeper: self.keeper(),
         };
         let handle = self.running.spawn(async move {
             let started = Instant::now();
             let mut done = match prepared {
-                Ok((runner, context)) => job.carry_out(runner, context).await,
+                Ok((runner, context)) => job.run(runner, context).await,
                 Err(error) => job.refuse(&error),
             };
             done.duration = started.elapsed();
@@ -186,39 +159,37 @@ impl<'run> Tasks<'run> {
         self.started.insert(handle.id(), (index, Instant::now()));
     }
 
-    /// Ends a step at once, if an earlier run has left what it would leave or nobody needs that.
+    /// Ends a step at once if its result is taken from an earlier run, or is not needed.
     fn take_from_earlier_run(&mut self, index: usize) -> bool {
-        let Some(cache) = &self.runners.cache else { return false };
+        let Some(cache) = &self.tools.cache else { return false };
         match cache.decision(index) {
             Some(CacheDecision::Hit { key }) => {
-                self.outbox.say(BuildEvent::StepCacheHit { step: index, key: key.clone() });
+                self.events.send(BuildEvent::StepCacheHit { step: index, key: key.clone() });
             }
             Some(CacheDecision::NotNeeded) => {}
             Some(CacheDecision::MissBuildAs { .. } | CacheDecision::MissNoCommit { .. }) | None => return false,
         }
-        if let Some(Hit { place, outdated }) = cache.hit(index).cloned() {
-            let is_host = self.runner_name(index) == "host";
-            let snapshot = if is_host { SnapshotRef::Folder(place.into()) } else { SnapshotRef::Image(place) };
-            self.snapshots.insert(index, (snapshot, outdated));
+        if let Some(Hit { place, outdated }) = cache.hit(index).cloned()
+            && let Some(opened) = self.runner_of(index)
+        {
+            self.snapshots.insert(index, (opened.snapshots.adopt(&place), outdated));
         }
         self.running.spawn(async move { Done { end: End::Taken, ..Done::of(index) } });
         true
     }
 
-    fn runner_name(&self, index: usize) -> &str {
-        let own = self.plan.steps.get(index).and_then(|step| step.runner.as_deref());
-        own.unwrap_or(self.request.runner.name())
+    fn runner_of(&self, index: usize) -> Option<&OpenRunner> {
+        self.tools.runners.get(self.request.runner_of(self.plan.steps.get(index)?))
     }
 
     fn keeper(&self) -> Keeper {
-        Keeper { cache: self.runners.cache.clone(), run_id: self.request.run_id, outbox: self.outbox.clone() }
+        Keeper { cache: self.tools.cache.clone(), run_id: self.request.run_id, events: self.events.clone() }
     }
 
-    fn prepare(&self, index: usize) -> Result<(Arc<dyn StepRunner>, RunContext), EngineError> {
+    fn prepare(&self, index: usize) -> Result<(OpenRunner, StepContext), EngineError> {
         let unknown = |name: &str| EngineError::UnknownRunner { name: name.to_owned() };
         let step = self.plan.steps.get(index).ok_or_else(|| unknown("?"))?;
-        let runner = self.runners.get(step.runner.as_deref());
-        let runner = runner.ok_or_else(|| unknown(step.runner.as_deref().unwrap_or_default()))?;
+        let runner = self.runner_of(index).ok_or_else(|| unknown(self.request.runner_of(step)))?.clone();
         let base = match &step.boots_from {
             BootsFrom::Image(image) => Base::Image(image.clone()),
             BootsFrom::Step(parent) => {
@@ -229,12 +200,12 @@ impl<'run> Tasks<'run> {
                 Base::Snapshot(snapshot, outdated)
             }
         };
-        let keeping = self.runners.cache.as_ref().map(|cache| Keeping {
-            workspace: Some(cache.workspace.clone()),
-            store: cache.store_name.clone(),
-            is_cached: cache.asks_for_result(index),
+        let keeping = self.tools.cache.as_ref().map(|cache| Keeping {
+            workspace: Some(cache.workspace().to_owned()),
+            cache_name: cache.name().to_owned(),
+            is_cached: cache.keeps_result(index),
             shared_name: cache.shared_name(index),
-            shelf: Some(Shelf::new(Arc::clone(cache))),
+            source_images: Some(cache.source_images()),
         });
         let mut secrets = std::collections::BTreeMap::new();
         for name in &step.secrets {
@@ -242,14 +213,14 @@ impl<'run> Tasks<'run> {
             let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.clone() })?;
             secrets.insert(name.clone(), value.clone());
         }
-        let context = RunContext {
+        let context = StepContext {
             plan: Arc::clone(&self.plan),
             index,
             base,
             keeps_snapshot: keep_snapshot(&self.plan, index),
-            heirs: heirs(&self.plan, index, self.request.runner.name()),
+            snapshot_use: snapshot_use(self.request, index),
             keeping: keeping.unwrap_or_default(),
-            sources: Arc::clone(&self.runners.sources),
+            sources: Arc::clone(&self.tools.sources),
             artifacts: if step.artifacts.is_empty() {
                 None
             } else {
@@ -261,8 +232,8 @@ impl<'run> Tasks<'run> {
             secrets,
             log_dir: self.request.log_dir.clone(),
             log_room: self.log_room.clone(),
-            needles: self.runners.needles.clone(),
-            outbox: self.outbox.clone(),
+            patterns: self.tools.patterns.clone(),
+            events: self.events.clone(),
             stop: self.stop.clone(),
         };
         Ok((runner, context))
@@ -278,8 +249,8 @@ impl<'run> Tasks<'run> {
             Err(panic) => {
                 let (index, started) = self.started.remove(&panic.id()).unwrap_or((0, Instant::now()));
                 tracing::error!(%panic, "the task of a step panicked");
-                let why = "The engine itself failed on this step; this is a bug of ours.";
-                Done { end: End::Ran(Err(why.into())), duration: started.elapsed(), ..Done::of(index) }
+                let why = "pipelens itself failed on this step; this is a bug in pipelens.";
+                Done { end: End::Ran(Err(Failure(why.into()))), duration: started.elapsed(), ..Done::of(index) }
             }
         };
         if let Some(snapshot) = done.snapshot.take() {
@@ -287,119 +258,26 @@ impl<'run> Tasks<'run> {
         }
         for tidy in done.tidy.drain(..) {
             let (keeper, index) = (self.keeper(), done.index);
-            let runner = self.runners.get(Some(self.runner_name(index)));
+            let opened = self.runner_of(index).cloned();
             let step = self.plan.steps.get(index).cloned();
             self.tidying.spawn(async move {
                 let failure = tidy.await;
-                if let (Some(failure), Some(runner), Some(step)) = (failure, runner, step) {
-                    let shell = runner.shell_in(&failure.place, &step);
-                    keeper.keep(index, Purpose::Failure, failure, &runner).await;
-                    keeper.outbox.say(BuildEvent::StepKept { step: index, shell });
+                if let (Some(failure), Some(opened), Some(step)) = (failure, opened, step) {
+                    let shell = opened.snapshots.shell_command(&failure.place, &step);
+                    keeper.keep(index, Purpose::Failure, failure, opened.snapshots.as_ref()).await;
+                    keeper.events.send(BuildEvent::StepKept { step: index, shell });
                 }
             });
         }
         Some(done)
     }
 
-    /// Waits until everything is tidied. What panics or hangs here is found again when the runner closes.
+    /// Waits until everything is removed. What panics or hangs here is found again when the runner closes.
     async fn tidy(mut self) {
         let all = async { while self.tidying.join_next().await.is_some() {} };
         if tokio::time::timeout(self.request.deadlines.tidying, all).await.is_err() {
             tracing::debug!("tidying takes too long; the runner's own cleanup takes over");
         }
-    }
-}
-
-impl Done {
-    fn of(index: usize) -> Self {
-        Self {
-            index,
-            end: End::Taken,
-            duration: Duration::ZERO,
-            tail: Vec::new(),
-            snapshot: None,
-            tidy: Vec::new(),
-            digest: None,
-        }
-    }
-
-    fn outcome(&self, scheduler: &Scheduler) -> Outcome {
-        let End::Ran(ending) = &self.end else { return Outcome::Cached };
-        match ending {
-            Ok(Ending::Exited(0)) => Outcome::Succeeded,
-            Ok(Ending::Exited(code)) => Outcome::Failed(*code),
-            Ok(Ending::TimedOut) => Outcome::TimedOut,
-            Ok(Ending::Stopped) => scheduler.outcome_of_stopped_step(),
-            Err(sentence) => Outcome::Errored(sentence.clone()),
-        }
-    }
-}
-
-/// One step, all its attempts.
-struct Job {
-    index: usize,
-    log_path: Option<std::path::PathBuf>,
-    outbox: Outbox,
-    needles: Needles,
-    keeper: Keeper,
-}
-
-impl Job {
-    async fn carry_out(self, runner: Arc<dyn StepRunner>, context: RunContext) -> Done {
-        let log_path = self.log_path.clone().unwrap_or_default();
-        let mut logs =
-            match StepLogs::create(self.index, &log_path, self.outbox.clone(), &self.needles, context.log_room.clone())
-                .await
-            {
-                Ok(logs) => logs,
-                Err(error) => return self.refuse(&error),
-            };
-        let mut tidies = Vec::new();
-        let mut attempt = 1;
-        let (ending, snapshot, saved, digest) = loop {
-            self.say_start(runner.name(), &context, attempt);
-            let StepResult { ending, snapshot, saved, tidy, digest } = runner.run_step(&context, &mut logs).await;
-            tidies.extend(tidy);
-            let may_retry = match &ending {
-                Ok(Ending::Exited(code)) => *code != 0,
-                Ok(Ending::TimedOut) => true,
-                // What we could not run will not run better; what was stopped is over.
-                Ok(Ending::Stopped) | Err(_) => false,
-            };
-            if !may_retry || attempt > context.step().retry || context.stop.is_cancelled() {
-                break (ending, snapshot, saved, digest);
-            }
-            attempt += 1;
-        };
-        if let Some(saved) = saved {
-            let purpose = if context.keeping.is_cached { Purpose::Cache } else { Purpose::Rerun };
-            self.keeper.keep(self.index, purpose, saved, &runner).await;
-        }
-        Done {
-            end: End::Ran(ending.map_err(|error| self.needles.mask(&error.sentence()))),
-            tail: logs.close().await,
-            snapshot,
-            tidy: tidies,
-            digest,
-            ..Done::of(self.index)
-        }
-    }
-
-    fn say_start(&self, runner: &str, context: &RunContext, attempt: u64) {
-        self.outbox.say(BuildEvent::StepStart {
-            step: self.index,
-            started_at: crate::clock::now(),
-            runner: runner.to_owned(),
-            image: match &context.base {
-                Base::Image(image) => Some(image.clone()),
-                Base::Snapshot(..) => None,
-            },
-            attempt,
-        });
-    }
-
-    fn refuse(&self, error: &EngineError) -> Done {
-        Done { end: End::Ran(Err(error.sentence())), ..Done::of(self.index) }
     }
 }
 
@@ -414,24 +292,24 @@ fn keep_snapshot(plan: &Plan, index: usize) -> KeepSnapshot {
     }
 }
 
-/// A repeated attempt must find what the first one found, so a step that may be repeated is no only heir.
-fn heirs(plan: &Plan, index: usize, default_runner: &str) -> Heirs {
-    let runner_of = |step: &PlanStep| step.runner.clone().unwrap_or_else(|| default_runner.to_owned());
+/// A repeated attempt must find what the first one found, so a step that may be repeated gets a copy.
+fn snapshot_use(request: &RunRequest, index: usize) -> SnapshotUse {
+    let plan = &request.plan;
     let mut children = plan.steps.iter().filter(|step| step.boots_from == BootsFrom::Step(index));
     match (plan.steps.get(index), children.next(), children.next()) {
         (Some(parent), Some(child), None)
             if child.retry == 0
                 && child.workdir == parent.workdir
                 && arguments_of(child) == arguments_of(parent)
-                && runner_of(child) == runner_of(parent) =>
+                && request.runner_of(child) == request.runner_of(parent) =>
         {
-            Heirs::Only
+            SnapshotUse::Once
         }
-        _ => Heirs::Several,
+        _ => SnapshotUse::Several,
     }
 }
 
-/// What is written twice is the same, wherever it stands.
+/// Equal arguments have equal texts, however they are written.
 fn arguments_of(step: &PlanStep) -> Option<String> {
     step.runner_args.as_ref().map(canonical)
 }

@@ -196,3 +196,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_runner_has_its_own_permits() {
+    let plan = plan(vec![step("a", &[]), step("b", &[]), step("c", &[]), step("d", &[])]);
+    // `a` and `c` on one runner, `b` and `d` on the other.
+    let mut scheduler = Scheduler::new(&plan, usize::MAX).with_lanes(vec![0, 1, 0, 1], 2);
+    assert_eq!(
+        scheduler.next_actions(),
+        [Action::Start(0), Action::Start(1), Action::Queue(2), Action::Queue(3)],
+        "one each until it is known how many"
+    );
+    scheduler.allow(1, 2);
+    assert_eq!(scheduler.next_actions(), [Action::Start(3)]);
+    scheduler.finished(1, Outcome::Succeeded);
+    assert_eq!(scheduler.next_actions(), [], "what one runner has free is no use to the other");
+    scheduler.finished(0, Outcome::Succeeded);
+    assert_eq!(scheduler.next_actions(), [Action::Start(2)]);
+}
+
+#[test]
+fn a_limit_of_the_run_counts_all_runners_together() {
+    let plan = plan(vec![step("a", &[]), step("b", &[]), step("c", &[])]);
+    let mut scheduler = Scheduler::new(&plan, 2).with_lanes(vec![0, 1, 1], 2);
+    scheduler.allow(0, usize::MAX);
+    scheduler.allow(1, usize::MAX);
+    assert_eq!(scheduler.next_actions(), [Action::Start(0), Action::Start(1), Action::Queue(2)]);
+}

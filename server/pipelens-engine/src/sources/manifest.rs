@@ -1,25 +1,12 @@
 //! What the sources were at one time, small enough to be kept, and what has changed since. Reads no file.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
 use std::path::PathBuf;
-use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::sources::{Entry, EntryKind, Sources};
-
-/// Tells a file from what it was, without reading it: the way git's index does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Stamp {
-    kind: EntryKind,
-    mode: u32,
-    size: u64,
-    modified_ns: u128,
-    /// Nobody can set it back.
-    changed_ns: i128,
-}
+use crate::sources::entries::{Entry, EntryKind, Sources, Stamp};
 
 /// Each path of the sources with its stamp.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,29 +22,6 @@ pub(crate) struct Delta {
     pub(crate) removed_folders: Vec<PathBuf>,
 }
 
-impl Stamp {
-    pub(crate) fn of(kind: EntryKind, metadata: &Metadata) -> Self {
-        let (mode, changed_ns) = mode_and_change(metadata);
-        if kind == EntryKind::Folder {
-            // Its times and its size tell of its entries, which have stamps of their own.
-            return Self { kind, mode, size: 0, modified_ns: 0, changed_ns: 0 };
-        }
-        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        Self { kind, mode, size: metadata.len(), modified_ns: modified.map_or(0, |time| time.as_nanos()), changed_ns }
-    }
-}
-
-#[cfg(unix)]
-fn mode_and_change(metadata: &Metadata) -> (u32, i128) {
-    use std::os::unix::fs::MetadataExt as _;
-    (metadata.mode(), i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()))
-}
-
-#[cfg(not(unix))]
-fn mode_and_change(metadata: &Metadata) -> (u32, i128) {
-    (u32::from(metadata.permissions().readonly()), 0)
-}
-
 impl Manifest {
     pub(crate) fn of(sources: &Sources) -> Self {
         Self(sources.entries.iter().map(|entry| (entry.path.clone(), entry.stamp)).collect())
@@ -70,7 +34,7 @@ impl Manifest {
             digest.update(path.as_os_str().as_encoded_bytes());
             digest.update(format!("\0{stamp:?}\0"));
         }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(digest.finalize())
     }
 
     /// Returns what leads from this state to that of `sources`.
@@ -112,6 +76,8 @@ impl Delta {
 mod tests {
     use std::fs;
 
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[test]
@@ -125,13 +91,13 @@ mod tests {
         for (path, text) in [("a", "same"), ("b", "old"), ("old/in/c", "gone"), ("d", "a file")] {
             write(path, text);
         }
-        let before = Manifest::of(&Sources::scan(folder.path()).unwrap());
-        assert!(before.delta(&Sources::scan(folder.path()).unwrap()).is_empty());
+        let before = Manifest::of(&Sources::scan(folder.path(), &CancellationToken::new()).unwrap());
+        assert!(before.delta(&Sources::scan(folder.path(), &CancellationToken::new()).unwrap()).is_empty());
         write("b", "newer");
         fs::remove_dir_all(folder.path().join("old")).unwrap();
         fs::remove_file(folder.path().join("d")).unwrap();
         write("d/now-in", "a folder");
-        let now = Sources::scan(folder.path()).unwrap();
+        let now = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
         let delta = before.delta(&now);
         let changed: Vec<_> = delta.changed.entries.iter().map(|entry| entry.path.to_string_lossy()).collect();
         assert_eq!(changed, ["b", "d", "d/now-in"]);

@@ -1,8 +1,10 @@
-//! The store's shape, one step after another. A step that was released is never changed.
+//! The store's tables, one migration after another. A migration that was released is never changed.
+//!
+//! By hand: `rusqlite_migration` 2.6 is for `rusqlite` 0.40, and two versions of it cannot be linked together.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::Result;
+use crate::store::store_error::{Result, StoreError, corrupt_if_misshapen};
 
 pub(super) const MIGRATIONS: &[&str] = &[
     "
@@ -33,18 +35,18 @@ pub(super) const MIGRATIONS: &[&str] = &[
 ",
 ];
 
-/// Brings a store to today's shape. One that a later version has made is left alone and refused.
+/// Brings a store to the current version. One that a later version has made is left alone and refused.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Immediate: of two processes that start at once, one waits and then finds the work done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let done: usize = transaction.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? as usize;
     if done > MIGRATIONS.len() {
-        return Err(rusqlite::Error::InvalidParameterName("it was made by a later version of pipelens".into()));
+        return Err(StoreError::LaterVersion);
     }
     for migration in MIGRATIONS.iter().skip(done) {
-        transaction.execute_batch(migration)?;
+        transaction.execute_batch(migration).map_err(corrupt_if_misshapen)?;
     }
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32)?;
-    transaction.commit()
+    Ok(transaction.commit()?)
 }

@@ -1,14 +1,15 @@
-//! Opens the file of a store: closed to other users from its creation, made if it is missing, set aside if it is corrupt.
+//! Opens the file of a store: private from its creation, created if it is missing, set aside if it is corrupt.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, ffi};
+use rusqlite::{Connection, ErrorCode};
 
-use super::{Result, migrations};
-use crate::cache::seconds_now;
+use crate::clock::seconds_now;
 use crate::private;
+use crate::store::migrations;
+use crate::store::store_error::{Result, StoreError, corrupt_if_misshapen};
 
 const FILE_NAME: &str = "pipelens.db";
 /// What SQLite keeps beside a file.
@@ -21,37 +22,32 @@ const CHECKED_BYTES: u64 = 16 << 20;
 
 /// Opens the store of a state folder. With it comes a sentence about a corrupt one, if that had to be set aside.
 pub(super) fn open(state_dir: &Path) -> Result<(Connection, Option<String>)> {
-    private::create_folder(state_dir).map_err(|error| unusable(state_dir, &error))?;
+    private::create_folder(state_dir).map_err(|source| inaccessible(state_dir, source))?;
     match connect(state_dir) {
-        Err(error) if is_corrupt(&error) => set_aside(state_dir, &error),
+        Err(error) if error.is_corrupt() => set_aside(state_dir, &error),
         opened => opened.map(|connection| (connection, None)),
     }
 }
 
-/// Whether an error says that the file is not what it should be.
-pub(crate) fn is_corrupt(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-}
-
 /// Renames a corrupt store and makes a new one.
-pub(super) fn set_aside(state_dir: &Path, error: &rusqlite::Error) -> Result<(Connection, Option<String>)> {
+pub(super) fn set_aside(state_dir: &Path, error: &StoreError) -> Result<(Connection, Option<String>)> {
     let path = state_dir.join(FILE_NAME);
     // Of two processes that find it corrupt, the second must not set aside what the first has made.
-    let lock = private::create_file(&path.with_extension("lock")).map_err(|error| unusable(state_dir, &error))?;
-    lock.lock().map_err(|error| unusable(state_dir, &error))?;
+    let lock = private::create_file(&path.with_extension("lock")).map_err(|source| inaccessible(state_dir, source))?;
+    lock.lock().map_err(|source| inaccessible(state_dir, source))?;
     match connect(state_dir) {
-        Err(error) if is_corrupt(&error) => {}
+        Err(error) if error.is_corrupt() => {}
         opened => return opened.map(|connection| (connection, None)),
     }
     let aside = free_name(&path);
     for companion in COMPANIONS {
         match std::fs::rename(with_suffix(&path, companion), with_suffix(&aside, companion)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(state_dir, &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(inaccessible(state_dir, error)),
             Ok(()) | Err(_) => {}
         }
     }
     let said = format!(
-        "The memory of earlier runs, `{}`, was corrupt ({error}). It is kept as `{}`, and a new one has begun.",
+        "The database of earlier runs, `{}`, was corrupt ({error}). It was renamed to `{}`, and a new one was created.",
         path.display(),
         aside.display()
     );
@@ -64,7 +60,7 @@ fn connect(state_dir: &Path) -> Result<Connection> {
         refuse_unless_regular(&with_suffix(&path, companion))?;
     }
     // SQLite would make it readable for all, and what it keeps beside it has the same mode.
-    private::touch(&path).map_err(|error| unusable(&path, &error))?;
+    private::touch(&path).map_err(|source| inaccessible(&path, source))?;
     for companion in COMPANIONS {
         private::close_file(&with_suffix(&path, companion));
     }
@@ -73,15 +69,15 @@ fn connect(state_dir: &Path) -> Result<Connection> {
     journal_ahead(&connection)?;
     // A lost last transaction costs a cache entry; waiting for the disk costs every step.
     connection.pragma_update(None, "synchronous", "normal")?;
-    migrations::migrate(&mut connection).map_err(corrupt_if_misshapen)?;
+    migrations::migrate(&mut connection)?;
     check(&connection, &path)?;
     Ok(connection)
 }
 
-/// Opening a pipe waits for a writer, and a device has no end. A link to a file is fine: somebody keeps it elsewhere.
+/// Opening a pipe waits for a writer, and a device has no end. A link to a file is fine: the user keeps it elsewhere.
 fn refuse_unless_regular(path: &Path) -> Result<()> {
     match path.metadata() {
-        Ok(metadata) if !metadata.is_file() => Err(corrupt("it is not a regular file".into())),
+        Ok(metadata) if !metadata.is_file() => Err(StoreError::Corrupt { reason: "it is not a regular file".into() }),
         Ok(_) | Err(_) => Ok(()),
     }
 }
@@ -95,26 +91,14 @@ fn check(connection: &Connection, path: &Path) -> Result<()> {
         return Ok(());
     }
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict == "ok" { Ok(()) } else { Err(corrupt(verdict.lines().last().unwrap_or_default().to_owned())) }
-}
-
-fn corrupt_if_misshapen(error: rusqlite::Error) -> rusqlite::Error {
-    match error {
-        rusqlite::Error::SqlInputError { msg, .. } => corrupt(msg),
-        rusqlite::Error::SqliteFailure(failure, reason) if failure.code == ErrorCode::Unknown => {
-            corrupt(reason.unwrap_or_else(|| failure.to_string()))
-        }
-        other => other,
+    if verdict == "ok" {
+        return Ok(());
     }
+    Err(StoreError::Corrupt { reason: verdict.lines().last().unwrap_or_default().to_owned() })
 }
 
-fn corrupt(reason: String) -> rusqlite::Error {
-    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(reason))
-}
-
-fn unusable(path: &Path, error: &io::Error) -> rusqlite::Error {
-    let reason = format!("`{}`: {error}", path.display());
-    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(reason))
+fn inaccessible(path: &Path, source: io::Error) -> StoreError {
+    StoreError::Inaccessible { path: path.to_owned(), source }
 }
 
 /// Returns a name beside the store's that nothing has yet.
@@ -136,7 +120,7 @@ fn journal_ahead(connection: &Connection) -> Result<()> {
     loop {
         match connection.pragma_update(None, "journal_mode", "wal") {
             Err(error) if is_busy(&error) && Instant::now() < deadline => std::thread::sleep(BUSY_PAUSE),
-            changed => return changed,
+            changed => return Ok(changed?),
         }
     }
 }

@@ -29,7 +29,7 @@ fn a_snapshot_is_found_by_its_key_in_its_own_workspace_alone() {
 }
 
 #[test]
-fn what_was_used_last_goes_last() {
+fn what_was_used_last_is_removed_last() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     for (key, used_at) in [("a", 1), ("b", 2)] {
@@ -43,7 +43,7 @@ fn what_was_used_last_goes_last() {
 }
 
 #[test]
-fn what_is_replaced_is_remembered_until_it_is_forgotten() {
+fn what_is_replaced_stays_recorded_until_it_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let old = |key: &str| KeptSnapshot { place: "old".into(), ..kept("here", key, 1) };
@@ -210,7 +210,7 @@ fn assert_set_aside(damages: &[Damage]) {
         damaged(&path);
         let store = Store::open(folder.path()).unwrap();
         assert_eq!(store.snapshot("engine", "here", "a").unwrap(), None, "{damage}");
-        let said = store.take_sayings();
+        let said = store.take_notices();
         assert_eq!(said.len(), 1, "{damage}: {said:?}");
         let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -219,7 +219,7 @@ fn assert_set_aside(damages: &[Damage]) {
         let aside = aside.unwrap_or_else(|| panic!("{damage}: {names:?}"));
         assert!(said[0].contains(aside.as_str()), "{said:?}");
         drop(store);
-        assert!(Store::open(folder.path()).unwrap().take_sayings().is_empty(), "{damage}: once");
+        assert!(Store::open(folder.path()).unwrap().take_notices().is_empty(), "{damage}: once");
     }
 }
 
@@ -227,26 +227,24 @@ fn assert_set_aside(damages: &[Damage]) {
 async fn corruption_that_shows_later_has_the_store_set_aside_then() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(folder.path()).unwrap());
-    let corrupt = |_: &Store| -> Result<()> {
-        Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), None))
-    };
+    let corrupt = |_: &Store| -> Result<()> { Err(StoreError::Corrupt { reason: "damaged".into() }) };
     // Only the file itself decides: this one is sound.
     store.with(corrupt).await.unwrap_err();
-    assert!(store.take_sayings().is_empty());
+    assert!(store.take_notices().is_empty());
     let path = folder.path().join("pipelens.db");
     store.lock().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[4096..].fill(0x5a);
     std::fs::write(&path, bytes).unwrap();
     store.with(corrupt).await.unwrap_err();
-    assert_eq!(store.take_sayings().len(), 1);
+    assert_eq!(store.take_notices().len(), 1);
     store.keep(&kept("here", "a", 1), &Manifest::default()).unwrap();
     assert!(store.snapshot("engine", "here", "a").unwrap().is_some());
 }
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_can_read_a_store() {
+fn other_users_cannot_read_a_store() {
     use std::os::unix::fs::MetadataExt as _;
 
     let folder = tempfile::tempdir().unwrap();

@@ -63,7 +63,7 @@ impl Repository {
     pub(super) fn exclude(&self, max_bytes: u64) -> Result<Vec<u8>, Unreadable> {
         match &self.folders {
             Ok(folders) => folders.base.read(&folders.common.join("info/exclude"), max_bytes),
-            // Told with the index.
+            // Reported with the index.
             Err(_) => Err(Unreadable::Missing),
         }
     }
@@ -116,16 +116,16 @@ impl Repository {
                 }
                 tracked.paths.extend(index.entries().iter().filter_map(|entry| safe_path(entry.path(&index))));
             }
-            Err(reason) => tracked.problem = Some(reason),
+            Err(error) => tracked.problem = Some(error.to_string()),
         }
         tracked
     }
 
     /// Reads the part of a split index that rarely changes.
-    fn shared(&self, name: &str) -> Result<State, String> {
-        let folders = self.folders.as_ref().map_err(Unreadable::to_string)?;
+    fn shared(&self, name: &str) -> Result<State, BadIndex> {
+        let folders = self.folders.as_ref().map_err(|error| BadIndex(error.to_string()))?;
         let read = folders.base.read(&folders.own.join(name), MAX_INDEX_BYTES);
-        state(&read.map_err(|error| error.to_string())?)
+        state(&read.map_err(|error| BadIndex(error.to_string()))?)
     }
 }
 
@@ -206,18 +206,23 @@ fn has_endless_paths(bytes: &[u8]) -> bool {
     false
 }
 
-fn state(bytes: &[u8]) -> Result<State, String> {
+/// Why git's index cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadIndex(String);
+
+fn state(bytes: &[u8]) -> Result<State, BadIndex> {
     if has_endless_paths(bytes) {
-        return Err(format!("its paths are longer than {} together", readable_size(MAX_INDEX_BYTES)));
+        return Err(BadIndex(format!("its paths are longer than {} together", readable_size(MAX_INDEX_BYTES))));
     }
     let options = Options {
-        // Small, and looked at while somebody types: not worth a thread.
+        // Small, and read while the user types: not worth a thread.
         thread_limit: Some(1),
         alloc_limit_bytes: Some(MAX_INDEX_ALLOCATION),
         ..Options::default()
     };
     let decoded = State::from_bytes(bytes, FileTime::zero(), gix_hash::Kind::Sha1, options);
-    decoded.map(|(state, _)| state).map_err(|error| error.to_string())
+    decoded.map(|(state, _)| state).map_err(|error| BadIndex(error.to_string()))
 }
 
 /// Resolves `.` and `..` by their letters alone: nothing outside of the project is looked at to follow a path.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::files::{ProjectFolder, Unreadable};
-use crate::walk::RuleSet;
 use crate::walk::pattern::translated;
 use crate::walk::repository::Repository;
 
@@ -19,6 +18,17 @@ const MAX_PATTERNS: usize = 4_000;
 const MAX_COSTLY_PATTERNS: usize = 500;
 /// Of all rule files on one walk: tens of thousands of real ones.
 const MAX_WALK_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Whose ignore rules count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleSet {
+    /// Those of git.
+    Git,
+    /// Those of git, with those of `.pipelensignore` before them.
+    Sources,
+    /// Those of `.pipelensignore` alone.
+    Own,
+}
 
 /// The rules that hold where a walk is. Asked in the order of the walk.
 #[derive(Debug)]

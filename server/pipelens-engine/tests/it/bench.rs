@@ -8,7 +8,8 @@ use pipelens_core::plan::{BootsFrom, DEFAULT_WORKDIR, Dependency, Plan, PlanStep
 use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome, StdStream};
 use pipelens_engine::limits::OutputLimits;
-use pipelens_engine::run::{RunRequest, RunnerKind, log_file, run};
+use pipelens_engine::run::{RunRequest, log_file, run};
+use pipelens_engine::runners::{self, RunnerSpec};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -19,6 +20,16 @@ pub(crate) const BUSYBOX: &str = "pipelens-test/busybox";
 const ROLE: &str = "PIPELENS_TEST_ROLE";
 /// Nothing in these tests takes longer unless it hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(300);
+
+pub(crate) type Runner = &'static RunnerSpec;
+
+pub(crate) fn docker_runner() -> Runner {
+    runners::find("docker").unwrap()
+}
+
+pub(crate) fn host_runner() -> Runner {
+    runners::find("host").unwrap()
+}
 
 /// A run that is about to be.
 pub(crate) struct Bench {
@@ -57,13 +68,10 @@ pub(crate) fn docker_host() -> Option<String> {
 }
 
 /// Whether tests with this runner can run here; says so if not.
-pub(crate) fn is_available(runner: RunnerKind) -> bool {
-    let available = match runner {
-        RunnerKind::Docker => docker_host().is_some(),
-        RunnerKind::Host => cfg!(unix),
-    };
+pub(crate) fn is_available(runner: Runner) -> bool {
+    let available = if runner == docker_runner() { docker_host().is_some() } else { cfg!(unix) };
     if !available {
-        println!("skipped: 1 ({runner:?} is not available)");
+        println!("skipped: 1 ({} is not available)", runner.name());
     }
     available
 }
@@ -125,7 +133,7 @@ impl StepExt for PlanStep {
 }
 
 impl Bench {
-    pub(crate) fn new(runner: RunnerKind, steps: Vec<PlanStep>) -> Self {
+    pub(crate) fn new(runner: Runner, steps: Vec<PlanStep>) -> Self {
         let sources = tempfile::tempdir().unwrap();
         let logs = tempfile::tempdir().unwrap();
         let request = RunRequest {
@@ -146,7 +154,7 @@ impl Bench {
     }
 
     pub(crate) fn docker(steps: Vec<PlanStep>) -> Self {
-        Self::new(RunnerKind::Docker, steps)
+        Self::new(docker_runner(), steps)
     }
 
     pub(crate) fn file(self, path: &str, text: &str) -> Self {

@@ -26,7 +26,7 @@ const SEED: u64 = 14;
 
 /// A tenth of what a person's run has.
 const DEADLINES: Deadlines = Deadlines {
-    pulse: Duration::from_millis(500),
+    liveness: Duration::from_millis(500),
     question: Duration::from_secs(4),
     work: Duration::from_secs(6),
     silence: Duration::from_secs(4),
@@ -288,7 +288,7 @@ async fn a_silently_dead_connection_to_a_command_is_noticed_while_others_answer(
             }
             let ran = behind(&proxy, steps).finish().await;
             assert!(proxy.has_struck());
-            assert!(ran.error_of("a").starts_with("How the command ended is unknown: "), "{}", ran.error_of("a"));
+            assert!(ran.error_of("a").starts_with("It is unknown how the command ended: "), "{}", ran.error_of("a"));
             assert_eq!(ran.outcome, RunOutcome::Failed);
             assert_nothing_left(ran.run_id);
         }

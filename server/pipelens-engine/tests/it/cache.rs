@@ -5,16 +5,16 @@ use std::path::Path;
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheDecision, CacheRequest};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
-use pipelens_engine::run::{RunnerKind, clean, history, predict};
+use pipelens_engine::run::{clean, history, predict};
 use tempfile::TempDir;
 
-use crate::bench::{BUSYBOX, Bench, Ran, StepExt as _, docker_client, docker_host, step};
+use crate::bench::{BUSYBOX, Bench, Ran, Runner, StepExt as _, docker_client, docker_host, docker_runner, step};
 use crate::docker::needs_docker;
 use crate::runners::for_each_runner;
 
 /// A project that is run more than once.
 struct Project {
-    runner: RunnerKind,
+    runner: Runner,
     sources: TempDir,
     state: TempDir,
     budget: Budget,
@@ -23,7 +23,7 @@ struct Project {
 }
 
 impl Project {
-    fn new(runner: RunnerKind) -> Self {
+    fn new(runner: Runner) -> Self {
         let (sources, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         Self { runner, sources, state, budget: Budget::default(), is_read: true, shares_with_harmont: false }
     }
@@ -81,7 +81,7 @@ fn reason(decision: &CacheDecision) -> &str {
 }
 
 for_each_runner! {
-    async fn an_unchanged_step_is_taken_from_the_run_before(runner: RunnerKind) {
+    async fn an_unchanged_step_is_taken_from_the_run_before(runner: Runner) {
         let project = Project::new(runner);
         let steps = || vec![forever(step("build", "echo made > /workspace/made 2>/dev/null || echo made > made")), step("test", "cat made").builds_in(0)];
         project.run(steps()).await.assert_succeeded();
@@ -94,7 +94,7 @@ for_each_runner! {
         project.clean().await;
     }
 
-    async fn what_changed_is_named_before_the_run(runner: RunnerKind) {
+    async fn what_changed_is_named_before_the_run(runner: Runner) {
         let project = Project::new(runner);
         project.file("Cargo.lock", "1");
         let steps = |cmd: &str| vec![on_change(step("build", cmd), "Cargo.lock")];
@@ -109,18 +109,18 @@ for_each_runner! {
         project.clean().await;
     }
 
-    async fn a_policy_that_matches_nothing_is_said_and_never_a_hit(runner: RunnerKind) {
+    async fn a_policy_that_matches_nothing_is_said_and_never_a_hit(runner: Runner) {
         let project = Project::new(runner);
         let steps = || vec![on_change(step("build", "true"), "no/such/file")];
         for _ in 0..2 {
             let ran = project.run(steps()).await;
             assert_eq!(*ran.outcome_of("build"), Outcome::Succeeded);
-            let notice = "The result of `build` is not kept: `no/such/file` matches no file of the project.";
+            let notice = "The result of `build` is not cached: `no/such/file` matches no file of the project.";
             assert!(ran.notices().contains(&notice), "{:?}", ran.notices());
         }
     }
 
-    async fn a_snapshot_gets_todays_sources(runner: RunnerKind) {
+    async fn a_snapshot_gets_todays_sources(runner: Runner) {
         let project = Project::new(runner);
         for (path, text) in [("same", "same\n"), ("changed", "old\n"), ("gone/deep/file", "gone\n"), ("shared/project", "p\n")] {
             project.file(path, text);
@@ -141,7 +141,7 @@ for_each_runner! {
         project.clean().await;
     }
 
-    async fn a_single_step_starts_where_its_parents_left_off(runner: RunnerKind) {
+    async fn a_single_step_starts_where_its_parents_left_off(runner: Runner) {
         let project = Project::new(runner);
         let line = |asked: bool| {
             let of = |step: PlanStep| PlanStep { is_wanted: asked, ..step };
@@ -161,7 +161,7 @@ for_each_runner! {
         project.clean().await;
     }
 
-    async fn a_failed_step_leaves_a_state_to_look_into(runner: RunnerKind) {
+    async fn a_failed_step_leaves_a_state_to_look_into(runner: Runner) {
         let project = Project::new(runner);
         let ran = project.run(vec![step("a", "echo evidence > evidence; exit 3").env("NAME", "it's")]).await;
         assert_eq!(ran.outcome, RunOutcome::Failed);
@@ -181,7 +181,7 @@ for_each_runner! {
         project.clean().await;
     }
 
-    async fn one_project_never_evicts_anothers_results(runner: RunnerKind) {
+    async fn one_project_never_evicts_anothers_results(runner: Runner) {
         let (mut small, other) = (Project::new(runner), Project::new(runner));
         small.budget = Budget { bytes: 0, ..Budget::default() };
         let steps = || vec![forever(step("build", "echo made > made"))];
@@ -193,7 +193,7 @@ for_each_runner! {
         other.clean().await;
     }
 
-    async fn a_cache_that_is_not_read_is_written(runner: RunnerKind) {
+    async fn a_cache_that_is_not_read_is_written(runner: Runner) {
         let mut project = Project::new(runner);
         let steps = || vec![forever(step("build", "echo made > made"))];
         project.run(steps()).await.assert_succeeded();
@@ -204,7 +204,7 @@ for_each_runner! {
         project.clean().await;
     }
 
-    async fn a_lost_store_loses_time_and_nothing_else(runner: RunnerKind) {
+    async fn a_lost_store_loses_time_and_nothing_else(runner: Runner) {
         let project = Project::new(runner);
         std::fs::write(project.state().join("pipelens.db"), "this is no database, whatever its name says").unwrap();
         let ran = project.run(vec![forever(step("build", "true"))]).await;
@@ -212,7 +212,7 @@ for_each_runner! {
         assert!(ran.notices().iter().any(|notice| notice.contains("was corrupt (file is not a database)")), "{:?}", ran.notices());
     }
 
-    async fn runs_are_remembered(runner: RunnerKind) {
+    async fn runs_are_remembered(runner: Runner) {
         let project = Project::new(runner);
         project.run(vec![step("a", "true"), step("b", "exit 1").after(&[0]), step("c", "true").after(&[1])]).await;
         let runs = history(project.state(), project.sources.path()).unwrap();
@@ -221,7 +221,7 @@ for_each_runner! {
         let steps: Vec<_> = runs[0].steps.iter().map(|step| (step.key.as_str(), step.outcome.as_str())).collect();
         assert_eq!(steps, [("a", "succeeded"), ("b", "failed"), ("c", "skipped")]);
         let has_digest: Vec<_> = runs[0].steps.iter().map(|step| step.digest.is_some()).collect();
-        let is_docker = runner == RunnerKind::Docker;
+        let is_docker = runner == docker_runner();
         assert_eq!(has_digest, [is_docker, is_docker, false]);
         project.clean().await;
     }
@@ -230,7 +230,7 @@ for_each_runner! {
 #[tokio::test]
 async fn a_snapshot_that_was_used_after_those_built_on_it_goes_too() {
     needs_docker!();
-    let project = Project::new(RunnerKind::Docker);
+    let project = Project::new(docker_runner());
     let key = uuid::Uuid::new_v4().to_string();
     let steps = || vec![forever(step(&key, "echo a > a")), step("b", "echo b > b; exit 1").builds_in(0)];
     // The second time `b` boots from what is kept of the first step, and so does what is kept of its failure.
@@ -250,7 +250,7 @@ async fn a_snapshot_that_was_used_after_those_built_on_it_goes_too() {
 #[tokio::test]
 async fn a_replaced_snapshot_that_something_is_built_on_goes_with_it() {
     needs_docker!();
-    let mut project = Project::new(RunnerKind::Docker);
+    let mut project = Project::new(docker_runner());
     let key = uuid::Uuid::new_v4().to_string();
     let kept = forever(step(&key, "echo a > a"));
     let failing = || vec![kept.clone(), step("b", "echo b > b; exit 1").builds_in(0)];
@@ -274,7 +274,7 @@ fn ready_made(key: &str, cmd: &str) -> Vec<PlanStep> {
 #[tokio::test]
 async fn a_ready_made_key_is_shared_with_the_harmont_tools_where_the_user_says_so() {
     needs_docker!();
-    let mut project = Project::new(RunnerKind::Docker);
+    let mut project = Project::new(docker_runner());
     let key = uuid::Uuid::new_v4().simple().to_string();
     let name = format!("harmont-cache/build-all:{}", &key[..16]);
     project.run(ready_made(&key, "echo made > made")).await.assert_succeeded();
@@ -285,7 +285,7 @@ async fn a_ready_made_key_is_shared_with_the_harmont_tools_where_the_user_says_s
     project.run(ready_made(&key, "echo made > made")).await.assert_succeeded();
     assert!(docker_client(&["images", "-q", &name]).trim().len() > 5);
     // The key wins, whatever the command is; a store that has lost its memory finds the image by its name.
-    let mut forgetful = Project::new(RunnerKind::Docker);
+    let mut forgetful = Project::new(docker_runner());
     forgetful.shares_with_harmont = true;
     std::mem::swap(&mut forgetful.sources, &mut project.sources);
     assert_eq!(*forgetful.run(ready_made(&key, "exit 1")).await.outcome_of("Build.All"), Outcome::Cached);
@@ -305,7 +305,7 @@ async fn a_ready_made_key_is_shared_with_the_harmont_tools_where_the_user_says_s
 #[tokio::test]
 async fn one_project_cannot_plant_anothers_hit() {
     needs_docker!();
-    let (mut one, mut other) = (Project::new(RunnerKind::Docker), Project::new(RunnerKind::Docker));
+    let (mut one, mut other) = (Project::new(docker_runner()), Project::new(docker_runner()));
     let key = uuid::Uuid::new_v4().simple().to_string();
     one.shares_with_harmont = true;
     one.run(ready_made(&key, "echo planted > made")).await.assert_succeeded();
@@ -337,7 +337,7 @@ async fn one_project_cannot_plant_anothers_hit() {
 #[tokio::test]
 async fn a_failed_steps_state_is_not_shared_as_its_result() {
     needs_docker!();
-    let mut project = Project::new(RunnerKind::Docker);
+    let mut project = Project::new(docker_runner());
     project.shares_with_harmont = true;
     let key = uuid::Uuid::new_v4().simple().to_string();
     for _ in 0..2 {
@@ -350,7 +350,7 @@ async fn a_failed_steps_state_is_not_shared_as_its_result() {
 #[tokio::test]
 async fn a_key_that_is_no_tag_is_no_fault() {
     needs_docker!();
-    let mut project = Project::new(RunnerKind::Docker);
+    let mut project = Project::new(docker_runner());
     project.shares_with_harmont = true;
     for key in ["a/b:c", "-x", "latest@sha256:0", "\u{fc}"] {
         project.run(ready_made(key, "true")).await.assert_succeeded();
@@ -362,7 +362,7 @@ async fn a_key_that_is_no_tag_is_no_fault() {
 #[tokio::test]
 async fn another_image_of_the_same_name_is_no_hit() {
     needs_docker!();
-    let project = Project::new(RunnerKind::Docker);
+    let project = Project::new(docker_runner());
     let name = format!("pipelens-moving/{}", uuid::Uuid::new_v4().simple());
     docker_client(&["tag", BUSYBOX, &name]);
     let steps = || vec![forever(step("build", "true").image(&name))];

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::Outcome;
-use pipelens_engine::run::{RunnerKind, artifact_folder, history, usable_log_dir};
+use pipelens_engine::run::{artifact_folder, history, usable_log_dir};
 
-use crate::bench::{Bench, Ran, StepExt as _, in_own_process, is_available, role, step};
+use crate::bench::{
+    Bench, Ran, Runner, StepExt as _, docker_runner, host_runner, in_own_process, is_available, role, step,
+};
 use crate::runners::for_each_runner;
 
 fn cache(state_dir: &Path) -> Option<CacheRequest> {
@@ -33,7 +35,7 @@ fn artifacts_of(ran: &Ran, key: &str) -> PathBuf {
 }
 
 for_each_runner! {
-    async fn a_state_folder_that_cannot_be_written_costs_the_history_and_no_more(runner: RunnerKind) {
+    async fn a_state_folder_that_cannot_be_written_costs_the_history_and_no_more(runner: Runner) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "no folder").unwrap();
         let state_dir = folder.path().join("file/state");
@@ -48,10 +50,10 @@ for_each_runner! {
         std::fs::remove_dir_all(&log_dir).unwrap();
         let said = ran.notices().join("\n");
         let expected = format!(" Its logs are in `{}`. Set `PIPELENS_STATE_DIR` to a folder that you can write to.", log_dir.display());
-        assert!(said.contains("neither uses earlier results nor is it remembered") && said.contains(&expected), "{said}");
+        assert!(said.contains("does not use earlier results") && said.contains(&expected), "{said}");
     }
 
-    async fn a_corrupt_store_is_set_aside_and_the_run_is_remembered_in_a_new_one(runner: RunnerKind) {
+    async fn a_corrupt_store_is_set_aside_and_the_run_is_remembered_in_a_new_one(runner: Runner) {
         let state = tempfile::tempdir().unwrap();
         let store = state.path().join("pipelens.db");
         std::fs::write(&store, "no database".repeat(1_000)).unwrap();
@@ -70,7 +72,7 @@ for_each_runner! {
         pipelens_engine::run::clean(state.path(), crate::bench::docker_host().as_deref(), Some(project.path()), None).await.unwrap();
     }
 
-    async fn a_step_that_floods_its_log_succeeds_and_the_log_has_its_limit(runner: RunnerKind) {
+    async fn a_step_that_floods_its_log_succeeds_and_the_log_has_its_limit(runner: Runner) {
         let cmd = "i=0; while [ $i -lt 20000 ]; do echo 'a line of thirty-two characters.'; i=$((i + 1)); done; echo last";
         let mut bench = Bench::new(runner, vec![step("a", cmd), step("b", "echo b").after(&[0])]);
         bench.request.limits.logs_bytes = 100_000;
@@ -83,7 +85,7 @@ for_each_runner! {
         assert_eq!(ran.text_of("a").last(), Some(&"last"), "live output goes on");
     }
 
-    async fn a_disk_that_is_almost_full_is_left_alone(runner: RunnerKind) {
+    async fn a_disk_that_is_almost_full_is_left_alone(runner: Runner) {
         let mut bench = Bench::new(runner, vec![PlanStep { artifacts: vec!["made".into()], ..step("a", "echo made | tee made") }]);
         bench.request.limits.free_bytes = u64::MAX / 2;
         let ran = bench.run().await;
@@ -94,7 +96,7 @@ for_each_runner! {
         assert!(said.contains("Left out: 1 file, from `made` on: the disk is almost full."), "{said}");
     }
 
-    async fn holes_in_artifacts_stay_holes_and_count_for_nothing(runner: RunnerKind) {
+    async fn holes_in_artifacts_stay_holes_and_count_for_nothing(runner: Runner) {
         let cmd = "mkdir out; truncate -s 300M out/hole; printf end >> out/hole; truncate -s 100M out/empty; echo small > out/small; \
                    head -c 200000 /dev/zero | tr '\\0' x > out/large";
         let mut bench = Bench::new(runner, vec![PlanStep { artifacts: vec!["out".into()], ..step("a", cmd) }]);
@@ -114,7 +116,7 @@ for_each_runner! {
         assert_eq!(&end, b"\0end");
     }
 
-    async fn artifacts_beyond_the_budget_of_the_run_are_left_out_and_named(runner: RunnerKind) {
+    async fn artifacts_beyond_the_budget_of_the_run_are_left_out_and_named(runner: Runner) {
         let back = |key: &str| {
             let cmd = "mkdir out; head -c 60000 /dev/zero | tr '\\0' x > out/file";
             PlanStep { artifacts: vec!["out".into()], ..step(key, cmd) }
@@ -135,7 +137,7 @@ for_each_runner! {
 async fn process_without_a_umask() {
     let Some(state_dir) = role().map(PathBuf::from) else { return };
     rustix::process::umask(rustix::fs::Mode::empty());
-    let runner = if state_dir.ends_with("host") { RunnerKind::Host } else { RunnerKind::Docker };
+    let runner = if state_dir.ends_with("host") { host_runner() } else { docker_runner() };
     let mut bench = Bench::new(runner, steps());
     bench.request.cache = cache(&state_dir);
     bench.request.log_dir = state_dir.join("runs").join(bench.request.run_id.to_string());
@@ -144,7 +146,7 @@ async fn process_without_a_umask() {
 
 #[tokio::test]
 async fn what_a_run_leaves_is_for_its_user_alone_whatever_the_umask() {
-    for (name, runner) in [("host", RunnerKind::Host), ("docker", RunnerKind::Docker)] {
+    for (name, runner) in [("host", host_runner()), ("docker", docker_runner())] {
         if !is_available(runner) {
             continue;
         }

@@ -14,7 +14,7 @@ use crate::proxy::{Flow, Proxy};
 /// Ends the test, with a word, where there is no daemon.
 macro_rules! needs_docker {
     () => {
-        if !crate::bench::is_available(pipelens_engine::run::RunnerKind::Docker) {
+        if !crate::bench::is_available(crate::bench::docker_runner()) {
             return;
         }
     };
@@ -103,7 +103,7 @@ async fn the_machine_is_opened_by_the_users_word_alone() {
     };
     let refused = Bench::docker(steps()).run().await;
     for key in ["mounts", "privileged"] {
-        assert!(refused.error_of(key).contains("takes the user's word"), "{}", refused.error_of(key));
+        assert!(refused.error_of(key).contains("needs the user's consent"), "{}", refused.error_of(key));
     }
     assert!(!shared.path().join("made").exists());
     let mut bench = Bench::docker(steps());
@@ -119,11 +119,15 @@ async fn the_machine_is_opened_by_the_users_word_alone() {
 }
 
 #[tokio::test]
-async fn an_image_without_a_shell_is_told() {
+async fn an_image_without_a_shell_is_an_error_that_says_so() {
     needs_docker!();
     let ran = run(vec![step("a", "true").image("pipelens-test/noshell")]).await;
     assert!(ran.error_of("a").starts_with("Image `pipelens-test/noshell` has no shell: "), "{}", ran.error_of("a"));
-    assert!(ran.error_of("a").ends_with("Steps run by `sh -c`: use an image that has `sh`."), "{}", ran.error_of("a"));
+    assert!(
+        ran.error_of("a").ends_with("Steps are run by `sh -c`. Use an image that has `sh`."),
+        "{}",
+        ran.error_of("a")
+    );
 }
 
 #[tokio::test]
@@ -218,7 +222,7 @@ fn dead_owner(container: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_a_dead_owner_left_is_swept_and_nobody_elses() {
+async fn what_a_dead_owner_left_is_swept_and_nothing_else() {
     needs_docker!();
     // The label of a live owner, from a run of ours.
     let mut running = Bench::docker(vec![step("a", "echo begun; sleep 1000")]).start();
@@ -328,7 +332,11 @@ async fn a_daemon_that_goes_away_is_an_error_and_no_hang() {
     proxy.set(Flow::Cut);
     let ran = running.finish().await;
     assert_eq!(ran.outcome, RunOutcome::Failed);
-    assert!(ran.error_of("a").starts_with("The container engine went away: "), "{}", ran.error_of("a"));
+    assert!(
+        ran.error_of("a").starts_with("The connection to the container engine was lost: "),
+        "{}",
+        ran.error_of("a")
+    );
     let filter = format!("label=dev.pipelens.run={}", ran.run_id);
     eventually("the container ended without us", async || {
         docker_client(&["ps", "-q", "--filter", &filter]).is_empty().then_some(())

@@ -6,12 +6,13 @@ use std::path::Path;
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::{Outcome, RunOutcome, StdStream};
-use pipelens_engine::run::{RunnerKind, artifact_folder, clean};
+use pipelens_engine::run::{artifact_folder, clean};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::bench::{
-    Bench, Ran, StepExt as _, docker_client, docker_host, eventually, in_own_process, is_available, role, step,
+    Bench, Ran, StepExt as _, docker_client, docker_host, docker_runner, eventually, in_own_process, is_available,
+    role, step,
 };
 use crate::engines::{Podman, SshServer, TlsDaemon};
 use crate::proxy::Proxy;
@@ -134,7 +135,7 @@ fn context(name: &str, host: &str, certificates: Option<&Path>, is_current: bool
 
 #[tokio::test]
 async fn a_daemon_behind_tls_gets_packed_sources_from_whoever_has_a_certificate() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let Some(daemon) = TlsDaemon::start().await else { return };
@@ -168,7 +169,7 @@ async fn a_daemon_behind_tls_gets_packed_sources_from_whoever_has_a_certificate(
 
 #[tokio::test]
 async fn a_context_leads_to_its_engine() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let context = context("mine", &docker_host().unwrap(), None, true);
@@ -184,7 +185,7 @@ async fn a_context_leads_to_its_engine() {
 
 #[tokio::test]
 async fn an_engine_behind_ssh_is_reached_by_the_users_own_ssh() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let Some(server) = SshServer::start().await else { return };
@@ -194,7 +195,7 @@ async fn an_engine_behind_ssh_is_reached_by_the_users_own_ssh() {
     };
     let host = format!("ssh://127.0.0.1:{}{socket}", server.port);
     with("runs", "right", &host).await;
-    with("`ssh` says: ", "wrong", &host).await;
+    with("`ssh` reported: ", "wrong", &host).await;
     with("Permission denied (publickey)", "wrong", &host).await;
     with("/no/such.sock", "right", &format!("ssh://127.0.0.1:{}/no/such.sock", server.port)).await;
     with("Host key verification failed", "right", &host.replace("127.0.0.1", "localhost")).await;
@@ -204,7 +205,7 @@ async fn an_engine_behind_ssh_is_reached_by_the_users_own_ssh() {
 
 #[tokio::test]
 async fn podman_runs_the_same_steps() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let Some(podman) = Podman::start().await else { return };

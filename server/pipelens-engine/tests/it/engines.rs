@@ -207,8 +207,17 @@ impl SshServer {
         fs::rename(path("right.pub"), path("authorized_keys")).unwrap();
         let port = free_port();
         let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             MaxStartups 10\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n",
+            r"Port {port}
+ListenAddress 127.0.0.1
+HostKey {}
+AuthorizedKeysFile {}
+PidFile none
+MaxStartups 10
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+",
             path("host"),
             path("authorized_keys"),
         );
@@ -259,8 +268,13 @@ impl Podman {
         let folder = short_folder();
         let path = |name: &str| folder.path().join(name).display().to_string();
         // Where the tests run in a container themselves, there is no systemd, no network to make and no limit to raise.
-        let config = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\nnetns = \"none\"\n\
-                      [engine]\nevents_logger = \"file\"\ncgroup_manager = \"cgroupfs\"\n";
+        let config = r#"[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+netns = "none"
+[engine]
+events_logger = "file"
+cgroup_manager = "cgroupfs"
+"#;
         fs::write(path("containers.conf"), config).unwrap();
         let host = format!("unix://{}", path("podman.sock"));
         let mut command = Command::new("podman");

@@ -6,7 +6,7 @@
 //! | descendants that run after a failure of the engine | the property in `scheduler/tests.rs`; `docker::a_daemon_that_goes_away_is_an_error_and_no_hang` |
 //! | a child that boots from the wrong image | `lineage::a_snapshot_removed_under_our_hands_is_an_error` |
 //! | the two streams merged | `runners::the_two_streams_are_told_apart` |
-//! | lost lines | `runners::every_line_reaches_the_file_though_nobody_listens` |
+//! | lost lines | `runners::every_line_reaches_the_file_without_a_listener` |
 //! | a line cut in two at a frame's edge | `a_line_is_one_however_its_bytes_arrive` |
 //! | an unlimited line buffer, a line of 60 MB | `a_line_without_end_is_cut_and_what_follows_is_whole` |
 //! | an empty workspace where the image has no `tar` | `an_image_needs_nothing_but_a_shell` |
@@ -27,14 +27,13 @@
 
 use pipelens_core::plan::PlanStep;
 use pipelens_engine::event::{Outcome, RunOutcome, StdStream};
-use pipelens_engine::run::RunnerKind;
 
-use crate::bench::{Bench, StepExt as _, step};
+use crate::bench::{Bench, Runner, StepExt as _, step};
 use crate::docker::{needs_docker, run};
 use crate::runners::for_each_runner;
 
 for_each_runner! {
-    async fn a_line_without_end_is_cut_and_what_follows_is_whole(runner: RunnerKind) {
+    async fn a_line_without_end_is_cut_and_what_follows_is_whole(runner: Runner) {
         let cmd = "head -c 60000000 /dev/zero | tr '\\0' x; echo; echo after";
         let ran = Bench::new(runner, vec![step("a", cmd)]).run().await;
         ran.assert_succeeded();
@@ -46,13 +45,13 @@ for_each_runner! {
         assert_eq!(log.len(), 60_000_000 + "\nafter\n".len() as u64);
     }
 
-    async fn a_line_is_one_however_its_bytes_arrive(runner: RunnerKind) {
+    async fn a_line_is_one_however_its_bytes_arrive(runner: Runner) {
         let cmd = "head -c 40000 /dev/zero | tr '\\0' y; sleep 0.2; printf '\\303'; sleep 0.2; printf '\\251 end\\n'; printf last";
         let ran = Bench::new(runner, vec![step("a", cmd)]).run().await;
         assert_eq!(ran.text_of("a"), [format!("{}é end", "y".repeat(40_000)).as_str(), "last"]);
     }
 
-    async fn what_a_cancelled_step_says_last_is_there(runner: RunnerKind) {
+    async fn what_a_cancelled_step_says_last_is_there(runner: Runner) {
         let cmd = "trap 'echo tail; exit 0' TERM; echo begun; while :; do sleep 0.05; done";
         let mut running = Bench::new(runner, vec![step("a", cmd)]).start();
         running.wait_for_line("begun").await;
@@ -64,7 +63,7 @@ for_each_runner! {
         assert!(ran.log_of("a").contains("tail\n"));
     }
 
-    async fn a_label_of_many_bytes_a_letter_is_no_fault(runner: RunnerKind) {
+    async fn a_label_of_many_bytes_a_letter_is_no_fault(runner: Runner) {
         let labelled = PlanStep { label: Some("🧪".repeat(200)), ..step("ä", "echo ok") };
         let ran = Bench::new(runner, vec![labelled]).run().await;
         assert_eq!(ran.text_of("ä"), ["ok"]);

@@ -8,9 +8,10 @@ use std::path::Path;
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::BuildEvent;
-use pipelens_engine::run::RunnerKind;
 
-use crate::bench::{Bench, assert_nothing_left, docker_client, eventually, is_available, step};
+use crate::bench::{
+    Bench, Runner, assert_nothing_left, docker_client, docker_runner, eventually, host_runner, is_available, step,
+};
 use crate::services::with_services;
 
 const ROLE: &str = "PIPELENS_TEST_RUNNER_TO_KILL";
@@ -19,7 +20,7 @@ const ROLE: &str = "PIPELENS_TEST_RUNNER_TO_KILL";
 #[tokio::test]
 async fn process_to_be_killed() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let runner = if role == "host" { RunnerKind::Host } else { RunnerKind::Docker };
+    let runner = if role == "host" { host_runner() } else { docker_runner() };
     let marker = std::env::var("PIPELENS_TEST_MARKER").unwrap();
     // It never ends by itself, so whatever ends it is the runner.
     let cmd = format!(
@@ -48,11 +49,11 @@ async fn process_that_keeps_a_result() {
     let (Ok(state_dir), Ok(key)) = (std::env::var("PIPELENS_TEST_STATE"), std::env::var("PIPELENS_TEST_KEY")) else {
         return;
     };
-    let runner = if std::env::var_os(ROLE).is_some() { RunnerKind::Host } else { RunnerKind::Docker };
+    let runner = if std::env::var_os(ROLE).is_some() { host_runner() } else { docker_runner() };
     keeping(runner, Path::new(&state_dir), &key).run().await.assert_succeeded();
 }
 
-fn keeping(runner: RunnerKind, state_dir: &Path, key: &str) -> Bench {
+fn keeping(runner: Runner, state_dir: &Path, key: &str) -> Bench {
     let cache = Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: None };
     let mut bench = Bench::new(runner, vec![PlanStep { cache: Some(cache), ..step(key, "echo kept > kept") }]);
     bench.request.cache = Some(CacheRequest {
@@ -67,7 +68,7 @@ fn keeping(runner: RunnerKind, state_dir: &Path, key: &str) -> Bench {
 
 #[tokio::test]
 async fn a_kept_snapshot_that_no_store_knows_goes_with_the_next_run() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let kept = |key: &str| docker_client(&["images", "-aq", "--filter", &format!("label=dev.pipelens.step={key}")]);
@@ -88,7 +89,7 @@ async fn a_kept_snapshot_that_no_store_knows_goes_with_the_next_run() {
     for file in std::fs::read_dir(projects[0].path()).unwrap() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }
-    keeping(RunnerKind::Docker, projects[0].path(), &keys[0]).run().await.assert_succeeded();
+    keeping(docker_runner(), projects[0].path(), &keys[0]).run().await.assert_succeeded();
     let after = keys.each_ref().map(|key| kept(key));
     assert!(after[0] != before[0] && after[0].lines().count() == 1, "{before:?} {after:?}");
     assert_eq!(after[1], before[1], "another store's is none of this one's business");
@@ -116,7 +117,7 @@ async fn a_kept_folder_that_no_store_knows_goes_with_the_next_run() {
     for file in std::fs::read_dir(state.path()).unwrap().flatten().filter(|file| file.path().is_file()) {
         std::fs::remove_file(file.path()).unwrap();
     }
-    keeping(RunnerKind::Host, state.path(), "kept").run().await.assert_succeeded();
+    keeping(host_runner(), state.path(), "kept").run().await.assert_succeeded();
     let after = kept();
     assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
     assert_eq!(std::fs::read_to_string(after[0].join("kept")).unwrap(), "kept\n");
@@ -130,7 +131,7 @@ async fn a_process_that_leaves_its_group_ends_with_its_step() {
     let cmd = format!(
         "setsid -f sh -c 'exec sleep {marker}'; setsid -f sh -c 'trap \"\" TERM; setsid -f sleep {marker}; exec sleep {marker}'"
     );
-    Bench::new(RunnerKind::Host, vec![step("a", &cmd)]).run().await.assert_succeeded();
+    Bench::new(host_runner(), vec![step("a", &cmd)]).run().await.assert_succeeded();
     assert!(!is_sleeping(&marker));
 }
 
@@ -160,7 +161,7 @@ fn start_and_kill(role: &str, marker: &str) -> uuid::Uuid {
 
 #[tokio::test]
 async fn no_container_outlives_us_and_the_next_run_removes_it() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     for (role, containers) in [("docker", 1), ("services", 5)] {
@@ -185,7 +186,7 @@ async fn no_process_outlives_us_and_the_next_run_removes_its_folder() {
     let run_id = start_and_kill("host", &marker);
     eventually("the processes have ended", async || (!is_sleeping(&marker)).then_some(())).await;
     let folder = std::env::temp_dir().join(format!("pipelens-{run_id}"));
-    Bench::new(RunnerKind::Host, vec![step("a", "true")]).run().await.assert_succeeded();
+    Bench::new(host_runner(), vec![step("a", "true")]).run().await.assert_succeeded();
     assert!(!folder.exists());
 }
 

@@ -121,7 +121,7 @@ async fn a_snapshot_removed_under_our_hands_is_an_error() {
     docker_client(&["rmi", "-f", &format!("pipelens-snapshot:{}-0-a", running.run_id.simple())]);
     let ran = running.finish().await;
     assert_eq!(ran.outcome, RunOutcome::Failed);
-    assert!(ran.error_of("c").contains("it was removed while the run went on"), "{}", ran.error_of("c"));
+    assert!(ran.error_of("c").contains("it was removed during the run"), "{}", ran.error_of("c"));
 }
 
 #[tokio::test]

@@ -10,11 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use pipelens_core::plan::{PlanStep, Value};
 use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
-use pipelens_engine::run::RunnerKind;
 
 use crate::bench::{
-    BUSYBOX, Bench, Ran, Running, StepExt as _, assert_nothing_left, docker_client, docker_host, eventually,
-    in_own_process, is_available, role, step, try_docker_client,
+    BUSYBOX, Bench, Ran, Running, StepExt as _, assert_nothing_left, docker_client, docker_host, docker_runner,
+    eventually, in_own_process, is_available, role, step, try_docker_client,
 };
 use crate::engines::{skip, write_program};
 use crate::proxy::{Flow, Proxy};
@@ -43,8 +42,12 @@ impl Registry {
         let address = format!("127.0.0.1:{port}");
         let path = |name: &str| folder.path().join(name).display().to_string();
         let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n\
-             auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+            r"version: 0.1
+log: {{level: error}}
+storage: {{filesystem: {{rootdirectory: {}}}}}
+http: {{addr: '{address}'}}
+auth: {{htpasswd: {{realm: test, path: {}}}}}
+",
             path("data"),
             path("passwords"),
         );
@@ -167,8 +170,8 @@ async fn process_that_pulls() {
             assert_nothing_left(ran.run_id);
             assert_eq!(ran.outcome, RunOutcome::Failed);
             let why = ran.error_of("a");
-            assert!(why.starts_with(&format!("The registry refuses to hand out `{image}`: ")), "{why}");
-            assert!(why.ends_with("Log in with `docker login` and check that you may read the image."), "{why}");
+            assert!(why.starts_with(&format!("The registry denied access to `{image}`: ")), "{why}");
+            assert!(why.ends_with("Log in with `docker login`, and check that you have access to the image."), "{why}");
             assert_eq!(digests(&ran), []);
         }
         "missing" => {
@@ -199,7 +202,7 @@ async fn policies(image: &str) {
     docker_client(&["rmi", image]);
     let ran = Bench::docker(vec![with_pull("never", step("a", "true").image(image))]).run().await;
     let why = ran.error_of("a");
-    assert!(why.contains("the engine does not have it, and the step says `pull: never`"), "{why}");
+    assert!(why.contains("the engine does not have it, and the step has `pull: never`"), "{why}");
 
     let ran = Bench::docker(vec![step("a", "test -s /random").image(&digest)]).run().await;
     ran.assert_succeeded();
@@ -274,7 +277,9 @@ async fn stalls(image: &str) {
     let why = ran.error_of("a");
     assert_eq!(
         why,
-        format!("Image `{image}` could not be pulled: it got no further for 10 s. Check the network, then run again.")
+        format!(
+            "Image `{image}` could not be pulled: there was no progress for 10 s. Check the network, then run again."
+        )
     );
     assert_nothing_left(ran.run_id);
 }
@@ -283,7 +288,7 @@ async fn is_cut(image: &str) {
     let (proxy, mut running, image) = start_held(image, 0).await;
     running.wait_for(|event| !pulls([event]).is_empty()).await;
     proxy.set(Flow::Cut);
-    let broke_off = format!("Pulling `{image}` broke off: ");
+    let broke_off = format!("Pulling `{image}` was interrupted: ");
     let is_it = |event: &BuildEvent| matches!(event, BuildEvent::Notice { message } if message.starts_with(&broke_off));
     running.wait_for(is_it).await;
     proxy.set(Flow::Open);
@@ -294,7 +299,7 @@ async fn is_cut(image: &str) {
 
 #[tokio::test]
 async fn an_image_is_pulled_once_with_the_users_credentials() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let Some(registry) = Registry::start().await else { return };
@@ -310,7 +315,7 @@ async fn an_image_is_pulled_once_with_the_users_credentials() {
 
 #[tokio::test]
 async fn a_pull_that_hangs_shows_how_far_it_is_and_can_be_cancelled_and_is_repeated_when_cut_and_ends_when_it_stalls() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let Some(registry) = Registry::start().await else { return };
@@ -322,7 +327,7 @@ async fn a_pull_that_hangs_shows_how_far_it_is_and_can_be_cancelled_and_is_repea
 
 #[tokio::test]
 async fn a_helper_is_asked_for_the_credentials() {
-    if !is_available(RunnerKind::Docker) {
+    if !is_available(docker_runner()) {
         return;
     }
     let Some(registry) = Registry::start().await else { return };

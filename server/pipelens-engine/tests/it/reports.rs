@@ -82,5 +82,5 @@ async fn a_container_without_memory_is_named() {
     docker_client(&["update", "--memory", "32m", "--memory-swap", "32m", &container]);
     docker_client(&["exec", &container, "touch", "/go"]);
     let ran = running.finish().await;
-    assert_unknown(&ran, "ran out of memory and was killed as a whole");
+    assert_unknown(&ran, "ran out of memory and was killed");
 }

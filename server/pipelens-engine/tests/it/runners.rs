@@ -2,30 +2,31 @@
 
 use pipelens_core::plan::{Dependency, PlanStep};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome, StdStream};
-use pipelens_engine::run::RunnerKind;
 
-use crate::bench::{Bench, Ran, StepExt as _, assert_nothing_left, eventually, step};
+use crate::bench::{
+    Bench, Ran, Runner, StepExt as _, assert_nothing_left, docker_runner, eventually, host_runner, step,
+};
 
 /// Makes one test for each runner out of a function of the runner.
 macro_rules! for_each_runner {
-    ($($(#[$meta:meta])* async fn $name:ident($runner:ident: RunnerKind) $body:block)+) => { $(
+    ($($(#[$meta:meta])* async fn $name:ident($runner:ident: Runner) $body:block)+) => { $(
         mod $name {
             use super::*;
 
             $(#[$meta])*
-            async fn check($runner: RunnerKind) $body
+            async fn check($runner: Runner) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn docker() {
-                if crate::bench::is_available(RunnerKind::Docker) {
-                    check(RunnerKind::Docker).await;
+                if crate::bench::is_available(crate::bench::docker_runner()) {
+                    check(crate::bench::docker_runner()).await;
                 }
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn host() {
-                if crate::bench::is_available(RunnerKind::Host) {
-                    check(RunnerKind::Host).await;
+                if crate::bench::is_available(crate::bench::host_runner()) {
+                    check(crate::bench::host_runner()).await;
                 }
             }
         }
@@ -33,7 +34,7 @@ macro_rules! for_each_runner {
 }
 pub(crate) use for_each_runner;
 
-async fn run(runner: RunnerKind, steps: Vec<PlanStep>) -> Ran {
+async fn run(runner: Runner, steps: Vec<PlanStep>) -> Ran {
     finish(Bench::new(runner, steps)).await
 }
 
@@ -45,18 +46,17 @@ async fn finish(bench: Bench) -> Ran {
     ran
 }
 
-fn check_leftovers(runner: RunnerKind, ran: &Ran) {
-    match runner {
-        RunnerKind::Docker => assert_nothing_left(ran.run_id),
-        RunnerKind::Host => {
-            let folder = std::env::temp_dir().join(format!("pipelens-{}", ran.run_id));
-            assert!(!folder.exists(), "{} is left", folder.display());
-        }
+fn check_leftovers(runner: Runner, ran: &Ran) {
+    if runner == docker_runner() {
+        assert_nothing_left(ran.run_id);
+    } else {
+        let folder = std::env::temp_dir().join(format!("pipelens-{}", ran.run_id));
+        assert!(!folder.exists(), "{} is left", folder.display());
     }
 }
 
 for_each_runner! {
-    async fn a_fork_and_its_join_run_in_order(runner: RunnerKind) {
+    async fn a_fork_and_its_join_run_in_order(runner: Runner) {
         let ran = run(runner, vec![
             step("root", "echo from root > shared; echo root"),
             step("left", "cat shared; echo left > mine").builds_in(0),
@@ -73,13 +73,13 @@ for_each_runner! {
         assert_eq!(ran.log_of("root"), "root\n");
     }
 
-    async fn the_two_streams_are_told_apart(runner: RunnerKind) {
+    async fn the_two_streams_are_told_apart(runner: Runner) {
         let ran = run(runner, vec![step("a", "echo one; echo two >&2; printf three; printf four >&2")]).await;
         assert_eq!(ran.stream_of("a", StdStream::Stdout), ["one", "three"]);
         assert_eq!(ran.stream_of("a", StdStream::Stderr), ["two", "four"]);
     }
 
-    async fn an_exit_code_is_the_outcome_and_blocks(runner: RunnerKind) {
+    async fn an_exit_code_is_the_outcome_and_blocks(runner: Runner) {
         let ran = run(runner, vec![step("a", "exit 3"), step("b", "echo b").after(&[0]), step("c", "echo c")]).await;
         assert_eq!(ran.outcome, RunOutcome::Failed);
         assert_eq!(*ran.outcome_of("a"), Outcome::Failed(3));
@@ -87,7 +87,7 @@ for_each_runner! {
         assert_eq!(*ran.outcome_of("c"), Outcome::Succeeded);
     }
 
-    async fn a_soft_failure_has_children_that_see_its_files(runner: RunnerKind) {
+    async fn a_soft_failure_has_children_that_see_its_files(runner: Runner) {
         let soft = PlanStep { soft_fail: true, ..step("a", "echo left > file; exit 1") };
         let ran = run(runner, vec![soft, step("b", "cat file").builds_in(0)]).await;
         ran.assert_succeeded();
@@ -95,7 +95,7 @@ for_each_runner! {
         assert_eq!(ran.text_of("b"), ["left"]);
     }
 
-    async fn a_step_behind_a_forgiving_wait_runs(runner: RunnerKind) {
+    async fn a_step_behind_a_forgiving_wait_runs(runner: Runner) {
         let mut last = step("b", "echo b");
         last.after = vec![Dependency { step: 0, must_succeed: false }];
         let ran = run(runner, vec![step("a", "exit 1"), last]).await;
@@ -103,7 +103,7 @@ for_each_runner! {
         assert_eq!(*ran.outcome_of("b"), Outcome::Succeeded);
     }
 
-    async fn variables_of_any_kind_arrive_whole(runner: RunnerKind) {
+    async fn variables_of_any_kind_arrive_whole(runner: Runner) {
         let nasty = "it's \"two\"\n lines \\n $HOME `id` \u{fc}\t* ";
         let ran = run(runner, vec![
             step("a", "printf '[%s]' \"$NASTY\"").env("NASTY", nasty),
@@ -112,19 +112,19 @@ for_each_runner! {
         assert_eq!(ran.log_of("a"), format!("[{nasty}]\n"));
     }
 
-    async fn standard_input_is_closed(runner: RunnerKind) {
+    async fn standard_input_is_closed(runner: Runner) {
         let ran = run(runner, vec![step("a", "cat; read line || echo nothing to read")]).await;
         ran.assert_succeeded();
         assert_eq!(ran.text_of("a"), ["nothing to read"]);
     }
 
-    async fn a_failed_attempt_is_repeated(runner: RunnerKind) {
+    async fn a_failed_attempt_is_repeated(runner: Runner) {
         let ran = run(runner, vec![PlanStep { retry: 2, ..step("a", "echo try; exit 1") }]).await;
         assert_eq!(ran.text_of("a"), ["try", "try", "try"]);
         assert_eq!(*ran.outcome_of("a"), Outcome::Failed(1));
     }
 
-    async fn a_step_that_takes_too_long_is_timed_out_with_its_children(runner: RunnerKind) {
+    async fn a_step_that_takes_too_long_is_timed_out_with_its_children(runner: Runner) {
         let cmd = "echo before; trap 'echo asked to end; exit 0' TERM; sleep 1000 & wait";
         let ran = run(runner, vec![step("a", cmd).timeout(1), step("b", "echo b").after(&[0])]).await;
         assert_eq!(ran.outcome, RunOutcome::TimedOut);
@@ -133,15 +133,15 @@ for_each_runner! {
         assert_eq!(*ran.outcome_of("b"), Outcome::Skipped("Needs `a`, which timed out.".into()));
     }
 
-    async fn the_run_has_a_time_too(runner: RunnerKind) {
+    async fn the_run_has_a_time_too(runner: Runner) {
         let steps = vec![step("a", "sleep 1000"), step("b", "echo b").after(&[0])];
         let ran = finish(Bench::new(runner, steps).plan(|plan| plan.timeout_seconds = Some(1))).await;
         assert_eq!(ran.outcome, RunOutcome::TimedOut);
         assert_eq!(*ran.outcome_of("a"), Outcome::TimedOut);
-        assert!(matches!(ran.outcome_of("b"), Outcome::Skipped(why) if why.contains("time of the run")));
+        assert!(matches!(ran.outcome_of("b"), Outcome::Skipped(why) if why.contains("run timed out")));
     }
 
-    async fn a_cancel_ends_what_runs_and_skips_the_rest(runner: RunnerKind) {
+    async fn a_cancel_ends_what_runs_and_skips_the_rest(runner: Runner) {
         let steps = vec![
             step("done", "echo done"),
             step("a", "echo begun; sleep 1000; echo never").after(&[0]),
@@ -159,7 +159,7 @@ for_each_runner! {
         assert_eq!(ran.log_of("a"), "begun\n");
     }
 
-    async fn a_run_cancelled_before_it_began_starts_nothing(runner: RunnerKind) {
+    async fn a_run_cancelled_before_it_began_starts_nothing(runner: Runner) {
         let running = Bench::new(runner, vec![step("a", "echo a")]).start();
         running.cancel.cancel();
         let ran = running.finish().await;
@@ -168,14 +168,14 @@ for_each_runner! {
         assert!(ran.text_of("a").is_empty());
     }
 
-    async fn fail_fast_brings_down_what_runs(runner: RunnerKind) {
+    async fn fail_fast_brings_down_what_runs(runner: Runner) {
         let steps = vec![step("slow", "echo begun; sleep 1000"), step("bad", "exit 1")];
         let ran = finish(Bench::new(runner, steps).plan(|plan| plan.fail_fast = true)).await;
         assert_eq!(ran.outcome, RunOutcome::Failed);
         assert_eq!(*ran.outcome_of("slow"), Outcome::Cancelled);
     }
 
-    async fn the_sources_arrive_as_git_would_show_them(runner: RunnerKind) {
+    async fn the_sources_arrive_as_git_would_show_them(runner: Runner) {
         let bench = Bench::new(runner, vec![
             step("a", "ls -A; cat link; test -x run.sh && test -d empty && test -L dangling && ./run.sh; echo mine > file"),
         ]);
@@ -198,7 +198,7 @@ for_each_runner! {
         assert!(ran.notices().contains(&"Sources: 7 files, 36 bytes, 2 ignored."), "{:?}", ran.notices());
     }
 
-    async fn the_working_folder_may_be_another(runner: RunnerKind) {
+    async fn the_working_folder_may_be_another(runner: Runner) {
         let deep = PlanStep { workdir: "/workspace/deep/er".into(), ..step("a", "cat file; pwd") };
         let child = PlanStep { workdir: "/workspace/new".into(), ..step("b", "cat ../deep/er/file; pwd").builds_in(0) };
         let ran = finish(Bench::new(runner, vec![deep, child]).file("file", "text\n")).await;
@@ -208,14 +208,14 @@ for_each_runner! {
         assert_eq!(ran.text_of("b")[0], "text");
     }
 
-    async fn a_long_command_runs(runner: RunnerKind) {
+    async fn a_long_command_runs(runner: Runner) {
         let cmd = format!("echo begin\n{}\necho end", "true it\\'s long\n".repeat(20_000));
         let ran = run(runner, vec![step("a", &cmd)]).await;
         ran.assert_succeeded();
         assert_eq!(ran.text_of("a"), ["begin", "end"]);
     }
 
-    async fn any_key_will_do(runner: RunnerKind) {
+    async fn any_key_will_do(runner: Runner) {
         let keys = ["a.b", "a-b", "Gr\u{f6}\u{df}e/\u{1f980}", "A", "a", ".."];
         let mut steps: Vec<PlanStep> = keys.iter().map(|key| step(key, &format!("echo '{key}' > own"))).collect();
         steps.extend((0..keys.len()).map(|parent| step(&format!("child {parent}"), "cat own").builds_in(parent)));
@@ -226,7 +226,7 @@ for_each_runner! {
         }
     }
 
-    async fn secrets_arrive_and_are_masked_everywhere(runner: RunnerKind) {
+    async fn secrets_arrive_and_are_masked_everywhere(runner: Runner) {
         let cmd = "echo got $TOKEN; printf s3cr; sleep 0.1; echo 3t-value; echo $TOKEN >&2; echo $OTHER";
         let with_secret = PlanStep { secrets: vec!["TOKEN".into()], ..step("a", cmd) };
         let without = step("b", "echo [$TOKEN]");
@@ -240,13 +240,13 @@ for_each_runner! {
         assert!(ran.notices().iter().any(|notice| notice.contains("`PIN` is shorter")), "{:?}", ran.notices());
     }
 
-    async fn a_secret_without_a_value_says_so(runner: RunnerKind) {
+    async fn a_secret_without_a_value_says_so(runner: Runner) {
         let ran = run(runner, vec![PlanStep { secrets: vec!["TOKEN".into()], ..step("a", "echo a") }]).await;
         assert_eq!(ran.outcome, RunOutcome::Failed);
         assert!(ran.error_of("a").contains("Secret `TOKEN` has no value."), "{}", ran.error_of("a"));
     }
 
-    async fn every_line_reaches_the_file_though_nobody_listens(runner: RunnerKind) {
+    async fn every_line_reaches_the_file_without_a_listener(runner: Runner) {
         let cmd = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo x; done | awk '{ for (n = 1; n <= 100; n++) print NR, n, \"some text to fill the line\" }'";
         let bench = Bench::new(runner, vec![step("a", cmd)]);
         let path = pipelens_engine::run::log_file(&bench.request.log_dir, "a");
@@ -269,7 +269,7 @@ for_each_runner! {
         assert!(tail[19].text.starts_with("2000 100 "));
     }
 
-    async fn artifacts_come_back_and_nothing_else(runner: RunnerKind) {
+    async fn artifacts_come_back_and_nothing_else(runner: Runner) {
         let cmd = "mkdir -p out/deep; echo app > out/app; chmod +x out/app; echo log > out/deep/a.log; ln -s / out/root; echo no > other; : > top.txt";
         let parent = PlanStep { artifacts: vec!["out/".into(), "*.txt".into()], ..step("a", cmd) };
         let none = PlanStep { artifacts: vec!["no/such".into()], ..step("b", "cat out/app").builds_in(0) };
@@ -288,22 +288,22 @@ for_each_runner! {
         assert_eq!(names, ["out/app", "out/deep/a.log", "top.txt"]);
         let notices = ran.notices().join(" ");
         assert!(notices.contains("Artifacts of `a`: 3 files, 8 bytes, in `"), "{notices}");
-        assert!(notices.contains("Step `b` left no file that matches `no/such`."), "{notices}");
+        assert!(notices.contains("No file of step `b` matches `no/such`."), "{notices}");
     }
 
-    async fn an_unknown_runner_is_named(runner: RunnerKind) {
+    async fn an_unknown_runner_is_named(runner: Runner) {
         let ran = run(runner, vec![PlanStep { runner: Some("moon".into()), ..step("a", "echo a") }]).await;
-        assert!(ran.error_of("a").contains("No runner is called `moon`."), "{}", ran.error_of("a"));
+        assert!(ran.error_of("a").contains("Unknown runner `moon`; expected `docker` or `host`."), "{}", ran.error_of("a"));
     }
 
-    async fn what_a_command_leaves_running_ends_with_it(runner: RunnerKind) {
+    async fn what_a_command_leaves_running_ends_with_it(runner: Runner) {
         let ran = run(runner, vec![step("a", "sleep 1000 & echo done")]).await;
         ran.assert_succeeded();
         assert_eq!(ran.text_of("a"), ["done"]);
     }
 
     #[cfg(unix)]
-    async fn the_log_is_the_users_alone(runner: RunnerKind) {
+    async fn the_log_is_the_users_alone(runner: Runner) {
         use std::os::unix::fs::PermissionsExt as _;
         let ran = run(runner, vec![step("a", "echo a")]).await;
         let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -319,7 +319,7 @@ async fn a_command_whose_supervisor_is_killed_by_others_has_no_exit_code() {
     for signal in ["KILL", "SEGV"] {
         let cmd = format!("echo begun; kill -{signal} $PPID; sleep 1000");
         let forgiven = PlanStep { soft_fail: true, retry: 3, ..step("a", &cmd) };
-        let ran = run(RunnerKind::Host, vec![forgiven, step("b", "true").after(&[0])]).await;
+        let ran = run(host_runner(), vec![forgiven, step("b", "true").after(&[0])]).await;
         assert_eq!(ran.text_of("a"), ["begun"], "nothing is repeated");
         assert!(ran.error_of("a").contains("was killed by signal"), "{}", ran.error_of("a"));
         assert_eq!(ran.outcome, RunOutcome::Failed);
@@ -332,8 +332,31 @@ async fn a_command_whose_supervisor_is_killed_by_others_has_no_exit_code() {
 async fn a_command_that_kills_itself_fails_and_says_nothing_more() {
     let codes = [("exit 137", 137), ("kill -KILL $$", 137), ("kill -TERM $$", 143), ("trap 'exit 3' TERM; kill 0", 3)];
     for (cmd, code) in codes {
-        let ran = run(RunnerKind::Host, vec![PlanStep { soft_fail: true, ..step("a", cmd) }]).await;
+        let ran = run(host_runner(), vec![PlanStep { soft_fail: true, ..step("a", cmd) }]).await;
         assert_eq!(ran.outcome_of("a"), &Outcome::Failed(code), "{cmd}");
         assert_eq!(ran.text_of("a"), [""; 0], "{cmd}");
+    }
+}
+
+/// A runner that can run more steps than another does not lend it that capacity.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_runner_runs_as_many_steps_as_its_own_machine_can() {
+    if !crate::bench::is_available(docker_runner()) {
+        return;
+    }
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let counts = tempfile::tempdir().unwrap();
+    let cmd = format!("cd {}; touch $$; ls | wc -l; sleep 1; rm $$", counts.path().display());
+    let on_host = |index: usize| PlanStep { runner: Some("host".into()), ..step(&format!("host-{index}"), &cmd) };
+    let mut steps = vec![step("docker", "true")];
+    steps.extend((0..cpus + 2).map(on_host));
+    let mut bench = Bench::docker(steps);
+    bench.request.parallelism = None;
+    let ran = bench.run().await;
+    ran.assert_succeeded();
+    for index in 0..cpus + 2 {
+        let at_once: usize = ran.text_of(&format!("host-{index}"))[0].trim().parse().unwrap();
+        assert!(at_once <= cpus, "{at_once} steps at once on {cpus} CPUs");
     }
 }

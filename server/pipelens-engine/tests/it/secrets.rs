@@ -10,7 +10,11 @@ use crate::docker::needs_docker;
 use crate::lineage::saved_image;
 
 const TOKEN: &str = "s3cr&t w/ord+x'y\"z";
-const KEY: &str = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n";
+const KEY: &str = r"-----BEGIN KEY-----
+MIIEvQIBADANBgkq
+hkiG9w0BAQEFAASC
+-----END KEY-----
+";
 
 /// One way a line; the number of lines is the number of ways.
 const WAYS: &str = r#"echo "plain $TOKEN"

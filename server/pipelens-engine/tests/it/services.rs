@@ -4,9 +4,9 @@ use pipelens_core::diagnostic::Severity;
 use pipelens_core::plan::{PlanStep, Value};
 use pipelens_core::{Format, analyze};
 use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
-use pipelens_engine::run::{RunnerKind, service_log_file};
+use pipelens_engine::run::service_log_file;
 
-use crate::bench::{BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, step};
+use crate::bench::{BUSYBOX, Bench, Ran, StepExt as _, assert_nothing_left, docker_client, host_runner, step};
 use crate::docker::{needs_docker, run};
 use crate::lineage::snapshots;
 
@@ -14,9 +14,15 @@ use crate::lineage::snapshots;
 const IDS: &str = "ids: {image: pipelens-test/busybox, ready: 7000, cmd: 'mkdir /srv; cat /proc/sys/kernel/random/uuid > /srv/index.html; exec httpd -f -p 7000 -h /srv'}";
 const LOOK_UP_ID: &str = "wget -qO- http://ids:7000/";
 
-/// A step with services, as somebody writes them.
+/// A step with services, as a pipeline has them.
 pub(crate) fn with_services(step: PlanStep, services: &str) -> PlanStep {
-    let text = format!("steps:\n- key: a\n  cmd: x\n  runner_args: {{services: {{{services}}}}}\n");
+    let text = format!(
+        r"steps:
+- key: a
+  cmd: x
+  runner_args: {{services: {{{services}}}}}
+"
+    );
     let analysis = analyze(&text, Format::Yaml);
     let errors: Vec<_> = analysis.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
     assert!(errors.is_empty(), "{errors:?}");
@@ -137,10 +143,10 @@ async fn a_service_that_is_not_ready_in_time_is_an_error() {
         (
             5,
             "'echo first; echo not yet; exit 7'",
-            "`echo first; echo not yet; exit 7` exited with 7 and said `not yet`.",
+            "`echo first; echo not yet; exit 7` exited with 7 and printed `not yet`.",
         ),
         (5, "7000", "nothing listens on port 7000."),
-        (1, "exec sleep 1000", "`exec sleep 1000` has not ended."),
+        (1, "exec sleep 1000", "`exec sleep 1000` has not finished."),
     ];
     let asking = |(seconds, ready, _): &(u64, &str, &str)| {
         let service = format!("db: {{{service}, ready: {ready}, ready_within_seconds: {seconds}}}");
@@ -162,7 +168,7 @@ async fn what_a_service_cannot_be_is_said_at_once() {
         ("image: pipelens-test/noshell-web, cmd: httpd", "needs a shell for its `cmd`"),
         (
             "image: pipelens-test/bare",
-            "has nothing to run: its image `pipelens-test/bare` names no command. Give it a `cmd`.",
+            "has nothing to run: its image `pipelens-test/bare` has no command. Give it a `cmd`.",
         ),
         ("image: localhost:1/none", "Image `localhost:1/none`"),
     ] {
@@ -271,17 +277,17 @@ async fn a_secret_that_a_service_prints_is_masked() {
     let ran = Bench::docker(vec![a]).secret("P", "hunter2hunter2").run().await;
     assert_eq!(service_log(&ran, "a", "db"), "it is ***\n");
     let why = ran.error_of("a");
-    assert!(why.contains("said `***`") && why.contains("\n  it is ***\n") && !why.contains("hunter2"), "{why}");
+    assert!(why.contains("printed `***`") && why.contains("\n  it is ***\n") && !why.contains("hunter2"), "{why}");
 }
 
 #[tokio::test]
 async fn the_host_has_no_services() {
-    if !crate::bench::is_available(RunnerKind::Host) {
+    if !crate::bench::is_available(host_runner()) {
         return;
     }
     let a = with_services(step("a", "echo never"), "db: {image: a:1}");
-    let ran = Bench::new(RunnerKind::Host, vec![a]).run().await;
-    let expected = "The step asks for `services`, which are containers, and it runs on the host. Use the `docker` runner for it, or remove `services`.";
+    let ran = Bench::new(host_runner(), vec![a]).run().await;
+    let expected = "The step has `services`, which are containers, but it runs on the host. Use the `docker` runner for it, or remove `services`.";
     assert_eq!(ran.error_of("a"), expected);
     assert!(ran.text_of("a").is_empty());
 }

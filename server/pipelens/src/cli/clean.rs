@@ -23,8 +23,8 @@ pub(crate) async fn clean(args: CleanArgs) -> anyhow::Result<u8> {
         true => None,
         false => Some(root_of(args.project)?),
     };
-    let freed =
-        pipelens_engine::run::clean(&state_dir, None, root.as_deref(), None).await.map_err(anyhow::Error::msg)?;
+    let cleaned = pipelens_engine::run::clean(&state_dir, None, root.as_deref(), None).await;
+    let freed = cleaned.map_err(|error| anyhow::Error::msg(error.sentence()))?;
     super::print(&format!("Removed {} of cached results.\n", present::bytes(freed)))
 }
 

@@ -30,8 +30,8 @@ pub(crate) async fn show(args: RunArgs) -> u8 {
     };
     let decisions = match pipelens_engine::run::predict(&request).await {
         Ok(decisions) => decisions,
-        Err(why) => {
-            complain(&why);
+        Err(error) => {
+            complain(&error.sentence());
             return EXIT_UNREACHABLE;
         }
     };

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::{AnsiColors, OwoColorize};
 use pipelens_core::diagnostic::Severity;
 use pipelens_core::plan::{Plan, Refusal, Target};
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use pipelens_engine::run::log_file;
+use pipelens_engine::runners::{self, RUNNERS};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,8 +39,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
     /// The runner for steps that do not name one
-    #[arg(long, value_enum, default_value_t = RunnerArg::Docker)]
-    runner: RunnerArg,
+    #[arg(long, value_parser = runner_parser(), default_value = runners::default().name())]
+    runner: Runner,
     /// Let steps that say `runner: host` run directly on this machine
     #[arg(long)]
     allow_host_runner: bool,
@@ -74,12 +76,10 @@ pub(crate) struct RunArgs {
     pub(super) format: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum RunnerArg {
-    /// In containers
-    Docker,
-    /// Directly on this machine, in a private copy of the sources
-    Host,
+/// Reads the name of a runner; `--help` lists them all.
+fn runner_parser() -> impl TypedValueParser<Value = Runner> {
+    let names = RUNNERS.iter().map(|runner| PossibleValue::new(runner.name()).help(runner.doc()));
+    PossibleValuesParser::new(names).try_map(Runner::try_from)
 }
 
 /// Runs what the arguments ask for, and returns the exit code.
@@ -136,10 +136,7 @@ fn remember_consent(args: &RunArgs, file: &Checked) -> Result<(), String> {
 
 pub(super) fn settings(args: &RunArgs) -> Settings {
     Settings {
-        runner: match args.runner {
-            RunnerArg::Docker => Runner::Docker,
-            RunnerArg::Host => Runner::Host,
-        },
+        runner: args.runner,
         allow_host_runner: args.allow_host_runner,
         allow_machine_access: args.allow_machine_access,
         allow_harmont_cache: args.allow_harmont_cache,

@@ -84,6 +84,13 @@ fn setting(property: &Value, definition: &Value, schema: &Value) -> Value {
             setting.insert(key.to_owned(), value.clone());
         }
     }
+    // A closed list of values: each with what it means.
+    if let Some(choices) = definition["oneOf"].as_array() {
+        let each = |key: &str| choices.iter().map(|choice| choice[key].clone()).collect::<Vec<_>>();
+        setting.insert("type".to_owned(), json!("string"));
+        setting.insert("enum".to_owned(), Value::Array(each("const")));
+        setting.insert("markdownEnumDescriptions".to_owned(), Value::Array(each("description")));
+    }
     if let Some(values) = definition.get("additionalProperties") {
         setting.insert("additionalProperties".to_owned(), resolved(values, schema).clone());
     }
@@ -120,7 +127,7 @@ mod tests {
             },
             "$defs": {
                 "Lenses": {"type": "object", "properties": {"step": {"type": "boolean", "default": true, "description": "On steps."}}},
-                "Runner": {"type": "string", "enum": ["docker", "host"]},
+                "Runner": {"oneOf": [{"const": "docker", "description": "Boxed."}, {"const": "host", "description": "Bare."}]},
             },
         });
         let text = with_settings(manifest, &schema).unwrap();
@@ -131,7 +138,13 @@ mod tests {
             json!({
                 "pipelens.server.path": {"scope": "machine"},
                 "pipelens.lenses.step": {"type": "boolean", "default": true, "markdownDescription": "On steps."},
-                "pipelens.runner": {"type": "string", "enum": ["docker", "host"], "scope": "machine", "markdownDescription": "Where."},
+                "pipelens.runner": {
+                    "type": "string",
+                    "enum": ["docker", "host"],
+                    "markdownEnumDescriptions": ["Boxed.", "Bare."],
+                    "scope": "machine",
+                    "markdownDescription": "Where.",
+                },
             })
         );
         let restricted = &written["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"];

@@ -6,19 +6,20 @@ use super::cursor::Cursor;
 use super::entry::{Completion, CompletionKind, Known};
 use crate::analysis::Analysis;
 use crate::ide::outline::first_words;
-use crate::keys::{Choice, Key, POLICIES, RUNNERS, Shape};
+use crate::keys::{Key, POLICIES, Shape};
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::printable::{code, markdown};
+use crate::runners::RUNNERS;
 
 /// More of a value is not shown.
 const MAX_VALUE: usize = 80;
 
 /// Returns the values a key may have.
 pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known: Known<'_>) -> Vec<Completion> {
-    let named = |choice: &Choice| cursor.text_entry(choice.name, CompletionKind::Value, choice.doc);
+    let named = |name: &str, doc: &str| cursor.text_entry(name, CompletionKind::Value, doc);
     match key.shape {
-        Shape::Policy => POLICIES.iter().map(named).collect(),
-        Shape::Runner => RUNNERS.iter().map(named).collect(),
+        Shape::Policy => POLICIES.iter().map(|policy| named(policy.name, policy.doc)).collect(),
+        Shape::Runner => RUNNERS.iter().map(|runner| named(runner.name, runner.doc)).collect(),
         Shape::Bool => ["true", "false"].map(|name| cursor.bare_entry(name, CompletionKind::Value, key.doc)).to_vec(),
         Shape::Version(known) => vec![cursor.text_entry(known, CompletionKind::Value, key.doc)],
         Shape::OneOf(names) => {

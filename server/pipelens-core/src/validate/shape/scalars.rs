@@ -3,9 +3,10 @@
 use super::checker::Checker;
 use crate::arguments;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::keys::{Argument, MAX_NAME_BYTES, POLICIES, RUNNERS, Shape};
+use crate::keys::{Argument, MAX_NAME_BYTES, POLICIES, Shape};
 use crate::nearest::nearest;
 use crate::printable::is_deceptive;
+use crate::runners::RUNNERS;
 use crate::syntax::parse::Style;
 use crate::syntax::scalar::{ScalarType, yaml_1_1_reading};
 use crate::syntax::tree::{Kind, NodeId, Scalar};

@@ -66,7 +66,7 @@ pub(crate) fn shell(registry: &Registry, args: &OpenLogArgs) -> Result<String, S
 /// Returns the remembered runs of a project, of this process and of all others.
 pub(crate) fn list(root: &Path) -> Result<Value, String> {
     let state_dir = project::state_dir().map_err(|error| format!("{error:#}"))?;
-    let runs = pipelens_engine::run::history(&state_dir, root)?;
+    let runs = pipelens_engine::run::history(&state_dir, root).map_err(|error| error.sentence())?;
     let runs = runs.iter().map(|run| {
         let steps =
             run.steps.iter().map(|step| json!({"step": step.key, "outcome": step.outcome, "digest": step.digest}));
@@ -85,6 +85,7 @@ pub(crate) fn list(root: &Path) -> Result<Value, String> {
 /// Removes the cached results of a project, of one step or of all.
 pub(crate) async fn clear(root: &Path, docker_host: Option<&str>, step: Option<&str>) -> Result<Value, String> {
     let state_dir = project::state_dir().map_err(|error| format!("{error:#}"))?;
-    let bytes = pipelens_engine::run::clean(&state_dir, docker_host, Some(root), step).await?;
+    let cleaned = pipelens_engine::run::clean(&state_dir, docker_host, Some(root), step).await;
+    let bytes = cleaned.map_err(|error| error.sentence())?;
     Ok(json!({"removedBytes": bytes}))
 }

@@ -134,7 +134,7 @@ async fn predict(
         let request = project::look_request(plan, root.clone(), &settings, &project).ok()?;
         match pipelens_engine::run::predict(&request).await {
             Ok(decisions) => pipelines.push(keys.into_iter().zip(decisions).collect()),
-            Err(why) => return Some(Err(why)),
+            Err(error) => return Some(Err(error.sentence())),
         }
     }
     Some(Ok(pipelines))

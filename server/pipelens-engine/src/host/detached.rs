@@ -1,12 +1,12 @@
-//! Processes that have left their step's group, as `setsid` does: found by a variable that every process of the step inherits. Linux
+//! Finds processes that have left their step's group, as `setsid` does, by a variable that every process of the step inherits. Linux
 //! shows the environment of a process; elsewhere, and where a process has cleared its own, none is found.
 
 use rustix::process::Signal;
 
 #[cfg(target_os = "linux")]
-use crate::owner::Looks;
+use crate::owner::ProcessStat;
 
-/// Holds a text that no other step has.
+/// Has a value that no other step has.
 pub(super) const VARIABLE: &str = "PIPELENS_STEP";
 
 /// How long a process that is becoming another program may take until its environment can be seen.
@@ -15,7 +15,7 @@ const BECOMES_WITHIN: std::time::Duration = std::time::Duration::from_millis(2);
 /// Returns when a process has started, in the kernel's ticks.
 #[cfg(target_os = "linux")]
 pub(super) fn started(process: i32) -> Option<u64> {
-    Some(Looks::of(&std::path::Path::new("/proc").join(process.to_string()))?.started)
+    Some(ProcessStat::of(&std::path::Path::new("/proc").join(process.to_string()))?.started)
 }
 
 /// Sends a signal to every process that carries the step's mark, and returns how many there were. One that started after `since` and
@@ -35,8 +35,9 @@ pub(super) fn signal(mark: &str, since: Option<u64>, signal: Signal) -> usize {
         // Another user's cannot be read, and a dead one's is empty.
         let environment = std::fs::read(entry.path().join("environ"));
         if environment.as_ref().is_ok_and(|environment| environment.is_empty()) {
-            let is_new = |looks: Looks| !looks.is_kernel_thread && since.is_some_and(|since| looks.started >= since);
-            becoming += usize::from(Looks::of(&entry.path()).is_some_and(is_new));
+            let is_new =
+                |looks: ProcessStat| !looks.is_kernel_thread && since.is_some_and(|since| looks.started >= since);
+            becoming += usize::from(ProcessStat::of(&entry.path()).is_some_and(is_new));
         } else if memchr::memmem::find(&environment.unwrap_or_default(), wanted.as_bytes()).is_some() {
             marked += usize::from(kill_process(process, signal).is_ok());
         }

@@ -1,15 +1,17 @@
-//! Images that hold the sources already, so that not every step that boots from an image is sent all of them. What a file costs is less
-//! its way than its creation in a container, 0.2 to 1 ms; an image is booted from at no cost. Knows no store.
+//! Images that already hold the sources, so that not every step that boots from an image is sent all of them. Creating a file in a
+//! container costs more than sending it, 0.2 to 1 ms; booting from an image costs nothing. Knows no store.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pipelens_core::plan::PlanStep;
 
-use crate::cache::{Outdated, canonical};
+use crate::cache::canonical;
 use crate::docker::image::ImageFacts;
-use crate::runner::RunContext;
+use crate::snapshot::Outdated;
 use crate::sources::{Delta, Sources};
+use crate::step_context::StepContext;
 
 /// Sending this much takes longer than looking for an image that has it; and saving what is sent costs about as much again, once.
 const MANY_FILES: u64 = 200;
@@ -18,29 +20,29 @@ const MANY_BYTES: u64 = 8_000_000;
 const MANY_STEPS: usize = 6;
 /// The same, of many files.
 const SOME_STEPS: usize = 3;
-/// Each change of the sources puts one on the other. What is deeper than this is made anew.
+/// Each change of the sources adds a layer. An image with more than this is made from scratch.
 const MOST_MORE_LAYERS: usize = 20;
 
 /// The images of a run that hold its sources, by what they are made on.
 #[derive(Debug, Default)]
-pub(super) struct Layers {
+pub(super) struct SourceLayers {
     known: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
 /// Held by the step that finds or makes the image; those that need the same wait for it.
-pub(super) type Slot = tokio::sync::Mutex<Option<Layer>>;
+pub(super) type Slot = tokio::sync::Mutex<Option<SourceLayer>>;
 
 /// An image with sources in it.
 #[derive(Debug, Clone)]
-pub(super) struct Layer {
+pub(super) struct SourceLayer {
     pub(super) image: Arc<ImageFacts>,
-    /// They are not quite today's.
+    /// The sources in it, if they are not today's.
     pub(super) outdated: Option<Outdated>,
 }
 
-impl Layers {
+impl SourceLayers {
     pub(super) fn slot(&self, ground: &str) -> Arc<Slot> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         Arc::clone(known.entry(ground.to_owned()).or_default())
     }
 }
@@ -50,15 +52,15 @@ pub(super) fn ground(image: &ImageFacts, step: &PlanStep, user: Option<&str>) ->
     [&image.id, step.workdir.as_str(), user.unwrap_or_default()].join("\0")
 }
 
-/// Whether a step is better off with an image of the sources, for its own sake or for that of others.
-pub(super) fn is_worth_it(context: &RunContext) -> bool {
+/// Whether an image of the sources pays off for a step, on its own or together with others.
+pub(super) fn is_worth_it(context: &StepContext) -> bool {
     let is_much = is_much(&context.sources);
     let sharing = sharing(context);
-    (is_much && (context.keeping.shelf.is_some() || sharing >= SOME_STEPS)) || sharing >= MANY_STEPS
+    (is_much && (context.keeping.source_images.is_some() || sharing >= SOME_STEPS)) || sharing >= MANY_STEPS
 }
 
 /// Whether an image with today's sources is better made, where one with older ones has been brought up to date.
-pub(super) fn is_worth_another(context: &RunContext, delta: &Delta) -> bool {
+pub(super) fn is_worth_another(context: &StepContext, delta: &Delta) -> bool {
     let removes = !delta.removed_files.is_empty() || !delta.removed_folders.is_empty();
     is_much(&delta.changed) || removes || sharing(context) >= MANY_STEPS
 }
@@ -72,7 +74,7 @@ fn is_much(sources: &Sources) -> bool {
 }
 
 /// Counts the steps of the run that would be sent the same.
-fn sharing(context: &RunContext) -> usize {
+fn sharing(context: &StepContext) -> usize {
     let own = context.step();
     let arguments = |step: &PlanStep| step.runner_args.as_ref().map(canonical);
     let own_arguments = arguments(own);

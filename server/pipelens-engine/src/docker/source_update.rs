@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::archive::Packing;
-use crate::docker::command::{NEWLINE_VARIABLE, quoted};
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
 use crate::sources::Delta;
+use crate::supervisor::{NEWLINE_VARIABLE, quoted};
 
 /// Far below what one call of a program may take, its environment included.
 const ARGUMENT_BYTES: usize = 64 * 1024;

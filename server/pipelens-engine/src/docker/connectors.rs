@@ -1,4 +1,4 @@
-//! The ways to an engine: a local socket or pipe, TCP, TLS. Knows not which of them a person means.
+//! Opens connections to an engine: a local socket or pipe, TCP, TLS, SSH. Does not know which of them the user means.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tower::ServiceExt as _;
 
 use crate::deadlines::Deadlines;
+use crate::docker::client_error::Unusable;
 use crate::docker::ssh;
 use crate::docker::transport::{self, Carrier, Way};
 use crate::error::with_causes;
@@ -31,13 +32,13 @@ pub(super) fn client(
     tls_folder: Option<&Path>,
     project: Option<&Path>,
     deadlines: Deadlines,
-) -> Result<Docker, String> {
+) -> Result<Docker, Unusable> {
     match host.split_once("://").map(|(scheme, _)| scheme) {
         Some("unix" | "npipe") => local_client(host, deadlines),
         Some("ssh") => ssh::client(host, project, deadlines),
         Some("tcp" | "http" | "https") => match tls_folder {
             Some(folder) if !folder.join("ca.pem").exists() => {
-                Err(format!("TLS needs certificates, and there is no `{}`", folder.join("ca.pem").display()))
+                Err(format!("TLS needs certificates, and there is no `{}`", folder.join("ca.pem").display()).into())
             }
             Some(folder) => tls_client(host, folder, deadlines),
             None => tcp_client(host, deadlines),
@@ -46,7 +47,7 @@ pub(super) fn client(
     }
 }
 
-fn tcp_client(host: &str, deadlines: Deadlines) -> Result<Docker, String> {
+fn tcp_client(host: &str, deadlines: Deadlines) -> Result<Docker, Unusable> {
     let way = Way { address: http_address("http", &with_port(host, "2375")), ..Way::default() };
     let connector = tcp_connector();
     transport::client(way, deadlines, move |address: Uri| {
@@ -59,7 +60,7 @@ fn tcp_client(host: &str, deadlines: Deadlines) -> Result<Docker, String> {
     })
 }
 
-fn tls_client(host: &str, folder: &Path, deadlines: Deadlines) -> Result<Docker, String> {
+fn tls_client(host: &str, folder: &Path, deadlines: Deadlines) -> Result<Docker, Unusable> {
     let way = Way { address: http_address("https", &with_port(host, "2376")), ..Way::default() };
     let connector = HttpsConnector::from((tcp_connector(), tls_config(folder)?));
     transport::client(way, deadlines, move |address: Uri| {
@@ -87,9 +88,9 @@ fn tcp_connector() -> HttpConnector {
 }
 
 /// Trusts what the folder's `ca.pem` has signed and nothing else, as the Docker client does.
-fn tls_config(folder: &Path) -> Result<ClientConfig, String> {
+fn tls_config(folder: &Path) -> Result<ClientConfig, Unusable> {
     let bad = |name: &str, error: &dyn std::error::Error| {
-        format!("`{}` cannot be used: {}", folder.join(name).display(), with_causes(error))
+        Unusable(format!("`{}` cannot be used: {}", folder.join(name).display(), with_causes(error)))
     };
     let certificates = |name: &str| {
         CertificateDer::pem_file_iter(folder.join(name))
@@ -122,9 +123,9 @@ fn with_port(host: &str, port: &str) -> String {
 }
 
 #[cfg(unix)]
-fn local_client(host: &str, deadlines: Deadlines) -> Result<Docker, String> {
+fn local_client(host: &str, deadlines: Deadlines) -> Result<Docker, Unusable> {
     let Some(path) = host.strip_prefix("unix://").map(std::path::PathBuf::from) else {
-        return Err("named pipes exist on Windows alone".into());
+        return Err("named pipes exist only on Windows".into());
     };
     if !path.exists() {
         return Err("there is no such socket".into());
@@ -136,7 +137,7 @@ fn local_client(host: &str, deadlines: Deadlines) -> Result<Docker, String> {
 }
 
 #[cfg(windows)]
-fn local_client(host: &str, deadlines: Deadlines) -> Result<Docker, String> {
+fn local_client(host: &str, deadlines: Deadlines) -> Result<Docker, Unusable> {
     use tokio::net::windows::named_pipe::ClientOptions;
 
     /// All of the engine's pipes are in use; it makes a new one at once.
@@ -187,7 +188,7 @@ mod tests {
         let why = client("tcp://there", Some(folder.path()), None, Deadlines::default()).unwrap_err();
         assert_eq!(
             why,
-            format!("TLS needs certificates, and there is no `{}`", folder.path().join("ca.pem").display())
+            Unusable(format!("TLS needs certificates, and there is no `{}`", folder.path().join("ca.pem").display()))
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The queue between a run and its listener: facts wait for room, log lines give way. Of what the facts mean it knows only where they quote names.
+//! The queue between a run and its listener: facts wait for room, log lines are dropped. Of the facts it knows only where they quote names.
 
 use std::sync::Arc;
 
@@ -12,22 +12,22 @@ const LOG_EVENTS_IN_FLIGHT: usize = 64;
 
 /// Takes events from every task of a run, never blocks, and keeps their order.
 ///
-/// The queue behind it needs no bound of its own: a plan has a fixed number of facts, and log events need a permit.
+/// The queue itself needs no bound: a plan has a fixed number of facts, and log events need a permit.
 #[derive(Debug, Clone)]
-pub(crate) struct Outbox {
-    queue: mpsc::UnboundedSender<Letter>,
+pub(crate) struct EventQueue {
+    queue: mpsc::UnboundedSender<QueuedEvent>,
     log_permits: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Letter {
+pub(crate) struct QueuedEvent {
     event: BuildEvent,
     /// Given back when the listener has the event.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 #[cfg(test)]
-impl Letter {
+impl QueuedEvent {
     /// Returns the message if it is a notice.
     pub(crate) fn notice(self) -> Option<String> {
         match self.event {
@@ -37,13 +37,13 @@ impl Letter {
     }
 }
 
-/// Returns the queue's two ends. `deliver` must be driven until it ends, which it does when every `Outbox` is gone.
-pub(crate) fn open() -> (Outbox, mpsc::UnboundedReceiver<Letter>) {
-    let (queue, letters) = mpsc::unbounded_channel();
-    (Outbox { queue, log_permits: Arc::new(Semaphore::new(LOG_EVENTS_IN_FLIGHT)) }, letters)
+/// Returns the queue's two ends. `deliver` must be driven until it ends, which it does when every `EventQueue` is gone.
+pub(crate) fn open() -> (EventQueue, mpsc::UnboundedReceiver<QueuedEvent>) {
+    let (queue, queued) = mpsc::unbounded_channel();
+    (EventQueue { queue, log_permits: Arc::new(Semaphore::new(LOG_EVENTS_IN_FLIGHT)) }, queued)
 }
 
-/// Returns an event whose sentences show what a name in them hides: names of files and images come from whoever wrote the project.
+/// Returns an event whose sentences make hidden characters visible: names of files and images come from the project.
 fn shown(event: BuildEvent) -> BuildEvent {
     let shown = |text: String| match text.contains(is_deceptive) {
         true => text.split('\n').map(printable).collect::<Vec<_>>().join("\n"),
@@ -63,17 +63,17 @@ fn shown(event: BuildEvent) -> BuildEvent {
     }
 }
 
-/// Hands the events to the listener, as fast as it takes them. A listener that went away stops nobody.
-pub(crate) async fn deliver(mut letters: mpsc::UnboundedReceiver<Letter>, listener: mpsc::Sender<BuildEvent>) {
-    while let Some(letter) = letters.recv().await {
-        listener.send(letter.event).await.ok();
+/// Passes the events to the listener, as fast as it takes them. A listener that went away stops nothing.
+pub(crate) async fn deliver(mut queued: mpsc::UnboundedReceiver<QueuedEvent>, listener: mpsc::Sender<BuildEvent>) {
+    while let Some(queued) = queued.recv().await {
+        listener.send(queued.event).await.ok();
     }
 }
 
-impl Outbox {
+impl EventQueue {
     /// Queues a fact; it will arrive.
-    pub(crate) fn say(&self, event: BuildEvent) {
-        self.queue.send(Letter { event: shown(event), _permit: None }).ok();
+    pub(crate) fn send(&self, event: BuildEvent) {
+        self.queue.send(QueuedEvent { event: shown(event), _permit: None }).ok();
     }
 
     /// Queues what `event` makes if there is room for a log event, else says `false` and makes nothing.
@@ -81,11 +81,11 @@ impl Outbox {
         let Ok(permit) = Arc::clone(&self.log_permits).try_acquire_owned() else {
             return false;
         };
-        self.queue.send(Letter { event: event(), _permit: Some(permit) }).ok();
+        self.queue.send(QueuedEvent { event: event(), _permit: Some(permit) }).ok();
         true
     }
 
     pub(crate) fn notice(&self, message: impl Into<String>) {
-        self.say(BuildEvent::Notice { message: message.into() });
+        self.send(BuildEvent::Notice { message: message.into() });
     }
 }

@@ -1,4 +1,4 @@
-//! What happened to a container whose supervisor has not reported. Asks the engine, which nobody does while all goes well.
+//! Finds out what happened to a container whose supervisor has not reported. Asks the engine, which is not needed while all goes well.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,8 @@ use chrono::DateTime;
 use futures_util::StreamExt as _;
 
 use crate::deadlines::Deadlines;
-use crate::docker::container::{Container, GONE_WITHIN};
-use crate::docker::worker::KILLED;
-use crate::docker::{reason, refused, status_of};
+use crate::docker::client_error::{reason, refused, status_of};
+use crate::docker::container::{Container, GONE_WITHIN, KILLED};
 use crate::error::EngineError;
 
 /// The engine writes down some events a moment after what they are about.
@@ -24,7 +23,8 @@ const LOOKS_AGAIN: usize = 3;
 /// What a command ended with is unknown then, whatever code the container has: it is never the command's.
 pub(super) async fn explain(container: &Container, broken: Option<String>, deadlines: Deadlines) -> EngineError {
     let explained = tokio::time::timeout(deadlines.question, look_into(container, broken)).await;
-    explained.unwrap_or_else(|_| EngineError::NoReport { reason: "the engine does not say what happened to it".into() })
+    explained
+        .unwrap_or_else(|_| EngineError::NoReport { reason: "the engine does not answer questions about it".into() })
 }
 
 async fn look_into(container: &Container, broken: Option<String>) -> EngineError {
@@ -68,12 +68,12 @@ async fn look_into(container: &Container, broken: Option<String>) -> EngineError
         return no_report(reason.into());
     }
     match container.check_for_shell().await {
-        Ok(()) => no_report(format!("the container ended by itself with exit code {exit_code}")),
+        Ok(()) => no_report(format!("the container exited by itself with code {exit_code}")),
         Err(error) => error,
     }
 }
 
-/// Returns what somebody else had the engine do to the container, as the engine remembers it.
+/// Returns what another client of the engine did to the container, according to the engine's events.
 async fn done_by_others(container: &Container, state: &ContainerState) -> Option<&'static str> {
     let last = [&state.started_at, &state.finished_at].into_iter().flatten();
     let last = last.filter_map(|time| DateTime::parse_from_rfc3339(time).ok()).max()?;

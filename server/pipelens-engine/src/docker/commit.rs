@@ -1,4 +1,4 @@
-//! A container's filesystem as an image its children boot from. Knows no schedule.
+//! Commits a container's filesystem as an image that other steps boot from. Knows no schedule.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,16 +14,18 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use crate::deadlines::Deadlines;
+use crate::docker::client_error::{reason, status_of};
 use crate::docker::image::ImageFacts;
+use crate::docker::labels;
+use crate::docker::reap;
 use crate::docker::transport;
-use crate::docker::{LABEL_KEPT, LABEL_OWNER, LABEL_STEP, reap, reason, status_of};
 use crate::error::EngineError;
 use crate::owner::Owner;
-use crate::runner::Saved;
+use crate::snapshot::Saved;
 
 /// The repository of every snapshot; a tag keeps `docker image prune` away while children still need it.
 const REPOSITORY: &str = "pipelens-snapshot";
-/// Storage drivers stack about 125 layers and refuse the next. From here on a snapshot is made of one piece.
+/// Storage drivers stack about 125 layers and refuse the next. From here on a snapshot is flattened into one layer.
 const MOST_LAYERS: usize = 100;
 
 /// A slow disk writes more. (Reading, packing and writing again are one stream.)
@@ -37,8 +39,8 @@ pub(super) enum CommitSettings {
     AsChanges,
 }
 
-/// What is to be saved, and as what.
-pub(super) struct Snapshot {
+/// A container that is to be committed, and the image to make of it.
+pub(super) struct Commit {
     pub(super) docker: Docker,
     pub(super) deadlines: Deadlines,
     pub(super) container_id: String,
@@ -52,13 +54,13 @@ pub(super) struct Snapshot {
     pub(super) labels: HashMap<String, String>,
 }
 
-impl Snapshot {
-    /// Saves the filesystem. The image's own command and entry point come back; ours are not kept.
+impl Commit {
+    /// Saves the filesystem. The image's own command and entry point are restored; ours are not kept.
     pub(super) async fn save(self) -> Result<Saved, EngineError> {
         let saved = if self.image.layers < MOST_LAYERS {
             self.commit(&self.container_id).await
         } else {
-            self.save_in_one_piece().await
+            self.save_flattened().await
         };
         let id = saved.map_err(|error| refused(&error))?;
         let inspected = self.docker.inspect_image(&id).await.unwrap_or_default();
@@ -121,7 +123,7 @@ impl Snapshot {
 
     /// Exports the filesystem and imports it as one layer. An import knows nothing of variables and users, so a container that
     /// is never started gives them back.
-    async fn save_in_one_piece(&self) -> Result<String, bollard::errors::Error> {
+    async fn save_flattened(&self) -> Result<String, bollard::errors::Error> {
         let flat = format!("{}-flat", self.tag);
         let saved = self.save_by_way_of(&flat).await;
         // Its one layer lives on in the image made from it; only its name goes.
@@ -137,7 +139,7 @@ impl Snapshot {
             .repo(REPOSITORY)
             .tag(flat)
             // If this process ends here, the next one knows whose it was.
-            .changes(vec![format!("LABEL {LABEL_OWNER}=\"{}\" {LABEL_KEPT}=\"\"", Owner::this_process())])
+            .changes(vec![format!("LABEL {}=\"{}\" {}=\"\"", labels::OWNER, Owner::this_process(), labels::KEPT)])
             .build();
         let mut import = self.docker.create_image(Some(options), Some(bollard::body_try_stream(files)), None);
         while let Some(progress) = import.next().await {
@@ -170,7 +172,7 @@ fn changes(config: &ContainerConfig) -> String {
         .collect();
     lines.extend(config.working_dir.iter().map(|folder| format!("WORKDIR {folder}")));
     lines.extend(config.user.iter().map(|user| format!("USER {user}")));
-    let labels = config.labels.iter().flatten().filter(|(name, _)| name.as_str() != LABEL_STEP);
+    let labels = config.labels.iter().flatten().filter(|(name, _)| name.as_str() != labels::STEP);
     lines.extend(labels.map(|(name, value)| format!("LABEL {name}=\"{value}\"")));
     lines.join("\n")
 }

@@ -1,4 +1,4 @@
-//! Whether the engine still lives, and whether a container whose output is silent still runs its command. Knows no images.
+//! Whether the engine still answers, and whether a container whose output is silent still runs its command. Knows no images.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,10 +7,11 @@ use bollard::Docker;
 use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
+use crate::docker::client_error::{reason, status_of};
 use crate::docker::container::{Container, Seen};
-use crate::docker::conversation::Hearing;
-use crate::docker::{postmortem, reason, status_of};
+use crate::docker::missing_report;
 use crate::error::EngineError;
+use crate::supervisor::Activity;
 
 /// One dropped connection is no lost engine, so a failed look is repeated, soon.
 const FAILURES: u32 = 3;
@@ -33,17 +34,17 @@ pub(super) async fn lost(docker: &Docker, deadlines: Deadlines) -> EngineError {
     }
 }
 
-/// Ends when nothing more can be expected of a container: the engine no longer answers, or the container does not run while its
+/// Ends when nothing more can be expected from a container: the engine no longer answers, or the container does not run while its
 /// output is silent, or its command has ended and the report has not come.
-pub(super) async fn given_up(container: &Container, hearing: &Hearing, deadlines: Deadlines) -> EngineError {
+pub(super) async fn given_up(container: &Container, activity: &Activity, deadlines: Deadlines) -> EngineError {
     let mut failures = Failures::default();
     let (mut dead, mut idle) = (0, 0);
-    let mut heard_before = hearing.pieces.load(Ordering::Relaxed);
+    let mut heard_before = activity.frames.load(Ordering::Relaxed);
     let mut last_heard = Instant::now();
     loop {
         tokio::time::sleep(failures.pause(deadlines)).await;
-        let heard_now = hearing.pieces.load(Ordering::Relaxed);
-        if heard_now != heard_before || !hearing.is_waiting.load(Ordering::Relaxed) {
+        let heard_now = activity.frames.load(Ordering::Relaxed);
+        if heard_now != heard_before || !activity.is_waiting.load(Ordering::Relaxed) {
             (heard_before, last_heard, dead, idle) = (heard_now, Instant::now(), 0, 0);
         }
         match container.look().await {
@@ -54,17 +55,17 @@ pub(super) async fn given_up(container: &Container, hearing: &Hearing, deadlines
                 let is_idle = last_heard.elapsed() >= deadlines.quiet && container.has_no_command().await;
                 idle = if is_idle { idle + 1 } else { 0 };
                 if idle >= SIGHTINGS {
-                    let reason = "its command has ended, and nothing came over the connection to it any more".into();
+                    let reason = "its command has ended, but its connection went silent".into();
                     return EngineError::NoReport { reason };
                 }
             }
             Ok(Seen::Ended | Seen::Gone) => {
                 dead += 1;
                 if dead >= SIGHTINGS {
-                    return postmortem::explain(container, None, deadlines).await;
+                    return missing_report::explain(container, None, deadlines).await;
                 }
             }
-            // It may be the container alone that cannot be looked at: an engine that starts one lets nobody near it.
+            // It may be only the container that cannot be inspected: an engine locks one while it starts it.
             Err(error) if status_of(&error).is_none() && ping(&container.docker).await.is_err() => {
                 if let Some(lost) = failures.count(&error) {
                     return lost;
@@ -92,7 +93,7 @@ struct Failures(u32);
 impl Failures {
     /// How long to wait before the next look.
     fn pause(&self, deadlines: Deadlines) -> Duration {
-        if self.0 == 0 { deadlines.pulse } else { deadlines.pulse / 5 }
+        if self.0 == 0 { deadlines.liveness } else { deadlines.liveness / 5 }
     }
 
     /// Returns the error if it was one too many.
@@ -113,7 +114,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let deadlines = Deadlines {
-            pulse: Duration::from_millis(1),
+            liveness: Duration::from_millis(1),
             question: Duration::from_millis(500),
             after_silence: Duration::from_millis(500),
             ..Deadlines::default()
@@ -122,6 +123,6 @@ mod tests {
             Box::pin(async move { Ok(Box::new(tokio::net::TcpStream::connect(address).await?) as Box<dyn Carrier>) })
         });
         let lost = lost(&docker.unwrap(), deadlines).await;
-        assert_eq!(lost.to_string(), "The container engine went away: it has not answered for 0.5 s.");
+        assert_eq!(lost.to_string(), "The connection to the container engine was lost: it has not answered for 0.5 s.");
     }
 }

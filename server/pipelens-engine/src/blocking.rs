@@ -1,0 +1,15 @@
+//! Work that blocks a thread: files, SQLite.
+
+use std::io;
+
+use tokio_util::sync::CancellationToken;
+
+/// Runs work on a thread that may block, and waits for it. When nothing waits for it any more, the token it was given is cancelled, and it
+/// should end soon. Fails only if the work panics.
+pub(crate) async fn run<T: Send + 'static>(
+    work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
+) -> io::Result<T> {
+    let stop = CancellationToken::new();
+    let _cancel_if_dropped = stop.clone().drop_guard();
+    tokio::task::spawn_blocking(move || work(&stop)).await.map_err(io::Error::other)
+}

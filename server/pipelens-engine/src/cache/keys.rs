@@ -1,0 +1,149 @@
+//! The keys under which the results of a plan's steps are kept. Looks nothing up but images.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
+
+use crate::cache::inputs::{Ground, Inputs};
+use crate::cache::policy::Policy;
+use crate::snapshot::SnapshotStore;
+
+/// The snapshot store of each runner that a plan needs, by the runner's name.
+pub(crate) type Stores = BTreeMap<&'static str, Arc<dyn SnapshotStore>>;
+
+/// What a step would be kept under, once everything it boots from is known.
+pub(super) struct Keys {
+    pub(super) cache: String,
+    pub(super) inputs: Inputs,
+    pub(super) fit: String,
+}
+
+/// A plan with everything that its keys depend on.
+#[derive(Debug)]
+pub(super) struct KeyedPlan {
+    pub(super) plan: Arc<Plan>,
+    pub(super) workspace: String,
+    pub(super) sources_digest: String,
+    pub(super) policies: Vec<Policy>,
+    /// The name of each step's runner.
+    pub(super) runners: Vec<String>,
+    /// Digests of images by reference; an image that is not there has none.
+    pub(super) images: Mutex<HashMap<String, String>>,
+}
+
+impl KeyedPlan {
+    pub(super) async fn look_up_images(&self, stores: &Stores) {
+        let mut wanted = BTreeMap::new();
+        for (step, runner) in self.plan.steps.iter().zip(&self.runners) {
+            if let BootsFrom::Image(reference) = &step.boots_from {
+                wanted.insert(reference, runner);
+            }
+        }
+        for (reference, runner) in wanted {
+            if let Some(snapshots) = stores.get(runner.as_str()) {
+                self.look_up_image(reference, snapshots.as_ref()).await;
+            }
+        }
+    }
+
+    pub(super) async fn look_up_image(&self, reference: &str, snapshots: &dyn SnapshotStore) {
+        if let Some(id) = snapshots.resolve_image(reference).await {
+            self.images.lock().insert(reference.to_owned(), id);
+        }
+    }
+
+    /// Returns the first step of a step's lineage.
+    pub(super) fn root(&self, index: usize) -> Option<&PlanStep> {
+        let mut step = self.plan.steps.get(index)?;
+        while let BootsFrom::Step(parent) = step.boots_from {
+            step = self.plan.steps.get(parent)?;
+        }
+        Some(step)
+    }
+
+    /// Returns each step's keys; `None` where the image its lineage begins with is not known.
+    pub(super) fn keys(&self, store_name: &str) -> Vec<Option<Keys>> {
+        let images = self.images.lock().clone();
+        let mut keys: Vec<Option<Keys>> = Vec::new();
+        keys.resize_with(self.plan.steps.len(), || None);
+        for index in parents_first(&self.plan) {
+            let Some((step, runner)) = self.plan.steps.get(index).zip(self.runners.get(index)) else { continue };
+            let inputs = |ground: Ground<'_>| Inputs::of(step, &self.workspace, runner, ground);
+            let (mut cached, mut fitting) = match &step.boots_from {
+                BootsFrom::Image(reference) => {
+                    let Some(digest) = images.get(reference) else { continue };
+                    (inputs(Ground::ImageDigest(digest)), inputs(Ground::ImageDigest(digest)))
+                }
+                BootsFrom::Step(parent) => {
+                    let Some(parent_step) = self.plan.steps.get(*parent) else { continue };
+                    let Some(parent) = keys.get(*parent).and_then(Option::as_ref) else { continue };
+                    let ground = |key| Ground::Parent { step: &parent_step.key, key };
+                    (inputs(ground(&parent.cache)), inputs(ground(&parent.fit)))
+                }
+            };
+            fitting.add("the sources", &self.sources_digest);
+            fitting.add("the engine", store_name);
+            let mut ready_made = None;
+            match self.policies.get(index) {
+                Some(Policy::While(parts)) => cached.extend(parts),
+                Some(Policy::ReadyMade(key)) => ready_made = Some(format!("plan:{key}")),
+                Some(Policy::None | Policy::Unknown(_)) | None => {}
+            }
+            let made = Keys { cache: ready_made.unwrap_or_else(|| cached.key()), inputs: cached, fit: fitting.key() };
+            if let Some(slot) = keys.get_mut(index) {
+                *slot = Some(made);
+            }
+        }
+        keys
+    }
+}
+
+/// Returns the indices of the steps, each after the one it boots from.
+pub(super) fn parents_first(plan: &Plan) -> Vec<usize> {
+    let mut order = Vec::new();
+    let mut seen = BTreeSet::new();
+    for start in 0..plan.steps.len() {
+        let mut line = Vec::new();
+        let mut at = start;
+        while seen.insert(at) {
+            line.push(at);
+            match plan.steps.get(at).map(|step| &step.boots_from) {
+                Some(BootsFrom::Step(parent)) => at = *parent,
+                Some(BootsFrom::Image(_)) | None => break,
+            }
+        }
+        order.extend(line.into_iter().rev());
+    }
+    order
+}
+
+/// Returns the name under which the Harmont tools look for a result; a repository's name is lower-case. `None`: the key cannot be part of
+/// a name.
+pub(super) fn shared_name(step_key: &str, key: &str) -> Option<String> {
+    let safe: String = step_key
+        .chars()
+        .map(|character| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' })
+        .collect();
+    let safe = safe.trim_matches('-');
+    let tag: String = key.chars().take(16).collect();
+    let begins_well = tag.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
+    let is_tag = begins_well && tag.chars().all(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | '.' | '-'));
+    is_tag.then(|| format!("harmont-cache/{}:{tag}", if safe.is_empty() { "step" } else { safe }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_name_is_one_an_engine_accepts() {
+        let is = |step, key, name: Option<&str>| assert_eq!(shared_name(step, key).as_deref(), name);
+        is("Build.All", "0123456789abcdef0123", Some("harmont-cache/build-all:0123456789abcdef"));
+        is("…", "k", Some("harmont-cache/step:k"));
+        for key in ["", "a/b", "a:b", "-a", ".a", "a b", "ä", "a@sha256"] {
+            is("step", key, None);
+        }
+    }
+}

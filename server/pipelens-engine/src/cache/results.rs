@@ -1,0 +1,121 @@
+//! What earlier runs of a workspace have kept: found, recorded, and held to a budget. Knows no plan.
+
+use std::sync::Arc;
+
+use crate::cache::cache_request::Budget;
+use crate::cache::eviction;
+use crate::clock::seconds_now;
+use crate::fingerprint::short_name;
+use crate::snapshot::{Hit, Outdated, Saved, SnapshotStore};
+use crate::sources::Manifest;
+use crate::store::{KeptSnapshot, Store, StoreError};
+
+/// The kept results of one workspace, as one run sees them.
+#[derive(Debug)]
+pub(crate) struct KeptResults {
+    pub(super) store: Arc<Store>,
+    pub(super) workspace: String,
+    /// Names the state folder, so that processes with another one leave its snapshots alone.
+    pub(super) cache_name: String,
+    pub(super) is_read: bool,
+    pub(super) budget: Budget,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) sources_digest: String,
+}
+
+impl KeptResults {
+    /// Returns a kept snapshot, if it is still there.
+    pub(super) async fn find(&self, key: &str, snapshots: &dyn SnapshotStore) -> Result<Option<Hit>, StoreError> {
+        let (engine, workspace, key) = (snapshots.name().await.to_owned(), self.workspace.clone(), key.to_owned());
+        let Some(kept) = self.store.with(move |store| store.snapshot(&engine, &workspace, &key)).await? else {
+            return Ok(None);
+        };
+        if !snapshots.exists(&kept.place).await {
+            self.store.with(move |store| store.forget(&kept)).await?;
+            return Ok(None);
+        }
+        let outdated = if kept.sources == self.sources_digest {
+            None
+        } else {
+            let digest = kept.sources.clone();
+            let manifest = self.store.with(move |store| store.sources(&digest)).await?;
+            // Without the old list every file of today counts as changed, and nothing can be removed.
+            Some(Outdated { manifest: Arc::new(manifest.unwrap_or_default()), folder: kept.sources_folder.clone() })
+        };
+        let place = kept.place.clone();
+        self.store.with(move |store| store.mark_used(&kept, seconds_now())).await?;
+        Ok(Some(Hit { place, outdated }))
+    }
+
+    /// Records a filesystem that has today's sources in a folder of it.
+    pub(super) async fn record(
+        &self,
+        key: String,
+        step: &str,
+        saved: Saved,
+        sources_folder: &str,
+        snapshots: &dyn SnapshotStore,
+    ) -> Result<(), StoreError> {
+        let kept = KeptSnapshot {
+            engine: snapshots.name().await.to_owned(),
+            workspace: self.workspace.clone(),
+            key,
+            step: step.to_owned(),
+            place: saved.place,
+            bytes: saved.bytes,
+            used_at: seconds_now(),
+            sources: self.sources_digest.clone(),
+            sources_folder: sources_folder.to_owned(),
+        };
+        let manifest = Arc::clone(&self.manifest);
+        let replaced = self.store.with(move |store| store.keep(&kept, &manifest)).await?;
+        // What something still boots from, or is built on, stays for the budget.
+        eviction::remove(&self.store, snapshots, replaced.into_iter().collect()).await.map(drop)
+    }
+
+    /// Removes what is too old or too much, the one unused longest first.
+    pub(super) async fn keep_within_budget(&self, snapshots: &dyn SnapshotStore) -> Result<(), StoreError> {
+        let (engine, workspace) = (snapshots.name().await.to_owned(), self.workspace.clone());
+        let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
+        let surplus = eviction::surplus(kept, self.budget, seconds_now());
+        eviction::remove(&self.store, snapshots, surplus).await.map(drop)
+    }
+
+    /// Removes snapshots that were made to be kept but were never recorded: a process was killed, or a run cancelled, in between.
+    pub(super) async fn remove_unrecorded(&self, snapshots: &dyn SnapshotStore) -> Result<(), StoreError> {
+        let engine = snapshots.name().await.to_owned();
+        let kept = self.store.with(move |store| store.snapshots(&engine, None)).await?;
+        let places = kept.into_iter().map(|kept| kept.place).collect();
+        snapshots.sweep(&self.cache_name, &places).await;
+        Ok(())
+    }
+}
+
+/// Images that hold the sources of one workspace, for later runs. Does not know how they are made.
+#[derive(Debug, Clone)]
+pub(crate) struct SourceImages(pub(super) Arc<KeptResults>);
+
+impl SourceImages {
+    /// Returns the latest image that was made on the same ground, if it is still there. A store that cannot be read only costs time.
+    pub(crate) async fn find(&self, ground: &str, snapshots: &dyn SnapshotStore) -> Option<Hit> {
+        if !self.0.is_read {
+            return None;
+        }
+        self.0.find(&key(ground), snapshots).await.ok().flatten()
+    }
+
+    /// Replaces the image that was made on the same ground by one with today's sources in `folder`.
+    pub(crate) async fn replace(
+        &self,
+        ground: &str,
+        saved: Saved,
+        folder: &str,
+        snapshots: &dyn SnapshotStore,
+    ) -> Result<(), StoreError> {
+        self.0.record(key(ground), "", saved, folder, snapshots).await
+    }
+}
+
+fn key(ground: &str) -> String {
+    format!("sources:{}", short_name(ground))
+}

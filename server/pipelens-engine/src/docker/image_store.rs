@@ -1,0 +1,79 @@
+//! Images of an engine as the place where snapshots outlive a run. Makes none.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use pipelens_core::plan::PlanStep;
+use uuid::Uuid;
+
+use crate::docker::about::About;
+use crate::docker::image::Images;
+use crate::docker::reap;
+use crate::owner::Owner;
+use crate::snapshot::{Snapshot, SnapshotStore, shell_word};
+
+/// What a step of this runner leaves for others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum DockerSnapshot {
+    /// The image's id.
+    Image(String),
+    /// The id of the container that the only step that boots from it starts in, with new processes and the same filesystem.
+    Container(String),
+}
+
+/// The images of an engine.
+pub(super) struct ImageStore {
+    pub(super) docker: Docker,
+    pub(super) about: About,
+    pub(super) images: Images,
+    pub(super) owner: Owner,
+    pub(super) run_id: Uuid,
+    /// Images have been made, by this run or by owners that died.
+    pub(super) may_have_images: Arc<AtomicBool>,
+    pub(super) budget: Duration,
+}
+
+#[async_trait]
+impl SnapshotStore for ImageStore {
+    async fn name(&self) -> &str {
+        &self.about.facts().await.name
+    }
+
+    async fn resolve_image(&self, reference: &str) -> Option<String> {
+        self.images.inspect(reference).await.ok().flatten().map(|facts| facts.id)
+    }
+
+    fn adopt(&self, place: &str) -> Snapshot {
+        Snapshot::new(DockerSnapshot::Image(place.to_owned()))
+    }
+
+    async fn find_shared(&self, name: &str, workspace: &str) -> Option<String> {
+        let facts = self.images.inspect(name).await.ok().flatten()?;
+        // Everything we save names its workspace, also what is saved from an image that names another one.
+        facts.workspace.as_deref().is_none_or(|owner| owner == workspace).then_some(facts.id)
+    }
+
+    async fn exists(&self, place: &str) -> bool {
+        self.resolve_image(place).await.is_some()
+    }
+
+    async fn remove(&self, place: &str) -> bool {
+        reap::remove_image(&self.docker, place).await
+    }
+
+    async fn sweep(&self, cache_name: &str, known: &BTreeSet<String>) {
+        if self.may_have_images.load(Ordering::Relaxed) {
+            reap::remove_unrecorded(&self.docker, &self.owner, self.run_id, cache_name, known, self.budget).await;
+        }
+    }
+
+    fn shell_command(&self, place: &str, step: &PlanStep) -> String {
+        let variables = step.env.iter().map(|(name, value)| format!(" -e {}", shell_word(&format!("{name}={value}"))));
+        let workdir = shell_word(&step.workdir);
+        format!("docker run --rm -it{} -w {workdir} --entrypoint sh {place}", variables.collect::<String>())
+    }
+}

@@ -1,0 +1,40 @@
+//! What a step leaves in the engine until it is removed.
+
+use futures_util::future::BoxFuture;
+
+use crate::docker::commit::Commit;
+use crate::docker::services::Services;
+use crate::docker::worker::Worker;
+use crate::error::EngineError;
+use crate::snapshot::Saved;
+
+#[derive(Default)]
+pub(super) struct Leftovers {
+    /// What the image of the step was; reported, and remembered with the run.
+    pub(super) digest: Option<String>,
+    pub(super) worker: Option<Worker>,
+    pub(super) services: Services,
+    /// Continues in the engine after a stop.
+    pub(super) saving: Option<BoxFuture<'static, Result<Saved, EngineError>>>,
+    /// What makes the state of a failed step outlive it.
+    pub(super) failure: Option<Commit>,
+}
+
+impl Leftovers {
+    /// Removes all of it, and returns the state of a failed step if it is kept.
+    pub(super) async fn tidy(self) -> Option<Saved> {
+        if let Some(saving) = self.saving {
+            // The image that comes of it is found by its label when the run closes.
+            saving.await.ok();
+        }
+        self.services.remove().await;
+        let mut worker = self.worker?;
+        let mut kept = None;
+        if let Some(failure) = self.failure {
+            worker.settle().await;
+            kept = failure.save().await.ok();
+        }
+        worker.remove().await;
+        kept
+    }
+}

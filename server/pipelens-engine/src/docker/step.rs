@@ -1,0 +1,130 @@
+//! One step, from what it boots from to the snapshot it leaves.
+
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use crate::docker::arguments::Arguments;
+use crate::docker::boot;
+use crate::docker::image_store::DockerSnapshot;
+use crate::docker::leftovers::Leftovers;
+use crate::docker::services;
+use crate::docker::session::Session;
+use crate::error::EngineError;
+use crate::event::Phase;
+use crate::logs::StepLogs;
+use crate::runner::WORTH_A_SNAPSHOT;
+use crate::snapshot::{Saved, Snapshot};
+use crate::step_context::{Ending, KeepSnapshot, SnapshotUse, StepContext};
+use crate::stop::Interruption;
+use crate::supervisor::{StepCommand, Then};
+
+/// What became of a step's command.
+pub(super) struct Ran {
+    pub(super) ending: Ending,
+    pub(super) snapshot: Option<Snapshot>,
+    pub(super) saved: Option<Saved>,
+}
+
+impl Ran {
+    fn without_snapshot(ending: Ending) -> Self {
+        Self { ending, snapshot: None, saved: None }
+    }
+}
+
+/// Runs a step. What has to be removed is in `leftovers`, whatever happens.
+pub(super) async fn run(
+    session: &Session,
+    context: &StepContext,
+    logs: &mut StepLogs,
+    leftovers: &mut Leftovers,
+) -> Result<Ran, EngineError> {
+    match try_to_run(session, context, logs, leftovers).await {
+        Ok(ran) => Ok(ran),
+        Err(Interruption::Stopped) => Ok(Ran::without_snapshot(Ending::Stopped)),
+        Err(Interruption::Failed(error)) => Err(error),
+    }
+}
+
+async fn try_to_run(
+    session: &Session,
+    context: &StepContext,
+    logs: &mut StepLogs,
+    leftovers: &mut Leftovers,
+) -> Result<Ran, Interruption> {
+    let command = StepCommand::of(context)?;
+    let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
+    boot::prepare(session, context, &arguments, leftovers).await?;
+    let Some(worker) = &mut leftovers.worker else { return Err(Interruption::Stopped) };
+    services::start(session, context, &arguments.services, worker, &mut leftovers.services).await?;
+    let running = worker.run(context, &command, what_comes_then(context), logs);
+    let ending = leftovers.services.beside(context, running).await;
+    session.has_run_one.cancel();
+    let ending = ending?;
+    leftovers.services.end(context).await;
+    if ending == Ending::Exited(0)
+        && let Some(artifacts) = &context.artifacts
+    {
+        let taking = worker.container.take_artifacts(artifacts, &context.step().workdir);
+        let taken = session.unless_stopped(context, taking).await?;
+        context.report_artifacts(artifacts, &taken);
+    }
+    let has_children = context.keeps_snapshot.after(ending);
+    let is_cached = context.keeping.is_cached && ending == Ending::Exited(0);
+    if !has_children && !is_cached {
+        return Ok(Ran::without_snapshot(ending));
+    }
+    let can_hand_on = has_children
+        && context.snapshot_use == SnapshotUse::Once
+        && worker.is_waiting()
+        && !worker.container.image.has_volumes;
+    let is_worth_saving = context.keeping.workspace.is_some() && worker.unsaved >= WORTH_A_SNAPSHOT;
+    let mut saved = None;
+    if !can_hand_on || is_cached || is_worth_saving {
+        saved = Some(save(session, context, leftovers).await?);
+    }
+    let snapshot = if can_hand_on {
+        leftovers.worker.take().map(|worker| session.hand_on(worker))
+    } else {
+        saved.as_ref().map(|saved| Snapshot::new(DockerSnapshot::Image(saved.place.clone())))
+    };
+    Ok(Ran {
+        ending,
+        snapshot: snapshot.filter(|_| has_children),
+        saved: saved.filter(|_| context.keeping.workspace.is_some()),
+    })
+}
+
+/// Makes an image of what the step leaves.
+async fn save(session: &Session, context: &StepContext, leftovers: &mut Leftovers) -> Result<Saved, Interruption> {
+    let Some(worker) = &mut leftovers.worker else { return Err(Interruption::Stopped) };
+    context.report_phase(Phase::Snapshotting);
+    if !worker.is_quiet() {
+        worker.container.end().await?;
+    }
+    let mut saving = session.commit_of(context, &worker.container).await?.save().boxed();
+    match session.unless_stopped(context, &mut saving).await {
+        Ok(saved) => {
+            worker.unsaved = Duration::ZERO;
+            Ok(saved)
+        }
+        Err(Interruption::Stopped) => {
+            // The engine finishes a commit that is no longer waited for, and its image would appear after the cleanup.
+            leftovers.saving = Some(saving);
+            Err(Interruption::Stopped)
+        }
+        Err(failed @ Interruption::Failed(_)) => Err(failed),
+    }
+}
+
+/// What becomes of a step's container when its command has ended.
+fn what_comes_then(context: &StepContext) -> Then {
+    let keeps_snapshot = context.keeps_snapshot != KeepSnapshot::Never;
+    if keeps_snapshot && context.snapshot_use == SnapshotUse::Once {
+        Then::Next
+    } else if keeps_snapshot || context.keeping.is_cached || context.artifacts.is_some() {
+        Then::Wait
+    } else {
+        Then::End
+    }
+}

@@ -1,0 +1,163 @@
+//! Folders of this machine as the place where snapshots outlive a run, in the user's state folder. A file beside each says who made it,
+//! until a cache has recorded it. Runs nothing.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use pipelens_core::plan::PlanStep;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::blocking;
+use crate::error::EngineError;
+use crate::host::{copy, workdir};
+use crate::owner::Owner;
+use crate::private;
+use crate::snapshot::{Saved, Snapshot, SnapshotStore, shell_word};
+use crate::stop::Interruption;
+
+/// The file beside a folder: the process and the run that made it.
+const KEEPER: &str = "keeper";
+
+/// The only store there is on this machine.
+const NAME: &str = "host";
+
+/// What a step of this runner leaves for others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum HostSnapshot {
+    /// The folder is copied for each step that boots from it.
+    Copied(PathBuf),
+    /// The folder becomes that of the only step that boots from it.
+    Moved(PathBuf),
+}
+
+#[derive(Debug)]
+pub(super) struct FolderStore {
+    kept: Option<KeptFolders>,
+}
+
+/// The folder with the kept ones.
+#[derive(Debug, Clone)]
+struct KeptFolders {
+    folder: PathBuf,
+    run_id: String,
+}
+
+impl FolderStore {
+    /// Without a state folder nothing is kept.
+    pub(super) fn new(state_dir: Option<&Path>, run_id: Uuid) -> Self {
+        let kept =
+            |state_dir: &Path| KeptFolders { folder: state_dir.join("host-snapshots"), run_id: run_id.to_string() };
+        Self { kept: state_dir.map(kept) }
+    }
+
+    /// Copies a step's folder to where it outlives the run.
+    pub(super) fn copy(&self, workspace: &Path, stop: &CancellationToken) -> Result<Option<Saved>, Interruption> {
+        let Some(kept) = &self.kept else { return Ok(None) };
+        let doing = "Creating the folder of snapshots";
+        let failed = |source| EngineError::File { doing, path: kept.folder.clone(), source };
+        let target = kept.new_folder().map_err(failed)?;
+        if let Err(interruption) = copy::tree(workspace, &target, stop) {
+            kept.remove(&target);
+            return Err(interruption);
+        }
+        Ok(Some(saved(&target)))
+    }
+
+    /// Moves a step's folder to where it outlives the run.
+    pub(super) fn take(&self, workspace: &Path) -> Option<Saved> {
+        self.kept.as_ref()?.take(workspace).ok()
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for FolderStore {
+    async fn name(&self) -> &str {
+        NAME
+    }
+
+    /// There are no images here; every step starts from the same machine.
+    async fn resolve_image(&self, _reference: &str) -> Option<String> {
+        Some(NAME.to_owned())
+    }
+
+    fn adopt(&self, place: &str) -> Snapshot {
+        Snapshot::new(HostSnapshot::Copied(place.into()))
+    }
+
+    async fn exists(&self, place: &str) -> bool {
+        tokio::fs::try_exists(place).await.unwrap_or(false)
+    }
+
+    async fn remove(&self, place: &str) -> bool {
+        let (Some(kept), place) = (self.kept.clone(), PathBuf::from(place)) else { return false };
+        blocking::run(move |_| kept.remove(&place)).await.unwrap_or(false)
+    }
+
+    async fn sweep(&self, _cache_name: &str, known: &BTreeSet<String>) {
+        let Some(kept) = self.kept.clone() else { return };
+        let known = known.clone();
+        blocking::run(move |_| kept.remove_unrecorded(&known)).await.ok();
+    }
+
+    fn shell_command(&self, place: &str, step: &PlanStep) -> String {
+        let variables = step.env.iter().map(|(name, value)| format!("{} ", shell_word(&format!("{name}={value}"))));
+        let folder = workdir::on_host(Path::new(place), &step.workdir).unwrap_or_else(|_| place.into());
+        format!("cd {} && env {}sh", shell_word(&folder.to_string_lossy()), variables.collect::<String>())
+    }
+}
+
+impl KeptFolders {
+    /// Returns the path of a folder that is about to be made.
+    fn new_folder(&self) -> io::Result<PathBuf> {
+        private::create_folder(&self.folder)?;
+        let target = self.folder.join(Uuid::new_v4().simple().to_string());
+        // First: if this process ends here, the next one knows who made it.
+        let keeper = format!("{}\n{}", Owner::this_process(), self.run_id);
+        private::write(&target.with_extension(KEEPER), keeper.as_bytes())?;
+        Ok(target)
+    }
+
+    /// Moves a folder here, where it stays.
+    fn take(&self, from: &Path) -> io::Result<Saved> {
+        let target = self.new_folder()?;
+        // Another disk cannot take a folder over: it is copied.
+        if std::fs::rename(from, &target).is_err() {
+            copy::copy_folder(from, &target, &CancellationToken::new())?;
+        }
+        Ok(saved(&target))
+    }
+
+    /// Removes one. Returns `false` if it is not one of ours, whatever a store says, or cannot be removed.
+    fn remove(&self, place: &Path) -> bool {
+        let is_removed = place.parent() == Some(&self.folder) && copy::remove(place).is_ok();
+        if is_removed {
+            std::fs::remove_file(place.with_extension(KEEPER)).ok();
+        }
+        is_removed
+    }
+
+    /// Removes those that no store knows and that will not be recorded: their maker is dead, or is this run, which is over.
+    fn remove_unrecorded(&self, known: &BTreeSet<String>) {
+        let observer = Owner::this_process();
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        let files = entries.flatten().map(|entry| entry.path());
+        let places: BTreeSet<PathBuf> = files.map(|path| path.with_extension("")).collect();
+        for place in places.iter().filter(|place| !known.contains(&*place.to_string_lossy())) {
+            // Without a file beside it, it is not about to be recorded: that file is written first and removed last.
+            let keeper = std::fs::read_to_string(place.with_extension(KEEPER)).unwrap_or_default();
+            let is_over = keeper.split_once('\n').is_none_or(|(owner, run_id)| {
+                run_id == self.run_id || owner.parse::<Owner>().is_ok_and(|owner| owner.is_dead(&observer))
+            });
+            if is_over {
+                self.remove(place);
+            }
+        }
+    }
+}
+
+fn saved(folder: &Path) -> Saved {
+    Saved { bytes: copy::size(folder), place: folder.to_string_lossy().into_owned() }
+}

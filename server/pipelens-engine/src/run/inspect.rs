@@ -1,0 +1,73 @@
+//! Looks at what earlier runs have left, and removes it. Runs nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::cache::{CacheDecision, Stores, eviction, workspace_id};
+use crate::deadlines::Deadlines;
+use crate::error::EngineError;
+use crate::run::run_request::RunRequest;
+use crate::run::run_tools::{open_cache, open_store, scan};
+use crate::runner::OpenRequest;
+use crate::runners::RUNNERS;
+use crate::store::{PastRun, Store};
+
+/// Returns what a run would take from earlier runs, and why it would not take the rest. Starts and creates nothing.
+pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, EngineError> {
+    let mut stores = Stores::new();
+    for spec in RUNNERS.iter().filter(|spec| request.needs(spec)) {
+        let opened = (spec.inspect)(OpenRequest { is_asked_soon: true, ..request.open_request() }).await?;
+        stores.insert(spec.name(), opened.snapshots);
+    }
+    let sources = scan(&request.source_root).await?;
+    let Some(cache) = &request.cache else {
+        return Ok(vec![CacheDecision::MissNoCommit { reason: None }; request.plan.steps.len()]);
+    };
+    let store = open_store(&cache.state_dir).await?;
+    let cache = open_cache(request, cache, &store, &sources, &stores).await?;
+    Ok(cache.decisions().to_vec())
+}
+
+/// Removes what earlier runs have kept, of one project or of all, of one step or of all, on this machine and in the engine. Returns how
+/// many bytes that freed.
+pub async fn clean(
+    state_dir: &Path,
+    docker_host: Option<&str>,
+    project: Option<&Path>,
+    step: Option<&str>,
+) -> Result<u64, EngineError> {
+    let store = Arc::new(Store::open(state_dir)?);
+    let workspace = project.map(workspace_of).transpose()?;
+    let request = OpenRequest {
+        run_id: Uuid::nil(),
+        source_root: state_dir.to_owned(),
+        state_dir: Some(state_dir.to_owned()),
+        docker_host: docker_host.map(str::to_owned),
+        deadlines: Deadlines::default(),
+        is_asked_soon: false,
+    };
+    let mut freed = 0;
+    for spec in RUNNERS {
+        // What cannot be reached has nothing to remove now; its rows stay, and so do its snapshots.
+        let Ok(opened) = (spec.inspect)(request.clone()).await else { continue };
+        let (engine, workspace) = (opened.snapshots.name().await.to_owned(), workspace.clone());
+        let kept = store.with(move |store| store.snapshots(&engine, workspace.as_deref())).await?;
+        let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| kept.step == step)).collect();
+        freed += eviction::remove(&store, opened.snapshots.as_ref(), kept).await?;
+    }
+    Ok(freed)
+}
+
+/// Returns the remembered runs of a project, newest first.
+pub fn history(state_dir: &Path, project: &Path) -> Result<Vec<PastRun>, EngineError> {
+    let workspace = workspace_of(project)?;
+    Ok(Store::open(state_dir)?.runs(&workspace)?)
+}
+
+fn workspace_of(project: &Path) -> Result<String, EngineError> {
+    let missing = |source: io::Error| EngineError::Project { path: PathBuf::from(project), source };
+    Ok(workspace_id(&project.canonicalize().map_err(missing)?))
+}

@@ -1,0 +1,154 @@
+//! One step of a run, all its attempts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::cache::{Cache, Purpose};
+use crate::clock;
+use crate::error::EngineError;
+use crate::event::{BuildEvent, LogLine, Outcome};
+use crate::event_queue::EventQueue;
+use crate::logs::StepLogs;
+use crate::runner::{OpenRunner, StepResult, Tidy};
+use crate::scheduler::Scheduler;
+use crate::secrets::SecretPatterns;
+use crate::snapshot::{Saved, Snapshot, SnapshotStore};
+use crate::step_context::{Base, Ending, StepContext};
+
+/// The end of a step's task.
+pub(super) struct Done {
+    pub(super) index: usize,
+    pub(super) end: End,
+    pub(super) duration: Duration,
+    pub(super) tail: Vec<LogLine>,
+    pub(super) snapshot: Option<Snapshot>,
+    pub(super) tidy: Vec<Tidy>,
+    pub(super) digest: Option<String>,
+}
+
+/// Why a step could not be run, as the user reads it.
+pub(super) struct Failure(pub(super) String);
+
+pub(super) enum End {
+    Ran(Result<Ending, Failure>),
+    /// Taken from an earlier run.
+    Taken,
+}
+
+/// Records in the cache what outlives the run.
+pub(super) struct Keeper {
+    pub(super) cache: Option<Arc<Cache>>,
+    pub(super) run_id: Uuid,
+    pub(super) events: EventQueue,
+}
+
+impl Keeper {
+    pub(super) async fn keep(&self, index: usize, purpose: Purpose, saved: Saved, snapshots: &dyn SnapshotStore) {
+        let Some(cache) = &self.cache else { return };
+        if let Err(error) = cache.keep(index, purpose, saved, self.run_id, snapshots).await {
+            self.events.notice(format!("The step's result could not be cached: {error}."));
+        }
+    }
+}
+
+impl Done {
+    pub(super) fn of(index: usize) -> Self {
+        Self {
+            index,
+            end: End::Taken,
+            duration: Duration::ZERO,
+            tail: Vec::new(),
+            snapshot: None,
+            tidy: Vec::new(),
+            digest: None,
+        }
+    }
+
+    pub(super) fn outcome(&self, scheduler: &Scheduler) -> Outcome {
+        let End::Ran(ending) = &self.end else { return Outcome::Cached };
+        match ending {
+            Ok(Ending::Exited(0)) => Outcome::Succeeded,
+            Ok(Ending::Exited(code)) => Outcome::Failed(*code),
+            Ok(Ending::TimedOut) => Outcome::TimedOut,
+            Ok(Ending::Stopped) => scheduler.outcome_of_stopped_step(),
+            Err(Failure(sentence)) => Outcome::Errored(sentence.clone()),
+        }
+    }
+}
+
+/// One step, all its attempts.
+pub(super) struct Job {
+    pub(super) index: usize,
+    pub(super) log_path: Option<PathBuf>,
+    pub(super) events: EventQueue,
+    pub(super) patterns: SecretPatterns,
+    pub(super) keeper: Keeper,
+}
+
+impl Job {
+    pub(super) async fn run(self, opened: OpenRunner, context: StepContext) -> Done {
+        let log_path = self.log_path.clone().unwrap_or_default();
+        let mut logs = match StepLogs::create(
+            self.index,
+            &log_path,
+            self.events.clone(),
+            &self.patterns,
+            context.log_room.clone(),
+        )
+        .await
+        {
+            Ok(logs) => logs,
+            Err(error) => return self.refuse(&error),
+        };
+        let mut tidies = Vec::new();
+        let mut attempt = 1;
+        let (ending, snapshot, saved, digest) = loop {
+            self.report_start(opened.spec.name(), &context, attempt);
+            let StepResult { ending, snapshot, saved, tidy, digest } =
+                opened.runner.run_step(&context, &mut logs).await;
+            tidies.extend(tidy);
+            let may_retry = match &ending {
+                Ok(Ending::Exited(code)) => *code != 0,
+                Ok(Ending::TimedOut) => true,
+                // What could not be run will not run on a second attempt; what was stopped is over.
+                Ok(Ending::Stopped) | Err(_) => false,
+            };
+            if !may_retry || attempt > context.step().retry || context.stop.is_cancelled() {
+                break (ending, snapshot, saved, digest);
+            }
+            attempt += 1;
+        };
+        if let Some(saved) = saved {
+            let purpose = if context.keeping.is_cached { Purpose::Cache } else { Purpose::Rerun };
+            self.keeper.keep(self.index, purpose, saved, opened.snapshots.as_ref()).await;
+        }
+        Done {
+            end: End::Ran(ending.map_err(|error| Failure(self.patterns.mask(&error.sentence())))),
+            tail: logs.close().await,
+            snapshot,
+            tidy: tidies,
+            digest,
+            ..Done::of(self.index)
+        }
+    }
+
+    fn report_start(&self, runner: &str, context: &StepContext, attempt: u64) {
+        self.events.send(BuildEvent::StepStart {
+            step: self.index,
+            started_at: clock::now(),
+            runner: runner.to_owned(),
+            image: match &context.base {
+                Base::Image(image) => Some(image.clone()),
+                Base::Snapshot(..) => None,
+            },
+            attempt,
+        });
+    }
+
+    pub(super) fn refuse(&self, error: &EngineError) -> Done {
+        Done { end: End::Ran(Err(Failure(error.sentence()))), ..Done::of(self.index) }
+    }
+}

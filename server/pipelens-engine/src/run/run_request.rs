@@ -1,0 +1,67 @@
+//! What a run is asked to do.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pipelens_core::plan::{Plan, PlanStep};
+use uuid::Uuid;
+
+use crate::cache::CacheRequest;
+use crate::deadlines::Deadlines;
+use crate::limits::OutputLimits;
+use crate::runner::{OpenRequest, RunnerSpec};
+
+/// What to run, on what, and where its logs go.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// Version 7, so that runs sort by time.
+    pub run_id: Uuid,
+    pub plan: Plan,
+    /// The runner of steps that name none.
+    pub runner: &'static RunnerSpec,
+    /// The project folder whose sources go to the workdir.
+    pub source_root: PathBuf,
+    /// How many steps at once; `None`: as many as each runner's machine can use.
+    pub parallelism: Option<usize>,
+    /// Values of the secrets the plan names; every one is masked in every output.
+    pub secrets: BTreeMap<String, String>,
+    /// Where one log file per step is written; created if missing, readable by the user alone.
+    pub log_dir: PathBuf,
+    /// Where results are taken from and kept; `None`: nothing outlives the run.
+    pub cache: Option<CacheRequest>,
+    /// The Docker endpoint, if the user set one; else found as the Docker client finds it.
+    pub docker_host: Option<String>,
+    /// The user allows steps to access the engine's machine: privileged containers, mounts of its folders. Never decided by a file.
+    pub may_open_machine: bool,
+    /// How long the engine may take to answer.
+    pub deadlines: Deadlines,
+    /// How much the run may write to this machine's disk.
+    pub limits: OutputLimits,
+}
+
+impl RunRequest {
+    pub(crate) fn runner_of<'a>(&'a self, step: &'a PlanStep) -> &'a str {
+        step.runner.as_deref().unwrap_or(self.runner.name())
+    }
+
+    /// Whether any step runs with this runner.
+    pub(super) fn needs(&self, runner: &RunnerSpec) -> bool {
+        self.plan.steps.iter().any(|step| self.runner_of(step) == runner.name())
+    }
+
+    /// Whether no machine has to be asked how many steps it can run.
+    pub(super) fn is_parallelism_known(&self) -> bool {
+        self.parallelism.is_some() || self.plan.steps.len() == 1
+    }
+
+    pub(super) fn open_request(&self) -> OpenRequest {
+        OpenRequest {
+            run_id: self.run_id,
+            source_root: self.source_root.clone(),
+            state_dir: self.cache.as_ref().map(|cache| cache.state_dir.clone()),
+            docker_host: self.docker_host.clone(),
+            deadlines: self.deadlines,
+            is_asked_soon: self.cache.is_some() || !self.is_parallelism_known(),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Everything a plan needs, opened before its first step and closed after its last.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::blocking;
+use crate::cache::{Cache, CacheRequest, Stores};
+use crate::error::EngineError;
+use crate::event_queue::EventQueue;
+use crate::run::run_request::RunRequest;
+use crate::runner::OpenRunner;
+use crate::runners::RUNNERS;
+use crate::secrets::{SHORTEST_VALUE_BYTES, SecretPatterns};
+use crate::sources::Sources;
+use crate::store::{Store, StoreError};
+
+/// The environment variable that names the folder for what outlives a process.
+pub const STATE_DIR_VARIABLE: &str = "PIPELENS_STATE_DIR";
+
+/// What a run works with.
+pub(super) struct RunTools {
+    pub(super) runners: BTreeMap<&'static str, OpenRunner>,
+    pub(super) sources: Arc<Sources>,
+    pub(super) cache: Option<Arc<Cache>>,
+    pub(super) patterns: SecretPatterns,
+    /// Remove what dead owners left.
+    sweeps: JoinSet<()>,
+    /// Cancelled when the sweeps have nothing more to wait for.
+    hurry: CancellationToken,
+}
+
+impl RunTools {
+    /// May be dropped at any await: what needs closing is made after the last.
+    pub(super) async fn open(request: &RunRequest, events: &EventQueue) -> Result<Self, EngineError> {
+        let (patterns, too_short) = SecretPatterns::of(&request.secrets);
+        for name in too_short {
+            events.notice(format!(
+                "Secret `{name}` is shorter than {SHORTEST_VALUE_BYTES} bytes and is not masked in the output."
+            ));
+        }
+        let needed = RUNNERS.iter().filter(|spec| request.needs(spec));
+        let opening = try_join_all(needed.map(|spec| (spec.open)(request.open_request())));
+        let (sources, opened) = tokio::try_join!(scan(&request.source_root), opening)?;
+        events.notice(sources.summary());
+        sources.notes.iter().for_each(|note| events.notice(note.clone()));
+        if let Some(given) = given_secrets(request) {
+            events.notice(given);
+        }
+        let runners: BTreeMap<_, _> = opened.into_iter().map(|opened| (opened.spec.name(), opened)).collect();
+        let (mut sweeps, hurry) = (JoinSet::new(), CancellationToken::new());
+        for opened in runners.values() {
+            // Leftovers disturb nothing: only the end of the run waits for the sweep.
+            let (sweep, events) = (opened.runner.sweep_dead_owners(hurry.clone()), events.clone());
+            sweeps.spawn(async move { sweep.await.into_iter().for_each(|swept| events.notice(swept)) });
+        }
+        let stores: Stores = runners.iter().map(|(name, opened)| (*name, Arc::clone(&opened.snapshots))).collect();
+        let cache = open_cache_or_say_why(request, &sources, &stores, events).await;
+        runners.values().try_for_each(|opened| opened.runner.begin())?;
+        Ok(Self { runners, sources, cache, patterns, sweeps, hurry })
+    }
+
+    /// Has a budget of its own, for the cleanup runs after a cancel too.
+    pub(super) async fn close(mut self, events: &EventQueue, closing: Duration) {
+        self.hurry.cancel();
+        while let Some(swept) = self.sweeps.join_next().await {
+            if let Err(panic) = swept {
+                tracing::error!(%panic, "a sweep panicked");
+            }
+        }
+        for opened in self.runners.values() {
+            for problem in opened.runner.close().await {
+                events.notice(problem);
+            }
+            let Some(cache) = &self.cache else { continue };
+            match tokio::time::timeout(closing, cache.clean_up(opened.snapshots.as_ref())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => events.notice(format!("Older results could not be removed: {error}.")),
+                Err(_) => tracing::debug!("removing older results takes too long; the next run continues with it"),
+            }
+        }
+    }
+}
+
+/// Lists which secrets the run gives to which steps.
+fn given_secrets(request: &RunRequest) -> Option<String> {
+    let steps = request.plan.steps.iter();
+    let given = steps.flat_map(|step| step.secrets.iter().map(move |name| format!("`{name}` to step `{}`", step.key)));
+    let given: Vec<String> = given.collect();
+    (!given.is_empty()).then(|| format!("Secrets given: {}.", given.join(", ")))
+}
+
+pub(super) async fn scan(root: &Path) -> Result<Arc<Sources>, EngineError> {
+    let own_root = root.to_owned();
+    let panicked = |source| EngineError::Sources { path: root.to_owned(), source };
+    let sources = blocking::run(move |stop| Sources::scan(&own_root, stop)).await.map_err(panicked)??;
+    Ok(Arc::new(sources))
+}
+
+/// A store that cannot be read costs time, not the run.
+async fn open_cache_or_say_why(
+    request: &RunRequest,
+    sources: &Arc<Sources>,
+    stores: &Stores,
+    events: &EventQueue,
+) -> Option<Arc<Cache>> {
+    let cache = request.cache.as_ref()?;
+    let opened = match open_store(&cache.state_dir).await {
+        Ok(store) => {
+            let opened = open_cache(request, cache, &store, sources, stores).await;
+            store.take_notices().into_iter().for_each(|notice| events.notice(notice));
+            opened
+        }
+        Err(error) => Err(error),
+    };
+    match opened {
+        Ok(cache) => {
+            cache.warnings().into_iter().for_each(|warning| events.notice(warning));
+            Some(Arc::new(cache))
+        }
+        Err(error) => {
+            let log_dir = &request.log_dir;
+            let logs = match log_dir.starts_with(&cache.state_dir) {
+                true => String::new(),
+                false => format!(" Its logs are in `{}`.", log_dir.display()),
+            };
+            events.notice(format!(
+                "This run does not use earlier results and is not added to the history: {error}.{logs} Set `{STATE_DIR_VARIABLE}` to a folder that \
+                 you can write to."
+            ));
+            None
+        }
+    }
+}
+
+pub(super) async fn open_store(state_dir: &Path) -> Result<Arc<Store>, StoreError> {
+    let state_dir = state_dir.to_owned();
+    blocking::run(move |_| Store::open(&state_dir)).await?.map(Arc::new)
+}
+
+/// A store that turns out to be corrupt while it is read is set aside, and the new one is read instead.
+pub(super) async fn open_cache(
+    request: &RunRequest,
+    cache: &CacheRequest,
+    store: &Arc<Store>,
+    sources: &Arc<Sources>,
+    stores: &Stores,
+) -> Result<Cache, StoreError> {
+    let plan = Arc::new(request.plan.clone());
+    let open = || {
+        let (store, plan, sources) = (Arc::clone(store), Arc::clone(&plan), Arc::clone(sources));
+        Cache::open(cache, store, plan, sources, stores, request.runner.name())
+    };
+    match open().await {
+        Err(error) if error.is_corrupt() => open().await,
+        opened => opened,
+    }
+}

@@ -1,0 +1,124 @@
+//! The files of a project that a step gets to see, as they were when the run began.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::{ProjectFolder, readable_size};
+
+/// The project's files as they were when the run began. Contents are read when they are sent.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) root: PathBuf,
+    pub(super) folder: Option<Arc<ProjectFolder>>,
+    /// Relative to the root; folders before what is in them.
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    /// Left out; an ignored folder counts once.
+    pub(crate) ignored: u64,
+    /// What could not be included, and why: reported once, when the run begins.
+    pub(crate) notes: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) path: PathBuf,
+    pub(crate) kind: EntryKind,
+    pub(crate) stamp: Stamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum EntryKind {
+    Folder,
+    File,
+    Symlink,
+}
+
+/// Tells a file from what it was, without reading it: the way git's index does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    pub(super) kind: EntryKind,
+    mode: u32,
+    pub(super) size: u64,
+    modified_ns: u128,
+    /// It cannot be set back.
+    changed_ns: i128,
+}
+
+impl Sources {
+    /// Opens a file of the project; whatever has taken its place since the scan, nothing outside of the project and no pipe.
+    pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
+        match &self.folder {
+            Some(folder) => folder.open_file(path).map_err(io::Error::from),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Reads a link of the project, and none outside of it if a link has taken a folder's place since the scan.
+    pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        match &self.folder {
+            Some(folder) => folder.read_link(path),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Returns a sentence about what is sent.
+    pub(crate) fn summary(&self) -> String {
+        let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
+        let ignored = if self.ignored == 0 { String::new() } else { format!(", {} ignored", self.ignored) };
+        format!("Sources: {files}, {}{ignored}.", readable_size(self.bytes))
+    }
+
+    /// Returns the same project without its files.
+    pub(crate) fn without_entries(&self) -> Self {
+        Self { root: self.root.clone(), folder: self.folder.clone(), ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, path: &Path, metadata: &Metadata) {
+        let kind = if metadata.is_dir() {
+            EntryKind::Folder
+        } else if metadata.is_symlink() {
+            EntryKind::Symlink
+        } else if metadata.is_file() {
+            EntryKind::File
+        } else {
+            // Sockets, pipes and devices mean nothing in another place.
+            return;
+        };
+        if kind != EntryKind::Folder {
+            self.files += 1;
+        }
+        if kind == EntryKind::File {
+            self.bytes += metadata.len();
+        }
+        self.entries.push(Entry { path: path.to_owned(), kind, stamp: Stamp::of(kind, metadata) });
+    }
+}
+
+impl Stamp {
+    pub(crate) fn of(kind: EntryKind, metadata: &Metadata) -> Self {
+        let (mode, changed_ns) = mode_and_change(metadata);
+        if kind == EntryKind::Folder {
+            // Its times and its size tell of its entries, which have stamps of their own.
+            return Self { kind, mode, size: 0, modified_ns: 0, changed_ns: 0 };
+        }
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Self { kind, mode, size: metadata.len(), modified_ns: modified.map_or(0, |time| time.as_nanos()), changed_ns }
+    }
+}
+
+#[cfg(unix)]
+fn mode_and_change(metadata: &Metadata) -> (u32, i128) {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.mode(), i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn mode_and_change(metadata: &Metadata) -> (u32, i128) {
+    (u32::from(metadata.permissions().readonly()), 0)
+}

@@ -1,0 +1,171 @@
+//! Everything a runner needs to know about one step of a run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::artifacts::{Artifacts, Taken};
+use crate::cache::SourceImages;
+use crate::error::EngineError;
+use crate::event::{BuildEvent, Phase};
+use crate::event_queue::EventQueue;
+use crate::limits::Room;
+use crate::secrets::SecretPatterns;
+use crate::snapshot::{Outdated, Snapshot};
+use crate::sources::Sources;
+
+/// One step, about to run.
+#[derive(Debug, Clone)]
+pub(crate) struct StepContext {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) index: usize,
+    pub(crate) base: Base,
+    pub(crate) keeps_snapshot: KeepSnapshot,
+    pub(crate) snapshot_use: SnapshotUse,
+    pub(crate) keeping: Keeping,
+    pub(crate) sources: Arc<Sources>,
+    /// What is copied back when the step has succeeded.
+    pub(crate) artifacts: Option<Artifacts>,
+    /// The user allows steps to access the engine's machine.
+    pub(crate) may_open_machine: bool,
+    /// The secrets this step names, with their values.
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// The folder of the log files.
+    pub(crate) log_dir: PathBuf,
+    pub(crate) log_room: Room,
+    pub(crate) patterns: SecretPatterns,
+    pub(crate) events: EventQueue,
+    pub(crate) stop: CancellationToken,
+}
+
+/// What a step starts from.
+#[derive(Debug, Clone)]
+pub(crate) enum Base {
+    /// An image, with the sources added.
+    Image(String),
+    /// What another step left, with its sources if they are not today's.
+    Snapshot(Snapshot, Option<Outdated>),
+}
+
+/// What of a step outlives the run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keeping {
+    /// The workspace it belongs to. `None`: nothing outlives the run.
+    pub(crate) workspace: Option<String>,
+    /// The name of the cache that will know it, see `Owner::name_of_cache`.
+    pub(crate) cache_name: String,
+    /// The policy of the step asks for its result.
+    pub(crate) is_cached: bool,
+    /// A further name for the result.
+    pub(crate) shared_name: Option<String>,
+    /// Where images that hold the sources are kept for later runs.
+    pub(crate) source_images: Option<SourceImages>,
+}
+
+/// How often what a step leaves is booted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SnapshotUse {
+    /// By one step that starts once, in the same working folder, with the same runner: it can have the filesystem itself instead of a
+    /// copy.
+    Once,
+    Several,
+}
+
+/// When the filesystem is kept. A step whose failure is soft has children after a failure too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeepSnapshot {
+    Never,
+    AfterSuccess,
+    AfterFailureToo,
+}
+
+/// How a command ended, as far as the runner can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Exited(i64),
+    /// Ended because the step's own time limit was reached.
+    TimedOut,
+    /// Ended, or never started, because of `StepContext::stop`.
+    Stopped,
+}
+
+impl StepContext {
+    #[expect(clippy::indexing_slicing, reason = "the driver makes a context only for a step of the plan")]
+    pub(crate) fn step(&self) -> &PlanStep {
+        &self.plan.steps[self.index]
+    }
+
+    /// Returns the variables of the step, its secrets included, if each can be given to a process.
+    pub(crate) fn variables(&self) -> Result<BTreeMap<&str, &str>, EngineError> {
+        let variables: BTreeMap<&str, &str> =
+            self.step().env.iter().chain(&self.secrets).map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for (name, value) in &variables {
+            let refuse = |reason| Err(EngineError::BadVariable { name: (*name).to_owned(), reason });
+            if name.is_empty() || name.contains(['=', '\0', '\n']) {
+                return refuse("its name is empty or contains `=` or a line break");
+            }
+            if value.contains('\0') {
+                return refuse("its value contains a zero byte");
+            }
+        }
+        Ok(variables)
+    }
+
+    /// Returns the error of a step whose parent left nothing that this runner can boot from.
+    pub(crate) fn no_snapshot(&self) -> EngineError {
+        let parent = match self.step().boots_from {
+            BootsFrom::Step(parent) => self.plan.steps.get(parent).map(|step| step.key.clone()),
+            BootsFrom::Image(_) => None,
+        };
+        EngineError::NoSnapshot { parent: parent.unwrap_or_default() }
+    }
+
+    pub(crate) fn report_artifacts(&self, artifacts: &Artifacts, taken: &Taken) {
+        self.events.notice(artifacts.summary(&self.step().key, taken));
+    }
+
+    pub(crate) fn report_image(&self, image: &str, digest: &str) {
+        let (image, digest) = (image.to_owned(), digest.to_owned());
+        self.events.send(BuildEvent::ImageResolved { step: self.index, image, digest });
+    }
+
+    pub(crate) fn report_phase(&self, phase: Phase) {
+        self.events.send(BuildEvent::StepPhase { step: self.index, phase });
+    }
+
+    /// Reports progress that is dropped if the listener is slow, since the next report replaces it. Returns whether it was queued.
+    pub(crate) fn offer_phase(&self, phase: &Phase) -> bool {
+        self.events.offer(|| BuildEvent::StepPhase { step: self.index, phase: phase.clone() })
+    }
+
+    /// Waits until the command must end, and returns how that ending is called. The step's time begins with its command.
+    pub(crate) async fn time_to_stop(&self, started: Instant) -> Ending {
+        let time_is_over = async {
+            match self.step().timeout_seconds {
+                Some(seconds) => tokio::time::sleep_until(started + Duration::from_secs(seconds)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Ending::Stopped,
+            () = time_is_over => Ending::TimedOut,
+        }
+    }
+}
+
+impl KeepSnapshot {
+    pub(crate) fn after(self, ending: Ending) -> bool {
+        match (self, ending) {
+            (Self::Never, _) | (_, Ending::Stopped) => false,
+            (Self::AfterSuccess | Self::AfterFailureToo, Ending::Exited(0)) => true,
+            (Self::AfterFailureToo, Ending::Exited(_) | Ending::TimedOut) => true,
+            (Self::AfterSuccess, Ending::Exited(_) | Ending::TimedOut) => false,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Runs one command after another in one container, through a shell of ours that each command is sent to over a byte stream. Knows
+//! neither the engine nor how the stream was opened.
+//!
+//! It also keeps commands, variables and secrets from leaving a trace in the container.
+//!
+//! Whatever is given to a container at its creation becomes part of the image that is committed from it. So all a container is
+//! created with is [`SCRIPT`], the same for every step: it runs one command after another, each of which arrives as one line on
+//! standard input. The line sets the variables and becomes the step's shell. Nothing but `sh` is needed in the
+//! image, and only a command that is too long for an argument is written anywhere: to `/dev/shm`, which is memory and belongs
+//! to no layer.
+//!
+//! Starting a container costs two hundred times what starting a process costs, so the steps of a line share one. A step must not
+//! be able to notice. Processes: `kill -KILL -1` until the kernel says that no process is left. Variables, folder, limits, mask:
+//! each step's shell is a new child. The line itself is read by that child, so that the supervisor's memory never holds a secret
+//! of an earlier step. What lives outside the filesystem and yet outlives processes (`/dev`, `/dev/shm`, System V memory, the
+//! files the engine mounts) is compared with how it was; the supervisor reports a difference, and the next step gets a new container.
+//! Where no step is next, nothing is compared or waited for, and the container ends by itself: that takes the engine longer than anything
+//! but the start, and nothing has to wait for it, since the report has arrived.
+//!
+//! Standard input stays open on our side for as long as we live. Beside each command a second shell of ours waits at its end:
+//! a line asks for TERM to every process, the end of the stream (we were killed, the connection broke) ends the container.
+
+mod command;
+mod conversation;
+mod report;
+mod script;
+
+pub(crate) use command::{NEWLINE_VARIABLE, StepCommand, quoted};
+pub(crate) use conversation::{Activity, Conversation, Frame, Outcome, OutputSink, Streams};
+pub(crate) use report::State;
+pub(crate) use script::{SCRIPT, TERM_LINE, Then};

@@ -1,0 +1,99 @@
+//! The line that starts a command, with its variables and secrets in it.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use crate::error::EngineError;
+use crate::step_context::StepContext;
+
+/// The kernel takes no longer argument (`MAX_ARG_STRLEN`, its final zero included).
+const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
+
+/// Names some shells make read-only or change by themselves: they are set by `env`, without the shell.
+const SHELL_OWNED: [&str; 12] = [
+    "UID",
+    "EUID",
+    "PPID",
+    "BASHOPTS",
+    "SHELLOPTS",
+    "BASH_VERSINFO",
+    "RANDOM",
+    "SECONDS",
+    "LINENO",
+    "OPTIND",
+    "HISTCMD",
+    "IFS",
+];
+
+/// The line that makes a child of the supervisor the step's shell.
+#[derive(Debug)]
+pub(crate) struct StepCommand {
+    pub(crate) line: Bytes,
+}
+
+impl StepCommand {
+    pub(crate) fn of(context: &StepContext) -> Result<Self, EngineError> {
+        let step = context.step();
+        let mut line = String::new();
+        let mut by_env = String::new();
+        for (name, value) in context.variables()? {
+            if is_plain(name) {
+                write!(line, "export {name}={}; ", quoted(value)).ok();
+            } else if context.secrets.contains_key(name) {
+                // An argument of `env` could be seen in a list of processes.
+                let reason =
+                    "the name of a secret consists of letters, digits and `_`, and is not one that shells reserve";
+                return Err(EngineError::BadVariable { name: name.to_owned(), reason });
+            } else {
+                write!(by_env, " {}", quoted(&format!("{name}={value}"))).ok();
+            }
+        }
+        let env = if by_env.is_empty() { String::new() } else { format!("env{by_env} ") };
+        let cmd = quoted(&step.cmd);
+        if step.cmd.len() < LONGEST_ARGUMENT_BYTES {
+            writeln!(line, "exec {env}sh -c {cmd}").ok();
+        } else {
+            writeln!(line, "printf %s {cmd} >/dev/shm/cmd || kill -KILL $$; exec {env}sh /dev/shm/cmd").ok();
+        }
+        // It costs a process.
+        if line.contains(NEWLINE) {
+            line.insert_str(0, NEWLINE_VARIABLE);
+        }
+        Ok(Self { line: line.into() })
+    }
+}
+
+/// How a quoted string writes a line break.
+const NEWLINE: &str = r#"'"$pipelens_n"'"#;
+/// A line cannot contain a line break; `$pipelens_n` takes its place between quotes.
+pub(crate) const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipelens_n%x}; ";
+
+/// Quotes a string for the shell, on one line.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''").replace('\n', NEWLINE))
+}
+
+/// Whether every shell can set and export it.
+fn is_plain(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
+        && !SHELL_OWNED.contains(&name)
+        && name != "_"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_string_is_one_line() {
+        assert_eq!(quoted("it's\n$HOME"), r#"'it'\''s'"$pipelens_n"'$HOME'"#);
+    }
+
+    #[test]
+    fn names_a_shell_cannot_set_are_told_apart() {
+        assert!(is_plain("PATH") && is_plain("_a1"));
+        assert!(!is_plain("a.b") && !is_plain("1a") && !is_plain("UID") && !is_plain("_"));
+    }
+}
