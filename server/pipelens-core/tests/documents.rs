@@ -1,5 +1,8 @@
 //! The pages in `docs/` that list keys and findings are generated here and checked to be fresh; the examples are checked for mistakes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by ending")]
+#![expect(clippy::disallowed_methods, reason = "the core does no IO, but its tests read the pages")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

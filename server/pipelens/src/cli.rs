@@ -8,7 +8,9 @@ mod explain;
 mod files;
 mod graph;
 mod init;
+mod output;
 mod plan;
+mod printable;
 mod render;
 mod replace;
 mod report;
@@ -18,11 +20,9 @@ pub(crate) mod source;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use owo_colors::OwoColorize;
+use clap::{Parser, Subcommand};
 
-/// The command line was wrong, or a file cannot be read.
-const EXIT_USAGE: u8 = 2;
+use output::{EXIT_USAGE, complain, print};
 
 /// Finds mistakes in CI pipelines while you type, and runs them: one step, everything from a step on, or the whole graph.
 ///
@@ -77,15 +77,6 @@ enum Command {
         #[arg(long)]
         settings: bool,
     },
-}
-
-/// Who reads the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A person
-    Human,
-    /// A program
-    Json,
 }
 
 /// Parses the command line and executes it.
@@ -152,35 +143,4 @@ fn refuse(error: &clap::Error) -> ! {
         anstream::stdout().write_all(text.as_bytes())
     });
     std::process::exit(error.exit_code())
-}
-
-/// Prints to standard output. A reader that has closed it wants no more.
-fn print(text: &str) -> anyhow::Result<u8> {
-    match anstream::stdout().write_all(text.as_bytes()) {
-        Ok(()) => Ok(0),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Prints an error to standard error.
-fn complain(message: &str) {
-    say(&"error".red().bold().to_string(), message);
-}
-
-/// Prints a warning to standard error.
-fn warn(message: &str) {
-    say(&"warning".yellow().bold().to_string(), message);
-}
-
-fn say(kind: &str, message: &str) {
-    // If standard error is closed, there is no way to report anything.
-    let message = render::printable(message);
-    drop(writeln!(anstream::stderr(), "{kind}: {}", crate::terminal::inert(&message)));
-}
-
-/// Prints findings to standard error, apart from the actual output.
-fn show_findings(findings: &str) {
-    // If standard error is closed, there is no way to show them.
-    drop(write!(anstream::stderr(), "{}", crate::terminal::inert(findings)));
 }

@@ -28,7 +28,7 @@ const MAX_NESTING: usize = 32;
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Settings {
     /// The runner for steps that do not name one.
-    #[schemars(extend("scope" = "machine"))]
+    #[schemars(extend("scope" = "machine", "default" = runners::default().name()))]
     pub(crate) runner: Runner,
     /// Lets steps that say `runner: host` run directly on this machine.
     #[schemars(extend("scope" = "machine"))]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::checked::{Checked, STANDARD_INPUT};
+use super::output::{EXIT_USAGE, complain, print, show_findings, warn};
 use super::report::{self, ReportFormat};
-use super::{EXIT_USAGE, complain, files, print, replace, show_findings, warn};
+use super::{files, replace};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {

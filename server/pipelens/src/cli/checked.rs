@@ -6,7 +6,7 @@ use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::text::LineIndex;
 use pipelens_core::{Analysis, FileId};
 
-use super::{render, source};
+use super::source;
 use crate::project;
 use crate::project_context::ProjectContext;
 use crate::settings::{ProjectSettings, Settings};
@@ -81,16 +81,6 @@ impl Checked {
             None => Source { path: &self.path, text: &self.text, line_index: &self.analysis.line_index },
             Some(other) => Source { path: &other.path, text: &other.text, line_index: &other.line_index },
         }
-    }
-
-    /// Renders the findings of at least this severity.
-    pub(crate) fn render(&self, least: Severity) -> String {
-        let shown = self.diagnostics.iter().filter(|diagnostic| diagnostic.severity <= least);
-        shown.fold(String::new(), |mut text, diagnostic| {
-            text.push_str(&render::finding(self, diagnostic));
-            text.push_str("\n\n");
-            text
-        })
     }
 
     /// Returns the index of the pipeline that is meant: by name, by zero-based index, or the only one.

@@ -25,7 +25,7 @@ pub(crate) async fn clean(args: CleanArgs) -> anyhow::Result<u8> {
     };
     let cleaned = pipelens_engine::run::clean(&state_dir, None, root.as_deref(), None).await;
     let freed = cleaned.map_err(|error| anyhow::Error::msg(error.sentence()))?;
-    super::print(&format!("Removed {} of cached results.\n", present::bytes(freed)))
+    super::output::print(&format!("Removed {} of cached results.\n", present::bytes(freed)))
 }
 
 /// Returns the project that a file or directory belongs to.

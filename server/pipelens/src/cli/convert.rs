@@ -7,7 +7,7 @@ use pipelens_core::convert::{to_plan, to_yaml};
 use pipelens_core::diagnostic::Severity;
 
 use super::checked::Checked;
-use super::{EXIT_USAGE, complain, print, warn};
+use super::output::{EXIT_USAGE, complain, print, warn};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
@@ -33,7 +33,7 @@ enum TargetFormat {
 pub(crate) fn convert(args: &ConvertArgs) -> anyhow::Result<u8> {
     let file = Checked::read(&args.file)?;
     if file.analysis.is_repaired || file.has_errors() {
-        super::show_findings(&file.render(Severity::Error));
+        super::output::show_findings(&super::render::findings(&file, Severity::Error));
         complain(&format!("`{}` has errors and cannot be converted; fix them first", file.path.display()));
         return Ok(EXIT_USAGE);
     }

@@ -2,7 +2,7 @@
 
 use pipelens_core::diagnostic::Code;
 
-use super::{EXIT_USAGE, complain, print};
+use super::output::{EXIT_USAGE, complain, print};
 
 /// Prints the page of a code, or the list of all codes.
 pub(crate) fn explain(code: Option<&str>) -> anyhow::Result<u8> {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use pipelens_core::graph::{Drawing, draw, graph};
 
 use super::checked::Checked;
-use super::{EXIT_USAGE, complain, print};
+use super::output::{EXIT_USAGE, complain, print};
 use crate::{project, terminal};
 
 #[derive(Debug, Args)]

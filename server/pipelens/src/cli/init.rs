@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{print, replace};
+use super::output::print;
+use super::replace;
 use kind::{Kind, Part};
 
 #[derive(Debug, Args)]

@@ -7,8 +7,8 @@ use pipelens_engine::cache::CacheDecision;
 use serde::Serialize;
 
 use super::checked::Checked;
+use super::output::{EXIT_USAGE, Format, complain};
 use super::run::{RunArgs, plan, settings};
-use super::{EXIT_USAGE, Format, complain};
 use crate::{project, terminal};
 
 /// No engine could be asked.
@@ -39,7 +39,7 @@ pub(crate) async fn show(args: RunArgs) -> u8 {
         Format::Human => terminal::inert(&terminal::visible(&table(&request.plan, &decisions))).into_owned(),
         Format::Json => terminal::inert_json(&lines(&request.plan, &decisions)).into_owned(),
     };
-    match super::print(&text) {
+    match super::output::print(&text) {
         Ok(code) => code,
         Err(error) => {
             complain(&format!("{error:#}"));

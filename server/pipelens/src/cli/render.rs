@@ -5,10 +5,11 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use pipelens_core::diagnostic::{Diagnostic, Related, Severity};
 
 use super::checked::Checked;
+use super::printable::printable;
 use crate::terminal;
 
 /// Renders one finding. Colours are stripped later, if the output is not a terminal.
-pub(crate) fn finding(file: &Checked, diagnostic: &Diagnostic) -> String {
+fn finding(file: &Checked, diagnostic: &Diagnostic) -> String {
     let source = file.source(diagnostic.file);
     let path = printable(&source.path.display().to_string());
     let message = printable(&diagnostic.message);
@@ -51,7 +52,12 @@ fn level(severity: Severity) -> Level<'static> {
     }
 }
 
-/// Returns a text without characters that control the terminal: names come from files, which can be hostile.
-pub(crate) fn printable(text: &str) -> String {
-    text.split('\n').map(pipelens_core::printable::printable).collect::<Vec<_>>().join("\n")
+/// Renders the findings of at least this severity.
+pub(crate) fn findings(file: &Checked, least: Severity) -> String {
+    let shown = file.diagnostics.iter().filter(|diagnostic| diagnostic.severity <= least);
+    shown.fold(String::new(), |mut text, diagnostic| {
+        text.push_str(&finding(file, diagnostic));
+        text.push_str("\n\n");
+        text
+    })
 }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checked::Checked;
-use super::{EXIT_USAGE, Format, complain};
+use super::output::{EXIT_USAGE, Format, complain};
 use crate::settings::{RunSettings, Runner, Settings};
 use crate::{consent, present, project, terminal, wire};
 
@@ -159,7 +159,7 @@ pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
     let stem = project::stem_of(&args.file);
     pipelens_core::plan::plan(&file.analysis, index, &target, &stem).map_err(|refusal| match refusal {
         Refusal::HasErrors(_) | Refusal::IsRepaired | Refusal::NoSuchPipeline => {
-            let findings = file.render(Severity::Error);
+            let findings = super::render::findings(file, Severity::Error);
             // Without a standard error there is nobody to show them to.
             drop(write!(anstream::stderr(), "{findings}"));
             present::refusal(&refusal, &args.file.display().to_string())

@@ -2,9 +2,9 @@
 
 use pipelens_core::diagnostic::Severity;
 
-use super::Place;
+use super::parts::Place;
 use crate::cli::checked::Checked;
-use crate::cli::render::printable;
+use crate::cli::printable::printable;
 
 pub(super) fn write(checked: &[Checked]) -> String {
     let mut text = String::new();

@@ -3,10 +3,11 @@
 use pipelens_core::diagnostic::Severity;
 
 use crate::cli::checked::Checked;
+use crate::cli::render;
 use crate::present;
 
 pub(super) fn write(checked: &[Checked]) -> String {
-    let mut text: String = checked.iter().map(|file| file.render(Severity::Hint)).collect();
+    let mut text: String = checked.iter().map(|file| render::findings(file, Severity::Hint)).collect();
     if checked.is_empty() {
         return text;
     }

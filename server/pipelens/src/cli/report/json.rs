@@ -5,7 +5,7 @@ use pipelens_core::diagnostic::Diagnostic;
 use pipelens_core::text::TextRange;
 use serde::Serialize;
 
-use super::{Place, json_document, severity_name};
+use super::parts::{Place, json_document, severity_name};
 use crate::cli::checked::{Checked, Source};
 
 pub(super) fn write(checked: &[Checked]) -> String {

@@ -7,7 +7,7 @@ use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_core::text::{TextEdit, TextRange};
 use serde_json::{Value, json};
 
-use super::{Place, json_document};
+use super::parts::{Place, json_document};
 use crate::cli::checked::{Checked, Source};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";

@@ -1,0 +1,51 @@
+//! What every subcommand prints, and the exit code they share.
+
+use std::io::Write;
+
+use clap::ValueEnum;
+use owo_colors::OwoColorize;
+
+use super::printable::printable;
+
+/// The command line was wrong, or a file cannot be read.
+pub(super) const EXIT_USAGE: u8 = 2;
+
+/// Who reads the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// A person
+    Human,
+    /// A program
+    Json,
+}
+
+/// Prints to standard output. A reader that has closed it wants no more.
+pub(super) fn print(text: &str) -> anyhow::Result<u8> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Prints an error to standard error.
+pub(super) fn complain(message: &str) {
+    say(&"error".red().bold().to_string(), message);
+}
+
+/// Prints a warning to standard error.
+pub(super) fn warn(message: &str) {
+    say(&"warning".yellow().bold().to_string(), message);
+}
+
+fn say(kind: &str, message: &str) {
+    // If standard error is closed, there is no way to report anything.
+    let message = printable(message);
+    drop(writeln!(anstream::stderr(), "{kind}: {}", crate::terminal::inert(&message)));
+}
+
+/// Prints findings to standard error, apart from the actual output.
+pub(super) fn show_findings(findings: &str) {
+    // If standard error is closed, there is no way to show them.
+    drop(write!(anstream::stderr(), "{}", crate::terminal::inert(findings)));
+}
