@@ -1,7 +1,7 @@
 //! Finds processes that have left their step's group, as `setsid` does, by a variable that every process of the step inherits. Linux
 //! shows the environment of a process; elsewhere, and where a process has cleared its own, none is found.
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 #[cfg(target_os = "linux")]
 use crate::owner::ProcessStat;
@@ -12,17 +12,19 @@ pub(super) const VARIABLE: &str = "PIPELENS_STEP";
 /// How long a process that is becoming another program may take until its environment can be seen.
 #[cfg(target_os = "linux")]
 const BECOMES_WITHIN: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// Returns when a process has started, in the kernel's ticks.
 #[cfg(target_os = "linux")]
 pub(super) fn started(process: i32) -> Option<u64> {
     Some(ProcessStat::of(&std::path::Path::new("/proc").join(process.to_string()))?.started)
 }
 
-/// Sends a signal to every process that carries the step's mark, and returns how many there were. One that started after `since` and
-/// is just becoming another program shows no environment for a moment: it counts, and is met in the next round.
+/// Sends a signal to every process that carries the step's mark and is not in the group that has it already, and returns how many there were.
+/// One that started after `since` and is just becoming another program shows no environment for a moment: it counts, and is met in the next
+/// round.
 #[cfg(target_os = "linux")]
-pub(super) fn signal(mark: &str, since: Option<u64>, signal: Signal) -> usize {
-    use rustix::process::{Pid, kill_process};
+pub(super) fn signal(mark: &str, since: Option<u64>, signal: Signal, signalled: Option<Pid>) -> usize {
+    use rustix::process::{getpgid, kill_process};
 
     let wanted = format!("{VARIABLE}={mark}\0");
     let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
@@ -38,7 +40,9 @@ pub(super) fn signal(mark: &str, since: Option<u64>, signal: Signal) -> usize {
             let is_new =
                 |looks: ProcessStat| !looks.is_kernel_thread && since.is_some_and(|since| looks.started >= since);
             becoming += usize::from(ProcessStat::of(&entry.path()).is_some_and(is_new));
-        } else if memchr::memmem::find(&environment.unwrap_or_default(), wanted.as_bytes()).is_some() {
+        } else if memchr::memmem::find(&environment.unwrap_or_default(), wanted.as_bytes()).is_some()
+            && (signalled.is_none() || getpgid(Some(process)).ok() != signalled)
+        {
             marked += usize::from(kill_process(process, signal).is_ok());
         }
     }
@@ -54,6 +58,6 @@ pub(super) fn started(_process: i32) -> Option<u64> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn signal(_mark: &str, _since: Option<u64>, _signal: Signal) -> usize {
+pub(super) fn signal(_mark: &str, _since: Option<u64>, _signal: Signal, _signalled: Option<Pid>) -> usize {
     0
 }

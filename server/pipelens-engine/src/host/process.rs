@@ -199,22 +199,24 @@ struct Family {
 }
 
 impl Family {
+    /// Each process is asked once: a second signal would run its handler again.
     async fn ask_to_end(&self) {
-        self.signal(Signal::TERM, 1).await;
+        self.signal(Signal::TERM, 1, Some(self.group)).await;
     }
 
     async fn end(&self) {
-        self.signal(Signal::KILL, ROUNDS).await;
+        self.signal(Signal::KILL, ROUNDS, None).await;
     }
 
-    /// Sends a signal to the group, and to those outside of it, until there are none or the rounds are over.
-    async fn signal(&self, signal: Signal, rounds: usize) {
+    /// Sends a signal to the group, and to those that are not in the group that is skipped, until there are none or the rounds are over.
+    async fn signal(&self, signal: Signal, rounds: usize, skipped: Option<Pid>) {
         // It may be empty by now.
         kill_process_group(self.group, signal).ok();
         let (mark, since) = (self.mark.clone(), self.since);
-        let strays =
-            tokio::task::spawn_blocking(move || (0..rounds).find(|_| detached::signal(&mark, since, signal) == 0));
-        strays.await.ok();
+        let detached = tokio::task::spawn_blocking(move || {
+            (0..rounds).find(|_| detached::signal(&mark, since, signal, skipped) == 0)
+        });
+        detached.await.ok();
     }
 }
 

@@ -52,8 +52,9 @@ for_each_runner! {
     }
 
     async fn what_a_cancelled_step_says_last_is_there(runner: Runner) {
-        // Nothing is forked after `begun`: for a moment a shell's child still has its parent's trap, and would say it, too.
-        let cmd = "sleep 600 & trap 'echo tail; exit 0' TERM; echo begun; wait";
+        // Nothing is forked after `begun`: for a moment a shell's child still has its parent's trap. The trap runs for each signal that comes,
+        // so a second one would show.
+        let cmd = "sleep 600 & trap 'echo tail; sleep 0.2; exit 0' TERM; echo begun; wait";
         let mut running = Bench::new(runner, vec![step("a", cmd)]).start();
         running.wait_for_line("begun").await;
         running.cancel.cancel();
