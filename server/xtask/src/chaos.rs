@@ -1,6 +1,7 @@
 //! Runs that are killed at random moments, in every way a run can be: no outcome may say success wrongly, and after the next start
 //! nothing of ours may be left in the engine.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,9 +12,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::docker::Daemon;
-use crate::tools;
+use crate::{packages, sandbox, tools};
 
-const RUNS: u64 = 200;
+pub(crate) const RUNS: u64 = 200;
 /// A run of the graph takes about this long when nobody disturbs it; the blows fall anywhere in it.
 const LONGEST_WAIT: Duration = Duration::from_millis(1_800);
 /// A run that has not ended this long after its blow hangs.
@@ -66,12 +67,18 @@ impl Blow {
     }
 }
 
-/// Strikes as many runs as wanted; the seed repeats the blows and their moments, as far as the machine does.
-pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
-    let number = |index: usize| arguments.get(index).map(|text| text.parse::<u64>()).transpose();
-    let runs = number(0).context("the number of runs")?.unwrap_or(RUNS);
-    let seed = number(1).context("the seed")?.unwrap_or_else(|| fastrand::u64(..));
+/// Kills as many runs as wanted; the seed repeats the ways and moments, as far as the machine does.
+pub(crate) fn chaos(runs: u64, seed: Option<u64>) -> Result<()> {
+    sandbox::prepare(&packages::DOCKER)?;
     tools::run("cargo", ["build", "--locked", "--package", "pipelens"])?;
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    let arguments = [OsString::from("inside-chaos"), runs.to_string().into(), seed.to_string().into()];
+    ensure!(sandbox::run(&arguments)?.success(), "a run did not end as it should");
+    Ok(())
+}
+
+/// What `chaos` does inside the sandbox.
+pub(crate) fn inside(runs: u64, seed: u64) -> Result<()> {
     println!("{runs} runs, seed {seed}");
     let mut arena = Arena::new()?;
     let mut random = fastrand::Rng::with_seed(seed);
@@ -114,7 +121,7 @@ impl Arena {
         for index in 0..SOURCES {
             std::fs::write(folder.path().join(format!("project/{index}.txt")), index.to_string())?;
         }
-        let binary = tools::root().join("target/debug").join(format!("pipelens{}", std::env::consts::EXE_SUFFIX));
+        let binary = tools::built("debug")?;
         Ok(Self { daemon: Daemon::start()?, binary, folder })
     }
 

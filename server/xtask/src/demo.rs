@@ -13,6 +13,7 @@ use test_client::Client;
 const SAMPLE: &str = include_str!("../demo/pipeline.yml");
 
 pub(crate) fn demo() -> Result<()> {
+    println!("The demo takes about 10 seconds, after a build that takes some minutes the first time.");
     tools::run("cargo", ["build", "--package", "pipelens", "--locked"])?;
     let project = tempfile::tempdir()?;
     let file = project.path().join("pipeline.yml");
@@ -44,7 +45,7 @@ pub(crate) fn demo() -> Result<()> {
 /// Plays the whole session on one runner and returns the run's outcome.
 fn show(file: &Path, runner: &str) -> Result<String> {
     let state = tempfile::tempdir()?;
-    let binary = tools::root().join("target/debug/pipelens");
+    let binary = tools::built("debug")?;
     let state_folder = state.path().display().to_string();
     let mut client = Client::start(&binary, &[("PIPELENS_STATE_DIR", &state_folder)], json!({"runner": runner}));
     let uri = format!("file://{}", file.display());
