@@ -32,7 +32,7 @@ pub(crate) const DOCKER: [Program; 6] = [
 ];
 
 /// What the tests need beside a daemon.
-pub(crate) const TESTS: [Program; 9] = [
+pub(crate) const TESTS: [Program; 10] = [
     program("git", "git"),
     program("openssl", "openssl"),
     program("ssh", "openssh-client"),
@@ -42,6 +42,7 @@ pub(crate) const TESTS: [Program; 9] = [
     program("catatonit", "catatonit"),
     program("docker-registry", "docker-registry"),
     program("strace", "strace"),
+    program("faketime", "faketime"),
 ];
 
 pub(crate) const PATCHELF: Program = program("patchelf", "patchelf");

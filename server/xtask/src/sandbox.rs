@@ -62,11 +62,14 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitStatus> {
     remove_abandoned(&folder)?;
     let scratch = tempfile::Builder::new().prefix(&format!("sandbox-{}-", std::process::id())).tempdir_in(&folder)?;
     let control_groups = footprint::control_groups();
+    // A build may have replaced the file of this process.
+    let program = scratch.path().join("xtask");
+    fs::copy("/proc/self/exe", &program).context("cannot copy this program")?;
     let mut inside = Command::new("unshare");
     inside
         .args(UNSHARE)
         .arg("--")
-        .arg(std::env::current_exe()?)
+        .arg(program)
         .arg("sandbox-init")
         .arg(scratch.path())
         .args(arguments)

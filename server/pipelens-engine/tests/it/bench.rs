@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::skipped::skipped;
+
 pub(crate) const BUSYBOX: &str = "pipelens-test/busybox";
 const ROLE: &str = "PIPELENS_TEST_ROLE";
 /// Nothing in these tests takes longer unless it hangs.
@@ -63,7 +65,7 @@ pub(crate) fn is_available(runner: RunnerKind) -> bool {
         RunnerKind::Host => cfg!(unix),
     };
     if !available {
-        println!("skipped: 1 ({runner:?} is not available)");
+        skipped("a container engine", &format!("{runner:?} is not available"));
     }
     available
 }

@@ -7,12 +7,13 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::bench::{BUSYBOX, docker_host, eventually};
+use crate::skipped::skipped;
 
 /// Says that a test cannot run here; where engines are required, that is a failure.
 pub(crate) fn skip(why: &str) {
     let required = std::env::var("PIPELENS_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
     assert!(!required, "{why}");
-    println!("skipped: 1 ({why})");
+    skipped("a container engine", why);
 }
 
 pub(crate) fn has_program(name: &str) -> bool {
