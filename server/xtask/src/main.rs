@@ -103,7 +103,12 @@ fn main() -> ExitCode {
             Ok(code) => return ExitCode::from(code),
             Err(error) => Err(error),
         },
-        Chore::InsideTest { neovims, filters } => test::inside(&neovims, &filters),
+        // The process outside says that tests failed.
+        Chore::InsideTest { neovims, filters } => match test::inside(&neovims, &filters) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
         Chore::InsideBench => bench::inside(),
         Chore::InsideChaos { runs, seed } => chaos::inside(runs, seed),
         Chore::InsideProgram { command } => sandbox::program(&command),

@@ -45,6 +45,9 @@ pub(crate) const TESTS: [Program; 10] = [
     program("faketime", "faketime"),
 ];
 
+/// What the tests that need no container engine can use.
+pub(crate) const TESTS_WITHOUT_ENGINE: [Program; 2] = [program("strace", "strace"), program("faketime", "faketime")];
+
 pub(crate) const PATCHELF: Program = program("patchelf", "patchelf");
 pub(crate) const LUACHECK: Program = program("luacheck", "lua-check");
 

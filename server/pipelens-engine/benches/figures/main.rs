@@ -5,12 +5,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot go on says so by ending")]
 #![expect(clippy::print_stdout, reason = "figures are printed")]
 
+#[expect(dead_code, clippy::panic, reason = "the tests need more of it than the figures")]
 #[path = "../../tests/it/bench.rs"]
 mod bench;
 mod floors;
 #[path = "../../../../tests/skipped.rs"]
 mod skipped;
-#[expect(dead_code, clippy::panic, reason = "the tests need more of it than the figures")]
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
