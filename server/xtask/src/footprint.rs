@@ -247,7 +247,12 @@ mod tests {
     fn a_process_with_the_mark_is_found_as_long_as_it_lives() {
         let mut child = None;
         let left = changes(|_| {
-            child = Some(Command::new("sleep").arg("60").env(MARK, "of a test").spawn().unwrap());
+            let sleep = Command::new("sleep").arg("60").env(MARK, "of a test").spawn().unwrap();
+            // A process is there before its environment is.
+            while fs::read(format!("/proc/{}/environ", sleep.id())).unwrap().is_empty() {
+                std::thread::yield_now();
+            }
+            child = Some(sleep);
         });
         let mut child = child.unwrap();
         child.kill().unwrap();

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use crate::{packages, sandbox, tools};
 
@@ -22,9 +22,7 @@ fn plugin() -> Result<()> {
         return tools::run("luacheck", arguments);
     }
     sandbox::prepare(&[packages::LUACHECK, packages::BUSYBOX]).context("luacheck is missing")?;
-    let inside = ["inside-program", "luacheck"].into_iter().chain(arguments).map(OsString::from);
-    ensure!(sandbox::run(&inside.collect::<Vec<_>>())?.success(), "luacheck found something");
-    Ok(())
+    sandbox::run_program(&["luacheck"].into_iter().chain(arguments).map(OsString::from).collect::<Vec<_>>())
 }
 
 /// Licences, bans and sources. Advisories need a database from the network, so they are asked for where there is one.

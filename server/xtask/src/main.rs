@@ -12,6 +12,7 @@ mod docker;
 mod footprint;
 mod lint;
 mod packages;
+#[cfg_attr(not(target_os = "linux"), path = "sandbox/none.rs")]
 mod sandbox;
 mod test;
 mod tools;
@@ -71,6 +72,12 @@ enum Chore {
     /// Write everything that is generated: schemas, settings of the extension, types of the protocol.
     Codegen,
 
+    /// Run a program in a sandbox, as `test` runs the tests.
+    #[command(hide = true)]
+    Sandbox {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
     #[command(hide = true)]
     SandboxInit {
         scratch: PathBuf,
@@ -99,6 +106,7 @@ fn main() -> ExitCode {
         Chore::Chaos { runs, seed } => footprint::unchanged(|| chaos::chaos(runs, seed)),
         Chore::Lint => lint::lint(),
         Chore::Codegen => codegen::codegen(),
+        Chore::Sandbox { command } => footprint::unchanged(|| sandbox::run_program(&command)),
         Chore::SandboxInit { scratch, arguments } => match sandbox::init(&scratch, &arguments) {
             Ok(code) => return ExitCode::from(code),
             Err(error) => Err(error),

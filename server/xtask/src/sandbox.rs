@@ -2,17 +2,17 @@
 //!
 //! - **Processes**: when the first process of the namespace ends, the kernel ends all others.
 //! - **Mounts** are private and go with the last process. The machine's files are read-only, except for the repository and the
-//!   target directory. `/etc` and `/var` can be written to, but what is written is lost; `/tmp` and the home folder are below the
-//!   target directory; `/run` is empty.
+//!   target directory. `/etc` is a copy; `/tmp` and the home folder are below the target directory; `/run` and `/var` are empty.
 //! - **Network**: a loopback interface and nothing else. A Docker daemon without a bridge removes the one it finds, `docker0`: the
 //!   running Docker's.
 //!
-//! Programs that were unpacked are seen in `/usr` and `/etc` as if they were installed, where the machine has nothing of that name.
+//! Programs that were unpacked are in `/usr` and their settings in `/etc`, as if they were installed, where the machine has nothing of that name.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -25,6 +25,11 @@ use crate::tools;
 
 /// The namespaces; `--kill-child` takes those inside along when `unshare` itself is killed.
 const UNSHARE: [&str; 7] = ["--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"];
+
+/// The folder of a sandbox's own files, inside the one that is its `/tmp`.
+const OWN: &str = ".sandbox";
+/// Set where a sandbox is started inside another, which the tests do.
+const OUTER: &str = "PIPELENS_OUTER_CHORE";
 
 /// Fails with one sentence if this machine or this user cannot have a sandbox.
 pub(crate) fn check() -> Result<()> {
@@ -63,7 +68,8 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitStatus> {
     let scratch = tempfile::Builder::new().prefix(&format!("sandbox-{}-", std::process::id())).tempdir_in(&folder)?;
     let control_groups = footprint::control_groups();
     // A build may have replaced the file of this process.
-    let program = scratch.path().join("xtask");
+    let program = scratch.path().join(OWN).join("xtask");
+    fs::create_dir(scratch.path().join(OWN))?;
     fs::copy("/proc/self/exe", &program).context("cannot copy this program")?;
     let mut inside = Command::new("unshare");
     inside
@@ -74,6 +80,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitStatus> {
         .arg(scratch.path())
         .args(arguments)
         .env(MARK, footprint::mark())
+        .envs(std::env::var_os(MARK).map(|outer| (OUTER, outer)))
         // Its end tells those inside that this process is gone.
         .stdin(Stdio::piped());
     let mut inside = inside.spawn().context("cannot start unshare")?;
@@ -95,22 +102,18 @@ pub(crate) fn init(scratch: &Path, arguments: &[OsString]) -> Result<u8> {
         std::process::exit(1);
     });
     let program = std::env::current_exe()?;
-    let cargo_homes = cargo_homes();
-    set_up(scratch, &cargo_homes).context("cannot set up the sandbox")?;
+    let environment = tools::environment_with_home(Path::new("/tmp/home"));
+    set_up(scratch).context("cannot set up the sandbox")?;
     let mut inside = Command::new(program);
     inside
         .args(arguments)
         .current_dir(tools::root())
         .stdin(Stdio::null())
-        .env("HOME", "/tmp/home")
+        .envs(environment)
         .env("TMPDIR", "/tmp")
         .env("CARGO_NET_OFFLINE", "true")
-        .envs(cargo_homes)
         .env_remove("XDG_RUNTIME_DIR")
         .env_remove("DOCKER_HOST");
-    for (variable, folder) in HOME_FOLDERS {
-        inside.env(variable, Path::new("/tmp/home").join(folder));
-    }
     let child = inside.spawn()?;
     loop {
         // Everything whose parent has ended is a child of this process.
@@ -122,103 +125,93 @@ pub(crate) fn init(scratch: &Path, arguments: &[OsString]) -> Result<u8> {
     }
 }
 
+/// Runs a program in a sandbox.
+pub(crate) fn run_program(command: &[OsString]) -> Result<()> {
+    prepare(&[packages::BUSYBOX])?;
+    let arguments: Vec<OsString> =
+        [OsString::from("inside-program")].into_iter().chain(command.iter().cloned()).collect();
+    ensure!(run(&arguments)?.success(), "the program in the sandbox failed");
+    Ok(())
+}
+
 /// Runs a program inside the sandbox: what `InsideProgram` does.
 pub(crate) fn program(command: &[OsString]) -> Result<()> {
     let (program, arguments) = command.split_first().context("no program is named")?;
     tools::run_command(Command::new(program).args(arguments))
 }
 
-/// The folders of a home that programs write to.
-pub(crate) const HOME_FOLDERS: [(&str, &str); 4] = [
-    ("XDG_STATE_HOME", ".local/state"),
-    ("XDG_DATA_HOME", ".local/share"),
-    ("XDG_CONFIG_HOME", ".config"),
-    ("XDG_CACHE_HOME", ".cache"),
-];
-
-/// Where cargo and rustup have what they need, by the variables that name it: their default depends on the home folder.
-pub(crate) fn cargo_homes() -> Vec<(&'static str, PathBuf)> {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    let homes = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
-    let folder = |(name, default): (&'static str, &str)| {
-        (name, std::env::var_os(name).map_or_else(|| home.join(default), PathBuf::from))
-    };
-    homes.into_iter().map(folder).filter(|(_, folder)| folder.is_dir()).collect()
-}
-
-fn set_up(scratch: &Path, cargo_homes: &[(&str, PathBuf)]) -> Result<()> {
-    for folder in ["home", "kept", "layers"] {
-        fs::create_dir_all(scratch.join(folder))?;
+fn set_up(scratch: &Path) -> Result<()> {
+    let (kept, layers) = (scratch.join(OWN).join("kept"), scratch.join(OWN).join("layers"));
+    for folder in [&kept, &layers] {
+        fs::create_dir_all(folder)?;
     }
-    for (_, folder) in HOME_FOLDERS {
-        fs::create_dir_all(scratch.join("home").join(folder))?;
-    }
-    let unpacked = packages::unpacked()?;
     let program = std::env::current_exe()?;
     // What must be seen at its own place whatever is covered, wherever people keep their clones.
-    let mut kept = vec![tools::root(), tools::target()?];
-    kept.extend(cargo_homes.iter().map(|(_, folder)| folder.clone()));
-    kept.extend(program.parent().map(Path::to_owned));
-    for (number, folder) in kept.iter().enumerate() {
-        let copy = scratch.join("kept").join(number.to_string());
+    let mut folders = vec![tools::root(), tools::target()?];
+    folders.extend(tools::cargo_homes().into_iter().map(|(_, folder)| folder));
+    folders.extend(program.parent().map(Path::to_owned));
+    for (number, folder) in folders.iter().enumerate() {
+        let copy = kept.join(number.to_string());
         fs::create_dir(&copy)?;
         mount(&["--rbind"], folder, &copy)?;
     }
-    mount(&["-t", "tmpfs"], Path::new("none"), &scratch.join("layers"))?;
-    let layers = scratch.join("layers");
-    let usr = unpacked.join("usr");
-    if usr.is_dir() {
-        overlay(&[Path::new("/usr"), &usr], None, Path::new("/usr"))?;
-    }
-    let etc = unpacked.join("etc");
-    let lower = [Some(Path::new("/etc")), etc.is_dir().then_some(etc.as_path())];
-    prepare_etc(&layers.join("etc"))?;
-    overlay(&lower.into_iter().flatten().collect::<Vec<_>>(), Some(&layers.join("etc")), Path::new("/etc"))?;
-    overlay(&[Path::new("/var")], Some(&layers.join("var")), Path::new("/var"))?;
+    mount(&["-t", "tmpfs"], Path::new("none"), &layers)?;
+    show_unpacked_programs()?;
+    cover_etc(&layers.join("etc"))?;
+    cover_var(&layers.join("var"))?;
     for folder in ["/run", "/dev/shm"] {
         mount(&["-t", "tmpfs"], Path::new("none"), Path::new(folder))?;
     }
     mount(&["--rbind"], scratch, Path::new("/tmp"))?;
-    fs::set_permissions("/tmp", std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
-    for (number, folder) in kept.iter().enumerate() {
+    fs::set_permissions("/tmp", Permissions::from_mode(0o1777))?;
+    for folder in tools::HOME_FOLDERS {
+        fs::create_dir_all(Path::new("/tmp/home").join(folder.1))?;
+    }
+    for (number, folder) in folders.iter().enumerate() {
         fs::create_dir_all(folder)?;
-        mount(&["--rbind"], &Path::new("/tmp/kept").join(number.to_string()), folder)?;
+        mount(&["--rbind"], &Path::new("/tmp").join(OWN).join("kept").join(number.to_string()), folder)?;
     }
     mount(&["-o", "remount,bind,ro"], Path::new("none"), Path::new("/"))?;
-    let busybox = packages::static_busybox().context("there is no busybox")?;
+    let busybox = packages::static_busybox().context("there is no static busybox")?;
     tools::run_command(Command::new(busybox).args(["ip", "link", "set", "lo", "up"]))
 }
 
-/// Writes what a program's installation would have: a user for the SSH server, and the names of this machine, which a container's
-/// `/etc/hosts` has only while it is mounted.
-fn prepare_etc(upper: &Path) -> Result<()> {
-    let folder = upper.join("upper");
-    fs::create_dir_all(&folder)?;
+/// Shows the programs that were unpacked in `/usr`, below those that are there.
+fn show_unpacked_programs() -> Result<()> {
+    let unpacked = packages::unpacked()?.join("usr");
+    let is_inside_another = std::env::var_os(OUTER).is_some();
+    if is_inside_another || !unpacked.is_dir() {
+        return Ok(());
+    }
+    let options = format!("lowerdir=/usr:{}", unpacked.display());
+    mount(&["-t", "overlay", "-o", &options], Path::new("none"), Path::new("/usr"))
+}
+
+/// Puts a copy over `/etc`, with what the unpacked programs bring. What their installation would have done is done here: a user for
+/// the SSH server.
+fn cover_etc(copy: &Path) -> Result<()> {
+    fs::create_dir_all(copy)?;
+    tools::run_command(Command::new("cp").arg("-a").arg("/etc/.").arg(copy))?;
+    let unpacked = packages::unpacked()?.join("etc");
+    if unpacked.is_dir() {
+        tools::run_command(Command::new("cp").arg("-an").arg(unpacked.join(".")).arg(copy))?;
+    }
     let mut users = fs::read_to_string("/etc/passwd")?;
     if !users.lines().any(|line| line.starts_with("sshd:")) {
         users.push_str("sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n");
-        fs::write(folder.join("passwd"), users)?;
+        fs::write(copy.join("passwd"), users)?;
     }
-    fs::copy("/etc/hosts", folder.join("hosts"))?;
-    Ok(())
+    mount(&["--bind"], copy, Path::new("/etc"))
 }
 
-/// Mounts layers over a folder, the first on top. What is written goes to `writable`, where there is one.
-fn overlay(lower: &[&Path], writable: Option<&Path>, place: &Path) -> Result<()> {
-    let lower = lower.iter().map(|layer| layer.display().to_string()).collect::<Vec<_>>().join(":");
-    let mut options = format!("lowerdir={lower}");
-    match writable {
-        Some(writable) => {
-            let (upper, work) = (writable.join("upper"), writable.join("work"));
-            fs::create_dir_all(&upper)?;
-            fs::create_dir_all(&work)?;
-            options += &format!(",upperdir={},workdir={}", upper.display(), work.display());
-        }
-        // One layer alone is no overlay.
-        None if !lower.contains(':') => return Ok(()),
-        None => {}
+/// Puts an empty `/var` over the machine's.
+fn cover_var(empty: &Path) -> Result<()> {
+    for folder in ["cache", "lib", "log", "spool", "tmp"] {
+        fs::create_dir_all(empty.join(folder))?;
     }
-    mount(&["-t", "overlay", "-o", &options], Path::new("none"), place)
+    fs::set_permissions(empty.join("tmp"), Permissions::from_mode(0o1777))?;
+    std::os::unix::fs::symlink("/run", empty.join("run"))?;
+    mount(&["--bind"], empty, Path::new("/var"))
 }
 
 fn mount(options: &[&str], source: &Path, place: &Path) -> Result<()> {

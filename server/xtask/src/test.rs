@@ -59,6 +59,9 @@ pub(crate) fn inside(neovims: &str, filters: &[String]) -> Result<bool> {
 /// Runs the tests that need neither root nor a container engine. The last line says how many were left out.
 pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     let neovims = neovims_without_root()?;
+    if tools::find("git").is_none() {
+        bail!("git is missing");
+    }
     let missing = packages::names(&packages::missing(&packages::TESTS_WITHOUT_ENGINE));
     if !missing.is_empty() {
         println!("Missing: {missing}. The tests that need them are left out");
@@ -70,11 +73,10 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     let home = scratch.path().join("home");
     let skipped = scratch.path().join("skipped");
     let mut tests = runner(filters);
-    tests.env(footprint::MARK, footprint::mark()).env("HOME", &home).env("TMPDIR", scratch.path());
-    tests.envs(sandbox::cargo_homes()).env("PIPELENS_SKIPPED", &skipped);
-    for (variable, folder) in sandbox::HOME_FOLDERS {
+    tests.envs(tools::environment_with_home(&home)).env("TMPDIR", scratch.path());
+    tests.env(footprint::MARK, footprint::mark()).env("PIPELENS_SKIPPED", &skipped);
+    for (_, folder) in tools::HOME_FOLDERS {
         fs::create_dir_all(home.join(folder))?;
-        tests.env(variable, home.join(folder));
     }
     for variable in ["TEST_DOCKER_HOST", "REQUIRE_DOCKER", "REQUIRE_NVIM", "REQUIRE_STRACE"] {
         tests.env_remove(format!("PIPELENS_{variable}"));

@@ -44,6 +44,30 @@ pub(crate) fn folder() -> Result<PathBuf> {
     Ok(target()?.join("tools"))
 }
 
+/// The folders of a home that programs write to, by the variables that name them.
+pub(crate) const HOME_FOLDERS: [(&str, &str); 4] = [
+    ("XDG_STATE_HOME", ".local/state"),
+    ("XDG_DATA_HOME", ".local/share"),
+    ("XDG_CONFIG_HOME", ".config"),
+    ("XDG_CACHE_HOME", ".cache"),
+];
+
+/// Returns the variables for programs that get another home folder, and find the user's cargo and rustup nevertheless.
+pub(crate) fn environment_with_home(home: &Path) -> Vec<(&'static str, PathBuf)> {
+    let folders = HOME_FOLDERS.map(|(variable, folder)| (variable, home.join(folder)));
+    [("HOME", home.to_owned())].into_iter().chain(folders).chain(cargo_homes()).collect()
+}
+
+/// Returns where cargo and rustup have what they need, by the variables that name it.
+pub(crate) fn cargo_homes() -> Vec<(&'static str, PathBuf)> {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let homes = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")].into_iter();
+    let homes = homes.map(|(variable, default)| {
+        (variable, std::env::var_os(variable).map_or_else(|| home.join(default), PathBuf::from))
+    });
+    homes.filter(|(_, folder)| folder.is_dir()).collect()
+}
+
 /// Returns a program's path, if it is on the `PATH` or where programs for administrators are.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
