@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
@@ -17,11 +18,19 @@ pub(crate) const MARK: &str = "PIPELENS_CHORE";
 pub(crate) fn unchanged(chore: impl FnOnce() -> Result<()>) -> Result<()> {
     let before = Footprint::take(mark());
     let done = chore();
-    let left = Footprint::take(mark()).changes_since(&before);
+    let mut left = Footprint::take(mark()).changes_since(&before);
+    if !left.is_empty() {
+        // Others come and go; what is left stays.
+        std::thread::park_timeout(SECOND_LOOK);
+        let again = Footprint::take(mark()).changes_since(&before);
+        left.retain(|change| again.contains(change));
+    }
     done?;
     ensure!(left.is_empty(), "this was left outside of the target directory: {}", left.join(", "));
     Ok(())
 }
+
+const SECOND_LOOK: Duration = Duration::from_secs(3);
 
 /// Returns the value of `MARK` for what this process starts.
 pub(crate) fn mark() -> &'static str {
@@ -111,10 +120,13 @@ impl Footprint {
     /// Returns what a chore has changed since `before`, in words.
     pub(crate) fn changes_since(&self, before: &Self) -> Vec<String> {
         let mut changes = Vec::new();
+        let used = in_use();
+        let is_left =
+            |path: &Path| is_known(path) && !used.iter().any(|text| text.contains(&path.display().to_string()));
         for process in self.processes.difference(&before.processes) {
             changes.push(format!("process {process}"));
         }
-        for mount in self.mounts.difference(&before.mounts).filter(|mount| is_known(mount)) {
+        for mount in self.mounts.difference(&before.mounts).filter(|mount| is_left(mount)) {
             changes.push(format!("mount {}", mount.display()));
         }
         for interface in before.interfaces.difference(&self.interfaces) {
@@ -127,10 +139,10 @@ impl Footprint {
         for interface in added.filter(|name| ENGINES_INTERFACES.iter().any(|known| name.starts_with(known))) {
             changes.push(format!("network interface {interface}"));
         }
-        for file in self.files.difference(&before.files).filter(|file| is_known(file)) {
+        for file in self.files.difference(&before.files).filter(|file| is_left(file)) {
             changes.push(file.display().to_string());
         }
-        for group in self.control_groups.difference(&before.control_groups).filter(|group| is_known(group)) {
+        for group in self.control_groups.difference(&before.control_groups).filter(|group| !has_processes(group)) {
             changes.push(format!("control group {}", group.display()));
         }
         for package in self.packages.difference(&before.packages).filter(|name| is_known(Path::new(name))) {
@@ -145,14 +157,29 @@ pub(crate) fn control_groups() -> BTreeSet<PathBuf> {
     let mut groups = BTreeSet::new();
     let top = Path::new("/sys/fs/cgroup");
     for hierarchy in names(top).map(|name| top.join(name)).chain([top.to_owned()]) {
-        for group in names(&hierarchy).filter(|name| KNOWN.contains(&name.as_str())) {
-            let group = hierarchy.join(group);
-            groups.extend(names(&group).map(|name| group.join(name)).filter(|path| path.is_dir()));
-            groups.insert(group);
-        }
+        groups.extend(names(&hierarchy).filter(|name| is_known(Path::new(name))).map(|name| hierarchy.join(name)));
     }
     groups.retain(|group| group.is_dir());
     groups
+}
+
+/// Whether a control group or one inside of it has a process.
+fn has_processes(group: &Path) -> bool {
+    let own = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    !own.is_empty() || names(group).map(|name| group.join(name)).any(|inner| inner.is_dir() && has_processes(&inner))
+}
+
+/// Returns what running processes name or have open. A chore's own have ended, so that is somebody else's.
+fn in_use() -> Vec<String> {
+    let processes = names(Path::new("/proc")).filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let mut used = Vec::new();
+    for process in processes.map(|process| Path::new("/proc").join(process)) {
+        used.push(String::from_utf8_lossy(&fs::read(process.join("cmdline")).unwrap_or_default()).into_owned());
+        let files = names(&process.join("fd")).map(|name| process.join("fd").join(name));
+        let links = files.chain([process.join("cwd")]).filter_map(|link| fs::read_link(link).ok());
+        used.extend(links.map(|link| link.display().to_string()));
+    }
+    used
 }
 
 /// Whether a path is one that the chores' programs use.

@@ -238,10 +238,16 @@ fn remove_abandoned(folder: &Path) -> Result<()> {
 /// Removes the control groups that container engines leave behind. Those of engines that ran before are left alone, and one that is
 /// in use cannot be removed.
 fn remove_control_groups(before: &BTreeSet<PathBuf>) {
-    for group in footprint::control_groups().iter().rev() {
-        let has_new_parent = group.parent().is_some_and(|parent| !before.contains(parent));
-        if has_new_parent && !before.contains(group) {
-            fs::remove_dir(group).ok();
+    for group in footprint::control_groups().difference(before) {
+        remove_control_group(group);
+    }
+}
+
+fn remove_control_group(group: &Path) {
+    for inner in fs::read_dir(group).into_iter().flatten().flatten() {
+        if inner.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_control_group(&inner.path());
         }
     }
+    fs::remove_dir(group).ok();
 }
