@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{WaitOptions, wait};
+use tempfile::TempDir;
 
 use crate::footprint::{self, MARK};
 use crate::packages::{self, Program};
@@ -28,6 +29,8 @@ const UNSHARE: [&str; 7] = ["--mount", "--net", "--pid", "--ipc", "--fork", "--k
 
 /// The folder of a sandbox's own files, inside the one that is its `/tmp`.
 const OWN: &str = ".sandbox";
+const LOCK: &str = ".sandbox/lock";
+const PREFIX: &str = "sandbox-";
 /// Set where a sandbox is started inside another, which the tests do.
 const OUTER: &str = "PIPELENS_OUTER_CHORE";
 
@@ -62,14 +65,10 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitStatus> {
     let _interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let _terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
 
-    let folder = tools::target()?.join("tmp");
-    fs::create_dir_all(&folder)?;
-    remove_abandoned(&folder)?;
-    let scratch = tempfile::Builder::new().prefix(&format!("sandbox-{}-", std::process::id())).tempdir_in(&folder)?;
+    let (scratch, lock) = new_scratch()?;
     let control_groups = footprint::control_groups();
     // A build may have replaced the file of this process.
     let program = scratch.path().join(OWN).join("xtask");
-    fs::create_dir(scratch.path().join(OWN))?;
     fs::copy("/proc/self/exe", &program).context("cannot copy this program")?;
     let mut inside = Command::new("unshare");
     inside
@@ -88,6 +87,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitStatus> {
     let input = inside.stdin.take();
     let status = inside.wait()?;
     drop(input);
+    drop(lock);
     let place = scratch.path().to_owned();
     scratch.close().with_context(|| format!("cannot remove {}", place.display()))?;
     remove_control_groups(&control_groups);
@@ -187,8 +187,12 @@ fn show_unpacked_programs() -> Result<()> {
     mount(&["-t", "overlay", "-o", &options], Path::new("none"), Path::new("/usr"))
 }
 
-/// Puts a copy over `/etc`, with what the unpacked programs bring. What their installation would have done is done here: a user for
-/// the SSH server.
+/// A login, of the SSH server too, reads no start-up files of the real home folder.
+const ROOT_USER: &str = "root:x:0:0:root:/tmp/home:/bin/sh\n";
+/// The installation of the SSH server would have made it.
+const SSH_USER: &str = "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n";
+
+/// Puts a copy over `/etc`, with what the unpacked programs bring.
 fn cover_etc(copy: &Path) -> Result<()> {
     fs::create_dir_all(copy)?;
     tools::run_command(Command::new("cp").arg("-a").arg("/etc/.").arg(copy))?;
@@ -196,11 +200,16 @@ fn cover_etc(copy: &Path) -> Result<()> {
     if unpacked.is_dir() {
         tools::run_command(Command::new("cp").arg("-an").arg(unpacked.join(".")).arg(copy))?;
     }
-    let mut users = fs::read_to_string("/etc/passwd")?;
-    if !users.lines().any(|line| line.starts_with("sshd:")) {
-        users.push_str("sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n");
-        fs::write(copy.join("passwd"), users)?;
+    let (mut root, mut sshd) = (ROOT_USER, SSH_USER);
+    let mut users = String::new();
+    for line in fs::read_to_string("/etc/passwd")?.lines() {
+        match line.split(':').next() {
+            Some("root") => users += std::mem::take(&mut root),
+            Some("sshd") => users += std::mem::take(&mut sshd),
+            Some(_) | None => users += &format!("{line}\n"),
+        }
     }
+    fs::write(copy.join("passwd"), users + root + sshd)?;
     mount(&["--bind"], copy, Path::new("/etc"))
 }
 
@@ -222,17 +231,26 @@ fn mount(options: &[&str], source: &Path, place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what earlier chores have left that were killed.
-fn remove_abandoned(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(owner) = name.strip_prefix("sandbox-").and_then(|rest| rest.split('-').next()) else { continue };
-        if !Path::new("/proc").join(owner).exists() {
-            fs::remove_dir_all(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
+/// Makes a sandbox's folder, whose lock is held as long as it is used, and removes those of earlier chores that were killed.
+/// A process number would not tell: a sandbox inside another does not see those outside.
+fn new_scratch() -> Result<(TempDir, File)> {
+    let folder = tools::target()?.join("tmp");
+    fs::create_dir_all(&folder)?;
+    let all = File::create(folder.join("sandboxes.lock"))?;
+    all.lock()?;
+    for entry in fs::read_dir(&folder)? {
+        let place = entry?.path();
+        let is_sandbox = place.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        let is_used = || File::open(place.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err());
+        if is_sandbox && !is_used() {
+            fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
         }
     }
-    Ok(())
+    let scratch = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&folder)?;
+    fs::create_dir(scratch.path().join(OWN))?;
+    let lock = File::create(scratch.path().join(LOCK))?;
+    lock.lock()?;
+    Ok((scratch, lock))
 }
 
 /// Removes the control groups that container engines leave behind. Those of engines that ran before are left alone, and one that is
