@@ -145,11 +145,9 @@ fn set_up(scratch: &Path) -> Result<()> {
     for folder in [&kept, &layers] {
         fs::create_dir_all(folder)?;
     }
-    let program = std::env::current_exe()?;
     // What must be seen at its own place whatever is covered, wherever people keep their clones.
     let mut folders = vec![tools::root(), tools::target()?];
     folders.extend(tools::cargo_homes().into_iter().map(|(_, folder)| folder));
-    folders.extend(program.parent().map(Path::to_owned));
     for (number, folder) in folders.iter().enumerate() {
         let copy = kept.join(number.to_string());
         fs::create_dir(&copy)?;

@@ -261,8 +261,8 @@ fn has_neovims() -> bool {
 }
 
 fn needs_patchelf() -> bool {
-    let is_missing = |suite: &&str| unpacked_neovim(suite).is_ok_and(|program| !program.exists());
-    given_neovims().is_none() && can_unpack_neovims() && NEOVIMS.iter().any(|suite| is_missing(&suite))
+    let is_missing = |suite: &str| unpacked_neovim(suite).is_ok_and(|program| !program.exists());
+    given_neovims().is_none() && can_unpack_neovims() && NEOVIMS.iter().any(|suite| is_missing(suite))
 }
 
 /// Returns the Neovims to test in: those that are named, else those of two Debian suites, else the machine's own.
