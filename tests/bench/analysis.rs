@@ -236,7 +236,7 @@ fn install_peer() -> Result<Option<PathBuf>> {
         println!("npm is missing: only this server is measured");
         return Ok(None);
     }
-    let folder = tools::folder().join("peers");
+    let folder = tools::folder()?.join("peers");
     let program = folder.join("node_modules/.bin/yaml-language-server");
     if !program.is_file() {
         println!("installing {PEER} with npm");

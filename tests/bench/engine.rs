@@ -10,24 +10,20 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::millis;
-use crate::docker::Daemon;
 use crate::tools;
 
 const ROUNDS: usize = 5;
 const IMAGE: &str = "pipelens-test/busybox";
 
-/// Measures on a private daemon, or on the one that `PIPELENS_TEST_DOCKER_HOST` names.
-pub(super) fn measure(binary: &Path) -> Result<()> {
-    let (daemon, host) = Daemon::given_or_private()?;
+/// Measures on a daemon.
+pub(super) fn measure(binary: &Path, host: &str) -> Result<()> {
     match env::var_os("PIPELENS_BENCH_HM").map(Into::into).or_else(|| tools::find("hm")) {
-        Some(hm) => beside_hm(binary, &hm, &host)?,
+        Some(hm) => beside_hm(binary, &hm, host)?,
         None => println!("`hm` is neither on the path nor named by PIPELENS_BENCH_HM: nothing is measured beside it"),
     }
     let mut figures = Command::new("cargo");
     figures.args(["bench", "--locked", "--package", "pipelens-engine", "--bench", "figures"]);
-    tools::run_command(figures.env("PIPELENS_TEST_DOCKER_HOST", &host))?;
-    drop(daemon);
-    Ok(())
+    tools::run_command(figures.env("PIPELENS_TEST_DOCKER_HOST", host))
 }
 
 fn beside_hm(binary: &Path, hm: &Path, host: &str) -> Result<()> {

@@ -5,31 +5,57 @@ mod analysis;
 mod engine;
 mod flood;
 
+use std::env;
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 
-use crate::tools;
+use crate::docker::Daemon;
+use crate::{packages, sandbox, tools};
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Name {
+    /// Typing, beside yaml-language-server.
+    Analysis,
+    /// Answers while a step floods.
+    Flood,
+    /// Runs, beside the container engine's bare calls and the Harmont CLI.
+    Engine,
+}
 
 /// Runs the benchmarks that are named, or all.
-pub(crate) fn bench(names: &[String]) -> Result<()> {
-    if let Some(unknown) = names.iter().find(|name| !matches!(name.as_str(), "analysis" | "engine" | "flood")) {
-        bail!("there is no benchmark `{unknown}`; there are `analysis`, `engine` and `flood`");
+pub(crate) fn bench(names: &[Name]) -> Result<()> {
+    let is_wanted = |name: Name| names.is_empty() || names.contains(&name);
+    let given_host = env::var("PIPELENS_TEST_DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    if is_wanted(Name::Engine) && given_host.is_none() {
+        sandbox::prepare(&packages::DOCKER)?;
     }
-    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     tools::run("cargo", ["build", "--release", "--package", "pipelens", "--locked"])?;
-    let binary = tools::root().join("target/release/pipelens");
-    if is_wanted("analysis") {
+    let binary = tools::built("release")?;
+    if is_wanted(Name::Analysis) {
         analysis::measure(&binary)?;
     }
-    if is_wanted("flood") {
+    if is_wanted(Name::Flood) {
         flood::measure(&binary)?;
     }
-    if is_wanted("engine") {
-        engine::measure(&binary)?;
+    if !is_wanted(Name::Engine) {
+        return Ok(());
     }
+    if let Some(host) = given_host {
+        return engine::measure(&binary, &host);
+    }
+    tools::run("cargo", ["bench", "--no-run", "--locked", "--package", "pipelens-engine", "--bench", "figures"])?;
+    ensure!(sandbox::run(&["inside-bench".into()])?.success(), "not everything could be measured");
     Ok(())
+}
+
+/// What `bench` does inside the sandbox.
+pub(crate) fn inside() -> Result<()> {
+    println!("starting a private Docker daemon");
+    let daemon = Daemon::start()?;
+    engine::measure(&tools::built("release")?, &daemon.host())
 }
 
 /// Returns a percentile in milliseconds.

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::skipped::skipped;
 use crate::support::binary;
 
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
@@ -9,7 +10,7 @@ const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 #[test]
 fn a_clock_before_1970_stops_nothing() {
     if !std::path::Path::new(LIBRARY).exists() {
-        println!("skipped: libfaketime is not here");
+        skipped("libfaketime", "libfaketime is not installed");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

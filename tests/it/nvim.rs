@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::skipped::skipped;
 use crate::support::{Project, Runner, binary, docker_host, left_of, runners, seven_steps};
 
 /// The Neovims to drive. Without one the tests fail if `PIPELENS_REQUIRE_NVIM` is set, else say that they skip.
@@ -11,7 +12,7 @@ fn neovims() -> Vec<PathBuf> {
     let neovims: Vec<PathBuf> = std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()).collect();
     if neovims.is_empty() {
         assert!(std::env::var_os("PIPELENS_REQUIRE_NVIM").is_none(), "PIPELENS_TEST_NVIM is not set");
-        eprintln!("skipped: 1 (no Neovim: set PIPELENS_TEST_NVIM, or run `cargo xtask test`)");
+        skipped("Neovim", "no Neovim: set PIPELENS_TEST_NVIM, or run `cargo xtask test`");
     }
     neovims
 }

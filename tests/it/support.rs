@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::skipped::skipped;
 use test_client::Client;
 
 pub(crate) fn binary() -> &'static Path {
@@ -97,7 +98,7 @@ pub(crate) fn docker_host() -> Option<String> {
     let host = std::env::var("PIPELENS_TEST_DOCKER_HOST").ok().filter(|host| !host.is_empty());
     if host.is_none() {
         assert!(std::env::var_os("PIPELENS_REQUIRE_DOCKER").is_none(), "PIPELENS_TEST_DOCKER_HOST is not set");
-        eprintln!("skipped: 1 (no Docker daemon: set PIPELENS_TEST_DOCKER_HOST, or run `cargo xtask test`)");
+        skipped("a container engine", "no Docker daemon: set PIPELENS_TEST_DOCKER_HOST, or run `cargo xtask test`");
     }
     host
 }

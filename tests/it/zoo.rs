@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::skipped::skipped;
 use crate::support::{binary, resident_kib};
 use attacks::{ATTACKS, Attack};
 use test_client::{Client, everything, exit_status};
@@ -253,7 +254,7 @@ fn has_strace() -> bool {
     let has_it = strace().is_some();
     if !has_it {
         assert!(std::env::var_os("PIPELENS_REQUIRE_STRACE").is_none(), "strace is not installed");
-        eprintln!("skipped: 1 (no strace: install it, or run `cargo xtask test`)");
+        skipped("strace", "no strace: install it, or run `cargo xtask test`");
     }
     has_it
 }

@@ -1,6 +1,7 @@
 //! Runs that are killed at random moments, in every way a run can be: no outcome may say success wrongly, and after the next start
 //! nothing of ours may be left in the engine.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,12 +12,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::docker::Daemon;
-use crate::tools;
+use crate::{packages, sandbox, tools};
 
-const RUNS: u64 = 200;
-/// A run of the graph takes about this long when nobody disturbs it; the blows fall anywhere in it.
+pub(crate) const RUNS: u64 = 200;
+/// An undisturbed run of the graph takes about this long; it is disturbed at any moment of it.
 const LONGEST_WAIT: Duration = Duration::from_millis(1_800);
-/// A run that has not ended this long after its blow hangs.
+/// A run that has not ended this long after its disturbance hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Twelve steps: a line, a fork with a cached step, a fan, a service beside one of them, a barrier, and an end that needs them.
@@ -46,14 +47,14 @@ const NEXT_START: &str = "steps:\n  - {key: next, image: pipelens-test/busybox, 
 
 /// How a run is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blow {
+enum Disturbance {
     Interrupt,
     Terminate,
     Kill,
     DaemonStopped,
 }
 
-impl Blow {
+impl Disturbance {
     const ALL: [Self; 4] = [Self::Interrupt, Self::Terminate, Self::Kill, Self::DaemonStopped];
 
     fn signal(self) -> Option<&'static str> {
@@ -66,23 +67,29 @@ impl Blow {
     }
 }
 
-/// Strikes as many runs as wanted; the seed repeats the blows and their moments, as far as the machine does.
-pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
-    let number = |index: usize| arguments.get(index).map(|text| text.parse::<u64>()).transpose();
-    let runs = number(0).context("the number of runs")?.unwrap_or(RUNS);
-    let seed = number(1).context("the seed")?.unwrap_or_else(|| fastrand::u64(..));
+/// Kills as many runs as wanted; the seed repeats the ways and moments, as far as the machine does.
+pub(crate) fn chaos(runs: u64, seed: Option<u64>) -> Result<()> {
+    sandbox::prepare(&packages::DOCKER)?;
     tools::run("cargo", ["build", "--locked", "--package", "pipelens"])?;
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    let arguments = [OsString::from("inside-chaos"), runs.to_string().into(), seed.to_string().into()];
+    ensure!(sandbox::run(&arguments)?.success(), "a run did not end as it should");
+    Ok(())
+}
+
+/// What `chaos` does inside the sandbox.
+pub(crate) fn inside(runs: u64, seed: u64) -> Result<()> {
     println!("{runs} runs, seed {seed}");
     let mut arena = Arena::new()?;
     let mut random = fastrand::Rng::with_seed(seed);
     let mut endings = std::collections::BTreeMap::new();
     for run in 0..runs {
-        let blow = random.choice(Blow::ALL).context("there are blows")?;
+        let disturbance = random.choice(Disturbance::ALL).context("there are disturbances")?;
         let wait = LONGEST_WAIT.mul_f64(random.f64());
         let ending = arena
-            .strike(blow, wait, random.u8(..3) == 0)
-            .with_context(|| format!("run {run}: {blow:?} after {wait:?} (seed {seed})"))?;
-        *endings.entry(format!("{blow:?}, {ending}")).or_insert(0_u64) += 1;
+            .disturb(disturbance, wait, random.u8(..3) == 0)
+            .with_context(|| format!("run {run}: {disturbance:?} after {wait:?} (seed {seed})"))?;
+        *endings.entry(format!("{disturbance:?}, {ending}")).or_insert(0_u64) += 1;
     }
     arena.clean()?;
     for (ending, count) in endings {
@@ -114,7 +121,7 @@ impl Arena {
         for index in 0..SOURCES {
             std::fs::write(folder.path().join(format!("project/{index}.txt")), index.to_string())?;
         }
-        let binary = tools::root().join("target/debug").join(format!("pipelens{}", std::env::consts::EXE_SUFFIX));
+        let binary = tools::built("debug")?;
         Ok(Self { daemon: Daemon::start()?, binary, folder })
     }
 
@@ -143,10 +150,10 @@ impl Arena {
     }
 
     /// Disturbs one run, and looks at what it said and what it left. Returns how it ended.
-    fn strike(&mut self, blow: Blow, wait: Duration, is_cached: bool) -> Result<String> {
+    fn disturb(&mut self, disturbance: Disturbance, wait: Duration, is_cached: bool) -> Result<String> {
         let mut started = self.start(is_cached)?;
         std::thread::sleep(wait);
-        match blow.signal() {
+        match disturbance.signal() {
             Some(signal) => tools::run("kill", [signal, &started.process.id().to_string()]).or_else(|error| {
                 // It may have ended by itself a moment ago; its number is ours until it is waited for.
                 started.process.try_wait()?.map(drop).ok_or(error)
@@ -155,11 +162,11 @@ impl Arena {
         }
         let status = ended(&mut started.process)?;
         let events = started.events.join().map_err(|_| anyhow::anyhow!("the reader of events panicked"))?;
-        if blow == Blow::DaemonStopped {
+        if disturbance == Disturbance::DaemonStopped {
             self.daemon.resume()?;
         }
         let ending = judge(&events, status)?;
-        if matches!(blow, Blow::Interrupt | Blow::Terminate) {
+        if matches!(disturbance, Disturbance::Interrupt | Disturbance::Terminate) {
             self.expect_nothing_left().context("right behind the run")?;
         }
         let next = self.command(&["run", "next.yml"]).output()?;

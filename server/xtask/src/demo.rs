@@ -1,4 +1,4 @@
-//! The main job, shown: a scripted editor opens a sample with one mistake, mends it, and runs it. Nothing is made up: every line
+//! The main job, shown: a scripted editor opens a sample with one mistake, fixes it, and runs it. Nothing is made up: every line
 //! comes out of the real server over the real protocol.
 
 use std::fs;
@@ -12,14 +12,31 @@ use test_client::Client;
 
 const SAMPLE: &str = include_str!("../demo/pipeline.yml");
 
+/// What to do after the demo.
+const NEXT: &str = "
+Next
+  cargo install --path server/pipelens     installs the program
+  pipelens init                            writes a first pipeline for your project, in its folder
+  pipelens check                           finds the mistakes in it
+  pipelens run pipeline.yml                runs it
+  editors/README.md                        says how to set up VS Code, Neovim and other editors";
+
+/// Plays a session, on Docker where that answers.
 pub(crate) fn demo() -> Result<()> {
+    run()?;
+    println!("{NEXT}");
+    Ok(())
+}
+
+fn run() -> Result<()> {
+    println!("The demo takes about 10 seconds, after a build that takes some minutes the first time.");
     tools::run("cargo", ["build", "--package", "pipelens", "--locked"])?;
     let project = tempfile::tempdir()?;
     let file = project.path().join("pipeline.yml");
     fs::write(&file, SAMPLE)?;
     fs::write(project.path().join("hello.txt"), "Hello from the sources\n")?;
     if docker::users_socket_exists() {
-        println!("\nA container engine is there: the sample runs in Docker.\n");
+        println!("\nA container engine is running: the sample runs in Docker.\n");
         match show(&file, "docker")?.as_str() {
             "succeeded" => return Ok(()),
             "engineUnreachable" => {
@@ -44,7 +61,7 @@ pub(crate) fn demo() -> Result<()> {
 /// Plays the whole session on one runner and returns the run's outcome.
 fn show(file: &Path, runner: &str) -> Result<String> {
     let state = tempfile::tempdir()?;
-    let binary = tools::root().join("target/debug/pipelens");
+    let binary = tools::built("debug")?;
     let state_folder = state.path().display().to_string();
     let mut client = Client::start(&binary, &[("PIPELENS_STATE_DIR", &state_folder)], json!({"runner": runner}));
     let uri = format!("file://{}", file.display());

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::tools;
+use crate::{packages, tools};
 
 /// A daemon on a slow machine has answered long before.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 /// It stops its containers first.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A running daemon; dropping it stops it and removes everything it had.
+/// A running daemon, only ever in a sandbox: one without a bridge removes the bridge of another. Dropping it stops it and removes everything it had.
 pub(crate) struct Daemon {
     process: Child,
     folder: TempDir,
@@ -24,10 +24,6 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts a daemon and makes the images the tests use.
     pub(crate) fn start() -> Result<Self> {
-        tools::need(&["dockerd", "docker", "iptables"], &["docker.io", "iptables"])?;
-        if !Path::new("/bin/busybox").exists() {
-            tools::need(&["/bin/busybox"], &["busybox-static"])?;
-        }
         // Short: a socket's path has at most 108 bytes.
         let folder = tempfile::Builder::new().prefix("pipelens-").tempdir()?;
         let process = spawn(folder.path())?;
@@ -35,17 +31,6 @@ impl Daemon {
         daemon.wait_until_it_answers()?;
         daemon.make_images()?;
         Ok(daemon)
-    }
-
-    /// Returns the address of the daemon that `PIPELENS_TEST_DOCKER_HOST` names, else of a private one, which lives as long as it is held.
-    pub(crate) fn given_or_private() -> Result<(Option<Self>, String)> {
-        if let Ok(host) = std::env::var("PIPELENS_TEST_DOCKER_HOST") {
-            return Ok((None, host));
-        }
-        println!("starting a private Docker daemon");
-        let daemon = Self::start()?;
-        let host = daemon.host();
-        Ok((Some(daemon), host))
     }
 
     /// Stops the daemon and its containers; what it has stays.
@@ -82,7 +67,8 @@ impl Daemon {
 
     fn make_images(&self) -> Result<()> {
         let script = tools::root().join("server/pipelens-engine/tests/make-images.sh");
-        tools::run_command(Command::new(script).arg(self.host()).stdout(Stdio::null()))
+        let busybox = packages::static_busybox().context("there is no static busybox")?;
+        tools::run_command(Command::new(script).arg(self.host()).env("BUSYBOX", busybox).stdout(Stdio::null()))
     }
 
     fn log_tail(&self) -> String {

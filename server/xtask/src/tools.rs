@@ -1,10 +1,15 @@
-//! Programs from outside: found, or installed and said so, and run.
+//! Where things are, and how programs are found and run.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// Folders that hold programs for administrators; an ordinary user's `PATH` may lack them.
+const ADMINISTRATORS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// Returns the repository's root.
 pub(crate) fn root() -> PathBuf {
@@ -12,15 +17,62 @@ pub(crate) fn root() -> PathBuf {
     crate_folder.ancestors().nth(2).unwrap_or(crate_folder).to_owned()
 }
 
-/// Where tools go that are not installed into the system: below `target`, so that cleaning takes them along.
-pub(crate) fn folder() -> PathBuf {
-    root().join("target/tools")
+/// Returns cargo's target directory, wherever the environment or a configuration file puts it.
+pub(crate) fn target() -> Result<PathBuf> {
+    static TARGET: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(target) = TARGET.get() {
+        return Ok(target.clone());
+    }
+    let mut cargo = Command::new("cargo");
+    cargo.args(["metadata", "--format-version=1", "--no-deps", "--offline"]).current_dir(root());
+    let output = cargo.output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    Ok(TARGET.get_or_init(|| PathBuf::from(target)).clone())
 }
 
-/// Returns a program's path, if it is on the PATH.
+/// Returns where a program that cargo has built is: `pipelens` of `debug` or `release`.
+pub(crate) fn built(profile: &str) -> Result<PathBuf> {
+    Ok(target()?.join(profile).join(format!("pipelens{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// Where tools go that the machine does not have: below the target directory, so that removing it removes them.
+pub(crate) fn folder() -> Result<PathBuf> {
+    Ok(target()?.join("tools"))
+}
+
+/// The folders of a home that programs write to, by the variables that name them.
+pub(crate) const HOME_FOLDERS: [(&str, &str); 4] = [
+    ("XDG_STATE_HOME", ".local/state"),
+    ("XDG_DATA_HOME", ".local/share"),
+    ("XDG_CONFIG_HOME", ".config"),
+    ("XDG_CACHE_HOME", ".cache"),
+];
+
+/// Returns the variables for programs that get another home folder, and find the user's cargo and rustup nevertheless.
+pub(crate) fn environment_with_home(home: &Path) -> Vec<(&'static str, PathBuf)> {
+    let folders = HOME_FOLDERS.map(|(variable, folder)| (variable, home.join(folder)));
+    [("HOME", home.to_owned())].into_iter().chain(folders).chain(cargo_homes()).collect()
+}
+
+/// Returns where cargo and rustup have what they need, by the variables that name it.
+pub(crate) fn cargo_homes() -> Vec<(&'static str, PathBuf)> {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let homes = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")].into_iter();
+    let homes = homes.map(|(variable, default)| {
+        (variable, std::env::var_os(variable).map_or_else(|| home.join(default), PathBuf::from))
+    });
+    homes.filter(|(_, folder)| folder.is_dir()).collect()
+}
+
+/// Returns a program's path, if it is on the `PATH` or where programs for administrators are.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+    let folders = std::env::split_paths(&path).chain(ADMINISTRATORS.map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
 }
 
 /// Runs a program in the repository and fails with its name if it fails.
@@ -28,7 +80,7 @@ pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<I
     run_command(Command::new(program).args(arguments).current_dir(root()))
 }
 
-/// Runs a command and fails with its words if it fails.
+/// Runs a command and fails with its command line if it fails.
 pub(crate) fn run_command(command: &mut Command) -> Result<()> {
     let words = format!("{command:?}");
     let status = command.status().with_context(|| format!("cannot start {words}"))?;
@@ -36,25 +88,4 @@ pub(crate) fn run_command(command: &mut Command) -> Result<()> {
         bail!("{words} failed: {status}");
     }
     Ok(())
-}
-
-/// Makes sure programs are there, from Debian's packages where this machine has them.
-pub(crate) fn need(programs: &[&str], packages: &[&str]) -> Result<()> {
-    let missing: Vec<&str> = programs.iter().copied().filter(|program| find(program).is_none()).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let missing = missing.join(", ");
-    if find("apt-get").is_none() {
-        bail!("{missing} is missing and this system has no apt-get; install it with the system's own means");
-    }
-    println!("{missing} is missing: installing {} with apt-get", packages.join(" "));
-    let mut apt = Command::new("apt-get");
-    apt.env("DEBIAN_FRONTEND", "noninteractive");
-    run_command(apt.args(["update", "-qq"]).stdout(std::process::Stdio::null()))?;
-    let mut apt = Command::new("apt-get");
-    apt.env("DEBIAN_FRONTEND", "noninteractive");
-    apt.args(["install", "-qq", "-y", "--no-install-recommends"]).args(packages);
-    run_command(apt.stdout(std::process::Stdio::null()))
-        .with_context(|| format!("cannot install {missing}; as another user than root, install it first"))
 }

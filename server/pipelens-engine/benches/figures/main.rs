@@ -9,7 +9,8 @@
 #[path = "../../tests/it/bench.rs"]
 mod bench;
 mod floors;
-
+#[path = "../../../../tests/skipped.rs"]
+mod skipped;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::skipped::skipped;
+
 pub(crate) const BUSYBOX: &str = "pipelens-test/busybox";
 const ROLE: &str = "PIPELENS_TEST_ROLE";
 /// Nothing in these tests takes longer unless it hangs.
@@ -71,7 +73,7 @@ pub(crate) fn docker_host() -> Option<String> {
 pub(crate) fn is_available(runner: Runner) -> bool {
     let available = if runner == docker_runner() { docker_host().is_some() } else { cfg!(unix) };
     if !available {
-        println!("skipped: 1 ({} is not available)", runner.name());
+        skipped("a container engine", &format!("{} is not available", runner.name()));
     }
     available
 }

@@ -7,12 +7,13 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::bench::{BUSYBOX, docker_host, eventually};
+use crate::skipped::skipped;
 
 /// Says that a test cannot run here; where engines are required, that is a failure.
 pub(crate) fn skip(why: &str) {
     let required = std::env::var("PIPELENS_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
     assert!(!required, "{why}");
-    println!("skipped: 1 ({why})");
+    skipped("a container engine", why);
 }
 
 pub(crate) fn has_program(name: &str) -> bool {
@@ -268,6 +269,8 @@ impl Podman {
         let folder = short_folder();
         let path = |name: &str| folder.path().join(name).display().to_string();
         // Where the tests run in a container themselves, there is no systemd, no network to make and no limit to raise.
+        // crun, which it prefers, refuses machines that have both versions of control groups mounted; runc does not.
+        let runtime = if has_program("runc") { "runtime = \"runc\"\n" } else { "" };
         let config = r#"[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 netns = "none"
@@ -275,7 +278,7 @@ netns = "none"
 events_logger = "file"
 cgroup_manager = "cgroupfs"
 "#;
-        fs::write(path("containers.conf"), config).unwrap();
+        fs::write(path("containers.conf"), format!("{config}{runtime}")).unwrap();
         let host = format!("unix://{}", path("podman.sock"));
         let mut command = Command::new("podman");
         command

@@ -45,3 +45,6 @@ mod secrets;
 mod services;
 #[cfg(test)]
 mod sharing;
+#[cfg(test)]
+#[path = "../../../../tests/skipped.rs"]
+mod skipped;

@@ -9,6 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 use crate::bench::{BUSYBOX, Bench, StepExt as _, assert_nothing_left, docker_host, step};
 use crate::docker::{needs_docker, run};
 use crate::lineage::snapshots;
+use crate::skipped::skipped;
 
 /// What a command can leave behind in a container, and ways to end.
 const TRACES: [&str; 24] = [
@@ -99,7 +100,7 @@ async fn each_trace_is_wiped_or_costs_a_new_container() {
 #[test]
 fn a_shared_container_looks_like_a_new_one() {
     if docker_host().is_none() {
-        println!("skipped: 1 (no Docker)");
+        skipped("a container engine", "no Docker");
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
