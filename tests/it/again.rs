@@ -39,7 +39,7 @@ fn a_plan_says_what_would_run_and_why() {
         assert!(code == 0 && output.starts_with("Removed "), "{output}");
         assert_eq!(
             plan(&project),
-            "build  runs in pipelens-test/busybox:latest: its snapshot is gone\ntest   runs on build\n"
+            "build  runs in pipelens-test/busybox:latest: its snapshot no longer exists\ntest   runs on build\n"
         );
     }
 }

@@ -202,7 +202,7 @@ fn the_graph_is_drawn_and_shown() {
     client.open("file:///project/empty.pipeline.yml", "steps: []\n");
     let refusal =
         client.execute("pipelens.showGraph", json!({"uri": "file:///project/empty.pipeline.yml"})).unwrap_err();
-    assert_eq!(refusal["message"], "There is no step that could be drawn");
+    assert_eq!(refusal["message"], "There are no steps to draw");
 }
 
 #[test]

@@ -421,7 +421,7 @@ fn what_cannot_run_is_refused_with_its_reason() {
     };
     let has_errors = refusal("pipelens.runPipeline", json!({"uri": uri}));
     assert!(
-        has_errors.starts_with("-32803 The pipeline has an error on line 4, so it does not run: Step `a`"),
+        has_errors.starts_with("-32803 The pipeline has an error on line 4, so it cannot run: Step `a`"),
         "{has_errors}"
     );
     assert!(

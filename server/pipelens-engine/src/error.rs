@@ -47,7 +47,7 @@ pub enum EngineError {
     UnknownRunner { name: String },
     #[error("The step builds in `{parent}`, which left nothing that this runner can start from.")]
     NoSnapshot { parent: String },
-    #[error("The working folder `{workdir}` is outside `/workspace`.")]
+    #[error("The working directory `{workdir}` is outside `/workspace`.")]
     WorkdirOutside { workdir: String },
     #[error("The step has `services`, which are containers, but it runs on the host.")]
     ServicesOnHost,
@@ -61,7 +61,7 @@ pub enum EngineError {
     ServiceEnded { name: String, ended: String, question: String, said: ServiceOutput },
     #[error("Service `{name}` was not ready within {seconds} s: {answer}.{said}")]
     ServiceNotReady { name: String, seconds: u64, answer: String, said: ServiceOutput },
-    #[error("The project folder `{}` cannot be opened: {source}.", path.display())]
+    #[error("The project directory `{}` cannot be opened: {source}.", path.display())]
     Project { path: PathBuf, source: std::io::Error },
     #[error("The store of earlier results cannot be used: {0}.")]
     Store(#[from] StoreError),
@@ -134,15 +134,15 @@ impl EngineError {
             Self::PullFailed { .. } => Some("Check the network, then run again."),
             Self::NoShell { .. } => Some("Steps are run by `sh -c`. Use an image that has `sh`."),
             Self::SnapshotRefused { reason } if reason.contains("max depth") => {
-                Some("The chain of saved steps is too long for the engine. Let fewer of them have several children.")
+                Some("The chain of saved steps is too long for the engine. Shorten the chain of `builds_in`.")
             }
             Self::SnapshotRefused { .. } => Some("Check the engine's free disk space."),
-            Self::IgnoreRules { .. } => {
-                Some("Make it a text file of a few hundred lines, or remove it. It decides which files a step sees.")
-            }
+            Self::IgnoreRules { .. } => Some(
+                "Make it a text file of at most a few hundred lines, or remove it. It decides which files a step gets.",
+            ),
             Self::MissingSecret { .. } => Some("Set it in the environment or in the secrets file."),
             Self::NoSnapshot { .. } => Some("A step and the step it builds in must use the same runner."),
-            Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a folder in it."),
+            Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a directory in it."),
             Self::HostUnsupported => Some("Use the `docker` runner."),
             Self::ServicesOnHost => Some("Use the `docker` runner for it, or remove `services`."),
             Self::Service { error, .. } => error.hint(),

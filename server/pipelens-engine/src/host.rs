@@ -163,7 +163,7 @@ impl Runner for HostRunner {
 
     /// Makes the run's folder.
     fn begin(&self) -> Result<(), EngineError> {
-        let doing = "Creating the folder of the run";
+        let doing = "Creating the run's directory";
         let error = |source| EngineError::File { doing, path: self.folder.clone(), source };
         // It must be new: every user may make a folder there.
         private::create_new_folder(&self.folder).map_err(error)?;

@@ -235,7 +235,7 @@ impl<'plan> Scheduler<'plan> {
                 Some(State::Done(_)) => {}
                 Some(State::Waiting { .. } | State::Running) => verdict = Verdict::Wait,
                 None => {
-                    return Verdict::Skip(format!("Needs step {}, which the plan does not have.", dependency.step));
+                    return Verdict::Skip(format!("Needs step {}, which is not in the plan.", dependency.step));
                 }
             }
         }

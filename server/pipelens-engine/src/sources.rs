@@ -62,11 +62,11 @@ impl Sources {
         let tracked = tracked_below(&self.root, repository);
         if let Some(problem) = tracked.problem {
             let (what, more) = match repository.is_read() {
-                true => ("index of git", ""),
-                false => ("repository of git", "its `info/exclude` does not count, and "),
+                true => ("Git's index", ""),
+                false => ("The git repository", "its `info/exclude` is ignored, and "),
             };
             self.notes.push(format!(
-                "The {what} cannot be read ({problem}), so {more}files that an ignore rule names are not sent, tracked or not."
+                "{what} cannot be read ({problem}), so {more}files that match an ignore rule are not sent, even if they are tracked."
             ));
         }
         for path in tracked.paths {
@@ -80,7 +80,7 @@ impl Sources {
             }
             let Some(parents) = self.folders_above(&path) else {
                 self.notes.push(format!(
-                    "`{}` is not sent: git tracks it in a folder, where there is a symbolic link now.",
+                    "`{}` is not sent: git tracks it, but one of the folders in its path is now a symbolic link.",
                     path.display()
                 ));
                 continue;
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(names(&sources), [".gitignore", "kept"]);
         assert_eq!(
             sources.notes,
-            ["`up/secret` is not sent: git tracks it in a folder, where there is a symbolic link now."]
+            ["`up/secret` is not sent: git tracks it, but one of the folders in its path is now a symbolic link."]
         );
     }
 
@@ -293,7 +293,7 @@ mod tests {
         bytes.extend([0; 20]);
         fs::write(folder.path().join(".git/index"), bytes).unwrap();
         let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
-        assert!(sources.notes[0].contains("its paths are longer than 67.1 MB together"), "{:?}", sources.notes);
+        assert!(sources.notes[0].contains("its paths are longer than 67.1 MB in total"), "{:?}", sources.notes);
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
         let folder = project(&[(".git/index", "DIRC\0\0\0\u{2}\u{7f}\u{7f}\u{7f}\u{7f}"), ("a", "")]);
         let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
         assert_eq!(names(&sources), ["a"]);
-        assert!(sources.notes[0].starts_with("The index of git cannot be read ("), "{:?}", sources.notes);
+        assert!(sources.notes[0].starts_with("Git's index cannot be read ("), "{:?}", sources.notes);
     }
 
     #[test]
@@ -374,7 +374,7 @@ mod tests {
             let sources = Sources::scan(&root, &CancellationToken::new()).unwrap();
             assert_eq!(names(&sources), [".gitignore"], "{pointer}");
             // A folder of the project may be named, whether there is one or not.
-            let is_said = sources.notes.iter().any(|note| note.starts_with("The repository of git cannot be read ("));
+            let is_said = sources.notes.iter().any(|note| note.starts_with("The git repository cannot be read ("));
             assert_eq!(is_said, pointer != "nowhere", "{pointer}: {:?}", sources.notes);
         }
     }

@@ -239,7 +239,7 @@ fn read_secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         .enumerate()
         .map(|(index, line)| match line.split_once('=') {
             Some((name, value)) => Ok((name.trim().to_owned(), value.to_owned())),
-            None => bail!("The secrets file `{}` has no `=` in its entry {}", path.display(), index + 1),
+            None => bail!("The secrets file `{}` has no `=` in entry {}", path.display(), index + 1),
         })
         .collect()
 }

@@ -49,7 +49,7 @@ impl Question {
 
     fn unanswered(&self) -> String {
         match self {
-            Self::Nothing => "it does not run".to_owned(),
+            Self::Nothing => "it is not running".to_owned(),
             Self::Command(name, _) => format!("{name} has not finished"),
             Self::Port(port) => format!("port {port} could not be checked yet"),
         }
@@ -57,7 +57,7 @@ impl Question {
 
     fn no(&self, exit_code: i64, said: &str) -> String {
         match self {
-            Self::Nothing => "it does not run".to_owned(),
+            Self::Nothing => "it is not running".to_owned(),
             Self::Command(name, _) => {
                 let last = said.lines().rfind(|line| !line.trim().is_empty());
                 let last = last.map(|line| format!(" and printed `{}`", line.trim()));
@@ -141,6 +141,6 @@ async fn ask(question: &Question, service: &Container, step: &Container) -> Resu
         Ok((0, _)) => Ok(None),
         Ok((code, said)) => Ok(Some(question.no(code, &said))),
         // It ends, or the engine is gone, which is noticed elsewhere; or the command cannot be found in it, or one connection broke.
-        Err(error) => Ok(Some(format!("the engine could not ask: {}", reason(&error)))),
+        Err(error) => Ok(Some(format!("the engine could not run the check: {}", reason(&error)))),
     }
 }

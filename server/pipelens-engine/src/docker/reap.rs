@@ -40,7 +40,7 @@ pub(super) async fn remove_run(
         loop {
             let Ok(mut things) = find(docker, |_| may_have_images).await else {
                 problems = vec![
-                    "The container engine went away; what the run left in it is removed at the next start.".into(),
+                    "The container engine stopped responding; what this run left in it will be removed at the next start.".into(),
                 ];
                 return;
             };
@@ -54,8 +54,10 @@ pub(super) async fn remove_run(
     };
     let in_time = tokio::time::timeout(budget, work).await.is_ok();
     if !in_time && problems.is_empty() {
-        problems
-            .push(format!("Cleaning up took more than {} s; the rest is removed at the next start.", budget.as_secs()));
+        problems.push(format!(
+            "Cleaning up took more than {} s; the rest will be removed at the next start.",
+            budget.as_secs()
+        ));
     }
     problems
 }

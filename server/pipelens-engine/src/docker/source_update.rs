@@ -25,7 +25,7 @@ pub(super) async fn apply(
         let (code, said) = worker.run_own(line).await?;
         if code != 0 {
             let reason = said.lines().next().unwrap_or("the image may have no `rm`").to_owned();
-            return Err(EngineError::Refused { doing: "remove files that are gone from the project", reason });
+            return Err(EngineError::Refused { doing: "remove files that no longer exist in the project", reason });
         }
     }
     if delta.changed.entries.is_empty() {

@@ -54,7 +54,7 @@ struct Address {
 pub(super) fn client(address: &str, project: Option<&Path>, deadlines: Deadlines) -> Result<Docker, Unusable> {
     let address = Arc::new(Address::parse(address)?);
     let program = programs::find("ssh", project.as_slice());
-    let program = Arc::new(program.ok_or("there is no `ssh` on the `PATH`; install the OpenSSH client")?);
+    let program = Arc::new(program.ok_or("`ssh` is not on the `PATH`; install the OpenSSH client")?);
     let door = Arc::new(Semaphore::new(KNOCKING_AT_ONCE));
     // A request that has to wait for its connection has its own time besides, which is most of what `ssh` takes to give up.
     let way = Way { address: HOST_IN_REQUESTS.into(), keeps_idle: true, connects_within: CONNECT_WITHIN / 2 };
@@ -66,7 +66,8 @@ pub(super) fn client(address: &str, project: Option<&Path>, deadlines: Deadlines
 
 impl Address {
     fn parse(text: &str) -> Result<Self, Unusable> {
-        let shape = "the address of an engine over SSH is `ssh://user@host:port/path/to/docker.sock`; only the host is required";
+        let shape =
+            "an SSH address must have the form `ssh://user@host:port/path/to/docker.sock`; only the host is required";
         let rest = text.strip_prefix("ssh://").ok_or(shape)?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
@@ -76,7 +77,7 @@ impl Address {
             None => host.rsplit_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
         };
         if user.is_some_and(|user| user.contains(':')) {
-            return Err("a password cannot be part of an address; give `ssh` a key or an agent".into());
+            return Err("a password cannot be part of an address; use an SSH key or agent instead".into());
         }
         let is_name = |text: &str| {
             !text.is_empty()
@@ -225,7 +226,7 @@ async fn end_of(process: Option<Child>, complaints: Option<ChildStderr>, mut sai
     let said = String::from_utf8_lossy(&said);
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Err(complaint(match lines.as_slice() {
-        [] => format!("`ssh` ended with {status}"),
+        [] => format!("`ssh` failed ({status})"),
         lines => format!("`ssh` reported: {}", lines.join(" ")),
     }))
 }
@@ -320,7 +321,7 @@ mod tests {
         for address in
             ["ssh://", "ssh://-oProxyCommand=x", "ssh://-l@there", "ssh://me@", "ssh://a b", "ssh://[::1]22", "tcp://a"]
         {
-            assert!(refused(address).starts_with("the address of an engine over SSH is"), "{address}");
+            assert!(refused(address).starts_with("an SSH address must have the form"), "{address}");
         }
         assert_eq!(refused("ssh://there:http"), "`http` is not a port");
         assert!(refused("ssh://me:word@there").contains("a password cannot be part of an address"));

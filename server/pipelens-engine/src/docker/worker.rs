@@ -133,7 +133,7 @@ impl Worker {
             // What only compares differently was done by us.
             State::Clean | State::Quiet => self.life = Life::Waiting(talk.conversation),
             State::Busy => {
-                let reason = "the preparing command does not end".into();
+                let reason = "the setup command did not finish".into();
                 return Err(EngineError::Refused { doing: "prepare the container", reason });
             }
         }

@@ -33,7 +33,7 @@ pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken
 
 /// Copies a folder with everything in it.
 pub(super) fn tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
-    let doing = "Copying the parent's folder";
+    let doing = "Copying the parent's directory";
     copy_folder(from, to, stop).map_err(|source| EngineError::File { doing, path: from.to_owned(), source })?;
     Ok(stop::check(stop)?)
 }
@@ -41,16 +41,12 @@ pub(super) fn tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(
 /// Moves a folder that nothing else needs.
 pub(super) fn take_over(from: &Path, to: &Path) -> Result<(), EngineError> {
     let moved = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::rename(from, to));
-    moved.map_err(|source| EngineError::File {
-        doing: "Taking over the parent's folder",
-        path: from.to_owned(),
-        source,
-    })
+    moved.map_err(|source| EngineError::File { doing: "Moving the parent's directory", path: from.to_owned(), source })
 }
 
 pub(super) fn create_folder(path: &Path) -> Result<(), EngineError> {
     fs::create_dir_all(path).map_err(|source| EngineError::File {
-        doing: "Creating the working folder",
+        doing: "Creating the working directory",
         path: path.to_owned(),
         source,
     })

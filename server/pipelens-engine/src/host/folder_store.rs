@@ -56,7 +56,7 @@ impl FolderStore {
     /// Copies a step's folder to where it outlives the run.
     pub(super) fn copy(&self, workspace: &Path, stop: &CancellationToken) -> Result<Option<Saved>, Interruption> {
         let Some(kept) = &self.kept else { return Ok(None) };
-        let doing = "Creating the folder of snapshots";
+        let doing = "Creating the directory for snapshots";
         let failed = |source| EngineError::File { doing, path: kept.folder.clone(), source };
         let target = kept.new_folder().map_err(failed)?;
         if let Err(interruption) = copy::tree(workspace, &target, stop) {

@@ -165,7 +165,7 @@ fn spawn(context: &StepContext, home: &Path, workdir: &Path, mark: &str) -> Resu
 
 /// Returns the shell of this machine, never one that the project contains.
 fn shell(context: &StepContext) -> Result<PathBuf, EngineError> {
-    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "there is no `sh` in the `PATH`");
+    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "`sh` is not on the `PATH`");
     programs::find("sh", &[&context.sources.root]).ok_or_else(|| EngineError::Spawn { source: missing() })
 }
 
@@ -223,9 +223,9 @@ fn exit_code(status: ExitStatus) -> Result<i64, EngineError> {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ok(code.into()),
         (None, Some(signal)) => {
-            let reason = format!("the shell that runs it was killed by signal {signal} from outside");
+            let reason = format!("its shell was killed by signal {signal}, sent by something else");
             Err(EngineError::NoReport { reason })
         }
-        (None, None) => Err(EngineError::UnknownExitCode { reason: "the system gives no exit code".into() }),
+        (None, None) => Err(EngineError::UnknownExitCode { reason: "the system reported no exit code".into() }),
     }
 }

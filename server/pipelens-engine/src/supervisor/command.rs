@@ -43,7 +43,7 @@ impl StepCommand {
             } else if context.secrets.contains_key(name) {
                 // An argument of `env` could be seen in a list of processes.
                 let reason =
-                    "the name of a secret consists of letters, digits and `_`, and is not one that shells reserve";
+                    "a secret's name must consist of letters, digits and `_`, and must not be reserved by shells";
                 return Err(EngineError::BadVariable { name: name.to_owned(), reason });
             } else {
                 write!(by_env, " {}", quoted(&format!("{name}={value}"))).ok();

@@ -213,7 +213,7 @@ struct BadIndex(String);
 
 fn state(bytes: &[u8]) -> Result<State, BadIndex> {
     if has_endless_paths(bytes) {
-        return Err(BadIndex(format!("its paths are longer than {} together", readable_size(MAX_INDEX_BYTES))));
+        return Err(BadIndex(format!("its paths are longer than {} in total", readable_size(MAX_INDEX_BYTES))));
     }
     let options = Options {
         // Small, and read while the user types: not worth a thread.

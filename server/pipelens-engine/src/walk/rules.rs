@@ -167,20 +167,20 @@ impl Rules {
         let (patterns, costly) =
             lines.fold((0, 0), |(all, costly), line| (all + 1, costly + usize::from(is_costly(line))));
         if patterns > MAX_PATTERNS {
-            return too_much(format!("it has {patterns} patterns, more than {MAX_PATTERNS}"));
+            return too_much(format!("it has {patterns} patterns; at most {MAX_PATTERNS} are allowed"));
         }
         self.costly_patterns += costly;
         let in_effect = self.costly_patterns + self.folders.iter().map(|rules| rules.costly_patterns).sum::<usize>();
         if in_effect > MAX_COSTLY_PATTERNS {
             return too_much(format!(
-                "with it, {in_effect} patterns with several wildcards hold here, more than {MAX_COSTLY_PATTERNS}"
+                "with it, {in_effect} patterns with several wildcards apply here; at most {MAX_COSTLY_PATTERNS} are allowed"
             ));
         }
         match self.bytes_left.checked_sub(bytes.len() as u64) {
             Some(left) => self.bytes_left = left,
             None => {
                 let all = crate::files::readable_size(MAX_WALK_BYTES);
-                return too_much(format!("with it, the project's ignore rules are longer than {all}"));
+                return too_much(format!("with it, the project's ignore files are longer than {all} in total"));
             }
         }
         Ok(())

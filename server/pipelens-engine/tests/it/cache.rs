@@ -189,7 +189,7 @@ for_each_runner! {
         small.run(steps()).await.assert_succeeded();
         small.run(steps()).await.assert_succeeded();
         assert!(matches!(other.predict(steps()).await[0], CacheDecision::Hit { .. }));
-        assert_eq!(reason(&small.predict(steps()).await[0]), "its snapshot is gone");
+        assert_eq!(reason(&small.predict(steps()).await[0]), "its snapshot no longer exists");
         other.clean().await;
     }
 

@@ -82,7 +82,7 @@ async fn an_argument_that_opens_the_machine_is_refused() {
     needs_docker!();
     for entry in [("network", "host"), ("privileged", "true"), ("volumes", "/:/host")] {
         let ran = run(vec![PlanStep { runner_args: arguments(&[entry]), ..step("a", "true") }]).await;
-        assert!(ran.error_of("a").contains("could not understand `runner_args`"), "{}", ran.error_of("a"));
+        assert!(ran.error_of("a").contains("could not read `runner_args`"), "{}", ran.error_of("a"));
     }
 }
 
@@ -161,7 +161,7 @@ async fn without_an_engine_nothing_runs_and_each_place_is_named() {
     assert_eq!(ran.outcome, RunOutcome::EngineUnreachable);
     assert_eq!(*ran.outcome_of("a"), Outcome::Skipped("No container engine answered.".into()));
     let said = ran.notices().join("\n");
-    assert!(said.contains("unix:///no/such/docker.sock (the settings): there is no such socket"), "{said}");
+    assert!(said.contains("unix:///no/such/docker.sock (the settings): the socket does not exist"), "{said}");
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ async fn process_with_an_environment() {
             assert_eq!(ran.outcome, RunOutcome::Failed);
             let why = ran.error_of("a");
             // Whether the engine can be asked about it right then or not.
-            assert!(why.contains("`ssh` ended with signal: 9"), "{why}");
+            assert!(why.contains("`ssh` failed (signal: 9"), "{why}");
             // The cleanup has connections of its own.
             assert_nothing_left(ran.run_id, docker_client);
         }

@@ -202,7 +202,7 @@ async fn policies(image: &str) {
     docker_client(&["rmi", image]);
     let ran = Bench::docker(vec![with_pull("never", step("a", "true").image(image))]).run().await;
     let why = ran.error_of("a");
-    assert!(why.contains("the engine does not have it, and the step has `pull: never`"), "{why}");
+    assert!(why.contains("the engine does not have it, and the step sets `pull: never`"), "{why}");
 
     let ran = Bench::docker(vec![step("a", "test -s /random").image(&digest)]).run().await;
     ran.assert_succeeded();
