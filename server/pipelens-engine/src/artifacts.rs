@@ -261,14 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_hold_a_match_is_looked_at() {
+    fn only_directories_that_can_contain_a_match_are_searched() {
         let places = |patterns: &[&str]| artifacts(patterns, Path::new("/t")).places();
         assert_eq!(places(&["target/release/app", "dist/*.tgz", "dist/deep/x"]), ["dist", "target/release/app"]);
         assert_eq!(places(&["a/b", "*.log"]), [""]);
     }
 
     #[test]
-    fn no_archive_leads_out_of_the_target() {
+    fn no_archive_can_write_outside_the_target() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("target");
         let mut archive = tar::Builder::new(Vec::new());
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_no_room_for_is_left_out_and_said() {
+    fn files_that_do_not_fit_are_left_out_and_reported() {
         let folder = tempfile::tempdir().unwrap();
         let (from, target) = (folder.path().join("from"), folder.path().join("target"));
         fs::create_dir(&from).unwrap();

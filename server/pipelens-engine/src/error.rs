@@ -36,7 +36,7 @@ pub enum EngineError {
     UnknownExitCode { reason: String },
     #[error("The sources could not be read: `{}`: {source}.", path.display())]
     Sources { path: PathBuf, source: std::io::Error },
-    /// Without the rules it is unknown what must not be sent.
+    /// Without the rules, it is unknown which files must not be sent.
     #[error("The ignore rules in `{}` cannot be used: {reason}.", path.display())]
     IgnoreRules { path: PathBuf, reason: Unreadable },
     #[error("Secret `{name}` has no value.")]
@@ -85,17 +85,17 @@ impl From<WalkError> for EngineError {
 /// A place where an engine might have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriedPlace {
-    /// Where the address comes from: `DOCKER_HOST`, a context, a product's name.
+    /// Where the address comes from: `DOCKER_HOST`, a context, the name of a product.
     pub from: String,
     pub address: String,
     /// The answer.
     pub answer: String,
 }
 
-/// In characters; the file has the rest of a longer one.
+/// The longest line shown, in characters; the file has the rest.
 const LONGEST_SHOWN_LINE: usize = 400;
 
-/// What a service has written, as an error shows it.
+/// A service's last output, as an error shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceOutput {
     /// Masked.
@@ -169,7 +169,7 @@ impl EngineError {
     /// Returns the sentence to show: what happened, why, and what to do.
     pub fn sentence(&self) -> String {
         match self.hint() {
-            // After a list the hint has a line of its own.
+            // After a list, the hint is on a line of its own.
             Some(hint) => {
                 let text = self.to_string();
                 let space = if text.contains('\n') { '\n' } else { ' ' };

@@ -180,7 +180,7 @@ impl ProjectSettings {
         serde_yaml::from_str(&text).with_context(|| format!("`{}` is invalid", path.display()))
     }
 
-    /// Returns these settings with another's laid over them.
+    /// Returns these settings, overridden by `over`.
     pub(crate) fn overlaid(mut self, over: &Self) -> Self {
         self.files.extend(over.files.iter().cloned());
         self.parallelism = over.parallelism.or(self.parallelism);
@@ -208,7 +208,7 @@ impl ProjectSettings {
     }
 }
 
-/// Returns how many brackets are open at once, at most, those in texts included.
+/// Returns the maximum number of brackets open at once, including those in strings.
 fn nesting(text: &str) -> usize {
     let mut open = 0_usize;
     text.bytes().fold(0, |most, byte| {
@@ -221,7 +221,7 @@ fn nesting(text: &str) -> usize {
     })
 }
 
-/// Reads the patterns of `files`. The editor and the command line mean the same files by them.
+/// Reads the patterns of `files`, which match the same files in the editor and on the command line.
 pub(crate) fn globs(patterns: &[String]) -> Result<GlobSet, String> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_editor_lays_its_settings_over_the_projects() {
+    fn the_editors_settings_override_the_projects() {
         let project: ProjectSettings =
             serde_yaml::from_str("files: [ci/*.yml]\nparallelism: 2\nseverity: {a: off, b: hint}").unwrap();
         let editor: ProjectSettings =
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_projects_settings_are_a_small_flat_file_of_its_own() {
+    fn the_projects_settings_must_be_a_small_flat_regular_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(PROJECT_FILE);
         let why = || format!("{:#}", ProjectSettings::read(folder.path()).unwrap_err());
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_in_the_repository_is_fresh() {
+    fn the_schema_in_the_repository_is_up_to_date() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/settings.schema.json");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             std::fs::write(&file, schema()).unwrap();

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_unused_longest_goes_first_and_no_more_than_needed() {
+    fn the_least_recently_used_go_first_and_no_more_than_needed() {
         let all = vec![kept("a", 10, 1), kept("b", 10, 2), kept("c", 10, 3)];
         let budget = |bytes, age| Budget { bytes, age: Duration::from_secs(age) };
         assert_eq!(keys(surplus(all.clone(), budget(20, 100), 3)), ["a"]);

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_named_as_a_person_knows_it() {
+    fn a_change_is_reported_by_a_name_the_user_knows() {
         let before = inputs(&[("`Cargo.lock`", "1"), ("the command", "make")]);
         let changed = inputs(&[("`Cargo.lock`", "2"), ("the command", "make")]);
         assert_eq!(changed.change_since(&before).as_deref(), Some("`Cargo.lock` changed"));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_passes_for_two() {
+    fn one_value_cannot_look_like_two() {
         assert_ne!(inputs(&[("a", "1\u{0}b\u{0}2")]).key(), inputs(&[("a", "1"), ("b", "2")]).key());
     }
 }

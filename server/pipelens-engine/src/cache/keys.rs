@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shared_name_is_one_an_engine_accepts() {
+    fn a_shared_name_is_accepted_by_every_engine() {
         let is = |step, key, name: Option<&str>| assert_eq!(shared_name(step, key).as_deref(), name);
         is("Build.All", "0123456789abcdef0123", Some("harmont-cache/build-all:0123456789abcdef"));
         is("…", "k", Some("harmont-cache/step:k"));

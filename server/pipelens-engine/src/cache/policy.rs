@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn files_folders_and_patterns_name_files() {
+    fn paths_can_be_files_folders_and_patterns() {
         let files = ["Cargo.lock", "src/a.rs", "src/deep/b.rs", "doc/a.md"];
         assert_eq!(names(&look(on_change(&["Cargo.lock"]), &files, &[], 0)), ["`Cargo.lock`"]);
         assert_eq!(names(&look(on_change(&["./src/"]), &files, &[], 0)), ["`src/a.rs`", "`src/deep/b.rs`"]);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn time_goes_in_windows() {
+    fn a_ttl_policy_is_divided_into_windows() {
         let ttl = || CachePolicy::Ttl { duration_seconds: 60, env_keys: vec!["A".to_owned()] };
         assert_eq!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[], 119));
         assert_ne!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[], 120));

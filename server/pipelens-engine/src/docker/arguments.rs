@@ -167,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_as_the_findings_read_them() {
+    fn limits_are_read_as_the_checks_read_them() {
         assert_eq!(of("memory", Value::Text("512m".into())).unwrap().memory_bytes, Some(512 << 20));
         assert_eq!(of("cpus", Value::Float(0.5)).unwrap().nano_cpus, Some(500_000_000));
         assert!(of("memory", Value::Text("much".into())).is_err());
     }
 
     #[test]
-    fn what_opens_the_machine_or_is_not_known_is_refused() {
+    fn arguments_that_are_unknown_or_give_access_to_the_machine_are_refused() {
         for network in ["host", "container:other"] {
             assert!(
                 of("network", Value::Text(network.into())).unwrap_err().contains("which a pipeline may not ask for")

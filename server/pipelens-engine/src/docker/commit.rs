@@ -163,7 +163,8 @@ impl Commit {
     }
 }
 
-/// Returns settings as lines of a Dockerfile. The step's label comes from its container instead, because a key may contain characters that a line may not.
+/// Returns settings as lines of a Dockerfile. The step's label comes from its container instead, because a key may contain characters that
+/// a line may not.
 fn changes(config: &ContainerConfig) -> String {
     let words = |words: &Option<Vec<String>>| serde_json::to_string(words.as_deref().unwrap_or_default());
     let mut lines: Vec<String> = [("ENTRYPOINT", &config.entrypoint), ("CMD", &config.cmd)]
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_key_makes_a_tag() {
+    fn any_key_becomes_a_valid_tag() {
         let id = Uuid::nil();
         assert_eq!(tag(id, 3, "Bau.Größe"), "00000000000000000000000000000000-3-bau-gr--e");
         assert!(tag(id, 999_999, &"x".repeat(500)).len() <= 128);

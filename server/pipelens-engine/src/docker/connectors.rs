@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tcp_has_the_usual_port() {
+    fn a_tcp_address_without_a_port_gets_the_usual_one() {
         for (host, expected) in [
             ("tcp://there", "tcp://there:2376"),
             ("tcp://there/", "tcp://there:2376"),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_without_certificates_is_told() {
+    fn tls_without_certificates_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let why = client("tcp://there", Some(folder.path()), None, Deadlines::default()).unwrap_err();
         assert_eq!(

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_helper_is_named_for_a_registry_or_for_all() {
+    fn a_helper_is_configured_for_one_registry_or_for_all() {
         let mut config = json!({
             "credHelpers": {"https://index.docker.io/v1/": "hub", "registry.example:5000": "own", "empty.example": ""},
             "credsStore": "desktop",
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_helper_is_a_name_and_no_path() {
+    async fn a_helper_is_a_name_and_not_a_path() {
         let error = ask("../evil", "registry.example", Path::new("/")).await.unwrap_err();
         assert!(error.to_string().contains("is not the name"), "{error}");
     }

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_place_that_was_named_is_the_only_one_tried() {
+    async fn if_the_user_sets_an_address_only_that_one_is_tried() {
         let Err(error) = find(Some("unix:///no/such.sock"), None, Deadlines::default()).await else {
             panic!("it answered")
         };
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_supported_says_so() {
+    async fn an_unsupported_address_is_an_error_that_explains_itself() {
         let Err(error) = find(Some("ssh://-oProxyCommand=reboot"), None, Deadlines::default()).await else {
             panic!("it answered")
         };
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_names_its_host() {
+    fn a_context_contains_its_host() {
         let folder = tempfile::tempdir().unwrap();
         let id = "e0dfc91a3ef26b8a5ccd46b4e2f2c5fbe3eb8d4b5aea9e1a06ee3e5a5b3f9f0a";
         let real = fingerprint::digest("colima");

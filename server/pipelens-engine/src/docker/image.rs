@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_wire_did_is_tried_again_and_what_the_registry_said_is_not() {
+    fn transport_errors_are_retried_and_registry_errors_are_not() {
         let is = |message: &str| is_transport(&bollard::errors::Error::DockerStreamError { error: message.to_owned() });
         assert!(is(r#"Get "http://127.0.0.1:5000/v2/": EOF"#));
         assert!(is("read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer"));
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn the_registry_is_named_as_the_client_names_it() {
+    fn the_registry_has_the_name_that_the_client_uses() {
         assert_eq!(registry("ubuntu"), DOCKER_HUB);
         assert_eq!(registry("docker.io/library/ubuntu"), DOCKER_HUB);
         assert_eq!(registry("me/image"), DOCKER_HUB);
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_the_one_of_the_name_that_was_written() {
+    fn the_digest_belongs_to_the_repository_in_the_reference() {
         let known = ["docker.io/library/a@sha256:1", "host:5000/b@sha256:2", "host:5000/b@sha256:3"].map(str::to_owned);
         let is = |reference, expected| assert_eq!(digest(reference, &known), expected, "{reference}");
         is("a:3", Some("docker.io/library/a@sha256:1"));

@@ -109,7 +109,7 @@ mod tests {
     use crate::docker::transport::{self, Carrier, Way};
 
     #[tokio::test]
-    async fn an_engine_whose_connection_breaks_without_a_sign_is_lost() {
+    async fn an_engine_whose_connection_breaks_silently_is_lost() {
         // Accepts connections and never answers, like a machine that has disappeared while its router has not.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -145,7 +145,7 @@ async fn process_without_a_umask() {
 }
 
 #[tokio::test]
-async fn what_a_run_leaves_is_for_its_user_alone_whatever_the_umask() {
+async fn only_the_user_can_read_what_a_run_leaves_whatever_the_umask() {
     for (name, runner) in [("host", host_runner()), ("docker", docker_runner())] {
         if !is_available(runner) {
             continue;

@@ -231,7 +231,7 @@ impl Json {
 struct Human {
     plan: Plan,
     log_dir: PathBuf,
-    /// Lines of steps are printed as they are.
+    /// Whether lines of steps are printed unfiltered.
     is_raw: bool,
     width: usize,
     progress: ProgressBar,
