@@ -15,7 +15,7 @@ steps:
 ";
 
 #[test]
-fn a_plan_says_what_would_run_and_why() {
+fn a_plan_shows_what_would_run_and_why() {
     for runner in runners() {
         let project = Project::new(CACHED);
         let input = project.folder.path().join("input");
@@ -39,7 +39,7 @@ fn a_plan_says_what_would_run_and_why() {
         assert!(code == 0 && output.starts_with("Removed "), "{output}");
         assert_eq!(
             plan(&project),
-            "build  runs in pipelens-test/busybox:latest: its snapshot is gone\ntest   runs on build\n"
+            "build  runs in pipelens-test/busybox:latest: its snapshot no longer exists\ntest   runs on build\n"
         );
     }
 }
@@ -75,7 +75,7 @@ steps:
 }
 
 #[test]
-fn a_failed_step_can_be_looked_into() {
+fn a_shell_can_be_opened_in_a_failed_step() {
     for runner in runners() {
         let project = Project::new(
             r"default_image: pipelens-test/busybox:latest
@@ -131,7 +131,7 @@ fn runs_of_the_project_are_listed_newest_first() {
 }
 
 #[test]
-fn lens_and_hover_say_what_a_run_would_take_from_earlier_ones() {
+fn lens_and_hover_show_what_a_run_would_take_from_the_cache() {
     for runner in runners() {
         let project = Project::new(CACHED);
         let input = project.folder.path().join("input");

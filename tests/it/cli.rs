@@ -36,7 +36,7 @@ fn check_shows_the_line_and_a_caret() {
 }
 
 #[test]
-fn check_speaks_json() {
+fn check_can_print_json() {
     let project = Project::new(
         r"steps:
   - key: ñ
@@ -56,7 +56,7 @@ fn check_speaks_json() {
 }
 
 #[test]
-fn check_is_content_with_a_good_file() {
+fn check_accepts_a_good_file() {
     let project = Project::new(GOOD.replace(":latest", ":1").as_str());
     assert_eq!(
         project.output(Runner::Host, &["check", "pipeline.yml"]),
@@ -65,7 +65,7 @@ fn check_is_content_with_a_good_file() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said_and_hides_nothing_else() {
+fn an_unreadable_file_is_reported_and_hides_nothing_else() {
     let project = Project::new(GOOD);
     let path = |name: &str| project.folder.path().join(name);
     std::fs::create_dir(path("folder")).unwrap();
@@ -106,7 +106,7 @@ fn an_empty_file_and_a_broken_one_are_not_run() {
 }
 
 #[test]
-fn a_project_sets_severities_and_a_mistake_in_its_settings_is_said() {
+fn a_project_sets_severities_and_a_mistake_in_its_settings_is_reported() {
     let project = Project::new(GOOD);
     let settings = project.folder.path().join(".pipelens.yaml");
     std::fs::write(&settings, "severity:\n  unpinned-image: error\n").unwrap();
@@ -204,7 +204,7 @@ steps:
 }
 
 #[test]
-fn json_is_one_event_a_line() {
+fn json_is_one_event_per_line() {
     for runner in runners() {
         let project = Project::new(GOOD);
         let arguments = ["run", "pipeline.yml", "--format", "json", "--runner", runner.name()];
@@ -227,7 +227,7 @@ fn json_is_one_event_a_line() {
 }
 
 #[test]
-fn no_container_engine_is_exit_code_4_and_says_what_was_tried() {
+fn no_container_engine_is_exit_code_4_and_lists_what_was_tried() {
     let project = Project::new(GOOD);
     let (code, output, errors) = project.output(Runner::Host, &["run", "pipeline.yml"]);
     assert_eq!(code, 4, "{output}{errors}");
@@ -236,7 +236,7 @@ fn no_container_engine_is_exit_code_4_and_says_what_was_tried() {
 }
 
 #[test]
-fn bad_images_are_said_with_their_reason() {
+fn bad_images_are_reported_with_the_reason() {
     if !runners().contains(&Runner::Docker) {
         return;
     }
@@ -310,7 +310,7 @@ fn ctrl_c_and_sigterm_cancel_and_clean_up() {
 
 #[test]
 #[cfg(unix)]
-fn a_second_ctrl_c_stops_waiting_and_still_nothing_runs_on() {
+fn a_second_ctrl_c_stops_waiting_and_still_leaves_nothing_running() {
     if !runners().contains(&Runner::Docker) {
         return;
     }

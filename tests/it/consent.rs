@@ -36,7 +36,7 @@ fn codes(diagnostics: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn the_command_line_gives_a_secret_only_when_told_and_remembers_it_for_the_project() {
+fn the_command_line_passes_a_secret_only_if_allowed_and_remembers_that_for_the_project() {
     let project = Project::new(PIPELINE);
     let (code, output, errors) = run(&project, &[]);
     assert_eq!((code, output.as_str()), (2, ""), "{errors}");
@@ -60,7 +60,7 @@ fn the_command_line_gives_a_secret_only_when_told_and_remembers_it_for_the_proje
 }
 
 #[test]
-fn a_secrets_file_of_this_run_is_meant_for_it_but_the_environment_is_not() {
+fn a_secrets_file_of_this_run_needs_no_consent_but_the_environment_does() {
     let project = Project::new(PIPELINE);
     let file = project.state.path().join("secrets");
     std::fs::write(&file, "TOKEN=hunter2-hunter2\n").unwrap();
@@ -111,7 +111,7 @@ fn without_a_yes_nothing_runs_and_nothing_is_remembered() {
 }
 
 #[test]
-fn a_client_that_cannot_ask_is_told_how_to_allow_it_and_a_setting_does() {
+fn a_client_that_cannot_ask_learns_how_to_allow_it_and_a_setting_allows_it() {
     let project = Project::new(PIPELINE);
     let mut silent = everything();
     silent["window"].as_object_mut().unwrap().remove("showMessage");

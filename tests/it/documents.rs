@@ -121,7 +121,7 @@ fn apply(text: &str, range: &Value, new: &str) -> String {
 }
 
 #[test]
-fn a_request_sees_the_text_of_its_arrival() {
+fn a_request_sees_the_text_as_of_its_arrival() {
     let mut client = client();
     client.open(
         URI,
@@ -154,7 +154,7 @@ fn a_request_sees_the_text_of_its_arrival() {
 }
 
 #[test]
-fn a_mistake_is_shown_with_its_fix_and_goes_when_it_is_mended() {
+fn a_mistake_is_shown_with_its_fix_and_disappears_when_it_is_fixed() {
     let text = r"steps:
   - key: build
     cmd: make
@@ -205,7 +205,7 @@ fn a_step_is_completed_found_and_looked_up() {
 }
 
 #[test]
-fn somebody_elses_file_gets_empty_answers() {
+fn a_file_that_is_not_a_pipeline_gets_empty_answers() {
     let uri = "file:///project/docker-compose.yml";
     let mut client = client();
     client.open(uri, "services: [}\n");
@@ -215,7 +215,7 @@ fn somebody_elses_file_gets_empty_answers() {
 }
 
 #[test]
-fn a_setting_makes_a_file_a_pipeline_and_a_severity_something_else() {
+fn a_setting_makes_a_file_a_pipeline_and_changes_a_severity() {
     let uri = "file:///project/ci/deploy.yml";
     let mut client = client();
     client.open(
@@ -236,7 +236,7 @@ fn a_setting_makes_a_file_a_pipeline_and_a_severity_something_else() {
 }
 
 #[test]
-fn closing_a_document_takes_its_marks_away() {
+fn closing_a_document_removes_its_findings() {
     let mut client = client();
     client.open(URI, "steps: 7\n");
     assert!(!client.diagnostics(URI, 1).is_empty());
@@ -255,7 +255,7 @@ proptest! {
 
     /// The test's own copy of the rules is checked against plain texts, or the test above would prove nothing.
     #[test]
-    fn the_typist_says_what_it_does(seed: u64) {
+    fn a_random_edit_has_the_effect_it_describes(seed: u64) {
         let mut typist = Typist { text: "a: b\nc: [d,\r\n e]\n".chars().collect(), seed };
         for _ in 0..20 {
             let before = typist.text.clone();

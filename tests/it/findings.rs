@@ -26,7 +26,7 @@ fn messages(report: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_client_that_asks_is_answered_and_not_told() {
+fn a_client_that_pulls_findings_gets_none_pushed() {
     let project = Project::new(
         r"steps:
   - key: build
@@ -63,7 +63,7 @@ fn a_client_that_asks_is_answered_and_not_told() {
 }
 
 #[test]
-fn a_client_that_asks_is_told_to_ask_again_when_a_step_has_failed() {
+fn a_client_that_pulls_findings_is_asked_to_pull_again_when_a_step_has_failed() {
     let project = Project::new(
         r"steps:
   - key: build
@@ -82,7 +82,7 @@ fn a_client_that_asks_is_told_to_ask_again_when_a_step_has_failed() {
 }
 
 #[test]
-fn a_mistake_in_the_projects_settings_is_a_finding_of_that_file_though_it_is_not_open() {
+fn a_mistake_in_the_projects_settings_is_a_finding_in_that_file_although_it_is_not_open() {
     let project = Project::new(
         r"steps:
   - key: build
@@ -113,7 +113,7 @@ fn a_mistake_in_the_projects_settings_is_a_finding_of_that_file_though_it_is_not
 }
 
 #[test]
-fn a_failure_stays_on_its_step_while_the_text_moves_and_goes_when_the_step_runs_again() {
+fn a_failure_follows_its_step_through_edits_and_disappears_when_the_step_runs_again() {
     let project = Project::new(
         r"steps:
   - key: build

@@ -40,7 +40,7 @@ fn ranges(values: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_rename_is_prepared_done_and_refused_with_a_sentence() {
+fn a_rename_is_prepared_applied_and_refused_with_a_reason() {
     let mut client = open(PIPELINE);
     let prepared = client.request("textDocument/prepareRename", at(3, 12)).unwrap();
     assert_eq!(prepared["placeholder"], "build");
@@ -88,7 +88,7 @@ fn folds_and_selections_follow_the_structure() {
 }
 
 #[test]
-fn hints_say_what_the_text_does_not() {
+fn hints_show_what_the_text_does_not() {
     let mut client = open(PIPELINE);
     let whole = json!({"start": {"line": 0, "character": 0}, "end": {"line": 99, "character": 0}});
     let hints =
@@ -134,7 +134,7 @@ fn the_graph_is_a_call_hierarchy() {
 }
 
 #[test]
-fn symbols_of_all_open_files_are_found_by_their_letters() {
+fn symbols_of_all_open_files_are_found_by_some_of_their_characters() {
     let mut client = open(PIPELINE);
     client.open("file:///project/other.pipeline.yml", "steps:\n- {key: bundle-it, cmd: x}\n");
     client.open("file:///project/notes.yml", "steps:\n- {key: builder, cmd: x}\n");
@@ -146,7 +146,7 @@ fn symbols_of_all_open_files_are_found_by_their_letters() {
 }
 
 #[test]
-fn formatting_edits_white_space_and_a_broken_file_stays() {
+fn formatting_changes_only_whitespace_and_leaves_a_broken_file_alone() {
     let mut client = open("steps:\n   - {key: a,   cmd: x}  \n");
     let params = json!({"textDocument": {"uri": URI}, "options": {"tabSize": 2, "insertSpaces": true}});
     let edits = client.request("textDocument/formatting", params.clone()).unwrap();
@@ -202,11 +202,11 @@ fn the_graph_is_drawn_and_shown() {
     client.open("file:///project/empty.pipeline.yml", "steps: []\n");
     let refusal =
         client.execute("pipelens.showGraph", json!({"uri": "file:///project/empty.pipeline.yml"})).unwrap_err();
-    assert_eq!(refusal["message"], "There is no step that could be drawn");
+    assert_eq!(refusal["message"], "There are no steps to draw");
 }
 
 #[test]
-fn a_finding_leads_to_its_page_and_fix_all_mends_what_needs_no_choice() {
+fn a_finding_links_to_its_page_and_fix_all_applies_the_safe_fixes() {
     let text = r#"steps:
 - {key: a, cmd: x, retry: "3"}
 - {key: b, cmd: x, builds_in: c}

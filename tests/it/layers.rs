@@ -24,7 +24,7 @@ fn dependencies(package: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_core_knows_neither_the_engine_nor_the_protocol_nor_a_runtime() {
+fn the_core_depends_on_neither_engine_nor_protocol_nor_runtime() {
     let core = dependencies("pipelens-core");
     for stranger in ["pipelens-engine", "pipelens", "tokio", "lsp-types", "tower-lsp-server", "bollard", "chrono"] {
         assert!(!core.iter().any(|name| name == stranger), "the core depends on {stranger}");
@@ -32,7 +32,7 @@ fn the_core_knows_neither_the_engine_nor_the_protocol_nor_a_runtime() {
 }
 
 #[test]
-fn the_engine_knows_the_core_and_no_editor() {
+fn the_engine_depends_on_the_core_and_on_no_editor() {
     let engine = dependencies("pipelens-engine");
     assert!(engine.iter().any(|name| name == "pipelens-core"));
     for stranger in ["pipelens", "lsp-types", "tower-lsp-server", "clap", "indicatif"] {
@@ -41,7 +41,7 @@ fn the_engine_knows_the_core_and_no_editor() {
 }
 
 #[test]
-fn the_binary_stands_on_both() {
+fn the_binary_depends_on_both() {
     let binary = dependencies("pipelens");
     assert!(binary.iter().any(|name| name == "pipelens-core") && binary.iter().any(|name| name == "pipelens-engine"));
 }
@@ -51,7 +51,7 @@ fn imports_of(package: &str) -> Imports {
 }
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
+fn there_are_no_import_cycles() {
     for package in ["pipelens-core", "pipelens-engine", "pipelens"] {
         let circles: Vec<String> = circles(&imports_of(package)).iter().map(|circle| circle.join(" ↔ ")).collect();
         assert!(circles.is_empty(), "{package} has circles of imports:\n{}", circles.join("\n"));
@@ -80,7 +80,7 @@ fn room_of(module: &[String]) -> Option<usize> {
 }
 
 #[test]
-fn the_rooms_of_the_language_server_import_downwards() {
+fn the_modules_of_the_language_server_import_downwards() {
     let mut upwards = Vec::new();
     for (module, imported) in &imports_of("pipelens") {
         let Some(room) = room_of(module) else {
@@ -102,7 +102,7 @@ fn the_rooms_of_the_language_server_import_downwards() {
 }
 
 #[test]
-fn a_circle_is_found_however_it_is_written() {
+fn an_import_cycle_is_found_however_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let file = folder.path().join(name);

@@ -94,7 +94,7 @@ fn a_request_before_initialize_is_refused() {
 }
 
 #[test]
-fn a_document_before_initialize_is_not_taken() {
+fn a_document_before_initialize_is_ignored() {
     let mut client = Client::spawn(binary(), &[]);
     client.open("file:///x/pipeline.yml", "steps: []\n");
     client.initialize(everything(), Value::Null).unwrap();

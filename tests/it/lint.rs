@@ -89,7 +89,7 @@ impl Lint {
 }
 
 #[test]
-fn its_findings_stand_in_the_pipeline() {
+fn shellcheck_findings_are_shown_in_the_pipeline() {
     let lint = Lint::new(PIPELINE, Some(PROGRAM));
     let (code, output, errors) = lint.check(&["pipeline.yml"]);
     assert_eq!((code, errors.as_str()), (0, ""), "{output}");
@@ -99,7 +99,7 @@ fn its_findings_stand_in_the_pipeline() {
 }
 
 #[test]
-fn the_projects_own_rules_reach_it_and_its_setting_turns_it_off() {
+fn the_projects_shellcheck_rules_apply_and_a_setting_turns_it_off() {
     let lint = Lint::new(PIPELINE, Some(PROGRAM));
     let folder = lint.project.folder.path();
     // What would make it open files does not.
@@ -115,13 +115,13 @@ fn the_projects_own_rules_reach_it_and_its_setting_turns_it_off() {
 }
 
 #[test]
-fn without_it_nothing_is_missing() {
+fn everything_else_works_without_shellcheck() {
     let lint = Lint::new(PIPELINE, None);
     assert_eq!(lint.check(&["pipeline.yml"]), (0, "1 file checked: no findings\n".to_owned(), String::new()));
 }
 
 #[test]
-fn a_program_that_fails_is_named_and_costs_nothing_else() {
+fn a_shellcheck_that_fails_is_reported_and_affects_nothing_else() {
     for (program, expected) in [
         ("#!/bin/sh\nexit 4\n", "versions before 0.7 cannot be used"),
         ("#!/bin/sh\necho hello\n", "did not answer in JSON"),
@@ -134,7 +134,7 @@ fn a_program_that_fails_is_named_and_costs_nothing_else() {
 }
 
 #[test]
-fn in_the_editor_it_reads_aside_and_only_what_is_new() {
+fn in_the_editor_shellcheck_runs_in_the_background_and_only_on_new_commands() {
     let lint = Lint::new(PIPELINE, Some(PROGRAM));
     let mut client = lint.serve(Value::Null);
     let uri = lint.project.uri();
@@ -164,7 +164,7 @@ while :; do read -r line < /dev/zero; done
 "#;
 
 #[test]
-fn it_ends_with_the_server_also_when_that_is_killed() {
+fn shellcheck_ends_with_the_server_even_when_that_is_killed() {
     let lint = Lint::new(PIPELINE, Some(ENDLESS));
     let mut client = lint.serve(Value::Null);
     client.open(&lint.project.uri(), PIPELINE);
@@ -181,7 +181,7 @@ fn it_ends_with_the_server_also_when_that_is_killed() {
 }
 
 #[test]
-fn it_never_runs_without_trust_and_reads_what_is_open_once_there_is_some() {
+fn shellcheck_never_runs_without_trust_and_checks_open_files_once_trusted() {
     let lint = Lint::new(PIPELINE, Some(PROGRAM));
     let mut client = lint.serve(serde_json::json!({"workspaceTrusted": false}));
     let uri = lint.project.uri();

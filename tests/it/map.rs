@@ -55,7 +55,7 @@ fn modules(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_code_map_is_that_of_the_tree() {
+fn the_code_map_matches_the_tree() {
     let text = std::fs::read_to_string(root().join("server/ARCHITECTURE.md")).unwrap();
     let map = text.split("## Code map\n\n```\n").nth(1).unwrap().split("```").next().unwrap();
     let entries = entries(map);

@@ -80,7 +80,7 @@ fn a_glob_means_what_it_matches_and_each_file_counts_once() {
 }
 
 #[test]
-fn paths_that_lead_nowhere_in_the_project_are_warned_of_on_the_command_line_and_in_the_editor() {
+fn missing_paths_are_warnings_on_the_command_line_and_in_the_editor() {
     let text = r"steps:
 - key: a
   cmd: x
@@ -106,7 +106,7 @@ fn paths_that_lead_nowhere_in_the_project_are_warned_of_on_the_command_line_and_
 }
 
 #[test]
-fn a_folder_without_a_pipeline_says_how_to_get_one() {
+fn for_a_folder_without_a_pipeline_check_says_how_to_create_one() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, errors) = check(&project(&[]), &[folder.path().to_str().unwrap()]);
     assert_eq!(code, 2);
@@ -167,7 +167,7 @@ fn sarif_names_the_rule_the_place_and_the_fix() {
 }
 
 #[test]
-fn github_gets_one_annotation_a_finding() {
+fn github_gets_one_annotation_per_finding() {
     let project = project(&[("a,b.yml", MISTAKE)]);
     let (code, output, _) = check(&project, &["--format", "github", "a,b.yml"]);
     assert_eq!(code, 1);
@@ -179,7 +179,7 @@ fn github_gets_one_annotation_a_finding() {
 }
 
 #[test]
-fn fixes_that_cannot_be_wrong_are_applied_and_the_file_keeps_its_permissions() {
+fn safe_fixes_are_applied_and_the_file_keeps_its_permissions() {
     let project = project(&[(
         "x.yml",
         r#"steps:

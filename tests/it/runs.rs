@@ -64,7 +64,7 @@ fn a_fork_and_a_join_run_in_order_with_their_logs() {
 }
 
 #[test]
-fn progress_rises_and_ends_with_the_outcome_and_the_log_comes_as_messages() {
+fn progress_rises_and_ends_with_the_outcome_and_the_log_is_sent_as_messages() {
     for runner in runners() {
         let project = Project::new(&seven_steps());
         let mut client = project.serve(runner);
@@ -88,7 +88,7 @@ fn progress_rises_and_ends_with_the_outcome_and_the_log_comes_as_messages() {
 }
 
 #[test]
-fn the_lens_is_the_state() {
+fn the_lens_shows_the_state() {
     let project = Project::new(
         r"steps:
   - key: ok
@@ -160,7 +160,7 @@ fn a_failure_is_marked_on_its_line_until_the_step_runs_again() {
 }
 
 #[test]
-fn a_step_runs_with_its_lineage_alone_and_from_here_with_its_dependants() {
+fn a_step_runs_only_with_its_lineage_and_from_here_with_its_dependants() {
     for runner in runners() {
         let project = Project::new(&seven_steps());
         let mut client = project.serve(runner);
@@ -405,7 +405,7 @@ fn the_log_of_a_failure_is_opened_from_its_message() {
 }
 
 #[test]
-fn what_cannot_run_is_refused_with_its_reason() {
+fn a_run_that_cannot_start_is_refused_with_the_reason() {
     let project = Project::new(
         r"steps:
   - key: a
@@ -421,7 +421,7 @@ fn what_cannot_run_is_refused_with_its_reason() {
     };
     let has_errors = refusal("pipelens.runPipeline", json!({"uri": uri}));
     assert!(
-        has_errors.starts_with("-32803 The pipeline has an error on line 4, so it does not run: Step `a`"),
+        has_errors.starts_with("-32803 The pipeline has an error on line 4, so it cannot run: Step `a`"),
         "{has_errors}"
     );
     assert!(
@@ -477,7 +477,7 @@ fn nothing_runs_in_an_untrusted_workspace() {
 }
 
 #[test]
-fn a_file_that_asks_for_the_host_needs_the_users_word() {
+fn a_file_that_asks_for_the_host_needs_the_users_consent() {
     let project = Project::new(
         r"steps:
   - key: a
@@ -492,7 +492,7 @@ fn a_file_that_asks_for_the_host_needs_the_users_word() {
 }
 
 #[test]
-fn a_file_that_asks_for_the_machine_needs_the_users_word() {
+fn a_file_that_asks_for_access_to_the_machine_needs_the_users_consent() {
     for argument in ["privileged: true", "mounts: ['/:/machine']"] {
         let text = format!(
             r"steps:
@@ -524,7 +524,7 @@ fn text_of(error: &Value, name: &str) -> String {
 }
 
 #[test]
-fn a_run_goes_on_although_its_file_is_gone() {
+fn a_run_continues_although_its_file_was_deleted() {
     let project = Project::new(
         r#"steps:
   - key: a

@@ -28,7 +28,7 @@ fn assert_harmless(shown: &str) {
 }
 
 #[test]
-fn lines_of_a_step_steer_neither_a_terminal_nor_a_ci_system() {
+fn output_of_a_step_controls_neither_a_terminal_nor_a_ci_system() {
     let project = Project::new(EVIL);
     for format in ["human", "json"] {
         let (code, output, errors) =
@@ -43,7 +43,7 @@ fn lines_of_a_step_steer_neither_a_terminal_nor_a_ci_system() {
 }
 
 #[test]
-fn what_a_file_says_is_written_out_in_every_report() {
+fn text_from_a_file_is_escaped_in_every_report() {
     let project = Project::new(
         "name: \"::error::x\\e[2J\"\nsteps:\n  - key: \"::set-env name=A::b\\r\\n::error::\\u202ex\"\n    cmd: x\n  - {key: '##[group]', cmd: x, depends_on: ['##vso[x]y']}\n",
     );
@@ -118,7 +118,7 @@ fn collect<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
 
 #[cfg(unix)]
 #[test]
-fn names_of_files_are_written_out_wherever_they_are_shown() {
+fn file_names_are_escaped_wherever_they_are_shown() {
     const HOSTILE: &str = "x\u{1b}]52;c;aGk=\u{7}\u{9b}2J\u{202e}";
     let project = Project::new("steps:\n  - {key: a, cmd: 'true'}\n");
     let root = project.folder.path();

@@ -18,7 +18,7 @@ fn output(project: &Project, arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[test]
-fn a_finding_is_explained_and_a_wrong_code_is_corrected() {
+fn a_finding_is_explained_and_a_misspelt_code_gets_a_suggestion() {
     let project = Project::new(PIPELINE);
     let (code, page, _) = output(&project, &["explain", "unknown-step"]);
     assert_eq!(code, 0);
@@ -62,7 +62,7 @@ steps:
 
 /// The pipeline this project has for itself, and its picture in the README.
 #[test]
-fn our_own_pipeline_has_no_finding_and_its_picture_is_fresh() {
+fn our_own_pipeline_has_no_finding_and_its_picture_is_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let run = |arguments: &[&str]| texts(Command::new(binary()).args(arguments).current_dir(&root).output().unwrap());
     assert_eq!(run(&["check", "pipeline.yml"]), (0, "1 file checked: no findings\n".to_owned(), String::new()));
@@ -100,7 +100,7 @@ steps:
 }
 
 #[test]
-fn what_a_conversion_loses_is_said_and_a_file_with_errors_is_not_converted() {
+fn what_a_conversion_loses_is_reported_and_a_file_with_errors_is_not_converted() {
     let project = Project::new(&format!("fail_fast: true\n{PIPELINE}"));
     let (code, _, errors) = output(&project, &["convert", "pipeline.yml", "--to", "plan"]);
     assert_eq!(code, 0);
@@ -141,7 +141,7 @@ go 1.24
 }
 
 #[test]
-fn a_project_nobody_knows_gets_a_pipeline_that_runs() {
+fn a_project_of_unknown_type_gets_a_pipeline_that_runs() {
     let project = Project::new("");
     std::fs::remove_file(project.file()).unwrap();
     assert_eq!(output(&project, &["init"]).0, 0);

@@ -38,7 +38,7 @@ fn null_id_error(client: &mut Client) -> i64 {
 }
 
 #[test]
-fn malformed_json_is_answered_and_reading_goes_on() {
+fn malformed_json_is_answered_and_reading_continues() {
     let mut client = client();
     client.send_raw(b"Content-Length: 9\r\n\r\n{\"jsonrpc");
     assert_eq!(null_id_error(&mut client), -32700);
@@ -64,7 +64,7 @@ fn a_bad_content_length_and_a_garbage_header_cost_one_message_each() {
 }
 
 #[test]
-fn a_lower_case_header_is_read() {
+fn a_lowercase_header_is_read() {
     let mut client = client();
     client.send_raw(b"content-length: 56\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"textDocument/hover\"}");
     let code = client
@@ -74,7 +74,7 @@ fn a_lower_case_header_is_read() {
 }
 
 #[test]
-fn a_body_of_eight_gibibytes_is_refused_before_it_comes() {
+fn a_body_of_eight_gibibytes_is_refused_before_it_arrives() {
     let mut client = client();
     client.send_raw(b"Content-Length: 8589934592\r\n\r\n");
     assert_eq!(null_id_error(&mut client), -32700);
@@ -93,7 +93,7 @@ fn a_document_of_sixty_four_mebibytes_costs_one_message_and_little_memory() {
 }
 
 #[test]
-fn a_document_above_the_limit_is_not_read_and_that_is_said() {
+fn a_document_above_the_limit_is_not_read_and_that_is_reported() {
     let mut client = client();
     let uri = "file:///project/large.pipeline.yml";
     client.open(uri, &"steps: []\n".repeat(1_800_000));
@@ -123,7 +123,7 @@ fn an_unknown_method_and_a_bad_uri_are_answered() {
 }
 
 #[test]
-fn a_response_that_nobody_waits_for_is_ignored() {
+fn an_unexpected_response_is_ignored() {
     let mut client = client();
     client.send(&json!({"jsonrpc": "2.0", "id": 4711, "result": null}));
     client.send(&json!({"jsonrpc": "2.0", "id": "no", "error": {"code": 1, "message": "x"}}));
@@ -131,7 +131,7 @@ fn a_response_that_nobody_waits_for_is_ignored() {
 }
 
 #[test]
-fn a_panic_is_answered_and_the_server_lives() {
+fn a_panic_is_answered_and_the_server_continues() {
     let mut client = client();
     let error = client.request("pipelens/fault/panic", Value::Null).unwrap_err();
     assert_eq!(error["code"], -32603);
@@ -139,7 +139,7 @@ fn a_panic_is_answered_and_the_server_lives() {
 }
 
 #[test]
-fn busy_handlers_hold_nobody_back() {
+fn busy_handlers_delay_no_other_request() {
     let mut client = client();
     let busy: Vec<i64> = (0..50).map(|_| client.ask("pipelens/fault/wait", json!({"ms": 600_000}))).collect();
     let blocked: Vec<i64> = (0..8).map(|_| client.ask("pipelens/fault/block", json!({"ms": 1_500}))).collect();
@@ -168,7 +168,7 @@ fn a_hundred_and_fifty_handlers_that_await_the_client_all_get_their_answers() {
 }
 
 #[test]
-fn an_answer_for_a_cancelled_handler_harms_nobody() {
+fn an_answer_for_a_cancelled_handler_does_no_harm() {
     let mut client = client();
     client.holds_answers = true;
     let id = client.ask("pipelens/fault/ask", Value::Null);
@@ -184,7 +184,7 @@ fn an_answer_for_a_cancelled_handler_harms_nobody() {
 }
 
 #[test]
-fn more_than_a_thousand_requests_in_flight_are_refused_and_reading_goes_on() {
+fn requests_beyond_a_thousand_in_flight_are_refused_and_reading_continues() {
     let mut client = client();
     client.ignores = test_client::is_anything;
     let asks: Vec<i64> = (0..1030).map(|_| client.ask("pipelens/fault/wait", json!({"ms": 600_000}))).collect();
@@ -215,7 +215,7 @@ fn a_flood_of_log_messages_delays_no_answer() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_client_that_does_not_read_costs_no_memory() {
+fn a_client_that_does_not_read_does_not_make_memory_grow() {
     let mut client = client();
     client.stop_reading();
     client.ask("pipelens/fault/flood", json!({"ms": 50_000_000}));
@@ -246,7 +246,7 @@ fn code_of(client: &mut Client, id: i64) -> i64 {
 }
 
 #[test]
-fn impossible_lengths_are_refused_and_reading_goes_on() {
+fn impossible_lengths_are_refused_and_reading_continues() {
     let mut client = client();
     for length in ["18446744073709551615", "99999999999999999999", "8589934592", "-5", "+5"] {
         client.send_raw(format!("Content-Length: {length}\r\n\r\n").as_bytes());
@@ -275,7 +275,7 @@ fn half_a_character_in_an_edit_is_applied_as_a_replacement_character() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_applied_as_replacement_characters() {
+fn invalid_bytes_are_applied_as_replacement_characters() {
     let mut client = client();
     let start = format!(
         r#"{{"jsonrpc":"2.0","method":"textDocument/didChange","params":{{"textDocument":{{"uri":"{URI}","version":2}},"contentChanges":[{{"text":"steps:\n  - {{key: build, cmd: "#
@@ -380,7 +380,7 @@ fn large_answers_to_a_client_that_does_not_read_take_little_memory() {
 /// Each request holds on to the text of its arrival, and each is another text.
 #[test]
 #[cfg(target_os = "linux")]
-fn texts_that_change_while_nobody_reads_cost_little_memory() {
+fn edits_while_the_client_does_not_read_use_little_memory() {
     let (mut client, uri) = client_that_stops_reading();
     let start = json!({"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}});
     for version in 2..300 {

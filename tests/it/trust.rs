@@ -34,7 +34,7 @@ fn is_refused(client: &mut Client, project: &Project) -> bool {
 }
 
 #[test]
-fn anything_but_a_true_is_no_trust() {
+fn anything_but_true_counts_as_untrusted() {
     let project = Project::new(
         r"steps:
   - key: a
@@ -79,7 +79,7 @@ fn a_run_ends_when_trust_is_withdrawn() {
 }
 
 #[test]
-fn a_pipe_named_by_a_command_holds_nobody_up() {
+fn a_pipe_named_by_a_command_blocks_nothing() {
     let project = Project::new(ENDLESS);
     let mut client = project.serve(Runner::Host);
     for name in ["a.pipeline.yml", "b.pipeline.yml"] {
@@ -103,7 +103,7 @@ fn a_pipe_named_by_a_command_holds_nobody_up() {
 
 /// In VS Code a workspace may bring settings of its own, but none of this scope.
 #[test]
-fn no_setting_that_decides_what_runs_where_is_a_workspaces_own() {
+fn a_workspace_cannot_set_what_runs_where() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let read = |path: &str| -> Value { serde_json::from_slice(&std::fs::read(root.join(path)).unwrap()).unwrap() };
     let package = read("editors/vscode/package.json");

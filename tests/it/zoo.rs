@@ -309,7 +309,7 @@ fn planning_any_of_them_runs_nothing_and_reads_nothing_outside() {
 
 /// The other tests would notice: this one sees what they must not see.
 #[test]
-fn a_program_that_may_be_started_is_seen_and_not_without_trust() {
+fn an_allowed_program_is_started_only_with_trust() {
     if !has_strace() {
         return;
     }

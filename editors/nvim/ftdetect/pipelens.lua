@@ -1,4 +1,4 @@
--- The names the server looks at by itself. For any other pipeline file: `:setfiletype yaml.pipelens`.
+-- The file names that the server recognises. For any other pipeline file: `:setfiletype yaml.pipelens`.
 vim.filetype.add({
   pattern = {
     ['.*/pipeline%.ya?ml'] = 'yaml.pipelens',

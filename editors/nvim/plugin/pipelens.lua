@@ -1,4 +1,4 @@
--- Loaded at start: small, and nothing runs until a pipeline file is opened.
+-- Loaded at startup, so it is small: the server is not started until a pipeline file is opened.
 if vim.g.loaded_pipelens then
   return
 end

@@ -10,10 +10,10 @@ export function createClient(
   outputChannel: vscode.OutputChannel,
   progress: RunProgress,
 ): LanguageClient {
-  // Started in the extension's folder: where a program is looked up must not depend on what is open.
+  // Started in the extension's folder, so that looking up programs does not depend on which workspace is open.
   const server: ServerOptions = { command: serverPath(context), args: ["lsp"], options: { cwd: context.extensionPath } };
   const options: LanguageClientOptions = {
-    // The server looks at pipelines alone and answers at once that it has nothing to say of anything else.
+    // The server decides which files are pipelines, and returns empty answers for all others.
     documentSelector: [
       { scheme: "file", language: "yaml" },
       { scheme: "file", language: "json" },
@@ -27,7 +27,7 @@ export function createClient(
           next(token, params);
         }
       },
-      // A refusal is the server's sentence, and it is shown as such.
+      // If a command is refused, show the server's message as it is.
       executeCommand: async (command, args, next) => {
         try {
           return (await next(command, args)) as unknown;
@@ -42,7 +42,7 @@ export function createClient(
   return client;
 }
 
-/// The settings as the server has them, under their own names.
+/// The server's settings, without the `pipelens.` prefix.
 export function serverSettings(): Record<string, unknown> {
   return vscode.workspace.getConfiguration().get<Record<string, unknown>>("pipelens") ?? {};
 }
@@ -57,22 +57,22 @@ function serverPath(context: vscode.ExtensionContext): string {
   if (isProgram(bundled)) {
     return bundled;
   }
-  // If it is nowhere, the error names the place where it would be.
+  // If it is not found, the error shows the path where it was expected.
   return findOnPath(name) ?? bundled;
 }
 
-/// Finds a program in the absolute folders of the PATH. What a workspace brings along is never started.
+/// Finds a program in the absolute directories of the PATH. A program inside a workspace is never started.
 function findOnPath(name: string): string | undefined {
   const workspaces = (vscode.workspace.workspaceFolders ?? [])
     .filter((folder) => folder.uri.scheme === "file" && existsSync(folder.uri.fsPath))
     .map((folder) => realpathSync(folder.uri.fsPath));
-  // Both where it is found and where its links lead.
-  const isBrought = (file: string): boolean =>
+  // Check both the directory it is found in and the target of any links.
+  const isInWorkspace = (file: string): boolean =>
     [realpathSync(dirname(file)), realpathSync(file)].some((place) => workspaces.some((workspace) => isInside(place, workspace)));
   const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => isAbsolute(folder));
   return folders
     .map((folder) => join(folder, name))
-    .find((file) => isProgram(file) && !isBrought(file));
+    .find((file) => isProgram(file) && !isInWorkspace(file));
 }
 
 function isProgram(file: string): boolean {

@@ -1,5 +1,5 @@
-// Starts the server, and adds what VS Code does not draw by itself: a run button in the title, and progress with Cancel.
-// It knows nothing about pipelines: the server says what can be run, and how it went.
+// Starts the server, and adds what VS Code does not provide by itself: a run button in the title bar, and progress with Cancel.
+// It knows nothing about pipelines: the server reports what can be run and what the outcome is.
 import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { createClient, serverSettings } from "./client";
@@ -45,10 +45,10 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   try {
     await started.start();
   } catch (error) {
-    // VS Code itself shows nothing when a server does not start.
+    // VS Code itself shows no message if a server does not start.
     const reason = error instanceof Error ? error.message : String(error);
     void vscode.window.showErrorMessage(
-      `pipelens did not start: ${reason}. Install the binary, or name it in the setting pipelens.server.path.`,
+      `pipelens did not start: ${reason}. Install the binary, or set its path in the setting pipelens.server.path.`,
     );
     return;
   }
@@ -68,7 +68,7 @@ async function onActiveText(
   await execute(client, command, uri === undefined ? undefined : { uri });
 }
 
-/// Asks the server, and shows what it answers if that is a refusal.
+/// Asks the server to execute a command, and shows the error if it is refused.
 async function execute<C extends keyof CommandArguments>(
   client: LanguageClient,
   command: C,
@@ -83,7 +83,7 @@ async function execute<C extends keyof CommandArguments>(
 
 /// Shows the run button where the server has something to run.
 async function showRunButton(editor: vscode.TextEditor | undefined): Promise<void> {
-  // The output channel is an editor to VS Code, but the title still belongs to the file.
+  // VS Code treats the output channel as an editor, but the title bar still belongs to the file.
   if (editor?.document.uri.scheme === "output") {
     return;
   }

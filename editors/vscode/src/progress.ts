@@ -1,4 +1,4 @@
-// Runs as notifications with Cancel. The language client alone would show them in the status bar, without one.
+// Shows runs as notifications with a Cancel button. The language client alone would show them in the status bar, without one.
 import * as vscode from "vscode";
 import {
   type LanguageClient,
@@ -20,7 +20,7 @@ interface Shown {
 export class RunProgress implements vscode.Disposable {
   private readonly shown = new Map<ProgressToken, Shown>();
 
-  /// Takes what can be cancelled; the rest is the language client's.
+  /// Handles progress that can be cancelled, and leaves everything else to the language client.
   handle(client: LanguageClient, token: ProgressToken, params: Params): boolean {
     if (params.kind === "begin") {
       if (params.cancellable !== true) {

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_has_two_absolute_ends() {
+    fn a_mount_needs_two_absolute_paths() {
         let read = |text| mount(text).map(|mount| (mount.source, mount.target, mount.is_read_only));
         assert_eq!(read("/a b:/c"), Some(("/a b", "/c", false)));
         assert_eq!(read("/a:/c:ro"), Some(("/a", "/c", true)));

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_is_known_by_its_name_its_folder_or_its_comment() {
+    fn a_pipeline_is_recognised_by_its_name_its_folder_or_a_comment() {
         for path in ["pipeline.yml", "a/pipeline.json", "ci.pipeline.yaml", "C:\\x\\pipeline.YML", "p/.hm/sub/ci.yml"] {
             assert!(is_pipeline_file(path, ""), "{path}");
         }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_left_alone() {
+    fn other_files_are_ignored() {
         for path in
             ["my-pipeline.yml", "pipeline.toml", "docker-compose.yml", ".hm/readme.md", "x.hm/a.yml", "pipeline"]
         {

@@ -104,13 +104,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn invisible_characters_are_written_out() {
+    fn invisible_characters_are_escaped() {
         assert_eq!(printable("a\u{1b}[31m\nb\u{9b}\u{202e}\u{e0041}"), r"a\u{1b}[31m\nb\u{9b}\u{202e}\u{e0041}");
         assert_eq!(printable("é 👩\u{200d}💻 ❤\u{fe0f} ﷽"), "é 👩\u{200d}💻 ❤\u{fe0f} ﷽");
     }
 
     #[test]
-    fn code_spans_and_blocks_hold_any_backticks() {
+    fn code_spans_and_blocks_can_contain_any_backticks() {
         assert_eq!(code("a"), "`a`");
         assert_eq!(code("a`b``c"), "```a`b``c```");
         assert_eq!(code("`"), "`` ` ``");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_is_shown_as_it_is_written() {
+    fn markdown_in_a_text_is_shown_literally() {
         assert_eq!(markdown("[x](command:y)"), r"\[x\]\(command:y\)");
         assert_eq!(markdown("![i](https://h/i.png)"), r"\!\[i\]\(https&#58;//h/i.png\)");
         assert_eq!(markdown("<img src=x>"), "&lt;img src=x&gt;");

@@ -80,7 +80,7 @@ mod tests {
     use crate::keys::{Place, keys};
 
     #[test]
-    fn the_keys_of_runner_args_are_those_that_some_runner_takes() {
+    fn every_key_of_runner_args_is_supported_by_some_runner() {
         for key in keys(Place::RunnerArguments) {
             assert!(RUNNERS.iter().any(|runner| runner.takes(key.name)), "no runner takes `{}`", key.name);
         }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_of_an_unknown_runner_names_every_runner() {
+    fn the_page_about_unknown_runners_lists_every_runner() {
         let page = include_str!("../docs/codes/unknown-runner.md");
         for runner in RUNNERS {
             assert!(page.contains(&format!("`{}`", runner.name)), "`{}` is missing", runner.name);

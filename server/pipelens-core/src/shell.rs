@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_is_marked_where_it_opens() {
+    fn an_unclosed_construct_is_marked_where_it_opens() {
         assert_eq!(told("echo a\nif true; then\n  echo b\n"), "7 `if`: This `if` is not closed: `fi` is missing");
         assert_eq!(
             told("for i in a; do\n  if b; then c; fi\n"),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn here_documents_whose_end_is_not_certain_are_left_to_the_shell() {
+    fn here_documents_with_an_uncertain_end_are_left_to_the_shell() {
         for command in [
             "cat <<EOF\nit's $(\n",
             "x<<E>do ?done for é]case then $($(( !>))\n<<if <(${in fi((&z\nE\n",
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_that_would_exhaust_a_stack_is_not_read() {
+    fn nesting_that_would_exhaust_the_stack_is_not_parsed() {
         assert_eq!(told(&"(".repeat(10_000)), "nothing");
         assert_eq!(told(&"if a; then ".repeat(5_000)), "nothing");
         assert_eq!(told(&"$(".repeat(10_000)), "nothing");

@@ -262,7 +262,7 @@ fn yaml_too_much_indentation() {
 }
 
 #[test]
-fn yaml_merge_conflict_marks() {
+fn yaml_merge_conflict_markers() {
     check(
         YAML,
         Format::Yaml,
@@ -564,7 +564,7 @@ fn json_a_missing_colon() {
 }
 
 #[test]
-fn json_merge_conflict_marks() {
+fn json_merge_conflict_markers() {
     check(
         JSON,
         Format::Json,

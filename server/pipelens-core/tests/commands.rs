@@ -205,7 +205,7 @@ fn a_variable_of_a_service_is_its_source_text() {
 }
 
 #[test]
-fn services_in_a_plan_are_read_strictly() {
+fn services_in_a_plan_are_checked_strictly() {
     let read = |service: serde_json::Value| {
         let step = serde_json::json!({"key": "a", "cmd": "x", "runner_args": {"services": {"db": service}}});
         let graph = serde_json::json!({"nodes": [{"step": step, "env": {}}], "edges": []});
@@ -235,7 +235,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn findings_about_any_command_are_inside_it(command in "([a-z \n\"'`$(){}|&;<>\\\\é#=-]|if |then |fi|do |done|for |case |esac|\\$\\(|<<E|\\$\\{){0,30}") {
+    fn findings_about_any_command_are_inside_that_command(command in "([a-z \n\"'`$(){}|&;<>\\\\é#=-]|if |then |fi|do |done|for |case |esac|\\$\\(|<<E|\\$\\{){0,30}") {
         let json = serde_json::json!({ "steps": [{ "key": "a", "cmd": format!("x{command}") }] }).to_string();
         let block = format!(r"steps:
 - key: a
@@ -263,7 +263,7 @@ proptest! {
 }
 
 #[test]
-fn mounts_have_two_ends_and_privileges_are_true_or_false() {
+fn mounts_need_two_paths_and_privileged_is_a_boolean() {
     let text = |arguments: &str| {
         format!(
             r"steps:

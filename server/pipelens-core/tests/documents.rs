@@ -82,7 +82,7 @@ fn cell(text: &str) -> String {
 }
 
 #[test]
-fn the_keys_in_the_format_page_are_fresh() {
+fn the_keys_in_the_format_page_are_up_to_date() {
     let schema: Value = serde_json::from_str(&pipelens_core::schema()).unwrap();
     let mut text = String::new();
     for (name, title) in MAPPINGS {
@@ -100,7 +100,7 @@ fn the_keys_in_the_format_page_are_fresh() {
 }
 
 #[test]
-fn the_list_of_findings_is_fresh() {
+fn the_list_of_findings_is_up_to_date() {
     let mut text = String::from("\n| code | severity | what it is about |\n|---|---|---|\n");
     for code in Code::ALL {
         let severity = match code.severity() {

@@ -16,7 +16,7 @@ fn example(page: &'static str, heading: &str) -> (&'static str, Format) {
 }
 
 #[test]
-fn the_wrong_example_of_every_code_shows_it_and_the_right_one_is_silent() {
+fn the_wrong_example_of_every_code_has_its_finding_and_the_right_one_has_none() {
     for code in Code::ALL {
         let page = code.explanation();
         assert!(page.starts_with(&format!("# {}\n", code.title())), "{}", code.as_str());

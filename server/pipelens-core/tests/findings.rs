@@ -51,7 +51,7 @@ steps:
 }
 
 #[test]
-fn an_unknown_step_names_the_nearest() {
+fn an_unknown_step_suggests_the_nearest_name() {
     check(
         r"steps:
 - {key: build, cmd: x}
@@ -253,7 +253,7 @@ fn references_respect_barriers() {
 }
 
 #[test]
-fn a_line_that_is_being_typed_is_one_finding() {
+fn a_half_typed_line_causes_only_one_finding() {
     check(
         r#"steps:
 - key: a
@@ -317,7 +317,7 @@ fn a_line_that_is_being_typed_is_one_finding() {
 }
 
 #[test]
-fn a_document_that_is_not_a_pipeline_is_told_what_is_missing() {
+fn a_document_that_is_not_a_pipeline_reports_what_is_missing() {
     check(
         "",
         expect![[r#"
@@ -467,7 +467,7 @@ fn plans_are_checked_as_their_format_allows() {
 }
 
 #[test]
-fn a_step_without_a_key_is_checked_all_the_same() {
+fn a_step_without_a_key_is_still_checked() {
     check(
         r"steps:
 - {key: a, cmd: x}
@@ -499,7 +499,7 @@ fn a_step_without_a_key_is_checked_all_the_same() {
 }
 
 #[test]
-fn a_step_begins_with_its_dash() {
+fn a_step_starts_at_its_dash() {
     for text in [
         r"steps:
   - key: a
@@ -519,7 +519,7 @@ fn a_step_begins_with_its_dash() {
 }
 
 #[test]
-fn a_lost_bracket_in_json_is_one_finding() {
+fn a_missing_bracket_in_json_causes_only_one_finding() {
     let text = r#"{
   "steps": [
     {
@@ -550,7 +550,7 @@ fn a_lost_bracket_in_json_is_one_finding() {
 }
 
 #[test]
-fn invisible_characters_are_found_wherever_they_are_printed() {
+fn invisible_characters_are_reported_in_every_value_that_is_printed() {
     for value in [r#""a\e[31m""#, "\"a\u{202e}b\"", "a\u{200b}b", r#""a\x9b2J""#, r#""a\u2066b""#, r#""a\0""#] {
         for step in [
             format!("{{key: {value}, cmd: x}}"),
@@ -586,7 +586,7 @@ fn invisible_characters_are_found_wherever_they_are_printed() {
 }
 
 #[test]
-fn an_overlong_name_is_refused_and_costs_no_memory() {
+fn an_overlong_name_is_rejected_and_uses_little_memory() {
     let key = "k".repeat(300);
     let analysis = analyze(&format!("steps:\n  - {{key: {key}, cmd: x, image: 'a:1'}}\n"), Format::Yaml);
     assert_eq!(analysis.diagnostics.len(), 1, "{:?}", analysis.diagnostics);

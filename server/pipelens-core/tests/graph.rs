@@ -24,7 +24,7 @@ fn of(text: &str) -> Graph {
 }
 
 #[test]
-fn a_barrier_is_connected_with_the_last_steps_before_it_and_the_first_after_it() {
+fn a_barrier_is_connected_to_the_last_steps_before_it_and_the_first_after_it() {
     let graph = of(PIPELINE);
     let edges: Vec<(usize, usize, EdgeKind)> = graph.edges.iter().map(|edge| (edge.from, edge.to, edge.kind)).collect();
     use EdgeKind::{Barrier, Lineage, Order};
@@ -132,7 +132,7 @@ fn boxes(svg: &str) -> Vec<[f64; 4]> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn no_two_boxes_of_a_picture_overlap_and_all_are_inside(
+    fn no_boxes_overlap_and_all_are_inside_the_picture(
         links in proptest::collection::vec((0_usize..20, any::<bool>(), 0_usize..20), 0..30),
         waits in proptest::collection::vec(0_usize..20, 0..3),
         count in 1_usize..20,

@@ -39,7 +39,7 @@ fn yaml(cmd: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_remark_and_its_fix_are_right_in_every_style() {
+fn a_lint_finding_and_its_fix_are_correct_in_every_style() {
     for (cmd, expected) in [
         ("rm $X y", "cmd: rm \"$X\" y"),
         ("\n    rm $X", "rm \"$X\""),
@@ -64,13 +64,13 @@ fn a_fix_that_would_change_the_value_is_not_offered() {
 }
 
 #[test]
-fn a_command_that_cannot_be_read_is_not_linted() {
+fn a_command_that_cannot_be_parsed_is_not_linted() {
     let analysis = analyze_in("steps:\n- {key: a, cmd: 'rm $X )', image: 'a:1'}\n", Format::Yaml, &Small);
     assert_eq!(analysis.diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), [Code::ShellSyntax]);
 }
 
 #[test]
-fn a_comment_silences_remarks_and_each_keeps_its_severity() {
+fn a_comment_silences_lint_findings_and_each_keeps_its_severity() {
     let text = r"steps:
 - key: a
   image: a:1

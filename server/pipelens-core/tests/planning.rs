@@ -45,7 +45,7 @@ fn check(text: &str, target: &Target, expected: Expect) {
 }
 
 #[test]
-fn a_barrier_makes_what_follows_wait() {
+fn a_barrier_makes_the_steps_after_it_wait() {
     check(
         BARRIERS,
         &Target::Pipeline,
@@ -85,7 +85,7 @@ fn running_from_a_step_includes_everything_that_waits_for_it() {
 }
 
 #[test]
-fn a_step_that_does_not_exist_names_the_nearest() {
+fn a_step_that_does_not_exist_suggests_the_nearest_name() {
     check(
         "steps:\n- {key: build, cmd: x}\n",
         &Target::Step("bild".into()),
@@ -107,7 +107,7 @@ fn a_cycle_never_reaches_a_plan_even_when_it_is_silenced() {
 }
 
 #[test]
-fn a_repaired_text_does_not_run_but_keeps_its_places() {
+fn a_repaired_text_does_not_run_but_keeps_its_run_buttons() {
     let analysis = analyze(
         r#"steps:
 - {key: a, cmd: x}

@@ -142,7 +142,7 @@ fn pointers(value: &Value, own: String, result: &mut Vec<String>) {
 }
 
 #[test]
-fn the_schema_refuses_exactly_what_the_checks_refuse() {
+fn the_schema_rejects_exactly_what_the_checks_reject() {
     let validator = validator();
     let mut different = Vec::new();
     let (mut refused, mut accepted) = (0, 0);

@@ -1,4 +1,4 @@
-//! The sources as a tar stream that is never whole in memory. Knows no engine.
+//! The sources as a tar stream that is never held in memory as a whole. Knows nothing about engines.
 
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::Path;
@@ -14,21 +14,21 @@ use tokio::sync::mpsc;
 
 use crate::sources::{Entry, EntryKind, Sources};
 
-/// One piece on its way; a few of them may wait.
+/// The size of one chunk of the stream; a few chunks may be queued.
 const CHUNK_BYTES: usize = 256 * 1024;
 const CHUNKS_IN_FLIGHT: usize = 4;
 
-/// How the entries of an archive look to whoever unpacks it.
+/// How the entries of an archive look when it is unpacked.
 #[derive(Debug, Clone)]
 pub(crate) struct Packing {
-    /// The name the root folder gets; empty puts the entries straight where the archive is unpacked.
+    /// The name of the root directory; if empty, the entries are unpacked directly into the target.
     pub(crate) folder: String,
     pub(crate) user_id: u64,
     pub(crate) group_id: u64,
     pub(crate) is_compressed: bool,
 }
 
-/// Why a stream ended early. The engine's answer to half an archive does not say.
+/// Why a stream ended early. The engine's answer to a truncated archive does not say.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Failure(Arc<Mutex<Option<io::Error>>>);
 
@@ -46,7 +46,7 @@ pub(crate) fn stream(
     let (tx, rx) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let failure = Failure::default();
     let slot = failure.clone();
-    // Ends when the stream is dropped, since it cannot send any more; a stream that is read to its end waits for it.
+    // Ends when the stream is dropped, because it can no longer send; a stream that is read to its end waits for it.
     let packing = tokio::task::spawn_blocking(move || {
         let writer = BufWriter::with_capacity(CHUNK_BYTES, ChunkWriter(tx.clone()));
         match pack(&sources, &packing, writer) {
@@ -106,7 +106,7 @@ fn write_entry(
     let about = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
-        // Removed since the run began: the project moves on under our hands.
+        // Removed since the run began: the project may change at any time.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(about(error)),
     };
@@ -130,13 +130,13 @@ fn write_entry(
             let size = metadata.len();
             header.set_entry_type(EntryType::Regular);
             header.set_size(size);
-            // The header has promised a size: a file that is written to meanwhile is cut or filled up to it.
+            // The header contains the size, so a file that has changed since is truncated or padded to it.
             archive.append_data(&mut header, name, file.take(size).chain(io::repeat(0)).take(size)).map_err(about)
         }
     }
 }
 
-/// Hands chunks to the stream, waiting while enough of them are under way.
+/// Hands chunks to the stream, and waits while the queue is full.
 struct ChunkWriter(mpsc::Sender<io::Result<Bytes>>);
 
 impl Write for ChunkWriter {

@@ -1,4 +1,4 @@
-//! Copies the artifacts of a step out of what it left, into a folder of their own and never anywhere else. Knows no engine.
+//! Copies a step's artifacts from the filesystem it left into a directory of their own, and never anywhere else. Knows nothing about engines.
 
 use std::fs;
 use std::io::{self, Read};
@@ -14,8 +14,8 @@ use crate::limits::{Full, Room};
 use crate::private;
 use crate::sparse::{self, Stopped};
 
-/// An archive of an engine writes holes out, so a file that is a hole for the most part takes its time. One that claims to be larger
-/// than this times what all files together may be is not waited for.
+/// The engine's archives contain holes as zeros, so a file that is mostly a hole takes long to read. A file that claims to be larger
+/// than this many times the limit for all files is not read.
 const MOST_HOLES: u64 = 10;
 
 /// Which artifacts a step has, and where they go.
@@ -23,10 +23,10 @@ const MOST_HOLES: u64 = 10;
 pub(crate) struct Artifacts {
     globs: GlobSet,
     patterns: Vec<String>,
-    /// Made for this step alone: nothing but what is written here is in it, so no link leads out.
+    /// Created for this step alone and written only by this module, so it contains no link that leads out.
     target: PathBuf,
     room: Room,
-    /// What all artifacts of the run together may be.
+    /// The limit for all artifacts of the run together.
     limit_bytes: u64,
 }
 
@@ -34,11 +34,11 @@ pub(crate) struct Artifacts {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) files: u64,
-    /// Without holes.
+    /// Not counting holes.
     pub(crate) bytes: u64,
-    /// Files there was no room for.
+    /// How many files did not fit.
     pub(crate) left_out: u64,
-    /// The first of them, and why.
+    /// The first file that did not fit, and why.
     pub(crate) first_left_out: Option<(PathBuf, Full)>,
 }
 
@@ -61,35 +61,35 @@ impl Artifacts {
         Ok(Self { globs: globs.build().map_err(none)?, patterns, target, room, limit_bytes })
     }
 
-    /// Returns the folders, relative to the working folder, that hold all there is to find; the empty one is the whole.
+    /// Returns the directories, relative to the working directory, that contain everything the patterns can match; the empty path is the whole.
     pub(crate) fn places(&self) -> Vec<String> {
         let mut places: Vec<String> = self.patterns.iter().map(|pattern| literal_start(pattern)).collect();
         places.sort();
         places.dedup();
-        // A place in another one is looked at with it.
+        // A directory inside another one is searched with it.
         let all = places.clone();
         places.retain(|place| !all.iter().any(|other| other != place && is_in(place, other)));
         places
     }
 
-    /// Takes what is wanted out of an archive of the place. Blocks on the disk.
+    /// Extracts matching files from an archive of `place`. Blocks on the disk.
     pub(crate) fn take_from_archive(&self, place: &str, archive: impl Read) -> io::Result<Taken> {
         let mut taken = Taken::default();
         let mut archive = tar::Archive::new(archive);
         for entry in archive.entries()? {
             let mut entry = entry?;
-            // Links could lead anywhere, and devices mean nothing here.
+            // Links could lead anywhere, and devices are useless here.
             if !entry.header().entry_type().is_file() {
                 continue;
             }
             let name = entry.path()?.into_owned();
-            // The archive's first folder is the place itself, under its own last name.
+            // The archive's first directory is `place` itself, under the last part of its name.
             let inside: PathBuf = name.components().skip(1).collect();
             let relative =
                 if inside.as_os_str().is_empty() { PathBuf::from(place) } else { Path::new(place).join(inside) };
             let mode = entry.header().mode().unwrap_or(0o644);
             if entry.size() > self.limit_bytes.saturating_mul(MOST_HOLES) {
-                // What follows in the archive comes only after all of it.
+                // The next entry of the archive comes only after all of this file's data.
                 taken.leave_out(relative, Full::Limit(self.limit_bytes));
                 return Ok(taken);
             }
@@ -98,7 +98,7 @@ impl Artifacts {
         Ok(taken)
     }
 
-    /// Takes what is wanted out of a folder. Blocks on the disk.
+    /// Copies matching files from a directory. Blocks on the disk.
     pub(crate) fn take_from_folder(&self, workdir: &Path) -> io::Result<Taken> {
         let mut taken = Taken::default();
         let mut folders = vec![PathBuf::new()];
@@ -129,11 +129,11 @@ impl Artifacts {
             format!("Artifacts of `{step}`: {files}, {}, in `{}`.", readable_size(taken.bytes), self.target.display());
         if let Some((first, full)) = &taken.first_left_out {
             let why = match full {
-                Full::Limit(limit) => format!("the artifacts of a run may take {}", readable_size(*limit)),
+                Full::Limit(limit) => format!("the artifacts of a run are limited to {}", readable_size(*limit)),
                 Full::Disk => "the disk is almost full".to_owned(),
             };
             let (files, first) = (counted_files(taken.left_out), first.display());
-            text.push_str(&format!(" Left out: {files}, from `{first}` on: {why}."));
+            text.push_str(&format!(" Left out: {files}, starting with `{first}`, because {why}."));
         }
         text
     }
@@ -158,7 +158,7 @@ impl Artifacts {
             Ok(written) => written,
             Err(Stopped::Failed(error)) => return Err(error),
             Err(Stopped::NoRoom(full)) => {
-                // Half a file would pass for a whole one.
+                // A partial file could be mistaken for a complete one.
                 fs::remove_file(&target)?;
                 taken.leave_out(relative.to_owned(), full);
                 return Ok(());
@@ -194,7 +194,7 @@ fn plain(pattern: &str) -> String {
     if pattern.is_empty() || pattern == "." { "**".to_owned() } else { pattern.to_owned() }
 }
 
-/// Returns the folder at the start of a pattern, as far as nothing in it is a wildcard; a plain path is its own.
+/// Returns the part of a pattern before the first wildcard, as a path; a plain path is returned unchanged.
 fn literal_start(pattern: &str) -> String {
     let parts: Vec<&str> = pattern.split('/').collect();
     let literal = parts.iter().take_while(|part| !part.contains(['*', '?', '[', ']', '{', '}', '\\'])).copied();
@@ -215,7 +215,7 @@ fn mode_of(_metadata: &fs::Metadata) -> u32 {
     0o644
 }
 
-/// Other users see no more of it than of the logs, and it never runs with the rights of another user.
+/// Other users cannot read it, as with the logs, and it never runs with the rights of another user.
 #[cfg(unix)]
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -227,7 +227,7 @@ fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads, on a thread that may block, what an asynchronous stream delivers.
+/// Reads an asynchronous stream on a thread that may block.
 pub(crate) struct StreamedBytes {
     pub(crate) chunks: mpsc::Receiver<io::Result<Bytes>>,
     pub(crate) rest: Bytes,
@@ -261,20 +261,20 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_hold_a_match_is_looked_at() {
+    fn only_directories_that_can_contain_a_match_are_searched() {
         let places = |patterns: &[&str]| artifacts(patterns, Path::new("/t")).places();
         assert_eq!(places(&["target/release/app", "dist/*.tgz", "dist/deep/x"]), ["dist", "target/release/app"]);
         assert_eq!(places(&["a/b", "*.log"]), [""]);
     }
 
     #[test]
-    fn no_archive_leads_out_of_the_target() {
+    fn no_archive_can_write_outside_the_target() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("target");
         let mut archive = tar::Builder::new(Vec::new());
         let mut add = |name: &str, kind: tar::EntryType, link: Option<&str>| {
             let mut header = tar::Header::new_gnu();
-            // By hand: the library refuses such names.
+            // Written by hand, because the library refuses such names.
             header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
             header.set_entry_type(kind);
             header.set_mode(0o4755);
@@ -299,14 +299,14 @@ mod tests {
         names.sort();
         assert_eq!(names, ["target"]);
         assert_eq!(fs::read_to_string(target.join("out/good")).unwrap(), "content");
-        // What the link pretended to be is a folder like any other.
+        // Instead of the link there is an ordinary directory.
         assert!(target.join("out/link").symlink_metadata().unwrap().is_dir());
         assert!(!target.join("out/hard").exists());
         assert_eq!(taken.files, 3);
     }
 
     #[test]
-    fn what_there_is_no_room_for_is_left_out_and_said() {
+    fn files_that_do_not_fit_are_left_out_and_reported() {
         let folder = tempfile::tempdir().unwrap();
         let (from, target) = (folder.path().join("from"), folder.path().join("target"));
         fs::create_dir(&from).unwrap();
@@ -318,10 +318,12 @@ mod tests {
         assert!(!target.join("large").exists() && target.join("small").exists());
         let summary = artifacts.summary("a", &taken);
         assert!(
-            summary.ends_with("Left out: 1 file, from `large` on: the artifacts of a run may take 40.0 kB."),
+            summary.ends_with(
+                "Left out: 1 file, starting with `large`, because the artifacts of a run are limited to 40.0 kB."
+            ),
             "{summary}"
         );
-        // The run has one budget, whichever step it is.
+        // The budget is shared by all steps of a run.
         let mut archive = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_size(1 << 40);

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio_util::sync::CancellationToken;
 
-/// Runs work on a thread that may block, and waits for it. When nothing waits for it any more, the token it was given is cancelled, and it
+/// Runs work on a thread that may block, and waits for it. If the caller stops waiting, the token passed to the work is cancelled, and the work
 /// should end soon. Fails only if the work panics.
 pub(crate) async fn run<T: Send + 'static>(
     work: impl FnOnce(&CancellationToken) -> T + Send + 'static,

@@ -1,5 +1,5 @@
-//! Which steps of a run are taken from earlier runs, under which key the results of the others are kept, and why one was not taken.
-//! Starts nothing; asks snapshot stores only whether something still exists.
+//! Which steps of a run are taken from earlier runs and why others are not, and under which keys their results are kept.
+//! Starts nothing; asks snapshot stores only whether a snapshot still exists.
 
 mod cache_request;
 mod decision;
@@ -42,14 +42,14 @@ pub(crate) struct Cache {
     hits: HashMap<usize, Hit>,
 }
 
-/// Why something is kept.
+/// Why a snapshot is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The step's policy asks for it.
     Cache,
-    /// Steps that boot from this one may start here, as long as everything is the same.
+    /// Steps that start from this one can start here, as long as nothing has changed.
     Rerun,
-    /// A shell in it shows why the step failed.
+    /// So that the user can open a shell in it and see why the step failed.
     Failure,
 }
 
@@ -101,7 +101,7 @@ impl Cache {
         &self.results.workspace
     }
 
-    /// Names the state folder, so that processes with another one leave its snapshots alone.
+    /// Identifies the state directory, so that processes with another one leave its snapshots alone.
     pub(crate) fn name(&self) -> &str {
         &self.results.cache_name
     }
@@ -146,7 +146,7 @@ impl Cache {
             .collect()
     }
 
-    /// Records what a step left. The image it began with is known by now.
+    /// Records the snapshot a step left. By now, the image that its lineage starts from is known.
     pub(crate) async fn keep(
         &self,
         index: usize,
@@ -176,7 +176,7 @@ impl Cache {
         }
         let folder = self.keyed.root(index).map_or("", |root| &root.workdir);
         for (number, key) in rows.into_iter().enumerate() {
-            // The second row is the same snapshot.
+            // The second row refers to the same snapshot.
             let saved = Saved { bytes: if number == 0 { saved.bytes } else { 0 }, place: saved.place.clone() };
             self.results.record(key, &step.key, saved, folder, snapshots).await?;
         }
@@ -194,7 +194,7 @@ impl Cache {
         self.results.store.take_notices()
     }
 
-    /// Removes what is too old, too much, or was never recorded.
+    /// Removes snapshots that are too old, exceed the budget, or were never recorded.
     pub(crate) async fn clean_up(&self, snapshots: &dyn SnapshotStore) -> Result<(), StoreError> {
         self.results.keep_within_budget(snapshots).await?;
         self.results.remove_unrecorded(snapshots).await

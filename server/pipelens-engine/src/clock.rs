@@ -1,4 +1,4 @@
-//! The time of day, on any machine: a clock that was never set may stand before 1970.
+//! The time of day, on any machine: a clock that was never set may show a date before 1970.
 
 use std::time::{Duration, SystemTime};
 

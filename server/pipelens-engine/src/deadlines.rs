@@ -1,4 +1,4 @@
-//! How long the engine may take to answer before a run goes on without it. Knows no engine.
+//! How long the engine may take to answer before a run gives up on it. Knows nothing about engines.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ pub struct Deadlines {
     pub question: Duration,
     /// For calls that change something: on a slow disk, creating or removing a container takes long.
     pub work: Duration,
-    /// For transfers, which may take as long as they like while bytes flow. A pull that says nothing is asked for once more.
+    /// For transfers, which may take any time while bytes flow. A pull that reports nothing is requested once more.
     pub silence: Duration,
-    /// For a pull that gets no further while the engine answers: the registry, or the network before it, has stalled. Unpacking a
-    /// large layer on a slow disk may also take minutes without a sign.
+    /// For a pull that makes no progress while the engine answers: the registry, or the network in between, has stalled. Unpacking a
+    /// large layer on a slow disk may also take minutes without any progress report.
     pub stall: Duration,
-    /// For saving a container's files, and as much again as they need on a slow disk.
+    /// For saving a container's files, in addition to the time they need on a slow disk.
     pub saving: Duration,
-    /// For the next call after one that was not answered, so that a frozen engine is not waited for again and again.
+    /// For the next call after one that was not answered, so that a run does not wait for a frozen engine again and again.
     pub after_silence: Duration,
-    /// A command that has written nothing for this long is looked for in its container: the connection may be dead.
+    /// If a command has written nothing for this long, its container is checked for it, because the connection may be dead.
     pub quiet: Duration,
-    /// For removing what the steps of a run have left.
+    /// For removing what the steps of a run left.
     pub tidying: Duration,
     /// For each runner's own cleanup at the end of a run.
     pub closing: Duration,

@@ -1,5 +1,5 @@
-//! Steps as Docker containers. A step's filesystem becomes an image only where several steps boot from it; the only child of a
-//! step runs in its parent's container, which costs no start, no commit and no layer.
+//! Steps as Docker containers. A step's filesystem becomes an image only if several steps start from it; the only child of a
+//! step runs in its parent's container, which saves a start, a commit and a layer.
 
 mod about;
 mod arguments;
@@ -53,10 +53,10 @@ pub(crate) static RUNNER: RunnerSpec = RunnerSpec {
     inspect: |request| open(request).boxed(),
 };
 
-/// Only the end of the run waits for the sweep; but a pull may take minutes.
+/// Only the end of the run waits for the sweep, but a pull may take minutes.
 const SWEEP_WITHIN: Duration = Duration::from_secs(1);
 
-/// Connects to the engine, for a question outside of any run.
+/// Connects to the engine to ask something outside of a run.
 pub(crate) async fn connect(docker_host: Option<&str>) -> Result<Docker, EngineError> {
     Ok(endpoint::find(docker_host, None, Deadlines::default()).await?.docker)
 }
@@ -77,7 +77,7 @@ impl Runner for DockerRunner {
         self.session.store.about.facts().await.capacity
     }
 
-    /// The engine does one thing after another where it can, so this waits until the first command has ended, but not for long.
+    /// The engine handles many requests one after another, so the sweep waits until the first command has ended, but not for long.
     fn sweep_dead_owners(&self, hurry: CancellationToken) -> BoxFuture<'static, Option<String>> {
         let store = Arc::clone(&self.session.store);
         let has_run_one = self.session.has_run_one.clone();
@@ -88,7 +88,7 @@ impl Runner for DockerRunner {
                 () = tokio::time::sleep(SWEEP_WITHIN) => {}
             }
             let swept = reap::sweep_dead_owners(&store.docker, &store.owner, store.budget).await;
-            // The engine may still be about to finish a commit that a dead owner had asked for.
+            // The engine may still be finishing a commit that a dead owner requested.
             store.may_have_images.fetch_or(swept.is_some(), Ordering::Relaxed);
             swept
         }
@@ -106,7 +106,7 @@ impl Runner for DockerRunner {
         {
             leftovers.failure = self.session.commit_of(context, &worker.container).await.ok();
             if let Some(failure) = &mut leftovers.failure {
-                // It is not a result and must not be found as one by its name.
+                // It is not a result, and must not be found as one by its name.
                 failure.further_name = None;
             }
         }

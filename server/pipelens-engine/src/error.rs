@@ -36,7 +36,7 @@ pub enum EngineError {
     UnknownExitCode { reason: String },
     #[error("The sources could not be read: `{}`: {source}.", path.display())]
     Sources { path: PathBuf, source: std::io::Error },
-    /// Without the rules it is unknown what must not be sent.
+    /// Without the rules, it is unknown which files must not be sent.
     #[error("The ignore rules in `{}` cannot be used: {reason}.", path.display())]
     IgnoreRules { path: PathBuf, reason: Unreadable },
     #[error("Secret `{name}` has no value.")]
@@ -47,7 +47,7 @@ pub enum EngineError {
     UnknownRunner { name: String },
     #[error("The step builds in `{parent}`, which left nothing that this runner can start from.")]
     NoSnapshot { parent: String },
-    #[error("The working folder `{workdir}` is outside `/workspace`.")]
+    #[error("The working directory `{workdir}` is outside `/workspace`.")]
     WorkdirOutside { workdir: String },
     #[error("The step has `services`, which are containers, but it runs on the host.")]
     ServicesOnHost,
@@ -61,7 +61,7 @@ pub enum EngineError {
     ServiceEnded { name: String, ended: String, question: String, said: ServiceOutput },
     #[error("Service `{name}` was not ready within {seconds} s: {answer}.{said}")]
     ServiceNotReady { name: String, seconds: u64, answer: String, said: ServiceOutput },
-    #[error("The project folder `{}` cannot be opened: {source}.", path.display())]
+    #[error("The project directory `{}` cannot be opened: {source}.", path.display())]
     Project { path: PathBuf, source: std::io::Error },
     #[error("The store of earlier results cannot be used: {0}.")]
     Store(#[from] StoreError),
@@ -85,17 +85,17 @@ impl From<WalkError> for EngineError {
 /// A place where an engine might have been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriedPlace {
-    /// Where the address comes from: `DOCKER_HOST`, a context, a product's name.
+    /// Where the address comes from: `DOCKER_HOST`, a context, the name of a product.
     pub from: String,
     pub address: String,
     /// The answer.
     pub answer: String,
 }
 
-/// In characters; the file has the rest of a longer one.
+/// The longest line shown, in characters; the file has the rest.
 const LONGEST_SHOWN_LINE: usize = 400;
 
-/// What a service has written, as an error shows it.
+/// A service's last output, as an error shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceOutput {
     /// Masked.
@@ -134,15 +134,15 @@ impl EngineError {
             Self::PullFailed { .. } => Some("Check the network, then run again."),
             Self::NoShell { .. } => Some("Steps are run by `sh -c`. Use an image that has `sh`."),
             Self::SnapshotRefused { reason } if reason.contains("max depth") => {
-                Some("The chain of saved steps is too long for the engine. Let fewer of them have several children.")
+                Some("The chain of saved steps is too long for the engine. Shorten the chain of `builds_in`.")
             }
             Self::SnapshotRefused { .. } => Some("Check the engine's free disk space."),
-            Self::IgnoreRules { .. } => {
-                Some("Make it a text file of a few hundred lines, or remove it. It decides which files a step sees.")
-            }
+            Self::IgnoreRules { .. } => Some(
+                "Make it a text file of at most a few hundred lines, or remove it. It decides which files a step gets.",
+            ),
             Self::MissingSecret { .. } => Some("Set it in the environment or in the secrets file."),
             Self::NoSnapshot { .. } => Some("A step and the step it builds in must use the same runner."),
-            Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a folder in it."),
+            Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a directory in it."),
             Self::HostUnsupported => Some("Use the `docker` runner."),
             Self::ServicesOnHost => Some("Use the `docker` runner for it, or remove `services`."),
             Self::Service { error, .. } => error.hint(),
@@ -169,7 +169,7 @@ impl EngineError {
     /// Returns the sentence to show: what happened, why, and what to do.
     pub fn sentence(&self) -> String {
         match self.hint() {
-            // After a list the hint has a line of its own.
+            // After a list, the hint is on a line of its own.
             Some(hint) => {
                 let text = self.to_string();
                 let space = if text.contains('\n') { '\n' } else { ' ' };

@@ -1,4 +1,4 @@
-//! Everything that leaves the engine. Does not know the listener: an editor, a terminal, a file.
+//! Everything that leaves the engine. Does not know the listener, which may be an editor, a terminal or a file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub enum BuildEvent {
         step_count: usize,
         runner: String,
     },
-    /// One sentence that belongs to no step: what was sent, what was swept, what could not be removed.
+    /// One sentence that is not about a particular step: what was sent, which leftovers were removed, what could not be removed.
     Notice {
         message: String,
     },
@@ -34,10 +34,10 @@ pub enum BuildEvent {
     ImageResolved {
         step: usize,
         image: String,
-        /// `repository@sha256:…`, or the image's id where no registry has it. Either can be used in a pipeline.
+        /// `repository@sha256:…`, or the image's id if it comes from no registry. Either can be used in a pipeline.
         digest: String,
     },
-    /// What a step does before its command runs: a pull, the sources.
+    /// What a step does before its command runs, such as pulling an image or sending the sources.
     StepPhase {
         step: usize,
         phase: Phase,
@@ -47,7 +47,7 @@ pub enum BuildEvent {
         step: usize,
         lines: Vec<LogLine>,
     },
-    /// The listener was slower than the step: these lines are in the log file alone.
+    /// The listener was slower than the step, so these lines are only in the log file.
     StepLogSkipped {
         step: usize,
         lines: u64,
@@ -61,7 +61,7 @@ pub enum BuildEvent {
         step: usize,
         outcome: Outcome,
         duration: Duration,
-        /// The last lines of output, to show with a failure.
+        /// The last lines of output, to be shown with a failure.
         tail: Vec<LogLine>,
     },
     /// The state of a failed step is kept: the command line that opens a shell in it.
@@ -69,7 +69,7 @@ pub enum BuildEvent {
         step: usize,
         shell: String,
     },
-    /// Exactly one, the last event.
+    /// Exactly one; always the last event.
     BuildEnd {
         outcome: RunOutcome,
         duration: Duration,
@@ -104,7 +104,7 @@ pub enum Phase {
         files: u64,
         bytes: u64,
     },
-    /// They run; the step's command begins when all of them are ready.
+    /// The services run; the step's command starts when all of them are ready.
     WaitingForServices {
         services: Vec<String>,
     },
@@ -121,9 +121,9 @@ pub enum Outcome {
     Failed(i64),
     TimedOut,
     Cancelled,
-    /// Never started; the sentence names the step that blocked it.
+    /// Never started; the sentence says which step blocked it.
     Skipped(String),
-    /// It could not be run: the sentence has the engine's own reason and what to do.
+    /// It could not be run; the sentence says why and what to do.
     Errored(String),
 }
 
@@ -165,7 +165,7 @@ impl RunOutcome {
         }
     }
 
-    /// Returns the exit code of the command line.
+    /// Returns the exit code for the command line.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Succeeded => 0,

@@ -1,4 +1,5 @@
-//! The queue between a run and its listener: facts wait for room, log lines are dropped. Of the facts it knows only where they quote names.
+//! The queue between a run and its listener: log lines are dropped if it is full, all other events wait. It knows only which parts of
+//! events quote names.
 
 use std::sync::Arc;
 
@@ -7,12 +8,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::event::{BuildEvent, Outcome};
 
-/// Log events under way to the listener. More than this and a step keeps its newest lines back until there is room.
+/// How many log events may be on their way to the listener. Beyond that, a step holds back its newest lines until there is room.
 const LOG_EVENTS_IN_FLIGHT: usize = 64;
 
-/// Takes events from every task of a run, never blocks, and keeps their order.
+/// Accepts events from every task of a run without blocking, and keeps their order.
 ///
-/// The queue itself needs no bound: a plan has a fixed number of facts, and log events need a permit.
+/// The queue itself needs no bound: log events need a permit, and the number of all other events is bounded by the plan.
 #[derive(Debug, Clone)]
 pub(crate) struct EventQueue {
     queue: mpsc::UnboundedSender<QueuedEvent>,
@@ -22,7 +23,7 @@ pub(crate) struct EventQueue {
 #[derive(Debug)]
 pub(crate) struct QueuedEvent {
     event: BuildEvent,
-    /// Given back when the listener has the event.
+    /// Released when the listener has received the event.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn open() -> (EventQueue, mpsc::UnboundedReceiver<QueuedEvent>) {
     (EventQueue { queue, log_permits: Arc::new(Semaphore::new(LOG_EVENTS_IN_FLIGHT)) }, queued)
 }
 
-/// Returns an event whose sentences make hidden characters visible: names of files and images come from the project.
+/// Makes hidden characters in an event's sentences visible, because names of files and images come from the project.
 fn shown(event: BuildEvent) -> BuildEvent {
     let shown = |text: String| match text.contains(is_deceptive) {
         true => text.split('\n').map(printable).collect::<Vec<_>>().join("\n"),
@@ -63,7 +64,7 @@ fn shown(event: BuildEvent) -> BuildEvent {
     }
 }
 
-/// Passes the events to the listener, as fast as it takes them. A listener that went away stops nothing.
+/// Passes the events to the listener as fast as it reads them. If the listener is gone, the run continues.
 pub(crate) async fn deliver(mut queued: mpsc::UnboundedReceiver<QueuedEvent>, listener: mpsc::Sender<BuildEvent>) {
     while let Some(queued) = queued.recv().await {
         listener.send(queued.event).await.ok();
@@ -71,12 +72,12 @@ pub(crate) async fn deliver(mut queued: mpsc::UnboundedReceiver<QueuedEvent>, li
 }
 
 impl EventQueue {
-    /// Queues a fact; it will arrive.
+    /// Queues an event that is never dropped.
     pub(crate) fn send(&self, event: BuildEvent) {
         self.queue.send(QueuedEvent { event: shown(event), _permit: None }).ok();
     }
 
-    /// Queues what `event` makes if there is room for a log event, else says `false` and makes nothing.
+    /// Queues the event that `event` creates if there is room for a log event; otherwise returns `false` without creating it.
     pub(crate) fn offer(&self, event: impl FnOnce() -> BuildEvent) -> bool {
         let Ok(permit) = Arc::clone(&self.log_permits).try_acquire_owned() else {
             return false;

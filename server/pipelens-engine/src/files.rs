@@ -1,5 +1,5 @@
-//! Reads the files a project brings with it. Whatever is there instead of a small regular file (a link that leaves the project, a pipe,
-//! a device, gigabytes) costs one look and is refused with a reason.
+//! Reads the files of a project. Anything other than a small regular file (a link that leaves the project, a pipe,
+//! a device, a huge file) is refused at once, with a reason.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -9,16 +9,16 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, OpenOptions};
 use thiserror::Error;
 
-/// Longer settings, ignore files and manifests are not read: real ones are a thousand times shorter.
+/// Longer settings, ignore files and manifests are not read; real ones are a thousand times shorter.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// A folder whose files are read without ever leaving it, whatever links are in it.
+/// A directory whose files are read without ever leaving it, whatever links it contains.
 #[derive(Debug)]
 pub struct ProjectFolder {
     folder: Dir,
 }
 
-/// Why a file of a project was not read. Reads as the end of a sentence that names the file; never shows what is in it.
+/// Why a file of a project was not read. Used as the end of a sentence that names the file; never quotes its content.
 #[derive(Debug, Error)]
 pub enum Unreadable {
     #[error("No such file or directory")]
@@ -50,12 +50,12 @@ impl ProjectFolder {
             return Err(Unreadable::TooLong { max_bytes });
         }
         let mut bytes = Vec::new();
-        // It may grow meanwhile.
+        // The file may have grown.
         file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(Unreadable::Io)?;
         if bytes.len() as u64 > max_bytes { Err(Unreadable::TooLong { max_bytes }) } else { Ok(bytes) }
     }
 
-    /// Reads a file that decides about other files. It must not be a link, whose target was written for another purpose.
+    /// Reads a file with rules for other files. It must not be a link, because the link's target may have been written for another purpose.
     pub fn read_unlinked(&self, path: &Path, max_bytes: u64) -> Result<Vec<u8>, Unreadable> {
         match self.folder.symlink_metadata(path) {
             Ok(metadata) if metadata.is_symlink() => Err(Unreadable::IsLink),
@@ -91,7 +91,7 @@ impl ProjectFolder {
         options.read(true);
         without_waiting(&mut options);
         let file = self.folder.open_with(path, &options).map_err(unreadable)?;
-        // It may be another one by now.
+        // It may have been replaced since.
         let metadata = file.metadata().map_err(Unreadable::Io)?;
         match other_than_file(metadata.file_type()) {
             Some(kind) => Err(Unreadable::NotRegular(kind)),
@@ -99,12 +99,12 @@ impl ProjectFolder {
         }
     }
 
-    /// Returns where a link of the project leads, as it is written there.
+    /// Returns the target of a link in the project, as it is stored in the link.
     pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         self.folder.read_link_contents(path)
     }
 
-    /// Whether there is a folder, in the project.
+    /// Whether the project has a directory at this path.
     pub fn has_folder(&self, path: &Path) -> bool {
         self.folder.metadata(path).is_ok_and(|metadata| metadata.is_dir())
     }
@@ -114,7 +114,7 @@ impl ProjectFolder {
         self.folder.metadata(path).map_or(0, |metadata| metadata.len())
     }
 
-    /// Whether there is a regular file, in the project.
+    /// Whether the project has a regular file at this path.
     pub fn has_file(&self, path: &Path) -> bool {
         self.folder.metadata(path).is_ok_and(|metadata| metadata.is_file())
     }
@@ -141,13 +141,13 @@ fn text(bytes: Vec<u8>) -> Result<String, Unreadable> {
 fn unreadable(error: io::Error) -> Unreadable {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unreadable::Missing,
-        // The system's own refusal has a number; that of `cap-std` has none.
+        // Errors from the system have a number; those from `cap-std` have none.
         io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => Unreadable::LeavesProject,
         _ => Unreadable::Io(error),
     }
 }
 
-/// Returns a size as a person says it: `3.1 MB`.
+/// Returns a readable size: `3.1 MB`.
 pub(crate) fn readable_size(bytes: u64) -> String {
     let mut size = bytes as f64;
     for unit in ["bytes", "kB", "MB", "GB"] {

@@ -1,10 +1,10 @@
-//! Names for bytes that do not reveal them.
+//! Hashes, and short names made from them that do not reveal what was hashed.
 
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of a digest that a short name has.
+/// How many bytes of a digest a short name contains.
 const SHORT_BYTES: usize = 8;
 
 /// Returns the SHA-256 digest of some bytes, as 64 hexadecimal digits.
@@ -12,14 +12,14 @@ pub(crate) fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Returns sixteen hexadecimal digits: enough to tell things apart that are not forged.
+/// Returns sixteen hexadecimal digits: enough to avoid collisions, but not to prevent forgery.
 pub(crate) fn short_name(bytes: impl AsRef<[u8]>) -> String {
     let mut name = digest(bytes);
     name.truncate(2 * SHORT_BYTES);
     name
 }
 
-/// Names a workspace without revealing its path.
+/// Returns a name for a workspace that does not reveal its path.
 pub fn workspace_id(root: &Path) -> String {
     short_name(root.as_os_str().as_encoded_bytes())
 }

@@ -1,4 +1,4 @@
-//! Steps as processes of this machine, each in a private copy of the sources. For machines without a container engine.
+//! Steps as processes on this machine, each in a private copy of the sources. For machines without a container engine.
 
 mod copy;
 #[cfg(unix)]
@@ -39,14 +39,14 @@ pub(crate) static RUNNER: RunnerSpec = RunnerSpec {
     inspect: |request| std::future::ready(Ok(open_store(&request))).boxed(),
 };
 
-/// In the run's folder: its owner.
+/// The file in the run's directory that names its owner.
 const OWNER_FILE: &str = "owner";
 const MAX_OWNER_BYTES: u64 = 4 * 1024;
 const FOLDER_PREFIX: &str = "pipelens-";
 
 #[derive(Debug)]
 struct HostRunner {
-    /// Everything this run makes is in here, and is removed with it.
+    /// Everything this run creates is in here, and is removed with it.
     folder: PathBuf,
     /// The snapshots that outlive the run.
     store: Arc<FolderStore>,
@@ -92,7 +92,7 @@ impl HostRunner {
         Err(EngineError::HostUnsupported.into())
     }
 
-    /// Copies what has to be handed back and kept after a success.
+    /// Copies artifacts and saves the snapshot after a success.
     async fn finish(&self, context: &StepContext, home: &Path) -> Result<Option<Saved>, Interruption> {
         if let Some(artifacts) = &context.artifacts {
             take_artifacts(context, artifacts, home).await?;
@@ -104,7 +104,7 @@ impl HostRunner {
         blocking::run(move |_| store.copy(&workspace, &stop)).await.map_err(panicked)?
     }
 
-    /// Fills the step's private folder. After a stop what is still being copied is in `copying`.
+    /// Fills the step's private directory. After a stop, a copy that is still in progress is in `copying`.
     #[cfg(unix)]
     async fn copy(
         &self,
@@ -152,7 +152,7 @@ impl HostRunner {
     }
 }
 
-/// A copy under way.
+/// A copy in progress.
 type Copying = JoinHandle<Result<(), Interruption>>;
 
 #[async_trait]
@@ -163,9 +163,9 @@ impl Runner for HostRunner {
 
     /// Makes the run's folder.
     fn begin(&self) -> Result<(), EngineError> {
-        let doing = "Creating the folder of the run";
+        let doing = "Creating the run's directory";
         let error = |source| EngineError::File { doing, path: self.folder.clone(), source };
-        // It must be new: every user may make a folder there.
+        // It must be new, because any user can create a directory there.
         private::create_new_folder(&self.folder).map_err(error)?;
         private::write(&self.folder.join(OWNER_FILE), Owner::this_process().to_string().as_bytes()).map_err(error)
     }
@@ -181,7 +181,7 @@ impl Runner for HostRunner {
     }
 
     async fn run_step(&self, context: &StepContext, logs: &mut StepLogs) -> StepResult {
-        // A new one for every attempt: a failed one must not show in the next.
+        // A new directory for every attempt, because nothing of a failed attempt may be visible in the next one.
         let home = self.folder.join(format!("{}-{}", context.index, Uuid::new_v4().simple()));
         let mut copying = None;
         let mut result = self.carry_out(context, logs, &home, &mut copying).await.map(|ending| (ending, None));
@@ -205,11 +205,11 @@ impl Runner for HostRunner {
         let failed = matches!(ending, Ok(Ending::Exited(code)) if code != 0);
         let store = (failed && context.keeping.workspace.is_some()).then(|| Arc::clone(&self.store));
         let tidy = async move {
-            // It ends soon, and what it still writes is removed with the rest.
+            // It ends soon, and what it still writes is removed with everything else.
             if let Some(copying) = copying.filter(|copying| !copying.is_finished()) {
                 copying.await.ok();
             }
-            // What cannot be removed is removed with the run's folder.
+            // Anything that cannot be removed now is removed with the run's directory.
             let tidied = blocking::run(move |_| {
                 let state = store.and_then(|store| store.take(&home.join("workspace")));
                 copy::remove(&home).ok();
@@ -242,12 +242,12 @@ async fn take_artifacts(context: &StepContext, artifacts: &Artifacts, home: &Pat
     Ok(())
 }
 
-/// Removes folders of runs whose process no longer lives, and says how many.
+/// Removes the directories of runs whose process is dead, and returns how many.
 fn sweep_dead_owners(temporary: &Path, observer: &Owner) -> usize {
     let Ok(entries) = std::fs::read_dir(temporary) else { return 0 };
     let folders = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX));
     let is_dead = |folder: &PathBuf| {
-        // Every user may put something there; only our own is touched.
+        // Any user can put something there; only our own directories are touched.
         let own = private::is_own_folder(folder).then(|| ProjectFolder::open(folder)).and_then(Result::ok);
         let owner = own.and_then(|own| own.read_unlinked_text(Path::new(OWNER_FILE), MAX_OWNER_BYTES).ok());
         owner.and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_dead(observer))
@@ -277,10 +277,10 @@ mod tests {
         assert!(mine.exists() && !dead.exists() && strange.exists());
     }
 
-    /// The folder for such folders is everybody's.
+    /// The parent directory is writable by every user.
     #[cfg(unix)]
     #[test]
-    fn what_others_have_put_beside_our_folders_holds_nothing_up() {
+    fn files_of_other_users_next_to_our_folders_block_nothing() {
         use rustix::fs::{CWD, FileType, Mode, mknodat};
         let temporary = tempfile::tempdir().unwrap();
         let me = Owner::this_process();

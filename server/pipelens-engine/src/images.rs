@@ -4,7 +4,7 @@ use bollard::query_parameters::ListImagesOptions;
 
 use crate::docker::connect;
 
-/// Returns the names of the images an engine has, sorted, without those that belong to runs; `None` where no engine answers.
+/// Returns the names of the images an engine has, sorted, without those that belong to runs; `None` if no engine answers.
 pub async fn local(docker_host: Option<&str>) -> Option<Vec<String>> {
     let docker = connect(docker_host).await.ok()?;
     let listed = docker.list_images(None::<ListImagesOptions>).await.ok()?;
@@ -15,7 +15,7 @@ pub async fn local(docker_host: Option<&str>) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// Whether asking the engine anything starts a program: then it is asked for runs alone, not for what helps while typing.
+/// Whether a request to the engine starts a program. If so, the engine is used only for runs, not for assistance while typing.
 pub fn needs_program(docker_host: Option<&str>) -> bool {
     crate::docker::needs_program(docker_host)
 }

@@ -1,4 +1,4 @@
-//! Runs a plan and says in events what happens. Knows no editor, no terminal and no standard output.
+//! Runs a plan and reports what happens as events. Knows nothing about editors, terminals or standard output.
 
 mod archive;
 mod artifacts;

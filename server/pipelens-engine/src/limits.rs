@@ -1,16 +1,16 @@
-//! How much a run may write to this machine's disk: its logs and what its steps hand back. Knows no step.
+//! How much a run may write to this machine's disk: its logs and artifacts. Knows no steps.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a whole run may write.
+/// The limits for a whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputLimits {
     pub logs_bytes: u64,
-    /// Holes in files take no room and count for nothing.
+    /// Holes in files take no space and are not counted.
     pub artifacts_bytes: u64,
-    /// What must stay free on the disk for everything else. Nothing more is written when less is left.
+    /// How much must stay free on the disk for everything else. If less is left, nothing more is written.
     pub free_bytes: u64,
 }
 
@@ -20,10 +20,10 @@ impl Default for OutputLimits {
     }
 }
 
-/// The disk is asked again after this much: fast enough for a command that writes as fast as it can.
+/// The free space is checked again after this many bytes: often enough even for a command that writes as fast as it can.
 const ASK_DISK_EVERY_BYTES: u64 = 8 << 20;
 
-/// Room for one kind of output, shared by all the steps of a run.
+/// The space for one kind of output, shared by all steps of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Room(Arc<Shared>);
 
@@ -32,11 +32,11 @@ struct Shared {
     limit: u64,
     used: AtomicU64,
     free_bytes: u64,
-    /// How much may be written before the disk is asked again.
+    /// How much may be written before the free space is checked again.
     unasked: AtomicU64,
 }
 
-/// Why there is no more room.
+/// Why there is no more space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
     Limit(u64),
@@ -48,7 +48,7 @@ impl Room {
         Self(Arc::new(Shared { limit, used: AtomicU64::new(0), free_bytes, unasked: AtomicU64::new(0) }))
     }
 
-    /// Takes room for so many bytes in a folder, or none at all.
+    /// Reserves space for a number of bytes in a directory, or nothing at all.
     pub(crate) fn take(&self, bytes: u64, folder: &Path) -> Result<(), Full> {
         let shared = &*self.0;
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= shared.limit);
@@ -71,7 +71,7 @@ impl Room {
     }
 }
 
-/// Returns what is free on the disk of a folder; `None` where that cannot be told.
+/// Returns the free space on the disk of a directory; `None` if it is unknown.
 #[cfg(unix)]
 fn free(folder: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(folder).ok()?;
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_shared_and_taken_whole() {
+    fn space_is_shared_and_reserved_completely_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let room = Room::new(10, 0);
         let other = room.clone();
@@ -100,7 +100,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_must_stay_free_stays_free() {
+    fn the_reserved_disk_space_stays_free() {
         let folder = tempfile::tempdir().unwrap();
         let room = Room::new(u64::MAX, u64::MAX / 2);
         assert_eq!(room.take(1, folder.path()), Err(Full::Disk));

@@ -1,4 +1,4 @@
-//! The output of steps: masked, written whole to a file, and offered to the listener line by line. Knows no runner.
+//! The output of steps: masked, written completely to a file, and offered to the listener line by line. Knows no runners.
 
 mod lines;
 mod log_file;
@@ -20,7 +20,7 @@ use crate::logs::log_file::LogFile;
 use crate::logs::stream::{Stream, TAIL_LINES};
 use crate::secrets::SecretPatterns;
 
-/// What is kept for a slow listener; older lines are dropped.
+/// How much is kept for a slow listener; older lines are dropped.
 const PENDING_LINES: usize = 4_096;
 const PENDING_BYTES: usize = 1024 * 1024;
 
@@ -39,7 +39,7 @@ pub(crate) struct StepLogs {
 }
 
 impl StepLogs {
-    /// Creates the step's file. An existing one is of an older run with the same folder and is replaced.
+    /// Creates the step's file. An existing file belongs to an older run with the same directory and is replaced.
     pub(crate) async fn create(
         step: usize,
         path: &Path,
@@ -61,13 +61,13 @@ impl StepLogs {
         })
     }
 
-    /// Takes what the command wrote. Waits for the disk, never for the listener.
+    /// Processes what the command wrote. Waits for the disk, never for the listener.
     pub(crate) async fn write(&mut self, stream: StdStream, bytes: &Bytes) {
         let lines = self.stream_mut(stream).push(bytes);
         self.keep(stream, lines).await;
     }
 
-    /// Ends the command's output: what was held back and lines without an end come out.
+    /// Ends the command's output, and writes what was held back and any unfinished lines.
     pub(crate) async fn finish_streams(&mut self) {
         for stream in [StdStream::Stdout, StdStream::Stderr] {
             let lines = self.stream_mut(stream).finish();
@@ -80,7 +80,7 @@ impl StepLogs {
         self.file.flush(&self.events).await;
     }
 
-    /// Ends the step's output: whatever still waits goes out, and the last lines are returned.
+    /// Ends the step's output, sends what is still queued, and returns the last lines.
     pub(crate) async fn close(mut self) -> Vec<LogLine> {
         self.finish_streams().await;
         self.report_skipped();

@@ -1,16 +1,16 @@
-//! Who made a container or a folder, so that leftovers of dead processes can be told from what a live one uses. Knows no engine.
+//! Which process made a container or a directory, to distinguish leftovers of dead processes from what a live one uses. Knows nothing about engines.
 
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// A process, named so that a later process with the same number is not taken for it.
+/// Identifies a process, so that a later process with the same number is not mistaken for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
     machine: String,
-    /// Changes when the machine restarts.
+    /// Different after every restart of the machine.
     boot: String,
-    /// Process numbers mean nothing across these: two containers may share a kernel and an engine.
+    /// Process numbers are only valid within a namespace: two containers may share a kernel and an engine.
     pid_namespace: String,
     pid: u32,
     started: String,
@@ -28,13 +28,13 @@ impl Owner {
         }
     }
 
-    /// Names a state folder, so that processes with another one leave its snapshots alone.
+    /// Returns a name for a state directory, so that processes with another one leave its snapshots alone.
     pub(crate) fn name_of_cache(&self, state_dir: &Path) -> String {
         let folder = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
         crate::fingerprint::short_name([self.machine.as_bytes(), folder.as_os_str().as_encoded_bytes()].join(&0))
     }
 
-    /// Whether this owner is certainly dead, as far as `observer` can tell. In doubt it lives.
+    /// Whether `observer` can tell for certain that this owner is dead. In doubt, it counts as alive.
     pub(crate) fn is_dead(&self, observer: &Self) -> bool {
         if self.machine != observer.machine || self.machine.is_empty() {
             return false;
@@ -77,7 +77,7 @@ mod platform {
 
     pub(super) fn machine_id() -> String {
         let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| fs::read_to_string(path).ok());
-        // Cloned machines share their id, hardly their name too.
+        // Cloned machines share their id, but hardly ever their name as well.
         let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         format!("{}.{}", id.unwrap_or_default().trim(), name.trim())
     }
@@ -91,14 +91,14 @@ mod platform {
         link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
     }
 
-    /// Returns the process's start in clock ticks since boot; `None` if there is no such process, or it is a zombie.
+    /// Returns the start time of a process in clock ticks since boot; `None` if there is no such process, or it is a zombie.
     pub(super) fn process_started(pid: u32) -> Option<String> {
         super::ProcessStat::of(&std::path::Path::new("/proc").join(pid.to_string()))
             .map(|looks| looks.started.to_string())
     }
 }
 
-/// What the kernel says of a living process.
+/// What the kernel reports about a living process.
 #[cfg(target_os = "linux")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ProcessStat {
@@ -109,11 +109,11 @@ pub(crate) struct ProcessStat {
 
 #[cfg(target_os = "linux")]
 impl ProcessStat {
-    /// Reads them from a process's folder below `/proc`; `None` if there is no such process, or it is a zombie.
+    /// Reads the facts from a process's directory in `/proc`; `None` if there is no such process, or it is a zombie.
     pub(crate) fn of(folder: &Path) -> Option<Self> {
         const KERNEL_THREAD: u64 = 0x0020_0000;
         let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
-        // The name is in brackets and may hold anything; fields are counted from there on.
+        // The name is in brackets and may contain anything, so fields are counted after it.
         let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_whitespace();
         let state = fields.next()?;
         let flags: u64 = fields.nth(5)?.parse().ok()?;
@@ -127,7 +127,7 @@ mod platform {
     use std::process::Command;
 
     fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
-        // Whatever project is open: none has been named yet.
+        // Independent of the project: none is known yet.
         let here = std::env::current_dir().unwrap_or_default();
         let output = Command::new(crate::programs::find(program, &[&here])?).args(arguments).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().replace(['/', '\n'], " ");
@@ -155,7 +155,7 @@ mod platform {
 
 #[cfg(not(unix))]
 mod platform {
-    // Nothing is known for certain here, so nothing is ever taken for dead.
+    // On this system nothing is known for certain, so no process counts as dead.
 
     pub(super) fn machine_id() -> String {
         std::env::var("COMPUTERNAME").unwrap_or_default()
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_live_owner_is_never_taken_for_dead() {
+    fn a_live_owner_never_counts_as_dead() {
         let me = Owner::this_process();
         assert!(!me.is_dead(&me));
         assert_eq!(me.to_string().parse(), Ok(me));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_judged_is_left_alone() {
+    fn an_owner_that_cannot_be_checked_counts_as_alive() {
         let me = Owner::this_process();
         for other in [
             Owner { machine: "elsewhere".into(), ..me.clone() },

@@ -1,20 +1,20 @@
-//! Folders and files that only their owner can open, from the moment they exist and whatever the umask is. Knows no run.
+//! Directories and files that only their owner can open, from the moment they exist and regardless of the umask. Knows no runs.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Creates a folder with its parents. One that exists is left as it is.
+/// Creates a directory and its parents. An existing directory is left unchanged.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     folder_builder().recursive(true).create(path)
 }
 
-/// Creates a folder that must not exist yet, so that no other user can have prepared it.
+/// Creates a directory that must not exist yet, so that no other user can have prepared it.
 pub(crate) fn create_new_folder(path: &Path) -> io::Result<()> {
     folder_builder().create(path)
 }
 
-/// Whether a folder is there, is not a link, and belongs to this user.
+/// Whether a path is a directory, not a link, and belongs to this user.
 #[cfg(unix)]
 pub(crate) fn is_own_folder(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -40,7 +40,7 @@ pub fn is_of_same_owner(_path: &Path, _other: &Path) -> bool {
     true
 }
 
-/// Closes a file that an earlier version left open to other users. Another user's file cannot be changed.
+/// Removes other users' access to a file that an earlier version created with it. Another user's file cannot be changed.
 #[cfg(unix)]
 pub(crate) fn close_file(path: &Path) {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -53,17 +53,17 @@ pub(crate) fn close_file(path: &Path) {
 #[cfg(not(unix))]
 pub(crate) fn close_file(_path: &Path) {}
 
-/// Opens a file for writing, empty, made if it is missing.
+/// Opens a file for writing; creates or truncates it.
 pub(crate) fn create_file(path: &Path) -> io::Result<File> {
     file_options().truncate(true).open(path)
 }
 
-/// Makes sure that a file exists, and leaves what is in it.
+/// Makes sure that a file exists, without changing its content.
 pub(crate) fn touch(path: &Path) -> io::Result<()> {
     file_options().truncate(false).open(path).map(drop)
 }
 
-/// Writes a file, in the place of another that has its name.
+/// Writes a file, replacing any file with the same name.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     create_file(path)?.write_all(bytes)
 }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_made_is_closed_and_what_was_open_is_closed() {
+    fn new_files_are_private_and_older_public_ones_become_private() {
         let folder = tempfile::tempdir().unwrap();
         let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
         let (deep, file) = (folder.path().join("a/b"), folder.path().join("file"));

@@ -1,4 +1,4 @@
-//! Other programs: which file a name means, and how one is run so that it can neither stay nor take the machine.
+//! Other programs: finds the file for a name, and runs a program with limits so that it can neither outlive us nor exhaust the machine.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
-/// What a program may use.
+/// The limits for a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub time: Duration,
-    /// Of address space; held on Unix.
+    /// Address space in bytes; enforced on Unix.
     pub memory_bytes: u64,
-    /// Of standard output. More is an error: half an answer is none.
+    /// Standard output in bytes. More is an error, because a truncated answer is useless.
     pub output_bytes: u64,
 }
 
-/// What a program is to do.
+/// One call of a program.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// As `find` returned it.
+    /// The path that `find` returned.
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
     pub folder: PathBuf,
-    /// Its whole environment, apart from `PATH`, `HOME` and the language.
+    /// Its whole environment, in addition to `PATH`, `HOME` and the locale.
     pub variables: Vec<(String, OsString)>,
     /// A short text for its standard input.
     pub input: OsString,
@@ -41,7 +41,7 @@ pub struct Answer {
     pub output: Vec<u8>,
 }
 
-/// Why there is no answer. Reads as the end of a sentence that names the program.
+/// Why there is no answer. Used as the end of a sentence that names the program.
 #[derive(Debug, Error)]
 pub enum ProgramError {
     #[error("could not be started: {0}")]
@@ -54,25 +54,25 @@ pub enum ProgramError {
     TooLong(u64),
 }
 
-/// What of our environment a program gets.
+/// The variables of our environment that a program gets.
 const INHERITED: [&str; 7] = ["PATH", "HOME", "USERPROFILE", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR"];
 
-/// Returns the program that a name means on the `PATH`. A relative folder there means a different one in every project, and a folder
-/// of a project means whatever the project brings: neither is looked in.
+/// Finds a program on the `PATH`. A relative directory there would be a different one in every project, and a directory
+/// inside a project contains whatever the project put there, so neither is searched.
 pub fn find(name: &str, projects: &[&Path]) -> Option<PathBuf> {
     find_in(&std::env::var_os("PATH")?, name, projects)
 }
 
 fn find_in(path: &std::ffi::OsStr, name: &str, projects: &[&Path]) -> Option<PathBuf> {
     let projects = projects.iter().filter_map(|project| project.canonicalize().ok());
-    // Where the whole disk is the project there is no other place.
+    // If the project is the whole disk, there is no directory outside it.
     let projects: Vec<PathBuf> = projects.filter(|project| project.parent().is_some()).collect();
     let candidates = std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| {
         let file = folder.join(name);
         if cfg!(windows) { file.with_extension("exe") } else { file }
     });
     candidates.filter(|file| is_executable(file)).find(|file| {
-        // Both where it is found and where its links lead.
+        // Check both the directory it is found in and the target of any links.
         let places = [file.parent().and_then(|folder| folder.canonicalize().ok()), file.canonicalize().ok()];
         let is_of_project = |place: &Option<PathBuf>| {
             place.as_ref().is_none_or(|place| projects.iter().any(|project| place.starts_with(project)))
@@ -92,7 +92,7 @@ fn is_executable(file: &Path) -> bool {
     file.is_file()
 }
 
-/// Runs a program to its end. It and everything it starts end with this future, and with this process, however that ends.
+/// Runs a program to its end. It and everything it starts are killed when this future is dropped or this process ends, for whatever reason.
 pub async fn run(call: &Call, limits: Limits) -> Result<Answer, ProgramError> {
     let mut child = command(call, limits)
         .current_dir(&call.folder)
@@ -108,7 +108,7 @@ pub async fn run(call: &Call, limits: Limits) -> Result<Answer, ProgramError> {
     let _family = Family::of(&child);
     let (output, input) = (child.stdout.take(), child.stdin.take());
     let work = async {
-        // Held until the end, where its other end is how the guard sees that we live.
+        // Kept open until the end: the guard at the other end sees by it that we are alive.
         let _input = hand_over(input, call).await;
         let output = read(output, limits.output_bytes).await?;
         let status = child.wait().await.map_err(ProgramError::Read)?;
@@ -125,7 +125,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, most: u64) -> Result<Vec<u
     if bytes.len() as u64 > most { Err(ProgramError::TooLong(most)) } else { Ok(bytes) }
 }
 
-/// Runs the program under limits, and kills its own process group when standard input ends: then we are gone.
+/// Runs the program with limits, and kills its own process group when standard input ends, because then we are gone.
 #[cfg(unix)]
 const GUARD: &str = r#"ulimit -c 0; ulimit -v "$1" 2>/dev/null; ulimit -t "$2" 2>/dev/null; input=$3; shift 3
 exec 3<&0
@@ -160,12 +160,12 @@ fn command(call: &Call, _limits: Limits) -> Command {
 
 #[cfg(not(unix))]
 async fn hand_over(input: Option<ChildStdin>, call: &Call) -> Option<ChildStdin> {
-    // A program that does not want it says so by its answer.
+    // If the program does not read its input, its answer will show that.
     input?.write_all(call.input.as_encoded_bytes()).await.ok();
     None
 }
 
-/// The program's process group. Dropping it ends what is left of it.
+/// The program's process group. Dropping it kills whatever still runs.
 #[cfg(unix)]
 struct Family(Option<rustix::process::Pid>);
 
@@ -180,7 +180,7 @@ impl Family {
 impl Drop for Family {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // Nothing is left of it, as a rule.
+            // Usually the group is empty by now.
             rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
         }
     }
@@ -253,9 +253,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_takes_too_much_is_ended() {
+    async fn a_program_that_exceeds_a_limit_is_killed() {
         let slow = Limits { time: Duration::from_millis(200), ..LIMITS };
-        // Its child outlives it where only the program itself is ended.
+        // The child would survive if only the program itself were killed.
         let started = run(&call("sleep 1000 & echo $! >&2; wait"), slow).await.unwrap_err();
         assert_eq!(started.to_string(), "did not end within 0.2 s");
         let long = run(&call("while :; do echo yes; done"), LIMITS).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What the core is told about the files of a project, by the same rules by which a run chooses its sources and computes its cache keys.
+//! Answers the core's questions about the files of a project, by the rules by which a run chooses its sources and computes its cache keys.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -14,31 +14,31 @@ use crate::globs::globs;
 use crate::sources;
 use crate::walk::{RuleSet, Walk};
 
-/// Entries looked at while the user is typing: a few milliseconds. A larger project is looked at in the background.
+/// How many entries are visited while the user is typing, which takes a few milliseconds. A larger project is walked in the background.
 const QUICK_ENTRIES: usize = 2_000;
-/// With more entries than this, nothing is said about a project at all.
+/// With more entries than this, nothing is reported about a project.
 const MAX_ENTRIES: usize = 200_000;
-/// How long an index is good for at least. A keystroke comes sooner.
+/// How long an index is valid, at least. Keystrokes come more often than that.
 const GOOD_FOR: Duration = Duration::from_secs(2);
-/// A walk that took long is not taken again before so many times that time has passed.
+/// A long walk is repeated only after this many times its duration.
 const REST: u32 = 20;
-/// Paths that may be compared with globs between two walks.
+/// How many paths may be compared with globs between two walks.
 const MAX_COMPARED: usize = 200_000;
-/// What compiling a glob costs, in paths compared.
+/// The cost of compiling a glob, as a number of paths compared.
 const COMPILE: usize = 200;
-/// Longer globs are only written to make compiling them expensive.
+/// Longer globs are only written to make compilation expensive.
 const MAX_GLOB_BYTES: usize = 1_024;
 
-/// Called when more is known about a project than was answered.
+/// Called when more is known about a project than the last answers contained.
 pub type Ready = Arc<dyn Fn() + Send + Sync>;
 
-/// The files of one project. One walk answers every question for a while.
+/// The files of one project. The result of one walk is used for a while.
 pub struct ProjectFiles {
     root: PathBuf,
     known: Arc<Mutex<Known>>,
     /// `None`: callers wait for the walk.
     ready: Option<Ready>,
-    /// Ends a walk in the background when the project is no longer asked about.
+    /// Stops a background walk when this is dropped.
     is_closed: Arc<AtomicBool>,
 }
 
@@ -51,7 +51,7 @@ impl Drop for ProjectFiles {
 #[derive(Debug, Default)]
 struct Known {
     index: Option<Arc<Index>>,
-    /// A walk is under way in the background.
+    /// Whether a background walk is in progress.
     is_walking: bool,
 }
 
@@ -62,11 +62,11 @@ struct Index {
     took: Duration,
     /// Relative to the root.
     files: Vec<PathBuf>,
-    /// The files and all folders they are in.
+    /// The files, and all directories they are in.
     places: HashSet<PathBuf>,
-    /// There is more than is looked at, so what was not found may be there.
+    /// Whether the walk was cut short, so that a path that was not found may exist.
     is_cut: bool,
-    /// What git has is sent although it is ignored. Asked for when a path is not among the files.
+    /// Tracked files are sent even if they are ignored. Read when a path is not among the files.
     tracked: OnceLock<(Vec<PathBuf>, HashSet<PathBuf>)>,
     answers: Mutex<Answers>,
 }
@@ -84,17 +84,17 @@ impl std::fmt::Debug for ProjectFiles {
 }
 
 impl ProjectFiles {
-    /// Looks when it is asked, while the caller waits.
+    /// Walks the project when asked, while the caller waits.
     pub fn new(root: PathBuf) -> Self {
         Self { root, known: Arc::default(), ready: None, is_closed: Arc::default() }
     }
 
-    /// Never waits for a large project: answers "not known", looks in the background, and calls `ready` when more is known.
+    /// Never waits for a large project: answers "not known", walks in the background, and calls `ready` when more is known.
     pub fn in_background(root: PathBuf, ready: Ready) -> Self {
         Self { root, known: Arc::default(), ready: Some(ready), is_closed: Arc::default() }
     }
 
-    /// Returns what is known; in a large project that may be older, or nothing yet.
+    /// Returns what is known; in a large project that may be outdated, or nothing yet.
     fn index(&self) -> Option<Arc<Index>> {
         let mut known = self.known.lock();
         if let Some(index) = known.index.as_ref().filter(|index| index.is_fresh()) {
@@ -143,7 +143,7 @@ impl Index {
     fn walk(root: &Path, most: usize, is_closed: &AtomicBool) -> Self {
         let made = Instant::now();
         let (mut files, mut places) = (Vec::new(), HashSet::new());
-        // Its index takes longer to read than all of it to walk.
+        // Reading its index takes longer than walking the whole project.
         let mut is_cut = most <= QUICK_ENTRIES && sources::has_large_index(root);
         let walk = if is_cut { None } else { Walk::new(root, RuleSet::Sources).ok() };
         is_cut |= walk.is_none();
@@ -152,7 +152,7 @@ impl Index {
                 is_cut = true;
                 break;
             }
-            // What cannot be read is not known.
+            // If it cannot be read, nothing is known.
             let Ok(entry) = entry else {
                 is_cut = true;
                 continue;
@@ -213,7 +213,7 @@ impl Index {
 
 fn add_places(path: &Path, places: &mut HashSet<PathBuf>) {
     for place in path.ancestors().filter(|place| !place.as_os_str().is_empty()) {
-        // Whatever is above a known place is known too.
+        // All directories above a known one are known too.
         if !places.insert(place.to_owned()) {
             break;
         }
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_a_file_a_folder_or_a_glob_and_what_is_ignored_is_none() {
+    fn a_path_can_be_a_file_a_folder_or_a_glob_and_ignored_files_do_not_match() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         for path in ["Cargo.lock", "src/deep/a.rs", "target/x.o", ".pipelensignore"] {
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(project.has_folder("Cargo.lock"), Some(false));
     }
 
-    /// A project of so many folders with one file each.
+    /// Makes a project of this many directories with one file each.
     fn project(folders: usize) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for name in 0..folders {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn globs_are_compared_within_a_budget_and_the_rest_is_not_known() {
+    fn globs_are_compared_within_a_budget_and_beyond_it_nothing_is_known() {
         let folder = project(50);
         let index = Index::walk(folder.path(), MAX_ENTRIES, &AtomicBool::new(false));
         let answers: Vec<_> = (0..5_000).map(|n| index.has_match(folder.path(), &format!("nothing{n}/*"))).collect();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_project_is_looked_at_aside_and_said_when_known() {
+    fn a_large_project_is_walked_in_the_background_and_reported_when_known() {
         let folder = project(QUICK_ENTRIES);
         let (tx, rx) = std::sync::mpsc::channel();
         let ready: Ready = Arc::new(move || {

@@ -23,14 +23,14 @@ pub use crate::run_files::{artifact_folder, log_file, service_log_file, usable_l
 use crate::stop::{self, Interruption};
 use crate::store::PastRun;
 
-/// Runs a plan to its end and reports all of it in events, `BuildEnd` last. Cancel by the token; cleanup is done when this returns.
-/// Log events are dropped, counted and reported when the channel is full; all others wait for room.
+/// Runs a plan to its end and reports everything as events, `BuildEnd` last. Cancelled by the token; cleanup is done when this returns.
+/// When the channel is full, log events are dropped, counted and reported; all others wait.
 ///
-/// Dropping the future cancels the run; its cleanup goes on.
+/// Dropping the future cancels the run; its cleanup continues.
 pub async fn run(request: RunRequest, events: mpsc::Sender<BuildEvent>, cancel: CancellationToken) -> RunOutcome {
     let cancel = cancel.child_token();
     let _cancel_if_dropped = cancel.clone().drop_guard();
-    // A task of its own, so that the cleanup continues when this future is dropped: the cancelled token is what ends it then.
+    // A task of its own, so that the cleanup continues when this future is dropped, which cancels the token.
     match tokio::spawn(drive(request, events, cancel)).await {
         Ok(outcome) => outcome,
         Err(panic) => {

@@ -7,16 +7,16 @@ use uuid::Uuid;
 use crate::fingerprint::short_name;
 use crate::private;
 
-/// File systems end at 255 bytes; the extension and a service's name need room too.
+/// File systems allow 255 bytes; the extension and a service's name need space too.
 const LONGEST_FILE_NAME: usize = 180;
 
 /// Returns the file that holds the whole output of a step.
 ///
-/// A key may be any string: what is not safe in a file name is written as `%` and two digits, so that two keys never share a file.
+/// A key may be any string: a byte that is not safe in a file name is written as `%` and two digits, so that two keys never share a file.
 pub fn log_file(log_dir: &Path, step_key: &str) -> PathBuf {
     let mut name = String::new();
     for byte in step_key.bytes() {
-        // Upper-case letters too: `A` and `a` are one file on many disks.
+        // Uppercase letters too: on many disks, `A` and `a` are the same file.
         if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_') {
             name.push(char::from(byte));
         } else {
@@ -41,7 +41,7 @@ pub fn artifact_folder(log_dir: &Path, step_key: &str) -> PathBuf {
     log_dir.join("artifacts").join(log_file(Path::new(""), step_key).with_extension(""))
 }
 
-/// Returns where the logs of a run can be written: where they should be or, if nothing can be written there, a new temporary folder.
+/// Returns the directory for the logs of a run: the intended one or, if it is not writable, a new temporary one.
 pub fn usable_log_dir(wanted: PathBuf, run_id: Uuid) -> PathBuf {
     if private::create_folder(&wanted).is_ok() {
         return wanted;

@@ -1,4 +1,4 @@
-//! What a runner promises, and what is known of one before it is opened. Knows neither Docker nor the host.
+//! The contract of runners, and what is known about a runner before it is opened. Knows neither Docker nor the host.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::step_context::{Ending, StepContext};
 /// One kind of runner.
 #[derive(Debug)]
 pub struct RunnerSpec {
-    /// What an author of pipelines knows of it.
+    /// The runner as pipeline authors know it.
     pub(crate) vocabulary: &'static runners::Runner,
-    /// Opens it for a run. Leaves everything as it is until [`Runner::begin`].
+    /// Opens it for a run. Changes nothing until [`Runner::begin`].
     pub(crate) open: Opener,
-    /// Opens it to look at what earlier runs have left. Never runs a step.
+    /// Opens it to inspect what earlier runs have kept. Never runs a step.
     pub(crate) inspect: Opener,
 }
 
@@ -34,17 +34,17 @@ impl RunnerSpec {
         self.vocabulary.name
     }
 
-    /// Returns where its commands run, as Markdown.
+    /// Returns where it runs commands, as Markdown.
     pub fn doc(&self) -> &'static str {
         self.vocabulary.doc
     }
 
-    /// Returns the keys of `runner_args` that it understands.
+    /// Returns the keys of `runner_args` that it supports.
     pub fn arguments(&self) -> &'static [&'static str] {
         self.vocabulary.arguments
     }
 
-    /// Whether it runs commands on the user's own machine, with the user's rights, so that a file alone cannot choose it.
+    /// Whether it runs commands directly on the user's machine, with the user's rights, so that a file alone may not choose it.
     pub fn needs_consent(&self) -> bool {
         self.vocabulary.needs_consent
     }
@@ -58,20 +58,20 @@ impl PartialEq for RunnerSpec {
 
 impl Eq for RunnerSpec {}
 
-/// What a runner is opened with.
+/// What is needed to open a runner.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenRequest {
     pub(crate) run_id: Uuid,
     pub(crate) source_root: PathBuf,
-    /// Where snapshots outlive the run; `None`: nothing does.
+    /// Where snapshots are kept beyond the run; `None`: nothing outlives the run.
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) docker_host: Option<String>,
     pub(crate) deadlines: Deadlines,
-    /// Its capacity or the name of its store is asked for soon.
+    /// Whether its capacity or the name of its store will be requested soon.
     pub(crate) is_asked_soon: bool,
 }
 
-/// A runner with its snapshots.
+/// A runner with its snapshot store.
 #[derive(Clone)]
 pub(crate) struct OpenRunner {
     pub(crate) spec: &'static RunnerSpec,
@@ -82,13 +82,13 @@ pub(crate) struct OpenRunner {
 /// The time between TERM and KILL when a command must end.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs single steps. One runner serves all the steps of a run that name it, at the same time.
+/// Runs single steps. All steps of a run that name a runner share it, concurrently.
 ///
-/// - The command runs by `sh -c` with its standard input closed, in the step's working folder, with the image's or a clean
+/// - The command is run by `sh -c` with its standard input closed, in the step's working directory, with the image's or a clean
 ///   environment, the step's variables and its secrets, and sees the sources or what its parent left.
 /// - Every byte it writes reaches the logs before `run_step` returns, also after a stop.
 /// - A stop is obeyed in every phase: TERM to everything the command started, KILL after [`GRACE`].
-/// - Nothing the step started runs when `run_step` returns; what is left to tidy is in `StepResult::tidy`.
+/// - Nothing the step started runs when `run_step` returns; what is left to clean up is in `StepResult::tidy`.
 /// - Variables, secrets and the command itself never become part of a snapshot.
 /// - When this process is killed, the command ends within seconds.
 #[async_trait]
@@ -96,7 +96,7 @@ pub(crate) trait Runner: Send + Sync {
     /// Returns how many steps it can run at once.
     async fn capacity(&self) -> usize;
 
-    /// Makes what has to exist before the first step. From here on it has to be closed.
+    /// Creates what has to exist before the first step. After this, the runner has to be closed.
     fn begin(&self) -> Result<(), EngineError> {
         Ok(())
     }
@@ -107,27 +107,27 @@ pub(crate) trait Runner: Send + Sync {
 
     async fn run_step(&self, context: &StepContext, logs: &mut StepLogs) -> StepResult;
 
-    /// Removes everything this run made except what is kept, and returns a sentence for each thing that could not be removed. Has a
-    /// budget of its own.
+    /// Removes everything this run created except what is kept, and returns a sentence for each thing that could not be removed. Has a
+    /// time limit of its own.
     async fn close(&self) -> Vec<String>;
 }
 
-/// Removes a container or a folder, and returns the state of a failed step if it is kept. The driver runs it beside the next steps and
+/// Removes a container or a directory, and returns the state of a failed step if it is kept. The driver runs it alongside the next steps and
 /// waits for it before the run ends.
 pub(crate) type Tidy = BoxFuture<'static, Option<Saved>>;
 
-/// What became of a step.
+/// The result of a step.
 pub(crate) struct StepResult {
     pub(crate) ending: Result<Ending, EngineError>,
     pub(crate) snapshot: Option<Snapshot>,
-    /// What outlives the run, made because the policy or a later run asks for it.
+    /// The snapshot that outlives the run, made because the cache policy or a later run needs it.
     pub(crate) saved: Option<Saved>,
     pub(crate) tidy: Option<Tidy>,
-    /// What the image was that it booted from, see [`BuildEvent::ImageResolved`](crate::event::BuildEvent::ImageResolved).
+    /// The digest of the image it started from, see [`BuildEvent::ImageResolved`](crate::event::BuildEvent::ImageResolved).
     pub(crate) digest: Option<String>,
 }
 
-/// Work of a line of steps that is not worth a snapshot of its own. Making one costs a hundredth of it, or a few hundredths; doing
+/// How much unsaved work of a chain of steps is not worth a snapshot. Making one costs a few percent of that time; doing
 /// the work again costs all of it.
 pub(crate) const WORTH_A_SNAPSHOT: Duration = Duration::from_secs(20);
 

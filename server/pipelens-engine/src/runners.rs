@@ -1,7 +1,7 @@
-//! The runners there are: the only list of them. Whoever needs a name, a description or a way to open one takes it from here.
+//! The only list of runners. Every other place that needs a name, a description or a way to open a runner gets it from here.
 //!
-//! A new runner is a folder that defines a [`RunnerSpec`], its `mod` line, an entry below, and a row in [`pipelens_core::runners`], which is
-//! what pipelines are checked against. Each of the three lines asks for the others: a module that is not listed is dead code, an entry
+//! To add a runner, add a module that defines a [`RunnerSpec`], its `mod` line, an entry below, and a row in [`pipelens_core::runners`], which is
+//! what pipelines are checked against. None of these can be forgotten: a module that is not listed is dead code, an entry
 //! without a row does not compile, and a test finds a row without an entry.
 
 pub use crate::runner::RunnerSpec;
@@ -9,12 +9,12 @@ pub use crate::runner::RunnerSpec;
 /// Every runner; the first is the default.
 pub static RUNNERS: &[&RunnerSpec] = &[&crate::docker::RUNNER, &crate::host::RUNNER];
 
-/// Returns the runner with a name.
+/// Returns the runner with this name.
 pub fn find(name: &str) -> Option<&'static RunnerSpec> {
     RUNNERS.iter().copied().find(|runner| runner.name() == name)
 }
 
-/// Returns the runner of steps that name none, unless the user has chosen another one.
+/// Returns the runner for steps that do not name one, unless the user has chosen another.
 #[expect(clippy::indexing_slicing, reason = "the list is never empty")]
 pub fn default() -> &'static RunnerSpec {
     RUNNERS[0]

@@ -6,7 +6,7 @@ use pipelens_core::plan::Plan;
 
 use crate::event::{Outcome, RunOutcome};
 
-/// Why a run stops before its plan is through.
+/// Why a run stops before its plan is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
     Cancelled,
@@ -19,7 +19,7 @@ pub(crate) enum Stop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     Start(usize),
-    /// Ready, but every permit is taken. Reported once a step.
+    /// The step is ready, but all permits are taken. Reported once per step.
     Queue(usize),
     /// The step ends here without having started.
     Skip(usize, Outcome),
@@ -30,11 +30,11 @@ pub(crate) struct Scheduler<'plan> {
     plan: &'plan Plan,
     states: Vec<State>,
     dependants: Vec<Vec<usize>>,
-    /// Waiting steps whose dependencies are all done, by index: file order.
+    /// Waiting steps whose dependencies are all done, by index, that is, in file order.
     ready: BTreeSet<usize>,
-    /// Waiting steps that a finished dependency may have freed or blocked.
+    /// Waiting steps that a finished dependency may have unblocked or blocked for good.
     touched: BTreeSet<usize>,
-    /// How many steps may run at once, whatever runs them.
+    /// How many steps may run at once, on all runners together.
     permits: usize,
     /// The runner of each step, by its position in `lanes`; steps that are not in it share the first lane.
     lane_of: Vec<usize>,
@@ -42,7 +42,7 @@ pub(crate) struct Scheduler<'plan> {
     stop: Option<Stop>,
 }
 
-/// What one runner has to do.
+/// The steps of one runner.
 #[derive(Debug, Clone, Copy)]
 struct Lane {
     permits: usize,
@@ -79,7 +79,7 @@ impl<'plan> Scheduler<'plan> {
         }
     }
 
-    /// Limits how many steps each runner may have at once: one, until [`Scheduler::allow`] says otherwise. `lane_of` has the position of
+    /// Limits how many steps each runner may run at once: one, until [`Scheduler::allow`] changes it. `lane_of` has the position of
     /// each step's runner among `count` of them.
     pub(crate) fn with_lanes(mut self, lane_of: Vec<usize>, count: usize) -> Self {
         self.lane_of = lane_of;
@@ -87,7 +87,7 @@ impl<'plan> Scheduler<'plan> {
         self
     }
 
-    /// Returns what is to be done now; empty when there is nothing but to wait.
+    /// Returns what has to be done now; empty if there is nothing to do but wait.
     pub(crate) fn next_actions(&mut self) -> Vec<Action> {
         let mut actions = self.settle();
         let mut free = self.permits.saturating_sub(self.lanes.iter().map(|lane| lane.running).sum());
@@ -112,14 +112,14 @@ impl<'plan> Scheduler<'plan> {
         actions
     }
 
-    /// Lets a runner have so many steps at once from here on.
+    /// Sets how many steps a runner may run at once from now on.
     pub(crate) fn allow(&mut self, lane: usize, permits: usize) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.permits = permits.max(1);
         }
     }
 
-    /// Takes the outcome of a step that was started.
+    /// Records the outcome of a step that was started.
     pub(crate) fn finished(&mut self, index: usize, outcome: Outcome) {
         if self.states.get(index) != Some(&State::Running) {
             return;
@@ -134,7 +134,7 @@ impl<'plan> Scheduler<'plan> {
         }
     }
 
-    /// Starts nothing from here on. A reason of higher precedence replaces a lower one: timed out, cancelled, failed.
+    /// Starts nothing from now on. A reason of higher precedence replaces a lower one: timed out, cancelled, failed.
     pub(crate) fn stop(&mut self, stop: Stop) {
         let replaces = match (&self.stop, &stop) {
             (None, _) => true,
@@ -153,7 +153,7 @@ impl<'plan> Scheduler<'plan> {
         self.stop.as_ref()
     }
 
-    /// Returns the outcome of a running step that was brought down by the run's stop.
+    /// Returns the outcome of a running step that ended because the run stopped.
     pub(crate) fn outcome_of_stopped_step(&self) -> Outcome {
         match self.stop {
             Some(Stop::TimedOut) => Outcome::TimedOut,
@@ -195,7 +195,7 @@ impl<'plan> Scheduler<'plan> {
         }
     }
 
-    /// Ends every step that can no longer start and finds those that can, until nothing changes.
+    /// Ends every step that can no longer start and finds those that can, until nothing changes any more.
     fn settle(&mut self) -> Vec<Action> {
         let mut actions = Vec::new();
         while let Some(index) = self.touched.pop_first() {
@@ -235,7 +235,7 @@ impl<'plan> Scheduler<'plan> {
                 Some(State::Done(_)) => {}
                 Some(State::Waiting { .. } | State::Running) => verdict = Verdict::Wait,
                 None => {
-                    return Verdict::Skip(format!("Needs step {}, which the plan does not have.", dependency.step));
+                    return Verdict::Skip(format!("Needs step {}, which is not in the plan.", dependency.step));
                 }
             }
         }
@@ -284,7 +284,7 @@ impl<'plan> Scheduler<'plan> {
         }
     }
 
-    /// Whether this outcome, by itself, makes the run fail. What was skipped or cut short has its cause elsewhere.
+    /// Whether this outcome, by itself, makes the run fail. If a step was skipped or cut short, the cause is elsewhere.
     fn fails_the_run(&self, index: usize, outcome: &Outcome) -> bool {
         match outcome {
             Outcome::Succeeded | Outcome::Cached | Outcome::Skipped(_) | Outcome::Cancelled => false,
@@ -304,7 +304,7 @@ enum Verdict {
     Skip(String),
 }
 
-/// How an outcome reads after "which".
+/// Returns how an outcome reads after "which".
 fn account(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Succeeded | Outcome::Cached => "succeeded".into(),
@@ -312,7 +312,7 @@ fn account(outcome: &Outcome) -> String {
         Outcome::TimedOut => "timed out".into(),
         Outcome::Cancelled => "was cancelled".into(),
         Outcome::Errored(_) => "could not be run".into(),
-        // The sentence of a skipped step names what blocked it in turn, so that the first cause is shown.
+        // A skipped step's sentence names the step that blocked it, so the original cause is shown.
         Outcome::Skipped(why) => match why.strip_prefix("Needs ").and_then(|why| why.strip_suffix('.')) {
             Some(cause) => format!("was skipped (it needs {cause})"),
             None => "was skipped".into(),

@@ -1,4 +1,4 @@
-//! Masks secret values in a stream of bytes before it goes anywhere. Knows no steps and no lines.
+//! Masks secret values in a stream of bytes before anything else sees it. Knows no steps and no lines.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,14 +8,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
 
-/// A shorter value would be found everywhere and make the output unreadable.
+/// A shorter value would match everywhere and make the output unreadable.
 pub(crate) const SHORTEST_VALUE_BYTES: usize = 6;
 
 const MASK: &[u8] = b"***";
 
-/// Everything that must not be seen: each value, its lines, and the forms tools print it in.
+/// Everything that must not be visible: each value, its lines, and the forms in which tools print it.
 ///
-/// One search per form: with one to three secrets, `aho-corasick` masks at a quarter to a half of the speed, since its search for
+/// One search per form: with one to three secrets, `aho-corasick` has a quarter to half of the speed, because its search for
 /// overlapping matches has no prefilter.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SecretPatterns {
@@ -23,7 +23,7 @@ pub(crate) struct SecretPatterns {
 }
 
 impl SecretPatterns {
-    /// Returns the patterns, and the names of the secrets whose values are too short to be masked.
+    /// Returns the patterns, and the names of secrets whose values are too short to be masked.
     pub(crate) fn of(secrets: &BTreeMap<String, String>) -> (Self, Vec<String>) {
         let mut forms: Vec<Vec<u8>> = Vec::new();
         let mut too_short = Vec::new();
@@ -55,12 +55,12 @@ impl SecretPatterns {
     }
 }
 
-/// Masks one stream, whatever way it is cut into chunks. It holds back only what may be the start of a pattern.
+/// Masks one stream, however it is split into chunks. Holds back only what may be the start of a pattern.
 #[derive(Debug)]
 pub(crate) struct Masker {
     patterns: SecretPatterns,
     held: Vec<u8>,
-    /// So many bytes at the start of `held` belong to a match whose mask is out already.
+    /// How many bytes at the start of `held` belong to a match whose mask has already been written.
     covered: usize,
 }
 
@@ -69,7 +69,7 @@ impl Masker {
         Self { patterns, held: Vec::new(), covered: 0 }
     }
 
-    /// Takes the next bytes and returns those that may be seen.
+    /// Adds bytes and returns those that may be shown.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
         if self.patterns.all.is_empty() {
             return chunk.to_vec();
@@ -79,7 +79,7 @@ impl Masker {
         self.release(end)
     }
 
-    /// Returns what was held back; the stream is over.
+    /// Ends the stream, and returns what was held back.
     pub(crate) fn finish(&mut self) -> Vec<u8> {
         self.release(self.held.len())
     }
@@ -109,7 +109,7 @@ impl Masker {
         seen
     }
 
-    /// Returns where patterns are, overlapping ones as one range, in order.
+    /// Returns where patterns match, in order, with overlapping matches as one range.
     fn matches(&self) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         if self.covered > 0 {
@@ -127,7 +127,7 @@ impl Masker {
         let mut merged: Vec<Range<usize>> = Vec::new();
         for range in found {
             match merged.last_mut() {
-                // Touching is not overlapping, except after a mask that was already written: nothing separates the two.
+                // Adjacent matches do not overlap, except after a mask that was already written: nothing separates the two.
                 Some(last) if range.start < last.end => last.end = last.end.max(range.end),
                 Some(_) | None => merged.push(range),
             }
@@ -135,7 +135,7 @@ impl Masker {
         merged
     }
 
-    /// Returns where the longest tail begins that more bytes could turn into a pattern.
+    /// Returns where the longest tail starts that more bytes could complete to a pattern.
     fn start_of_possible_match(&self) -> usize {
         let longest = self.patterns.all.iter().map(|pattern| pattern.needle().len()).max().unwrap_or(0);
         let earliest = self.held.len().saturating_sub(longest.saturating_sub(1));
@@ -151,12 +151,12 @@ impl Masker {
     }
 }
 
-/// The value alone, as part of a longer text (what is around it decides the letters at its ends), and in wrapped lines.
+/// Base64 of the value alone, as part of a longer text (where its neighbours affect the first and last characters), and in wrapped lines.
 fn base64_forms(text: &str) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
     for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
         let alone = engine.encode(text).into_bytes();
-        // What `base64` and what `openssl` break lines at.
+        // The line lengths of `base64` and of `openssl`.
         forms.extend([76, 64].iter().flat_map(|width| alone.chunks(*width).map(<[u8]>::to_vec)));
         forms.push(alone);
         for before in 0..3 {
@@ -168,7 +168,7 @@ fn base64_forms(text: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-/// As parts of addresses and of forms, with large and small digits.
+/// As parts of URLs and forms, with uppercase and lowercase digits.
 fn url_forms(text: &str) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
     for plain in [b"-_.~".as_slice(), b"-_.!~*'()", b"-_.~/", b"-_.*"] {
@@ -180,14 +180,14 @@ fn url_forms(text: &str) -> Vec<Vec<u8>> {
     forms.into_iter().map(String::into_bytes).collect()
 }
 
-/// As JSON and shells print what they quote.
+/// As quoted by JSON and by shells.
 fn quoted_forms(text: &str) -> Vec<Vec<u8>> {
     let json = serde_json::to_string(text).unwrap_or_default();
     let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
     vec![json.into(), text.replace('\'', "'\\''").into_bytes(), text.replace('\'', "'\"'\"'").into_bytes()]
 }
 
-/// Encodes everything but letters, digits and `plain`.
+/// Percent-encodes everything except letters, digits and `plain`.
 fn url_encoded(text: &str, plain: &[u8], encode: fn(u8) -> String) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || plain.contains(&byte);
     text.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { encode(byte) }).collect()
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_masked_even_if_two_chunks_share_it() {
+    fn a_value_is_masked_even_if_it_is_split_between_chunks() {
         let patterns = patterns(&["hunter22"]);
         assert_eq!(masked_in_chunks(&patterns, &[b"pass hun", b"ter2", b"2!"]), "pass ***!");
     }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tools_make_of_a_value_is_masked() {
+    fn a_value_is_masked_in_the_forms_that_tools_print() {
         let value = "p@ss'w/rd \"é\" Zk91";
         let patterns = patterns(&[value]);
         let basic = STANDARD_NO_PAD.encode(format!("user:{value}"));

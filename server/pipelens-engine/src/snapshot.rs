@@ -1,4 +1,4 @@
-//! What steps leave for other steps, and the place where it outlives a run. Knows neither Docker nor the host.
+//! What steps leave for other steps, and where it is kept beyond a run. Knows neither Docker nor the host.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use pipelens_core::plan::PlanStep;
 
 use crate::sources::Manifest;
 
-/// A filesystem that a step left for the steps that boot from it. Only the runner that made it knows what it is.
+/// A filesystem that a step left for the steps that start from it. Only the runner that made it knows what it contains.
 #[derive(Clone)]
 pub(crate) struct Snapshot(Arc<dyn Any + Send + Sync>);
 
@@ -18,7 +18,7 @@ impl Snapshot {
         Self(Arc::new(content))
     }
 
-    /// Returns what is in it; `None` if another runner made it.
+    /// Returns the content; `None` if another runner made it.
     pub(crate) fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
         self.0.downcast_ref()
     }
@@ -33,48 +33,48 @@ impl std::fmt::Debug for Snapshot {
 /// A snapshot that outlives the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Saved {
-    /// Where its store has it: an image's id, a folder.
+    /// Its place in the store: an image's id, a directory.
     pub(crate) place: String,
-    /// What it takes beyond what it was made from.
+    /// How much space it uses in addition to what it was made from.
     pub(crate) bytes: u64,
 }
 
-/// A kept snapshot that a step can be taken from.
+/// A kept snapshot that can be used as a step's result.
 #[derive(Debug, Clone)]
 pub(crate) struct Hit {
     pub(crate) place: String,
-    /// The sources in it, if they are not today's.
+    /// The sources in it, if they are not the current ones.
     pub(crate) outdated: Option<Outdated>,
 }
 
-/// Sources as they were when a snapshot was made.
+/// The sources as they were when a snapshot was made.
 #[derive(Debug, Clone)]
 pub(crate) struct Outdated {
     pub(crate) manifest: Arc<Manifest>,
-    /// Where in the snapshot they are.
+    /// Their directory in the snapshot.
     pub(crate) folder: String,
 }
 
-/// Where a runner keeps what outlives a run: the images of an engine, a folder of this machine.
+/// Where a runner keeps what outlives a run: the images of an engine, or a directory on this machine.
 #[async_trait]
 pub(crate) trait SnapshotStore: Send + Sync {
-    /// Names the store, so that a place in one is not looked for in another; empty if it has no name or does not answer.
+    /// Returns the store's name, so that a place in one store is not looked up in another; empty if it has no name or does not answer.
     async fn name(&self) -> &str;
 
-    /// Returns what identifies the image that a reference means now; `None` if it is not here. Pulls nothing. It is asked here and not
-    /// of the runner because it decides which kept snapshots fit.
+    /// Returns what identifies the image that a reference currently resolves to; `None` if it is not present. Pulls nothing. This belongs
+    /// to the store and not to the runner because it determines which kept snapshots can be used.
     async fn resolve_image(&self, reference: &str) -> Option<String>;
 
-    /// Returns a kept snapshot as one to boot from.
+    /// Returns a kept snapshot as one to start from.
     fn adopt(&self, place: &str) -> Snapshot;
 
-    /// Returns the place of the snapshot that has a name the Harmont tools give, unless another workspace of ours made it. The name does
-    /// not say who else may have made it: that risk is the caller's.
+    /// Returns the place of the snapshot with a name that the Harmont tools use, unless pipelens made it for another workspace. The name does
+    /// not prove who else may have made it; the caller has to accept that risk.
     async fn find_shared(&self, _name: &str, _workspace: &str) -> Option<String> {
         None
     }
 
-    /// Whether a kept snapshot is still there.
+    /// Whether a kept snapshot still exists.
     async fn exists(&self, place: &str) -> bool;
 
     /// Removes a kept snapshot. Returns `false` if something still needs it.
@@ -90,6 +90,6 @@ pub(crate) trait SnapshotStore: Send + Sync {
 
 /// Quotes a word for a person's shell.
 pub(crate) fn shell_word(word: &str) -> String {
-    // An argument cannot contain a zero byte, but the command is only shown.
+    // An argument cannot contain a zero byte, but the command is only displayed.
     shlex::Quoter::new().allow_nul(true).quote(word).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }

@@ -1,4 +1,4 @@
-//! Which files of the project a step gets to see: those git would show, less what `.pipelensignore` names.
+//! Which files of the project a step gets: tracked and unignored files, except those in `.pipelensignore`.
 
 mod entries;
 mod manifest;
@@ -16,11 +16,11 @@ pub(crate) use crate::sources::entries::{Entry, EntryKind, Sources};
 pub(crate) use crate::sources::manifest::{Delta, Manifest};
 use crate::walk::{Repository, RuleSet, Rules, Tracked, Walk, WalkError};
 
-/// An index of ten thousand files is decoded in some milliseconds.
+/// An index of ten thousand files is decoded in a few milliseconds.
 const MAX_QUICK_INDEX_BYTES: u64 = 1024 * 1024;
 
 impl Sources {
-    /// Looks at the project folder. Blocks on the disk. Incomplete once a stop is asked for.
+    /// Scans the project directory. Blocks on the disk. The result is incomplete once a stop is requested.
     pub(crate) fn scan(root: &Path, stop: &CancellationToken) -> Result<Self, EngineError> {
         let failed = |source| EngineError::Sources { path: root.to_owned(), source };
         let root = root.canonicalize().map_err(failed)?;
@@ -51,7 +51,7 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Git shows a tracked file whatever the ignore rules say.
+    /// Adds tracked files that the ignore rules match, because git's rules do not apply to tracked files.
     fn add_tracked_but_ignored(
         &mut self,
         repository: &Repository,
@@ -62,11 +62,11 @@ impl Sources {
         let tracked = tracked_below(&self.root, repository);
         if let Some(problem) = tracked.problem {
             let (what, more) = match repository.is_read() {
-                true => ("index of git", ""),
-                false => ("repository of git", "its `info/exclude` does not count, and "),
+                true => ("Git's index", ""),
+                false => ("The git repository", "its `info/exclude` is ignored, and "),
             };
             self.notes.push(format!(
-                "The {what} cannot be read ({problem}), so {more}files that an ignore rule names are not sent, tracked or not."
+                "{what} cannot be read ({problem}), so {more}files that match an ignore rule are not sent, even if they are tracked."
             ));
         }
         for path in tracked.paths {
@@ -74,13 +74,13 @@ impl Sources {
                 continue;
             }
             let Ok(metadata) = self.root.join(&path).symlink_metadata() else { continue };
-            // A tracked folder is a submodule, walked already.
+            // A tracked directory is a submodule, which has already been walked.
             if metadata.is_dir() {
                 continue;
             }
             let Some(parents) = self.folders_above(&path) else {
                 self.notes.push(format!(
-                    "`{}` is not sent: git tracks it in a folder, where there is a symbolic link now.",
+                    "`{}` is not sent: git tracks it, but one of the folders in its path is now a symbolic link.",
                     path.display()
                 ));
                 continue;
@@ -102,7 +102,7 @@ impl Sources {
         Ok(())
     }
 
-    /// Returns the folders that lead to a path, outermost first; `None` if one of them is a link, which may lead anywhere.
+    /// Returns the parent directories of a path, outermost first; `None` if one of them is a link, which may lead anywhere.
     fn folders_above(&self, path: &Path) -> Option<Vec<(PathBuf, Metadata)>> {
         let mut folders: Vec<_> = path
             .ancestors()
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn ignored_files_stay_and_hidden_files_come_along() {
+    fn ignored_files_are_not_sent_and_hidden_files_are() {
         let folder = project(&[
             (".gitignore", "target/\n*.log\n"),
             (".env.example", "A=1"),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn ignore_files_count_without_a_repository_too() {
+    fn ignore_files_apply_even_without_a_repository() {
         let folder = project(&[(".gitignore", "out"), ("out/a", ""), ("in/a", "")]);
         assert_eq!(
             names(&Sources::scan(folder.path(), &CancellationToken::new()).unwrap()),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracked_file_comes_along_even_if_it_is_ignored() {
+    fn a_tracked_file_is_sent_even_if_it_is_ignored() {
         let folder = project(&[(".gitignore", "gen/"), ("gen/kept.rs", ""), ("gen/other.rs", "")]);
         git(folder.path(), &["init", "-q"]);
         git(folder.path(), &["add", "-f", "gen/kept.rs"]);
@@ -220,13 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_project_says_its_path() {
+    fn a_missing_project_is_reported_with_its_path() {
         let error = Sources::scan(Path::new("/no/such/project"), &CancellationToken::new()).unwrap_err();
         assert!(error.to_string().contains("/no/such/project"), "{error}");
     }
 
     #[test]
-    fn a_rule_file_that_is_no_small_text_stops_the_scan_and_is_named() {
+    fn a_rule_file_that_is_not_a_small_text_file_stops_the_scan_and_is_named() {
         let folder = project(&[("src/a", ""), ("b", "")]);
         for name in [".gitignore", "src/.gitignore", ".pipelensignore", ".git/info/exclude"] {
             let path = folder.path().join(name);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_names_nothing_outside_of_the_project() {
+    fn an_index_cannot_name_files_outside_the_project() {
         let outer = tempfile::tempdir().unwrap();
         fs::write(outer.path().join("secret"), "token").unwrap();
         let root = outer.path().join("project");
@@ -274,18 +274,18 @@ mod tests {
         assert_eq!(names(&sources), [".gitignore", "kept"]);
         assert_eq!(
             sources.notes,
-            ["`up/secret` is not sent: git tracks it in a folder, where there is a symbolic link now."]
+            ["`up/secret` is not sent: git tracks it, but one of the folders in its path is now a symbolic link."]
         );
     }
 
     #[test]
-    fn a_small_index_that_means_terabytes_is_refused() {
+    fn a_small_index_that_expands_to_terabytes_is_refused() {
         let folder = project(&[(".git/HEAD", ""), ("a", "")]);
         let mut bytes = b"DIRC\0\0\0\x04".to_vec();
         bytes.extend(60_000_u32.to_be_bytes());
         for index in 0..60_000 {
             bytes.extend([0; 62]);
-            // Nothing of the path before is dropped.
+            // Each entry keeps the whole path of the one before.
             bytes.push(0);
             bytes.extend(if index == 0 { vec![b'a'; 4_000] } else { b"bbb".to_vec() });
             bytes.push(0);
@@ -293,22 +293,22 @@ mod tests {
         bytes.extend([0; 20]);
         fs::write(folder.path().join(".git/index"), bytes).unwrap();
         let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
-        assert!(sources.notes[0].contains("its paths are longer than 67.1 MB together"), "{:?}", sources.notes);
+        assert!(sources.notes[0].contains("its paths are longer than 67.1 MB in total"), "{:?}", sources.notes);
     }
 
     #[test]
-    fn the_rules_of_a_repository_inside_of_the_project_count_there() {
+    fn the_rules_of_a_nested_repository_apply_inside_it() {
         let folder =
             project(&[(".git/HEAD", ""), ("in/.git/info/exclude", "secret"), ("in/secret", ""), ("secret", "")]);
         assert_eq!(names(&Sources::scan(folder.path(), &CancellationToken::new()).unwrap()), ["in", "secret"]);
     }
 
     #[test]
-    fn an_index_that_cannot_be_read_is_said() {
+    fn an_unreadable_index_is_reported() {
         let folder = project(&[(".git/index", "DIRC\0\0\0\u{2}\u{7f}\u{7f}\u{7f}\u{7f}"), ("a", "")]);
         let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
         assert_eq!(names(&sources), ["a"]);
-        assert!(sources.notes[0].starts_with("The index of git cannot be read ("), "{:?}", sources.notes);
+        assert!(sources.notes[0].starts_with("Git's index cannot be read ("), "{:?}", sources.notes);
     }
 
     #[test]
@@ -336,7 +336,7 @@ mod tests {
             git(&main, &["update-index", "--index-version", version]);
             expected(&main);
         }
-        // The large part of a split index is in another file.
+        // Most of a split index is in another file.
         git(&main, &["update-index", "--split-index"]);
         fs::write(main.join("gen/new.rs"), "").unwrap();
         git(&main, &["add", "-f", "gen/new.rs"]);
@@ -348,7 +348,7 @@ mod tests {
         let beside = outer.path().join("beside");
         git(&main, &["worktree", "add", "-q", beside.to_str().unwrap()]);
         expected(&beside);
-        // A submodule: its repository is in that of the project it belongs to.
+        // A submodule: its repository is inside that of the enclosing project.
         let whole = outer.path().join("whole");
         fs::create_dir(&whole).unwrap();
         git(&whole, &["init", "-q"]);
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_to_somebody_elses_repository_is_not_followed() {
+    fn a_pointer_to_an_unrelated_repository_is_not_followed() {
         let outer = tempfile::tempdir().unwrap();
         let other = outer.path().join("other");
         fs::create_dir(&other).unwrap();
@@ -373,13 +373,13 @@ mod tests {
             fs::write(root.join(".git"), format!("gitdir: {pointer}\n")).unwrap();
             let sources = Sources::scan(&root, &CancellationToken::new()).unwrap();
             assert_eq!(names(&sources), [".gitignore"], "{pointer}");
-            // A folder of the project may be named, whether there is one or not.
-            let is_said = sources.notes.iter().any(|note| note.starts_with("The repository of git cannot be read ("));
+            // A directory inside the project is allowed, whether it exists or not.
+            let is_said = sources.notes.iter().any(|note| note.starts_with("The git repository cannot be read ("));
             assert_eq!(is_said, pointer != "nowhere", "{pointer}: {:?}", sources.notes);
         }
     }
 
-    /// An index as nobody's git would write it.
+    /// An index that git would never write.
     fn index_of(paths: &[&str]) -> Vec<u8> {
         let mut bytes = b"DIRC\0\0\0\x02".to_vec();
         bytes.extend((paths.len() as u32).to_be_bytes());

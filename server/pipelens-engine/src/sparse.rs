@@ -1,9 +1,9 @@
-//! Copies files so that holes stay holes. Knows no archive and no step.
+//! Copies files so that holes stay holes. Knows no archives and no steps.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 
-/// A file system's own unit: smaller holes save nothing.
+/// The block size of file systems: smaller holes save nothing.
 const BLOCK_BYTES: usize = 4096;
 const CHUNK_BYTES: usize = 64 * BLOCK_BYTES;
 
@@ -11,7 +11,7 @@ const CHUNK_BYTES: usize = 64 * BLOCK_BYTES;
 #[derive(Debug)]
 pub(crate) enum Stopped<F> {
     Failed(io::Error),
-    /// There was no room; with what was said of it.
+    /// There was no space left; with the reason from `room`.
     NoRoom(F),
 }
 
@@ -21,8 +21,8 @@ impl<F> From<io::Error> for Stopped<F> {
     }
 }
 
-/// Copies what a reader delivers to the end of a new file; blocks of zeros become holes. `room` is asked before bytes take some.
-/// Returns the bytes that are no holes.
+/// Copies a reader's data to a new file; blocks of zeros become holes. `room` is called to reserve space before bytes are written.
+/// Returns the number of bytes that are not holes.
 pub(crate) fn copy<F>(
     content: &mut impl Read,
     target: &mut File,
@@ -50,7 +50,7 @@ pub(crate) fn copy<F>(
     Ok(written)
 }
 
-/// Copies a file; what the file system knows to be a hole is not even read.
+/// Copies a file; known holes are not even read.
 pub(crate) fn copy_file<F>(
     from: &mut File,
     target: &mut File,
@@ -79,9 +79,9 @@ fn next_data(file: &File, at: u64, length: u64) -> io::Result<Option<std::ops::R
             let end = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(start)).unwrap_or(length);
             Ok((start < length).then(|| start..end.min(length)))
         }
-        // Nothing but a hole.
+        // The file is one hole.
         Err(Errno::NXIO) => Ok(None),
-        // A file system that does not know.
+        // The file system does not report holes.
         Err(Errno::INVAL) => Ok(Some(at..length)),
         Err(error) => Err(error.into()),
     }
@@ -92,7 +92,7 @@ fn next_data(_file: &File, at: u64, length: u64) -> io::Result<Option<std::ops::
     Ok(Some(at..length))
 }
 
-/// Reads until the buffer is full or there is no more.
+/// Reads until the buffer is full or the data ends.
 fn fill(content: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -113,7 +113,7 @@ mod tests {
     const NO_LIMIT: fn(u64) -> Result<(), ()> = |_| Ok(());
 
     #[test]
-    fn content_survives_with_holes_at_every_place() {
+    fn content_survives_with_holes_anywhere() {
         let mut content = vec![0; 3 * CHUNK_BYTES + 100];
         content[BLOCK_BYTES + 1] = 1;
         content[2 * CHUNK_BYTES - 1] = 2;
@@ -137,7 +137,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let mut file = File::create(&path).unwrap();
-        // Larger than any disk, and than what a test could read.
+        // Larger than any disk, and more than a test could read.
         file.set_len(1 << 42).unwrap();
         file.seek(SeekFrom::Start(1 << 41)).unwrap();
         file.write_all(b"in the middle").unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_ends_where_there_is_no_room() {
+    fn a_copy_ends_when_there_is_no_space_left() {
         let folder = tempfile::tempdir().unwrap();
         let content = vec![1; 2 * BLOCK_BYTES];
         let mut left = BLOCK_BYTES as u64;

@@ -29,13 +29,13 @@ pub(crate) struct StepContext {
     pub(crate) snapshot_use: SnapshotUse,
     pub(crate) keeping: Keeping,
     pub(crate) sources: Arc<Sources>,
-    /// What is copied back when the step has succeeded.
+    /// The artifacts to copy when the step has succeeded.
     pub(crate) artifacts: Option<Artifacts>,
     /// The user allows steps to access the engine's machine.
     pub(crate) may_open_machine: bool,
-    /// The secrets this step names, with their values.
+    /// The secrets that this step uses, with their values.
     pub(crate) secrets: BTreeMap<String, String>,
-    /// The folder of the log files.
+    /// The directory of the log files.
     pub(crate) log_dir: PathBuf,
     pub(crate) log_room: Room,
     pub(crate) patterns: SecretPatterns,
@@ -48,35 +48,35 @@ pub(crate) struct StepContext {
 pub(crate) enum Base {
     /// An image, with the sources added.
     Image(String),
-    /// What another step left, with its sources if they are not today's.
+    /// What another step left, with its sources if they are not the current ones.
     Snapshot(Snapshot, Option<Outdated>),
 }
 
-/// What of a step outlives the run.
+/// What is kept of a step beyond the run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Keeping {
     /// The workspace it belongs to. `None`: nothing outlives the run.
     pub(crate) workspace: Option<String>,
-    /// The name of the cache that will know it, see `Owner::name_of_cache`.
+    /// The name of the cache that will record it, see `Owner::name_of_cache`.
     pub(crate) cache_name: String,
-    /// The policy of the step asks for its result.
+    /// Whether the step's policy asks for its result to be kept.
     pub(crate) is_cached: bool,
     /// A further name for the result.
     pub(crate) shared_name: Option<String>,
-    /// Where images that hold the sources are kept for later runs.
+    /// Where images with the sources are kept for later runs.
     pub(crate) source_images: Option<SourceImages>,
 }
 
-/// How often what a step leaves is booted from.
+/// How many steps start from what a step leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SnapshotUse {
-    /// By one step that starts once, in the same working folder, with the same runner: it can have the filesystem itself instead of a
+    /// One step that starts once, in the same working directory, with the same runner, so it can get the filesystem itself instead of a
     /// copy.
     Once,
     Several,
 }
 
-/// When the filesystem is kept. A step whose failure is soft has children after a failure too.
+/// When the filesystem is kept. A step with `soft_fail` may have children even after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepSnapshot {
     Never,
@@ -100,7 +100,7 @@ impl StepContext {
         &self.plan.steps[self.index]
     }
 
-    /// Returns the variables of the step, its secrets included, if each can be given to a process.
+    /// Returns the variables of the step, including its secrets, or an error if one cannot be passed to a process.
     pub(crate) fn variables(&self) -> Result<BTreeMap<&str, &str>, EngineError> {
         let variables: BTreeMap<&str, &str> =
             self.step().env.iter().chain(&self.secrets).map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -116,7 +116,7 @@ impl StepContext {
         Ok(variables)
     }
 
-    /// Returns the error of a step whose parent left nothing that this runner can boot from.
+    /// Returns the error for a step whose parent left nothing that this runner can start from.
     pub(crate) fn no_snapshot(&self) -> EngineError {
         let parent = match self.step().boots_from {
             BootsFrom::Step(parent) => self.plan.steps.get(parent).map(|step| step.key.clone()),
@@ -143,7 +143,7 @@ impl StepContext {
         self.events.offer(|| BuildEvent::StepPhase { step: self.index, phase: phase.clone() })
     }
 
-    /// Waits until the command must end, and returns how that ending is called. The step's time begins with its command.
+    /// Waits until the command must end, and returns the reason. The step's time limit begins with its command.
     pub(crate) async fn time_to_stop(&self, started: Instant) -> Ending {
         let time_is_over = async {
             match self.step().timeout_seconds {

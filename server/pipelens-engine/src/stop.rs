@@ -1,10 +1,10 @@
-//! A stop that was asked for, as opposed to work that failed by itself.
+//! A requested stop, as opposed to work that failed by itself.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::error::EngineError;
 
-/// The work was cut short, or never begun, because a stop was asked for.
+/// The work was interrupted, or never begun, because a stop was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stopped;
 
@@ -27,12 +27,12 @@ impl From<EngineError> for Interruption {
     }
 }
 
-/// Fails once a stop is asked for. For work that looks up now and then, on a thread that may block.
+/// Fails once a stop is requested. For work on a thread that may block, which checks for a stop from time to time.
 pub(crate) fn check(stop: &CancellationToken) -> Result<(), Stopped> {
     if stop.is_cancelled() { Err(Stopped) } else { Ok(()) }
 }
 
-/// Waits for `work`, but no longer than until a stop is asked for.
+/// Waits for `work`, but no longer than until a stop is requested.
 pub(crate) async fn unless_stopped<T, E: Into<Interruption>>(
     stop: &CancellationToken,
     work: impl Future<Output = Result<T, E>>,

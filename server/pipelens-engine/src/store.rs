@@ -1,5 +1,5 @@
-//! What outlives a run: kept snapshots, what steps were made of, the history. One SQLite file, shared by every process of a user.
-//! Losing it loses history and saved work, never correctness: callers check that a snapshot is still there.
+//! What outlives a run: kept snapshots, the inputs of steps, the history. One SQLite file, shared by all processes of a user.
+//! Losing it loses history and saved work, but never correctness: callers check that a snapshot still exists.
 
 mod migrations;
 mod opening;
@@ -35,23 +35,23 @@ pub(crate) struct Store {
 /// A filesystem that outlives its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeptSnapshot {
-    /// Which machine's: an engine's own id, or this one's.
+    /// Which store it is in: an engine's id, or this machine.
     pub(crate) engine: String,
     pub(crate) workspace: String,
     pub(crate) key: String,
     pub(crate) step: String,
-    /// An image's id or a folder.
+    /// An image's id or a directory.
     pub(crate) place: String,
     pub(crate) bytes: u64,
     /// Seconds since 1970.
     pub(crate) used_at: i64,
-    /// Names the state of the sources in it, see [`Store::sources`].
+    /// The digest of the sources in it, see [`Store::sources`].
     pub(crate) sources: String,
-    /// Where in it the sources are.
+    /// The directory of the sources in it.
     pub(crate) sources_folder: String,
 }
 
-/// One run as the history has it.
+/// One run in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastRun {
     pub run_id: String,
@@ -64,12 +64,12 @@ pub struct PastRun {
     pub steps: Vec<PastStep>,
 }
 
-/// One step of a run as the history has it.
+/// One step of a run in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastStep {
     pub key: String,
     pub outcome: String,
-    /// What the image was that it booted from; `None` for a step that booted from another's files, or not at all.
+    /// The digest of the image it started from; `None` for a step that started from another step's files, or not at all.
     pub digest: Option<String>,
 }
 
@@ -92,7 +92,7 @@ impl Store {
     /// Sets aside a store that turned out to be corrupt. The current call has failed; the next one uses a new store.
     fn renew(&self, error: &StoreError) {
         let mut connection = self.lock();
-        // Closed before its file is renamed: what is beside the file is found by its name.
+        // Closed before its file is renamed, because SQLite finds the files next to it by its name.
         match Connection::open_in_memory() {
             Ok(nothing) => *connection = nothing,
             Err(error) => return tracing::debug!(%error, "a corrupt store stays"),
@@ -106,7 +106,7 @@ impl Store {
         }
     }
 
-    /// Uses the store, off the asynchronous threads.
+    /// Uses the store on a thread that may block.
     pub(crate) async fn with<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
@@ -131,7 +131,7 @@ impl Store {
         Ok(statement.query_row(params![engine, workspace, key], kept_snapshot).optional()?)
     }
 
-    /// Returns the snapshots of an engine, of one workspace or of all, the one unused longest first.
+    /// Returns the snapshots of an engine, of one workspace or all, least recently used first.
     pub(crate) fn snapshots(&self, engine: &str, workspace: Option<&str>) -> Result<Vec<KeptSnapshot>> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(
@@ -140,8 +140,8 @@ impl Store {
         Ok(statement.query_map(params![engine, workspace], kept_snapshot)?.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Records a snapshot with the sources in it. An older one with the same key is returned: it can no longer be found by its key, but
-    /// stays recorded until it is forgotten, since something may be built on it.
+    /// Records a snapshot with the sources in it. Returns an older one with the same key: it can no longer be found by its key, but
+    /// stays recorded until it is forgotten, because something may be built on it.
     pub(crate) fn keep(&self, kept: &KeptSnapshot, sources: &Manifest) -> Result<Option<KeptSnapshot>> {
         let before = self.snapshot(&kept.engine, &kept.workspace, &kept.key)?;
         let replaced = before
@@ -149,7 +149,7 @@ impl Store {
             .map(|before| KeptSnapshot { key: format!("replaced:{}", before.place), ..before });
         let connection = self.lock();
         if let Some(replaced) = &replaced {
-            // One that had several keys is remembered once.
+            // A snapshot that had several keys keeps one record.
             connection
                 .prepare_cached(
                     "UPDATE OR IGNORE snapshot SET key = ?4 WHERE engine = ?1 AND workspace = ?2 AND key = ?3",
@@ -192,7 +192,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a snapshot, and sources that are no longer referred to.
+    /// Removes the record of a snapshot, and of sources that are no longer referenced.
     pub(crate) fn forget(&self, kept: &KeptSnapshot) -> Result<()> {
         let connection = self.lock();
         connection.execute(
@@ -211,7 +211,7 @@ impl Store {
         Ok(packed.and_then(|packed| unpacked(&packed)))
     }
 
-    /// Returns what the steps of a pipeline were made of when they ran last.
+    /// Returns the inputs of a pipeline's steps from their last run.
     pub(crate) fn inputs(&self, workspace: &str, pipeline: &str) -> Result<BTreeMap<String, String>> {
         let connection = self.lock();
         let mut statement =
@@ -296,10 +296,10 @@ fn kept_snapshot(row: &Row<'_>) -> rusqlite::Result<KeptSnapshot> {
     })
 }
 
-/// Paths repeat themselves; packed they are a tenth.
+/// Paths are repetitive: compressed, they take a tenth of the space.
 fn packed(manifest: &Manifest) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-    // A path that is not Unicode cannot be kept. The manifest is then empty, and every file counts as changed.
+    // A path that is not Unicode cannot be stored. The manifest is then empty, and every file counts as changed.
     let json = serde_json::to_vec(manifest).unwrap_or_default();
     encoder.write_all(&json).and_then(|()| encoder.finish()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Walks a project by git's ignore rules without asking git, and never waits for, runs or leaves the project for what it finds on the way.
+//! Walks a project by git's ignore rules, without running git. Never blocks on a file, never runs anything, and never leaves the project.
 
 mod pattern;
 mod repository;
@@ -18,7 +18,7 @@ pub(crate) use crate::walk::repository::{Repository, Tracked};
 pub use crate::walk::rules::RuleSet;
 pub(crate) use crate::walk::rules::Rules;
 
-/// The entries of a project that no rule ignores, folders before what is in them. `.git` is none of them.
+/// The entries of a project that no rule ignores; directories come before their entries. `.git` is left out.
 pub struct Walk {
     entries: ignore::Walk,
     rules: Arc<Mutex<Rules>>,
@@ -28,7 +28,7 @@ pub struct Walk {
 /// Why a walk ended early.
 #[derive(Debug, Error)]
 pub enum WalkError {
-    /// Without its rules it is unknown what is ignored.
+    /// Without these rules, it is unknown what is ignored.
     #[error("the ignore rules in `{}` cannot be used: {reason}", path.display())]
     Rules { path: PathBuf, reason: Unreadable },
     #[error("`{}`: {source}", path.display())]
@@ -36,12 +36,12 @@ pub enum WalkError {
 }
 
 impl Walk {
-    /// Walks everything below a folder.
+    /// Walks everything below a directory.
     pub fn new(root: &Path, rule_set: RuleSet) -> io::Result<Self> {
         Self::filtered(root, rule_set, |_| true)
     }
 
-    /// Walks what is on the way from the root to one place, and all that is below it.
+    /// Walks only the path from the root to one place, and everything below that place.
     pub fn towards(root: &Path, start: &Path, rule_set: RuleSet) -> io::Result<Self> {
         let start = start.to_owned();
         Self::filtered(root, rule_set, move |path| path.starts_with(&start) || start.starts_with(path))
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// Names that patterns have trouble with.
+    /// Names that are difficult for patterns.
     const NAMES: &[&[u8]] = &[
         b"a",
         b"b",
@@ -151,7 +151,7 @@ mod tests {
         b"foo",
         b"foobar",
     ];
-    /// Pieces of patterns, those with a meaning more often.
+    /// Pieces of patterns; special characters are more frequent.
     const PIECES: &[&[u8]] = &[
         b"*",
         b"*",
@@ -239,7 +239,7 @@ mod tests {
         command.stdout
     }
 
-    /// Writes a project with rules that nobody sane has.
+    /// Writes a project with unusual rules.
     fn random_project(folder: &Path, random: &mut fastrand::Rng) {
         git(folder, &["init", "-q"]);
         let mut folders = vec![folder.to_owned()];
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ignored_is_what_git_ignores() {
+    fn the_same_files_are_ignored_as_by_git() {
         for seed in 0..100 {
             let mut random = fastrand::Rng::with_seed(seed);
             let folder = tempfile::tempdir().unwrap();
@@ -285,7 +285,7 @@ mod tests {
                 .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
                 .map(|entry| entry.path().strip_prefix(root).unwrap().to_owned())
                 .collect();
-            // A byte that no text can have is matched by too wide a rule; nothing is sent that git does not show.
+            // An invalid UTF-8 byte makes a rule match too much, so some files may be missing, but nothing is sent that git would ignore.
             let too_many: Vec<_> = walked.difference(&shown).collect();
             let missing: Vec<_> = shown.difference(&walked).collect();
             let rules = rules_of(root);

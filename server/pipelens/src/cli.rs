@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 
 use output::{EXIT_USAGE, complain, print};
 
-/// Finds mistakes in CI pipelines while you type, and runs them: one step, everything from a step on, or the whole graph.
+/// Finds mistakes in CI pipelines while you type, and runs pipelines: one step, everything from a step on, or the whole graph.
 ///
 /// In an editor, `pipelens lsp` does both. In a terminal and in CI, `check` and `run` do the same.
 #[derive(Debug, Parser)]
@@ -35,7 +35,7 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 all is well; 1 a finding or a failed step; 2 wrong usage or an unusable file; 4 no container engine answered; \
+Exit codes: 0 success; 1 an error was found or a step failed; 2 wrong usage or an unusable file; 4 no container engine answered; \
 124 timed out; 130 cancelled.
 
 Environment: DOCKER_HOST, DOCKER_CONTEXT and DOCKER_CONFIG as the Docker client reads them; PIPELENS_STATE_DIR for logs; \
@@ -56,7 +56,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Runs a pipeline, or part of it
     Run(run::RunArgs),
-    /// Shows what a run would do, and why steps would not come from the cache
+    /// Shows what a run would do, and why steps would not be taken from the cache
     Plan(run::RunArgs),
     /// Removes the cached results of earlier runs
     Clean(clean::CleanArgs),

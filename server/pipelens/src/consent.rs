@@ -1,5 +1,5 @@
-//! Which secrets the projects of this user may have. A pipeline can name any variable of the environment; the user is asked about each
-//! name once in a project, and the answer is kept in the state folder, out of the project's reach.
+//! Which secrets the user's projects may use. A pipeline can name any variable of the environment; the user is asked about each
+//! name once per project, and the answer is kept in the state directory, out of the project's reach.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -10,14 +10,14 @@ use pipelens_core::plan::Plan;
 use pipelens_engine::files::{MAX_FILE_BYTES, ProjectFolder};
 use serde::{Deserialize, Serialize};
 
-/// A secret that a pipeline names and its project has not been given yet.
+/// A secret that a pipeline names and its project may not use yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) name: String,
     pub(crate) step: String,
 }
 
-/// What is remembered of a project.
+/// What is remembered about a project.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Given {
     /// For people who look into the file.
@@ -25,7 +25,7 @@ struct Given {
     secrets: BTreeSet<String>,
 }
 
-/// Returns what was given to a project so far. A file that cannot be read gives nothing.
+/// Returns the secrets a project may use so far. An unreadable file grants none.
 pub(crate) fn given(state_dir: &Path, project: &Path) -> BTreeSet<String> {
     let file = file_of(state_dir, project);
     let read = || {
@@ -36,7 +36,7 @@ pub(crate) fn given(state_dir: &Path, project: &Path) -> BTreeSet<String> {
     serde_json::from_slice::<Given>(&read().unwrap_or_default()).map(|given| given.secrets).unwrap_or_default()
 }
 
-/// Remembers that a project may have secrets.
+/// Remembers that a project may use secrets.
 pub(crate) fn give(state_dir: &Path, project: &Path, names: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
     let mut secrets = given(state_dir, project);
     let before = secrets.len();
@@ -48,7 +48,7 @@ pub(crate) fn give(state_dir: &Path, project: &Path, names: impl IntoIterator<It
     let write = || -> anyhow::Result<()> {
         let folder = file.parent().unwrap_or(state_dir);
         pipelens_engine::private::create_folder(folder)?;
-        // Readable by the user alone; in one step, since another editor may read it.
+        // Readable only by the user, and replaced atomically, because another editor may be reading it.
         let mut text = tempfile::NamedTempFile::new_in(folder)?;
         serde_json::to_writer_pretty(&mut text, &Given { project: project.to_owned(), secrets })?;
         text.flush()?;
@@ -100,7 +100,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_not_a_consent_file_gives_nothing_and_is_replaced() {
+    fn an_invalid_consent_file_grants_nothing_and_is_replaced() {
         let (state, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let elsewhere = tempfile::tempdir().unwrap();
         let kept = || given(state.path(), project.path()).into_iter().collect::<Vec<_>>();

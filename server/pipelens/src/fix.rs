@@ -7,13 +7,13 @@ use pipelens_core::text::apply_edits;
 
 use crate::settings::ProjectSettings;
 
-/// Fixes that undo each other would go on for ever.
+/// Fixes that undo each other would otherwise be applied forever.
 const MAX_ROUNDS: usize = 20;
 
 /// A text without the findings that have a safe fix.
 pub(crate) struct Fixed {
     pub(crate) text: String,
-    /// How many edits it took.
+    /// How many edits were applied.
     pub(crate) edits: usize,
 }
 

@@ -23,7 +23,7 @@ use server::Server;
 use session::linting;
 use transport::{message_loop, parent, writer};
 
-/// How long the containers of a run may take to be removed when the editor is gone.
+/// How long removing the containers of a run may take when the editor is gone.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
 /// How long the last answers may take to be written.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(1);

@@ -143,7 +143,7 @@ pub(crate) fn run_outcome(outcome: RunOutcome, took: Duration) -> String {
 pub(crate) fn refusal(refusal: &Refusal, path: &str) -> String {
     match refusal {
         Refusal::HasErrors(diagnostic) => {
-            format!("The pipeline has an error, so it does not run: {}", diagnostic.message)
+            format!("The pipeline has an error, so it cannot run: {}", diagnostic.message)
         }
         Refusal::IsRepaired => format!("`{path}` has a syntax error and cannot be interpreted; fix that first"),
         Refusal::NoSuchPipeline => format!("`{path}` has no pipeline that can run: it has errors"),

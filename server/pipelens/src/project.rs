@@ -1,4 +1,4 @@
-//! Where things are: the project a pipeline belongs to, the user's state folder, and the run request they make together.
+//! Locations: the project a pipeline belongs to and the user's state directory; and the run request that is built from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -167,7 +167,7 @@ pub(crate) fn state_dir() -> anyhow::Result<PathBuf> {
     Ok(base.join("pipelens"))
 }
 
-/// Access to a machine is never for a file to decide: the host runner, privileged containers, mounts of directories.
+/// A file can never grant access to a machine: the host runner, privileged containers, mounts of directories.
 fn check_consent(plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
     let asks = plan.steps.iter().find_map(|step| {
         let runner = step.runner.as_deref().and_then(runners::find)?;
@@ -227,7 +227,7 @@ fn secrets(plan: &Plan, root: &Path, settings: &Settings) -> Result<BTreeMap<Str
 fn read_secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let name = path.display();
     let file = std::fs::File::open(path).with_context(|| format!("Cannot read the secrets file `{name}`"))?;
-    // It may be a pipe: a shell makes one of `<(…)`.
+    // It may be a pipe, which is what a shell passes for `<(…)`.
     let mut text = String::new();
     let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text);
     read.with_context(|| format!("Cannot read the secrets file `{name}`"))?;
@@ -239,12 +239,12 @@ fn read_secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         .enumerate()
         .map(|(index, line)| match line.split_once('=') {
             Some((name, value)) => Ok((name.trim().to_owned(), value.to_owned())),
-            None => bail!("The secrets file `{}` has no `=` in its entry {}", path.display(), index + 1),
+            None => bail!("The secrets file `{}` has no `=` in entry {}", path.display(), index + 1),
         })
         .collect()
 }
 
-/// Keeps the logs of the newest runs. What cannot be removed now is removed later.
+/// Removes all logs except those of the newest runs. Anything that cannot be removed now is removed later.
 fn remove_old_runs(runs: &Path) {
     let Ok(entries) = std::fs::read_dir(runs) else { return };
     // Run ids are UUIDs of version 7: their names sort by time.
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_logs_go_first() {
+    fn the_oldest_logs_are_removed_first() {
         let folder = tempfile::tempdir().unwrap();
         for number in 0..KEPT_RUNS + 3 {
             std::fs::create_dir(folder.path().join(format!("{number:03}"))).unwrap();

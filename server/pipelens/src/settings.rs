@@ -22,8 +22,8 @@ const MAX_BYTES: u64 = 64 * 1024;
 /// Settings have two levels. The parser's time grows with the square of open brackets.
 const MAX_NESTING: usize = 32;
 
-/// Settings of the editor (`pipelens.*`) and the command line. Those of the scope `machine` decide what runs where: in VS Code no workspace
-/// can bring its own.
+/// Settings of the editor (`pipelens.*`) and the command line. Those with the scope `machine` decide what runs where: in VS Code, a workspace
+/// cannot set them.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Settings {
@@ -36,19 +36,20 @@ pub(crate) struct Settings {
     /// Lets steps have privileged containers and mount folders of the container engine's machine (`runner_args`: `privileged`, `mounts`).
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_machine_access: bool,
-    /// Shares cached results with the Harmont tools, where a plan names their key: uses images they have left, and tags ours for them.
+    /// Shares cached results with the Harmont tools if a plan contains their cache key: their images are used, and new results get the names they
+    /// look for.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_harmont_cache: bool,
     /// The container engine's address, in the form of `DOCKER_HOST`. Without it, the engine is found the way the Docker client finds it.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) docker_host: Option<String>,
-    /// A file of `NAME=value` lines with the secrets that pipelines use. The environment comes first.
+    /// A file of `NAME=value` lines with the secrets that pipelines use. The environment takes precedence.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) secrets_file: Option<PathBuf>,
-    /// Names of secrets that every project may use. The first run in a project asks about all others.
+    /// Names of secrets that every project may use. For any other secret, the first run that uses it in a project asks you.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_secrets: Vec<String>,
-    /// The user named the secrets file for this run: what is in it is meant for it.
+    /// The user passed the secrets file for this run, so the run may use every secret in it.
     #[serde(skip)]
     pub(crate) is_secrets_file_for_this_run: bool,
     /// Which code lenses are shown.
@@ -64,15 +65,14 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ProjectSettings {
-    /// More files that are pipelines, as globs relative to the project: `ci/*.yml`.
+    /// Globs, relative to the project, for further files that are pipelines: `ci/*.yml`.
     pub(crate) files: Vec<String>,
     /// How many steps run at once. The default is the number of CPUs of the engine's machine plus two; on `host`, the number of CPUs.
     #[schemars(range(min = 1))]
     pub(crate) parallelism: Option<usize>,
-    /// The severity of findings by their code: `unpinned-image: off`.
+    /// Overrides the severity of findings by code: `unpinned-image: off`.
     pub(crate) severity: BTreeMap<String, SeveritySetting>,
-    /// Whether commands are checked by [ShellCheck](https://www.shellcheck.net), where it is installed (`shellcheck` on the PATH). They are
-    /// by default.
+    /// Whether commands are checked by [ShellCheck](https://www.shellcheck.net) if it is installed (`shellcheck` on the `PATH`). By default, they are.
     pub(crate) shellcheck: Option<bool>,
 }
 
@@ -111,13 +111,13 @@ impl JsonSchema for Runner {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Lenses {
-    /// On the pipeline's first line.
+    /// Shows lenses on the pipeline's first line.
     pub(crate) pipeline: bool,
-    /// On every step.
+    /// Shows lenses on every step.
     pub(crate) step: bool,
-    /// `Run from here`, on every step that other steps depend on.
+    /// Shows `Run from here` on every step that other steps depend on.
     pub(crate) from: bool,
-    /// Next to the buttons, what a run would take from earlier ones.
+    /// Shows next to the buttons what a run would take from the cache.
     pub(crate) cache: bool,
 }
 
@@ -133,9 +133,9 @@ impl Default for Lenses {
 pub(crate) struct RunSettings {
     /// Sends every line of output as `window/logMessage`. A client that shows run events itself can turn it off.
     pub(crate) log_messages: bool,
-    /// Shows the outcome in one message at the end of a run.
+    /// Shows a message with the outcome at the end of a run.
     pub(crate) end_message: bool,
-    /// The size limit for the log files of one run, in MiB. What does not fit is dropped, and the files say so.
+    /// The size limit for the log files of one run, in MiB. Output beyond it is dropped, and the log files say so.
     pub(crate) logs_mib: u64,
     /// The size limit for the artifacts of one run, in MiB, not counting holes. Files that do not fit are left out, and the run says so.
     pub(crate) artifacts_mib: u64,
@@ -180,7 +180,7 @@ impl ProjectSettings {
         serde_yaml::from_str(&text).with_context(|| format!("`{}` is invalid", path.display()))
     }
 
-    /// Returns these settings with another's laid over them.
+    /// Returns these settings, overridden by `over`.
     pub(crate) fn overlaid(mut self, over: &Self) -> Self {
         self.files.extend(over.files.iter().cloned());
         self.parallelism = over.parallelism.or(self.parallelism);
@@ -208,7 +208,7 @@ impl ProjectSettings {
     }
 }
 
-/// Returns how many brackets are open at once, at most, those in texts included.
+/// Returns the maximum number of brackets open at once, including those in strings.
 fn nesting(text: &str) -> usize {
     let mut open = 0_usize;
     text.bytes().fold(0, |most, byte| {
@@ -221,7 +221,7 @@ fn nesting(text: &str) -> usize {
     })
 }
 
-/// Reads the patterns of `files`. The editor and the command line mean the same files by them.
+/// Reads the patterns of `files`, which match the same files in the editor and on the command line.
 pub(crate) fn globs(patterns: &[String]) -> Result<GlobSet, String> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_editor_lays_its_settings_over_the_projects() {
+    fn the_editors_settings_override_the_projects() {
         let project: ProjectSettings =
             serde_yaml::from_str("files: [ci/*.yml]\nparallelism: 2\nseverity: {a: off, b: hint}").unwrap();
         let editor: ProjectSettings =
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_projects_settings_are_a_small_flat_file_of_its_own() {
+    fn the_projects_settings_must_be_a_small_flat_regular_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(PROJECT_FILE);
         let why = || format!("{:#}", ProjectSettings::read(folder.path()).unwrap_err());
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_in_the_repository_is_fresh() {
+    fn the_schema_in_the_repository_is_up_to_date() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/settings.schema.json");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             std::fs::write(&file, schema()).unwrap();

@@ -1,6 +1,6 @@
 //! ShellCheck's findings about commands, where it is installed. One call checks all new commands; answers are cached by the command's
-//! text, so that typing elsewhere costs nothing. It reads those commands and no other file: what a project says decides
-//! which of its checks count, never what it opens.
+//! text, so that typing elsewhere costs nothing. It reads only those commands and no other file: a project's rules can choose
+//! which checks apply, never which files are opened.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,24 +17,24 @@ use serde::Deserialize;
 
 /// Looked for on the PATH.
 const PROGRAM: &str = "shellcheck";
-/// The project's own rules for it; what is allowed of them is copied to where it reads.
+/// The project's own rules for it; the allowed ones are copied to the directory in which it runs.
 const RULES: [&str; 2] = [".shellcheckrc", "shellcheckrc"];
-/// The user's own, which count where the project has none.
+/// The user's own rules, which apply if the project has none.
 const USER_RULES: [&str; 2] = [".shellcheckrc", ".config/shellcheckrc"];
 const MAX_RULES_BYTES: u64 = 64 * 1024;
 /// Directives that are allowed. The others make it open further files, whose text its findings would show.
 const ALLOWED_RULES: [&str; 4] = ["disable", "enable", "shell", "extended-analysis"];
 /// Variables come from the step, the pipeline and the image; files to follow are in the image.
 const NOT_SPOKEN_OF: &str = "SC1090,SC1091,SC2154";
-/// The smallest shell that images have. As an extension, so that a `shell` directive in the command wins.
+/// The smallest shell found in images. Set as a file extension, so that a `shell` directive in the command takes precedence.
 const DIALECT: &str = "dash";
-/// Longer commands are programs; they deserve a file of their own.
+/// Longer commands are programs and belong in a file of their own.
 const MAX_COMMAND_BYTES: usize = 64 * 1024;
-/// Commands of one call.
+/// How many commands are checked in one call.
 const MAX_BATCH: usize = 500;
-/// Each typed character makes another command; the newest are asked for again at once.
+/// How many answers are kept: every typed character makes a new command, and only the newest ones are needed again.
 const MAX_KNOWN: usize = 10_000;
-/// It needs some milliseconds for a command, and a hundred megabytes for a long one.
+/// It needs a few milliseconds for a command, and a hundred megabytes for a long one.
 const LIMITS: Limits =
     Limits { time: Duration::from_secs(30), memory_bytes: 2 * 1024 * 1024 * 1024, output_bytes: 32 * 1024 * 1024 };
 
@@ -62,7 +62,7 @@ impl ShellCheck {
     }
 
     /// Reads the commands of a file that it does not know yet. Returns whether there were any, so that the file has to be analysed
-    /// again. Without the program there are no answers, which is no error.
+    /// again. If the program is not installed, there are no answers, which is not an error.
     pub(crate) async fn read(&self, analysis: &Analysis) -> anyhow::Result<bool> {
         let rules = rules(&self.root);
         let unknown = self.unknown(analysis, &rules);
@@ -102,7 +102,7 @@ impl ShellCheck {
     }
 }
 
-/// Runs the program over commands, in a folder of its own. `None`: it is not installed.
+/// Runs the program on commands, in a directory of its own. `None`: it is not installed.
 async fn ask(commands: &[String], rules: &str, project: &Path) -> anyhow::Result<Option<Answer>> {
     let Some(program) = programs::find(PROGRAM, &[project]) else { return Ok(None) };
     let folder = tempfile::tempdir().context("Cannot make a folder for the commands ShellCheck reads")?;
@@ -131,7 +131,7 @@ async fn ask(commands: &[String], rules: &str, project: &Path) -> anyhow::Result
     Ok(Some(answer.with_context(|| format!("`{PROGRAM}` did not answer in JSON"))?))
 }
 
-/// Returns what the project's rules, else the user's, may say.
+/// Returns the allowed part of the project's rules, or else of the user's.
 fn rules(root: &Path) -> String {
     let project = first_of(root, &RULES);
     let text = project.or_else(|| first_of(&dirs::home_dir()?, &USER_RULES));
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_choose_checks_and_open_nothing() {
+    fn rules_can_choose_checks_but_not_open_files() {
         let rules = "# a comment\ndisable=SC2086,SC2046 external-sources=true\nsource-path=/etc source-path=\"a disable=all\"\nenable=all\nshell=bash\r\nextended-analysis=false # disable=SC1000\ndisable=\n";
         assert_eq!(
             allowed(rules),

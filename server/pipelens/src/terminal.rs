@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
 use pipelens_core::printable::is_deceptive;
 
-/// Returns a line of a step with its colours. Everything else that would steer a terminal is left out, and the style ends with the
+/// Returns a line of a step with its colours. Everything else that would control a terminal is left out, and the style ends with the
 /// line.
 pub(crate) fn styled(line: &str) -> String {
     filtered(line, true)
@@ -29,7 +29,7 @@ fn filtered(line: &str, keeps_style: bool) -> String {
     filter.line
 }
 
-/// Returns a message of ours, which may quote a file: our colours stay, and everything else that controls a terminal is escaped.
+/// Returns one of our messages, which may quote a file: our colours stay, and everything else that controls a terminal is escaped.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let is_hidden = |character: char| is_deceptive(character) && !matches!(character, '\n' | '\t');
     if !text.contains(is_hidden) {
@@ -50,14 +50,14 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns how long the escape sequence for a style is that a text begins with.
+/// Returns the length of the style escape sequence at the start of a text, if there is one.
 fn style_length(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\u{1b}[")?;
     let end = parameters.find(|character: char| !character.is_ascii_digit() && !matches!(character, ';' | ':'))?;
     parameters[end..].starts_with('m').then_some("\u{1b}[".len() + end + 1)
 }
 
-/// Returns a message of ours, which may quote a file, without lines that a CI system would take for commands.
+/// Returns one of our messages, which may quote a file, without lines that a CI system would interpret as commands.
 pub(crate) fn inert(text: &str) -> Cow<'_, str> {
     let starts_command = |line: &str| line.trim_start().starts_with("::");
     if !text.contains("##") && !text.lines().any(|line| starts_command(&anstream::adapter::strip_str(line).to_string()))
@@ -78,7 +78,7 @@ pub(crate) fn inert(text: &str) -> Cow<'_, str> {
     Cow::Owned(inert)
 }
 
-/// Returns lines of JSON that do not control a terminal and that no CI system takes for commands. Escapes can only be needed inside
+/// Returns lines of JSON that do not control a terminal and that no CI system interprets as commands. Escapes can only be needed inside
 /// strings.
 pub(crate) fn inert_json(lines: &str) -> Cow<'_, str> {
     let is_escaped = |character: char| is_deceptive(character) && character != '\n';
@@ -148,7 +148,7 @@ impl Perform for Filter {
     fn execute(&mut self, byte: u8) {
         match byte {
             b'\t' => self.push('\t'),
-            // What a terminal would write over what is there already stays readable beside it.
+            // Text that would overwrite earlier text on a terminal is shown after it instead.
             b'\r' | b'\n' => self.push(' '),
             _ => {}
         }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_left_out() {
+    fn every_other_control_sequence_is_left_out() {
         for sequence in [
             "\u{1b}]52;c;aGk=\u{7}",
             "\u{1b}]0;title\u{7}",
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_text_of_ours_quotes_is_written_out() {
+    fn text_quoted_in_our_messages_is_escaped() {
         assert_eq!(visible("\u{1b}[1;31mred\u{1b}[0m\tb\n"), "\u{1b}[1;31mred\u{1b}[0m\tb\n");
         assert_eq!(visible("\u{1b}]52;c;aGk=\u{7}"), "\\u{1b}]52;c;aGk=\\u{7}");
         assert_eq!(visible("\u{1b}[2J\u{9b}\u{202e}\r\u{1b}"), "\\u{1b}[2J\\u{9b}\\u{202e}\\r\\u{1b}");

@@ -6,13 +6,13 @@ function M.check()
   if vim.fn.has('nvim-0.10') == 1 then
     vim.health.ok('Neovim ' .. tostring(vim.version()))
   else
-    vim.health.error('Neovim 0.10 or later is needed')
+    vim.health.error('Neovim 0.10 or later is required')
   end
   local program = require('pipelens').config().cmd[1]
   if vim.fn.executable(program) == 0 then
-    vim.health.error(('`%s` cannot be started; folders of the PATH inside of the working directory do not count'):format(program), {
+    vim.health.error(('`%s` cannot be started; directories of the PATH inside the working directory are ignored'):format(program), {
       'Install the binary: `cargo install --path server/pipelens`',
-      'Or name it: `vim.g.pipelens_cmd = { "/path/to/pipelens", "lsp" }`',
+      'Or set its path: `vim.g.pipelens_cmd = { "/path/to/pipelens", "lsp" }`',
     })
     return
   end

@@ -1,7 +1,7 @@
---- Comfort for Neovim. Everything here works through the protocol; the server alone knows pipelines.
+--- The Neovim plugin. Everything here works through the protocol; only the server knows about pipelines.
 local M = {}
 
---- What `:Pipelens` understands, and the server's command behind it.
+--- The subcommands of `:Pipelens`, and the server's command for each.
 ---@type table<string, string>
 local commands = {
   run = 'pipelens.runPipeline',
@@ -14,11 +14,11 @@ local commands = {
   shell = 'pipelens.openShell',
 }
 
---- The buffer that shows what runs say. Neovim itself hides `window/logMessage`.
+--- The buffer that shows the output of runs. Neovim itself hides `window/logMessage`.
 ---@type integer?
 local log_buffer
 
---- Lines kept in it; the log files keep all.
+--- How many lines the buffer keeps; the log files keep all of them.
 local max_log_lines = 10000
 
 ---@return integer
@@ -31,7 +31,7 @@ local function log_buf()
   return log_buffer
 end
 
---- Adds text to the log buffer, and keeps windows that stand at its end there.
+--- Adds text to the log buffer. Windows that show the end of it keep showing the end.
 ---@param text string
 local function append(text)
   local buf = log_buf()
@@ -52,7 +52,7 @@ local function append(text)
   end
 end
 
---- Shows lenses again. Neovim 0.12 does so by itself.
+--- Refreshes the lenses. Neovim 0.12 does so by itself.
 ---@param client_id integer
 local function refresh_lenses(client_id)
   if vim.fn.has('nvim-0.12') == 1 then
@@ -78,7 +78,7 @@ if vim.fn.has('nvim-0.12') == 0 then
   end
 end
 
---- Finds the binary in the absolute folders of the PATH. What the working directory brings along is never started.
+--- Finds the binary in the absolute directories of the PATH. A binary inside the working directory is never started.
 ---@return string?
 function M.find()
   local windows = vim.fn.has('win32') == 1
@@ -87,11 +87,11 @@ function M.find()
     local is_absolute = vim.startswith(folder, '/') or folder:match('^%a:[/\\]') ~= nil
     local place = is_absolute and vim.uv.fs_realpath(folder)
     local file = place and vim.uv.fs_realpath(place .. '/pipelens' .. (windows and '.exe' or ''))
-    local function is_brought(path)
+    local function is_in_project(path)
       return vim.startswith(path .. '/', here .. '/')
     end
-    -- Both where it is found and where its links lead.
-    if file and vim.fn.executable(file) == 1 and not is_brought(place) and not is_brought(file) then
+    -- Check both the directory it is found in and the target of any links.
+    if file and vim.fn.executable(file) == 1 and not is_in_project(place) and not is_in_project(file) then
       return file
     end
   end
@@ -104,7 +104,7 @@ function M.config()
   capabilities.workspace.codeLens = { refreshSupport = true }
   return {
     name = 'pipelens',
-    -- If it is nowhere, a place where nothing is: Neovim then says that it could not be started.
+    -- If the binary is not found, use a path that does not exist, so that Neovim reports that it cannot be started.
     cmd = vim.g.pipelens_cmd or { M.find() or '/nonexistent/pipelens', 'lsp' },
     filetypes = { 'yaml.pipelens', 'json.pipelens' },
     root_markers = { '.git', '.hm' },
@@ -115,7 +115,7 @@ function M.config()
   }
 end
 
---- Draws the lenses of a buffer; `vim.g.pipelens_lenses = false` leaves that to you.
+--- Draws the lenses of a buffer, unless `vim.g.pipelens_lenses` is `false`.
 ---@param client vim.lsp.Client
 ---@param buf integer
 function M.attach(client, buf)
@@ -137,7 +137,7 @@ function M.attach(client, buf)
   })
 end
 
---- Asks the server to carry out a command, and says what it answers if that is a refusal.
+--- Asks the server to execute a command, and shows the error if it is refused.
 ---@param client vim.lsp.Client
 ---@param command string
 ---@param argument table?
@@ -165,7 +165,7 @@ function M.command(arguments)
   end
   local command = commands[name]
   if not command then
-    vim.notify(('pipelens: there is no `%s`; try %s'):format(name, table.concat(M.complete(''), ', ')), vim.log.levels.ERROR)
+    vim.notify(('pipelens: unknown subcommand `%s`; expected one of %s'):format(name, table.concat(M.complete(''), ', ')), vim.log.levels.ERROR)
     return
   end
   local buf = vim.api.nvim_get_current_buf()

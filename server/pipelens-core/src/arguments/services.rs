@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_a_number_of_sixteen_bits() {
+    fn a_port_is_a_16_bit_number() {
         assert_eq!([1, 65535, 0, 65536, -1].map(port), [Some(1), Some(65535), None, None, None]);
     }
 }

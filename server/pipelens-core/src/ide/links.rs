@@ -120,7 +120,7 @@ mod tests {
     use super::page;
 
     #[test]
-    fn an_image_leads_to_the_page_of_its_registry() {
+    fn an_image_links_to_its_registrys_page() {
         assert_eq!(page("rust:1.95").as_deref(), Some("https://hub.docker.com/_/rust"));
         assert_eq!(page("docker.io/library/rust").as_deref(), Some("https://hub.docker.com/_/rust"));
         assert_eq!(

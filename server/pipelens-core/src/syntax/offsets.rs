@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_style_is_found_in_its_source() {
+    fn values_of_every_style_are_found_in_their_source() {
         assert_eq!(found("echo fi", "echo fi", "fi"), "fi");
         assert_eq!(found("'it''s fi'", "it's fi", "'s"), "''s");
         assert_eq!(found("'it''s fi'", "it's fi", "fi"), "fi");

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_have_shapes() {
+    fn tokens_of_known_services_are_recognised() {
         let found = |text: &str| token(text).or_else(|| private_key(text)).or_else(|| password_in_address(text));
         for (text, part) in [
             ("aws AKIAQ3EGRIHN5XW2PLZT", "AKIAQ3EGRIHN5XW2PLZT"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspicious_name_alone_is_not_a_secret() {
+    fn a_suspicious_name_alone_does_not_make_a_secret() {
         for value in
             ["", "changeme", "$TOKEN", "/run/secrets/token1", "https://host/token1", "xxxxxxxxxxxx1", "required"]
         {

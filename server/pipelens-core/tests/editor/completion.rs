@@ -26,7 +26,7 @@ fn check_taken(text: &str, label: &str, plain: &str, snippet: &str) {
 }
 
 #[test]
-fn only_what_is_allowed_at_the_cursor_is_offered() {
+fn completion_offers_only_what_is_allowed_at_the_cursor() {
     check(
         r"steps:
 - {key: a, cmd: x}
@@ -147,7 +147,7 @@ fn a_service_is_completed_below_its_name() {
 }
 
 #[test]
-fn keys_mean_nothing_inside_a_command() {
+fn keys_are_not_completed_inside_a_command() {
     check(
         r"steps:
 - key: a
@@ -217,7 +217,7 @@ steps:
 }
 
 #[test]
-fn images_of_the_file_come_before_those_of_the_machine() {
+fn images_in_the_file_come_before_those_on_the_machine() {
     check(
         r"default_image: rust:1.95
 steps:
@@ -245,7 +245,7 @@ steps:
 }
 
 #[test]
-fn a_key_brings_the_start_of_its_value_with_the_right_indentation() {
+fn a_completed_key_includes_the_start_of_its_value_with_the_right_indentation() {
     let head = r"steps:
   - key: a
     cmd: x

@@ -16,7 +16,7 @@ fn check(text: &str, expected: Expect) {
 }
 
 #[test]
-fn indentation_becomes_even_and_texts_keep_their_content() {
+fn indentation_becomes_even_and_strings_keep_their_content() {
     check(
         "\n\n# top\nname:   ci   \nenv:\n      A: 1\n      # of B\n      B:  two   # why\nsteps:\n   -   key: a\n       cmd: |\n           one\n             two\n\n           three\n       depends_on:\n       - x\n   # second\n   - {key:   b,\n      cmd: x}\n\n\n\n   - wait\n\n\n",
         expect![[r#"
@@ -45,7 +45,7 @@ fn indentation_becomes_even_and_texts_keep_their_content() {
 }
 
 #[test]
-fn lists_stay_where_the_file_has_them() {
+fn lists_keep_the_indentation_of_the_file() {
     check(
         r"steps:
 - key: a
@@ -102,7 +102,7 @@ impl IntoCrlf for Expect {
 }
 
 #[test]
-fn json_has_one_entry_a_line_and_short_lists_on_one() {
+fn json_has_one_entry_per_line_and_short_lists_on_one_line() {
     let text = r#"{"steps":[{"key":"a","cmd":"x { } [","depends_on":["b" , "c"],"env":{}},
         {"key":"b","cmd":"\"x\"", "cache": null}]}"#;
     let once = formatted(text, Format::Json).unwrap();

@@ -28,7 +28,7 @@ fn hints_show_the_image_of_a_lineage_and_what_a_wait_waits_for() {
 }
 
 #[test]
-fn a_range_gets_its_own_hints_only() {
+fn a_range_gets_only_its_own_hints() {
     let analysis = analyze(PIPELINE, Format::Yaml);
     let start = PIPELINE.find("- wait:").unwrap();
     let tooltips: Vec<String> =
@@ -67,7 +67,7 @@ fn a_step_calls_what_it_needs_and_is_called_by_what_needs_it() {
 }
 
 #[test]
-fn images_and_files_can_be_followed() {
+fn images_and_files_are_links() {
     let analysis = analyze(
         r"default_image: rust:1.95
 steps:

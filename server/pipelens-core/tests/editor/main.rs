@@ -96,7 +96,7 @@ steps:
 }
 
 #[test]
-fn every_place_that_names_a_step_is_found_from_any_of_them() {
+fn every_reference_to_a_step_is_found_from_any_other() {
     for place in ["key: bu", "builds_in: bu", "depends_on: [bu"] {
         let (analysis, offset) = at(STEPS, place);
         assert_eq!(lines(&analysis, &references(&analysis, offset)), [2, 5, 8], "{place}");
@@ -131,7 +131,7 @@ steps:
 }
 
 #[test]
-fn a_policy_and_a_runner_are_described_where_they_are_named() {
+fn policies_and_runners_are_described_where_they_are_used() {
     let text = "steps:\n- {key: a, cmd: x, runner: host, cache: {policy: forever}}\n";
     for (place, expected) in [("runner: ho", "`host`\n\nDirectly"), ("policy: for", "`forever`\n\nReused as long as")] {
         let (analysis, offset) = at(text, place);

@@ -12,7 +12,7 @@ fn renamed(text: &str, name: &str) -> Result<String, String> {
 }
 
 #[test]
-fn a_rename_changes_the_key_and_every_place_that_names_it_in_its_own_quotes() {
+fn a_rename_changes_the_key_and_every_reference_and_keeps_their_quotes() {
     let text = r#"steps:
 - {key: b¦uild, cmd: build}
 - {key: t, cmd: x, builds_in: "build", depends_on: ['build', build]}
@@ -33,7 +33,7 @@ fn a_rename_changes_the_key_and_every_place_that_names_it_in_its_own_quotes() {
 }
 
 #[test]
-fn a_rename_starts_from_any_place_that_names_the_step() {
+fn a_rename_can_start_from_any_reference() {
     let text = r"steps:
 - {key: a, cmd: x}
 - {key: b, cmd: x, depends_on: [a¦]}
@@ -53,7 +53,7 @@ fn a_rename_starts_from_any_place_that_names_the_step() {
 }
 
 #[test]
-fn an_alias_follows_the_key_it_names() {
+fn a_rename_leaves_aliases_of_the_key_unchanged() {
     let text = r"steps:
 - {key: &a ol¦d, cmd: x}
 - {key: b, cmd: x, builds_in: *a}
@@ -68,13 +68,13 @@ fn an_alias_follows_the_key_it_names() {
 }
 
 #[test]
-fn in_a_plan_only_the_key_changes_for_edges_name_positions() {
+fn in_a_plan_only_the_key_changes_because_edges_use_positions() {
     let text = r#"{"graph": {"nodes": [{"step": {"key": "a¦", "cmd": "x"}, "env": {}}, {"step": {"key": "b", "cmd": "x"}, "env": {}}], "edges": [[0, 1, "builds_in"]]}}"#;
     assert_eq!(renamed(text, "q\"").unwrap(), text.replace("a¦", "q\\\""));
 }
 
 #[test]
-fn a_name_that_cannot_be_a_key_is_refused_with_a_reason() {
+fn a_name_that_cannot_be_a_key_is_rejected_with_a_reason() {
     let refusal = |name: &str| {
         renamed(
             r"steps:
@@ -96,7 +96,7 @@ fn a_name_that_cannot_be_a_key_is_refused_with_a_reason() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
-    fn renaming_back_gives_the_text_again(
+    fn renaming_back_restores_the_text(
         steps in 1_usize..6,
         quotes in proptest::collection::vec(0_usize..3, 12),
         chosen in 0_usize..6,

@@ -71,7 +71,7 @@ fn escapes_and_folded_lines_are_coloured_in_place() {
 }
 
 #[test]
-fn only_the_part_that_is_asked_for_is_coloured() {
+fn only_the_requested_part_is_coloured() {
     let text = r"steps:
 - {key: a, cmd: ls}
 - {key: b, cmd: cat}

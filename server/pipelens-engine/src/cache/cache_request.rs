@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the results of earlier runs are, and how much of them is kept.
+/// Where the results of earlier runs are, and how much is kept.
 #[derive(Debug, Clone)]
 pub struct CacheRequest {
-    /// The user's own folder.
+    /// The user's state directory.
     pub state_dir: PathBuf,
     /// `false`: every step runs, and its result replaces the older one.
     pub is_read: bool,
     /// Values of the variables that `env_keys` name.
     pub variables: BTreeMap<String, String>,
     pub budget: Budget,
-    /// The user shares results with the Harmont tools: theirs are taken, and ours get the names they look for. A name does not say who
+    /// The user shares results with the Harmont tools: their images are used, and new results get the names they look for. A name does not prove who
     /// made an image, so this is never decided by a file alone.
     pub shares_with_harmont: bool,
 }
 
-/// What a workspace may keep. Whatever has been unused longest goes first.
+/// How much a workspace may keep. The least recently used snapshots are removed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     pub bytes: u64,

@@ -1,4 +1,4 @@
-//! Decides which steps of a run are taken from earlier runs, and why the others are not. Makes no keys and keeps nothing.
+//! Decides which steps of a run are taken from earlier runs, and why others are not. Computes no keys and stores nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,20 +15,20 @@ use crate::store::StoreError;
 
 const LOOKUPS_AT_ONCE: usize = 8;
 
-/// What will become of a step.
+/// What a run will do with a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CacheDecision {
     /// Taken from an earlier run.
     Hit { key: String },
     /// Runs, and its result is kept; the reason says why it was not taken: "`Cargo.lock` changed".
     MissBuildAs { key: Option<String>, reason: String },
-    /// Runs, and nothing of it is kept; with the reason if its policy asks for more.
+    /// Runs, and its result is not kept; with the reason if its policy asks for caching.
     MissNoCommit { reason: Option<String> },
-    /// It was not asked for, and the steps that boot from it are taken from earlier runs.
+    /// It was not requested, and the steps that start from it are taken from earlier runs.
     NotNeeded,
 }
 
-/// Looks up the steps side by side: an engine is asked about each snapshot.
+/// Looks up the steps concurrently, because the engine has to be asked about each snapshot.
 pub(super) async fn decide(
     keyed: &KeyedPlan,
     results: &KeptResults,
@@ -40,7 +40,7 @@ pub(super) async fn decide(
         results.store.with(move |store| store.inputs(&workspace, &pipeline)).await?
     };
     let lookup = Lookup { keyed, results, before, shares_with_harmont };
-    // A step's key contains its parent's, so the keys of one step cost those of all: once a store, not once a step.
+    // A step's key contains its parent's, so computing the keys of one step costs as much as computing all: do it once per store, not once per step.
     let mut keys_of: HashMap<&str, Vec<Option<Keys>>> = HashMap::new();
     let mut lookups = Vec::new();
     for (index, name) in keyed.runners.iter().enumerate() {
@@ -63,11 +63,11 @@ pub(super) async fn decide(
     Ok((decisions, hits))
 }
 
-/// What the decision about a step is made from.
+/// What the decisions are based on.
 struct Lookup<'a> {
     keyed: &'a KeyedPlan,
     results: &'a KeptResults,
-    /// The inputs of each step when it ran last.
+    /// The inputs of each step when it last ran.
     before: BTreeMap<String, String>,
     shares_with_harmont: bool,
 }
@@ -92,10 +92,10 @@ impl Lookup<'_> {
             (Policy::None, _) => CacheDecision::MissNoCommit { reason: None },
             (Policy::Unknown(why), _) => CacheDecision::MissNoCommit { reason: Some(why.to_string()) },
             (Policy::While(_) | Policy::ReadyMade(_), None) => {
-                CacheDecision::MissBuildAs { key: None, reason: "its image is not here yet".into() }
+                CacheDecision::MissBuildAs { key: None, reason: "its image has not been pulled yet".into() }
             }
             (Policy::While(_) | Policy::ReadyMade(_), Some(keys)) if !self.results.is_read => {
-                let reason = "earlier results are not to be used".to_owned();
+                let reason = "cached results are ignored in this run".to_owned();
                 CacheDecision::MissBuildAs { key: Some(keys.cache), reason }
             }
             (Policy::While(_) | Policy::ReadyMade(_), Some(keys)) => {
@@ -111,7 +111,7 @@ impl Lookup<'_> {
                 }
                 let reason = match self.before.get(&step.key).map(|before| serde_json::from_str::<Inputs>(before)) {
                     Some(Ok(before)) => {
-                        keys.inputs.change_since(&before).unwrap_or_else(|| "its snapshot is gone".to_owned())
+                        keys.inputs.change_since(&before).unwrap_or_else(|| "its snapshot no longer exists".to_owned())
                     }
                     Some(Err(_)) | None => "it has not run here yet".to_owned(),
                 };
@@ -122,7 +122,7 @@ impl Lookup<'_> {
     }
 }
 
-/// A step that is in the plan only to be booted from is not needed if all that boot from it are taken from earlier runs.
+/// A step that was not requested is not needed if all steps that start from it are taken from earlier runs.
 fn leave_out_unneeded(plan: &Plan, decisions: &mut [CacheDecision]) {
     for index in parents_first(plan).into_iter().rev() {
         let Some(step) = plan.steps.get(index) else { continue };

@@ -1,4 +1,4 @@
-//! Removes kept snapshots, and chooses those that are beyond a budget.
+//! Removes kept snapshots, and chooses which ones exceed a budget.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use crate::cache::cache_request::Budget;
 use crate::snapshot::SnapshotStore;
 use crate::store::{KeptSnapshot, Store, StoreError};
 
-/// Removes snapshots and forgets them. Those that something else still needs stay. Returns how many bytes that freed.
+/// Removes snapshots and their records. Snapshots that something else still needs stay. Returns how many bytes were freed.
 pub(crate) async fn remove(
     store: &Arc<Store>,
     snapshots: &dyn SnapshotStore,
     surplus: Vec<KeptSnapshot>,
 ) -> Result<u64, StoreError> {
     let mut freed = 0;
-    // The newest of them first: a snapshot that others are built on cannot go before these. It may have been used later, so what is
-    // refused is tried again when something has gone.
+    // Newest first, because a snapshot cannot be removed before those built on it. It may have been used more recently than they were, so a
+    // refused removal is tried again once another one has succeeded.
     let mut left: Vec<KeptSnapshot> = surplus.into_iter().rev().collect();
     loop {
         let before = left.len();
@@ -34,7 +34,7 @@ pub(crate) async fn remove(
     }
 }
 
-/// Returns what must go. `kept` begins with the one unused longest.
+/// Returns the snapshots to remove. `kept` is sorted by last use, oldest first.
 pub(super) fn surplus(kept: Vec<KeptSnapshot>, budget: Budget, now: i64) -> Vec<KeptSnapshot> {
     let mut bytes: u64 = kept.iter().map(|kept| kept.bytes).sum();
     let age = i64::try_from(budget.age.as_secs()).unwrap_or(i64::MAX);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_unused_longest_goes_first_and_no_more_than_needed() {
+    fn the_least_recently_used_go_first_and_no_more_than_needed() {
         let all = vec![kept("a", 10, 1), kept("b", 10, 2), kept("c", 10, 3)];
         let budget = |bytes, age| Budget { bytes, age: Duration::from_secs(age) };
         assert_eq!(keys(surplus(all.clone(), budget(20, 100), 3)), ["a"]);

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::digest;
 
-/// Changes whenever a key comes to mean something else.
+/// Incremented whenever the meaning of keys changes.
 const FORMAT_VERSION: &str = "1";
 
-/// Each input by a name that the user knows, with a digest of its value.
+/// Each input, under a name the user knows, with a digest of its value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs(BTreeMap<String, String>);
 
-/// What a step boots from, as far as its key is concerned.
+/// What a step starts from, as far as its key is concerned.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ground<'a> {
     ImageDigest(&'a str),
@@ -34,8 +34,8 @@ impl Inputs {
         inputs.add("the working folder", &step.workdir);
         inputs.add("the command", &step.cmd);
         inputs.add("the runner", runner);
-        // The platform is one of them. So are services, by their images' names: what a moved tag brings changes what a step is tested
-        // against, not what it leaves.
+        // This includes the platform, and services by the names of their images: if a tag moves, the step is tested
+        // against something else, but what it leaves is the same.
         inputs.add("the runner's arguments", &step.runner_args.as_ref().map(canonical).unwrap_or_default());
         inputs.add(
             "the list of secrets",
@@ -47,7 +47,7 @@ impl Inputs {
         inputs
     }
 
-    /// What goes into a key is hashed one by one, so that no value can pass for two.
+    /// Every part of a key is hashed separately, so that one value cannot look like two.
     pub(super) fn add(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), digest(value));
     }
@@ -68,7 +68,7 @@ impl Inputs {
         let mut changes = names.into_iter().filter_map(|name| match (before.0.get(name), self.0.get(name)) {
             (Some(old), Some(new)) => (old != new).then(|| format!("{name} changed")),
             (None, Some(_)) => Some(format!("{name} is new")),
-            (Some(_), None) => Some(format!("{name} is gone")),
+            (Some(_), None) => Some(format!("{name} was removed")),
             (None, None) => None,
         });
         let first = changes.next()?;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_named_as_a_person_knows_it() {
+    fn a_change_is_reported_by_a_name_the_user_knows() {
         let before = inputs(&[("`Cargo.lock`", "1"), ("the command", "make")]);
         let changed = inputs(&[("`Cargo.lock`", "2"), ("the command", "make")]);
         assert_eq!(changed.change_since(&before).as_deref(), Some("`Cargo.lock` changed"));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_passes_for_two() {
+    fn one_value_cannot_look_like_two() {
         assert_ne!(inputs(&[("a", "1\u{0}b\u{0}2")]).key(), inputs(&[("a", "1"), ("b", "2")]).key());
     }
 }

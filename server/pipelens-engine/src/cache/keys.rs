@@ -1,4 +1,4 @@
-//! The keys under which the results of a plan's steps are kept. Looks nothing up but images.
+//! The keys under which the results of a plan's steps are kept. Looks up only images.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::snapshot::SnapshotStore;
 /// The snapshot store of each runner that a plan needs, by the runner's name.
 pub(crate) type Stores = BTreeMap<&'static str, Arc<dyn SnapshotStore>>;
 
-/// What a step would be kept under, once everything it boots from is known.
+/// The keys under which a step's result would be kept, once everything it starts from is known.
 pub(super) struct Keys {
     pub(super) cache: String,
     pub(super) inputs: Inputs,
@@ -29,7 +29,7 @@ pub(super) struct KeyedPlan {
     pub(super) policies: Vec<Policy>,
     /// The name of each step's runner.
     pub(super) runners: Vec<String>,
-    /// Digests of images by reference; an image that is not there has none.
+    /// Digests of images by reference; an image that has not been pulled has none.
     pub(super) images: Mutex<HashMap<String, String>>,
 }
 
@@ -63,7 +63,7 @@ impl KeyedPlan {
         Some(step)
     }
 
-    /// Returns each step's keys; `None` where the image its lineage begins with is not known.
+    /// Returns each step's keys; `None` if the image its lineage starts from is not known.
     pub(super) fn keys(&self, store_name: &str) -> Vec<Option<Keys>> {
         let images = self.images.lock().clone();
         let mut keys: Vec<Option<Keys>> = Vec::new();
@@ -100,7 +100,7 @@ impl KeyedPlan {
     }
 }
 
-/// Returns the indices of the steps, each after the one it boots from.
+/// Returns the indices of the steps, each after the one it starts from.
 pub(super) fn parents_first(plan: &Plan) -> Vec<usize> {
     let mut order = Vec::new();
     let mut seen = BTreeSet::new();
@@ -119,7 +119,7 @@ pub(super) fn parents_first(plan: &Plan) -> Vec<usize> {
     order
 }
 
-/// Returns the name under which the Harmont tools look for a result; a repository's name is lower-case. `None`: the key cannot be part of
+/// Returns the name under which the Harmont tools look for a result; the name of a repository is lowercase. `None`: the key cannot be part of
 /// a name.
 pub(super) fn shared_name(step_key: &str, key: &str) -> Option<String> {
     let safe: String = step_key
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shared_name_is_one_an_engine_accepts() {
+    fn a_shared_name_is_accepted_by_every_engine() {
         let is = |step, key, name: Option<&str>| assert_eq!(shared_name(step, key).as_deref(), name);
         is("Build.All", "0123456789abcdef0123", Some("harmont-cache/build-all:0123456789abcdef"));
         is("…", "k", Some("harmont-cache/step:k"));

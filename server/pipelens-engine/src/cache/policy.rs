@@ -15,9 +15,9 @@ use crate::sources::{EntryKind, Sources};
 /// A policy that has been evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Policy {
-    /// Never taken from an earlier run.
+    /// The result is never taken from an earlier run.
     None,
-    /// Taken while these inputs, by name, are what they were.
+    /// The result is reused as long as these inputs, listed by name, are unchanged.
     While(BTreeMap<String, String>),
     /// The plan contains the key.
     ReadyMade(String),
@@ -44,7 +44,7 @@ pub(super) struct World<'a> {
     pub(super) sources: &'a Sources,
     pub(super) variables: &'a BTreeMap<String, String>,
     pub(super) now: SystemTime,
-    /// Nothing waits for the result any more.
+    /// Cancelled when the result is no longer needed.
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -69,7 +69,7 @@ fn add(policy: &CachePolicy, world: &World<'_>, parts: &mut BTreeMap<String, Str
         CachePolicy::None => Err(WhyUnknown::NeverTaken),
         CachePolicy::Forever { env_keys } => {
             for name in env_keys {
-                // Unset and empty differ.
+                // Unset is not the same as empty.
                 let value = world.variables.get(name).map_or_else(|| "unset".to_owned(), |value| format!("={value}"));
                 parts.insert(format!("`${name}`"), value);
             }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn files_folders_and_patterns_name_files() {
+    fn paths_can_be_files_folders_and_patterns() {
         let files = ["Cargo.lock", "src/a.rs", "src/deep/b.rs", "doc/a.md"];
         assert_eq!(names(&look(on_change(&["Cargo.lock"]), &files, &[], 0)), ["`Cargo.lock`"]);
         assert_eq!(names(&look(on_change(&["./src/"]), &files, &[], 0)), ["`src/a.rs`", "`src/deep/b.rs`"]);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn time_goes_in_windows() {
+    fn a_ttl_policy_is_divided_into_windows() {
         let ttl = || CachePolicy::Ttl { duration_seconds: 60, env_keys: vec!["A".to_owned()] };
         assert_eq!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[], 119));
         assert_ne!(look(ttl(), &[], &[], 60), look(ttl(), &[], &[], 120));

@@ -1,4 +1,4 @@
-//! What earlier runs of a workspace have kept: found, recorded, and held to a budget. Knows no plan.
+//! The results that earlier runs of a workspace have kept: looks them up, records them, and keeps them within a budget. Knows no plan.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::store::{KeptSnapshot, Store, StoreError};
 pub(crate) struct KeptResults {
     pub(super) store: Arc<Store>,
     pub(super) workspace: String,
-    /// Names the state folder, so that processes with another one leave its snapshots alone.
+    /// Identifies the state directory, so that processes with another one leave its snapshots alone.
     pub(super) cache_name: String,
     pub(super) is_read: bool,
     pub(super) budget: Budget,
@@ -39,7 +39,7 @@ impl KeptResults {
         } else {
             let digest = kept.sources.clone();
             let manifest = self.store.with(move |store| store.sources(&digest)).await?;
-            // Without the old list every file of today counts as changed, and nothing can be removed.
+            // Without the old list, every current file counts as changed, and no file can be recognised as removed.
             Some(Outdated { manifest: Arc::new(manifest.unwrap_or_default()), folder: kept.sources_folder.clone() })
         };
         let place = kept.place.clone();
@@ -47,7 +47,7 @@ impl KeptResults {
         Ok(Some(Hit { place, outdated }))
     }
 
-    /// Records a filesystem that has today's sources in a folder of it.
+    /// Records a filesystem that has the current sources in one of its directories.
     pub(super) async fn record(
         &self,
         key: String,
@@ -69,11 +69,11 @@ impl KeptResults {
         };
         let manifest = Arc::clone(&self.manifest);
         let replaced = self.store.with(move |store| store.keep(&kept, &manifest)).await?;
-        // What something still boots from, or is built on, stays for the budget.
+        // A snapshot that something still starts from, or is built on, stays until the budget requires its removal.
         eviction::remove(&self.store, snapshots, replaced.into_iter().collect()).await.map(drop)
     }
 
-    /// Removes what is too old or too much, the one unused longest first.
+    /// Removes snapshots that are too old or exceed the budget, least recently used first.
     pub(super) async fn keep_within_budget(&self, snapshots: &dyn SnapshotStore) -> Result<(), StoreError> {
         let (engine, workspace) = (snapshots.name().await.to_owned(), self.workspace.clone());
         let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
@@ -96,7 +96,7 @@ impl KeptResults {
 pub(crate) struct SourceImages(pub(super) Arc<KeptResults>);
 
 impl SourceImages {
-    /// Returns the latest image that was made on the same ground, if it is still there. A store that cannot be read only costs time.
+    /// Returns the latest image with the same base, if it still exists. If the store cannot be read, the run only takes longer.
     pub(crate) async fn find(&self, ground: &str, snapshots: &dyn SnapshotStore) -> Option<Hit> {
         if !self.0.is_read {
             return None;
@@ -104,7 +104,7 @@ impl SourceImages {
         self.0.find(&key(ground), snapshots).await.ok().flatten()
     }
 
-    /// Replaces the image that was made on the same ground by one with today's sources in `folder`.
+    /// Replaces the image with the same base by one that has the current sources in `folder`.
     pub(crate) async fn replace(
         &self,
         ground: &str,

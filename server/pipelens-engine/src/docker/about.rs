@@ -1,4 +1,4 @@
-//! What an engine says about itself. The answer takes it a while, so it is asked once, and ahead of time where it is needed soon.
+//! An engine's information about itself. The answer takes a while, so it is requested once, and in advance if it will be needed soon.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,22 +8,22 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::docker::commit::CommitSettings;
 
-/// A step's beginning and end are the engine's work, most of it waiting for the kernel. With as many steps as CPUs these idle for a
-/// tenth of the time; with two more, twenty steps side by side take as long as the engine's own calls (`cargo bench -- floor`).
+/// Starting and ending a step is the engine's work, most of which is waiting for the kernel. With as many steps as CPUs, the CPUs idle for a
+/// tenth of the time; with two more, twenty concurrent steps take as long as the engine's own calls (`cargo bench -- floor`).
 const STEPS_ABOVE_CPUS: usize = 2;
 
-/// One engine's answer, once it has been asked.
+/// One engine's answer, once it has been requested.
 pub(super) struct About {
     docker: Docker,
     facts: Arc<OnceCell<Facts>>,
-    /// Ends with its owner, answered or not.
+    /// Aborted when its owner is dropped, answered or not.
     asking: OnceLock<AbortOnDropHandle<()>>,
 }
 
-/// What an engine says about itself.
+/// An engine's information about itself.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// Its own name for itself.
+    /// The engine's id.
     pub(super) name: String,
     /// How many steps it can run at once.
     pub(super) capacity: usize,
@@ -50,7 +50,7 @@ impl About {
     }
 }
 
-/// An engine that does not answer is noticed at its first step.
+/// An engine that does not answer is noticed by the first step.
 async fn ask(docker: &Docker) -> Facts {
     let (info, version) = futures_util::future::join(docker.info(), docker.version()).await;
     let (info, version) = (info.unwrap_or_default(), version.unwrap_or_default());
@@ -59,7 +59,7 @@ async fn ask(docker: &Docker) -> Facts {
     let cpus = info.ncpu.and_then(|cpus| usize::try_from(cpus).ok());
     Facts {
         name: if is_podman {
-            // It gives itself a new id whenever it is asked.
+            // Podman returns a new id every time.
             format!("podman {} {}", info.name.unwrap_or_default(), info.docker_root_dir.unwrap_or_default())
         } else {
             info.id.unwrap_or_default()

@@ -7,10 +7,10 @@ use pipelens_core::runners;
 
 use crate::error::EngineError;
 
-/// What an author of pipelines knows of this runner.
+/// The runner as pipeline authors know it.
 pub(super) const VOCABULARY: &runners::Runner = runners::named("docker");
 
-/// What a step asks for its container to be like.
+/// The options a step sets for its container.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Arguments {
     pub(super) user: Option<String>,
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     pub(super) services: Vec<Service>,
 }
 
-/// When an image is fetched.
+/// When an image is pulled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Pull {
     #[default]
@@ -35,7 +35,7 @@ pub(super) enum Pull {
 }
 
 impl Arguments {
-    /// Reads what a step says. What is not understood is an error: ignoring it would be a weaker container than was asked for.
+    /// Reads a step's options. Anything unknown is an error: if it were ignored, the container would be less restricted than requested.
     pub(super) fn of(value: Option<&Value>, may_open_machine: bool) -> Result<Self, EngineError> {
         let mut arguments = Self::default();
         let entries = match value {
@@ -78,7 +78,7 @@ impl Arguments {
             nano_cpus: self.nano_cpus,
             privileged: Some(self.is_privileged),
             mounts: Some(self.mounts.clone()),
-            // They are in the container's own network.
+            // Services use the container's own network.
             extra_hosts: Some(self.services.iter().map(|it| format!("{}:127.0.0.1", it.name)).collect()),
             ..HostConfig::default()
         }
@@ -90,7 +90,7 @@ fn unknown(name: &str) -> EngineError {
 }
 
 fn bad(reason: String) -> EngineError {
-    EngineError::Refused { doing: "understand `runner_args`", reason }
+    EngineError::Refused { doing: "read `runner_args`", reason }
 }
 
 fn word(name: &str, value: &Value) -> Result<String, EngineError> {
@@ -111,7 +111,7 @@ fn truth(name: &str, value: &Value) -> Result<bool, EngineError> {
     }
 }
 
-/// A source that is not there is an error; the engine would make a folder of it otherwise.
+/// A source that does not exist is an error; otherwise the engine would create a directory there.
 fn mounts(value: &Value) -> Result<Vec<Mount>, EngineError> {
     let Value::List(items) = value else { return Err(bad("`mounts` must be a list".to_owned())) };
     let mount = |text: &str| {
@@ -128,10 +128,12 @@ fn mounts(value: &Value) -> Result<Vec<Mount>, EngineError> {
     items.iter().map(|item| mount(&word("mounts", item)?)).collect()
 }
 
-/// A file cannot choose the machine's own network or another container's.
+/// A pipeline may not choose the host's network or another container's.
 fn network(name: &str) -> Result<String, EngineError> {
     if opens_the_machine(name) {
-        return Err(bad(format!("the network `{name}` gives more access than a file may ask for")));
+        return Err(bad(format!(
+            "the network `{name}` gives access to the host or to another container, which a pipeline may not ask for"
+        )));
     }
     Ok(name.to_owned())
 }
@@ -165,17 +167,17 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_as_the_findings_read_them() {
+    fn limits_are_read_as_the_checks_read_them() {
         assert_eq!(of("memory", Value::Text("512m".into())).unwrap().memory_bytes, Some(512 << 20));
         assert_eq!(of("cpus", Value::Float(0.5)).unwrap().nano_cpus, Some(500_000_000));
         assert!(of("memory", Value::Text("much".into())).is_err());
     }
 
     #[test]
-    fn what_opens_the_machine_or_is_not_known_is_refused() {
+    fn arguments_that_are_unknown_or_give_access_to_the_machine_are_refused() {
         for network in ["host", "container:other"] {
             assert!(
-                of("network", Value::Text(network.into())).unwrap_err().contains("more access than a file may ask for")
+                of("network", Value::Text(network.into())).unwrap_err().contains("which a pipeline may not ask for")
             );
         }
         for name in ["volumes", "devices", "cap_add"] {

@@ -1,6 +1,6 @@
-//! From what a step starts from to a container that holds it: an image and the sources, or what another step left. Knows no command.
+//! Makes a container with what a step starts from: an image and the sources, or the filesystem another step left. Knows no commands.
 //!
-//! A creation is never cut short: a container whose creation is not waited for is a container that we do not know of.
+//! The creation of a container is never interrupted, because otherwise there would be a container that we do not know of.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::sources::Delta;
 use crate::step_context::{Base, StepContext};
 use crate::stop::Interruption;
 
-/// Gets a container that holds what the step starts from.
+/// Returns a container with what the step starts from.
 pub(super) async fn prepare(
     session: &Session,
     context: &StepContext,
@@ -71,7 +71,7 @@ impl Boot<'_> {
         self.session.unless_stopped(self.context, self.send_sources(&worker.container)).await
     }
 
-    /// Boots from an image that holds the sources, of an earlier run or of another step, and makes one if there is none.
+    /// Starts from an image that contains the sources, from an earlier run or another step, and makes one if there is none.
     async fn boot_with_sources(&self, image: Arc<ImageFacts>, leftovers: &mut Leftovers) -> Result<(), Interruption> {
         let ground = source_images::ground(&image, self.context.step(), self.arguments.user.as_deref());
         let slot = self.session.source_layers.slot(&ground);
@@ -82,7 +82,7 @@ impl Boot<'_> {
         }
         let booted = match slot.clone() {
             Some(layer) if layer.outdated.is_none() => {
-                // There is nothing else to do; the others need not wait.
+                // There is nothing left to do; the others need not wait.
                 drop(slot);
                 self.create(layer.image, leftovers).await?;
                 return Ok(());
@@ -91,7 +91,7 @@ impl Boot<'_> {
             None => self.boot_and_send(Arc::clone(&image), leftovers).await.map(|()| true),
         };
         let is_worth_saving = match booted {
-            // It may have no `rm`. What is sent to the image itself needs nothing in it.
+            // The image may have no `rm`. Sending all sources to the plain image does not need it.
             Err(Interruption::Failed(EngineError::Refused { .. })) if slot.is_some() => {
                 if let Some(worker) = leftovers.worker.take() {
                     worker.remove().await;
@@ -111,7 +111,7 @@ impl Boot<'_> {
         (!source_images::is_too_deep(&layer, image)).then_some(SourceLayer { image: layer, outdated: hit.outdated })
     }
 
-    /// Returns whether an image of what is in the container now should be made.
+    /// Returns whether the container's current filesystem should be saved as an image.
     async fn boot_from_layer(&self, layer: SourceLayer, leftovers: &mut Leftovers) -> Result<bool, Interruption> {
         let worker = self.create(layer.image, leftovers).await?;
         let Some(outdated) = layer.outdated else { return Ok(false) };
@@ -122,7 +122,7 @@ impl Boot<'_> {
         Ok(is_worth_another)
     }
 
-    /// Makes an image of what is in the container, for the other steps of the run and for later ones. Without it they only take longer.
+    /// Saves the container's filesystem as an image, for other steps and later runs. Without it, they only take longer.
     async fn save_layer(
         &self,
         ground: &str,
@@ -170,7 +170,7 @@ impl Boot<'_> {
         self.context.report_phase(Phase::SendingSources { files: sources.files, bytes: sources.bytes });
         let (user_id, group_id) = container.user_ids().await?;
         let is_compressed = self.session.is_remote;
-        // The engine has created the folder, owned by root. Where it really is, links followed, matters only if it changes owner.
+        // The engine has created the directory, owned by root. Its real path, with links resolved, matters only if its owner has to be changed.
         if (user_id, group_id) == (0, 0) {
             let packing = Packing { folder: String::new(), user_id, group_id, is_compressed };
             return container.unpack(workdir, Arc::clone(sources), packing).await;

@@ -1,10 +1,10 @@
-//! What errors of the engine's client and of its configuration say.
+//! The messages of errors from the engine's client and its configuration.
 
 use bollard::errors::Error;
 
 use crate::error::{EngineError, with_causes};
 
-/// Why something that the user has configured (an address, a credential helper) cannot be used. Reads as the end of a sentence about it.
+/// Why something the user has configured (an address, a credential helper) cannot be used. Used as the end of a sentence.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unusable(pub(super) String);
@@ -21,7 +21,7 @@ impl From<String> for Unusable {
     }
 }
 
-/// Returns the engine's own words, without what the client adds to them.
+/// Returns the engine's message, without what the client adds to it.
 pub(super) fn reason(error: &Error) -> String {
     let text = match error {
         Error::DockerResponseServerError { message, .. } => message.clone(),
@@ -38,7 +38,7 @@ pub(super) fn status_of(error: &Error) -> Option<u16> {
     }
 }
 
-/// Tells an engine that refuses from one that has gone away.
+/// Distinguishes an engine that refuses a request from one that is no longer there.
 pub(super) fn refused(doing: &'static str, error: &Error) -> EngineError {
     if status_of(error).is_some() {
         EngineError::Refused { doing, reason: reason(error) }

@@ -1,4 +1,4 @@
-//! Commits a container's filesystem as an image that other steps boot from. Knows no schedule.
+//! Commits a container's filesystem as an image that other steps start from. Knows nothing about scheduling.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,30 +23,30 @@ use crate::error::EngineError;
 use crate::owner::Owner;
 use crate::snapshot::Saved;
 
-/// The repository of every snapshot; a tag keeps `docker image prune` away while children still need it.
+/// The repository of all snapshots; the tag protects a snapshot from `docker image prune` while children still need it.
 const REPOSITORY: &str = "pipelens-snapshot";
-/// Storage drivers stack about 125 layers and refuse the next. From here on a snapshot is flattened into one layer.
+/// Storage drivers support about 125 layers. Above this number, a snapshot is flattened into one layer.
 const MOST_LAYERS: usize = 100;
 
-/// A slow disk writes more. (Reading, packing and writing again are one stream.)
+/// Even a slow disk is faster. (Reading, packing and writing are one stream.)
 const SAVED_BYTES_PER_SECOND: u64 = 10_000_000;
 
-/// How an engine is told what the committed image is to start with. Each reads one of the two and mangles the other: Docker loses an
-/// empty entry point on its way through a `change`, Podman ignores the body.
+/// How an engine is told the command and entry point of the committed image. Each engine understands one of the two ways: Docker loses an
+/// empty entry point in a `change`, and Podman ignores the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CommitSettings {
     InBody,
     AsChanges,
 }
 
-/// A container that is to be committed, and the image to make of it.
+/// A container to commit, and the image to make from it.
 pub(super) struct Commit {
     pub(super) docker: Docker,
     pub(super) deadlines: Deadlines,
     pub(super) container_id: String,
-    /// What the container was made from.
+    /// The image the container was made from.
     pub(super) image: Arc<ImageFacts>,
-    /// The step's user is not the image's.
+    /// Whether the step's user differs from the image's.
     pub(super) has_own_user: bool,
     pub(super) settings: CommitSettings,
     pub(super) tag: String,
@@ -55,7 +55,7 @@ pub(super) struct Commit {
 }
 
 impl Commit {
-    /// Saves the filesystem. The image's own command and entry point are restored; ours are not kept.
+    /// Saves the filesystem. The image gets back its own command and entry point instead of the supervisor's.
     pub(super) async fn save(self) -> Result<Saved, EngineError> {
         let saved = if self.image.layers < MOST_LAYERS {
             self.commit(&self.container_id).await
@@ -64,7 +64,7 @@ impl Commit {
         };
         let id = saved.map_err(|error| refused(&error))?;
         let inspected = self.docker.inspect_image(&id).await.unwrap_or_default();
-        // As the engine itself writes it: Podman's commit leaves its `sha256:` out, without which a missing image is a wrong name.
+        // As the engine itself writes ids: Podman's commit omits the `sha256:`, and without it a missing image is reported as an invalid name.
         let id = inspected.id.unwrap_or(id);
         if let Some((name, tag)) = self.further_name.as_deref().and_then(|name| name.rsplit_once(':')) {
             let options = TagImageOptionsBuilder::default().repo(name).tag(tag).build();
@@ -79,7 +79,7 @@ impl Commit {
             .container(container_id)
             .repo(REPOSITORY)
             .tag(&self.tag)
-            // Nothing in it writes: there is nothing to pause.
+            // Nothing in the container writes, so there is no need to pause it.
             .pause(false);
         let config = self.config();
         let (options, config) = match self.settings {
@@ -92,8 +92,8 @@ impl Commit {
         }
     }
 
-    /// Ends when saving a container has taken longer than it can. The engine says nothing until it is done, so how much there is to
-    /// do is asked for once it takes its time.
+    /// Resolves when saving a container has taken too long. The engine reports nothing until it is done, so the amount of data to
+    /// save is requested once saving takes a while.
     async fn too_long_for_its_size(&self, container_id: &str) -> std::io::Error {
         let first = self.deadlines.saving / 2;
         tokio::time::sleep(first).await;
@@ -107,7 +107,7 @@ impl Commit {
 
     fn config(&self) -> ContainerConfig {
         ContainerConfig {
-            // An empty list says "none"; leaving it out would keep ours.
+            // An empty list means "none"; omitting it would keep ours.
             entrypoint: Some(self.image.entrypoint.clone().unwrap_or_default()),
             cmd: Some(self.image.cmd.clone().unwrap_or_default()),
             working_dir: self.image.workdir.clone().filter(|workdir| !workdir.is_empty()),
@@ -121,12 +121,12 @@ impl Commit {
         }
     }
 
-    /// Exports the filesystem and imports it as one layer. An import knows nothing of variables and users, so a container that
-    /// is never started gives them back.
+    /// Exports the filesystem and imports it as one layer. An import loses variables and users, so a container that
+    /// is never started restores them.
     async fn save_flattened(&self) -> Result<String, bollard::errors::Error> {
         let flat = format!("{}-flat", self.tag);
         let saved = self.save_by_way_of(&flat).await;
-        // Its one layer lives on in the image made from it; only its name goes.
+        // Its single layer stays in the image made from it; only the name is removed.
         let name = format!("{REPOSITORY}:{flat}");
         self.docker.remove_image(&name, None::<RemoveImageOptions>, None).await.ok();
         saved
@@ -138,7 +138,7 @@ impl Commit {
             .from_src("-")
             .repo(REPOSITORY)
             .tag(flat)
-            // If this process ends here, the next one knows whose it was.
+            // If this process ends here, the next one can tell whose image it was.
             .changes(vec![format!("LABEL {}=\"{}\" {}=\"\"", labels::OWNER, Owner::this_process(), labels::KEPT)])
             .build();
         let mut import = self.docker.create_image(Some(options), Some(bollard::body_try_stream(files)), None);
@@ -148,7 +148,7 @@ impl Commit {
         let config = self.docker.inspect_image(&self.image.id).await?.config.unwrap_or_default();
         let body = ContainerCreateBody {
             image: Some(format!("{REPOSITORY}:{flat}")),
-            // Never run, but an engine wants one.
+            // Never run, but the engine requires a command.
             entrypoint: Some(vec!["sh".into()]),
             env: config.env,
             user: config.user,
@@ -163,7 +163,8 @@ impl Commit {
     }
 }
 
-/// Returns settings as lines of a Dockerfile. The label of the step comes with its container: a key may hold what a line may not.
+/// Returns settings as lines of a Dockerfile. The step's label comes from its container instead, because a key may contain characters that
+/// a line may not.
 fn changes(config: &ContainerConfig) -> String {
     let words = |words: &Option<Vec<String>>| serde_json::to_string(words.as_deref().unwrap_or_default());
     let mut lines: Vec<String> = [("ENTRYPOINT", &config.entrypoint), ("CMD", &config.cmd)]
@@ -184,7 +185,7 @@ fn refused(error: &bollard::errors::Error) -> EngineError {
     }
 }
 
-/// Returns a tag no other step has, whatever its key is made of.
+/// Returns a tag that no other step has, whatever characters the step's key contains.
 pub(super) fn tag(run_id: Uuid, index: usize, key: &str) -> String {
     let readable: String = key
         .chars()
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_key_makes_a_tag() {
+    fn any_key_becomes_a_valid_tag() {
         let id = Uuid::nil();
         assert_eq!(tag(id, 3, "Bau.Größe"), "00000000000000000000000000000000-3-bau-gr--e");
         assert!(tag(id, 999_999, &"x".repeat(500)).len() <= 128);

@@ -1,4 +1,4 @@
-//! Opens connections to an engine: a local socket or pipe, TCP, TLS, SSH. Does not know which of them the user means.
+//! Opens connections to an engine: a local socket or pipe, TCP, TLS, SSH. Does not choose between them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::docker::ssh;
 use crate::docker::transport::{self, Carrier, Way};
 use crate::error::with_causes;
 
-/// When the kernel asks the other machine whether a silent connection is still there, how often, and how often in vain: a connection
-/// that broke without a sign ends within a minute, whatever it waits for.
+/// TCP keepalive: when the kernel starts to probe a silent connection, how often, and after how many unanswered probes it gives up. A connection
+/// that broke silently ends within a minute, whatever it is waiting for.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(20);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
@@ -38,12 +38,13 @@ pub(super) fn client(
         Some("ssh") => ssh::client(host, project, deadlines),
         Some("tcp" | "http" | "https") => match tls_folder {
             Some(folder) if !folder.join("ca.pem").exists() => {
-                Err(format!("TLS needs certificates, and there is no `{}`", folder.join("ca.pem").display()).into())
+                Err(format!("TLS requires certificates, but `{}` does not exist", folder.join("ca.pem").display())
+                    .into())
             }
             Some(folder) => tls_client(host, folder, deadlines),
             None => tcp_client(host, deadlines),
         },
-        Some(_) | None => Err("an address begins with `unix://`, `npipe://`, `tcp://` or `ssh://`".into()),
+        Some(_) | None => Err("an address must start with `unix://`, `npipe://`, `tcp://` or `ssh://`".into()),
     }
 }
 
@@ -75,19 +76,19 @@ fn tls_client(host: &str, folder: &Path, deadlines: Deadlines) -> Result<Docker,
 
 fn tcp_connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
-    // TLS is the business of whoever wraps it.
+    // TLS is added by the caller.
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_keepalive(Some(KEEPALIVE_AFTER));
     connector.set_keepalive_interval(Some(KEEPALIVE_EVERY));
     connector.set_keepalive_retries(Some(KEEPALIVE_PROBES));
-    // Keepalive says nothing while sent bytes wait for their receipt.
+    // Keepalive does not probe while sent bytes are unacknowledged.
     #[cfg(target_os = "linux")]
     connector.set_tcp_user_timeout(Some(KEEPALIVE_AFTER + KEEPALIVE_EVERY * KEEPALIVE_PROBES));
     connector
 }
 
-/// Trusts what the folder's `ca.pem` has signed and nothing else, as the Docker client does.
+/// Trusts only certificates signed by the folder's `ca.pem`, as the Docker client does.
 fn tls_config(folder: &Path) -> Result<ClientConfig, Unusable> {
     let bad = |name: &str, error: &dyn std::error::Error| {
         Unusable(format!("`{}` cannot be used: {}", folder.join(name).display(), with_causes(error)))
@@ -111,10 +112,10 @@ fn http_address(scheme: &str, host: &str) -> String {
     format!("{scheme}://{}", authority.trim_end_matches('/'))
 }
 
-/// Returns an address with the engines' usual port if it has none.
+/// Adds the usual port of container engines to an address without a port.
 fn with_port(host: &str, port: &str) -> String {
     let authority = host.strip_prefix("tcp://").map(|rest| rest.trim_end_matches('/'));
-    // Behind the bracket of an address like `[::1]`.
+    // A port comes after the bracket of an address like `[::1]`.
     let has_port = |authority: &str| authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
     match authority {
         Some(authority) if !has_port(authority) => format!("tcp://{authority}:{port}"),
@@ -128,7 +129,7 @@ fn local_client(host: &str, deadlines: Deadlines) -> Result<Docker, Unusable> {
         return Err("named pipes exist only on Windows".into());
     };
     if !path.exists() {
-        return Err("there is no such socket".into());
+        return Err("the socket does not exist".into());
     }
     transport::client(Way::default(), deadlines, move |_| {
         let opening = tokio::net::UnixStream::connect(path.clone());
@@ -140,7 +141,7 @@ fn local_client(host: &str, deadlines: Deadlines) -> Result<Docker, Unusable> {
 fn local_client(host: &str, deadlines: Deadlines) -> Result<Docker, Unusable> {
     use tokio::net::windows::named_pipe::ClientOptions;
 
-    /// All of the engine's pipes are in use; it makes a new one at once.
+    /// All instances of the engine's pipe are in use; it creates a new one immediately.
     const PIPE_BUSY: i32 = 231;
     const PIPE_BUSY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -169,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tcp_has_the_usual_port() {
+    fn a_tcp_address_without_a_port_gets_the_usual_one() {
         for (host, expected) in [
             ("tcp://there", "tcp://there:2376"),
             ("tcp://there/", "tcp://there:2376"),
@@ -183,12 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn tls_without_certificates_is_told() {
+    fn tls_without_certificates_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let why = client("tcp://there", Some(folder.path()), None, Deadlines::default()).unwrap_err();
         assert_eq!(
             why,
-            Unusable(format!("TLS needs certificates, and there is no `{}`", folder.path().join("ca.pem").display()))
+            Unusable(format!(
+                "TLS requires certificates, but `{}` does not exist",
+                folder.path().join("ca.pem").display()
+            ))
         );
     }
 }

@@ -1,4 +1,4 @@
-//! One container, from its creation to its removal. Knows no schedule.
+//! One container, from its creation to its removal. Knows nothing about scheduling.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -35,24 +35,24 @@ use crate::sources::Sources;
 use crate::step_context::StepContext;
 use crate::supervisor::{self, Frame, Streams};
 
-/// Pieces of an archive on their way to the disk.
+/// How many chunks of an archive may be queued for the disk.
 const ARTIFACT_CHUNKS: usize = 16;
 /// The same in every container: steps that share one must not be able to tell.
 const HOST_NAME: &str = "pipelens";
-/// A supervisor that hears the end of its input. If it cannot, it is killed.
+/// How long a supervisor may take to exit after its input has ended. After that, it is killed.
 pub(super) const GONE_WITHIN: Duration = Duration::from_secs(5);
-/// Between KILL and the end of the output: a process that cannot die (a hung disk) must not hold the run.
+/// Between KILL and the end of the output: a process that cannot die (a hung disk) must not block the run.
 pub(super) const DEATH_WITHIN: Duration = Duration::from_secs(30);
-/// `/etc/passwd` of a large directory is still far below.
+/// Even the `/etc/passwd` of a large organisation is far smaller.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 /// The answer is shown as one line.
 const ANSWER_BYTES: usize = 4 * 1024;
-/// None that a process has.
+/// Not an id of any process.
 const UNKNOWN_EXIT_CODE: i64 = -1;
-/// The exit code after SIGKILL, whoever sent it.
+/// The exit code after SIGKILL, no matter who sent it.
 pub(super) const KILLED: i64 = 137;
 
-/// Returns the settings of a container whose three streams we hold: its watcher sees the end of our connection.
+/// Returns the settings of a container whose three standard streams are attached to us, so that its watcher sees our connection end.
 pub(super) fn attended(
     image: &ImageFacts,
     entrypoint: Vec<String>,
@@ -60,7 +60,7 @@ pub(super) fn attended(
     host_config: HostConfig,
 ) -> ContainerCreateBody {
     ContainerCreateBody {
-        // By id: a tag may be moved between the look-up and here.
+        // By id, because a tag may have moved since the lookup.
         image: Some(image.id.clone()),
         entrypoint: Some(entrypoint),
         labels: Some(labels),
@@ -78,10 +78,10 @@ pub(super) fn attended(
     }
 }
 
-/// Processes of a container in which no command runs: init and the supervisor.
+/// The number of processes in a container in which no command runs: init and the supervisor.
 const PROCESSES_WITHOUT_COMMAND: usize = 2;
 
-/// What the engine says of a container.
+/// A container's state, as reported by the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     NotStarted,
@@ -94,13 +94,13 @@ pub(super) enum Seen {
 pub(super) struct Container {
     pub(super) docker: Docker,
     pub(super) id: String,
-    /// What it was created from.
+    /// The image it was created from.
     pub(super) image: Arc<ImageFacts>,
-    /// Whose processes they are: the image's user, unless the step names one.
+    /// The user of its processes: the image's, unless the step sets one.
     pub(super) user: String,
 }
 
-/// Where a folder of the container really is, links followed.
+/// The real path of a directory in the container, with links resolved.
 pub(super) struct Target {
     pub(super) parent: String,
     pub(super) name: String,
@@ -115,11 +115,11 @@ impl Container {
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
-        // As entry point, so that neither the image's entry point nor its command takes part.
+        // As the entry point, so that the image's own entry point and command are not used.
         let entrypoint = ["sh", "-c", supervisor::SCRIPT].map(str::to_owned).to_vec();
         let body = ContainerCreateBody {
             working_dir: Some(context.step().workdir.clone()),
-            // Otherwise its id, which differs from step to step or does not.
+            // The default is the container's id, by which a step could tell whether it shares a container.
             hostname: Some(HOST_NAME.into()),
             user: arguments.user.clone(),
             ..attended(&image, entrypoint, labels, arguments.host_config())
@@ -181,7 +181,7 @@ impl Container {
         }
     }
 
-    /// Whether nothing but the supervisor runs in it, as far as the engine can tell.
+    /// Whether only the supervisor runs in it, as far as the engine can tell.
     pub(super) async fn has_no_command(&self) -> bool {
         let listed = self.docker.top_processes(&self.id, None).await;
         let processes = listed.ok().and_then(|listed| listed.processes);
@@ -197,20 +197,20 @@ impl Container {
         Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
     }
 
-    /// Looks without running anything.
+    /// Checks without running anything.
     pub(super) async fn has_shell(&self) -> Result<bool, EngineError> {
         for folder in self.image.path.split(':') {
             let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{folder}/sh")).build();
             match self.docker.get_container_archive_info(&self.id, Some(options)).await {
                 Ok(_) => return Ok(true),
                 Err(error) if status_of(&error) == Some(404) => {}
-                Err(error) => return Err(refused("look for a shell", &error)),
+                Err(error) => return Err(refused("check for a shell", &error)),
             }
         }
         Ok(false)
     }
 
-    /// Runs a command beside what the container runs, as its user, and returns the exit code with what it said.
+    /// Runs a second command in the container, as its user, and returns the exit code and the output.
     pub(super) async fn ask(&self, command: Vec<String>) -> Result<(i64, String), Error> {
         let options = CreateExecOptions {
             attach_stdout: Some(true),
@@ -226,20 +226,20 @@ impl Container {
             }
         }
         if said.len() == ANSWER_BYTES {
-            // Half a secret would not be masked.
+            // A partial secret would not be masked.
             said.truncate(memchr::memrchr(b'\n', &said).unwrap_or(0));
         }
         let code = self.docker.inspect_exec(&id).await?.exit_code;
         Ok((code.unwrap_or(UNKNOWN_EXIT_CODE), String::from_utf8_lossy(&said).into_owned()))
     }
 
-    /// Waits for the end of the container. It has been started, so "not running" means that it has ended.
+    /// Waits for the container to exit. It has been started, so "not running" means that it has exited.
     pub(super) async fn exit_code(&self) -> Result<i64, EngineError> {
         let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
         let mut answers = self.docker.wait_container(&self.id, Some(options));
         let unknown = |reason| EngineError::UnknownExitCode { reason };
         match answers.next().await {
-            // The engine also gives a code when it could not wait: 0, or one that no command has.
+            // The engine also returns a code if it could not wait: 0, or one that no command can have.
             Some(Ok(ContainerWaitResponse { error: Some(ContainerWaitExitError { message }), .. })) => {
                 Err(unknown(message.unwrap_or_else(|| "it gave no reason".into())))
             }
@@ -247,7 +247,7 @@ impl Container {
                 Err(unknown(format!("it answered {}, which is not an exit code", answer.status_code)))
             }
             Some(Ok(answer)) => Ok(answer.status_code),
-            // The client calls every code but 0 an error.
+            // The client treats every code except 0 as an error.
             Some(Err(Error::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(code),
             Some(Err(Error::DockerContainerWaitError { error, .. })) => Err(unknown(error)),
             Some(Err(error @ (Error::JsonDataError { .. } | Error::JsonSerdeError { .. }))) => {
@@ -263,40 +263,40 @@ impl Container {
         let options = KillContainerOptionsBuilder::default().signal("KILL").build();
         match self.docker.kill_container(&self.id, Some(options)).await {
             Ok(()) => Ok(()),
-            // It has ended by itself meanwhile.
+            // It has exited by itself in the meantime.
             Err(error) if matches!(status_of(&error), Some(404 | 409)) => Ok(()),
             Err(error) => Err(refused("kill the container", &error)),
         }
     }
 
-    /// Kills whatever still runs, and waits until nothing does.
+    /// Kills everything that still runs, and waits until nothing does.
     pub(super) async fn end(&self) -> Result<(), EngineError> {
         self.kill().await?;
         match tokio::time::timeout(DEATH_WITHIN, self.exit_code()).await {
             Ok(ended) => ended.map(drop),
             Err(_) => {
                 let reason = format!("it did not end within {} s of being killed", DEATH_WITHIN.as_secs());
-                Err(EngineError::Refused { doing: "end the container", reason })
+                Err(EngineError::Refused { doing: "stop the container", reason })
             }
         }
     }
 
-    /// Waits for a container that was told to end. One that does not is removed all the same.
+    /// Waits for a container that was told to exit. If it does not, it is removed anyway.
     pub(super) async fn wait_until_gone(&self) {
         drop(tokio::time::timeout(GONE_WITHIN, self.exit_code()).await);
     }
 
-    /// Returns where a folder is, which the engine has created if it was missing.
+    /// Returns the real path of a directory, which the engine has created if it was missing.
     pub(super) async fn resolve(&self, folder: &str) -> Result<Target, EngineError> {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(folder).build();
         let real = match self.docker.get_container_archive_info(&self.id, Some(options)).await {
             Ok(stat) if !stat.link_target.is_empty() => stat.link_target,
             Ok(_) => folder.to_owned(),
-            // Not there yet: the whole path is in the archive then.
+            // It does not exist yet, so the archive contains the whole path.
             Err(error) if status_of(&error) == Some(404) => {
                 return Ok(Target { parent: "/".into(), name: folder.trim_matches('/').to_owned() });
             }
-            Err(error) => return Err(refused("look at the working folder", &error)),
+            Err(error) => return Err(refused("inspect the working directory", &error)),
         };
         let real = real.trim_end_matches('/');
         Ok(match real.rsplit_once('/') {
@@ -306,7 +306,7 @@ impl Container {
         })
     }
 
-    /// Unpacks the sources in a folder of the container. Needs nothing in the image.
+    /// Unpacks the sources in a directory of the container. Needs no program in the image.
     pub(super) async fn unpack(
         &self,
         folder: &str,
@@ -320,10 +320,10 @@ impl Container {
         if let Some(source) = failure.take() {
             return Err(EngineError::Sources { path: root, source });
         }
-        sent.map_err(|error| refused("take the sources", &error))
+        sent.map_err(|error| refused("receive the sources", &error))
     }
 
-    /// Copies the artifacts of a step out of the container. Needs nothing in the image.
+    /// Copies the artifacts of a step out of the container. Needs no program in the image.
     pub(super) async fn take_artifacts(&self, artifacts: &Artifacts, workdir: &str) -> Result<Taken, EngineError> {
         let mut taken = Taken::default();
         for place in artifacts.places() {
@@ -343,7 +343,7 @@ impl Container {
                             break;
                         }
                     }
-                    // Nothing is there: the summary says so.
+                    // There is nothing to copy; the summary says so.
                     Err(error) if status_of(&error) == Some(404) => break,
                     Err(error) => {
                         tx.send(Err(std::io::Error::other("the connection was interrupted"))).await.ok();
@@ -352,7 +352,7 @@ impl Container {
                     }
                 }
             }
-            // The end of its input is the end of the task.
+            // The task ends when its input ends.
             drop(tx);
             let unpacked = unpacking.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
             if let Some(error) = broken {
@@ -364,7 +364,7 @@ impl Container {
         Ok(taken)
     }
 
-    /// Returns the numbers of the container's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.
+    /// Returns the numeric ids of the container's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.
     pub(super) async fn user_ids(&self) -> Result<(u64, u64), EngineError> {
         let user = self.user.as_str();
         let (user, group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
@@ -382,7 +382,7 @@ impl Container {
             .find(|fields| fields.first() == Some(&user) || (number(user).is_some() && fields.get(2) == Some(&user)));
         let field = |index: usize| entry.as_ref().and_then(|fields| fields.get(index)).and_then(|text| number(text));
         let user_id = number(user).or_else(|| field(2)).ok_or_else(|| EngineError::Refused {
-            doing: "find the user of the image",
+            doing: "find the image's user",
             reason: format!("`{user}` is not in its `/etc/passwd`"),
         })?;
         let group_id = match group {
@@ -425,7 +425,7 @@ impl Container {
 
     /// Removes the container, running or not.
     pub(super) async fn remove(self) {
-        // What stays is found again by its label when the run closes.
+        // A container that could not be removed is found again by its label when the run closes.
         if let Some(problem) = reap::remove_container(&self.docker, &self.id).await {
             tracing::debug!(problem, "a container stays for now");
         }

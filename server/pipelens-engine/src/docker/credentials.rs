@@ -1,4 +1,4 @@
-//! What the user logged in to a registry with: from the Docker client's configuration, or from the program it names. Asks no engine.
+//! The user's registry credentials, from the Docker client's configuration or the credential helper it names. Does not use an engine.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crate::programs::{self, Call, Limits};
 /// A helper may ask the user to unlock a keyring.
 const LIMITS: Limits =
     Limits { time: Duration::from_secs(120), memory_bytes: 4 * 1024 * 1024 * 1024, output_bytes: 1024 * 1024 };
-/// What a helper says instead of a name when the secret is a token.
+/// What a helper returns instead of a user name if the secret is a token.
 const TOKEN_USER: &str = "<token>";
 
-/// Returns the credentials for a registry. Without them it is asked as anybody may ask.
+/// Returns the credentials for a registry. Without any, the registry is used anonymously.
 pub(super) async fn credentials(registry: &str, project: &Path) -> Option<DockerCredentials> {
     match look_up(registry, project).await {
         Ok(found) => found,
@@ -41,7 +41,7 @@ async fn look_up(registry: &str, project: &Path) -> Result<Option<DockerCredenti
     if let Some(helper) = helpers.of(registry) {
         return ask(helper, registry, project).await.map(Some);
     }
-    // The library only has to match the registry with what was logged in to: programs are started here alone.
+    // The library is only used to match the registry with the stored logins; programs are started only here.
     let written = docker_credential::get_credential_from_reader(config.to_string().as_bytes(), registry);
     match (written, &helpers.store) {
         (Ok(found), _) => Ok(Some(as_sent(found, registry))),
@@ -53,16 +53,16 @@ async fn look_up(registry: &str, project: &Path) -> Result<Option<DockerCredenti
     }
 }
 
-/// The programs that the configuration names.
+/// The credential helpers in the configuration.
 #[derive(Debug, Default)]
 struct Helpers {
     by_registry: Vec<(String, String)>,
-    /// For every other registry.
+    /// The helper for all other registries.
     store: Option<String>,
 }
 
 impl Helpers {
-    /// Takes them out of the configuration.
+    /// Removes the helpers from the configuration and returns them.
     fn take(config: &mut Value) -> Self {
         let Some(config) = config.as_object_mut() else { return Self::default() };
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
@@ -80,7 +80,7 @@ impl Helpers {
     }
 }
 
-/// `https://index.docker.io/v1/` and `index.docker.io` are one registry.
+/// `https://index.docker.io/v1/` and `index.docker.io` are the same registry.
 fn host(registry: &str) -> &str {
     let name = registry.split_once("://").map_or(registry, |(_, name)| name);
     name.split('/').next().unwrap_or(name)
@@ -97,18 +97,18 @@ async fn ask(helper: &str, registry: &str, project: &Path) -> Result<DockerCrede
         return Err(format!("`{helper}` is not the name of a credential helper").into());
     }
     let name = format!("docker-credential-{helper}");
-    let program = programs::find(&name, &[project]).ok_or_else(|| format!("there is no `{name}` on the PATH"))?;
+    let program = programs::find(&name, &[project]).ok_or_else(|| format!("`{name}` is not on the `PATH`"))?;
     let call = Call {
         program,
         arguments: vec!["get".into()],
         folder: std::env::temp_dir(),
-        // It is the user's own program and needs to reach the user's keyring.
+        // It is the user's own program and needs access to the user's keyring.
         variables: std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect(),
         input: OsString::from(registry),
     };
     let answer = programs::run(&call, LIMITS).await.map_err(|error| format!("`{name}` {error}"))?;
     if !answer.status.success() {
-        return Err(format!("`{name}` ended with {}", answer.status).into());
+        return Err(format!("`{name}` failed ({})", answer.status).into());
     }
     let answer: Answer = serde_json::from_slice(&answer.output).map_err(|error| format!("`{name}`: {error}"))?;
     Ok(as_sent(
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_helper_is_named_for_a_registry_or_for_all() {
+    fn a_helper_is_configured_for_one_registry_or_for_all() {
         let mut config = json!({
             "credHelpers": {"https://index.docker.io/v1/": "hub", "registry.example:5000": "own", "empty.example": ""},
             "credsStore": "desktop",
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_helper_is_a_name_and_no_path() {
+    async fn a_helper_is_a_name_and_not_a_path() {
         let error = ask("../evil", "registry.example", Path::new("/")).await.unwrap_err();
         assert!(error.to_string().contains("is not the name"), "{error}");
     }

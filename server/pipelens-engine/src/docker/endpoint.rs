@@ -1,4 +1,4 @@
-//! Finds the engine where the Docker client would, then where desktop products put theirs. Knows no containers.
+//! Finds the engine where the Docker client would, then at the usual places of desktop products. Knows nothing about containers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::docker::{connectors, ssh};
 use crate::error::{EngineError, TriedPlace};
 use crate::fingerprint;
 
-/// A socket whose engine has to wake up (a virtual machine that starts) is slow; one that does not answer by then will not.
+/// An engine that has to wake up first (a virtual machine that starts) is slow; one that has not answered by then never will.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// An engine that answers.
@@ -25,11 +25,11 @@ pub(super) struct Endpoint {
 struct Place {
     from: String,
     host: String,
-    /// Where `ca.pem`, `cert.pem` and `key.pem` are.
+    /// The directory with `ca.pem`, `cert.pem` and `key.pem`.
     tls_folder: Option<PathBuf>,
 }
 
-/// Returns the first engine that answers; no program of the project is started. A place that the user named is the only one tried.
+/// Returns the first engine that answers; no program of the project is started. If the user has set an address, only that one is tried.
 pub(super) async fn find(
     docker_host: Option<&str>,
     project: Option<&Path>,
@@ -49,7 +49,7 @@ pub(super) async fn find(
     Err(EngineError::Unreachable { tried })
 }
 
-/// Whether the engine is reached through a program that has to be started (`ssh`): too much for a look that was not asked for.
+/// Whether the engine is reached through a program that has to be started (`ssh`). That is not done unless the user asked for something.
 pub(crate) fn needs_program(docker_host: Option<&str>) -> bool {
     places(docker_host).is_ok_and(|places| places.iter().any(|place| place.host.starts_with("ssh://")))
 }
@@ -75,9 +75,9 @@ fn places(docker_host: Option<&str>) -> Result<Vec<Place>, TriedPlace> {
 
 async fn connect(place: &Place, project: Option<&Path>, deadlines: Deadlines) -> Result<Endpoint, Unusable> {
     let docker = connectors::client(&place.host, place.tls_folder.as_deref(), project, deadlines)?;
-    // No version is negotiated: none is in the addresses of the calls, so the engine speaks its own.
+    // No version is negotiated: the URLs contain none, so the engine uses its own.
     let answer_within = match place.host.starts_with("ssh://") {
-        // What it says of a host that it does not reach is better than our silence.
+        // What `ssh` reports about an unreachable host is better than our own timeout.
         true => ssh::CONNECT_WITHIN + ANSWER_WITHIN,
         false => ANSWER_WITHIN.min(deadlines.question),
     };
@@ -128,7 +128,7 @@ fn known_places() -> Vec<Place> {
     .collect()
 }
 
-/// The part of `config.json` that names a context.
+/// The part of `config.json` that names the current context.
 #[derive(Deserialize)]
 struct ClientConfig {
     #[serde(rename = "currentContext")]
@@ -161,7 +161,7 @@ fn current_context(config_folder: &Path) -> Option<String> {
 fn context_place(config_folder: Option<&Path>, name: &str, from: &str) -> Result<Place, TriedPlace> {
     let not_usable = |answer: String| TriedPlace { from: from.into(), address: format!("context `{name}`"), answer };
     let Some(folder) = config_folder else {
-        return Err(not_usable("there is no Docker configuration folder".into()));
+        return Err(not_usable("there is no Docker configuration directory".into()));
     };
     let id = fingerprint::digest(name);
     let path = folder.join("contexts/meta").join(&id).join("meta.json");
@@ -195,29 +195,29 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_place_that_was_named_is_the_only_one_tried() {
+    async fn if_the_user_sets_an_address_only_that_one_is_tried() {
         let Err(error) = find(Some("unix:///no/such.sock"), None, Deadlines::default()).await else {
             panic!("it answered")
         };
         expect_test::expect![[r#"
             No container engine answered.
-              unix:///no/such.sock (the settings): there is no such socket
+              unix:///no/such.sock (the settings): the socket does not exist
             Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host."#]]
         .assert_eq(&error.sentence());
     }
 
     #[tokio::test]
-    async fn what_is_not_supported_says_so() {
+    async fn an_unsupported_address_is_an_error_that_explains_itself() {
         let Err(error) = find(Some("ssh://-oProxyCommand=reboot"), None, Deadlines::default()).await else {
             panic!("it answered")
         };
-        assert!(error.to_string().contains("the address of an engine over SSH is"), "{error}");
+        assert!(error.to_string().contains("an SSH address must have the form"), "{error}");
         let Err(error) = find(Some("localhost"), None, Deadlines::default()).await else { panic!("it answered") };
-        assert!(error.to_string().contains("begins with `unix://`"), "{error}");
+        assert!(error.to_string().contains("start with `unix://`"), "{error}");
     }
 
     #[test]
-    fn a_context_names_its_host() {
+    fn a_context_contains_its_host() {
         let folder = tempfile::tempdir().unwrap();
         let id = "e0dfc91a3ef26b8a5ccd46b4e2f2c5fbe3eb8d4b5aea9e1a06ee3e5a5b3f9f0a";
         let real = fingerprint::digest("colima");

@@ -1,4 +1,4 @@
-//! Images: looked up, pulled once for all steps of a run, with the user's credentials. Knows no containers.
+//! Looks up images, and pulls each once for all steps of a run, with the user's credentials. Knows nothing about containers.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -25,16 +25,16 @@ use crate::error::EngineError;
 use crate::event::Phase;
 use crate::step_context::StepContext;
 
-/// Waits between attempts after a transport error.
+/// How long to wait between attempts after a transport error.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
-/// Progress comes many times a second from the engine; a person needs less.
+/// The engine reports progress many times a second; people need less.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-/// What the engine sets where the image does not.
+/// The value the engine sets if the image does not.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The name under which the client's configuration keeps Docker Hub.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// What the engine knows of an image, as far as a step needs it.
+/// What the engine knows about an image, as far as a step needs it.
 #[derive(Debug, Clone)]
 pub(super) struct ImageFacts {
     /// As the author wrote it, or the id of a snapshot.
@@ -42,22 +42,22 @@ pub(super) struct ImageFacts {
     pub(super) id: String,
     /// See [`BuildEvent::ImageResolved`].
     pub(super) digest: String,
-    /// `USER`: empty, a name, a number, either with a group after `:`.
+    /// `USER`: empty, a name or a number, the latter two optionally followed by `:` and a group.
     pub(super) user: String,
     pub(super) entrypoint: Option<Vec<String>>,
     pub(super) cmd: Option<Vec<String>>,
     pub(super) workdir: Option<String>,
-    /// Where commands are looked for.
+    /// The `PATH` of its commands.
     pub(super) path: String,
     pub(super) bytes: u64,
     pub(super) layers: usize,
-    /// Folders that are in no snapshot: every container has its own.
+    /// Volumes: directories that are in no snapshot, because every container has its own.
     pub(super) has_volumes: bool,
-    /// The lowest one that `EXPOSE` names for TCP.
+    /// The lowest TCP port in `EXPOSE`.
     pub(super) exposed_port: Option<u16>,
-    /// Whose it is, if it is one of our snapshots; empty for one that goes with its run.
+    /// The workspace of one of our snapshots; empty for a snapshot that is removed with its run.
     pub(super) workspace: Option<String>,
-    /// `HEALTHCHECK`, as the engine has it: how it is to be run, then what.
+    /// `HEALTHCHECK`, as the engine stores it: how to run it, then the command.
     pub(super) health_check: Vec<String>,
 }
 
@@ -65,14 +65,14 @@ pub(super) struct ImageFacts {
 #[derive(Debug)]
 pub(super) struct Images {
     docker: Docker,
-    /// No program of it is started to log in.
+    /// No program from this directory is started to log in.
     project: PathBuf,
     deadlines: Deadlines,
     /// By reference and platform.
     known: Mutex<HashMap<(String, String), Arc<Slot>>>,
 }
 
-/// Held by the step that pulls; the others wait for it. If it is stopped, the next one continues the pull.
+/// Held by the step that pulls, while the others wait. If that step is stopped, the next one continues the pull.
 type Slot = tokio::sync::Mutex<Option<Arc<ImageFacts>>>;
 
 impl Images {
@@ -103,7 +103,7 @@ impl Images {
         let facts = match here {
             Some(facts) => facts,
             None if arguments.pull == Pull::Never => {
-                let reason = "the engine does not have it, and the step has `pull: never`".into();
+                let reason = "the engine does not have it, and the step sets `pull: never`".into();
                 return Err(EngineError::ImageNotFound { image: reference.to_owned(), reason });
             }
             None => {
@@ -133,7 +133,7 @@ impl Images {
         match self.docker.inspect_image(reference).await {
             Ok(inspect) => Ok(Some(facts(reference, inspect))),
             Err(error) if status_of(&error) == Some(404) => Ok(None),
-            // Podman calls a name that is none an error of its own, and says what it was about to do with it.
+            // For an invalid name, Podman returns an error of its own that describes what it was about to do.
             Err(error) if status_of(&error) == Some(400) || reason(&error).starts_with("normalizing") => {
                 Err(EngineError::ImageNotFound { image: reference.to_owned(), reason: reason(&error) })
             }
@@ -171,7 +171,7 @@ impl Images {
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
         let ask = || self.docker.create_image(Some(options.clone()), None, credentials.clone()).boxed();
         let mut stream = ask();
-        // The same pull, requested once more: the engine reports its progress to every client that joins it, and the connection may be dead.
+        // Request the same pull again: the engine reports progress to every client that joins, and the old connection may be dead.
         let mut other: Option<BoxStream<'_, _>> = None;
         let mut other_speaks = false;
         let mut progress = PullProgress::new(reference);
@@ -200,7 +200,7 @@ impl Images {
                 }
                 () = &mut silence => {
                     match other.take() {
-                        // Only now: a pull that its last client leaves is ended, and would start from the beginning.
+                        // Only now, because the engine stops a pull when its last client leaves, and it would have to start from the beginning.
                         Some(joined) if other_speaks => stream = joined,
                         Some(_) => return Err(transport::silence(2 * silent_for).into()),
                         None => {}
@@ -209,15 +209,15 @@ impl Images {
                     silence.as_mut().reset(Instant::now() + silent_for);
                     continue;
                 }
-                // The engine answers, but reports the same again to every client that joins the pull.
+                // The engine answers, but reports the same progress again to every client that joins the pull.
                 () = &mut stall => {
                     let text = format!("there was no progress for {} s", stalls_for.as_secs_f32());
                     return Err(transport::complaint(text).into());
                 }
-                // Also while the engine is silent: what it said last is where a pull hangs.
+                // Also while the engine is silent: its last report shows where the pull hangs.
                 _ = clock.tick() => {
                     let phase = progress.phase();
-                    // Where there is no room now, it is offered again: it may be the last for a long time.
+                    // If the queue is full, try again: it may be the last report for a long time.
                     if phase != said && context.offer_phase(&phase) {
                         said = phase;
                     }
@@ -259,12 +259,12 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     }
 }
 
-/// Reads `80/tcp`; what names no protocol means it too.
+/// Reads `80/tcp`; a port without a protocol means TCP too.
 fn tcp_port(exposed: &str) -> Option<u16> {
     exposed.strip_suffix("/tcp").unwrap_or(exposed).parse().ok()
 }
 
-/// Returns the digest under which the registry has the image of a reference. The same image may be there under other names.
+/// Returns the digest under which the reference's registry has the image. The same image may have digests in other repositories.
 fn digest<'a>(reference: &str, repository_digests: &'a [String]) -> Option<&'a str> {
     let (repository, wanted) = match reference.split_once('@') {
         Some((name, digest)) => (name_and_tag(name).0, Some(digest)),
@@ -279,11 +279,11 @@ fn digest<'a>(reference: &str, repository_digests: &'a [String]) -> Option<&'a s
     repository_digests.iter().map(String::as_str).find(is_it)
 }
 
-/// Adds up what the layers say of themselves.
+/// Adds up the progress of the layers.
 struct PullProgress {
     image: String,
     layers: HashMap<String, Layer>,
-    /// Everything said so far, by what it is about and the words, with the largest number that came with it.
+    /// All reports so far, by subject and text, with the largest number of each.
     said: HashMap<(String, String), Option<i64>>,
 }
 
@@ -317,7 +317,7 @@ impl PullProgress {
             }
         };
         let (Some(id), Some(status)) = (info.id, info.status) else { return is_news };
-        // "Pulling from …" carries the tag where layers carry their id.
+        // "Pulling from …" has the tag in place of a layer's id.
         if status.starts_with("Pulling from") {
             return is_news;
         }
@@ -334,7 +334,7 @@ impl PullProgress {
                 layer.done_bytes = layer.total_bytes;
                 layer.is_done = true;
             }
-            // Waiting, verifying, extracting: nothing that bytes or layers would tell.
+            // Waiting, verifying, extracting: no change in bytes or layers.
             _ => {}
         }
         is_news
@@ -351,7 +351,7 @@ impl PullProgress {
     }
 }
 
-/// Without a tag the engine would pull every tag there is.
+/// Without a tag, the engine would pull all tags.
 fn name_and_tag(reference: &str) -> (&str, &str) {
     if reference.contains('@') {
         return (reference, "");
@@ -400,7 +400,7 @@ fn is_transport(error: &bollard::errors::Error) -> bool {
         "bad gateway",
     ];
     let said = reason(error).to_lowercase();
-    // `EOF`, `unexpected EOF`: the registry closed the connection. Elsewhere these letters are part of a name.
+    // `EOF`, `unexpected EOF`: the registry closed the connection. Anywhere else, these letters are part of a name.
     said.ends_with("eof") || SIGNS.iter().any(|sign| said.contains(sign))
 }
 
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_wire_did_is_tried_again_and_what_the_registry_said_is_not() {
+    fn transport_errors_are_retried_and_registry_errors_are_not() {
         let is = |message: &str| is_transport(&bollard::errors::Error::DockerStreamError { error: message.to_owned() });
         assert!(is(r#"Get "http://127.0.0.1:5000/v2/": EOF"#));
         assert!(is("read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer"));
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn the_registry_is_named_as_the_client_names_it() {
+    fn the_registry_has_the_name_that_the_client_uses() {
         assert_eq!(registry("ubuntu"), DOCKER_HUB);
         assert_eq!(registry("docker.io/library/ubuntu"), DOCKER_HUB);
         assert_eq!(registry("me/image"), DOCKER_HUB);
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_the_one_of_the_name_that_was_written() {
+    fn the_digest_belongs_to_the_repository_in_the_reference() {
         let known = ["docker.io/library/a@sha256:1", "host:5000/b@sha256:2", "host:5000/b@sha256:3"].map(str::to_owned);
         let is = |reference, expected| assert_eq!(digest(reference, &known), expected, "{reference}");
         is("a:3", Some("docker.io/library/a@sha256:1"));

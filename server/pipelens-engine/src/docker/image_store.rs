@@ -1,4 +1,4 @@
-//! Images of an engine as the place where snapshots outlive a run. Makes none.
+//! Keeps snapshots beyond a run as images of an engine. Does not make images.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::snapshot::{Snapshot, SnapshotStore, shell_word};
 pub(super) enum DockerSnapshot {
     /// The image's id.
     Image(String),
-    /// The id of the container that the only step that boots from it starts in, with new processes and the same filesystem.
+    /// The id of the container in which its only child runs next, with new processes and the same filesystem.
     Container(String),
 }
 
@@ -32,7 +32,7 @@ pub(super) struct ImageStore {
     pub(super) images: Images,
     pub(super) owner: Owner,
     pub(super) run_id: Uuid,
-    /// Images have been made, by this run or by owners that died.
+    /// Whether images have been made, by this run or by dead owners.
     pub(super) may_have_images: Arc<AtomicBool>,
     pub(super) budget: Duration,
 }
@@ -53,7 +53,7 @@ impl SnapshotStore for ImageStore {
 
     async fn find_shared(&self, name: &str, workspace: &str) -> Option<String> {
         let facts = self.images.inspect(name).await.ok().flatten()?;
-        // Everything we save names its workspace, also what is saved from an image that names another one.
+        // Everything we save is labelled with its workspace, even if it was saved from an image labelled with another one.
         facts.workspace.as_deref().is_none_or(|owner| owner == workspace).then_some(facts.id)
     }
 

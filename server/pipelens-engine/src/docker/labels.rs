@@ -1,18 +1,18 @@
-//! The labels of what we make in an engine. Everything of ours is found by them.
+//! The labels of everything we create in an engine, by which it is found again.
 
 pub(super) const RUN: &str = "dev.pipelens.run";
 pub(super) const STEP: &str = "dev.pipelens.step";
 pub(super) const OWNER: &str = "dev.pipelens.owner";
 /// On a container that runs beside a step's command: its name.
 pub(super) const SERVICE: &str = "dev.pipelens.service";
-/// On a container that never runs and is removed after the images of its run. An engine lists containers quickly, but reads every image
-/// it has to list some: so a sweep looks for images only where a dead owner has a container.
+/// On a container that never runs and is removed after the images of its run. An engine lists containers quickly, but has to read every image
+/// to list some of them, so a sweep looks for images only if a dead owner has a container.
 pub(super) const ANCHOR: &str = "dev.pipelens.anchor";
 pub(super) const WORKSPACE: &str = "dev.pipelens.workspace";
-/// On a snapshot that outlives its run: the workspace it belongs to. A container inherits the labels of its image, so everything else
+/// On a snapshot that outlives its run: the workspace it belongs to. Containers inherit their image's labels, so everything else
 /// has this label with an empty value.
 pub(super) const KEPT: &str = "dev.pipelens.kept";
-/// On a kept snapshot: the cache that is to record it, and the process and the run that made it.
+/// On a kept snapshot: the cache that will record it, and the process and run that made it.
 pub(super) const CACHE: &str = "dev.pipelens.store";
 pub(super) const KEEPER: &str = "dev.pipelens.keeper";
 pub(super) const KEPT_BY_RUN: &str = "dev.pipelens.kept-by-run";

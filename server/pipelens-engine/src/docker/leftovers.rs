@@ -10,21 +10,21 @@ use crate::snapshot::Saved;
 
 #[derive(Default)]
 pub(super) struct Leftovers {
-    /// What the image of the step was; reported, and remembered with the run.
+    /// The digest of the step's image; reported, and remembered with the run.
     pub(super) digest: Option<String>,
     pub(super) worker: Option<Worker>,
     pub(super) services: Services,
-    /// Continues in the engine after a stop.
+    /// A call that continues in the engine after a stop.
     pub(super) saving: Option<BoxFuture<'static, Result<Saved, EngineError>>>,
-    /// What makes the state of a failed step outlive it.
+    /// How to keep the state of a failed step.
     pub(super) failure: Option<Commit>,
 }
 
 impl Leftovers {
-    /// Removes all of it, and returns the state of a failed step if it is kept.
+    /// Removes everything, and returns the state of a failed step if it is kept.
     pub(super) async fn tidy(self) -> Option<Saved> {
         if let Some(saving) = self.saving {
-            // The image that comes of it is found by its label when the run closes.
+            // The resulting image is found by its label when the run closes.
             saving.await.ok();
         }
         self.services.remove().await;

@@ -1,4 +1,4 @@
-//! Whether the engine still answers, and whether a container whose output is silent still runs its command. Knows no images.
+//! Whether the engine still answers, and whether a container without output still runs its command. Knows nothing about images.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::docker::missing_report;
 use crate::error::EngineError;
 use crate::supervisor::Activity;
 
-/// One dropped connection is no lost engine, so a failed look is repeated, soon.
+/// One dropped connection does not mean that the engine is lost, so a failed check is repeated soon.
 const FAILURES: u32 = 3;
-/// A container that is looked at while it ends is not dead yet: its last output may be under way.
+/// A container that is checked while it exits is not dead yet: its last output may still be on its way.
 const SIGHTINGS: u32 = 3;
 
-/// Ends when the engine no longer answers. A connection to another machine may break without a sign.
+/// Resolves when the engine no longer answers. A connection to another machine may break silently.
 pub(super) async fn lost(docker: &Docker, deadlines: Deadlines) -> EngineError {
     let mut failures = Failures::default();
     loop {
@@ -34,8 +34,8 @@ pub(super) async fn lost(docker: &Docker, deadlines: Deadlines) -> EngineError {
     }
 }
 
-/// Ends when nothing more can be expected from a container: the engine no longer answers, or the container does not run while its
-/// output is silent, or its command has ended and the report has not come.
+/// Resolves when nothing more can be expected from a container: the engine no longer answers, or the container has stopped while its
+/// output is silent, or its command has ended without a report.
 pub(super) async fn given_up(container: &Container, activity: &Activity, deadlines: Deadlines) -> EngineError {
     let mut failures = Failures::default();
     let (mut dead, mut idle) = (0, 0);
@@ -51,7 +51,7 @@ pub(super) async fn given_up(container: &Container, activity: &Activity, deadlin
             Ok(Seen::NotStarted) => {}
             Ok(Seen::Running) => {
                 dead = 0;
-                // A question that costs the engine a process is for a connection that may be dead.
+                // This starts a process in the engine, so it is asked only if the connection may be dead.
                 let is_idle = last_heard.elapsed() >= deadlines.quiet && container.has_no_command().await;
                 idle = if is_idle { idle + 1 } else { 0 };
                 if idle >= SIGHTINGS {
@@ -65,7 +65,7 @@ pub(super) async fn given_up(container: &Container, activity: &Activity, deadlin
                     return missing_report::explain(container, None, deadlines).await;
                 }
             }
-            // It may be only the container that cannot be inspected: an engine locks one while it starts it.
+            // Perhaps only the container cannot be inspected: the engine locks a container while it starts it.
             Err(error) if status_of(&error).is_none() && ping(&container.docker).await.is_err() => {
                 if let Some(lost) = failures.count(&error) {
                     return lost;
@@ -81,22 +81,22 @@ pub(super) async fn given_up(container: &Container, activity: &Activity, deadlin
 async fn ping(docker: &Docker) -> Result<(), bollard::errors::Error> {
     match docker.ping().await {
         Err(error) if status_of(&error).is_none() => Err(error),
-        // Whatever it says, it is there.
+        // Any answer proves that the engine is there.
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// Looks that failed, one after the other.
+/// The number of failed checks in a row.
 #[derive(Default)]
 struct Failures(u32);
 
 impl Failures {
-    /// How long to wait before the next look.
+    /// How long to wait before the next check.
     fn pause(&self, deadlines: Deadlines) -> Duration {
         if self.0 == 0 { deadlines.liveness } else { deadlines.liveness / 5 }
     }
 
-    /// Returns the error if it was one too many.
+    /// Returns the error if there were too many failures.
     fn count(&mut self, error: &bollard::errors::Error) -> Option<EngineError> {
         self.0 += 1;
         (self.0 >= FAILURES).then(|| EngineError::Lost { reason: reason(error) })
@@ -109,8 +109,8 @@ mod tests {
     use crate::docker::transport::{self, Carrier, Way};
 
     #[tokio::test]
-    async fn an_engine_whose_connection_breaks_without_a_sign_is_lost() {
-        // Takes connections and never answers, as a machine does that is no longer there behind a router that is.
+    async fn an_engine_whose_connection_breaks_silently_is_lost() {
+        // Accepts connections and never answers, like a machine that has disappeared while its router has not.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let deadlines = Deadlines {

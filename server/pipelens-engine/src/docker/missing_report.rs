@@ -1,4 +1,4 @@
-//! Finds out what happened to a container whose supervisor has not reported. Asks the engine, which is not needed while all goes well.
+//! Finds out what happened to a container whose supervisor has not reported. Asks the engine only in that case.
 
 use std::collections::HashMap;
 
@@ -12,27 +12,27 @@ use crate::docker::client_error::{reason, refused, status_of};
 use crate::docker::container::{Container, GONE_WITHIN, KILLED};
 use crate::error::EngineError;
 
-/// The engine writes down some events a moment after what they are about.
+/// The engine records some events a moment after they happen.
 const EVENTS_UNTIL_SECONDS: i64 = 1;
 
-/// How often an engine that does not seem to be there is asked again.
+/// How often an engine that does not seem to answer is asked again.
 const LOOKS_AGAIN: usize = 3;
 
-/// Returns why there is no report. `broken` is what the connection said when it broke, if it said something.
+/// Returns why there is no report. `broken` is the connection's error, if it reported one.
 ///
-/// What a command ended with is unknown then, whatever code the container has: it is never the command's.
+/// How the command ended is unknown in this case: the container's exit code is never the command's.
 pub(super) async fn explain(container: &Container, broken: Option<String>, deadlines: Deadlines) -> EngineError {
     let explained = tokio::time::timeout(deadlines.question, look_into(container, broken)).await;
     explained
-        .unwrap_or_else(|_| EngineError::NoReport { reason: "the engine does not answer questions about it".into() })
+        .unwrap_or_else(|_| EngineError::NoReport { reason: "the engine did not answer when asked about it".into() })
 }
 
 async fn look_into(container: &Container, broken: Option<String>) -> EngineError {
-    // A supervisor that hears the end of its input ends the container.
+    // A supervisor ends the container when its input ends.
     tokio::time::timeout(GONE_WITHIN, container.exit_code()).await.ok();
     let mut state = container.state().await;
     for _ in 0..LOOKS_AGAIN {
-        // What broke one connection may have broken others that were kept for later.
+        // Whatever broke this connection may also have broken idle ones.
         if !matches!(&state, Err(error) if status_of(error).is_none()) {
             break;
         }
@@ -46,7 +46,7 @@ async fn look_into(container: &Container, broken: Option<String>) -> EngineError
         Err(error) if status_of(&error).is_none() => {
             return EngineError::Lost { reason: broken.unwrap_or_else(|| reason(&error)) };
         }
-        Err(error) => return refused("look at the container", &error),
+        Err(error) => return refused("inspect the container", &error),
     };
     let exit_code = state.exit_code.unwrap_or(0);
     let is_running = state.running == Some(true);
@@ -73,7 +73,7 @@ async fn look_into(container: &Container, broken: Option<String>) -> EngineError
     }
 }
 
-/// Returns what another client of the engine did to the container, according to the engine's events.
+/// Returns what another client did to the container, according to the engine's events.
 async fn done_by_others(container: &Container, state: &ContainerState) -> Option<&'static str> {
     let last = [&state.started_at, &state.finished_at].into_iter().flatten();
     let last = last.filter_map(|time| DateTime::parse_from_rfc3339(time).ok()).max()?;
@@ -86,7 +86,7 @@ async fn done_by_others(container: &Container, state: &ContainerState) -> Option
         actions.extend(event.action);
     }
     let has = |wanted: &str| actions.iter().any(|action| action == wanted);
-    // Each of these begins with the next.
+    // Each of these actions also produces the events of those after it.
     [("restart", "restarted"), ("stop", "stopped"), ("kill", "killed")]
         .into_iter()
         .find_map(|(action, done)| has(action).then_some(done))

@@ -1,7 +1,7 @@
-//! Whether a service can be used yet. Knows no schedule.
+//! Whether a service can be used yet. Knows nothing about scheduling.
 //!
-//! The image's own health check is run by us: the engine would ask for the first time after 30 s. What listens on a port is
-//! looked up from the step's container, whose network it is, so that the image of the service needs nothing.
+//! We run the image's own health check, because the engine would run it for the first time after 30 s. Whether something listens on a port is
+//! checked from the step's container, which shares the network, so the service's image needs no program for it.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
 use crate::error::EngineError;
 
-/// Most services are ready within a second, and a question costs the engine a process.
+/// Most services are ready within a second, and each check starts a process in the engine.
 const ASK_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
-/// A question that hangs must not be the last one.
+/// A check that hangs must not prevent the next one.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Needs nothing but the shell's own commands. `0A` is the state of a socket that listens.
+/// Uses only the shell's own commands. `0A` is the state of a listening socket.
 const LISTENS: &str = r#"for file in /proc/net/tcp /proc/net/tcp6; do
     [ -r "$file" ] && while read -r _ address _ state _; do
         case $address/$state in *:"$1"/0A) exit 0 ;; esac
@@ -26,12 +26,12 @@ const LISTENS: &str = r#"for file in /proc/net/tcp /proc/net/tcp6; do
 done
 exit 1"#;
 
-/// What tells that a service can be used.
+/// How to tell that a service can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
-    /// It runs: nothing more is known.
+    /// It runs; nothing more is known.
     Nothing,
-    /// The name a person knows it by, and its arguments.
+    /// The name shown to people, and the arguments.
     Command(String, Vec<String>),
     Port(u16),
 }
@@ -49,7 +49,7 @@ impl Question {
 
     fn unanswered(&self) -> String {
         match self {
-            Self::Nothing => "it does not run".to_owned(),
+            Self::Nothing => "it is not running".to_owned(),
             Self::Command(name, _) => format!("{name} has not finished"),
             Self::Port(port) => format!("port {port} could not be checked yet"),
         }
@@ -57,7 +57,7 @@ impl Question {
 
     fn no(&self, exit_code: i64, said: &str) -> String {
         match self {
-            Self::Nothing => "it does not run".to_owned(),
+            Self::Nothing => "it is not running".to_owned(),
             Self::Command(name, _) => {
                 let last = said.lines().rfind(|line| !line.trim().is_empty());
                 let last = last.map(|line| format!(" and printed `{}`", line.trim()));
@@ -68,7 +68,7 @@ impl Question {
     }
 }
 
-/// The rest of a sentence about a service that was not ready.
+/// Formats the end of a sentence about a service that was not ready.
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -97,11 +97,11 @@ fn in_shell(command: &str) -> Vec<String> {
 /// Whether a service became ready in time.
 pub(super) enum Readiness {
     Ready,
-    /// The last answer, in words.
+    /// The last result, in words.
     NotInTime(String),
 }
 
-/// Asks until the answer is yes, but no longer than `within`.
+/// Checks until the service is ready, but no longer than `within`.
 pub(super) async fn wait(
     question: &Question,
     service: &Container,
@@ -127,7 +127,7 @@ pub(super) async fn wait(
     }
 }
 
-/// Returns the answer in words, if it is not yes.
+/// Returns why the service is not ready; `None` if it is.
 async fn ask(question: &Question, service: &Container, step: &Container) -> Result<Option<String>, EngineError> {
     let asked = match question {
         Question::Nothing => return Ok(None),
@@ -140,7 +140,7 @@ async fn ask(question: &Question, service: &Container, step: &Container) -> Resu
     match asked {
         Ok((0, _)) => Ok(None),
         Ok((code, said)) => Ok(Some(question.no(code, &said))),
-        // It ends, or the engine is gone, which is noticed elsewhere; or the command cannot be found in it, or one connection broke.
-        Err(error) => Ok(Some(format!("the engine could not ask: {}", reason(&error)))),
+        // The service is exiting or the engine is gone, both of which are noticed elsewhere; or the image lacks the command, or a connection broke.
+        Err(error) => Ok(Some(format!("the engine could not run the check: {}", reason(&error)))),
     }
 }

@@ -1,5 +1,5 @@
-//! Removes what a run made, and what dead owners left. Finds everything by label, and trusts no record of ours except that a run has made
-//! no image.
+//! Removes what a run made, and what dead owners left. Finds everything by label. The only record it trusts is that a run has made
+//! no images.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -17,16 +17,16 @@ use crate::docker::labels;
 use crate::error::counted;
 use crate::owner::Owner;
 
-/// The engine may still finish a call that is no longer waited for (a commit), so one look is not enough.
+/// The engine may still finish a call that nothing waits for any more (a commit), so looking once is not enough.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const REMOVALS_AT_ONCE: usize = 4;
 
 type Error = bollard::errors::Error;
 
-/// Removes containers and images of the run, and returns a sentence for each that stays. What an owner that died a moment ago had the
-/// engine make may have appeared only after the run's start: it goes too.
+/// Removes containers and images of the run, and returns a sentence for each that could not be removed. Also removes what dead owners left,
+/// because it may have appeared only after the run's start.
 ///
-/// It has a budget of its own: it runs after a cancel too, and must not keep an editor from closing.
+/// It has a time limit of its own, because it also runs after a cancel and must not keep an editor from closing.
 pub(super) async fn remove_run(
     docker: &Docker,
     run_id: Uuid,
@@ -40,7 +40,7 @@ pub(super) async fn remove_run(
         loop {
             let Ok(mut things) = find(docker, |_| may_have_images).await else {
                 problems = vec![
-                    "The container engine went away; what the run left in it is removed at the next start.".into(),
+                    "The container engine stopped responding; what this run left in it will be removed at the next start.".into(),
                 ];
                 return;
             };
@@ -54,13 +54,15 @@ pub(super) async fn remove_run(
     };
     let in_time = tokio::time::timeout(budget, work).await.is_ok();
     if !in_time && problems.is_empty() {
-        problems
-            .push(format!("Cleaning up took more than {} s; the rest is removed at the next start.", budget.as_secs()));
+        problems.push(format!(
+            "Cleaning up took more than {} s; the rest will be removed at the next start.",
+            budget.as_secs()
+        ));
     }
     problems
 }
 
-/// Removes what processes left that no longer live, and says how much it was.
+/// Removes what dead processes left, and returns a sentence about it.
 pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget: Duration) -> Option<String> {
     let work = async {
         let has_orphans = |containers: &[Thing]| containers.iter().any(|thing| thing.is_orphan(observer));
@@ -81,7 +83,8 @@ pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget:
     tokio::time::timeout(budget, work).await.ok()?
 }
 
-/// Removes kept snapshots that their cache does not know and that will not be recorded: their maker is dead, or is this run, which is over. What something is still built on goes another time.
+/// Removes kept snapshots that their cache does not know and that will not be recorded, because their maker is dead or is this
+/// run, which is over. A snapshot that something is still built on is removed another time.
 pub(super) async fn remove_unrecorded(
     docker: &Docker,
     observer: &Owner,
@@ -94,18 +97,18 @@ pub(super) async fn remove_unrecorded(
     let run_id = run_id.to_string();
     images.retain(|image| {
         let label = |name: &str| image.labels.get(name).map_or("", String::as_str);
-        // What boots from a kept snapshot inherits its labels, but for this one.
+        // Whatever starts from a kept snapshot inherits all its labels except this one.
         let is_kept = !label(labels::KEPT).is_empty();
         let is_over = label(labels::KEPT_BY_RUN) == run_id
             || label(labels::KEEPER).parse::<Owner>().is_ok_and(|keeper| keeper.is_dead(observer));
         is_kept && is_over && !known.contains(&image.id)
     });
     let things: Vec<Thing> = images.into_iter().map(|image| Thing::new(image.id, &image.labels)).collect();
-    // There is nothing a user could do about what stays.
+    // If a snapshot cannot be removed, there is nothing the user could do about it.
     drop(tokio::time::timeout(budget, remove_images(docker, &things)).await);
 }
 
-/// Labelled things, each with its owner.
+/// Labelled containers and images, each with its owner.
 struct Things {
     containers: Vec<Thing>,
     /// Newest first.
@@ -132,7 +135,7 @@ impl Thing {
     }
 }
 
-/// Finds everything of ours that goes with its run; images only if the containers say that it is worth it.
+/// Finds everything that is to be removed with its run; images only if the containers show that there may be some.
 async fn find(docker: &Docker, may_have_images: impl Fn(&[Thing]) -> bool) -> Result<Things, Error> {
     let filters = HashMap::from([("label", vec![labels::OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -144,7 +147,7 @@ async fn find(docker: &Docker, may_have_images: impl Fn(&[Thing]) -> bool) -> Re
     Ok(Things { containers, images: images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect() })
 }
 
-/// Returns the images with a label, newest first: a child goes before its parent.
+/// Returns the images with a label, newest first, because a child has to be removed before its parent.
 async fn images(docker: &Docker, label: &str) -> Result<Vec<ImageSummary>, Error> {
     let filters = HashMap::from([("label", vec![label])]);
     let options = ListImagesOptionsBuilder::default().all(true).filters(&filters).build();
@@ -161,7 +164,7 @@ impl Things {
 
     async fn remove(&self, docker: &Docker) -> Vec<String> {
         let (anchors, others): (Vec<_>, Vec<_>) = self.containers.iter().partition(|thing| thing.is_anchor);
-        // Podman removes no container whose network another one has joined.
+        // Podman does not remove a container whose network another one has joined.
         let (services, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|thing| thing.is_service);
         let mut problems = remove_containers(docker, services).await;
         problems.extend(remove_containers(docker, others).await);
@@ -179,25 +182,25 @@ async fn remove_containers(docker: &Docker, things: Vec<&Thing>) -> Vec<String> 
     removals.collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
-/// Removes a container, running or not, with its anonymous volumes. `Some` is the sentence that says why it stays.
+/// Removes a container, running or not, with its anonymous volumes. Returns a sentence if it could not be removed.
 pub(super) async fn remove_container(docker: &Docker, id: &str) -> Option<String> {
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     match docker.remove_container(id, Some(options)).await {
         Ok(()) => None,
-        // Gone already, or about to be.
+        // It is already removed, or about to be.
         Err(error) if status_of(&error) == Some(404) => None,
         Err(error) if status_of(&error) == Some(409) && reason(&error).contains("already in progress") => None,
         Err(error) => Some(format!("Container `{}` could not be removed: {}.", short(id), reason(&error))),
     }
 }
 
-/// Removes images whose order within the same second is unknown: what has children is tried again when they are gone.
+/// Removes images. Their order within the same second is unknown, so an image with children is tried again after they are removed.
 async fn remove_images(docker: &Docker, images: &[Thing]) -> Vec<String> {
     let mut left: Vec<&Thing> = images.iter().collect();
     loop {
         let mut refused = Vec::new();
         for &image in &left {
-            // `noprune`: the parent may be an untagged image of the user's.
+            // `noprune`, because the parent may be an untagged image of the user.
             let options = RemoveImageOptionsBuilder::default().force(true).noprune(true).build();
             match docker.remove_image(&image.id, Some(options), None).await {
                 Ok(_) => {}
@@ -215,7 +218,7 @@ async fn remove_images(docker: &Docker, images: &[Thing]) -> Vec<String> {
     }
 }
 
-/// Removes one image. `false`: something needs it still, or the engine does not answer.
+/// Removes one image. `false`: something still needs it, or the engine does not answer.
 pub(super) async fn remove_image(docker: &Docker, id: &str) -> bool {
     let options = RemoveImageOptionsBuilder::default().force(true).noprune(true).build();
     match docker.remove_image(id, Some(options), None).await {

@@ -1,15 +1,15 @@
-//! Containers that run beside a step's command: a database, a cache, a browser. New for every attempt, and gone with it.
+//! Containers that run alongside a step's command: a database, a cache, a browser. Created for every attempt, and removed after it.
 //!
-//! A service joins the network of the step's own container, so that no network is created that could be left over: whatever the
-//! step's `network` is, they reach each other at `localhost`, and the step's `/etc/hosts`, which they share, has their names.
-//! (Podman shares it only where there is a network, and writes a line into it for everyone who joins, which costs a line of steps
-//! its shared container.)
-//! It shares nothing else: not the processes, not the files, so nothing of it is in a snapshot.
+//! A service joins the network of the step's own container, so no network has to be created that could be left over. Whatever the
+//! step's `network` is, step and services reach each other at `localhost`, and the step's `/etc/hosts`, which they share, has the services' names.
+//! (Podman shares that file only if there is a network, and adds a line to it for every container that joins, after which a chain of steps
+//! can no longer share the container.)
+//! It shares nothing else, neither processes nor files, so nothing of it ends up in a snapshot.
 //!
-//! When we are killed, a service ends because its standard input does: a shell of ours watches it from beside the image's own
-//! process. An image without `sh` is started as it is; what is left of it goes with the sweep of the next run.
+//! If we are killed, a service ends because its standard input ends: a shell of ours watches it, alongside the image's own
+//! process. An image without `sh` is started without this watch, and is removed by the sweep of the next run.
 //!
-//! Its state is lost with its container, so it is killed without warning when the step's command has ended.
+//! Its state is discarded with its container anyway, so it is killed without warning when the step's command has ended.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -39,8 +39,8 @@ use crate::step_context::StepContext;
 use crate::stop::{self, Interruption};
 use crate::supervisor::{Frame, Streams};
 
-/// Ahead of what the service runs: a grandchild, so that the service has no child it did not start, waits for the end of our
-/// connection and then kills all there is. `kill -1` spares the init process and the sender.
+/// Runs before the service: a grandchild process, so that the service has no child it did not start, waits for the end of our
+/// connection and then kills everything. `kill -1` spares the init process and the sender.
 const WATCH: &str = "exec 3<&0 </dev/null
 ( ( while read -r _ <&3; do :; done; kill -KILL -1 ) >/dev/null 2>&1 & )
 exec 3<&-
@@ -49,7 +49,7 @@ exec 3<&-
 /// The services of one attempt of a step.
 #[derive(Default)]
 pub(super) struct Services {
-    /// In order of writing.
+    /// In the order of the file.
     all: Vec<Running>,
 }
 
@@ -64,20 +64,20 @@ struct Running {
 
 enum Life {
     Created,
-    /// Takes its output, until it ends.
+    /// Reads its output until it ends.
     Running(BoxFuture<'static, End>),
     Ended(End),
 }
 
 #[derive(Debug, Clone)]
 struct End {
-    /// `None`: the engine did not say.
+    /// `None`: the engine did not report it.
     exit_code: Option<i64>,
     last_lines: Vec<String>,
 }
 
-/// Starts the services of a step and waits until all are ready. All are created before a stop is obeyed: a container whose creation is not
-/// waited for is a container that we do not know of.
+/// Starts the services of a step and waits until all are ready. All are created before a stop is obeyed, because if a creation were interrupted,
+/// there could be a container that we do not know of.
 pub(super) async fn start(
     session: &Session,
     context: &StepContext,
@@ -174,14 +174,14 @@ fn body(
     let network_mode = Some(format!("container:{}", step.id));
     ContainerCreateBody {
         env: Some(variables.collect()),
-        // We ask ourselves.
+        // We run the check ourselves.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
         ..attended(image, entrypoint, labels, HostConfig { network_mode, ..HostConfig::default() })
     }
 }
 
-/// Returns what the service runs, after the watch. A `cmd` takes the place of the image's command, as after `docker run IMAGE`: many
-/// entry points look at its first word.
+/// Returns what the service runs, after the watch. A `cmd` replaces the image's command, as in `docker run IMAGE`: many
+/// entry points inspect its first word.
 fn watched(service: &Service, image: &ImageFacts) -> Vec<String> {
     let entrypoint = image.entrypoint.as_deref().unwrap_or_default();
     let line = match &service.cmd {
@@ -203,14 +203,14 @@ impl Running {
     async fn start(&mut self, context: &StepContext) -> Result<(), EngineError> {
         let logs =
             ServiceLogs::open(&self.log, context.events.clone(), &context.patterns, context.log_room.clone()).await?;
-        // Attached first: nothing it says can be missed.
+        // Attached first, so that no output is missed.
         let attached = self.container.attach().await.map_err(|error| of_service(&self.service, error))?;
         self.container.start().await.map_err(|error| of_service(&self.service, error))?;
         self.life = Life::Running(live(self.container.clone(), attached, logs).boxed());
         Ok(())
     }
 
-    /// Kills it, unless it has ended already, and takes the rest of its output.
+    /// Kills it, unless it has already ended, and reads the rest of its output.
     async fn end(&mut self) -> Option<End> {
         let Life::Running(life) = &mut self.life else { return None };
         let killed = async {
@@ -245,7 +245,7 @@ impl Running {
     }
 }
 
-/// Holds our end of the service's standard input for as long as it runs.
+/// Our end of the service's standard input, kept open for as long as it runs.
 async fn live(container: Container, streams: Streams, mut logs: ServiceLogs) -> End {
     let Streams { input, mut output } = streams;
     while let Some(Ok(Frame { stream, bytes })) = output.next().await {
@@ -284,7 +284,7 @@ impl Services {
         }
     }
 
-    /// Waits for `work`, takes what the services say meanwhile, and says which of them end.
+    /// Waits for `work` while reading the services' output, and reports which services end.
     pub(super) async fn beside<T>(&mut self, context: &StepContext, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {
@@ -296,7 +296,7 @@ impl Services {
         }
     }
 
-    /// Kills those that still run, and returns when all they said is written. What had ended just before may be why the step failed.
+    /// Kills the services that still run, and returns when all their output is written. One that ended just before may be why the step failed.
     pub(super) async fn end(&mut self, context: &StepContext) {
         let ended = join_all(self.all.iter_mut().map(Running::end)).await;
         for (index, end) in ended.into_iter().enumerate() {
@@ -310,7 +310,7 @@ impl Services {
         join_all(self.all.into_iter().map(|running| running.container.remove())).await;
     }
 
-    /// Returns the position of the next service that ends by itself; never, where none runs.
+    /// Returns the position of the next service that ends by itself; never resolves if none runs.
     async fn next_end(&mut self) -> usize {
         poll_fn(|task| {
             for (index, running) in self.all.iter_mut().enumerate() {

@@ -33,22 +33,22 @@ use crate::stop::Interruption;
 pub(super) struct Session {
     pub(super) docker: Docker,
     pub(super) store: Arc<ImageStore>,
-    /// The engine is on another machine: bytes cost more than time.
+    /// The engine is on another machine, so sending bytes is expensive.
     pub(super) is_remote: bool,
     pub(super) deadlines: Deadlines,
     pub(super) source_layers: SourceLayers,
-    /// The first command has ended.
+    /// Cancelled when the first command has ended.
     pub(super) has_run_one: CancellationToken,
     run_id: Uuid,
     labels: HashMap<String, String>,
-    /// Made before the first image that goes with the run.
+    /// Created before the first image that is to be removed with the run.
     anchor: OnceCell<()>,
-    /// Containers that wait for the next step of their line, by id.
+    /// Containers that wait for the next step of their chain, by id.
     waiting: Mutex<HashMap<String, Worker>>,
 }
 
 impl Session {
-    /// Finds the engine. Leaves everything in it as it is.
+    /// Finds the engine. Changes nothing in it.
     pub(super) async fn open(request: &OpenRequest) -> Result<Self, EngineError> {
         let OpenRequest { run_id, source_root, deadlines, .. } = request;
         let endpoint = endpoint::find(request.docker_host.as_deref(), Some(source_root), *deadlines).await?;
@@ -90,7 +90,7 @@ impl Session {
         &self.store.images
     }
 
-    /// Keeps a container for the only step that boots from it.
+    /// Keeps a container for the only step that starts from it.
     pub(super) fn hand_on(&self, worker: Worker) -> Snapshot {
         let id = worker.container.id.clone();
         self.waiting.lock().insert(id.clone(), worker);
@@ -107,16 +107,16 @@ impl Session {
         labels
     }
 
-    /// Returns how a container is to be committed, and makes sure that the image will be found.
+    /// Returns how to commit a container, and makes sure that the image can be found again.
     pub(super) async fn commit_of(&self, context: &StepContext, container: &Container) -> Result<Commit, EngineError> {
         self.store.may_have_images.store(true, Ordering::Relaxed);
         let mut labels = self.labels_of(context);
         if let Some(workspace) = &context.keeping.workspace {
-            // It belongs to no run and to no process, so that no sweep removes it.
+            // It belongs to no run and no process, so no sweep removes it,
             labels.insert(labels::KEPT.to_owned(), workspace.clone());
             labels.insert(labels::RUN.to_owned(), String::new());
             labels.insert(labels::OWNER.to_owned(), String::new());
-            // Unless no cache ever records it.
+            // unless no cache ever records it.
             labels.insert(labels::CACHE.to_owned(), context.keeping.cache_name.clone());
             labels.insert(labels::KEEPER.to_owned(), self.store.owner.to_string());
             labels.insert(labels::KEPT_BY_RUN.to_owned(), self.run_id.to_string());
@@ -142,7 +142,7 @@ impl Session {
             labels.insert(labels::ANCHOR.to_owned(), String::new());
             let body = ContainerCreateBody {
                 image: Some(image.id.clone()),
-                // It never runs, but an engine requires one.
+                // It never runs, but the engine requires a command.
                 entrypoint: Some(vec!["sh".into()]),
                 labels: Some(labels),
                 ..ContainerCreateBody::default()

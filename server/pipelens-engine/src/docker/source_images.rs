@@ -1,5 +1,5 @@
-//! Images that already hold the sources, so that not every step that boots from an image is sent all of them. Creating a file in a
-//! container costs more than sending it, 0.2 to 1 ms; booting from an image costs nothing. Knows no store.
+//! Images that already contain the sources, so that they need not be sent to every step that starts from an image. Creating a file in a
+//! container takes longer than sending it, 0.2 to 1 ms; starting from an image costs nothing. Knows no store.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,30 +13,30 @@ use crate::snapshot::Outdated;
 use crate::sources::{Delta, Sources};
 use crate::step_context::StepContext;
 
-/// Sending this much takes longer than looking for an image that has it; and saving what is sent costs about as much again, once.
+/// Sending this much takes longer than looking for an image that contains it. Saving the image costs about as much again, once.
 const MANY_FILES: u64 = 200;
 const MANY_BYTES: u64 = 8_000_000;
-/// So many steps gain by an image of few files, though those that share it wait until it is made.
+/// With this many steps, an image pays off even for few files, although the steps that share it have to wait for it.
 const MANY_STEPS: usize = 6;
-/// The same, of many files.
+/// The same, for many files.
 const SOME_STEPS: usize = 3;
-/// Each change of the sources adds a layer. An image with more than this is made from scratch.
+/// Each change of the sources adds a layer. An image with more layers than this is made from scratch.
 const MOST_MORE_LAYERS: usize = 20;
 
-/// The images of a run that hold its sources, by what they are made on.
+/// The images with the sources of a run, by what they are based on.
 #[derive(Debug, Default)]
 pub(super) struct SourceLayers {
     known: Mutex<HashMap<String, Arc<Slot>>>,
 }
 
-/// Held by the step that finds or makes the image; those that need the same wait for it.
+/// Held by the step that finds or makes the image, while others that need the same one wait.
 pub(super) type Slot = tokio::sync::Mutex<Option<SourceLayer>>;
 
 /// An image with sources in it.
 #[derive(Debug, Clone)]
 pub(super) struct SourceLayer {
     pub(super) image: Arc<ImageFacts>,
-    /// The sources in it, if they are not today's.
+    /// The sources in it, if they are not the current ones.
     pub(super) outdated: Option<Outdated>,
 }
 
@@ -47,7 +47,7 @@ impl SourceLayers {
     }
 }
 
-/// Names what a step's sources are put on: the image, the folder, the owner.
+/// Identifies what a step's sources are added to: the image, the directory, the owner.
 pub(super) fn ground(image: &ImageFacts, step: &PlanStep, user: Option<&str>) -> String {
     [&image.id, step.workdir.as_str(), user.unwrap_or_default()].join("\0")
 }
@@ -59,7 +59,7 @@ pub(super) fn is_worth_it(context: &StepContext) -> bool {
     (is_much && (context.keeping.source_images.is_some() || sharing >= SOME_STEPS)) || sharing >= MANY_STEPS
 }
 
-/// Whether an image with today's sources is better made, where one with older ones has been brought up to date.
+/// Whether to save a new image after an older one has been brought up to date.
 pub(super) fn is_worth_another(context: &StepContext, delta: &Delta) -> bool {
     let removes = !delta.removed_files.is_empty() || !delta.removed_folders.is_empty();
     is_much(&delta.changed) || removes || sharing(context) >= MANY_STEPS
@@ -73,7 +73,7 @@ fn is_much(sources: &Sources) -> bool {
     sources.files >= MANY_FILES || sources.bytes >= MANY_BYTES
 }
 
-/// Counts the steps of the run that would be sent the same.
+/// Counts the steps of the run that would be sent the same sources.
 fn sharing(context: &StepContext) -> usize {
     let own = context.step();
     let arguments = |step: &PlanStep| step.runner_args.as_ref().map(canonical);

@@ -1,4 +1,4 @@
-//! Brings the sources in a snapshot up to date: what changed is sent, what is gone from the project is removed. Knows no steps.
+//! Brings the sources in a snapshot up to date: sends what changed, and removes what no longer exists in the project. Knows no steps.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::error::EngineError;
 use crate::sources::Delta;
 use crate::supervisor::{NEWLINE_VARIABLE, quoted};
 
-/// Far below what one call of a program may take, its environment included.
+/// Far below the limit for a program's arguments and environment.
 const ARGUMENT_BYTES: usize = 64 * 1024;
 
-/// Applies a delta to the folder where an earlier run has put the sources.
+/// Applies a delta to the directory in which an earlier run placed the sources.
 pub(super) async fn apply(
     worker: &mut Worker,
     delta: Delta,
@@ -25,7 +25,7 @@ pub(super) async fn apply(
         let (code, said) = worker.run_own(line).await?;
         if code != 0 {
             let reason = said.lines().next().unwrap_or("the image may have no `rm`").to_owned();
-            return Err(EngineError::Refused { doing: "remove files that are gone from the project", reason });
+            return Err(EngineError::Refused { doing: "remove files that no longer exist in the project", reason });
         }
     }
     if delta.changed.entries.is_empty() {
@@ -38,9 +38,9 @@ pub(super) async fn apply(
     container.unpack(&target.parent, Arc::new(delta.changed), packing).await
 }
 
-/// An archive cannot remove anything: the shell of the image does it.
+/// An archive cannot remove anything, so the image's shell does it.
 fn removals(folder: &str, delta: &Delta) -> Vec<Bytes> {
-    // A folder stays if a step has put something in it.
+    // A directory stays if a step has created something in it.
     let kinds = [("rm -f --", "", &delta.removed_files), ("rmdir --", " 2>/dev/null || :", &delta.removed_folders)];
     let enter = format!("{NEWLINE_VARIABLE}cd -P {} || exit 1; ", quoted(folder));
     kinds
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_name_can_be_removed() {
+    fn files_with_any_name_can_be_removed() {
         let delta = Delta {
             removed_files: vec!["it's\nodd".into(), "-f".into()],
             removed_folders: vec!["a/b".into(), "a".into()],
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_several() {
+    fn a_long_list_is_split_into_several_calls() {
         let paths: Vec<PathBuf> = (0..20_000).map(|number| format!("folder/file-{number}").into()).collect();
         assert!(lists(&paths).iter().all(|list| list.len() < 2 * ARGUMENT_BYTES));
         assert!(lists(&paths).len() > 1);

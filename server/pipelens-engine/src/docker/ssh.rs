@@ -1,5 +1,5 @@
-//! Engines over SSH, reached as the Docker client reaches them: by the user's own `ssh`, so that its configuration, its agent,
-//! its known hosts and its jump hosts count. One process is one connection. Knows no containers.
+//! Engines over SSH, reached as the Docker client does it: with the user's own `ssh`, so that its configuration, agent,
+//! known hosts and jump hosts apply. Each connection is a process. Knows nothing about containers.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,41 +22,41 @@ use crate::docker::client_error::Unusable;
 use crate::docker::transport::{self, Carrier, Way, complaint};
 use crate::programs;
 
-/// How long `ssh` tries before it says why it could not connect; the Docker client's own.
+/// How long `ssh` tries before it reports why it could not connect; the same value as in the Docker client.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(30);
-/// An SSH server drops connections at random once ten of them are not yet through (`MaxStartups`).
+/// An SSH server drops connections at random once ten of them are not yet authenticated (`MaxStartups`).
 const KNOCKING_AT_ONCE: usize = 8;
-/// A connection whose first answer takes its time (a commit) is through all the same.
+/// A connection whose first answer takes long (a commit) has been established all the same.
 const KNOCKS_FOR: Duration = Duration::from_secs(10);
-/// More than the pipe to `ssh` holds: it takes no input before it is through.
+/// More than the pipe to `ssh` holds: `ssh` reads no input before it is connected.
 const THROUGH_AFTER_BYTES: usize = 256 * 1024;
-/// A master connection that the user's configuration keeps in the background holds the other end of standard error open.
+/// A master connection that the user's configuration keeps in the background keeps the other end of standard error open.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
-/// A banner may be long; what `ssh` complains about is not, and comes last.
+/// A banner may be long; the error message of `ssh` is short and comes last.
 const LAST_WORDS_BYTES: usize = 600;
-/// Of requests to a name that only `ssh` looks up.
+/// The address in requests; the real host name is resolved only by `ssh`.
 const HOST_IN_REQUESTS: &str = "http://docker.example.com";
-/// How often `ssh` asks whether the other machine is still there, and how often in vain: a dead link is noticed within 45 s.
+/// How often `ssh` probes the other machine, and how many probes may go unanswered: a dead link is noticed within 45 s.
 const ALIVE_EVERY_SECONDS: u64 = 15;
 const ALIVE_COUNT: u64 = 3;
 
-/// Where `ssh` is to go.
+/// Where `ssh` connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Address {
     user: Option<String>,
     host: String,
     port: Option<u16>,
-    /// The engine's socket over there, if it is not where its client would look.
+    /// The engine's socket on that machine, if it is not the default.
     socket: Option<String>,
 }
 
-/// Returns a client whose connections are processes. Nothing is started yet.
+/// Returns a client whose connections are processes. Starts nothing yet.
 pub(super) fn client(address: &str, project: Option<&Path>, deadlines: Deadlines) -> Result<Docker, Unusable> {
     let address = Arc::new(Address::parse(address)?);
     let program = programs::find("ssh", project.as_slice());
-    let program = Arc::new(program.ok_or("there is no `ssh` on the `PATH`; install the OpenSSH client")?);
+    let program = Arc::new(program.ok_or("`ssh` is not on the `PATH`; install the OpenSSH client")?);
     let door = Arc::new(Semaphore::new(KNOCKING_AT_ONCE));
-    // A request that has to wait for its connection has its own time besides, which is most of what `ssh` takes to give up.
+    // A request that has to wait for its connection gets that time in addition to its own: most of the time that `ssh` takes to give up.
     let way = Way { address: HOST_IN_REQUESTS.into(), keeps_idle: true, connects_within: CONNECT_WITHIN / 2 };
     transport::client(way, deadlines, move |_| {
         let opening = SshConnection::open(Arc::clone(&program), Arc::clone(&address), Arc::clone(&door));
@@ -66,7 +66,8 @@ pub(super) fn client(address: &str, project: Option<&Path>, deadlines: Deadlines
 
 impl Address {
     fn parse(text: &str) -> Result<Self, Unusable> {
-        let shape = "the address of an engine over SSH is `ssh://user@host:port/path/to/docker.sock`; only the host is required";
+        let shape =
+            "an SSH address must have the form `ssh://user@host:port/path/to/docker.sock`; only the host is required";
         let rest = text.strip_prefix("ssh://").ok_or(shape)?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
@@ -76,19 +77,19 @@ impl Address {
             None => host.rsplit_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
         };
         if user.is_some_and(|user| user.contains(':')) {
-            return Err("a password cannot be part of an address; give `ssh` a key or an agent".into());
+            return Err("a password cannot be part of an address; use an SSH key or agent instead".into());
         }
         let is_name = |text: &str| {
             !text.is_empty()
                 && !text.starts_with('-')
                 && !text.contains(|it: char| it.is_whitespace() || it.is_control())
         };
-        // `ssh` would take it for an option, and there is one that runs a program.
+        // `ssh` would interpret it as an option, and one of its options runs a program.
         if !is_name(host) || user.is_some_and(|user| !is_name(user)) {
             return Err(shape.into());
         }
         let port = port.map(|port| port.parse().map_err(|_| format!("`{port}` is not a port"))).transpose()?;
-        // The shell over there reads it.
+        // The remote shell interprets it.
         if path.contains(|it: char| !it.is_ascii_alphanumeric() && !"/._-+@:".contains(it)) {
             return Err(
                 format!("the path of the socket `/{path}` contains a character that is special to the shell").into()
@@ -104,7 +105,7 @@ impl Address {
 
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        // There is no terminal to ask for a password.
+        // There is no terminal on which to ask for a password.
         let seconds = CONNECT_WITHIN.as_secs();
         for option in [
             "BatchMode=yes".to_owned(),
@@ -132,7 +133,7 @@ impl Address {
     }
 }
 
-/// Ctrl-C in a terminal is meant for us: the cleanup still needs the connection.
+/// Ctrl-C in a terminal must not reach `ssh`, because the cleanup still needs the connection.
 #[cfg(unix)]
 fn detach(command: &mut Command) {
     command.process_group(0);
@@ -145,7 +146,7 @@ fn detach(command: &mut Command) {
     command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
 }
 
-/// One process of `ssh`, which ends with it.
+/// One `ssh` process, which is killed when this is dropped.
 struct SshConnection {
     process: Option<Child>,
     input: Option<ChildStdin>,
@@ -153,11 +154,11 @@ struct SshConnection {
     complaints: Option<ChildStderr>,
     said: Vec<u8>,
     knock: Option<Knock>,
-    /// Once the output has ended: how the process did.
+    /// Once the output has ended: how the process ended.
     end: Option<BoxFuture<'static, io::Result<()>>>,
 }
 
-/// A place among those who are not yet through, given back as soon as a connection is, or when it is time.
+/// A permit for a connection that is not established yet, released when it is, or after a time limit.
 struct Knock {
     _place: OwnedSemaphorePermit,
     time: Pin<Box<Sleep>>,
@@ -183,7 +184,7 @@ impl SshConnection {
         })
     }
 
-    /// Takes what has been complained about so far: a full pipe would hold the process up.
+    /// Reads the error output so far, because a full pipe would block the process.
     fn listen(&mut self, context: &mut Context<'_>) {
         let mut space = [0; 1024];
         while let Some(complaints) = &mut self.complaints {
@@ -206,7 +207,7 @@ impl SshConnection {
     }
 }
 
-/// Waits for the end of a process whose output has ended, and returns why it was not a good one.
+/// Waits for a process whose output has ended, and returns the error if it failed.
 async fn end_of(process: Option<Child>, complaints: Option<ChildStderr>, mut said: Vec<u8>) -> io::Result<()> {
     let Some(mut process) = process else { return Ok(()) };
     let rest = async {
@@ -225,7 +226,7 @@ async fn end_of(process: Option<Child>, complaints: Option<ChildStderr>, mut sai
     let said = String::from_utf8_lossy(&said);
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Err(complaint(match lines.as_slice() {
-        [] => format!("`ssh` ended with {status}"),
+        [] => format!("`ssh` failed ({status})"),
         lines => format!("`ssh` reported: {}", lines.join(" ")),
     }))
 }
@@ -265,7 +266,7 @@ impl AsyncWrite for SshConnection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Some(input) = &mut self.input else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         match ready!(Pin::new(input).poll_write(context, bytes)) {
-            // The process has ended; the reader is about to get the reason.
+            // The process has ended; the reader is about to receive the reason.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Poll::Pending,
             written => {
                 if let (Some(knock), Ok(count)) = (&mut self.knock, &written) {
@@ -284,7 +285,7 @@ impl AsyncWrite for SshConnection {
         }
     }
 
-    /// The engine hears the end of our half; its own goes on.
+    /// Closes our half of the connection; the engine's half stays open.
     fn poll_shutdown(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.input = None;
         Poll::Ready(Ok(()))
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_becomes_the_words_of_the_docker_client() {
+    fn an_address_becomes_the_arguments_that_the_docker_client_uses() {
         let options = "-o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -T";
         let is = |address, rest: &str| assert_eq!(words(address), Ok(format!("{options} {rest}")));
         is("ssh://there", "-- there docker system dial-stdio");
@@ -320,7 +321,7 @@ mod tests {
         for address in
             ["ssh://", "ssh://-oProxyCommand=x", "ssh://-l@there", "ssh://me@", "ssh://a b", "ssh://[::1]22", "tcp://a"]
         {
-            assert!(refused(address).starts_with("the address of an engine over SSH is"), "{address}");
+            assert!(refused(address).starts_with("an SSH address must have the form"), "{address}");
         }
         assert_eq!(refused("ssh://there:http"), "`http` is not a port");
         assert!(refused("ssh://me:word@there").contains("a password cannot be part of an address"));

@@ -1,4 +1,4 @@
-//! One step, from what it boots from to the snapshot it leaves.
+//! One step, from what it starts from to the snapshot it leaves.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::step_context::{Ending, KeepSnapshot, SnapshotUse, StepContext};
 use crate::stop::Interruption;
 use crate::supervisor::{StepCommand, Then};
 
-/// What became of a step's command.
+/// How a step's command ended.
 pub(super) struct Ran {
     pub(super) ending: Ending,
     pub(super) snapshot: Option<Snapshot>,
@@ -32,7 +32,7 @@ impl Ran {
     }
 }
 
-/// Runs a step. What has to be removed is in `leftovers`, whatever happens.
+/// Runs a step. Whatever happens, everything that has to be removed is in `leftovers`.
 pub(super) async fn run(
     session: &Session,
     context: &StepContext,
@@ -95,7 +95,7 @@ async fn try_to_run(
     })
 }
 
-/// Makes an image of what the step leaves.
+/// Saves the filesystem the step left as an image.
 async fn save(session: &Session, context: &StepContext, leftovers: &mut Leftovers) -> Result<Saved, Interruption> {
     let Some(worker) = &mut leftovers.worker else { return Err(Interruption::Stopped) };
     context.report_phase(Phase::Snapshotting);
@@ -109,7 +109,7 @@ async fn save(session: &Session, context: &StepContext, leftovers: &mut Leftover
             Ok(saved)
         }
         Err(Interruption::Stopped) => {
-            // The engine finishes a commit that is no longer waited for, and its image would appear after the cleanup.
+            // The engine finishes a commit even if nothing waits for it any more, and its image would appear after the cleanup.
             leftovers.saving = Some(saving);
             Err(Interruption::Stopped)
         }
@@ -117,7 +117,7 @@ async fn save(session: &Session, context: &StepContext, leftovers: &mut Leftover
     }
 }
 
-/// What becomes of a step's container when its command has ended.
+/// What happens to a step's container when its command has ended.
 fn what_comes_then(context: &StepContext) -> Then {
     let keeps_snapshot = context.keeps_snapshot != KeepSnapshot::Never;
     if keeps_snapshot && context.snapshot_use == SnapshotUse::Once {

@@ -1,5 +1,5 @@
-//! How requests reach the engine. Every request has a deadline by its kind, whatever carries it, so that no call of ours can wait
-//! for an engine for ever. Knows no containers.
+//! How requests reach the engine. Every request has a deadline by its kind, on every kind of connection, so that no call can wait
+//! for an engine forever. Knows nothing about containers.
 
 use std::io;
 use std::pin::Pin;
@@ -23,15 +23,15 @@ use tokio::time::{Instant, Sleep};
 use crate::deadlines::Deadlines;
 use crate::docker::client_error::{Unusable, reason};
 
-/// The client's own limit, above all of ours.
+/// The client's own limit, longer than all of ours.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One dropped connection is no lost engine.
+/// One dropped connection does not mean that the engine is lost.
 const REPEATS: usize = 1;
-/// Where idle connections are kept, several may have broken by the time one of them is needed.
+/// If idle connections are kept, several may have broken by the time one is needed.
 const REPEATS_WHERE_IDLE_ONES_BREAK: usize = 4;
 
-/// What bytes travel on: a socket, a pipe, a process.
+/// A stream of bytes: a socket, a pipe, a process.
 pub(super) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
@@ -40,22 +40,22 @@ pub(super) type Opening = BoxFuture<'static, io::Result<Box<dyn Carrier>>>;
 
 /// A way to the engine.
 pub(super) struct Way {
-    /// What requests are addressed to: a scheme and an authority.
+    /// The base URL of requests: a scheme and an authority.
     pub(super) address: String,
-    /// Opening a connection is expensive, so an idle one is kept.
+    /// Whether idle connections are kept, because opening one is expensive.
     pub(super) keeps_idle: bool,
-    /// How much longer the first answer may take, for ways that connect while they carry.
+    /// How much longer the first answer may take, if connecting happens only during the first request.
     pub(super) connects_within: Duration,
 }
 
 impl Default for Way {
-    /// A way that opens at once, to an engine whose name does not matter.
+    /// A connection that opens at once, to an engine whose host name does not matter.
     fn default() -> Self {
         Self { address: "http://localhost".into(), keeps_idle: false, connects_within: Duration::ZERO }
     }
 }
 
-/// Returns a client that opens its connections with `open`. Nothing is opened yet.
+/// Returns a client that opens its connections with `open`. Opens nothing yet.
 pub(super) fn client(
     way: Way,
     deadlines: Deadlines,
@@ -110,13 +110,13 @@ pub(super) fn client(
 /// How long a request may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Limit {
-    /// Until the whole answer is there.
+    /// Until the whole answer has arrived.
     Whole(Duration),
-    /// Until the answer begins: what follows is a command's, and lasts as long as the command.
+    /// Until the answer begins: the rest is a command's output, and lasts as long as the command.
     Beginning(Duration),
     /// Between two bytes, in either direction.
     Silence(Duration),
-    /// Whoever asks sets a limit.
+    /// The caller sets a limit.
     Caller,
 }
 
@@ -148,7 +148,7 @@ impl Limit {
     }
 }
 
-/// Returns the limit of a kind of request. One that is not known here is taken for work.
+/// Returns the limit for a kind of request. An unknown kind is treated as work.
 fn limit_of(method: &Method, address: &Uri, deadlines: &Deadlines) -> Limit {
     let path = address.path();
     let ends_with = |end: &str| path.ends_with(end);
@@ -156,7 +156,7 @@ fn limit_of(method: &Method, address: &Uri, deadlines: &Deadlines) -> Limit {
     let is_pull = ends_with("/images/create") && address.query().is_some_and(|query| query.contains("fromImage="));
     if ends_with("/wait") || ends_with("/commit") || is_pull {
         // `wait` lasts as long as a container; Podman begins to answer when it ends. A commit takes as long as its files are large,
-        // and a pull may rest while the engine has another one to do.
+        // and a pull may pause while the engine works on another one.
         Limit::Caller
     } else if ends_with("/attach") || (path.contains("/exec/") && ends_with("/start")) || ends_with("/events") {
         Limit::Beginning(deadlines.question)
@@ -169,10 +169,10 @@ fn limit_of(method: &Method, address: &Uri, deadlines: &Deadlines) -> Limit {
     }
 }
 
-/// Returns a request once more, if sending it twice does what sending it once does. One dropped connection is then no loss.
+/// Returns a copy of a request, if sending it twice has the same effect as sending it once, so that it can be repeated after a dropped connection.
 fn repeated(request: &BollardRequest) -> Option<BollardRequest> {
     let is_repeatable = [Method::GET, Method::HEAD, Method::DELETE].contains(request.method());
-    // These answer with a stream that must be taken from its start.
+    // These answer with a stream that must be read from its start.
     if !is_repeatable || request.uri().path().ends_with("/events") {
         return None;
     }
@@ -211,7 +211,7 @@ async fn answered<A>(
         None => whole.await,
     };
     let answer = answer.map_err(|error| last_words(&error).unwrap_or_else(|| error.into()))?;
-    // An answer may be here before anybody looked for its connection; the rest of it is under the same limit.
+    // The answer may arrive before its connection has been looked up; the rest of it has the same limit.
     set_limit(late.connection_metadata().as_ref(), limit, began);
     health.answered();
     Ok(answer)
@@ -231,14 +231,14 @@ fn set_limit(connected: Option<&Connected>, limit: Limit, began: Instant) {
     slot.changed.wake();
 }
 
-/// Whether the engine answers at all. After a call without an answer the next ones are given less time, and none while the engine
-/// keeps silent, so that a frozen engine costs one deadline and not one for each call.
+/// Whether the engine answers at all. After a call without an answer, the next ones get less time, and none at all while the engine
+/// stays silent, so that a frozen engine costs one deadline and not one per call.
 #[derive(Debug, Default)]
 struct Health(Mutex<Option<Silent>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Silent {
-    /// When the last call without an answer was given up.
+    /// When the last unanswered call was given up.
     noticed: Instant,
     misses: u32,
 }
@@ -259,7 +259,7 @@ impl Health {
         *self.0.lock() = None;
     }
 
-    /// Several calls that wait side by side miss the same answer: only one that began later counts again.
+    /// Several concurrent calls may fail for the same reason; only a call that began later counts again.
     fn missed(&self, began: Instant, now: Instant) {
         let mut silent = self.0.lock();
         let misses = match *silent {
@@ -271,7 +271,7 @@ impl Health {
     }
 }
 
-/// The limit of the request that a connection carries now.
+/// The limit of the request that is currently on a connection.
 #[derive(Debug)]
 struct Slot {
     limit: Mutex<SlotLimit>,
@@ -285,7 +285,7 @@ enum SlotLimit {
     Silence(Duration),
 }
 
-/// A connection that breaks when its request has taken too long.
+/// A connection that fails when its request has taken too long.
 struct Watched {
     inner: Box<dyn Carrier>,
     slot: Arc<Slot>,
@@ -305,7 +305,7 @@ impl Watched {
         }
     }
 
-    /// Ready with an error once the limit is reached.
+    /// Resolves with an error once the limit is reached.
     fn poll_limit(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         self.slot.changed.register(context.waker());
         let limit = *self.slot.limit.lock();
@@ -365,7 +365,7 @@ impl Connection for Watched {
     }
 }
 
-/// What a connection has to say about its own end. It finds its way through the layers of the HTTP client.
+/// A connection's own error, which can be found again inside the errors of the HTTP client.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
 struct Complaint {
@@ -383,7 +383,7 @@ pub(super) fn silence(limit: Duration) -> io::Error {
     io::Error::other(Complaint { text, is_silence: true })
 }
 
-/// Returns what a connection complained about, without what the HTTP client made of it.
+/// Returns a connection's own error, without what the HTTP client adds to it.
 fn last_words(error: &(dyn std::error::Error + 'static)) -> Option<bollard::errors::Error> {
     find(error).map(|complaint| io::Error::other(complaint.clone()).into())
 }
@@ -408,7 +408,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_request_has_its_limit() {
+    fn every_kind_of_request_has_a_deadline() {
         let deadlines = Deadlines::default();
         let is = |method: Method, path: &str, limit| {
             let address: Uri = format!("http://localhost{path}").parse().unwrap();
@@ -437,13 +437,13 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_keeps_silent_is_not_waited_for_again_and_again() {
+    fn a_silent_engine_costs_only_one_deadline() {
         let health = Health::default();
         let (limit, after) = (Limit::Whole(Duration::from_secs(30)), Duration::from_secs(5));
         let start = Instant::now();
         let allowed = |seconds| health.allowed(limit, after, start + Duration::from_secs(seconds));
         assert_eq!(allowed(0).unwrap(), limit);
-        // Two that waited side by side.
+        // Two concurrent calls.
         health.missed(start, start + Duration::from_secs(30));
         health.missed(start, start + Duration::from_secs(30));
         assert_eq!(allowed(30).unwrap(), Limit::Whole(after));

@@ -1,4 +1,4 @@
-//! A container that runs one command after another. Knows no schedule.
+//! A container that runs one command after another. Knows nothing about scheduling.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,22 +22,22 @@ pub(super) struct Worker {
     pub(super) container: Container,
     life: Life,
     deadlines: Deadlines,
-    /// How long commands have run in it since its filesystem was last saved.
+    /// How long commands have run in it since its filesystem was last saved, that is, the work that would be lost.
     pub(super) unsaved: Duration,
 }
 
-/// How far a worker has come.
+/// The state of a worker.
 enum Life {
     Created,
-    /// Its supervisor waits for the next command, and nothing else runs.
+    /// Its supervisor waits for the next command, and nothing else runs in it.
     Waiting(Conversation),
-    /// The same, but the next command would notice, or the supervisor may take a line for one that was none.
+    /// The same, but the next command could notice the last one, or the supervisor might misread a line.
     Quiet(Conversation),
-    /// Something of the last command may still run.
+    /// Processes of the last command may still run.
     Busy(Conversation),
-    /// Its last command has ended, and it ends by itself.
+    /// Its last command has ended, and it exits by itself.
     Ending,
-    /// Whatever it does, its output goes nowhere.
+    /// Its conversation is over, or currently in use.
     Spent,
 }
 
@@ -46,8 +46,8 @@ impl Worker {
         Self { container, life: Life::Created, deadlines, unsaved: Duration::ZERO }
     }
 
-    /// Hands the command to the supervisor and its output to the logs, and returns how it ended once all of it is there. Only the
-    /// supervisor's report says that: without one the result is unknown, which is an error.
+    /// Sends the command to the supervisor and its output to the logs, and returns how it ended once all output has arrived. Only the
+    /// supervisor's report says how it ended: without one the result is unknown, which is an error.
     pub(super) async fn run(
         &mut self,
         context: &StepContext,
@@ -86,7 +86,7 @@ impl Worker {
                 Ok(Ending::Exited(report.exit_code))
             }
             (Some(ending), Outcome::Reported(report)) => {
-                // A line that asks for TERM may still be on its way, and the next command would read it.
+                // The line that requests TERM may still be on its way, and the next command would read it.
                 let state = if report.state == State::Clean { State::Quiet } else { report.state };
                 self.life = Life::after(state, then, talk.conversation);
                 Ok(ending)
@@ -98,7 +98,7 @@ impl Worker {
         }
     }
 
-    /// Returns the talk with the supervisor, or the beginning of one.
+    /// Returns the conversation with the supervisor, or starts one.
     async fn talk(&mut self, stdin: &mpsc::Sender<Bytes>) -> Result<Talk, EngineError> {
         match std::mem::replace(&mut self.life, Life::Spent) {
             Life::Waiting(conversation) => Ok(Talk { conversation, is_new: false }),
@@ -111,7 +111,7 @@ impl Worker {
         }
     }
 
-    /// Runs a command of our own ahead of the step's, and returns its exit code with what it said.
+    /// Runs a setup command before the step's command, and returns its exit code and output.
     pub(super) async fn run_own(&mut self, line: Bytes) -> Result<(i64, String), EngineError> {
         let (stdin, lines) = mpsc::channel(3);
         let mut talk = self.talk(&stdin).await?;
@@ -130,17 +130,17 @@ impl Worker {
             }
         };
         match report.state {
-            // What only compares differently was done by us.
+            // If the state differs, it was our own command that changed it.
             State::Clean | State::Quiet => self.life = Life::Waiting(talk.conversation),
             State::Busy => {
-                let reason = "the preparing command does not end".into();
+                let reason = "the setup command did not finish".into();
                 return Err(EngineError::Refused { doing: "prepare the container", reason });
             }
         }
         Ok((report.exit_code, String::from_utf8_lossy(&said).into_owned()))
     }
 
-    /// Starts the container ahead of the step's command, for those that join its network.
+    /// Starts the container before the step's command, for the services that join its network.
     pub(super) async fn wake(&mut self) -> Result<(), EngineError> {
         if self.is_waiting() {
             return Ok(());
@@ -148,7 +148,7 @@ impl Worker {
         self.run_own(Bytes::from_static(b":\n")).await.map(drop)
     }
 
-    /// Whether the next command of its line may run in it.
+    /// Whether the next step of its chain may run in it.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.life, Life::Waiting(_))
     }
@@ -161,7 +161,7 @@ impl Worker {
         }
     }
 
-    /// Lets a container end that is about to.
+    /// Waits for a container that is about to exit.
     pub(super) async fn settle(&mut self) {
         if matches!(self.life, Life::Ending) {
             self.life = Life::Spent;
@@ -173,7 +173,7 @@ impl Worker {
     pub(super) async fn remove(self) {
         match self.life {
             Life::Waiting(conversation) | Life::Quiet(conversation) | Life::Busy(conversation) => {
-                // A supervisor whose input ends is gone sooner than one that the engine has to kill.
+                // A supervisor whose input ends exits sooner than one that the engine has to kill.
                 drop(conversation);
                 self.container.wait_until_gone().await;
             }
@@ -195,14 +195,14 @@ impl Life {
     }
 }
 
-/// A conversation with a supervisor that may still have to be started.
+/// A conversation with a supervisor that may not have started yet.
 struct Talk {
     conversation: Conversation,
     is_new: bool,
 }
 
 impl Talk {
-    /// Exchanges lines and output until the command has ended. A new container is sent its command before it has started, so that the
+    /// Exchanges lines and output until the command has ended. A new container gets its command before it has started, so that the
     /// command runs while the engine is still busy with the start.
     async fn carry_on(
         &mut self,
@@ -224,8 +224,8 @@ impl Talk {
     }
 }
 
-/// Waits for the end of the command, ends it when it has to stop, and returns why. Its time begins when it has started. Once it has to
-/// end, nothing the engine does or fails to do changes its outcome.
+/// Waits for the end of the command, stops it when necessary, and returns why. Its time limit begins when it has started. Once it has to
+/// stop, nothing the engine does or fails to do changes its outcome.
 async fn wait_or_stop(
     container: &Container,
     context: &StepContext,
@@ -274,7 +274,7 @@ async fn wait_or_stop(
     }
 }
 
-/// Nothing in the output of a killed command says why.
+/// Reports that a command ran out of memory, which its output does not show.
 fn report_out_of_memory(context: &StepContext) {
     let key = &context.step().key;
     context.events.notice(format!("Step `{key}` ran out of memory and was killed by the kernel."));

@@ -1,4 +1,4 @@
-//! Copies and removes folders, sharing blocks where the filesystem can (`std::fs::copy` asks it to). Knows no steps.
+//! Copies and removes directories, sharing blocks if the filesystem supports it (`std::fs::copy` does that). Knows no steps.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use crate::error::EngineError;
 use crate::sources::{Delta, EntryKind, Sources};
 use crate::stop::{self, Interruption};
 
-/// Copies the sources into a new folder. A file that is gone meanwhile is left out.
+/// Copies the sources into a new directory. A file that no longer exists is skipped.
 pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
     create_folder(target)?;
     for entry in &sources.entries {
@@ -31,26 +31,22 @@ pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken
     Ok(())
 }
 
-/// Copies a folder with everything in it.
+/// Copies a directory with everything in it.
 pub(super) fn tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
-    let doing = "Copying the parent's folder";
+    let doing = "Copying the parent's directory";
     copy_folder(from, to, stop).map_err(|source| EngineError::File { doing, path: from.to_owned(), source })?;
     Ok(stop::check(stop)?)
 }
 
-/// Moves a folder that nothing else needs.
+/// Moves a directory that nothing else needs.
 pub(super) fn take_over(from: &Path, to: &Path) -> Result<(), EngineError> {
     let moved = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::rename(from, to));
-    moved.map_err(|source| EngineError::File {
-        doing: "Taking over the parent's folder",
-        path: from.to_owned(),
-        source,
-    })
+    moved.map_err(|source| EngineError::File { doing: "Moving the parent's directory", path: from.to_owned(), source })
 }
 
 pub(super) fn create_folder(path: &Path) -> Result<(), EngineError> {
     fs::create_dir_all(path).map_err(|source| EngineError::File {
-        doing: "Creating the working folder",
+        doing: "Creating the working directory",
         path: path.to_owned(),
         source,
     })
@@ -59,23 +55,23 @@ pub(super) fn create_folder(path: &Path) -> Result<(), EngineError> {
 /// Brings a copy of older sources up to date.
 pub(super) fn update(delta: &Delta, target: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
     for path in &delta.removed_files {
-        // Gone already, or made a folder by a step.
+        // It is already removed, or a step has replaced it with a directory.
         fs::remove_file(target.join(path)).ok();
     }
     for path in &delta.removed_folders {
-        // It stays if a step has put something in it.
+        // It stays if a step has created something in it.
         fs::remove_dir(target.join(path)).ok();
     }
     for entry in &delta.changed.entries {
         if entry.kind != EntryKind::Folder {
-            // A link would be written through, and a link cannot be written over.
+            // Writing to a link would change its target, and creating a link fails if something exists.
             fs::remove_file(target.join(&entry.path)).ok();
         }
     }
     sources(&delta.changed, target, stop)
 }
 
-/// Returns the bytes of everything in a folder, as far as it can be looked at.
+/// Returns the size of everything in a directory, as far as it can be read.
 pub(super) fn size(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     entries
@@ -88,7 +84,7 @@ pub(super) fn size(folder: &Path) -> u64 {
         .sum()
 }
 
-/// Ends early, and incomplete, once a stop is asked for.
+/// Ends early, with an incomplete copy, once a stop is requested.
 pub(super) fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -106,11 +102,11 @@ pub(super) fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> i
             copy_entry(&from, &to, EntryKind::File)?;
         }
     }
-    // Last, since a folder may forbid to write in it.
+    // Last, because a directory may be read-only.
     fs::set_permissions(to, fs::metadata(from)?.permissions())
 }
 
-/// Copies a file of the project: what was opened, whatever takes its place meanwhile.
+/// Copies a file of the project: the one that was opened, even if another one takes its place.
 fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
     let mut file = sources.open(path)?;
     let metadata = file.metadata()?;
@@ -119,7 +115,7 @@ fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
         io::copy(&mut file, &mut copy)?;
         copy.set_permissions(metadata.permissions())?;
     } else {
-        // Elsewhere blocks are shared only where the system itself copies, by name.
+        // On other systems, blocks are shared only if the system itself copies the file, by name.
         fs::copy(sources.root.join(path), to)?;
     }
     // Opened for reading: the copy may be read-only, and its owner may set times all the same.
@@ -159,7 +155,7 @@ fn copy_link(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to).map(drop)
 }
 
-/// Removes a folder, also one with folders in it that forbid it.
+/// Removes a directory, even if it contains read-only directories.
 pub(super) fn remove(folder: &Path) -> io::Result<()> {
     let ignore_missing = |result: io::Result<()>| match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -175,7 +171,7 @@ pub(super) fn remove(folder: &Path) -> io::Result<()> {
 fn open_up(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
 
-    // What cannot be opened shows when it is removed.
+    // If something cannot be opened, its removal will report that.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).ok();
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {

@@ -1,27 +1,26 @@
-//! Finds processes that have left their step's group, as `setsid` does, by a variable that every process of the step inherits. Linux
-//! shows the environment of a process; elsewhere, and where a process has cleared its own, none is found.
+//! Finds processes that have left their step's process group, such as with `setsid`, by a variable that every process of the step inherits. Linux
+//! shows the environment of a process; on other systems, or if a process has cleared its environment, it is not found.
 
 use rustix::process::{Pid, Signal};
 
 #[cfg(target_os = "linux")]
 use crate::owner::ProcessStat;
 
-/// Has a value that no other step has.
+/// Its value is different for every step.
 pub(super) const VARIABLE: &str = "PIPELENS_STEP";
 
-/// How long a process that is becoming another program may take until its environment can be seen.
+/// How long a process that calls `exec` may take until its environment is visible.
 #[cfg(target_os = "linux")]
 const BECOMES_WITHIN: std::time::Duration = std::time::Duration::from_millis(2);
 
-/// Returns when a process has started, in the kernel's ticks.
+/// Returns the start time of a process, in the kernel's ticks.
 #[cfg(target_os = "linux")]
 pub(super) fn started(process: i32) -> Option<u64> {
     Some(ProcessStat::of(&std::path::Path::new("/proc").join(process.to_string()))?.started)
 }
 
-/// Sends a signal to every process that carries the step's mark and is not in the group that has it already, and returns how many there were.
-/// One that started after `since` and is just becoming another program shows no environment for a moment: it counts, and is met in the next
-/// round.
+/// Sends a signal to every process with the step's mark, except those in the group that has got it already, and returns how many there were. A process that started after `since` and
+/// is in the middle of `exec` has no visible environment for a moment: it is counted, and found in the next round.
 #[cfg(target_os = "linux")]
 pub(super) fn signal(mark: &str, since: Option<u64>, signal: Signal, signalled: Option<Pid>) -> usize {
     use rustix::process::{getpgid, kill_process};
@@ -34,7 +33,7 @@ pub(super) fn signal(mark: &str, since: Option<u64>, signal: Signal, signalled: 
         else {
             continue;
         };
-        // Another user's cannot be read, and a dead one's is empty.
+        // The environment of another user's process cannot be read, and that of a dead process is empty.
         let environment = std::fs::read(entry.path().join("environ"));
         if environment.as_ref().is_ok_and(|environment| environment.is_empty()) {
             let is_new =

@@ -1,4 +1,4 @@
-//! Folders of this machine as the place where snapshots outlive a run, in the user's state folder. A file beside each says who made it,
+//! Keeps snapshots beyond a run as directories on this machine, in the user's state directory. A file next to each says who made it,
 //! until a cache has recorded it. Runs nothing.
 
 use std::collections::BTreeSet;
@@ -18,18 +18,18 @@ use crate::private;
 use crate::snapshot::{Saved, Snapshot, SnapshotStore, shell_word};
 use crate::stop::Interruption;
 
-/// The file beside a folder: the process and the run that made it.
+/// The file next to a directory, with the process and the run that made it.
 const KEEPER: &str = "keeper";
 
-/// The only store there is on this machine.
+/// The name of the only store on this machine.
 const NAME: &str = "host";
 
 /// What a step of this runner leaves for others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HostSnapshot {
-    /// The folder is copied for each step that boots from it.
+    /// The directory is copied for each step that starts from it.
     Copied(PathBuf),
-    /// The folder becomes that of the only step that boots from it.
+    /// The directory is handed over to the only step that starts from it.
     Moved(PathBuf),
 }
 
@@ -38,7 +38,7 @@ pub(super) struct FolderStore {
     kept: Option<KeptFolders>,
 }
 
-/// The folder with the kept ones.
+/// The directory that contains the kept directories.
 #[derive(Debug, Clone)]
 struct KeptFolders {
     folder: PathBuf,
@@ -46,17 +46,17 @@ struct KeptFolders {
 }
 
 impl FolderStore {
-    /// Without a state folder nothing is kept.
+    /// Without a state directory, nothing is kept.
     pub(super) fn new(state_dir: Option<&Path>, run_id: Uuid) -> Self {
         let kept =
             |state_dir: &Path| KeptFolders { folder: state_dir.join("host-snapshots"), run_id: run_id.to_string() };
         Self { kept: state_dir.map(kept) }
     }
 
-    /// Copies a step's folder to where it outlives the run.
+    /// Copies a step's directory to the store.
     pub(super) fn copy(&self, workspace: &Path, stop: &CancellationToken) -> Result<Option<Saved>, Interruption> {
         let Some(kept) = &self.kept else { return Ok(None) };
-        let doing = "Creating the folder of snapshots";
+        let doing = "Creating the directory for snapshots";
         let failed = |source| EngineError::File { doing, path: kept.folder.clone(), source };
         let target = kept.new_folder().map_err(failed)?;
         if let Err(interruption) = copy::tree(workspace, &target, stop) {
@@ -66,7 +66,7 @@ impl FolderStore {
         Ok(Some(saved(&target)))
     }
 
-    /// Moves a step's folder to where it outlives the run.
+    /// Moves a step's directory to the store.
     pub(super) fn take(&self, workspace: &Path) -> Option<Saved> {
         self.kept.as_ref()?.take(workspace).ok()
     }
@@ -78,7 +78,7 @@ impl SnapshotStore for FolderStore {
         NAME
     }
 
-    /// There are no images here; every step starts from the same machine.
+    /// There are no images on the host; every step starts from the same machine.
     async fn resolve_image(&self, _reference: &str) -> Option<String> {
         Some(NAME.to_owned())
     }
@@ -110,27 +110,27 @@ impl SnapshotStore for FolderStore {
 }
 
 impl KeptFolders {
-    /// Returns the path of a folder that is about to be made.
+    /// Returns the path for a new directory.
     fn new_folder(&self) -> io::Result<PathBuf> {
         private::create_folder(&self.folder)?;
         let target = self.folder.join(Uuid::new_v4().simple().to_string());
-        // First: if this process ends here, the next one knows who made it.
+        // First, so that if this process ends here, the next one knows who made the directory.
         let keeper = format!("{}\n{}", Owner::this_process(), self.run_id);
         private::write(&target.with_extension(KEEPER), keeper.as_bytes())?;
         Ok(target)
     }
 
-    /// Moves a folder here, where it stays.
+    /// Moves a directory into the store.
     fn take(&self, from: &Path) -> io::Result<Saved> {
         let target = self.new_folder()?;
-        // Another disk cannot take a folder over: it is copied.
+        // A directory cannot be moved to another disk, so it is copied.
         if std::fs::rename(from, &target).is_err() {
             copy::copy_folder(from, &target, &CancellationToken::new())?;
         }
         Ok(saved(&target))
     }
 
-    /// Removes one. Returns `false` if it is not one of ours, whatever a store says, or cannot be removed.
+    /// Removes a directory. Returns `false` if it is not in this store, whatever the database says, or cannot be removed.
     fn remove(&self, place: &Path) -> bool {
         let is_removed = place.parent() == Some(&self.folder) && copy::remove(place).is_ok();
         if is_removed {
@@ -139,14 +139,14 @@ impl KeptFolders {
         is_removed
     }
 
-    /// Removes those that no store knows and that will not be recorded: their maker is dead, or is this run, which is over.
+    /// Removes directories that no cache knows and that will not be recorded, because their maker is dead or is this run, which is over.
     fn remove_unrecorded(&self, known: &BTreeSet<String>) {
         let observer = Owner::this_process();
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
         let files = entries.flatten().map(|entry| entry.path());
         let places: BTreeSet<PathBuf> = files.map(|path| path.with_extension("")).collect();
         for place in places.iter().filter(|place| !known.contains(&*place.to_string_lossy())) {
-            // Without a file beside it, it is not about to be recorded: that file is written first and removed last.
+            // A directory without such a file is not about to be recorded, because the file is written first and removed last.
             let keeper = std::fs::read_to_string(place.with_extension(KEEPER)).unwrap_or_default();
             let is_over = keeper.split_once('\n').is_none_or(|(owner, run_id)| {
                 run_id == self.run_id || owner.parse::<Owner>().is_ok_and(|owner| owner.is_dead(&observer))

@@ -1,4 +1,4 @@
-//! One command as a process group, from its start to the certain end of everything it has started.
+//! One command as a process group, from its start until everything it has started has certainly ended.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ use crate::programs;
 use crate::runner::GRACE;
 use crate::step_context::{Ending, StepContext};
 
-/// Starts the step's shell and passes on its exit code, so that a code is always the command's: a supervisor that dies of a signal
-/// was killed from outside. It waits for a line first, so that nothing runs that is not watched yet, and outlasts the signals a
-/// step gets. Its own standard error is shut, else shells announce there that a command was killed.
+/// Starts the step's shell and passes on its exit code, so that an exit code is always the command's: a supervisor that dies of a signal
+/// was killed from outside. It first waits for a line, so that nothing runs before it is watched, and ignores the signals that a
+/// step gets. Its own standard error is closed, because shells would report there that a command was killed.
 const SUPERVISOR: &str = r#"exec 3>&2 2>/dev/null
 trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
 IFS= read -r pipelens_line || exit 125
@@ -30,8 +30,8 @@ unset pipelens_line SHLVL
 (exec sh "$@" </dev/null 2>&3 3>&-)
 exit $?"#;
 
-/// Kills the process group when its input ends without a word: we were killed. Then the processes that left the group (`detached`): a round may
-/// miss the child of one that it kills.
+/// Kills the process group if its input ends without a line, because then we were killed. Then it kills the processes that left the group
+/// (`detached`): a round may miss a child of a process that it kills.
 const WATCHER: &str = r#"read -r word && exit
 kill -KILL "-$1"
 for round in 1 2 3; do
@@ -42,16 +42,16 @@ for round in 1 2 3; do
     done
 done"#;
 
-/// The kernel takes no longer argument on Linux; a longer command goes through a file.
+/// Linux does not allow longer arguments; a longer command is passed in a file.
 const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 
-/// What a step gets from our own environment.
+/// The variables that a step inherits from our own environment.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "TERM", "LANG"];
 
-/// A process may start another one just before it is killed.
+/// How many rounds: a process may start another one just before it is killed.
 const ROUNDS: usize = 50;
 
-/// After the end of the group a process that left it may still hold the output open.
+/// After the group has ended, a process that left it may still keep the output open.
 const OUTPUT_ENDS_WITHIN: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 64 * 1024;
 
@@ -99,7 +99,7 @@ async fn supervise(
     }
 }
 
-/// Hands the output to the logs until the command has ended and all of it is there.
+/// Passes the output to the logs until the command has ended and all output has arrived.
 async fn drain(mut child: Child, logs: &mut StepLogs, family: &Family) -> Result<ExitStatus, EngineError> {
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     let mut status = None;
@@ -124,7 +124,7 @@ async fn drain(mut child: Child, logs: &mut StepLogs, family: &Family) -> Result
             result = child.wait(), if status.is_none() => {
                 let result = result.map_err(|error| EngineError::UnknownExitCode { reason: error.to_string() })?;
                 status = Some(result);
-                // As in a container: what the command left running ends with it.
+                // As in a container, everything the command left running is killed.
                 family.end().await;
                 output_ends.as_mut().reset(Instant::now() + OUTPUT_ENDS_WITHIN);
             }
@@ -163,9 +163,9 @@ fn spawn(context: &StepContext, home: &Path, workdir: &Path, mark: &str) -> Resu
     command.spawn().map_err(|source| EngineError::Spawn { source })
 }
 
-/// Returns the shell of this machine, never one that the project contains.
+/// Returns this machine's shell, never one inside the project.
 fn shell(context: &StepContext) -> Result<PathBuf, EngineError> {
-    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "there is no `sh` in the `PATH`");
+    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "`sh` is not on the `PATH`");
     programs::find("sh", &[&context.sources.root]).ok_or_else(|| EngineError::Spawn { source: missing() })
 }
 
@@ -173,7 +173,7 @@ fn watch(context: &StepContext, family: &Family) -> Result<(Child, Option<ChildS
     let mut command = Command::new(shell(context)?);
     let marked = format!("{}={}", detached::VARIABLE, family.mark);
     command.args(["-c", WATCHER, "sh", &family.group.as_raw_nonzero().to_string(), &marked]);
-    // In a group of its own: it must outlive both the step's group and ours.
+    // In a group of its own, because it must outlive both the step's group and ours.
     command.process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut watcher = command.spawn().map_err(|source| EngineError::Spawn { source })?;
@@ -181,7 +181,7 @@ fn watch(context: &StepContext, family: &Family) -> Result<(Child, Option<ChildS
     Ok((watcher, words))
 }
 
-/// Tells the watcher that there is nothing left to kill: the group's number may soon belong to other processes.
+/// Tells the watcher that there is nothing left to kill, because the group's number may soon belong to other processes.
 async fn dismiss((watcher, words): &mut (Child, Option<ChildStdin>)) {
     if let Some(words) = words {
         words.write_all(b"done\n").await.ok();
@@ -189,12 +189,12 @@ async fn dismiss((watcher, words): &mut (Child, Option<ChildStdin>)) {
     watcher.wait().await.ok();
 }
 
-/// Everything a command has started. If we panic in the middle of a step, the watcher's input ends and takes it along.
+/// Everything a command has started. If we panic in the middle of a step, the watcher's input ends, and it kills the command.
 struct Family {
     group: Pid,
-    /// What those carry that have left the group.
+    /// The mark by which processes that have left the group are found.
     mark: String,
-    /// When its first process has started.
+    /// When its first process started.
     since: Option<u64>,
 }
 
@@ -208,9 +208,9 @@ impl Family {
         self.signal(Signal::KILL, ROUNDS, None).await;
     }
 
-    /// Sends a signal to the group, and to those that are not in the group that is skipped, until there are none or the rounds are over.
+    /// Sends a signal to the group and to processes that are not in the group `skipped`, until there are none left or the rounds are over.
     async fn signal(&self, signal: Signal, rounds: usize, skipped: Option<Pid>) {
-        // It may be empty by now.
+        // The group may be empty by now.
         kill_process_group(self.group, signal).ok();
         let (mark, since) = (self.mark.clone(), self.since);
         let detached = tokio::task::spawn_blocking(move || {
@@ -225,9 +225,9 @@ fn exit_code(status: ExitStatus) -> Result<i64, EngineError> {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ok(code.into()),
         (None, Some(signal)) => {
-            let reason = format!("the shell that runs it was killed by signal {signal} from outside");
+            let reason = format!("its shell was killed by signal {signal}, sent by something else");
             Err(EngineError::NoReport { reason })
         }
-        (None, None) => Err(EngineError::UnknownExitCode { reason: "the system gives no exit code".into() }),
+        (None, None) => Err(EngineError::UnknownExitCode { reason: "the system reported no exit code".into() }),
     }
 }

@@ -1,4 +1,4 @@
-//! Where a working folder of the plan is on this machine.
+//! Where a working directory of the plan is on this machine.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,7 +6,7 @@ use pipelens_core::plan::DEFAULT_WORKDIR;
 
 use crate::error::EngineError;
 
-/// Returns the folder in a step's copy that is a working folder of the plan.
+/// Returns the directory in a step's copy that corresponds to a working directory of the plan.
 pub(super) fn on_host(workspace: &Path, workdir: &str) -> Result<PathBuf, EngineError> {
     let outside = || EngineError::WorkdirOutside { workdir: workdir.to_owned() };
     let inside = Path::new(workdir).strip_prefix(DEFAULT_WORKDIR).map_err(|_| outside())?;

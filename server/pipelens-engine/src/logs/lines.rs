@@ -1,21 +1,21 @@
-//! Bytes of one stream → lines as a terminal would show them in the end. Knows no file and no event.
+//! Bytes of one stream → lines as a terminal would finally show them. Knows no files and no events.
 
 use memchr::{memchr, memrchr};
 
-/// A longer line is cut here, and says so.
+/// A longer line is truncated here, and marked as such.
 pub(super) const LONGEST_LINE_BYTES: usize = 1024 * 1024;
 
-/// Puts lines together from chunks that may be cut anywhere, in a character too.
+/// Assembles lines from chunks that may be split anywhere, even inside a character.
 #[derive(Debug, Default)]
 pub(super) struct LineSplitter {
-    /// The line that has not ended, up to its limit.
+    /// The unfinished line, up to its limit.
     line: Vec<u8>,
-    /// Bytes of it beyond the limit.
+    /// How many of its bytes exceed the limit.
     cut_bytes: u64,
 }
 
 impl LineSplitter {
-    /// Takes the next bytes and returns the lines they complete.
+    /// Adds bytes and returns the lines they complete.
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(end) = memchr(b'\n', bytes) {
@@ -28,7 +28,7 @@ impl LineSplitter {
         lines
     }
 
-    /// Returns the last line if it has no end.
+    /// Returns the last line if it is unfinished.
     pub(super) fn finish(&mut self) -> Option<String> {
         (!self.line.is_empty()).then(|| self.take_line())
     }
@@ -49,7 +49,7 @@ impl LineSplitter {
         }
     }
 
-    /// A progress bar may redraw itself without end: only what it shows now takes part in the limit.
+    /// A progress bar may redraw itself endlessly, so only what it currently shows counts towards the limit.
     fn forget_overwritten(&mut self) {
         let mut shown = as_shown(&self.line).into_bytes();
         shown.push(b'\r');
@@ -71,7 +71,7 @@ impl LineSplitter {
     }
 }
 
-/// Returns a line as a terminal shows it once it has ended: what follows a `\r` is written over what stood there.
+/// Returns a finished line as a terminal shows it: text after a `\r` overwrites the text before it.
 fn as_shown(line: &[u8]) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if memrchr(b'\r', line).is_none() {
@@ -91,7 +91,7 @@ fn written_over(under: &str, over: &str) -> String {
     shown
 }
 
-/// Returns the part of a text that stands right of its first `columns` visible characters.
+/// Returns the part of a text to the right of its first `columns` visible characters.
 fn behind_column(text: &str, columns: usize) -> &str {
     let at = visible(text).nth(columns).map_or(text.len(), |(at, _)| at);
     text.get(at..).unwrap_or_default()
@@ -101,7 +101,7 @@ fn width(text: &str) -> usize {
     visible(text).count()
 }
 
-/// Walks over the characters that take a place on the screen: those outside escape sequences.
+/// Iterates over the visible characters: those outside escape sequences.
 fn visible(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut state = Escape::None;
     text.char_indices().filter(move |(_, character)| {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_cut_by_two_frames_is_put_together() {
+    fn a_character_split_between_two_frames_is_reassembled() {
         assert_eq!(split(&[b"gr\xc3", b"\xbcn\nrot"]), ["gr\u{fc}n", "rot"]);
     }
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_and_says_so() {
+    fn a_long_line_is_truncated_and_marked() {
         let long = vec![b'x'; LONGEST_LINE_BYTES + 7];
         let lines = split(&[&long, b"\nnext\n"]);
         assert!(lines[0].ends_with("x \u{2026} [7 more bytes, cut]"));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_without_end_is_never_cut() {
+    fn endless_progress_is_never_truncated() {
         let bar = b"12345678\r".repeat(LONGEST_LINE_BYTES / 4);
         assert_eq!(split(&[&bar, b"done....\n"]), ["done...."]);
     }

@@ -10,7 +10,7 @@ use crate::files::readable_size;
 use crate::limits::{Full, Room};
 use crate::private;
 
-/// A file with every byte there is room for. A disk that refuses is reported once; the step continues.
+/// A log file, complete as long as there is space. A write error is reported once; the step continues.
 #[derive(Debug)]
 pub(super) struct LogFile {
     file: tokio::fs::File,
@@ -57,7 +57,7 @@ impl LogFile {
             };
             let path = self.path.display();
             events.notice(format!("The log file `{path}` ends early: {why}. The step continues."));
-            // Beyond what there is room for, but for each file once.
+            // This exceeds the limit, but only once per file.
             let line = format!("[pipelens: {why}; the rest of the output is not kept]\n");
             let written = self.file.write_all(line.as_bytes()).await;
             return self.report_if_broken(written, events);

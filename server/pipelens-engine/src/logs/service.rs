@@ -1,4 +1,4 @@
-//! The output of a service: masked, and written whole to a file of its own. The listener gets only its last lines, in an error.
+//! The output of a service: masked, and written completely to a file of its own. The listener only gets its last lines, in an error.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(crate) struct ServiceLogs {
 }
 
 impl ServiceLogs {
-    /// Opens the service's file, after what an earlier attempt of the step has written to it.
+    /// Opens the service's file, and appends to what an earlier attempt of the step wrote.
     pub(crate) async fn open(
         path: &Path,
         events: EventQueue,
@@ -37,7 +37,7 @@ impl ServiceLogs {
         })
     }
 
-    /// Takes what the service wrote. Waits for the disk.
+    /// Processes what the service wrote. Waits for the disk.
     pub(crate) async fn write(&mut self, stream: StdStream, bytes: &[u8]) {
         let stream = match stream {
             StdStream::Stdout => &mut self.stdout,

@@ -1,19 +1,19 @@
-//! One stream of output: masked, and cut into lines.
+//! One stream of output: masked, and split into lines.
 
 use crate::logs::lines::LineSplitter;
 use crate::secrets::{Masker, SecretPatterns};
 
-/// The lines a failure is shown with.
+/// How many lines a failure is shown with.
 pub(super) const TAIL_LINES: usize = 20;
-/// A piece of an unfinished line goes to the file when it is this long, so that memory stays bounded.
+/// Once an unfinished line has this many bytes, they are written to the file, so that memory stays bounded.
 const UNFINISHED_BYTES: usize = 64 * 1024;
 
-/// One of the two streams; they are independent until their lines meet in the file.
+/// One of the two streams, which are independent until their lines are written to the same file.
 #[derive(Debug)]
 pub(super) struct Stream {
     masker: Masker,
     splitter: LineSplitter,
-    /// Masked bytes of the line that is not finished yet, not in the file yet.
+    /// Masked bytes of the unfinished line that are not in the file yet.
     unfinished: Vec<u8>,
 }
 
@@ -22,13 +22,13 @@ impl Stream {
         Self { masker: Masker::new(patterns.clone()), splitter: LineSplitter::default(), unfinished: Vec::new() }
     }
 
-    /// Takes bytes, and returns the lines they complete.
+    /// Adds bytes, and returns the lines they complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let masked = self.masker.push(bytes);
         self.take(&masked)
     }
 
-    /// Returns what was held back and a line without an end.
+    /// Returns what was held back, and the unfinished line.
     pub(super) fn finish(&mut self) -> Vec<String> {
         let masked = self.masker.finish();
         let mut lines = self.take(&masked);
@@ -41,7 +41,7 @@ impl Stream {
         self.splitter.push(masked)
     }
 
-    /// Returns what may go to the file: whole lines, so that the two streams do not cut each other's.
+    /// Returns what may be written to the file: whole lines, so that the two streams do not split each other's lines.
     pub(super) fn take_for_file(&mut self) -> Vec<u8> {
         let whole = match memchr::memrchr(b'\n', &self.unfinished) {
             Some(at) => at + 1,
@@ -52,7 +52,7 @@ impl Stream {
         std::mem::replace(&mut self.unfinished, rest)
     }
 
-    /// Returns what the file has not got of the last line, with a line end.
+    /// Returns the part of the last line that is not in the file yet, with a line end.
     pub(super) fn take_rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.unfinished);
         if !rest.is_empty() {

@@ -34,7 +34,7 @@ async fn a_listener_that_keeps_up_gets_every_line() {
 }
 
 #[tokio::test]
-async fn a_listener_that_does_not_read_is_told_what_it_missed_and_the_file_is_whole() {
+async fn a_listener_that_does_not_read_learns_what_it_missed_and_the_file_is_complete() {
     let folder = tempfile::tempdir().unwrap();
     let (events, _, file) = logs(folder.path(), false, 20_000).await;
     let (mut seen, mut skipped) = (0, 0);
@@ -51,7 +51,7 @@ async fn a_listener_that_does_not_read_is_told_what_it_missed_and_the_file_is_wh
 }
 
 #[tokio::test]
-async fn the_streams_do_not_cut_each_others_lines_in_the_file() {
+async fn the_streams_do_not_split_each_others_lines_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let (events, _queued) = event_queue::open();
     let path = folder.path().join("step.log");
@@ -65,7 +65,7 @@ async fn the_streams_do_not_cut_each_others_lines_in_the_file() {
 }
 
 #[tokio::test]
-async fn a_step_that_fills_its_log_goes_on_and_the_file_says_where_it_ends() {
+async fn a_step_that_fills_its_log_continues_and_the_file_says_where_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("step.log");
     let (events, mut queued) = event_queue::open();
@@ -81,7 +81,7 @@ async fn a_step_that_fills_its_log_goes_on_and_the_file_says_where_it_ends() {
         [pipelens: the logs of this run have reached 20 bytes; the rest of the output is not kept]
     "#]]
     .assert_eq(&std::fs::read_to_string(&path).unwrap());
-    // The next step finds no more room, though its first line would have fitted a room of its own.
+    // There is no space left for the next step, although its first line would have fitted into a limit of its own.
     let other = folder.path().join("other.log");
     let mut logs = StepLogs::create(1, &other, events.clone(), &SecretPatterns::default(), room).await.unwrap();
     logs.write(StdStream::Stdout, &Bytes::from("a line of this\n")).await;

@@ -1,4 +1,4 @@
-//! Looks at what earlier runs have left, and removes it. Runs nothing.
+//! Shows or removes what earlier runs have kept. Runs nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::runner::OpenRequest;
 use crate::runners::RUNNERS;
 use crate::store::{PastRun, Store};
 
-/// Returns what a run would take from earlier runs, and why it would not take the rest. Starts and creates nothing.
+/// Returns which results a run would take from earlier runs, and why not the others. Starts and creates nothing.
 pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, EngineError> {
     let mut stores = Stores::new();
     for spec in RUNNERS.iter().filter(|spec| request.needs(spec)) {
@@ -31,7 +31,7 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, EngineE
     Ok(cache.decisions().to_vec())
 }
 
-/// Removes what earlier runs have kept, of one project or of all, of one step or of all, on this machine and in the engine. Returns how
+/// Removes the kept results of one project or all, of one step or all, on this machine and in the engine. Returns how
 /// many bytes that freed.
 pub async fn clean(
     state_dir: &Path,
@@ -51,7 +51,7 @@ pub async fn clean(
     };
     let mut freed = 0;
     for spec in RUNNERS {
-        // What cannot be reached has nothing to remove now; its rows stay, and so do its snapshots.
+        // From a store that cannot be reached, nothing is removed now; its records stay, and so do its snapshots.
         let Ok(opened) = (spec.inspect)(request.clone()).await else { continue };
         let (engine, workspace) = (opened.snapshots.name().await.to_owned(), workspace.clone());
         let kept = store.with(move |store| store.snapshots(&engine, workspace.as_deref())).await?;

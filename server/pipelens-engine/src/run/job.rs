@@ -1,4 +1,4 @@
-//! One step of a run, all its attempts.
+//! One step of a run, with all its attempts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::secrets::SecretPatterns;
 use crate::snapshot::{Saved, Snapshot, SnapshotStore};
 use crate::step_context::{Base, Ending, StepContext};
 
-/// The end of a step's task.
+/// The result of a step's task.
 pub(super) struct Done {
     pub(super) index: usize,
     pub(super) end: End,
@@ -38,7 +38,7 @@ pub(super) enum End {
     Taken,
 }
 
-/// Records in the cache what outlives the run.
+/// Records the kept snapshot in the cache.
 pub(super) struct Keeper {
     pub(super) cache: Option<Arc<Cache>>,
     pub(super) run_id: Uuid,
@@ -79,7 +79,7 @@ impl Done {
     }
 }
 
-/// One step, all its attempts.
+/// One step, with all its attempts.
 pub(super) struct Job {
     pub(super) index: usize,
     pub(super) log_path: Option<PathBuf>,
@@ -113,7 +113,7 @@ impl Job {
             let may_retry = match &ending {
                 Ok(Ending::Exited(code)) => *code != 0,
                 Ok(Ending::TimedOut) => true,
-                // What could not be run will not run on a second attempt; what was stopped is over.
+                // A step that could not be run will not run on a second attempt either, and a stopped step is over.
                 Ok(Ending::Stopped) | Err(_) => false,
             };
             if !may_retry || attempt > context.step().retry || context.stop.is_cancelled() {

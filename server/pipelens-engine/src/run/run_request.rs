@@ -11,27 +11,27 @@ use crate::deadlines::Deadlines;
 use crate::limits::OutputLimits;
 use crate::runner::{OpenRequest, RunnerSpec};
 
-/// What to run, on what, and where its logs go.
+/// What to run, with what, and where its logs go.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
     /// Version 7, so that runs sort by time.
     pub run_id: Uuid,
     pub plan: Plan,
-    /// The runner of steps that name none.
+    /// The runner for steps that do not name one.
     pub runner: &'static RunnerSpec,
-    /// The project folder whose sources go to the workdir.
+    /// The project directory, whose sources are copied to the working directory.
     pub source_root: PathBuf,
-    /// How many steps at once; `None`: as many as each runner's machine can use.
+    /// How many steps run at once; `None`: as many as each runner can use.
     pub parallelism: Option<usize>,
-    /// Values of the secrets the plan names; every one is masked in every output.
+    /// Values of the secrets that the plan names; all of them are masked in all output.
     pub secrets: BTreeMap<String, String>,
-    /// Where one log file per step is written; created if missing, readable by the user alone.
+    /// The directory with one log file per step; created if missing, readable only by the user.
     pub log_dir: PathBuf,
-    /// Where results are taken from and kept; `None`: nothing outlives the run.
+    /// Where results are looked up and kept; `None`: nothing outlives the run.
     pub cache: Option<CacheRequest>,
-    /// The Docker endpoint, if the user set one; else found as the Docker client finds it.
+    /// The Docker endpoint, if the user set one; otherwise it is found as the Docker client finds it.
     pub docker_host: Option<String>,
-    /// The user allows steps to access the engine's machine: privileged containers, mounts of its folders. Never decided by a file.
+    /// The user allows steps to access the engine's machine: privileged containers, mounts of its directories. Never decided by a file.
     pub may_open_machine: bool,
     /// How long the engine may take to answer.
     pub deadlines: Deadlines,
@@ -49,7 +49,7 @@ impl RunRequest {
         self.plan.steps.iter().any(|step| self.runner_of(step) == runner.name())
     }
 
-    /// Whether no machine has to be asked how many steps it can run.
+    /// Whether the number of concurrent steps is known without asking a runner.
     pub(super) fn is_parallelism_known(&self) -> bool {
         self.parallelism.is_some() || self.plan.steps.len() == 1
     }

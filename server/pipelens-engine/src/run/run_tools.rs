@@ -20,23 +20,23 @@ use crate::secrets::{SHORTEST_VALUE_BYTES, SecretPatterns};
 use crate::sources::Sources;
 use crate::store::{Store, StoreError};
 
-/// The environment variable that names the folder for what outlives a process.
+/// The environment variable with the path of the state directory.
 pub const STATE_DIR_VARIABLE: &str = "PIPELENS_STATE_DIR";
 
-/// What a run works with.
+/// Everything a run uses.
 pub(super) struct RunTools {
     pub(super) runners: BTreeMap<&'static str, OpenRunner>,
     pub(super) sources: Arc<Sources>,
     pub(super) cache: Option<Arc<Cache>>,
     pub(super) patterns: SecretPatterns,
-    /// Remove what dead owners left.
+    /// The tasks that remove what dead owners left.
     sweeps: JoinSet<()>,
-    /// Cancelled when the sweeps have nothing more to wait for.
+    /// Cancelled when the sweeps should no longer wait.
     hurry: CancellationToken,
 }
 
 impl RunTools {
-    /// May be dropped at any await: what needs closing is made after the last.
+    /// May be dropped at any await, because everything that has to be closed is created after the last one.
     pub(super) async fn open(request: &RunRequest, events: &EventQueue) -> Result<Self, EngineError> {
         let (patterns, too_short) = SecretPatterns::of(&request.secrets);
         for name in too_short {
@@ -55,7 +55,7 @@ impl RunTools {
         let runners: BTreeMap<_, _> = opened.into_iter().map(|opened| (opened.spec.name(), opened)).collect();
         let (mut sweeps, hurry) = (JoinSet::new(), CancellationToken::new());
         for opened in runners.values() {
-            // Leftovers disturb nothing: only the end of the run waits for the sweep.
+            // Leftovers do no harm, so only the end of the run waits for the sweep.
             let (sweep, events) = (opened.runner.sweep_dead_owners(hurry.clone()), events.clone());
             sweeps.spawn(async move { sweep.await.into_iter().for_each(|swept| events.notice(swept)) });
         }
@@ -65,7 +65,7 @@ impl RunTools {
         Ok(Self { runners, sources, cache, patterns, sweeps, hurry })
     }
 
-    /// Has a budget of its own, for the cleanup runs after a cancel too.
+    /// Has a time limit of its own, because the cleanup also runs after a cancel.
     pub(super) async fn close(mut self, events: &EventQueue, closing: Duration) {
         self.hurry.cancel();
         while let Some(swept) = self.sweeps.join_next().await {
@@ -87,7 +87,7 @@ impl RunTools {
     }
 }
 
-/// Lists which secrets the run gives to which steps.
+/// Lists which secrets are passed to which steps.
 fn given_secrets(request: &RunRequest) -> Option<String> {
     let steps = request.plan.steps.iter();
     let given = steps.flat_map(|step| step.secrets.iter().map(move |name| format!("`{name}` to step `{}`", step.key)));
@@ -102,7 +102,7 @@ pub(super) async fn scan(root: &Path) -> Result<Arc<Sources>, EngineError> {
     Ok(Arc::new(sources))
 }
 
-/// A store that cannot be read costs time, not the run.
+/// If the store cannot be read, the run only takes longer.
 async fn open_cache_or_say_why(
     request: &RunRequest,
     sources: &Arc<Sources>,
@@ -143,7 +143,7 @@ pub(super) async fn open_store(state_dir: &Path) -> Result<Arc<Store>, StoreErro
     blocking::run(move |_| Store::open(&state_dir)).await?.map(Arc::new)
 }
 
-/// A store that turns out to be corrupt while it is read is set aside, and the new one is read instead.
+/// If the store turns out to be corrupt while it is read, it is set aside, and a new one is used instead.
 pub(super) async fn open_cache(
     request: &RunRequest,
     cache: &CacheRequest,

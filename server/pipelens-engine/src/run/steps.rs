@@ -1,4 +1,4 @@
-//! Starts and ends the steps that the scheduler names. Every task started here is waited for here.
+//! Starts and ends the steps that the scheduler selects. Every task started here is also awaited here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::snapshot::{Hit, Outdated, Snapshot};
 use crate::step_context::{Base, KeepSnapshot, Keeping, SnapshotUse, StepContext};
 use crate::store::PastStep;
 
-/// Runs the plan's steps, and returns how each ended once what they left is removed, except snapshots.
+/// Runs the plan's steps, and returns how each ended, once everything they left except snapshots is removed.
 pub(super) async fn run_all(
     request: &RunRequest,
     tools: &RunTools,
@@ -35,7 +35,7 @@ pub(super) async fn run_all(
     cancel: &CancellationToken,
 ) -> (RunOutcome, Vec<PastStep>) {
     let plan = Arc::new(request.plan.clone());
-    // The first step may start before it is known how many the machine can run.
+    // The first step may start before it is known how many steps can run at once.
     let names: Vec<&str> = tools.runners.keys().copied().collect();
     let lane_of = |step: &PlanStep| names.iter().position(|name| *name == request.runner_of(step)).unwrap_or(0);
     let mut scheduler = Scheduler::new(&request.plan, request.parallelism.unwrap_or(usize::MAX))
@@ -102,7 +102,7 @@ pub(super) async fn run_all(
     (scheduler.outcome(), ends.collect())
 }
 
-/// The tasks of a run, and what their steps left for other steps.
+/// The tasks of a run, and the snapshots their steps left for other steps.
 struct Tasks<'run> {
     request: &'run RunRequest,
     tools: &'run RunTools,
@@ -110,7 +110,7 @@ struct Tasks<'run> {
     plan: Arc<Plan>,
     stop: CancellationToken,
     running: JoinSet<Done>,
-    /// A task that panicked cannot say which step it was.
+    /// The step of each task, because a task that panicked cannot report it.
     started: HashMap<tokio::task::Id, (usize, Instant)>,
     tidying: JoinSet<()>,
     snapshots: HashMap<usize, (Snapshot, Option<Outdated>)>,
@@ -159,7 +159,7 @@ impl<'run> Tasks<'run> {
         self.started.insert(handle.id(), (index, Instant::now()));
     }
 
-    /// Ends a step at once if its result is taken from an earlier run, or is not needed.
+    /// Ends a step at once if its result is taken from an earlier run or is not needed.
     fn take_from_earlier_run(&mut self, index: usize) -> bool {
         let Some(cache) = &self.tools.cache else { return false };
         match cache.decision(index) {
@@ -239,7 +239,7 @@ impl<'run> Tasks<'run> {
         Ok((runner, context))
     }
 
-    /// Waits for the next step to end. `None` if none runs.
+    /// Waits for the next step to end. Returns `None` if none runs.
     async fn next_done(&mut self) -> Option<Done> {
         let mut done = match self.running.join_next_with_id().await? {
             Ok((id, done)) => {
@@ -272,7 +272,7 @@ impl<'run> Tasks<'run> {
         Some(done)
     }
 
-    /// Waits until everything is removed. What panics or hangs here is found again when the runner closes.
+    /// Waits until everything is removed. If a removal panics or hangs, the rest is found again when the runner closes.
     async fn tidy(mut self) {
         let all = async { while self.tidying.join_next().await.is_some() {} };
         if tokio::time::timeout(self.request.deadlines.tidying, all).await.is_err() {
@@ -281,7 +281,7 @@ impl<'run> Tasks<'run> {
     }
 }
 
-/// A filesystem is kept only for a step that boots from it.
+/// A filesystem is kept only if a step starts from it.
 fn keep_snapshot(plan: &Plan, index: usize) -> KeepSnapshot {
     let has_children = plan.steps.iter().any(|step| step.boots_from == BootsFrom::Step(index));
     let is_soft = plan.steps.get(index).is_some_and(|step| step.soft_fail);
@@ -292,7 +292,7 @@ fn keep_snapshot(plan: &Plan, index: usize) -> KeepSnapshot {
     }
 }
 
-/// A repeated attempt must find what the first one found, so a step that may be repeated gets a copy.
+/// A retry must start from the same filesystem as the first attempt, so a step with retries gets a copy.
 fn snapshot_use(request: &RunRequest, index: usize) -> SnapshotUse {
     let plan = &request.plan;
     let mut children = plan.steps.iter().filter(|step| step.boots_from == BootsFrom::Step(index));
@@ -309,7 +309,7 @@ fn snapshot_use(request: &RunRequest, index: usize) -> SnapshotUse {
     }
 }
 
-/// Equal arguments have equal texts, however they are written.
+/// Equal arguments have equal strings, however they are written in the file.
 fn arguments_of(step: &PlanStep) -> Option<String> {
     step.runner_args.as_ref().map(canonical)
 }

@@ -78,7 +78,7 @@ fn a_soft_failure_neither_blocks_nor_fails() {
 }
 
 #[test]
-fn behind_a_forgiving_wait_any_outcome_will_do() {
+fn after_a_wait_with_continue_on_failure_any_outcome_will_do() {
     let plan = plan(vec![step("a", &[]), step("b", &[(0, true)]), step("c", &[(0, false), (1, false)])]);
     let mut scheduler = Scheduler::new(&plan, 2);
     scheduler.next_actions();
@@ -102,7 +102,7 @@ fn fail_fast_stops_the_rest_and_the_run_has_failed() {
 }
 
 #[test]
-fn a_cancelled_run_is_no_success_even_if_its_last_step_was() {
+fn a_cancelled_run_does_not_succeed_even_if_its_last_step_did() {
     let plan = plan(vec![step("a", &[])]);
     let mut scheduler = Scheduler::new(&plan, 2);
     scheduler.next_actions();

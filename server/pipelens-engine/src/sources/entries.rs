@@ -1,4 +1,4 @@
-//! The files of a project that a step gets to see, as they were when the run began.
+//! The files of a project that a step gets, as they were when the run began.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{ProjectFolder, readable_size};
 
-/// The project's files as they were when the run began. Contents are read when they are sent.
+/// The project's files as they were when the run began. Their contents are read when they are sent.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     pub(crate) root: PathBuf,
     pub(super) folder: Option<Arc<ProjectFolder>>,
-    /// Relative to the root; folders before what is in them.
+    /// Relative to the root; every directory comes before its entries.
     pub(crate) entries: Vec<Entry>,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
-    /// Left out; an ignored folder counts once.
+    /// How many entries are ignored; an ignored directory counts once.
     pub(crate) ignored: u64,
     /// What could not be included, and why: reported once, when the run begins.
     pub(crate) notes: Vec<String>,
@@ -39,19 +39,19 @@ pub(crate) enum EntryKind {
     Symlink,
 }
 
-/// Tells a file from what it was, without reading it: the way git's index does.
+/// Shows whether a file has changed, without reading it, as git's index does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     pub(super) kind: EntryKind,
     mode: u32,
     pub(super) size: u64,
     modified_ns: u128,
-    /// It cannot be set back.
+    /// Unlike the modification time, it cannot be set back.
     changed_ns: i128,
 }
 
 impl Sources {
-    /// Opens a file of the project; whatever has taken its place since the scan, nothing outside of the project and no pipe.
+    /// Opens a file of the project. Even if it has been replaced since the scan, never opens a pipe or anything outside the project.
     pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
         match &self.folder {
             Some(folder) => folder.open_file(path).map_err(io::Error::from),
@@ -59,7 +59,7 @@ impl Sources {
         }
     }
 
-    /// Reads a link of the project, and none outside of it if a link has taken a folder's place since the scan.
+    /// Reads a link of the project, and never one outside it, even if a directory has been replaced with a link since the scan.
     pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         match &self.folder {
             Some(folder) => folder.read_link(path),
@@ -87,7 +87,7 @@ impl Sources {
         } else if metadata.is_file() {
             EntryKind::File
         } else {
-            // Sockets, pipes and devices mean nothing in another place.
+            // Sockets, pipes and devices are useless in another place.
             return;
         };
         if kind != EntryKind::Folder {
@@ -104,7 +104,7 @@ impl Stamp {
     pub(crate) fn of(kind: EntryKind, metadata: &Metadata) -> Self {
         let (mode, changed_ns) = mode_and_change(metadata);
         if kind == EntryKind::Folder {
-            // Its times and its size tell of its entries, which have stamps of their own.
+            // A directory's times and size only reflect its entries, which have stamps of their own.
             return Self { kind, mode, size: 0, modified_ns: 0, changed_ns: 0 };
         }
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());

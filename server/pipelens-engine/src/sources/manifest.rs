@@ -1,4 +1,4 @@
-//! What the sources were at one time, small enough to be kept, and what has changed since. Reads no file.
+//! A record of the sources at one time, small enough to be kept, and what has changed since. Reads no files.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use crate::sources::entries::{Entry, EntryKind, Sources, Stamp};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest(BTreeMap<PathBuf, Stamp>);
 
-/// What leads from one state of the sources to another.
+/// The difference between two states of the sources.
 #[derive(Debug, Default)]
 pub(crate) struct Delta {
-    /// New or other than before; folders before what is in them.
+    /// New or changed; every directory comes before its entries.
     pub(crate) changed: Sources,
     pub(crate) removed_files: Vec<PathBuf>,
-    /// Deepest first. A step may have put files of its own in them.
+    /// Deepest first. A step may have created files of its own in them.
     pub(crate) removed_folders: Vec<PathBuf>,
 }
 
@@ -27,7 +27,7 @@ impl Manifest {
         Self(sources.entries.iter().map(|entry| (entry.path.clone(), entry.stamp)).collect())
     }
 
-    /// Names this state of the sources.
+    /// Returns a digest that identifies this state of the sources.
     pub(crate) fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for (path, stamp) in &self.0 {
@@ -37,7 +37,7 @@ impl Manifest {
         hex::encode(digest.finalize())
     }
 
-    /// Returns what leads from this state to that of `sources`.
+    /// Returns the difference from this state to that of `sources`.
     pub(crate) fn delta(&self, sources: &Sources) -> Delta {
         let now = Self::of(sources);
         let mut delta = Delta { changed: sources.without_entries(), ..Delta::default() };
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_changed_is_in_the_delta_and_what_is_gone_is_named() {
+    fn the_delta_contains_only_changed_files_and_lists_removed_ones() {
         let folder = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = folder.path().join(path);

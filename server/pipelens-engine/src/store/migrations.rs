@@ -1,6 +1,6 @@
-//! The store's tables, one migration after another. A migration that was released is never changed.
+//! The store's tables, as a list of migrations. A released migration is never changed.
 //!
-//! By hand: `rusqlite_migration` 2.6 is for `rusqlite` 0.40, and two versions of it cannot be linked together.
+//! Written by hand: `rusqlite_migration` 2.6 needs `rusqlite` 0.40, and two versions of that cannot be linked together.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -35,7 +35,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
 ",
 ];
 
-/// Brings a store to the current version. One that a later version has made is left alone and refused.
+/// Migrates a store to the current version. A store made by a later version is refused and left unchanged.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Immediate: of two processes that start at once, one waits and then finds the work done.

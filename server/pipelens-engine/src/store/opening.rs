@@ -1,4 +1,4 @@
-//! Opens the file of a store: private from its creation, created if it is missing, set aside if it is corrupt.
+//! Opens a store's file: private from its creation, created if it is missing, set aside if it is corrupt.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use crate::store::migrations;
 use crate::store::store_error::{Result, StoreError, corrupt_if_misshapen};
 
 const FILE_NAME: &str = "pipelens.db";
-/// What SQLite keeps beside a file.
+/// The suffixes of the files that SQLite keeps next to a database.
 const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
-/// Another process that writes is done in milliseconds; one that hangs must not hold us for ever.
+/// Another process finishes writing within milliseconds; one that hangs must not block us forever.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
-/// A larger file is not read through at every start: what is wrong with it shows when it is used.
+/// A larger file is not checked completely at every start; damage is noticed when it is used.
 const CHECKED_BYTES: u64 = 16 << 20;
 
-/// Opens the store of a state folder. With it comes a sentence about a corrupt one, if that had to be set aside.
+/// Opens the store of a state directory. Also returns a sentence about a corrupt store, if one had to be set aside.
 pub(super) fn open(state_dir: &Path) -> Result<(Connection, Option<String>)> {
     private::create_folder(state_dir).map_err(|source| inaccessible(state_dir, source))?;
     match connect(state_dir) {
@@ -29,10 +29,10 @@ pub(super) fn open(state_dir: &Path) -> Result<(Connection, Option<String>)> {
     }
 }
 
-/// Renames a corrupt store and makes a new one.
+/// Renames a corrupt store and creates a new one.
 pub(super) fn set_aside(state_dir: &Path, error: &StoreError) -> Result<(Connection, Option<String>)> {
     let path = state_dir.join(FILE_NAME);
-    // Of two processes that find it corrupt, the second must not set aside what the first has made.
+    // If two processes find it corrupt, the second must not set aside the new store of the first.
     let lock = private::create_file(&path.with_extension("lock")).map_err(|source| inaccessible(state_dir, source))?;
     lock.lock().map_err(|source| inaccessible(state_dir, source))?;
     match connect(state_dir) {
@@ -59,7 +59,7 @@ fn connect(state_dir: &Path) -> Result<Connection> {
     for companion in COMPANIONS {
         refuse_unless_regular(&with_suffix(&path, companion))?;
     }
-    // SQLite would make it readable for all, and what it keeps beside it has the same mode.
+    // SQLite would make it readable for everyone, and the files next to it get the same mode.
     private::touch(&path).map_err(|source| inaccessible(&path, source))?;
     for companion in COMPANIONS {
         private::close_file(&with_suffix(&path, companion));
@@ -67,14 +67,14 @@ fn connect(state_dir: &Path) -> Result<Connection> {
     let mut connection = Connection::open(&path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     journal_ahead(&connection)?;
-    // A lost last transaction costs a cache entry; waiting for the disk costs every step.
+    // Losing the last transaction costs a cache entry; waiting for the disk would cost time in every step.
     connection.pragma_update(None, "synchronous", "normal")?;
     migrations::migrate(&mut connection)?;
     check(&connection, &path)?;
     Ok(connection)
 }
 
-/// Opening a pipe waits for a writer, and a device has no end. A link to a file is fine: the user keeps it elsewhere.
+/// Opening a pipe would wait for a writer, and a device has no end. A link to a file is fine: the user keeps the file elsewhere.
 fn refuse_unless_regular(path: &Path) -> Result<()> {
     match path.metadata() {
         Ok(metadata) if !metadata.is_file() => Err(StoreError::Corrupt { reason: "it is not a regular file".into() }),
@@ -82,7 +82,7 @@ fn refuse_unless_regular(path: &Path) -> Result<()> {
     }
 }
 
-/// A file of SQLite's that is not ours, or is damaged inside, counts as corrupt.
+/// An SQLite file that is not ours, or is damaged inside, counts as corrupt.
 fn check(connection: &Connection, path: &Path) -> Result<()> {
     for table in ["snapshot", "sources", "inputs", "run", "run_step"] {
         connection.prepare(&format!("SELECT * FROM {table}")).map(drop).map_err(corrupt_if_misshapen)?;
@@ -101,7 +101,7 @@ fn inaccessible(path: &Path, source: io::Error) -> StoreError {
     StoreError::Inaccessible { path: path.to_owned(), source }
 }
 
-/// Returns a name beside the store's that nothing has yet.
+/// Returns an unused name in the store's directory.
 fn free_name(path: &Path) -> PathBuf {
     let now = seconds_now();
     let names = (0..).map(|number| with_suffix(path, &format!(".corrupt-{}", now + number)));
@@ -114,7 +114,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Has the store write ahead. While another process changes that of a new file SQLite calls it busy at once, whatever the timeout.
+/// Turns on write-ahead logging. While another process does that for a new file, SQLite reports it as busy at once, regardless of the timeout.
 fn journal_ahead(connection: &Connection) -> Result<()> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-/// Why the store could not be used. Reads as the end of a sentence about it.
+/// Why the store could not be used. Used as the end of a sentence.
 #[derive(Debug, Error)]
 pub enum StoreError {
     #[error("`{}`: {source}", path.display())]
@@ -39,7 +39,7 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let is_corrupt =
             matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
-        // What SQLite says, without its name for the kind of error.
+        // SQLite's message, without its name for the kind of error.
         let reason = match error {
             rusqlite::Error::SqliteFailure(_, Some(reason)) => reason,
             other => other.to_string(),
@@ -48,7 +48,7 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// SQL that does not fit the tables there are shows that they are not ours.
+/// If our SQL does not fit the existing tables, they are not ours.
 pub(super) fn corrupt_if_misshapen(error: rusqlite::Error) -> StoreError {
     match error {
         rusqlite::Error::SqlInputError { msg, .. } => StoreError::Corrupt { reason: msg },

@@ -15,7 +15,7 @@ fn kept(workspace: &str, key: &str, used_at: i64) -> KeptSnapshot {
 }
 
 #[test]
-fn a_snapshot_is_found_by_its_key_in_its_own_workspace_alone() {
+fn a_snapshot_is_found_by_its_key_only_in_its_own_workspace() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     store.keep(&kept("here", "a", 1), &Manifest::default()).unwrap();
@@ -29,7 +29,7 @@ fn a_snapshot_is_found_by_its_key_in_its_own_workspace_alone() {
 }
 
 #[test]
-fn what_was_used_last_is_removed_last() {
+fn the_most_recently_used_snapshot_is_removed_last() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     for (key, used_at) in [("a", 1), ("b", 2)] {
@@ -43,7 +43,7 @@ fn what_was_used_last_is_removed_last() {
 }
 
 #[test]
-fn what_is_replaced_stays_recorded_until_it_is_forgotten() {
+fn a_replaced_snapshot_stays_recorded_until_it_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let old = |key: &str| KeptSnapshot { place: "old".into(), ..kept("here", key, 1) };
@@ -77,7 +77,7 @@ fn two_processes_share_a_store_and_neither_loses_anything() {
     assert_eq!(Store::open(folder.path()).unwrap().snapshots("engine", None).unwrap().len(), 100);
 }
 
-/// The first to come makes the file what it is to be, and SQLite would not wait for that by itself.
+/// The first process sets up the file, and SQLite would not wait for that by itself.
 #[test]
 fn processes_that_open_a_new_store_at_the_same_time_wait_for_each_other() {
     const AT_ONCE: usize = 8;
@@ -144,7 +144,7 @@ fn a_store_of_a_later_version_is_refused_and_kept() {
 }
 
 #[test]
-fn a_corrupt_store_is_set_aside_and_a_new_one_begins() {
+fn a_corrupt_store_is_set_aside_and_replaced() {
     assert_set_aside(&[
         ("garbage", |path| std::fs::write(path, b"no database, whatever its name says".repeat(200)).unwrap()),
         ("cut short", |path| {
@@ -153,7 +153,7 @@ fn a_corrupt_store_is_set_aside_and_a_new_one_begins() {
         }),
         ("damaged inside", |path| {
             let mut bytes = std::fs::read(path).unwrap();
-            // The first page says what the others are.
+            // The first page describes the others.
             bytes[4096..].fill(0x5a);
             std::fs::write(path, bytes).unwrap();
         }),
@@ -169,10 +169,10 @@ fn a_corrupt_store_is_set_aside_and_a_new_one_begins() {
     ]);
 }
 
-/// Nothing of it is read: a pipe would wait for ever, and a device has no end.
+/// Nothing is read: a pipe would wait forever, and a device has no end.
 #[cfg(unix)]
 #[test]
-fn a_store_that_is_no_file_is_set_aside_too() {
+fn a_store_that_is_not_a_regular_file_is_set_aside_too() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     fn pipe(path: &Path) {
@@ -224,11 +224,11 @@ fn assert_set_aside(damages: &[Damage]) {
 }
 
 #[tokio::test]
-async fn corruption_that_shows_later_has_the_store_set_aside_then() {
+async fn corruption_that_is_noticed_later_sets_the_store_aside_then() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(folder.path()).unwrap());
     let corrupt = |_: &Store| -> Result<()> { Err(StoreError::Corrupt { reason: "damaged".into() }) };
-    // Only the file itself decides: this one is sound.
+    // Only the file itself matters, and this one is intact.
     store.with(corrupt).await.unwrap_err();
     assert!(store.take_notices().is_empty());
     let path = folder.path().join("pipelens.db");

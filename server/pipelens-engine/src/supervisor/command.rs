@@ -7,10 +7,10 @@ use bytes::Bytes;
 use crate::error::EngineError;
 use crate::step_context::StepContext;
 
-/// The kernel takes no longer argument (`MAX_ARG_STRLEN`, its final zero included).
+/// The kernel's limit for an argument (`MAX_ARG_STRLEN`, including the final zero).
 const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 
-/// Names some shells make read-only or change by themselves: they are set by `env`, without the shell.
+/// Names that some shells make read-only or change by themselves: they are set by `env`, not by the shell.
 const SHELL_OWNED: [&str; 12] = [
     "UID",
     "EUID",
@@ -26,7 +26,7 @@ const SHELL_OWNED: [&str; 12] = [
     "IFS",
 ];
 
-/// The line that makes a child of the supervisor the step's shell.
+/// Returns the line that turns a child of the supervisor into the step's shell.
 #[derive(Debug)]
 pub(crate) struct StepCommand {
     pub(crate) line: Bytes,
@@ -41,9 +41,9 @@ impl StepCommand {
             if is_plain(name) {
                 write!(line, "export {name}={}; ", quoted(value)).ok();
             } else if context.secrets.contains_key(name) {
-                // An argument of `env` could be seen in a list of processes.
+                // Arguments of `env` are visible in process lists.
                 let reason =
-                    "the name of a secret consists of letters, digits and `_`, and is not one that shells reserve";
+                    "a secret's name must consist of letters, digits and `_`, and must not be reserved by shells";
                 return Err(EngineError::BadVariable { name: name.to_owned(), reason });
             } else {
                 write!(by_env, " {}", quoted(&format!("{name}={value}"))).ok();
@@ -56,7 +56,7 @@ impl StepCommand {
         } else {
             writeln!(line, "printf %s {cmd} >/dev/shm/cmd || kill -KILL $$; exec {env}sh /dev/shm/cmd").ok();
         }
-        // It costs a process.
+        // `env` costs a process.
         if line.contains(NEWLINE) {
             line.insert_str(0, NEWLINE_VARIABLE);
         }
@@ -64,7 +64,7 @@ impl StepCommand {
     }
 }
 
-/// How a quoted string writes a line break.
+/// A line break in a quoted string.
 const NEWLINE: &str = r#"'"$pipelens_n"'"#;
 /// A line cannot contain a line break; `$pipelens_n` takes its place between quotes.
 pub(crate) const NEWLINE_VARIABLE: &str = "pipelens_n=$(printf '\\nx'); pipelens_n=${pipelens_n%x}; ";
@@ -74,7 +74,7 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''").replace('\n', NEWLINE))
 }
 
-/// Whether every shell can set and export it.
+/// Whether every shell can set and export a variable with this name.
 fn is_plain(name: &str) -> bool {
     !name.starts_with(|first: char| first.is_ascii_digit())
         && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn names_a_shell_cannot_set_are_told_apart() {
+    fn names_that_a_shell_cannot_set_are_recognised() {
         assert!(is_plain("PATH") && is_plain("_a1"));
         assert!(!is_plain("a.b") && !is_plain("1a") && !is_plain("UID") && !is_plain("_"));
     }

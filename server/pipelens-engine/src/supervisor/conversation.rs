@@ -1,4 +1,4 @@
-//! The exchange with a supervisor: lines in, output and reports out. Knows no schedule and no engine.
+//! The exchange with a supervisor: lines in, output and reports out. Knows nothing about scheduling or engines.
 
 use std::io;
 use std::pin::Pin;
@@ -16,21 +16,21 @@ use crate::event::StdStream;
 use crate::logs::StepLogs;
 use crate::supervisor::report::{Report, ReportFinder};
 
-/// Our end of a supervisor's standard streams, whatever carries them.
+/// Our end of a supervisor's standard streams, over any kind of connection.
 pub(crate) struct Streams {
     pub(crate) input: Pin<Box<dyn AsyncWrite + Send>>,
     /// Both output streams, in the order in which they arrive.
     pub(crate) output: Pin<Box<dyn Stream<Item = io::Result<Frame>> + Send>>,
 }
 
-/// A piece of output.
+/// A chunk of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) stream: StdStream,
     pub(crate) bytes: Bytes,
 }
 
-/// A supervisor that is being talked to. It lives for as long as its input stays open.
+/// A conversation with a supervisor, which lives for as long as its input stays open.
 pub(crate) struct Conversation {
     streams: Streams,
     stdout: ReportFinder,
@@ -38,12 +38,12 @@ pub(crate) struct Conversation {
     pub(crate) activity: Arc<Activity>,
 }
 
-/// What can be told of a conversation from outside.
+/// What can be observed of a conversation from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     /// How many frames have arrived.
     pub(crate) frames: AtomicU64,
-    /// Waits for the next frame: not held up by the disk that the last one goes to.
+    /// Whether it is waiting for the next frame, and not for the disk to which the last one is written.
     pub(crate) is_waiting: AtomicBool,
 }
 
@@ -51,13 +51,13 @@ pub(crate) struct Activity {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Reported(Report),
-    /// The output ended before the report arrived; with the reason if the connection gave one.
+    /// The output ended before the report arrived; with the reason, if the connection reported one.
     BrokenOff(Option<String>),
 }
 
 impl Conversation {
     pub(crate) fn new(streams: Streams) -> Self {
-        // Only the supervisor knows it, so no output is taken for a report.
+        // Only the supervisor knows the mark, so no output is mistaken for a report.
         let mark = Uuid::new_v4().simple().to_string();
         Self { streams, stdout: ReportFinder::new(&mark), stderr: ReportFinder::new(&mark), activity: Arc::default() }
     }
@@ -76,7 +76,7 @@ impl Conversation {
         let Self { streams: Streams { input, output }, stdout, stderr, activity } = self;
         let send = async {
             while let Some(line) = lines.recv().await {
-                // The other end is closed: the output shows how it ended.
+                // The other end is closed; the output will show why.
                 if input.write_all(&line).await.is_err() || input.flush().await.is_err() {
                     break;
                 }
@@ -85,7 +85,7 @@ impl Conversation {
         };
         let receive = async {
             let (mut out, mut err) = (None, None);
-            // Each stream is complete only when its own report has come.
+            // Each stream is complete only when its own report has arrived.
             loop {
                 if let (Some(report), Some(_)) = (out, err) {
                     return Outcome::Reported(report);
@@ -119,7 +119,7 @@ impl Conversation {
     }
 }
 
-/// Takes what a command writes.
+/// Receives what a command writes.
 pub(crate) trait OutputSink: Send {
     fn take(&mut self, stream: StdStream, bytes: &Bytes) -> impl Future<Output = ()> + Send;
 }
@@ -130,7 +130,7 @@ impl OutputSink for StepLogs {
     }
 }
 
-/// For a command of our own: its messages.
+/// For commands of our own: collects their messages.
 impl OutputSink for Vec<u8> {
     async fn take(&mut self, _stream: StdStream, bytes: &Bytes) {
         self.extend_from_slice(bytes);
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::supervisor::script::TERM_LINE;
 
-    /// Our end and the supervisor's: its input, and where it writes.
+    /// Returns our end and the supervisor's: its input, and where it writes.
     fn connected() -> (Conversation, BufReader<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (input, supervisor_input) = tokio::io::duplex(1024);
         let (supervisor_output, output) = tokio::io::duplex(1024);
@@ -178,7 +178,7 @@ mod tests {
         };
         let mut said = Vec::new();
         let (outcome, heard) = tokio::join!(conversation.exchange(queued, &mut said), supervisor);
-        // The report of standard error has not come: there may have been more.
+        // The report on standard error has not arrived, so there may have been more output.
         assert!(matches!(outcome, Outcome::BrokenOff(None)), "{outcome:?}");
         assert_eq!((said.as_slice(), heard.as_bytes()), (b"said".as_slice(), TERM_LINE));
         drop(conversation);

@@ -1,9 +1,9 @@
-//! The supervisor's reports, in the middle of what a command writes.
+//! The supervisor's reports, which arrive in the middle of a command's output.
 
 use bytes::Bytes;
 use memchr::memmem;
 
-/// A report is shorter; whatever is longer was never one.
+/// A report is shorter; anything longer is not a report.
 const LONGEST_REPORT_BYTES: usize = 256;
 
 /// What the supervisor reports when a command and everything it started has ended.
@@ -14,10 +14,10 @@ pub(crate) struct Report {
     pub(crate) was_short_of_memory: bool,
 }
 
-/// How a command leaves its container.
+/// The state in which a command leaves its container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Nothing runs, and nothing but the filesystem tells that a command ran here.
+    /// Nothing runs, and only the filesystem shows that a command ran here.
     Clean,
     /// Nothing runs.
     Quiet,
@@ -25,12 +25,12 @@ pub(crate) enum State {
     Busy,
 }
 
-/// Takes the supervisor's reports out of a stream, whatever way it is cut into frames.
+/// Extracts the supervisor's reports from a stream, however it is split into frames.
 pub(super) struct ReportFinder {
     pub(super) mark: String,
-    /// What a report begins with; no other byte of it is zero.
+    /// The start of a report; no other byte of a report is zero.
     start: Vec<u8>,
-    /// May be the beginning of a report.
+    /// Bytes that may be the beginning of a report.
     held: Vec<u8>,
 }
 
@@ -39,7 +39,7 @@ impl ReportFinder {
         Self { mark: mark.to_owned(), start: format!("\0{mark} ").into_bytes(), held: Vec::new() }
     }
 
-    /// Takes a frame; returns what the command wrote, and the report if it is complete.
+    /// Adds a frame; returns what the command wrote, and the report if it is complete.
     pub(super) fn take(&mut self, frame: Bytes) -> (Bytes, Option<Report>) {
         if self.held.is_empty() && memchr::memchr(0, &frame).is_none() {
             return (frame, None);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_report_is_output() {
+    fn output_that_looks_like_a_report_is_still_output() {
         let text: &[u8] = b"\0\0ab\0abd 0 clean enough\n\0ab";
         assert_eq!(take_all(&mut ReportFinder::new("abc"), &[text]), (text.to_vec(), None));
     }

@@ -1,10 +1,10 @@
 //! The shell script that is every container's first process, and the lines it reads.
 
 /// `kill -1` reaches every process of the container but its init and the sender, so the supervisor handles what it can. Its own
-/// standard error is shut, else shells announce there that a command was killed.
+/// standard error is closed, because shells would report there that a command was killed.
 /// The watcher is a grandchild, so that the step's shell has no child it did not start; ending `$$` ends the container.
-/// `SHLVL`, `PWD` and `OLDPWD` would tell that the step's shell is not the first one.
-/// The report goes to both streams: each is complete only when its own report has come.
+/// `SHLVL`, `PWD` and `OLDPWD` would reveal that the step's shell is not the first one.
+/// The report is written to both streams: each is complete only when its own report has arrived.
 pub(crate) const SCRIPT: &str = r#"exec 4>&2 2>/dev/null
 trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
 IFS= read -r pipelens_mark || exit 125
@@ -51,14 +51,14 @@ while read -r pipelens_then; do
     [ "$pipelens_then" = end ] && exit $pipelens_code
 done"#;
 
-/// What becomes of a container after a command, in the supervisor's words.
+/// What happens to a container after a command, as told to the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// Another command may come, which must not be able to tell that this one was there.
+    /// Another command may follow, which must not be able to tell that this one ran before.
     Next,
     /// It waits until its files have been copied.
     Wait,
-    /// It ends.
+    /// It exits.
     End,
 }
 
@@ -72,5 +72,5 @@ impl Then {
     }
 }
 
-/// What the watcher reads as "ask them to end".
+/// The line by which the watcher is told to send TERM.
 pub(crate) const TERM_LINE: &[u8] = b"TERM\n";

@@ -1,7 +1,7 @@
-//! Git's patterns in the spelling of the `ignore` crate, whose globs know alternatives (`{a,b}`) where git has letters, and lack git's
-//! classes (`[[:digit:]]`), its escapes in them, and some of its rules about stars and spaces.
+//! Translates git's patterns to those of the `ignore` crate, whose globs have alternatives (`{a,b}`), which are ordinary characters to
+//! git, and lack git's named classes (`[[:digit:]]`), escapes in classes, and some rules about stars and spaces.
 
-/// The classes of ASCII that have names.
+/// The named classes of ASCII characters.
 type Named = (&'static [u8], fn(&u8) -> bool);
 const CLASSES: [Named; 12] = [
     (b"alnum", u8::is_ascii_alphanumeric),
@@ -18,7 +18,7 @@ const CLASSES: [Named; 12] = [
     (b"xdigit", u8::is_ascii_hexdigit),
 ];
 
-/// Returns the lines to give to `ignore` for git's meaning of a line of an ignore file; none if it matches nothing.
+/// Returns the lines with which `ignore` matches what git matches with a line of an ignore file; none if it matches nothing.
 pub(super) fn translated(line: &[u8]) -> Vec<String> {
     let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
     if line.starts_with(b"#") {
@@ -32,7 +32,7 @@ pub(super) fn translated(line: &[u8]) -> Vec<String> {
     if line.is_empty() {
         return Vec::new();
     }
-    // Said of all patterns, so that a slash in a class says nothing.
+    // Every pattern is marked as anchored or not, so that a slash in a class has no influence.
     let start = format!("{}{}", if is_negated { "!" } else { "" }, if is_anchored { "/" } else { "**/" });
     let end = if is_for_folders { "/" } else { "" };
     let written = |pattern: &[u8]| Some(format!("{start}{}{end}", written(pattern, is_anchored, is_negated)?));
@@ -49,8 +49,8 @@ pub(super) fn translated(line: &[u8]) -> Vec<String> {
     }
 }
 
-/// Git compares the beginning without wildcards by itself, so that `**` right behind it is at the start of what is left, and means any
-/// folders there. Returns what is before and behind the stars.
+/// Git compares the part before the first wildcard separately, so a `**` right after it is at the start of the rest, and stands for any
+/// directories. Returns the parts before and after the stars.
 fn late_stars(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (before, rest) = line.split_at(line.iter().position(|byte| b"*?[\\".contains(byte))?);
     let after = rest.get(rest.iter().take_while(|byte| **byte == b'*').count()..)?;
@@ -91,7 +91,7 @@ fn written(line: &[u8], is_anchored: bool, is_negated: bool) -> Option<String> {
     Some(text)
 }
 
-/// Removes the spaces at the end that no backslash keeps.
+/// Removes trailing spaces that are not escaped.
 fn without_trailing_spaces(line: &[u8]) -> &[u8] {
     let mut end = 0;
     let mut at = 0;
@@ -104,14 +104,14 @@ fn without_trailing_spaces(line: &[u8]) -> &[u8] {
     line.get(..end).unwrap_or(line)
 }
 
-/// Adds a byte that stands for itself, with the rest of its letter, and returns what comes after it.
+/// Adds a literal byte, with the rest of its UTF-8 character, and returns what comes after it.
 fn push_letter<'a>(text: &mut String, first: u8, after: &'a [u8], is_negated: bool) -> Option<&'a [u8]> {
     match first {
         b'\\' | b'{' | b'}' | b'*' | b'?' | b'[' | b']' | b'#' | b'!' => {
             text.push('\\');
             text.push(first.into());
         }
-        // Spaces at the end would be taken away.
+        // Trailing spaces would be removed.
         _ if first.is_ascii_whitespace() => text.push_str(&format!("[{}]", char::from(first))),
         _ if first.is_ascii() => text.push(first.into()),
         _ => {
@@ -123,7 +123,7 @@ fn push_letter<'a>(text: &mut String, first: u8, after: &'a [u8], is_negated: bo
             let mut letter = vec![first];
             letter.extend(after.iter().take(length - 1));
             return match std::str::from_utf8(&letter) {
-                // Whatever is white space elsewhere is a letter to git.
+                // Other whitespace is an ordinary character to git.
                 Ok(letter) if letter.trim().is_empty() => {
                     text.push_str(&format!("{{{letter}}}"));
                     after.get(length - 1..)
@@ -132,7 +132,8 @@ fn push_letter<'a>(text: &mut String, first: u8, after: &'a [u8], is_negated: bo
                     text.push_str(letter);
                     after.get(length - 1..)
                 }
-                // A text cannot have it. What is ignored by too wide a rule is not sent; what is shown by one would be.
+                // A string cannot contain it. An ignore rule may match too much, since that sends less; a negated rule may not, since that
+                // would send more.
                 Err(_) if !is_negated => {
                     text.push('?');
                     Some(after)
@@ -144,14 +145,14 @@ fn push_letter<'a>(text: &mut String, first: u8, after: &'a [u8], is_negated: bo
     Some(after)
 }
 
-/// The bytes between brackets.
+/// The set of bytes in a bracketed class.
 struct Class {
     has: [bool; 256],
 }
 
 #[expect(clippy::indexing_slicing, reason = "a byte is always one of 256")]
 impl Class {
-    /// Reads a class whose bracket is read already, and returns what comes after it; `None` if it has no end.
+    /// Reads a class after its opening bracket, and returns what comes after it; `None` if it is not closed.
     fn read(text: &[u8]) -> Option<(Self, &[u8])> {
         let (is_inverted, mut rest) = match text.split_first()? {
             (b'!' | b'^', rest) => (true, rest),
@@ -181,7 +182,7 @@ impl Class {
                             (0..=u8::MAX).filter(is_in).for_each(|byte| class.add(byte..=byte));
                             (before, rest) = (None, after.get(end + 2..)?);
                         }
-                        // A bracket like any other.
+                        // An ordinary bracket.
                         None => {
                             class.add(b'['..=b'[');
                             (before, rest) = (Some(b'['), after);
@@ -199,7 +200,7 @@ impl Class {
         if is_inverted {
             class.has.iter_mut().for_each(|has| *has = !*has);
         }
-        // Never a slash, which ends a name.
+        // Never a slash, which separates names.
         class.has[usize::from(b'/')] = false;
         Some((class, rest))
     }
@@ -208,7 +209,7 @@ impl Class {
         bytes.for_each(|byte| self.has[usize::from(byte)] = true);
     }
 
-    /// Writes the class; `None` if it has no member, or none that can be written.
+    /// Writes the class; `None` if it is empty or cannot be written.
     fn written(&self, is_negated: bool) -> Option<String> {
         let (ascii, beyond) = self.has.split_at(128);
         if !ascii.contains(&true) && !beyond.contains(&true) {
@@ -223,7 +224,7 @@ impl Class {
         Some(Self::listed("", |byte| self.has[usize::from(byte)]))
     }
 
-    /// Lists bytes of ASCII, those with a meaning where they have none.
+    /// Lists ASCII bytes, with special characters at positions where they are literal.
     fn listed(mark: &str, is_in: impl Fn(u8) -> bool) -> String {
         let mut text = String::from("[") + mark;
         let later = [b'!', b'^', b'-'];
@@ -232,12 +233,12 @@ impl Class {
             text.push(byte.into());
         });
         let later: String = later.into_iter().filter(|byte| is_in(*byte)).map(char::from).collect();
-        // Alone, a mark stands for itself as a letter does.
+        // A single special character stands for itself.
         if mark.is_empty() && text.len() == 1 && later.chars().count() == 1 {
             return format!("\\{later}");
         }
         if mark.is_empty() && text.len() == 1 {
-            // `-` first: neither of the others may be.
+            // `-` comes first, because neither of the others may.
             text.extend(later.chars().rev());
         } else {
             text.push_str(&later);
@@ -259,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_keeps_the_meaning_it_has_for_git() {
+    fn a_pattern_means_the_same_as_in_git() {
         for (pattern, expected) in [
             ("*.log", Some("**/*.log")),
             ("/build/", Some("/build/")),

@@ -1,4 +1,4 @@
-//! What git knows of a project, read without git: a repository can name programs for git to run.
+//! What git knows about a project, read without running git, because a repository's configuration can name programs for git to run.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,18 +9,18 @@ use gix_index::decode::Options;
 use crate::files::{ProjectFolder, Unreadable, readable_size};
 use crate::private::is_of_same_owner;
 
-/// A path and a few letters.
+/// The limit for files that contain only a path.
 const MAX_POINTER_BYTES: u64 = 8 * 1024;
-/// An index of half a million files.
+/// Enough for half a million files.
 const MAX_INDEX_BYTES: u64 = 64 * 1024 * 1024;
-/// What is made of an index in memory is a little larger than the file.
+/// In memory, an index is a little larger than its file.
 const MAX_INDEX_ALLOCATION: usize = 256 * 1024 * 1024;
 
-/// The repository whose work tree a folder is in.
+/// The repository whose work tree a directory is in.
 #[derive(Debug)]
 pub(crate) struct Repository {
     top: PathBuf,
-    /// Where the index is, and where what all work trees of the repository share; or why neither is read.
+    /// The directories of the index and of what all work trees share; or why they are not read.
     folders: Result<GitFolders, Unreadable>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Repository {
 struct GitFolders {
     /// Nothing outside of it is read.
     base: ProjectFolder,
-    /// Both relative to the base.
+    /// Both are relative to the base.
     own: PathBuf,
     common: PathBuf,
 }
@@ -36,44 +36,44 @@ struct GitFolders {
 /// The files of an index.
 #[derive(Debug, Default)]
 pub(crate) struct Tracked {
-    /// Relative to the work tree's top. None of them leads out of it by its letters; links on the way are another matter.
+    /// Relative to the root of the work tree. None leads out of it lexically; links on the way are checked elsewhere.
     pub(crate) paths: Vec<PathBuf>,
-    /// Why some or all are missing.
+    /// Why some or all files are missing.
     pub(crate) problem: Option<String>,
 }
 
 impl Repository {
-    /// Finds the nearest folder with a `.git`, upwards.
+    /// Finds the nearest directory with a `.git`, going upwards.
     pub(crate) fn of(root: &Path) -> Option<Self> {
         let is_top = |folder: &&Path| {
             let git = folder.join(".git");
-            // Anybody can put one into a folder that everybody may write to.
+            // In a directory that everyone can write to, anyone can create a `.git`.
             git.symlink_metadata().is_ok() && (*folder == root || is_of_same_owner(&git, root))
         };
         let top = root.ancestors().find(is_top)?;
         Some(Self { top: top.to_owned(), folders: GitFolders::find(top) })
     }
 
-    /// Returns the top folder of the work tree.
+    /// Returns the root of the work tree.
     pub(crate) fn top(&self) -> &Path {
         &self.top
     }
 
-    /// Reads the ignore rules that are in the repository but in none of its commits.
+    /// Reads the repository's own ignore rules, which are not part of any commit.
     pub(super) fn exclude(&self, max_bytes: u64) -> Result<Vec<u8>, Unreadable> {
         match &self.folders {
             Ok(folders) => folders.base.read(&folders.common.join("info/exclude"), max_bytes),
-            // Reported with the index.
+            // The problem is reported with the index.
             Err(_) => Err(Unreadable::Missing),
         }
     }
 
-    /// Whether anything of the repository is read. If not, its `info/exclude` does not count either.
+    /// Whether the repository is read at all. If not, its `info/exclude` is ignored too.
     pub(crate) fn is_read(&self) -> bool {
         self.folders.is_ok()
     }
 
-    /// Returns how long the index is, without reading it.
+    /// Returns the length of the index without reading it.
     pub(crate) fn index_bytes(&self) -> u64 {
         self.folders.as_ref().map_or(0, |folders| folders.base.length(&folders.own.join("index")))
     }
@@ -88,7 +88,7 @@ impl Repository {
         };
         match bytes {
             Ok(bytes) => self.decode(&bytes),
-            // Nothing was ever added.
+            // No file was ever added.
             Err((Unreadable::Missing, _)) => Tracked::default(),
             Err((error, _)) => Tracked { paths: Vec::new(), problem: Some(error.to_string()) },
         }
@@ -143,10 +143,10 @@ impl GitFolders {
         if let Ok(inside) = target.strip_prefix(top) {
             return Ok(Self { base: project, own: inside.to_owned(), common: inside.to_owned() });
         }
-        // It leads out of the project, which anybody can write: it counts where the other side agrees.
+        // It leads out of the project, and anyone could have written it: it is followed only if the other side points back.
         let above = top.ancestors().skip(1).find(|folder| target.starts_with(folder.join(".git/modules")));
         if let Some((above, own)) = above.and_then(|above| Some((above, target.strip_prefix(above).ok()?))) {
-            // Somebody wrote the project above too: no link in its `.git` is a way out of it.
+            // The enclosing project is not trusted either, so links in its `.git` are not followed out of it.
             let base = open(above)?;
             if !base.has_folder(own) {
                 return Err(Unreadable::LeavesProject);
@@ -169,10 +169,10 @@ impl GitFolders {
     }
 }
 
-/// Adds up how long the paths of an index of version 4 are, which gives of each only what differs from the one before: a small file can
-/// mean terabytes. Other versions have their paths in full.
+/// Adds up the lengths of the paths in an index of version 4, which stores only how each differs from the one before: a small file can
+/// stand for terabytes. Other versions store whole paths.
 fn has_endless_paths(bytes: &[u8]) -> bool {
-    /// What comes before the path of an entry: times, numbers, the hash.
+    /// The bytes before an entry's path: times, numbers, the hash.
     const FIXED_BYTES: usize = 60;
     let Some((b"DIRC\0\0\0\x04", mut rest)) = bytes.split_at_checked(8) else { return false };
     rest = rest.get(4..).unwrap_or_default();
@@ -196,7 +196,7 @@ fn has_endless_paths(bytes: &[u8]) -> bool {
         length = length.checked_sub(dropped)? + end;
         Some(length)
     };
-    // Where it ends, what follows are no entries any more: nothing is read there that would matter.
+    // If the entries end early, whatever is read after them does not matter.
     while let Some(length) = next() {
         all = all.saturating_add(length);
         if all > MAX_INDEX_BYTES as usize {
@@ -213,10 +213,10 @@ struct BadIndex(String);
 
 fn state(bytes: &[u8]) -> Result<State, BadIndex> {
     if has_endless_paths(bytes) {
-        return Err(BadIndex(format!("its paths are longer than {} together", readable_size(MAX_INDEX_BYTES))));
+        return Err(BadIndex(format!("its paths are longer than {} in total", readable_size(MAX_INDEX_BYTES))));
     }
     let options = Options {
-        // Small, and read while the user types: not worth a thread.
+        // Small, and read while the user types, so not worth a thread.
         thread_limit: Some(1),
         alloc_limit_bytes: Some(MAX_INDEX_ALLOCATION),
         ..Options::default()
@@ -225,7 +225,7 @@ fn state(bytes: &[u8]) -> Result<State, BadIndex> {
     decoded.map(|(state, _)| state).map_err(|error| BadIndex(error.to_string()))
 }
 
-/// Resolves `.` and `..` by their letters alone: nothing outside of the project is looked at to follow a path.
+/// Resolves `.` and `..` lexically, so that following a path reads nothing outside the project.
 fn normalized(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut path, part| {
         match part {
@@ -237,7 +237,7 @@ fn normalized(path: &Path) -> PathBuf {
     })
 }
 
-/// Returns a path of an index unless it leads out of the work tree or into `.git`: git never writes such a one.
+/// Returns a path from an index, unless it leads out of the work tree or into `.git`; git never writes such paths.
 fn safe_path(name: &[u8]) -> Option<PathBuf> {
     if name.is_empty() || name.contains(&0) {
         return None;

@@ -1,4 +1,4 @@
-//! Which paths are ignored. Each rule file is read with a bound, and all of them together have one too.
+//! Which paths are ignored. There is a limit for each rule file and for all of them together.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,40 +11,41 @@ use crate::walk::repository::Repository;
 
 const OWN_FILE: &str = ".pipelensignore";
 const GIT_FILE: &str = ".gitignore";
-/// Real ones have some hundred lines. What is compiled from a hostile one must stay small, and is asked about every path.
+/// Real files have a few hundred lines. A hostile one must not compile to something large, because it is applied to every path.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 const MAX_PATTERNS: usize = 4_000;
-/// Patterns with several wildcards that hold in one folder. Each is tried, letter by letter, on every path below; real projects have ten.
+/// Patterns with several wildcards that apply in one directory. Each is matched, character by character, against every path below; real
+/// projects have ten.
 const MAX_COSTLY_PATTERNS: usize = 500;
-/// Of all rule files on one walk: tens of thousands of real ones.
+/// For all rule files of one walk: enough for tens of thousands of real ones.
 const MAX_WALK_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Whose ignore rules count.
+/// Whose ignore rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleSet {
-    /// Those of git.
+    /// Git's.
     Git,
-    /// Those of git, with those of `.pipelensignore` before them.
+    /// Git's and those in `.pipelensignore`, which take precedence.
     Sources,
-    /// Those of `.pipelensignore` alone.
+    /// Only those in `.pipelensignore`.
     Own,
 }
 
-/// The rules that hold where a walk is. Asked in the order of the walk.
+/// The rules that apply at the current position of a walk. Must be used in the order of the walk.
 #[derive(Debug)]
 pub(crate) struct Rules {
     project: ProjectFolder,
-    /// Where rules begin to count: the repository's top, else the folder that is walked.
+    /// Where rules begin to apply: the repository's root, else the directory that is walked.
     top: PathBuf,
     rule_set: RuleSet,
-    /// From the top down to the folder whose entries are being looked at.
+    /// From the top down to the directory whose entries are being visited.
     folders: Vec<FolderRules>,
     /// `.git/info/exclude`.
     exclude: Gitignore,
-    /// The user's own, for all repositories.
+    /// The user's own rules for all repositories.
     global: Gitignore,
     bytes_left: u64,
-    /// In the files read since a folder was entered.
+    /// The number of costly patterns in the files read since a directory was entered.
     costly_patterns: usize,
     /// The first rule file that cannot be used.
     pub(crate) failure: Option<(PathBuf, Unreadable)>,
@@ -55,7 +56,7 @@ struct FolderRules {
     path: PathBuf,
     own: Gitignore,
     git: Gitignore,
-    /// Of a repository inside of the project, such as a submodule.
+    /// The `info/exclude` of a repository inside the project, such as a submodule.
     exclude: Gitignore,
     costly_patterns: usize,
 }
@@ -70,7 +71,7 @@ impl Rules {
             rule_set,
             folders: Vec::new(),
             exclude: Gitignore::empty(),
-            // A home folder's own rules are about repositories.
+            // The user's own rules apply only to repositories.
             global: if repository.is_some() {
                 GitignoreBuilder::new(&top).build_global().0
             } else {
@@ -86,7 +87,7 @@ impl Rules {
         Ok(rules)
     }
 
-    /// Whether a rule ignores an entry. With rules that cannot be used everything is ignored; `failure` says so.
+    /// Whether a rule ignores an entry. If a rule file cannot be used, everything is ignored, and `failure` says why.
     pub(super) fn is_ignored(&mut self, path: &Path, is_folder: bool) -> bool {
         let Some(parent) = path.parent().filter(|_| path != self.top) else { return false };
         if !parent.starts_with(&self.top) {
@@ -102,14 +103,14 @@ impl Rules {
         matches.find(|found| !found.is_none()).is_some_and(|found| found.is_ignore())
     }
 
-    /// Whether a rule ignores a path or a folder it is in.
+    /// Whether a rule ignores a path or one of its parent directories.
     pub(crate) fn is_path_ignored(&mut self, path: &Path) -> bool {
         let mut parts: Vec<&Path> = path.ancestors().take_while(|part| *part != self.top).collect();
         parts.reverse();
         parts.into_iter().any(|part| self.is_ignored(part, part != path))
     }
 
-    /// Takes in the rules of a folder and of those above it, and forgets those of folders the walk has left.
+    /// Loads the rules of a directory and its parents, and drops those of directories the walk has left.
     fn enter(&mut self, folder: &Path) {
         while self.folders.last().is_some_and(|rules| !folder.starts_with(&rules.path)) {
             self.folders.pop();
@@ -160,27 +161,27 @@ impl Rules {
         })
     }
 
-    /// Refuses what would take too long to compile, or to ask about every path.
+    /// Refuses rules that would take too long to compile, or to apply to every path.
     fn charge(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
         let too_much = |why: String| Err(Unreadable::Io(io::Error::other(why)));
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));
         let (patterns, costly) =
             lines.fold((0, 0), |(all, costly), line| (all + 1, costly + usize::from(is_costly(line))));
         if patterns > MAX_PATTERNS {
-            return too_much(format!("it has {patterns} patterns, more than {MAX_PATTERNS}"));
+            return too_much(format!("it has {patterns} patterns; at most {MAX_PATTERNS} are allowed"));
         }
         self.costly_patterns += costly;
         let in_effect = self.costly_patterns + self.folders.iter().map(|rules| rules.costly_patterns).sum::<usize>();
         if in_effect > MAX_COSTLY_PATTERNS {
             return too_much(format!(
-                "with it, {in_effect} patterns with several wildcards hold here, more than {MAX_COSTLY_PATTERNS}"
+                "with it, {in_effect} patterns with several wildcards apply here; at most {MAX_COSTLY_PATTERNS} are allowed"
             ));
         }
         match self.bytes_left.checked_sub(bytes.len() as u64) {
             Some(left) => self.bytes_left = left,
             None => {
                 let all = crate::files::readable_size(MAX_WALK_BYTES);
-                return too_much(format!("with it, the project's ignore rules are longer than {all}"));
+                return too_much(format!("with it, the project's ignore files are longer than {all} in total"));
             }
         }
         Ok(())
@@ -197,7 +198,7 @@ fn compile(bytes: &[u8], folder: &Path, path: &Path) -> Result<Gitignore, Unread
     let mut rules = GitignoreBuilder::new(folder);
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     for line in bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
-        // A line that is no pattern matches nothing, as in git.
+        // A line that is not a valid pattern matches nothing, as in git.
         for line in translated(line) {
             rules.add_line(Some(path.to_owned()), &line).ok();
         }

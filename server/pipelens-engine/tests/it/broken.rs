@@ -237,7 +237,7 @@ fn behind(proxy: &Proxy, steps: Vec<PlanStep>) -> Running {
 }
 
 #[tokio::test]
-async fn a_frozen_engine_holds_neither_a_cancel_nor_a_timeout() {
+async fn a_frozen_engine_delays_neither_a_cancel_nor_a_timeout() {
     needs_docker!();
     for times_out in [false, true] {
         let proxy = Proxy::start(&docker_host().unwrap()).await;
@@ -310,7 +310,7 @@ async fn one_dropped_connection_of_a_living_engine_loses_no_step() {
 }
 
 #[tokio::test]
-async fn a_cut_connection_to_a_command_is_an_error_that_says_so() {
+async fn a_cut_connection_to_a_command_is_an_error_that_explains_it() {
     needs_docker!();
     let proxy = Proxy::start(&docker_host().unwrap()).await;
     proxy.plan(Fault { kind: Kind::Cut, question: "/attach?", nth: 0, lasts: false, after_bytes: 300 });

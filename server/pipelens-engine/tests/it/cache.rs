@@ -189,7 +189,7 @@ for_each_runner! {
         small.run(steps()).await.assert_succeeded();
         small.run(steps()).await.assert_succeeded();
         assert!(matches!(other.predict(steps()).await[0], CacheDecision::Hit { .. }));
-        assert_eq!(reason(&small.predict(steps()).await[0]), "its snapshot is gone");
+        assert_eq!(reason(&small.predict(steps()).await[0]), "its snapshot no longer exists");
         other.clean().await;
     }
 
@@ -272,7 +272,7 @@ fn ready_made(key: &str, cmd: &str) -> Vec<PlanStep> {
 }
 
 #[tokio::test]
-async fn a_ready_made_key_is_shared_with_the_harmont_tools_where_the_user_says_so() {
+async fn a_precomputed_key_is_shared_with_the_harmont_tools_if_the_user_allows_it() {
     needs_docker!();
     let mut project = Project::new(docker_runner());
     let key = uuid::Uuid::new_v4().simple().to_string();
@@ -348,7 +348,7 @@ async fn a_failed_steps_state_is_not_shared_as_its_result() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_no_tag_is_no_fault() {
+async fn a_key_that_is_not_a_valid_tag_is_not_an_error() {
     needs_docker!();
     let mut project = Project::new(docker_runner());
     project.shares_with_harmont = true;
@@ -360,7 +360,7 @@ async fn a_key_that_is_no_tag_is_no_fault() {
 }
 
 #[tokio::test]
-async fn another_image_of_the_same_name_is_no_hit() {
+async fn another_image_with_the_same_name_is_not_a_hit() {
     needs_docker!();
     let project = Project::new(docker_runner());
     let name = format!("pipelens-moving/{}", uuid::Uuid::new_v4().simple());
@@ -374,7 +374,7 @@ async fn another_image_of_the_same_name_is_no_hit() {
 }
 
 #[tokio::test]
-async fn a_line_beyond_the_layer_limit_goes_on() {
+async fn a_chain_beyond_the_layer_limit_continues() {
     needs_docker!();
     // Each parent has a second child, so each is saved: more layers than an engine stacks.
     let mut steps = vec![step("0", "echo 0 > list").env("SET", "1").image("pipelens-test/username")];

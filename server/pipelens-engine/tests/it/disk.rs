@@ -93,7 +93,7 @@ for_each_runner! {
         assert_eq!(ran.log_of("a"), "[pipelens: the disk is almost full; the rest of the output is not kept]\n");
         assert!(!artifacts_of(&ran, "a").join("made").exists());
         let said = ran.notices().join("\n");
-        assert!(said.contains("Left out: 1 file, from `made` on: the disk is almost full."), "{said}");
+        assert!(said.contains("Left out: 1 file, starting with `made`, because the disk is almost full."), "{said}");
     }
 
     async fn holes_in_artifacts_stay_holes_and_count_for_nothing(runner: Runner) {
@@ -128,7 +128,7 @@ for_each_runner! {
         assert!(artifacts_of(&ran, "one").join("out/file").exists());
         assert!(!artifacts_of(&ran, "two").join("out/file").exists());
         let said = ran.notices().join("\n");
-        assert!(said.contains("Left out: 1 file, from `out/file` on: the artifacts of a run may take 100.0 kB."), "{said}");
+        assert!(said.contains("Left out: 1 file, starting with `out/file`, because the artifacts of a run are limited to 100.0 kB."), "{said}");
     }
 }
 
@@ -145,7 +145,7 @@ async fn process_without_a_umask() {
 }
 
 #[tokio::test]
-async fn what_a_run_leaves_is_for_its_user_alone_whatever_the_umask() {
+async fn only_the_user_can_read_what_a_run_leaves_whatever_the_umask() {
     for (name, runner) in [("host", host_runner()), ("docker", docker_runner())] {
         if !is_available(runner) {
             continue;

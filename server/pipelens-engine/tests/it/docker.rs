@@ -28,7 +28,7 @@ pub(crate) async fn run(steps: Vec<PlanStep>) -> Ran {
 }
 
 #[tokio::test]
-async fn an_entry_point_does_not_take_part() {
+async fn an_images_entry_point_is_not_used() {
     needs_docker!();
     let ran =
         run(vec![step("a", "echo a; pwd").image("pipelens-test/entrypoint:latest"), step("b", "echo b").builds_in(0)])
@@ -62,7 +62,7 @@ fn arguments_of(name: &str, value: Value) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn a_step_may_name_a_user_limits_and_no_network() {
+async fn a_step_can_set_a_user_and_limits_and_have_no_network() {
     needs_docker!();
     let entries = [("user", "app"), ("memory", "64m"), ("cpus", "0.5"), ("network", "none"), ("pull", "never")];
     let limits = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; true";
@@ -78,16 +78,16 @@ async fn a_step_may_name_a_user_limits_and_no_network() {
 }
 
 #[tokio::test]
-async fn an_argument_that_opens_the_machine_is_refused() {
+async fn an_argument_that_gives_access_to_the_machine_is_refused() {
     needs_docker!();
     for entry in [("network", "host"), ("privileged", "true"), ("volumes", "/:/host")] {
         let ran = run(vec![PlanStep { runner_args: arguments(&[entry]), ..step("a", "true") }]).await;
-        assert!(ran.error_of("a").contains("could not understand `runner_args`"), "{}", ran.error_of("a"));
+        assert!(ran.error_of("a").contains("could not read `runner_args`"), "{}", ran.error_of("a"));
     }
 }
 
 #[tokio::test]
-async fn the_machine_is_opened_by_the_users_word_alone() {
+async fn access_to_the_machine_needs_the_users_consent() {
     needs_docker!();
     let shared = tempfile::tempdir().unwrap();
     std::fs::write(shared.path().join("given"), "from the machine\n").unwrap();
@@ -119,7 +119,7 @@ async fn the_machine_is_opened_by_the_users_word_alone() {
 }
 
 #[tokio::test]
-async fn an_image_without_a_shell_is_an_error_that_says_so() {
+async fn an_image_without_a_shell_is_an_error_that_explains_it() {
     needs_docker!();
     let ran = run(vec![step("a", "true").image("pipelens-test/noshell")]).await;
     assert!(ran.error_of("a").starts_with("Image `pipelens-test/noshell` has no shell: "), "{}", ran.error_of("a"));
@@ -131,7 +131,7 @@ async fn an_image_without_a_shell_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_missing_image_says_what_the_registry_said() {
+async fn a_missing_image_is_reported_with_the_registrys_message() {
     needs_docker!();
     let ran = run(vec![
         step("a", "true").image("localhost:1/no/such:image"),
@@ -154,18 +154,18 @@ async fn an_image_is_found_by_its_id_too() {
 }
 
 #[tokio::test]
-async fn without_an_engine_nothing_runs_and_each_place_is_named() {
+async fn without_an_engine_nothing_runs_and_every_address_tried_is_listed() {
     let mut bench = Bench::docker(vec![step("a", "true")]);
     bench.request.docker_host = Some("unix:///no/such/docker.sock".into());
     let ran = bench.run().await;
     assert_eq!(ran.outcome, RunOutcome::EngineUnreachable);
     assert_eq!(*ran.outcome_of("a"), Outcome::Skipped("No container engine answered.".into()));
     let said = ran.notices().join("\n");
-    assert!(said.contains("unix:///no/such/docker.sock (the settings): there is no such socket"), "{said}");
+    assert!(said.contains("unix:///no/such/docker.sock (the settings): the socket does not exist"), "{said}");
 }
 
 #[tokio::test]
-async fn a_working_folder_behind_a_link_is_not_replaced() {
+async fn a_working_folder_reached_through_a_link_is_not_replaced() {
     needs_docker!();
     let image = format!("pipelens-test/link:{}", uuid::Uuid::new_v4().simple());
     let container = docker_client(&["run", "-d", BUSYBOX, "sh", "-c", "mkdir /real && ln -s /real /link"]);
@@ -184,7 +184,7 @@ async fn a_working_folder_behind_a_link_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn out_of_memory_is_told_apart_from_a_kill() {
+async fn running_out_of_memory_is_distinguished_from_a_kill() {
     needs_docker!();
     let eat =
         "echo begun; while [ ! -e /go ]; do sleep 0.1; done; exec awk 'BEGIN { x = \"xxxxxxxx\"; while (1) x = x x }'";
@@ -266,7 +266,7 @@ async fn a_dropped_run_is_cancelled_and_cleaned_up() {
 }
 
 #[tokio::test]
-async fn volumes_of_an_image_go_with_the_container() {
+async fn volumes_of_an_image_are_removed_with_the_container() {
     needs_docker!();
     let tag = format!("pipelens-test/volume:{}", uuid::Uuid::new_v4().simple());
     let container = docker_client(&["create", BUSYBOX, "true"]);
@@ -280,7 +280,7 @@ async fn volumes_of_an_image_go_with_the_container() {
 
 /// Nothing tells of them but the container that goes behind them.
 #[tokio::test]
-async fn images_of_a_dead_owner_are_swept_though_it_runs_nothing() {
+async fn images_of_a_dead_owner_are_swept_although_it_runs_nothing() {
     needs_docker!();
     // A fork is saved, and goes with its run where nothing is kept.
     let steps = vec![
@@ -310,7 +310,7 @@ async fn images_of_a_dead_owner_are_swept_though_it_runs_nothing() {
 }
 
 #[tokio::test]
-async fn an_unreadable_project_is_told() {
+async fn an_unreadable_project_is_reported() {
     needs_docker!();
     let mut bench = Bench::docker(vec![step("a", "true")]);
     bench.request.source_root = Path::new("/no/such/project").to_owned();
@@ -320,7 +320,7 @@ async fn an_unreadable_project_is_told() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_goes_away_is_an_error_and_no_hang() {
+async fn a_daemon_that_goes_away_is_an_error_and_not_a_hang() {
     needs_docker!();
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
@@ -360,7 +360,7 @@ async fn a_remote_engine_gets_compressed_sources() {
 }
 
 #[tokio::test]
-async fn every_shell_will_do() {
+async fn steps_run_with_every_kind_of_shell() {
     needs_docker!();
     let images = docker_client(&["images", "--format", "{{.Repository}}"]);
     for image in ["pipelens-test/busybox", "pipelens-test/dash", "pipelens-test/bash"] {

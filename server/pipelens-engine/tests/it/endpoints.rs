@@ -86,7 +86,7 @@ async fn process_with_an_environment() {
             assert_eq!(ran.outcome, RunOutcome::Failed);
             let why = ran.error_of("a");
             // Whether the engine can be asked about it right then or not.
-            assert!(why.contains("`ssh` ended with signal: 9"), "{why}");
+            assert!(why.contains("`ssh` failed (signal: 9"), "{why}");
             // The cleanup has connections of its own.
             assert_nothing_left(ran.run_id, docker_client);
         }
@@ -134,7 +134,7 @@ fn context(name: &str, host: &str, certificates: Option<&Path>, is_current: bool
 }
 
 #[tokio::test]
-async fn a_daemon_behind_tls_gets_packed_sources_from_whoever_has_a_certificate() {
+async fn a_tls_daemon_gets_compressed_sources_from_clients_with_a_certificate() {
     if !is_available(docker_runner()) {
         return;
     }
@@ -184,7 +184,7 @@ async fn a_context_leads_to_its_engine() {
 }
 
 #[tokio::test]
-async fn an_engine_behind_ssh_is_reached_by_the_users_own_ssh() {
+async fn an_engine_over_ssh_is_reached_with_the_users_own_ssh() {
     if !is_available(docker_runner()) {
         return;
     }

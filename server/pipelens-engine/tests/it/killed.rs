@@ -67,7 +67,7 @@ fn keeping(runner: Runner, state_dir: &Path, key: &str) -> Bench {
 }
 
 #[tokio::test]
-async fn a_kept_snapshot_that_no_store_knows_goes_with_the_next_run() {
+async fn a_kept_snapshot_that_no_store_knows_is_removed_by_the_next_run() {
     if !is_available(docker_runner()) {
         return;
     }
@@ -97,7 +97,7 @@ async fn a_kept_snapshot_that_no_store_knows_goes_with_the_next_run() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_kept_folder_that_no_store_knows_goes_with_the_next_run() {
+async fn a_kept_folder_that_no_store_knows_is_removed_by_the_next_run() {
     let state = tempfile::tempdir().unwrap();
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::process_that_keeps_a_result"])

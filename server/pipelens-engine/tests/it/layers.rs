@@ -54,7 +54,7 @@ fn sent(ran: &Ran) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_later_run_is_sent_what_has_changed_and_sees_what_a_first_one_would() {
+async fn a_later_run_is_sent_only_changes_and_sees_the_same_files_as_a_first_run() {
     needs_docker!();
     for (image, look) in [
         ("pipelens-test/busybox", LOOK),
@@ -120,7 +120,7 @@ async fn many_steps_of_one_run_share_what_was_sent_once() {
 }
 
 #[tokio::test]
-async fn a_lost_image_of_the_sources_costs_time_alone() {
+async fn a_lost_image_of_the_sources_only_costs_time() {
     needs_docker!();
     let (sources, state) = (project(), tempfile::tempdir().unwrap());
     let key = uuid::Uuid::new_v4().to_string();

@@ -24,7 +24,7 @@ async fn only_a_fork_is_saved() {
 }
 
 #[tokio::test]
-async fn a_repeated_child_starts_from_its_parents_files_every_time() {
+async fn a_retried_child_starts_from_its_parents_files_every_time() {
     needs_docker!();
     let child = PlanStep { retry: 2, ..step("b", "echo b >> list; cat list; exit 1").builds_in(0) };
     let ran = run(vec![step("a", "echo a > list"), child]).await;
@@ -96,7 +96,7 @@ async fn nothing_of_ours_is_in_a_snapshot() {
 }
 
 #[tokio::test]
-async fn a_cancelled_snapshot_is_no_success_and_leaves_no_image() {
+async fn a_cancelled_snapshot_is_not_a_success_and_leaves_no_image() {
     needs_docker!();
     // Enough bytes for the commit to take a while.
     let parent = step("a", "dd if=/dev/zero of=/big bs=1048576 count=300 2>/dev/null");
@@ -111,7 +111,7 @@ async fn a_cancelled_snapshot_is_no_success_and_leaves_no_image() {
 }
 
 #[tokio::test]
-async fn a_snapshot_removed_under_our_hands_is_an_error() {
+async fn a_snapshot_removed_during_the_run_is_an_error() {
     needs_docker!();
     let gate = PlanStep { soft_fail: true, ..step("gate", "echo begun; sleep 1000").after(&[0]).timeout(2) };
     let late = |key| step(key, "true").after(&[1]).builds_in(0);

@@ -202,7 +202,7 @@ async fn policies(image: &str) {
     docker_client(&["rmi", image]);
     let ran = Bench::docker(vec![with_pull("never", step("a", "true").image(image))]).run().await;
     let why = ran.error_of("a");
-    assert!(why.contains("the engine does not have it, and the step has `pull: never`"), "{why}");
+    assert!(why.contains("the engine does not have it, and the step sets `pull: never`"), "{why}");
 
     let ran = Bench::docker(vec![step("a", "test -s /random").image(&digest)]).run().await;
     ran.assert_succeeded();
@@ -314,7 +314,7 @@ async fn an_image_is_pulled_once_with_the_users_credentials() {
 }
 
 #[tokio::test]
-async fn a_pull_that_hangs_shows_how_far_it_is_and_can_be_cancelled_and_is_repeated_when_cut_and_ends_when_it_stalls() {
+async fn a_slow_pull_shows_progress_and_can_be_cancelled_and_is_retried_when_cut_and_ends_when_stalled() {
     if !is_available(docker_runner()) {
         return;
     }

@@ -39,7 +39,7 @@ async fn run_and(arguments: &[&str], is_followed: bool) -> Ran {
 }
 
 #[tokio::test]
-async fn a_container_that_something_else_ends_makes_an_error_and_no_exit_code() {
+async fn a_container_ended_by_something_else_is_an_error_and_not_an_exit_code() {
     needs_docker!();
     for (arguments, why) in [
         (&["kill"][..], "the container was killed by something else"),
@@ -67,7 +67,7 @@ async fn a_command_that_kills_its_supervisor_has_no_result() {
 }
 
 #[tokio::test]
-async fn a_container_without_memory_is_named() {
+async fn a_container_that_runs_out_of_memory_is_reported() {
     needs_docker!();
     // The supervisor's own process is the one the kernel picks.
     let cmd = "echo 1000 > /proc/$PPID/oom_score_adj; echo begun; while [ ! -e /go ]; do sleep 0.1; done; \

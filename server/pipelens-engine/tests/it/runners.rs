@@ -329,7 +329,7 @@ async fn a_command_whose_supervisor_is_killed_by_others_has_no_exit_code() {
 /// What a command does to itself is its own failure, even by a signal.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_command_that_kills_itself_fails_and_says_nothing_more() {
+async fn a_command_that_kills_itself_fails_without_further_output() {
     let codes = [("exit 137", 137), ("kill -KILL $$", 137), ("kill -TERM $$", 143), ("trap 'exit 3' TERM; kill 0", 3)];
     for (cmd, code) in codes {
         let ran = run(host_runner(), vec![PlanStep { soft_fail: true, ..step("a", cmd) }]).await;
@@ -341,7 +341,7 @@ async fn a_command_that_kills_itself_fails_and_says_nothing_more() {
 /// A runner that can run more steps than another does not lend it that capacity.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_runner_runs_as_many_steps_as_its_own_machine_can() {
+async fn each_runner_runs_as_many_steps_at_once_as_its_own_machine_can() {
     if !crate::bench::is_available(docker_runner()) {
         return;
     }

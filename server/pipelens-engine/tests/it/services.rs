@@ -58,7 +58,7 @@ async fn a_service_is_reached_by_its_name_and_at_localhost() {
 }
 
 #[tokio::test]
-async fn services_reach_each_other_without_any_network_too() {
+async fn services_reach_each_other_even_without_a_network() {
     needs_docker!();
     let services = |web: &str| {
         let get =
@@ -75,7 +75,7 @@ async fn services_reach_each_other_without_any_network_too() {
 }
 
 #[tokio::test]
-async fn the_command_begins_when_the_service_is_ready() {
+async fn the_command_starts_when_the_service_is_ready() {
     needs_docker!();
     let late = "cmd: 'mkdir /srv; sleep 0.3; echo served > /srv/index.html; httpd -p 7000 -h /srv; touch /tmp/up; exec sleep 1000'";
     let mut cases = vec![
@@ -121,7 +121,7 @@ async fn a_service_has_its_variables_its_user_and_its_entry_point() {
 }
 
 #[tokio::test]
-async fn a_service_that_dies_is_an_error_with_its_last_words() {
+async fn a_service_that_dies_is_an_error_with_its_last_output() {
     needs_docker!();
     let services = "db: {image: pipelens-test/busybox, ready: 7000, cmd: 'echo opening; echo no disk >&2; exit 3'}";
     let ran = run_with("echo never", services).await;
@@ -161,7 +161,7 @@ async fn a_service_that_is_not_ready_in_time_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_a_service_cannot_be_is_said_at_once() {
+async fn an_impossible_service_is_reported_at_once() {
     needs_docker!();
     for (service, expected) in [
         ("image: pipelens-test/noshell-web, ready: true and more", "needs a shell for its `ready`"),
@@ -179,7 +179,7 @@ async fn what_a_service_cannot_be_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn a_service_that_ends_while_the_step_runs_is_said() {
+async fn a_service_that_ends_while_the_step_runs_is_reported() {
     needs_docker!();
     // It ends with the first word on its second port.
     let service = "s: {image: pipelens-test/busybox, ready: 7000, cmd: 'httpd -p 7000; nc -l -p 7001; exit 4'}";
@@ -232,7 +232,7 @@ async fn a_stop_is_obeyed_while_services_get_ready_and_while_they_run() {
 }
 
 #[tokio::test]
-async fn each_step_of_a_line_has_fresh_services_in_the_shared_container() {
+async fn each_step_of_a_chain_has_fresh_services_in_the_shared_container() {
     needs_docker!();
     let look =
         format!("{LOOK_UP_ID}; cat /etc/hosts | grep -c ids; ls -A /srv 2>/dev/null; ps -o comm | grep -c httpd");
@@ -293,7 +293,7 @@ async fn the_host_has_no_services() {
 }
 
 #[tokio::test]
-async fn a_step_without_its_own_shell_says_so_with_services_too() {
+async fn a_missing_shell_is_reported_for_a_step_with_services_too() {
     needs_docker!();
     let a = with_services(step("a", "true").image("pipelens-test/noshell"), "web: {image: pipelens-test/web}");
     let ran = run(vec![a]).await;

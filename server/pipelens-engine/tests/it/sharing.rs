@@ -73,7 +73,7 @@ async fn assert_same_either_way(image: &str, cmds: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_quiet_line_is_never_saved() {
+async fn a_chain_whose_traces_can_be_wiped_is_never_saved() {
     needs_docker!();
     let cmds = [TRACES[0], TRACES[3], TRACES[4], TRACES[5], TRACES[6], TRACES[13]];
     let steps = cmds.iter().enumerate().map(|(index, cmd)| {

@@ -46,7 +46,7 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
         }
     }
     let report = report::write(&checked, args.format);
-    // The text of standard input goes where its reader expects it; the findings make way.
+    // The fixed text is printed to standard output, where its reader expects it, so the findings go to standard error.
     let printed = match checked.iter().find(|_| args.fix && paths.iter().any(|path| path.as_os_str() == STANDARD_INPUT))
     {
         Some(file) => {

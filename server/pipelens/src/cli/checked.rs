@@ -83,7 +83,7 @@ impl Checked {
         }
     }
 
-    /// Returns the index of the pipeline that is meant: by name, by zero-based index, or the only one.
+    /// Returns the index of the selected pipeline: by name, by zero-based index, or the only one.
     pub(crate) fn choose(&self, wanted: Option<&str>) -> Result<usize, String> {
         let pipelines = &self.analysis.pipelines;
         let path = self.path.display();

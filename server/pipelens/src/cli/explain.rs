@@ -12,9 +12,7 @@ pub(crate) fn explain(code: Option<&str>) -> anyhow::Result<u8> {
         None => {
             let near = Code::nearest(wanted);
             let hint = near.map(|code| format!(" Did you mean `{}`?", code.as_str())).unwrap_or_default();
-            complain(&format!(
-                "There is no finding with the code `{wanted}`.{hint} `pipelens explain` lists all codes"
-            ));
+            complain(&format!("Unknown code `{wanted}`.{hint} `pipelens explain` lists all codes"));
             Ok(EXIT_USAGE)
         }
     }

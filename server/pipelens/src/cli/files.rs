@@ -1,4 +1,4 @@
-//! Which files the words of a command line mean: a file, every pipeline in a folder, what a glob matches.
+//! Which files the arguments of a command line refer to: a file, every pipeline in a directory, the matches of a glob.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::settings::{ProjectSettings, globs};
 /// The comment that marks any file as a pipeline is in its first lines.
 const HEAD_BYTES: u64 = 4096;
 
-/// Returns the files that are meant, each once. A file that is named explicitly counts, whatever its name.
+/// Returns the files the arguments refer to, each once. A file that is named explicitly is included, whatever its name.
 pub(crate) fn find(words: &[PathBuf]) -> (Vec<PathBuf>, Vec<anyhow::Error>) {
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
@@ -53,7 +53,7 @@ fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let found: Vec<PathBuf> = walk(folder)?.into_iter().filter(|path| is_pipeline(path)).collect();
     if found.is_empty() {
         bail!(
-            "There is no pipeline in `{}`. `pipelens init` writes a first one; other files count if they are named, \
+            "There is no pipeline in `{}`. `pipelens init` writes a first one. Other files are included if they are named explicitly, \
              begin with `# pipelens: pipeline`, or are under `files` in `.pipelens.yaml`",
             folder.display()
         );
@@ -63,10 +63,10 @@ fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn of_glob(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let pattern = word.to_string_lossy().replace('\\', "/");
-    // As a shell does it: a star ends at a folder.
+    // As in a shell, a star does not match across directories.
     let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build();
     let glob = glob.with_context(|| format!("`{pattern}` is not a valid glob"))?.compile_matcher();
-    // Everything before the first part with a star is a folder that can be looked in.
+    // Everything before the first part with a star is a directory that can be searched.
     let is_name = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
     let folder: PathBuf = word.components().take_while(is_name).collect();
     let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
@@ -86,7 +86,7 @@ fn walk(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for entry in Walk::towards(&root, &absolute, RuleSet::Git)? {
         match entry {
             Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
-                // Named as the user named the folder.
+                // The path is shown as the user wrote the directory.
                 files.extend(entry.path().strip_prefix(&absolute).ok().map(|path| folder.join(path)));
             }
             Ok(_) | Err(WalkError::Entry { .. }) => {}

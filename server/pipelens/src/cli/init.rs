@@ -39,7 +39,7 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<u8> {
         return print(&text);
     }
     let path = folder.join("pipeline.yml");
-    // What is replaced is the name: a link or a pipe of that name leads to nothing that is to be written.
+    // Replace the directory entry: if it is a link or a pipe, its target must not be written.
     let written = if args.force { replace::put(&path, &text) } else { create(&path, &text) };
     match written {
         Ok(()) => {}
@@ -173,7 +173,7 @@ go 1.24
 
     #[cfg(unix)]
     #[test]
-    fn what_is_replaced_is_the_name_and_not_what_a_link_leads_to() {
+    fn a_link_is_replaced_and_not_its_target() {
         let folder = tempfile::tempdir().unwrap();
         let (victim, project) = (folder.path().join("victim"), folder.path().join("project"));
         std::fs::create_dir(&project).unwrap();
@@ -192,7 +192,7 @@ go 1.24
     }
 
     #[test]
-    fn a_folders_name_becomes_a_name_a_run_can_have() {
+    fn a_folders_name_becomes_a_valid_pipeline_name() {
         assert_eq!(slug("My Project.rs"), "my-project-rs");
         assert_eq!(slug("ñ"), "ci");
         assert!(pipeline("2048", &[]).contains("name: \"2048\""));

@@ -13,9 +13,9 @@ pub(super) const EXIT_USAGE: u8 = 2;
 /// Who reads the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// A person
+    /// For people to read
     Human,
-    /// A program
+    /// For programs
     Json,
 }
 

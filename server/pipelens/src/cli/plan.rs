@@ -11,7 +11,7 @@ use super::output::{EXIT_USAGE, Format, complain};
 use super::run::{RunArgs, plan, settings};
 use crate::{project, terminal};
 
-/// No engine could be asked.
+/// No container engine answered.
 const EXIT_UNREACHABLE: u8 = 4;
 
 /// Prints what a run with the same arguments would do, and returns the exit code.
@@ -48,7 +48,7 @@ pub(crate) async fn show(args: RunArgs) -> u8 {
     }
 }
 
-/// One step a line, as a program reads it.
+/// One step per line, for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
@@ -73,7 +73,7 @@ fn lines(plan: &Plan, decisions: &[CacheDecision]) -> String {
             }
             CacheDecision::NotNeeded => Line { step: &step.key, decision: "notNeeded", reason: None, key: None },
         };
-        // Texts alone: nothing in it can fail.
+        // Only strings, so serialization cannot fail.
         serde_json::to_string(&line).unwrap_or_default() + "\n"
     };
     plan.steps.iter().zip(decisions).map(line).collect()

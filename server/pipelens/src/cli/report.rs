@@ -13,13 +13,13 @@ use super::checked::Checked;
 /// Who reads the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
-    /// A person
+    /// For people to read
     Human,
-    /// A program
+    /// For programs
     Json,
-    /// A code scanning service: SARIF 2.1.0
+    /// For code scanning services: SARIF 2.1.0
     Sarif,
-    /// A GitHub workflow: one annotation per finding
+    /// For GitHub workflows: one annotation per finding
     Github,
 }
 

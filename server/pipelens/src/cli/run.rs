@@ -29,7 +29,7 @@ const EVENT_QUEUE: usize = 4096;
 pub(crate) struct RunArgs {
     /// The pipeline file
     pub(super) file: PathBuf,
-    /// Run one step, and the `builds_in` ancestors it boots from
+    /// Run one step, and the `builds_in` ancestors it starts from
     #[arg(long, value_name = "KEY", conflicts_with = "from")]
     step: Option<String>,
     /// Run a step and everything that depends on it
@@ -47,7 +47,7 @@ pub(crate) struct RunArgs {
     /// Let steps have privileged containers and mount folders of the container engine's machine
     #[arg(long)]
     allow_machine_access: bool,
-    /// Share cached results with the Harmont tools, where a plan names their key
+    /// Share cached results with the Harmont tools if a plan contains their cache key
     #[arg(long)]
     allow_harmont_cache: bool,
     /// Size limit for the log files of the run, in MiB
@@ -62,7 +62,7 @@ pub(crate) struct RunArgs {
     /// How many steps run at once [default: the number of CPUs of the engine's machine plus two; on `host`, the number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallelism: Option<u16>,
-    /// A file of `NAME=value` lines with secrets; the environment comes first
+    /// A file of `NAME=value` lines with secrets; the environment takes precedence
     #[arg(long, value_name = "FILE")]
     secrets_file: Option<PathBuf>,
     /// Let this project's steps use the secret with this name, now and in later runs [may be repeated]
@@ -115,12 +115,12 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     let stops = tokio::spawn(watch_signals(cancel.clone()));
     while let Some(event) = incoming.recv().await {
         if printer.print(&event).is_err() {
-            // The reader is gone, as in `| head`: nothing more is run.
+            // The reader has closed its end, as `| head` does: start nothing more.
             cancel.cancel();
         }
     }
     let outcome = engine.await.unwrap_or_else(|error| {
-        complain(&format!("The run has ended because of a bug in pipelens: {error}"));
+        complain(&format!("The run ended because of a bug in pipelens: {error}"));
         RunOutcome::Failed
     });
     stops.abort();
@@ -160,7 +160,7 @@ pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
     pipelens_core::plan::plan(&file.analysis, index, &target, &stem).map_err(|refusal| match refusal {
         Refusal::HasErrors(_) | Refusal::IsRepaired | Refusal::NoSuchPipeline => {
             let findings = super::render::findings(file, Severity::Error);
-            // Without a standard error there is nobody to show them to.
+            // If standard error is closed, there is no way to show them.
             drop(write!(anstream::stderr(), "{findings}"));
             present::refusal(&refusal, &args.file.display().to_string())
         }
@@ -231,7 +231,7 @@ impl Json {
 struct Human {
     plan: Plan,
     log_dir: PathBuf,
-    /// Lines of steps are printed as they are.
+    /// Whether lines of steps are printed unfiltered.
     is_raw: bool,
     width: usize,
     progress: ProgressBar,
@@ -324,7 +324,7 @@ impl Human {
         let color = COLORS.get(step % COLORS.len()).copied().unwrap_or(AnsiColors::Cyan);
         let padding = " ".repeat(self.width.saturating_sub(key.chars().count()));
         let prefix = format!("{}{padding} ", format!("[{key}]").color(color));
-        // What has several lines gets a prefix for each: none begins with what a file or a step says.
+        // Every line of a multi-line message gets a prefix, so that none begins with text from a file or a step.
         text.split('\n').map(|line| format!("{prefix}{line}\n")).collect()
     }
 

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_read_is_said_with_its_place() {
+    fn an_unreadable_file_is_reported_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.yml");
         std::fs::write(&file, b"a: b\nc: \xff\n").unwrap();
@@ -105,7 +105,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_is_followed_to_another_pipeline_of_the_project_alone() {
+    fn a_link_is_followed_only_to_another_pipeline_of_the_project() {
         use std::os::unix::fs::symlink;
         let outer = tempfile::tempdir().unwrap();
         let root = outer.path().join("project");
@@ -133,7 +133,7 @@ mod tests {
             let error = read(target).unwrap_err();
             assert!(error.contains(why), "{target}: {error}");
         }
-        // A folder that leads elsewhere is no way out either.
+        // A directory that is a link does not lead out of the project either.
         symlink(outer.path(), root.join("up")).unwrap();
         let error = format!("{:#}", super::read(&root.join("up/token.yml")).unwrap_err());
         assert!(error.contains("out of the project"), "{error}");

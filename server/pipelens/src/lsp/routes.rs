@@ -40,12 +40,12 @@ use super::transport::writer::frame;
 enum Route {
     /// Changes documents, settings or trust, before the next message is read.
     Apply(fn(&Server, Value)),
-    /// Answers from the documents as of its arrival and awaits nothing. The answer becomes bytes at once: a tree of values of the lenses of
-    /// ten thousand lines would take five times as long as all the rest.
+    /// Answers from the documents as of its arrival and awaits nothing. The answer is serialized at once, because building a tree of values for the lenses of
+    /// ten thousand lines would take five times as long as everything else.
     Read(ReadFn),
     /// As `Read`, but looks at files, and so runs where that holds up no other request.
     ReadFiles(ReadFn),
-    /// Sets something in motion. It may await, its answer is short, and it works even when the client reads nothing.
+    /// Starts something. It may await, its answer is short, and it works even when the client reads nothing.
     Act(fn(Arc<Server>, Documents, Id, Value) -> BoxFuture<'static, Vec<u8>>),
 }
 
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_offered_is_what_is_routed() {
+    fn every_offered_capability_has_its_route() {
         let offer = offer(ClientFeatures { pulls_diagnostics: true, ..ClientFeatures::default() });
         let offered = serde_json::to_value(offer.capabilities).unwrap();
         let offered = offered.as_object().unwrap().iter().flat_map(|(name, value)| methods_of(name, value));

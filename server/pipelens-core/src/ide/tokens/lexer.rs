@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn keywords_count_where_a_command_begins() {
+    fn keywords_are_recognised_only_where_a_command_begins() {
         check(
             "for f in a b; do echo if; done",
             &[
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn substitutions_hold_commands() {
+    fn substitutions_contain_commands() {
         check(
             "x=$(git rev-parse --short HEAD)",
             &[("x", Variable), ("$(", Operator), ("git", Function), ("--short", Parameter), (")", Operator)],

@@ -16,7 +16,7 @@ fn cases() -> Option<Vec<serde_json::Value>> {
 }
 
 #[test]
-fn the_yaml_test_suite_is_accepted_and_refused_as_it_should_be() {
+fn the_yaml_test_suite_is_accepted_and_rejected_correctly() {
     let Some(cases) = cases() else { return };
     assert_eq!(cases.len(), 402);
     for case in &cases {
@@ -112,7 +112,7 @@ fn value(mut rest: &str) -> String {
 }
 
 #[test]
-fn the_events_of_every_valid_case_are_those_of_the_suite() {
+fn the_events_of_every_valid_case_match_the_suite() {
     let Some(cases) = cases() else { return };
     let mut wrong = Vec::new();
     let mut compared = 0;

@@ -64,7 +64,7 @@ fn fixtures() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_other_key_stays_while_a_line_is_typed_again() {
+fn every_other_key_stays_while_a_line_is_retyped() {
     let (mut states, mut kept) = (0, 0);
     let mut lost = Vec::new();
     for (name, text) in fixtures() {

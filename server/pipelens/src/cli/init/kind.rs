@@ -7,7 +7,7 @@ use pipelens_engine::files::{MAX_FILE_BYTES, ProjectFolder};
 /// One kind of project that was found, with its steps.
 pub(super) struct Kind {
     pub(super) name: &'static str,
-    /// Tells the steps of several kinds apart.
+    /// Distinguishes the steps of several kinds.
     pub(super) prefix: &'static str,
     pub(super) parts: Vec<Part>,
 }
@@ -19,7 +19,7 @@ pub(super) struct Part {
     pub(super) image: Option<String>,
     pub(super) builds_in: Option<&'static str>,
     pub(super) cmd: String,
-    /// The files whose change makes the step run again.
+    /// If one of these files changes, the step runs again.
     pub(super) cached_by: Option<Vec<&'static str>>,
 }
 
@@ -33,7 +33,7 @@ impl Kind {
     /// Returns every kind of project a folder is.
     pub(super) fn all_in(folder: &Path) -> Vec<Self> {
         let mut kinds: Vec<Self> = DETECTORS.iter().filter_map(|detect| detect(folder)).collect();
-        // A makefile beside a known kind only calls its tools.
+        // A makefile next to a known kind of project usually only calls its tools.
         if kinds.len() > 1 {
             kinds.retain(|kind| kind.prefix != "make");
         }
@@ -64,7 +64,7 @@ fn text(folder: &Path, file: &str) -> Option<String> {
     ProjectFolder::open(folder).ok()?.read_text(Path::new(file), MAX_FILE_BYTES).ok()
 }
 
-/// Reads a TOML file. One that cannot be parsed still tells that there is one.
+/// Reads a TOML file. One that cannot be parsed counts as empty, since it still shows the kind of project.
 fn toml(folder: &Path, file: &str) -> Option<toml::Value> {
     let table = text(folder, file)?.parse::<toml::Table>().unwrap_or_default();
     Some(toml::Value::Table(table))
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rust_version_of_a_workspace_counts_for_its_packages() {
+    fn the_rust_version_of_a_workspace_applies_to_its_packages() {
         let manifest = r#"[workspace]
 members = []
 [workspace.package]
@@ -340,7 +340,7 @@ description = 'has a [workspace]'
     }
 
     #[test]
-    fn a_tool_of_python_is_a_table_or_a_dependency() {
+    fn a_python_tool_is_recognised_by_a_table_or_a_dependency() {
         let test = |manifest: &str| parts(&[("pyproject.toml", manifest)]).pop().unwrap();
         assert_eq!(test("[tool.pytest.ini_options]\n"), "-: python -m pytest");
         assert_eq!(test("[dependency-groups]\ndev = ['pytest>=8']\n"), "-: python -m pytest");

@@ -1,4 +1,4 @@
-//! Findings with the source line and a caret, and what they come to.
+//! Findings with the source line and a caret, and a summary.
 
 use pipelens_core::diagnostic::Severity;
 

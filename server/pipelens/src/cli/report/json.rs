@@ -42,7 +42,7 @@ struct DiagnosticReport {
 #[derive(Serialize)]
 struct RelatedReport {
     message: String,
-    /// Of a place in another file.
+    /// The path, for a place in another file.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     range: RangeReport,

@@ -88,7 +88,7 @@ fn place(source: Source<'_>, range: TextRange) -> Value {
     json!({"artifactLocation": artifact(source), "region": region(source, range)})
 }
 
-/// A relative path is a relative reference; a service knows what it is relative to.
+/// A relative path becomes a relative reference; the service knows what it is relative to.
 fn artifact(source: Source<'_>) -> Value {
     let path = source.path.display().to_string().replace('\\', "/");
     let mut uri = String::with_capacity(path.len());

@@ -1,4 +1,4 @@
-//! Answers a client that asks for the findings of a document.
+//! Answers a client that pulls the findings of a document.
 
 use lsp_types::{
     DocumentDiagnosticReport, DocumentDiagnosticReportResult, FullDocumentDiagnosticReport,
@@ -8,7 +8,7 @@ use lsp_types::{
 
 use super::store::Findings;
 
-/// Returns the report of a file, or that it is the one the client has.
+/// Returns the report of a file, or the answer that the client already has it.
 pub(crate) fn report(findings: &Findings, uri: &Uri, known: Option<&str>) -> DocumentDiagnosticReportResult {
     let report = findings.of(uri);
     let id = report.id.to_string();

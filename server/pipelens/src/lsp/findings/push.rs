@@ -1,5 +1,5 @@
-//! Sends findings as they change. The newest report of a file replaces older ones that wait, so a slow client gets fewer of them, never
-//! outdated ones. A client that asks for the findings of its documents gets those by asking, and only a hint that it should.
+//! Sends findings as they change. The newest report of a file replaces older ones that are still queued, so a slow client gets fewer of them, never
+//! outdated ones. A client that pulls the findings of its documents is only told to pull again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::store::{Change, Findings};
 /// A client that does not answer for this long will not.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends reports until the process ends. `pulls` tells whether the client asks for the findings of open documents itself.
+/// Sends reports until the process ends. `pulls`: the client pulls the findings of open documents itself.
 pub(crate) async fn send(findings: Arc<Findings>, client: Client, pulls: impl Fn() -> bool) {
     loop {
         let changed = findings.changed().await;

@@ -30,7 +30,7 @@ pub(crate) struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Range(Range),
-    /// Wherever the step is now: edits move it. Known only while the file is open.
+    /// The step's current position, which edits may move. Known only while the file is open.
     Step {
         pipeline: usize,
         key: String,
@@ -66,7 +66,7 @@ pub(crate) struct Findings {
 #[derive(Debug, Default)]
 struct Inner {
     files: BTreeMap<String, File>,
-    /// Files to report, and whether the client cannot know that there is something new.
+    /// Files to report, and why.
     changed: BTreeMap<String, Change>,
     last_id: u64,
 }
@@ -84,17 +84,17 @@ struct File {
 pub(crate) enum Change {
     /// The client has opened, changed or closed it, and expects a report.
     ByClient,
-    /// More is known about it.
+    /// More is known about the file than before.
     ByServer,
 }
 
 impl Findings {
-    /// Takes in a document that the client has opened or changed.
+    /// Stores a document that the client has opened or changed.
     pub(crate) fn edited(&self, uri: &Uri, document: Arc<dyn Analysed>) {
         self.change(uri, Change::ByClient, |file| file.document = Some(document));
     }
 
-    /// Takes in a document that was analysed again, because more is known about its surroundings.
+    /// Stores a document that was analysed again, because more is known about its project.
     pub(crate) fn reanalysed(&self, uri: &Uri, document: Arc<dyn Analysed>) {
         self.change(uri, Change::ByServer, |file| file.document = Some(document));
     }
@@ -155,7 +155,7 @@ impl Findings {
         Report { id, version: document.map(|document| document.version()), diagnostics }
     }
 
-    /// Waits until files have something new to report, and returns them. What changes meanwhile comes once, as it is then.
+    /// Waits until files have something new to report, and returns them. A file that changes in the meantime is returned once, with its latest findings.
     pub(crate) async fn changed(&self) -> Vec<(Uri, Change)> {
         loop {
             self.wake.notified().await;
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(findings.changed().await, [(uri.clone(), Change::ByServer)]);
         let second = findings.of(&uri).id;
         assert_ne!(first, second);
-        // The same again is no change.
+        // Setting the same findings again is not a change.
         findings.set(Source::Run(Uuid::nil()), &uri, vec![failure("test")]);
         assert_eq!(findings.of(&uri).id, second);
     }

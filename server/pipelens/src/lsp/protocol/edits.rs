@@ -1,4 +1,4 @@
-//! The edits of one message, each of which refers to the text that the one before it left.
+//! The edits of one message, each of which refers to the text after the one before it.
 
 use lsp_types::{Position, TextDocumentContentChangeEvent};
 use pipelens_core::text::LineIndex;
@@ -9,7 +9,7 @@ use super::positions::{Encoding, TextMap, Units};
 /// A rope costs more than it saves for fewer edits.
 const MANY: usize = 4;
 
-/// Returns the text after the edits. Places outside of it are moved to its nearest.
+/// Returns the text after the edits. Positions outside the text are moved to the nearest position inside it.
 pub(crate) fn apply(text: &str, changes: Vec<TextDocumentContentChangeEvent>, encoding: Encoding) -> String {
     if changes.len() >= MANY {
         return apply_many(text, changes, encoding);
@@ -34,7 +34,7 @@ fn apply_many(text: &str, changes: Vec<TextDocumentContentChangeEvent>, encoding
             continue;
         };
         let [start, end] = [range.start, range.end].map(|position| char_at(&rope, position, encoding));
-        // Both are places of the rope, so neither fails. A range that ends before it starts is empty.
+        // Both positions are inside the rope, so neither call fails. A range that ends before it starts is empty.
         if rope.try_remove(start..end.max(start)).is_ok() {
             rope.try_insert(start, &change.text).ok();
         }
@@ -85,7 +85,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn many_edits_are_the_same_as_one_after_the_other(
+        fn many_edits_have_the_same_result_as_one_after_another(
             before in text(),
             changes in proptest::collection::vec(change(), 0..8),
             is_utf8: bool,

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_a_long_line_are_those_of_counting() {
+    fn columns_of_a_long_line_match_counting_from_its_start() {
         let text = "aé𝄞—".repeat(400) + "\n𝄞é\n";
         for text in [text.as_str(), &"x".repeat(1000)] {
             let (index, units) = (LineIndex::new(text), Units::new(text));

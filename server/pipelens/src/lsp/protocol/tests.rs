@@ -67,7 +67,7 @@ fn typescript() -> String {
 }
 
 #[test]
-fn the_typescript_types_are_fresh() {
+fn the_typescript_types_are_up_to_date() {
     let file = root().join("editors/vscode/src/protocol.ts");
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(&file, typescript()).unwrap();
@@ -132,7 +132,7 @@ fn lists() -> String {
 }
 
 #[test]
-fn the_protocol_page_is_fresh() {
+fn the_protocol_page_is_up_to_date() {
     let file = root().join("docs/protocol.md");
     let page = std::fs::read_to_string(&file).unwrap();
     let (prose, below) = page.split_once(MARKER).unwrap();

@@ -72,7 +72,7 @@ fn fix_action(files: FileMap<'_>, diagnostic: &Diagnostic, fix: &Fix, is_preferr
     }
 }
 
-/// What the lenses offer, for clients without lenses: the step round the cursor first, then the pipeline.
+/// What the lenses offer, for clients without lenses: first the step at the cursor, then the pipeline.
 fn run_actions(server: &Server, document: &Document, wanted: TextRange) -> Vec<CodeActionOrCommand> {
     let literals = server.settings.client().code_action_literals;
     let places = ide::run_places(&document.analysis);
@@ -111,7 +111,7 @@ fn run_actions(server: &Server, document: &Document, wanted: TextRange) -> Vec<C
         .collect()
 }
 
-/// A client may ask for a kind or any kind above it.
+/// A client may request a kind or any of its parent kinds.
 fn is_asked_for(only: Option<&[CodeActionKind]>, kind: &str) -> bool {
     only.is_none_or(|only| {
         only.iter().any(|asked| {

@@ -10,7 +10,7 @@ use tower_lsp::UriExt;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::Documents;
 
-/// A file names a handful of others; more stops being a convenience and is work for the disk.
+/// A file names a handful of others; more would be too much work for the disk.
 const MAX_PATHS: usize = 500;
 
 pub(crate) fn document_link(

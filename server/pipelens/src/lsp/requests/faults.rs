@@ -1,4 +1,4 @@
-//! Faults on demand, so that the tests of the transport can show that they affect no other request. Debug builds only.
+//! Faults on demand, with which the tests of the transport show that a fault affects no other request. Debug builds only.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,7 +23,7 @@ pub(crate) fn draw(document: &Document, wanted: Option<&PipelineRef>) -> Result<
     let index = pipeline_index(document, wanted)?;
     let pipelines = &document.analysis.pipelines;
     let pipeline = pipelines.get(index).filter(|pipeline| !pipeline.steps.is_empty());
-    let pipeline = pipeline.ok_or("There is no step that could be drawn")?;
+    let pipeline = pipeline.ok_or("There are no steps to draw")?;
     let stem = document.path().map_or_else(|| "pipeline".to_owned(), |path| project::stem_of(&path));
     let graph = graph(pipeline, &stem);
     let folder = project::state_dir().map_err(|error| format!("{error:#}"))?.join("graphs");

@@ -15,7 +15,7 @@ use crate::project;
 const YES: &str = "Allow and Run";
 const NO: &str = "Cancel";
 
-/// Asks, remembers a yes, and then starts the run, with the text at the time of the request.
+/// Asks, remembers a yes, and then starts the run with the text as of the request.
 pub(super) async fn ask(
     server: Arc<Server>,
     document: Arc<Document>,
@@ -50,7 +50,7 @@ fn give_and_start(
     target: Target,
     asked: Vec<Asked>,
 ) -> Result<Started, String> {
-    // It may be long since the question was asked.
+    // The question may have been asked long ago.
     if server.settings.is_untrusted() {
         return Err(UNTRUSTED.to_owned());
     }

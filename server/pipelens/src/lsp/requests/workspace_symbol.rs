@@ -7,10 +7,10 @@ use pipelens_core::text::TextRange;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::Documents;
 
-/// A client shows a list; a longer one is not read to its end.
+/// People do not read a longer list to its end.
 const MAX_SYMBOLS: usize = 500;
 
-/// Returns what has the characters asked for in its name, in their order.
+/// Returns everything whose name contains the query's characters in their order.
 pub(crate) fn workspace_symbol(
     _: &Server,
     documents: &Documents,

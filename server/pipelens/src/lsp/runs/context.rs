@@ -22,11 +22,11 @@ pub(crate) struct Runs {
     pub(crate) lenses: Arc<LensRefresh>,
     pub(crate) predictions: Arc<Predictions>,
     pub(crate) registry: Arc<Registry>,
-    /// The engine's tasks: waited for at the end of the process, for they remove what the steps have left.
+    /// The engine's tasks. The end of the process waits for them, because they remove what the steps left.
     pub(crate) engines: TaskTracker,
     /// The tasks that report runs. They end with the run, or with the process.
     pub(crate) reports: TaskTracker,
-    /// The tasks that wait for an answer of the user's. They end with the process.
+    /// The tasks that wait for an answer from the user. They end with the process.
     pub(crate) questions: TaskTracker,
 }
 

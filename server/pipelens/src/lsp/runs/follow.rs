@@ -36,7 +36,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
     let feed = Arc::new(Feed::default());
     let sender = runs.reports.spawn(send(runs.clone(), run.clone(), feed.clone(), client_token));
     runs.lenses.want();
-    // A new run takes back the failures of the one before.
+    // A new run removes the failures of the one before.
     failures::report(&runs.registry, &runs.findings, &run.uri);
     let mut clock = tokio::time::interval(CLOCK_INTERVAL);
     loop {

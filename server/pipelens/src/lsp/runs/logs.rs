@@ -1,4 +1,4 @@
-//! Which log file is meant.
+//! Finds the log file to open.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::registry::Registry;
 use super::run::StepView;
 use crate::lsp::protocol::commands::OpenLogArgs;
 
-/// Returns the log file that the arguments name: of a step, else of the last failure, else of the newest step that ran.
+/// Returns the log file of the step in the arguments, else of the last failure, else of the newest step that ran.
 pub(crate) fn log(registry: &Registry, args: &OpenLogArgs) -> Result<PathBuf, String> {
     let runs = registry.newest_first();
     let newest = |wanted: &dyn Fn(&StepView) -> bool| {

@@ -138,7 +138,7 @@ pub(crate) async fn show_outcome(runs: &Arc<Runs>, run: &Arc<Run>, outcome: RunO
         runs.client.show_message(kind, text).await;
         return;
     }
-    // The user may answer late or never; only this task waits for it, and not for ever.
+    // The user may answer late or never; only this task waits, and not forever.
     let (waiting, run_id) = (runs.clone(), run.id);
     runs.questions.spawn(async move {
         let open = MessageActionItem { title: "Open log".to_owned(), properties: Default::default() };

@@ -1,5 +1,5 @@
-//! What a run would take from the cache, for lenses and hover. Looked up in the background, when the typing pauses and when a run has
-//! ended: authoring never waits for a container engine, nor needs one.
+//! What a run would take from the cache, for lenses and hover. Looked up in the background, when the user stops typing and when a run has
+//! ended: editing never waits for a container engine, and does not need one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::lsp::session::lenses::LensRefresh;
 use crate::lsp::session::settings::SessionSettings;
 use crate::project;
 
-/// A document is looked at when the typing pauses.
+/// A document is checked when the user stops typing.
 pub(crate) const REST: Duration = Duration::from_millis(300);
-/// Files change outside of the editor; what is older than this is looked up again when it is shown.
+/// Files can change outside the editor, so a prediction older than this is looked up again when it is shown.
 const MAX_AGE: Duration = Duration::from_secs(10);
-/// Policies read files, which may be many: looking takes at most a tenth of the time.
+/// Policies may read many files, so lookups take at most a tenth of the time.
 const PAUSE_FACTOR: u32 = 9;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// An engine that cannot be reached is asked again after this time.
+/// An engine that could not be reached is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// What is known of each open document, by its URI.
@@ -40,7 +40,7 @@ struct Known {
 }
 
 impl Predictions {
-    /// `wanted` are the documents to look at; others may want some, too.
+    /// `wanted` is the queue of documents to look up, to which others may add as well.
     pub(crate) fn new(wanted: Arc<Debounced<String>>) -> Self {
         Self { known: Mutex::default(), wanted }
     }
@@ -58,19 +58,19 @@ impl Predictions {
         Some((hits, decisions.len()))
     }
 
-    /// Asks for a look at a document, soon.
+    /// Requests a lookup for a document, soon.
     pub(crate) fn want(&self, uri: &str) {
         self.wanted.want(uri.to_owned());
     }
 
-    /// Asks for a look at a document if the last one was some time ago.
+    /// Requests a lookup for a document if the last one was some time ago.
     pub(crate) fn want_if_old(&self, uri: &str) {
         if self.known.lock().get(uri).is_some_and(|known| known.looked.elapsed() > MAX_AGE) {
             self.want(uri);
         }
     }
 
-    /// Looks at what is asked for, until the process ends.
+    /// Performs the requested lookups until the process ends.
     pub(crate) async fn look(
         &self,
         documents: Arc<OpenDocuments>,
@@ -99,7 +99,7 @@ impl Predictions {
                             lenses.want();
                         }
                     }
-                    // The run reports this, not every pause.
+                    // A run will report this; a prediction need not.
                     Some(Err(why)) => {
                         tracing::debug!("nothing is predicted: {why}");
                         away_since = Some(Instant::now());
@@ -140,7 +140,7 @@ async fn predict(
     Some(Ok(pipelines))
 }
 
-/// Where no step asks for an earlier result there is nothing to predict, and the engine is not asked.
+/// If no step has a cache policy, there is nothing to predict, and the engine is not asked.
 fn asks_for_results(plan: &Plan) -> bool {
     let mut policies = plan.steps.iter().filter_map(|step| step.cache.as_ref()).map(|cache| &cache.policy);
     policies.any(|policy| *policy != CachePolicy::None)

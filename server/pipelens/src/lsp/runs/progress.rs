@@ -19,7 +19,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// A client that does not answer for this long shows no progress.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The progress of one run in the client, once the client agreed to show it.
+/// The progress of one run in the client, once the client has agreed to show it.
 #[derive(Debug)]
 pub(crate) struct Progress {
     token: ProgressToken,
@@ -28,7 +28,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Uses the client's token, else asks for one; a client that refuses or knows no progress gets none.
+    /// Uses the client's token, or else asks for one; a client that refuses or does not support progress gets none.
     pub(crate) async fn begin(runs: &Runs, run: &Run, client_token: Option<ProgressToken>) -> Option<Self> {
         let token = match client_token {
             Some(token) => token,

@@ -176,5 +176,5 @@ fn refusal_text(refusal: &Refusal, document: &Document, path: &str) -> String {
     };
     let Some(first) = first else { return present::refusal(refusal, path) };
     let line = document.analysis.line_index.line(first.range.start) + 1;
-    format!("The pipeline has an error on line {line}, so it does not run: {}", first.message)
+    format!("The pipeline has an error on line {line}, so it cannot run: {}", first.message)
 }

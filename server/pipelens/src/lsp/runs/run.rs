@@ -135,7 +135,7 @@ impl Run {
         self.view.lock().steps.get(step).is_some_and(|view| view.failure().is_some())
     }
 
-    /// Returns the steps that failed, of those that are wanted. `is_wanted` is asked about every step.
+    /// Returns the failed steps among those for which `is_wanted` is true. It is called for every step.
     pub(crate) fn failures(&self, mut is_wanted: impl FnMut(&str) -> bool) -> Vec<Failure> {
         let view = self.view.lock();
         let steps = self.plan.steps.iter().zip(&view.steps).filter(|(step, _)| is_wanted(&step.key));

@@ -22,11 +22,11 @@ use crate::lsp::protocol::positions::{Encoding, FileMap, TextMap, Units};
 use crate::project_context::ProjectContext;
 use crate::settings::ProjectSettings;
 
-/// Open documents, and bytes of text in them, that are kept. An editor has a few hundred at most.
+/// How many open documents, and how many bytes of text, are kept. An editor has a few hundred documents at most.
 const MAX_DOCUMENTS: usize = 10_000;
 const MAX_OPEN_BYTES: usize = 256 * 1024 * 1024;
 
-/// ShellCheck reads when the typing pauses, not at each key.
+/// ShellCheck runs when the user stops typing, not at every keystroke.
 const LINT_REST: Duration = Duration::from_millis(150);
 
 /// The documents at one moment, by URI. A request keeps those of its arrival; an edit copies the map if a request still uses the old one.
@@ -68,12 +68,12 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    /// Returns the way from offsets to positions and back.
+    /// Returns the converter between offsets and positions.
     pub(crate) fn map(&self) -> TextMap<'_> {
         TextMap::new(&self.text, &self.analysis.line_index, &self.units, self.encoding)
     }
 
-    /// Returns the way from ranges in any file of the analysis to locations.
+    /// Returns the converter from ranges in any file of the analysis to locations.
     pub(crate) fn files(&self) -> FileMap<'_> {
         FileMap::new(&self.uri, self.map(), &self.analysis.files)
     }
@@ -114,7 +114,7 @@ fn first_line(text: &str, range: TextRange) -> TextRange {
     TextRange::new(start, start + line.trim_end().len())
 }
 
-/// The documents as they are now, with what an edit sets in motion.
+/// The current documents, and what has to follow an edit.
 #[derive(Debug)]
 pub(crate) struct OpenDocuments {
     current: Mutex<Documents>,
@@ -155,12 +155,12 @@ impl OpenDocuments {
         self.now().named(&uri)
     }
 
-    /// Remembers which document the user is in.
+    /// Remembers which document is active.
     pub(crate) fn touch(&self, uri: &Uri) {
         *self.last_active.lock() = Some(uri.as_str().to_owned());
     }
 
-    /// Lets programs check what was opened without trust.
+    /// Requests checks by other programs for documents that were opened before the workspace was trusted.
     pub(crate) fn look_again(&self) {
         for document in self.now().pipelines() {
             self.to_lint.want(document.uri.as_str().to_owned());

@@ -1,4 +1,4 @@
-//! The images the container engine has, for completion. Looked up in the background: authoring never waits for an engine, and needs none.
+//! The images the container engine has, for completion. Looked up in the background: editing never waits for an engine, and does not need one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::settings::SessionSettings;
 
 /// Images change when one is built or pulled; a list of this age is still useful.
 const MAX_AGE: Duration = Duration::from_secs(60);
-/// An engine that takes longer is not asked for a convenience.
+/// For a mere convenience, an engine that takes longer is not waited for.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]

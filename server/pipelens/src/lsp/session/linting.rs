@@ -1,4 +1,4 @@
-//! What is found in the background: by ShellCheck, and by listing a project's files.
+//! Findings from the background: from ShellCheck, and from listing a project's files.
 
 use std::sync::Arc;
 

@@ -96,7 +96,7 @@ impl SessionSettings {
         self.inner.lock().settings.clone()
     }
 
-    /// Returns the project's settings with the editor's laid over them. The file is read once, and again after a change of settings.
+    /// Returns the project's settings, overridden by the editor's. The file is read once, and again after a change of settings.
     pub(crate) fn project(&self, root: &Path) -> Arc<ProjectSettings> {
         if let Some(project) = self.inner.lock().projects.get(root) {
             return project.clone();
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn anything_but_true_is_no_trust() {
+    fn anything_but_true_means_untrusted() {
         for options in
             [json!({}), json!(null), json!({"workspaceTrusted": true}), json!({"pipelens": {"workspaceTrusted": true}})]
         {

@@ -74,7 +74,7 @@ impl InFlight {
         }
     }
 
-    /// Takes what the task may hold, or returns the error that refuses it.
+    /// Reserves the task's share of the limits, or returns the error that refuses it.
     fn admit(&self, id: &Id, task: &Task) -> Result<(Held, CancellationToken), Error> {
         let request = self
             .permits
@@ -117,7 +117,7 @@ impl InFlight {
                 made = answer => made,
                 () = cancelled.cancelled() => Err(Error::request_cancelled()),
             };
-            // The id is free again before the client can know that it is.
+            // The id is free again before the client gets the answer.
             cancellable.lock().remove(&id);
             let answer = match made {
                 Ok(Some(answer)) => answer,
@@ -131,7 +131,7 @@ impl InFlight {
     }
 }
 
-/// What a request in flight takes of the limits, until it is dropped.
+/// A request's share of the limits, released when this is dropped.
 #[derive(Debug)]
 struct Held {
     _request: OwnedSemaphorePermit,

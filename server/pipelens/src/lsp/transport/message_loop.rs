@@ -18,7 +18,7 @@ pub(crate) trait Service {
     /// Whether a method is one that is never answered.
     fn is_notification(&self, method: &str) -> bool;
 
-    /// Takes in a message. What has to be done before the next message is read is done when this returns.
+    /// Accepts a message. Everything that has to happen before the next message is read has happened when this returns.
     fn take_in(&mut self, request: Request) -> impl Future<Output = Taken> + Send;
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Taken {
     /// The answer is there already.
     Answered(Response),
     Start(Task),
-    /// The request with this id is not wanted any more.
+    /// The request with this id is cancelled.
     Cancel(Id),
     /// The process is to end.
     Exit,
@@ -73,7 +73,7 @@ fn message(service: &impl Service, frame: Frame) -> Result<Message, Option<Respo
         return Ok(message);
     }
     let Some(id) = request.id() else {
-        // There is no id to answer to.
+        // There is no id to which an answer could be sent.
         tracing::warn!("`{}` came without an `id` and is ignored", request.method());
         return Err(None);
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A dead editor is noticed within this time, even if its pipes live on in a child of it.
+/// A dead editor is noticed within this time, even if one of its children keeps its pipes open.
 const PARENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Resolves when the editor's process is gone. Its pipes may be held open by one of its children. `process_id` returns the

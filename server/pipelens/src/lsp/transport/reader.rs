@@ -40,7 +40,7 @@ pub(super) fn spawn_reader() -> mpsc::Receiver<Frame> {
 /// Frames of an input.
 struct Frames<R> {
     input: R,
-    /// What is left of a body that was too long. Its error is answered first: the bytes may never come.
+    /// The rest of a body that is too long. Its error is answered first, because the bytes may never arrive.
     to_skip: u64,
 }
 
@@ -94,7 +94,7 @@ impl<R: BufRead> Frames<R> {
     }
 }
 
-/// Parses a length that is small enough to be skipped. A longer message is not skipped: its bytes may never come, and what comes may be the
+/// Parses a length that is small enough to be skipped. A longer message is not skipped, because its bytes may never arrive, and what arrives may be the
 /// next frame.
 fn parse_length(value: &str) -> Result<u64, String> {
     let shown: String = value.chars().take(40).collect();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_too_long_is_refused_before_it_comes() {
+    fn a_body_that_is_too_long_is_refused_before_it_arrives() {
         let length = MAX_BODY_BYTES + 1;
         let header = format!("Content-Length: {length}\r\n\r\n").into_bytes();
         let promised = io::repeat(b'x').take(length);

@@ -15,7 +15,7 @@ use tower_lsp::jsonrpc::Request;
 const ANSWER_QUEUE: usize = 1024;
 /// While answers of this many bytes wait, no further one is made.
 const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
-/// Frames between the two threads. While it is full, whoever sends a notification or a request is held back. The largest are the findings
+/// Frames between the two threads. While it is full, senders of notifications and requests have to wait. The largest are the findings
 /// of one file, which are bounded in number and length.
 const ORDER_QUEUE: usize = 16;
 /// A buffer this large is written even when more is ready.
