@@ -53,7 +53,7 @@ steps:
   - key: good
     cmd: 'true'
   - key: bad
-    cmd: test -e mended
+    cmd: test -e fixed
   - key: after
     cmd: 'true'
     depends_on: bad
@@ -65,7 +65,7 @@ steps:
         assert_eq!(text(&none["message"]), "Nothing has run yet");
         let run_id = client.run("pipelens.runPipeline", json!({"uri": uri}));
         client.run_events(&run_id);
-        std::fs::write(project.folder.path().join("mended"), "").unwrap();
+        std::fs::write(project.folder.path().join("fixed"), "").unwrap();
         let again = client.run("pipelens.rerunFailed", json!({"runId": run_id}));
         let events = client.run_events(&again);
         let step = |key: &str| (key.to_owned(), "succeeded".to_owned());

@@ -330,7 +330,7 @@ fn a_second_ctrl_c_stops_waiting_and_still_leaves_nothing_running() {
     let filter = format!("label=dev.pipelens.run={run_id}");
     let deadline = Instant::now() + PATIENCE;
     while !docker(&["ps", "--quiet", "--filter", &filter]).is_empty() {
-        assert!(Instant::now() < deadline, "a container runs on although nobody waits for it");
+        assert!(Instant::now() < deadline, "a container is still running although its run is gone");
         std::thread::park_timeout(Duration::from_millis(50));
     }
     // The next start sweeps what is left of it.

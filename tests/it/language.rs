@@ -220,8 +220,8 @@ fn a_finding_links_to_its_page_and_fix_all_applies_the_safe_fixes() {
     let params = json!({"textDocument": {"uri": URI}, "range": range, "context": {"diagnostics": [], "only": ["source.fixAll"]}});
     let actions = client.request("textDocument/codeAction", params).unwrap();
     assert_eq!(actions.as_array().unwrap().len(), 1, "{actions}");
-    let mended = actions[0]["edit"]["changes"][URI][0]["newText"].as_str().unwrap();
-    assert_eq!(mended, text.replace("\"3\"", "3"));
+    let fixed = actions[0]["edit"]["changes"][URI][0]["newText"].as_str().unwrap();
+    assert_eq!(fixed, text.replace("\"3\"", "3"));
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn in_the_editor_shellcheck_runs_in_the_background_and_only_on_new_commands() {
     assert_eq!((&found[0]["code"], &found[0]["severity"]), (&"shellcheck".into(), &3.into()));
     assert_eq!(found[0]["range"]["start"], serde_json::json!({"line": 5, "character": 12}));
 
-    // A change elsewhere keeps what is known: it is there at once, and nobody is asked.
+    // A change elsewhere keeps the findings: they are there at once, and ShellCheck is not run.
     let label = serde_json::json!({"start": {"line": 1, "character": 7}, "end": {"line": 1, "character": 11}});
     client.change(&uri, 2, &label, "packed");
     assert_eq!(client.diagnostics(&uri, 2).len(), 1);

@@ -8,7 +8,7 @@ use pipelens_core::text::apply_edits;
 use pipelens_core::{FileId, Format, analyze};
 use proptest::prelude::*;
 
-/// Mends a text until nothing safe is left, as `check --fix` does.
+/// Applies safe fixes until none is left, as `check --fix` does.
 fn fixed(text: &str, format: Format) -> String {
     let mut text = text.to_owned();
     loop {
@@ -149,7 +149,7 @@ fn assert_fixes_work(text: &str, format: Format) {
         for fix in &finding.fixes {
             let fixed = apply_edits(text, &fix.edits_in(FileId::DOCUMENT));
             let left = analyze(&fixed, format).diagnostics;
-            // Of two that say the same of one value, mending the first changes what is said of the second.
+            // If two findings have the same message about one value, fixing the first changes the second.
             let count = |found: &[Diagnostic]| found.iter().filter(|other| other.code == finding.code).count();
             assert!(count(&left) < count(&found), "`{}` does not fix {finding:?}:\n{text}\n{fixed}", fix.title);
             // What can be read now may show a hint that was hidden before, but never an error.

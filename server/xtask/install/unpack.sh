@@ -31,7 +31,11 @@ Debug::NoLocking "true";
 END
 if [ "$suite" != host ]; then
     mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v -e security -e updates | head -n 1)
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} $suite main" >"$apt/sources.list"
+    if [ -z "$mirror" ]; then
+        echo "error: apt has no mirror of Debian: see /etc/apt/sources.list" >&2
+        exit 1
+    fi
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$apt/sources.list"
     : >"$apt/status"
     cat >>"$apt/apt.conf" <<END
 Dir::Etc::SourceList "$apt/sources.list";

@@ -110,7 +110,7 @@ dockerHost: ssh://x
     "five thousand files" => |project, outside| for at in 0..5_000 { fs::write(project.join(format!("src/{at}")), "").unwrap() },
     "names with escapes" => |project, outside| for name in ["a\nb", "\u{1b}[2J", "::set-env name=a::b", "\u{202e}lmy.x", "-rf", "$(touch ran)", "`id`"] { fs::write(project.join(name), "").unwrap() },
     "names that are no text" => |project, outside| fs::write(project.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff\xfe")), "").unwrap(),
-    "a folder nobody may read" => |project, outside| { folder(project, "closed"); fs::set_permissions(project.join("closed"), fs::Permissions::from_mode(0o000)).unwrap() },
+    "an unreadable folder" => |project, outside| { folder(project, "closed"); fs::set_permissions(project.join("closed"), fs::Permissions::from_mode(0o000)).unwrap() },
     "another pipeline that is a pipe" => |project, outside| pipe(project, "other.pipeline.yml"),
     "a folder of pipelines that is outside" => |project, outside| link(project, ".hm", "../outside"),
     "an editor's settings" => |project, outside| { write(project, ".vscode/settings.json", "{\"pipelens.server.path\": \"./pipelens\", \"pipelens.runner\": \"host\", \"pipelens.allowHostRunner\": true}"); write(project, ".nvim.lua", "os.execute('touch ran')"); write(project, ".env", "PATH=.\nDOCKER_HOST=ssh://x\n") },

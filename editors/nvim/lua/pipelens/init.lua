@@ -165,7 +165,8 @@ function M.command(arguments)
   end
   local command = commands[name]
   if not command then
-    vim.notify(('pipelens: unknown subcommand `%s`; expected one of %s'):format(name, table.concat(M.complete(''), ', ')), vim.log.levels.ERROR)
+    local known = table.concat(M.complete(''), ', ')
+    vim.notify(('pipelens: unknown subcommand `%s`; expected one of %s'):format(name, known), vim.log.levels.ERROR)
     return
   end
   local buf = vim.api.nvim_get_current_buf()

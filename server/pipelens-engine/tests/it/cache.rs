@@ -278,7 +278,7 @@ async fn a_precomputed_key_is_shared_with_the_harmont_tools_if_the_user_allows_i
     let key = uuid::Uuid::new_v4().simple().to_string();
     let name = format!("harmont-cache/build-all:{}", &key[..16]);
     project.run(ready_made(&key, "echo made > made")).await.assert_succeeded();
-    assert_eq!(docker_client(&["images", "-q", &name]), "", "nobody said so");
+    assert_eq!(docker_client(&["images", "-q", &name]), "", "the user did not allow it");
     project.clean().await;
 
     project.shares_with_harmont = true;

@@ -154,8 +154,8 @@ async fn a_tls_daemon_gets_compressed_sources_from_clients_with_a_certificate() 
     assert_eq!(daemon.client(&["images", "-aq"]).lines().count(), 1, "the test image alone");
 
     with("received fatal alert: BadCertificate", "stranger").await;
-    let nobody = [("DOCKER_HOST", host.as_str())];
-    in_own_process(MEMBER, "Client sent an HTTP request to an HTTPS server", &nobody).await;
+    let without_certificate = [("DOCKER_HOST", host.as_str())];
+    in_own_process(MEMBER, "Client sent an HTTP request to an HTTPS server", &without_certificate).await;
 
     // The same engine by a context that has the certificates with it.
     let home = daemon.certificates.home("client");

@@ -27,7 +27,7 @@ fn program_path(name: &str) -> String {
     places.find(|place| place.is_file()).map_or_else(|| name.to_owned(), |place| place.display().to_string())
 }
 
-/// Returns a port that nobody has now.
+/// Returns a free port.
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -112,7 +112,7 @@ impl Certificates {
                 "cert.pem",
             ]);
         }
-        // Knows who signs, and is nobody's.
+        // Has the authority's certificate, but none of its own.
         let stranger = this.home("stranger");
         this.sign_itself("stranger", "stranger", "cert.pem", "key.pem");
         fs::copy(this.home("server").join("ca.pem"), stranger.join("ca.pem")).unwrap();

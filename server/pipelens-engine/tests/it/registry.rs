@@ -262,7 +262,7 @@ async fn is_cancelled(image: &str) {
     assert_eq!(ran.outcome, RunOutcome::Cancelled);
     assert_eq!((ran.outcome_of("a"), ran.outcome_of("b")), (&Outcome::Cancelled, &Outcome::Cancelled));
     assert_nothing_left(ran.run_id);
-    // The engine has stopped too: the same pull, let through, begins anew and is nobody's leftover.
+    // The engine has stopped too: the same pull, let through, starts from the beginning.
     proxy.set(Flow::Open);
     assert!(try_docker_client(&["image", "inspect", &image]).is_err(), "the pull went on");
 }
@@ -304,9 +304,9 @@ async fn an_image_is_pulled_once_with_the_users_credentials() {
     }
     let Some(registry) = Registry::start().await else { return };
     let (good, bad) = (registry.login(&registry.address, "secret-word"), registry.login(&registry.address, "wrong"));
-    let nobody = registry.folder.path().to_owned();
+    let empty = registry.folder.path().to_owned();
     let image = registry.push();
-    registry.pull("refused", &image, &nobody).await;
+    registry.pull("refused", &image, &empty).await;
     registry.pull("refused", &image, &bad).await;
     registry.pull("missing", &format!("{}/no/such:tag", registry.address), &good).await;
     registry.pull("allowed", &image, &good).await;
