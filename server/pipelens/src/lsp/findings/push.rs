@@ -18,7 +18,7 @@ pub(crate) async fn send(findings: Arc<Findings>, client: Client, pulls: impl Fn
         let changed = findings.changed().await;
         let mut is_outdated = false;
         for (uri, change) in changed {
-            let is_pulled = pulls() && findings.of(&uri).version.is_some();
+            let is_pulled = pulls() && findings.is_open(&uri);
             if !is_pulled {
                 publish(&findings, &client, uri).await;
             } else if change == Change::ByServer {

@@ -134,6 +134,10 @@ impl Findings {
         }
     }
 
+    pub(crate) fn is_open(&self, uri: &Uri) -> bool {
+        self.inner.lock().files.get(uri.as_str()).is_some_and(|file| file.document.is_some())
+    }
+
     /// Returns the findings of a file.
     pub(crate) fn of(&self, uri: &Uri) -> Report {
         let inner = self.inner.lock();
