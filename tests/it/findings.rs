@@ -8,6 +8,7 @@ use test_client::{Client, everything};
 /// An editor that asks for findings and can be told that there are new ones.
 fn asking(project: &Project) -> Client {
     let mut client = Client::spawn(binary(), &[("PIPELENS_STATE_DIR", project.state.path().to_str().unwrap())]);
+    client.ignores = test_client::is_routine_or_outcome;
     let mut capabilities = everything();
     capabilities["textDocument"]["diagnostic"] = json!({});
     capabilities["workspace"]["diagnostics"] = json!({"refreshSupport": true});
