@@ -324,7 +324,7 @@ fn a_second_ctrl_c_stops_waiting_and_still_leaves_nothing_running() {
     interrupt();
     let mut said = String::new();
     errors.read_line(&mut said).unwrap();
-    assert!(said.contains("once more to stop waiting"), "{said}");
+    assert!(said.contains("press Ctrl-C again"), "{said}");
     interrupt();
     assert_eq!(exit_status(&mut child).code(), Some(130));
     let filter = format!("label=dev.pipelens.run={run_id}");
