@@ -389,10 +389,12 @@ fn pull_error(image: &str, error: &bollard::errors::Error) -> EngineError {
 
 /// Whether another attempt may do better.
 fn is_transport(error: &bollard::errors::Error) -> bool {
-    const SIGNS: [&str; 8] = [
+    const SIGNS: [&str; 9] = [
         "timeout",
         "timed out",
         "connection reset",
+        // What Docker says if it uses a connection again just when the registry closes it.
+        "server closed idle connection",
         "broken pipe",
         "temporary failure",
         "try again",
@@ -421,6 +423,7 @@ mod tests {
     fn transport_errors_are_retried_and_registry_errors_are_not() {
         let is = |message: &str| is_transport(&bollard::errors::Error::DockerStreamError { error: message.to_owned() });
         assert!(is(r#"Get "http://127.0.0.1:5000/v2/": EOF"#));
+        assert!(is(r#"Get "http://127.0.0.1:5000/v2/": http: server closed idle connection"#));
         assert!(is("read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer"));
         assert!(!is("manifest for geoffrey/image:tag not found: manifest unknown"));
     }
