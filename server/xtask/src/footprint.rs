@@ -83,7 +83,8 @@ pub(crate) struct Footprint {
     processes: BTreeSet<String>,
     mounts: BTreeSet<PathBuf>,
     interfaces: BTreeSet<String>,
-    files: BTreeSet<PathBuf>,
+    /// Each as the root or home folder it is in, and the rest of its path: where a home folder is says nothing of what made the file.
+    files: BTreeSet<(PathBuf, PathBuf)>,
     control_groups: BTreeSet<PathBuf>,
     /// That are installed.
     packages: BTreeSet<String>,
@@ -100,10 +101,10 @@ impl Footprint {
     fn of(root: &Path, home: &Path, mark: &str) -> Self {
         let mut files = BTreeSet::new();
         for (folder, depth) in FOLDERS {
-            list(&root.join(folder), depth, &mut files);
+            list(root, Path::new(folder), depth, &mut files);
         }
         for (folder, depth) in HOME_FOLDERS {
-            list(&home.join(folder), depth, &mut files);
+            list(home, Path::new(folder), depth, &mut files);
         }
         let status = fs::read_to_string(root.join("var/lib/dpkg/status")).unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
@@ -121,12 +122,11 @@ impl Footprint {
     pub(crate) fn changes_since(&self, before: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         let used = in_use();
-        let is_left =
-            |path: &Path| is_known(path) && !used.iter().any(|text| text.contains(&path.display().to_string()));
+        let is_used = |path: &Path| used.iter().any(|text| text.contains(&path.display().to_string()));
         for process in self.processes.difference(&before.processes) {
             changes.push(format!("process {process}"));
         }
-        for mount in self.mounts.difference(&before.mounts).filter(|mount| is_left(mount)) {
+        for mount in self.mounts.difference(&before.mounts).filter(|mount| is_known(mount) && !is_used(mount)) {
             changes.push(format!("mount {}", mount.display()));
         }
         for interface in before.interfaces.difference(&self.interfaces) {
@@ -139,8 +139,11 @@ impl Footprint {
         for interface in added.filter(|name| ENGINES_INTERFACES.iter().any(|known| name.starts_with(known))) {
             changes.push(format!("network interface {interface}"));
         }
-        for file in self.files.difference(&before.files).filter(|file| is_left(file)) {
-            changes.push(file.display().to_string());
+        for (top, rest) in self.files.difference(&before.files).filter(|(_, rest)| is_known(rest)) {
+            let file = top.join(rest);
+            if !is_used(&file) {
+                changes.push(file.display().to_string());
+            }
         }
         for group in self.control_groups.difference(&before.control_groups).filter(|group| !has_processes(group)) {
             changes.push(format!("control group {}", group.display()));
@@ -206,14 +209,14 @@ fn marked_processes(mark: &str) -> BTreeSet<String> {
     marked.map(|process| format!("{process} ({})", name(&process).trim())).collect()
 }
 
-/// Adds a folder's entries, and those of its folders up to a depth. Links are not followed.
-fn list(folder: &Path, depth: usize, files: &mut BTreeSet<PathBuf>) {
-    for name in names(folder) {
+/// Adds the entries of a folder of `top`, and those of its folders up to a depth. Links are not followed.
+fn list(top: &Path, folder: &Path, depth: usize, files: &mut BTreeSet<(PathBuf, PathBuf)>) {
+    for name in names(&top.join(folder)) {
         let path = folder.join(name);
-        if depth > 1 && path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            list(&path, depth - 1, files);
+        if depth > 1 && top.join(&path).symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            list(top, &path, depth - 1, files);
         }
-        files.insert(path);
+        files.insert((top.to_owned(), path));
     }
 }
 
@@ -261,9 +264,9 @@ mod tests {
                 "/etc/cni",
                 "/etc/cni/net.d",
                 "/etc/systemd/system/docker.service",
-                "/home/.local/state/pipelens",
                 "/run/netns",
                 "/tmp/pl-x1",
+                "/home/.local/state/pipelens",
                 "the installed package openssh-server"
             ]
         );

@@ -10,6 +10,7 @@ mod codegen;
 mod demo;
 mod docker;
 mod footprint;
+mod interrupts;
 mod lint;
 mod packages;
 #[cfg_attr(not(target_os = "linux"), path = "sandbox/none.rs")]

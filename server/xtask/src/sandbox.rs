@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use crate::footprint::{self, MARK};
 use crate::packages::{self, Program};
-use crate::tools;
+use crate::{interrupts, tools};
 
 /// The namespaces; `--kill-child` takes those inside along when `unshare` itself is killed.
 const UNSHARE: [&str; 7] = ["--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"];
@@ -59,12 +59,7 @@ pub(crate) fn prepare(programs: &[Program]) -> Result<()> {
 
 /// Runs this program again inside a sandbox, with `arguments`, and returns how that ended.
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitStatus> {
-    // An interrupt from the keyboard reaches those inside as well; this process stays, for it has to clean up.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let _context = runtime.enter();
-    let _interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-    let _terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-
+    let _interrupts = interrupts::outlive()?;
     let (scratch, lock) = new_scratch()?;
     let control_groups = footprint::control_groups();
     // A build may have replaced the file of this process.

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::docker::Daemon;
 use crate::packages::{self, Program};
-use crate::{footprint, sandbox, tools};
+use crate::{footprint, interrupts, sandbox, tools};
 
 /// The Neovims the plugin is tested in: the oldest that is supported, and the newest; each by the Debian suite that has it.
 const NEOVIMS: [&str; 2] = ["trixie", "forky"];
@@ -67,9 +67,9 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
         println!("Missing: {missing}. The tests that need them are left out");
     }
     build()?;
-    let folder = tools::target()?.join("tmp");
-    fs::create_dir_all(&folder)?;
-    let scratch = tempfile::Builder::new().prefix("t-").tempdir_in(&folder)?;
+    let _interrupts = interrupts::outlive()?;
+    // Not below the target directory: that is in a git repository, and a project ends where its repository does.
+    let scratch = tempfile::Builder::new().prefix("pipelens-").tempdir()?;
     let home = scratch.path().join("home");
     let skipped = scratch.path().join("skipped");
     let mut tests = runner(filters);
@@ -84,6 +84,9 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     tests.env("PIPELENS_TEST_NVIM", env::join_paths(neovims)?);
     let totals = follow(&mut tests)?;
     let left_out = LeftOut::read(&skipped);
+    // A test may have left a folder that its owner cannot open, which only root could remove.
+    Command::new("chmod").args(["-R", "u+rwx"]).arg(scratch.path()).status().ok();
+    scratch.close().context("cannot remove the tests' folder")?;
     if !totals.has_succeeded {
         println!("{} passed, {}", totals.passed.saturating_sub(left_out.tests), left_out.words());
         bail!("tests failed");
