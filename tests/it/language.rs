@@ -1,4 +1,4 @@
-//! What an editor asks about a text, over the protocol: each request once, with its answer as an editor gets it.
+//! What an editor asks about text, over the protocol: each request once, with its answer as an editor gets it.
 
 use serde_json::{Value, json};
 

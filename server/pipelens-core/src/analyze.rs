@@ -35,7 +35,7 @@ pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>)
         let repaired = Repairs::new(text, &line_index, &repaired_lines);
         findings.list_mut().retain(|finding| !repaired.caused(finding, &pipelines));
     }
-    validate::add_removals(text, &tree, &mut findings);
+    validate::finish_fixes(text, &tree, &mut findings);
     findings.extend(repairs);
     let mut silenced = suppress::apply(text, &line_index, &tree.comments, findings.list_mut());
     silenced.retain(suppress::still_refuses);

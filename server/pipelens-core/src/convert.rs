@@ -9,7 +9,7 @@ use crate::model::Pipeline;
 
 pub use converted::Converted;
 
-/// Writes every pipeline of a text as the YAML people write, one document each.
+/// Writes every pipeline of a document as the YAML people write, one document each.
 pub fn to_yaml(analysis: &Analysis) -> Converted {
     let mut losses = Vec::new();
     let envelopes = yaml::Envelopes::of(&analysis.tree);

@@ -1,4 +1,4 @@
-//! What an editor asks about a text, in types of our own.
+//! What an editor asks about text, in types of our own.
 
 mod outline;
 

@@ -29,12 +29,12 @@ pub use analysis::Analysis;
 pub use files::{FileEdit, FileId, FileRange, Files, Format, SourceFile, is_pipeline_file};
 pub use project::{Project, Remark};
 
-/// Reads a text. Never fails and never panics: whatever is wrong is in `diagnostics`.
+/// Reads a document. Never fails and never panics: whatever is wrong is in `diagnostics`.
 pub fn analyze(text: &str, format: Format) -> Analysis {
     analyze::analyze(text, format, None)
 }
 
-/// Reads a text as part of a project: like `analyze`, plus paths that do not exist and what a linter reports.
+/// Reads a document as part of a project: like `analyze`, plus paths that do not exist and what a linter reports.
 pub fn analyze_in(text: &str, format: Format, project: &dyn Project) -> Analysis {
     analyze::analyze(text, format, Some(project))
 }

@@ -72,6 +72,8 @@ pub struct Step {
     pub image: Option<Spanned<String>>,
     pub builds_in: Option<Spanned<String>>,
     pub depends_on: Vec<Spanned<String>>,
+    /// The value of `depends_on` as it is written: a list, a string or an alias.
+    pub depends_on_value: Option<TextRange>,
     pub env: Vec<EnvVar>,
     pub timeout_seconds: Option<Spanned<u64>>,
     pub workdir: Option<Spanned<String>>,

@@ -25,7 +25,7 @@ pub fn is_deceptive(character: char) -> bool {
         )
 }
 
-/// Returns a text with its deceptive characters written out, as `\u{1b}` or `\n`.
+/// Returns text with its deceptive characters written out, as `\u{1b}` or `\n`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if is_plain || !text.contains(is_deceptive) {
@@ -42,7 +42,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns a text as Markdown that shows just that text: no links, images, HTML or emphasis.
+/// Returns text as Markdown that shows just that text: no links, images, HTML or emphasis.
 pub fn markdown(text: &str) -> String {
     let shown = printable(text);
     let mut escaped = String::with_capacity(shown.len() + 16);
@@ -72,7 +72,7 @@ pub fn markdown(text: &str) -> String {
     escaped
 }
 
-/// Returns a text as a span of code, whatever backticks are in it.
+/// Returns text as a span of code, whatever backticks are in it.
 pub fn code(text: &str) -> String {
     let shown = printable(text);
     let fence = "`".repeat(longest_run(&shown) + 1);

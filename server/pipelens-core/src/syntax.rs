@@ -7,3 +7,4 @@ pub(crate) mod patch;
 pub(crate) mod repair;
 pub(crate) mod scalar;
 pub(crate) mod tree;
+pub(crate) mod written;

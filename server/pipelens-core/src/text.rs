@@ -1,4 +1,4 @@
-//! Positions in a text: byte ranges, lines, and the edits that change it. Knows no UTF-16 and no protocol.
+//! Positions in text: byte ranges, lines, and the edits that change it. Knows no UTF-16 and no protocol.
 
 /// A half-open range of byte offsets, on character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -31,7 +31,7 @@ impl TextRange {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// Returns this part of a text; nothing if the text has no such part.
+    /// Returns this part of `text`; nothing if the text has no such part.
     pub fn of(self, text: &str) -> &str {
         text.get(self.start..self.end).unwrap_or_default()
     }
@@ -55,7 +55,7 @@ impl<T> Spanned<T> {
     }
 }
 
-/// Where each line of a text starts. `\n`, `\r\n` and a lone `\r` end a line.
+/// Where each line of the text starts. `\n`, `\r\n` and a lone `\r` end a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LineIndex {
     starts: Vec<usize>,

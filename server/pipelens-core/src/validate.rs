@@ -10,6 +10,7 @@ mod removal;
 mod secrets;
 mod services;
 mod shape;
+mod shared;
 mod shell;
 mod steps;
 mod wire;
@@ -24,9 +25,10 @@ use crate::model::Pipeline;
 use crate::project::Project;
 use crate::syntax::tree::Tree;
 
-/// Adds the fixes that remove something, once all findings are known.
-pub(crate) fn add_removals(text: &str, tree: &Tree, findings: &mut Findings) {
+/// Adds the fixes that remove something, once all findings are known, and drops those that would change other steps.
+pub(crate) fn finish_fixes(text: &str, tree: &Tree, findings: &mut Findings) {
     removal::add(text, tree, findings.list_mut());
+    shared::keep_apart(tree, findings.list_mut());
 }
 
 /// Finds what is wrong with a pipeline's meaning.

@@ -179,7 +179,7 @@ proptest! {
             let lines = lines.iter().filter(|line| names.insert(line.split(':').next()));
             lines.for_each(|line| text.push_str(&format!("    {line}\n")));
         }
-        // Behind the steps, where a barrier forbids no reference.
+        // After the steps, where a barrier forbids no reference.
         if has_wait {
             text.push_str("  - wiat\n");
         }

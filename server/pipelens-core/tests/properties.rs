@@ -1,4 +1,4 @@
-//! Whatever is in a text: no panic, every range inside it on character borders, and the same answer twice.
+//! Whatever is in text: no panic, every range inside it on character borders, and the same answer twice.
 #![expect(clippy::disallowed_methods, reason = "tests read their data from files")]
 
 #[path = "sound/asks.rs"]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// One value for a whole run, so that no call can be made without a deadline. Tests use short ones.
 ///
-/// Together they keep a run from waiting for more than 90 s for an engine that has stopped answering. A registry behind an engine
+/// Together they keep a run from waiting for more than 90 s for an engine that has stopped answering. A registry that an engine asks
 /// that does answer is waited for longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {

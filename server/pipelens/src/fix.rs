@@ -10,7 +10,7 @@ use crate::settings::ProjectSettings;
 /// Fixes that undo each other would otherwise be applied forever.
 const MAX_ROUNDS: usize = 20;
 
-/// A text without the findings that have a safe fix.
+/// Text without the findings that have a safe fix.
 pub(crate) struct Fixed {
     pub(crate) text: String,
     /// How many edits were applied.

@@ -95,7 +95,7 @@ pub(crate) fn inside(runs: u64, seed: u64) -> Result<()> {
     for (ending, count) in endings {
         println!("{count:>5}  {ending}");
     }
-    println!("{runs} runs: no wrong success, nothing left behind");
+    println!("{runs} runs: no wrong success, nothing left over");
     Ok(())
 }
 
@@ -167,7 +167,7 @@ impl Arena {
         }
         let ending = judge(&events, status)?;
         if matches!(disturbance, Disturbance::Interrupt | Disturbance::Terminate) {
-            self.expect_nothing_left().context("right behind the run")?;
+            self.expect_nothing_left().context("right after the run")?;
         }
         let next = self.command(&["run", "next.yml"]).output()?;
         ensure!(next.status.success(), "the next run failed: {}", String::from_utf8_lossy(&next.stderr));

@@ -1,6 +1,6 @@
 //! The result of a conversion.
 
-/// A text in another spelling.
+/// Text in another notation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Converted {
     pub text: String,

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::plan::json_value;
 use crate::model::{Cache, CachePolicy, EnvVar, Pipeline, Spelling, Step};
-use crate::syntax::scalar::{ScalarType, resolve, yaml_1_1_reading};
+use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{NodeId, Tree};
+use crate::syntax::written::{flow_scalar, scalar};
 use crate::text::{Spanned, TextRange};
 
 /// A list longer than this gets a line for each item.
@@ -48,7 +49,7 @@ fn wait(text: &mut String, continue_on_failure: bool) {
     line(text, 2, if continue_on_failure { "- wait: {continue_on_failure: true}" } else { "- wait" });
 }
 
-/// The entries of the envelopes of a text, by where they are.
+/// The entries of the envelopes in the text, by where they are.
 pub(super) struct Envelopes<'a> {
     tree: &'a Tree,
     entries: HashMap<TextRange, NodeId>,
@@ -225,7 +226,7 @@ fn command(text: &mut String, cmd: &str) {
     }
 }
 
-/// Tells whether a text has several lines that a block scalar can contain without an indentation indicator.
+/// Tells whether text has several lines that a block scalar can contain without an indentation indicator.
 fn is_block(text: &str) -> bool {
     let is_printable = |character: char| character == '\n' || character == '\t' || !character.is_control();
     text.trim_end_matches('\n').contains('\n')
@@ -233,32 +234,4 @@ fn is_block(text: &str) -> bool {
         && text.chars().all(is_printable)
         && !text.contains(['\u{feff}', '\u{2028}', '\u{2029}', '\u{85}'])
         && text.lines().all(|line| !line.trim().is_empty() || line.is_empty())
-}
-
-fn scalar(text: &str) -> String {
-    if is_plain(text) { text.to_owned() } else { quoted(text) }
-}
-
-fn flow_scalar(text: &str) -> String {
-    if is_plain(text) && !text.contains([',', '[', ']', '{', '}', ':']) { text.to_owned() } else { quoted(text) }
-}
-
-/// JSON's quotes and escapes are also valid in YAML.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// Tells whether a string needs no quotes, even for YAML 1.1 parsers.
-fn is_plain(text: &str) -> bool {
-    let is_start = |first: char| first.is_alphanumeric() || matches!(first, '_' | '.' | '/' | '$' | '(');
-    text.starts_with(is_start)
-        && !text.ends_with([' ', ':'])
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && !text
-            .chars()
-            .any(|character| character.is_control() || matches!(character, '\u{feff}' | '\u{2028}' | '\u{2029}'))
-        && !text.starts_with("...")
-        && resolve(text) == ScalarType::Text
-        && yaml_1_1_reading(text).is_none()
 }

@@ -14,7 +14,7 @@ use space::slice;
 
 pub use space::FormatStyle;
 
-/// Returns the edits that format a text; comments stay. `Err` is a sentence that says why the text was not changed.
+/// Returns the edits that format text; comments stay. `Err` is a sentence that says why the text was not changed.
 pub fn format(analysis: &Analysis, format: Format, style: FormatStyle) -> Result<Vec<TextEdit>, String> {
     let mut findings = analysis.diagnostics.iter().chain(&analysis.silenced);
     let is_other_grammar = format == Format::Json && findings.any(|finding| finding.code == Code::Syntax);

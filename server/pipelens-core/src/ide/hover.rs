@@ -7,7 +7,7 @@ use crate::analysis::Analysis;
 use crate::keys::{self, Place};
 use crate::text::TextRange;
 
-/// A text about something in the file.
+/// Text about something in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hover {
     pub range: TextRange,

@@ -20,7 +20,7 @@ pub enum LinkTarget {
     Path(String),
 }
 
-/// Returns every link of a text, in text order.
+/// Returns every link of the document, in text order.
 pub fn links(analysis: &Analysis) -> Vec<Link> {
     let mut links = Vec::new();
     for pipeline in &analysis.pipelines {

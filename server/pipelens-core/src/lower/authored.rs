@@ -64,6 +64,7 @@ fn step(tree: &Tree, item: NodeId) -> Step {
     let mut step = common_step(tree, item, &fields);
     step.builds_in = fields.node("builds_in").and_then(|node| text(tree, node));
     step.depends_on = fields.texts("depends_on");
+    step.depends_on_value = fields.node("depends_on").map(|node| tree.node(node).range);
     step.env = fields.env("env");
     step
 }
@@ -82,6 +83,7 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
         image: fields.name("image"),
         builds_in: None,
         depends_on: Vec::new(),
+        depends_on_value: None,
         env: Vec::new(),
         timeout_seconds: fields.integer("timeout_seconds").filter(|seconds| seconds.value > 0),
         workdir: fields.name("workdir"),

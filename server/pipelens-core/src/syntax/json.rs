@@ -7,7 +7,7 @@ use super::parse::floor_char_border;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::text::{LineIndex, TextRange};
 
-/// Returns what is not JSON in a text that is YAML.
+/// Returns what is not JSON in text that is YAML.
 pub(crate) fn check(text: &str, lines: &LineIndex) -> Option<Diagnostic> {
     let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let error = serde_json::from_str::<IgnoredAny>(text.get(mark..)?).err()?;

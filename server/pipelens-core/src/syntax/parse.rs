@@ -77,7 +77,7 @@ pub(crate) enum Reason {
     Other,
 }
 
-/// Parses a text up to its end or its first error, handing every event with its range to `sink`.
+/// Parses text up to its end or its first error, handing every event with its range to `sink`.
 pub(crate) fn parse<'text>(text: &'text str, mut sink: impl FnMut(Event<'text>, TextRange)) -> Option<ParseError> {
     let limits = Limits::unlimited().max_depth(MAX_DEPTH);
     // Whether each open collection is in brackets.

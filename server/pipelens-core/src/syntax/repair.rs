@@ -32,7 +32,7 @@ const MAX_ROUNDS: usize = 12;
 /// sooner, so that a keystroke never waits.
 const MAX_BYTES_TRIED: usize = 3 * 1024 * 1024;
 
-/// Parses a text, repairing it as often as needed.
+/// Parses text, repairing it as often as needed.
 pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     let mut patch = Patch::default();
     let (mut tree, mut error) = Tree::build(text, &patch);

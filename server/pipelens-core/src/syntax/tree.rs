@@ -78,7 +78,7 @@ impl Scalar {
 }
 
 impl Tree {
-    /// Builds the tree of a text, or of the part before its first error. Ranges are mapped back through `patch`.
+    /// Builds the tree of the text, or of the part before its first error. Ranges are mapped back through `patch`.
     pub(crate) fn build(text: &str, patch: &Patch) -> (Self, Option<ParseError>) {
         Self::default().rebuild(text, patch)
     }
@@ -112,6 +112,16 @@ impl Tree {
             node = self.node(target);
         }
         Some(node)
+    }
+
+    /// Returns the node at the end of a chain of aliases.
+    pub(crate) fn alias_target(&self, id: NodeId) -> Option<NodeId> {
+        let mut id = id;
+        while let Kind::Alias(target) = self.node(id).kind {
+            let AliasTarget::Node(target) = target else { return None };
+            id = target;
+        }
+        Some(id)
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {

@@ -8,6 +8,7 @@ use crate::findings::Findings;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::nearest::nearest;
 use crate::plan::links::{Links, MAX_CONNECTIONS, positions};
+use crate::syntax::written::flow_scalar;
 use crate::text::{Spanned, TextRange};
 
 /// A reference that could be resolved.
@@ -135,7 +136,7 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
     let segments = Links::new(pipeline).barriers;
     for (step, segment) in pipeline.steps.iter().zip(segments) {
         let mut seen = HashSet::new();
-        for name in &step.depends_on {
+        for (position_in_list, name) in step.depends_on.iter().enumerate() {
             let written = name.value.as_str();
             let position = positions.get(written).copied();
             let is_waited_for = segment.zip(position).is_some_and(|(segment, position)| {
@@ -153,10 +154,41 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
             if findings.omits(Code::RedundantDependency, Severity::Hint) {
                 continue;
             }
-            let message = format!("`{written}` {why}. Remove it from `depends_on`.");
-            findings.push(Diagnostic::new(Code::RedundantDependency, name.range, message));
+            findings.push(redundant_dependency(step, position_in_list, why));
         }
     }
+}
+
+fn redundant_dependency(step: &Step, position: usize, why: &str) -> Diagnostic {
+    let Some(name) = step.depends_on.get(position) else {
+        return Diagnostic::new(Code::RedundantDependency, step.key.range, why);
+    };
+    let written = &name.value;
+    let message = format!("`{written}` {why}. Remove it from `depends_on`.");
+    let value = step.depends_on_value.unwrap_or(name.range);
+    if value.contains_range(name.range) && step.range.contains_range(value) {
+        return Diagnostic::new(Code::RedundantDependency, name.range, message);
+    }
+    // An alias: other steps may need what this one does not, so this step gets a list of its own.
+    if step.range.contains_range(value) {
+        let others = step.depends_on.iter().enumerate().filter(|(other, _)| *other != position);
+        let others: Vec<String> = others.map(|(_, other)| flow_scalar(&other.value)).collect();
+        let finding = Diagnostic::new(Code::RedundantDependency, value, message);
+        // Without another name the whole entry goes.
+        return if others.is_empty() {
+            finding
+        } else {
+            finding.with_safe_fix(
+                format!("Write the list out without `{written}`"),
+                value,
+                format!("[{}]", others.join(", ")),
+            )
+        };
+    }
+    let (own, place) = (step.called(), step.key.range);
+    let message =
+        format!("{own} inherits `depends_on`, in which `{written}` {why}. Give it a `depends_on` of its own.");
+    Diagnostic::new(Code::RedundantDependency, place, message).with_related(name.range, "It is listed here")
 }
 
 /// Depth first without recursion; a reference back into the current path closes a cycle. Each step is reported once.

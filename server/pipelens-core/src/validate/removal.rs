@@ -32,7 +32,7 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
                 // What a merge key added belongs to other steps too; the reference is the first related place.
                 let is_own =
                     finding.related.first().is_none_or(|related| node.range.contains_range(related.place.range));
-                if is_own || finding.code != Code::ImageWithoutEffect {
+                if is_own || !is_inherited(finding.code) {
                     offer(finding, name, whole(), &shared);
                 }
             }
@@ -73,6 +73,11 @@ impl Shared {
         // An alias comes after its anchor, so the last one decides.
         inside.into_iter().any(|(anchor, alias)| removed.contains_range(*anchor) && !removed.contains_range(*alias))
     }
+}
+
+/// Whether a merge key may have brought what such a finding is about.
+fn is_inherited(code: Code) -> bool {
+    matches!(code, Code::ImageWithoutEffect | Code::RedundantDependency)
 }
 
 fn is_removable(code: Code) -> bool {

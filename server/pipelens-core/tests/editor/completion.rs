@@ -252,7 +252,7 @@ fn a_completed_key_includes_the_start_of_its_value_with_the_right_indentation() 
 ";
     check_taken(&format!("{head}    ca¦\n"), "cache", &format!("{head}    cache: \n"), "cache:\n  policy: $0");
     check_taken(&format!("{head}    de¦\n"), "depends_on", &format!("{head}    depends_on: \n"), "depends_on: [$0]");
-    // The line is indented by two, its keys stand in column four.
+    // The line is indented by two, its keys start in column four.
     check_taken("steps:\n  - en¦\n", "env", "steps:\n  - env: \n", "env:\n    ${1:NAME}: $0");
 }
 

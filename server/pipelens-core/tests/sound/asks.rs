@@ -1,4 +1,4 @@
-//! What an editor asks, one question at a time, at the worst places of a text.
+//! What an editor asks, one question at a time, at the worst places of the text.
 
 use pipelens_core::graph::{Drawing, draw, graph};
 use pipelens_core::ide::{self, FormatStyle, Known};
@@ -6,10 +6,10 @@ use pipelens_core::plan::{Target, plan};
 use pipelens_core::text::TextRange;
 use pipelens_core::{Analysis, Format, convert, fixes};
 
-/// Asks one question of a text; what comes back is dropped.
+/// Asks one question about the text; what comes back is dropped.
 pub(crate) type Ask = fn(&Analysis, &str, Format);
 
-/// Asks at the beginning, in the middle and at the end of a text.
+/// Asks at the beginning, in the middle and at the end of text.
 fn everywhere(text: &str, ask: impl Fn(usize)) {
     let border = |offset: usize| (0..=offset).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     [0, border(text.len() / 2), border(text.len().saturating_sub(8)), text.len()].into_iter().for_each(ask);

@@ -1,4 +1,4 @@
-//! How long each answer takes for a text; the fuzz target decides what is too long.
+//! How long each answer takes for the text; the fuzz target decides what is too long.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) fn repeated((start, part, end): (&str, &str, &str), bytes: usize) -> 
     text
 }
 
-/// How often most questions are asked of a text.
+/// How often most questions are asked about the text.
 const PLACES: u32 = 4;
 
 /// Asks everything and returns what took longest, for one question in one place.

@@ -1,5 +1,5 @@
 //! What a run costs beside the engine's own calls: `cargo bench -p pipelens-engine`, with `PIPELENS_TEST_DOCKER_HOST` naming a
-//! daemon that has the test images and few others. Ours and the floor take turns, so that both see the same machine. Words behind `--` choose among
+//! daemon that has the test images and few others. Ours and the floor take turns, so that both see the same machine. Words after `--` choose among
 //! `memory`, `cache`, `floor` and `log`.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot go on says so by ending")]

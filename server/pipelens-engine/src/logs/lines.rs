@@ -91,7 +91,7 @@ fn written_over(under: &str, over: &str) -> String {
     shown
 }
 
-/// Returns the part of a text to the right of its first `columns` visible characters.
+/// Returns the part of some text to the right of its first `columns` visible characters.
 fn behind_column(text: &str, columns: usize) -> &str {
     let at = visible(text).nth(columns).map_or(text.len(), |(at, _)| at);
     text.get(at..).unwrap_or_default()

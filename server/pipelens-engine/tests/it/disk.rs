@@ -160,7 +160,7 @@ async fn only_the_user_can_read_what_a_run_leaves_whatever_the_umask() {
         while let Some(path) = left.pop() {
             use std::os::unix::fs::MetadataExt as _;
             let metadata = path.symlink_metadata().unwrap();
-            // What a step has made has the step's modes, behind a folder that is closed.
+            // What a step has made keeps the step's modes, inside a folder that cannot be entered.
             if path.parent().is_some_and(|parent| parent.ends_with("host-snapshots")) && metadata.is_dir() {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! What is Docker's own: images, daemons that fail, things left behind.
+//! What is Docker's own: images, daemons that fail, leftovers.
 
 use std::path::Path;
 
@@ -278,7 +278,7 @@ async fn volumes_of_an_image_are_removed_with_the_container() {
     eventually("no volume is left", async || docker_client(&["volume", "ls", "-q"]).is_empty().then_some(())).await;
 }
 
-/// Nothing tells of them but the container that goes behind them.
+/// Only the container that is removed after them says that they were there.
 #[tokio::test]
 async fn images_of_a_dead_owner_are_swept_although_it_runs_nothing() {
     needs_docker!();

@@ -11,7 +11,7 @@
 //! | an unlimited line buffer, a line of 60 MB | `a_line_without_end_is_cut_and_what_follows_is_whole` |
 //! | an empty workspace where the image has no `tar` | `an_image_needs_only_a_shell` |
 //! | images with an `ENTRYPOINT`, with a `USER`, without a shell | `docker::an_images_entry_point_is_not_used`, `docker::the_images_user_owns_the_sources_and_its_home`, `docker::an_image_without_a_shell_is_an_error_that_explains_it` |
-//! | containers left by an error, Ctrl-C, SIGTERM, a second Ctrl-C, `kill -9` | `cli::ctrl_c_and_sigterm_cancel_and_clean_up` and the one behind it in the binary's tests, `killed`, `cargo xtask chaos` |
+//! | containers left by an error, Ctrl-C, SIGTERM, a second Ctrl-C, `kill -9` | `cli::ctrl_c_and_sigterm_cancel_and_clean_up` and the one after it in the binary's tests, `killed`, `cargo xtask chaos` |
 //! | a step's timeout ignored | `runners::a_step_that_takes_too_long_is_timed_out_with_its_children` |
 //! | `a.b` and `a-b` colliding, an upper-case key that breaks the tag | `runners::any_key_will_do` |
 //! | secrets in the image and in children | `secrets::a_secret_printed_in_every_way_is_nowhere_afterwards` |

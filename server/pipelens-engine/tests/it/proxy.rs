@@ -1,4 +1,4 @@
-//! A connection's bad days: held in the middle, cut, stalled, garbled, counted. Stands between whoever asks and a server.
+//! A proxy between a client and a server that holds, cuts, stalls, garbles and counts what goes through it.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -41,7 +41,7 @@ const TRACES: [&str; 24] = [
 
 const LOOK: &str = "pwd; cat file; ls -A . /dev /dev/shm /tmp; grep -c left /etc/hosts; ps -o comm | grep -c '^sleep'; env | sort; id -u; umask; ulimit -n; hostname; stat -c '%n %u %a' *; cat /tmp/left";
 
-/// Runs commands as one line of steps, a look behind each, and returns how each ended and what it said. With a second child at
+/// Runs commands as one line of steps, a look after each, and returns how each ended and what it said. With a second child at
 /// every step, none is the only heir, so that each boots from an image.
 async fn run_as_a_line(image: &str, cmds: &[&str], is_forked: bool) -> Vec<(Outcome, String, String)> {
     let key = |index: usize| index.to_string();

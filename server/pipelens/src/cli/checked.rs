@@ -14,7 +14,7 @@ use crate::settings::{ProjectSettings, Settings};
 /// The command line argument for standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";
 
-/// A text and its findings.
+/// A file's text and its findings.
 pub(crate) struct Checked {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
@@ -44,7 +44,7 @@ impl Checked {
         Self::new(path, source::read(path)?)
     }
 
-    /// Analyses a text as the content of a file with this name.
+    /// Analyses text as the content of a file with this name.
     pub(crate) fn new(path: &Path, text: String) -> anyhow::Result<Self> {
         let absolute = std::path::absolute(path)?;
         let root = project::root_of(&absolute, &[]);

@@ -134,7 +134,7 @@ fn value_start(bare: &str, key: Option<&str>) -> usize {
     colon.unwrap_or_default()
 }
 
-/// Follows a text character by character and tracks which quote is open.
+/// Follows text character by character and tracks which quote is open.
 #[derive(Default)]
 struct Quotes {
     open: Option<char>,

@@ -6,7 +6,7 @@ use crate::text::{TextEdit, TextRange};
 /// A list of values longer than this goes over several lines.
 const MAX_LINE: usize = 80;
 
-/// Indentation may make a text so many times as long; what people write stays below three.
+/// Indentation may make text that many times as long; what people write stays below three.
 const MAX_GROWTH: usize = 8;
 /// A short text may grow more than that.
 const SHORT: usize = 64 * 1024;

@@ -25,7 +25,7 @@ fn the_yaml_test_suite_is_accepted_and_rejected_correctly() {
     }
 }
 
-/// The events as the suite writes them. Ends are `-`, and of a tag only whether it makes a text of a scalar is kept.
+/// The events as the suite writes them. Ends are `-`, and of a tag only whether it makes a scalar text is kept.
 fn events(text: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     parse(text, |event, _| match event {

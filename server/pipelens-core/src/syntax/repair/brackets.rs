@@ -15,7 +15,7 @@ pub(super) fn is_bracketed(text: &str) -> bool {
     text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '['])
 }
 
-/// Returns the closers of the brackets that are open at the end of a text, innermost last. `None`: they do not match.
+/// Returns the closers of the brackets that are open at the end of the text, innermost last. `None`: they do not match.
 pub(super) fn open_closers(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
     let mut open = Vec::new();

@@ -17,7 +17,7 @@ struct Line<'text> {
     below: Below,
 }
 
-/// How the next non-blank line of a text in brackets is indented. In other texts this means nothing.
+/// How the next non-blank line of text in brackets is indented. In other texts this means nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Below {
     Deeper,

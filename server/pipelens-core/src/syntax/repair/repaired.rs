@@ -1,11 +1,11 @@
-//! The result of repairing a text.
+//! The result of a repair.
 
 use std::collections::BTreeSet;
 
 use crate::diagnostic::Diagnostic;
 use crate::syntax::tree::Tree;
 
-/// A text that could be parsed, perhaps after repairs.
+/// Text that could be parsed, perhaps after repairs.
 pub(crate) struct Repaired {
     pub(crate) tree: Tree,
     pub(crate) findings: Vec<Diagnostic>,

@@ -1,10 +1,10 @@
-//! How a text of a given size is made from repeated parts.
+//! How text of a given size is made from repeated parts.
 
 use std::fmt::Write as _;
 
 use pipelens_core::Format;
 
-/// A way to fill a text of about so many bytes.
+/// A way to fill text of about so many bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) name: &'static str,

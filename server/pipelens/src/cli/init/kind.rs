@@ -283,7 +283,7 @@ fn make(folder: &Path) -> Option<Kind> {
     Some(Kind { name: "a makefile", prefix: "make", parts })
 }
 
-/// Returns whether a text is a version number, and so can be part of an image's tag.
+/// Returns whether this is a version number, and so can be part of an image's tag.
 fn is_version(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|character| character.is_ascii_digit() || character == '.')
 }

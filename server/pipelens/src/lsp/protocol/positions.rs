@@ -37,7 +37,7 @@ impl Encoding {
     }
 }
 
-/// How many UTF-16 units come before each chunk of a text, so that a column costs the same on the longest line. Empty for ASCII, where
+/// How many UTF-16 units come before each chunk of text, so that a column costs the same on the longest line. Empty for ASCII, where
 /// units are bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Units {
@@ -67,7 +67,7 @@ impl Units {
     /// Returns how many units come before an offset on a character border.
     fn at(&self, text: &str, offset: usize) -> usize {
         let Some(known) = self.before.get(offset / CHUNK) else {
-            // The end of a text that fills its last chunk, or ASCII.
+            // The end of the text, if it fills its last chunk, or ASCII.
             let (start, units) =
                 self.before.last().map_or((offset, offset), |units| ((self.before.len() - 1) * CHUNK, *units));
             return units + count_units(text.as_bytes().get(start..offset).unwrap_or_default());
@@ -101,7 +101,7 @@ fn count_units(bytes: &[u8]) -> usize {
     bytes.iter().map(|byte| usize::from(byte & 0xC0 != 0x80) + usize::from(*byte >= 0xF0)).sum()
 }
 
-/// A text with its lines, for turning offsets into positions and back.
+/// Text with its lines, for turning offsets into positions and back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TextMap<'a> {
     text: &'a str,

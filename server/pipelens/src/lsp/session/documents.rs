@@ -231,7 +231,7 @@ impl OpenDocuments {
         }
     }
 
-    /// Returns the document for a text.
+    /// Returns the document for this text.
     pub(crate) fn analyse(&self, uri: Uri, version: i32, text: String) -> Document {
         let file = uri.to_file_path().map(|path| path.into_owned());
         let is_file = file.is_some();

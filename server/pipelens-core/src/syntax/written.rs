@@ -1,0 +1,33 @@
+//! How strings are written in YAML, with quotes only where they are needed.
+
+use super::scalar::{ScalarType, resolve, yaml_1_1_reading};
+
+/// Writes a string as a value of a block mapping.
+pub(crate) fn scalar(text: &str) -> String {
+    if is_plain(text) { text.to_owned() } else { quoted(text) }
+}
+
+/// Writes a string as an item or value in brackets.
+pub(crate) fn flow_scalar(text: &str) -> String {
+    if is_plain(text) && !text.contains([',', '[', ']', '{', '}', ':']) { text.to_owned() } else { quoted(text) }
+}
+
+/// JSON's quotes and escapes are also valid in YAML.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Tells whether a string needs no quotes, even for YAML 1.1 parsers.
+fn is_plain(text: &str) -> bool {
+    let is_start = |first: char| first.is_alphanumeric() || matches!(first, '_' | '.' | '/' | '$' | '(');
+    text.starts_with(is_start)
+        && !text.ends_with([' ', ':'])
+        && !text.contains(": ")
+        && !text.contains(" #")
+        && !text
+            .chars()
+            .any(|character| character.is_control() || matches!(character, '\u{feff}' | '\u{2028}' | '\u{2029}'))
+        && !text.starts_with("...")
+        && resolve(text) == ScalarType::Text
+        && yaml_1_1_reading(text).is_none()
+}
