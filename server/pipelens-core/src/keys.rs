@@ -5,6 +5,7 @@
 mod authored;
 mod choice;
 mod common;
+pub(crate) mod foreign;
 mod generated;
 mod key;
 mod place;

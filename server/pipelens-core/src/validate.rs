@@ -1,12 +1,14 @@
 //! Findings about shape (the tree against the vocabulary) and about meaning (`Pipeline`). Roughly one function per code.
 
 mod document;
+mod foreign;
 mod graph;
 mod image;
 mod lint;
 mod mapping;
 mod paths;
 mod removal;
+mod rewrite;
 mod secrets;
 mod services;
 mod shape;

@@ -139,6 +139,19 @@ const LINES: &[&str] = &[
     "secrets: TOKEN",
     "secrets: TOKEN, OTHER",
     "artifacts: dist",
+    // With a name in it, the renamed key could refer to what does not exist.
+    "needs: []",
+    "run: make",
+    "timeout: 5m",
+    "timeout-minutes: 2",
+    "container: {image: 'alpine:3.20'}",
+    "environment: [A=b]",
+    "continue-on-error: true",
+    "continue-on-error: maybe",
+    "artifact_paths: {paths: [out]}",
+    "when: always",
+    "retries: 2",
+    "name: unit tests",
 ];
 
 fn assert_fixes_work(text: &str, format: Format) {

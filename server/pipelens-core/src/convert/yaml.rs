@@ -6,7 +6,7 @@ use super::plan::json_value;
 use crate::model::{Cache, CachePolicy, EnvVar, Pipeline, Spelling, Step};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{NodeId, Tree};
-use crate::syntax::written::{flow_scalar, scalar};
+use crate::syntax::written::{flow_scalar, is_block, scalar};
 use crate::text::{Spanned, TextRange};
 
 /// A list longer than this gets a line for each item.
@@ -224,14 +224,4 @@ fn command(text: &mut String, cmd: &str) {
     for content in lines {
         line(text, if content.is_empty() { 0 } else { 6 }, content);
     }
-}
-
-/// Tells whether text has several lines that a block scalar can contain without an indentation indicator.
-fn is_block(text: &str) -> bool {
-    let is_printable = |character: char| character == '\n' || character == '\t' || !character.is_control();
-    text.trim_end_matches('\n').contains('\n')
-        && !text.starts_with([' ', '\n', '\t'])
-        && text.chars().all(is_printable)
-        && !text.contains(['\u{feff}', '\u{2028}', '\u{2029}', '\u{85}'])
-        && text.lines().all(|line| !line.trim().is_empty() || line.is_empty())
 }

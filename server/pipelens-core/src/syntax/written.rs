@@ -31,3 +31,13 @@ fn is_plain(text: &str) -> bool {
         && resolve(text) == ScalarType::Text
         && yaml_1_1_reading(text).is_none()
 }
+
+/// Tells whether text has several lines that a block scalar can contain without an indentation indicator.
+pub(crate) fn is_block(text: &str) -> bool {
+    let is_printable = |character: char| character == '\n' || character == '\t' || !character.is_control();
+    text.trim_end_matches('\n').contains('\n')
+        && !text.starts_with([' ', '\n', '\t'])
+        && text.chars().all(is_printable)
+        && !text.contains(['\u{feff}', '\u{2028}', '\u{2029}', '\u{85}'])
+        && text.lines().all(|line| !line.trim().is_empty() || line.is_empty())
+}

@@ -5,14 +5,16 @@ mod scalars;
 
 use std::cell::OnceCell;
 
+use super::foreign::Foreign;
 use super::mapping;
+use super::rewrite::{Rewrite, rewritten};
 use crate::arguments;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::keys::{self, Place, Shape};
 use crate::lower::authored::is_barrier;
 use crate::nearest::nearest;
 use crate::syntax::scalar::ScalarType;
-use crate::syntax::tree::{Entry, NodeId};
+use crate::syntax::tree::{Entry, Kind, NodeId};
 
 pub(super) use checker::Checker;
 
@@ -73,9 +75,15 @@ impl Checker<'_> {
             let Some(known) = tree.key_text(entry).and_then(|key| keys::find(place, key)) else {
                 let key_range = self.tree.node(entry.key).range;
                 let absent = absent.get_or_init(|| mapping::absent_keys(tree, &entries, place));
-                if self.is_first(key_range, "a key")
-                    && let Some((finding, meant)) = mapping::unknown_key(tree, absent, entry, place, self.findings)
-                {
+                if !self.is_first(key_range, "a key") {
+                    continue;
+                }
+                // Two words of other systems may mean one key.
+                let left: Vec<&'static str> = absent.iter().copied().filter(|key| !misspelt.contains(key)).collect();
+                let foreign = Foreign { text: self.text, tree, map: id, entry: *entry, place, absent: &left };
+                let found =
+                    foreign.finding().or_else(|| mapping::unknown_key(tree, &left, entry, place, self.findings));
+                if let Some((finding, meant)) = found {
                     self.findings.push(finding);
                     misspelt.extend(meant);
                 }
@@ -83,6 +91,10 @@ impl Checker<'_> {
             };
             let value_range = self.tree.node(entry.value).range;
             if !value_range.is_empty() && !self.is_first(value_range, known.name) {
+                continue;
+            }
+            if let Some(finding) = self.foreign_form(id, entry, place, known.name) {
+                self.findings.push(finding);
                 continue;
             }
             let may_be_null = self.allows_null && !known.is_required && self.is_null(entry.value);
@@ -98,6 +110,30 @@ impl Checker<'_> {
                 self.missing_policy_keys(id);
             }
         }
+    }
+
+    /// Finds a value in the form that another system has for it, if it can be written again.
+    fn foreign_form(&self, map: NodeId, entry: &Entry, place: Place, key: &str) -> Option<Diagnostic> {
+        if place.is_wire_format() || self.is_null(entry.value) {
+            return None;
+        }
+        let rewrite = Rewrite::new(self.text, self.tree, map, *entry);
+        let value = rewritten(rewrite, place, key)?;
+        let (wanted, advice, title) = match key {
+            "cmd" => ("a string", " Write the commands as the lines of one string.", "Write the commands as one string"),
+            "env" => ("a mapping from names to values", "", "Write it as a mapping"),
+            "artifacts" => ("a list of globs", "", "Write it as a list"),
+            _ => ("the name of an image", "", "Write the image's name"),
+        };
+        let found = match self.tree.node(entry.value).kind {
+            Kind::List { .. } => "a list",
+            Kind::Map { .. } => "a mapping",
+            Kind::Scalar(_) | Kind::Alias(_) => "a string",
+        };
+        let message = format!("`{key}` must be {wanted}, but this is {found}.{advice}");
+        let mut finding = Diagnostic::new(Code::WrongType, self.visible_range(entry.value), message);
+        finding.fixes.extend(rewrite.replaced(key, &value, title.to_owned()));
+        Some(finding)
     }
 
     fn check_service_name(&mut self, entry: &Entry) {
