@@ -6,6 +6,7 @@ mod graph;
 mod image;
 mod lint;
 mod mapping;
+mod other_system;
 mod paths;
 mod removal;
 mod rewrite;

@@ -294,3 +294,37 @@ fn json_stays_json() {
     "#]]
     .assert_eq(&report(text, Format::Json));
 }
+
+#[test]
+fn files_of_other_systems_are_called_by_their_names() {
+    let name = |text: &str| {
+        let found = analyze(text, Format::Yaml).diagnostics;
+        let message = &found.first().expect("a finding").message;
+        message.split(", not a pipeline").next().unwrap_or_default().to_owned()
+    };
+    let github = "on: push\njobs:\n  build: {runs-on: ubuntu-latest, steps: [{run: make}]}\n";
+    let circle = "version: 2.1\njobs:\n  build: {docker: [{image: cimg/go}], steps: [checkout]}\n";
+    let gitlab = "build:\n  stage: build\n  script: [make]\n";
+    let named = [
+        github,
+        circle,
+        gitlab,
+        "stages: [a]\na: {script: make}\n",
+        "services: {db: {image: postgres}}\n",
+        "pipelines: {default: [{step: {script: [make]}}]}\n",
+        "apiVersion: v1\nkind: Pod\n",
+        "version: '3'\ntasks: {a: {cmds: [make]}}\n",
+        "language: rust\nscript: cargo test\n",
+    ]
+    .map(name);
+    expect![[r#"
+        This is a GitHub Actions workflow
+        This is a CircleCI configuration
+        This is a GitLab CI configuration
+        This is a GitLab CI configuration
+        This is a Compose file
+        This is a Bitbucket pipeline
+        This is a Kubernetes object
+        This is a Taskfile
+        This is a Travis CI configuration"#]].assert_eq(&named.join("\n"));
+}

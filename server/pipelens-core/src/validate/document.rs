@@ -1,6 +1,6 @@
 //! What a document is as a whole, and whether its anchors and aliases are valid.
 
-use super::{mapping, shape::Checker, wire};
+use super::{mapping, other_system, shape::Checker, wire};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
 use crate::keys::Shape;
@@ -14,7 +14,8 @@ const ALIAS_BUDGET: u64 = 500_000;
 
 /// Checks a document against the vocabulary.
 pub(crate) fn check_document(text: &str, tree: &Tree, root: NodeId, findings: &mut Findings) {
-    let Some(kind) = document_kind(tree, root) else {
+    let kind = document_kind(tree, root).filter(|kind| !is_bitbucket(tree, root, *kind));
+    let Some(kind) = kind else {
         findings.push(not_a_pipeline(tree, root));
         return;
     };
@@ -25,6 +26,11 @@ pub(crate) fn check_document(text: &str, tree: &Tree, root: NodeId, findings: &m
         DocumentKind::Plan => wire::check_graph(tree, root, findings),
         DocumentKind::Envelope => wire::check_envelope(tree, root, findings),
     }
+}
+
+/// Both an envelope and a Bitbucket pipeline have `pipelines`: a list here, a mapping there.
+fn is_bitbucket(tree: &Tree, root: NodeId, kind: DocumentKind) -> bool {
+    kind == DocumentKind::Envelope && other_system::recognised(tree, root).is_some()
 }
 
 /// Tells whether a document has any content: there may be nothing between two `---`.
@@ -85,6 +91,12 @@ fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {
         return Diagnostic::new(Code::NotAPipeline, range, message);
     };
     let range = entries.first().map_or(tree.node(root).range, |entry| tree.node(entry.key).range);
+    if let Some(other) = other_system::recognised(tree, root) {
+        let message = format!(
+            "This is {other}, not a pipeline. `pipelens init` writes a pipeline for this project; put the commands of this file into its steps. If it was never meant to be a pipeline, rename the file."
+        );
+        return Diagnostic::new(Code::NotAPipeline, range, message);
+    }
     let near = entries.iter().find_map(|entry| {
         let near = crate::nearest::nearest(tree.key_text(entry)?, ["steps", "graph", "pipelines"].into_iter())?;
         Some((entry, near))

@@ -120,7 +120,9 @@ impl Checker<'_> {
         let rewrite = Rewrite::new(self.text, self.tree, map, *entry);
         let value = rewritten(rewrite, place, key)?;
         let (wanted, advice, title) = match key {
-            "cmd" => ("a string", " Write the commands as the lines of one string.", "Write the commands as one string"),
+            "cmd" => {
+                ("a string", " Write the commands as the lines of one string.", "Write the commands as one string")
+            }
             "env" => ("a mapping from names to values", "", "Write it as a mapping"),
             "artifacts" => ("a list of globs", "", "Write it as a list"),
             _ => ("the name of an image", "", "Write the image's name"),
