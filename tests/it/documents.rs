@@ -178,6 +178,24 @@ fn a_mistake_is_shown_with_its_fix_and_disappears_when_it_is_fixed() {
 }
 
 #[test]
+fn a_finding_is_silenced_by_the_comment_its_action_inserts() {
+    let text = "default_image: alpine:3.20\nsteps:\n  - key: a\n    cmd: |\n      echo a\n      echo )\n";
+    let mut client = client();
+    client.open(URI, text);
+    let found = client.diagnostics(URI, 1);
+    assert_eq!(summary(&found), ["5:11 shell-syntax"]);
+    let params = json!({"textDocument": {"uri": URI}, "range": found[0]["range"], "context": {"diagnostics": found}});
+    let actions = client.request("textDocument/codeAction", params).unwrap();
+    let is_ignoring = |action: &&Value| action["title"] == "Ignore `shell-syntax` here";
+    let action = actions.as_array().unwrap().iter().find(is_ignoring).unwrap();
+    let edit = &action["edit"]["changes"][URI][0];
+    assert_eq!(edit["newText"], "    # pipelens: ignore shell-syntax\n");
+    client.change(URI, 2, &edit["range"], edit["newText"].as_str().unwrap());
+    assert_eq!(summary(&client.diagnostics(URI, 2)), Vec::<String>::new());
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
 fn a_step_is_completed_found_and_looked_up() {
     let text = r"steps:
   - key: build

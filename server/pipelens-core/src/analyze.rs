@@ -37,7 +37,7 @@ pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>)
     }
     validate::finish_fixes(text, &tree, &mut findings);
     findings.extend(repairs);
-    let mut silenced = suppress::apply(text, &line_index, &tree.comments, findings.list_mut());
+    let mut silenced = suppress::apply(text, &line_index, &tree, findings.list_mut());
     silenced.retain(suppress::still_refuses);
     let diagnostics = findings.finish();
     let (text, files) = (text.to_owned(), Files::default());

@@ -9,6 +9,7 @@ pub use crate::arguments::Value;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::model::{self, Pipeline, Step};
 use crate::nearest::nearest;
+use crate::suppress;
 use links::Links;
 
 pub use links::Dependency;
@@ -95,12 +96,24 @@ pub enum Refusal {
 
 /// Plans a target of the pipeline with this index. `file_stem` is the name of a pipeline without `name`.
 pub fn plan(analysis: &Analysis, pipeline: usize, target: &Target, file_stem: &str) -> Result<Plan, Refusal> {
+    plan_with(analysis, pipeline, target, file_stem, |finding| Some(finding.severity))
+}
+
+/// Like `plan`, with the severities the user chose; `None` is off. What leaves a plan without meaning refuses it in any case.
+pub fn plan_with(
+    analysis: &Analysis,
+    pipeline: usize,
+    target: &Target,
+    file_stem: &str,
+    severity: impl Fn(&Diagnostic) -> Option<Severity>,
+) -> Result<Plan, Refusal> {
     if analysis.is_repaired {
         return Err(Refusal::IsRepaired);
     }
     let pipeline = analysis.pipelines.get(pipeline).ok_or(Refusal::NoSuchPipeline)?;
-    let is_ours =
-        |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error && concerns(analysis, pipeline, diagnostic);
+    let is_error =
+        |diagnostic: &Diagnostic| suppress::still_refuses(diagnostic) || severity(diagnostic) == Some(Severity::Error);
+    let is_ours = |diagnostic: &&Diagnostic| is_error(diagnostic) && concerns(analysis, pipeline, diagnostic);
     if let Some(error) = analysis.diagnostics.iter().chain(&analysis.silenced).find(is_ours) {
         return Err(Refusal::HasErrors(Box::new(error.clone())));
     }

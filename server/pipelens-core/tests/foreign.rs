@@ -326,5 +326,6 @@ fn files_of_other_systems_are_called_by_their_names() {
         This is a Bitbucket pipeline
         This is a Kubernetes object
         This is a Taskfile
-        This is a Travis CI configuration"#]].assert_eq(&named.join("\n"));
+        This is a Travis CI configuration"#]]
+    .assert_eq(&named.join("\n"));
 }

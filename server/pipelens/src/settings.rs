@@ -196,15 +196,19 @@ impl ProjectSettings {
 
     /// Applies the user's severities; what is off is left out.
     pub(crate) fn adjust(&self, diagnostic: &Diagnostic) -> Option<Diagnostic> {
-        let severity = match self.severity.get(diagnostic.code.as_str()) {
+        Some(Diagnostic { severity: self.severity_of(diagnostic)?, ..diagnostic.clone() })
+    }
+
+    /// Returns how much a finding matters to the user; `None` is off.
+    pub(crate) fn severity_of(&self, diagnostic: &Diagnostic) -> Option<Severity> {
+        Some(match self.severity.get(diagnostic.code.as_str()) {
             None => diagnostic.severity,
             Some(SeveritySetting::Error) => Severity::Error,
             Some(SeveritySetting::Warning) => Severity::Warning,
             Some(SeveritySetting::Information) => Severity::Information,
             Some(SeveritySetting::Hint) => Severity::Hint,
             Some(SeveritySetting::Off) => return None,
-        };
-        Some(Diagnostic { severity, ..diagnostic.clone() })
+        })
     }
 }
 

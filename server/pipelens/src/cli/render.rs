@@ -9,7 +9,7 @@ use super::printable::printable;
 use crate::terminal;
 
 /// Renders one finding. Colours are stripped later, if the output is not a terminal.
-fn finding(file: &Checked, diagnostic: &Diagnostic) -> String {
+pub(super) fn finding(file: &Checked, diagnostic: &Diagnostic) -> String {
     let source = file.source(diagnostic.file);
     let path = printable(&source.path.display().to_string());
     let message = printable(&diagnostic.message);

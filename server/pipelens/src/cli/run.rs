@@ -9,8 +9,8 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::{AnsiColors, OwoColorize};
-use pipelens_core::diagnostic::Severity;
-use pipelens_core::plan::{Plan, Refusal, Target};
+use pipelens_core::diagnostic::{Diagnostic, Severity};
+use pipelens_core::plan::{Plan, Refusal, Target, plan_with};
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use pipelens_engine::run::log_file;
 use pipelens_engine::runners::{self, RUNNERS};
@@ -157,9 +157,16 @@ pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
     };
     let index = file.choose(args.pipeline.as_deref())?;
     let stem = project::stem_of(&args.file);
-    pipelens_core::plan::plan(&file.analysis, index, &target, &stem).map_err(|refusal| match refusal {
+    let severity = |finding: &Diagnostic| file.project.severity_of(finding);
+    plan_with(&file.analysis, index, &target, &stem, severity).map_err(|refusal| match refusal {
         Refusal::HasErrors(_) | Refusal::IsRepaired | Refusal::NoSuchPipeline => {
-            let findings = super::render::findings(file, Severity::Error);
+            let mut findings = super::render::findings(file, Severity::Error);
+            // A setting or a comment may have turned it off, but it leaves the plan without meaning.
+            if let Refusal::HasErrors(error) = &refusal
+                && !file.diagnostics.contains(error)
+            {
+                findings.push_str(&super::render::finding(file, error));
+            }
             // If standard error is closed, there is no way to show them.
             drop(write!(anstream::stderr(), "{findings}"));
             present::refusal(&refusal, &args.file.display().to_string())

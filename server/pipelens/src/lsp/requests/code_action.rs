@@ -28,8 +28,10 @@ pub(crate) fn code_action(
     let wanted = map.offsets(params.range);
     let mut actions = Vec::new();
     if is_asked_for(only, CodeActionKind::QUICKFIX.as_str()) {
-        let touched = document.analysis.diagnostics.iter().filter(|diagnostic| touches(diagnostic.range, wanted));
-        actions.extend(touched.flat_map(|diagnostic| fixes(document.files(), diagnostic)));
+        let shown = document.analysis.diagnostics.iter().filter(|found| document.project.severity_of(found).is_some());
+        let touched: Vec<&Diagnostic> = shown.filter(|diagnostic| touches(diagnostic.range, wanted)).collect();
+        actions.extend(touched.iter().flat_map(|diagnostic| fixes(document.files(), diagnostic)));
+        actions.extend(touched.iter().filter_map(|diagnostic| ignoring(document, diagnostic)));
     }
     if is_asked_for(only, FIX_ALL_KIND) {
         actions.extend(fix_all(document, map));
@@ -59,6 +61,12 @@ fn fix_all(document: &Document, map: TextMap<'_>) -> Option<CodeActionOrCommand>
 fn fixes(files: FileMap<'_>, diagnostic: &Diagnostic) -> Vec<CodeActionOrCommand> {
     let fixes = diagnostic.fixes.iter().enumerate();
     fixes.map(|(index, fix)| CodeActionOrCommand::CodeAction(fix_action(files, diagnostic, fix, index == 0))).collect()
+}
+
+/// Returns the action that silences a finding with a comment.
+fn ignoring(document: &Document, diagnostic: &Diagnostic) -> Option<CodeActionOrCommand> {
+    let fix = pipelens_core::fixes::ignoring(&document.analysis, diagnostic)?;
+    Some(CodeActionOrCommand::CodeAction(fix_action(document.files(), diagnostic, &fix, false)))
 }
 
 fn fix_action(files: FileMap<'_>, diagnostic: &Diagnostic, fix: &Fix, is_preferred: bool) -> CodeAction {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use lsp_types::{ProgressToken, Uri};
 use parking_lot::Mutex;
+use pipelens_core::diagnostic::Diagnostic;
 use pipelens_core::model::Pipeline;
-use pipelens_core::plan::{Plan, Refusal, Target};
+use pipelens_core::plan::{Plan, Refusal, Target, plan_with};
 use pipelens_engine::run::RunRequest;
 use tower_lsp::UriExt;
 use uuid::Uuid;
@@ -75,7 +76,8 @@ impl Registry {
         }
         let index = pipeline_index(document, pipeline)?;
         let stem = project::stem_of(&path);
-        let plan = pipelens_core::plan::plan(&document.analysis, index, target, &stem)
+        let severity = |finding: &Diagnostic| document.project.severity_of(finding);
+        let plan = plan_with(&document.analysis, index, target, &stem, severity)
             .map_err(|refusal| refusal_text(&refusal, document, &path.display().to_string()))?;
         Ok((plan, index, self.settings.root_of(&path)))
     }
