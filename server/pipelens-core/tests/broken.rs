@@ -227,7 +227,7 @@ fn yaml_a_tab() {
         "  - key: second\n\tcmd: make second\n",
         expect![[r#"
             |→cmd: make second
-            | ^^^^^^^^^^^^^^^^ syntax: YAML does not allow a tab here. Indent with spaces.
+            |^ syntax: YAML does not allow a tab here. Indent with spaces.
         "#]],
     );
 }
@@ -240,7 +240,7 @@ fn yaml_too_little_indentation() {
         "  - key: second\n   cmd: make second\n",
         expect![[r#"
             |   cmd: make second
-            |   ^^^^^^^^^^^^^^^^ syntax: The indentation matches no line above. Align it with the lines around it.
+            |^^^ syntax: The indentation matches no line above. Align it with the lines around it.
         "#]],
     );
 }
@@ -354,7 +354,7 @@ fn yaml_text_after_a_quote() {
         "  - key: second\n    cmd: \"make\" second\n",
         expect![[r#"
             |    cmd: "make" second
-            |         ^^^^^^^^^^^^^ syntax: There is unexpected text after a closing quote. Check whether a quote is missing before it.
+            |         ^^^^^^^^^^^^^ syntax: A value that starts with a quote ends with the next one, and nothing may follow: `second` is left over. Put the whole value in quotes.
         "#]],
     );
 }
@@ -367,7 +367,7 @@ fn yaml_an_alias_without_name() {
         "  - key: second\n    cmd: *\n",
         expect![[r#"
             |    cmd: *
-            |         ^ syntax: A name is missing after `*` or `&`. If this is ordinary text, put it in quotes.
+            |         ^ syntax: A value that starts with `*` refers to an anchor in YAML. If it is text, put it in quotes.
         "#]],
     );
 }

@@ -294,7 +294,7 @@ fn a_half_typed_line_causes_only_one_finding() {
             	image: x:1
             ^
             Error[syntax]: YAML does not allow a tab here. Indent with spaces.
-              fix: Align with the line above
+              fix: Indent with spaces
         "#]],
     );
     check(

@@ -195,6 +195,7 @@ pub(crate) fn explain(reason: Reason) -> String {
         Reason::BadEscape => {
             "This escape is not allowed in double quotes. Write `\\\\` for a backslash, or use single quotes.".into()
         }
+        Reason::ReservedCharacter('`') => "A value cannot start with a backtick. Put the value in quotes.".into(),
         Reason::ReservedCharacter(character) => {
             format!("A value cannot start with `{character}`. Put the value in quotes.")
         }

@@ -6,11 +6,14 @@ mod candidate;
 mod candidates;
 mod conflict;
 mod fragment;
+mod layout;
+mod lenient;
 mod repaired;
 #[cfg(test)]
 mod retyping;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -40,6 +43,7 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     let mut repaired = Cow::Borrowed(text);
     let mut repaired_lines = Cow::Borrowed(lines);
     let mut budget = Budget { bytes: MAX_BYTES_TRIED };
+    let mut is_lenient = false;
     for round in 0..MAX_ROUNDS {
         let Some(current) = error else { break };
         if round == 0 && conflict::blank(text, lines, &mut patch, &mut result) {
@@ -47,6 +51,22 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
             repaired_lines = Cow::Owned(LineIndex::new(&repaired));
             (tree, error) = tree.rebuild(&repaired, &patch);
             continue;
+        }
+        if !is_lenient && is_closing_bracket(&repaired, &repaired_lines, current) {
+            is_lenient = true;
+            let mut lenient = patch.clone();
+            for edit in lenient::closing_brackets(&repaired, &repaired_lines) {
+                lenient.add(TextEdit { range: patch.original_range(edit.range), new_text: edit.new_text });
+            }
+            let indented = lenient.apply(text);
+            let (other, left) = Tree::build(&indented, &lenient);
+            let reached = left.map_or(usize::MAX, |left| lenient.original_offset(left.offset));
+            if reached > patch.original_offset(current.offset) {
+                (tree, error, patch) = (other, left, lenient);
+                repaired_lines = Cow::Owned(LineIndex::new(&indented));
+                repaired = Cow::Owned(indented);
+                continue;
+            }
         }
         // Such depth is no typo: repairing it line by line would only lose the rest.
         let is_hopeless = current.reason == Reason::TooDeep || !budget.allows(text.len());
@@ -65,6 +85,12 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
     }
     result.tree = tree;
     result
+}
+
+/// Whether an error is at a line that starts with a closing bracket.
+fn is_closing_bracket(text: &str, lines: &LineIndex, error: ParseError) -> bool {
+    let line = lines.line_range(lines.line(error.offset)).of(text);
+    line.trim_start().starts_with([']', '}'])
 }
 
 /// How much text may still be parsed again.
@@ -95,7 +121,7 @@ fn accept(best: Candidate, lines: &LineIndex, patch: &mut Patch, result: &mut Re
     if !is_echo {
         let mut finding = Diagnostic::new(Code::Syntax, range, best.message);
         if let Some(title) = best.fix {
-            finding.fixes.push(Fix::new(title, false, edits.clone()));
+            finding.fixes.push(Fix::new(title, best.is_safe, edits.clone()));
         }
         result.findings.push(finding);
     }

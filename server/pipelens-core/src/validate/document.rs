@@ -55,6 +55,14 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
                 used.extend(tree.node(target).anchor);
                 continue;
             }
+            AliasTarget::Undefined if !is_word(name.trim_start_matches('*')) => {
+                let message = format!(
+                    "`{name}` starts with `*`, so YAML reads it as a reference to an anchor. If it is text, put it in quotes."
+                );
+                let finding = Diagnostic::new(Code::UndefinedAnchor, node.range, message);
+                findings.push(finding.with_safe_fix("Put it in quotes", node.range, single_quoted(name)));
+                continue;
+            }
             AliasTarget::Undefined => {
                 let wanted = name.replacen('*', "&", 1);
                 (
@@ -73,8 +81,18 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
         };
         findings.push(Diagnostic::new(code, node.range, message));
     }
-    findings.extend(tree.nodes().filter_map(|node| node.anchor).filter(|anchor| !used.contains(anchor)).map(|range| {
+    let anchored = tree.nodes().filter_map(|node| Some((node.anchor?, node)));
+    findings.extend(anchored.filter(|(anchor, _)| !used.contains(anchor)).map(|(range, node)| {
         let name = range.of(text);
+        let whole = range.cover(node.range);
+        let is_on_one_line = !whole.of(text).contains('\n');
+        if !is_word(name.trim_start_matches('&')) && is_on_one_line {
+            let message = format!(
+                "`{name}` starts with `&`, so YAML reads it as the name of an anchor and not as text. If it is text, put the value in quotes."
+            );
+            let written = single_quoted(whole.of(text).trim_end());
+            return Diagnostic::new(Code::UnusedAnchor, range, message).with_fix("Put the value in quotes", whole, written);
+        }
         let after = text.get(range.end..).unwrap_or_default();
         let blanks = after.len() - after.trim_start_matches(' ').len();
         let removed = TextRange::new(range.start, range.end + blanks);
@@ -82,6 +100,16 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
         Diagnostic::new(Code::UnusedAnchor, range, message).with_safe_fix(format!("Remove `{name}`"), removed, "")
     }));
     true
+}
+
+/// Whether people would name an anchor like this.
+fn is_word(name: &str) -> bool {
+    let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
+    name.starts_with(char::is_alphanumeric) && name.chars().all(is_word)
+}
+
+fn single_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {

@@ -2,25 +2,26 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use super::removal;
+use crate::diagnostic::{Code, Diagnostic, Fix, Severity};
 use crate::findings::Findings;
 use crate::keys::{self, Key, Place};
 use crate::nearest::nearest;
 use crate::syntax::parse::Style;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
-use crate::text::TextRange;
+use crate::text::{TextEdit, TextRange};
 
 const FEW_KEYS: usize = 24;
 
 /// Finds a key that is defined twice in one mapping, of whatever kind.
-pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Findings) {
+pub(super) fn duplicate_keys(text: &str, tree: &Tree, map: NodeId, findings: &mut Findings) {
     let Some(entries) = tree.own_entries(map) else { return };
     // Nearly every mapping: so few keys that comparing each with each beats hashing.
     if entries.len() <= FEW_KEYS {
         for (position, entry) in entries.iter().enumerate() {
             let Some(key) = tree.key_text(entry) else { continue };
             let first = entries.iter().take(position).find(|earlier| tree.key_text(earlier) == Some(key));
-            findings.extend(first.map(|first| duplicate_key(tree, key, entry, first)));
+            findings.extend(first.map(|first| duplicate_key(text, tree, map, key, entry, first)));
         }
         return;
     }
@@ -32,15 +33,63 @@ pub(super) fn duplicate_keys(tree: &Tree, map: NodeId, findings: &mut Findings) 
                 seen.insert(key, entry);
             }
             Some(_) if findings.omits(Code::DuplicateMappingKey, Severity::Error) => {}
-            Some(first) => findings.push(duplicate_key(tree, key, entry, first)),
+            Some(first) => findings.push(duplicate_key(text, tree, map, key, entry, first)),
         }
     }
 }
 
-fn duplicate_key(tree: &Tree, key: &str, entry: &Entry, first: &Entry) -> Diagnostic {
+fn duplicate_key(text: &str, tree: &Tree, map: NodeId, key: &str, entry: &Entry, first: &Entry) -> Diagnostic {
+    if tree.is_merge(entry) && tree.is_merge(first) {
+        return second_merge(text, tree, map, entry, first);
+    }
     let message = format!("`{key}` is defined twice; only one takes effect. Remove one.");
     let finding = Diagnostic::new(Code::DuplicateMappingKey, tree.node(entry.key).range, message);
     finding.with_related(tree.node(first.key).range, format!("`{key}` is first defined here"))
+}
+
+/// Two `<<`: many parsers take only one of them, and a list of both is what the author means.
+fn second_merge(text: &str, tree: &Tree, map: NodeId, entry: &Entry, first: &Entry) -> Diagnostic {
+    let message =
+        "`<<` is here twice, and other YAML parsers take only one of them. Write one with a list: `<<: [*a, *b]`.";
+    let (key, own, other) = (tree.node(entry.key).range, tree.node(entry.value), tree.node(first.value));
+    let mut finding = Diagnostic::new(Code::DuplicateMappingKey, key, message)
+        .with_related(tree.node(first.key).range, "The first `<<` is here");
+    let added = own.range.of(text);
+    let list = match &other.kind {
+        Kind::Alias(_) => {
+            Some(TextEdit { range: other.range, new_text: format!("[{}, {added}]", other.range.of(text)) })
+        }
+        Kind::List { is_flow: true, items } if !items.is_empty() => {
+            let last = items.last().map_or(other.range, |item| tree.node(*item).range);
+            Some(TextEdit { range: TextRange::at(last.end), new_text: format!(", {added}") })
+        }
+        Kind::List { .. } | Kind::Map { .. } | Kind::Scalar(_) => None,
+    };
+    let removed = removal::of_entry(text, tree, map, entry).filter(|_| matches!(own.kind, Kind::Alias(_)));
+    if let (Some(list), Some(removed)) = (list, removed) {
+        let removed = TextEdit { range: removed, new_text: String::new() };
+        finding.fixes.push(Fix::new("Make it one `<<` with a list", true, vec![list, removed]));
+    }
+    finding
+}
+
+/// Splits a key such as `cmd:make`, which lacks the space before its value.
+pub(super) fn glued<'tree>(tree: &'tree Tree, entry: &Entry) -> Option<(&'tree str, &'tree str)> {
+    let Kind::Scalar(key) = &tree.node(entry.key).kind else { return None };
+    let (name, value) = key.text.split_once(':')?;
+    let is_alone = tree.node(entry.value).range.is_empty() && key.style == Style::Plain;
+    (is_alone && !name.is_empty() && !value.is_empty() && !value.starts_with('/')).then_some((name, value))
+}
+
+/// Finds a known key without the space after its colon.
+pub(super) fn glued_key(tree: &Tree, entry: &Entry, place: Place) -> Option<(Diagnostic, Option<&'static str>)> {
+    let (name, value) = glued(tree, entry)?;
+    let known = keys::find(place, name)?;
+    let range = tree.node(entry.key).range;
+    let message =
+        format!("A space is missing after `{name}:`. Without it, this is one word and not a key with a value.");
+    let finding = Diagnostic::new(Code::UnknownKey, range, message);
+    Some((finding.with_safe_fix("Add the space", range, format!("{name}: {value}")), Some(known.name)))
 }
 
 /// Returns the keys a place allows that none of the entries has.

@@ -55,6 +55,13 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
     }
 }
 
+/// Returns what to delete so that an entry of a mapping is gone.
+pub(super) fn of_entry(text: &str, tree: &Tree, map: NodeId, entry: &Entry) -> Option<TextRange> {
+    let Kind::Map { entries, is_flow } = &tree.resolved(map)?.kind else { return None };
+    let parts: Vec<TextRange> = entries.iter().map(|entry| entry_range(tree, entry)).collect();
+    removal(text, &parts, entries.iter().position(|other| other == entry)?, *is_flow)
+}
+
 /// The anchors in use, in text order, each with the last alias to it.
 struct Shared(Vec<(TextRange, TextRange)>);
 

@@ -58,6 +58,10 @@ impl<'a> Rewrite<'a> {
     /// A list of commands, or of the words of one command, as one string.
     pub(super) fn command(self) -> Option<Value> {
         let Kind::List { items, is_flow } = &self.tree.node(self.entry.value).kind else { return None };
+        if *is_flow && self.is_shell_test() {
+            let written = self.tree.node(self.entry.value).range.of(self.text);
+            return Some(self.string(written, true));
+        }
         let items: Vec<&str> = self.scalars(items)?;
         let (first, others) = items.split_first()?;
         let is_word = |item: &&str| {
@@ -72,6 +76,14 @@ impl<'a> Rewrite<'a> {
         }
         let lines: Vec<&str> = items.iter().map(|item| item.trim_end_matches('\n')).collect();
         Some(self.command_text(&format!("set -e\n{}", lines.join("\n")), !*is_flow))
+    }
+
+    /// Whether a value in brackets is a test of the shell, such as `[ -f x ]`.
+    pub(super) fn is_shell_test(self) -> bool {
+        let written = self.tree.node(self.entry.value).range.of(self.text);
+        let inside = written.trim_start_matches('[').trim_start();
+        let is_test = inside.starts_with(['-', '!', '$']) || inside.starts_with("\"$") || written.starts_with("[[");
+        is_test && !self.is_json && !written.contains('\n')
     }
 
     /// Variables as a list of `NAME=value`, of mappings, or in one string.

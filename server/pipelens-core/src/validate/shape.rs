@@ -9,12 +9,14 @@ use super::foreign::Foreign;
 use super::mapping;
 use super::rewrite::{Rewrite, rewritten};
 use crate::arguments;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::keys::{self, Place, Shape};
 use crate::lower::authored::is_barrier;
 use crate::nearest::nearest;
+use crate::syntax::parse::Style;
 use crate::syntax::scalar::ScalarType;
-use crate::syntax::tree::{Entry, Kind, NodeId};
+use crate::syntax::tree::{Entry, Kind, NodeId, Scalar};
+use crate::text::{TextEdit, TextRange};
 
 pub(super) use checker::Checker;
 
@@ -61,7 +63,7 @@ impl Checker<'_> {
         let range = self.tree.resolved(id).map_or(self.tree.node(id).range, |node| node.range);
         let is_first = self.is_first(range, place.noun());
         if is_first {
-            mapping::duplicate_keys(self.tree, id, self.findings);
+            mapping::duplicate_keys(self.text, self.tree, id, self.findings);
         }
         self.allows_null = place.is_wire_format() || (self.allows_null && place == Place::Cache);
         let tree = self.tree;
@@ -81,8 +83,8 @@ impl Checker<'_> {
                 // Two words of other systems may mean one key.
                 let left: Vec<&'static str> = absent.iter().copied().filter(|key| !misspelt.contains(key)).collect();
                 let foreign = Foreign { text: self.text, tree, map: id, entry: *entry, place, absent: &left };
-                let found =
-                    foreign.finding().or_else(|| mapping::unknown_key(tree, &left, entry, place, self.findings));
+                let found = mapping::glued_key(tree, entry, place).or_else(|| foreign.finding());
+                let found = found.or_else(|| mapping::unknown_key(tree, &left, entry, place, self.findings));
                 if let Some((finding, meant)) = found {
                     self.findings.push(finding);
                     misspelt.extend(meant);
@@ -120,6 +122,9 @@ impl Checker<'_> {
         let rewrite = Rewrite::new(self.text, self.tree, map, *entry);
         let value = rewritten(rewrite, place, key)?;
         let (wanted, advice, title) = match key {
+            "cmd" if rewrite.is_shell_test() => {
+                ("a string", " A value that starts with `[` has to be in quotes to be text.", "Put it in quotes")
+            }
             "cmd" => {
                 ("a string", " Write the commands as the lines of one string.", "Write the commands as one string")
             }
@@ -174,7 +179,10 @@ impl Checker<'_> {
 
     fn check_steps(&mut self, id: NodeId) {
         let Some(items) = self.tree.items(id) else {
-            self.wrong_type(id, "steps", "a list of steps");
+            match self.step_without_dash(id) {
+                Some(finding) => self.findings.push(finding),
+                None => self.wrong_type(id, "steps", "a list of steps"),
+            }
             return;
         };
         let mut count = 0;
@@ -201,16 +209,78 @@ impl Checker<'_> {
 
     fn not_a_step(&mut self, item: NodeId) {
         let range = self.visible_range(item);
+        if let Some(finding) = self.keys_without_spaces(item) {
+            self.findings.push(finding);
+            return;
+        }
         let written = self.tree.scalar(item).map(|scalar| scalar.text.as_str()).unwrap_or_default();
-        let mut finding = Diagnostic::new(
-            Code::WrongType,
-            range,
-            "A step must be a mapping with `key` and `cmd`; the only word allowed on its own is `wait`.",
-        );
+        let mut finding = match written.split_once(" = ") {
+            Some((key, value)) if keys::find(Place::Step, key).is_some() => {
+                let message = format!("A key ends with a colon and not with `=`. Write `{key}: {value}`.");
+                Diagnostic::new(Code::WrongType, range, message)
+            }
+            _ => Diagnostic::new(
+                Code::WrongType,
+                range,
+                "A step must be a mapping with `key` and `cmd`; the only word allowed on its own is `wait`.",
+            ),
+        };
         if nearest(written, ["wait"].into_iter()).is_some() {
             finding = finding.with_fix("Change to `wait`", range, "wait");
         }
         self.findings.push(finding);
+    }
+
+    /// Finds the keys of a step that lack the space after their colon: together they are one string.
+    fn keys_without_spaces(&self, item: NodeId) -> Option<Diagnostic> {
+        let node = self.tree.node(item);
+        let Kind::Scalar(Scalar { style: Style::Plain, .. }) = node.kind else { return None };
+        let mut edits = Vec::new();
+        let mut start = node.range.start;
+        let mut first = None;
+        for line in node.range.of(self.text).split_inclusive('\n') {
+            let (key, value) = line.trim().split_once(':')?;
+            keys::find(Place::Step, key)?;
+            let colon = start + line.find(':')?;
+            first.get_or_insert_with(|| {
+                (key.to_owned(), TextRange::new(colon - key.len(), start + line.trim_end().len()))
+            });
+            if !value.starts_with(' ') {
+                edits.push(TextEdit { range: TextRange::at(colon + 1), new_text: " ".to_owned() });
+            }
+            start += line.len();
+        }
+        let (key, range) = first?;
+        let message =
+            format!("A space is missing after `{key}:`. Without it, this is a string and not a key with a value.");
+        let mut finding = Diagnostic::new(Code::WrongType, range, message);
+        finding.fixes.push(Fix::new("Add the spaces", true, edits));
+        Some(finding)
+    }
+
+    /// Finds a single step where a list of steps belongs.
+    fn step_without_dash(&self, id: NodeId) -> Option<Diagnostic> {
+        let Kind::Map { entries, is_flow: false } = &self.tree.node(id).kind else { return None };
+        let first = self.tree.node(entries.first()?.key).range;
+        let is_step = |entry: &Entry| matches!(self.tree.key_text(entry), Some("key" | "cmd"));
+        if !entries.iter().any(is_step) {
+            return None;
+        }
+        let line_start = self.text.get(..first.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+        self.text.get(line_start..first.start).filter(|before| before.trim().is_empty())?;
+        let mut edits = vec![TextEdit { range: TextRange::at(first.start), new_text: "- ".to_owned() }];
+        let whole = TextRange::new(line_start, self.tree.node(id).range.end);
+        let mut start = line_start;
+        for line in whole.of(self.text).split_inclusive('\n') {
+            if start > line_start && !line.trim().is_empty() {
+                edits.push(TextEdit { range: TextRange::at(start), new_text: "  ".to_owned() });
+            }
+            start += line.len();
+        }
+        let message = "`steps` must be a list, but this is one step without its `-`. Write `- ` before its first key.";
+        let mut finding = Diagnostic::new(Code::WrongType, first, message);
+        finding.fixes.push(Fix::new("Make it a list item", true, edits));
+        Some(finding)
     }
 
     fn check_list(&mut self, id: NodeId, of: &Shape, may_be_empty: bool, name: &str) {
@@ -233,7 +303,7 @@ impl Checker<'_> {
             self.wrong_type(id, name, "a mapping from names to values");
             return;
         }
-        mapping::duplicate_keys(self.tree, id, self.findings);
+        mapping::duplicate_keys(self.text, self.tree, id, self.findings);
         let tree = self.tree;
         for entry in tree.entries(id).iter() {
             let key = tree.key_text(entry).unwrap_or_default();
@@ -241,7 +311,13 @@ impl Checker<'_> {
                 let message = format!(
                     "`{key}` is not a valid environment variable name. Use letters, digits and `_`, and do not start with a digit."
                 );
-                self.findings.push(Diagnostic::new(Code::BadEnvName, self.tree.node(entry.key).range, message));
+                let finding = Diagnostic::new(Code::BadEnvName, self.tree.node(entry.key).range, message);
+                self.findings.push(match mapping::glued(tree, entry).filter(|(name, _)| is_env_name(name)) {
+                    Some((name, value)) => {
+                        finding.with_safe_fix("Add the space", tree.node(entry.key).range, format!("{name}: {value}"))
+                    }
+                    None => finding,
+                });
             }
             match self.tree.scalar(entry.value) {
                 None => self.wrong_type(entry.value, key, "a single value"),

@@ -104,5 +104,6 @@ fn close(offset: usize, closers: &str, comma: &str, place: usize) -> Candidate {
         range: TextRange::new(offset, offset + 1),
         message: format!("This bracket is never closed. Add `{closers}`."),
         fix: Some(format!("Add `{closers}{comma}`")),
+        is_safe: false,
     }
 }

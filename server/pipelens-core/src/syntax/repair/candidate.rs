@@ -10,4 +10,6 @@ pub(super) struct Candidate {
     pub(super) message: String,
     /// The title of a fix, if the edit is what the author would do.
     pub(super) fix: Option<String>,
+    /// The author can have meant nothing else.
+    pub(super) is_safe: bool,
 }

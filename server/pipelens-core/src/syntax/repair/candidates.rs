@@ -4,22 +4,23 @@ use std::cmp::Ordering;
 
 use super::brackets::{is_bracketed, lost_bracket};
 use super::candidate::Candidate;
+use super::{layout, values};
 use crate::syntax::parse::{ParseError, Reason, explain};
 use crate::text::{LineIndex, TextEdit, TextRange};
 
 /// One line without its line break.
 #[derive(Clone, Copy)]
-struct Line<'text> {
-    start: usize,
-    content: &'text str,
-    /// The blanks of the non-blank line above.
-    indent_above: &'text str,
-    below: Below,
+pub(super) struct Line<'text> {
+    pub(super) start: usize,
+    pub(super) content: &'text str,
+    /// The non-blank line above.
+    pub(super) above: &'text str,
+    pub(super) below: Below,
 }
 
 /// How the next non-blank line of text in brackets is indented. In other texts this means nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Below {
+pub(super) enum Below {
     Deeper,
     Same,
     Unknown,
@@ -27,9 +28,6 @@ enum Below {
 
 /// How far above an error a quote may have been opened that was never closed.
 const QUOTE_REACH: usize = 30;
-
-/// How far above an error the item or block it is in may begin.
-const LINES_OF_AN_ITEM: usize = 60;
 
 /// Returns the edits to try, most likely first.
 pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Vec<Candidate> {
@@ -46,21 +44,31 @@ pub(super) fn candidates(text: &str, lines: &LineIndex, line: usize, error: Pars
     if is_bracket {
         result.extend(lost_bracket(text, lines));
     }
+    if !is_bracketed(text) {
+        for place in &places {
+            result.extend(values::escapes(*place, error));
+            result.extend(values::as_text(*place, error));
+            result.extend(values::nameless_item(*place, error));
+            result.extend(values::stray_comma(*place, error));
+        }
+    }
     for place in &places {
         result.extend(missing_quote(*place));
     }
-    result.extend(lost_dash(text, lines, line, error));
+    result.extend(layout::spaced_dash(text, lines, line));
+    result.extend(layout::lost_dash(text, lines, line, error));
+    result.extend(layout::under_dash(text, lines, line));
+    result.extend(values::text_of_lines(text, lines, line, error));
     for place in &places {
         result.extend(missing_bracket(*place));
         result.extend(missing_colon_between(*place));
         result.extend(missing_comma(*place, error));
-        result.extend(missing_space_after_dash(*place));
-        result.extend(indentation(*place, error));
+        result.extend(layout::missing_space_after_dash(*place));
+        result.extend(layout::indentation(*place, error));
         result.extend(missing_colon(*place));
         result.extend(missing_space(*place));
-        result.extend(unquoted_value(*place, error));
     }
-    result.extend(lost_key(text, lines, line));
+    result.extend(layout::lost_key(text, lines, line));
     result.extend(places.iter().filter_map(|place| without_value(*place, error)));
     result.extend(places.iter().filter_map(|place| without_line(*place, error)));
     result
@@ -91,32 +99,28 @@ fn places<'text>(text: &'text str, lines: &LineIndex, line: usize) -> Vec<Line<'
         .map(|number| Line {
             start: lines.line_start(number),
             content: content(number),
-            indent_above: (0..number)
-                .rev()
-                .take(QUOTE_REACH)
-                .find(|line| !is_blank(line))
-                .map_or("", |line| blanks(content(line))),
+            above: (0..number).rev().take(QUOTE_REACH).find(|line| !is_blank(line)).map_or("", content),
             below: below(number),
         })
         .collect()
 }
 
-fn content<'text>(text: &'text str, lines: &LineIndex, line: usize) -> &'text str {
+pub(super) fn content<'text>(text: &'text str, lines: &LineIndex, line: usize) -> &'text str {
     let range = lines.line_range(line);
     range.of(text).trim_end()
 }
 
-fn blanks(content: &str) -> &str {
+pub(super) fn blanks(content: &str) -> &str {
     content.get(..content.len() - content.trim_start_matches([' ', '\t']).len()).unwrap_or_default()
 }
 
 impl Line<'_> {
-    fn end(self) -> usize {
+    pub(super) fn end(self) -> usize {
         self.start + self.content.len()
     }
 
     /// What a person sees of it.
-    fn visible(self) -> TextRange {
+    pub(super) fn visible(self) -> TextRange {
         TextRange::new(self.start + blanks(self.content).len(), self.end())
     }
 
@@ -144,50 +148,10 @@ fn missing_quote(line: Line<'_>) -> Vec<Candidate> {
         range: TextRange::new(line.start + offset, line.end()),
         message: format!("This `{quote}` is never closed. Add `{quote}` at the end."),
         fix: Some(format!("Add `{ending}`")),
+        is_safe: false,
         edits: vec![line.append(&ending)],
     };
     endings.iter().map(|ending| candidate(format!("{quote}{ending}"))).collect()
-}
-
-/// Restores the missing `-` of an item: its keys are where those of an item would be, and the next one begins with `-`.
-fn lost_dash(text: &str, lines: &LineIndex, line: usize, error: ParseError) -> Option<Candidate> {
-    let indent = blanks(content(text, lines, line)).len();
-    if error.reason != Reason::DashAmongKeys || !content(text, lines, line).trim_start().starts_with("- ") {
-        return None;
-    }
-    let visible = (0..line).rev().take(LINES_OF_AN_ITEM).filter(|line| !content(text, lines, *line).trim().is_empty());
-    let first = visible.take_while(|line| blanks(content(text, lines, *line)).len() > indent).last()?;
-    let own = content(text, lines, first);
-    let start = lines.line_start(first) + indent;
-    (blanks(own).len() == indent + 2 && !blanks(own).contains('\t')).then(|| Candidate {
-        edits: vec![TextEdit { range: TextRange::new(start, start + 2), new_text: "- ".to_owned() }],
-        range: TextRange::new(start + 2, lines.line_start(first) + own.len()),
-        message: "A `-` is missing before this: these keys belong to a list item. Add it.".to_owned(),
-        fix: Some("Add `-`".to_owned()),
-    })
-}
-
-/// Puts a key on the blank line above a block that is indented as if it had one.
-fn lost_key(text: &str, lines: &LineIndex, line: usize) -> Option<Candidate> {
-    let indent = |line: usize| blanks(content(text, lines, line)).len();
-    let is_blank = |line: &usize| content(text, lines, *line).trim().is_empty();
-    let blank =
-        (0..line).rev().take(LINES_OF_AN_ITEM).take_while(|above| is_blank(above) || indent(*above) >= indent(line));
-    let blank = blank.filter(is_blank).last()?;
-    let above = (0..blank).rev().take(LINES_OF_AN_ITEM).find(|line| !is_blank(line))?;
-    let visible = content(text, lines, above);
-    let keys = indent(above) + if visible.trim_start().starts_with("- ") { 2 } else { 0 };
-    let start = lines.line_start(blank);
-    let block = (blank + 1..=line).find(|line| !is_blank(line))?;
-    (keys < indent(block)).then(|| Candidate {
-        edits: vec![TextEdit {
-            range: TextRange::new(start, start + content(text, lines, blank).len()),
-            new_text: format!("{}\"\":", " ".repeat(keys)),
-        }],
-        range: TextRange::new(lines.line_start(block), lines.line_start(block) + indent(block)),
-        message: "These lines are indented without a parent key. Add the key, or align them.".to_owned(),
-        fix: None,
-    })
 }
 
 fn missing_bracket(line: Line<'_>) -> Vec<Candidate> {
@@ -198,6 +162,7 @@ fn missing_bracket(line: Line<'_>) -> Vec<Candidate> {
         range: TextRange::new(line.start + offset, line.end()),
         message: format!("This bracket is never closed. Add `{closers}`."),
         fix: Some(format!("Add `{ending}`")),
+        is_safe: false,
         edits: vec![line.append(&ending)],
     };
     [closers.clone(), format!("{closers},")].into_iter().map(candidate).collect()
@@ -216,22 +181,7 @@ fn missing_comma(line: Line<'_>, error: ParseError) -> Option<Candidate> {
         range: last_word(line),
         message: format!("A {} is missing after this. Add it.", if lacks_value { "value" } else { "`,`" }),
         fix: (!lacks_value).then(|| "Add `,`".to_owned()),
-    })
-}
-
-fn indentation(line: Line<'_>, error: ParseError) -> Option<Candidate> {
-    let own = blanks(line.content);
-    if own == line.indent_above || line.indent_above.contains('\t') || line.content.is_empty() {
-        return None;
-    }
-    let range = TextRange::new(line.start, line.start + own.len());
-    let reason = if own.contains('\t') { Reason::Tab } else { Reason::Indentation };
-    let relevant = own.contains('\t') || error.offset >= line.start;
-    relevant.then(|| Candidate {
-        edits: vec![TextEdit { range, new_text: line.indent_above.to_owned() }],
-        range: if own.is_empty() { line.visible() } else { range },
-        message: explain(reason),
-        fix: Some("Align with the line above".to_owned()),
+        is_safe: false,
     })
 }
 
@@ -244,6 +194,7 @@ fn missing_colon(line: Line<'_>) -> Option<Candidate> {
         range: last_word(line),
         message: format!("A `:` is missing after `{word}`. A key needs one."),
         fix: Some("Add `:`".to_owned()),
+        is_safe: false,
     })
 }
 
@@ -259,17 +210,7 @@ fn missing_colon_between(line: Line<'_>) -> Option<Candidate> {
         range: TextRange::new(start, end),
         message: format!("A `:` is missing after `\"{name}\"`. A key needs one."),
         fix: Some("Add `:`".to_owned()),
-    })
-}
-
-fn missing_space_after_dash(line: Line<'_>) -> Option<Candidate> {
-    let item = line.content.trim_start().strip_prefix('-')?;
-    let dash = line.end() - item.len() - 1;
-    item.starts_with(|first: char| first.is_alphabetic() || "\"'[{".contains(first)).then(|| Candidate {
-        edits: vec![TextEdit { range: TextRange::at(dash + 1), new_text: " ".to_owned() }],
-        range: TextRange::new(dash, dash + 1),
-        message: "A space is missing after this `-`. Without it, this is a word and not a list item.".to_owned(),
-        fix: Some("Add the space".to_owned()),
+        is_safe: false,
     })
 }
 
@@ -285,24 +226,7 @@ fn missing_space(line: Line<'_>) -> Option<Candidate> {
         range: line.visible(),
         message: format!("A space is missing after `{key}:`. Without it, this is one word and not a key with a value."),
         fix: Some("Add the space".to_owned()),
-    })
-}
-
-fn unquoted_value(line: Line<'_>, error: ParseError) -> Option<Candidate> {
-    let start = line.value_start()?;
-    let value = line.content.get(start..)?;
-    let is_plain = !value.is_empty()
-        && !value.contains(['"', '\\'])
-        && !value.starts_with(['\'', '|', '>', '[', '{', '*', '&', '-']);
-    let is_ours = matches!(error.reason, Reason::NestedColon | Reason::ReservedCharacter(_));
-    (is_plain && is_ours && error.offset >= line.start && error.offset <= line.end()).then(|| Candidate {
-        edits: vec![
-            TextEdit { range: TextRange::at(line.start + start), new_text: "\"".to_owned() },
-            line.append("\""),
-        ],
-        range: TextRange::new(line.start + start, line.end()),
-        message: explain(error.reason),
-        fix: Some("Put the value in quotes".to_owned()),
+        is_safe: key.chars().all(|character| character.is_ascii_lowercase() || character == '_'),
     })
 }
 
@@ -312,7 +236,7 @@ fn without_value(line: Line<'_>, error: ParseError) -> Option<Candidate> {
     let is_here = error.offset >= line.start && error.offset <= line.end();
     is_here.then(|| {
         let range = TextRange::new(line.start + start, line.end());
-        Candidate { edits: vec![blanked(range)], range, message: explain(error.reason), fix: None }
+        Candidate { edits: vec![blanked(range)], range, message: explain(error.reason), fix: None, is_safe: false }
     })
 }
 
@@ -322,6 +246,7 @@ fn without_line(line: Line<'_>, error: ParseError) -> Option<Candidate> {
         range: line.visible(),
         message: explain(error.reason),
         fix: None,
+        is_safe: false,
     })
 }
 

@@ -53,6 +53,15 @@ impl<'a> Checker<'a> {
             finding.message.push_str(" Put it in quotes.");
             finding = finding.with_safe_fix("Put it in quotes", range, format!("\"{}\"", scalar.text));
         }
+        if let (true, Kind::List { is_flow: true, .. } | Kind::Map { is_flow: true, .. }) =
+            (wanted == "a string", &self.tree.node(id).kind)
+            && !self.tree.node(id).range.of(self.text).contains('\n')
+        {
+            let written = range.of(self.text);
+            let open = written.chars().next().unwrap_or_default();
+            finding.message.push_str(&format!(" A value that starts with `{open}` has to be in quotes to be text."));
+            finding = finding.with_fix("Put it in quotes", range, format!("'{}'", written.replace('\'', "''")));
+        }
         if let (true, Kind::Scalar(scalar)) = (wanted == "a whole number", &self.tree.node(id).kind)
             && scalar.style != Style::Plain
             && scalar.text.parse::<u32>().is_ok()
