@@ -18,6 +18,8 @@ pub struct Analysis {
     pub diagnostics: Vec<Diagnostic>,
     /// The text could only be read after a repair: good enough for lenses and the outline, never for a run.
     pub is_repaired: bool,
+    /// The text is a project's settings, not a pipeline.
+    pub(crate) is_settings: bool,
     /// Errors silenced by a comment that still make a run impossible.
     pub(crate) silenced: Vec<Diagnostic>,
     pub(crate) text: String,

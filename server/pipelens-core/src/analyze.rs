@@ -3,7 +3,7 @@
 mod repairs;
 
 use crate::analysis::Analysis;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::files::{Files, Format};
 use crate::findings::Findings;
 use crate::model::Pipeline;
@@ -41,7 +41,33 @@ pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>)
     silenced.retain(suppress::still_refuses);
     let diagnostics = findings.finish();
     let (text, files) = (text.to_owned(), Files::default());
-    Analysis { line_index, files, pipelines, diagnostics, is_repaired, silenced, text, tree }
+    Analysis { line_index, files, pipelines, diagnostics, is_repaired, is_settings: false, silenced, text, tree }
+}
+
+/// Reads the settings of a project.
+pub(crate) fn analyze_settings(text: &str) -> Analysis {
+    let line_index = LineIndex::new(text);
+    let Repaired { tree, findings: repairs, repaired_lines } = repair::read(text, &line_index);
+    let is_repaired = !repairs.is_empty();
+    let mut findings = Findings::default();
+    if validate::check_references(text, &tree, &mut findings) {
+        let roots = tree.documents.iter().copied().filter(|root| validate::says_something(&tree, *root));
+        roots.for_each(|root| validate::check_settings(text, &tree, root, &mut findings));
+    }
+    // Other versions may know more settings and more codes.
+    for finding in findings.list_mut().iter_mut().filter(|finding| finding.code == Code::UnknownKey) {
+        finding.severity = Severity::Warning;
+    }
+    if is_repaired {
+        let repaired = Repairs::new(text, &line_index, &repaired_lines);
+        findings.list_mut().retain(|finding| !repaired.caused(finding, &[]));
+    }
+    validate::finish_fixes(text, &tree, &mut findings);
+    findings.extend(repairs);
+    suppress::apply(text, &line_index, &tree, findings.list_mut());
+    let diagnostics = findings.finish();
+    let text = text.to_owned();
+    Analysis { line_index, diagnostics, is_repaired, is_settings: true, text, tree, ..Analysis::default() }
 }
 
 fn read_documents(

@@ -9,6 +9,7 @@ pub(crate) mod foreign;
 mod generated;
 mod key;
 mod place;
+mod settings;
 mod shape;
 
 pub(crate) use choice::{POLICIES, policy_requires};
@@ -37,6 +38,8 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
         Place::PlanStep => generated::PLAN_STEP,
         Place::Envelope => generated::ENVELOPE,
         Place::EnvelopePipeline => generated::ENVELOPE_PIPELINE,
+        Place::Settings => settings::SETTINGS,
+        Place::Severities => &settings::SEVERITIES,
     }
 }
 

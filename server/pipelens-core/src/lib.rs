@@ -39,6 +39,11 @@ pub fn analyze_in(text: &str, format: Format, project: &dyn Project) -> Analysis
     analyze::analyze(text, format, Some(project))
 }
 
+/// Reads the settings of a project: `.pipelens.yaml`. What is wrong with them is in `diagnostics`.
+pub fn analyze_settings(text: &str) -> Analysis {
+    analyze::analyze_settings(text)
+}
+
 /// Returns the JSON schema of pipelines in every spelling, for editors and tools that use schemas.
 pub fn schema() -> String {
     schema::schema()

@@ -14,6 +14,8 @@ pub(crate) enum DocumentKind {
     Authored,
     Plan,
     Envelope,
+    /// The settings of a project. Only the name of the file says so.
+    Settings,
 }
 
 /// Recognises a document; `None` if it has none of the distinguishing keys.
@@ -33,6 +35,7 @@ pub(crate) fn root_place(kind: DocumentKind) -> Place {
         DocumentKind::Authored => Place::Pipeline,
         DocumentKind::Plan => Place::Plan,
         DocumentKind::Envelope => Place::Envelope,
+        DocumentKind::Settings => Place::Settings,
     }
 }
 
@@ -45,5 +48,6 @@ pub(crate) fn pipelines(tree: &Tree, root: NodeId, kind: DocumentKind, is_json: 
         }
         DocumentKind::Plan => vec![plan::pipeline(tree, root, Spelling::Plan)],
         DocumentKind::Envelope => plan::envelope(tree, root),
+        DocumentKind::Settings => Vec::new(),
     }
 }

@@ -9,8 +9,11 @@ const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 const SERVICE_NAME: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
 
 pub(crate) fn schema() -> String {
-    let definitions: Map<String, Value> =
-        Place::ALL.iter().map(|place| (place.schema_name().to_owned(), object(*place))).collect();
+    let definitions: Map<String, Value> = Place::ALL
+        .iter()
+        .filter(|place| place.is_of_pipelines())
+        .map(|place| (place.schema_name().to_owned(), object(*place)))
+        .collect();
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Pipeline",

@@ -18,7 +18,7 @@ mod shell;
 mod steps;
 mod wire;
 
-pub(crate) use document::{check_document, check_references, says_something};
+pub(crate) use document::{check_document, check_references, check_settings, says_something};
 pub(crate) use image::{is_image, split as split_image};
 pub(crate) use shell::Commands;
 pub(crate) use steps::safe_key;

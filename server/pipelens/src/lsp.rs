@@ -21,6 +21,7 @@ use requests::lifecycle::Session;
 use routes::Router;
 use server::Server;
 use session::linting;
+use transport::uris::Spellings;
 use transport::{message_loop, parent, writer};
 
 /// How long removing the containers of a run may take when the editor is gone.
@@ -34,11 +35,12 @@ pub(crate) async fn serve() -> u8 {
     let server = service.inner().0.clone();
     let _background = background(&server);
     let mut router = Router::new(service);
+    let spellings = Spellings::default();
     let (to_client, from_client) = socket.split();
-    let mut writer = writer::spawn(to_client);
+    let mut writer = writer::spawn(to_client, spellings.clone());
     let parent = parent::parent_died(|| server.settings.client().process_id);
     let code = tokio::select! {
-        () = message_loop::serve(&mut router, from_client, writer.responses.clone()) => {
+        () = message_loop::serve(&mut router, from_client, writer.responses.clone(), &spellings) => {
             u8::from(!router.is_shut_down())
         }
         _ = &mut writer.ended => 1,

@@ -12,7 +12,9 @@ pub(crate) fn walk(analysis: &Analysis, visit: &mut impl FnMut(Place, NodeId)) {
         return;
     }
     for root in analysis.tree.documents.iter().copied() {
-        let kind = document_kind(&analysis.tree, root).unwrap_or(DocumentKind::Authored);
+        let kind =
+            if analysis.is_settings { Some(DocumentKind::Settings) } else { document_kind(&analysis.tree, root) };
+        let kind = kind.unwrap_or(DocumentKind::Authored);
         walk_map(analysis, root_place(kind), root, visit);
     }
 }

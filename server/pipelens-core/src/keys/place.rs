@@ -40,6 +40,8 @@ macro_rules! places {
 enum Origin {
     Authored,
     Generated,
+    /// Not part of a pipeline: the settings of its project.
+    Settings,
 }
 
 places! {
@@ -59,17 +61,24 @@ places! {
     PlanStep = "planStep", Generated, "a step";
     Envelope = "envelope", Generated, "an envelope";
     EnvelopePipeline = "envelopePipeline", Generated, "an envelope's pipeline";
+    Settings = "settings", Settings, "the settings";
+    Severities = "severities", Settings, "`severity`";
 }
 
 impl Place {
     /// Returns the places people write themselves.
     pub(crate) fn authored() -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(|place| !place.is_wire_format())
+        Self::ALL.iter().copied().filter(|place| place.origin() == Origin::Authored)
     }
 
     /// Tells whether this place belongs to a generated spelling, where unknown fields belong to other tools.
     pub(crate) fn is_wire_format(self) -> bool {
         self.origin() == Origin::Generated
+    }
+
+    /// Tells whether this place is part of a pipeline, in any spelling.
+    pub(crate) fn is_of_pipelines(self) -> bool {
+        self.origin() != Origin::Settings
     }
 
     /// Tells whether keys that start with `x-` are allowed: anchors need a place to be defined.

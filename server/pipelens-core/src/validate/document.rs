@@ -3,7 +3,7 @@
 use super::{mapping, other_system, shape::Checker, wire};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
-use crate::keys::Shape;
+use crate::keys::{Place, Shape};
 use crate::lower::{DocumentKind, document_kind, root_place};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{AliasTarget, Kind, NodeId, Tree};
@@ -22,10 +22,16 @@ pub(crate) fn check_document(text: &str, tree: &Tree, root: NodeId, findings: &m
     let mut checker = Checker::new(text, tree, findings);
     checker.check(root, &Shape::Map(root_place(kind)), "the document");
     match kind {
+        DocumentKind::Settings => {}
         DocumentKind::Authored => steps_and_graph(tree, root, findings),
         DocumentKind::Plan => wire::check_graph(tree, root, findings),
         DocumentKind::Envelope => wire::check_envelope(tree, root, findings),
     }
+}
+
+/// Checks the settings of a project.
+pub(crate) fn check_settings(text: &str, tree: &Tree, root: NodeId, findings: &mut Findings) {
+    Checker::new(text, tree, findings).check(root, &Shape::Map(Place::Settings), "the settings");
 }
 
 /// Both an envelope and a Bitbucket pipeline have `pipelines`: a list here, a mapping there.

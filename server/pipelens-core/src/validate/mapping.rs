@@ -130,6 +130,10 @@ pub(super) fn unknown_key(
         let finding = with_key_fix(Diagnostic::new(Code::UnknownKey, range, message), tree, entry.key, near);
         return Some((finding, Some(near)));
     }
+    if place == Place::Severities {
+        let message = format!("There is no finding with the code `{name}`. `pipelens explain` lists all codes.");
+        return Some((Diagnostic::new(Code::UnknownKey, range, message), None));
+    }
     // A barrier is an item of its own: its key cannot be moved into one.
     let home = keys::homes(name).map(|(home, _)| home).find(|home| *home != Place::Wait);
     let finding = match home {

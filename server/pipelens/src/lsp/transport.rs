@@ -6,4 +6,5 @@ pub(super) mod message_loop;
 pub(super) mod parent;
 pub(super) mod reader;
 mod surrogates;
+pub(crate) mod uris;
 pub(super) mod writer;

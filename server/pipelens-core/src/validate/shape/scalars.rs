@@ -22,7 +22,10 @@ impl Checker<'_> {
             self.wrong_type(id, name, "a string");
             return;
         }
-        self.yaml_trap(id, scalar, name);
+        // One of these words is meant as a word, even if it is `off`.
+        if !matches!(shape, Shape::OneOf(words) if words.contains(&scalar.text.as_str())) {
+            self.yaml_trap(id, scalar, name);
+        }
         self.control_characters(id, scalar, name);
         match shape {
             Shape::Text => {}

@@ -4,6 +4,7 @@ use serde_json::Value;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Request, Response};
 
 use super::surrogates;
+use super::uris::Spellings;
 
 pub(super) enum Message {
     /// A request, or a notification where it has no `id`.
@@ -12,13 +13,14 @@ pub(super) enum Message {
 }
 
 /// Reads the body of a frame.
-pub(super) fn parse(body: &[u8]) -> Result<Message, Error> {
-    let value: Value = serde_json::from_slice(body)
+pub(super) fn parse(body: &[u8], spellings: &Spellings) -> Result<Message, Error> {
+    let mut value: Value = serde_json::from_slice(body)
         .or_else(|error| surrogates::replaced(body).map_or(Err(error), |repaired| serde_json::from_slice(&repaired)))
         .map_err(|error| not_json(&error.to_string()))?;
     if !value.is_object() {
         return Err(invalid("a message is one JSON object; batches are not part of the protocol".to_owned()));
     }
+    spellings.escape(&mut value);
     let is_response = value.get("method").is_none() && (value.get("result").is_some() || value.get("error").is_some());
     if is_response {
         let response = serde_json::from_value(value).map_err(|error| invalid(format!("not a response: {error}")))?;
@@ -45,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_message_is_a_request_a_notification_or_a_response() {
-        let kind = |text: &str| match parse(text.as_bytes()) {
+        let kind = |text: &str| match parse(text.as_bytes(), &Spellings::default()) {
             Ok(Message::Request(request)) if request.id().is_some() => "request".to_owned(),
             Ok(Message::Request(_)) => "notification".to_owned(),
             Ok(Message::Response(_)) => "response".to_owned(),

@@ -11,6 +11,7 @@ use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
 use super::in_flight::{InFlight, Task};
 use super::message::{Message, parse};
 use super::reader::{Frame, spawn_reader};
+use super::uris::Spellings;
 use super::writer::{Answers, frame};
 
 /// What messages mean.
@@ -35,11 +36,16 @@ pub(crate) enum Taken {
 }
 
 /// Reads messages until the client sends `exit` or closes its end. Its answers to our requests go to `from_client`.
-pub(crate) async fn serve(service: &mut impl Service, mut from_client: impl Sink<Response> + Unpin, answers: Answers) {
+pub(crate) async fn serve(
+    service: &mut impl Service,
+    mut from_client: impl Sink<Response> + Unpin,
+    answers: Answers,
+    spellings: &Spellings,
+) {
     let mut frames = spawn_reader();
     let in_flight = InFlight::new(answers.clone());
     while let Some(frame) = frames.recv().await {
-        match message(service, frame) {
+        match message(service, frame, spellings) {
             Ok(Message::Response(response)) => {
                 if from_client.send(response).await.is_err() {
                     return;
@@ -62,9 +68,9 @@ pub(crate) async fn serve(service: &mut impl Service, mut from_client: impl Sink
 }
 
 /// Reads a frame. What is not a message, or not one that could be acted on, is an error: answered where that is possible.
-fn message(service: &impl Service, frame: Frame) -> Result<Message, Option<Response>> {
+fn message(service: &impl Service, frame: Frame, spellings: &Spellings) -> Result<Message, Option<Response>> {
     let parsed = match frame {
-        Frame::Body(body) => parse(&body),
+        Frame::Body(body) => parse(&body, spellings),
         Frame::Bad(why) => Err(Error { code: ErrorCode::ParseError, message: why.into(), data: None }),
     };
     let message = parsed.map_err(|error| Some(Response::from_error(Id::Null, error)))?;

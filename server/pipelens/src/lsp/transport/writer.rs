@@ -11,6 +11,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use tower_lsp::jsonrpc::Request;
 
+use super::uris::Spellings;
+
 /// Answers that wait for a slow client; no more requests than this are in flight.
 const ANSWER_QUEUE: usize = 1024;
 /// While answers of this many bytes wait, no further one is made.
@@ -102,7 +104,7 @@ enum Order {
 }
 
 /// Starts the writer of answers and of what the server sends on its own. It ends when it is dropped, or when standard output fails.
-pub(crate) fn spawn(messages: impl Stream<Item = Request> + Send + Unpin + 'static) -> Writer {
+pub(crate) fn spawn(messages: impl Stream<Item = Request> + Send + Unpin + 'static, spellings: Spellings) -> Writer {
     let (lane, response_lane) = mpsc::channel(ANSWER_QUEUE);
     let responses = Answers { lane, backlog: Arc::default() };
     let (orders, order_lane) = mpsc::channel(ORDER_QUEUE);
@@ -110,7 +112,7 @@ pub(crate) fn spawn(messages: impl Stream<Item = Request> + Send + Unpin + 'stat
     let (end, ended) = oneshot::channel::<()>();
     let framing = tokio::spawn(frame_messages(response_lane, messages, flush_lane, orders));
     let write = move || {
-        if let Err(error) = write_orders(order_lane, &mut io::stdout().lock()) {
+        if let Err(error) = write_orders(order_lane, &mut io::stdout().lock(), &spellings) {
             tracing::warn!("standard output is gone: {error}");
         }
         drop(end);
@@ -150,7 +152,7 @@ pub(crate) fn frame(message: &impl Serialize) -> Vec<u8> {
 }
 
 /// Writes what is ready at once, and flushes when nothing more is.
-fn write_orders(mut orders: mpsc::Receiver<Order>, output: &mut impl Write) -> io::Result<()> {
+fn write_orders(mut orders: mpsc::Receiver<Order>, output: &mut impl Write, spellings: &Spellings) -> io::Result<()> {
     let mut buffer = Vec::new();
     // Answers count as waiting until they are written.
     let mut answers = Vec::new();
@@ -162,14 +164,14 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, output: &mut impl Write) -> i
                 Order::Answer(answer) if answer.frame.len() >= WRITE_BYTES => {
                     output.write_all(&buffer)?;
                     buffer.clear();
-                    output.write_all(&answer.frame)?;
+                    output.write_all(&spellings.restored(&answer.frame))?;
                     answers.push(answer);
                 }
                 Order::Answer(answer) => {
-                    buffer.extend_from_slice(&answer.frame);
+                    buffer.extend_from_slice(&spellings.restored(&answer.frame));
                     answers.push(answer);
                 }
-                Order::Write(frame) => buffer.extend_from_slice(&frame),
+                Order::Write(frame) => buffer.extend_from_slice(&spellings.restored(&frame)),
                 Order::Confirm(done) => confirm = Some(done),
             }
             if buffer.len() < WRITE_BYTES && confirm.is_none() {
