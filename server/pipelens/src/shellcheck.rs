@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use pipelens_core::diagnostic::Severity;
 use pipelens_core::text::{TextEdit, TextRange};
 use pipelens_core::{Analysis, Remark};
@@ -42,6 +43,8 @@ const LIMITS: Limits =
 #[derive(Debug)]
 pub(crate) struct ShellCheck {
     root: PathBuf,
+    /// Where the program is, looked up once. `None`: it is not installed.
+    program: OnceLock<Option<PathBuf>>,
     known: Mutex<Known>,
 }
 
@@ -53,7 +56,7 @@ struct Known {
 
 impl ShellCheck {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root, known: Mutex::default() }
+        Self { root, program: OnceLock::new(), known: Mutex::default() }
     }
 
     /// Returns what is known about a command.
@@ -61,39 +64,55 @@ impl ShellCheck {
         self.known().remarks.get(command).cloned().unwrap_or_default()
     }
 
-    /// Reads the commands of a file that it does not know yet. Returns whether there were any, so that the file has to be analysed
-    /// again. If the program is not installed, there are no answers, which is not an error.
-    pub(crate) async fn read(&self, analysis: &Analysis) -> anyhow::Result<bool> {
+    /// Reads the commands of some files that it does not know yet, all at once. If the program is not installed, there are no answers,
+    /// which is not an error. Returns whether there is something new to say, so that the files have to be analysed again.
+    pub(crate) async fn read<'a>(&self, analyses: impl IntoIterator<Item = &'a Analysis>) -> anyhow::Result<bool> {
+        let Some(program) = self.program.get_or_init(|| programs::find(PROGRAM, &[&self.root])) else {
+            return Ok(false);
+        };
         let rules = rules(&self.root);
-        let unknown = self.unknown(analysis, &rules);
-        for batch in unknown.chunks(MAX_BATCH) {
-            let Some(answer) = ask(batch, &rules, &self.root).await? else { return Ok(false) };
-            let mut remarks: Vec<Vec<Remark>> = vec![Vec::new(); batch.len()];
-            for comment in answer.comments {
-                let index = comment.file.split('.').next().and_then(|name| name.parse::<usize>().ok());
-                let Some((command, said)) = index.and_then(|index| Some((batch.get(index)?, remarks.get_mut(index)?)))
-                else {
-                    continue;
-                };
-                said.push(comment.remark(command));
-            }
-            let mut known = self.known();
-            let answers = batch.iter().cloned().zip(remarks.into_iter().map(Arc::from));
-            known.remarks.extend(answers);
-        }
-        Ok(!unknown.is_empty())
+        let unknown = self.unknown(analyses, &rules);
+        let batches = unknown.chunks(MAX_BATCH).map(|batch| self.read_batch(program, batch, &rules));
+        let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        stream::iter(batches)
+            .buffer_unordered(at_once)
+            .try_fold(false, |any, new| std::future::ready(Ok(any || new)))
+            .await
     }
 
-    fn unknown(&self, analysis: &Analysis, rules: &str) -> Vec<String> {
+    /// Tells whether it has anything to say about a file.
+    pub(crate) fn has_remarks(&self, analysis: &Analysis) -> bool {
+        let known = self.known();
+        commands(analysis).any(|command| known.remarks.get(command).is_some_and(|remarks| !remarks.is_empty()))
+    }
+
+    async fn read_batch(&self, program: &Path, batch: &[String], rules: &str) -> anyhow::Result<bool> {
+        let answer = ask(program, batch, rules).await?;
+        let mut remarks: Vec<Vec<Remark>> = vec![Vec::new(); batch.len()];
+        for comment in answer.comments {
+            let index = comment.file.split('.').next().and_then(|name| name.parse::<usize>().ok());
+            let Some((command, said)) = index.and_then(|index| Some((batch.get(index)?, remarks.get_mut(index)?)))
+            else {
+                continue;
+            };
+            said.push(comment.remark(command));
+        }
+        let is_new = remarks.iter().any(|remarks| !remarks.is_empty());
+        let answers = batch.iter().cloned().zip(remarks.into_iter().map(Arc::from));
+        self.known().remarks.extend(answers);
+        Ok(is_new)
+    }
+
+    fn unknown<'a>(&self, analyses: impl IntoIterator<Item = &'a Analysis>, rules: &str) -> Vec<String> {
         let mut known = self.known();
         if known.rules != rules || known.remarks.len() > MAX_KNOWN {
             known.remarks.clear();
             rules.clone_into(&mut known.rules);
         }
-        let commands = analysis.all_steps().filter_map(|step| Some(&step.cmd.as_ref()?.value));
         let is_unknown = |command: &&String| {
             !command.trim().is_empty() && command.len() <= MAX_COMMAND_BYTES && !known.remarks.contains_key(*command)
         };
+        let commands = analyses.into_iter().flat_map(commands);
         commands.filter(is_unknown).collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
@@ -102,9 +121,12 @@ impl ShellCheck {
     }
 }
 
-/// Runs the program on commands, in a directory of its own. `None`: it is not installed.
-async fn ask(commands: &[String], rules: &str, project: &Path) -> anyhow::Result<Option<Answer>> {
-    let Some(program) = programs::find(PROGRAM, &[project]) else { return Ok(None) };
+fn commands(analysis: &Analysis) -> impl Iterator<Item = &String> {
+    analysis.all_steps().filter_map(|step| Some(&step.cmd.as_ref()?.value))
+}
+
+/// Runs the program on commands, in a directory of its own.
+async fn ask(program: &Path, commands: &[String], rules: &str) -> anyhow::Result<Answer> {
     let folder = tempfile::tempdir().context("Cannot make a folder for the commands ShellCheck reads")?;
     let names: Vec<String> = (0..commands.len()).map(|index| format!("{index}.{DIALECT}")).collect();
     // Even if it is empty: without one here, it looks for another in the folders above and in the user's.
@@ -114,7 +136,7 @@ async fn ask(commands: &[String], rules: &str, project: &Path) -> anyhow::Result
     }
     let options = ["--format", "json1", "--exclude", NOT_SPOKEN_OF, "--"].map(str::to_owned);
     let call = Call {
-        program,
+        program: program.to_owned(),
         arguments: options.into_iter().chain(names).map(Into::into).collect(),
         folder: folder.path().to_owned(),
         variables: Vec::new(),
@@ -128,7 +150,7 @@ async fn ask(commands: &[String], rules: &str, project: &Path) -> anyhow::Result
         answer.status
     );
     let answer = serde_json::from_slice(&answer.output);
-    Ok(Some(answer.with_context(|| format!("`{PROGRAM}` did not answer in JSON"))?))
+    answer.with_context(|| format!("`{PROGRAM}` did not answer in JSON"))
 }
 
 /// Returns the allowed part of the project's rules, or else of the user's.

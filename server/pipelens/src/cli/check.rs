@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::checked::{Checked, STANDARD_INPUT};
+use super::checked::{Checked, Projects, STANDARD_INPUT};
 use super::output::{EXIT_USAGE, complain, print, show_findings, warn};
+use super::printable::printable;
 use super::report::{self, ReportFormat};
 use super::{files, replace};
 
@@ -29,21 +30,21 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
     for error in complaints {
         complain(&format!("{error:#}"));
     }
+    let mut projects = Projects::default();
     let mut checked = Vec::new();
     for path in &paths {
-        match Checked::read(path).and_then(|file| if args.fix { fixed(path, file) } else { Ok(file) }) {
-            Ok(mut file) => {
-                // All other findings are there without it.
-                if let Err(error) = file.lint().await {
-                    warn(&format!("{error:#}; its findings in `{}` are missing", path.display()));
-                }
-                checked.push(file);
-            }
+        let file = Checked::read_in(path, &mut projects);
+        match file.and_then(|file| if args.fix { fixed(path, file, &mut projects) } else { Ok(file) }) {
+            Ok(file) => checked.push(file),
             Err(error) => {
                 complain(&format!("{error:#}"));
                 is_unusable = true;
             }
         }
+    }
+    // All other findings are there without it.
+    if let Err(error) = Checked::lint(&mut checked).await {
+        warn(&format!("{error:#}; its findings are missing"));
     }
     let report = report::write(&checked, args.format);
     // The fixed text is printed to standard output, where its reader expects it, so the findings go to standard error.
@@ -66,14 +67,42 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
     }
 }
 
-fn fixed(path: &Path, file: Checked) -> anyhow::Result<Checked> {
+fn fixed(path: &Path, file: Checked, projects: &mut Projects) -> anyhow::Result<Checked> {
     let format = pipelens_core::Format::of(&file.path);
-    let Some(fixed) = crate::fix::fix(&file.text, format, &file.analysis.diagnostics, &file.project) else {
-        return Ok(file);
+    let fixed = crate::fix::fix(&file.text, format, &file.analysis.diagnostics, &file.project);
+    let edits = fixed.as_ref().map_or(0, |fixed| fixed.edits);
+    let file = match fixed {
+        Some(fixed) => {
+            if path.as_os_str() != STANDARD_INPUT {
+                replace::replace(path, &fixed.text)?;
+            }
+            Checked::new(&file.path, fixed.text, projects)?
+        }
+        None => file,
     };
-    if path.as_os_str() != STANDARD_INPUT {
-        replace::replace(path, &fixed.text)?;
+    show_findings(&report_of_fixes(&file, edits));
+    Ok(file)
+}
+
+/// Says how much was applied, and which fixes are left for a person to choose.
+fn report_of_fixes(file: &Checked, edits: usize) -> String {
+    let left: Vec<_> = file.diagnostics.iter().filter_map(|found| Some((found, found.fixes.first()?))).collect();
+    let path = file.path.display();
+    if edits == 0 && left.is_empty() {
+        return String::new();
     }
-    show_findings(&format!("{}: {} applied\n", file.path.display(), crate::present::plural(fixed.edits, "edit")));
-    Checked::new(&file.path, fixed.text)
+    let applied = crate::present::plural(edits, "edit");
+    let mut report = match left.len() {
+        0 => format!("{path}: {applied} applied\n"),
+        count => format!(
+            "{path}: {applied} applied; {} skipped, because only you can tell whether they are right:\n",
+            crate::present::plural(count, "fix")
+        ),
+    };
+    for (found, fix) in left {
+        let line = file.analysis.line_index.line(found.range.start) + 1;
+        let more = if found.fixes.len() > 1 { " (one of several)" } else { "" };
+        report.push_str(&format!("  line {line}, {}: {}{more}\n", found.code.as_str(), printable(&fix.title)));
+    }
+    report
 }

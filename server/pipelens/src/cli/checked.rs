@@ -1,6 +1,8 @@
-//! A text from a file or from standard input, with its findings and their severities in this project.
+//! Text from a file or from standard input, with its findings and their severities in this project.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::text::LineIndex;
@@ -22,7 +24,23 @@ pub(crate) struct Checked {
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) root: PathBuf,
     pub(crate) project: ProjectSettings,
-    context: ProjectContext,
+    context: Arc<ProjectContext>,
+}
+
+/// What is known of the projects that files belong to, read once for all of their files.
+#[derive(Default)]
+pub(crate) struct Projects(BTreeMap<PathBuf, (ProjectSettings, Arc<ProjectContext>)>);
+
+impl Projects {
+    fn of(&mut self, root: &Path) -> anyhow::Result<(ProjectSettings, Arc<ProjectContext>)> {
+        if let Some(known) = self.0.get(root) {
+            return Ok(known.clone());
+        }
+        let context = Arc::new(ProjectContext::new(root.to_owned(), &Settings::default()));
+        let project = (ProjectSettings::read(root)?, context);
+        self.0.insert(root.to_owned(), project.clone());
+        Ok(project)
+    }
 }
 
 /// A file with the positions of its lines.
@@ -36,37 +54,51 @@ pub(crate) struct Source<'a> {
 impl Checked {
     /// Reads and analyses a file, or standard input as if it were a file of the current folder.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        Self::read_in(path, &mut Projects::default())
+    }
+
+    /// Like `read`, for one of several files.
+    pub(crate) fn read_in(path: &Path, projects: &mut Projects) -> anyhow::Result<Self> {
         if path.as_os_str() == STANDARD_INPUT {
             let text = source::read_standard_input()?;
             let is_json = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
-            return Self::new(Path::new(if is_json { "stdin.json" } else { "stdin.yml" }), text);
+            return Self::new(Path::new(if is_json { "stdin.json" } else { "stdin.yml" }), text, projects);
         }
-        Self::new(path, source::read(path)?)
+        Self::new(path, source::read(path)?, projects)
     }
 
     /// Analyses text as the content of a file with this name.
-    pub(crate) fn new(path: &Path, text: String) -> anyhow::Result<Self> {
+    pub(crate) fn new(path: &Path, text: String, projects: &mut Projects) -> anyhow::Result<Self> {
         let absolute = std::path::absolute(path)?;
         let root = project::root_of(&absolute, &[]);
-        let project = ProjectSettings::read(&root)?;
-        let context = ProjectContext::new(root.clone(), &Settings::default());
+        let (project, context) = projects.of(&root)?;
         let (path, analysis, diagnostics) = (path.to_owned(), Analysis::default(), Vec::new());
         let mut checked = Self { path, text, analysis, diagnostics, root, project, context };
         checked.analyze();
         Ok(checked)
     }
 
-    /// Adds the findings of ShellCheck, if it is installed and turned on.
-    pub(crate) async fn lint(&mut self) -> anyhow::Result<()> {
-        if self.project.uses_shellcheck() && self.context.shellcheck.read(&self.analysis).await? {
-            self.analyze();
+    /// Adds the findings of ShellCheck, if it is installed and turned on: it is asked once for all files of a project.
+    pub(crate) async fn lint(files: &mut [Self]) -> anyhow::Result<()> {
+        let mut by_project: BTreeMap<PathBuf, Vec<&Self>> = BTreeMap::new();
+        for file in files.iter().filter(|file| file.project.uses_shellcheck()) {
+            by_project.entry(file.root.clone()).or_default().push(file);
+        }
+        for files in by_project.into_values() {
+            let Some(first) = files.first() else { continue };
+            first.context.shellcheck.read(files.iter().map(|file| &file.analysis)).await?;
+        }
+        for file in files.iter_mut().filter(|file| file.project.uses_shellcheck()) {
+            if file.context.shellcheck.has_remarks(&file.analysis) {
+                file.analyze();
+            }
         }
         Ok(())
     }
 
     fn analyze(&mut self) {
         let format = pipelens_core::Format::of(&self.path);
-        self.analysis = pipelens_core::analyze_in(&self.text, format, &self.context);
+        self.analysis = pipelens_core::analyze_in(&self.text, format, &*self.context);
         let found = self.analysis.diagnostics.iter();
         self.diagnostics = found.filter_map(|diagnostic| self.project.adjust(diagnostic)).collect();
     }

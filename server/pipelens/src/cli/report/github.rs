@@ -17,7 +17,9 @@ pub(super) fn write(checked: &[Checked]) -> String {
             };
             let source = file.source(diagnostic.file);
             let (start, end) = (Place::new(source, diagnostic.range.start), Place::new(source, diagnostic.range.end));
-            let path = property(&printable(&source.path.display().to_string().replace('\\', "/")));
+            // GitHub shows no annotation for a path that starts with `./`.
+            let path = source.path.display().to_string().replace('\\', "/");
+            let path = property(&printable(path.trim_start_matches("./")));
             // GitHub takes columns for findings on one line only.
             let columns = if start.line == end.line {
                 format!(",col={},endColumn={}", start.column, end.column)
