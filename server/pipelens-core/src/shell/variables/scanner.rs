@@ -226,13 +226,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads one word, and returns what to expect next.
-    fn word(
-        &mut self,
-        expect: Expect<'a>,
-        close: Option<char>,
-        assigned: &mut Vec<Assignment<'a>>,
-    ) -> Expect<'a> {
+    fn word(&mut self, expect: Expect<'a>, close: Option<char>, assigned: &mut Vec<Assignment<'a>>) -> Expect<'a> {
         let start = self.at;
+        // Before the word is read: it may contain commands.
+        let is_target = std::mem::take(&mut self.is_target);
         let is_end = |character: char| character.is_whitespace() || ";&|<>()".contains(character);
         while let Some(character) = self.peek() {
             match character {
@@ -252,7 +249,7 @@ impl<'a> Scanner<'a> {
             return expect;
         }
         let word = self.text.get(start..self.at).unwrap_or_default();
-        if std::mem::take(&mut self.is_target) {
+        if is_target {
             return expect;
         }
         match expect {
@@ -282,12 +279,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn first_word(
-        &mut self,
-        word: &'a str,
-        start: usize,
-        assigned: &mut Vec<Assignment<'a>>,
-    ) -> Expect<'a> {
+    fn first_word(&mut self, word: &'a str, start: usize, assigned: &mut Vec<Assignment<'a>>) -> Expect<'a> {
         if let Some((name, _)) = word.split_once('=') {
             let plain = name.strip_suffix('+').unwrap_or(name);
             if is_name(plain) {
