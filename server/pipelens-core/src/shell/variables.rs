@@ -33,7 +33,7 @@ pub(crate) struct Variables<'a> {
     /// In text order.
     pub(crate) occurrences: Vec<Occurrence<'a>>,
     /// Where `$` has no meaning: single quotes, comments and here-documents with a quoted delimiter.
-    literals: Vec<TextRange>,
+    pub(crate) literals: Vec<TextRange>,
 }
 
 impl<'a> Variables<'a> {
@@ -45,13 +45,6 @@ impl<'a> Variables<'a> {
         let mut variables = scanner::scan(command);
         variables.occurrences.sort_by_key(|occurrence| occurrence.range);
         variables
-    }
-
-    /// Tells whether a `$` at an offset would be literal.
-    pub(crate) fn is_literal(&self, offset: usize) -> bool {
-        let next = self.literals.partition_point(|literal| literal.start <= offset);
-        let before = next.checked_sub(1).and_then(|last| self.literals.get(last));
-        before.is_some_and(|literal| offset < literal.end)
     }
 }
 

@@ -5,6 +5,7 @@ mod completion;
 mod format;
 mod graph;
 mod names;
+mod offers;
 mod rename;
 mod structure;
 mod tokens;
