@@ -36,6 +36,9 @@ const MAX_REPAIRED_BYTES: usize = 32 * 1024;
 /// How many times a text is parsed to be repaired, roughly.
 const REPAIRING: usize = 16;
 
+/// How many kinds of entries are checked: usually there are ten.
+const MAX_FORMS: usize = 64;
+
 struct Checked<'a> {
     analysis: &'a Analysis,
     before: Errors,
@@ -49,18 +52,24 @@ struct Checked<'a> {
 
 impl Checked<'_> {
     fn is_valid(&mut self, label: &str, edit: TextEdit) -> bool {
-        let is_simple = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let form = if is_simple { edit.new_text.replacen(label, "\0", 1) } else { edit.new_text.clone() };
+        let form = form(label, &edit.new_text);
         if let Some(known) = self.known.get(&(edit.range, form.clone())) {
             return *known;
         }
-        let Some(left) = self.bytes_left.checked_sub(self.analysis.text.len() * self.cost) else { return true };
+        let cost = self.analysis.text.len() * self.cost;
+        let Some(left) = self.bytes_left.checked_sub(cost).filter(|_| self.known.len() < MAX_FORMS) else { return true };
         self.bytes_left = left;
         let text = apply_edits(&self.analysis.text, std::slice::from_ref(&edit));
         let is_valid = !Errors::of(&text, self.is_json).is_new(&self.before, &edit);
         self.known.insert((edit.range, form), is_valid);
         is_valid
     }
+}
+
+/// Returns a text with its label replaced by what kind of characters the label has: that alone makes no difference.
+fn form(label: &str, new_text: &str) -> String {
+    let is_word = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    new_text.replacen(label, if is_word { "\0" } else { "\u{1}" }, 1)
 }
 
 /// Where the first error of each parser is, and how many errors there are.
