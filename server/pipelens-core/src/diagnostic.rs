@@ -2,9 +2,11 @@
 
 mod codes;
 mod severity;
+mod tag;
 
 pub use codes::Code;
 pub use severity::Severity;
+pub use tag::Tag;
 
 use std::borrow::Cow;
 

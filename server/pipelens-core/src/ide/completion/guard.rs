@@ -57,7 +57,9 @@ impl Checked<'_> {
             return *known;
         }
         let cost = self.analysis.text.len() * self.cost;
-        let Some(left) = self.bytes_left.checked_sub(cost).filter(|_| self.known.len() < MAX_FORMS) else { return true };
+        let Some(left) = self.bytes_left.checked_sub(cost).filter(|_| self.known.len() < MAX_FORMS) else {
+            return true;
+        };
         self.bytes_left = left;
         let text = apply_edits(&self.analysis.text, std::slice::from_ref(&edit));
         let is_valid = !Errors::of(&text, self.is_json).is_new(&self.before, &edit);
