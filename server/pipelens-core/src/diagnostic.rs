@@ -72,6 +72,11 @@ impl Diagnostic {
         Self { code, severity, file, range, message: shown(message.into()), related: Vec::new(), fixes: Vec::new() }
     }
 
+    /// Returns how an editor may draw it besides its severity.
+    pub fn tag(&self) -> Option<Tag> {
+        Tag::of(self.code, &self.message)
+    }
+
     #[must_use]
     pub(crate) fn with_related(mut self, place: impl Into<FileRange>, message: impl Into<String>) -> Self {
         if self.related.len() < MAX_RELATED {

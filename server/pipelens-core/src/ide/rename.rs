@@ -1,6 +1,7 @@
 //! Renames a step, a variable or an anchor: where it is defined and every reference to it, keeping the quotes each already has.
 
 mod anchor;
+mod renamable;
 mod variable;
 
 use std::collections::{HashMap, HashSet};
@@ -13,13 +14,7 @@ use crate::syntax::scalar::{ScalarType, resolve};
 use crate::text::{TextEdit, TextRange};
 use crate::validate::safe_key;
 
-/// A name that can be changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Renamable {
-    /// The name under the cursor, without its quotes.
-    pub range: TextRange,
-    pub name: String,
-}
+pub use renamable::Renamable;
 
 /// Returns the name at an offset that a rename would change, or nothing.
 pub fn prepare_rename(analysis: &Analysis, offset: usize) -> Option<Renamable> {

@@ -4,28 +4,13 @@
 //! own from there on, within the block, subshell or pipe that assigns it. If it may have been assigned only in a branch and is used
 //! after it, both are the same variable, so the assignments in the branch count as uses of what was set outside.
 
+mod occurrence;
 mod scanner;
 mod scopes;
 
 use crate::text::TextRange;
 
-/// What a command does with a variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Expanded,
-    Assigned,
-}
-
-/// One place in a command that names a variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Occurrence<'a> {
-    pub(crate) name: &'a str,
-    /// The name, without `$` and braces.
-    pub(crate) range: TextRange,
-    pub(crate) role: Role,
-    /// The command has set it itself, so it is not what was set outside.
-    pub(crate) is_local: bool,
-}
+pub(crate) use occurrence::{Occurrence, Role, is_name};
 
 /// The variables of a command.
 #[derive(Debug, Default)]
@@ -42,16 +27,10 @@ impl<'a> Variables<'a> {
         if memchr::memchr2(b'$', b'=', command.as_bytes()).is_none() && !scanner::may_name(command) {
             return Self::default();
         }
-        let mut variables = scanner::scan(command);
-        variables.occurrences.sort_by_key(|occurrence| occurrence.range);
-        variables
+        let (mut occurrences, literals) = scanner::scan(command);
+        occurrences.sort_by_key(|occurrence| occurrence.range);
+        Self { occurrences, literals }
     }
-}
-
-/// Tells whether a shell can have a variable with this name.
-pub(crate) fn is_name(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]

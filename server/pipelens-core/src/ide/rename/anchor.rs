@@ -1,6 +1,6 @@
 //! Renames an anchor and its aliases.
 
-use super::Renamable;
+use super::renamable::Renamable;
 use crate::analysis::Analysis;
 use crate::files::FileEdit;
 use crate::ide::anchors::{self, Anchor};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Renamable;
+use super::renamable::Renamable;
 use crate::analysis::Analysis;
 use crate::files::FileEdit;
 use crate::ide::variables::{self, Mention, Setter};

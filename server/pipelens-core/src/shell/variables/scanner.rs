@@ -1,7 +1,7 @@
 //! Reads a command and reports its variables. It never fails: what it does not recognise names no variable.
 
+use super::occurrence::{Occurrence, Role, is_name};
 use super::scopes::{Block, Scopes};
-use super::{Role, Variables, is_name};
 use crate::text::TextRange;
 
 /// Deeper substitutions are only written to exhaust a stack.
@@ -16,14 +16,15 @@ pub(super) fn may_name(command: &str) -> bool {
     ["for ", "read", "unset", "export", "getopts"].iter().any(|word| command.contains(word))
 }
 
-pub(super) fn scan(text: &str) -> Variables<'_> {
+/// Returns the occurrences of variables, and the stretches in which `$` has no meaning.
+pub(super) fn scan(text: &str) -> (Vec<Occurrence<'_>>, Vec<TextRange>) {
     let mut scanner = Scanner { text, end: text.len(), ..Scanner::default() };
     while scanner.at < text.len() {
         scanner.commands(None);
         // A bracket that closes nothing.
         scanner.advance();
     }
-    Variables { occurrences: scanner.scopes.occurrences, literals: scanner.literals }
+    (scanner.scopes.occurrences, scanner.literals)
 }
 
 #[derive(Debug, Default)]

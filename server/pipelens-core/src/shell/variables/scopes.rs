@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Occurrence, Role};
+use super::occurrence::{Occurrence, Role};
 use crate::text::TextRange;
 
 /// What opened a block, and so what becomes of its assignments when it ends.

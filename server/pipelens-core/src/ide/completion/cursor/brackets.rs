@@ -1,6 +1,6 @@
 //! Brackets and quotes that are open before the cursor.
 
-use super::key_of;
+use super::key::key_of;
 
 /// Follows a text character by character and tracks which quote is open.
 #[derive(Default)]
