@@ -40,8 +40,8 @@ pub(super) fn at(analysis: &Analysis, offset: usize) -> Option<Anchor<'_>> {
 
 /// Returns the anchors an alias at an offset could refer to, mappings first. Of two with one name, the last one counts.
 pub(super) fn usable(analysis: &Analysis, offset: usize) -> Vec<(&str, &Node)> {
-    let roots = analysis.tree.documents.iter().map(|root| analysis.tree.node(*root).range.start);
-    let document = roots.filter(|start| *start <= offset).last().unwrap_or_default();
+    let mut roots = analysis.tree.documents.iter().map(|root| analysis.tree.node(*root).range.start);
+    let document = roots.rfind(|start| *start <= offset).unwrap_or_default();
     let is_before = |anchor: &TextRange| document <= anchor.start && anchor.end < offset;
     let anchored = analysis.tree.nodes().filter(|node| node.anchor.as_ref().is_some_and(is_before));
     let mut seen = HashSet::new();

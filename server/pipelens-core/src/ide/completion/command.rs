@@ -73,7 +73,7 @@ impl Reference {
         } else {
             let dollar = head.strip_suffix('{')?.strip_suffix('$')?.len();
             // After the name there may be an operator with a brace after it.
-            let is_open = rest.is_empty() || rest.starts_with([' ', '\n', '\r', '"', '\'', ';', ')', '/']);
+            let is_open = rest.is_empty() || rest.starts_with([' ', '\n', '\r', '"', '\'', '\\', ';', ')', '/']);
             (dollar, if is_open { "}" } else { "" })
         };
         let marks = before.get(..dollar)?;

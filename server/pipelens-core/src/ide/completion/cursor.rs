@@ -60,7 +60,6 @@ impl<'a> Cursor<'a> {
         let is_json = is_in_brackets(analysis, offset);
         let before =
             if is_json { text.get(..offset)? } else { text.get(flow_line(analysis, offset, line_start)..offset)? };
-        let is_many_lines = before.len() > line.len();
         let start = before.trim_start_matches(' ');
         let block = if is_json { before } else { start.get(dashes(start)..)? };
         let brackets = in_brackets(block);
@@ -89,7 +88,7 @@ impl<'a> Cursor<'a> {
             !is_json && brackets.is_none() && !content.is_empty() && bare.is_empty() && content.ends_with('-');
         let needs_space = quote.is_none() && (is_dash_only || (key.is_some() && before_word.ends_with(':')));
         let word_end = offset + after_len + usize::from(is_closed);
-        let may_span_lines = is_json || (is_many_lines && !analysis.is_repaired) || !analysis.is_repaired;
+        let may_span_lines = is_json || !analysis.is_repaired;
         Some(Self {
             offset,
             line_start,
