@@ -134,9 +134,9 @@ fn taken(text: &str, label: &str) -> String {
     let text = text.replacen('¦', "", 1);
     let format = if text.trim_start().starts_with('{') { Format::Json } else { Format::Yaml };
     let entries = completion(&analyze(&text, format), offset, Known::default());
-    let labels: Vec<&str> = entries.iter().map(|entry| entry.label.as_str()).collect();
-    let entry =
-        entries.iter().find(|entry| entry.label == label).unwrap_or_else(|| panic!("{label}: {labels:?} in {text}"));
+    let entry = entries.iter().find(|entry| entry.label == label);
+    assert!(entry.is_some(), "{label} is not among {entries:?} in {text}");
+    let entry = entry.unwrap();
     accepted(&text, offset, entry).pop().unwrap()
 }
 
@@ -193,10 +193,7 @@ fn entries_of_lists_get_their_dash() {
 #[test]
 fn brackets_and_quotes_are_kept() {
     assert_eq!(taken("steps:\n- {key: a, cmd: x, ¦}\n", "retry"), "steps:\n- {key: a, cmd: x, retry: }\n");
-    assert_eq!(
-        taken("steps:\n- {¦key: a, cmd: x}\n", "retry"),
-        "steps:\n- {retry: a, cmd: x}\n".replace("retry: a", "retry: a")
-    );
+    assert_eq!(taken("steps:\n- {¦key: a, cmd: x}\n", "retry"), "steps:\n- {retry: a, cmd: x}\n");
     assert_eq!(taken("steps:\n- {¦ key: a, cmd: x}\n", "retry"), "steps:\n- {retry: ,  key: a, cmd: x}\n");
     assert_eq!(
         taken("steps: [\n  {key: a, cmd: x},\n  {key: b, cmd: x,\n   depends_on: [¦]}\n]\n", "a")
