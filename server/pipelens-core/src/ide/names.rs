@@ -56,7 +56,7 @@ pub(super) fn places(analysis: &Analysis, offset: usize) -> Vec<Place> {
         return std::iter::once(Place::definition(wait.range)).chain(keys(wait.after).map(Place::usage)).collect();
     }
     if let Some(mention) = variables::at(analysis, offset) {
-        let same = variables::all(analysis).into_iter().filter(|other| other.is_same(&mention));
+        let same = variables::named(analysis, &[&mention.name]).into_iter().filter(|other| other.is_same(&mention));
         let mut places: Vec<Place> =
             same.map(|other| Place { range: other.range, is_definition: other.sets }).collect();
         places.sort_by_key(|place| (!place.is_definition, place.range));

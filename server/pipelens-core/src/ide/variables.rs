@@ -51,13 +51,13 @@ impl Mention<'_> {
 
 /// Returns the variable that is named at an offset.
 pub(super) fn at(analysis: &Analysis, offset: usize) -> Option<Mention<'_>> {
-    let found = mentions(analysis, |range| range.touches(offset));
+    let found = mentions(analysis, |range| range.touches(offset), |_| true);
     found.into_iter().find(|mention| mention.touches(&analysis.text, offset))
 }
 
-/// Returns every place of a file that names a variable. A shared command has its places once for each step that runs it.
-pub(super) fn all(analysis: &Analysis) -> Vec<Mention<'_>> {
-    mentions(analysis, |_| true)
+/// Returns every place of a file that names one of some variables. A shared command has its places once for each step that runs it.
+pub(super) fn named<'a>(analysis: &'a Analysis, names: &[&str]) -> Vec<Mention<'a>> {
+    mentions(analysis, |_| true, |name| names.contains(&name))
 }
 
 /// Returns the variables a command at an offset can expand, and the command.
@@ -74,13 +74,18 @@ pub(super) fn command_at(analysis: &Analysis, offset: usize) -> Option<(Scope<'_
     None
 }
 
-fn mentions(analysis: &Analysis, is_wanted: impl Fn(TextRange) -> bool) -> Vec<Mention<'_>> {
+fn mentions(
+    analysis: &Analysis,
+    is_wanted: impl Fn(TextRange) -> bool,
+    is_named: impl Fn(&str) -> bool,
+) -> Vec<Mention<'_>> {
+    let is_defined = |setter: &Setter<'_>| setter.name().is_some_and(&is_named);
     let targets = Targets::new(analysis);
     let mut found = Vec::new();
     for (index, pipeline) in analysis.pipelines.iter().enumerate() {
         let first = found.len();
         let shared = pipeline.env.iter().map(|variable| Setter::Pipeline(Variable::of(variable)));
-        found.extend(shared.filter_map(|setter| defined(analysis, setter, &is_wanted)));
+        found.extend(shared.filter(is_defined).filter_map(|setter| defined(analysis, setter, &is_wanted)));
         for step in pipeline.all_steps() {
             let own = step.env.iter().map(|variable| Setter::Step(step, Variable::of(variable)));
             let secrets = step.secrets.iter().map(|secret| Setter::Secret(step, secret));
@@ -88,12 +93,12 @@ fn mentions(analysis: &Analysis, is_wanted: impl Fn(TextRange) -> bool) -> Vec<M
                 service_env(service).map(move |variable| Setter::Service(step, name.value.as_str(), variable))
             });
             let setters = own.chain(secrets).chain(services);
-            found.extend(setters.filter_map(|setter| defined(analysis, setter, &is_wanted)));
+            found.extend(setters.filter(is_defined).filter_map(|setter| defined(analysis, setter, &is_wanted)));
             for (scope, command) in commands(pipeline, step, &targets, &is_wanted) {
-                used(analysis, &scope, &command, &mut found);
+                used(analysis, &scope, &command, &is_named, &mut found);
             }
             let keys = step.cache.iter().flat_map(|cache| env_keys(&cache.value));
-            let mut keys = keys.filter(|key| is_wanted(key.range)).peekable();
+            let mut keys = keys.filter(|key| is_wanted(key.range) && is_named(&key.value)).peekable();
             if keys.peek().is_some() {
                 let scope = Scope::of_step(pipeline, step);
                 found.extend(keys.map(|key| Mention {
@@ -125,13 +130,19 @@ fn content(text: &str, range: TextRange) -> TextRange {
     if is_quoted { TextRange::new(range.start + 1, range.end - 1) } else { range }
 }
 
-fn used<'a>(analysis: &'a Analysis, scope: &Scope<'a>, command: &Spanned<String>, found: &mut Vec<Mention<'a>>) {
+fn used<'a>(
+    analysis: &'a Analysis,
+    scope: &Scope<'a>,
+    command: &Spanned<String>,
+    is_named: &impl Fn(&str) -> bool,
+    found: &mut Vec<Mention<'a>>,
+) {
     let variables = Variables::of(&command.value);
     if variables.occurrences.is_empty() {
         return;
     }
     let Some(offsets) = Offsets::of(&analysis.text, command) else { return };
-    for occurrence in &variables.occurrences {
+    for occurrence in variables.occurrences.iter().filter(|occurrence| is_named(occurrence.name)) {
         let Some(range) = offsets.source(occurrence.range) else { continue };
         found.push(Mention {
             name: occurrence.name.to_owned(),

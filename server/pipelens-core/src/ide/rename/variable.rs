@@ -46,7 +46,7 @@ fn edits(analysis: &Analysis, mention: &Mention<'_>, new_name: &str) -> Result<V
             "`{new_name}` cannot name a variable. Use letters, digits and `_`, and do not start with a digit"
         ));
     }
-    let all = variables::all(analysis);
+    let all = variables::named(analysis, &[&mention.name, new_name]);
     let (renamed, ranges) = family(&all, mention)?;
     check_free(&all, &renamed, new_name)?;
     let mut ranges: Vec<TextRange> = ranges.into_iter().collect();
