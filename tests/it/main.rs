@@ -16,6 +16,7 @@ mod again;
 mod cli;
 mod consent;
 mod documents;
+mod editing;
 mod findings;
 mod language;
 mod layers;

@@ -2,9 +2,11 @@
 
 mod codes;
 mod severity;
+mod tag;
 
 pub use codes::Code;
 pub use severity::Severity;
+pub use tag::Tag;
 
 use std::borrow::Cow;
 
@@ -68,6 +70,11 @@ impl Diagnostic {
     pub fn new(code: Code, range: TextRange, message: impl Into<String>) -> Self {
         let (severity, file) = (code.severity(), FileId::DOCUMENT);
         Self { code, severity, file, range, message: shown(message.into()), related: Vec::new(), fixes: Vec::new() }
+    }
+
+    /// Returns how an editor may draw it besides its severity.
+    pub fn tag(&self) -> Option<Tag> {
+        Tag::of(self.code, &self.message)
     }
 
     #[must_use]

@@ -2,8 +2,10 @@
 
 mod outline;
 
+mod anchors;
 mod calls;
 mod completion;
+mod described;
 mod folding;
 mod format;
 mod highlight;
@@ -16,6 +18,8 @@ mod rename;
 mod resolved;
 mod selection;
 mod tokens;
+mod variables;
+mod waits;
 
 pub(crate) use outline::first_words;
 
@@ -27,7 +31,7 @@ pub use highlight::{Highlight, highlights};
 pub use hints::{Hint, hints};
 pub use hover::{Hover, StepPlace, hover};
 pub use links::{Link, LinkTarget, links};
-pub use names::{definition, references};
+pub use names::{definition, references, uses};
 pub use outline::{RunPlace, Symbol, run_places, symbols};
 pub use rename::{Renamable, prepare_rename, rename};
 pub use selection::selection;

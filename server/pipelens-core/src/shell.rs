@@ -4,6 +4,7 @@ mod here;
 mod mistake;
 mod quick;
 mod structure;
+pub(crate) mod variables;
 
 use brush_parser::{
     ParseError, ParserOptions, SourcePosition, Token, TokenizerError, parse_tokens, uncached_tokenize_str,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future;
 use pipelens_core::diagnostic::Severity;
 use pipelens_core::text::{TextEdit, TextRange};
 use pipelens_core::{Analysis, Remark};
@@ -72,12 +72,17 @@ impl ShellCheck {
         };
         let rules = rules(&self.root);
         let unknown = self.unknown(analyses, &rules);
-        let batches = unknown.chunks(MAX_BATCH).map(|batch| self.read_batch(program, batch, &rules));
         let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        stream::iter(batches)
-            .buffer_unordered(at_once)
-            .try_fold(false, |any, new| std::future::ready(Ok(any || new)))
-            .await
+        let batches: Vec<&[String]> = unknown.chunks(MAX_BATCH).collect();
+        let mut is_new = false;
+        for group in batches.chunks(at_once) {
+            let mut running = Vec::with_capacity(group.len());
+            for batch in group {
+                running.push(self.read_batch(program, batch, &rules));
+            }
+            is_new |= future::try_join_all(running).await?.contains(&true);
+        }
+        Ok(is_new)
     }
 
     /// Tells whether it has anything to say about a file.

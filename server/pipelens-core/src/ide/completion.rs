@@ -1,48 +1,86 @@
-//! What could be written at the cursor: keys by place, step keys, policies, runners, images, names of variables, whole steps.
+//! What could be written at the cursor: keys by place, step keys, policies, runners, images, names of variables, anchors, whole steps.
+//! Nothing is offered that would leave the file with a new syntax error.
 
+mod aliases;
+mod command;
 mod cursor;
 mod entry;
+mod guard;
+mod ignore;
 mod place;
 mod snippet;
 mod values;
+mod written;
 
 use crate::analysis::Analysis;
 use crate::keys::{self, Place};
-use cursor::Cursor;
+use cursor::{Cursor, Follows};
 
 pub use entry::{Completion, CompletionKind, Known};
 
 /// Returns what could be written at an offset, most likely first.
 pub fn completion(analysis: &Analysis, offset: usize, known: Known<'_>) -> Vec<Completion> {
-    let Some(cursor) = Cursor::new(analysis, offset) else { return Vec::new() };
-    if place::is_in_command(analysis, &cursor) {
-        return values::variables_in_command(analysis, &cursor);
+    if let Some(entries) = ignore::comment(analysis, offset) {
+        return entries;
     }
-    let place = place::place_at(analysis, &cursor);
+    let is_comment = analysis.tree.comments.iter().any(|comment| comment.start < offset && offset <= comment.end);
+    let Some(cursor) = Cursor::new(analysis, offset).filter(|_| !is_comment) else { return Vec::new() };
+    let mut entries = if place::is_in_command(analysis, &cursor) {
+        command::variables(analysis, &cursor)
+    } else if place::is_in_text(analysis, &cursor) {
+        Vec::new()
+    } else if place::needs_dash(analysis, &cursor) {
+        let cursor = cursor.with_dash();
+        let mut entries = offered(analysis, &cursor, known);
+        guard::retain_valid(analysis, &cursor, &mut entries);
+        return entries;
+    } else {
+        offered(analysis, &cursor, known)
+    };
+    guard::retain_valid(analysis, &cursor, &mut entries);
+    entries
+}
+
+fn offered(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Completion> {
+    let is_value = cursor.key.is_some();
+    if is_value && matches!(cursor.follows, Follows::Colon | Follows::Something) {
+        return Vec::new();
+    }
+    if let Some(entries) = aliases::aliases(analysis, cursor) {
+        return entries;
+    }
     if let Some(name) = cursor.key {
+        let (place, _) = place::place_at(analysis, cursor);
         let home = keys::homes(name).map(|(_, key)| key).next().filter(|_| cursor.is_list_value);
         let key = home.or_else(|| keys::find(place, name));
-        return key.map(|key| values::values(analysis, &cursor, key, known)).unwrap_or_default();
+        return key.map(|key| values::values(analysis, cursor, key, known)).unwrap_or_default();
     }
-    if let Some(key) = place::list_key(analysis, &cursor) {
-        return values::values(analysis, &cursor, key, known);
+    if let Some(key) = place::list_key(analysis, cursor) {
+        return if cursor.follows == Follows::Nothing {
+            values::values(analysis, cursor, key, known)
+        } else {
+            Vec::new()
+        };
     }
-    if place::is_in_environment(analysis, &cursor) {
-        return values::new_variables(analysis, &cursor);
+    if cursor.follows == Follows::Something {
+        return Vec::new();
     }
-    let present = place::present_keys(analysis, &cursor, place);
-    let mut entries = snippet::whole(analysis, &cursor, place, present.is_empty());
+    if place::is_in_environment(analysis, cursor) {
+        return values::new_variables(analysis, cursor);
+    }
+    new_keys(analysis, cursor)
+}
+
+fn new_keys(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
+    let (place, map) = place::place_at(analysis, cursor);
+    let present = place::present_keys(analysis, cursor, map);
+    let mut entries = snippet::whole(analysis, cursor, place, present.is_empty());
     let missing = keys::keys(place).iter().filter(|key| !present.contains(&key.name));
-    entries.extend(missing.map(|key| Completion {
-        snippet: Some(snippet::of_key(&cursor, key)),
-        ..cursor.key_entry(key.name, CompletionKind::Key, key.doc)
-    }));
-    if place == Place::Step && cursor.is_list_entry && !cursor.is_flow {
-        entries.push(cursor.bare_entry(
-            "wait",
-            CompletionKind::Value,
-            "A barrier between the steps before and after it.",
-        ));
+    entries.extend(missing.map(|key| snippet::of_key(cursor, key)));
+    let is_free = cursor.follows == Follows::Nothing && present.is_empty();
+    if place == Place::Step && cursor.is_list_entry && !cursor.is_flow && is_free {
+        entries.push(values::wait(cursor));
     }
+    entries.extend(aliases::merge_key(analysis, cursor, &present));
     entries
 }

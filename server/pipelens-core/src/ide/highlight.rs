@@ -1,22 +1,19 @@
-//! The places in the text that mean the same step as the one under the cursor.
+//! The places in the text that mean the same as the one under the cursor.
 
-use super::names::references;
+use super::names::places;
 use crate::analysis::Analysis;
-use crate::files::FileId;
 use crate::text::TextRange;
 
-/// One place that refers to a step.
+/// One place that refers to a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Highlight {
     pub range: TextRange,
-    /// The step's own `key`, not a place that refers to it.
+    /// The name is defined or set here.
     pub is_definition: bool,
 }
 
-/// Returns every place that refers to the step at an offset.
+/// Returns every place that refers to the name at an offset.
 pub fn highlights(analysis: &Analysis, offset: usize) -> Vec<Highlight> {
-    // The key comes first.
-    let places = references(analysis, offset).into_iter().enumerate();
-    let here = places.filter(|(_, place)| place.file == FileId::DOCUMENT);
-    here.map(|(index, place)| Highlight { range: place.range, is_definition: index == 0 }).collect()
+    let places = places(analysis, offset).into_iter();
+    places.map(|place| Highlight { range: place.range, is_definition: place.is_definition }).collect()
 }

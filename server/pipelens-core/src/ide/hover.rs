@@ -1,5 +1,6 @@
 //! What a hover shows about a key, a step, or a value.
 
+use super::described;
 use super::mappings::walk;
 use super::names::step_at;
 use super::resolved::{describe, describe_value};
@@ -25,7 +26,7 @@ pub struct StepPlace {
     pub key: String,
 }
 
-/// Describes the key, step or reference at an offset.
+/// Describes what is at an offset: a step, a reference, a variable, an anchor, or a key.
 pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
     if let Some((pipeline, position, range)) = step_at(analysis, offset) {
         let index = analysis.pipelines.iter().position(|other| std::ptr::eq(other, pipeline))?;
@@ -34,6 +35,9 @@ pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
         return Some(Hover { range, text: describe(pipeline, position), step });
     }
     if let Some((range, text)) = describe_value(analysis, offset) {
+        return Some(Hover { range, text, step: None });
+    }
+    if let Some((range, text)) = described::describe(analysis, offset) {
         return Some(Hover { range, text, step: None });
     }
     let (place, key) = key_at(analysis, offset)?;

@@ -1,4 +1,8 @@
-//! Renames a step: its key and every reference to it, keeping the quotes each already has.
+//! Renames a step, a variable or an anchor: where it is defined and every reference to it, keeping the quotes each already has.
+
+mod anchor;
+mod renamable;
+mod variable;
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,26 +14,27 @@ use crate::syntax::scalar::{ScalarType, resolve};
 use crate::text::{TextEdit, TextRange};
 use crate::validate::safe_key;
 
-/// A name that can be changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Renamable {
-    /// The name under the cursor, without its quotes.
-    pub range: TextRange,
-    pub name: String,
-}
+pub use renamable::Renamable;
 
 /// Returns the name at an offset that a rename would change, or nothing.
 pub fn prepare_rename(analysis: &Analysis, offset: usize) -> Option<Renamable> {
-    let (pipeline, position, range) = step_at(analysis, offset)?;
+    let Some((pipeline, position, range)) = step_at(analysis, offset) else {
+        return variable::prepare(analysis, offset).or_else(|| anchor::prepare(analysis, offset));
+    };
     let name = pipeline.steps.get(position)?.key.value.clone();
     let written = Written::read(analysis, range, &name)?;
     Some(Renamable { range: written.content(range), name })
 }
 
-/// Returns the edits that give the step at an offset another key, or a sentence that says why that is not possible.
+/// Returns the edits that give what is at an offset another name, or a sentence that says why that is not possible.
 pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<FileEdit>, String> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else {
-        return Err("Only step keys can be renamed: put the cursor on a key or on a reference to one".to_owned());
+        let renamed =
+            variable::rename(analysis, offset, new_name).or_else(|| anchor::rename(analysis, offset, new_name));
+        return renamed.unwrap_or_else(|| {
+            let message = "Only step keys, variables and anchors can be renamed: put the cursor on the name of one";
+            Err(message.to_owned())
+        });
     };
     let Some(step) = pipeline.steps.get(position) else { return Ok(Vec::new()) };
     let old_name = step.key.value.as_str();

@@ -68,16 +68,7 @@ fn environment(pipeline: &Pipeline, step: &Step) -> Option<String> {
         .map(|EnvVar { name, value }| (name.value.as_str(), value.value.as_str()))
         .collect();
     let secrets = step.secrets.iter().map(|secret| format!("{} (secret)", secret.value));
-    let mut lines: Vec<String> = merged
-        .iter()
-        .map(|(name, value)| {
-            let line = value.lines().next().unwrap_or_default();
-            let short: String = line.chars().take(MAX_VALUE).collect();
-            let more = if short.len() < value.len() { "…" } else { "" };
-            format!("{name}={short}{more}")
-        })
-        .chain(secrets)
-        .collect();
+    let mut lines: Vec<String> = merged.iter().map(|(name, value)| assignment(name, value)).chain(secrets).collect();
     if lines.is_empty() {
         return None;
     }
@@ -87,6 +78,14 @@ fn environment(pipeline: &Pipeline, step: &Step) -> Option<String> {
         lines.push(format!("… {more} more"));
     }
     Some(code_block("sh", &lines))
+}
+
+/// Returns `NAME=value`, with the beginning of the value.
+pub(super) fn assignment(name: &str, value: &str) -> String {
+    let line = value.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(MAX_VALUE).collect();
+    let more = if short.len() < value.len() { "…" } else { "" };
+    format!("{name}={short}{more}")
 }
 
 /// Describes the policy or the runner that is named at an offset.

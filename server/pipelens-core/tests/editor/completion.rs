@@ -182,7 +182,7 @@ steps:
   env: {B: 2}
   secrets: [TOKEN]
 ";
-    check(&format!("{head}  cmd: echo $¦\n"), &["A", "B", "TOKEN", "PWD"]);
+    check(&format!("{head}  cmd: echo $¦\n"), &["A", "B", "TOKEN", "PWD", "HOME", "PATH", "HOSTNAME"]);
     check(
         &format!(
             r"{head}  cmd: |
@@ -190,7 +190,7 @@ steps:
     echo ${{B¦
 "
         ),
-        &["A", "B", "TOKEN", "PWD"],
+        &["A", "B", "TOKEN", "PWD", "HOME", "PATH", "HOSTNAME"],
     );
     check(&format!("{head}  cmd: x\n  cache: {{policy: forever, env_keys: [¦]}}\n"), &["A", "B", "TOKEN"]);
     check(
@@ -267,7 +267,7 @@ fn a_whole_step_is_one_entry() {
         r"steps:
   - {key: a, cmd: x}
   - key: name
-  cmd: command
+    cmd: command
 ",
         "key: ${1:name}\n  cmd: ${2:command}",
     );
@@ -281,9 +281,9 @@ fn a_whole_step_is_one_entry() {
 #[test]
 fn completion_in_json_adds_each_quote_once() {
     let head = r#"{"steps": [{"key": "a", "cmd": "x"}, {"key": "b", "cmd": "x", "#;
-    check_taken(&format!("{head}¦}}]}}"), "retry", &format!("{head}\"retry\": }}]}}"), "\"retry\": $0");
-    check_taken(&format!("{head}\"re¦\"}}]}}"), "retry", &format!("{head}\"retry\"}}]}}"), "retry");
-    check_taken(&format!("{head}\"ca¦}}]}}"), "cache", &format!("{head}\"cache\": }}]}}"), "cache\": {$0}");
+    check_taken(&format!("{head}¦}}]}}"), "retry", &format!("{head}\"retry\": 0}}]}}"), "\"retry\": ${0:0}");
+    check_taken(&format!("{head}\"re¦\"}}]}}"), "retry", &format!("{head}\"retry\": 0}}]}}"), "retry\": ${0:0}");
+    check_taken(&format!("{head}\"ca¦}}]}}"), "cache", &format!("{head}\"cache\": {{}}}}]}}"), "cache\": {$0}");
     let value = |text: &str, label: &str| {
         let (entries, text) = offered(text);
         let entry = entries.iter().find(|entry| entry.label == label).unwrap();

@@ -4,9 +4,12 @@
 mod completion;
 mod format;
 mod graph;
+mod names;
+mod offers;
 mod rename;
 mod structure;
 mod tokens;
+mod variables;
 
 use expect_test::{Expect, expect};
 use pipelens_core::ide::{definition, hover, references};
@@ -80,7 +83,7 @@ fn a_key_is_described_by_the_vocabulary() {
 #[test]
 fn a_reference_leads_to_the_key_of_its_step() {
     let (analysis, offset) = at(STEPS, "depends_on: [build, te");
-    assert_eq!(lines(&analysis, &[definition(&analysis, offset).unwrap()]), [5]);
+    assert_eq!(lines(&analysis, &definition(&analysis, offset)), [5]);
 }
 
 #[test]
@@ -92,7 +95,7 @@ steps:
 ",
         "env: *e",
     );
-    assert_eq!(lines(&analysis, &[definition(&analysis, offset).unwrap()]), [1]);
+    assert_eq!(lines(&analysis, &definition(&analysis, offset)), [1]);
 }
 
 #[test]

@@ -33,9 +33,7 @@ pub(crate) const ASKS: &[(&str, Ask)] = &[
         everywhere(text, |offset| drop(ide::completion(analysis, offset, Known::default())));
     }),
     ("definition", |analysis, text, _| {
-        everywhere(text, |offset| {
-            ide::definition(analysis, offset);
-        })
+        everywhere(text, |offset| drop(ide::definition(analysis, offset)));
     }),
     ("references", |analysis, text, _| everywhere(text, |offset| drop(ide::references(analysis, offset)))),
     ("selection", |analysis, text, _| everywhere(text, |offset| drop(ide::selection(analysis, offset)))),

@@ -167,7 +167,7 @@ impl Service for Router {
             "exit" => return Taken::Exit,
             "initialize" => {
                 if self.stage == Stage::New {
-                    self.server.settings.can_refresh_diagnostics(request.params().unwrap_or(&Value::Null));
+                    self.server.settings.read_sent(request.params().unwrap_or(&Value::Null));
                 }
                 let taken = self.pass_on(request).await;
                 if matches!(&taken, Taken::Answered(response) if response.is_ok()) {

@@ -1,10 +1,21 @@
-//! What surrounds the cursor: a key or a value, in which brackets, in which quotes.
+//! What surrounds the cursor: a key or a value, in which brackets, in which quotes, and what follows it.
+
+mod brackets;
+mod follows;
+mod key;
 
 use super::entry::{Completion, CompletionKind};
+use super::written;
 use crate::analysis::Analysis;
 use crate::printable::printable;
 use crate::syntax::tree::Kind;
 use crate::text::{TextEdit, TextRange};
+use brackets::{in_brackets, open_quote};
+
+use key::{ends_key, key_of};
+
+pub(super) use follows::Follows;
+pub(super) use key::dashes;
 
 pub(super) struct Cursor<'a> {
     pub(super) offset: usize,
@@ -20,89 +31,166 @@ pub(super) struct Cursor<'a> {
     pub(super) is_list_entry: bool,
     /// Whether brackets are open.
     pub(super) is_flow: bool,
+    /// The key whose value the innermost brackets are, or are an item of.
+    pub(super) owner: Option<&'a str>,
     /// Whether names need quotes: everything in the document is in brackets, as in JSON.
     pub(super) is_json: bool,
     /// The quote that is open.
     pub(super) quote: Option<char>,
     /// Whether that quote is closed right after the word.
-    is_closed: bool,
+    pub(super) is_closed: bool,
     /// The word at the cursor, which an entry replaces.
     pub(super) word: TextRange,
     /// The text between the last structural character and the word.
     pub(super) before_word: &'a str,
+    pub(super) follows: Follows,
+    /// What has to be written before an entry: the space after a `:` or `-`, or the dash of a list.
+    lead: &'static str,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(analysis: &'a Analysis, offset: usize) -> Option<Self> {
+        let text = &analysis.text;
         let line_start = analysis.line_index.line_start(analysis.line_index.line(offset));
-        let line = analysis.text.get(line_start..offset)?;
-        let is_json = is_in_brackets(analysis, offset);
-        let before = if is_json { analysis.text.get(..offset)? } else { line };
+        let line = text.get(line_start..offset)?;
         let content = line.trim_start_matches(' ');
-        let block = if is_json { before } else { content.trim_start_matches(['-', ' ']) };
-        let brackets = in_brackets(block);
-        let (bare, list_key) = brackets.as_ref().map_or((block, None), |inner| (inner.rest, inner.list_key));
-        if bare.starts_with('#') && !is_json {
+        if content.starts_with('#') {
             return None;
         }
+        let is_json = is_in_brackets(analysis, offset);
+        let before =
+            if is_json { text.get(..offset)? } else { text.get(flow_line(analysis, offset, line_start)..offset)? };
+        let start = before.trim_start_matches(' ');
+        let block = if is_json { before } else { start.get(dashes(start)..)? };
+        let brackets = in_brackets(block);
+        let (bare, list_key) = brackets.as_ref().map_or((block, None), |inner| (inner.rest, inner.list_key()));
+        let own_key = key_of(bare);
+        let key = list_key.or(own_key.map(|(key, _)| key));
         let is_word = |character: char| character.is_alphanumeric() || "_-./:@".contains(character);
-        let key = list_key.or_else(|| key_before(bare));
         // A colon belongs to an image's name, not to a key.
         let is_part = |character: char| is_word(character) && (key.is_some() || !":/@".contains(character));
-        let value_len = bare.len() - list_key.map_or_else(|| value_start(bare, key), |_| 0);
+        let value_len = bare.len() - own_key.filter(|_| list_key.is_none()).map_or(0, |(_, value)| value);
         let word_len = (before.len() - before.trim_end_matches(is_part).len()).min(value_len);
-        let after = analysis.text.get(offset..)?;
-        let after_len: usize = after.chars().take_while(|next| is_part(*next)).map(char::len_utf8).sum();
+        let after = text.get(offset..)?;
+        // A colon that ends a key is not a part of it.
+        let is_next = |rest: &str, next: char| is_part(next) && !(next == ':' && ends_key(rest));
+        let mut after_len = 0;
+        while let Some(next) = after.get(after_len..).and_then(|rest| rest.chars().next()) {
+            if !is_next(after.get(after_len + next.len_utf8()..).unwrap_or_default(), next) {
+                break;
+            }
+            after_len += next.len_utf8();
+        }
         let quote = open_quote(bare);
+        let is_closed = quote.is_some_and(|quote| after.get(after_len..).is_some_and(|rest| rest.starts_with(quote)));
+        let before_word = before.get(..before.len() - word_len)?;
+        let is_dash_only =
+            !is_json && brackets.is_none() && !content.is_empty() && bare.is_empty() && content.ends_with('-');
+        let needs_space = quote.is_none() && (is_dash_only || (key.is_some() && before_word.ends_with(':')));
+        let word_end = offset + after_len + usize::from(is_closed);
+        let may_span_lines = is_json || !analysis.is_repaired;
         Some(Self {
             offset,
             line_start,
             column: line.len().saturating_sub(bare.len().min(line.len())),
             indentation: line.len() - content.len(),
             is_flow: brackets.is_some(),
+            owner: brackets.as_ref().and_then(|inner| inner.owner),
             is_json,
             is_list_value: list_key.is_some(),
             key,
-            is_list_entry: content.starts_with('-'),
-            is_closed: quote.is_some_and(|quote| after.get(after_len..).is_some_and(|rest| rest.starts_with(quote))),
+            is_list_entry: dashes(content) > 0,
+            is_closed,
             quote,
             word: TextRange::new(offset - word_len, offset + after_len),
-            before_word: before.get(..before.len() - word_len)?,
+            before_word,
+            follows: Follows::of(text, word_end, brackets.is_some(), may_span_lines),
+            lead: if needs_space { " " } else { "" },
         })
     }
 
-    /// Makes an entry for the name of a key.
-    pub(super) fn key_entry(&self, label: &str, kind: CompletionKind, documentation: &str) -> Completion {
-        self.entry(label, format!("{}: ", self.quoted(label)), kind, documentation)
+    /// Returns the cursor as it would be after the dash of a list entry.
+    pub(super) fn with_dash(self) -> Self {
+        let lead = "- ";
+        Self { column: self.column + lead.len(), is_list_entry: true, lead, ..self }
     }
 
-    /// Makes an entry for a string.
-    pub(super) fn text_entry(&self, label: &str, kind: CompletionKind, documentation: &str) -> Completion {
-        self.entry(label, self.quoted(label), kind, documentation)
+    /// Makes an entry for the name of a key. `value` is what follows in JSON, where something has to.
+    pub(super) fn key_entry(&self, label: &str, value: &str, kind: CompletionKind, documentation: &str) -> Completion {
+        let value = if self.is_json { value } else { "" };
+        let snippet = self.key_text(label, value);
+        let mut entry = self.entry(label, written::expanded(&snippet), kind, documentation);
+        entry.edit.range = self.key_range();
+        entry.snippet = (snippet != entry.edit.new_text).then_some(snippet);
+        entry
     }
 
-    /// Makes an entry for a word that is never quoted: `true`, `wait`.
-    pub(super) fn bare_entry(&self, label: &str, kind: CompletionKind, documentation: &str) -> Completion {
-        self.entry(label, label.to_owned(), kind, documentation)
+    /// Returns a key with its colon and the start of its value, which is a snippet. An existing colon is kept.
+    pub(super) fn key_text(&self, name: &str, value: &str) -> String {
+        let quoted = written::escaped(&self.quoted_key(name));
+        match self.follows {
+            Follows::Colon => format!("{}{quoted}", self.lead),
+            Follows::Entry => format!("{}{quoted}: {value}, ", self.lead),
+            Follows::Nothing | Follows::Something => format!("{}{quoted}: {value}", self.lead),
+        }
     }
 
-    /// Returns a name with the quotes that are still missing.
-    pub(super) fn quoted(&self, name: &str) -> String {
+    /// Returns what a key replaces: with the closing quote, if a colon has to follow it.
+    pub(super) fn key_range(&self) -> TextRange {
+        let closing = usize::from(self.is_closed && self.follows != Follows::Colon);
+        TextRange::new(self.word.start, self.word.end + closing)
+    }
+
+    fn quoted_key(&self, name: &str) -> String {
         match self.quote {
-            Some(_) if self.is_closed => name.to_owned(),
-            Some(quote) => format!("{name}{quote}"),
+            Some(quote) if self.follows != Follows::Colon || !self.is_closed => format!("{name}{quote}"),
+            Some(_) => name.to_owned(),
             None if self.is_json => format!("\"{name}\""),
             None => name.to_owned(),
         }
     }
 
-    /// Tells whether the quotes around the word are already closed.
-    pub(super) fn is_in_closed_quotes(&self) -> bool {
-        self.quote.is_some() && self.is_closed
+    /// Makes an entry for a string.
+    pub(super) fn text_entry(&self, label: &str, kind: CompletionKind, documentation: &str) -> Completion {
+        self.value_entry(
+            label,
+            written::text(label, self.quote, self.is_json) + self.missing_quote(),
+            kind,
+            documentation,
+        )
     }
 
-    fn entry(&self, label: &str, new_text: String, kind: CompletionKind, documentation: &str) -> Completion {
-        let new_text = if self.is_in_closed_quotes() { label.to_owned() } else { new_text };
+    /// Makes an entry for a word that is never quoted: `true`, `wait`.
+    pub(super) fn bare_entry(&self, label: &str, kind: CompletionKind, documentation: &str) -> Completion {
+        self.value_entry(label, label.to_owned() + self.missing_quote(), kind, documentation)
+    }
+
+    /// Makes an entry for a value.
+    pub(super) fn value_entry(
+        &self,
+        label: &str,
+        value: String,
+        kind: CompletionKind,
+        documentation: &str,
+    ) -> Completion {
+        let comma = if self.follows == Follows::Entry { ", " } else { "" };
+        self.entry(label, format!("{}{value}{comma}", self.lead), kind, documentation)
+    }
+
+    fn missing_quote(&self) -> &'static str {
+        match self.quote {
+            Some('"') if !self.is_closed => "\"",
+            Some('\'') if !self.is_closed => "'",
+            Some(_) | None => "",
+        }
+    }
+
+    /// Returns what comes before a snippet of several lines.
+    pub(super) fn lead(&self) -> &'static str {
+        self.lead
+    }
+
+    pub(super) fn entry(&self, label: &str, new_text: String, kind: CompletionKind, documentation: &str) -> Completion {
         Completion {
             label: printable(label).into_owned(),
             kind,
@@ -117,84 +205,25 @@ impl<'a> Cursor<'a> {
 fn is_in_brackets(analysis: &Analysis, offset: usize) -> bool {
     let mut roots = analysis.tree.documents.iter().map(|root| analysis.tree.node(*root));
     let root = roots.rfind(|root| root.range.start <= offset);
-    root.is_some_and(|root| match root.kind {
-        Kind::Map { is_flow, .. } | Kind::List { is_flow, .. } => is_flow,
+    let is_bracket = |text: &str| text.trim_start().starts_with(['{', '[']);
+    match root {
+        // Text that could not be read at all.
+        None => analysis.tree.documents.is_empty() && is_bracket(analysis.text.trim_start_matches('\u{feff}')),
+        Some(root) => match root.kind {
+            Kind::Map { is_flow, .. } | Kind::List { is_flow, .. } => is_flow,
+            // What an open quote makes of brackets.
+            Kind::Scalar(_) | Kind::Alias(_) => analysis.text.get(root.range.start..).is_some_and(is_bracket),
+        },
+    }
+}
+
+/// Returns the start of the line on which the brackets around the cursor begin; without any, of its own line.
+fn flow_line(analysis: &Analysis, offset: usize, line_start: usize) -> usize {
+    let is_around = |range: TextRange| range.start < line_start && offset < range.end;
+    let mut nodes = analysis.tree.nodes().filter(|node| match node.kind {
+        Kind::Map { is_flow, .. } | Kind::List { is_flow, .. } => is_flow && is_around(node.range),
         Kind::Scalar(_) | Kind::Alias(_) => false,
-    })
-}
-
-fn key_before(bare: &str) -> Option<&str> {
-    let (key, _) = bare.split_once(':')?;
-    Some(key.trim_matches(['"', '\'', ' ']))
-}
-
-/// Returns where the value starts after `key:`.
-fn value_start(bare: &str, key: Option<&str>) -> usize {
-    let colon = key.and_then(|_| bare.find(':')).map(|colon| colon + 1);
-    colon.unwrap_or_default()
-}
-
-/// Follows text character by character and tracks which quote is open.
-#[derive(Default)]
-struct Quotes {
-    open: Option<char>,
-    is_escaped: bool,
-}
-
-impl Quotes {
-    /// Takes the next character, and tells whether it is outside of quotes and not a quote itself.
-    fn is_outside(&mut self, character: char) -> bool {
-        let is_escaped = std::mem::take(&mut self.is_escaped);
-        match (self.open, character) {
-            // A quote that is not closed yet must not swallow what comes after its line.
-            (_, '\n') => self.open = None,
-            (Some('"'), '\\') if !is_escaped => self.is_escaped = true,
-            (Some(mark), _) if mark == character && !is_escaped => self.open = None,
-            (None, '"' | '\'') => self.open = Some(character),
-            (None, _) => return true,
-            (Some(_), _) => {}
-        }
-        false
-    }
-}
-
-fn open_quote(bare: &str) -> Option<char> {
-    let mut quotes = Quotes::default();
-    for character in bare.chars() {
-        quotes.is_outside(character);
-    }
-    quotes.open
-}
-
-/// What the innermost open brackets contain.
-struct Inner<'a> {
-    /// After the bracket, or after its last comma.
-    rest: &'a str,
-    /// The key whose list it is.
-    list_key: Option<&'a str>,
-}
-
-fn in_brackets(text: &str) -> Option<Inner<'_>> {
-    let mut open: Vec<(char, usize, usize)> = Vec::new();
-    let mut quotes = Quotes::default();
-    for (offset, character) in text.char_indices().filter(|(_, character)| quotes.is_outside(*character)) {
-        match character {
-            '{' | '[' => {
-                let from = open.last().map_or(0, |(_, _, from)| *from);
-                open.push((character, from, offset + 1));
-            }
-            '}' | ']' => {
-                open.pop();
-            }
-            ',' => {
-                if let Some((_, _, from)) = open.last_mut() {
-                    *from = offset + 1;
-                }
-            }
-            _ => {}
-        }
-    }
-    let (bracket, key_start, start) = open.last().copied()?;
-    let key = text.get(key_start..).and_then(key_before);
-    Some(Inner { rest: text.get(start..)?.trim_start(), list_key: if bracket == '[' { key } else { None } })
+    });
+    // The outermost node comes first.
+    nodes.next().map_or(line_start, |node| analysis.line_index.line_start(analysis.line_index.line(node.range.start)))
 }

@@ -1,7 +1,8 @@
 //! Snippets with placeholders, indented for the place they go to.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Follows};
 use super::entry::{Completion, CompletionKind};
+use super::written::{expanded, indented};
 use crate::analysis::Analysis;
 use crate::keys::{self, Key, Place, Shape};
 use crate::text::TextEdit;
@@ -14,24 +15,26 @@ steps:
     cmd: ${4:make test}
 ";
 
-/// Returns a key with what its value starts with: a list, a mapping or a string.
-pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
-    if cursor.is_in_closed_quotes() {
-        return key.name.to_owned();
+/// Makes the entry for a key, with what its value starts with: a list, a mapping or a string.
+pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> Completion {
+    let plain = cursor.key_entry(key.name, json_value(key.shape), CompletionKind::Key, key.doc);
+    if cursor.follows == Follows::Colon {
+        return plain;
     }
-    let name = cursor.quoted(key.name);
-    if cursor.is_flow {
-        return format!("{name}: {}", in_brackets(cursor, key.shape));
-    }
+    let value = if cursor.is_flow { flow_value(cursor, key.shape).to_owned() } else { block_value(cursor, key.shape) };
+    let text = cursor.key_text(key.name, &value);
+    let snippet = Some(text.replace(": \n", ":\n"));
+    Completion { snippet, ..plain }
+}
+
+fn block_value(cursor: &Cursor<'_>, shape: Shape) -> String {
     let inner = indent(cursor, 2);
-    match key.shape {
-        Shape::Env => format!("{name}:\n{inner}${{1:NAME}}: $0"),
-        Shape::Map(place) | Shape::OptionalMap(place) => format!("{name}:\n{inner}{}", first_entry(place, &inner)),
-        Shape::Steps => format!("{name}:\n{inner}- key: ${{1:name}}\n{inner}  cmd: ${{2:command}}"),
-        Shape::List { of: Shape::Map(Place::Trigger), .. } => {
-            format!("{name}:\n{inner}- {}", first_entry(Place::Trigger, &inner))
-        }
-        Shape::List { .. } | Shape::StepKeys => format!("{name}: [$0]"),
+    match shape {
+        Shape::Env => format!("\n{inner}${{1:NAME}}: $0"),
+        Shape::Map(place) | Shape::OptionalMap(place) => format!("\n{inner}{}", first_entry(place, &inner)),
+        Shape::Steps => format!("\n{inner}- key: ${{1:name}}\n{inner}  cmd: ${{2:command}}"),
+        Shape::List { of: Shape::Map(place), .. } => format!("\n{inner}- {}", first_entry(*place, &inner)),
+        Shape::List { .. } | Shape::StepKeys => "[$0]".to_owned(),
         Shape::Text
         | Shape::NonEmptyText
         | Shape::Name
@@ -48,7 +51,7 @@ pub(super) fn of_key(cursor: &Cursor<'_>, key: &Key) -> String {
         | Shape::PlanEnv
         | Shape::Edge
         | Shape::Argument(_)
-        | Shape::Anything => format!("{name}: $0"),
+        | Shape::Anything => "$0".to_owned(),
     }
 }
 
@@ -62,11 +65,13 @@ fn first_entry(place: Place, indent: &str) -> String {
     required.map_or_else(|| "$0".to_owned(), |key| format!("{}: $0", key.name))
 }
 
-fn in_brackets(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
+fn flow_value(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
+    if cursor.is_json {
+        return json_value(shape);
+    }
     match shape {
         Shape::Env | Shape::PlanEnv | Shape::Map(_) | Shape::OptionalMap(_) => "{$0}",
         Shape::List { .. } | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
-        Shape::Bool | Shape::Integer { .. } | Shape::Argument(_) | Shape::Anything => "$0",
         Shape::Text
         | Shape::NonEmptyText
         | Shape::Name
@@ -77,41 +82,97 @@ fn in_brackets(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
         | Shape::VariableName
         | Shape::Runner
         | Shape::Policy
-        | Shape::AbsolutePath => {
-            if cursor.is_json {
-                "\"$0\""
-            } else {
-                "$0"
-            }
-        }
+        | Shape::AbsolutePath
+        | Shape::Bool
+        | Shape::Integer { .. }
+        | Shape::Argument(_)
+        | Shape::Anything => "$0",
+    }
+}
+
+/// Returns a value for JSON, where a key without one is an error.
+fn json_value(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Env | Shape::PlanEnv | Shape::Map(_) | Shape::OptionalMap(_) => "{$0}",
+        Shape::List { .. } | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
+        Shape::Bool => "${0:true}",
+        Shape::Integer { min: 0, .. } => "${0:0}",
+        Shape::Integer { .. } => "${0:60}",
+        Shape::Text
+        | Shape::NonEmptyText
+        | Shape::Name
+        | Shape::OneOf(_)
+        | Shape::Version(_)
+        | Shape::Image
+        | Shape::StepKey
+        | Shape::VariableName
+        | Shape::Runner
+        | Shape::Policy
+        | Shape::AbsolutePath
+        | Shape::Argument(_)
+        | Shape::Anything => "\"$0\"",
     }
 }
 
 /// Returns whole steps, or the whole pipeline, where nothing has been written yet.
 pub(super) fn whole(analysis: &Analysis, cursor: &Cursor<'_>, place: Place, is_new: bool) -> Vec<Completion> {
-    if !is_new || cursor.quote.is_some() {
+    if !is_new || cursor.quote.is_some() || matches!(cursor.follows, Follows::Colon | Follows::Something) {
         return Vec::new();
     }
-    let step = |snippet: &str| vec![entry(cursor, "step", "A step with its key and command.", snippet.to_owned())];
     let is_blank = analysis.text.trim().len() <= cursor.word.end - cursor.word.start;
-    if place == Place::Step && cursor.is_json {
-        return step("\"key\": \"${1:name}\", \"cmd\": \"${2:command}\"");
+    match place {
+        Place::Step if cursor.is_flow => vec![flow_step(cursor, false)],
+        Place::Step if cursor.is_list_entry => steps(cursor),
+        Place::Trigger if cursor.is_list_entry && !cursor.is_flow => triggers(cursor, |event, more| {
+            let line = format!("\n{}", indent(cursor, 0));
+            format!("event: {event}{}", more.map(|more| format!("{line}{more}")).unwrap_or_default())
+        }),
+        Place::Pipeline if is_blank => {
+            vec![entry(cursor, "pipeline", "A pipeline with its first step.", PIPELINE)]
+        }
+        _ => Vec::new(),
     }
-    if place == Place::Step && cursor.is_flow {
-        return step("key: ${1:name}, cmd: ${2:command}");
-    }
-    if place == Place::Step && cursor.is_list_entry {
-        return steps(cursor);
-    }
-    if place == Place::Pipeline && is_blank {
-        return vec![entry(cursor, "pipeline", "A pipeline with its first step.", PIPELINE.to_owned())];
-    }
-    Vec::new()
+}
+
+/// Returns a step in brackets, with its own or without.
+pub(super) fn flow_step(cursor: &Cursor<'_>, is_item: bool) -> Completion {
+    let inner = if cursor.is_json {
+        "\"key\": \"${1:name}\", \"cmd\": \"${2:command}\""
+    } else {
+        "key: ${1:name}, cmd: ${2:command}"
+    };
+    let text = if is_item { format!("{{{inner}}}") } else { inner.to_owned() };
+    entry(cursor, "step", "A step with its key and command.", &text)
+}
+
+/// Returns whole triggers in brackets.
+pub(super) fn flow_triggers(cursor: &Cursor<'_>, is_list: bool) -> Vec<Completion> {
+    triggers(cursor, |event, _| {
+        let trigger =
+            if cursor.is_json { format!("{{\"event\": \"{event}\"}}") } else { format!("{{event: {event}}}") };
+        if is_list { format!("[{trigger}]") } else { trigger }
+    })
+}
+
+/// Returns an entry for each event, with a further line where the event has one that matters.
+fn triggers(cursor: &Cursor<'_>, text: impl Fn(&str, Option<&str>) -> String) -> Vec<Completion> {
+    let events = [
+        ("push", Some("branches: [${1:main}]"), "A trigger for pushes to branches."),
+        ("pull_request", None, "A trigger for pull requests."),
+        ("schedule", Some("cron: \"${1:0 3 * * *}\""), "A trigger at fixed times."),
+    ];
+    let trigger = |(event, more, doc): (&str, Option<&str>, &str)| {
+        let mut plain = cursor.value_entry(event, expanded(&text(event, None)), CompletionKind::Value, doc);
+        let comma = if cursor.follows == Follows::Entry { ", " } else { "" };
+        plain.snippet = more.map(|more| format!("{}{}{comma}", cursor.lead(), text(event, Some(more))));
+        plain
+    };
+    events.map(trigger).to_vec()
 }
 
 fn steps(cursor: &Cursor<'_>) -> Vec<Completion> {
     let line = format!("\n{}", indent(cursor, 0));
-    let step = |label: &str, doc: &str, lines: &[&str]| entry(cursor, label, doc, lines.join(&line));
+    let step = |label: &str, doc: &str, lines: &[&str]| entry(cursor, label, doc, &lines.join(&line));
     vec![
         step("step", "A step with its key and command.", &["key: ${1:name}", "cmd: ${2:command}"]),
         step(
@@ -132,28 +193,17 @@ fn steps(cursor: &Cursor<'_>) -> Vec<Completion> {
     ]
 }
 
-fn entry(cursor: &Cursor<'_>, label: &str, doc: &str, snippet: String) -> Completion {
+fn entry(cursor: &Cursor<'_>, label: &str, doc: &str, snippet: &str) -> Completion {
+    let comma = if cursor.follows == Follows::Entry { ", " } else { "" };
+    let snippet = format!("{}{snippet}{comma}", cursor.lead());
+    let new_text = indented(&expanded(&snippet), &" ".repeat(cursor.indentation));
     Completion {
         label: label.to_owned(),
         kind: CompletionKind::Snippet,
         documentation: doc.to_owned(),
-        edit: TextEdit { range: cursor.word, new_text: without_placeholders(&snippet) },
+        edit: TextEdit { range: cursor.word, new_text },
         snippet: Some(snippet),
     }
-}
-
-/// Returns the text a snippet stands for: `${1:name}` is `name`.
-fn without_placeholders(snippet: &str) -> String {
-    let mut text = String::with_capacity(snippet.len());
-    let mut rest = snippet;
-    while let Some((before, after)) = rest.split_once("${") {
-        text.push_str(before);
-        let (placeholder, next) = after.split_once('}').unwrap_or((after, ""));
-        text.push_str(placeholder.split_once(':').map_or("", |(_, default)| default));
-        rest = next;
-    }
-    text.push_str(rest);
-    text
 }
 
 /// Returns the spaces of a further line; editors add those of the cursor's own line.

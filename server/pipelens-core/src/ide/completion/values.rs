@@ -4,15 +4,23 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::cursor::Cursor;
 use super::entry::{Completion, CompletionKind, Known};
+use super::{snippet, written};
 use crate::analysis::Analysis;
 use crate::ide::outline::first_words;
-use crate::keys::{Key, POLICIES, Shape};
+use crate::keys::{Key, POLICIES, Place, Shape};
 use crate::model::{EnvVar, Pipeline, Step};
 use crate::printable::{code, markdown};
 use crate::runners::RUNNERS;
 
 /// More of a value is not shown.
 const MAX_VALUE: usize = 80;
+
+const WAIT: &str = "A barrier between the steps before and after it.";
+
+/// Returns the entry for a barrier.
+pub(super) fn wait(cursor: &Cursor<'_>) -> Completion {
+    cursor.bare_entry("wait", CompletionKind::Value, WAIT)
+}
 
 /// Returns the values a key may have.
 pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known: Known<'_>) -> Vec<Completion> {
@@ -29,7 +37,26 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         Shape::Image => images(analysis, cursor, known),
         Shape::VariableName | Shape::List { of: Shape::VariableName, .. } => {
             let variables = variables(analysis, cursor).into_iter();
-            variables.map(|(name, doc)| cursor.text_entry(name, CompletionKind::Variable, &doc)).collect()
+            // A list that has not begun yet.
+            let is_item = cursor.is_list_value || cursor.is_list_entry && cursor.key.is_none();
+            let entry = |(name, doc): (&str, String)| {
+                if is_item || key.shape == Shape::VariableName {
+                    return cursor.text_entry(name, CompletionKind::Variable, &doc);
+                }
+                let list = format!("[{}]", written::text(name, None, cursor.is_json));
+                cursor.value_entry(name, list, CompletionKind::Variable, &doc)
+            };
+            variables.filter(|_| is_item || cursor.quote.is_none()).map(entry).collect()
+        }
+        Shape::Steps if cursor.is_list_value => {
+            if cursor.is_json {
+                vec![snippet::flow_step(cursor, true), cursor.text_entry("wait", CompletionKind::Value, WAIT)]
+            } else {
+                vec![snippet::flow_step(cursor, true), wait(cursor)]
+            }
+        }
+        Shape::List { of: Shape::Map(Place::Trigger), .. } if cursor.quote.is_none() => {
+            snippet::flow_triggers(cursor, !cursor.is_list_value)
         }
         Shape::Text
         | Shape::NonEmptyText
@@ -48,12 +75,12 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
     }
 }
 
-fn pipeline_at<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a Pipeline> {
+pub(super) fn pipeline_at<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a Pipeline> {
     analysis.pipelines.iter().rfind(|pipeline| pipeline.range.start <= cursor.offset)
 }
 
 /// Returns the step being written: a value may come after the end of its step, but never after the start of the next one.
-fn step_at<'a>(pipeline: &'a Pipeline, cursor: &Cursor<'_>) -> Option<&'a Step> {
+pub(super) fn step_at<'a>(pipeline: &'a Pipeline, cursor: &Cursor<'_>) -> Option<&'a Step> {
     let steps = pipeline.all_steps();
     steps.filter(|step| step.range.start <= cursor.offset).max_by_key(|step| step.range.start)
 }
@@ -85,7 +112,7 @@ fn images(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Com
 }
 
 /// Returns the beginning of a value: a completion list has room for one line.
-fn shortened(value: &str) -> String {
+pub(super) fn shortened(value: &str) -> String {
     let start: String = value.chars().take(MAX_VALUE).collect();
     if start.len() < value.len() { start + "…" } else { start }
 }
@@ -104,16 +131,6 @@ fn variables<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> BTreeMap<&'a st
     variables
 }
 
-/// Returns the variables for a `$` in a command; elsewhere there is nothing to offer in a shell command.
-pub(super) fn variables_in_command(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
-    if !cursor.before_word.ends_with('$') && !cursor.before_word.ends_with("${") {
-        return Vec::new();
-    }
-    let workspace = [("PWD", "The step's working directory.".to_owned())];
-    let variables = variables(analysis, cursor).into_iter().chain(workspace);
-    variables.map(|(name, doc)| cursor.bare_entry(name, CompletionKind::Variable, &doc)).collect()
-}
-
 /// Returns the names other environments of the file have: most variables are set in more than one place.
 pub(super) fn new_variables(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
     let Some(pipeline) = pipeline_at(analysis, cursor) else { return Vec::new() };
@@ -127,7 +144,7 @@ pub(super) fn new_variables(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Com
     entries
         .map(|(name, value)| {
             let doc = format!("{} elsewhere in this pipeline.", code(&shortened(value)));
-            cursor.key_entry(name, CompletionKind::Variable, &doc)
+            cursor.key_entry(name, "\"$0\"", CompletionKind::Variable, &doc)
         })
         .collect()
 }

@@ -28,7 +28,7 @@ pub(crate) fn offer(client: ClientFeatures) -> InitializeResult {
         text_document_sync: Some(TextDocumentSyncCapability::Options(sync)),
         hover_provider: Some(HoverProviderCapability::Simple(true)),
         completion_provider: Some(CompletionOptions {
-            trigger_characters: Some([":", " ", "-", "[", "{", "\"", ",", "$"].map(str::to_owned).to_vec()),
+            trigger_characters: Some([":", " ", "-", "[", "{", "\"", "'", ",", "$", "*"].map(str::to_owned).to_vec()),
             ..CompletionOptions::default()
         }),
         definition_provider: Some(OneOf::Left(true)),

@@ -1,6 +1,6 @@
-//! Where a step is defined.
+//! Where a name is defined.
 
-use lsp_types::{GotoDefinitionParams, GotoDefinitionResponse};
+use lsp_types::{GotoDefinitionParams, GotoDefinitionResponse, Location};
 use pipelens_core::ide;
 
 use crate::lsp::server::Server;
@@ -13,6 +13,10 @@ pub(crate) fn definition(
 ) -> Option<GotoDefinitionResponse> {
     let at = params.text_document_position_params;
     let document = documents.pipeline(&at.text_document.uri)?;
-    let place = ide::definition(&document.analysis, document.map().offset(at.position))?;
-    document.files().location(place).map(GotoDefinitionResponse::Scalar)
+    let places = ide::definition(&document.analysis, document.map().offset(at.position)).into_iter();
+    let mut locations: Vec<Location> = places.filter_map(|place| document.files().location(place)).collect();
+    if locations.len() > 1 {
+        return Some(GotoDefinitionResponse::Array(locations));
+    }
+    locations.pop().map(GotoDefinitionResponse::Scalar)
 }

@@ -9,10 +9,13 @@ use crate::lsp::session::documents::Documents;
 pub(crate) fn references(_: &Server, documents: &Documents, params: ReferenceParams) -> Option<Vec<Location>> {
     let at = params.text_document_position;
     let document = documents.pipeline(&at.text_document.uri)?;
-    let places = ide::references(&document.analysis, document.map().offset(at.position)).into_iter();
-    // The definition comes first.
-    let wanted = places.skip(usize::from(!params.context.include_declaration));
-    Some(wanted.filter_map(|place| document.files().location(place)).collect())
+    let (analysis, offset) = (&document.analysis, document.map().offset(at.position));
+    let places = if params.context.include_declaration {
+        ide::references(analysis, offset)
+    } else {
+        ide::uses(analysis, offset)
+    };
+    Some(places.into_iter().filter_map(|place| document.files().location(place)).collect())
 }
 
 pub(crate) fn document_highlight(

@@ -1,4 +1,4 @@
-//! Renames a step everywhere.
+//! Renames a step, a variable or an anchor everywhere.
 
 use lsp_types::{PrepareRenameResponse, RenameParams, TextDocumentPositionParams, WorkspaceEdit};
 use pipelens_core::ide;
@@ -19,7 +19,7 @@ pub(crate) fn prepare_rename(
     Some(PrepareRenameResponse::RangeWithPlaceholder { range: map.range(found.range), placeholder: found.name })
 }
 
-/// Returns the edits, or an error that explains why the step cannot have that key.
+/// Returns the edits, or an error that explains why it cannot have that name.
 pub(crate) fn rename(_: &Server, documents: &Documents, params: RenameParams) -> Result<Option<WorkspaceEdit>> {
     let at = params.text_document_position;
     let Some(document) = documents.pipeline(&at.text_document.uri) else { return Ok(None) };

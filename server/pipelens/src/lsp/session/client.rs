@@ -1,9 +1,59 @@
 //! The client's capabilities, from `initialize`.
 
-use lsp_types::ClientCapabilities;
+use lsp_types::{ClientCapabilities, DiagnosticTag};
+use pipelens_core::diagnostic::Tag;
 use serde_json::Value;
 
 use crate::lsp::protocol::positions::Encoding;
+
+/// What is read from `initialize` as it was sent, because the library's types do not have it as the protocol does.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SentFeatures {
+    can_refresh_diagnostics: bool,
+    tags: ShownTags,
+}
+
+impl SentFeatures {
+    pub(crate) fn read(initialize: &Value) -> Self {
+        let at = |path: &str| initialize.pointer("/capabilities").and_then(|capabilities| capabilities.pointer(path));
+        let pushed = at("/textDocument/publishDiagnostics/tagSupport");
+        // Clients of newer versions of the protocol also say it of the findings they pull.
+        let pulled = at("/textDocument/diagnostic/tagSupport");
+        Self {
+            can_refresh_diagnostics: at("/workspace/diagnostics/refreshSupport") == Some(&Value::Bool(true)),
+            tags: pushed.or(pulled).map(ShownTags::read).unwrap_or_default(),
+        }
+    }
+}
+
+/// The tags of findings that the client can show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ShownTags {
+    unnecessary: bool,
+    deprecated: bool,
+}
+
+impl ShownTags {
+    fn read(support: &Value) -> Self {
+        // Old clients say `true` and mean both.
+        let shows = |tag: DiagnosticTag| {
+            let Some(values) = support.get("valueSet").and_then(Value::as_array) else {
+                return support == &Value::Bool(true);
+            };
+            let tag = serde_json::to_value(tag).unwrap_or_default();
+            values.contains(&tag)
+        };
+        Self { unnecessary: shows(DiagnosticTag::UNNECESSARY), deprecated: shows(DiagnosticTag::DEPRECATED) }
+    }
+
+    /// Returns a tag as the protocol has it, if the client can show it.
+    pub(crate) fn shown(self, tag: Tag) -> Option<DiagnosticTag> {
+        match tag {
+            Tag::Unnecessary => self.unnecessary.then_some(DiagnosticTag::UNNECESSARY),
+            Tag::Deprecated => self.deprecated.then_some(DiagnosticTag::DEPRECATED),
+        }
+    }
+}
 
 /// What the client can do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,15 +68,12 @@ pub(crate) struct ClientFeatures {
     pub(crate) snippets: bool,
     /// The client pulls diagnostics.
     pub(crate) pulls_diagnostics: bool,
+    pub(crate) tags: ShownTags,
     pub(crate) process_id: Option<u32>,
 }
 
 impl ClientFeatures {
-    pub(crate) fn new(
-        capabilities: &ClientCapabilities,
-        process_id: Option<u32>,
-        can_refresh_diagnostics: bool,
-    ) -> Self {
+    pub(crate) fn new(capabilities: &ClientCapabilities, process_id: Option<u32>, sent: SentFeatures) -> Self {
         let window = capabilities.window.as_ref();
         let workspace = capabilities.workspace.as_ref();
         let experimental = |name: &str| {
@@ -52,8 +99,9 @@ impl ClientFeatures {
                 .and_then(|text_document| text_document.completion.as_ref()?.completion_item.as_ref()?.snippet_support)
                 == Some(true),
             // A client that pulls but cannot be asked to pull again would miss the failures of runs.
-            pulls_diagnostics: can_refresh_diagnostics
+            pulls_diagnostics: sent.can_refresh_diagnostics
                 && capabilities.text_document.as_ref().is_some_and(|text_document| text_document.diagnostic.is_some()),
+            tags: sent.tags,
             process_id,
         }
     }

@@ -13,6 +13,7 @@ use pipelens_core::text::TextRange;
 use pipelens_core::{Analysis, Format};
 use tower_lsp::UriExt;
 
+use super::client::ShownTags;
 use super::debounced::Debounced;
 use super::projects::Projects;
 use super::settings::SessionSettings;
@@ -65,6 +66,8 @@ pub(crate) struct Document {
     pub(crate) project: Arc<ProjectSettings>,
     units: Units,
     encoding: Encoding,
+    /// How the client can show findings.
+    tags: ShownTags,
 }
 
 impl Document {
@@ -95,7 +98,11 @@ impl Analysed for Document {
     fn findings(&self) -> Vec<Diagnostic> {
         let found = self.analysis.diagnostics.iter();
         let shown = found.filter_map(|diagnostic| self.project.adjust(diagnostic));
-        shown.map(|diagnostic| self.files().diagnostic(&diagnostic)).collect()
+        let converted = shown.map(|finding| {
+            let tag = finding.tag().and_then(|tag| self.tags.shown(tag));
+            Diagnostic { tags: tag.map(|tag| vec![tag]), ..self.files().diagnostic(&finding) }
+        });
+        converted.collect()
     }
 
     /// Returns the first line of the step's command.
@@ -248,7 +255,9 @@ impl OpenDocuments {
             (true, true) => self.settings.project(&self.settings.root_of(&path)),
             (false, _) | (_, false) => Arc::default(),
         };
-        Document { uri, version, text, analysis, is_pipeline, project, units, encoding: self.settings.encoding() }
+        let client = self.settings.client();
+        let (encoding, tags) = (client.encoding, client.tags);
+        Document { uri, version, text, analysis, is_pipeline, project, units, encoding, tags }
     }
 
     /// Returns what is known of the project a path belongs to.

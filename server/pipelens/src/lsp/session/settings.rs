@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tower_lsp::UriExt;
 
-use super::client::ClientFeatures;
+use super::client::{ClientFeatures, SentFeatures};
 use crate::lsp::findings::store::{Finding, Findings, Place, Source};
 use crate::lsp::protocol::positions::{Encoding, to_u32};
 use crate::settings::{PROJECT_FILE, ProjectSettings, Settings, globs};
@@ -33,7 +33,7 @@ struct Inner {
     folders: Vec<PathBuf>,
     projects: BTreeMap<PathBuf, Arc<ProjectSettings>>,
     is_untrusted: bool,
-    can_refresh_diagnostics: bool,
+    sent: SentFeatures,
 }
 
 impl SessionSettings {
@@ -41,10 +41,9 @@ impl SessionSettings {
         Self { inner: Mutex::default(), findings }
     }
 
-    /// Reads the one capability that the library's type gets wrong: it expects `diagnostic` where the protocol has `diagnostics`.
-    pub(crate) fn can_refresh_diagnostics(&self, initialize: &Value) {
-        let supported = initialize.pointer("/capabilities/workspace/diagnostics/refreshSupport");
-        self.inner.lock().can_refresh_diagnostics = supported == Some(&Value::Bool(true));
+    /// Reads the capabilities that the library's types have wrong or not at all, such as `diagnostic` where the protocol has `diagnostics`.
+    pub(crate) fn read_sent(&self, initialize: &Value) {
+        self.inner.lock().sent = SentFeatures::read(initialize);
     }
 
     /// Takes the parameters of `initialize`. Settings that are invalid are reported, and the defaults are used.
@@ -53,7 +52,7 @@ impl SessionSettings {
         let folders = params.workspace_folders.iter().flatten().filter_map(|folder| folder.uri.to_file_path());
         {
             let mut inner = self.inner.lock();
-            inner.client = ClientFeatures::new(&params.capabilities, params.process_id, inner.can_refresh_diagnostics);
+            inner.client = ClientFeatures::new(&params.capabilities, params.process_id, inner.sent);
             inner.folders = folders.map(|folder| folder.into_owned()).collect();
             inner.is_untrusted = !is_trusted(&options);
         }
