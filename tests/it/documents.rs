@@ -288,3 +288,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_uri_with_unescaped_characters_is_understood_and_comes_back_as_it_was_sent() {
+    let uri = "file:///a b/[é]/pipeline.yml";
+    let text = "steps:\n  - key: a\n    cmd: make\n    image: a:1\n  - key: b\n    cmd: make\n    depends_on: aa\n    image: a:1\n";
+    let mut client = client();
+    client.open(uri, text);
+    let found = client.diagnostics(uri, 1);
+    assert_eq!(summary(&found), ["6:16 unknown-step"]);
+    let params = json!({"textDocument": {"uri": uri}, "range": found[0]["range"], "context": {"diagnostics": found}});
+    let actions = client.request("textDocument/codeAction", params).unwrap();
+    let edit = &actions[0]["edit"]["changes"][uri][0];
+    assert_eq!(edit["newText"], "a", "{actions}");
+    assert_eq!(client.quit().code(), Some(0));
+}

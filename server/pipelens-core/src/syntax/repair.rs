@@ -8,6 +8,7 @@ mod conflict;
 mod fragment;
 mod layout;
 mod lenient;
+mod line;
 mod repaired;
 #[cfg(test)]
 mod retyping;

@@ -91,12 +91,12 @@ fn report_of_fixes(file: &Checked, edits: usize) -> String {
     if edits == 0 && left.is_empty() {
         return String::new();
     }
-    let applied = crate::present::plural(edits, "edit");
+    let applied = if edits == 0 { "nothing".to_owned() } else { crate::present::plural(edits, "edit") };
     let mut report = match left.len() {
         0 => format!("{path}: {applied} applied\n"),
+        1 => format!("{path}: {applied} applied; 1 fix skipped, because only you can tell whether it is right:\n"),
         count => format!(
-            "{path}: {applied} applied; {} skipped, because only you can tell whether they are right:\n",
-            crate::present::plural(count, "fix")
+            "{path}: {applied} applied; {count} fixes skipped, because only you can tell whether they are right:\n"
         ),
     };
     for (found, fix) in left {

@@ -1,7 +1,7 @@
 //! Dashes, indentation and keys of blocks.
 
 use super::candidate::Candidate;
-use super::candidates::{Line, blanks, content};
+use super::line::{Line, blanks, content};
 use crate::syntax::parse::{ParseError, Reason, explain};
 use crate::text::{LineIndex, TextEdit, TextRange};
 

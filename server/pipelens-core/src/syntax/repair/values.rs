@@ -1,7 +1,7 @@
 //! Values that are meant as text, but begin like something else in YAML.
 
 use super::candidate::Candidate;
-use super::candidates::{Below, Line, blanks, content};
+use super::line::{Below, Line, blanks, content};
 use crate::syntax::parse::{ParseError, Reason, explain};
 use crate::text::{LineIndex, TextEdit, TextRange};
 
