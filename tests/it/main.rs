@@ -11,6 +11,7 @@ mod clock;
 #[path = "../skipped.rs"]
 mod skipped;
 mod support;
+mod surroundings;
 
 mod again;
 mod cli;

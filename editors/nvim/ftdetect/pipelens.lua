@@ -4,6 +4,7 @@ vim.filetype.add({
     ['.*/pipeline%.ya?ml'] = 'yaml.pipelens',
     ['.*%.pipeline%.ya?ml'] = 'yaml.pipelens',
     ['.*/%.hm/.*%.ya?ml'] = 'yaml.pipelens',
+    ['.*/%.pipelens%.yaml'] = 'yaml.pipelens',
     ['.*/pipeline%.json'] = 'json.pipelens',
     ['.*%.pipeline%.json'] = 'json.pipelens',
     ['.*/%.hm/.*%.json'] = 'json.pipelens',

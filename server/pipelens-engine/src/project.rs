@@ -53,6 +53,8 @@ struct Known {
     index: Option<Arc<Index>>,
     /// Whether a background walk is in progress.
     is_walking: bool,
+    /// Files have appeared or vanished since the last walk began.
+    is_outdated: bool,
 }
 
 /// What a walk found.
@@ -94,10 +96,16 @@ impl ProjectFiles {
         Self { root, known: Arc::default(), ready: Some(ready), is_closed: Arc::default() }
     }
 
+    /// Walks the project again when it is needed next, however fresh its index is.
+    pub fn look_again(&self) {
+        self.known.lock().is_outdated = true;
+    }
+
     /// Returns what is known; in a large project that may be outdated, or nothing yet.
     fn index(&self) -> Option<Arc<Index>> {
         let mut known = self.known.lock();
-        if let Some(index) = known.index.as_ref().filter(|index| index.is_fresh()) {
+        let is_outdated = std::mem::take(&mut known.is_outdated) && !known.is_walking;
+        if let Some(index) = known.index.as_ref().filter(|index| index.is_fresh() && !is_outdated) {
             return Some(index.clone());
         }
         let Some(ready) = &self.ready else {

@@ -1,6 +1,6 @@
 //! Applies all safe fixes, again and again, since one may uncover the next.
 
-use pipelens_core::Format;
+use pipelens_core::Analysis;
 use pipelens_core::diagnostic::Diagnostic;
 use pipelens_core::fixes::fix_all;
 use pipelens_core::text::apply_edits;
@@ -18,7 +18,13 @@ pub(crate) struct Fixed {
 }
 
 /// Returns the fixed text, or nothing where there is nothing to fix. `findings` are those of the text as it is.
-pub(crate) fn fix(text: &str, format: Format, findings: &[Diagnostic], project: &ProjectSettings) -> Option<Fixed> {
+/// `analyse` finds what is wrong with a text of this kind.
+pub(crate) fn fix(
+    text: &str,
+    findings: &[Diagnostic],
+    project: &ProjectSettings,
+    analyse: impl Fn(&str) -> Analysis,
+) -> Option<Fixed> {
     // Findings that a project has turned off are not fixed either.
     let edits_for =
         |findings: &[Diagnostic]| fix_all(findings.iter().filter(|diagnostic| project.adjust(diagnostic).is_some()));
@@ -30,7 +36,7 @@ pub(crate) fn fix(text: &str, format: Format, findings: &[Diagnostic], project: 
         }
         fixed.edits += edits.len();
         fixed.text = apply_edits(&fixed.text, &edits);
-        edits = edits_for(&pipelens_core::analyze(&fixed.text, format).diagnostics);
+        edits = edits_for(&analyse(&fixed.text).diagnostics);
     }
     (fixed.text != text).then_some(fixed)
 }

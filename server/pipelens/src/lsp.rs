@@ -20,7 +20,7 @@ use findings::push;
 use requests::lifecycle::Session;
 use routes::Router;
 use server::Server;
-use session::linting;
+use session::{linting, watching};
 use transport::uris::Spellings;
 use transport::{message_loop, parent, writer};
 
@@ -69,6 +69,7 @@ fn background(server: &Server) -> Vec<AbortOnDropHandle<()>> {
         }),
         tokio::spawn(linting::lint(documents.clone())),
         tokio::spawn(linting::watch_files(documents.clone())),
+        tokio::spawn(watching::poll(documents.clone())),
         tokio::spawn(async move { predictions.look(documents, settings, lenses).await }),
     ];
     tasks.into_iter().map(AbortOnDropHandle::new).collect()

@@ -1,13 +1,13 @@
 //! What the core knows about a pipeline's project: its files, its secrets, and ShellCheck's findings about its commands.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pipelens_core::{Project, Remark};
+use pipelens_core::{Analysis, Format, Project, Remark};
 use pipelens_engine::project::{ProjectFiles, Ready};
 
-use crate::settings::Settings;
+use crate::settings::{PROJECT_FILE, Settings};
 use crate::shellcheck::ShellCheck;
 use crate::{consent, project};
 
@@ -38,6 +38,13 @@ impl ProjectContext {
     }
 }
 
+impl ProjectContext {
+    /// Looks the files up again when they are needed next.
+    pub(crate) fn look_again(&self) {
+        self.files.look_again();
+    }
+}
+
 impl Project for ProjectContext {
     fn has_match(&self, path: &str) -> Option<bool> {
         self.files.has_match(path)
@@ -53,5 +60,19 @@ impl Project for ProjectContext {
 
     fn remarks(&self, command: &str) -> Arc<[Remark]> {
         self.shellcheck.remarks(command)
+    }
+}
+
+/// Whether a path is that of a project's settings.
+pub(crate) fn is_settings(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == PROJECT_FILE)
+}
+
+/// Analyses a text as what its path says it is: a pipeline, or the settings of a project.
+pub(crate) fn analyse(text: &str, path: &Path, project: Option<&dyn Project>) -> Analysis {
+    match project {
+        _ if is_settings(path) => pipelens_core::analyze_settings(text),
+        Some(project) => pipelens_core::analyze_in(text, Format::of(path), project),
+        None => pipelens_core::analyze(text, Format::of(path)),
     }
 }

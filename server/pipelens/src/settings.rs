@@ -160,24 +160,44 @@ pub(crate) enum SeveritySetting {
 impl ProjectSettings {
     /// Reads the project's own settings. A project without the file has the defaults.
     pub(crate) fn read(root: &Path) -> anyhow::Result<Self> {
+        match Self::text(root)? {
+            None => Ok(Self::default()),
+            Some(text) => Self::parse(&root.join(PROJECT_FILE), &text),
+        }
+    }
+
+    /// Returns the text of the project's own settings, if it has any.
+    pub(crate) fn text(root: &Path) -> anyhow::Result<Option<String>> {
         let path = root.join(PROJECT_FILE);
         let read = ProjectFolder::open(root).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Unreadable::Missing,
             _ => Unreadable::Io(error),
         });
         let read = read.and_then(|folder| folder.read_unlinked_text(Path::new(PROJECT_FILE), MAX_BYTES));
-        let text = match read {
-            Ok(text) => text,
-            Err(Unreadable::Missing) => return Ok(Self::default()),
+        match read {
+            Ok(text) => Ok(Some(text)),
+            Err(Unreadable::Missing) => Ok(None),
             Err(reason) => bail!("`{}` is not read: {reason}", path.display()),
-        };
-        if text.trim().is_empty() {
+        }
+    }
+
+    /// Reads the text of settings. The path is for messages.
+    pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<Self> {
+        let path = path.display();
+        if nesting(text) > MAX_NESTING {
+            bail!("`{path}` is nested deeper than {MAX_NESTING} levels; settings have two");
+        }
+        let analysis = pipelens_core::analyze_settings(text);
+        if let Some(error) = analysis.diagnostics.iter().find(|found| found.severity == Severity::Error) {
+            let line = analysis.line_index.line(error.range.start) + 1;
+            bail!("`{path}` is invalid, line {line}: {}", error.message);
+        }
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             return Ok(Self::default());
         }
-        if nesting(&text) > MAX_NESTING {
-            bail!("`{}` is nested deeper than {MAX_NESTING} levels; settings have two", path.display());
-        }
-        serde_yaml::from_str(&text).with_context(|| format!("`{}` is invalid", path.display()))
+        let settings: Self = serde_yaml::from_str(text).with_context(|| format!("`{path}` is invalid"))?;
+        globs(&settings.files).map_err(|why| anyhow::anyhow!("`{path}` is invalid: {why}"))?;
+        Ok(settings)
     }
 
     /// Returns these settings, overridden by `over`.

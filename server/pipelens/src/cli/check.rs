@@ -68,8 +68,8 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
 }
 
 fn fixed(path: &Path, file: Checked, projects: &mut Projects) -> anyhow::Result<Checked> {
-    let format = pipelens_core::Format::of(&file.path);
-    let fixed = crate::fix::fix(&file.text, format, &file.analysis.diagnostics, &file.project);
+    let analyse = |text: &str| crate::project_context::analyse(text, &file.path, None);
+    let fixed = crate::fix::fix(&file.text, &file.analysis.diagnostics, &file.project, analyse);
     let edits = fixed.as_ref().map_or(0, |fixed| fixed.edits);
     let file = match fixed {
         Some(fixed) => {

@@ -10,7 +10,7 @@ use pipelens_core::{Analysis, FileId};
 
 use super::source;
 use crate::project;
-use crate::project_context::ProjectContext;
+use crate::project_context::{ProjectContext, analyse};
 use crate::settings::{ProjectSettings, Settings};
 
 /// The command line argument for standard input.
@@ -97,8 +97,7 @@ impl Checked {
     }
 
     fn analyze(&mut self) {
-        let format = pipelens_core::Format::of(&self.path);
-        self.analysis = pipelens_core::analyze_in(&self.text, format, &*self.context);
+        self.analysis = analyse(&self.text, &self.path, Some(&*self.context));
         let found = self.analysis.diagnostics.iter();
         self.diagnostics = found.filter_map(|diagnostic| self.project.adjust(diagnostic)).collect();
     }

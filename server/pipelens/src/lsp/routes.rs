@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use lsp_types::notification::{
-    DidChangeConfiguration, DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument,
-    Notification, WorkDoneProgressCancel,
+    DidChangeConfiguration, DidChangeTextDocument, DidChangeWatchedFiles, DidCloseTextDocument, DidOpenTextDocument,
+    DidSaveTextDocument, Notification, WorkDoneProgressCancel,
 };
 use lsp_types::request::{
     CallHierarchyIncomingCalls, CallHierarchyOutgoingCalls, CallHierarchyPrepare, CodeActionRequest, CodeLensRequest,
@@ -78,6 +78,7 @@ const ROUTES: &[(&str, Route)] = &[
     apply!(DidChangeTextDocument, synchronization::did_change),
     apply!(DidSaveTextDocument, synchronization::did_save),
     apply!(DidCloseTextDocument, synchronization::did_close),
+    apply!(DidChangeWatchedFiles, synchronization::did_change_watched_files),
     apply!(DidChangeConfiguration, configuration::did_change_configuration),
     apply!(DidChangeTrust, configuration::did_change_trust),
     apply!(WorkDoneProgressCancel, configuration::work_done_progress_cancel),

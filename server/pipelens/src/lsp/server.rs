@@ -17,6 +17,7 @@ use super::session::documents::OpenDocuments;
 use super::session::images::KnownImages;
 use super::session::lenses::LensRefresh;
 use super::session::settings::SessionSettings;
+use super::session::watching;
 
 /// What every request may reach.
 #[derive(Debug)]
@@ -79,6 +80,14 @@ impl Server {
     pub(crate) fn log(&self, kind: MessageType, text: String) {
         let client = self.client.clone();
         self.messages.spawn(async move { client.log_message(kind, text).await });
+    }
+
+    /// Asks the client to report changes of files, if it can. Nothing waits for its answer.
+    pub(crate) fn watch_files(&self) {
+        if self.settings.client().watches_files {
+            let client = self.client.clone();
+            self.messages.spawn(async move { watching::register(&client).await });
+        }
     }
 
     /// Follows a run to its end, in the background.

@@ -8,3 +8,4 @@ pub(super) mod lenses;
 pub(super) mod linting;
 pub(super) mod projects;
 pub(super) mod settings;
+pub(super) mod watching;

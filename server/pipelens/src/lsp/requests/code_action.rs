@@ -21,7 +21,7 @@ pub(crate) fn code_action(
     documents: &Documents,
     params: CodeActionParams,
 ) -> Option<Vec<CodeActionOrCommand>> {
-    let document = documents.pipeline(&params.text_document.uri)?;
+    let document = documents.analysed(&params.text_document.uri)?;
     let document = &*document;
     let only = params.context.only.as_deref();
     let map = document.map();
@@ -46,7 +46,7 @@ pub(crate) fn code_action(
 fn fix_all(document: &Document, map: TextMap<'_>) -> Option<CodeActionOrCommand> {
     document.path()?;
     let found = &document.analysis.diagnostics;
-    let text = crate::fix::fix(&document.text, document.format(), found, &document.project)?.text;
+    let text = crate::fix::fix(&document.text, found, &document.project, |text| document.analyse_alone(text))?.text;
     let range = map.range(TextRange::new(0, document.text.len()));
     let edits = vec![TextEdit::new(range, text)];
     let edit = WorkspaceEdit { changes: Some([(document.uri.clone(), edits)].into()), ..WorkspaceEdit::default() };

@@ -11,7 +11,7 @@ use crate::present;
 
 pub(crate) fn hover(server: &Server, documents: &Documents, params: HoverParams) -> Option<Hover> {
     let at = params.text_document_position_params;
-    let document = documents.pipeline(&at.text_document.uri)?;
+    let document = documents.analysed(&at.text_document.uri)?;
     let map = document.map();
     let hover = ide::hover(&document.analysis, map.offset(at.position))?;
     let mut text = hover.text;

@@ -1,10 +1,12 @@
 //! Documents are opened, changed, saved and closed.
 
 use lsp_types::{
-    DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
+    DidChangeTextDocumentParams, DidChangeWatchedFilesParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
+    DidSaveTextDocumentParams,
 };
 
 use crate::lsp::server::Server;
+use crate::lsp::session::watching;
 
 pub(crate) fn did_open(server: &Server, params: DidOpenTextDocumentParams) {
     if let Some(complaint) = server.documents.open(params) {
@@ -22,4 +24,8 @@ pub(crate) fn did_save(server: &Server, params: DidSaveTextDocumentParams) {
 
 pub(crate) fn did_close(server: &Server, params: DidCloseTextDocumentParams) {
     server.documents.close(&params);
+}
+
+pub(crate) fn did_change_watched_files(server: &Server, params: DidChangeWatchedFilesParams) {
+    watching::changed(&server.documents, &params.changes);
 }

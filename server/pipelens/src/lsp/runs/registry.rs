@@ -71,7 +71,7 @@ impl Registry {
             .to_file_path()
             .map(|path| path.into_owned())
             .ok_or_else(|| format!("`{}` is not a file on this machine", document.uri.as_str()))?;
-        if !document.is_pipeline {
+        if !document.is_pipeline() {
             return Err(format!("`{}` is not a pipeline file", path.display()));
         }
         let index = pipeline_index(document, pipeline)?;

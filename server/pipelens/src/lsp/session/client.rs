@@ -70,6 +70,8 @@ pub(crate) struct ClientFeatures {
     pub(crate) pulls_diagnostics: bool,
     pub(crate) tags: ShownTags,
     pub(crate) process_id: Option<u32>,
+    /// The client reports changes of files if it is asked to.
+    pub(crate) watches_files: bool,
 }
 
 impl ClientFeatures {
@@ -103,6 +105,8 @@ impl ClientFeatures {
                 && capabilities.text_document.as_ref().is_some_and(|text_document| text_document.diagnostic.is_some()),
             tags: sent.tags,
             process_id,
+            watches_files: workspace.and_then(|workspace| workspace.did_change_watched_files?.dynamic_registration)
+                == Some(true),
         }
     }
 }

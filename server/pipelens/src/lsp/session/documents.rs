@@ -1,6 +1,6 @@
 //! The open documents: text, version and analysis of each. One lock, held for one edit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::settings::SessionSettings;
 use crate::lsp::findings::store::{Analysed, Findings};
 use crate::lsp::protocol::edits;
 use crate::lsp::protocol::positions::{Encoding, FileMap, TextMap, Units};
-use crate::project_context::ProjectContext;
+use crate::project_context::{self, ProjectContext};
 use crate::settings::ProjectSettings;
 
 /// How many open documents, and how many bytes of text, are kept. An editor has a few hundred documents at most.
@@ -41,17 +41,40 @@ impl Documents {
     }
 
     pub(crate) fn named(&self, uri: &str) -> Option<Arc<Document>> {
-        self.0.get(uri).cloned()
+        self.0.get(uri).or_else(|| self.of_same_file(uri)).cloned()
+    }
+
+    /// Returns the document that the client opened under another path of the same file: a link, or another case where the disk ignores it.
+    fn of_same_file(&self, uri: &str) -> Option<&Arc<Document>> {
+        let uri: Uri = uri.parse().ok()?;
+        let file = canonical(&uri)?;
+        self.0.values().find(|document| document.file.as_ref() == Some(&file))
+    }
+
+    /// Returns a document, if it is a pipeline or the settings of a project.
+    pub(crate) fn analysed(&self, uri: &Uri) -> Option<Arc<Document>> {
+        self.get(uri).filter(|document| document.kind != Kind::Other)
     }
 
     /// Returns a document, if it is a pipeline.
     pub(crate) fn pipeline(&self, uri: &Uri) -> Option<Arc<Document>> {
-        self.get(uri).filter(|document| document.is_pipeline)
+        self.get(uri).filter(|document| document.is_pipeline())
     }
 
+    /// Returns every document that is a pipeline.
     pub(crate) fn pipelines(&self) -> impl Iterator<Item = &Arc<Document>> {
-        self.0.values().filter(|document| document.is_pipeline)
+        self.0.values().filter(|document| document.is_pipeline())
     }
+}
+
+/// What a document is, as far as this server is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Pipeline,
+    /// The settings of a project.
+    Settings,
+    /// Such files get empty answers.
+    Other,
 }
 
 /// One open text, and all that is known about it.
@@ -61,8 +84,9 @@ pub(crate) struct Document {
     pub(crate) version: i32,
     pub(crate) text: String,
     pub(crate) analysis: Analysis,
-    /// Other files get empty answers.
-    pub(crate) is_pipeline: bool,
+    pub(crate) kind: Kind,
+    /// The file itself, whatever links lead to it. `None`: there is none, or none yet.
+    file: Option<PathBuf>,
     pub(crate) project: Arc<ProjectSettings>,
     units: Units,
     encoding: Encoding,
@@ -79,6 +103,15 @@ impl Document {
     /// Returns the converter from ranges in any file of the analysis to locations.
     pub(crate) fn files(&self) -> FileMap<'_> {
         FileMap::new(&self.uri, self.map(), &self.analysis.files)
+    }
+
+    pub(crate) fn is_pipeline(&self) -> bool {
+        self.kind == Kind::Pipeline
+    }
+
+    /// Analyses another text as this document, apart from its project.
+    pub(crate) fn analyse_alone(&self, text: &str) -> Analysis {
+        project_context::analyse(text, &self.path().unwrap_or_else(|| PathBuf::from(self.uri.path().as_str())), None)
     }
 
     pub(crate) fn path(&self) -> Option<PathBuf> {
@@ -112,6 +145,17 @@ impl Analysed for Document {
         let place = step.cmd.as_ref().map_or(step.key.range, |cmd| cmd.range);
         Some(self.map().range(first_line(&self.text, place)))
     }
+}
+
+/// Returns the project whose settings a URI names.
+fn settings_root(uri: &Uri) -> Option<PathBuf> {
+    let path = uri.to_file_path()?;
+    project_context::is_settings(&path).then(|| path.parent().map(Path::to_owned)).flatten()
+}
+
+/// Returns the file that a URI leads to, through all links.
+fn canonical(uri: &Uri) -> Option<PathBuf> {
+    std::fs::canonicalize(uri.to_file_path()?).ok()
 }
 
 fn first_line(text: &str, range: TextRange) -> TextRange {
@@ -175,9 +219,16 @@ impl OpenDocuments {
         }
     }
 
-    /// Asks the cache again what a run would use: the file has changed on disk.
+    /// Asks the cache again what a run would use: the file has changed on disk. Settings apply from now on.
     pub(crate) fn saved(&self, uri: &Uri) {
-        self.to_predict.want(uri.as_str().to_owned());
+        match settings_root(uri) {
+            Some(root) => self.settings_changed(&BTreeSet::from([root])),
+            None => self.to_predict.want(uri.as_str().to_owned()),
+        }
+        if !self.settings.client().watches_files {
+            let root = uri.to_file_path().map(|path| self.settings.root_of(&path));
+            self.files_changed(&root.into_iter().collect());
+        }
     }
 
     /// Analyses every document again, because the settings or the user's consents have changed.
@@ -186,6 +237,39 @@ impl OpenDocuments {
         for document in self.now().0.values() {
             self.store(self.analyse(document.uri.clone(), document.version, document.text.clone()));
         }
+    }
+
+    /// Reads the settings of projects again, and analyses their documents: the files have changed.
+    pub(crate) fn settings_changed(&self, roots: &BTreeSet<PathBuf>) {
+        roots.iter().for_each(|root| self.settings.forget(root));
+        self.reanalyse_in(roots);
+    }
+
+    /// Analyses the pipelines of projects again, because files have appeared or vanished there.
+    pub(crate) fn files_changed(&self, roots: &BTreeSet<PathBuf>) {
+        roots.iter().for_each(|root| self.projects.look_again(root));
+        self.reanalyse_in(roots);
+    }
+
+    /// Analyses those pipelines again for which this is true.
+    pub(super) fn reanalyse_where(&self, is_meant: impl Fn(&Document) -> bool) {
+        for document in self.now().pipelines().filter(|document| is_meant(document)) {
+            self.analyse_again(document);
+        }
+    }
+
+    fn reanalyse_in(&self, roots: &BTreeSet<PathBuf>) {
+        for document in self.now().pipelines() {
+            if document.path().is_some_and(|path| roots.contains(&self.settings.root_of(&path))) {
+                self.analyse_again(document);
+            }
+        }
+    }
+
+    /// Returns the projects that open pipelines belong to.
+    pub(crate) fn roots(&self) -> BTreeSet<PathBuf> {
+        let now = self.now();
+        now.pipelines().filter_map(|document| Some(self.settings.root_of(&document.path()?))).collect()
     }
 
     /// Analyses a document again, because more is known about its project, and reports whether it was still the current one.
@@ -215,6 +299,9 @@ impl OpenDocuments {
             ));
         }
         drop(open);
+        if let Some(root) = settings_root(&item.uri) {
+            self.settings.opened(&root);
+        }
         self.store(self.analyse(item.uri, item.version, item.text));
         None
     }
@@ -236,6 +323,12 @@ impl OpenDocuments {
             self.to_predict.want(uri.as_str().to_owned());
             self.findings.closed(uri);
         }
+        drop(current);
+        // What the editor did not save is gone; the findings are those of the file again.
+        if let Some(root) = settings_root(uri) {
+            self.settings.closed(&root);
+            self.settings_changed(&BTreeSet::from([root]));
+        }
     }
 
     /// Returns the document for this text.
@@ -243,21 +336,26 @@ impl OpenDocuments {
         let file = uri.to_file_path().map(|path| path.into_owned());
         let is_file = file.is_some();
         let path = file.unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
-        let is_pipeline = self.settings.is_pipeline_file(&path, &text);
-        let analysis = match (is_pipeline, is_file) {
-            (false, _) => Analysis::default(),
-            // A document that was never saved belongs to no project.
-            (true, false) => pipelens_core::analyze(&text, Format::of(&path)),
-            (true, true) => pipelens_core::analyze_in(&text, Format::of(&path), &*self.context(&path)),
+        let kind = match project_context::is_settings(&path) {
+            true => Kind::Settings,
+            false if self.settings.is_pipeline_file(&path, &text) => Kind::Pipeline,
+            false => Kind::Other,
         };
-        let units = if is_pipeline { Units::new(&text) } else { Units::default() };
-        let project = match (is_pipeline, is_file) {
-            (true, true) => self.settings.project(&self.settings.root_of(&path)),
-            (false, _) | (_, false) => Arc::default(),
+        let analysis = match (kind, is_file) {
+            (Kind::Other, _) => Analysis::default(),
+            // A document that was never saved belongs to no project.
+            (Kind::Settings, _) | (Kind::Pipeline, false) => project_context::analyse(&text, &path, None),
+            (Kind::Pipeline, true) => project_context::analyse(&text, &path, Some(&*self.context(&path))),
+        };
+        let units = if kind == Kind::Other { Units::default() } else { Units::new(&text) };
+        let project = match (kind, is_file) {
+            (Kind::Pipeline, true) => self.settings.project(&self.settings.root_of(&path)),
+            (Kind::Pipeline | Kind::Settings | Kind::Other, _) => Arc::default(),
         };
         let client = self.settings.client();
         let (encoding, tags) = (client.encoding, client.tags);
-        Document { uri, version, text, analysis, is_pipeline, project, units, encoding, tags }
+        let file = self.now().0.get(uri.as_str()).map_or_else(|| canonical(&uri), |before| before.file.clone());
+        Document { uri, version, text, analysis, kind, file, project, units, encoding, tags }
     }
 
     /// Returns what is known of the project a path belongs to.
@@ -271,13 +369,13 @@ impl OpenDocuments {
         let mut current = self.current.lock();
         let before = Arc::make_mut(&mut current.0).insert(name.clone(), document.clone());
         // Under the same lock, so that the findings are never those of an older text.
-        if document.is_pipeline {
+        if document.kind != Kind::Other {
             self.findings.edited(&document.uri, document.clone());
-        } else if before.is_some_and(|before| before.is_pipeline) {
+        } else if before.is_some_and(|before| before.kind != Kind::Other) {
             self.findings.closed(&document.uri);
         }
         drop(current);
-        if document.is_pipeline {
+        if document.is_pipeline() {
             self.touch(&document.uri);
             self.to_predict.want(name.clone());
             self.to_lint.want(name);

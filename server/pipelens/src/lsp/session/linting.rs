@@ -17,7 +17,7 @@ pub(crate) async fn lint(documents: Arc<OpenDocuments>) {
 
 async fn lint_document(documents: &OpenDocuments, uri: &str) -> anyhow::Result<()> {
     let Some(document) = documents.now().named(uri) else { return Ok(()) };
-    let Some(path) = document.path().filter(|_| document.is_pipeline) else { return Ok(()) };
+    let Some(path) = document.path().filter(|_| document.is_pipeline()) else { return Ok(()) };
     let settings = &documents.settings;
     if settings.is_untrusted() || !settings.project(&settings.root_of(&path)).uses_shellcheck() {
         return Ok(());

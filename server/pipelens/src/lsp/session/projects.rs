@@ -1,7 +1,7 @@
 //! The projects that open documents belong to.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -35,6 +35,13 @@ impl Projects {
         let ready = Arc::new(move || found.want(()));
         let project = Arc::new(ProjectContext::in_background(root.clone(), settings, ready));
         self.known.lock().entry(root).or_insert(project).clone()
+    }
+
+    /// Looks a project's files up again: some have appeared or vanished.
+    pub(super) fn look_again(&self, root: &Path) {
+        if let Some(project) = self.known.lock().get(root) {
+            project.look_again();
+        }
     }
 
     /// Forgets everything, because the settings or the user's consents have changed.

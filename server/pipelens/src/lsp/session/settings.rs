@@ -1,18 +1,19 @@
 //! What the client has told us: its capabilities, the user's settings, and whether the workspace is trusted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use globset::GlobSet;
-use lsp_types::{Diagnostic, DiagnosticSeverity, InitializeParams, NumberOrString, Position, Range, Uri};
+use lsp_types::{Diagnostic, DiagnosticSeverity, InitializeParams, NumberOrString, Range, Uri};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tower_lsp::UriExt;
 
 use super::client::{ClientFeatures, SentFeatures};
 use crate::lsp::findings::store::{Finding, Findings, Place, Source};
-use crate::lsp::protocol::positions::{Encoding, to_u32};
+use crate::lsp::protocol::positions::{Encoding, FileMap, TextMap, Units};
 use crate::settings::{PROJECT_FILE, ProjectSettings, Settings, globs};
 
 /// The initialization option for trust.
@@ -32,6 +33,10 @@ struct Inner {
     files: GlobSet,
     folders: Vec<PathBuf>,
     projects: BTreeMap<PathBuf, Arc<ProjectSettings>>,
+    /// What the settings files of projects were like when they were read.
+    stamps: BTreeMap<PathBuf, Option<(SystemTime, u64)>>,
+    /// The projects whose settings are open in the editor.
+    open: BTreeSet<PathBuf>,
     is_untrusted: bool,
     sent: SentFeatures,
 }
@@ -101,20 +106,67 @@ impl SessionSettings {
             return project.clone();
         }
         // Read without the lock: the disk may be slow, and the file hostile.
-        let (own, findings) = match ProjectSettings::read(root) {
-            Ok(own) => (own, Vec::new()),
+        let stamp = stamp(root);
+        let path = root.join(PROJECT_FILE);
+        let (own, findings) = match ProjectSettings::text(root) {
+            Ok(text) => {
+                let text = text.unwrap_or_default();
+                let own = ProjectSettings::parse(&path, &text)
+                    .map_err(|error| tracing::warn!("{error:#}; the defaults are used"));
+                (own.unwrap_or_default(), self.mistakes(&path, &text))
+            }
             Err(error) => {
                 tracing::warn!("{error:#}; the defaults are used");
-                (ProjectSettings::default(), vec![mistake(&error)])
+                (ProjectSettings::default(), vec![unreadable(&error)])
             }
         };
-        if let Some(uri) = Uri::from_file_path(root.join(PROJECT_FILE)) {
-            self.findings.set(Source::Settings, &uri, findings);
+        // While it is open, the editor's text is what the findings are about.
+        let is_open = self.inner.lock().open.contains(root);
+        if let Some(uri) = Uri::from_file_path(&path) {
+            self.findings.set(Source::Settings, &uri, if is_open { Vec::new() } else { findings });
         }
         let mut inner = self.inner.lock();
         let project = Arc::new(own.overlaid(&inner.settings.project));
         inner.projects.insert(root.to_owned(), project.clone());
+        inner.stamps.insert(root.to_owned(), stamp);
         project
+    }
+
+    /// Forgets a project's settings, so that they are read again.
+    pub(crate) fn forget(&self, root: &Path) {
+        self.inner.lock().projects.remove(root);
+    }
+
+    /// Returns the projects whose settings have changed on disk since they were read.
+    pub(crate) fn changed(&self) -> BTreeSet<PathBuf> {
+        let known = self.inner.lock().stamps.clone();
+        known.into_iter().filter(|(root, before)| stamp(root) != *before).map(|(root, _)| root).collect()
+    }
+
+    /// The editor has opened the settings of a project: from now on it says what is in them.
+    pub(crate) fn opened(&self, root: &Path) {
+        self.inner.lock().open.insert(root.to_owned());
+        if let Some(uri) = Uri::from_file_path(root.join(PROJECT_FILE)) {
+            self.findings.set(Source::Settings, &uri, Vec::new());
+        }
+    }
+
+    pub(crate) fn closed(&self, root: &Path) {
+        self.inner.lock().open.remove(root);
+    }
+
+    /// Returns what is wrong with the text of settings.
+    fn mistakes(&self, path: &Path, text: &str) -> Vec<Finding> {
+        let Some(uri) = Uri::from_file_path(path) else { return Vec::new() };
+        let analysis = pipelens_core::analyze_settings(text);
+        let units = Units::new(text);
+        let map =
+            FileMap::new(&uri, TextMap::new(text, &analysis.line_index, &units, self.encoding()), &analysis.files);
+        let finding = |found| {
+            let diagnostic = map.diagnostic(found);
+            Finding { place: Place::Range(diagnostic.range), diagnostic }
+        };
+        analysis.diagnostics.iter().map(finding).collect()
     }
 
     /// Returns the project folder of a file.
@@ -135,16 +187,10 @@ impl SessionSettings {
     }
 }
 
-/// Returns the finding about a settings file that cannot be used.
-fn mistake(error: &anyhow::Error) -> Finding {
-    let place =
-        error.chain().find_map(|cause| cause.downcast_ref::<serde_yaml::Error>()).and_then(serde_yaml::Error::location);
-    let position = place.map_or_else(Position::default, |place| {
-        // Characters are not UTF-16 units, but the keys of settings are ASCII.
-        Position::new(to_u32(place.line().saturating_sub(1)), to_u32(place.column().saturating_sub(1)))
-    });
+/// Returns the finding about a settings file that cannot be read.
+fn unreadable(error: &anyhow::Error) -> Finding {
     Finding {
-        place: Place::Range(Range::new(position, position)),
+        place: Place::Range(Range::default()),
         diagnostic: Diagnostic {
             severity: Some(DiagnosticSeverity::ERROR),
             code: Some(NumberOrString::String("settings".to_owned())),
@@ -153,6 +199,12 @@ fn mistake(error: &anyhow::Error) -> Finding {
             ..Diagnostic::default()
         },
     }
+}
+
+/// When the settings of a project were changed, and how long they are. `None`: there are none.
+fn stamp(root: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::symlink_metadata(root.join(PROJECT_FILE)).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 /// Whether the workspace is trusted, at the top level or under `pipelens`. A client without a notion of trust does not send the option; if it
