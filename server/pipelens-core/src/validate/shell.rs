@@ -6,7 +6,7 @@ use super::services::services;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
 use crate::model::Pipeline;
-use crate::shell::{self, Mistake};
+use crate::shell::{self, Dialect, Reading};
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextRange};
 
@@ -27,7 +27,7 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, fi
 /// Commands that were parsed already. An alias makes one value the command of many steps.
 #[derive(Debug)]
 pub(crate) struct Commands {
-    mistakes: HashMap<String, Option<Mistake>>,
+    readings: HashMap<String, Reading>,
     bytes_left: usize,
     /// The first command that was no longer parsed.
     unread: Option<TextRange>,
@@ -35,7 +35,7 @@ pub(crate) struct Commands {
 
 impl Default for Commands {
     fn default() -> Self {
-        Self { mistakes: HashMap::new(), bytes_left: MAX_BYTES_READ, unread: None }
+        Self { readings: HashMap::new(), bytes_left: MAX_BYTES_READ, unread: None }
     }
 }
 
@@ -44,15 +44,15 @@ impl Commands {
         if shell::is_plain(&cmd.value) {
             return None;
         }
-        if !self.mistakes.contains_key(&cmd.value) {
+        if !self.readings.contains_key(&cmd.value) {
             let Some(left) = self.bytes_left.checked_sub(cmd.value.len()) else {
                 self.unread.get_or_insert(cmd.range);
                 return None;
             };
             self.bytes_left = left;
-            self.mistakes.insert(cmd.value.clone(), shell::mistake(&cmd.value));
+            self.readings.insert(cmd.value.clone(), shell::read(&cmd.value, Dialect::Sh));
         }
-        let mistake = self.mistakes.get(&cmd.value)?.as_ref()?;
+        let mistake = self.readings.get(&cmd.value)?.mistake.as_ref()?;
         Some(Diagnostic::new(Code::ShellSyntax, place(text, cmd, mistake.range), mistake.message.clone()))
     }
 
