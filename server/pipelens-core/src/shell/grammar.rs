@@ -439,7 +439,12 @@ impl Reader<'_> {
         };
         let place = TextRange::new(start, self.at);
         self.skip_blanks();
-        let Some(word) = self.word()? else { return Err(self.unexpected(Some(place))) };
+        let word = match self.word() {
+            // Nothing is expanded in a delimiter, but not every shell reads it that way.
+            Err(_) if matches!(operator, "<<" | "<<-") => return Err(Stop::Unknown),
+            read => read?,
+        };
+        let Some(word) = word else { return Err(self.unexpected(Some(place))) };
         match operator {
             "<<" | "<<-" => self.announce(word, operator == "<<-")?,
             "<<<" => self.note(Feature::HereString, TextRange::new(operator_start, operator_start + 3), Vec::new()),

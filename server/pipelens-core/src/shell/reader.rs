@@ -104,8 +104,8 @@ impl<'a> Reader<'a> {
         while matches!(self.peek(), Some(b' ' | b'\t')) {
             self.at += 1;
         }
-        // A backslash at the end continues with nothing.
-        if self.peek() == Some(b'\\') && self.at + 1 == self.text.len() {
+        // A backslash at the end continues with nothing; for other shells it is a word.
+        if self.shell.is_bash() && self.peek() == Some(b'\\') && self.at + 1 == self.text.len() {
             self.at += 1;
         }
         if self.peek() == Some(b'#') {

@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
                 b' ' | b'\t' | b'\n' if depth == 0 => break,
                 b')' if depth == 0 => break,
                 b'|' | b'&' if depth == 0 && (self.sees("||") || self.sees("&&")) => break,
-                b';' | b'#' => return Err(Stop::Unknown),
+                b';' | b'#' | b'<' | b'>' => return Err(Stop::Unknown),
                 b'(' => {
                     depth += 1;
                     self.at += 1;
@@ -81,7 +81,8 @@ impl<'a> Reader<'a> {
                     depth -= 1;
                     self.at += 1;
                 }
-                b'|' | b'&' | b' ' | b'\t' | b'\n' | b'<' | b'>' => self.at += 1,
+                b'|' | b' ' | b'\t' | b'\n' => self.at += 1,
+                b'&' => return Err(Stop::Unknown),
                 _ => {
                     if self.word()?.is_none() {
                         return Err(Stop::Unknown);

@@ -182,7 +182,8 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                 }
                 b')' if self.eat("))") => return Ok(()),
-                b')' => break,
+                // A substitution that starts with a subshell.
+                b')' => return Err(Stop::Unknown),
                 b'\\' => self.skip_escape(),
                 b'\'' if self.shell.is_bash() => self.single_quoted()?,
                 b'"' if self.shell.is_bash() => self.double_quoted()?,
@@ -231,6 +232,10 @@ impl<'a> Reader<'a> {
         if is_length {
             self.parameter_name();
         }
+        // Bash goes on after a name that is none; dash has no `${x:1}`.
+        self.is_doubtful |= self.shell.is_bash() && self.at == name && self.peek() != Some(b'}');
+        let is_plain_colon = ![":-", ":=", ":?", ":+"].iter().any(|operator| self.sees(operator));
+        self.is_doubtful |= !self.shell.is_bash() && self.peek() == Some(b':') && is_plain_colon;
         let is_known = matches!(self.peek(), None | Some(b'}' | b':' | b'-' | b'=' | b'?' | b'+' | b'#' | b'%'));
         if !is_known && !self.shell.is_bash() {
             // Other shells take the operator for what they do not know, even if it is a quote.
@@ -345,7 +350,12 @@ impl<'a> Reader<'a> {
             {
                 subscript.len()
             }
-            _ => 1,
+            _ => {
+                // Bash looks for the end of a subscript, wherever it is.
+                let rest = line.split(|end: char| end.is_whitespace() || ";&|()<>".contains(end)).next();
+                self.is_doubtful |= is_name(before) && !rest.is_some_and(|rest| rest.contains(']'));
+                1
+            }
         };
     }
 
