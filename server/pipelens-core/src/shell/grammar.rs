@@ -256,7 +256,9 @@ impl Reader<'_> {
             return self.body(open);
         }
         if self.word()?.is_none() {
-            return Err(self.unexpected(Some(open.range)));
+            // Bash goes on after some mistakes here.
+            let is_redirection = matches!(self.peek(), Some(b'<' | b'>'));
+            return Err(if is_redirection { Stop::Unknown } else { self.unexpected(Some(open.range)) });
         }
         self.skip_blanks();
         if self.peek() == Some(b';') && !self.sees(";;") {
@@ -322,6 +324,10 @@ impl Reader<'_> {
         }
         loop {
             if self.word()?.is_none() {
+                // Dash takes an empty pattern with one bracket more.
+                if self.sees("))") {
+                    return Err(Stop::Unknown);
+                }
                 return Err(if self.peek().is_none() { self.not_closed(open) } else { self.unexpected(None) });
             }
             self.skip_blanks();
