@@ -199,6 +199,9 @@ impl Reader<'_> {
                 self.note(Feature::Arithmetic, TextRange::new(start, start + 2), Vec::new());
                 return Ok(());
             }
+            if !self.may_read_again() {
+                return Err(Stop::Unknown);
+            }
         }
         self.at += 1;
         self.block(&Open { name: "(", closer: ")", range: TextRange::new(start, start + 1) })

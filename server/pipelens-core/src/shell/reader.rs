@@ -10,6 +10,8 @@ use crate::text::TextRange;
 const MAX_DEPTH: usize = 60;
 /// How often a byte may be read on average: `((` is sometimes read again as two brackets.
 const READS_PER_BYTE: usize = 40;
+/// How often something may be read in a second way: one inside another doubles the work.
+const MAX_SECOND_READINGS: usize = 12;
 
 /// Words that only end or divide a block.
 pub(super) const CLOSERS: [&str; 8] = ["then", "elif", "else", "fi", "do", "done", "esac", "}"];
@@ -47,6 +49,7 @@ pub(super) struct Reader<'a> {
     pub(super) has_extended_globs: bool,
     depth: usize,
     reads_left: usize,
+    second_readings_left: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -61,6 +64,7 @@ impl<'a> Reader<'a> {
             bash_only: Vec::new(),
             has_extended_globs: shell.is_bash() && text.contains("extglob"),
             depth: 0,
+            second_readings_left: MAX_SECOND_READINGS,
             reads_left: text.len().saturating_mul(READS_PER_BYTE) + 1_000,
         }
     }
@@ -182,6 +186,13 @@ impl<'a> Reader<'a> {
             self.bash_only.truncate(noted);
         }
         result
+    }
+
+    /// Tells whether something may be read again in another way, and counts it.
+    pub(super) fn may_read_again(&mut self) -> bool {
+        let left = self.second_readings_left.checked_sub(1);
+        self.second_readings_left = left.unwrap_or_default();
+        left.is_some()
     }
 
     pub(super) fn stop(&self, mistake: Mistake) -> Stop {

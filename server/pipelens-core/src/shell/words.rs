@@ -154,6 +154,7 @@ impl<'a> Reader<'a> {
         });
         match arithmetic {
             Ok(()) => Ok(()),
+            Err(_) if !self.may_read_again() => Err(Stop::Unknown),
             Err(stop) => {
                 // A substitution that starts with a subshell. Shells do not agree whether it may, without a space.
                 let rest = self.text.get(start..).unwrap_or_default();
