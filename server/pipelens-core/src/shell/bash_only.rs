@@ -285,8 +285,9 @@ impl Reader<'_> {
 #[expect(clippy::option_option, reason = "whether it is one, and whether it can be written out")]
 fn sequence(inner: &str) -> Option<Option<String>> {
     let parts: Vec<&str> = inner.split("..").collect();
-    let is_end =
-        |part: &str| part.parse::<i64>().is_ok() || (part.len() == 1 && part.as_bytes()[0].is_ascii_alphabetic());
+    let is_end = |part: &str| {
+        part.parse::<i64>().is_ok() || (part.len() == 1 && part.bytes().all(|byte| byte.is_ascii_alphabetic()))
+    };
     match parts.as_slice() {
         [first, last] if is_end(first) && is_end(last) => {
             let (Ok(from), Ok(to)) = (first.parse::<i64>(), last.parse::<i64>()) else { return Some(None) };
