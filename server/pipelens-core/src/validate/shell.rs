@@ -35,6 +35,7 @@ fn check_command(
     findings: &mut Findings,
 ) {
     findings.extend(commands::tag(text, cmd));
+    findings.extend(commands::folded(&Written { text, cmd }));
     if let Some(reading) = commands.read(cmd) {
         let written = Written { text, cmd };
         findings.extend(reading.mistake.as_ref().map(|mistake| {
@@ -42,7 +43,6 @@ fn check_command(
         }));
         findings.extend(bash_only::finding(&written, &reading.bash_only, image));
         findings.extend(commands::shebang(&written));
-        findings.extend(commands::folded(&written));
     }
 }
 

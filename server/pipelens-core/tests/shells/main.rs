@@ -1,5 +1,5 @@
 //! Commands as the real shells of this machine read them: one that accepts is never contradicted.
-#![expect(clippy::disallowed_methods, reason = "the shells read their commands from files")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the shells read their commands from files")]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
