@@ -5,18 +5,21 @@
 
 mod bash_only;
 mod dialect;
+mod document;
+mod feature;
 mod grammar;
 mod here;
 mod mistake;
 mod quick;
 mod reader;
+mod redirections;
 mod test;
 mod words;
 
 use reader::{Reader, Stop};
 
-pub(crate) use bash_only::BashOnly;
 pub use dialect::Dialect;
+pub(crate) use feature::BashOnly;
 pub use mistake::Mistake;
 
 /// Longer commands are programs; they belong in a file of their own, checked by their own shell.

@@ -1,47 +1,9 @@
 //! Here-documents: where their contents end.
 
 use super::dialect::Shell;
+use super::document::Document;
 use super::reader::{Read, Reader, Stop};
 use crate::text::TextRange;
-
-/// A here-document that was announced by `<<`.
-#[derive(Debug, Clone)]
-pub(super) struct Document {
-    /// The line that ends it.
-    delimiter: String,
-    /// `<<-`: tabs before a line are left out.
-    may_be_indented: bool,
-    /// A quoted delimiter: nothing is expanded.
-    is_literal: bool,
-}
-
-impl Document {
-    /// Reads the word after the operator. Shells disagree about expansions in it.
-    pub(super) fn new(word: &str, may_be_indented: bool) -> Read<Self> {
-        if word.contains(['$', '`', '\n']) {
-            return Err(Stop::Unknown);
-        }
-        let is_literal = word.contains(['\'', '"', '\\']);
-        let mut delimiter = String::with_capacity(word.len());
-        let mut quote = None;
-        let mut characters = word.chars();
-        while let Some(character) = characters.next() {
-            match (quote, character) {
-                (None, '\\') => delimiter.extend(characters.next()),
-                (None, '\'' | '"') => quote = Some(character),
-                (Some(open), _) if open == character => quote = None,
-                (Some('"'), '\\') => return Err(Stop::Unknown),
-                _ => delimiter.push(character),
-            }
-        }
-        Ok(Self { delimiter, may_be_indented, is_literal })
-    }
-
-    /// Returns the line without what may be before the delimiter.
-    fn stripped<'l>(&self, line: &'l str) -> &'l str {
-        if self.may_be_indented { line.trim_start_matches('\t') } else { line }
-    }
-}
 
 impl<'a> Reader<'a> {
     /// Skips the contents of everything announced on the line that has just ended.
@@ -121,7 +83,7 @@ impl<'a> Reader<'a> {
 
     /// Remembers a document; `word` is the place of its delimiter.
     pub(super) fn announce(&mut self, word: TextRange, may_be_indented: bool) -> Read {
-        self.pending.push(Document::new(word.of(self.text), may_be_indented)?);
+        self.pending.push(Document::new(word.of(self.text), may_be_indented).ok_or(Stop::Unknown)?);
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! Reads a command byte by byte: line continuations, blanks, comments, operators and reserved words.
 
-use super::bash_only::BashOnly;
 use super::dialect::Shell;
-use super::here::Document;
+use super::document::Document;
+use super::feature::BashOnly;
 use super::mistake::{self, Mistake, Open};
 use crate::text::TextRange;
 

@@ -1,7 +1,7 @@
 //! Words: quotes, expansions and substitutions, each up to where it is closed.
 
-use super::bash_only::Feature;
 use super::dialect::Shell;
+use super::feature::Feature;
 use super::mistake;
 use super::reader::{Read, Reader, Stop};
 use crate::text::TextRange;

@@ -5,7 +5,7 @@ use super::lint;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::shell::BashOnly;
 use crate::syntax::offsets::Offsets;
-use crate::text::{TextEdit, TextRange};
+use crate::text::TextEdit;
 
 /// Images whose `sh` is busybox, and those whose `sh` is bash, by the last part of their name.
 const BUSYBOX_IMAGES: [&str; 2] = ["alpine", "busybox"];
@@ -69,12 +69,6 @@ fn fix(written: &Written<'_>, found: &[BashOnly]) -> Option<crate::diagnostic::F
     let offsets = Offsets::of(written.text, written.cmd)?;
     let is_safe = found.iter().all(|one| one.feature.has_safe_edits());
     lint::command_fix(written.text, written.cmd, &offsets, &edits, "Write it for every shell", is_safe)
-}
-
-/// Returns the places that a finding is about; another linter need not report them again.
-pub(super) fn places(finding: &Diagnostic) -> impl Iterator<Item = TextRange> + '_ {
-    let related = finding.related.iter().map(|related| related.place.range);
-    std::iter::once(finding.range).chain(related)
 }
 
 fn shown(written: &str) -> String {

@@ -1,6 +1,5 @@
 //! What a shell linter reports about `cmd`, at its place in the file.
 
-use super::bash_only;
 use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::findings::Findings;
 use crate::model::Pipeline;
@@ -21,7 +20,7 @@ pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, find
         let reported: Vec<TextRange> = findings
             .iter()
             .filter(|finding| finding.code == Code::BashOnly && cmd.range.contains_range(finding.range))
-            .flat_map(bash_only::places)
+            .flat_map(places)
             .collect();
         for remark in remarks.iter() {
             let Some(range) = offsets.source(remark.range) else { continue };
@@ -35,6 +34,12 @@ pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, find
             findings.push(finding);
         }
     }
+}
+
+/// Returns the places that a finding is about; another linter need not report them again.
+fn places(finding: &Diagnostic) -> impl Iterator<Item = TextRange> + '_ {
+    let related = finding.related.iter().map(|related| related.place.range);
+    std::iter::once(finding.range).chain(related)
 }
 
 /// Whether the linter says that only bash reads something: its codes from 3000 to 3999.

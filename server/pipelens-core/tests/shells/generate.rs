@@ -1,62 +1,10 @@
 //! Commands by the grammar of shells, and the same with a few parts changed.
 
+use crate::change::{Random, changed};
+
 /// The same commands every time.
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 const DEEPEST: usize = 2;
-
-/// What a change puts into a command.
-const PARTS: &[&str] = &[
-    ")",
-    "(",
-    "'",
-    "\"",
-    "`",
-    "fi",
-    "done",
-    "esac",
-    "}",
-    "{",
-    ";;",
-    "$(",
-    "${",
-    "<<E\n",
-    " #",
-    "\\",
-    "|",
-    "&&",
-    ";",
-    " then ",
-    " do ",
-    " in ",
-    "case x in ",
-    "\n",
-    "$((",
-    "))",
-    " ]]",
-    "[[ ",
-    "&",
-    "<",
-    ">",
-    "if ",
-    "for ",
-    " else ",
-    "function ",
-    "\\\n",
-    "f() ",
-    "! ",
-    "=(",
-    "$'",
-    "<(",
-    "\t",
-    "||",
-    "<<-'E'\n",
-    "E\n",
-    "((",
-    "elif ",
-    "while ",
-    "é",
-    "\r",
-];
 
 /// Returns so many commands: the first of each pair is valid for some shell, the second a changed one.
 pub(crate) fn commands(count: usize) -> Vec<String> {
@@ -72,47 +20,6 @@ pub(crate) fn commands(count: usize) -> Vec<String> {
         commands.extend([writer.text, changed]);
     }
     commands
-}
-
-/// Changes one to three places.
-fn changed(command: &str, random: &mut Random) -> String {
-    let mut characters: Vec<char> = command.chars().collect();
-    for _ in 0..=random.below(3) {
-        let at = random.below(characters.len() + 1);
-        match random.below(4) {
-            0 => {
-                let end = (at + 1 + random.below(4)).min(characters.len());
-                characters.drain(at..end);
-            }
-            1 => characters.truncate(at),
-            _ => {
-                let part = random.choose(PARTS);
-                characters.splice(at..at, part.chars());
-            }
-        }
-    }
-    characters.into_iter().collect()
-}
-
-/// A small generator of numbers (xorshift).
-#[derive(Debug, Clone, Copy, Default)]
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap_or_default()
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn choose(&mut self, from: &[&'static str]) -> &'static str {
-        from.get(self.below(from.len())).copied().unwrap_or_default()
-    }
 }
 
 /// Writes one command.

@@ -6,6 +6,7 @@
     reason = "a test stops where it cannot go on, and says what it counted"
 )]
 
+mod change;
 mod generate;
 mod machine;
 mod written;
