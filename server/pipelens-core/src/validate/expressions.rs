@@ -62,7 +62,6 @@ fn finding(place: TextRange, written: &str, system: &str, is_command: bool) -> D
         Some(("env" | "vars" | "inputs", name)) if is_name(name) => {
             format!("Set `{name}` in `env`, and write `${name}` in `cmd`")
         }
-        Some(("github", "sha")) => "Write `$(git rev-parse HEAD)` in `cmd`, or pass the value in `env`".to_owned(),
         _ if is_command => "Set a variable in `env`, and write `$NAME` here".to_owned(),
         _ => "Write the value itself, or use `$NAME` in `cmd`".to_owned(),
     };
