@@ -19,7 +19,7 @@ pub mod printable;
 mod project;
 pub mod runners;
 mod schema;
-mod shell;
+pub mod shell;
 mod suppress;
 mod syntax;
 pub mod text;

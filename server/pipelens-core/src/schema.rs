@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::keys::{self, Argument, Key, POLICIES, Place, Shape};
 use crate::runners::RUNNERS;
 
-const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_.-]*$";
 const SERVICE_NAME: &str = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
 
 pub(crate) fn schema() -> String {

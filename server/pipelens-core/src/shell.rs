@@ -1,117 +1,77 @@
-//! Syntax errors in shell commands. `brush-parser` parses them as bash, so syntax that only some shells accept is not an error.
+//! Syntax errors in shell commands, and what only bash reads in them.
+//!
+//! A shell that accepts a command is never contradicted: a command is read as each shell reads it that may run it, and only what all of
+//! them refuse is a mistake. Whatever cannot be decided is left to the shell.
 
+mod bash_only;
+mod dialect;
+mod document;
+mod feature;
+mod grammar;
 mod here;
 mod mistake;
 mod quick;
-mod structure;
+mod reader;
+mod redirections;
+mod test;
 pub(crate) mod variables;
+mod words;
 
-use brush_parser::{
-    ParseError, ParserOptions, SourcePosition, Token, TokenizerError, parse_tokens, uncached_tokenize_str,
-};
+use reader::{Reader, Stop};
 
-use crate::text::TextRange;
-use mistake::{byte, range};
-
-pub(crate) use mistake::Mistake;
+pub use dialect::Dialect;
+pub(crate) use feature::BashOnly;
+pub use mistake::Mistake;
 
 /// Longer commands are programs; they belong in a file of their own, checked by their own shell.
 const MAX_BYTES: usize = 64 * 1024;
-/// Deeper nesting is only written to exhaust a stack.
-const MAX_DEPTH: usize = 40;
+/// A command that asks which shell runs it knows what it does.
+const ASKS_FOR_BASH: &str = "BASH_VERSION";
 
-/// Tells whether a command is only words, which cannot contain a syntax error.
+/// What was found in a command.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Reading {
+    /// The first mistake.
+    pub(crate) mistake: Option<Mistake>,
+    /// What not every `sh` reads, in order; none if there is a mistake.
+    pub(crate) bash_only: Vec<BashOnly>,
+}
+
+/// Tells whether a command is only words that mean the same to every shell.
 pub(crate) fn is_plain(command: &str) -> bool {
     quick::is_simple(command)
 }
 
-/// Returns the first mistake of a command.
-pub(crate) fn mistake(command: &str) -> Option<Mistake> {
-    let is_too_much = command.len() > MAX_BYTES || quick::depth(command) > MAX_DEPTH;
-    if quick::is_simple(command) || is_too_much {
-        return None;
-    }
-    // Some texts with here-documents make the parser panic or never end.
-    find(&here::blanked(command)?)
+/// Returns the first mistake of a command, if every shell that may run it refuses it.
+pub fn mistake(command: &str, dialect: Dialect) -> Option<Mistake> {
+    read(command, dialect).mistake
 }
 
-fn find(command: &str) -> Option<Mistake> {
-    let options = ParserOptions::default();
-    let tokens = match uncached_tokenize_str(command, &options.tokenizer_options()) {
-        Ok(tokens) => tokens,
-        Err(error) => return unclosed(command, &error),
-    };
-    match parse_tokens(&tokens, &options).err()? {
-        ParseError::ParsingNear(position) => Some(
-            structure::stray(command, &tokens, Some(position.index))
-                .unwrap_or_else(|| near(command, &position, &tokens)),
-        ),
-        ParseError::ParsingAtEndOfInput | ParseError::Tokenizing { .. } => {
-            structure::stray(command, &tokens, None).or_else(|| unfinished(command, &tokens))
+/// Reads a command as the shells do that may run it.
+pub(crate) fn read(command: &str, dialect: Dialect) -> Reading {
+    if command.len() > MAX_BYTES || quick::is_simple(command) {
+        return Reading::default();
+    }
+    let mut mistake = None;
+    for shell in dialect.shells() {
+        let mut reader = Reader::new(command, *shell);
+        match reader.program() {
+            Ok(()) => return Reading { mistake: None, bash_only: noted(reader, dialect) },
+            Err(Stop::Unknown) => return Reading::default(),
+            // The shell that accepts most has the most to say.
+            Err(Stop::Mistake(found)) => mistake = mistake.or(Some(found)),
         }
     }
+    Reading { mistake, bash_only: Vec::new() }
 }
 
-/// A token that is not allowed where it is.
-fn near(command: &str, position: &SourcePosition, tokens: &[Token]) -> Mistake {
-    let token = tokens.iter().find(|token| token.location().start.index == position.index);
-    let range = token.map_or(TextRange::at(byte(command, position.index)), |token| range(command, token));
-    let written = range.of(command).trim();
-    let message = if written.is_empty() {
-        "The shell expects something else at the end of this line. Check whether a word or bracket is missing before it."
-            .to_owned()
-    } else {
-        format!(
-            "The shell does not expect `{written}` here. Check whether a word, quote or bracket is missing before it."
-        )
-    };
-    Mistake { range, message }
-}
-
-/// A command that ends where more is required.
-fn unfinished(command: &str, tokens: &[Token]) -> Option<Mistake> {
-    let last = tokens.iter().rfind(|token| !token.to_str().trim().is_empty())?;
-    let message =
-        format!("The command ends after `{}`, but the shell expects more. Finish it, or remove `{0}`.", last.to_str());
-    Some(Mistake { range: range(command, last), message })
-}
-
-/// A quote, substitution or here-document that is still open at the end.
-fn unclosed(command: &str, error: &TokenizerError) -> Option<Mistake> {
-    let (what, closer, range) = match error {
-        TokenizerError::UnterminatedSingleQuote(at) => ("single quote", "'", one(command, at.index)),
-        TokenizerError::UnterminatedAnsiCQuote(at) => ("`$'` quote", "'", one(command, at.index)),
-        TokenizerError::UnterminatedDoubleQuote(at) => ("double quote", "\"", one(command, at.index)),
-        TokenizerError::UnterminatedBackquote(at) => ("backquote", "`` ` ``", one(command, at.index)),
-        TokenizerError::UnterminatedExtendedGlob(at) => ("pattern", ")", one(command, at.index)),
-        TokenizerError::UnterminatedVariable => ("variable", "}", last_open(command, &["${"], "}")?),
-        TokenizerError::UnterminatedCommandSubstitution | TokenizerError::UnterminatedExpansion => {
-            ("substitution", ")", last_open(command, &["$(", "<(", ">("], ")")?)
-        }
-        // The shell accepts a backslash at the end; the other errors never occur here.
-        TokenizerError::UnterminatedEscapeSequence
-        | TokenizerError::FailedDecoding
-        | TokenizerError::MissingHereTagForDocumentBody
-        | TokenizerError::MissingHereTag(_)
-        | TokenizerError::UnterminatedHereDocuments(..)
-        | TokenizerError::ReadError(_) => return None,
-    };
-    let closer = if closer.contains('`') { closer.to_owned() } else { format!("`{closer}`") };
-    Some(Mistake { range, message: format!("This {what} is not closed: {closer} is missing. Add it.") })
-}
-
-/// The last opener without a closer after it; the parser does not report where it was.
-fn last_open(command: &str, openers: &[&str], closer: &str) -> Option<TextRange> {
-    let places = openers.iter().flat_map(|opener| command.match_indices(opener)).map(|(start, _)| start);
-    let is_open = |start: &usize| !command.get(*start..).is_some_and(|rest| rest.contains(closer));
-    let start = places.clone().filter(is_open).max().or_else(|| places.min())?;
-    Some(TextRange::new(start, start + 2))
-}
-
-fn one(command: &str, index: usize) -> TextRange {
-    let start = byte(command, index);
-    let length = command.get(start..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-    TextRange::new(start, start + length)
+fn noted(reader: Reader<'_>, dialect: Dialect) -> Vec<BashOnly> {
+    if dialect == Dialect::Bash || reader.text.contains(ASKS_FOR_BASH) {
+        return Vec::new();
+    }
+    let mut noted = reader.bash_only;
+    noted.sort_by_key(|found| found.range.start);
+    noted
 }
 
 #[cfg(test)]
@@ -120,7 +80,7 @@ mod tests {
 
     /// What is marked, and the first sentence about it.
     fn told(command: &str) -> String {
-        match mistake(command) {
+        match read(command, Dialect::Sh).mistake {
             None => "nothing".to_owned(),
             Some(found) => {
                 let sentence = found.message.split(". ").next().unwrap();
@@ -182,19 +142,14 @@ mod tests {
 
     #[test]
     fn everything_around_here_documents_is_parsed() {
-        assert_eq!(told("cat <<E >f\né '$(\nE\necho )"), "25 `)`: `)` closes nothing here");
+        assert_eq!(told("cat <<'E' >f\né '$(\nE\necho )"), "27 `)`: `)` closes nothing here");
         assert_eq!(told("if a; then cat <<-'E'\n\tfi\n\tE\n"), "0 `if`: This `if` is not closed: `fi` is missing");
         assert_eq!(told("cat <<E |\nx\nE\ngrep x <<< é"), "nothing");
     }
 
     #[test]
     fn here_documents_with_an_uncertain_end_are_left_to_the_shell() {
-        for command in [
-            "cat <<EOF\nit's $(\n",
-            "x<<E>do ?done for é]case then $($(( !>))\n<<if <(${in fi((&z\nE\n",
-            "x!![[ &\nE\n\\done if $-))\\for (do if <<=$( ((*#(\"é\tdo ?in )$'<<?=\"))for ",
-            "x<<''<<E< then ]]((then then",
-        ] {
+        for command in ["cat <<EOF\nit's $(\n", "cat <<E\n$(\nE\necho )", "cat <<$A\n'\n$A", "cat <<\"$(a)\"\n)"] {
             assert_eq!(told(command), "nothing");
         }
     }

@@ -1,6 +1,9 @@
 //! Findings about shape (the tree against the vocabulary) and about meaning (`Pipeline`). Roughly one function per code.
 
+mod bash_only;
+mod commands;
 mod document;
+mod expressions;
 mod foreign;
 mod graph;
 mod image;
@@ -39,6 +42,7 @@ pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, commands: &mut Com
     steps::check(pipeline, findings);
     graph::check(pipeline, findings);
     image::check(pipeline, findings);
+    paths::check_written(pipeline, findings);
     shell::check(text, pipeline, commands, findings);
     secrets::check(text, pipeline, findings);
 }

@@ -46,7 +46,8 @@ pub(crate) const TESTS: [Program; 10] = [
 ];
 
 /// What the tests that need no container engine can use.
-pub(crate) const TESTS_WITHOUT_ENGINE: [Program; 2] = [program("strace", "strace"), program("faketime", "faketime")];
+pub(crate) const TESTS_WITHOUT_ENGINE: [Program; 3] =
+    [program("strace", "strace"), program("faketime", "faketime"), BUSYBOX];
 
 pub(crate) const PATCHELF: Program = program("patchelf", "patchelf");
 pub(crate) const LUACHECK: Program = program("luacheck", "lua-check");

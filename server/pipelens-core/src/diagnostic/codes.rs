@@ -88,6 +88,12 @@ codes! {
     MissingFolder = "missing-folder", Warning, "A working directory that does not exist in the sources";
     UnmatchedPath = "unmatched-path", Warning, "A cache policy path that matches no file";
     ShellSyntax = "shell-syntax", Error, "A command that the shell cannot parse";
+    BashOnly = "bash-only", Warning, "Shell syntax that only some shells read";
+    Shebang = "shebang", Warning, "A `#!` line in a command";
+    YamlTag = "yaml-tag", Warning, "A `!` that YAML takes for a tag";
+    FoldedCommand = "folded-command", Warning, "A folded command that does not mean what it looks like";
+    ForeignExpression = "foreign-expression", Warning, "An expression of another CI system";
+    UnexpandedPath = "unexpanded-path", Warning, "A path with `~` or a variable, which are not replaced";
     Shellcheck = "shellcheck", Warning, "A ShellCheck finding in a command";
     SecretLiteral = "secret-literal", Warning, "A value that looks like a secret";
     SecretConsent = "secret-consent", Information, "A secret that this project is not allowed to use yet";

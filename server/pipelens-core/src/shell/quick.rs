@@ -1,5 +1,7 @@
 //! What can be told about a command without parsing it: most are a few words, and they are checked at every keystroke.
 
+use super::bash_only::is_telling;
+
 /// Tells whether a command is only lines of words, in which nothing can be open or out of place. `false` means nothing.
 pub(super) fn is_simple(command: &str) -> bool {
     command.lines().all(is_simple_line)
@@ -20,7 +22,7 @@ fn is_simple_line(line: &str) -> bool {
             _ => return false,
         }
     }
-    !is_quoted && !line.split([' ', '\t']).any(is_reserved)
+    !is_quoted && !line.split([' ', '\t']).any(|word| is_reserved(word) || is_telling(word))
 }
 
 /// Tells whether a word opens, closes or divides something at the start of a command.
@@ -48,22 +50,4 @@ fn is_reserved(word: &str) -> bool {
 
 fn is_name_start(byte: Option<u8>) -> bool {
     byte.is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
-}
-
-/// Returns how deep a command may be nested at most: what opens and is not closed yet, whether quoted or not.
-pub(super) fn depth(command: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut rest = command;
-    while let Some(first) = rest.chars().next() {
-        let end = rest.find(|character: char| !character.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(if end == 0 { first.len_utf8() } else { end });
-        match word {
-            "(" | "{" | "if" | "for" | "while" | "until" | "select" | "case" | "elif" => depth += 1,
-            ")" | "}" | "fi" | "done" | "esac" => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-        rest = after;
-    }
-    deepest
 }

@@ -1,7 +1,8 @@
 //! Image references: `[host[:port]/]path[:tag][@digest]`, the grammar of the OCI distribution specification.
 
+use super::paths::unexpanded;
 use super::services::services;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::text::Spanned;
@@ -20,15 +21,43 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
 }
 
 fn invalid(image: &Spanned<String>) -> Option<Diagnostic> {
-    if is_image(&image.value) {
-        return None;
-    }
     let written = &image.value;
+    if is_image(written) {
+        return taken_for_a_registry(image);
+    }
+    if let Some(variable) = unexpanded(written).or_else(|| written.contains("${{").then_some("${{ … }}")) {
+        let message = format!(
+            "`{written}` is taken as it is written: `{variable}` is not replaced in an image name. Write the name itself."
+        );
+        return Some(Diagnostic::new(Code::InvalidImage, image.range, message));
+    }
     let message =
         format!("`{written}` is not a valid image name. It must be `[registry/]name[:tag]`, with a lowercase name.");
     let finding = Diagnostic::new(Code::InvalidImage, image.range, message);
-    let lower = written.trim().to_lowercase();
+    let (name, ..) = split(written.trim());
+    let lower = written.trim().replacen(name, &name.to_lowercase(), 1);
     Some(if lower != *written && is_image(&lower) && image.range.end - image.range.start == written.len() {
+        finding.with_fix(format!("Change to `{lower}`"), image.range, lower)
+    } else {
+        finding
+    })
+}
+
+/// Docker takes a first part with an uppercase letter for the name of a registry.
+fn taken_for_a_registry(image: &Spanned<String>) -> Option<Diagnostic> {
+    let written = &image.value;
+    let (host, _) = written.split_once('/')?;
+    if host.contains(['.', ':']) || host == host.to_lowercase() {
+        return None;
+    }
+    let message = format!(
+        "Docker takes `{host}` for the name of a registry, because it is not lowercase. An owner's name must be lowercase."
+    );
+    let lower = written.replacen(host, &host.to_lowercase(), 1);
+    let mut finding = Diagnostic::new(Code::InvalidImage, image.range, message);
+    finding.severity = Severity::Warning;
+    let is_plain = image.range.end - image.range.start == written.len();
+    Some(if is_plain && is_image(&lower) {
         finding.with_fix(format!("Change to `{lower}`"), image.range, lower)
     } else {
         finding

@@ -17,8 +17,17 @@ pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, find
             continue;
         }
         let Some(offsets) = Offsets::of(text, cmd) else { continue };
+        let reported: Vec<TextRange> = findings
+            .iter()
+            .filter(|finding| finding.code == Code::BashOnly && cmd.range.contains_range(finding.range))
+            .flat_map(places)
+            .collect();
         for remark in remarks.iter() {
             let Some(range) = offsets.source(remark.range) else { continue };
+            let overlaps = |place: &TextRange| place.start < range.end && range.start < place.end;
+            if is_about_bash(&remark.message) && reported.iter().any(overlaps) {
+                continue;
+            }
             let mut finding = Diagnostic::new(Code::Shellcheck, range, &remark.message);
             finding.severity = remark.severity;
             finding.fixes.extend(fix(text, cmd, &offsets, remark));
@@ -27,14 +36,36 @@ pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, find
     }
 }
 
+/// Returns the places that a finding is about; another linter need not report them again.
+fn places(finding: &Diagnostic) -> impl Iterator<Item = TextRange> + '_ {
+    let related = finding.related.iter().map(|related| related.place.range);
+    std::iter::once(finding.range).chain(related)
+}
+
+/// Whether the linter says that only bash reads something: its codes from 3000 to 3999.
+fn is_about_bash(message: &str) -> bool {
+    message.rsplit_once("(SC3").is_some_and(|(_, code)| code.len() == "000).".len())
+}
+
 /// What the linter would change, as edits of the file. Quoting changes what a command does, so a person has to decide.
 fn fix(text: &str, cmd: &Spanned<String>, offsets: &Offsets, remark: &Remark) -> Option<Fix> {
-    if remark.fix.is_empty() || remark.fix.iter().any(|edit| edit.new_text.contains('\n')) {
+    command_fix(text, cmd, offsets, &remark.fix, "Apply ShellCheck's suggestion", false)
+}
+
+/// Edits of a command as edits of its file. `None`: the file would not mean exactly the edited command.
+pub(super) fn command_fix(
+    text: &str,
+    cmd: &Spanned<String>,
+    offsets: &Offsets,
+    changes: &[TextEdit],
+    title: &str,
+    is_safe: bool,
+) -> Option<Fix> {
+    if changes.is_empty() || changes.iter().any(|edit| edit.new_text.contains('\n')) {
         return None;
     }
     let style = Style::of(text, cmd, offsets);
-    let edits: Vec<TextEdit> = remark
-        .fix
+    let edits: Vec<TextEdit> = changes
         .iter()
         .map(|edit| {
             Some(TextEdit { range: place(&cmd.value, offsets, edit.range)?, new_text: style.written(&edit.new_text) })
@@ -54,8 +85,8 @@ fn fix(text: &str, cmd: &Spanned<String>, offsets: &Offsets, remark: &Remark) ->
         .collect();
     let source = apply_edits(text.get(cmd.range.start..cmd.range.end)?, &inner);
     // The file must then mean exactly what the linter proposed.
-    let is_exact = Offsets::says(&source, &apply_edits(&cmd.value, &remark.fix));
-    (is_kept(&source) && is_exact).then(|| Fix::new("Apply ShellCheck's suggestion", false, edits))
+    let is_exact = Offsets::says(&source, &apply_edits(&cmd.value, changes));
+    (is_kept(&source) && is_exact).then(|| Fix::new(title, is_safe, edits))
 }
 
 /// Where an edit of the command goes in the file. An insertion stays with the character it touches: the white space around it may be a

@@ -16,6 +16,48 @@ pub(crate) fn check(pipeline: &Pipeline, project: &dyn Project, findings: &mut F
     }
 }
 
+/// Finds paths that a shell would replace a part of: these are taken as they are written.
+pub(super) fn check_written(pipeline: &Pipeline, findings: &mut Findings) {
+    for step in pipeline.all_steps() {
+        // A relative folder has a finding of its own.
+        let workdir = step.workdir.iter().filter(|workdir| workdir.value.starts_with('/'));
+        let cached = step.cache.iter().flat_map(|cache| watched(&cache.value.policy));
+        let paths = workdir.chain(&step.artifacts).chain(cached);
+        findings.extend(paths.filter_map(unexpanded_path));
+    }
+}
+
+fn watched(policy: &CachePolicy) -> Vec<&Spanned<String>> {
+    match policy {
+        CachePolicy::None | CachePolicy::Forever { .. } | CachePolicy::Ttl { .. } => Vec::new(),
+        CachePolicy::OnChange { paths } => paths.iter().collect(),
+        CachePolicy::Compose { sub_policies } => sub_policies.iter().flat_map(watched).collect(),
+    }
+}
+
+fn unexpanded_path(path: &Spanned<String>) -> Option<Diagnostic> {
+    let part = unexpanded(&path.value)?;
+    let message =
+        format!("`{part}` is not replaced in a path: only a shell does that, in `cmd`. Write the path itself.");
+    Some(Diagnostic::new(Code::UnexpandedPath, path.range, message))
+}
+
+/// Returns the part of a value that a shell would replace: `~` at its start, or a variable.
+pub(super) fn unexpanded(value: &str) -> Option<&str> {
+    if value == "~" || value.starts_with("~/") {
+        return value.get(..1);
+    }
+    value.match_indices('$').find_map(|(start, _)| {
+        let rest = value.get(start + 1..)?;
+        let name = rest.strip_prefix('{').unwrap_or(rest);
+        let length = name.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        let opens = rest.len() - name.len();
+        let closes = if opens == 1 { name.find('}')? + 1 } else { length };
+        is_name.then(|| value.get(start..start + 1 + opens + closes))?
+    })
+}
+
 fn check_policy(policy: &CachePolicy, project: &dyn Project, findings: &mut Findings) {
     match policy {
         CachePolicy::None | CachePolicy::Forever { .. } | CachePolicy::Ttl { .. } => {}

@@ -9,7 +9,7 @@ use super::foreign::Foreign;
 use super::mapping;
 use super::rewrite::{Rewrite, rewritten};
 use crate::arguments;
-use crate::diagnostic::{Code, Diagnostic, Fix};
+use crate::diagnostic::{Code, Diagnostic, Fix, Severity};
 use crate::keys::{self, Place, Shape};
 use crate::lower::authored::is_barrier;
 use crate::nearest::nearest;
@@ -102,6 +102,7 @@ impl Checker<'_> {
             let may_be_null = self.allows_null && !known.is_required && self.is_null(entry.value);
             if !may_be_null {
                 let allows_null = self.allows_null;
+                self.place = place;
                 self.check(entry.value, &known.shape, known.name);
                 self.allows_null = allows_null;
             }
@@ -307,7 +308,17 @@ impl Checker<'_> {
         let tree = self.tree;
         for entry in tree.entries(id).iter() {
             let key = tree.key_text(entry).unwrap_or_default();
-            if !is_env_name(key) {
+            if has_env_name_with_dots(key) {
+                // The engine passes it to a service's program, which need not be a shell.
+                if self.place != Place::Service {
+                    let message = format!(
+                        "A shell cannot read a variable named `{key}`: dash and busybox drop it, and bash only passes it on. Use letters, digits and `_` unless a program that is run by bash or by the image itself needs the name."
+                    );
+                    let mut finding = Diagnostic::new(Code::BadEnvName, self.tree.node(entry.key).range, message);
+                    finding.severity = Severity::Warning;
+                    self.findings.push(finding);
+                }
+            } else if !is_env_name(key) {
                 let message = format!(
                     "`{key}` is not a valid environment variable name. Use letters, digits and `_`, and do not start with a digit."
                 );
@@ -328,6 +339,11 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// A name with `.` or `-` that programs other than shells use.
+fn has_env_name_with_dots(name: &str) -> bool {
+    name.contains(['.', '-']) && is_env_name(&name.replace(['.', '-'], "_"))
 }
 
 fn is_env_name(name: &str) -> bool {

@@ -1,33 +1,63 @@
-//! Shell syntax errors in `cmd`, at their exact place in the file.
+//! What is wrong with commands before a shell sees them: syntax errors, and what not every `sh` reads, at its exact place in the file.
 
 use std::collections::HashMap;
 
+use super::bash_only;
+use super::commands::{self, Written};
 use super::services::services;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
-use crate::model::Pipeline;
-use crate::shell::{self, Mistake};
-use crate::syntax::offsets::Offsets;
+use crate::model::{Pipeline, Step};
+use crate::shell::{self, Dialect, Reading};
 use crate::text::{Spanned, TextRange};
 
 /// How much text of commands that are more than words is parsed, each once. Beyond that, only the shell itself checks them.
 const MAX_BYTES_READ: usize = 256 * 1024;
 
 pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, findings: &mut Findings) {
-    let steps = pipeline.all_steps();
-    for step in steps {
-        findings.extend(step.cmd.iter().filter_map(|cmd| commands.mistake(text, cmd)));
+    for step in pipeline.all_steps() {
+        if let Some(cmd) = &step.cmd {
+            check_command(text, cmd, image_of(pipeline, step), commands, findings);
+        }
         for service in services(step) {
-            findings
-                .extend(service.cmd.iter().chain(&service.ready_command).filter_map(|cmd| commands.mistake(text, cmd)));
+            for cmd in service.cmd.iter().chain(&service.ready_command) {
+                check_command(text, cmd, Some(&service.image.value), commands, findings);
+            }
         }
     }
+}
+
+fn check_command(
+    text: &str,
+    cmd: &Spanned<String>,
+    image: Option<&str>,
+    commands: &mut Commands,
+    findings: &mut Findings,
+) {
+    findings.extend(commands::tag(text, cmd));
+    findings.extend(commands::folded(&Written { text, cmd }));
+    if let Some(reading) = commands.read(cmd) {
+        let written = Written { text, cmd };
+        findings.extend(reading.mistake.as_ref().map(|mistake| {
+            Diagnostic::new(Code::ShellSyntax, written.visible_place(mistake.range), mistake.message.clone())
+        }));
+        findings.extend(bash_only::finding(&written, &reading.bash_only, image));
+        findings.extend(commands::shebang(&written));
+    }
+}
+
+/// Returns the image whose `sh` runs a step, if it is named in the step or is the default.
+fn image_of<'p>(pipeline: &'p Pipeline, step: &'p Step) -> Option<&'p str> {
+    if step.builds_in.is_some() || step.runner.as_ref().is_some_and(|runner| runner.value != "docker") {
+        return None;
+    }
+    step.image.as_ref().or(pipeline.default_image.as_ref()).map(|image| image.value.as_str())
 }
 
 /// Commands that were parsed already. An alias makes one value the command of many steps.
 #[derive(Debug)]
 pub(crate) struct Commands {
-    mistakes: HashMap<String, Option<Mistake>>,
+    readings: HashMap<String, Reading>,
     bytes_left: usize,
     /// The first command that was no longer parsed.
     unread: Option<TextRange>,
@@ -35,25 +65,25 @@ pub(crate) struct Commands {
 
 impl Default for Commands {
     fn default() -> Self {
-        Self { mistakes: HashMap::new(), bytes_left: MAX_BYTES_READ, unread: None }
+        Self { readings: HashMap::new(), bytes_left: MAX_BYTES_READ, unread: None }
     }
 }
 
 impl Commands {
-    fn mistake(&mut self, text: &str, cmd: &Spanned<String>) -> Option<Diagnostic> {
+    /// Returns what was found in a command that is more than words, unless there are too many.
+    fn read(&mut self, cmd: &Spanned<String>) -> Option<&Reading> {
         if shell::is_plain(&cmd.value) {
             return None;
         }
-        if !self.mistakes.contains_key(&cmd.value) {
+        if !self.readings.contains_key(&cmd.value) {
             let Some(left) = self.bytes_left.checked_sub(cmd.value.len()) else {
                 self.unread.get_or_insert(cmd.range);
                 return None;
             };
             self.bytes_left = left;
-            self.mistakes.insert(cmd.value.clone(), shell::mistake(&cmd.value));
+            self.readings.insert(cmd.value.clone(), shell::read(&cmd.value, Dialect::Sh));
         }
-        let mistake = self.mistakes.get(&cmd.value)?.as_ref()?;
-        Some(Diagnostic::new(Code::ShellSyntax, place(text, cmd, mistake.range), mistake.message.clone()))
+        self.readings.get(&cmd.value)
     }
 
     /// Returns a finding about what was not parsed.
@@ -64,13 +94,4 @@ impl Commands {
         finding.severity = Severity::Information;
         Some(finding)
     }
-}
-
-/// Where a part of a command is in the file; if that is unknown, the command's first line.
-fn place(text: &str, cmd: &Spanned<String>, range: TextRange) -> TextRange {
-    let exact = Offsets::of(text, cmd).and_then(|offsets| offsets.source(range));
-    exact.unwrap_or_else(|| {
-        let source = cmd.range.of(text);
-        TextRange::new(cmd.range.start, cmd.range.start + source.lines().next().map_or(0, str::len))
-    })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::paths::unexpanded;
 use super::services;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
@@ -74,6 +75,12 @@ fn relative_workdir(step: &Step) -> Option<Diagnostic> {
         return None;
     }
     let written = &workdir.value;
+    if let Some(part) = unexpanded(written) {
+        let message = format!(
+            "`{written}` is not an absolute path: `{part}` is not replaced here, only in `cmd`. Write the path itself."
+        );
+        return Some(Diagnostic::new(Code::RelativeWorkdir, workdir.range, message));
+    }
     let absolute = format!("/workspace/{}", written.trim_start_matches("./"));
     let message = format!(
         "`{written}` is not an absolute path, and there is no directory it could be relative to. Did you mean `{absolute}`?"

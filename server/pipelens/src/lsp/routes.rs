@@ -349,8 +349,13 @@ mod tests {
         let offer = offer(ClientFeatures { pulls_diagnostics: true, ..ClientFeatures::default() });
         let offered = serde_json::to_value(offer.capabilities).unwrap();
         let offered = offered.as_object().unwrap().iter().flat_map(|(name, value)| methods_of(name, value));
-        // A client needs no capability for these: they follow from what it does itself.
-        let unasked = [DidChangeConfiguration::METHOD, WorkDoneProgressCancel::METHOD, DidChangeTrust::METHOD];
+        // A client needs no capability for these: they follow from what it does itself, or are registered later.
+        let unasked = [
+            DidChangeConfiguration::METHOD,
+            DidChangeWatchedFiles::METHOD,
+            WorkDoneProgressCancel::METHOD,
+            DidChangeTrust::METHOD,
+        ];
         let offered: BTreeSet<String> = offered.chain(unasked.map(str::to_owned)).collect();
         let routed: BTreeSet<String> = ROUTES.iter().map(|(method, _)| (*method).to_owned()).collect();
         assert_eq!(offered, routed);

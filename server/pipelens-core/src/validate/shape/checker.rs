@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
+use crate::keys::Place;
 use crate::syntax::parse::Style;
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Kind, NodeId, Scalar, Tree};
@@ -16,11 +17,13 @@ pub(in crate::validate) struct Checker<'a> {
     /// Places of aliased values that were checked already: a mistake in shared defaults is one finding.
     pub(super) seen: HashSet<(TextRange, &'static str)>,
     pub(super) allows_null: bool,
+    /// The kind of mapping that the value being checked belongs to.
+    pub(super) place: Place,
 }
 
 impl<'a> Checker<'a> {
     pub(in crate::validate) fn new(text: &'a str, tree: &'a Tree, findings: &'a mut Findings) -> Self {
-        Self { text, tree, findings, seen: HashSet::new(), allows_null: false }
+        Self { text, tree, findings, seen: HashSet::new(), allows_null: false, place: Place::Pipeline }
     }
 
     /// Tells whether a place was not checked before. Without aliases each place is reached only once.

@@ -11,6 +11,7 @@ use crate::syntax::parse::Style;
 use crate::syntax::scalar::{ScalarType, yaml_1_1_reading};
 use crate::syntax::tree::{Kind, NodeId, Scalar};
 use crate::validate::mapping;
+use crate::validate::paths::unexpanded;
 
 impl Checker<'_> {
     pub(super) fn check_text(&mut self, id: NodeId, shape: &Shape, name: &str) {
@@ -149,9 +150,7 @@ impl Checker<'_> {
             Argument::Cpus if arguments::nano_cpus(written).is_none() => {
                 format!("`{name}` must be {wanted}; got `{written}`.")
             }
-            Argument::Mount if arguments::mount(written).is_none() => {
-                format!("A mount must be {wanted}; got `{written}`.")
-            }
+            Argument::Mount if arguments::mount(written).is_none() => mount(wanted, written),
             Argument::Ready if !is_ready(scalar) => {
                 format!("`{name}` must be {wanted} from 1 to 65535; got `{written}`.")
             }
@@ -221,6 +220,20 @@ impl Checker<'_> {
         );
         let finding = Diagnostic::new(Code::YamlTrap, range, message);
         self.findings.push(finding.with_safe_fix("Put it in quotes", range, format!("\"{written}\"")));
+    }
+}
+
+/// Returns what is wrong with a mount.
+fn mount(wanted: &str, written: &str) -> String {
+    let source = written.split(':').next().unwrap_or_default();
+    match unexpanded(source) {
+        Some(part) => format!(
+            "A mount must be {wanted}; got `{written}`. `{part}` is not replaced here: write the absolute path of the folder on the engine's host."
+        ),
+        None if source.starts_with('.') || !source.contains(['/', '\\']) => format!(
+            "A mount must be {wanted}; got `{written}`. `{source}` is not an absolute path, and a mount has no folder it could be relative to. The sources are in the step's `workdir` without a mount."
+        ),
+        None => format!("A mount must be {wanted}; got `{written}`."),
     }
 }
 
