@@ -118,7 +118,7 @@ fn settings_that_are_open_are_checked_completed_explained_and_fixed() {
     let labels = |answer: &Value| -> Vec<String> {
         answer.as_array().unwrap().iter().map(|item| item["label"].as_str().unwrap().to_owned()).collect()
     };
-    let values = client.request("textDocument/completion", at(2, 9)).unwrap();
+    let values = client.request("textDocument/completion", at(2, 12)).unwrap();
     assert!(labels(&values).contains(&"hint".to_owned()), "{values}");
     client.change(&uri, 2, &json!({"start": {"line": 4, "character": 0}, "end": {"line": 4, "character": 0}}), "sh");
     let keys = client.request("textDocument/completion", at(4, 2)).unwrap();

@@ -20,6 +20,13 @@ pub use entry::{Completion, CompletionKind, Known};
 
 /// Returns what could be written at an offset, most likely first.
 pub fn completion(analysis: &Analysis, offset: usize, known: Known<'_>) -> Vec<Completion> {
+    // No cursor is in the middle of a line break.
+    if offset
+        .checked_sub(1)
+        .is_some_and(|before| analysis.text.get(before..).is_some_and(|rest| rest.starts_with("\r\n")))
+    {
+        return Vec::new();
+    }
     if let Some(entries) = ignore::comment(analysis, offset) {
         return entries;
     }

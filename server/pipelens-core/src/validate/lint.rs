@@ -22,10 +22,16 @@ pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, find
             .filter(|finding| finding.code == Code::BashOnly && cmd.range.contains_range(finding.range))
             .flat_map(places)
             .collect();
-        for remark in remarks.iter() {
+        let expressions: Vec<TextRange> = findings
+            .iter()
+            .filter(|finding| finding.code == Code::ForeignExpression && cmd.range.contains_range(finding.range))
+            .map(|finding| finding.range)
+            .collect();
+        for remark in remarks.iter().filter(|remark| !is_about_parsing(&remark.message)) {
             let Some(range) = offsets.source(remark.range) else { continue };
             let overlaps = |place: &TextRange| place.start < range.end && range.start < place.end;
-            if is_about_bash(&remark.message) && reported.iter().any(overlaps) {
+            let is_reported = is_about_bash(&remark.message) && reported.iter().any(overlaps);
+            if is_reported || expressions.iter().any(overlaps) {
                 continue;
             }
             let mut finding = Diagnostic::new(Code::Shellcheck, range, &remark.message);
@@ -45,6 +51,11 @@ fn places(finding: &Diagnostic) -> impl Iterator<Item = TextRange> + '_ {
 /// Whether the linter says that only bash reads something: its codes from 3000 to 3999.
 fn is_about_bash(message: &str) -> bool {
     message.rsplit_once("(SC3").is_some_and(|(_, code)| code.len() == "000).".len())
+}
+
+/// Whether the linter says that it cannot read the command. The shells can, or there would be a finding.
+fn is_about_parsing(message: &str) -> bool {
+    ["(SC1009).", "(SC1072).", "(SC1073)."].iter().any(|code| message.ends_with(code))
 }
 
 /// What the linter would change, as edits of the file. Quoting changes what a command does, so a person has to decide.

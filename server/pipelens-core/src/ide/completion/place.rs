@@ -39,6 +39,10 @@ pub(super) fn place_at(analysis: &Analysis, cursor: &Cursor<'_>) -> (Place, Opti
         (Some(place), _) => (place, None),
         (None, Some((_, place, map))) => (place, Some(map)),
         (None, None) if cursor.is_flow => (block_place(analysis, cursor), None),
+        (None, None) if analysis.is_settings => {
+            let is_under = outer_key(analysis, cursor) == Some("severity");
+            (if is_under { Place::Severities } else { Place::Settings }, None)
+        }
         (None, None) if cursor.column == 0 => (Place::Pipeline, None),
         // Deeper than the steps' own keys and in no mapping yet: a new block under the line above.
         (None, None) if cursor.is_list_entry || steps_column.is_some_and(|column| cursor.column > column) => {
