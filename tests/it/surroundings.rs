@@ -120,12 +120,12 @@ fn settings_that_are_open_are_checked_completed_explained_and_fixed() {
     };
     let values = client.request("textDocument/completion", at(2, 12)).unwrap();
     assert!(labels(&values).contains(&"hint".to_owned()), "{values}");
-    client.change(&uri, 2, &json!({"start": {"line": 4, "character": 0}, "end": {"line": 4, "character": 0}}), "sh");
-    let keys = client.request("textDocument/completion", at(4, 2)).unwrap();
-    assert!(labels(&keys).contains(&"shellcheck".to_owned()), "{keys}");
     let params = json!({"textDocument": {"uri": uri}, "range": found[1]["range"], "context": {"diagnostics": []}});
     let actions = client.request("textDocument/codeAction", params).unwrap();
     assert!(labels_of_actions(&actions).contains(&"Remove the quotes".to_owned()), "{actions}");
+    client.change(&uri, 2, &json!({"start": {"line": 4, "character": 0}, "end": {"line": 4, "character": 0}}), "sh");
+    let keys = client.request("textDocument/completion", at(4, 2)).unwrap();
+    assert!(labels(&keys).contains(&"shellcheck".to_owned()), "{keys}");
     client.ignores = test_client::is_anything;
     assert_eq!(client.quit().code(), Some(0));
 }
