@@ -6,6 +6,7 @@ use super::cursor::Cursor;
 use super::entry::Completion;
 use super::written::{expanded, indented};
 use crate::analysis::Analysis;
+use crate::model::Step;
 use crate::syntax::{json, parse::parse, repair};
 use crate::text::{LineIndex, TextEdit, TextRange, apply_edits};
 
@@ -14,10 +15,11 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Drops the entries, and the snippets of entries, that would break the text.
 pub(super) fn retain_valid(analysis: &Analysis, cursor: &Cursor<'_>, entries: &mut Vec<Completion>) {
-    let before = Errors::of(&analysis.text, cursor.is_json);
+    let (start, text) = neighbourhood(analysis, cursor);
+    let before = Errors::of(text, cursor.is_json);
     let cost = if before.yaml.is_some() && before.count.is_some() { REPAIRING } else { 1 };
     let (known, is_json) = (HashMap::new(), cursor.is_json);
-    let mut checked = Checked { analysis, before, is_json, known, bytes_left: MAX_BYTES, cost };
+    let mut checked = Checked { text, start, before, is_json, known, bytes_left: MAX_BYTES, cost };
     let indentation = " ".repeat(cursor.indentation);
     entries.retain_mut(|entry| {
         if let Some(snippet) = &entry.snippet {
@@ -30,6 +32,27 @@ pub(super) fn retain_valid(analysis: &Analysis, cursor: &Cursor<'_>, entries: &m
     });
 }
 
+/// Returns the text that an entry can break, and where it starts: in a long file of steps in lines, the step at the cursor and its
+/// neighbours.
+fn neighbourhood<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> (usize, &'a str) {
+    let whole = (0, analysis.text.as_str());
+    if analysis.text.len() <= MAX_REPAIRED_BYTES || analysis.is_repaired || cursor.is_json {
+        return whole;
+    }
+    let pipelines = analysis.pipelines.iter();
+    let Some(pipeline) = pipelines.rev().find(|pipeline| pipeline.range.start <= cursor.offset) else { return whole };
+    let after = pipeline.steps.partition_point(|step| step.range.start <= cursor.offset);
+    let line_start = |step: &Step| analysis.line_index.line_start(analysis.line_index.line(step.range.start));
+    let Some(first) = after.checked_sub(2).and_then(|first| pipeline.steps.get(first)) else { return whole };
+    let Some(next) = pipeline.steps.get(after + 1) else { return whole };
+    let (start, end) = (line_start(first), line_start(next));
+    match analysis.text.get(start..end) {
+        // Steps in brackets cannot be read on their own.
+        Some(text) if cursor.offset < end && parse(text, |_, _| {}).is_none() => (start, text),
+        _ => whole,
+    }
+}
+
 /// Longer texts are not repaired to count their errors: only the first one is looked at.
 const MAX_REPAIRED_BYTES: usize = 32 * 1024;
 
@@ -40,7 +63,9 @@ const REPAIRING: usize = 16;
 const MAX_FORMS: usize = 64;
 
 struct Checked<'a> {
-    analysis: &'a Analysis,
+    text: &'a str,
+    /// Where this text starts in the file.
+    start: usize,
     before: Errors,
     is_json: bool,
     /// Entries that differ only in a simple word are checked once.
@@ -53,15 +78,18 @@ struct Checked<'a> {
 impl Checked<'_> {
     fn is_valid(&mut self, label: &str, edit: TextEdit) -> bool {
         let form = form(label, &edit.new_text);
+        let Some(start) = edit.range.start.checked_sub(self.start) else { return true };
+        let range = TextRange::new(start, edit.range.end - self.start);
+        let edit = TextEdit { range, new_text: edit.new_text };
         if let Some(known) = self.known.get(&(edit.range, form.clone())) {
             return *known;
         }
-        let cost = self.analysis.text.len() * self.cost;
+        let cost = self.text.len() * self.cost;
         let Some(left) = self.bytes_left.checked_sub(cost).filter(|_| self.known.len() < MAX_FORMS) else {
             return true;
         };
         self.bytes_left = left;
-        let text = apply_edits(&self.analysis.text, std::slice::from_ref(&edit));
+        let text = apply_edits(self.text, std::slice::from_ref(&edit));
         let is_valid = !Errors::of(&text, self.is_json).is_new(&self.before, &edit);
         self.known.insert((edit.range, form), is_valid);
         is_valid
