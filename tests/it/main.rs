@@ -14,6 +14,7 @@ mod support;
 mod surroundings;
 
 mod again;
+mod authoring;
 mod cli;
 mod consent;
 mod documents;
