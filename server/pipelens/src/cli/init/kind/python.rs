@@ -3,29 +3,15 @@
 mod requirements;
 mod tests;
 
-use std::path::Path;
-
 use super::step::{Kind, Part};
 use crate::cli::init::project::Folder;
 use crate::cli::init::versions::{self, Release};
-use requirements::{Manifests, Tool};
+pub(super) use requirements::covers;
+use requirements::{MANIFESTS, Manifests, Tool};
 use tests::{Runner, Tests};
 
 const RELEASES: [Release; 8] = [(3, 13), (3, 14), (3, 12), (3, 11), (3, 10), (3, 9), (3, 8), (3, 7)];
 const USUAL: &str = "3.13";
-
-/// Files that show a project is in Python.
-const MANIFESTS: [&str; 9] = [
-    "pyproject.toml",
-    "setup.py",
-    "setup.cfg",
-    "requirements.txt",
-    "requirements-dev.txt",
-    "requirements/base.txt",
-    "Pipfile",
-    "tox.ini",
-    "manage.py",
-];
 
 /// Without `.git`, these tools cannot find out the version.
 const VERSION_TOOLS: [&str; 5] = ["setuptools_scm", "setuptools-scm", "hatch-vcs", "versioningit", "poetry-dynamic"];
@@ -42,16 +28,6 @@ pub(super) fn scripts(folder: Folder<'_>) -> Option<Kind> {
         || folder.files().any(|file| file.starts_with("tests") && file.extension().is_some_and(|end| end == "py"));
     let mut names = folder.names().filter(|name| name.ends_with(".py"));
     (names.any(|name| is_test(name) || !name.starts_with('_')) || in_tests()).then(|| steps(folder))
-}
-
-/// A workspace of uv is one environment; what is in a package of the project is part of it.
-pub(super) fn covers(folder: Folder<'_>, below: &Path) -> bool {
-    let has_workspace = || {
-        let manifest = folder.toml("pyproject.toml")?;
-        manifest.get("tool")?.get("uv")?.get("workspace").map(drop)
-    };
-    let is_tests = below.starts_with("tests") || below.starts_with("test") || below.starts_with("requirements");
-    is_tests || has_workspace().is_some()
 }
 
 fn steps(folder: Folder<'_>) -> Kind {
@@ -73,7 +49,7 @@ fn steps(folder: Folder<'_>) -> Kind {
     };
     let lint = uses_ruff.then(|| ("lint", format!("{python} -m ruff check .")));
     let test = match tests.runner {
-        Runner::Pytest => ("test", format!("{python} -m pytest")),
+        Runner::Pytest(ref arguments) => ("test", format!("{python} -m pytest{arguments}")),
         // No tests yet is not a failure: pytest's exit code for it is 5.
         Runner::PytestWithoutTests => ("test", format!("{python} -m pytest || [ $? -eq 5 ]")),
         Runner::Unittest(ref arguments) => ("test", format!("{python} -m unittest discover{arguments}")),

@@ -214,6 +214,17 @@ fn the_tests_of_a_python_project_are_run_with_what_they_are_written_for() {
 }
 
 #[test]
+fn the_tests_of_a_python_project_below_another_are_run_only_there() {
+    let below = [("a/requirements.txt", "six\n"), ("a/test_a.py", "def test_a(): pass\n")];
+    let tests = |files: &[(&str, &str)]| -> Vec<String> {
+        steps(&[files, &below].concat()).into_iter().filter(|step| step.contains("-m pytest")).collect()
+    };
+    let manifest = ("pyproject.toml", "[tool.pytest.ini_options]\n");
+    assert_eq!(tests(&[manifest]), ["a -: .venv/bin/python -m pytest"]);
+    assert_eq!(tests(&[manifest, TEST]), ["-: .venv/bin/python -m pytest tests", "a -: .venv/bin/python -m pytest"]);
+}
+
+#[test]
 fn the_version_of_python_is_the_projects() {
     let first = |file: &str, text: &str| steps(&[("x.py", ""), (file, text)]).swap_remove(0);
     assert!(first(".python-version", "3.12\n").starts_with("python:3.12: "));

@@ -15,6 +15,19 @@ pub(super) enum Tool {
     Pipenv,
 }
 
+/// Files that show a project is in Python.
+pub(super) const MANIFESTS: [&str; 9] = [
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements/base.txt",
+    "Pipfile",
+    "tox.ini",
+    "manage.py",
+];
+
 /// The files with requirements of tests, the most specific first.
 const TEST_FILES: [&str; 15] = [
     "requirements-test.txt",
@@ -60,6 +73,16 @@ pub(super) struct Manifests {
     is_application: bool,
     extra: Option<String>,
     group: Option<String>,
+}
+
+/// A workspace of uv is one environment; what is in a package of the project is part of it.
+pub(in crate::cli::init::kind) fn covers(folder: Folder<'_>, below: &Path) -> bool {
+    let has_workspace = || {
+        let manifest = folder.toml("pyproject.toml")?;
+        manifest.get("tool")?.get("uv")?.get("workspace").map(drop)
+    };
+    let is_tests = below.starts_with("tests") || below.starts_with("test") || below.starts_with("requirements");
+    is_tests || has_workspace().is_some()
 }
 
 impl Tool {

@@ -1,15 +1,17 @@
 //! How the tests of a Python project are run, and which packages that takes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::requirements::{Manifests, is_requirement};
-use crate::cli::init::project::Folder;
+use super::requirements::{MANIFESTS, Manifests, covers, is_requirement};
+use crate::cli::init::project::{Folder, shell_word};
 
 /// So many test files show what they are written for.
 const MAX_READ: usize = 50;
 
 pub(super) enum Runner {
-    Pytest,
+    /// With its arguments.
+    Pytest(String),
     /// The project uses it, but has no test yet.
     PytestWithoutTests,
     /// With its arguments.
@@ -34,7 +36,8 @@ const PLUGINS: [(&str, &str); 4] = [
 
 impl Tests {
     pub(super) fn find(folder: Folder<'_>, manifests: &Manifests) -> Self {
-        let files: Vec<&Path> = folder.files().filter(|file| is_test(file)).collect();
+        let (others, files): (Vec<&Path>, Vec<&Path>) =
+            folder.files().filter(|file| is_test(file)).partition(|file| is_in_other_project(folder, file));
         let own = ["pytest.ini", ".pytest.ini", "pytest.toml"].iter().find_map(|file| folder.text(file));
         let options = own.or_else(|| manifests.pytest_options());
         let is_configured = options.is_some() || files.iter().any(|file| file.ends_with("conftest.py"));
@@ -49,9 +52,10 @@ impl Tests {
         let runner = if folder.has("manage.py") && !is_configured && !manifests.names("pytest-django") {
             Runner::Django
         } else if files.is_empty() {
-            if uses_pytest { Runner::PytestWithoutTests } else { Runner::None }
+            // From here, those of the other projects would be run.
+            if uses_pytest && others.is_empty() { Runner::PytestWithoutTests } else { Runner::None }
         } else if uses_pytest || written_for_pytest() {
-            Runner::Pytest
+            Runner::Pytest(if others.is_empty() { String::new() } else { tops(&files) })
         } else {
             unittest(folder, &files)
         };
@@ -61,7 +65,7 @@ impl Tests {
     /// Returns the packages the tests need and nothing else installs.
     pub(super) fn packages(&self, manifests: &Manifests) -> Vec<String> {
         match self.runner {
-            Runner::Pytest | Runner::PytestWithoutTests => {
+            Runner::Pytest(_) | Runner::PytestWithoutTests => {
                 let plugins =
                     PLUGINS.iter().filter(|(option, _)| self.options.contains(option)).map(|(_, plugin)| *plugin);
                 let mut packages: Vec<String> = ["pytest"]
@@ -98,6 +102,20 @@ fn is_test(file: &Path) -> bool {
         || name == "tests.py"
         || name == "test.py";
     name.ends_with(".py") && is_named && !is_elsewhere
+}
+
+/// Whether a file belongs to a project in a directory below this one, which has steps of its own.
+fn is_in_other_project(folder: Folder<'_>, file: &Path) -> bool {
+    let places = file.ancestors().skip(1).filter(|place| !place.as_os_str().is_empty());
+    places.filter(|place| !covers(folder, place)).any(|place| {
+        MANIFESTS.iter().any(|manifest| place.join(manifest).to_str().is_some_and(|manifest| folder.has(manifest)))
+    })
+}
+
+/// Returns the directories and files at the top that contain the tests, as arguments.
+fn tops(files: &[&Path]) -> String {
+    let tops: BTreeSet<&str> = files.iter().filter_map(|file| file.iter().next()?.to_str()).collect();
+    tops.iter().map(|top| format!(" {}", shell_word(top))).collect()
 }
 
 /// Its discovery enters a directory only if that is a package, so it has to begin where the tests are.
