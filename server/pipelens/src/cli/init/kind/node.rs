@@ -14,6 +14,8 @@ const RELEASES: [Release; 7] =
     [(24, u32::MAX), (22, u32::MAX), (20, u32::MAX), (18, u32::MAX), (16, u32::MAX), (14, u32::MAX), (12, u32::MAX)];
 const NEWEST: &str = "24";
 
+const YARN_CLASSIC: &str = "npx --yes yarn@1";
+
 /// The names that `lts/…` in `.nvmrc` can have.
 const CODENAMES: [(&str, &str); 5] =
     [("krypton", "24"), ("jod", "22"), ("iron", "20"), ("hydrogen", "18"), ("gallium", "16")];
@@ -21,7 +23,8 @@ const CODENAMES: [(&str, &str); 5] =
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Tool {
     Npm,
-    Pnpm,
+    /// With the command that starts its version: npx leaves the machine's own programs alone, and scripts find it too.
+    Pnpm(String),
     /// Version 1.
     YarnClassic,
     /// With the command that starts the version the project was locked with.
@@ -33,15 +36,14 @@ pub(super) fn detect(folder: Folder<'_>) -> Option<Kind> {
     let manifest: Value = serde_json::from_str(&folder.text("package.json")?).ok()?;
     let tool = Tool::of(folder, &manifest);
     let (run, image) = (tool.run(), tool.image(folder, &manifest));
-    let (lock, mut commands) = tool.install(folder, &manifest);
+    let (lock, install) = tool.install(folder);
     let members = members(folder, &manifest);
     let manifests = if members.is_empty() { "package.json" } else { "**/package.json" };
     // What a script that runs after the installation reads is not known.
     let runs_script =
         ["preinstall", "install", "postinstall", "prepare"].iter().any(|name| script(&manifest, name).is_some());
     let cached_by = lock.filter(|_| !runs_script).map(|lock| vec![manifests.to_owned(), lock.to_owned()]);
-    commands.retain(|command| !command.is_empty());
-    let mut parts = vec![Part::root("install", image, commands).cached_by(cached_by.unwrap_or_default())];
+    let mut parts = vec![Part::root("install", image, vec![install]).cached_by(cached_by.unwrap_or_default())];
     let mut parent = "install";
     for key in ["lint", "build", "test"] {
         let commands: Vec<String> = if let Some(name) = named(&manifest, key) {
@@ -98,11 +100,11 @@ impl Tool {
         let version = versions::plain(version.split('+').next().unwrap_or_default());
         match name {
             "npm" => Self::Npm,
-            "pnpm" => Self::Pnpm,
+            "pnpm" => Self::pnpm(folder, version),
             "bun" => Self::Bun,
             "yarn" if version.as_deref().is_some_and(|version| version.starts_with("1.")) => Self::YarnClassic,
             "yarn" => Self::Yarn("corepack yarn".to_owned()),
-            _ if folder.has("pnpm-lock.yaml") || folder.has("pnpm-workspace.yaml") => Self::Pnpm,
+            _ if folder.has("pnpm-lock.yaml") || folder.has("pnpm-workspace.yaml") => Self::pnpm(folder, None),
             _ if folder.first(&["bun.lock", "bun.lockb"]).is_some() => Self::Bun,
             _ => match folder.text("yarn.lock") {
                 Some(lock) if lock.contains("__metadata:") => Self::berry(folder, &lock),
@@ -110,6 +112,18 @@ impl Tool {
                 None => Self::Npm,
             },
         }
+    }
+
+    /// The version that is stated, else one that can read the lock file.
+    fn pnpm(folder: Folder<'_>, stated: Option<String>) -> Self {
+        let lock = folder.text("pnpm-lock.yaml").unwrap_or_default();
+        let format = lock.lines().find_map(|line| line.strip_prefix("lockfileVersion:"));
+        let version = match format.map(|format| format.trim_matches([' ', '\'', '"'])) {
+            Some(format) if format.starts_with("5.") => "7",
+            Some(format) if format.starts_with("6.") => "8",
+            _ => "10",
+        };
+        Self::Pnpm(format!("npx --yes pnpm@{}", stated.as_deref().unwrap_or(version)))
     }
 
     /// A later Yarn. One that the project contains is started by any other.
@@ -129,9 +143,8 @@ impl Tool {
     fn run(&self) -> String {
         match self {
             Self::Npm => "npm run".to_owned(),
-            Self::Pnpm => "pnpm run".to_owned(),
-            Self::YarnClassic => "yarn run".to_owned(),
-            Self::Yarn(yarn) => format!("{yarn} run"),
+            Self::YarnClassic => format!("{YARN_CLASSIC} run"),
+            Self::Pnpm(tool) | Self::Yarn(tool) => format!("{tool} run"),
             Self::Bun => "bun run".to_owned(),
         }
     }
@@ -141,51 +154,36 @@ impl Tool {
         let path = shell_word(&slashes(package));
         match self {
             Self::Npm => format!("npm run {script} --workspace={path}"),
-            Self::Pnpm => format!("pnpm --dir {path} run {script}"),
+            Self::Pnpm(pnpm) => format!("{pnpm} --dir {path} run {script}"),
             Self::YarnClassic | Self::Yarn(_) | Self::Bun => format!("(cd {path} && {} {script})", self.run()),
         }
     }
 
     /// Returns the lock file, and what installs the packages.
-    fn install(&self, folder: Folder<'_>, manifest: &Value) -> (Option<&'static str>, Vec<String>) {
+    fn install(&self, folder: Folder<'_>) -> (Option<&'static str>, String) {
         let lock = |files: &[&'static str]| folder.first(files);
         match self {
             Self::Npm => {
                 let lock = lock(&["package-lock.json", "npm-shrinkwrap.json"]);
-                (lock, vec![if lock.is_some() { "npm ci" } else { "npm install" }.to_owned()])
+                (lock, if lock.is_some() { "npm ci" } else { "npm install" }.to_owned())
             }
-            Self::Pnpm => {
-                let text = folder.text("pnpm-lock.yaml").unwrap_or_default();
-                let format = text.lines().find_map(|line| line.strip_prefix("lockfileVersion:"));
-                let version = match format.map(|format| format.trim_matches([' ', '\'', '"'])) {
-                    Some(format) if format.starts_with("5.") => "7",
-                    Some(format) if format.starts_with("6.") => "8",
-                    _ => "10",
-                };
-                let manager = manifest.get("packageManager").and_then(Value::as_str).unwrap_or_default();
-                let stated =
-                    manager.strip_prefix("pnpm@").and_then(|version| versions::plain(version.split('+').next()?));
-                let version = stated.as_deref().unwrap_or(version);
+            Self::Pnpm(pnpm) => {
                 let lock = lock(&["pnpm-lock.yaml"]);
                 let frozen = if lock.is_some() { " --frozen-lockfile" } else { "" };
-                let tool = format!("command -v pnpm || npm install --global pnpm@{version}");
-                (lock, vec![tool, format!("pnpm install{frozen}")])
+                (lock, format!("{pnpm} install{frozen}"))
             }
             Self::YarnClassic => {
                 let lock = lock(&["yarn.lock"]);
                 let frozen = if lock.is_some() { " --frozen-lockfile" } else { "" };
-                (
-                    lock,
-                    vec!["command -v yarn || npm install --global yarn@1".to_owned(), format!("yarn install{frozen}")],
-                )
+                (lock, format!("{YARN_CLASSIC} install{frozen}"))
             }
             Self::Yarn(yarn) => {
                 let lock = lock(&["yarn.lock"]);
-                (lock, vec![format!("{yarn} install{}", if lock.is_some() { " --immutable" } else { "" })])
+                (lock, format!("{yarn} install{}", if lock.is_some() { " --immutable" } else { "" }))
             }
             Self::Bun => {
                 let lock = lock(&["bun.lock", "bun.lockb"]);
-                (lock, vec![format!("bun install{}", if lock.is_some() { " --frozen-lockfile" } else { "" })])
+                (lock, format!("bun install{}", if lock.is_some() { " --frozen-lockfile" } else { "" }))
             }
         }
     }
@@ -193,7 +191,9 @@ impl Tool {
     fn image(&self, folder: Folder<'_>, manifest: &Value) -> String {
         match self {
             Self::Bun => "oven/bun:1.3".to_owned(),
-            Self::Npm | Self::Pnpm | Self::YarnClassic | Self::Yarn(_) => format!("node:{}", version(folder, manifest)),
+            Self::Npm | Self::Pnpm(_) | Self::YarnClassic | Self::Yarn(_) => {
+                format!("node:{}", version(folder, manifest))
+            }
         }
     }
 }

@@ -93,11 +93,11 @@ fn the_lock_file_chooses_the_package_manager() {
     for (lock, expected) in [
         (
             ("pnpm-lock.yaml", "lockfileVersion: '6.0'\n"),
-            "node:24: command -v pnpm || npm install --global pnpm@8; pnpm install --frozen-lockfile | -: pnpm run test",
+            "node:24: npx --yes pnpm@8 install --frozen-lockfile | -: npx --yes pnpm@8 run test",
         ),
         (
             ("yarn.lock", "# yarn lockfile v1\n"),
-            "node:24: command -v yarn || npm install --global yarn@1; yarn install --frozen-lockfile | -: yarn run test",
+            "node:24: npx --yes yarn@1 install --frozen-lockfile | -: npx --yes yarn@1 run test",
         ),
         (
             ("yarn.lock", "__metadata:\n  version: 8\n"),
@@ -108,7 +108,7 @@ fn the_lock_file_chooses_the_package_manager() {
         assert_eq!(with(manifest, lock), expected);
     }
     let named = r#"{"packageManager": "pnpm@9.1.0+sha512.0", "scripts": {"test": "vitest"}}"#;
-    assert!(with(named, ("x", "")).contains("pnpm@9.1.0; pnpm install | "));
+    assert!(with(named, ("x", "")).contains("npx --yes pnpm@9.1.0 install | "));
 }
 
 #[test]
@@ -180,6 +180,13 @@ fn pytest_is_installed_where_tests_need_it_and_nothing_else_installs_it() {
             "\".[test]\"",
         ),
         (vec![("setup.py", "setup(extras_require={'test': ['six']})")], "\".[test]\" pytest"),
+        (
+            vec![(
+                "pyproject.toml",
+                "[tool.poetry]\nname = 'x'\n[tool.poetry.dependencies]\nsix = '*'\n[build-system]\n",
+            )],
+            ". pytest",
+        ),
         (
             vec![("tox.ini", "[testenv]\ndeps =\n    pytest>=8\n    six\n    py39: x\ncommands = pytest\n")],
             "\"pytest>=8\" six",

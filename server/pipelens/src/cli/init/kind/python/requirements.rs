@@ -111,16 +111,18 @@ impl Manifests {
         .into_iter()
         .find(|(file, _)| folder.has(file))
         .map_or((Tool::Pip, None), |(file, tool)| (tool, Some(file)));
-        // Poetry's own tables say nothing to pip, unless the project builds with it.
-        let tool =
-            if tool == Tool::Pip && table(&["tool", "poetry", "dependencies"]).is_some() { Tool::Poetry } else { tool };
+        // Without a lock file, pip can build what Poetry describes, but it knows nothing of Poetry's groups.
+        let poetry = |key: &str| table(&["tool", "poetry", key]).is_some();
+        let is_built = table(&["build-system"]).is_some() && poetry("name");
+        let needs_poetry = poetry("dependencies") && !is_built || poetry("group") || poetry("dev-dependencies");
+        let tool = if tool == Tool::Pip && needs_poetry { Tool::Poetry } else { tool };
         let tool = if tool == Tool::Pip && table(&["tool", "uv"]).is_some() && table(&["project"]).is_some() {
             Tool::Uv
         } else {
             tool
         };
         let builds = table(&["build-system"]).is_some() && table(&["project", "name"]).is_some();
-        let is_package = builds || setup_py.is_some() || setup_cfg.contains("[metadata]");
+        let is_package = builds || is_built || setup_py.is_some() || setup_cfg.contains("[metadata]");
         let names = |path: &[&str]| -> Vec<String> {
             table(path).and_then(toml::Value::as_table).map(|table| table.keys().cloned().collect()).unwrap_or_default()
         };
