@@ -46,11 +46,8 @@ fn prefixes(kinds: &[Kind]) -> Vec<String> {
 
 /// Turns a directory's name into a valid name.
 pub(super) fn slug(name: &str) -> String {
-    let characters = name
-        .chars()
-        .map(|character| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' });
-    let slug: String = characters.collect();
-    slug.trim_matches('-').to_owned()
+    let words = name.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-")
 }
 
 fn steps(kind: &Kind, prefix: &str) -> String {
@@ -134,6 +131,7 @@ mod tests {
     #[test]
     fn a_directorys_name_becomes_a_valid_name() {
         assert_eq!(slug("My Project.rs"), "my-project-rs");
+        assert_eq!(slug("a: b #c"), "a-b-c");
         assert_eq!(slug("ñ"), "");
         assert!(pipeline("2048", &[]).contains("name: \"2048\""));
         assert!(pipeline("off", &[]).contains("name: \"off\""));
