@@ -20,6 +20,7 @@ mod consent;
 mod documents;
 mod editing;
 mod findings;
+mod init;
 mod language;
 mod layers;
 mod lifecycle;

@@ -22,7 +22,9 @@ fn a_finding_is_explained_and_a_misspelt_code_gets_a_suggestion() {
     let project = Project::new(PIPELINE);
     let (code, page, _) = output(&project, &["explain", "unknown-step"]);
     assert_eq!(code, 0);
-    assert!(page.contains("builds_in") && page.contains("```yaml"), "{page}");
+    assert!(page.starts_with("A reference to a step that does not exist\nunknown-step, error by default\n"), "{page}");
+    assert!(page.contains("\nWrong\n    steps:\n") && !page.contains("```"), "{page}");
+    assert!(page.lines().all(|line| line.len() <= 80) && !page.contains('\u{1b}'), "{page}");
     let (code, list, _) = output(&project, &["explain"]);
     assert_eq!(code, 0);
     assert!(list.lines().count() >= 35 && list.lines().all(|line| line.contains("  ")), "{list}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipelens_core::diagnostic::Code;
+use pipelens_core::diagnostic::{Code, Severity};
 use pipelens_core::plan::Refusal;
 use pipelens_core::printable::markdown;
 use pipelens_engine::cache::CacheDecision;
@@ -62,6 +62,16 @@ pub(crate) fn prospect(decision: &CacheDecision) -> Option<String> {
 /// Returns the address of the page that documents a finding.
 pub(crate) fn page(code: Code) -> String {
     format!("{}/blob/main/server/pipelens-core/docs/codes/{}.md", env!("CARGO_PKG_REPOSITORY"), code.as_str())
+}
+
+/// Returns how much a finding matters, in one word.
+pub(crate) fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Information => "information",
+        Severity::Hint => "hint",
+    }
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

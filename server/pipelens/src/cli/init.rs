@@ -1,6 +1,9 @@
 //! `pipelens init`: looks at the project and writes a first pipeline that can be run as it is.
 
 mod kind;
+mod pipeline;
+mod project;
+mod versions;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,8 +12,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::output::print;
+use super::printable::printable;
 use super::replace;
-use kind::{Kind, Part};
+use kind::{Kind, Start};
+use pipeline::{pipeline, slug};
+use project::Project;
 
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
@@ -31,10 +37,12 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<u8> {
     if !folder.is_dir() {
         bail!("`{}` is not a directory", folder.display());
     }
-    let kinds = Kind::all_in(folder);
+    let project = Project::read(folder).with_context(|| format!("Cannot read `{}`", folder.display()))?;
+    let kinds = Kind::all_in(&project);
     let absolute = std::path::absolute(folder)?;
     let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let text = pipeline(&slug(&name), &kinds);
+    let name = Some(slug(&name)).filter(|name| !name.is_empty());
+    let text = pipeline(name.as_deref().unwrap_or("ci"), &kinds);
     if args.stdout {
         return print(&text);
     }
@@ -51,68 +59,25 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<u8> {
         }
         Err(error) => return Err(error).with_context(|| format!("Cannot write `{}`", path.display())),
     }
-    let seen: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-    let seen = if seen.is_empty() {
-        "no known project type, so it has a first step for you to fill in".to_owned()
-    } else {
-        seen.join(", ")
+    let needs_host = kinds.iter().flat_map(|kind| &kind.parts).any(|part| part.start == Start::Host);
+    let option = if needs_host { " --allow-host-runner" } else { "" };
+    print(&format!("Wrote `{0}`: found {1}\nRun it with `pipelens run {0}{option}`\n", path.display(), found(&kinds)))
+}
+
+/// Returns what was found, and where if that is not the project's own directory.
+fn found(kinds: &[Kind]) -> String {
+    if kinds.is_empty() {
+        return "no known project type, so it has a first step for you to fill in".to_owned();
+    }
+    let of = |kind: &Kind| match kind.place.as_os_str().is_empty() {
+        true => kind.name.to_owned(),
+        false => format!("{} in `{}`", kind.name, printable(&kind.place.display().to_string())),
     };
-    print(&format!("Wrote `{0}`: found {seen}\nRun it with `pipelens run {0}`\n", path.display()))
+    kinds.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
 fn create(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
-}
-
-/// Turns a directory's name into a valid pipeline name.
-fn slug(name: &str) -> String {
-    let letters =
-        name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' });
-    let slug: String = letters.collect();
-    let slug = slug.trim_matches('-');
-    if slug.is_empty() { "ci".to_owned() } else { slug.to_owned() }
-}
-
-fn pipeline(name: &str, kinds: &[Kind]) -> String {
-    let mut text = String::from(
-        "# Checked while you type; run it with one click or with `pipelens run`. Every step runs in its own container:\n\
-         # `builds_in` starts from the filesystem another step left, `depends_on` only waits for that step.\n",
-    );
-    // A name of digits alone would be a number.
-    let name =
-        if name.starts_with(|first: char| first.is_ascii_digit()) { format!("\"{name}\"") } else { name.to_owned() };
-    text.push_str(&format!(
-        r"name: {name}
-
-steps:
-"
-    ));
-    let first = [Kind::unknown()];
-    let kinds = if kinds.is_empty() { &first } else { kinds };
-    let many = kinds.len() > 1;
-    for (index, kind) in kinds.iter().enumerate() {
-        if index > 0 {
-            text.push('\n');
-        }
-        for part in &kind.parts {
-            text.push_str(&step(part, if many { kind.prefix } else { "" }));
-        }
-    }
-    text
-}
-
-fn step(part: &Part, prefix: &str) -> String {
-    let key = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}-{key}") };
-    let mut lines: Vec<String> = part.comment.iter().map(|comment| format!("  # {comment}")).collect();
-    lines.push(format!("  - key: {}", key(part.key)));
-    lines.extend(part.image.as_ref().map(|image| format!("    image: {image}")));
-    lines.extend(part.builds_in.map(|parent| format!("    builds_in: {}", key(parent))));
-    lines.push(format!("    cmd: {}", part.cmd));
-    if let Some(files) = &part.cached_by {
-        lines.push(format!("    cache: {{policy: on_change, paths: [{}]}}", files.join(", ")));
-    }
-    lines.push(String::new());
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -152,6 +117,10 @@ go 1.24
             ("deno.json", "{}"),
             ("build.zig", ""),
             ("Makefile", "test:\n\techo x\n"),
+            ("configure", ""),
+            ("main.c", ""),
+            ("main.py", ""),
+            ("Dockerfile", "FROM scratch\n"),
         ];
         let all = tempfile::tempdir().unwrap();
         for (file, content) in files {
@@ -165,7 +134,7 @@ go 1.24
     }
 
     fn check(folder: &tempfile::TempDir) {
-        let text = pipeline("x", &Kind::all_in(folder.path()));
+        let text = pipeline("x", &Kind::all_in(&Project::read(folder.path()).unwrap()));
         let analysis = analyze(&text, Format::Yaml);
         assert!(analysis.diagnostics.is_empty(), "{text}\n{:#?}", analysis.diagnostics);
         assert!(!analysis.pipelines[0].steps.is_empty());
@@ -189,12 +158,5 @@ go 1.24
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
         init(&InitArgs { folder: project, stdout: false, force: true }).unwrap();
         assert!(path.symlink_metadata().unwrap().is_file());
-    }
-
-    #[test]
-    fn a_folders_name_becomes_a_valid_pipeline_name() {
-        assert_eq!(slug("My Project.rs"), "my-project-rs");
-        assert_eq!(slug("ñ"), "ci");
-        assert!(pipeline("2048", &[]).contains("name: \"2048\""));
     }
 }

@@ -5,8 +5,9 @@ use pipelens_core::diagnostic::Diagnostic;
 use pipelens_core::text::TextRange;
 use serde::Serialize;
 
-use super::parts::{Place, json_document, severity_name};
+use super::parts::{Place, json_document};
 use crate::cli::checked::{Checked, Source};
+use crate::present::severity_name;
 
 pub(super) fn write(checked: &[Checked]) -> String {
     let files = checked.iter().map(|file| FileReport {

@@ -1,6 +1,5 @@
 //! What several formats have in common.
 
-use pipelens_core::diagnostic::Severity;
 use serde::Serialize;
 
 use crate::cli::checked::Source;
@@ -9,15 +8,6 @@ use crate::terminal;
 /// Returns a report as a document of its own.
 pub(super) fn json_document(report: &impl Serialize) -> String {
     terminal::inert_json(&(serde_json::to_string_pretty(report).unwrap_or_default() + "\n")).into_owned()
-}
-
-pub(super) fn severity_name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Information => "information",
-        Severity::Hint => "hint",
-    }
 }
 
 /// Lines and columns count from 1, columns in characters; offsets from 0, in bytes.
