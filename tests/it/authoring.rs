@@ -4,8 +4,13 @@ use std::path::Path;
 
 use crate::support::{Project, Runner};
 
-/// One input: its folder, the codes that are found, and what the safe fixes change.
-const INPUTS: &[(&str, &[&str], &[(&str, &str)])] = &[
+/// What is replaced with what.
+type Change = (&'static str, &'static str);
+/// Its folder, the codes that are found, and what the safe fixes change.
+type Input = (&'static str, &'static [&'static str], &'static [Change]);
+
+/// The inputs, in the order of their folders.
+const INPUTS: &[Input] = &[
     ("01-case-in-substitution", &[], &[]),
     ("02-comment-in-substitution", &[], &[]),
     ("04-flow-closing-bracket", &[], &[]),
@@ -19,7 +24,7 @@ const INPUTS: &[(&str, &[&str], &[(&str, &str)])] = &[
     ("14-bracket-message", &["syntax"], &[("[ -f Makefile ] && make", "'[ -f Makefile ] && make'")]),
     (
         "16-foreign-keys",
-        &["unknown-key", "missing-key", "unknown-key", "unknown-key", "unknown-key", "unknown-key", "unknown-key"],
+        &["unknown-key", "missing-key", "unknown-key", "unknown-key", "unknown-key", "unknown-key"],
         &[("name: Build it", "label: Build it"), ("run: make", "cmd: make"), ("needs:", "depends_on:")],
     ),
     ("31-two-merge-keys", &["duplicate-mapping-key"], &[("<<: *a\n    <<: *b", "<<: [*a, *b]")]),

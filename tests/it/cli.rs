@@ -439,3 +439,35 @@ steps:
     assert_eq!(code, 0);
     assert!(output.contains("[a] second"), "{output}");
 }
+
+#[test]
+fn a_step_ends_at_its_first_failing_line_if_its_shell_does() {
+    for runner in runners() {
+        let project = Project::new(
+            r"default_image: pipelens-test/busybox:latest
+steps:
+  - key: on
+    cmd: |
+      false
+      echo went on
+  - key: ends
+    shell: sh -e
+    cmd: |
+      false
+      echo never
+  - key: missing
+    shell: [no-such-shell, -c]
+    cmd: echo never
+",
+        );
+        let (code, output, _) = project.output(runner, &["run", "pipeline.yml", "--runner", runner.name()]);
+        assert_eq!(code, 1, "{output}");
+        assert!(output.contains("went on") && !output.contains("] never"), "{output}");
+        assert!(output.contains("no-such-shell") && output.contains("exit 127"), "{output}");
+        let settings = project.folder.path().join(".pipelens.yaml");
+        std::fs::write(settings, "shell: [sh, -e]\n").unwrap();
+        let (_, output, _) =
+            project.output(runner, &["run", "pipeline.yml", "--step", "on", "--runner", runner.name()]);
+        assert!(!output.contains("went on"), "{output}");
+    }
+}

@@ -10,7 +10,7 @@ use crate::model::Pipeline;
 use crate::project::Project;
 use crate::syntax::repair::{self, Repaired};
 use crate::syntax::{json, tree::Tree};
-use crate::text::{self, LineIndex, TextRange};
+use crate::text::{self, LineIndex, Spanned, TextRange};
 use crate::{lower, suppress, validate};
 use repairs::Repairs;
 
@@ -96,6 +96,12 @@ fn read_documents(
     for pipeline in &mut pipelines {
         let steps = pipeline.steps.iter_mut().chain(&mut pipeline.unnamed_steps);
         steps.for_each(|step| step.range.start = text::dash_before(text, step.range.start));
+    }
+    if let Some(shell) = project.and_then(Project::shell) {
+        let authored = pipelines.iter_mut().filter(|pipeline| pipeline.spelling.is_authored());
+        for step in authored.flat_map(|pipeline| pipeline.steps.iter_mut().chain(&mut pipeline.unnamed_steps)) {
+            step.shell.get_or_insert_with(|| Spanned::new(shell.clone(), TextRange::at(step.range.start)));
+        }
     }
     let mut commands = validate::Commands::default();
     for pipeline in &pipelines {

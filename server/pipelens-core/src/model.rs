@@ -1,6 +1,7 @@
 //! The pipeline as its author means it, independent of its spelling. Every name keeps its range.
 
 use crate::arguments::value::Value;
+use crate::shell::Dialect;
 use crate::text::{Spanned, TextRange};
 
 /// Which of the four spellings a pipeline was written in.
@@ -12,6 +13,13 @@ pub enum Spelling {
     Plan,
     /// An entry of an envelope.
     Envelope,
+}
+
+impl Spelling {
+    /// Tells whether people write it, and no generator.
+    pub fn is_authored(self) -> bool {
+        matches!(self, Self::AuthoredYaml | Self::AuthoredJson)
+    }
 }
 
 /// One pipeline: a YAML document, a JSON file, a plan, or an entry of an envelope.
@@ -69,6 +77,8 @@ pub struct Step {
     pub label: Option<Spanned<String>>,
     /// `None` if it is missing or not a string; such a pipeline has an error and cannot run.
     pub cmd: Option<Spanned<String>>,
+    /// The program that runs it, with its options: the step's own, its pipeline's or its project's. `None`: `sh`.
+    pub shell: Option<Spanned<Vec<String>>>,
     pub image: Option<Spanned<String>>,
     pub builds_in: Option<Spanned<String>>,
     pub depends_on: Vec<Spanned<String>>,
@@ -94,6 +104,11 @@ impl Pipeline {
 }
 
 impl Step {
+    /// Returns what reads its command; `None` if that is no shell whose grammar is known.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.shell.as_ref().map_or(Some(Dialect::Sh), |shell| Dialect::of(&shell.value))
+    }
+
     /// Returns how a sentence about it starts.
     pub(crate) fn called(&self) -> String {
         if self.key.value.is_empty() { "This step".to_owned() } else { format!("Step `{}`", self.key.value) }

@@ -48,6 +48,8 @@ pub struct PlanStep {
     pub is_wanted: bool,
     pub label: Option<String>,
     pub cmd: String,
+    /// The program that runs it, with its options.
+    pub shell: Vec<String>,
     pub boots_from: BootsFrom,
     /// Everything that must be done before this starts, the lineage parent included; sorted, without duplicates.
     pub after: Vec<Dependency>,
@@ -76,6 +78,8 @@ pub enum BootsFrom {
 
 /// Where the sources are and commands run, unless the step says otherwise.
 pub const DEFAULT_WORKDIR: &str = "/workspace";
+/// What runs a command, unless the step says otherwise.
+pub const DEFAULT_SHELL: &str = "sh";
 /// The image of a root step when neither it nor the pipeline names one.
 pub const DEFAULT_IMAGE: &str = "alpine:latest";
 
@@ -240,6 +244,7 @@ fn plan_step(pipeline: &Pipeline, step: &Step, parent: Option<usize>, after: Vec
         is_wanted: true,
         label: step.label.as_ref().map(|label| label.value.clone()),
         cmd: step.cmd.as_ref().map(|cmd| cmd.value.clone()).unwrap_or_default(),
+        shell: step.shell.as_ref().map_or_else(|| vec![DEFAULT_SHELL.to_owned()], |shell| shell.value.clone()),
         boots_from: parent.map_or(BootsFrom::Image(image), BootsFrom::Step),
         after,
         env: env.map(|variable| (variable.name.value.clone(), variable.value.value.clone())).collect(),

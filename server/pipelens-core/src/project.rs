@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::diagnostic::Severity;
+use crate::shell::Dialect;
 use crate::text::{TextEdit, TextRange};
 
 /// Answers the core's questions about a project.
@@ -15,8 +16,12 @@ pub trait Project {
     fn has_secret(&self, _name: &str) -> Option<bool> {
         None
     }
+    /// The program that runs the commands of the project's pipelines, with its options, if they do not say so themselves.
+    fn shell(&self) -> Option<Vec<String>> {
+        None
+    }
     /// What a linter for shell scripts reports about a command.
-    fn remarks(&self, _command: &str) -> Arc<[Remark]> {
+    fn remarks(&self, _command: &str, _dialect: Dialect) -> Arc<[Remark]> {
         Arc::default()
     }
 }

@@ -108,6 +108,10 @@ fn shape(wanted: &Shape) -> Value {
             let key = json!({ "type": "string", "minLength": 1 });
             json!({ "anyOf": [key, { "type": "array", "items": key }] })
         }
+        Shape::Shell => {
+            let word = json!({ "type": "string", "pattern": "\\S" });
+            json!({ "anyOf": [word, { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 }] })
+        }
         Shape::Env => json!({
             "type": "object",
             "propertyNames": { "pattern": ENV_NAME },

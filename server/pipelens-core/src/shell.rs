@@ -20,6 +20,7 @@ mod words;
 use reader::{Reader, Stop};
 
 pub use dialect::Dialect;
+pub(crate) use dialect::ends_at_failure;
 pub(crate) use feature::BashOnly;
 pub use mistake::Mistake;
 

@@ -4,6 +4,7 @@ mod bash_only;
 mod commands;
 mod document;
 mod expressions;
+mod failures;
 mod foreign;
 mod graph;
 mod image;

@@ -79,7 +79,7 @@ fn only_the_secret_itself_is_marked() {
         r#"steps:
 - key: a
   cmd: |
-    make
+    echo
     curl -H "Authorization: {token}" https://x
 "#
     );

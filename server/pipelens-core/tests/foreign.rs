@@ -47,7 +47,6 @@ steps:
             unknown-key: Unknown key `run` in a step. Did you mean `cmd`?
             unknown-key: Unknown key `script` in a step. Did you mean `cmd`?
             unknown-key: Unknown key `needs` in a step. Did you mean `depends_on`?
-            unknown-key: Unknown key `shell` in a step. `cmd` is always run by `sh -c`. For another shell, start it in the command: `bash -c '…'`.
             unknown-key: Unknown key `timeout` in a step. Did you mean `timeout_seconds`?
             ---
             default_image: alpine:3.20

@@ -116,7 +116,7 @@ fn the_fix_writes_it_for_every_shell_or_is_not_offered() {
         ("make |& tee log", Some("make 2>&1 | tee log")),
         ("for i in {1..3}; do a; done", Some("for i in 1 2 3; do a; done")),
         ("x+=y", Some("x=${x}y")),
-        ("source ./x\na=(b)", None),
+        ("source ./x; a=(b)", None),
     ] {
         let expected = expected.map_or_else(|| "no fix".to_owned(), block);
         assert_eq!(fixed(&block(cmd)), expected, "{cmd}");

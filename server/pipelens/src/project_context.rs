@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pipelens_core::shell::Dialect;
 use pipelens_core::{Analysis, Format, Project, Remark};
 use pipelens_engine::project::{ProjectFiles, Ready};
 
-use crate::settings::{PROJECT_FILE, Settings};
+use crate::settings::{PROJECT_FILE, ProjectSettings, Settings};
 use crate::shellcheck::ShellCheck;
 use crate::{consent, project};
 
@@ -45,21 +46,32 @@ impl ProjectContext {
     }
 }
 
-impl Project for ProjectContext {
+/// A project with its settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InProject<'a> {
+    pub(crate) context: &'a ProjectContext,
+    pub(crate) settings: &'a ProjectSettings,
+}
+
+impl Project for InProject<'_> {
     fn has_match(&self, path: &str) -> Option<bool> {
-        self.files.has_match(path)
+        self.context.files.has_match(path)
     }
 
     fn has_folder(&self, path: &str) -> Option<bool> {
-        self.files.has_folder(path)
+        self.context.files.has_folder(path)
     }
 
     fn has_secret(&self, name: &str) -> Option<bool> {
-        Some(self.secrets.as_ref()?.contains(name))
+        Some(self.context.secrets.as_ref()?.contains(name))
     }
 
-    fn remarks(&self, command: &str) -> Arc<[Remark]> {
-        self.shellcheck.remarks(command)
+    fn shell(&self) -> Option<Vec<String>> {
+        self.settings.shell.as_ref().map(|shell| shell.0.clone())
+    }
+
+    fn remarks(&self, command: &str, dialect: Dialect) -> Arc<[Remark]> {
+        self.context.shellcheck.remarks(command, dialect)
     }
 }
 
@@ -69,10 +81,10 @@ pub(crate) fn is_settings(path: &Path) -> bool {
 }
 
 /// Analyses a text as what its path says it is: a pipeline, or the settings of a project.
-pub(crate) fn analyse(text: &str, path: &Path, project: Option<&dyn Project>) -> Analysis {
+pub(crate) fn analyse(text: &str, path: &Path, project: Option<InProject<'_>>) -> Analysis {
     match project {
         _ if is_settings(path) => pipelens_core::analyze_settings(text),
-        Some(project) => pipelens_core::analyze_in(text, Format::of(path), project),
+        Some(project) => pipelens_core::analyze_in(text, Format::of(path), &project),
         None => pipelens_core::analyze(text, Format::of(path)),
     }
 }

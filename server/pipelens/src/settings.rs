@@ -72,8 +72,42 @@ pub(crate) struct ProjectSettings {
     pub(crate) parallelism: Option<usize>,
     /// Overrides the severity of findings by code: `unpinned-image: off`.
     pub(crate) severity: BTreeMap<String, SeveritySetting>,
+    /// The program that runs every `cmd` of a project's pipelines, with its options: `sh -e`, `bash -euo pipefail`, or a list of words. A pipeline's or
+    /// step's own `shell` takes precedence. The default is `sh`.
+    pub(crate) shell: Option<ShellWords>,
     /// Whether commands are checked by [ShellCheck](https://www.shellcheck.net) if it is installed (`shellcheck` on the `PATH`). By default, they are.
     pub(crate) shellcheck: Option<bool>,
+}
+
+/// A program and its options.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "OneOrMany")]
+pub(crate) struct ShellWords(pub(crate) Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for ShellWords {
+    fn from(words: OneOrMany) -> Self {
+        Self(match words {
+            OneOrMany::One(words) => words.split_whitespace().map(str::to_owned).collect(),
+            OneOrMany::Many(words) => words,
+        })
+    }
+}
+
+impl JsonSchema for ShellWords {
+    fn schema_name() -> Cow<'static, str> {
+        "ShellWords".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "array"], "items": { "type": "string" } })
+    }
 }
 
 /// One of the engine's runners.
@@ -204,6 +238,7 @@ impl ProjectSettings {
     pub(crate) fn overlaid(mut self, over: &Self) -> Self {
         self.files.extend(over.files.iter().cloned());
         self.parallelism = over.parallelism.or(self.parallelism);
+        self.shell = over.shell.clone().or(self.shell);
         self.shellcheck = over.shellcheck.or(self.shellcheck);
         self.severity.extend(over.severity.iter().map(|(code, severity)| (code.clone(), *severity)));
         self

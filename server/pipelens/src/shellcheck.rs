@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use futures_util::future;
 use pipelens_core::diagnostic::Severity;
+use pipelens_core::shell::Dialect;
 use pipelens_core::text::{TextEdit, TextRange};
 use pipelens_core::{Analysis, Remark};
 use pipelens_engine::files::{ProjectFolder, Unreadable};
@@ -27,8 +28,6 @@ const MAX_RULES_BYTES: u64 = 64 * 1024;
 const ALLOWED_RULES: [&str; 4] = ["disable", "enable", "shell", "extended-analysis"];
 /// Variables come from the step, the pipeline and the image; files to follow are in the image.
 const NOT_SPOKEN_OF: &str = "SC1090,SC1091,SC2154";
-/// The smallest shell found in images. Set as a file extension, so that a `shell` directive in the command takes precedence.
-const DIALECT: &str = "dash";
 /// Longer commands are programs and belong in a file of their own.
 const MAX_COMMAND_BYTES: usize = 64 * 1024;
 /// How many commands are checked in one call.
@@ -48,10 +47,29 @@ pub(crate) struct ShellCheck {
     known: Mutex<Known>,
 }
 
+/// A command, and the shell it is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Asked {
+    command: String,
+    is_bash: bool,
+}
+
+impl Asked {
+    fn new(command: &str, dialect: Dialect) -> Self {
+        Self { command: command.to_owned(), is_bash: dialect == Dialect::Bash }
+    }
+
+    /// The file extension by which the program knows the shell, so that a `shell` directive in the command takes precedence. For `sh`, it is
+    /// the smallest shell found in images.
+    fn extension(&self) -> &'static str {
+        if self.is_bash { "bash" } else { "dash" }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Known {
     rules: String,
-    remarks: HashMap<String, Arc<[Remark]>>,
+    remarks: HashMap<Asked, Arc<[Remark]>>,
 }
 
 impl ShellCheck {
@@ -60,8 +78,8 @@ impl ShellCheck {
     }
 
     /// Returns what is known about a command.
-    pub(crate) fn remarks(&self, command: &str) -> Arc<[Remark]> {
-        self.known().remarks.get(command).cloned().unwrap_or_default()
+    pub(crate) fn remarks(&self, command: &str, dialect: Dialect) -> Arc<[Remark]> {
+        self.known().remarks.get(&Asked::new(command, dialect)).cloned().unwrap_or_default()
     }
 
     /// Reads the commands of some files that it does not know yet, all at once. If the program is not installed, there are no answers,
@@ -73,7 +91,7 @@ impl ShellCheck {
         let rules = rules(&self.root);
         let unknown = self.unknown(analyses, &rules);
         let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let batches: Vec<&[String]> = unknown.chunks(MAX_BATCH).collect();
+        let batches: Vec<&[Asked]> = unknown.chunks(MAX_BATCH).collect();
         let mut is_new = false;
         for group in batches.chunks(at_once) {
             let mut running = Vec::with_capacity(group.len());
@@ -88,10 +106,10 @@ impl ShellCheck {
     /// Tells whether it has anything to say about a file.
     pub(crate) fn has_remarks(&self, analysis: &Analysis) -> bool {
         let known = self.known();
-        commands(analysis).any(|command| known.remarks.get(command).is_some_and(|remarks| !remarks.is_empty()))
+        commands(analysis).any(|asked| known.remarks.get(&asked).is_some_and(|remarks| !remarks.is_empty()))
     }
 
-    async fn read_batch(&self, program: &Path, batch: &[String], rules: &str) -> anyhow::Result<bool> {
+    async fn read_batch(&self, program: &Path, batch: &[Asked], rules: &str) -> anyhow::Result<bool> {
         let answer = ask(program, batch, rules).await?;
         let mut remarks: Vec<Vec<Remark>> = vec![Vec::new(); batch.len()];
         for comment in answer.comments {
@@ -100,7 +118,7 @@ impl ShellCheck {
             else {
                 continue;
             };
-            said.push(comment.remark(command));
+            said.push(comment.remark(&command.command));
         }
         let is_new = remarks.iter().any(|remarks| !remarks.is_empty());
         let answers = batch.iter().cloned().zip(remarks.into_iter().map(Arc::from));
@@ -108,17 +126,18 @@ impl ShellCheck {
         Ok(is_new)
     }
 
-    fn unknown<'a>(&self, analyses: impl IntoIterator<Item = &'a Analysis>, rules: &str) -> Vec<String> {
+    fn unknown<'a>(&self, analyses: impl IntoIterator<Item = &'a Analysis>, rules: &str) -> Vec<Asked> {
         let mut known = self.known();
         if known.rules != rules || known.remarks.len() > MAX_KNOWN {
             known.remarks.clear();
             rules.clone_into(&mut known.rules);
         }
-        let is_unknown = |command: &&String| {
-            !command.trim().is_empty() && command.len() <= MAX_COMMAND_BYTES && !known.remarks.contains_key(*command)
+        let is_unknown = |asked: &Asked| {
+            let command = &asked.command;
+            !command.trim().is_empty() && command.len() <= MAX_COMMAND_BYTES && !known.remarks.contains_key(asked)
         };
         let commands = analyses.into_iter().flat_map(commands);
-        commands.filter(is_unknown).collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        commands.filter(is_unknown).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -126,18 +145,20 @@ impl ShellCheck {
     }
 }
 
-fn commands(analysis: &Analysis) -> impl Iterator<Item = &String> {
-    analysis.all_steps().filter_map(|step| Some(&step.cmd.as_ref()?.value))
+/// Returns the commands that are for a shell the program knows.
+fn commands(analysis: &Analysis) -> impl Iterator<Item = Asked> {
+    analysis.all_steps().filter_map(|step| Some(Asked::new(&step.cmd.as_ref()?.value, step.dialect()?)))
 }
 
 /// Runs the program on commands, in a directory of its own.
-async fn ask(program: &Path, commands: &[String], rules: &str) -> anyhow::Result<Answer> {
+async fn ask(program: &Path, commands: &[Asked], rules: &str) -> anyhow::Result<Answer> {
     let folder = tempfile::tempdir().context("Cannot make a folder for the commands ShellCheck reads")?;
-    let names: Vec<String> = (0..commands.len()).map(|index| format!("{index}.{DIALECT}")).collect();
+    let name = |(index, asked): (usize, &Asked)| format!("{index}.{}", asked.extension());
+    let names: Vec<String> = commands.iter().enumerate().map(name).collect();
     // Even if it is empty: without one here, it looks for another in the folders above and in the user's.
     write(folder.path(), ".shellcheckrc", rules.as_bytes())?;
     for (name, command) in names.iter().zip(commands) {
-        write(folder.path(), name, command.as_bytes())?;
+        write(folder.path(), name, command.command.as_bytes())?;
     }
     let options = ["--format", "json1", "--exclude", NOT_SPOKEN_OF, "--"].map(str::to_owned);
     let call = Call {

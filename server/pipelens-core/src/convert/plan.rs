@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::converted::Converted;
 use crate::arguments::Value;
 use crate::model::{Cache, CachePolicy, Pipeline, Spelling, Step};
+use crate::plan::DEFAULT_SHELL;
 use crate::plan::links::{Links, MAX_CONNECTIONS};
 use crate::text::Spanned;
 
@@ -120,7 +121,7 @@ fn plan_step(step: &Step) -> Json {
     };
     put(&mut map, "key", Some(json!(step.key.value)));
     put(&mut map, "label", text(&step.label));
-    put(&mut map, "cmd", Some(json!(step.cmd.as_ref().map_or("", |cmd| cmd.value.as_str()))));
+    put(&mut map, "cmd", Some(json!(command(step))));
     put(&mut map, "image", text(&step.image));
     put(&mut map, "timeout_seconds", step.timeout_seconds.as_ref().map(|seconds| json!(seconds.value)));
     put(&mut map, "workdir", text(&step.workdir));
@@ -132,6 +133,20 @@ fn plan_step(step: &Step) -> Json {
     put(&mut map, "soft_fail", step.soft_fail.as_ref().map(|value| json!(value.value)));
     put(&mut map, "retry", step.retry.as_ref().map(|retry| json!(retry.value)));
     Json::Object(map)
+}
+
+/// The wire format has no `shell`: another one than `sh` is started by the command.
+fn command(step: &Step) -> String {
+    let cmd = step.cmd.as_ref().map_or("", |cmd| cmd.value.as_str());
+    let quoted = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));
+    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    match &step.shell {
+        Some(shell) if shell.value != [DEFAULT_SHELL] => {
+            let words = shell.value.iter().map(|word| if is_word(word) { word.clone() } else { quoted(word) });
+            format!("exec {} -c {}", words.collect::<Vec<_>>().join(" "), quoted(cmd))
+        }
+        _ => cmd.to_owned(),
+    }
 }
 
 fn cache_policy(cache: &Cache) -> Json {

@@ -114,6 +114,10 @@ fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
     let own = step.env.iter().filter(|variable| !shared.iter().any(|other| is_same(other, variable)));
     environment(text, 4, &own.collect::<Vec<_>>());
     plain(text, "workdir", &step.workdir);
+    if let Some(shell) = &step.shell {
+        let words: Vec<String> = shell.value.iter().map(|word| flow_scalar(word)).collect();
+        line(text, 4, &format!("shell: [{}]", words.join(", ")));
+    }
     command(text, step.cmd.as_ref().map_or("", |cmd| cmd.value.as_str()));
     list(text, 4, "secrets", &step.secrets);
     list(text, 4, "artifacts", &step.artifacts);

@@ -94,6 +94,7 @@ codes! {
     FoldedCommand = "folded-command", Warning, "A folded command that does not mean what it looks like";
     ForeignExpression = "foreign-expression", Warning, "An expression of another CI system";
     UnexpandedPath = "unexpanded-path", Warning, "A path with `~` or a variable, which are not replaced";
+    UnnoticedFailure = "unnoticed-failure", Hint, "A command in which a failure goes unnoticed";
     Shellcheck = "shellcheck", Warning, "A ShellCheck finding in a command";
     SecretLiteral = "secret-literal", Warning, "A value that looks like a secret";
     SecretConsent = "secret-consent", Information, "A secret that this project is not allowed to use yet";

@@ -19,7 +19,7 @@ pub struct Token {
 /// Returns the tokens of every command that touches a part of the text, in text order.
 pub fn tokens(analysis: &Analysis, within: TextRange) -> Vec<Token> {
     let steps = analysis.all_steps();
-    let commands = steps.filter_map(|step| step.cmd.as_ref());
+    let commands = steps.filter(|step| step.dialect().is_some()).filter_map(|step| step.cmd.as_ref());
     let wanted = commands.filter(|cmd| cmd.range.start <= within.end && within.start <= cmd.range.end);
     let mut tokens: Vec<Token> = wanted.flat_map(|cmd| command_tokens(&analysis.text, cmd)).collect();
     tokens.sort_by_key(|token| token.range);

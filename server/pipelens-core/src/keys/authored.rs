@@ -2,7 +2,7 @@
 
 use super::common::{
     ARTIFACTS, CACHE, CMD_DOC, CMD_EXAMPLE, DEFAULT_IMAGE, IMAGE, LABEL, NAME, PIPELINE_TIMEOUT, RETRY, RUNNER,
-    SECONDS, SECRETS, SOFT_FAIL, STEP_KEY, STEP_TIMEOUT, TEXTS, TRIGGERS, VARIABLES, VERSION, WORKDIR,
+    SECONDS, SECRETS, SHELL, SOFT_FAIL, STEP_KEY, STEP_TIMEOUT, TEXTS, TRIGGERS, VARIABLES, VERSION, WORKDIR,
 };
 use super::key::Key;
 use super::place::Place;
@@ -21,6 +21,11 @@ pub(super) const PIPELINE: &[Key] = &[
     required("steps", Shape::Steps, "What to run, in file order: steps, with `wait` between them."),
     DEFAULT_IMAGE,
     optional("env", Shape::Env, "Environment variables for every step. A step's own `env` takes precedence."),
+    optional(
+        "shell",
+        Shape::Shell,
+        "The program that runs every `cmd`, with its options: `sh -e`, `bash -euo pipefail`, or a list of words. It gets the command after `-c`. A step's own `shell` takes precedence. Default: `shell` in `.pipelens.yaml`, else `sh`.",
+    ),
     PIPELINE_TIMEOUT,
     optional(
         "fail_fast",
@@ -37,6 +42,7 @@ pub(super) const STEP: &[Key] = &[
     required("cmd", Shape::NonEmptyText, CMD_DOC)
         .when_missing("Add `cmd:` with the command to run.")
         .example(CMD_EXAMPLE),
+    SHELL,
     IMAGE,
     optional(
         "builds_in",

@@ -39,7 +39,7 @@ pub(super) const STEP_KEY: Key = Key::required(
 )
 .example("step");
 pub(super) const LABEL: Key = Key::optional("label", Shape::Text, "The name shown to people instead of the key.");
-pub(super) const CMD_DOC: &str = "The command, run by `sh -c` in `workdir`.";
+pub(super) const CMD_DOC: &str = "The command, run by `shell` (`sh -c` by default) in `workdir`.";
 pub(super) const CMD_EXAMPLE: &str = "\"true\"";
 pub(super) const IMAGE: Key = Key::optional(
     "image",
@@ -61,6 +61,11 @@ pub(super) const WORKDIR: Key = Key::optional(
     "workdir",
     Shape::AbsolutePath,
     "Where the sources are placed and the command runs. Default: `/workspace`.",
+);
+pub(super) const SHELL: Key = Key::optional(
+    "shell",
+    Shape::Shell,
+    "The program that runs `cmd`, with its options: `sh -e`, `bash -euo pipefail`, or a list of words. It gets the command after `-c`. With `-e`, a command of several lines ends at the first line that fails. Default: the pipeline's `shell`, else `sh`.",
 );
 pub(super) const ARTIFACTS: Key = Key::optional(
     "artifacts",

@@ -29,7 +29,6 @@ const ACTION: &str = "Actions and plugins of other systems do not run here. Writ
 const HOOK: &str = "A step has one command. Put these lines into `cmd`.";
 const REPORT: &str = "Nothing acts on it here. Remove it.";
 const STAGES: &str = "Steps are ordered by `depends_on` and by `wait` between them. Remove it.";
-const SHELL: &str = "`cmd` is always run by `sh -c`. For another shell, start it in the command: `bash -c '…'`.";
 
 /// Sorted by place; the words are lowercase, with `_` where others write `-`.
 const STEP: &[(&str, Meaning)] = &[
@@ -140,7 +139,6 @@ const STEP: &[(&str, Meaning)] = &[
         Nothing("A step is one command. Make each of these a step of its own, with `builds_in` or `depends_on`."),
     ),
     ("stage", Nothing(STAGES)),
-    ("shell", Nothing(SHELL)),
     ("volumes", Nothing("Folders of the engine's machine are `mounts` in `runner_args`.")),
     ("permissions", Nothing(REPORT)),
     ("coverage", Nothing(REPORT)),
@@ -180,7 +178,6 @@ const PIPELINE: &[(&str, Meaning)] = &[
     ("after_script", Nothing("Put these lines into the `cmd` of a step after a `wait`.")),
     ("default", Nothing("Share values with an anchor: `x-default: &default {…}` and `<<: *default`.")),
     ("defaults", Nothing("Share values with an anchor: `x-default: &default {…}` and `<<: *default`.")),
-    ("shell", Nothing(SHELL)),
     ("services", Nothing("Services belong to a step: `runner_args` with `services`.")),
 ];
 

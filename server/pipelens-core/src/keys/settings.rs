@@ -21,6 +21,11 @@ pub(super) const SETTINGS: &[Key] = &[
         "Overrides the severity of findings by code: `unpinned-image: off`.",
     ),
     Key::optional(
+        "shell",
+        Shape::Shell,
+        "The program that runs every `cmd` of the project's pipelines, with its options: `sh -e`, `bash -euo pipefail`, or a list of words. A pipeline's or step's own `shell` takes precedence. Default: `sh`.",
+    ),
+    Key::optional(
         "shellcheck",
         Shape::Bool,
         "Whether commands are checked by ShellCheck if it is installed. By default, they are.",

@@ -28,6 +28,8 @@ pub(crate) enum Shape {
     AbsolutePath,
     /// One step key, or a list of them.
     StepKeys,
+    /// A program and its options, as words in one string or in a list.
+    Shell,
     /// A mapping from names to scalars; in a plan, to strings.
     Env,
     PlanEnv,
@@ -79,6 +81,7 @@ impl Shape {
             | Self::Policy
             | Self::AbsolutePath
             | Self::StepKeys
+            | Self::Shell
             | Self::Env
             | Self::PlanEnv
             | Self::Edge

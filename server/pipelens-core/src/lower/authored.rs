@@ -24,12 +24,13 @@ pub(super) fn pipeline(tree: &Tree, root: NodeId, spelling: Spelling) -> Pipelin
         unnamed_steps: Vec::new(),
         barriers: Vec::new(),
     };
+    let shell = fields.words("shell");
     let items = fields.node("steps").and_then(|node| tree.items(node)).unwrap_or_default();
     for item in items {
         match barrier(tree, *item, pipeline.steps.len()) {
             Some(barrier) => pipeline.barriers.push(barrier),
             None => {
-                let step = step(tree, *item);
+                let step = step(tree, *item, shell.as_ref());
                 if step.key.value.is_empty() { pipeline.unnamed_steps.push(step) } else { pipeline.steps.push(step) }
             }
         }
@@ -59,13 +60,14 @@ fn barrier(tree: &Tree, item: NodeId, after_steps: usize) -> Option<Barrier> {
     })
 }
 
-fn step(tree: &Tree, item: NodeId) -> Step {
+fn step(tree: &Tree, item: NodeId, shell: Option<&Spanned<Vec<String>>>) -> Step {
     let fields = Fields::new(tree, item);
     let mut step = common_step(tree, item, &fields);
     step.builds_in = fields.node("builds_in").and_then(|node| text(tree, node));
     step.depends_on = fields.texts("depends_on");
     step.depends_on_value = fields.node("depends_on").map(|node| tree.node(node).range);
     step.env = fields.env("env");
+    step.shell = fields.words("shell").or_else(|| shell.cloned());
     step
 }
 
@@ -80,6 +82,7 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
             .unwrap_or_else(|| Spanned::new(String::new(), TextRange::at(range.start))),
         label: fields.text("label"),
         cmd: fields.text("cmd"),
+        shell: None,
         image: fields.name("image"),
         builds_in: None,
         depends_on: Vec::new(),

@@ -69,6 +69,16 @@ impl<'tree> Fields<'tree> {
         }
     }
 
+    /// A program and its options.
+    pub(super) fn words(&self, key: &str) -> Option<Spanned<Vec<String>>> {
+        let node = self.node(key)?;
+        let words: Vec<String> = match self.tree.items(node) {
+            Some(items) => items.iter().filter_map(|item| text(self.tree, *item)).map(|word| word.value).collect(),
+            None => text(self.tree, node)?.value.split_whitespace().map(str::to_owned).collect(),
+        };
+        (!words.is_empty()).then(|| Spanned::new(words, self.tree.node(node).range))
+    }
+
     pub(super) fn env(&self, key: &str) -> Vec<EnvVar> {
         let Some(node) = self.node(key) else { return Vec::new() };
         self.tree.entries(node).iter().filter_map(|entry| self.env_var(entry)).collect()

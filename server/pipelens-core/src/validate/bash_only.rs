@@ -23,7 +23,12 @@ enum Sh {
 }
 
 /// Returns one finding for a command: about the first construct, with the others as related places.
-pub(super) fn finding(written: &Written<'_>, found: &[BashOnly], image: Option<&str>) -> Option<Diagnostic> {
+pub(super) fn finding(
+    written: &Written<'_>,
+    found: &[BashOnly],
+    image: Option<&str>,
+    can_be_chosen: bool,
+) -> Option<Diagnostic> {
     let sh = image.map_or(Sh::Unknown, sh_of);
     // What the image's `sh` is known not to read comes first.
     let first = found.iter().find(|one| sh == Sh::Busybox && !one.feature.is_in_busybox()).or(found.first())?;
@@ -40,8 +45,9 @@ pub(super) fn finding(written: &Written<'_>, found: &[BashOnly], image: Option<&
     };
     let who = if first.feature.is_in_busybox() { "Bash and busybox read" } else { "Only bash reads" };
     let message = format!(
-        "{who} {shown}, but `cmd` is run by `sh`, which is {consequence}. {}, or put the script into a file and run it with `bash`.",
-        first.feature.advice()
+        "{who} {shown}, but `cmd` is run by `sh`, which is {consequence}. {}, or {}.",
+        first.feature.advice(),
+        if can_be_chosen { "set `shell: bash`" } else { "put the script into a file and run it with `bash`" },
     );
     let mut finding = Diagnostic::new(Code::BashOnly, written.visible_place(first.range), message);
     if sh == Sh::Bash || (sh == Sh::Busybox && first.feature.is_in_busybox()) {

@@ -1,6 +1,7 @@
 //! How a command is written in its file, and what YAML does to it before a shell sees it.
 
 use crate::diagnostic::{Code, Diagnostic, Fix, Severity};
+use crate::shell::Dialect;
 use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextEdit, TextRange};
 
@@ -70,18 +71,23 @@ pub(super) fn tag(text: &str, cmd: &Spanned<String>) -> Option<Diagnostic> {
 }
 
 /// Finds a `#!` line, which only has a meaning at the start of a file.
-pub(super) fn shebang(written: &Written<'_>) -> Option<Diagnostic> {
+pub(super) fn shebang(written: &Written<'_>, dialect: Dialect, can_be_chosen: bool) -> Option<Diagnostic> {
     let line = written.cmd.value.lines().next().filter(|line| line.starts_with("#!"))?;
     let mut words = line.trim_start_matches("#!").split_ascii_whitespace().filter(|word| !word.starts_with('-'));
     let path = words.next().unwrap_or_default();
     let program = path.rsplit('/').next().filter(|name| *name != "env").or_else(|| words.next()).unwrap_or_default();
     let place = written.visible_place(TextRange::new(0, line.trim_end().len()));
-    let is_the_same = matches!(program, "sh" | "dash" | "ash" | "");
+    let is_the_same = program.is_empty() || Dialect::of(&[program.to_owned()]) == Some(dialect);
+    let shell = if dialect == Dialect::Bash { "bash" } else { "sh" };
     let message = if is_the_same {
-        "A `#!` line has no effect here: `cmd` is always run by `sh -c`. Remove it.".to_owned()
+        format!("A `#!` line has no effect here: `cmd` is run by `{shell} -c`. Remove it.")
+    } else if can_be_chosen {
+        format!(
+            "This line has no effect: `cmd` is run by `{shell} -c`, not by `{program}`. Set `shell: {program}` in the step instead."
+        )
     } else {
         format!(
-            "This line has no effect: `cmd` is run by `sh -c`, not by `{program}`. Put the script into a file and run it with `{program}`."
+            "This line has no effect: `cmd` is run by `{shell} -c`, not by `{program}`. Put the script into a file and run it with `{program}`."
         )
     };
     let mut finding = Diagnostic::new(Code::Shebang, place, message);

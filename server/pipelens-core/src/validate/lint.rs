@@ -8,8 +8,8 @@ use crate::syntax::offsets::Offsets;
 use crate::text::{Spanned, TextEdit, TextRange, apply_edits};
 
 pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
-    for cmd in pipeline.all_steps().filter_map(|step| step.cmd.as_ref()) {
-        let remarks = project.remarks(&cmd.value);
+    for (cmd, dialect) in pipeline.all_steps().filter_map(|step| Some((step.cmd.as_ref()?, step.dialect()?))) {
+        let remarks = project.remarks(&cmd.value, dialect);
         // A command the shell cannot parse already has a more precise finding.
         let is_unreadable =
             |finding: &Diagnostic| finding.code == Code::ShellSyntax && cmd.range.contains_range(finding.range);

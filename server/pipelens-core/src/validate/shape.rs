@@ -41,6 +41,10 @@ impl Checker<'_> {
                 Some(items) => items.iter().for_each(|item| self.check(*item, &Shape::StepKey, name)),
                 None => self.check_text(id, &Shape::StepKey, name),
             },
+            Shape::Shell => match self.tree.items(id) {
+                Some(_) => self.check_list(id, &Shape::NonEmptyText, false, name),
+                None => self.check_text(id, &Shape::NonEmptyText, name),
+            },
             Shape::Env => self.check_env(id, false, name),
             Shape::PlanEnv => self.check_env(id, true, name),
             Shape::Map(place) => self.check_map(id, *place, name),

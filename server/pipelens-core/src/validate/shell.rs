@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::bash_only;
 use super::commands::{self, Written};
+use super::failures;
 use super::services::services;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
@@ -17,32 +18,73 @@ const MAX_BYTES_READ: usize = 256 * 1024;
 pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, findings: &mut Findings) {
     for step in pipeline.all_steps() {
         if let Some(cmd) = &step.cmd {
-            check_command(text, cmd, image_of(pipeline, step), commands, findings);
-        }
-        for service in services(step) {
-            for cmd in service.cmd.iter().chain(&service.ready_command) {
-                check_command(text, cmd, Some(&service.image.value), commands, findings);
+            findings.extend(commands::tag(text, cmd));
+            findings.extend(commands::folded(&Written { text, cmd }));
+            let shell = Shell::of(pipeline, step);
+            if let Some(shell) = shell {
+                check_command(text, cmd, shell, commands, findings);
             }
         }
+        for service in services(step) {
+            let shell = Shell {
+                dialect: Dialect::Sh,
+                image: Some(&service.image.value),
+                can_be_chosen: false,
+                ends_at_failure: true,
+            };
+            for cmd in service.cmd.iter().chain(&service.ready_command) {
+                findings.extend(commands::tag(text, cmd));
+                findings.extend(commands::folded(&Written { text, cmd }));
+                check_command(text, cmd, shell, commands, findings);
+            }
+        }
+    }
+}
+
+/// What runs a command.
+#[derive(Debug, Clone, Copy)]
+struct Shell<'a> {
+    dialect: Dialect,
+    /// The image it is in, if that is known.
+    image: Option<&'a str>,
+    /// Whether the author can choose another one with `shell`.
+    can_be_chosen: bool,
+    /// Whether it ends at the first command that fails.
+    ends_at_failure: bool,
+}
+
+impl<'a> Shell<'a> {
+    /// Returns the shell of a step; `None` if its command is for another program.
+    fn of(pipeline: &'a Pipeline, step: &'a Step) -> Option<Self> {
+        let words = step.shell.as_ref().map(|shell| shell.value.as_slice());
+        Some(Self {
+            dialect: words.map_or(Some(Dialect::Sh), Dialect::of)?,
+            image: image_of(pipeline, step),
+            can_be_chosen: pipeline.spelling.is_authored(),
+            ends_at_failure: words.is_some_and(shell::ends_at_failure),
+        })
     }
 }
 
 fn check_command(
     text: &str,
     cmd: &Spanned<String>,
-    image: Option<&str>,
+    shell: Shell<'_>,
     commands: &mut Commands,
     findings: &mut Findings,
 ) {
-    findings.extend(commands::tag(text, cmd));
-    findings.extend(commands::folded(&Written { text, cmd }));
-    if let Some(reading) = commands.read(cmd) {
-        let written = Written { text, cmd };
+    let written = Written { text, cmd };
+    let reading = commands.read(cmd, shell.dialect);
+    let is_readable = reading.is_none_or(|reading| reading.mistake.is_none());
+    if shell.can_be_chosen && !shell.ends_at_failure && is_readable {
+        findings.extend(failures::unnoticed(&written));
+    }
+    if let Some(reading) = reading {
         findings.extend(reading.mistake.as_ref().map(|mistake| {
             Diagnostic::new(Code::ShellSyntax, written.visible_place(mistake.range), mistake.message.clone())
         }));
-        findings.extend(bash_only::finding(&written, &reading.bash_only, image));
-        findings.extend(commands::shebang(&written));
+        findings.extend(bash_only::finding(&written, &reading.bash_only, shell.image, shell.can_be_chosen));
+        findings.extend(commands::shebang(&written, shell.dialect, shell.can_be_chosen));
     }
 }
 
@@ -57,7 +99,7 @@ fn image_of<'p>(pipeline: &'p Pipeline, step: &'p Step) -> Option<&'p str> {
 /// Commands that were parsed already. An alias makes one value the command of many steps.
 #[derive(Debug)]
 pub(crate) struct Commands {
-    readings: HashMap<String, Reading>,
+    readings: HashMap<(String, Dialect), Reading>,
     bytes_left: usize,
     /// The first command that was no longer parsed.
     unread: Option<TextRange>,
@@ -71,19 +113,20 @@ impl Default for Commands {
 
 impl Commands {
     /// Returns what was found in a command that is more than words, unless there are too many.
-    fn read(&mut self, cmd: &Spanned<String>) -> Option<&Reading> {
+    fn read(&mut self, cmd: &Spanned<String>, dialect: Dialect) -> Option<&Reading> {
         if shell::is_plain(&cmd.value) {
             return None;
         }
-        if !self.readings.contains_key(&cmd.value) {
+        let key = (cmd.value.clone(), dialect);
+        if !self.readings.contains_key(&key) {
             let Some(left) = self.bytes_left.checked_sub(cmd.value.len()) else {
                 self.unread.get_or_insert(cmd.range);
                 return None;
             };
             self.bytes_left = left;
-            self.readings.insert(cmd.value.clone(), shell::read(&cmd.value, Dialect::Sh));
+            self.readings.insert(key.clone(), shell::read(&cmd.value, dialect));
         }
-        self.readings.get(&cmd.value)
+        self.readings.get(&key)
     }
 
     /// Returns a finding about what was not parsed.

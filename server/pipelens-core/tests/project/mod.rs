@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pipelens_core::diagnostic::Severity;
+use pipelens_core::shell::Dialect;
 use pipelens_core::text::{TextEdit, TextRange};
 use pipelens_core::{Project, Remark};
 
@@ -22,7 +23,7 @@ impl Project for Small {
     }
 
     /// Asks for quotes around every bare variable in capitals.
-    fn remarks(&self, command: &str) -> Arc<[Remark]> {
+    fn remarks(&self, command: &str, _: Dialect) -> Arc<[Remark]> {
         let starts = command.match_indices('$').map(|(start, _)| start);
         let starts = starts.filter(|start| {
             command.get(..*start).is_some_and(|before| !before.ends_with(|c: char| !c.is_whitespace()))

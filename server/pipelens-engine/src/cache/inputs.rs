@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pipelens_core::plan::DEFAULT_SHELL;
 use pipelens_core::plan::{PlanStep, Value};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,10 @@ impl Inputs {
         }
         inputs.add("the working folder", &step.workdir);
         inputs.add("the command", &step.cmd);
+        // `sh` adds nothing, so that results that were kept before still fit.
+        if step.shell != [DEFAULT_SHELL] {
+            inputs.add("the shell", &step.shell.join("\0"));
+        }
         inputs.add("the runner", runner);
         // This includes the platform, and services by the names of their images: if a tag moves, the step is tested
         // against something else, but what it leaves is the same.

@@ -27,7 +27,7 @@ const SUPERVISOR: &str = r#"exec 3>&2 2>/dev/null
 trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
 IFS= read -r pipelens_line || exit 125
 unset pipelens_line SHLVL
-(exec sh "$@" </dev/null 2>&3 3>&-)
+(exec "$@" </dev/null 2>&3 3>&-)
 exit $?"#;
 
 /// Kills the process group if its input ends without a line, because then we were killed. Then it kills the processes that left the group
@@ -142,7 +142,7 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
 fn spawn(context: &StepContext, home: &Path, workdir: &Path, mark: &str) -> Result<Child, EngineError> {
     let cmd = &context.step().cmd;
     let mut command = Command::new(shell(context)?);
-    command.args(["-c", SUPERVISOR, "sh"]);
+    command.args(["-c", SUPERVISOR, "sh"]).args(&context.step().shell);
     if cmd.len() < LONGEST_ARGUMENT_BYTES {
         command.args(["-c", cmd]);
     } else {

@@ -5,6 +5,7 @@ use super::*;
 
 fn step(key: &str, after: &[(usize, bool)]) -> PlanStep {
     PlanStep {
+        shell: vec!["sh".to_owned()],
         key: key.into(),
         is_wanted: true,
         label: None,

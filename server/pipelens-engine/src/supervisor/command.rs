@@ -51,10 +51,11 @@ impl StepCommand {
         }
         let env = if by_env.is_empty() { String::new() } else { format!("env{by_env} ") };
         let cmd = quoted(&step.cmd);
+        let shell = step.shell.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
         if step.cmd.len() < LONGEST_ARGUMENT_BYTES {
-            writeln!(line, "exec {env}sh -c {cmd}").ok();
+            writeln!(line, "exec {env}{shell} -c {cmd}").ok();
         } else {
-            writeln!(line, "printf %s {cmd} >/dev/shm/cmd || kill -KILL $$; exec {env}sh /dev/shm/cmd").ok();
+            writeln!(line, "printf %s {cmd} >/dev/shm/cmd || kill -KILL $$; exec {env}{shell} /dev/shm/cmd").ok();
         }
         // `env` costs a process.
         if line.contains(NEWLINE) {

@@ -81,6 +81,7 @@ pub(crate) fn is_available(runner: Runner) -> bool {
 /// A step that boots from the test image.
 pub(crate) fn step(key: &str, cmd: &str) -> PlanStep {
     PlanStep {
+        shell: vec!["sh".to_owned()],
         key: key.into(),
         is_wanted: true,
         label: None,

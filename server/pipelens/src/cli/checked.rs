@@ -10,7 +10,7 @@ use pipelens_core::{Analysis, FileId};
 
 use super::source;
 use crate::project;
-use crate::project_context::{ProjectContext, analyse};
+use crate::project_context::{InProject, ProjectContext, analyse};
 use crate::settings::{ProjectSettings, Settings};
 
 /// The command line argument for standard input.
@@ -97,7 +97,8 @@ impl Checked {
     }
 
     fn analyze(&mut self) {
-        self.analysis = analyse(&self.text, &self.path, Some(&*self.context));
+        self.analysis =
+            analyse(&self.text, &self.path, Some(InProject { context: &self.context, settings: &self.project }));
         let found = self.analysis.diagnostics.iter();
         self.diagnostics = found.filter_map(|diagnostic| self.project.adjust(diagnostic)).collect();
     }

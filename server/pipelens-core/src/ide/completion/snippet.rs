@@ -36,6 +36,7 @@ fn block_value(cursor: &Cursor<'_>, shape: Shape) -> String {
         Shape::List { of: Shape::Map(place), .. } => format!("\n{inner}- {}", first_entry(*place, &inner)),
         Shape::List { .. } | Shape::StepKeys => "[$0]".to_owned(),
         Shape::Text
+        | Shape::Shell
         | Shape::NonEmptyText
         | Shape::Name
         | Shape::Bool
@@ -73,6 +74,7 @@ fn flow_value(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
         Shape::Env | Shape::PlanEnv | Shape::Map(_) | Shape::OptionalMap(_) => "{$0}",
         Shape::List { .. } | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
         Shape::Text
+        | Shape::Shell
         | Shape::NonEmptyText
         | Shape::Name
         | Shape::OneOf(_)
@@ -99,6 +101,7 @@ fn json_value(shape: Shape) -> &'static str {
         Shape::Integer { min: 0, .. } => "${0:0}",
         Shape::Integer { .. } => "${0:60}",
         Shape::Text
+        | Shape::Shell
         | Shape::NonEmptyText
         | Shape::Name
         | Shape::OneOf(_)

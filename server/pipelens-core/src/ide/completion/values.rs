@@ -33,6 +33,10 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         Shape::OneOf(names) => {
             names.iter().map(|name| cursor.text_entry(name, CompletionKind::Value, key.doc)).collect()
         }
+        Shape::Shell if !cursor.is_list_value => {
+            let shells = ["sh -e", "bash -euo pipefail", "sh", "bash"];
+            shells.iter().map(|shell| cursor.text_entry(shell, CompletionKind::Value, key.doc)).collect()
+        }
         Shape::StepKey | Shape::StepKeys => step_keys(analysis, cursor),
         Shape::Image => images(analysis, cursor, known),
         Shape::VariableName | Shape::List { of: Shape::VariableName, .. } => {
@@ -59,6 +63,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
             snippet::flow_triggers(cursor, !cursor.is_list_value)
         }
         Shape::Text
+        | Shape::Shell
         | Shape::NonEmptyText
         | Shape::Name
         | Shape::Integer { .. }

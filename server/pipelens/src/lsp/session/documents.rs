@@ -20,7 +20,7 @@ use super::settings::SessionSettings;
 use crate::lsp::findings::store::{Analysed, Findings};
 use crate::lsp::protocol::edits;
 use crate::lsp::protocol::positions::{Encoding, FileMap, TextMap, Units};
-use crate::project_context::{self, ProjectContext};
+use crate::project_context::{self, InProject, ProjectContext};
 use crate::settings::ProjectSettings;
 
 /// How many open documents, and how many bytes of text, are kept. An editor has a few hundred documents at most.
@@ -341,17 +341,18 @@ impl OpenDocuments {
             false if self.settings.is_pipeline_file(&path, &text) => Kind::Pipeline,
             false => Kind::Other,
         };
-        let analysis = match (kind, is_file) {
-            (Kind::Other, _) => Analysis::default(),
+        let is_in_project = kind == Kind::Pipeline && is_file;
+        let project = if is_in_project { self.settings.project(&self.settings.root_of(&path)) } else { Arc::default() };
+        let analysis = match kind {
+            Kind::Other => Analysis::default(),
+            Kind::Pipeline if is_file => {
+                let context = self.context(&path);
+                project_context::analyse(&text, &path, Some(InProject { context: &context, settings: &project }))
+            }
             // A document that was never saved belongs to no project.
-            (Kind::Settings, _) | (Kind::Pipeline, false) => project_context::analyse(&text, &path, None),
-            (Kind::Pipeline, true) => project_context::analyse(&text, &path, Some(&*self.context(&path))),
+            Kind::Settings | Kind::Pipeline => project_context::analyse(&text, &path, None),
         };
         let units = if kind == Kind::Other { Units::default() } else { Units::new(&text) };
-        let project = match (kind, is_file) {
-            (Kind::Pipeline, true) => self.settings.project(&self.settings.root_of(&path)),
-            (Kind::Pipeline | Kind::Settings | Kind::Other, _) => Arc::default(),
-        };
         let client = self.settings.client();
         let (encoding, tags) = (client.encoding, client.tags);
         let file = self.now().0.get(uri.as_str()).map_or_else(|| canonical(&uri), |before| before.file.clone());
