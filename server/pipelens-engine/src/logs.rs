@@ -114,6 +114,10 @@ impl StepLogs {
             self.pending.push_back(line);
             self.make_room();
         }
+        // Whoever hears of skipped lines may look for them in the file.
+        if self.skipped > 0 {
+            self.file.flush(&self.events).await;
+        }
         self.offer_pending();
     }
 

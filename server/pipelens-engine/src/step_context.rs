@@ -33,6 +33,8 @@ pub(crate) struct StepContext {
     pub(crate) artifacts: Option<Artifacts>,
     /// The user allows steps to access the engine's machine.
     pub(crate) may_open_machine: bool,
+    /// Variables of our own environment that steps on the host get.
+    pub(crate) host_env: Vec<String>,
     /// The secrets that this step uses, with their values.
     pub(crate) secrets: BTreeMap<String, String>,
     /// The directory of the log files.

@@ -13,6 +13,7 @@ mod plan;
 mod printable;
 mod render;
 mod replace;
+mod replay;
 mod report;
 mod run;
 pub(crate) mod source;

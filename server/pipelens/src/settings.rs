@@ -24,7 +24,7 @@ const MAX_NESTING: usize = 32;
 
 /// Settings of the editor (`pipelens.*`) and the command line. Those with the scope `machine` decide what runs where: in VS Code, a workspace
 /// cannot set them.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Settings {
     /// The runner for steps that do not name one.
@@ -36,6 +36,10 @@ pub(crate) struct Settings {
     /// Lets steps have privileged containers and mount folders of the container engine's machine (`runner_args`: `privileged`, `mounts`).
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_machine_access: bool,
+    /// Names of variables of your environment that steps on the `host` runner get, besides `PATH`, `HOME`, `TERM` and `LANG`. The default is those by which
+    /// toolchains, version managers and proxies are found.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) host_env: Vec<String>,
     /// Shares cached results with the Harmont tools if a plan contains their cache key: their images are used, and new results get the names they
     /// look for.
     #[schemars(extend("scope" = "machine"))]
@@ -59,6 +63,66 @@ pub(crate) struct Settings {
     /// Settings that a project may also have in its own file.
     #[serde(flatten)]
     pub(crate) project: ProjectSettings,
+}
+
+/// The variables by which toolchains, version managers and proxies are found. None of them is a credential.
+const HOST_ENV: &[&str] = &[
+    "RUSTUP_HOME",
+    "CARGO_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "GOROOT",
+    "GOPATH",
+    "GOPROXY",
+    "JAVA_HOME",
+    "MAVEN_HOME",
+    "GRADLE_HOME",
+    "SDKMAN_DIR",
+    "ANDROID_HOME",
+    "NVM_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "VOLTA_HOME",
+    "PNPM_HOME",
+    "BUN_INSTALL",
+    "DENO_DIR",
+    "PYENV_ROOT",
+    "CONDA_PREFIX",
+    "RBENV_ROOT",
+    "ASDF_DIR",
+    "ASDF_DATA_DIR",
+    "MISE_DATA_DIR",
+    "DOTNET_ROOT",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "LC_ALL",
+    "TZ",
+];
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            runner: Runner::default(),
+            allow_host_runner: false,
+            allow_machine_access: false,
+            host_env: HOST_ENV.iter().map(|name| (*name).to_owned()).collect(),
+            allow_harmont_cache: false,
+            docker_host: None,
+            secrets_file: None,
+            allow_secrets: Vec::new(),
+            is_secrets_file_for_this_run: false,
+            lenses: Lenses::default(),
+            run: RunSettings::default(),
+            project: ProjectSettings::default(),
+        }
+    }
 }
 
 /// Settings that a project's `.pipelens.yaml` may have. None of them can widen what a run may do.

@@ -72,7 +72,7 @@ fn can_fail(line: &str) -> bool {
         "if" | "for" | "while" | "until" | "case" | "{" | "(" | "!" | "elif" | "function" | "[" | "[[" | "test"
     );
     let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        !name.is_empty() && name.chars().all(|character| character.is_alphanumeric() || character == '_')
     });
     let is_definition = line.contains("()");
     let is_background = line.trim_end().ends_with('&') && !line.trim_end().ends_with("&&");

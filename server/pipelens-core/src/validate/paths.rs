@@ -5,6 +5,7 @@ use crate::findings::Findings;
 use crate::model::{CachePolicy, Pipeline, Step};
 use crate::plan::DEFAULT_WORKDIR;
 use crate::project::Project;
+use crate::syntax::written::flow_scalar;
 use crate::text::Spanned;
 
 pub(crate) fn check(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
@@ -24,6 +25,8 @@ pub(super) fn check_written(pipeline: &Pipeline, findings: &mut Findings) {
         let cached = step.cache.iter().flat_map(|cache| watched(&cache.value.policy));
         let paths = workdir.chain(&step.artifacts).chain(cached);
         findings.extend(paths.filter_map(unexpanded_path));
+        let workdir = step.workdir.as_ref().map_or(DEFAULT_WORKDIR, |workdir| workdir.value.as_str());
+        findings.extend(step.artifacts.iter().filter_map(|glob| unmatchable(glob, workdir)));
     }
 }
 
@@ -40,6 +43,31 @@ fn unexpanded_path(path: &Spanned<String>) -> Option<Diagnostic> {
     let message =
         format!("`{part}` is not replaced in a path: only a shell does that, in `cmd`. Write the path itself.");
     Some(Diagnostic::new(Code::UnexpandedPath, path.range, message))
+}
+
+/// Finds a glob that no file below `workdir` can match.
+fn unmatchable(glob: &Spanned<String>, workdir: &str) -> Option<Diagnostic> {
+    let written = glob.value.as_str();
+    let has_parent = written.split('/').any(|part| part == "..");
+    let message = if let Some(excluded) = written.strip_prefix('!') {
+        format!(
+            "`artifacts` cannot exclude files: `!` would be part of a name here. List what is wanted, without `{excluded}`."
+        )
+    } else if written.starts_with('/') {
+        format!("`{written}` can match no file, because globs are relative to `{workdir}`. Write the part below it.")
+    } else if has_parent {
+        format!(
+            "`{written}` leads out of `{workdir}`, and only files below it are handed back. Copy what is wanted there."
+        )
+    } else {
+        return None;
+    };
+    let finding = Diagnostic::new(Code::UnmatchableGlob, glob.range, message);
+    let below = written.strip_prefix(workdir.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
+    Some(match below.filter(|below| !below.is_empty()) {
+        Some(below) => finding.with_safe_fix(format!("Change to `{below}`"), glob.range, flow_scalar(below)),
+        None => finding,
+    })
 }
 
 /// Returns the part of a value that a shell would replace: `~` at its start, or a variable.

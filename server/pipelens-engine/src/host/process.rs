@@ -45,7 +45,7 @@ done"#;
 /// Linux does not allow longer arguments; a longer command is passed in a file.
 const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 
-/// The variables that a step inherits from our own environment.
+/// The variables that every step inherits from our own environment.
 const INHERITED: [&str; 4] = ["PATH", "HOME", "TERM", "LANG"];
 
 /// How many rounds: a process may start another one just before it is killed.
@@ -155,7 +155,8 @@ fn spawn(context: &StepContext, home: &Path, workdir: &Path, mark: &str) -> Resu
         command.arg(script);
     }
     command.env_clear();
-    command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    let inherited = INHERITED.iter().copied().chain(context.host_env.iter().map(String::as_str));
+    command.envs(inherited.filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.envs(context.variables()?);
     command.env(detached::VARIABLE, mark);
     command.current_dir(workdir).process_group(0).kill_on_drop(true);

@@ -33,6 +33,8 @@ pub struct RunRequest {
     pub docker_host: Option<String>,
     /// The user allows steps to access the engine's machine: privileged containers, mounts of its directories. Never decided by a file.
     pub may_open_machine: bool,
+    /// Variables of our own environment that steps on the host get, besides `PATH`, `HOME`, `TERM` and `LANG`.
+    pub host_env: Vec<String>,
     /// How long the engine may take to answer.
     pub deadlines: Deadlines,
     /// How much the run may write to this machine's disk.

@@ -229,6 +229,7 @@ impl<'run> Tasks<'run> {
                 Some(Artifacts::new(&step.artifacts, folder, self.artifact_room.clone(), limit)?)
             },
             may_open_machine: self.request.may_open_machine,
+            host_env: self.request.host_env.clone(),
             secrets,
             log_dir: self.request.log_dir.clone(),
             log_room: self.log_room.clone(),

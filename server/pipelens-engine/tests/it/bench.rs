@@ -140,6 +140,7 @@ impl Bench {
         let sources = tempfile::tempdir().unwrap();
         let logs = tempfile::tempdir().unwrap();
         let request = RunRequest {
+            host_env: Vec::new(),
             run_id: Uuid::now_v7(),
             plan: Plan { name: "test".into(), timeout_seconds: None, fail_fast: false, steps },
             runner,

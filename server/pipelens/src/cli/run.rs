@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::{AnsiColors, OwoColorize};
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::plan::{Plan, Refusal, Target, plan_with};
-use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
+use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome, StdStream};
 use pipelens_engine::run::log_file;
 use pipelens_engine::runners::{self, RUNNERS};
 use tokio::sync::mpsc;
@@ -19,11 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::checked::Checked;
 use super::output::{EXIT_USAGE, Format, complain};
+use super::replay::Replay;
 use crate::settings::{RunSettings, Runner, Settings};
 use crate::{consent, present, project, terminal, wire};
 
 /// Events between the engine and the terminal. If a slow terminal lets them fill up, lines are dropped and counted; the log file has them.
 const EVENT_QUEUE: usize = 4096;
+/// Signals within this time are one.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -175,11 +178,13 @@ pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
     })
 }
 
-/// The first signal cancels the run and waits for the cleanup; the second one does not wait.
+/// The first signal cancels the run and waits for the cleanup; a second one does not wait. `timeout`, npm and make pass on a signal that the
+/// whole group has got already, so one that follows at once is the same one.
 async fn watch_signals(cancel: CancellationToken) {
     crate::signals::terminated().await;
     complain("Cancelling… press Ctrl-C again to exit without cleanup");
     cancel.cancel();
+    tokio::time::sleep(SAME_SIGNAL).await;
     let code = crate::signals::terminated().await;
     std::process::exit(code.into());
 }
@@ -194,7 +199,7 @@ impl Printer {
     fn new(args: &RunArgs, run_id: uuid::Uuid, plan: Plan, log_dir: PathBuf) -> Self {
         match args.format {
             Format::Human => Self::Human(Box::new(Human::new(plan, log_dir, args.raw_log))),
-            Format::Json => Self::Json(Json { run_id, plan, log_dir, is_raw: args.raw_log }),
+            Format::Json => Self::Json(Json { run_id, plan, log_dir, is_raw: args.raw_log, replays: BTreeMap::new() }),
         }
     }
 
@@ -219,10 +224,40 @@ struct Json {
     plan: Plan,
     log_dir: PathBuf,
     is_raw: bool,
+    replays: BTreeMap<usize, Replay>,
 }
 
 impl Json {
-    fn print(&self, event: &BuildEvent) -> io::Result<()> {
+    fn print(&mut self, event: &BuildEvent) -> io::Result<()> {
+        match event {
+            BuildEvent::StepLog { step, lines } => {
+                self.replays.entry(*step).or_default().printed(lines.len() as u64);
+                self.print_event(event)
+            }
+            BuildEvent::StepLogSkipped { step, lines } if !io::stdout().is_terminal() => {
+                self.print_skipped(*step, *lines)
+            }
+            _ => self.print_event(event),
+        }
+    }
+
+    /// Prints lines that did not reach us in time, from the log file, which does not tell the two streams apart.
+    fn print_skipped(&mut self, step: usize, lines: u64) -> io::Result<()> {
+        let key = self.plan.steps.get(step).map_or("?", |step| step.key.as_str());
+        let path = log_file(&self.log_dir, key);
+        let mut replay = self.replays.remove(&step).unwrap_or_default();
+        let mut read = replay.read(&path, lines);
+        while let Some(lines) = read.next_lines() {
+            let time = pipelens_engine::clock::now();
+            let line = |text: String| LogLine { stream: StdStream::Stdout, time, text: text.into() };
+            self.print_event(&BuildEvent::StepLog { step, lines: lines.into_iter().map(line).collect() })?;
+        }
+        let missing = read.missing();
+        self.replays.insert(step, replay);
+        if missing > 0 { self.print_event(&BuildEvent::StepLogSkipped { step, lines: missing }) } else { Ok(()) }
+    }
+
+    fn print_event(&self, event: &BuildEvent) -> io::Result<()> {
         let kind = wire::RunEventKind::new(event, &self.plan, &self.plan.name, &self.log_dir);
         let event = wire::RunEvent { version: wire::VERSION, run_id: self.run_id, uri: None, kind };
         let line = serde_json::to_string(&event)?;
@@ -244,6 +279,7 @@ struct Human {
     progress: ProgressBar,
     running: BTreeMap<usize, Instant>,
     done: BTreeMap<usize, (Outcome, Duration)>,
+    replays: BTreeMap<usize, Replay>,
 }
 
 const COLORS: [AnsiColors; 6] = [
@@ -270,7 +306,16 @@ impl Human {
             progress.set_style(style);
         }
         progress.enable_steady_tick(Duration::from_millis(250));
-        Self { plan, log_dir, is_raw, width, progress, running: BTreeMap::new(), done: BTreeMap::new() }
+        Self {
+            plan,
+            log_dir,
+            is_raw,
+            width,
+            progress,
+            running: BTreeMap::new(),
+            done: BTreeMap::new(),
+            replays: BTreeMap::new(),
+        }
     }
 
     fn print(&mut self, event: &BuildEvent) -> io::Result<()> {
@@ -284,11 +329,12 @@ impl Human {
                 let started = present::started(runner, image.as_deref(), *attempt);
                 self.line(*step, &started.dimmed().to_string())
             }
-            BuildEvent::StepLog { step, lines } => self.lines(*step, lines),
-            BuildEvent::StepLogSkipped { step, lines } => {
-                let file = log_file(&self.log_dir, self.key(*step));
-                self.line(*step, &format!("… {} more lines in {}", present::count(*lines), file.display()))
+            BuildEvent::StepLog { step, lines } => {
+                self.replays.entry(*step).or_default().printed(lines.len() as u64);
+                self.lines(*step, lines)
             }
+            BuildEvent::StepLogSkipped { step, lines } if io::stdout().is_terminal() => self.skipped(*step, *lines),
+            BuildEvent::StepLogSkipped { step, lines } => return self.print_skipped(*step, *lines),
             BuildEvent::ImageResolved { step, image, digest } => {
                 self.line(*step, &present::image(image, digest).dimmed().to_string())
             }
@@ -319,6 +365,27 @@ impl Human {
         if is_log { self.write(&text) } else { self.write(&terminal::inert(&terminal::visible(&text))) }
     }
 
+    fn skipped(&self, step: usize, lines: u64) -> String {
+        let file = log_file(&self.log_dir, self.key(step));
+        self.line(step, &format!("… {} more lines in {}", present::count(lines), file.display()))
+    }
+
+    /// Prints lines that did not reach us in time, from the log file: what goes to a file or a pipe is complete.
+    fn print_skipped(&mut self, step: usize, lines: u64) -> io::Result<()> {
+        let path = log_file(&self.log_dir, self.key(step));
+        let mut read = self.replays.entry(step).or_default().read(&path, lines);
+        while let Some(lines) = read.next_lines() {
+            let shown = |line: &String| match self.is_raw {
+                true => line_of(&self.plan, self.width, step, line),
+                false => line_of(&self.plan, self.width, step, &terminal::styled(line)),
+            };
+            let text: String = lines.iter().map(shown).collect();
+            write(&self.progress, &text)?;
+        }
+        let missing = read.missing();
+        if missing > 0 { self.write(&self.skipped(step, missing)) } else { Ok(()) }
+    }
+
     fn lines(&self, step: usize, lines: &[LogLine]) -> String {
         let shown = |line: &LogLine| {
             if self.is_raw { self.line(step, &line.text) } else { self.line(step, &terminal::styled(&line.text)) }
@@ -327,12 +394,7 @@ impl Human {
     }
 
     fn line(&self, step: usize, text: &str) -> String {
-        let key = self.key(step);
-        let color = COLORS.get(step % COLORS.len()).copied().unwrap_or(AnsiColors::Cyan);
-        let padding = " ".repeat(self.width.saturating_sub(key.chars().count()));
-        let prefix = format!("{}{padding} ", format!("[{key}]").color(color));
-        // Every line of a multi-line message gets a prefix, so that none begins with text from a file or a step.
-        text.split('\n').map(|line| format!("{prefix}{line}\n")).collect()
+        line_of(&self.plan, self.width, step, text)
     }
 
     fn show_running(&self) {
@@ -380,14 +442,28 @@ impl Human {
         self.plan.steps.get(step).map_or("?", |step| step.key.as_str())
     }
 
-    /// Writes past the progress line. `anstream` takes the colours out where no terminal shows them.
     fn write(&self, text: &str) -> io::Result<()> {
-        self.progress.suspend(|| {
-            let mut output = anstream::stdout().lock();
-            output.write_all(text.as_bytes())?;
-            output.flush()
-        })
+        write(&self.progress, text)
     }
+}
+
+/// Returns lines of a step with its name in front of each.
+fn line_of(plan: &Plan, width: usize, step: usize, text: &str) -> String {
+    let key = plan.steps.get(step).map_or("?", |step| step.key.as_str());
+    let color = COLORS.get(step % COLORS.len()).copied().unwrap_or(AnsiColors::Cyan);
+    let padding = " ".repeat(width.saturating_sub(key.chars().count()));
+    let prefix = format!("{}{padding} ", format!("[{key}]").color(color));
+    // Every line of a multi-line message gets a prefix, so that none begins with text from a file or a step.
+    text.split('\n').map(|line| format!("{prefix}{line}\n")).collect()
+}
+
+/// Writes past the progress line. `anstream` takes the colours out where no terminal shows them.
+fn write(progress: &ProgressBar, text: &str) -> io::Result<()> {
+    progress.suspend(|| {
+        let mut output = anstream::stdout().lock();
+        output.write_all(text.as_bytes())?;
+        output.flush()
+    })
 }
 
 fn colored(outcome: &Outcome, text: &str) -> String {
