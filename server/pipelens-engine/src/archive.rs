@@ -26,6 +26,8 @@ pub(crate) struct Packing {
     pub(crate) user_id: u64,
     pub(crate) group_id: u64,
     pub(crate) is_compressed: bool,
+    /// The modification time of every entry, in seconds since 1970; `None`: the one it has in the project.
+    pub(crate) modified: Option<u64>,
 }
 
 /// Why a stream ended early. The engine's answer to a truncated archive does not say.
@@ -114,6 +116,9 @@ fn write_entry(
     header.set_metadata_in_mode(&metadata, HeaderMode::Complete);
     header.set_uid(packing.user_id);
     header.set_gid(packing.group_id);
+    if let Some(modified) = packing.modified {
+        header.set_mtime(modified);
+    }
     match kind {
         EntryKind::Folder => {
             header.set_entry_type(EntryType::Directory);

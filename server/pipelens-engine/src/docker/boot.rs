@@ -15,7 +15,7 @@ use crate::docker::image_store::DockerSnapshot;
 use crate::docker::leftovers::Leftovers;
 use crate::docker::session::Session;
 use crate::docker::source_images::{self, SourceLayer};
-use crate::docker::source_update;
+use crate::docker::source_update::{self, Dating};
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
 use crate::event::Phase;
@@ -47,7 +47,7 @@ pub(super) async fn prepare(
                 let worker = boot.create(session.images().known(id).await?, leftovers).await?;
                 let Some(outdated) = outdated else { return Ok(()) };
                 let delta = outdated.manifest.delta(&context.sources);
-                session.unless_stopped(context, boot.update_sources(worker, delta, &outdated.folder)).await
+                session.unless_stopped(context, boot.update_sources(worker, delta, &outdated.folder, Dating::Now)).await
             }
             Some(DockerSnapshot::Container(id)) => {
                 leftovers.worker = Some(session.take_waiting(id).ok_or_else(|| context.no_snapshot())?);
@@ -117,7 +117,8 @@ impl Boot<'_> {
         let Some(outdated) = layer.outdated else { return Ok(false) };
         let delta = outdated.manifest.delta(&self.context.sources);
         let is_worth_another = source_images::is_worth_another(self.context, &delta);
-        let updating = self.update_sources(worker, delta, &outdated.folder);
+        // Nothing has been built from the older ones yet.
+        let updating = self.update_sources(worker, delta, &outdated.folder, Dating::AsInProject);
         self.session.unless_stopped(self.context, updating).await?;
         Ok(is_worth_another)
     }
@@ -172,20 +173,26 @@ impl Boot<'_> {
         let is_compressed = self.session.is_remote;
         // The engine has created the directory, owned by root. Its real path, with links resolved, matters only if its owner has to be changed.
         if (user_id, group_id) == (0, 0) {
-            let packing = Packing { folder: String::new(), user_id, group_id, is_compressed };
+            let packing = Packing { folder: String::new(), user_id, group_id, is_compressed, modified: None };
             return container.unpack(workdir, Arc::clone(sources), packing).await;
         }
         let target = container.resolve(workdir).await?;
-        let packing = Packing { folder: target.name, user_id, group_id, is_compressed };
+        let packing = Packing { folder: target.name, user_id, group_id, is_compressed, modified: None };
         container.unpack(&target.parent, Arc::clone(sources), packing).await
     }
 
-    async fn update_sources(&self, worker: &mut Worker, delta: Delta, folder: &str) -> Result<(), EngineError> {
+    async fn update_sources(
+        &self,
+        worker: &mut Worker,
+        delta: Delta,
+        folder: &str,
+        dating: Dating,
+    ) -> Result<(), EngineError> {
         if delta.is_empty() {
             return Ok(());
         }
         let phase = Phase::SendingSources { files: delta.changed.files, bytes: delta.changed.bytes };
         self.context.report_phase(phase);
-        source_update::apply(worker, delta, folder, self.session.is_remote).await
+        source_update::apply(worker, delta, folder, dating, self.session.is_remote).await
     }
 }

@@ -25,9 +25,10 @@ use uuid::Uuid;
 
 use crate::archive::{self, Packing};
 use crate::artifacts::{Artifacts, StreamedBytes, Taken};
+use crate::clock;
 use crate::docker::arguments::Arguments;
 use crate::docker::client_error::{reason, refused, status_of};
-use crate::docker::image::ImageFacts;
+use crate::docker::image::{self, ImageFacts};
 use crate::docker::reap;
 use crate::error::EngineError;
 use crate::event::StdStream;
@@ -304,6 +305,15 @@ impl Container {
             Some((parent, name)) => Target { parent: parent.to_owned(), name: name.to_owned() },
             None => Target { parent: "/".into(), name: String::new() },
         })
+    }
+
+    /// Returns a time after that of every file an image of ours contains, in seconds since 1970. By the engine's clock, which may not
+    /// agree with ours. In whole seconds, because an image has no others.
+    pub(super) async fn time_after_its_files(&self) -> Result<i64, EngineError> {
+        let inspected = self.docker.inspect_container(&self.id, None).await;
+        let inspected = inspected.map_err(|error| refused("look up the container", &error))?;
+        let created = inspected.created.as_deref().and_then(image::seconds).unwrap_or_else(clock::seconds_now);
+        Ok(created.max(self.image.created.saturating_add(1)))
     }
 
     /// Unpacks the sources in a directory of the container. Needs no program in the image.

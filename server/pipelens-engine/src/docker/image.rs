@@ -10,6 +10,7 @@ use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptionsBuilder;
+use chrono::DateTime;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
@@ -51,6 +52,8 @@ pub(super) struct ImageFacts {
     pub(super) path: String,
     pub(super) bytes: u64,
     pub(super) layers: usize,
+    /// In seconds since 1970.
+    pub(super) created: i64,
     /// Volumes: directories that are in no snapshot, because every container has its own.
     pub(super) has_volumes: bool,
     /// The lowest TCP port in `EXPOSE`.
@@ -245,6 +248,7 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         digest: digest(reference, inspect.repo_digests.as_deref().unwrap_or_default()).unwrap_or(&id).to_owned(),
         id,
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        created: inspect.created.as_deref().and_then(seconds).unwrap_or(0),
         layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
         workspace: config
             .labels
@@ -257,6 +261,11 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
         exposed_port: config.exposed_ports.iter().flatten().filter_map(|port| tcp_port(port)).min(),
         health_check: config.healthcheck.and_then(|check| check.test).unwrap_or_default(),
     }
+}
+
+/// Reads a time as the engine writes it, in whole seconds since 1970.
+pub(super) fn seconds(time: &str) -> Option<i64> {
+    DateTime::parse_from_rfc3339(time).ok().map(|time| time.timestamp())
 }
 
 /// Reads `80/tcp`; a port without a protocol means TCP too.

@@ -14,11 +14,22 @@ use crate::supervisor::{NEWLINE_VARIABLE, quoted};
 /// Far below the limit for a program's arguments and environment.
 const ARGUMENT_BYTES: usize = 64 * 1024;
 
+/// Which modification times the changed files get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dating {
+    /// Those they have in the project.
+    AsInProject,
+    /// A time after everything in the snapshot: `make` and its kind ignore a change that is older than what they have built, and a file may
+    /// have changed while its earlier content was being built, or been replaced by an older one.
+    Now,
+}
+
 /// Applies a delta to the directory in which an earlier run placed the sources.
 pub(super) async fn apply(
     worker: &mut Worker,
     delta: Delta,
     folder: &str,
+    dating: Dating,
     is_compressed: bool,
 ) -> Result<(), EngineError> {
     for line in removals(folder, &delta) {
@@ -34,7 +45,12 @@ pub(super) async fn apply(
     let container = &worker.container;
     let (user_id, group_id) = container.user_ids().await?;
     let target = container.resolve(folder).await?;
-    let packing = Packing { folder: target.name, user_id, group_id, is_compressed };
+    let modified = match dating {
+        Dating::AsInProject => None,
+        Dating::Now => Some(container.time_after_its_files().await?.max(delta.newest_before.saturating_add(1))),
+    };
+    let modified = modified.map(|seconds| u64::try_from(seconds).unwrap_or(0));
+    let packing = Packing { folder: target.name, user_id, group_id, is_compressed, modified };
     container.unpack(&target.parent, Arc::new(delta.changed), packing).await
 }
 

@@ -48,6 +48,9 @@ pub(crate) struct Stamp {
     modified_ns: u128,
     /// Unlike the modification time, it cannot be set back.
     changed_ns: i128,
+    /// Files that were written in the same instant differ only in this.
+    #[serde(default)]
+    inode: u64,
 }
 
 impl Sources {
@@ -102,23 +105,39 @@ impl Sources {
 
 impl Stamp {
     pub(crate) fn of(kind: EntryKind, metadata: &Metadata) -> Self {
-        let (mode, changed_ns) = mode_and_change(metadata);
+        let Identity { mode, changed_ns, inode } = Identity::of(metadata);
         if kind == EntryKind::Folder {
             // A directory's times and size only reflect its entries, which have stamps of their own.
-            return Self { kind, mode, size: 0, modified_ns: 0, changed_ns: 0 };
+            return Self { kind, mode, size: 0, modified_ns: 0, changed_ns: 0, inode: 0 };
         }
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        Self { kind, mode, size: metadata.len(), modified_ns: modified.map_or(0, |time| time.as_nanos()), changed_ns }
+        let modified_ns = modified.map_or(0, |time| time.as_nanos());
+        Self { kind, mode, size: metadata.len(), modified_ns, changed_ns, inode }
+    }
+
+    /// Returns the modification time in whole seconds since 1970.
+    pub(super) fn modified_seconds(&self) -> i64 {
+        i64::try_from(self.modified_ns / 1_000_000_000).unwrap_or(i64::MAX)
     }
 }
 
-#[cfg(unix)]
-fn mode_and_change(metadata: &Metadata) -> (u32, i128) {
-    use std::os::unix::fs::MetadataExt as _;
-    (metadata.mode(), i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()))
+/// The part of a stamp that depends on the operating system.
+struct Identity {
+    mode: u32,
+    changed_ns: i128,
+    inode: u64,
 }
 
-#[cfg(not(unix))]
-fn mode_and_change(metadata: &Metadata) -> (u32, i128) {
-    (u32::from(metadata.permissions().readonly()), 0)
+impl Identity {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        let changed_ns = i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
+        Self { mode: metadata.mode(), changed_ns, inode: metadata.ino() }
+    }
+
+    #[cfg(not(unix))]
+    fn of(metadata: &Metadata) -> Self {
+        Self { mode: u32::from(metadata.permissions().readonly()), changed_ns: 0, inode: 0 }
+    }
 }

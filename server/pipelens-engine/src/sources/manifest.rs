@@ -20,6 +20,8 @@ pub(crate) struct Delta {
     pub(crate) removed_files: Vec<PathBuf>,
     /// Deepest first. A step may have created files of its own in them.
     pub(crate) removed_folders: Vec<PathBuf>,
+    /// The modification time of the newest file of the older state, in seconds since 1970.
+    pub(crate) newest_before: i64,
 }
 
 impl Manifest {
@@ -40,7 +42,8 @@ impl Manifest {
     /// Returns the difference from this state to that of `sources`.
     pub(crate) fn delta(&self, sources: &Sources) -> Delta {
         let now = Self::of(sources);
-        let mut delta = Delta { changed: sources.without_entries(), ..Delta::default() };
+        let newest_before = self.0.values().map(Stamp::modified_seconds).max().unwrap_or(0);
+        let mut delta = Delta { changed: sources.without_entries(), newest_before, ..Delta::default() };
         for entry in &sources.entries {
             if self.0.get(&entry.path) != Some(&entry.stamp) {
                 delta.add(entry.clone());

@@ -48,3 +48,6 @@ mod sharing;
 #[cfg(test)]
 #[path = "../../../../tests/skipped.rs"]
 mod skipped;
+#[cfg(test)]
+#[cfg(unix)]
+mod times;
