@@ -16,6 +16,7 @@ use crate::docker::leftovers::Leftovers;
 use crate::docker::session::Session;
 use crate::docker::source_images::{self, SourceLayer};
 use crate::docker::source_update::{self, Dating};
+use crate::docker::volumes;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
 use crate::event::Phase;
@@ -36,6 +37,7 @@ pub(super) async fn prepare(
             let ensuring = session.images().ensure(reference, arguments, context);
             let image = session.unless_stopped(context, ensuring).await?;
             leftovers.digest = Some(image.digest.clone());
+            let image = boot.without_volumes(image).await?;
             if source_images::is_worth_it(context) {
                 boot.boot_with_sources(image, leftovers).await
             } else {
@@ -44,7 +46,8 @@ pub(super) async fn prepare(
         }
         Base::Snapshot(snapshot, outdated) => match snapshot.get::<DockerSnapshot>() {
             Some(DockerSnapshot::Image(id)) => {
-                let worker = boot.create(session.images().known(id).await?, leftovers).await?;
+                let image = boot.without_volumes(session.images().known(id).await?).await?;
+                let worker = boot.create(image, leftovers).await?;
                 let Some(outdated) = outdated else { return Ok(()) };
                 let delta = outdated.manifest.delta(&context.sources);
                 session.unless_stopped(context, boot.update_sources(worker, delta, &outdated.folder, Dating::Now)).await
@@ -66,6 +69,11 @@ struct Boot<'a> {
 }
 
 impl Boot<'_> {
+    async fn without_volumes(&self, image: Arc<ImageFacts>) -> Result<Arc<ImageFacts>, Interruption> {
+        let leaving_out = volumes::without_volumes(self.session, self.context, image);
+        self.session.unless_stopped(self.context, leaving_out).await
+    }
+
     async fn boot_and_send(&self, image: Arc<ImageFacts>, leftovers: &mut Leftovers) -> Result<(), Interruption> {
         let worker = self.create(image, leftovers).await?;
         self.session.unless_stopped(self.context, self.send_sources(&worker.container)).await

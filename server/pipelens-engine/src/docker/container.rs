@@ -211,6 +211,16 @@ impl Container {
         Ok(false)
     }
 
+    /// Whether there is something at an absolute path, following links.
+    pub(super) async fn has_path(&self, path: &str) -> Result<bool, EngineError> {
+        let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+        match self.docker.get_container_archive_info(&self.id, Some(options)).await {
+            Ok(_) => Ok(true),
+            Err(error) if status_of(&error) == Some(404) => Ok(false),
+            Err(error) => Err(refused("look into the container", &error)),
+        }
+    }
+
     /// Runs a second command in the container, as its user, and returns the exit code and the output.
     pub(super) async fn ask(&self, command: Vec<String>) -> Result<(i64, String), Error> {
         let options = CreateExecOptions {

@@ -41,6 +41,8 @@ pub(super) struct ImageFacts {
     /// As the author wrote it, or the id of a snapshot.
     pub(super) reference: String,
     pub(super) id: String,
+    /// The image it was made from by leaving out the volumes; otherwise its own id.
+    pub(super) origin: String,
     /// See [`BuildEvent::ImageResolved`].
     pub(super) digest: String,
     /// `USER`: empty, a name or a number, the latter two optionally followed by `:` and a group.
@@ -54,8 +56,10 @@ pub(super) struct ImageFacts {
     pub(super) layers: usize,
     /// In seconds since 1970.
     pub(super) created: i64,
-    /// Volumes: directories that are in no snapshot, because every container has its own.
-    pub(super) has_volumes: bool,
+    /// `VOLUME`: directories that are in no snapshot, because every container has its own.
+    pub(super) volumes: Vec<String>,
+    /// See [`labels::BASE`].
+    pub(super) base: Option<String>,
     /// The lowest TCP port in `EXPOSE`.
     pub(super) exposed_port: Option<u16>,
     /// The workspace of one of our snapshots; empty for a snapshot that is removed with its run.
@@ -242,22 +246,23 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     let config = inspect.config.unwrap_or_default();
     let path = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let id = inspect.id.unwrap_or_else(|| reference.to_owned());
+    let mut labels = config.labels.unwrap_or_default();
     ImageFacts {
         path: path.to_owned(),
         reference: reference.to_owned(),
         digest: digest(reference, inspect.repo_digests.as_deref().unwrap_or_default()).unwrap_or(&id).to_owned(),
+        origin: id.clone(),
         id,
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
         created: inspect.created.as_deref().and_then(seconds).unwrap_or(0),
         layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
-        workspace: config
-            .labels
-            .and_then(|mut labels| labels.remove(labels::KEPT).or(labels.remove(labels::WORKSPACE))),
+        base: labels.remove(labels::BASE),
+        workspace: labels.remove(labels::KEPT).or(labels.remove(labels::WORKSPACE)),
         user: config.user.unwrap_or_default(),
         entrypoint: config.entrypoint,
         cmd: config.cmd,
         workdir: config.working_dir,
-        has_volumes: config.volumes.is_some_and(|volumes| !volumes.is_empty()),
+        volumes: config.volumes.unwrap_or_default(),
         exposed_port: config.exposed_ports.iter().flatten().filter_map(|port| tcp_port(port)).min(),
         health_check: config.healthcheck.and_then(|check| check.test).unwrap_or_default(),
     }

@@ -51,3 +51,6 @@ mod skipped;
 #[cfg(test)]
 #[cfg(unix)]
 mod times;
+#[cfg(test)]
+#[cfg(unix)]
+mod volumes;
