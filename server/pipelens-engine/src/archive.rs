@@ -1,8 +1,10 @@
 //! The sources as a tar stream that is never held in memory as a whole. Knows nothing about engines.
 
+use std::fs::Metadata;
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -116,9 +118,8 @@ fn write_entry(
     header.set_metadata_in_mode(&metadata, HeaderMode::Complete);
     header.set_uid(packing.user_id);
     header.set_gid(packing.group_id);
-    if let Some(modified) = packing.modified {
-        header.set_mtime(modified);
-    }
+    // No engine keeps a date before 1970.
+    header.set_mtime(packing.modified.unwrap_or_else(|| modified_seconds(&metadata)));
     match kind {
         EntryKind::Folder => {
             header.set_entry_type(EntryType::Directory);
@@ -139,6 +140,11 @@ fn write_entry(
             archive.append_data(&mut header, name, file.take(size).chain(io::repeat(0)).take(size)).map_err(about)
         }
     }
+}
+
+fn modified_seconds(metadata: &Metadata) -> u64 {
+    let since = metadata.modified().ok().and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// Hands chunks to the stream, and waits while the queue is full.

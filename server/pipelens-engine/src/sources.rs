@@ -5,6 +5,7 @@ mod manifest;
 
 use std::collections::BTreeSet;
 use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,79 +28,132 @@ impl Sources {
         let folder = ProjectFolder::open(&root).map_err(failed)?;
         let mut sources = Self { root: root.clone(), folder: Some(Arc::new(folder)), ..Self::default() };
         let mut seen = BTreeSet::new();
+        // Repositories inside the project, such as submodules.
+        let mut repositories = BTreeSet::new();
         for entry in Walk::new(&root, RuleSet::Sources).map_err(failed)? {
             if stop.is_cancelled() {
                 break;
             }
-            let entry = entry?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(WalkError::Entry { path, source }) => {
+                    sources.skip(&path, source)?;
+                    continue;
+                }
+                Err(error @ WalkError::Rules { .. }) => return Err(error.into()),
+            };
             let Ok(path) = entry.path().strip_prefix(&root) else { continue };
             if entry.file_type().is_some_and(|kind| kind.is_dir()) {
-                sources.ignored += count_children(entry.path());
+                let children = Children::of(entry.path());
+                sources.ignored += children.count;
+                if children.has_git && !path.as_os_str().is_empty() {
+                    repositories.insert(path.to_owned());
+                }
             }
             if path.as_os_str().is_empty() {
                 continue;
             }
             sources.ignored = sources.ignored.saturating_sub(1);
-            let metadata = entry.path().symlink_metadata();
-            let metadata = metadata.map_err(|source| EngineError::Sources { path: entry.path().to_owned(), source })?;
-            sources.add(path, &metadata);
+            match entry.path().symlink_metadata() {
+                Ok(metadata) => sources.add(path, &metadata),
+                Err(source) => sources.skip(entry.path(), source)?,
+            }
             seen.insert(path.to_owned());
         }
         if let Some(repository) = Repository::of(&root) {
-            sources.add_tracked_but_ignored(&repository, seen)?;
+            sources.add_tracked_but_ignored(&repository, seen, repositories)?;
         }
+        sources.note_what_is_left_out();
         Ok(sources)
     }
 
-    /// Adds tracked files that the ignore rules match, because git's rules do not apply to tracked files.
+    /// Leaves out an entry that could not be looked at, unless that is a reason not to run at all.
+    fn skip(&mut self, path: &Path, source: io::Error) -> Result<(), EngineError> {
+        let relative = path.strip_prefix(&self.root).unwrap_or(path).to_owned();
+        match source.kind() {
+            // Removed since the walk began: the project may change at any time.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !relative.as_os_str().is_empty() => Ok(()),
+            io::ErrorKind::PermissionDenied if !relative.as_os_str().is_empty() => {
+                // A directory is found before it is read.
+                self.entries.pop_if(|last| last.path == relative);
+                self.leave_out(&relative, "permission denied");
+                Ok(())
+            }
+            _ => Err(EngineError::Sources { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Adds tracked files that the ignore rules match, because git's rules do not apply to tracked files. The same holds for each of the
+    /// repositories inside the project.
     fn add_tracked_but_ignored(
         &mut self,
         repository: &Repository,
         mut seen: BTreeSet<PathBuf>,
+        mut repositories: BTreeSet<PathBuf>,
     ) -> Result<(), EngineError> {
         let mut own_rules = Rules::new(&self.root, RuleSet::Own)
             .map_err(|source| EngineError::Sources { path: self.root.clone(), source })?;
-        let tracked = tracked_below(&self.root, repository);
-        if let Some(problem) = tracked.problem {
-            let (what, more) = match repository.is_read() {
-                true => ("Git's index", ""),
-                false => ("The git repository", "its `info/exclude` is ignored, and "),
-            };
-            self.notes.push(format!(
-                "{what} cannot be read ({problem}), so {more}files that match an ignore rule are not sent, even if they are tracked."
-            ));
-        }
-        for path in tracked.paths {
-            if seen.contains(&path) {
-                continue;
-            }
-            let Ok(metadata) = self.root.join(&path).symlink_metadata() else { continue };
-            // A tracked directory is a submodule, which has already been walked.
-            if metadata.is_dir() {
-                continue;
-            }
-            let Some(parents) = self.folders_above(&path) else {
-                self.notes.push(format!(
-                    "`{}` is not sent: git tracks it, but one of the folders in its path is now a symbolic link.",
-                    path.display()
-                ));
-                continue;
-            };
-            if own_rules.is_path_ignored(&self.root.join(&path)) {
-                continue;
-            }
-            for (parent, metadata) in parents {
-                if seen.insert(parent.clone()) {
-                    self.add(&parent, &metadata);
+        let mut tracked = tracked_below(&self.root, repository);
+        self.note_problem(Path::new(""), repository, tracked.problem.take());
+        loop {
+            for path in tracked.paths {
+                if seen.contains(&path) {
+                    continue;
                 }
+                let Ok(metadata) = self.root.join(&path).symlink_metadata() else { continue };
+                let Some(parents) = self.folders_above(&path) else {
+                    self.notes.push(format!(
+                        "`{}` is not sent: git tracks it, but one of the folders in its path is now a symbolic link.",
+                        path.display()
+                    ));
+                    continue;
+                };
+                if own_rules.is_path_ignored(&self.root.join(&path)) {
+                    continue;
+                }
+                // A tracked directory is a submodule; this one is in an ignored directory.
+                if metadata.is_dir() {
+                    repositories.insert(path.clone());
+                }
+                for (parent, metadata) in parents {
+                    if seen.insert(parent.clone()) {
+                        self.add(&parent, &metadata);
+                    }
+                }
+                self.add(&path, &metadata);
+                seen.insert(path);
             }
-            self.add(&path, &metadata);
-            seen.insert(path);
+            let Some(inner) = repositories.pop_first() else { break };
+            let top = self.root.join(&inner);
+            let repository = Repository::of(&top).filter(|repository| repository.top() == top);
+            let Some(repository) = repository else {
+                tracked = Tracked::default();
+                continue;
+            };
+            tracked = repository.tracked();
+            self.note_problem(&inner, &repository, tracked.problem.take());
+            tracked.paths.iter_mut().for_each(|path| *path = inner.join(&path));
         }
         if let Some((path, reason)) = own_rules.failure {
             return Err(WalkError::Rules { path, reason }.into());
         }
         Ok(())
+    }
+
+    /// Adds a note if it is unknown which files a repository tracks.
+    fn note_problem(&mut self, inner: &Path, repository: &Repository, problem: Option<String>) {
+        let Some(problem) = problem else { return };
+        let place = match inner.as_os_str().is_empty() {
+            true => String::new(),
+            false => format!(" of `{}`", inner.display()),
+        };
+        let (what, more) = match repository.is_read() {
+            true => ("Git's index", ""),
+            false => ("The git repository", "its `info/exclude` is ignored, and "),
+        };
+        self.notes.push(format!(
+            "{what}{place} cannot be read ({problem}), so {more}files that match an ignore rule are not sent, even if they are tracked."
+        ));
     }
 
     /// Returns the parent directories of a path, outermost first; `None` if one of them is a link, which may lead anywhere.
@@ -139,9 +193,21 @@ fn tracked_below(root: &Path, repository: &Repository) -> Tracked {
     tracked
 }
 
-fn count_children(folder: &Path) -> u64 {
-    let Ok(children) = std::fs::read_dir(folder) else { return 0 };
-    children.flatten().filter(|child| child.file_name() != ".git").count() as u64
+/// What a directory contains, before any rule is applied.
+#[derive(Debug, Default)]
+struct Children {
+    count: u64,
+    has_git: bool,
+}
+
+impl Children {
+    fn of(folder: &Path) -> Self {
+        let Ok(children) = std::fs::read_dir(folder) else { return Self::default() };
+        children.flatten().fold(Self::default(), |all, child| match child.file_name() == ".git" {
+            true => Self { has_git: true, ..all },
+            false => Self { count: all.count + 1, ..all },
+        })
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +265,74 @@ mod tests {
             names(&Sources::scan(folder.path(), &CancellationToken::new()).unwrap()),
             [".gitignore", "in", "in/a"]
         );
+    }
+
+    #[test]
+    fn a_submodule_sends_what_it_tracks_although_its_rules_name_it() {
+        let outer = project(&[
+            (".gitignore", "vendor/\n"),
+            ("sub/.gitignore", "gen/\n"),
+            ("sub/gen/kept", ""),
+            ("sub/gen/other", ""),
+        ]);
+        let root = outer.path();
+        let commit = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"];
+        for inner in ["sub", "vendor/lib"] {
+            let inner = root.join(inner);
+            fs::create_dir_all(inner.join("gen")).unwrap();
+            fs::write(inner.join("gen/kept"), "").unwrap();
+            git(&inner, &["init", "-q"]);
+            git(&inner, &["add", "-f", "gen/kept"]);
+            git(&inner, &commit);
+        }
+        git(root, &["init", "-q"]);
+        git(root, &["add", "-f", ".gitignore", "sub", "vendor/lib"]);
+        let sources = Sources::scan(root, &CancellationToken::new()).unwrap();
+        let mut names = names(&sources);
+        names.sort();
+        let expected = [
+            ".gitignore",
+            "sub",
+            "sub/.gitignore",
+            "sub/gen",
+            "sub/gen/kept",
+            "vendor",
+            "vendor/lib",
+            "vendor/lib/gen",
+            "vendor/lib/gen/kept",
+        ];
+        assert_eq!((names, sources.notes.len()), (expected.map(str::to_owned).to_vec(), 0));
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_named_once() {
+        let folder = project(&[("a", "")]);
+        for name in ["pipe1", "pipe2"] {
+            let path = folder.path().join(name);
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        }
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+        let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
+        assert_eq!(names(&sources), ["a"]);
+        assert_eq!(sources.notes, ["`pipe1`, `pipe2`, `socket` are not sent: not a file, a folder or a link."]);
+    }
+
+    #[test]
+    fn links_that_lead_out_are_recognised() {
+        let folder = project(&[("deep/er/a", "")]);
+        for (at, target, expected) in [
+            ("one", "deep", false),
+            ("deep/er/two", "../../deep", false),
+            ("three", "/etc/passwd", false),
+            ("deep/er/four", "../../../sibling", true),
+            ("five", "..", true),
+            ("six", "deep/../../x", true),
+        ] {
+            std::os::unix::fs::symlink(target, folder.path().join(at)).unwrap();
+            let sources = Sources::scan(folder.path(), &CancellationToken::new()).unwrap();
+            assert_eq!(sources.has_links_out, expected, "{at}");
+            fs::remove_file(folder.path().join(at)).unwrap();
+        }
     }
 
     #[test]

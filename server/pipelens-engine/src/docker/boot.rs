@@ -180,11 +180,11 @@ impl Boot<'_> {
         let (user_id, group_id) = container.user_ids().await?;
         let is_compressed = self.session.is_remote;
         // The engine has created the directory, owned by root. Its real path, with links resolved, matters only if its owner has to be changed.
-        if (user_id, group_id) == (0, 0) {
+        if (user_id, group_id) == (0, 0) && !sources.has_links_out {
             let packing = Packing { folder: String::new(), user_id, group_id, is_compressed, modified: None };
             return container.unpack(workdir, Arc::clone(sources), packing).await;
         }
-        let target = container.resolve(workdir).await?;
+        let target = container.resolve(workdir).await?.for_sources(sources);
         let packing = Packing { folder: target.name, user_id, group_id, is_compressed, modified: None };
         container.unpack(&target.parent, Arc::clone(sources), packing).await
     }

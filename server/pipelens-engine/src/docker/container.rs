@@ -107,6 +107,18 @@ pub(super) struct Target {
     pub(super) name: String,
 }
 
+impl Target {
+    /// Returns where to unpack sources so that the engine accepts their links: it refuses those that lead out of the directory in which it
+    /// unpacks.
+    pub(super) fn for_sources(self, sources: &Sources) -> Self {
+        if !sources.has_links_out {
+            return self;
+        }
+        let name = format!("{}/{}", self.parent, self.name).trim_matches('/').to_owned();
+        Self { parent: "/".into(), name }
+    }
+}
+
 impl Container {
     pub(super) async fn create(
         docker: &Docker,

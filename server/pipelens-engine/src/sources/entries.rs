@@ -1,14 +1,18 @@
 //! The files of a project that a step gets, as they were when the run began.
 
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
 use crate::files::{ProjectFolder, readable_size};
+
+/// How many paths a note names.
+const MOST_NAMED: usize = 5;
 
 /// The project's files as they were when the run began. Their contents are read when they are sent.
 #[derive(Debug, Default)]
@@ -21,6 +25,10 @@ pub(crate) struct Sources {
     pub(crate) bytes: u64,
     /// How many entries are ignored; an ignored directory counts once.
     pub(crate) ignored: u64,
+    /// Whether a relative link leads out of the project.
+    pub(crate) has_links_out: bool,
+    /// What is not sent, with the reason; becomes a note.
+    pub(super) left_out: Vec<(PathBuf, &'static str)>,
     /// What could not be included, and why: reported once, when the run begins.
     pub(crate) notes: Vec<String>,
 }
@@ -79,7 +87,8 @@ impl Sources {
 
     /// Returns the same project without its files.
     pub(crate) fn without_entries(&self) -> Self {
-        Self { root: self.root.clone(), folder: self.folder.clone(), ..Self::default() }
+        let has_links_out = self.has_links_out;
+        Self { root: self.root.clone(), folder: self.folder.clone(), has_links_out, ..Self::default() }
     }
 
     pub(super) fn add(&mut self, path: &Path, metadata: &Metadata) {
@@ -90,9 +99,17 @@ impl Sources {
         } else if metadata.is_file() {
             EntryKind::File
         } else {
-            // Sockets, pipes and devices are useless in another place.
+            // Git does not see them either, and they are useless in another place.
+            self.leave_out(path, "not a file, a folder or a link");
             return;
         };
+        if kind == EntryKind::File && is_perhaps_unreadable(metadata) && self.is_unreadable(path) {
+            self.leave_out(path, "permission denied");
+            return;
+        }
+        if kind == EntryKind::Symlink {
+            self.has_links_out |= self.read_link(path).is_ok_and(|target| leads_out(path, &target));
+        }
         if kind != EntryKind::Folder {
             self.files += 1;
         }
@@ -101,6 +118,64 @@ impl Sources {
         }
         self.entries.push(Entry { path: path.to_owned(), kind, stamp: Stamp::of(kind, metadata) });
     }
+}
+
+impl Sources {
+    /// Records that something is not sent.
+    pub(super) fn leave_out(&mut self, path: &Path, reason: &'static str) {
+        self.left_out.push((path.to_owned(), reason));
+    }
+
+    /// Adds one note for everything that is not sent for the same reason.
+    pub(super) fn note_what_is_left_out(&mut self) {
+        let mut by_reason: BTreeMap<&str, Vec<PathBuf>> = BTreeMap::new();
+        for (path, reason) in std::mem::take(&mut self.left_out) {
+            by_reason.entry(reason).or_default().push(path);
+        }
+        for (reason, paths) in by_reason {
+            let names: Vec<String> =
+                paths.iter().take(MOST_NAMED).map(|path| format!("`{}`", path.display())).collect();
+            let more = paths.len().saturating_sub(MOST_NAMED);
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            let verb = if paths.len() == 1 { "is" } else { "are" };
+            self.notes.push(format!("{}{more} {verb} not sent: {reason}.", names.join(", ")));
+        }
+    }
+
+    fn is_unreadable(&self, path: &Path) -> bool {
+        self.open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
+/// Whether a relative link leads above the project, going by the names alone, as an engine does.
+fn leads_out(link: &Path, target: &Path) -> bool {
+    if target.is_absolute() {
+        return false;
+    }
+    let mut depth = link.components().count().saturating_sub(1);
+    for part in target.components() {
+        match part {
+            Component::ParentDir => match depth.checked_sub(1) {
+                Some(above) => depth = above,
+                None => return true,
+            },
+            Component::Normal(_) => depth += 1,
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    false
+}
+
+/// Whether it is worth trying to open a file. Almost every file can be read by everyone, and opening all of them would take time.
+#[cfg(unix)]
+fn is_perhaps_unreadable(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.mode() & 0o444 != 0o444
+}
+
+#[cfg(not(unix))]
+fn is_perhaps_unreadable(_metadata: &Metadata) -> bool {
+    false
 }
 
 impl Stamp {

@@ -55,7 +55,7 @@ impl Project {
         predict(&self.bench(steps).request).await.unwrap()
     }
 
-    fn state(&self) -> &Path {
+    pub(crate) fn state(&self) -> &Path {
         self.state.path()
     }
 

@@ -31,6 +31,9 @@ mod layers;
 mod lineage;
 #[cfg(test)]
 #[cfg(unix)]
+mod odd_sources;
+#[cfg(test)]
+#[cfg(unix)]
 mod proxy;
 #[cfg(test)]
 #[cfg(unix)]
