@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::container::PathStatResponse;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
@@ -212,25 +213,47 @@ impl Container {
 
     /// Checks without running anything.
     pub(super) async fn has_shell(&self) -> Result<bool, EngineError> {
+        let mut endless = None;
         for folder in self.image.path.split(':') {
-            let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{folder}/sh")).build();
-            match self.docker.get_container_archive_info(&self.id, Some(options)).await {
-                Ok(_) => return Ok(true),
-                Err(error) if status_of(&error) == Some(404) => {}
+            let path = format!("{folder}/sh");
+            match self.look_up(&path).await {
+                Ok(Some(_)) => return Ok(true),
+                Ok(None) => {}
+                Err(error) if is_endless_link(&error) => endless = endless.or(Some(path)),
                 Err(error) => return Err(refused("check for a shell", &error)),
             }
         }
-        Ok(false)
+        match endless {
+            Some(path) => {
+                let reason = format!("`{path}` is a link that leads back to itself");
+                Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Returns what the engine knows about an absolute path; `None`: there is nothing.
+    async fn look_up(&self, path: &str) -> Result<Option<PathStatResponse>, Error> {
+        let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+        match self.docker.get_container_archive_info(&self.id, Some(options)).await {
+            Ok(stat) => Ok(Some(stat)),
+            Err(error) if status_of(&error) == Some(404) => Ok(None),
+            Err(error) if status_of(&error).is_some() => {
+                // An answer to this kind of request has no message, but asking for the content fails for the same reason.
+                let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
+                match self.docker.download_from_container(&self.id, Some(options)).boxed().next().await {
+                    Some(Err(same)) if status_of(&same) == status_of(&error) => Err(same),
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether there is something at an absolute path, following links.
     pub(super) async fn has_path(&self, path: &str) -> Result<bool, EngineError> {
-        let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
-        match self.docker.get_container_archive_info(&self.id, Some(options)).await {
-            Ok(_) => Ok(true),
-            Err(error) if status_of(&error) == Some(404) => Ok(false),
-            Err(error) => Err(refused("look into the container", &error)),
-        }
+        let found = self.look_up(path).await.map_err(|error| refused("look into the container", &error))?;
+        Ok(found.is_some())
     }
 
     /// Runs a second command in the container, as its user, and returns the exit code and the output.
@@ -311,15 +334,12 @@ impl Container {
 
     /// Returns the real path of a directory, which the engine has created if it was missing.
     pub(super) async fn resolve(&self, folder: &str) -> Result<Target, EngineError> {
-        let options = ContainerArchiveInfoOptionsBuilder::default().path(folder).build();
-        let real = match self.docker.get_container_archive_info(&self.id, Some(options)).await {
-            Ok(stat) if !stat.link_target.is_empty() => stat.link_target,
-            Ok(_) => folder.to_owned(),
+        let found = self.look_up(folder).await.map_err(|error| refused("inspect the working directory", &error))?;
+        let real = match found {
+            Some(stat) if !stat.link_target.is_empty() => stat.link_target,
+            Some(_) => folder.to_owned(),
             // It does not exist yet, so the archive contains the whole path.
-            Err(error) if status_of(&error) == Some(404) => {
-                return Ok(Target { parent: "/".into(), name: folder.trim_matches('/').to_owned() });
-            }
-            Err(error) => return Err(refused("inspect the working directory", &error)),
+            None => return Ok(Target { parent: "/".into(), name: folder.trim_matches('/').to_owned() }),
         };
         let real = real.trim_end_matches('/');
         Ok(match real.rsplit_once('/') {
@@ -462,4 +482,10 @@ impl Container {
             tracing::debug!(problem, "a container stays for now");
         }
     }
+}
+
+/// Whether the engine gave up on a path because its links do not end.
+fn is_endless_link(error: &Error) -> bool {
+    let said = reason(error);
+    said.contains("too many links") || said.contains("too many levels of symbolic links")
 }
