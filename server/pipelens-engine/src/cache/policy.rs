@@ -108,16 +108,16 @@ fn add_files(pattern: &str, world: &World<'_>, parts: &mut BTreeMap<String, Stri
             path: entry.path.display().to_string(),
             reason: error.to_string(),
         })?;
-        parts.insert(format!("`{}`", distinct_name(&entry.path)), content);
+        parts.insert(input_name(&entry.path), content);
     }
     if matched { Ok(()) } else { Err(WhyUnknown::NoMatch { pattern: pattern.to_owned() }) }
 }
 
-/// Returns a readable name that no other path has.
-fn distinct_name(path: &Path) -> String {
+/// Returns the name of a file as an input: readable, and no other file has it.
+pub(super) fn input_name(path: &Path) -> String {
     match path.to_str() {
-        Some(path) => path.to_owned(),
-        None => path.as_os_str().as_encoded_bytes().escape_ascii().to_string(),
+        Some(path) => format!("`{path}`"),
+        None => format!("`{}`", path.as_os_str().as_encoded_bytes().escape_ascii()),
     }
 }
 

@@ -39,10 +39,11 @@ fn copy_sources(
         let to = target.join(&entry.path);
         let copied = match entry.kind {
             EntryKind::File => copy_source(sources, &entry.path, &to),
-            EntryKind::Symlink => copy_source_link(sources, &entry.path, &to),
-            EntryKind::Folder => fs::create_dir_all(&to),
+            EntryKind::Symlink => copy_source_link(sources, &entry.path, &to).and_then(|()| from.symlink_metadata()),
+            EntryKind::Folder => fs::create_dir_all(&to).and_then(|()| from.symlink_metadata()),
         };
-        let dated = copied.and_then(|()| match entry.kind {
+        sources.sent(entry, copied.as_ref().ok());
+        let dated = copied.and_then(|_| match entry.kind {
             EntryKind::Folder => Ok(()),
             EntryKind::File | EntryKind::Symlink => date(&from, &to, dating),
         });
@@ -179,8 +180,8 @@ pub(super) fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> i
     Ok(newest)
 }
 
-/// Copies a file of the project: the one that was opened, even if another one takes its place.
-fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
+/// Copies a file of the project: the one that was opened, even if another one takes its place. Returns its state.
+fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<Metadata> {
     let mut file = sources.open(path)?;
     let metadata = file.metadata()?;
     if cfg!(target_os = "linux") {
@@ -191,7 +192,8 @@ fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
         // On other systems, blocks are shared only if the system itself copies the file, by name.
         fs::copy(sources.root.join(path), to)?;
     }
-    Ok(())
+    // Again, because it may have been written to meanwhile.
+    file.metadata()
 }
 
 #[cfg(unix)]

@@ -1,12 +1,13 @@
 //! The files of a project that a step gets, as they were when the run began.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{ProjectFolder, readable_size};
@@ -29,6 +30,8 @@ pub(crate) struct Sources {
     pub(crate) has_links_out: bool,
     /// What is not sent, with the reason; becomes a note.
     pub(super) left_out: Vec<(PathBuf, &'static str)>,
+    /// Files that were sent in another state than the one in which they were found, because they have changed since.
+    pub(super) sent_changed: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// What could not be included, and why: reported once, when the run begins.
     pub(crate) notes: Vec<String>,
 }
@@ -87,8 +90,25 @@ impl Sources {
 
     /// Returns the same project without its files.
     pub(crate) fn without_entries(&self) -> Self {
-        let has_links_out = self.has_links_out;
-        Self { root: self.root.clone(), folder: self.folder.clone(), has_links_out, ..Self::default() }
+        Self {
+            root: self.root.clone(),
+            folder: self.folder.clone(),
+            has_links_out: self.has_links_out,
+            sent_changed: Arc::clone(&self.sent_changed),
+            ..Self::default()
+        }
+    }
+
+    /// Records in which state a file was sent, so that nothing that was made from it counts as made from the state that was found.
+    pub(crate) fn sent(&self, entry: &Entry, metadata: Option<&Metadata>) {
+        if metadata.is_none_or(|metadata| Stamp::of(entry.kind, metadata) != entry.stamp) {
+            self.sent_changed.lock().insert(entry.path.clone());
+        }
+    }
+
+    /// Returns the files that have been sent in another state than the one in which they were found.
+    pub(crate) fn sent_changed(&self) -> Vec<PathBuf> {
+        self.sent_changed.lock().iter().cloned().collect()
     }
 
     pub(super) fn add(&mut self, path: &Path, metadata: &Metadata) {

@@ -124,6 +124,36 @@ for_each_runner! {
         assert_eq!(named, 1, "{notices:?}");
     }
 
+    /// Its key was computed from the content before the edit, and the result is made from the one after it.
+    async fn a_result_made_from_a_file_edited_during_the_run_is_not_kept(runner: Runner) {
+        let project = Project::new(runner);
+        project.file("in", "one\n");
+        project.file("other", "one\n");
+        let gate = PlanStep { soft_fail: true, ..step("gate", "echo begun; sleep 1000").timeout(1) };
+        let steps = || vec![
+            gate.clone(),
+            on_change(step("a", "cp in made").after(&[0]), "in"),
+            step("b", "cat made").builds_in(1),
+            on_change(step("c", "true").builds_in(1), "other"),
+        ];
+        let mut running = project.bench(steps()).start();
+        running.wait_for_line("begun").await;
+        project.file("in", "two, and longer\n");
+        let ran = running.finish().await;
+        ran.assert_succeeded();
+        assert_eq!(ran.text_of("b"), ["two, and longer"]);
+        for key in ["a", "c"] {
+            let notice = format!("The result of `{key}` is not cached: `in` changed during the run.");
+            assert!(ran.notices().contains(&notice.as_str()), "{:?}", ran.notices());
+        }
+        project.file("in", "one\n");
+        let decisions = project.predict(steps()).await;
+        assert!(decisions.iter().all(|decision| !matches!(decision, CacheDecision::Hit { .. })), "{decisions:?}");
+        assert_eq!(project.run(steps()).await.text_of("b"), ["one"]);
+        assert!(matches!(project.predict(steps()).await[1], CacheDecision::Hit { .. }));
+        project.clean().await;
+    }
+
     async fn folders_keep_their_modes(runner: Runner) {
         let bench = Bench::new(runner, vec![step("a", "stat -c %a closed open; cat closed/file")]).file("closed/file", "file\n");
         let root = bench.sources.path();
