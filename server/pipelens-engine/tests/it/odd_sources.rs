@@ -201,7 +201,7 @@ async fn what_the_user_cannot_read_is_named_and_everything_else_arrives() {
         let bench = Bench::new(runner, steps).file("closed/file", "").file("open/file", "").file("secret", "");
         let root = bench.sources.path().to_owned();
         for name in ["closed", "secret"] {
-            fs::set_permissions(root.join(name), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o000)).unwrap();
         }
         let running = bench.start();
         let ran = running.finish().await;
