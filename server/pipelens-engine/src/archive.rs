@@ -1,8 +1,10 @@
 //! The sources as a tar stream that is never held in memory as a whole. Knows nothing about engines.
 
+use std::fs::Metadata;
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -12,7 +14,7 @@ use parking_lot::Mutex;
 use tar::{Builder, EntryType, Header, HeaderMode};
 use tokio::sync::mpsc;
 
-use crate::sources::{Entry, EntryKind, Sources};
+use crate::sources::{EntryKind, Sources};
 
 /// The size of one chunk of the stream; a few chunks may be queued.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -26,6 +28,8 @@ pub(crate) struct Packing {
     pub(crate) user_id: u64,
     pub(crate) group_id: u64,
     pub(crate) is_compressed: bool,
+    /// The modification time of every entry, in seconds since 1970; `None`: the one it has in the project.
+    pub(crate) modified: Option<u64>,
 }
 
 /// Why a stream ended early. The engine's answer to a truncated archive does not say.
@@ -87,13 +91,15 @@ fn write_entries(sources: &Sources, packing: &Packing, writer: impl Write) -> io
     if !packing.folder.is_empty() {
         write_entry(&mut archive, packing, sources, Path::new(""), Path::new(&packing.folder), EntryKind::Folder)?;
     }
-    for Entry { path, kind, stamp: _ } in &sources.entries {
-        let name = Path::new(&packing.folder).join(path);
-        write_entry(&mut archive, packing, sources, path, &name, *kind)?;
+    for entry in &sources.entries {
+        let name = Path::new(&packing.folder).join(&entry.path);
+        let sent = write_entry(&mut archive, packing, sources, &entry.path, &name, entry.kind)?;
+        sources.sent(entry, sent.as_ref());
     }
     archive.finish()
 }
 
+/// Returns the state in which the entry was sent; `None`: it no longer exists.
 fn write_entry(
     archive: &mut Builder<impl Write>,
     packing: &Packing,
@@ -101,29 +107,33 @@ fn write_entry(
     path: &Path,
     name: &Path,
     kind: EntryKind,
-) -> io::Result<()> {
+) -> io::Result<Option<Metadata>> {
     let (in_project, path) = (path, sources.root.join(path));
     let about = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
         // Removed since the run began: the project may change at any time.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(about(error)),
     };
     let mut header = Header::new_gnu();
     header.set_metadata_in_mode(&metadata, HeaderMode::Complete);
     header.set_uid(packing.user_id);
     header.set_gid(packing.group_id);
+    // No engine keeps a date before 1970.
+    header.set_mtime(packing.modified.unwrap_or_else(|| modified_seconds(&metadata)));
     match kind {
         EntryKind::Folder => {
             header.set_entry_type(EntryType::Directory);
             header.set_size(0);
-            archive.append_data(&mut header, name, io::empty())
+            archive.append_data(&mut header, name, io::empty())?;
+            Ok(Some(metadata))
         }
         EntryKind::Symlink => {
             header.set_entry_type(EntryType::Symlink);
             header.set_size(0);
-            archive.append_link(&mut header, name, sources.read_link(in_project).map_err(about)?)
+            archive.append_link(&mut header, name, sources.read_link(in_project).map_err(about)?)?;
+            Ok(Some(metadata))
         }
         EntryKind::File => {
             let file = sources.open(in_project).map_err(about)?;
@@ -131,9 +141,17 @@ fn write_entry(
             header.set_entry_type(EntryType::Regular);
             header.set_size(size);
             // The header contains the size, so a file that has changed since is truncated or padded to it.
-            archive.append_data(&mut header, name, file.take(size).chain(io::repeat(0)).take(size)).map_err(about)
+            let content = (&file).take(size).chain(io::repeat(0)).take(size);
+            archive.append_data(&mut header, name, content).map_err(about)?;
+            // Of the open file, after it was read, because it may have been replaced or written to meanwhile.
+            file.metadata().map(Some).map_err(about)
         }
     }
+}
+
+fn modified_seconds(metadata: &Metadata) -> u64 {
+    let since = metadata.modified().ok().and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// Hands chunks to the stream, and waits while the queue is full.

@@ -36,6 +36,7 @@ use crate::store::{PastRun, Store, StoreError};
 #[derive(Debug)]
 pub(crate) struct Cache {
     results: Arc<KeptResults>,
+    sources: Arc<Sources>,
     keyed: KeyedPlan,
     shares_with_harmont: bool,
     decisions: Vec<CacheDecision>,
@@ -94,7 +95,8 @@ impl Cache {
         });
         keyed.look_up_images(stores).await;
         let (decisions, hits) = decision::decide(&keyed, &results, stores, request.shares_with_harmont).await?;
-        Ok(Self { results, keyed, shares_with_harmont: request.shares_with_harmont, decisions, hits })
+        let shares_with_harmont = request.shares_with_harmont;
+        Ok(Self { results, sources, keyed, shares_with_harmont, decisions, hits })
     }
 
     pub(crate) fn workspace(&self) -> &str {
@@ -146,7 +148,26 @@ impl Cache {
             .collect()
     }
 
-    /// Records the snapshot a step left. By now, the image that its lineage starts from is known.
+    /// Returns a file that the result of a step depends on according to its policy, or to that of a step it starts from, and that was sent in
+    /// another state than the one its key was computed from.
+    fn changed_input(&self, index: usize) -> Option<String> {
+        let changed: Vec<String> = self.sources.sent_changed().iter().map(|path| policy::input_name(path)).collect();
+        let mut at = Some(index);
+        while let Some(index) = at.filter(|_| !changed.is_empty()) {
+            if let Some(Policy::While(inputs)) = self.keyed.policies.get(index)
+                && let Some(name) = changed.iter().find(|name| inputs.contains_key(*name))
+            {
+                return Some(name.clone());
+            }
+            at = match self.keyed.plan.steps.get(index)?.boots_from {
+                BootsFrom::Step(parent) => Some(parent),
+                BootsFrom::Image(_) => None,
+            };
+        }
+        None
+    }
+
+    /// Records the snapshot a step left, and returns a sentence if it is not recorded. By now, the image that its lineage starts from is known.
     pub(crate) async fn keep(
         &self,
         index: usize,
@@ -154,11 +175,16 @@ impl Cache {
         saved: Saved,
         run_id: Uuid,
         snapshots: &dyn SnapshotStore,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<String>, StoreError> {
         if let Some(BootsFrom::Image(reference)) = self.keyed.root(index).map(|step| &step.boots_from) {
             self.keyed.look_up_image(reference, snapshots).await;
         }
-        let Some(step) = self.keyed.plan.steps.get(index) else { return Ok(()) };
+        let Some(step) = self.keyed.plan.steps.get(index) else { return Ok(None) };
+        if purpose == Purpose::Cache
+            && let Some(name) = self.changed_input(index)
+        {
+            return Ok(Some(format!("The result of `{}` is not cached: {name} changed during the run.", step.key)));
+        }
         let keys = self.keyed.keys(snapshots.name().await).into_iter().nth(index).flatten();
         let mut rows = Vec::new();
         match (purpose, keys) {
@@ -172,7 +198,7 @@ impl Cache {
                 self.results.store.with(remember).await?;
             }
             (Purpose::Rerun, Some(keys)) => rows.push(keys.fit),
-            (Purpose::Cache | Purpose::Rerun, None) => return Ok(()),
+            (Purpose::Cache | Purpose::Rerun, None) => return Ok(None),
         }
         let folder = self.keyed.root(index).map_or("", |root| &root.workdir);
         for (number, key) in rows.into_iter().enumerate() {
@@ -180,7 +206,7 @@ impl Cache {
             let saved = Saved { bytes: if number == 0 { saved.bytes } else { 0 }, place: saved.place.clone() };
             self.results.record(key, &step.key, saved, folder, snapshots).await?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Adds a run to the history.

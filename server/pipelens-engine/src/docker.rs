@@ -20,11 +20,13 @@ mod readiness;
 mod reap;
 mod services;
 mod session;
+mod slots;
 mod source_images;
 mod source_update;
 mod ssh;
 mod step;
 mod transport;
+mod volumes;
 mod worker;
 
 use std::sync::Arc;

@@ -22,6 +22,11 @@ pub enum EngineError {
     RegistryRefused { image: String, reason: String },
     #[error("Image `{image}` could not be pulled: {reason}.")]
     PullFailed { image: String, reason: String },
+    #[error(
+        "Image `{image}` declares {}, whose files are lost between steps, and the engine has no way to use it without: {reason}.",
+        volumes_of(volumes)
+    )]
+    Volumes { image: String, volumes: Vec<String>, reason: String },
     #[error("Image `{image}` has no shell: {reason}.")]
     NoShell { image: String, reason: String },
     #[error("The container engine could not {doing}: {reason}.")]
@@ -136,6 +141,7 @@ impl EngineError {
             Self::SnapshotRefused { reason } if reason.contains("max depth") => {
                 Some("The chain of saved steps is too long for the engine. Shorten the chain of `builds_in`.")
             }
+            Self::Volumes { .. } => Some("Use an image without `VOLUME`."),
             Self::SnapshotRefused { .. } => Some("Check the engine's free disk space."),
             Self::IgnoreRules { .. } => Some(
                 "Make it a text file of at most a few hundred lines, or remove it. It decides which files a step gets.",
@@ -178,6 +184,12 @@ impl EngineError {
             None => self.to_string(),
         }
     }
+}
+
+/// Returns volumes with their noun: "the volume `/data`".
+fn volumes_of(volumes: &[String]) -> String {
+    let names: Vec<String> = volumes.iter().map(|volume| format!("`{volume}`")).collect();
+    format!("the volume{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
 }
 
 fn list(tried: &[TriedPlace]) -> String {

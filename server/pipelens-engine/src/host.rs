@@ -130,9 +130,9 @@ impl HostRunner {
                     });
                     let update = update.transpose()?;
                     Box::new(move || {
-                        copy::tree(&parent, &workspace, &stop)?;
+                        let newest = copy::tree(&parent, &workspace, &stop)?;
                         if let Some((delta, folder)) = update {
-                            copy::update(&delta, &folder, &stop)?;
+                            copy::update(&delta, &folder, newest, &stop)?;
                         }
                         Ok(copy::create_folder(&workdir)?)
                     })

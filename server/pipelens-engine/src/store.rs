@@ -299,7 +299,6 @@ fn kept_snapshot(row: &Row<'_>) -> rusqlite::Result<KeptSnapshot> {
 /// Paths are repetitive: compressed, they take a tenth of the space.
 fn packed(manifest: &Manifest) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-    // A path that is not Unicode cannot be stored. The manifest is then empty, and every file counts as changed.
     let json = serde_json::to_vec(manifest).unwrap_or_default();
     encoder.write_all(&json).and_then(|()| encoder.finish()).unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::files::Unreadable;
-pub(crate) use crate::walk::repository::{Repository, Tracked};
+pub(crate) use crate::walk::repository::{Repository, Tracked, path_from_bytes};
 pub use crate::walk::rules::RuleSet;
 pub(crate) use crate::walk::rules::Rules;
 
@@ -95,11 +95,21 @@ impl Iterator for Walk {
         }
         next.map(|entry| {
             entry.map_err(|error| {
+                let path = path_of(&error).unwrap_or(&self.root).to_owned();
                 let text = error.to_string();
                 let source = error.into_io_error().unwrap_or_else(|| io::Error::other(text));
-                WalkError::Entry { path: self.root.clone(), source }
+                WalkError::Entry { path, source }
             })
         })
+    }
+}
+
+/// Returns the path that an error is about.
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
+        _ => None,
     }
 }
 

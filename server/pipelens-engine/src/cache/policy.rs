@@ -108,20 +108,45 @@ fn add_files(pattern: &str, world: &World<'_>, parts: &mut BTreeMap<String, Stri
             path: entry.path.display().to_string(),
             reason: error.to_string(),
         })?;
-        parts.insert(format!("`{}`", entry.path.display()), content);
+        parts.insert(input_name(&entry.path), content);
     }
     if matched { Ok(()) } else { Err(WhyUnknown::NoMatch { pattern: pattern.to_owned() }) }
 }
 
+/// Returns the name of a file as an input: readable, and no other file has it.
+pub(super) fn input_name(path: &Path) -> String {
+    match path.to_str() {
+        Some(path) => format!("`{path}`"),
+        None => format!("`{}`", path.as_os_str().as_encoded_bytes().escape_ascii()),
+    }
+}
+
+/// Returns what git knows about a file: its content, whether it is executable, and whether it is a link.
 fn content(sources: &Sources, path: &Path, kind: EntryKind) -> std::io::Result<String> {
     let mut digest = Sha256::new();
-    match kind {
-        EntryKind::Symlink => digest.update(sources.read_link(path)?.as_os_str().as_encoded_bytes()),
-        EntryKind::File | EntryKind::Folder => {
-            std::io::copy(&mut sources.open(path)?, &mut digest)?;
+    let kind = match kind {
+        EntryKind::Symlink => {
+            digest.update(sources.read_link(path)?.as_os_str().as_encoded_bytes());
+            "link "
         }
-    }
-    Ok(hex::encode(digest.finalize()))
+        EntryKind::File | EntryKind::Folder => {
+            let mut file = sources.open(path)?;
+            std::io::copy(&mut file, &mut digest)?;
+            if is_executable(&file.metadata()?) { "executable " } else { "" }
+        }
+    };
+    Ok(format!("{kind}{}", hex::encode(digest.finalize())))
+}
+
+#[cfg(unix)]
+fn is_executable(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.mode() & 0o100 != 0
+}
+
+#[cfg(not(unix))]
+fn is_executable(_metadata: &std::fs::Metadata) -> bool {
+    false
 }
 
 #[cfg(test)]

@@ -38,9 +38,12 @@ impl KeptResults {
             None
         } else {
             let digest = kept.sources.clone();
-            let manifest = self.store.with(move |store| store.sources(&digest)).await?;
-            // Without the old list, every current file counts as changed, and no file can be recognised as removed.
-            Some(Outdated { manifest: Arc::new(manifest.unwrap_or_default()), folder: kept.sources_folder.clone() })
+            let Some(manifest) = self.store.with(move |store| store.sources(&digest)).await? else {
+                // Without the old list, it is unknown which files have to be removed.
+                self.store.with(move |store| store.forget(&kept)).await?;
+                return Ok(None);
+            };
+            Some(Outdated { manifest: Arc::new(manifest), folder: kept.sources_folder.clone() })
         };
         let place = kept.place.clone();
         self.store.with(move |store| store.mark_used(&kept, seconds_now())).await?;

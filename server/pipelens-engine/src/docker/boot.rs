@@ -15,7 +15,8 @@ use crate::docker::image_store::DockerSnapshot;
 use crate::docker::leftovers::Leftovers;
 use crate::docker::session::Session;
 use crate::docker::source_images::{self, SourceLayer};
-use crate::docker::source_update;
+use crate::docker::source_update::{self, Dating};
+use crate::docker::volumes;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
 use crate::event::Phase;
@@ -36,6 +37,7 @@ pub(super) async fn prepare(
             let ensuring = session.images().ensure(reference, arguments, context);
             let image = session.unless_stopped(context, ensuring).await?;
             leftovers.digest = Some(image.digest.clone());
+            let image = boot.without_volumes(image).await?;
             if source_images::is_worth_it(context) {
                 boot.boot_with_sources(image, leftovers).await
             } else {
@@ -44,10 +46,11 @@ pub(super) async fn prepare(
         }
         Base::Snapshot(snapshot, outdated) => match snapshot.get::<DockerSnapshot>() {
             Some(DockerSnapshot::Image(id)) => {
-                let worker = boot.create(session.images().known(id).await?, leftovers).await?;
+                let image = boot.without_volumes(session.images().known(id).await?).await?;
+                let worker = boot.create(image, leftovers).await?;
                 let Some(outdated) = outdated else { return Ok(()) };
                 let delta = outdated.manifest.delta(&context.sources);
-                session.unless_stopped(context, boot.update_sources(worker, delta, &outdated.folder)).await
+                session.unless_stopped(context, boot.update_sources(worker, delta, &outdated.folder, Dating::Now)).await
             }
             Some(DockerSnapshot::Container(id)) => {
                 leftovers.worker = Some(session.take_waiting(id).ok_or_else(|| context.no_snapshot())?);
@@ -66,6 +69,11 @@ struct Boot<'a> {
 }
 
 impl Boot<'_> {
+    async fn without_volumes(&self, image: Arc<ImageFacts>) -> Result<Arc<ImageFacts>, Interruption> {
+        let leaving_out = volumes::without_volumes(self.session, self.context, image);
+        self.session.unless_stopped(self.context, leaving_out).await
+    }
+
     async fn boot_and_send(&self, image: Arc<ImageFacts>, leftovers: &mut Leftovers) -> Result<(), Interruption> {
         let worker = self.create(image, leftovers).await?;
         self.session.unless_stopped(self.context, self.send_sources(&worker.container)).await
@@ -117,7 +125,8 @@ impl Boot<'_> {
         let Some(outdated) = layer.outdated else { return Ok(false) };
         let delta = outdated.manifest.delta(&self.context.sources);
         let is_worth_another = source_images::is_worth_another(self.context, &delta);
-        let updating = self.update_sources(worker, delta, &outdated.folder);
+        // Nothing has been built from the older ones yet.
+        let updating = self.update_sources(worker, delta, &outdated.folder, Dating::AsInProject);
         self.session.unless_stopped(self.context, updating).await?;
         Ok(is_worth_another)
     }
@@ -171,21 +180,27 @@ impl Boot<'_> {
         let (user_id, group_id) = container.user_ids().await?;
         let is_compressed = self.session.is_remote;
         // The engine has created the directory, owned by root. Its real path, with links resolved, matters only if its owner has to be changed.
-        if (user_id, group_id) == (0, 0) {
-            let packing = Packing { folder: String::new(), user_id, group_id, is_compressed };
+        if (user_id, group_id) == (0, 0) && !sources.has_links_out {
+            let packing = Packing { folder: String::new(), user_id, group_id, is_compressed, modified: None };
             return container.unpack(workdir, Arc::clone(sources), packing).await;
         }
-        let target = container.resolve(workdir).await?;
-        let packing = Packing { folder: target.name, user_id, group_id, is_compressed };
+        let target = container.resolve(workdir).await?.for_sources(sources);
+        let packing = Packing { folder: target.name, user_id, group_id, is_compressed, modified: None };
         container.unpack(&target.parent, Arc::clone(sources), packing).await
     }
 
-    async fn update_sources(&self, worker: &mut Worker, delta: Delta, folder: &str) -> Result<(), EngineError> {
+    async fn update_sources(
+        &self,
+        worker: &mut Worker,
+        delta: Delta,
+        folder: &str,
+        dating: Dating,
+    ) -> Result<(), EngineError> {
         if delta.is_empty() {
             return Ok(());
         }
         let phase = Phase::SendingSources { files: delta.changed.files, bytes: delta.changed.bytes };
         self.context.report_phase(phase);
-        source_update::apply(worker, delta, folder, self.session.is_remote).await
+        source_update::apply(worker, delta, folder, dating, self.session.is_remote).await
     }
 }

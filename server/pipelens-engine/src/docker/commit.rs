@@ -24,7 +24,7 @@ use crate::owner::Owner;
 use crate::snapshot::Saved;
 
 /// The repository of all snapshots; the tag protects a snapshot from `docker image prune` while children still need it.
-const REPOSITORY: &str = "pipelens-snapshot";
+pub(super) const REPOSITORY: &str = "pipelens-snapshot";
 /// Storage drivers support about 125 layers. Above this number, a snapshot is flattened into one layer.
 const MOST_LAYERS: usize = 100;
 
@@ -57,12 +57,20 @@ pub(super) struct Commit {
 impl Commit {
     /// Saves the filesystem. The image gets back its own command and entry point instead of the supervisor's.
     pub(super) async fn save(self) -> Result<Saved, EngineError> {
-        let saved = if self.image.layers < MOST_LAYERS {
-            self.commit(&self.container_id).await
-        } else {
-            self.save_flattened().await
-        };
-        let id = saved.map_err(|error| refused(&error))?;
+        if self.image.layers >= MOST_LAYERS {
+            return self.save_without_history().await;
+        }
+        let id = self.commit(&self.container_id).await.map_err(|error| refused(&error))?;
+        self.finish(id).await
+    }
+
+    /// Saves the filesystem as one layer, without the volumes that the image declares.
+    pub(super) async fn save_without_history(self) -> Result<Saved, EngineError> {
+        let id = self.save_flattened().await.map_err(|error| refused(&error))?;
+        self.finish(id).await
+    }
+
+    async fn finish(self, id: String) -> Result<Saved, EngineError> {
         let inspected = self.docker.inspect_image(&id).await.unwrap_or_default();
         // As the engine itself writes ids: Podman's commit omits the `sha256:`, and without it a missing image is reported as an invalid name.
         let id = inspected.id.unwrap_or(id);
@@ -127,8 +135,11 @@ impl Commit {
         let flat = format!("{}-flat", self.tag);
         let saved = self.save_by_way_of(&flat).await;
         // Its single layer stays in the image made from it; only the name is removed.
-        let name = format!("{REPOSITORY}:{flat}");
-        self.docker.remove_image(&name, None::<RemoveImageOptions>, None).await.ok();
+        for name in [format!("{REPOSITORY}:{flat}"), format!("localhost/{REPOSITORY}:{flat}")] {
+            if self.docker.remove_image(&name, None::<RemoveImageOptions>, None).await.is_ok() {
+                break;
+            }
+        }
         saved
     }
 
@@ -142,17 +153,18 @@ impl Commit {
             .changes(vec![format!("LABEL {}=\"{}\" {}=\"\"", labels::OWNER, Owner::this_process(), labels::KEPT)])
             .build();
         let mut import = self.docker.create_image(Some(options), Some(bollard::body_try_stream(files)), None);
+        let mut imported = format!("{REPOSITORY}:{flat}");
         while let Some(progress) = import.next().await {
-            progress?;
+            // The last report is the id, which is safer than the name: Podman makes it a name of this machine.
+            imported = progress?.status.filter(|status| is_id(status)).unwrap_or(imported);
         }
         let config = self.docker.inspect_image(&self.image.id).await?.config.unwrap_or_default();
         let body = ContainerCreateBody {
-            image: Some(format!("{REPOSITORY}:{flat}")),
+            image: Some(imported),
             // Never run, but the engine requires a command.
             entrypoint: Some(vec!["sh".into()]),
             env: config.env,
             user: config.user,
-            volumes: config.volumes,
             labels: Some(self.labels.clone()),
             ..ContainerCreateBody::default()
         };
@@ -161,6 +173,11 @@ impl Commit {
         reap::remove_container(&self.docker, &shell).await;
         committed
     }
+}
+
+fn is_id(status: &str) -> bool {
+    let digits = status.strip_prefix("sha256:").unwrap_or(status);
+    digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Returns settings as lines of a Dockerfile. The step's label comes from its container instead, because a key may contain characters that

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::container::PathStatResponse;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
@@ -25,9 +26,10 @@ use uuid::Uuid;
 
 use crate::archive::{self, Packing};
 use crate::artifacts::{Artifacts, StreamedBytes, Taken};
+use crate::clock;
 use crate::docker::arguments::Arguments;
 use crate::docker::client_error::{reason, refused, status_of};
-use crate::docker::image::ImageFacts;
+use crate::docker::image::{self, ImageFacts};
 use crate::docker::reap;
 use crate::error::EngineError;
 use crate::event::StdStream;
@@ -104,6 +106,18 @@ pub(super) struct Container {
 pub(super) struct Target {
     pub(super) parent: String,
     pub(super) name: String,
+}
+
+impl Target {
+    /// Returns where to unpack sources so that the engine accepts their links: it refuses those that lead out of the directory in which it
+    /// unpacks.
+    pub(super) fn for_sources(self, sources: &Sources) -> Self {
+        if !sources.has_links_out {
+            return self;
+        }
+        let name = format!("{}/{}", self.parent, self.name).trim_matches('/').to_owned();
+        Self { parent: "/".into(), name }
+    }
 }
 
 impl Container {
@@ -199,15 +213,47 @@ impl Container {
 
     /// Checks without running anything.
     pub(super) async fn has_shell(&self) -> Result<bool, EngineError> {
+        let mut endless = None;
         for folder in self.image.path.split(':') {
-            let options = ContainerArchiveInfoOptionsBuilder::default().path(&format!("{folder}/sh")).build();
-            match self.docker.get_container_archive_info(&self.id, Some(options)).await {
-                Ok(_) => return Ok(true),
-                Err(error) if status_of(&error) == Some(404) => {}
+            let path = format!("{folder}/sh");
+            match self.look_up(&path).await {
+                Ok(Some(_)) => return Ok(true),
+                Ok(None) => {}
+                Err(error) if is_endless_link(&error) => endless = endless.or(Some(path)),
                 Err(error) => return Err(refused("check for a shell", &error)),
             }
         }
-        Ok(false)
+        match endless {
+            Some(path) => {
+                let reason = format!("`{path}` is a link that leads back to itself");
+                Err(EngineError::NoShell { image: self.image.reference.clone(), reason })
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Returns what the engine knows about an absolute path; `None`: there is nothing.
+    async fn look_up(&self, path: &str) -> Result<Option<PathStatResponse>, Error> {
+        let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+        match self.docker.get_container_archive_info(&self.id, Some(options)).await {
+            Ok(stat) => Ok(Some(stat)),
+            Err(error) if status_of(&error) == Some(404) => Ok(None),
+            Err(error) if status_of(&error).is_some() => {
+                // An answer to this kind of request has no message, but asking for the content fails for the same reason.
+                let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
+                match self.docker.download_from_container(&self.id, Some(options)).boxed().next().await {
+                    Some(Err(same)) if status_of(&same) == status_of(&error) => Err(same),
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is something at an absolute path, following links.
+    pub(super) async fn has_path(&self, path: &str) -> Result<bool, EngineError> {
+        let found = self.look_up(path).await.map_err(|error| refused("look into the container", &error))?;
+        Ok(found.is_some())
     }
 
     /// Runs a second command in the container, as its user, and returns the exit code and the output.
@@ -288,15 +334,12 @@ impl Container {
 
     /// Returns the real path of a directory, which the engine has created if it was missing.
     pub(super) async fn resolve(&self, folder: &str) -> Result<Target, EngineError> {
-        let options = ContainerArchiveInfoOptionsBuilder::default().path(folder).build();
-        let real = match self.docker.get_container_archive_info(&self.id, Some(options)).await {
-            Ok(stat) if !stat.link_target.is_empty() => stat.link_target,
-            Ok(_) => folder.to_owned(),
+        let found = self.look_up(folder).await.map_err(|error| refused("inspect the working directory", &error))?;
+        let real = match found {
+            Some(stat) if !stat.link_target.is_empty() => stat.link_target,
+            Some(_) => folder.to_owned(),
             // It does not exist yet, so the archive contains the whole path.
-            Err(error) if status_of(&error) == Some(404) => {
-                return Ok(Target { parent: "/".into(), name: folder.trim_matches('/').to_owned() });
-            }
-            Err(error) => return Err(refused("inspect the working directory", &error)),
+            None => return Ok(Target { parent: "/".into(), name: folder.trim_matches('/').to_owned() }),
         };
         let real = real.trim_end_matches('/');
         Ok(match real.rsplit_once('/') {
@@ -304,6 +347,15 @@ impl Container {
             Some((parent, name)) => Target { parent: parent.to_owned(), name: name.to_owned() },
             None => Target { parent: "/".into(), name: String::new() },
         })
+    }
+
+    /// Returns a time after that of every file an image of ours contains, in seconds since 1970. By the engine's clock, which may not
+    /// agree with ours. In whole seconds, because an image has no others.
+    pub(super) async fn time_after_its_files(&self) -> Result<i64, EngineError> {
+        let inspected = self.docker.inspect_container(&self.id, None).await;
+        let inspected = inspected.map_err(|error| refused("look up the container", &error))?;
+        let created = inspected.created.as_deref().and_then(image::seconds).unwrap_or_else(clock::seconds_now);
+        Ok(created.max(self.image.created.saturating_add(1)))
     }
 
     /// Unpacks the sources in a directory of the container. Needs no program in the image.
@@ -430,4 +482,10 @@ impl Container {
             tracing::debug!(problem, "a container stays for now");
         }
     }
+}
+
+/// Whether the engine gave up on a path because its links do not end.
+fn is_endless_link(error: &Error) -> bool {
+    let said = reason(error);
+    said.contains("too many links") || said.contains("too many levels of symbolic links")
 }

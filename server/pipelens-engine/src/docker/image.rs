@@ -10,6 +10,7 @@ use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptionsBuilder;
+use chrono::DateTime;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
@@ -40,6 +41,8 @@ pub(super) struct ImageFacts {
     /// As the author wrote it, or the id of a snapshot.
     pub(super) reference: String,
     pub(super) id: String,
+    /// The image it was made from by leaving out the volumes; otherwise its own id.
+    pub(super) origin: String,
     /// See [`BuildEvent::ImageResolved`].
     pub(super) digest: String,
     /// `USER`: empty, a name or a number, the latter two optionally followed by `:` and a group.
@@ -51,8 +54,12 @@ pub(super) struct ImageFacts {
     pub(super) path: String,
     pub(super) bytes: u64,
     pub(super) layers: usize,
-    /// Volumes: directories that are in no snapshot, because every container has its own.
-    pub(super) has_volumes: bool,
+    /// In seconds since 1970.
+    pub(super) created: i64,
+    /// `VOLUME`: directories that are in no snapshot, because every container has its own.
+    pub(super) volumes: Vec<String>,
+    /// See [`labels::BASE`].
+    pub(super) base: Option<String>,
     /// The lowest TCP port in `EXPOSE`.
     pub(super) exposed_port: Option<u16>,
     /// The workspace of one of our snapshots; empty for a snapshot that is removed with its run.
@@ -239,24 +246,31 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     let config = inspect.config.unwrap_or_default();
     let path = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let id = inspect.id.unwrap_or_else(|| reference.to_owned());
+    let mut labels = config.labels.unwrap_or_default();
     ImageFacts {
         path: path.to_owned(),
         reference: reference.to_owned(),
         digest: digest(reference, inspect.repo_digests.as_deref().unwrap_or_default()).unwrap_or(&id).to_owned(),
+        origin: id.clone(),
         id,
         bytes: inspect.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        created: inspect.created.as_deref().and_then(seconds).unwrap_or(0),
         layers: inspect.root_fs.and_then(|root| root.layers).map_or(0, |layers| layers.len()),
-        workspace: config
-            .labels
-            .and_then(|mut labels| labels.remove(labels::KEPT).or(labels.remove(labels::WORKSPACE))),
+        base: labels.remove(labels::BASE),
+        workspace: labels.remove(labels::KEPT).or(labels.remove(labels::WORKSPACE)),
         user: config.user.unwrap_or_default(),
         entrypoint: config.entrypoint,
         cmd: config.cmd,
         workdir: config.working_dir,
-        has_volumes: config.volumes.is_some_and(|volumes| !volumes.is_empty()),
+        volumes: config.volumes.unwrap_or_default(),
         exposed_port: config.exposed_ports.iter().flatten().filter_map(|port| tcp_port(port)).min(),
         health_check: config.healthcheck.and_then(|check| check.test).unwrap_or_default(),
     }
+}
+
+/// Reads a time as the engine writes it, in whole seconds since 1970.
+pub(super) fn seconds(time: &str) -> Option<i64> {
+    DateTime::parse_from_rfc3339(time).ok().map(|time| time.timestamp())
 }
 
 /// Reads `80/tcp`; a port without a protocol means TCP too.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::docker::about::About;
 use crate::docker::image::Images;
 use crate::docker::reap;
+use crate::docker::volumes;
 use crate::owner::Owner;
 use crate::snapshot::{Snapshot, SnapshotStore, shell_word};
 
@@ -54,15 +55,26 @@ impl SnapshotStore for ImageStore {
     async fn find_shared(&self, name: &str, workspace: &str) -> Option<String> {
         let facts = self.images.inspect(name).await.ok().flatten()?;
         // Everything we save is labelled with its workspace, even if it was saved from an image labelled with another one.
-        facts.workspace.as_deref().is_none_or(|owner| owner == workspace).then_some(facts.id)
+        let is_ours = facts.workspace.as_deref().is_none_or(|owner| owner == workspace);
+        (is_ours && facts.volumes.is_empty()).then_some(facts.id)
     }
 
     async fn exists(&self, place: &str) -> bool {
-        self.resolve_image(place).await.is_some()
+        // An image that declares volumes lacks what the step left in them.
+        self.images.inspect(place).await.ok().flatten().is_some_and(|facts| facts.volumes.is_empty())
     }
 
     async fn remove(&self, place: &str) -> bool {
-        reap::remove_image(&self.docker, place).await
+        let base = self.images.inspect(place).await.ok().flatten().and_then(|facts| facts.base);
+        let is_removed = reap::remove_image(&self.docker, place).await;
+        let names = base.filter(|_| is_removed).map(|base| volumes::base_names(&base));
+        for name in names.into_iter().flatten() {
+            if let Ok(Some(base)) = self.images.inspect(&name).await {
+                // By its id, because then the engine refuses if something else is built on it.
+                reap::remove_image(&self.docker, &base.id).await;
+            }
+        }
+        is_removed
     }
 
     async fn sweep(&self, cache_name: &str, known: &BTreeSet<String>) {

@@ -8,6 +8,9 @@ pub(super) const SERVICE: &str = "dev.pipelens.service";
 /// On a container that never runs and is removed after the images of its run. An engine lists containers quickly, but has to read every image
 /// to list some of them, so a sweep looks for images only if a dead owner has a container.
 pub(super) const ANCHOR: &str = "dev.pipelens.anchor";
+/// On an image without the volumes of another, and on everything that is built on it: how its name begins. It is removed with the last of
+/// them.
+pub(super) const BASE: &str = "dev.pipelens.base";
 pub(super) const WORKSPACE: &str = "dev.pipelens.workspace";
 /// On a snapshot that outlives its run: the workspace it belongs to. Containers inherit their image's labels, so everything else
 /// has this label with an empty value.

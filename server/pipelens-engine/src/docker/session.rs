@@ -20,6 +20,7 @@ use crate::docker::image::{ImageFacts, Images};
 use crate::docker::image_store::{DockerSnapshot, ImageStore};
 use crate::docker::labels;
 use crate::docker::liveness;
+use crate::docker::slots::Slots;
 use crate::docker::source_images::SourceLayers;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
@@ -37,6 +38,8 @@ pub(super) struct Session {
     pub(super) is_remote: bool,
     pub(super) deadlines: Deadlines,
     pub(super) source_layers: SourceLayers,
+    /// Images without the volumes they declare, by the image that declares them.
+    pub(super) plain_images: Slots<Arc<ImageFacts>>,
     /// Cancelled when the first command has ended.
     pub(super) has_run_one: CancellationToken,
     run_id: Uuid,
@@ -78,6 +81,7 @@ impl Session {
             is_remote: endpoint.is_remote,
             deadlines: *deadlines,
             source_layers: SourceLayers::default(),
+            plain_images: Slots::default(),
             has_run_one: CancellationToken::new(),
             run_id: *run_id,
             labels,

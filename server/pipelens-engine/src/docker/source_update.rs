@@ -1,6 +1,6 @@
 //! Brings the sources in a snapshot up to date: sends what changed, and removes what no longer exists in the project. Knows no steps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,11 +14,22 @@ use crate::supervisor::{NEWLINE_VARIABLE, quoted};
 /// Far below the limit for a program's arguments and environment.
 const ARGUMENT_BYTES: usize = 64 * 1024;
 
+/// Which modification times the changed files get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dating {
+    /// Those they have in the project.
+    AsInProject,
+    /// A time after everything in the snapshot: `make` and its kind ignore a change that is older than what they have built, and a file may
+    /// have changed while its earlier content was being built, or been replaced by an older one.
+    Now,
+}
+
 /// Applies a delta to the directory in which an earlier run placed the sources.
 pub(super) async fn apply(
     worker: &mut Worker,
     delta: Delta,
     folder: &str,
+    dating: Dating,
     is_compressed: bool,
 ) -> Result<(), EngineError> {
     for line in removals(folder, &delta) {
@@ -33,8 +44,13 @@ pub(super) async fn apply(
     }
     let container = &worker.container;
     let (user_id, group_id) = container.user_ids().await?;
-    let target = container.resolve(folder).await?;
-    let packing = Packing { folder: target.name, user_id, group_id, is_compressed };
+    let target = container.resolve(folder).await?.for_sources(&delta.changed);
+    let modified = match dating {
+        Dating::AsInProject => None,
+        Dating::Now => Some(container.time_after_its_files().await?.max(delta.newest_before.saturating_add(1))),
+    };
+    let modified = modified.map(|seconds| u64::try_from(seconds).unwrap_or(0));
+    let packing = Packing { folder: target.name, user_id, group_id, is_compressed, modified };
     container.unpack(&target.parent, Arc::new(delta.changed), packing).await
 }
 
@@ -48,17 +64,21 @@ fn removals(folder: &str, delta: &Delta) -> Vec<Bytes> {
         .flat_map(|(program, rest, paths)| {
             let lists = lists(paths);
             let enter = &enter;
-            lists.into_iter().map(move |list| format!("{enter}{program}{list}{rest}\n").into()).collect::<Vec<_>>()
+            let line = move |list: Vec<u8>| {
+                let parts = [enter.as_bytes(), program.as_bytes(), &list, rest.as_bytes(), b"\n"];
+                Bytes::from(parts.concat())
+            };
+            lists.into_iter().map(line).collect::<Vec<_>>()
         })
         .collect()
 }
 
-fn lists(paths: &[PathBuf]) -> Vec<String> {
+fn lists(paths: &[PathBuf]) -> Vec<Vec<u8>> {
     let mut lists = Vec::new();
-    let mut list = String::new();
+    let mut list = Vec::new();
     for path in paths {
-        list.push(' ');
-        list.push_str(&quoted(&path.to_string_lossy()));
+        list.push(b' ');
+        list.extend(quoted_path(path));
         if list.len() > ARGUMENT_BYTES {
             lists.push(std::mem::take(&mut list));
         }
@@ -67,6 +87,18 @@ fn lists(paths: &[PathBuf]) -> Vec<String> {
         lists.push(list);
     }
     lists
+}
+
+/// Quotes a path for the shell, on one line, whatever bytes it consists of.
+fn quoted_path(path: &Path) -> Vec<u8> {
+    let mut quoted_path = Vec::new();
+    for part in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        quoted_path.extend(quoted(part.valid()).into_bytes());
+        if !part.invalid().is_empty() {
+            quoted_path.extend([b"'", part.invalid(), b"'"].concat());
+        }
+    }
+    quoted_path
 }
 
 #[cfg(test)]

@@ -74,10 +74,7 @@ async fn try_to_run(
     if !has_children && !is_cached {
         return Ok(Ran::without_snapshot(ending));
     }
-    let can_hand_on = has_children
-        && context.snapshot_use == SnapshotUse::Once
-        && worker.is_waiting()
-        && !worker.container.image.has_volumes;
+    let can_hand_on = has_children && context.snapshot_use == SnapshotUse::Once && worker.is_waiting();
     let is_worth_saving = context.keeping.workspace.is_some() && worker.unsaved >= WORTH_A_SNAPSHOT;
     let mut saved = None;
     if !can_hand_on || is_cached || is_worth_saving {

@@ -1,17 +1,37 @@
 //! Copies and removes directories, sharing blocks if the filesystem supports it (`std::fs::copy` does that). Knows no steps.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use filetime::FileTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::EngineError;
 use crate::sources::{Delta, EntryKind, Sources};
 use crate::stop::{self, Interruption};
 
+/// Which modification times copied sources get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dating {
+    /// Those they have in the project.
+    AsInProject,
+    /// The time of the copy, or one after this time if that is later.
+    After(SystemTime),
+}
+
 /// Copies the sources into a new directory. A file that no longer exists is skipped.
 pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
+    copy_sources(sources, target, Dating::AsInProject, stop)
+}
+
+fn copy_sources(
+    sources: &Sources,
+    target: &Path,
+    dating: Dating,
+    stop: &CancellationToken,
+) -> Result<(), Interruption> {
     create_folder(target)?;
     for entry in &sources.entries {
         stop::check(stop)?;
@@ -19,23 +39,59 @@ pub(super) fn sources(sources: &Sources, target: &Path, stop: &CancellationToken
         let to = target.join(&entry.path);
         let copied = match entry.kind {
             EntryKind::File => copy_source(sources, &entry.path, &to),
-            EntryKind::Symlink => copy_source_link(sources, &entry.path, &to),
-            EntryKind::Folder => fs::create_dir_all(&to),
+            EntryKind::Symlink => copy_source_link(sources, &entry.path, &to).and_then(|()| from.symlink_metadata()),
+            EntryKind::Folder => fs::create_dir_all(&to).and_then(|()| from.symlink_metadata()),
         };
-        match copied {
+        sources.sent(entry, copied.as_ref().ok());
+        let dated = copied.and_then(|_| match entry.kind {
+            EntryKind::Folder => Ok(()),
+            EntryKind::File | EntryKind::Symlink => date(&from, &to, dating),
+        });
+        match dated {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && from.symlink_metadata().is_err() => {}
             Err(source) => return Err(EngineError::Sources { path: from, source }.into()),
         }
+    }
+    // Last and deepest first, because an entry changes the time of its directory, and a directory may be read-only.
+    for entry in sources.entries.iter().rev().filter(|entry| entry.kind == EntryKind::Folder) {
+        let from = sources.root.join(&entry.path);
+        let Ok(metadata) = from.symlink_metadata() else { continue };
+        let to = target.join(&entry.path);
+        let finished = match dating {
+            Dating::AsInProject => copy_times(&metadata, &to),
+            Dating::After(_) => Ok(()),
+        };
+        let finished = finished.and_then(|()| fs::set_permissions(&to, metadata.permissions()));
+        finished.map_err(|source| EngineError::Sources { path: from, source })?;
     }
     Ok(())
 }
 
-/// Copies a directory with everything in it.
-pub(super) fn tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
+/// Sets the modification time of a copied source.
+fn date(from: &Path, to: &Path, dating: Dating) -> io::Result<()> {
+    match dating {
+        Dating::AsInProject => copy_times(&from.symlink_metadata()?, to),
+        Dating::After(newest) if to.symlink_metadata()?.modified()? <= newest => {
+            let next = newest.checked_add(Duration::from_micros(1)).unwrap_or(newest);
+            filetime::set_symlink_file_times(to, next.into(), next.into())
+        }
+        Dating::After(_) => Ok(()),
+    }
+}
+
+fn copy_times(metadata: &Metadata, to: &Path) -> io::Result<()> {
+    let modified = FileTime::from_last_modification_time(metadata);
+    filetime::set_symlink_file_times(to, modified, modified)
+}
+
+/// Copies a directory with everything in it, and returns the time of its newest file.
+pub(super) fn tree(from: &Path, to: &Path, stop: &CancellationToken) -> Result<SystemTime, Interruption> {
     let doing = "Copying the parent's directory";
-    copy_folder(from, to, stop).map_err(|source| EngineError::File { doing, path: from.to_owned(), source })?;
-    Ok(stop::check(stop)?)
+    let newest =
+        copy_folder(from, to, stop).map_err(|source| EngineError::File { doing, path: from.to_owned(), source })?;
+    stop::check(stop)?;
+    Ok(newest)
 }
 
 /// Moves a directory that nothing else needs.
@@ -52,8 +108,15 @@ pub(super) fn create_folder(path: &Path) -> Result<(), EngineError> {
     })
 }
 
-/// Brings a copy of older sources up to date.
-pub(super) fn update(delta: &Delta, target: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
+/// Brings a copy of older sources up to date. What changed becomes newer than everything in the copy: `make` and its kind ignore a change
+/// that is older than what they have built, and a file may have changed while its earlier content was being built, or been replaced by an
+/// older one.
+pub(super) fn update(
+    delta: &Delta,
+    target: &Path,
+    newest: SystemTime,
+    stop: &CancellationToken,
+) -> Result<(), Interruption> {
     for path in &delta.removed_files {
         // It is already removed, or a step has replaced it with a directory.
         fs::remove_file(target.join(path)).ok();
@@ -68,7 +131,7 @@ pub(super) fn update(delta: &Delta, target: &Path, stop: &CancellationToken) -> 
             fs::remove_file(target.join(&entry.path)).ok();
         }
     }
-    sources(&delta.changed, target, stop)
+    copy_sources(&delta.changed, target, Dating::After(newest), stop)
 }
 
 /// Returns the size of everything in a directory, as far as it can be read.
@@ -84,30 +147,41 @@ pub(super) fn size(folder: &Path) -> u64 {
         .sum()
 }
 
-/// Ends early, with an incomplete copy, once a stop is requested.
-pub(super) fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<()> {
+/// Ends early, with an incomplete copy, once a stop is requested. Returns the time of the newest file.
+pub(super) fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<SystemTime> {
     fs::create_dir_all(to)?;
+    let mut newest = SystemTime::UNIX_EPOCH;
     for entry in fs::read_dir(from)? {
         if stop.is_cancelled() {
-            return Ok(());
+            return Ok(newest);
         }
         let entry = entry?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            copy_folder(&from, &to, stop)?;
-        } else if kind.is_symlink() {
-            copy_entry(&from, &to, EntryKind::Symlink)?;
-        } else if kind.is_file() {
-            copy_entry(&from, &to, EntryKind::File)?;
+            newest = newest.max(copy_folder(&from, &to, stop)?);
+            continue;
         }
+        if kind.is_symlink() {
+            copy_link(&from, &to)?;
+        } else if kind.is_file() {
+            fs::copy(&from, &to)?;
+        } else {
+            continue;
+        }
+        let metadata = from.symlink_metadata()?;
+        copy_times(&metadata, &to)?;
+        newest = newest.max(metadata.modified()?);
     }
-    // Last, because a directory may be read-only.
-    fs::set_permissions(to, fs::metadata(from)?.permissions())
+    // Last, because an entry changes the time of its directory, and a directory may be read-only.
+    let metadata = fs::metadata(from)?;
+    copy_times(&metadata, to)?;
+    fs::set_permissions(to, metadata.permissions())?;
+    Ok(newest)
 }
 
-/// Copies a file of the project: the one that was opened, even if another one takes its place.
-fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
+/// Copies a file of the project: the one that was opened, even if another one takes its place. Returns its state.
+fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<Metadata> {
     let mut file = sources.open(path)?;
     let metadata = file.metadata()?;
     if cfg!(target_os = "linux") {
@@ -118,8 +192,8 @@ fn copy_source(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
         // On other systems, blocks are shared only if the system itself copies the file, by name.
         fs::copy(sources.root.join(path), to)?;
     }
-    // Opened for reading: the copy may be read-only, and its owner may set times all the same.
-    fs::File::open(to)?.set_modified(metadata.modified()?)
+    // Again, because it may have been written to meanwhile.
+    file.metadata()
 }
 
 #[cfg(unix)]
@@ -130,19 +204,6 @@ fn copy_source_link(sources: &Sources, path: &Path, to: &Path) -> io::Result<()>
 #[cfg(not(unix))]
 fn copy_source_link(sources: &Sources, path: &Path, to: &Path) -> io::Result<()> {
     copy_link(&sources.root.join(path), to)
-}
-
-fn copy_entry(from: &Path, to: &Path, kind: EntryKind) -> io::Result<()> {
-    match kind {
-        EntryKind::Folder => fs::create_dir_all(to),
-        EntryKind::Symlink => copy_link(from, to),
-        EntryKind::File => {
-            fs::copy(from, to)?;
-            let modified = fs::metadata(from)?.modified()?;
-            // Opened for reading: the copy may be read-only, and its owner may set times all the same.
-            fs::File::open(to)?.set_modified(modified)
-        }
-    }
 }
 
 #[cfg(unix)]

@@ -48,8 +48,10 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) async fn keep(&self, index: usize, purpose: Purpose, saved: Saved, snapshots: &dyn SnapshotStore) {
         let Some(cache) = &self.cache else { return };
-        if let Err(error) = cache.keep(index, purpose, saved, self.run_id, snapshots).await {
-            self.events.notice(format!("The step's result could not be cached: {error}."));
+        match cache.keep(index, purpose, saved, self.run_id, snapshots).await {
+            Ok(None) => {}
+            Ok(Some(why_not)) => self.events.notice(why_not),
+            Err(error) => self.events.notice(format!("The step's result could not be cached: {error}.")),
         }
     }
 }

@@ -7,10 +7,35 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::sources::entries::{Entry, EntryKind, Sources, Stamp};
+use crate::walk::path_from_bytes;
 
 /// Each path of the sources with its stamp.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, Stamp>", into = "BTreeMap<String, Stamp>")]
 pub(crate) struct Manifest(BTreeMap<PathBuf, Stamp>);
+
+/// Begins a path that is stored as hexadecimal digits, because it is not Unicode. No path contains this character.
+const HEX: char = '\0';
+
+impl From<Manifest> for BTreeMap<String, Stamp> {
+    fn from(manifest: Manifest) -> Self {
+        let stored = |path: PathBuf| match path.into_os_string().into_string() {
+            Ok(path) => path,
+            Err(path) => format!("{HEX}{}", hex::encode(path.as_encoded_bytes())),
+        };
+        manifest.0.into_iter().map(|(path, stamp)| (stored(path), stamp)).collect()
+    }
+}
+
+impl From<BTreeMap<String, Stamp>> for Manifest {
+    fn from(stored: BTreeMap<String, Stamp>) -> Self {
+        let path = |stored: String| match stored.strip_prefix(HEX).map(hex::decode) {
+            Some(Ok(bytes)) => path_from_bytes(&bytes),
+            Some(Err(_)) | None => stored.into(),
+        };
+        Self(stored.into_iter().map(|(stored, stamp)| (path(stored), stamp)).collect())
+    }
+}
 
 /// The difference between two states of the sources.
 #[derive(Debug, Default)]
@@ -20,6 +45,8 @@ pub(crate) struct Delta {
     pub(crate) removed_files: Vec<PathBuf>,
     /// Deepest first. A step may have created files of its own in them.
     pub(crate) removed_folders: Vec<PathBuf>,
+    /// The modification time of the newest file of the older state, in seconds since 1970.
+    pub(crate) newest_before: i64,
 }
 
 impl Manifest {
@@ -40,7 +67,8 @@ impl Manifest {
     /// Returns the difference from this state to that of `sources`.
     pub(crate) fn delta(&self, sources: &Sources) -> Delta {
         let now = Self::of(sources);
-        let mut delta = Delta { changed: sources.without_entries(), ..Delta::default() };
+        let newest_before = self.0.values().map(Stamp::modified_seconds).max().unwrap_or(0);
+        let mut delta = Delta { changed: sources.without_entries(), newest_before, ..Delta::default() };
         for entry in &sources.entries {
             if self.0.get(&entry.path) != Some(&entry.stamp) {
                 delta.add(entry.clone());
@@ -79,6 +107,16 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_of_any_bytes_is_stored() {
+        let names: [&[u8]; 4] = [b"plain", b"caf\xe9", b"caf\xc3\xa9", b"new\nline"];
+        let stamp = Stamp::of(EntryKind::Folder, &fs::metadata("/").unwrap());
+        let manifest = Manifest(names.iter().map(|name| (path_from_bytes(name), stamp)).collect());
+        let stored = serde_json::to_vec(&manifest).unwrap();
+        assert_eq!(serde_json::from_slice::<Manifest>(&stored).unwrap(), manifest);
+    }
 
     #[test]
     fn the_delta_contains_only_changed_files_and_lists_removed_ones() {

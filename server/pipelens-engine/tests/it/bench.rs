@@ -370,6 +370,11 @@ pub(crate) async fn in_own_process(test: &str, role: &str, environment: &[(&str,
     assert!(status.await.unwrap().success(), "{test} as `{role}`");
 }
 
+/// Tells a test of this binary, in a process of its own, which part it plays.
+pub(crate) fn as_role<'c>(command: &'c mut std::process::Command, role: &str) -> &'c mut std::process::Command {
+    command.arg("--nocapture").env(ROLE, role)
+}
+
 /// Returns which part a process plays that [`in_own_process`] has started.
 pub(crate) fn role() -> Option<String> {
     std::env::var(ROLE).ok()

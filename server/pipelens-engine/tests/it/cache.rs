@@ -13,9 +13,9 @@ use crate::docker::needs_docker;
 use crate::runners::for_each_runner;
 
 /// A project that is run more than once.
-struct Project {
+pub(crate) struct Project {
     runner: Runner,
-    sources: TempDir,
+    pub(crate) sources: TempDir,
     state: TempDir,
     budget: Budget,
     is_read: bool,
@@ -23,18 +23,18 @@ struct Project {
 }
 
 impl Project {
-    fn new(runner: Runner) -> Self {
+    pub(crate) fn new(runner: Runner) -> Self {
         let (sources, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         Self { runner, sources, state, budget: Budget::default(), is_read: true, shares_with_harmont: false }
     }
 
-    fn file(&self, path: &str, text: &str) {
+    pub(crate) fn file(&self, path: &str, text: &str) {
         let path = self.sources.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
-    fn bench(&self, steps: Vec<PlanStep>) -> Bench {
+    pub(crate) fn bench(&self, steps: Vec<PlanStep>) -> Bench {
         let mut bench = Bench::new(self.runner, steps);
         bench.request.source_root = self.sources.path().to_owned();
         bench.request.cache = Some(CacheRequest {
@@ -47,33 +47,33 @@ impl Project {
         bench
     }
 
-    async fn run(&self, steps: Vec<PlanStep>) -> Ran {
+    pub(crate) async fn run(&self, steps: Vec<PlanStep>) -> Ran {
         self.bench(steps).run().await
     }
 
-    async fn predict(&self, steps: Vec<PlanStep>) -> Vec<CacheDecision> {
+    pub(crate) async fn predict(&self, steps: Vec<PlanStep>) -> Vec<CacheDecision> {
         predict(&self.bench(steps).request).await.unwrap()
     }
 
-    fn state(&self) -> &Path {
+    pub(crate) fn state(&self) -> &Path {
         self.state.path()
     }
 
-    async fn clean(&self) -> u64 {
+    pub(crate) async fn clean(&self) -> u64 {
         clean(self.state(), docker_host().as_deref(), Some(self.sources.path()), None).await.unwrap()
     }
 }
 
-fn forever(step: PlanStep) -> PlanStep {
+pub(crate) fn forever(step: PlanStep) -> PlanStep {
     PlanStep { cache: Some(Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: None }), ..step }
 }
 
-fn on_change(step: PlanStep, path: &str) -> PlanStep {
+pub(crate) fn on_change(step: PlanStep, path: &str) -> PlanStep {
     let policy = CachePolicy::OnChange { paths: vec![path.to_owned()] };
     PlanStep { cache: Some(Cache { policy, key: None }), ..step }
 }
 
-fn reason(decision: &CacheDecision) -> &str {
+pub(crate) fn reason(decision: &CacheDecision) -> &str {
     match decision {
         CacheDecision::MissBuildAs { reason, .. } => reason,
         other => panic!("{other:?}"),

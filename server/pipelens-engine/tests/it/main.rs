@@ -31,6 +31,9 @@ mod layers;
 mod lineage;
 #[cfg(test)]
 #[cfg(unix)]
+mod odd_sources;
+#[cfg(test)]
+#[cfg(unix)]
 mod proxy;
 #[cfg(test)]
 #[cfg(unix)]
@@ -48,3 +51,9 @@ mod sharing;
 #[cfg(test)]
 #[path = "../../../../tests/skipped.rs"]
 mod skipped;
+#[cfg(test)]
+#[cfg(unix)]
+mod times;
+#[cfg(test)]
+#[cfg(unix)]
+mod volumes;
