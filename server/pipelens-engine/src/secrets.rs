@@ -254,7 +254,7 @@ impl PatternAutomaton {
     }
 }
 
-/// Returns the length of the longest tail of a text that is the beginning of a longer pattern.
+/// Returns the length of the longest tail of some text that is the beginning of a longer pattern.
 fn longest_beginning(forms: &[Vec<u8>], text: &[u8]) -> usize {
     let tails = (0..text.len()).filter_map(|start| text.get(start..));
     tails
@@ -382,7 +382,7 @@ mod tests {
         assert_eq!(patterns.mask("1234"), "1234");
     }
 
-    /// What one search per form makes of a text.
+    /// What one search per form makes of the text.
     fn searched(values: &[&str], chunks: &[&[u8]]) -> String {
         masked_in_chunks(&SecretPatterns { automaton: None, ..patterns(values) }, chunks)
     }

@@ -18,7 +18,7 @@ pub(crate) struct Fixed {
 }
 
 /// Returns the fixed text, or nothing where there is nothing to fix. `findings` are those of the text as it is.
-/// `analyse` finds what is wrong with a text of this kind.
+/// `analyse` finds what is wrong with text of this kind.
 pub(crate) fn fix(
     text: &str,
     findings: &[Diagnostic],

@@ -80,7 +80,7 @@ pub(crate) fn is_settings(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == PROJECT_FILE)
 }
 
-/// Analyses a text as what its path says it is: a pipeline, or the settings of a project.
+/// Analyses text as what its path says it is: a pipeline, or the settings of a project.
 pub(crate) fn analyse(text: &str, path: &Path, project: Option<InProject<'_>>) -> Analysis {
     match project {
         _ if is_settings(path) => pipelens_core::analyze_settings(text),

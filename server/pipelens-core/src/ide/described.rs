@@ -99,7 +99,7 @@ fn alias(analysis: &Analysis, anchor: &Anchor<'_>) -> String {
     };
     let line = analysis.line_index.line(anchor.place.start) + 1;
     let head = if anchor.touched == anchor.place {
-        format!("An anchor: {} stands for this value. {uses}", code(&format!("*{}", anchor.name)))
+        format!("An anchor: {} is this value. {uses}", code(&format!("*{}", anchor.name)))
     } else {
         format!("The value of {} in line {line}.", code(&format!("&{}", anchor.name)))
     };

@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::syntax::offsets::Offsets;
 use crate::text::TextRange;
 
-/// Words whose failure matters to nobody, or that change how the shell handles failures.
+/// Words whose failure does not matter, or that change how the shell handles failures.
 const HARMLESS: &[&str] = &[
     "echo", "printf", "export", "unset", "readonly", "local", "alias", "umask", "trap", "true", ":", "set", "shopt",
     "exit", "exec", "return", "shift", "wait", "date", "pwd", "env", "fi", "done", "esac", "}", "then", "else", "do",

@@ -90,7 +90,7 @@ fn anchors_and_aliases_lead_to_each_other_and_show_the_value() {
     expect![[r#"
         [&base] `&base`
 
-        An anchor: `*base` stands for this value. 2 aliases use it.
+        An anchor: `*base` is this value. 2 aliases use it.
 
         ```yaml
         image: node:22

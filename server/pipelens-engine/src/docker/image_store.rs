@@ -13,7 +13,6 @@ use uuid::Uuid;
 use crate::docker::about::About;
 use crate::docker::image::Images;
 use crate::docker::reap;
-use crate::docker::volumes;
 use crate::owner::Owner;
 use crate::snapshot::{Snapshot, SnapshotStore, shell_word};
 
@@ -67,7 +66,7 @@ impl SnapshotStore for ImageStore {
     async fn remove(&self, place: &str) -> bool {
         let base = self.images.inspect(place).await.ok().flatten().and_then(|facts| facts.base);
         let is_removed = reap::remove_image(&self.docker, place).await;
-        let names = base.filter(|_| is_removed).map(|base| volumes::base_names(&base));
+        let names = base.filter(|_| is_removed).map(|base| labels::base_names(&base));
         for name in names.into_iter().flatten() {
             if let Ok(Some(base)) = self.images.inspect(&name).await {
                 // By its id, because then the engine refuses if something else is built on it.

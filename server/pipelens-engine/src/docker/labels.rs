@@ -19,3 +19,12 @@ pub(super) const KEPT: &str = "dev.pipelens.kept";
 pub(super) const CACHE: &str = "dev.pipelens.store";
 pub(super) const KEEPER: &str = "dev.pipelens.keeper";
 pub(super) const KEPT_BY_RUN: &str = "dev.pipelens.kept-by-run";
+
+/// The ends of the names of images without volumes; the second is built on the first.
+pub(super) const PLAIN: &str = "plain";
+pub(super) const WITH_FOLDERS: &str = "with-folders";
+
+/// Returns the names of the images that something with this `BASE` is built on; the last one made is first.
+pub(super) fn base_names(base: &str) -> [String; 2] {
+    [WITH_FOLDERS, PLAIN].map(|suffix| format!("{base}-{suffix}"))
+}

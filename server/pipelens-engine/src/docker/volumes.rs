@@ -15,20 +15,11 @@ use crate::docker::client_error::refused;
 use crate::docker::commit::{Commit, REPOSITORY};
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
-use crate::docker::labels;
+use crate::docker::labels::{self, PLAIN, WITH_FOLDERS};
 use crate::docker::session::Session;
 use crate::error::EngineError;
 use crate::fingerprint::digest;
 use crate::step_context::StepContext;
-
-/// The ends of the names of the images made here; the second is built on the first.
-const PLAIN: &str = "plain";
-const WITH_FOLDERS: &str = "with-folders";
-
-/// Returns the names of the images that something with this [`labels::BASE`] is built on; the last one made is first.
-pub(super) fn base_names(base: &str) -> [String; 2] {
-    [WITH_FOLDERS, PLAIN].map(|suffix| format!("{base}-{suffix}"))
-}
 
 /// Returns an image with the same files and settings that declares no volumes; the image itself if it declares none.
 pub(super) async fn without_volumes(

@@ -108,7 +108,7 @@ pub(super) fn create_folder(path: &Path) -> Result<(), EngineError> {
     })
 }
 
-/// Brings a copy of older sources up to date. What changed becomes newer than everything in the copy: `make` and its kind ignore a change
+/// Updates a copy of older sources. What changed becomes newer than everything in the copy: `make` and its kind ignore a change
 /// that is older than what they have built, and a file may have changed while its earlier content was being built, or been replaced by an
 /// older one.
 pub(super) fn update(

@@ -56,7 +56,7 @@ fn neighbourhood<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> (usize, &'a
 /// Longer texts are not repaired to count their errors: only the first one is looked at.
 const MAX_REPAIRED_BYTES: usize = 32 * 1024;
 
-/// How many times a text is parsed to be repaired, roughly.
+/// How many times the text is parsed to be repaired, roughly.
 const REPAIRING: usize = 16;
 
 /// How many kinds of entries are checked: usually there are ten.
@@ -71,7 +71,7 @@ struct Checked<'a> {
     /// Entries that differ only in a simple word are checked once.
     known: HashMap<(TextRange, String), bool>,
     bytes_left: usize,
-    /// How often a text is parsed for one check.
+    /// How often the text is parsed for one check.
     cost: usize,
 }
 
@@ -96,7 +96,7 @@ impl Checked<'_> {
     }
 }
 
-/// Returns a text with its label replaced by what kind of characters the label has: that alone makes no difference.
+/// Returns text with its label replaced by what kind of characters the label has: that alone makes no difference.
 fn form(label: &str, new_text: &str) -> String {
     let is_word = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     new_text.replacen(label, if is_word { "\0" } else { "\u{1}" }, 1)

@@ -36,7 +36,7 @@ fn is_plain(text: &str) -> bool {
         && resolve(text) == ScalarType::Text
 }
 
-/// Returns a text with everything escaped that means something in a snippet.
+/// Returns text with everything escaped that means something in a snippet.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('$', "\\$").replace('}', "\\}")
 }
@@ -64,7 +64,7 @@ pub(super) fn expanded(snippet: &str) -> String {
     text
 }
 
-/// Returns a text of several lines for a place in a line: further lines are indented as that line is.
+/// Returns text of several lines for a place in a line: further lines are indented as that line is.
 pub(super) fn indented(text: &str, indentation: &str) -> String {
     text.replace('\n', &format!("\n{indentation}"))
 }

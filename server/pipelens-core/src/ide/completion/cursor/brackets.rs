@@ -2,7 +2,7 @@
 
 use super::key::key_of;
 
-/// Follows a text character by character and tracks which quote is open.
+/// Follows text character by character and tracks which quote is open.
 #[derive(Default)]
 struct Quotes {
     open: Option<char>,
