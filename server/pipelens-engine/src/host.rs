@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::artifacts::Artifacts;
+use crate::artifacts::taking::Taking;
 use crate::blocking;
 use crate::error::{EngineError, counted};
 use crate::files::ProjectFolder;
@@ -95,7 +96,7 @@ impl HostRunner {
     /// Copies artifacts and saves the snapshot after a success.
     async fn finish(&self, context: &StepContext, home: &Path) -> Result<Option<Saved>, Interruption> {
         if let Some(artifacts) = &context.artifacts {
-            take_artifacts(context, artifacts, home).await?;
+            take_artifacts(context, artifacts, &home.join("workspace")).await?;
         }
         if !context.keeping.is_cached {
             return Ok(None);
@@ -220,6 +221,21 @@ impl Runner for HostRunner {
         StepResult { ending, snapshot: None, saved, tidy: Some(tidy.boxed()), digest: None }
     }
 
+    async fn hand_back_artifacts(&self, context: &StepContext) -> StepResult {
+        let kept = match &context.base {
+            Base::Snapshot(snapshot, _) => snapshot.get::<HostSnapshot>(),
+            Base::Image(_) => None,
+        };
+        let taken = match (kept, &context.artifacts) {
+            (Some(HostSnapshot::Copied(folder) | HostSnapshot::Moved(folder)), Some(artifacts)) => {
+                let taking = take_artifacts(context, artifacts, folder);
+                stop::unless_stopped(&context.stop, taking).await
+            }
+            (None, _) | (_, None) => Ok(()),
+        };
+        StepResult::ended(taken.map(|()| Ending::Exited(0)))
+    }
+
     async fn close(&self) -> Vec<String> {
         let folder = self.folder.clone();
         match blocking::run(move |_| copy::remove(&folder)).await.flatten() {
@@ -233,10 +249,15 @@ fn panicked(source: std::io::Error) -> EngineError {
     EngineError::Spawn { source }
 }
 
-async fn take_artifacts(context: &StepContext, artifacts: &Artifacts, home: &Path) -> Result<(), EngineError> {
-    let workdir = workdir::on_host(&home.join("workspace"), &context.step().workdir)?;
+async fn take_artifacts(context: &StepContext, artifacts: &Artifacts, workspace: &Path) -> Result<(), EngineError> {
+    let workdir = workdir::on_host(workspace, &context.step().workdir)?;
     let (own, folder) = (artifacts.clone(), workdir.clone());
-    let taken = blocking::run(move |_| own.take_from_folder(&folder)).await.flatten();
+    let taken = blocking::run(move |_| {
+        let mut taking = Taking::new(own);
+        taking.take_from_folder(&folder)?;
+        taking.finish()
+    });
+    let taken = taken.await.flatten();
     let failed = |source| EngineError::File { doing: "Writing the artifacts", path: workdir, source };
     context.report_artifacts(artifacts, &taken.map_err(failed)?);
     Ok(())

@@ -127,6 +127,14 @@ impl StepContext {
 
     pub(crate) fn report_artifacts(&self, artifacts: &Artifacts, taken: &Taken) {
         self.events.notice(artifacts.summary(&self.step().key, taken));
+        if taken.files > 0 {
+            self.events.send(BuildEvent::StepArtifacts {
+                step: self.index,
+                folder: artifacts.target.clone(),
+                files: taken.files,
+                bytes: taken.bytes,
+            });
+        }
     }
 
     pub(crate) fn report_image(&self, image: &str, digest: &str) {

@@ -46,6 +46,21 @@ pub(super) async fn run(
     }
 }
 
+/// Copies the artifacts out of the result of an earlier run. Its container never starts.
+pub(super) async fn hand_back_artifacts(
+    session: &Session,
+    context: &StepContext,
+    leftovers: &mut Leftovers,
+) -> Result<(), Interruption> {
+    let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
+    boot::prepare(session, context, &arguments, leftovers).await?;
+    let Some((worker, artifacts)) = leftovers.worker.as_ref().zip(context.artifacts.as_ref()) else { return Ok(()) };
+    let taking = worker.container.take_artifacts(artifacts, &context.step().workdir);
+    let taken = session.unless_stopped(context, taking).await?;
+    context.report_artifacts(artifacts, &taken);
+    Ok(())
+}
+
 async fn try_to_run(
     session: &Session,
     context: &StepContext,

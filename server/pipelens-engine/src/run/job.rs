@@ -79,6 +79,16 @@ impl Done {
     }
 }
 
+/// Copies the artifacts of a step that is taken from an earlier run. If they cannot be copied, the step has not been taken as a whole.
+pub(super) async fn hand_back_artifacts(opened: &OpenRunner, context: &StepContext) -> Done {
+    let StepResult { ending, tidy, .. } = opened.runner.hand_back_artifacts(context).await;
+    let end = match ending {
+        Ok(Ending::Exited(_)) => End::Taken,
+        other => End::Ran(other.map_err(|error| Failure(context.patterns.mask(&error.sentence())))),
+    };
+    Done { end, tidy: tidy.into_iter().collect(), ..Done::of(context.index) }
+}
+
 /// One step, with all its attempts.
 pub(super) struct Job {
     pub(super) index: usize,

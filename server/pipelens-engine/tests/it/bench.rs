@@ -147,6 +147,7 @@ impl Bench {
             parallelism: Some(4),
             secrets: BTreeMap::new(),
             log_dir: logs.path().join("run"),
+            artifacts_dir: None,
             cache: None,
             docker_host: docker_host(),
             may_open_machine: false,
