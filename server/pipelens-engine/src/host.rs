@@ -93,12 +93,13 @@ impl HostRunner {
         Err(EngineError::HostUnsupported.into())
     }
 
-    /// Copies artifacts and saves the snapshot after a success.
-    async fn finish(&self, context: &StepContext, home: &Path) -> Result<Option<Saved>, Interruption> {
-        if let Some(artifacts) = &context.artifacts {
-            take_artifacts(context, artifacts, &home.join("workspace")).await?;
+    /// Copies the artifacts, and saves the snapshot after a success.
+    async fn finish(&self, context: &StepContext, ending: Ending, home: &Path) -> Result<Option<Saved>, Interruption> {
+        if let Some(artifacts) = context.artifacts_after(ending) {
+            let taken = take_artifacts(context, artifacts, &home.join("workspace")).await;
+            context.forgive_after_failure(ending, taken.map_err(Interruption::from))?;
         }
-        if !context.keeping.is_cached {
+        if ending != Ending::Exited(0) || !context.keeping.is_cached {
             return Ok(None);
         }
         let (store, workspace, stop) = (Arc::clone(&self.store), home.join("workspace"), context.stop.clone());
@@ -185,10 +186,10 @@ impl Runner for HostRunner {
         // A new directory for every attempt, because nothing of a failed attempt may be visible in the next one.
         let home = self.folder.join(format!("{}-{}", context.index, Uuid::new_v4().simple()));
         let mut copying = None;
-        let mut result = self.carry_out(context, logs, &home, &mut copying).await.map(|ending| (ending, None));
-        if matches!(result, Ok((Ending::Exited(0), _))) {
-            result = self.finish(context, &home).await.map(|saved| (Ending::Exited(0), saved));
-        }
+        let result = match self.carry_out(context, logs, &home, &mut copying).await {
+            Ok(ending) => self.finish(context, ending, &home).await.map(|saved| (ending, saved)),
+            Err(interruption) => Err(interruption),
+        };
         let (ending, saved) = match result {
             Ok((ending, saved)) => (Ok(ending), saved),
             Err(Interruption::Stopped) => (Ok(Ending::Stopped), None),

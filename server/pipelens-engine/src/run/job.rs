@@ -99,7 +99,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) async fn run(self, opened: OpenRunner, context: StepContext) -> Done {
+    pub(super) async fn run(self, opened: OpenRunner, mut context: StepContext) -> Done {
         let log_path = self.log_path.clone().unwrap_or_default();
         let mut logs = match StepLogs::create(
             self.index,
@@ -117,6 +117,7 @@ impl Job {
         let mut attempt = 1;
         let (ending, snapshot, saved, digest) = loop {
             self.report_start(opened.spec.name(), &context, attempt);
+            context.is_last_attempt = attempt > context.step().retry;
             let StepResult { ending, snapshot, saved, tidy, digest } =
                 opened.runner.run_step(&context, &mut logs).await;
             tidies.extend(tidy);

@@ -179,7 +179,8 @@ impl<'run> Tasks<'run> {
         }
         // A step that is not needed is as if it were not part of the run.
         let is_hit = matches!(cache.decision(index), Some(CacheDecision::Hit { .. }));
-        let has_artifacts = self.plan.steps.get(index).is_some_and(|step| !step.artifacts.is_empty());
+        let step = self.plan.steps.get(index);
+        let has_artifacts = step.is_some_and(|step| !step.artifacts.is_empty() && step.artifacts_when.applies(true));
         let handing_back = kept.filter(|_| is_hit && has_artifacts).map(|(opened, snapshot)| {
             let context = self.context(index, Base::Snapshot(snapshot, None), BTreeMap::new());
             (opened, context)
@@ -243,6 +244,7 @@ impl<'run> Tasks<'run> {
             keeping: keeping.unwrap_or_default(),
             sources: Arc::clone(&self.tools.sources),
             artifacts: self.artifacts(index)?,
+            is_last_attempt: true,
             may_open_machine: self.request.may_open_machine,
             secrets,
             log_dir: self.request.log_dir.clone(),

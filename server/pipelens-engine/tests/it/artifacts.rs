@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
+use pipelens_core::plan::{ArtifactsWhen, Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::Outcome;
 use pipelens_engine::run::clean;
@@ -150,5 +150,52 @@ for_each_runner! {
         assert_eq!(*third.outcome_of("a"), Outcome::Cached);
         assert_eq!(listed(&folder_of(&third, "a")), ["out/deep/x", "out/y", "out/z -> deep/x"]);
         clean(state.path(), docker_host().as_deref(), None, None).await.unwrap();
+    }
+
+    async fn artifacts_arrive_after_the_outcome_they_are_for(runner: Runner) {
+        let failing = |key: &str, cmd: &str, when: ArtifactsWhen| PlanStep {
+            artifacts_when: when,
+            ..with_artifacts(key, &format!("echo {key} > junit.xml; {cmd}"), &["junit.xml"])
+        };
+        let late = PlanStep { timeout_seconds: Some(1), ..failing("late", "sleep 600", ArtifactsWhen::Always) };
+        let retried = PlanStep {
+            retry: 1,
+            ..failing("retried", "echo \"$$\" > $$.txt; exit 1", ArtifactsWhen::OnFailure)
+        };
+        let retried = PlanStep { artifacts: vec!["*.txt".into()], ..retried };
+        let ran = run(runner, vec![
+            failing("default", "exit 1", ArtifactsWhen::OnSuccess),
+            failing("always", "exit 3", ArtifactsWhen::Always),
+            failing("fine", "true", ArtifactsWhen::Always),
+            failing("unneeded", "true", ArtifactsWhen::OnFailure),
+            late,
+            retried,
+        ]).await;
+        assert_eq!(*ran.outcome_of("always"), Outcome::Failed(3));
+        assert_eq!(*ran.outcome_of("late"), Outcome::TimedOut);
+        for (key, expected) in [("default", 0), ("always", 1), ("fine", 1), ("unneeded", 0), ("late", 1)] {
+            let listed = listed(&folder_of(&ran, key));
+            assert_eq!(listed.len(), expected, "{key}: {listed:?}");
+        }
+        assert_eq!(text(&folder_of(&ran, "always"), "junit.xml"), "always\n");
+        // Only the last attempt is the step's result.
+        assert_eq!(listed(&folder_of(&ran, "retried")).len(), 1);
+        let of_retried = ran.notices().iter().filter(|notice| notice.starts_with("Artifacts of `retried`")).count();
+        assert_eq!(of_retried, 1);
+    }
+
+    async fn artifacts_that_cannot_be_copied_leave_a_failure_as_it_is(runner: Runner) {
+        let failing = PlanStep {
+            artifacts_when: ArtifactsWhen::Always,
+            ..with_artifacts("a", "echo x > out; exit 3", &["out"])
+        };
+        let mut bench = Bench::new(runner, vec![failing]);
+        let file = bench.logs.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        bench.request.artifacts_dir = Some(file);
+        let ran = bench.run().await;
+        assert_eq!(*ran.outcome_of("a"), Outcome::Failed(3));
+        let notices = ran.notices().join(" ");
+        assert!(notices.contains("The artifacts of `a` could not be copied."), "{notices}");
     }
 }

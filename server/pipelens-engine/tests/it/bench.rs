@@ -95,6 +95,7 @@ pub(crate) fn step(key: &str, cmd: &str) -> PlanStep {
         runner: None,
         runner_args: None,
         artifacts: Vec::new(),
+        artifacts_when: Default::default(),
         secrets: Vec::new(),
         soft_fail: false,
         retry: 0,
