@@ -14,6 +14,8 @@ mod support;
 mod surroundings;
 
 mod again;
+#[cfg(unix)]
+mod artifacts;
 mod authoring;
 mod cli;
 mod consent;

@@ -22,6 +22,11 @@ uri?: string, } & (
   | { "kind": "stepLog", step: string, lines: Array<Line>, }
   | { "kind": "stepLogSkipped", step: string, lines: number, logFile: string, }
   | { "kind": "stepEnd", step: string, outcome: OutcomeKind, exitCode: number | null, reason: string | null, durationMs: number, logFile: string, }
+  | { "kind": "stepArtifacts", step: string, folder: string, files: number, 
+/**
+ * Not counting holes.
+ */
+bytes: number, }
   | { "kind": "stepKept", step: string, shell: string, }
   | { "kind": "runEnd", outcome: RunOutcomeKind, exitCode: number, durationMs: number, });
 

@@ -28,6 +28,7 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
         Place::Wait => authored::WAIT,
         Place::WaitOptions => authored::WAIT_OPTIONS,
         Place::Cache => authored::CACHE_POLICY,
+        Place::Artifacts => authored::ARTIFACTS,
         Place::Trigger => authored::TRIGGER,
         Place::RunnerArguments => authored::RUNNER_ARGUMENTS,
         Place::Services => &[],

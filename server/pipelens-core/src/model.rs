@@ -91,6 +91,7 @@ pub struct Step {
     pub runner: Option<Spanned<String>>,
     pub runner_args: Option<Spanned<SpannedValue>>,
     pub artifacts: Vec<Spanned<String>>,
+    pub artifacts_when: Option<Spanned<ArtifactsWhen>>,
     pub secrets: Vec<Spanned<String>>,
     pub soft_fail: Option<Spanned<bool>>,
     pub retry: Option<Spanned<u64>>,
@@ -112,6 +113,39 @@ impl Step {
     /// Returns how a sentence about it starts.
     pub(crate) fn called(&self) -> String {
         if self.key.value.is_empty() { "This step".to_owned() } else { format!("Step `{}`", self.key.value) }
+    }
+}
+
+/// After which outcome the artifacts of a step are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ArtifactsWhen {
+    #[default]
+    OnSuccess,
+    OnFailure,
+    Always,
+}
+
+impl ArtifactsWhen {
+    /// Returns the value with a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::OnSuccess, Self::OnFailure, Self::Always].into_iter().find(|when| when.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OnSuccess => "on_success",
+            Self::OnFailure => "on_failure",
+            Self::Always => "always",
+        }
+    }
+
+    /// Tells whether artifacts are copied after a success, or else a failure.
+    pub fn applies(self, has_succeeded: bool) -> bool {
+        match self {
+            Self::OnSuccess => has_succeeded,
+            Self::OnFailure => !has_succeeded,
+            Self::Always => true,
+        }
     }
 }
 

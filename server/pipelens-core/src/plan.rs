@@ -40,6 +40,7 @@ pub struct Plan {
 /// When a step's result may be reused from an earlier run.
 pub type Cache = model::Cache<String>;
 pub type CachePolicy = model::CachePolicy<String>;
+pub use crate::model::ArtifactsWhen;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanStep {
@@ -63,6 +64,7 @@ pub struct PlanStep {
     pub runner: Option<String>,
     pub runner_args: Option<Value>,
     pub artifacts: Vec<String>,
+    pub artifacts_when: ArtifactsWhen,
     pub secrets: Vec<String>,
     pub soft_fail: bool,
     pub retry: u64,
@@ -254,6 +256,7 @@ fn plan_step(pipeline: &Pipeline, step: &Step, parent: Option<usize>, after: Vec
         runner: step.runner.as_ref().map(|runner| runner.value.clone()),
         runner_args: step.runner_args.as_ref().map(|args| args.value.plain()),
         artifacts: step.artifacts.iter().map(|glob| glob.value.clone()).collect(),
+        artifacts_when: step.artifacts_when.as_ref().map_or_else(Default::default, |when| when.value),
         secrets: step.secrets.iter().map(|name| name.value.clone()).collect(),
         soft_fail: step.soft_fail.as_ref().is_some_and(|value| value.value),
         retry: step.retry.as_ref().map_or(0, |retry| retry.value),

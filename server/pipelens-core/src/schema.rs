@@ -122,6 +122,10 @@ fn shape(wanted: &Shape) -> Value {
             "propertyNames": { "pattern": ENV_NAME },
             "additionalProperties": { "type": "string" },
         }),
+        Shape::TextsOrMap(place) => {
+            let texts = json!({ "type": "array", "items": { "type": "string", "minLength": 1 } });
+            json!({ "anyOf": [texts, { "$ref": reference(*place) }] })
+        }
         Shape::Map(place) => json!({ "$ref": reference(*place) }),
         Shape::OptionalMap(place) => json!({ "anyOf": [{ "$ref": reference(*place) }, { "type": "null" }] }),
         Shape::List { of, may_be_empty } => {

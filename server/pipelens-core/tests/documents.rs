@@ -10,11 +10,12 @@ use pipelens_core::diagnostic::{Code, Severity};
 use serde_json::Value;
 
 /// The mappings of a pipeline that people write, in the order in which they are explained.
-const MAPPINGS: [(&str, &str); 8] = [
+const MAPPINGS: [(&str, &str); 9] = [
     ("pipeline", "Pipeline"),
     ("step", "Step"),
     ("wait", "Wait"),
     ("waitOptions", "Wait options"),
+    ("artifacts", "Artifacts"),
     ("cache", "Cache policy"),
     ("runnerArguments", "Runner arguments (`docker`)"),
     ("service", "Service"),

@@ -154,7 +154,6 @@ steps:
             unknown-key: Unknown key `stage` in a step. Steps are ordered by `depends_on` and by `wait` between them. Remove it.
             unknown-key: Unknown key `extends` in a step. Did you mean `builds_in`?
             unknown-key: Unknown key `script` in a step. Did you mean `cmd`?
-            wrong-type: `artifacts` must be a list of globs, but this is a mapping.
             unknown-key: Unknown key `when` in a step. A step has no condition: it runs when the steps it depends on have succeeded. Test for it in `cmd` with `if`.
             ---
             env: {CI: 'true'}
@@ -175,7 +174,8 @@ steps:
                   make lint
                   make format
                   make docs
-                artifacts: [out/, "*.log"]
+                artifacts:
+                  paths: [out/, '*.log']
                 when: always
         "#]],
     );

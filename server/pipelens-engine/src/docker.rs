@@ -120,6 +120,13 @@ impl Runner for DockerRunner {
         }
     }
 
+    async fn hand_back_artifacts(&self, context: &StepContext) -> StepResult {
+        let mut leftovers = Leftovers::default();
+        let result = step::hand_back_artifacts(&self.session, context, &mut leftovers).await;
+        let tidy = Some(leftovers.tidy().boxed());
+        StepResult { tidy, ..StepResult::ended(result.map(|()| Ending::Exited(0))) }
+    }
+
     async fn close(&self) -> Vec<String> {
         let store = &self.session.store;
         let may_have_images = store.may_have_images.load(Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! Everything that leaves the engine. Does not know the listener, which may be an editor, a terminal or a file.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,14 @@ pub enum BuildEvent {
         duration: Duration,
         /// The last lines of output, to be shown with a failure.
         tail: Vec<LogLine>,
+    },
+    /// Files of the step have been copied to this machine.
+    StepArtifacts {
+        step: usize,
+        folder: PathBuf,
+        files: u64,
+        /// Not counting holes.
+        bytes: u64,
     },
     /// The state of a failed step is kept: the command line that opens a shell in it.
     StepKept {

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::artifacts::Artifacts;
+use crate::artifacts::taking::Taking;
 use crate::blocking;
 use crate::error::{EngineError, counted};
 use crate::files::ProjectFolder;
@@ -92,12 +93,13 @@ impl HostRunner {
         Err(EngineError::HostUnsupported.into())
     }
 
-    /// Copies artifacts and saves the snapshot after a success.
-    async fn finish(&self, context: &StepContext, home: &Path) -> Result<Option<Saved>, Interruption> {
-        if let Some(artifacts) = &context.artifacts {
-            take_artifacts(context, artifacts, home).await?;
+    /// Copies the artifacts, and saves the snapshot after a success.
+    async fn finish(&self, context: &StepContext, ending: Ending, home: &Path) -> Result<Option<Saved>, Interruption> {
+        if let Some(artifacts) = context.artifacts_after(ending) {
+            let taken = take_artifacts(context, artifacts, &home.join("workspace")).await;
+            context.forgive_after_failure(ending, taken.map_err(Interruption::from))?;
         }
-        if !context.keeping.is_cached {
+        if ending != Ending::Exited(0) || !context.keeping.is_cached {
             return Ok(None);
         }
         let (store, workspace, stop) = (Arc::clone(&self.store), home.join("workspace"), context.stop.clone());
@@ -184,10 +186,10 @@ impl Runner for HostRunner {
         // A new directory for every attempt, because nothing of a failed attempt may be visible in the next one.
         let home = self.folder.join(format!("{}-{}", context.index, Uuid::new_v4().simple()));
         let mut copying = None;
-        let mut result = self.carry_out(context, logs, &home, &mut copying).await.map(|ending| (ending, None));
-        if matches!(result, Ok((Ending::Exited(0), _))) {
-            result = self.finish(context, &home).await.map(|saved| (Ending::Exited(0), saved));
-        }
+        let result = match self.carry_out(context, logs, &home, &mut copying).await {
+            Ok(ending) => self.finish(context, ending, &home).await.map(|saved| (ending, saved)),
+            Err(interruption) => Err(interruption),
+        };
         let (ending, saved) = match result {
             Ok((ending, saved)) => (Ok(ending), saved),
             Err(Interruption::Stopped) => (Ok(Ending::Stopped), None),
@@ -220,6 +222,21 @@ impl Runner for HostRunner {
         StepResult { ending, snapshot: None, saved, tidy: Some(tidy.boxed()), digest: None }
     }
 
+    async fn hand_back_artifacts(&self, context: &StepContext) -> StepResult {
+        let kept = match &context.base {
+            Base::Snapshot(snapshot, _) => snapshot.get::<HostSnapshot>(),
+            Base::Image(_) => None,
+        };
+        let taken = match (kept, &context.artifacts) {
+            (Some(HostSnapshot::Copied(folder) | HostSnapshot::Moved(folder)), Some(artifacts)) => {
+                let taking = take_artifacts(context, artifacts, folder);
+                stop::unless_stopped(&context.stop, taking).await
+            }
+            (None, _) | (_, None) => Ok(()),
+        };
+        StepResult::ended(taken.map(|()| Ending::Exited(0)))
+    }
+
     async fn close(&self) -> Vec<String> {
         let folder = self.folder.clone();
         match blocking::run(move |_| copy::remove(&folder)).await.flatten() {
@@ -233,10 +250,15 @@ fn panicked(source: std::io::Error) -> EngineError {
     EngineError::Spawn { source }
 }
 
-async fn take_artifacts(context: &StepContext, artifacts: &Artifacts, home: &Path) -> Result<(), EngineError> {
-    let workdir = workdir::on_host(&home.join("workspace"), &context.step().workdir)?;
+async fn take_artifacts(context: &StepContext, artifacts: &Artifacts, workspace: &Path) -> Result<(), EngineError> {
+    let workdir = workdir::on_host(workspace, &context.step().workdir)?;
     let (own, folder) = (artifacts.clone(), workdir.clone());
-    let taken = blocking::run(move |_| own.take_from_folder(&folder)).await.flatten();
+    let taken = blocking::run(move |_| {
+        let mut taking = Taking::new(own);
+        taking.take_from_folder(&folder)?;
+        taking.finish()
+    });
+    let taken = taken.await.flatten();
     let failed = |source| EngineError::File { doing: "Writing the artifacts", path: workdir, source };
     context.report_artifacts(artifacts, &taken.map_err(failed)?);
     Ok(())

@@ -36,9 +36,14 @@ pub fn service_log_file(log_dir: &Path, step_key: &str, service: &str) -> PathBu
     log_file(log_dir, step_key).with_extension(format!("{service}.log"))
 }
 
-/// Returns the folder that holds the artifacts of a step.
+/// Returns the folder that holds the artifacts of a step, unless the run has another one for artifacts.
 pub fn artifact_folder(log_dir: &Path, step_key: &str) -> PathBuf {
-    log_dir.join("artifacts").join(log_file(Path::new(""), step_key).with_extension(""))
+    step_folder(&log_dir.join("artifacts"), step_key)
+}
+
+/// Returns the folder of a step in a folder for all steps.
+pub(crate) fn step_folder(folder: &Path, step_key: &str) -> PathBuf {
+    folder.join(log_file(Path::new(""), step_key).with_extension(""))
 }
 
 /// Returns the directory for the logs of a run: the intended one or, if it is not writable, a new temporary one.

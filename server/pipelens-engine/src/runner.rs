@@ -15,6 +15,7 @@ use crate::error::EngineError;
 use crate::logs::StepLogs;
 use crate::snapshot::{Saved, Snapshot, SnapshotStore};
 use crate::step_context::{Ending, StepContext};
+use crate::stop::Interruption;
 
 /// One kind of runner.
 #[derive(Debug)]
@@ -107,6 +108,9 @@ pub(crate) trait Runner: Send + Sync {
 
     async fn run_step(&self, context: &StepContext, logs: &mut StepLogs) -> StepResult;
 
+    /// Copies the artifacts of a step whose result is taken from an earlier run; `context.base` is that result. Runs nothing.
+    async fn hand_back_artifacts(&self, context: &StepContext) -> StepResult;
+
     /// Removes everything this run created except what is kept, and returns a sentence for each thing that could not be removed. Has a
     /// time limit of its own.
     async fn close(&self) -> Vec<String>;
@@ -130,6 +134,18 @@ pub(crate) struct StepResult {
 /// How much unsaved work of a chain of steps is not worth a snapshot. Making one costs a few percent of that time; doing
 /// the work again costs all of it.
 pub(crate) const WORTH_A_SNAPSHOT: Duration = Duration::from_secs(20);
+
+impl StepResult {
+    /// Returns the result of a step that leaves nothing.
+    pub(crate) fn ended(result: Result<Ending, Interruption>) -> Self {
+        let ending = match result {
+            Err(Interruption::Stopped) => Ok(Ending::Stopped),
+            Err(Interruption::Failed(error)) => Err(error),
+            Ok(ending) => Ok(ending),
+        };
+        Self { ending, snapshot: None, saved: None, tidy: None, digest: None }
+    }
+}
 
 impl std::fmt::Debug for StepResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -18,6 +18,7 @@ use crate::limits::Room;
 use crate::secrets::SecretPatterns;
 use crate::snapshot::{Outdated, Snapshot};
 use crate::sources::Sources;
+use crate::stop::Interruption;
 
 /// One step, about to run.
 #[derive(Debug, Clone)]
@@ -29,8 +30,10 @@ pub(crate) struct StepContext {
     pub(crate) snapshot_use: SnapshotUse,
     pub(crate) keeping: Keeping,
     pub(crate) sources: Arc<Sources>,
-    /// The artifacts to copy when the step has succeeded.
+    /// The artifacts to copy, see `artifacts_after`.
     pub(crate) artifacts: Option<Artifacts>,
+    /// Whether a failure is not followed by another attempt.
+    pub(crate) is_last_attempt: bool,
     /// The user allows steps to access the engine's machine.
     pub(crate) may_open_machine: bool,
     /// Variables of our own environment that steps on the host get.
@@ -127,8 +130,44 @@ impl StepContext {
         EngineError::NoSnapshot { parent: parent.unwrap_or_default() }
     }
 
+    /// Returns the artifacts to copy after an ending.
+    pub(crate) fn artifacts_after(&self, ending: Ending) -> Option<&Artifacts> {
+        let when = self.step().artifacts_when;
+        let applies = match ending {
+            Ending::Exited(0) => when.applies(true),
+            Ending::Exited(_) | Ending::TimedOut => self.is_last_attempt && when.applies(false),
+            Ending::Stopped => false,
+        };
+        self.artifacts.as_ref().filter(|_| applies)
+    }
+
+    /// Reports artifacts that could not be copied after a failure, which stays the result of the step.
+    pub(crate) fn forgive_after_failure(
+        &self,
+        ending: Ending,
+        taken: Result<(), Interruption>,
+    ) -> Result<(), Interruption> {
+        match taken {
+            Err(Interruption::Failed(error)) if ending != Ending::Exited(0) => {
+                let key = &self.step().key;
+                self.events.notice(format!("The artifacts of `{key}` could not be copied. {}", error.sentence()));
+                Ok(())
+            }
+            Err(Interruption::Stopped) if ending != Ending::Exited(0) => Ok(()),
+            other => other,
+        }
+    }
+
     pub(crate) fn report_artifacts(&self, artifacts: &Artifacts, taken: &Taken) {
         self.events.notice(artifacts.summary(&self.step().key, taken));
+        if taken.files > 0 {
+            self.events.send(BuildEvent::StepArtifacts {
+                step: self.index,
+                folder: artifacts.target.clone(),
+                files: taken.files,
+                bytes: taken.bytes,
+            });
+        }
     }
 
     pub(crate) fn report_image(&self, image: &str, digest: &str) {

@@ -128,6 +128,7 @@ pub(crate) fn look_request(
         source_root: root,
         parallelism: project.parallelism,
         log_dir,
+        artifacts_dir: None,
         cache: Some(cache),
         docker_host: settings.docker_host.clone(),
         may_open_machine: settings.allow_machine_access,

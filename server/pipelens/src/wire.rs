@@ -86,6 +86,14 @@ pub(crate) enum RunEventKind {
         duration_ms: u64,
         log_file: String,
     },
+    /// Files of the step have been copied to this machine.
+    StepArtifacts {
+        step: String,
+        folder: String,
+        files: u64,
+        /// Not counting holes.
+        bytes: u64,
+    },
     /// The filesystem of a failed step is kept; `shell` is the command line that opens a shell in it.
     StepKept {
         step: String,
@@ -183,6 +191,12 @@ impl RunEventKind {
             BuildEvent::ImageResolved { step, image, digest } => {
                 Self::ImageResolved { step: key(*step), image: image.clone(), digest: digest.clone() }
             }
+            BuildEvent::StepArtifacts { step, folder, files, bytes } => Self::StepArtifacts {
+                step: key(*step),
+                folder: folder.to_string_lossy().into_owned(),
+                files: *files,
+                bytes: *bytes,
+            },
             BuildEvent::StepKept { step, shell } => Self::StepKept { step: key(*step), shell: shell.clone() },
             BuildEvent::StepCacheHit { step, key: cache_key } => {
                 Self::StepPhase { step: key(*step), message: format!("found in the cache as {cache_key}") }
@@ -313,6 +327,7 @@ mod tests {
                 duration: Duration::ZERO,
                 tail: Vec::new(),
             },
+            BuildEvent::StepArtifacts { step: 0, folder: "/logs/artifacts/build".into(), files: 2, bytes: 3_100_000 },
             BuildEvent::StepKept { step: 0, shell: "docker run --rm -it --entrypoint sh sha256:0".to_owned() },
             BuildEvent::BuildEnd { outcome: RunOutcome::Failed, duration: second },
         ]

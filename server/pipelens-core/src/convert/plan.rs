@@ -84,6 +84,10 @@ fn losses(pipeline: &Pipeline, links: &Links) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let is_after_failure = |step: &Step| step.artifacts_when.as_ref().is_some_and(|when| when.value.applies(false));
+    if pipeline.steps.iter().any(is_after_failure) {
+        losses.push("Plans cannot express `when` of `artifacts`: files will be copied only after success".to_owned());
+    }
     if !pipeline.triggers.is_empty() && pipeline.spelling != Spelling::Envelope {
         losses.push("Plans cannot express `triggers`: they belong in an envelope".to_owned());
     }

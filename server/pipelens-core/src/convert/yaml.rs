@@ -120,7 +120,14 @@ fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
     }
     command(text, step.cmd.as_ref().map_or("", |cmd| cmd.value.as_str()));
     list(text, 4, "secrets", &step.secrets);
-    list(text, 4, "artifacts", &step.artifacts);
+    match step.artifacts_when.as_ref().map(|when| when.value) {
+        Some(when) if !step.artifacts.is_empty() => {
+            line(text, 4, "artifacts:");
+            list(text, 6, "paths", &step.artifacts);
+            line(text, 6, &format!("when: {}", when.name()));
+        }
+        Some(_) | None => list(text, 4, "artifacts", &step.artifacts),
+    }
     number(text, 4, "timeout_seconds", &step.timeout_seconds);
     number(text, 4, "retry", &step.retry);
     if let Some(soft_fail) = &step.soft_fail {

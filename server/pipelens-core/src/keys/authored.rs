@@ -1,8 +1,8 @@
 //! The keys of pipelines that people write.
 
 use super::common::{
-    ARTIFACTS, CACHE, CMD_DOC, CMD_EXAMPLE, DEFAULT_IMAGE, IMAGE, LABEL, NAME, PIPELINE_TIMEOUT, RETRY, RUNNER,
-    SECONDS, SECRETS, SHELL, SOFT_FAIL, STEP_KEY, STEP_TIMEOUT, TEXTS, TRIGGERS, VARIABLES, VERSION, WORKDIR,
+    CACHE, CMD_DOC, CMD_EXAMPLE, DEFAULT_IMAGE, IMAGE, LABEL, NAME, PIPELINE_TIMEOUT, RETRY, RUNNER, SECONDS, SECRETS,
+    SHELL, SOFT_FAIL, STEP_KEY, STEP_TIMEOUT, TEXTS, TRIGGERS, VARIABLES, VERSION, WORKDIR,
 };
 use super::key::Key;
 use super::place::Place;
@@ -60,7 +60,11 @@ pub(super) const STEP: &[Key] = &[
         Shape::Map(Place::RunnerArguments),
         "Options for the step's container: `user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`; and `services` that run alongside it.",
     ),
-    ARTIFACTS,
+    optional(
+        "artifacts",
+        Shape::TextsOrMap(Place::Artifacts),
+        "Globs relative to `workdir`: matching files are copied to this machine after the step succeeds, also if its result is taken from an earlier run. As a mapping with `paths` and `when`, after a failure too.",
+    ),
     SECRETS,
     SOFT_FAIL,
     RETRY,
@@ -104,6 +108,21 @@ pub(super) const CACHE_POLICY: &[Key] = &[
         "key",
         Shape::NonEmptyText,
         "A precomputed cache key, as found in generated plans. Takes precedence over the policy.",
+    ),
+];
+
+pub(super) const ARTIFACTS: &[Key] = &[
+    required(
+        "paths",
+        Shape::List { of: &Shape::NonEmptyText, may_be_empty: false },
+        "Globs relative to `workdir`: matching files are copied to this machine.",
+    )
+    .when_missing("Add `paths:` with a list of globs.")
+    .example("[\".\"]"),
+    optional(
+        "when",
+        Shape::OneOf(&["on_success", "on_failure", "always"]),
+        "After which outcome the files are copied: `on_success`, `on_failure` (the command failed or ran out of time), or `always`. Of a step with `retry`, the last attempt counts. Default: `on_success`.",
     ),
 ];
 

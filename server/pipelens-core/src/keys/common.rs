@@ -67,11 +67,6 @@ pub(super) const SHELL: Key = Key::optional(
     Shape::Shell,
     "The program that runs `cmd`, with its options: `sh -e`, `bash -euo pipefail`, or a list of words. It gets the command after `-c`. With `-e`, a command of several lines ends at the first line that fails. Default: the pipeline's `shell`, else `sh`.",
 );
-pub(super) const ARTIFACTS: Key = Key::optional(
-    "artifacts",
-    TEXTS,
-    "Globs relative to `workdir`: matching files are copied to this machine after the step succeeds.",
-);
 pub(super) const SECRETS: Key = Key::optional(
     "secrets",
     VARIABLES,

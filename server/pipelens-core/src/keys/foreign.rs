@@ -201,6 +201,18 @@ const TRIGGER: &[(&str, Meaning)] = &[("on", Key("event")), ("type", Perhaps("ev
 const CACHE: &[(&str, Meaning)] =
     &[("type", Key("policy")), ("files", Key("paths")), ("ttl", Duration("duration_seconds"))];
 
+const ARTIFACTS: &[(&str, Meaning)] = &[
+    ("path", Perhaps("paths")),
+    ("files", Key("paths")),
+    ("name", Nothing("Artifacts are in a folder named after their step. Remove it.")),
+    ("expire_in", Nothing("Artifacts are kept with the logs of their run. Remove it.")),
+    ("retention_days", Nothing("Artifacts are kept with the logs of their run. Remove it.")),
+    ("reports", Nothing("Reports are files like any other: list them in `paths`.")),
+    ("expose_as", Nothing(REPORT)),
+    ("untracked", Nothing("List the files in `paths`.")),
+    ("exclude", Nothing("No file can be excluded: list the others in `paths`.")),
+];
+
 /// Returns what a word of another system means in a place.
 pub(crate) fn meaning(place: Place, word: &str) -> Option<Meaning> {
     let words = match place {
@@ -209,6 +221,7 @@ pub(crate) fn meaning(place: Place, word: &str) -> Option<Meaning> {
         Place::Service => SERVICE,
         Place::Trigger => TRIGGER,
         Place::Cache => CACHE,
+        Place::Artifacts => ARTIFACTS,
         _ => return None,
     };
     let word = word.to_ascii_lowercase().replace('-', "_");

@@ -1,8 +1,8 @@
 //! The keys of plans and envelopes, which generators write.
 
 use super::common::{
-    ARTIFACTS, CACHE, CMD_DOC, CMD_EXAMPLE, DEFAULT_IMAGE, IMAGE, LABEL, NAME, PIPELINE_TIMEOUT, RETRY, RUNNER,
-    SECRETS, SOFT_FAIL, STEP_KEY, STEP_TIMEOUT, TRIGGERS, VERSION, WORKDIR,
+    CACHE, CMD_DOC, CMD_EXAMPLE, DEFAULT_IMAGE, IMAGE, LABEL, NAME, PIPELINE_TIMEOUT, RETRY, RUNNER, SECRETS,
+    SOFT_FAIL, STEP_KEY, STEP_TIMEOUT, TEXTS, TRIGGERS, VERSION, WORKDIR,
 };
 use super::key::Key;
 use super::place::Place;
@@ -55,7 +55,11 @@ pub(super) const PLAN_STEP: &[Key] = &[
     CACHE,
     RUNNER,
     optional("runner_args", Shape::Anything, "Options for the runner, checked by the runner itself."),
-    ARTIFACTS,
+    optional(
+        "artifacts",
+        TEXTS,
+        "Globs relative to `workdir`: matching files are copied to this machine after the step succeeds.",
+    ),
     SECRETS,
     SOFT_FAIL,
     RETRY,

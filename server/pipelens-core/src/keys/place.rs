@@ -50,6 +50,7 @@ places! {
     Wait = "wait", Authored, "a `wait`";
     WaitOptions = "waitOptions", Authored, "a `wait`";
     Cache = "cache", Authored, "a cache policy";
+    Artifacts = "artifacts", Authored, "`artifacts`";
     Trigger = "trigger", Authored, "a trigger";
     RunnerArguments = "runnerArguments", Authored, "`runner_args`";
     /// The services of a step: the author chooses its keys.

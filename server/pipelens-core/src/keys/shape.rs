@@ -36,6 +36,8 @@ pub(crate) enum Shape {
     Map(Place),
     /// A mapping, or nothing at all.
     OptionalMap(Place),
+    /// A list of strings, or a mapping that contains it.
+    TextsOrMap(Place),
     List {
         of: &'static Shape,
         may_be_empty: bool,
@@ -64,7 +66,7 @@ impl Shape {
     /// Returns the kind of mapping found in such a value: the value itself, or each item of its list.
     pub(crate) fn place(&self) -> Option<Place> {
         match self {
-            Self::Map(place) | Self::OptionalMap(place) => Some(*place),
+            Self::Map(place) | Self::OptionalMap(place) | Self::TextsOrMap(place) => Some(*place),
             Self::List { of, .. } => of.place(),
             Self::Steps => Some(Place::Step),
             Self::Text
@@ -90,8 +92,11 @@ impl Shape {
         }
     }
 
-    /// Tells whether such a value is a list of names that this file may already contain.
-    pub(crate) fn is_list_of_names(&self) -> bool {
-        matches!(self, Self::StepKeys | Self::List { of: Self::VariableName, .. })
+    /// Tells whether such a value is a list of strings.
+    pub(crate) fn is_list_of_texts(&self) -> bool {
+        matches!(
+            self,
+            Self::StepKeys | Self::TextsOrMap(_) | Self::List { of: Self::VariableName | Self::NonEmptyText, .. }
+        )
     }
 }

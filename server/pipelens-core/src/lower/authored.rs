@@ -74,6 +74,7 @@ fn step(tree: &Tree, item: NodeId, shell: Option<&Spanned<Vec<String>>>) -> Step
 /// Reads what a step has in every spelling; lineage, order and environment differ. A step without a usable key gets an empty one.
 pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Step {
     let range = tree.node(item).range;
+    let (artifacts, artifacts_when) = fields.artifacts("artifacts");
     Step {
         range,
         key: fields
@@ -93,7 +94,8 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
         cache: fields.cache("cache"),
         runner: fields.name("runner"),
         runner_args: fields.arguments("runner_args"),
-        artifacts: fields.texts("artifacts"),
+        artifacts,
+        artifacts_when,
         secrets: fields.texts("secrets"),
         soft_fail: fields.bool("soft_fail"),
         retry: fields.integer("retry"),

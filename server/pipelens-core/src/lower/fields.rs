@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::keys::{self, Place, Shape};
-use crate::model::{Cache, CachePolicy, EnvVar, SpannedValue, Trigger};
+use crate::model::{ArtifactsWhen, Cache, CachePolicy, EnvVar, SpannedValue, Trigger};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::{Spanned, TextRange};
@@ -67,6 +67,15 @@ impl<'tree> Fields<'tree> {
             Some(items) => items.iter().filter_map(|item| text(self.tree, *item)).collect(),
             None => text(self.tree, node).into_iter().collect(),
         }
+    }
+
+    /// Globs, as a list or in a mapping, and after which outcome files are copied.
+    pub(super) fn artifacts(&self, key: &str) -> (Vec<Spanned<String>>, Option<Spanned<ArtifactsWhen>>) {
+        let map = self.node(key).filter(|node| self.tree.own_entries(*node).is_some());
+        let Some(fields) = map.map(|node| Fields::new(self.tree, node)) else { return (self.texts(key), None) };
+        let when =
+            fields.text("when").and_then(|when| Some(Spanned::new(ArtifactsWhen::named(&when.value)?, when.range)));
+        (fields.texts("paths"), when)
     }
 
     /// A program and its options.

@@ -140,16 +140,6 @@ impl<'a> Rewrite<'a> {
         Some(self.string(&image.text, true))
     }
 
-    /// The globs in `{paths: […]}`.
-    pub(super) fn paths(self) -> Option<Value> {
-        let entries = self.tree.own_entries(self.entry.value)?;
-        let paths = entries.iter().find(|entry| self.tree.key_text(entry) == Some("paths"))?;
-        let Kind::List { items, .. } = &self.tree.node(paths.value).kind else { return None };
-        let written = |path: &&str| if self.is_json { quoted(path) } else { flow_scalar(path) };
-        let paths: Vec<String> = self.scalars(items)?.iter().map(written).collect();
-        Some(Value { written: format!(": [{}]", paths.join(", ")), is_sure: entries.len() == 1 })
-    }
-
     /// A number of minutes, or a duration with units, in seconds.
     pub(super) fn seconds(self, is_in_minutes: bool) -> Option<Value> {
         let written = self.tree.scalar(self.entry.value)?;
@@ -272,7 +262,6 @@ pub(super) fn rewritten(rewrite: Rewrite<'_>, place: Place, key: &str) -> Option
         (Place::Step | Place::Service, "cmd") => rewrite.command(),
         (Place::Step | Place::Service | Place::Pipeline, "env") => rewrite.variables(),
         (Place::Step | Place::Service, "image") | (Place::Pipeline, "default_image") => rewrite.image(),
-        (Place::Step, "artifacts") => rewrite.paths(),
         _ => None,
     }
 }

@@ -51,6 +51,8 @@ impl Checker<'_> {
             // `- wait:` without options is a plain barrier.
             Shape::OptionalMap(_) if self.is_null(id) => {}
             Shape::OptionalMap(place) => self.check_map(id, *place, name),
+            Shape::TextsOrMap(place) if self.tree.own_entries(id).is_some() => self.check_map(id, *place, name),
+            Shape::TextsOrMap(_) => self.check_list(id, &Shape::NonEmptyText, true, name),
             Shape::List { of, may_be_empty } => self.check_list(id, of, *may_be_empty, name),
             Shape::Steps => self.check_steps(id),
             // `wire` knows what positions exist.
@@ -134,7 +136,6 @@ impl Checker<'_> {
                 ("a string", " Write the commands as the lines of one string.", "Write the commands as one string")
             }
             "env" => ("a mapping from names to values", "", "Write it as a mapping"),
-            "artifacts" => ("a list of globs", "", "Write it as a list"),
             _ => ("the name of an image", "", "Write the image's name"),
         };
         let found = match self.tree.node(entry.value).kind {

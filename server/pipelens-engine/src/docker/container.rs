@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::archive::{self, Packing};
+use crate::artifacts::taking::Taking;
 use crate::artifacts::{Artifacts, StreamedBytes, Taken};
 use crate::clock;
 use crate::docker::arguments::Arguments;
@@ -53,6 +55,11 @@ const ANSWER_BYTES: usize = 4 * 1024;
 const UNKNOWN_EXIT_CODE: i64 = -1;
 /// The exit code after SIGKILL, no matter who sent it.
 pub(super) const KILLED: i64 = 137;
+
+/// Tells whether a path cannot be read because its links lead in a circle.
+fn is_link_loop(error: &Error) -> bool {
+    status_of(error).is_some() && reason(error).contains("too many l")
+}
 
 /// Returns the settings of a container whose three standard streams are attached to us, so that its watcher sees our connection end.
 pub(super) fn attended(
@@ -377,43 +384,64 @@ impl Container {
 
     /// Copies the artifacts of a step out of the container. Needs no program in the image.
     pub(super) async fn take_artifacts(&self, artifacts: &Artifacts, workdir: &str) -> Result<Taken, EngineError> {
-        let mut taken = Taken::default();
+        let mut taking = Taking::new(artifacts.clone());
         for place in artifacts.places() {
-            let path = if place.is_empty() { workdir.to_owned() } else { format!("{workdir}/{place}") };
-            let options = DownloadFromContainerOptionsBuilder::default().path(&path).build();
-            let mut stream = self.docker.download_from_container(&self.id, Some(options));
-            let (tx, chunks) = mpsc::channel(ARTIFACT_CHUNKS);
-            let (own, own_place) = (artifacts.clone(), place.clone());
-            let unpacking = tokio::task::spawn_blocking(move || {
-                own.take_from_archive(&own_place, StreamedBytes { chunks, rest: Bytes::new() })
-            });
-            let mut broken = None;
-            while let Some(chunk) = stream.next().await {
-                match chunk {
-                    Ok(chunk) => {
-                        if tx.send(Ok(chunk)).await.is_err() {
-                            break;
-                        }
-                    }
-                    // There is nothing to copy; the summary says so.
-                    Err(error) if status_of(&error) == Some(404) => break,
-                    Err(error) => {
-                        tx.send(Err(std::io::Error::other("the connection was interrupted"))).await.ok();
-                        broken = Some(refused("copy the artifacts", &error));
+            let own_place = place.clone();
+            let take = move |taking: &mut Taking, archive: StreamedBytes| taking.take_from_archive(&own_place, archive);
+            taking = self.read_archive(workdir, place, taking, take).await?;
+        }
+        taking.follow_links(Path::new(workdir));
+        while let Some(original) = taking.next_original() {
+            let (place, own_workdir) = (original.path.to_string_lossy().into_owned(), workdir.to_owned());
+            let take = move |taking: &mut Taking, archive: StreamedBytes| {
+                taking.take_original_from_archive(original, Path::new(&own_workdir), archive)
+            };
+            taking = self.read_archive(workdir, place, taking, take).await?;
+        }
+        let finished = tokio::task::spawn_blocking(move || taking.finish()).await;
+        let finished = finished.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+        finished.map_err(|source| EngineError::File { doing: "Writing the artifacts", path: workdir.into(), source })
+    }
+
+    /// Reads an archive of something in the working directory. If it does not exist, the archive is empty.
+    async fn read_archive(
+        &self,
+        workdir: &str,
+        place: String,
+        mut taking: Taking,
+        take: impl FnOnce(&mut Taking, StreamedBytes) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<Taking, EngineError> {
+        let path = if place.is_empty() { workdir.to_owned() } else { format!("{workdir}/{place}") };
+        let options = DownloadFromContainerOptionsBuilder::default().path(&path).build();
+        let mut stream = self.docker.download_from_container(&self.id, Some(options));
+        let (tx, chunks) = mpsc::channel(ARTIFACT_CHUNKS);
+        let unpacking = tokio::task::spawn_blocking(move || {
+            take(&mut taking, StreamedBytes { chunks, rest: Bytes::new() }).map(|()| taking)
+        });
+        let mut broken = None;
+        while let Some(chunk) = stream.next().await {
+            match chunk {
+                Ok(chunk) => {
+                    if tx.send(Ok(chunk)).await.is_err() {
                         break;
                     }
                 }
+                // There is nothing to copy; the summary says so.
+                Err(error) if status_of(&error) == Some(404) || is_link_loop(&error) => break,
+                Err(error) => {
+                    tx.send(Err(std::io::Error::other("the connection was interrupted"))).await.ok();
+                    broken = Some(refused("copy the artifacts", &error));
+                    break;
+                }
             }
-            // The task ends when its input ends.
-            drop(tx);
-            let unpacked = unpacking.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
-            if let Some(error) = broken {
-                return Err(error);
-            }
-            let failed = |source| EngineError::File { doing: "Writing the artifacts", path: place.into(), source };
-            taken.add(unpacked.map_err(failed)?);
         }
-        Ok(taken)
+        // The task ends when its input ends.
+        drop(tx);
+        let unpacked = unpacking.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        unpacked.map_err(|source| EngineError::File { doing: "Writing the artifacts", path: place.into(), source })
     }
 
     /// Returns the numeric ids of the container's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.

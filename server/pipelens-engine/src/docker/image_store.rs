@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::docker::about::About;
 use crate::docker::image::Images;
+use crate::docker::labels;
 use crate::docker::reap;
 use crate::owner::Owner;
 use crate::snapshot::{Snapshot, SnapshotStore, shell_word};

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
+use crate::artifacts::Artifacts;
 use crate::docker::arguments::Arguments;
 use crate::docker::boot;
+use crate::docker::container::Container;
 use crate::docker::image_store::DockerSnapshot;
 use crate::docker::leftovers::Leftovers;
 use crate::docker::services;
@@ -46,6 +48,31 @@ pub(super) async fn run(
     }
 }
 
+/// Copies the artifacts out of the result of an earlier run. Its container never starts.
+pub(super) async fn hand_back_artifacts(
+    session: &Session,
+    context: &StepContext,
+    leftovers: &mut Leftovers,
+) -> Result<(), Interruption> {
+    let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
+    boot::prepare(session, context, &arguments, leftovers).await?;
+    let container = leftovers.worker.as_ref().map(|worker| &worker.container);
+    let Some((container, artifacts)) = container.zip(context.artifacts.as_ref()) else { return Ok(()) };
+    take_artifacts(session, context, container, artifacts).await
+}
+
+async fn take_artifacts(
+    session: &Session,
+    context: &StepContext,
+    container: &Container,
+    artifacts: &Artifacts,
+) -> Result<(), Interruption> {
+    let taking = container.take_artifacts(artifacts, &context.step().workdir);
+    let taken = session.unless_stopped(context, taking).await?;
+    context.report_artifacts(artifacts, &taken);
+    Ok(())
+}
+
 async fn try_to_run(
     session: &Session,
     context: &StepContext,
@@ -62,12 +89,9 @@ async fn try_to_run(
     session.has_run_one.cancel();
     let ending = ending?;
     leftovers.services.end(context).await;
-    if ending == Ending::Exited(0)
-        && let Some(artifacts) = &context.artifacts
-    {
-        let taking = worker.container.take_artifacts(artifacts, &context.step().workdir);
-        let taken = session.unless_stopped(context, taking).await?;
-        context.report_artifacts(artifacts, &taken);
+    if let Some(artifacts) = context.artifacts_after(ending) {
+        let taken = take_artifacts(session, context, &worker.container, artifacts).await;
+        context.forgive_after_failure(ending, taken)?;
     }
     let has_children = context.keeps_snapshot.after(ending);
     let is_cached = context.keeping.is_cached && ending == Ending::Exited(0);

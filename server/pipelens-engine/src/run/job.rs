@@ -81,6 +81,16 @@ impl Done {
     }
 }
 
+/// Copies the artifacts of a step that is taken from an earlier run. If they cannot be copied, the step has not been taken as a whole.
+pub(super) async fn hand_back_artifacts(opened: &OpenRunner, context: &StepContext) -> Done {
+    let StepResult { ending, tidy, .. } = opened.runner.hand_back_artifacts(context).await;
+    let end = match ending {
+        Ok(Ending::Exited(_)) => End::Taken,
+        other => End::Ran(other.map_err(|error| Failure(context.patterns.mask(&error.sentence())))),
+    };
+    Done { end, tidy: tidy.into_iter().collect(), ..Done::of(context.index) }
+}
+
 /// One step, with all its attempts.
 pub(super) struct Job {
     pub(super) index: usize,
@@ -91,7 +101,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) async fn run(self, opened: OpenRunner, context: StepContext) -> Done {
+    pub(super) async fn run(self, opened: OpenRunner, mut context: StepContext) -> Done {
         let log_path = self.log_path.clone().unwrap_or_default();
         let mut logs = match StepLogs::create(
             self.index,
@@ -109,6 +119,7 @@ impl Job {
         let mut attempt = 1;
         let (ending, snapshot, saved, digest) = loop {
             self.report_start(opened.spec.name(), &context, attempt);
+            context.is_last_attempt = attempt > context.step().retry;
             let StepResult { ending, snapshot, saved, tidy, digest } =
                 opened.runner.run_step(&context, &mut logs).await;
             tidies.extend(tidy);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::cache::CacheRequest;
 use crate::deadlines::Deadlines;
 use crate::limits::OutputLimits;
+use crate::run_files::{artifact_folder, step_folder};
 use crate::runner::{OpenRequest, RunnerSpec};
 
 /// What to run, with what, and where its logs go.
@@ -27,6 +28,8 @@ pub struct RunRequest {
     pub secrets: BTreeMap<String, String>,
     /// The directory with one log file per step; created if missing, readable only by the user.
     pub log_dir: PathBuf,
+    /// The directory with one directory of artifacts per step; `None`: in `log_dir`.
+    pub artifacts_dir: Option<PathBuf>,
     /// Where results are looked up and kept; `None`: nothing outlives the run.
     pub cache: Option<CacheRequest>,
     /// The Docker endpoint, if the user set one; otherwise it is found as the Docker client finds it.
@@ -42,6 +45,13 @@ pub struct RunRequest {
 }
 
 impl RunRequest {
+    pub(super) fn artifact_folder(&self, step: &PlanStep) -> PathBuf {
+        match &self.artifacts_dir {
+            Some(folder) => step_folder(folder, &step.key),
+            None => artifact_folder(&self.log_dir, &step.key),
+        }
+    }
+
     pub(crate) fn runner_of<'a>(&'a self, step: &'a PlanStep) -> &'a str {
         step.runner.as_deref().unwrap_or(self.runner.name())
     }

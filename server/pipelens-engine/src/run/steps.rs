@@ -1,6 +1,6 @@
 //! Starts and ends the steps that the scheduler selects. Every task started here is also awaited here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::error::EngineError;
 use crate::event::{BuildEvent, RunOutcome};
 use crate::event_queue::EventQueue;
 use crate::limits::Room;
-use crate::run::job::{Done, End, Failure, Job, Keeper};
+use crate::run::job::{self, Done, End, Failure, Job, Keeper};
 use crate::run::run_request::RunRequest;
 use crate::run::run_tools::RunTools;
-use crate::run_files::{artifact_folder, log_file};
+use crate::run_files::log_file;
 use crate::runner::OpenRunner;
 use crate::scheduler::{Action, Scheduler, Stop};
 use crate::snapshot::{Hit, Outdated, Snapshot};
@@ -169,12 +169,30 @@ impl<'run> Tasks<'run> {
             Some(CacheDecision::NotNeeded) => {}
             Some(CacheDecision::MissBuildAs { .. } | CacheDecision::MissNoCommit { .. }) | None => return false,
         }
+        let mut kept = None;
         if let Some(Hit { place, outdated }) = cache.hit(index).cloned()
             && let Some(opened) = self.runner_of(index)
         {
-            self.snapshots.insert(index, (opened.snapshots.adopt(&place), outdated));
+            let snapshot = opened.snapshots.adopt(&place);
+            kept = Some((opened.clone(), snapshot.clone()));
+            self.snapshots.insert(index, (snapshot, outdated));
         }
-        self.running.spawn(async move { Done { end: End::Taken, ..Done::of(index) } });
+        // A step that is not needed is as if it were not part of the run.
+        let is_hit = matches!(cache.decision(index), Some(CacheDecision::Hit { .. }));
+        let step = self.plan.steps.get(index);
+        let has_artifacts = step.is_some_and(|step| !step.artifacts.is_empty() && step.artifacts_when.applies(true));
+        let handing_back = kept.filter(|_| is_hit && has_artifacts).map(|(opened, snapshot)| {
+            let context = self.context(index, Base::Snapshot(snapshot, None), BTreeMap::new());
+            (opened, context)
+        });
+        let handle = self.running.spawn(async move {
+            match handing_back {
+                Some((opened, Ok(context))) => job::hand_back_artifacts(&opened, &context).await,
+                Some((_, Err(error))) => Done { end: End::Ran(Err(Failure(error.sentence()))), ..Done::of(index) },
+                None => Done::of(index),
+            }
+        });
+        self.started.insert(handle.id(), (index, Instant::now()));
         true
     }
 
@@ -200,6 +218,16 @@ impl<'run> Tasks<'run> {
                 Base::Snapshot(snapshot, outdated)
             }
         };
+        let mut secrets = BTreeMap::new();
+        for name in &step.secrets {
+            let value = self.request.secrets.get(name);
+            let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.clone() })?;
+            secrets.insert(name.clone(), value.clone());
+        }
+        Ok((runner, self.context(index, base, secrets)?))
+    }
+
+    fn context(&self, index: usize, base: Base, secrets: BTreeMap<String, String>) -> Result<StepContext, EngineError> {
         let keeping = self.tools.cache.as_ref().map(|cache| Keeping {
             workspace: Some(cache.workspace().to_owned()),
             cache_name: cache.name().to_owned(),
@@ -207,13 +235,7 @@ impl<'run> Tasks<'run> {
             shared_name: cache.shared_name(index),
             source_images: Some(cache.source_images()),
         });
-        let mut secrets = std::collections::BTreeMap::new();
-        for name in &step.secrets {
-            let value = self.request.secrets.get(name);
-            let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.clone() })?;
-            secrets.insert(name.clone(), value.clone());
-        }
-        let context = StepContext {
+        Ok(StepContext {
             plan: Arc::clone(&self.plan),
             index,
             base,
@@ -221,13 +243,8 @@ impl<'run> Tasks<'run> {
             snapshot_use: snapshot_use(self.request, index),
             keeping: keeping.unwrap_or_default(),
             sources: Arc::clone(&self.tools.sources),
-            artifacts: if step.artifacts.is_empty() {
-                None
-            } else {
-                let folder = artifact_folder(&self.request.log_dir, &step.key);
-                let limit = self.request.limits.artifacts_bytes;
-                Some(Artifacts::new(&step.artifacts, folder, self.artifact_room.clone(), limit)?)
-            },
+            artifacts: self.artifacts(index)?,
+            is_last_attempt: true,
             may_open_machine: self.request.may_open_machine,
             host_env: self.request.host_env.clone(),
             secrets,
@@ -236,8 +253,14 @@ impl<'run> Tasks<'run> {
             patterns: self.tools.patterns.clone(),
             events: self.events.clone(),
             stop: self.stop.clone(),
-        };
-        Ok((runner, context))
+        })
+    }
+
+    fn artifacts(&self, index: usize) -> Result<Option<Artifacts>, EngineError> {
+        let Some(step) = self.plan.steps.get(index).filter(|step| !step.artifacts.is_empty()) else { return Ok(None) };
+        let folder = self.request.artifact_folder(step);
+        let limit = self.request.limits.artifacts_bytes;
+        Artifacts::new(&step.artifacts, folder, self.artifact_room.clone(), limit).map(Some)
     }
 
     /// Waits for the next step to end. Returns `None` if none runs.

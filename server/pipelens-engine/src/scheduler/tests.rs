@@ -19,6 +19,7 @@ fn step(key: &str, after: &[(usize, bool)]) -> PlanStep {
         runner: None,
         runner_args: None,
         artifacts: Vec::new(),
+        artifacts_when: Default::default(),
         secrets: Vec::new(),
         soft_fail: false,
         retry: 0,

@@ -4,6 +4,9 @@
 //! nothing and say so, unless `PIPELENS_REQUIRE_DOCKER=1` makes that a failure.
 
 #[cfg(test)]
+#[cfg(unix)]
+mod artifacts;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 #[cfg(unix)]

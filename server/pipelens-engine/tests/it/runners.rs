@@ -269,28 +269,6 @@ for_each_runner! {
         assert!(tail[19].text.starts_with("2000 100 "));
     }
 
-    async fn artifacts_come_back_and_nothing_else(runner: Runner) {
-        let cmd = "mkdir -p out/deep; echo app > out/app; chmod +x out/app; echo log > out/deep/a.log; ln -s / out/root; echo no > other; : > top.txt";
-        let parent = PlanStep { artifacts: vec!["out/".into(), "*.txt".into()], ..step("a", cmd) };
-        let none = PlanStep { artifacts: vec!["no/such".into()], ..step("b", "cat out/app").builds_in(0) };
-        let ran = run(runner, vec![parent, none]).await;
-        ran.assert_succeeded();
-        let folder = pipelens_engine::run::artifact_folder(ran.log_path_of("a").parent().unwrap(), "a");
-        let mut names: Vec<String> = Vec::new();
-        let mut folders = vec![folder.clone()];
-        while let Some(at) = folders.pop() {
-            for entry in std::fs::read_dir(at).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() { folders.push(path) } else { names.push(path.strip_prefix(&folder).unwrap().display().to_string()) }
-            }
-        }
-        names.sort();
-        assert_eq!(names, ["out/app", "out/deep/a.log", "top.txt"]);
-        let notices = ran.notices().join(" ");
-        assert!(notices.contains("Artifacts of `a`: 3 files, 8 bytes, in `"), "{notices}");
-        assert!(notices.contains("No file of step `b` matches `no/such`."), "{notices}");
-    }
-
     async fn an_unknown_runner_is_named(runner: Runner) {
         let ran = run(runner, vec![PlanStep { runner: Some("moon".into()), ..step("a", "echo a") }]).await;
         assert!(ran.error_of("a").contains("Unknown runner `moon`; expected `docker` or `host`."), "{}", ran.error_of("a"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -12,6 +12,7 @@ use owo_colors::{AnsiColors, OwoColorize};
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::plan::{Plan, Refusal, Target, plan_with};
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome, StdStream};
+use pipelens_engine::private;
 use pipelens_engine::run::log_file;
 use pipelens_engine::runners::{self, RUNNERS};
 use tokio::sync::mpsc;
@@ -59,6 +60,9 @@ pub(crate) struct RunArgs {
     /// Size limit for the artifacts of the run, in MiB, not counting holes
     #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().artifacts_mib)]
     artifacts_mib: u64,
+    /// Put the artifacts of each step in a folder of its own in this folder, instead of the run's
+    #[arg(long, value_name = "DIR")]
+    artifacts: Option<PathBuf>,
     /// Ignore cached results
     #[arg(long)]
     no_cache: bool,
@@ -103,6 +107,7 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
         if let Some(cache) = &mut request.cache {
             cache.is_read = !args.no_cache;
         }
+        request.artifacts_dir = args.artifacts.as_deref().map(usable_artifacts_dir).transpose()?;
         Ok(request)
     }) {
         Ok(request) => request,
@@ -129,6 +134,23 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     stops.abort();
     printer.finish();
     outcome.exit_code()
+}
+
+/// Creates the folder for artifacts if it does not exist, and returns its full path, or why nothing can be put there.
+fn usable_artifacts_dir(folder: &Path) -> Result<PathBuf, String> {
+    let refused = |why: &str| {
+        format!("The artifacts cannot be put in `{}`: {why}. Choose another folder for `--artifacts`", folder.display())
+    };
+    if folder.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        return Err(refused("it is not a folder"));
+    }
+    let failed = |error: io::Error| refused(&error.to_string());
+    private::create_folder(folder).map_err(failed)?;
+    let folder = folder.canonicalize().map_err(failed)?;
+    // Whether it can be written to is best asked before the first step runs.
+    let probe = folder.join(format!(".pipelens-{}", std::process::id()));
+    private::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
+    Ok(folder)
 }
 
 fn remember_consent(args: &RunArgs, file: &Checked) -> Result<(), String> {
@@ -280,6 +302,8 @@ struct Human {
     running: BTreeMap<usize, Instant>,
     done: BTreeMap<usize, (Outcome, Duration)>,
     replays: BTreeMap<usize, Replay>,
+    /// The folder of each step's artifacts, and how many files are in it.
+    artifacts: BTreeMap<usize, (PathBuf, u64)>,
 }
 
 const COLORS: [AnsiColors; 6] = [
@@ -315,6 +339,7 @@ impl Human {
             running: BTreeMap::new(),
             done: BTreeMap::new(),
             replays: BTreeMap::new(),
+            artifacts: BTreeMap::new(),
         }
     }
 
@@ -356,6 +381,10 @@ impl Human {
             BuildEvent::BuildEnd { outcome, duration } => self.table(*outcome, *duration),
             BuildEvent::StepPhase { step, phase } => {
                 self.progress.set_message(format!("{} · {}", self.key(*step), wire::phase_text(phase)));
+                return Ok(());
+            }
+            BuildEvent::StepArtifacts { step, folder, files, .. } => {
+                self.artifacts.insert(*step, (folder.clone(), *files));
                 return Ok(());
             }
             BuildEvent::StepQueued { .. } | BuildEvent::StepCacheHit { .. } => return Ok(()),
@@ -419,11 +448,25 @@ impl Human {
             self.plan.name.bold(),
             run_colored(outcome, &present::run_outcome(outcome, took))
         ));
+        text.push_str(&self.artifacts_line());
         match outcome {
             RunOutcome::EngineUnreachable => text.push_str(&format!("{}\n", present::WITHOUT_ENGINE)),
             RunOutcome::Succeeded | RunOutcome::Failed | RunOutcome::Cancelled | RunOutcome::TimedOut => {}
         }
         text
+    }
+
+    /// Returns where the artifacts of the run are: the folder of its only step that has some, or the one of all steps.
+    fn artifacts_line(&self) -> String {
+        let mut folders = self.artifacts.values().map(|(folder, _)| folder.as_path());
+        let folder = match (folders.next(), folders.next()) {
+            (None, _) => return String::new(),
+            (Some(folder), None) => folder,
+            (Some(folder), Some(_)) => folder.parent().unwrap_or(folder),
+        };
+        let files: u64 = self.artifacts.values().map(|(_, files)| files).sum();
+        let files = present::plural(usize::try_from(files).unwrap_or(usize::MAX), "file");
+        format!("Artifacts: {files} in {}\n", folder.display())
     }
 
     fn row(&self, step: usize, outcome: &Outcome, took: Duration) -> String {

@@ -179,7 +179,7 @@ pub(super) fn list_key(analysis: &Analysis, cursor: &Cursor<'_>) -> Option<&'sta
         return None;
     }
     let name = outer_key(analysis, cursor)?;
-    keys::homes(name).map(|(_, key)| key).find(|key| key.shape.is_list_of_names())
+    keys::homes(name).map(|(_, key)| key).find(|key| key.shape.is_list_of_texts())
 }
 
 /// Tells whether the cursor is where an entry of a list goes, and the dash is still missing.

@@ -34,7 +34,7 @@ fn block_value(cursor: &Cursor<'_>, shape: Shape) -> String {
         Shape::Map(place) | Shape::OptionalMap(place) => format!("\n{inner}{}", first_entry(place, &inner)),
         Shape::Steps => format!("\n{inner}- key: ${{1:name}}\n{inner}  cmd: ${{2:command}}"),
         Shape::List { of: Shape::Map(place), .. } => format!("\n{inner}- {}", first_entry(*place, &inner)),
-        Shape::List { .. } | Shape::StepKeys => "[$0]".to_owned(),
+        Shape::List { .. } | Shape::TextsOrMap(_) | Shape::StepKeys => "[$0]".to_owned(),
         Shape::Text
         | Shape::Shell
         | Shape::NonEmptyText
@@ -72,7 +72,7 @@ fn flow_value(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
     }
     match shape {
         Shape::Env | Shape::PlanEnv | Shape::Map(_) | Shape::OptionalMap(_) => "{$0}",
-        Shape::List { .. } | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
+        Shape::List { .. } | Shape::TextsOrMap(_) | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
         Shape::Text
         | Shape::Shell
         | Shape::NonEmptyText
@@ -96,7 +96,7 @@ fn flow_value(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
 fn json_value(shape: Shape) -> &'static str {
     match shape {
         Shape::Env | Shape::PlanEnv | Shape::Map(_) | Shape::OptionalMap(_) => "{$0}",
-        Shape::List { .. } | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
+        Shape::List { .. } | Shape::TextsOrMap(_) | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
         Shape::Bool => "${0:true}",
         Shape::Integer { min: 0, .. } => "${0:0}",
         Shape::Integer { .. } => "${0:60}",

@@ -72,6 +72,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         | Shape::PlanEnv
         | Shape::Map(_)
         | Shape::OptionalMap(_)
+        | Shape::TextsOrMap(_)
         | Shape::List { .. }
         | Shape::Steps
         | Shape::Edge

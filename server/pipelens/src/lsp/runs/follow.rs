@@ -60,6 +60,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
                     | BuildEvent::StepLog { .. }
                     | BuildEvent::StepLogSkipped { .. }
                     | BuildEvent::StepCacheHit { .. }
+                    | BuildEvent::StepArtifacts { .. }
                     | BuildEvent::StepKept { .. } => {}
                 }
                 feed.push(event);

@@ -86,6 +86,7 @@ fn append_text(text: &mut String, event: &BuildEvent, run: &Run) {
         | BuildEvent::StepQueued { .. }
         | BuildEvent::StepPhase { .. }
         | BuildEvent::StepCacheHit { .. }
+        | BuildEvent::StepArtifacts { .. }
         | BuildEvent::StepEnd { .. }
         | BuildEvent::BuildEnd { .. } => {}
     }

@@ -102,7 +102,8 @@ impl Run {
             | BuildEvent::ImageResolved { .. }
             | BuildEvent::StepLog { .. }
             | BuildEvent::StepLogSkipped { .. }
-            | BuildEvent::StepCacheHit { .. } => return,
+            | BuildEvent::StepCacheHit { .. }
+            | BuildEvent::StepArtifacts { .. } => return,
             BuildEvent::StepKept { step, shell } => {
                 view.shells.insert(*step, shell.clone());
                 return;

@@ -1,0 +1,82 @@
+//! `artifacts` as a list and as a mapping: findings, the plan, other formats, completion.
+
+use pipelens_core::convert::{to_plan, to_yaml};
+use pipelens_core::ide::{CompletionKind, Known, completion, hover};
+use pipelens_core::plan::{ArtifactsWhen, PlanStep, Target, plan};
+use pipelens_core::{Format, analyze};
+
+fn step(artifacts: &str) -> String {
+    format!("default_image: debian:12\nsteps:\n  - key: a\n    cmd: make\n    artifacts: {artifacts}\n")
+}
+
+fn messages(artifacts: &str) -> Vec<String> {
+    analyze(&step(artifacts), Format::Yaml).diagnostics.into_iter().map(|found| found.message).collect()
+}
+
+fn planned(text: &str) -> PlanStep {
+    plan(&analyze(text, Format::Yaml), 0, &Target::Pipeline, "ci").unwrap().steps.remove(0)
+}
+
+#[test]
+fn a_list_means_success_and_a_mapping_says_when() {
+    for (artifacts, when) in [
+        ("[out, '*.log']", ArtifactsWhen::OnSuccess),
+        ("{paths: [out, '*.log']}", ArtifactsWhen::OnSuccess),
+        ("{paths: [out, '*.log'], when: on_success}", ArtifactsWhen::OnSuccess),
+        ("{paths: [out, '*.log'], when: on_failure}", ArtifactsWhen::OnFailure),
+        ("\n      when: always\n      paths:\n        - out\n        - '*.log'", ArtifactsWhen::Always),
+    ] {
+        assert_eq!(messages(artifacts), [""; 0], "{artifacts}");
+        let planned = planned(&step(artifacts));
+        assert_eq!((planned.artifacts, planned.artifacts_when), (vec!["out".to_owned(), "*.log".to_owned()], when));
+    }
+}
+
+#[test]
+fn mistakes_in_the_mapping_are_found() {
+    let one = |artifacts: &str| {
+        let messages = messages(artifacts);
+        assert_eq!(messages.len(), 1, "{artifacts}: {messages:?}");
+        messages.into_iter().next().unwrap()
+    };
+    assert!(one("{paths: [out], when: allways}").contains("`always`"));
+    assert!(one("{when: always}").contains("Add `paths:`"));
+    assert!(one("{paths: out}").contains("`paths` must be a list"));
+    assert!(one("{paths: []}").contains("at least one"));
+    assert!(one("{paths: [~/out], when: always}").contains("only a shell does that"));
+    assert!(one("{paths: [out], expire_in: 1 week}").contains("kept with the logs"));
+    assert!(one("out").contains("`artifacts` must be a list"));
+}
+
+#[test]
+fn other_formats_keep_what_they_can_express() {
+    let text = step("{paths: [out], when: always}");
+    let analysis = analyze(&text, Format::Yaml);
+    let yaml = to_yaml(&analysis).text;
+    assert!(yaml.contains("    artifacts:\n      paths: [out]\n      when: always\n"), "{yaml}");
+    assert_eq!(planned(&yaml).artifacts_when, ArtifactsWhen::Always);
+    let json = to_plan(&analysis.pipelines[0]);
+    assert_eq!(json.losses, ["Plans cannot express `when` of `artifacts`: files will be copied only after success"]);
+    assert!(analyze(&json.text, Format::Json).diagnostics.is_empty() && json.text.contains("\"out\""), "{}", json.text);
+}
+
+#[test]
+fn the_keys_and_values_of_the_mapping_are_offered_and_explained() {
+    let offered = |artifacts: &str| {
+        let text = step(artifacts);
+        let offset = text.find('¦').unwrap();
+        let analysis = analyze(&text.replacen('¦', "", 1), Format::Yaml);
+        let offered = completion(&analysis, offset, Known { images: &[] }).into_iter();
+        offered.filter(|it| it.kind != CompletionKind::Snippet).map(|it| it.label).collect::<Vec<_>>()
+    };
+    assert_eq!(offered("\n      ¦"), ["paths", "when"]);
+    assert_eq!(offered("\n      paths: [out]\n      ¦"), ["when"]);
+    assert_eq!(offered("{paths: [out], ¦}"), ["when"]);
+    assert_eq!(offered("{paths: [out], when: ¦}"), ["on_success", "on_failure", "always"]);
+    // The entries of the list are globs.
+    assert_eq!(offered("\n      - ¦"), [""; 0]);
+    assert_eq!(offered("[¦]"), [""; 0]);
+    let text = step("{paths: [out], when: always}");
+    let shown = hover(&analyze(&text, Format::Yaml), text.find("when").unwrap()).unwrap().text;
+    assert!(shown.contains("`on_failure`"), "{shown}");
+}
