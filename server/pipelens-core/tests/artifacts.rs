@@ -14,7 +14,8 @@ fn messages(artifacts: &str) -> Vec<String> {
 }
 
 fn planned(text: &str) -> PlanStep {
-    plan(&analyze(text, Format::Yaml), 0, &Target::Pipeline, "ci").unwrap().steps.remove(0)
+    let plan = plan(&analyze(text, Format::Yaml), 0, &Target::Pipeline, "ci").expect("it has no errors");
+    plan.steps.into_iter().next().expect("it has a step")
 }
 
 #[test]

@@ -102,7 +102,7 @@ async fn try_to_run(
     let is_worth_saving = context.keeping.workspace.is_some() && worker.unsaved >= WORTH_A_SNAPSHOT;
     let mut saved = None;
     if !can_hand_on || is_cached || is_worth_saving {
-        saved = Some(save(session, context, leftovers).await?);
+        saved = Some(save(session, context, ending, leftovers).await?);
     }
     let snapshot = if can_hand_on {
         leftovers.worker.take().map(|worker| session.hand_on(worker))
@@ -112,18 +112,27 @@ async fn try_to_run(
     Ok(Ran {
         ending,
         snapshot: snapshot.filter(|_| has_children),
-        saved: saved.filter(|_| context.keeping.workspace.is_some()),
+        // Steps of this run may start from what a failure left, but it is no result for later runs.
+        saved: saved.filter(|_| context.keeping.workspace.is_some() && ending == Ending::Exited(0)),
     })
 }
 
 /// Saves the filesystem the step left as an image.
-async fn save(session: &Session, context: &StepContext, leftovers: &mut Leftovers) -> Result<Saved, Interruption> {
+async fn save(
+    session: &Session,
+    context: &StepContext,
+    ending: Ending,
+    leftovers: &mut Leftovers,
+) -> Result<Saved, Interruption> {
     let Some(worker) = &mut leftovers.worker else { return Err(Interruption::Stopped) };
     context.report_phase(Phase::Snapshotting);
     if !worker.is_quiet() {
         worker.container.end().await?;
     }
-    let mut saving = session.commit_of(context, &worker.container).await?.save().boxed();
+    let mut commit = session.commit_of(context, &worker.container).await?;
+    // The name is how others find a result.
+    commit.further_name = commit.further_name.filter(|_| ending == Ending::Exited(0));
+    let mut saving = commit.save().boxed();
     match session.unless_stopped(context, &mut saving).await {
         Ok(saved) => {
             worker.unsaved = Duration::ZERO;

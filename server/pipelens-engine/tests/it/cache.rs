@@ -81,6 +81,18 @@ pub(crate) fn reason(decision: &CacheDecision) -> &str {
 }
 
 for_each_runner! {
+    async fn a_failure_that_is_forgiven_is_no_cached_result(runner: Runner) {
+        let project = Project::new(runner);
+        let forever = Cache { policy: CachePolicy::Forever { env_keys: Vec::new() }, key: None };
+        let soft = PlanStep { soft_fail: true, cache: Some(forever), ..step("a", "echo x > file; exit 1") };
+        let steps = vec![soft, step("b", "cat file").builds_in(0), step("c", "cat file").builds_in(0)];
+        for _ in 0..2 {
+            let ran = project.run(steps.clone()).await;
+            assert_eq!(*ran.outcome_of("a"), Outcome::Failed(1));
+            assert_eq!(ran.text_of("c"), ["x"]);
+        }
+    }
+
     async fn an_unchanged_step_is_taken_from_the_run_before(runner: Runner) {
         let project = Project::new(runner);
         let steps = || vec![forever(step("build", "echo made > /workspace/made 2>/dev/null || echo made > made")), step("test", "cat made").builds_in(0)];
