@@ -1,5 +1,4 @@
 //! `artifacts` as a list and as a mapping: findings, the plan, other formats, completion.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
 use pipelens_core::convert::{to_plan, to_yaml};
 use pipelens_core::ide::{CompletionKind, Known, completion, hover};
