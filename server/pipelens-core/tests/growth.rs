@@ -25,8 +25,8 @@ const FREE: u32 = 6;
 const TRIES: usize = 4;
 
 /// What a few lines stand for may grow with their square, up to a limit of its own: a `wait` between many steps becomes an edge for
-/// each two of them, and an alias to a long list or to many variables becomes those again, in every step of the plan.
-const LIMITED: [&str; 3] = ["plan", "plan json", "yaml"];
+/// each two of them, and an alias to a long list becomes that list again.
+const LIMITED: [&str; 2] = ["plan json", "yaml"];
 
 /// One text in two sizes.
 struct Pair {
