@@ -18,7 +18,7 @@ use crate::text::{TextEdit, TextRange};
 /// Names are quoted in full up to this length: a name can be as long as its file, with many findings about it.
 const MAX_MESSAGE_BYTES: usize = 2_000;
 /// Related places of one finding.
-const MAX_RELATED: usize = 50;
+pub(crate) const MAX_RELATED: usize = 50;
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]

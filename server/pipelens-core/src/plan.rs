@@ -3,11 +3,12 @@
 pub(crate) mod links;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::analysis::Analysis;
 pub use crate::arguments::Value;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::model::{self, Pipeline, Step};
+use crate::model::{self, EnvVar, Pipeline, Step};
 use crate::nearest::nearest;
 use crate::suppress;
 use links::Links;
@@ -54,8 +55,8 @@ pub struct PlanStep {
     pub boots_from: BootsFrom,
     /// Everything that must be done before this starts, the lineage parent included; sorted, without duplicates.
     pub after: Vec<Dependency>,
-    /// The pipeline's environment with the step's merged over it.
-    pub env: BTreeMap<String, String>,
+    /// The pipeline's environment with the step's merged over it. Steps in a row that have the same variables share them.
+    pub env: Arc<BTreeMap<String, String>>,
     pub timeout_seconds: Option<u64>,
     /// An absolute path in the container.
     pub workdir: String,
@@ -226,21 +227,49 @@ fn plan_steps(pipeline: &Pipeline, links: &Links, chosen: &[bool], wanted: &[boo
         .collect();
     let new_position = |step: usize| new_positions.get(step).copied().flatten();
     let steps = pipeline.steps.iter().enumerate().filter(|(position, _)| is_marked(chosen, *position));
+    let mut environments = Environments { of_pipeline: &pipeline.env, last: None };
     steps
         .map(|(position, step)| {
             let parent = links.parents.get(position).copied().flatten().and_then(new_position);
             let after = links.dependencies(position).into_iter().filter_map(|dependency| {
                 Some(Dependency { step: new_position(dependency.step)?, must_succeed: dependency.must_succeed })
             });
-            PlanStep { is_wanted: is_marked(wanted, position), ..plan_step(pipeline, step, parent, after.collect()) }
+            PlanStep {
+                is_wanted: is_marked(wanted, position),
+                ..plan_step(pipeline, step, environments.of(step), parent, after.collect())
+            }
         })
         .collect()
 }
 
-fn plan_step(pipeline: &Pipeline, step: &Step, parent: Option<usize>, after: Vec<Dependency>) -> PlanStep {
+/// The environments of steps. An alias gives many steps the same variables, which are copied once.
+struct Environments<'a> {
+    of_pipeline: &'a [EnvVar],
+    last: Option<(&'a [EnvVar], Arc<BTreeMap<String, String>>)>,
+}
+
+impl<'a> Environments<'a> {
+    fn of(&mut self, step: &'a Step) -> Arc<BTreeMap<String, String>> {
+        if let Some((_, env)) = self.last.as_ref().filter(|(own, _)| *own == step.env) {
+            return env.clone();
+        }
+        let variables = self.of_pipeline.iter().chain(&step.env);
+        let copied = variables.map(|variable| (variable.name.value.clone(), variable.value.value.clone()));
+        let env = Arc::new(copied.collect());
+        self.last = Some((&step.env, Arc::clone(&env)));
+        env
+    }
+}
+
+fn plan_step(
+    pipeline: &Pipeline,
+    step: &Step,
+    env: Arc<BTreeMap<String, String>>,
+    parent: Option<usize>,
+    after: Vec<Dependency>,
+) -> PlanStep {
     let image = step.image.as_ref().or(pipeline.default_image.as_ref());
     let image = image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value.clone());
-    let env = pipeline.env.iter().chain(&step.env);
     PlanStep {
         key: step.key.value.clone(),
         is_wanted: true,
@@ -249,7 +278,7 @@ fn plan_step(pipeline: &Pipeline, step: &Step, parent: Option<usize>, after: Vec
         shell: step.shell.as_ref().map_or_else(|| vec![DEFAULT_SHELL.to_owned()], |shell| shell.value.clone()),
         boots_from: parent.map_or(BootsFrom::Image(image), BootsFrom::Step),
         after,
-        env: env.map(|variable| (variable.name.value.clone(), variable.value.value.clone())).collect(),
+        env,
         timeout_seconds: step.timeout_seconds.as_ref().map(|seconds| seconds.value),
         workdir: step.workdir.as_ref().map_or_else(|| DEFAULT_WORKDIR.to_owned(), |workdir| workdir.value.clone()),
         cache: step.cache.as_ref().map(|cache| cache.value.plain()),

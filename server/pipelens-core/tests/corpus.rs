@@ -97,7 +97,7 @@ fn said_by_us(plan: &Plan) -> Vec<Said> {
             BootsFrom::Image(_) => None,
         };
         let after = step.after.iter().map(|dependency| key(dependency.step)).collect();
-        (step.key.clone(), step.cmd.clone(), step.env.clone(), parent, after, step.timeout_seconds)
+        (step.key.clone(), step.cmd.clone(), BTreeMap::clone(&step.env), parent, after, step.timeout_seconds)
     };
     plan.steps.iter().map(said).collect()
 }

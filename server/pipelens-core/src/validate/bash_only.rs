@@ -2,9 +2,8 @@
 
 use super::commands::Written;
 use super::lint;
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, MAX_RELATED, Severity};
 use crate::shell::BashOnly;
-use crate::syntax::offsets::Offsets;
 use crate::text::TextEdit;
 
 /// Images whose `sh` is busybox, and those whose `sh` is bash, by the last part of their name.
@@ -53,7 +52,7 @@ pub(super) fn finding(
     if sh == Sh::Bash || (sh == Sh::Busybox && first.feature.is_in_busybox()) {
         finding.severity = Severity::Hint;
     }
-    for other in found.iter().filter(|other| *other != first) {
+    for other in found.iter().filter(|other| *other != first).take(MAX_RELATED) {
         let message = format!("{}, too", self::shown(other.range.of(&written.cmd.value)));
         finding = finding.with_related(written.visible_place(other.range), message);
     }
@@ -72,9 +71,9 @@ fn fix(written: &Written<'_>, found: &[BashOnly]) -> Option<crate::diagnostic::F
     if overlaps {
         return None;
     }
-    let offsets = Offsets::of(written.text, written.cmd)?;
+    let offsets = written.offsets()?;
     let is_safe = found.iter().all(|one| one.feature.has_safe_edits());
-    lint::command_fix(written.text, written.cmd, &offsets, &edits, "Write it for every shell", is_safe)
+    lint::command_fix(written.text, written.cmd, offsets, &edits, "Write it for every shell", is_safe)
 }
 
 fn shown(written: &str) -> String {

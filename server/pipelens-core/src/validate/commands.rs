@@ -1,5 +1,7 @@
 //! How a command is written in its file, and what YAML does to it before a shell sees it.
 
+use std::cell::OnceCell;
+
 use crate::diagnostic::{Code, Diagnostic, Fix, Severity};
 use crate::shell::Dialect;
 use crate::syntax::offsets::Offsets;
@@ -9,12 +11,22 @@ use crate::text::{Spanned, TextEdit, TextRange};
 pub(super) struct Written<'a> {
     pub(super) text: &'a str,
     pub(super) cmd: &'a Spanned<String>,
+    offsets: OnceCell<Option<Offsets>>,
 }
 
-impl Written<'_> {
+impl<'a> Written<'a> {
+    pub(super) fn new(text: &'a str, cmd: &'a Spanned<String>) -> Self {
+        Self { text, cmd, offsets: OnceCell::new() }
+    }
+
+    /// Returns where the command's characters are in the file. Looked for once, because that takes as long as the command is.
+    pub(super) fn offsets(&self) -> Option<&Offsets> {
+        self.offsets.get_or_init(|| Offsets::of(self.text, self.cmd)).as_ref()
+    }
+
     /// Returns where a part of the command is in the file; if that is unknown, the command's first line.
     pub(super) fn visible_place(&self, range: TextRange) -> TextRange {
-        let exact = Offsets::of(self.text, self.cmd).and_then(|offsets| offsets.source(range));
+        let exact = self.offsets().and_then(|offsets| offsets.source(range));
         exact.unwrap_or_else(|| {
             let source = self.cmd.range.of(self.text);
             TextRange::new(self.cmd.range.start, self.cmd.range.start + source.lines().next().map_or(0, str::len))
@@ -35,7 +47,8 @@ impl Written<'_> {
 }
 
 /// Finds a `!` in front of a command, which YAML takes for a tag.
-pub(super) fn tag(text: &str, cmd: &Spanned<String>) -> Option<Diagnostic> {
+pub(super) fn tag(written: &Written<'_>) -> Option<Diagnostic> {
+    let (text, cmd) = (written.text, written.cmd);
     let before = text.get(..cmd.range.start)?;
     let trimmed = before.trim_end_matches(' ');
     let start = trimmed.rfind([' ', '\t', '\n', ':']).map_or(0, |end| end + 1);
@@ -104,10 +117,10 @@ pub(super) fn folded(written: &Written<'_>) -> Option<Diagnostic> {
         return None;
     }
     let folding = written.folding()?;
-    let offsets = Offsets::of(written.text, written.cmd)?;
-    swallowed(written, folding, &offsets)
-        .or_else(|| escaped(written, folding, &offsets))
-        .or_else(|| separate(written, &offsets))
+    let offsets = written.offsets()?;
+    swallowed(written, folding, offsets)
+        .or_else(|| escaped(written, folding, offsets))
+        .or_else(|| separate(written, offsets))
 }
 
 /// A comment that continues on the next line of the file.

@@ -2,12 +2,16 @@
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
+use crate::syntax::parse::floor_char_border;
 use crate::syntax::tree::{Kind, NodeId, Tree};
 use crate::text::TextRange;
 
 /// How the expressions of a system start and end, and what it is called.
 const SYSTEMS: [(&str, &str, &str); 3] =
     [("${{", "}}", "GitHub Actions"), ("<< parameters.", ">>", "CircleCI"), ("<< pipeline.", ">>", "CircleCI")];
+
+/// Longer ones are no expressions.
+const MAX_EXPRESSION_BYTES: usize = 1_000;
 
 /// Finds them in all values but names of images, which have a finding of their own then.
 pub(super) fn check(text: &str, tree: &Tree, findings: &mut Findings) {
@@ -38,13 +42,15 @@ fn in_value(text: &str, tree: &Tree, id: NodeId, key: &str, findings: &mut Findi
     }
     let source = node.range.of(text);
     let is_command = matches!(key, "cmd" | "ready");
+    // A here-document may write a file for that system.
+    let document = if is_command { source.find("<<") } else { None };
     for (start, end, system) in SYSTEMS {
         for (offset, _) in source.match_indices(start) {
-            // A here-document may write a file for that system.
-            let is_in_document = is_command && source.get(..offset).is_some_and(|before| before.contains("<<"));
             let rest = source.get(offset..).unwrap_or_default();
-            let Some(length) = rest.find(end).map(|at| at + end.len()) else { continue };
-            if is_in_document || rest.get(..length).is_some_and(|found| found.contains('\n')) {
+            let near = rest.get(..floor_char_border(rest, MAX_EXPRESSION_BYTES)).unwrap_or_default();
+            let Some(length) = near.find(end).map(|at| at + end.len()) else { continue };
+            let is_in_document = document.is_some_and(|document| document < offset);
+            if is_in_document || near.get(..length).is_some_and(|found| found.contains('\n')) {
                 continue;
             }
             let place = TextRange::new(node.range.start + offset, node.range.start + offset + length);

@@ -17,7 +17,7 @@ pub(super) fn unnoticed(written: &Written<'_>) -> Option<Diagnostic> {
     if !command.contains('\n') || handles_failures(command) {
         return None;
     }
-    let offsets = Offsets::of(written.text, written.cmd)?;
+    let offsets = written.offsets()?;
     let mut at = 0;
     let lines: Vec<(usize, &str)> = command
         .split_inclusive('\n')
@@ -45,7 +45,7 @@ pub(super) fn unnoticed(written: &Written<'_>) -> Option<Diagnostic> {
     let place = written.visible_place(TextRange::new(start + indent, start + line.trim_end().len()));
     let message = "If this line fails, the next ones run all the same, and only the last one decides whether the step has failed. Begin with `set -e`, or set `shell: sh -e` for all commands.";
     let finding = Diagnostic::new(Code::UnnoticedFailure, place, message);
-    Some(match insertion(written, &offsets, command) {
+    Some(match insertion(written, offsets, command) {
         Some((at, new_text)) => finding.with_fix("Insert `set -e`", TextRange::at(at), new_text),
         None => finding,
     })

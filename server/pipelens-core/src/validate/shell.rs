@@ -18,12 +18,7 @@ const MAX_BYTES_READ: usize = 256 * 1024;
 pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, findings: &mut Findings) {
     for step in pipeline.all_steps() {
         if let Some(cmd) = &step.cmd {
-            findings.extend(commands::tag(text, cmd));
-            findings.extend(commands::folded(&Written { text, cmd }));
-            let shell = Shell::of(pipeline, step);
-            if let Some(shell) = shell {
-                check_command(text, cmd, shell, commands, findings);
-            }
+            check_command(text, cmd, Shell::of(pipeline, step), commands, findings);
         }
         for service in services(step) {
             let shell = Shell {
@@ -33,9 +28,7 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, fi
                 ends_at_failure: true,
             };
             for cmd in service.cmd.iter().chain(&service.ready_command) {
-                findings.extend(commands::tag(text, cmd));
-                findings.extend(commands::folded(&Written { text, cmd }));
-                check_command(text, cmd, shell, commands, findings);
+                check_command(text, cmd, Some(shell), commands, findings);
             }
         }
     }
@@ -69,11 +62,15 @@ impl<'a> Shell<'a> {
 fn check_command(
     text: &str,
     cmd: &Spanned<String>,
-    shell: Shell<'_>,
+    shell: Option<Shell<'_>>,
     commands: &mut Commands,
     findings: &mut Findings,
 ) {
-    let written = Written { text, cmd };
+    let written = Written::new(text, cmd);
+    findings.extend(commands::tag(&written));
+    findings.extend(commands::folded(&written));
+    // The commands of another program are not read.
+    let Some(shell) = shell else { return };
     let reading = commands.read(cmd, shell.dialect);
     let is_readable = reading.is_none_or(|reading| reading.mistake.is_none());
     if shell.can_be_chosen && !shell.ends_at_failure && is_readable {

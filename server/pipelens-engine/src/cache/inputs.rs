@@ -46,7 +46,7 @@ impl Inputs {
             "the list of secrets",
             &step.secrets.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(","),
         );
-        for (name, value) in &step.env {
+        for (name, value) in step.env.iter() {
             inputs.add(&format!("variable `{name}`"), value);
         }
         inputs

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pipelens_core::plan::{BootsFrom, DEFAULT_WORKDIR, Dependency, Plan, PlanStep};
@@ -88,7 +89,7 @@ pub(crate) fn step(key: &str, cmd: &str) -> PlanStep {
         cmd: cmd.into(),
         boots_from: BootsFrom::Image(BUSYBOX.into()),
         after: Vec::new(),
-        env: BTreeMap::new(),
+        env: Arc::default(),
         timeout_seconds: None,
         workdir: DEFAULT_WORKDIR.into(),
         cache: None,
@@ -127,7 +128,7 @@ impl StepExt for PlanStep {
     }
 
     fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.insert(name.into(), value.into());
+        Arc::make_mut(&mut self.env).insert(name.into(), value.into());
         self
     }
 
