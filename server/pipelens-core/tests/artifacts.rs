@@ -81,3 +81,20 @@ fn the_keys_and_values_of_the_mapping_are_offered_and_explained() {
     let shown = hover(&analyze(&text, Format::Yaml), text.find("when").unwrap()).unwrap().text;
     assert!(shown.contains("`on_failure`"), "{shown}");
 }
+
+#[test]
+fn a_glob_is_fixed_in_the_notation_of_its_file() {
+    use pipelens_core::FileId;
+    use pipelens_core::text::apply_edits;
+    let fixed = |text: &str, format| {
+        let found = analyze(text, format).diagnostics;
+        let fix = found.iter().find_map(|found| found.fixes.first());
+        fix.map(|fix| apply_edits(text, &fix.edits_in(FileId::DOCUMENT)))
+    };
+    let json = r#"{"steps": [{"key": "a", "cmd": "make", "image": "a:1", "artifacts": ["/workspace/x"]}]}"#;
+    assert_eq!(fixed(json, Format::Json), Some(json.replace("/workspace/x", "x")));
+    assert_eq!(fixed(&step("[/workspace/../x]"), Format::Yaml), None);
+    let label = r#"{"steps": [{"key": "a", "cmd": "make", "image": "a:1", "label": ["x"]}]}"#;
+    let after = fixed(label, Format::Json).expect("a fix");
+    assert!(analyze(&after, Format::Json).diagnostics.is_empty(), "{after}");
+}

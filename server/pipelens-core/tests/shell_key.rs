@@ -89,3 +89,32 @@ fn a_plan_starts_the_shell_in_the_command() {
     let json = to_plan(&analysis.pipelines[0]).text;
     assert!(json.contains(r#""exec bash -eu -c 'echo '\\''a'\\''\n'""#), "{json}");
 }
+
+#[test]
+fn the_fix_for_an_unnoticed_failure_is_only_offered_where_lines_stay_lines() {
+    let fixes = |header: &str| {
+        let text =
+            format!("default_image: debian:12\nsteps:\n  - key: a\n    cmd: {header}\n      make\n\n      make test\n");
+        let found = analyze(&text, Format::Yaml).diagnostics;
+        let found = found.iter().find(|found| found.code == Code::UnnoticedFailure);
+        found.map(|found| found.fixes.len())
+    };
+    assert_eq!(["|", "|-", "|+", "|2", "| # why"].map(fixes), [Some(1), Some(1), Some(1), Some(1), Some(1)]);
+    assert_eq!([">", ">-", ">+"].map(fixes), [Some(0), Some(0), Some(0)]);
+}
+
+#[test]
+fn arguments_of_set_are_no_options() {
+    assert_eq!(codes(&step("", "set -- -e\nnpm ci\nnpm test")), ["unnoticed-failure"]);
+}
+
+#[test]
+fn what_another_program_reads_has_no_shell_variables() {
+    let text = step("    shell: perl\n    env: {A: x}\n", "print $A;");
+    let analysis = analyze(&text, Format::Yaml);
+    let offset = text.find("$A").unwrap() + 1;
+    assert!(pipelens_core::ide::hover(&analysis, offset).is_none());
+    let shell = step("    env: {A: x}\n", "echo $A");
+    let offset = shell.find("$A").unwrap() + 1;
+    assert!(pipelens_core::ide::hover(&analyze(&shell, Format::Yaml), offset).is_some());
+}

@@ -251,3 +251,27 @@ fn dotted_names_are_fine_in_services_and_a_warning_in_steps() {
     let expected = [("a.b", Severity::Warning), ("c-d", Severity::Warning), ("1A", Severity::Error)];
     assert_eq!(found(text), expected.map(|(name, severity)| (Code::BadEnvName, severity, name.to_owned())));
 }
+
+#[test]
+fn a_name_of_a_variable_starts_with_a_letter_whatever_dots_it_has() {
+    for (name, severity) in
+        [("a.b", Some(Severity::Warning)), (".a", Some(Severity::Error)), ("-a", Some(Severity::Error))]
+    {
+        let text = format!("steps:\n  - {{key: a, cmd: make, image: 'a:1', env: {{{name}: x}}}}\n");
+        assert_eq!(found(&text).first().map(|(_, severity, _)| *severity), severity, "{name}");
+    }
+}
+
+#[test]
+fn an_expression_after_another_one_is_found_as_well() {
+    let text = block("echo << parameters.a >> << pipeline.b >>");
+    assert_eq!(marks(&text, Code::ForeignExpression).len(), 2);
+    let text = block("cat <<'X' > f\n<< parameters.a >>\nX");
+    assert_eq!(marks(&text, Code::ForeignExpression).len(), 0);
+}
+
+#[test]
+fn the_default_image_has_a_shell_too() {
+    let text = "steps:\n  - {key: a, cmd: 'source ./x'}\n";
+    assert_eq!(found(text).into_iter().map(|(_, severity, _)| severity).collect::<Vec<_>>(), [Severity::Hint]);
+}

@@ -120,7 +120,7 @@ pub(crate) fn look_request(
         shares_with_harmont: settings.allow_harmont_cache,
     };
     Ok(RunRequest {
-        host_env: settings.host_env.clone(),
+        host_env: settings.host_env(),
         run_id,
         secrets: BTreeMap::new(),
         plan,

@@ -65,7 +65,8 @@ pub(crate) struct Settings {
     pub(crate) project: ProjectSettings,
 }
 
-/// The variables by which toolchains, version managers and proxies are found. None of them is a credential.
+/// The variables by which toolchains, version managers and proxies are found. The URL of a proxy may contain a
+/// password: then it is only lent if the user names it.
 const HOST_ENV: &[&str] = &[
     "RUSTUP_HOME",
     "CARGO_HOME",
@@ -125,6 +126,21 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Returns the names of the variables that steps on the host get.
+    pub(crate) fn host_env(&self) -> Vec<String> {
+        let is_default = self.host_env == HOST_ENV;
+        let is_lent = |name: &&String| !(is_default && std::env::var(name).is_ok_and(|value| has_password(&value)));
+        self.host_env.iter().filter(is_lent).cloned().collect()
+    }
+}
+
+/// Whether a value is a URL with a user in it.
+fn has_password(value: &str) -> bool {
+    let authority = value.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    authority.is_some_and(|authority| authority.contains('@'))
+}
+
 /// Settings that a project's `.pipelens.yaml` may have. None of them can widen what a run may do.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -145,7 +161,7 @@ pub(crate) struct ProjectSettings {
 
 /// A program and its options.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "OneOrMany")]
+#[serde(try_from = "OneOrMany")]
 pub(crate) struct ShellWords(pub(crate) Vec<String>);
 
 #[derive(Deserialize)]
@@ -155,12 +171,18 @@ enum OneOrMany {
     Many(Vec<String>),
 }
 
-impl From<OneOrMany> for ShellWords {
-    fn from(words: OneOrMany) -> Self {
-        Self(match words {
+impl TryFrom<OneOrMany> for ShellWords {
+    type Error = String;
+
+    fn try_from(words: OneOrMany) -> Result<Self, String> {
+        let words = match words {
             OneOrMany::One(words) => words.split_whitespace().map(str::to_owned).collect(),
             OneOrMany::Many(words) => words,
-        })
+        };
+        if words.iter().all(String::is_empty) {
+            return Err("`shell` is empty, expected a program such as `sh -e`".to_owned());
+        }
+        Ok(Self(words))
     }
 }
 
@@ -365,6 +387,21 @@ pub(crate) fn schema() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_with_a_password_is_recognised() {
+        assert!(has_password("http://user:secret@proxy:3128/") && has_password("https://token@goproxy.example/x"));
+        assert!(!has_password("http://proxy:3128") && !has_password("https://proxy/a@b") && !has_password("/opt/rust"));
+    }
+
+    #[test]
+    fn a_shell_without_words_is_refused() {
+        for empty in ["\"\"", "\" \"", "[]", "[\"\"]"] {
+            let why =
+                serde_json::from_str::<ProjectSettings>(&format!("{{\"shell\": {empty}}}")).unwrap_err().to_string();
+            assert!(why.contains("`shell` is empty"), "{why}");
+        }
+    }
 
     #[test]
     fn the_editors_settings_override_the_projects() {

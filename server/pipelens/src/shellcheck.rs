@@ -92,15 +92,22 @@ impl ShellCheck {
         let unknown = self.unknown(analyses, &rules);
         let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let batches: Vec<&[Asked]> = unknown.chunks(MAX_BATCH).collect();
-        let mut is_new = false;
+        let (mut is_new, mut failed) = (false, None);
         for group in batches.chunks(at_once) {
             let mut running = Vec::with_capacity(group.len());
             for batch in group {
                 running.push(self.read_batch(program, batch, &rules));
             }
-            is_new |= future::try_join_all(running).await?.contains(&true);
+            for answered in future::join_all(running).await {
+                match answered {
+                    Ok(has_remarks) => is_new |= has_remarks,
+                    Err(error) => {
+                        failed.get_or_insert(error);
+                    }
+                }
+            }
         }
-        Ok(is_new)
+        failed.map_or(Ok(is_new), Err)
     }
 
     /// Tells whether it has anything to say about a file.

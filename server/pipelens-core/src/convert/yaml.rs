@@ -114,7 +114,8 @@ fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
     let own = step.env.iter().filter(|variable| !shared.iter().any(|other| is_same(other, variable)));
     environment(text, 4, &own.collect::<Vec<_>>());
     plain(text, "workdir", &step.workdir);
-    if let Some(shell) = &step.shell {
+    // The project's own is not in the file.
+    if let Some(shell) = step.shell.as_ref().filter(|shell| !shell.range.is_empty()) {
         let words: Vec<String> = shell.value.iter().map(|word| flow_scalar(word)).collect();
         line(text, 4, &format!("shell: [{}]", words.join(", ")));
     }

@@ -204,7 +204,9 @@ fn commands<'a>(
 ) -> Vec<(Scope<'a>, Spanned<String>)> {
     let placed = |value: &str, range| Spanned::new(value.to_owned(), targets.resolved(range));
     let mut found = Vec::new();
-    if let Some(cmd) = step.cmd.as_ref().filter(|cmd| is_wanted(targets.resolved(cmd.range))) {
+    if let Some(cmd) =
+        step.cmd.as_ref().filter(|cmd| step.dialect().is_some() && is_wanted(targets.resolved(cmd.range)))
+    {
         found.push((Scope::of_step(pipeline, step), placed(&cmd.value, cmd.range)));
     }
     for (name, service) in services(step) {

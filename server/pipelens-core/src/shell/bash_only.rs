@@ -2,7 +2,7 @@
 
 use super::feature::{BashOnly, Feature};
 use super::reader::Reader;
-use super::words::is_name;
+use super::variables::is_name;
 use crate::text::{TextEdit, TextRange};
 
 /// Commands that only bash has.
@@ -128,16 +128,16 @@ impl Reader<'_> {
         if !self.shell.is_bash() {
             return;
         }
-        let before = text.get(word_start..start).unwrap_or_default();
-        let is_assignment = before.split_once('=').is_some_and(|(name, _)| is_name(name));
-        if is_assignment || before.contains("://") {
-            return;
-        }
         let rest = text.get(start + 1..).unwrap_or_default();
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || "_./*?+@%:~,-".contains(letter);
         let Some(length) = rest.find(|letter| !is_part(letter)) else { return };
         let (inner, after) = rest.split_at(length);
         if !after.starts_with('}') {
+            return;
+        }
+        let before = text.get(word_start..start).unwrap_or_default();
+        let is_assignment = before.split_once('=').is_some_and(|(name, _)| is_name(name));
+        if is_assignment || before.contains("://") {
             return;
         }
         let range = TextRange::new(start, start + length + 2);

@@ -3,7 +3,7 @@
 use super::feature::Feature;
 use super::mistake::Open;
 use super::reader::{CLOSERS, Read, Reader, Stop};
-use super::words::is_name;
+use super::variables::is_name;
 use crate::text::{TextEdit, TextRange};
 
 impl Reader<'_> {

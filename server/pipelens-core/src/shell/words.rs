@@ -4,6 +4,7 @@ use super::dialect::Shell;
 use super::feature::Feature;
 use super::mistake;
 use super::reader::{Read, Reader, Stop};
+use super::variables::is_name;
 use crate::text::TextRange;
 
 impl<'a> Reader<'a> {
@@ -342,9 +343,12 @@ impl<'a> Reader<'a> {
 
     /// Skips `[…]` in `name[…]=`, which may contain blanks.
     fn subscript(&mut self, start: usize) {
-        let before = self.text.get(start..self.at).unwrap_or_default();
+        if !self.text.get(start..self.at).is_some_and(is_name) {
+            self.at += 1;
+            return;
+        }
         let line = self.text.get(self.at..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        let inner = line.find(']').filter(|_| is_name(before)).and_then(|end| line.split_at_checked(end + 1));
+        let inner = line.find(']').and_then(|end| line.split_at_checked(end + 1));
         self.at += match inner {
             Some((subscript, after))
                 if after.starts_with(['=', '+']) && !subscript.contains(['\'', '"', '`', '$', '\\', ';', '|', '&']) =>
@@ -354,7 +358,7 @@ impl<'a> Reader<'a> {
             _ => {
                 // Bash looks for the end of a subscript, wherever it is.
                 let rest = line.split(|end: char| end.is_whitespace() || ";&|()<>".contains(end)).next();
-                self.is_doubtful |= is_name(before) && !rest.is_some_and(|rest| rest.contains(']'));
+                self.is_doubtful |= !rest.is_some_and(|rest| rest.contains(']'));
                 1
             }
         };
@@ -390,9 +394,4 @@ impl<'a> Reader<'a> {
             }
         })
     }
-}
-
-pub(super) fn is_name(word: &str) -> bool {
-    word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

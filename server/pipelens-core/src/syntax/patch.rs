@@ -19,6 +19,14 @@ impl Patch {
         self.find_starts();
     }
 
+    /// Returns a patch with further insertions, each after those that are at its place.
+    pub(crate) fn with_insertions(&self, added: impl IntoIterator<Item = TextEdit>) -> Self {
+        let mut edits = self.edits.clone();
+        edits.extend(added);
+        edits.sort_by_key(|edit| edit.range.start);
+        Self::of(edits)
+    }
+
     /// Starts with edits that are sorted and do not overlap.
     pub(crate) fn of(edits: Vec<TextEdit>) -> Self {
         let mut patch = Self { edits, starts: Vec::new() };

@@ -53,12 +53,16 @@ pub(crate) fn read(text: &str, lines: &LineIndex) -> Repaired {
             (tree, error) = tree.rebuild(&repaired, &patch);
             continue;
         }
-        if !is_lenient && is_closing_bracket(&repaired, &repaired_lines, current) {
+        // In a text that is all brackets, indentation means nothing.
+        if !is_lenient
+            && !brackets::is_bracketed(text)
+            && is_closing_bracket(&repaired, &repaired_lines, current)
+            && budget.allows(text.len())
+        {
             is_lenient = true;
-            let mut lenient = patch.clone();
-            for edit in lenient::closing_brackets(&repaired, &repaired_lines) {
-                lenient.add(TextEdit { range: patch.original_range(edit.range), new_text: edit.new_text });
-            }
+            let edits = lenient::closing_brackets(&repaired, &repaired_lines).into_iter();
+            let edits = edits.map(|edit| TextEdit { range: patch.original_range(edit.range), ..edit });
+            let lenient = patch.with_insertions(edits);
             let indented = lenient.apply(text);
             let (other, left) = Tree::build(&indented, &lenient);
             let reached = left.map_or(usize::MAX, |left| lenient.original_offset(left.offset));

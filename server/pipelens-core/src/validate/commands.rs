@@ -33,16 +33,21 @@ impl<'a> Written<'a> {
         })
     }
 
-    /// Returns the `>` of a folded command.
-    fn folding(&self) -> Option<TextRange> {
+    /// Returns the `|` or `>` that starts the command's block.
+    pub(super) fn block_indicator(&self) -> Option<(TextRange, char)> {
         let above = self.text.get(..self.cmd.range.start)?.trim_end_matches([' ', '\t']);
         let above = above.strip_suffix('\n')?.trim_end_matches(['\n', '\r', ' ', '\t']);
         let start = above.rfind('\n').map_or(0, |end| end + 1);
         let line = above.get(start..)?;
         let header = line.find(" #").and_then(|comment| line.get(..comment)).unwrap_or(line).trim_end();
         let indicator = header.rfind([' ', '\t']).map_or(0, |space| space + 1);
-        let is_folded = header.get(indicator..).is_some_and(|word| word.starts_with('>'));
-        is_folded.then(|| TextRange::new(start + indicator, start + indicator + 1))
+        let style = header.get(indicator..)?.chars().next().filter(|style| matches!(style, '|' | '>'))?;
+        Some((TextRange::new(start + indicator, start + indicator + 1), style))
+    }
+
+    /// Returns the `>` of a folded command.
+    fn folding(&self) -> Option<TextRange> {
+        self.block_indicator().filter(|(_, style)| *style == '>').map(|(place, _)| place)
     }
 }
 
@@ -53,7 +58,7 @@ pub(super) fn tag(written: &Written<'_>) -> Option<Diagnostic> {
     let trimmed = before.trim_end_matches(' ');
     let start = trimmed.rfind([' ', '\t', '\n', ':']).map_or(0, |end| end + 1);
     let word = trimmed.get(start..)?;
-    // `!!str` is meant as a tag; a tag of its own in front of a block names its language.
+    // `!!str` is meant as a tag; a tag before a block scalar, as in `!sh |`, only names its language.
     if !word.starts_with('!') || word.starts_with("!!") || word.starts_with("!<") {
         return None;
     }

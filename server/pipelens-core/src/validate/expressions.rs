@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
+use crate::shell::is_name;
 use crate::syntax::parse::floor_char_border;
 use crate::syntax::tree::{Kind, NodeId, Tree};
 use crate::text::TextRange;
@@ -43,7 +44,9 @@ fn in_value(text: &str, tree: &Tree, id: NodeId, key: &str, findings: &mut Findi
     let source = node.range.of(text);
     let is_command = matches!(key, "cmd" | "ready");
     // A here-document may write a file for that system.
-    let document = if is_command { source.find("<<") } else { None };
+    let is_expression =
+        |at: usize| SYSTEMS.iter().any(|(start, ..)| source.get(at..).is_some_and(|rest| rest.starts_with(start)));
+    let document = source.match_indices("<<").map(|(at, _)| at).find(|at| is_command && !is_expression(*at));
     for (start, end, system) in SYSTEMS {
         for (offset, _) in source.match_indices(start) {
             let rest = source.get(offset..).unwrap_or_default();
@@ -79,9 +82,4 @@ fn finding(place: TextRange, written: &str, system: &str, is_command: bool) -> D
         }
         _ => finding,
     }
-}
-
-fn is_name(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -30,7 +30,7 @@ pub(super) fn unnoticed(written: &Written<'_>) -> Option<Diagnostic> {
     let (last, earlier) = lines.split_last()?;
     let is_continued = |line: &str| {
         let line = line.trim_end();
-        line.ends_with(['\\', '|', '{', '(']) || line.ends_with("&&") || line.ends_with(';') && line.ends_with(";;")
+        line.ends_with(['\\', '|', '{', '(']) || line.ends_with("&&") || line.ends_with(";;")
     };
     // A line that only continues the one above is no command of its own.
     let follows =
@@ -51,37 +51,34 @@ pub(super) fn unnoticed(written: &Written<'_>) -> Option<Diagnostic> {
     })
 }
 
-/// Whether a command sees to its failures itself.
+/// Whether a command handles failures itself.
 fn handles_failures(command: &str) -> bool {
     let sets = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         words.next() == Some("set")
-            && words.any(|word| word == "errexit" || (word.starts_with('-') && word.contains('e') && word != "--"))
+            && words
+                .take_while(|word| *word != "--")
+                .any(|word| word == "errexit" || (word.starts_with('-') && word.contains('e')))
     };
     command.lines().any(|line| line.split([';', '&']).any(|part| sets(part.trim())))
 }
 
 /// Whether a line is a command whose failure may matter. Parts of compound commands, which begin with a keyword or are indented, are left out.
 fn can_fail(line: &str) -> bool {
-    if line.is_empty() || line.starts_with([' ', '\t', '#', ')', '}', '"', '\'']) || line.contains("||") {
+    if line.starts_with([' ', '\t', '#', '(', ')', '}', '"', '\'']) || line.contains("||") {
         return false;
     }
     let word = line.split([' ', '\t', ';']).next().unwrap_or_default();
     let is_keyword = matches!(
         word,
-        "if" | "for" | "while" | "until" | "case" | "{" | "(" | "!" | "elif" | "function" | "[" | "[[" | "test"
+        "if" | "for" | "while" | "until" | "case" | "{" | "!" | "elif" | "function" | "[" | "[[" | "test"
     );
     let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty() && name.chars().all(|character| character.is_alphanumeric() || character == '_')
     });
     let is_definition = line.contains("()");
     let is_background = line.trim_end().ends_with('&') && !line.trim_end().ends_with("&&");
-    !HARMLESS.contains(&word)
-        && !is_keyword
-        && !is_assignment
-        && !is_definition
-        && !is_background
-        && !line.starts_with('(')
+    !HARMLESS.contains(&word) && !is_keyword && !is_assignment && !is_definition && !is_background
 }
 
 /// Returns where `set -e` goes in a block scalar, and how it is written there.
@@ -90,9 +87,8 @@ fn insertion(written: &Written<'_>, offsets: &Offsets, command: &str) -> Option<
     let start = offsets.source(TextRange::new(0, first.len_utf8()))?.start;
     let line_start = written.text.get(..start)?.rfind('\n')? + 1;
     let indent = written.text.get(line_start..start).filter(|indent| !indent.is_empty() && indent.trim().is_empty())?;
-    // A value that begins on the line of its key is no block.
-    let is_block = written.cmd.range.start >= line_start || written.text.get(..line_start)?.trim_end().ends_with('|');
-    let is_literal = written.text.get(..line_start)?.trim_end().ends_with(['|', '-', '+']);
     let newline = if written.text.contains("\r\n") { "\r\n" } else { "\n" };
-    (is_block && is_literal).then(|| (start, format!("set -e{newline}{indent}")))
+    // Elsewhere, lines are joined.
+    let is_literal = written.block_indicator().is_some_and(|(_, style)| style == '|');
+    is_literal.then(|| (start, format!("set -e{newline}{indent}")))
 }

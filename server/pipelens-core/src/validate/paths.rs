@@ -5,7 +5,7 @@ use crate::findings::Findings;
 use crate::model::{CachePolicy, Pipeline, Step};
 use crate::plan::DEFAULT_WORKDIR;
 use crate::project::Project;
-use crate::syntax::written::flow_scalar;
+use crate::syntax::written::quoted;
 use crate::text::Spanned;
 
 pub(crate) fn check(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
@@ -57,15 +57,15 @@ fn unmatchable(glob: &Spanned<String>, workdir: &str) -> Option<Diagnostic> {
         format!("`{written}` can match no file, because globs are relative to `{workdir}`. Write the part below it.")
     } else if has_parent {
         format!(
-            "`{written}` leads out of `{workdir}`, and only files below it are handed back. Copy what is wanted there."
+            "`{written}` leads out of `{workdir}`, and only files below it are copied back. Copy what is wanted there."
         )
     } else {
         return None;
     };
     let finding = Diagnostic::new(Code::UnmatchableGlob, glob.range, message);
     let below = written.strip_prefix(workdir.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
-    Some(match below.filter(|below| !below.is_empty()) {
-        Some(below) => finding.with_safe_fix(format!("Change to `{below}`"), glob.range, flow_scalar(below)),
+    Some(match below.filter(|below| !below.is_empty() && !has_parent) {
+        Some(below) => finding.with_safe_fix(format!("Change to `{below}`"), glob.range, quoted(below)),
         None => finding,
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Fix;
 use crate::keys::Place;
+use crate::shell::is_name;
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::syntax::written::{flow_scalar, is_block, quoted, scalar};
@@ -224,11 +225,6 @@ fn assigned(assignment: &str) -> Option<(String, String)> {
         (!inner.contains(*quote)).then_some(inner)
     });
     is_name(name).then(|| (name.to_owned(), unquoted.unwrap_or(value).to_owned()))
-}
-
-fn is_name(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Reads `90s`, `5m`, `1h 30m` or `2 hours` as seconds.

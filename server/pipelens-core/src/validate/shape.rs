@@ -3,8 +3,6 @@
 mod checker;
 mod scalars;
 
-use std::cell::OnceCell;
-
 use super::foreign::Foreign;
 use super::mapping;
 use super::rewrite::{Rewrite, rewritten};
@@ -13,6 +11,7 @@ use crate::diagnostic::{Code, Diagnostic, Fix, Severity};
 use crate::keys::{self, Place, Shape};
 use crate::lower::authored::is_barrier;
 use crate::nearest::nearest;
+use crate::shell::is_name;
 use crate::syntax::parse::Style;
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Scalar};
@@ -75,23 +74,23 @@ impl Checker<'_> {
         let tree = self.tree;
         let mut misspelt = Vec::new();
         let entries = tree.entries(id);
-        let absent: OnceCell<Vec<&'static str>> = OnceCell::new();
+        let mut absent: Option<Vec<&'static str>> = None;
         for entry in entries.iter() {
             if place == Place::Services {
                 self.check_service_name(entry);
             }
             let Some(known) = tree.key_text(entry).and_then(|key| keys::find(place, key)) else {
                 let key_range = self.tree.node(entry.key).range;
-                let absent = absent.get_or_init(|| mapping::absent_keys(tree, &entries, place));
                 if !self.is_first(key_range, "a key") {
                     continue;
                 }
-                // Two words of other systems may mean one key.
-                let left: Vec<&'static str> = absent.iter().copied().filter(|key| !misspelt.contains(key)).collect();
-                let foreign = Foreign { text: self.text, tree, map: id, entry: *entry, place, absent: &left };
+                let left = absent.get_or_insert_with(|| mapping::absent_keys(tree, &entries, place));
+                let foreign = Foreign { text: self.text, tree, map: id, entry: *entry, place, absent: left };
                 let found = mapping::glued_key(tree, entry, place).or_else(|| foreign.finding());
-                let found = found.or_else(|| mapping::unknown_key(tree, &left, entry, place, self.findings));
+                let found = found.or_else(|| mapping::unknown_key(tree, left, entry, place, self.findings));
                 if let Some((finding, meant)) = found {
+                    // Two words of other systems may mean one key.
+                    left.retain(|key| Some(*key) != meant);
                     self.findings.push(finding);
                     misspelt.extend(meant);
                 }
@@ -313,7 +312,9 @@ impl Checker<'_> {
         let tree = self.tree;
         for entry in tree.entries(id).iter() {
             let key = tree.key_text(entry).unwrap_or_default();
-            if has_env_name_with_dots(key) {
+            if is_name(key) {
+                // Every shell reads it.
+            } else if is_program_name(key) {
                 // The engine passes it to a service's program, which need not be a shell.
                 if self.place != Place::Service {
                     let message = format!(
@@ -323,12 +324,12 @@ impl Checker<'_> {
                     finding.severity = Severity::Warning;
                     self.findings.push(finding);
                 }
-            } else if !is_env_name(key) {
+            } else {
                 let message = format!(
                     "`{key}` is not a valid environment variable name. Use letters, digits and `_`, and do not start with a digit."
                 );
                 let finding = Diagnostic::new(Code::BadEnvName, self.tree.node(entry.key).range, message);
-                self.findings.push(match mapping::glued(tree, entry).filter(|(name, _)| is_env_name(name)) {
+                self.findings.push(match mapping::glued(tree, entry).filter(|(name, _)| is_name(name)) {
                     Some((name, value)) => {
                         finding.with_safe_fix("Add the space", tree.node(entry.key).range, format!("{name}: {value}"))
                     }
@@ -346,13 +347,8 @@ impl Checker<'_> {
     }
 }
 
-/// A name with `.` or `-` that programs other than shells use.
-fn has_env_name_with_dots(name: &str) -> bool {
-    name.contains(['.', '-']) && is_env_name(&name.replace(['.', '-'], "_"))
-}
-
-fn is_env_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+/// A name that programs other than shells use: it has `.` or `-` where a shell's has letters, digits and `_`.
+fn is_program_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }

@@ -9,6 +9,7 @@ use super::services::services;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
 use crate::model::{Pipeline, Step};
+use crate::plan::DEFAULT_IMAGE;
 use crate::shell::{self, Dialect, Reading};
 use crate::text::{Spanned, TextRange};
 
@@ -25,7 +26,7 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, commands: &mut Commands, fi
                 dialect: Dialect::Sh,
                 image: Some(&service.image.value),
                 can_be_chosen: false,
-                ends_at_failure: true,
+                ends_at_failure: false,
             };
             for cmd in service.cmd.iter().chain(&service.ready_command) {
                 check_command(text, cmd, Some(shell), commands, findings);
@@ -49,12 +50,11 @@ struct Shell<'a> {
 impl<'a> Shell<'a> {
     /// Returns the shell of a step; `None` if its command is for another program.
     fn of(pipeline: &'a Pipeline, step: &'a Step) -> Option<Self> {
-        let words = step.shell.as_ref().map(|shell| shell.value.as_slice());
         Some(Self {
-            dialect: words.map_or(Some(Dialect::Sh), Dialect::of)?,
+            dialect: step.dialect()?,
             image: image_of(pipeline, step),
             can_be_chosen: pipeline.spelling.is_authored(),
-            ends_at_failure: words.is_some_and(shell::ends_at_failure),
+            ends_at_failure: step.shell.as_ref().is_some_and(|shell| shell::ends_at_failure(&shell.value)),
         })
     }
 }
@@ -85,18 +85,19 @@ fn check_command(
     }
 }
 
-/// Returns the image whose `sh` runs a step, if it is named in the step or is the default.
+/// Returns the image whose `sh` runs a step, unless that is the one another step left or the machine's.
 fn image_of<'p>(pipeline: &'p Pipeline, step: &'p Step) -> Option<&'p str> {
     if step.builds_in.is_some() || step.runner.as_ref().is_some_and(|runner| runner.value != "docker") {
         return None;
     }
-    step.image.as_ref().or(pipeline.default_image.as_ref()).map(|image| image.value.as_str())
+    let image = step.image.as_ref().or(pipeline.default_image.as_ref());
+    Some(image.map_or(DEFAULT_IMAGE, |image| image.value.as_str()))
 }
 
 /// Commands that were parsed already. An alias makes one value the command of many steps.
 #[derive(Debug)]
 pub(crate) struct Commands {
-    readings: HashMap<(String, Dialect), Reading>,
+    readings: HashMap<Dialect, HashMap<String, Reading>>,
     bytes_left: usize,
     /// The first command that was no longer parsed.
     unread: Option<TextRange>,
@@ -114,16 +115,16 @@ impl Commands {
         if shell::is_plain(&cmd.value) {
             return None;
         }
-        let key = (cmd.value.clone(), dialect);
-        if !self.readings.contains_key(&key) {
+        let readings = self.readings.entry(dialect).or_default();
+        if !readings.contains_key(&cmd.value) {
             let Some(left) = self.bytes_left.checked_sub(cmd.value.len()) else {
                 self.unread.get_or_insert(cmd.range);
                 return None;
             };
             self.bytes_left = left;
-            self.readings.insert(key.clone(), shell::read(&cmd.value, dialect));
+            readings.insert(cmd.value.clone(), shell::read(&cmd.value, dialect));
         }
-        self.readings.get(&key)
+        readings.get(&cmd.value)
     }
 
     /// Returns a finding about what was not parsed.

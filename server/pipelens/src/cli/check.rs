@@ -44,7 +44,7 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
     }
     // All other findings are there without it.
     if let Err(error) = Checked::lint(&mut checked).await {
-        warn(&format!("{error:#}; its findings are missing"));
+        warn(&format!("{error:#}; ShellCheck's findings are missing"));
     }
     let report = report::write(&checked, args.format);
     // The fixed text is printed to standard output, where its reader expects it, so the findings go to standard error.

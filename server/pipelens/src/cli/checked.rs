@@ -78,22 +78,26 @@ impl Checked {
         Ok(checked)
     }
 
-    /// Adds the findings of ShellCheck, if it is installed and turned on: it is asked once for all files of a project.
+    /// Adds the findings of ShellCheck, if it is installed and turned on: it is asked once for all files of a project. Where it fails, the other
+    /// findings are there; the first failure is returned.
     pub(crate) async fn lint(files: &mut [Self]) -> anyhow::Result<()> {
         let mut by_project: BTreeMap<PathBuf, Vec<&Self>> = BTreeMap::new();
         for file in files.iter().filter(|file| file.project.uses_shellcheck()) {
             by_project.entry(file.root.clone()).or_default().push(file);
         }
+        let mut failed = None;
         for files in by_project.into_values() {
             let Some(first) = files.first() else { continue };
-            first.context.shellcheck.read(files.iter().map(|file| &file.analysis)).await?;
+            if let Err(error) = first.context.shellcheck.read(files.iter().map(|file| &file.analysis)).await {
+                failed.get_or_insert(error);
+            }
         }
         for file in files.iter_mut().filter(|file| file.project.uses_shellcheck()) {
             if file.context.shellcheck.has_remarks(&file.analysis) {
                 file.analyze();
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     fn analyze(&mut self) {

@@ -21,7 +21,8 @@ pub(super) fn variables(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Complet
     // The command of a step that cannot be read yet.
     let scope = found.map(|(scope, _)| scope).or_else(|| {
         let pipeline = pipeline_at(analysis, cursor)?;
-        Some(Scope::of_step(pipeline, step_at(pipeline, cursor)?))
+        let step = step_at(pipeline, cursor).filter(|step| step.dialect().is_some())?;
+        Some(Scope::of_step(pipeline, step))
     });
     let Some(scope) = scope else { return Vec::new() };
     let known: BTreeMap<&str, String> = scope

@@ -8,6 +8,7 @@ use crate::keys::Place;
 use crate::syntax::parse::Style;
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Kind, NodeId, Scalar, Tree};
+use crate::syntax::written::quoted;
 use crate::text::TextRange;
 
 pub(in crate::validate) struct Checker<'a> {
@@ -63,7 +64,7 @@ impl<'a> Checker<'a> {
             let written = range.of(self.text);
             let open = written.chars().next().unwrap_or_default();
             finding.message.push_str(&format!(" A value that starts with `{open}` has to be in quotes to be text."));
-            finding = finding.with_fix("Put it in quotes", range, format!("'{}'", written.replace('\'', "''")));
+            finding = finding.with_fix("Put it in quotes", range, quoted(written));
         }
         if let (true, Kind::Scalar(scalar)) = (wanted == "a whole number", &self.tree.node(id).kind)
             && scalar.style != Style::Plain

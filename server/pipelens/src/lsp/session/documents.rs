@@ -37,17 +37,17 @@ pub(crate) struct Documents(Arc<BTreeMap<String, Arc<Document>>>);
 impl Documents {
     /// Returns a document, pipeline or not.
     pub(crate) fn get(&self, uri: &Uri) -> Option<Arc<Document>> {
-        self.named(uri.as_str())
+        self.named(uri.as_str()).or_else(|| self.of_same_file(uri).cloned())
     }
 
+    /// Returns the document that the client opened under exactly this URI.
     pub(crate) fn named(&self, uri: &str) -> Option<Arc<Document>> {
-        self.0.get(uri).or_else(|| self.of_same_file(uri)).cloned()
+        self.0.get(uri).cloned()
     }
 
     /// Returns the document that the client opened under another path of the same file: a link, or another case where the disk ignores it.
-    fn of_same_file(&self, uri: &str) -> Option<&Arc<Document>> {
-        let uri: Uri = uri.parse().ok()?;
-        let file = canonical(&uri)?;
+    fn of_same_file(&self, uri: &Uri) -> Option<&Arc<Document>> {
+        let file = canonical(uri)?;
         self.0.values().find(|document| document.file.as_ref() == Some(&file))
     }
 
