@@ -2,6 +2,7 @@
 //! step. A comment of the shell, in a command, does the same for a line of the command.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use memchr::memmem;
 
@@ -16,21 +17,19 @@ pub(crate) fn apply(text: &str, lines: &LineIndex, tree: &Tree, findings: &mut V
     if memmem::find(text.as_bytes(), MARK.as_bytes()).is_none() {
         return Vec::new();
     }
-    let source = Source { text, lines };
+    let mut source = Source { text, lines, run: 0..0 };
     let mut ignored: Ignored<'_> = HashMap::new();
     let mut ends = None;
     for comment in &tree.comments {
         let Some(codes) = codes(comment.of(text)) else { continue };
-        let line = lines.line(comment.start);
-        let first = if source.is_alone(*comment) { source.line_below(line) } else { line };
+        let first = source.target(*comment);
         let ends = ends.get_or_insert_with(|| last_lines(tree, lines));
         let last = ends.get(&first).copied().unwrap_or(first);
         codes.into_iter().for_each(|code| ignored.entry(code).or_default().push((first, last)));
     }
     for comment in source.shell_comments(tree) {
         let Some(codes) = codes(comment.of(text)) else { continue };
-        let line = lines.line(comment.start);
-        let target = if source.is_alone(comment) { source.line_below(line) } else { line };
+        let target = source.target(comment);
         codes.into_iter().for_each(|code| ignored.entry(code).or_default().push((target, target)));
     }
     for ranges in ignored.values_mut() {
@@ -94,23 +93,24 @@ fn last_lines(tree: &Tree, lines: &LineIndex) -> BTreeMap<usize, usize> {
 struct Source<'a> {
     text: &'a str,
     lines: &'a LineIndex,
+    /// Lines of comments, one after another, with the line below them as their end. Comments come in order, so each run is read once.
+    run: Range<usize>,
 }
 
 impl Source<'_> {
-    /// Tells whether a comment has a line of its own.
-    fn is_alone(&self, comment: TextRange) -> bool {
-        let start = self.lines.line_start(self.lines.line(comment.start));
-        self.text.get(start..comment.start).unwrap_or_default().trim().is_empty()
-    }
-
-    /// Returns the next line that has more than a comment.
-    fn line_below(&self, line: usize) -> usize {
-        let content = |line: usize| self.lines.line_range(line).of(self.text).trim();
-        let mut below = line + 1;
-        while below < self.lines.line_count() && content(below).starts_with('#') {
-            below += 1;
+    /// Returns the line that a comment is about: its own, or the next one without a comment if it has a line of its own.
+    fn target(&mut self, comment: TextRange) -> usize {
+        let line = self.lines.line(comment.start);
+        let start = self.lines.line_start(line);
+        if !self.text.get(start..comment.start).unwrap_or_default().trim().is_empty() {
+            return line;
         }
-        below
+        if !self.run.contains(&line) {
+            let is_comment = |line: usize| self.lines.line_range(line).of(self.text).trim().starts_with('#');
+            let below = (line + 1..self.lines.line_count()).find(|below| !is_comment(*below));
+            self.run = line..below.unwrap_or(self.lines.line_count());
+        }
+        self.run.end
     }
 
     /// Returns the comments with the mark that are part of a command.

@@ -10,6 +10,7 @@ pub(super) const SHAPES: &[Shape] = &[
     json("bare words alone", repeated!("{", "word ", "}")),
     json("bare words on lines", repeated!("{\n", "word\n", "}\n")),
     json("bare words with quotes", repeated!("{\n", "\"word\"\n", "}\n")),
+    json("lists on lines in JSON with one that is open", repeated!("{\"steps\": [[\n", "{\"a\": [\n1\n]\n},\n", "]}")),
     json("square brackets in JSON", repeated!("", "[", "")),
     json("square brackets on lines in JSON", repeated!("", "[\n", "")),
     json("curly brackets in JSON", repeated!("", "{\"a\":", "")),

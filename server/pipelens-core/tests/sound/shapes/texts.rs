@@ -21,6 +21,22 @@ pub(super) const SHAPES: &[Shape] = &[
         repeated!("steps:\n", "  # pipelens: ignore unknown-key\n  - {key: a, cmd: x, unknown: 1}\n", ""),
     ),
     yaml(
+        "comments that silence one after another",
+        repeated!("steps:\n", "  # pipelens: ignore unknown-key\n", "  - {key: a, cmd: x}\n"),
+    ),
+    yaml(
+        "comments that silence in a command",
+        repeated!("steps:\n  - key: a\n    cmd: |\n", "      # pipelens: ignore shell-syntax\n", "      make\n"),
+    ),
+    yaml("lists with brackets on lines of their own", |bytes| {
+        same(
+            bytes,
+            "steps:\n  - key: a\n    cmd: x\n    depends_on: [\n",
+            "    ]\n  - {key: b,\n    cmd: x,\n    artifacts: [\n      x,\n    ]\n    }\n",
+            "",
+        )
+    }),
+    yaml(
         "one comment that silences much",
         repeated!("steps:\n  # pipelens: ignore", " unknown-key", "\n  - {key: a, cmd: x}\n"),
     ),
