@@ -242,14 +242,17 @@ fn plan_steps(pipeline: &Pipeline, links: &Links, chosen: &[bool], wanted: &[boo
         .collect()
 }
 
+/// Variables by name.
+type SharedEnv = Arc<BTreeMap<String, String>>;
+
 /// The environments of steps. An alias gives many steps the same variables, which are copied once.
 struct Environments<'a> {
     of_pipeline: &'a [EnvVar],
-    last: Option<(&'a [EnvVar], Arc<BTreeMap<String, String>>)>,
+    last: Option<(&'a [EnvVar], SharedEnv)>,
 }
 
 impl<'a> Environments<'a> {
-    fn of(&mut self, step: &'a Step) -> Arc<BTreeMap<String, String>> {
+    fn of(&mut self, step: &'a Step) -> SharedEnv {
         if let Some((_, env)) = self.last.as_ref().filter(|(own, _)| *own == step.env) {
             return env.clone();
         }
@@ -264,7 +267,7 @@ impl<'a> Environments<'a> {
 fn plan_step(
     pipeline: &Pipeline,
     step: &Step,
-    env: Arc<BTreeMap<String, String>>,
+    env: SharedEnv,
     parent: Option<usize>,
     after: Vec<Dependency>,
 ) -> PlanStep {
