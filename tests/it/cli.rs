@@ -340,6 +340,26 @@ fn ctrl_c_and_sigterm_cancel_and_clean_up() {
 
 #[test]
 #[cfg(unix)]
+fn two_signals_at_once_are_one() {
+    for runner in runners() {
+        let project = Project::new(LONG);
+        let (mut child, mut output, run_id) = started(&project, runner);
+        let id = child.id().to_string();
+        wait_for_line(&mut output, "here");
+        assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        assert_eq!(exit_status(&mut child).code(), Some(130), "{rest}");
+        assert!(rest.lines().last().unwrap().contains("\"outcome\":\"cancelled\""), "{rest}");
+        if runner == Runner::Docker {
+            assert_eq!(left_of(&run_id), "");
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
 fn a_second_ctrl_c_stops_waiting_and_still_leaves_nothing_running() {
     if !runners().contains(&Runner::Docker) {
         return;
@@ -355,8 +375,15 @@ fn a_second_ctrl_c_stops_waiting_and_still_leaves_nothing_running() {
     let mut said = String::new();
     errors.read_line(&mut said).unwrap();
     assert!(said.contains("press Ctrl-C again"), "{said}");
-    interrupt();
+    // Within a second, it would be the same signal.
+    while child.try_wait().unwrap().is_none() {
+        interrupt();
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
     assert_eq!(exit_status(&mut child).code(), Some(130));
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("\"outcome\":\"cancelled\""), "it waited for the cleanup: {rest}");
     let filter = format!("label=dev.pipelens.run={run_id}");
     let deadline = Instant::now() + PATIENCE;
     while !docker(&["ps", "--quiet", "--filter", &filter]).is_empty() {

@@ -20,9 +20,7 @@ const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>) -> Analysis {
     let line_index = LineIndex::new(text);
     if text.len() > MAX_TEXT_BYTES {
-        let message = "This file is larger than 16 MiB, the limit for a pipeline. Split it.";
-        let diagnostics = vec![Diagnostic::new(Code::TooLarge, TextRange::at(0), message)];
-        return Analysis { line_index, diagnostics, text: text.to_owned(), ..Analysis::default() };
+        return too_large(text, line_index);
     }
     let Repaired { tree, findings: repairs, repaired_lines } = repair::read(text, &line_index);
     let is_repaired = !repairs.is_empty();
@@ -44,9 +42,18 @@ pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>)
     Analysis { line_index, files, pipelines, diagnostics, is_repaired, is_settings: false, silenced, text, tree }
 }
 
+fn too_large(text: &str, line_index: LineIndex) -> Analysis {
+    let message = "This file is larger than 16 MiB, the limit for a pipeline. Split it.";
+    let diagnostics = vec![Diagnostic::new(Code::TooLarge, TextRange::at(0), message)];
+    Analysis { line_index, diagnostics, text: text.to_owned(), ..Analysis::default() }
+}
+
 /// Reads the settings of a project.
 pub(crate) fn analyze_settings(text: &str) -> Analysis {
     let line_index = LineIndex::new(text);
+    if text.len() > MAX_TEXT_BYTES {
+        return too_large(text, line_index);
+    }
     let Repaired { tree, findings: repairs, repaired_lines } = repair::read(text, &line_index);
     let is_repaired = !repairs.is_empty();
     let mut findings = Findings::default();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use pipelens_core::Analysis;
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_engine::files::{ProjectFolder, Unreadable};
 use pipelens_engine::runners::{self, RUNNERS, RunnerSpec};
@@ -282,7 +283,7 @@ impl ProjectSettings {
     pub(crate) fn read(root: &Path) -> anyhow::Result<Self> {
         match Self::text(root)? {
             None => Ok(Self::default()),
-            Some(text) => Self::parse(&root.join(PROJECT_FILE), &text),
+            Some(text) => Self::parse(&root.join(PROJECT_FILE), &text, &pipelens_core::analyze_settings(&text)),
         }
     }
 
@@ -301,13 +302,12 @@ impl ProjectSettings {
         }
     }
 
-    /// Reads the text of settings. The path is for messages.
-    pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<Self> {
+    /// Reads the text of settings that were analysed. The path is for messages.
+    pub(crate) fn parse(path: &Path, text: &str, analysis: &Analysis) -> anyhow::Result<Self> {
         let path = path.display();
         if nesting(text) > MAX_NESTING {
             bail!("`{path}` is nested deeper than {MAX_NESTING} levels; settings have two");
         }
-        let analysis = pipelens_core::analyze_settings(text);
         if let Some(error) = analysis.diagnostics.iter().find(|found| found.severity == Severity::Error) {
             let line = analysis.line_index.line(error.range.start) + 1;
             bail!("`{path}` is invalid, line {line}: {}", error.message);

@@ -221,10 +221,10 @@ impl OpenDocuments {
 
     /// Asks the cache again what a run would use: the file has changed on disk. Settings apply from now on.
     pub(crate) fn saved(&self, uri: &Uri) {
-        match settings_root(uri) {
-            Some(root) => self.settings_changed(&BTreeSet::from([root])),
-            None => self.to_predict.want(uri.as_str().to_owned()),
+        if let Some(root) = settings_root(uri) {
+            return self.settings_changed(&BTreeSet::from([root]));
         }
+        self.to_predict.want(uri.as_str().to_owned());
         if !self.settings.client().watches_files {
             let root = uri.to_file_path().map(|path| self.settings.root_of(&path));
             self.files_changed(&root.into_iter().collect());
@@ -245,10 +245,10 @@ impl OpenDocuments {
         self.reanalyse_in(roots);
     }
 
-    /// Analyses the pipelines of projects again, because files have appeared or vanished there.
+    /// Has the pipelines of projects analysed again, after a pause, because files have appeared or vanished there.
     pub(crate) fn files_changed(&self, roots: &BTreeSet<PathBuf>) {
         roots.iter().for_each(|root| self.projects.look_again(root));
-        self.reanalyse_in(roots);
+        self.projects.files_found.want(());
     }
 
     /// Analyses those pipelines again for which this is true.
@@ -275,10 +275,14 @@ impl OpenDocuments {
     /// Analyses a document again, because more is known about its project, and reports whether it was still the current one.
     pub(super) fn analyse_again(&self, old: &Arc<Document>) -> bool {
         let new = Arc::new(self.analyse(old.uri.clone(), old.version, old.text.clone()));
+        let is_same = new.project == old.project && new.analysis.diagnostics == old.analysis.diagnostics;
         let mut current = self.current.lock();
         let is_current = current.named(old.uri.as_str()).is_some_and(|document| Arc::ptr_eq(&document, old));
         if is_current {
             Arc::make_mut(&mut current.0).insert(old.uri.as_str().to_owned(), new.clone());
+        }
+        // What has not changed is not reported again.
+        if is_current && !is_same {
             self.findings.reanalysed(&old.uri, new);
         }
         is_current
@@ -308,7 +312,7 @@ impl OpenDocuments {
 
     pub(crate) fn change(&self, params: DidChangeTextDocumentParams) {
         let uri = params.text_document.uri;
-        let Some(document) = self.now().get(&uri) else {
+        let Some(document) = self.now().named(uri.as_str()) else {
             tracing::error!("{} was changed but never opened", uri.as_str());
             return;
         };
@@ -336,17 +340,18 @@ impl OpenDocuments {
         let file = uri.to_file_path().map(|path| path.into_owned());
         let is_file = file.is_some();
         let path = file.unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
+        let root = self.settings.root_of(&path);
         let kind = match project_context::is_settings(&path) {
             true => Kind::Settings,
-            false if self.settings.is_pipeline_file(&path, &text) => Kind::Pipeline,
+            false if self.settings.is_pipeline_file(&path, &root, &text) => Kind::Pipeline,
             false => Kind::Other,
         };
         let is_in_project = kind == Kind::Pipeline && is_file;
-        let project = if is_in_project { self.settings.project(&self.settings.root_of(&path)) } else { Arc::default() };
+        let project = if is_in_project { self.settings.project(&root) } else { Arc::default() };
         let analysis = match kind {
             Kind::Other => Analysis::default(),
             Kind::Pipeline if is_file => {
-                let context = self.context(&path);
+                let context = self.context(root);
                 project_context::analyse(&text, &path, Some(InProject { context: &context, settings: &project }))
             }
             // A document that was never saved belongs to no project.
@@ -355,13 +360,13 @@ impl OpenDocuments {
         let units = if kind == Kind::Other { Units::default() } else { Units::new(&text) };
         let client = self.settings.client();
         let (encoding, tags) = (client.encoding, client.tags);
-        let file = self.now().0.get(uri.as_str()).map_or_else(|| canonical(&uri), |before| before.file.clone());
+        let file = self.now().0.get(uri.as_str()).and_then(|before| before.file.clone()).or_else(|| canonical(&uri));
         Document { uri, version, text, analysis, kind, file, project, units, encoding, tags }
     }
 
-    /// Returns what is known of the project a path belongs to.
-    pub(super) fn context(&self, path: &Path) -> Arc<ProjectContext> {
-        self.projects.context(self.settings.root_of(path), &self.settings.settings())
+    /// Returns what is known of a project.
+    pub(super) fn context(&self, root: PathBuf) -> Arc<ProjectContext> {
+        self.projects.context(root, &self.settings.settings())
     }
 
     fn store(&self, document: Document) {

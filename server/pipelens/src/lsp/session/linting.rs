@@ -22,7 +22,7 @@ async fn lint_document(documents: &OpenDocuments, uri: &str) -> anyhow::Result<(
     if settings.is_untrusted() || !settings.project(&settings.root_of(&path)).uses_shellcheck() {
         return Ok(());
     }
-    let is_new = documents.context(&path).shellcheck.read([&document.analysis]).await?;
+    let is_new = documents.context(settings.root_of(&path)).shellcheck.read([&document.analysis]).await?;
     // The document may have changed meanwhile; the new one was also analysed without these findings.
     while is_new && let Some(document) = documents.now().named(uri) {
         if documents.analyse_again(&document) {

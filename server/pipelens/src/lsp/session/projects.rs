@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::debounced::Debounced;
 use crate::project_context::ProjectContext;
 use crate::settings::Settings;
+
+/// A build or a checkout makes many files: they are looked at when it pauses.
+const FILES_REST: Duration = Duration::from_millis(200);
 
 /// Projects by their root folder.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub(crate) struct Projects {
 
 impl Default for Projects {
     fn default() -> Self {
-        Self { known: Mutex::default(), files_found: Arc::new(Debounced::new(std::time::Duration::ZERO)) }
+        Self { known: Mutex::default(), files_found: Arc::new(Debounced::new(FILES_REST)) }
     }
 }
 

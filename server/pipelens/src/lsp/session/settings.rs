@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use globset::GlobSet;
 use lsp_types::{Diagnostic, DiagnosticSeverity, InitializeParams, NumberOrString, Range, Uri};
 use parking_lot::Mutex;
+use pipelens_core::Analysis;
 use serde_json::Value;
 use tower_lsp::UriExt;
 
@@ -111,9 +112,10 @@ impl SessionSettings {
         let (own, findings) = match ProjectSettings::text(root) {
             Ok(text) => {
                 let text = text.unwrap_or_default();
-                let own = ProjectSettings::parse(&path, &text)
+                let analysis = pipelens_core::analyze_settings(&text);
+                let own = ProjectSettings::parse(&path, &text, &analysis)
                     .map_err(|error| tracing::warn!("{error:#}; the defaults are used"));
-                (own.unwrap_or_default(), self.mistakes(&path, &text))
+                (own.unwrap_or_default(), self.mistakes(&path, &text, &analysis))
             }
             Err(error) => {
                 tracing::warn!("{error:#}; the defaults are used");
@@ -134,7 +136,9 @@ impl SessionSettings {
 
     /// Forgets a project's settings, so that they are read again.
     pub(crate) fn forget(&self, root: &Path) {
-        self.inner.lock().projects.remove(root);
+        let mut inner = self.inner.lock();
+        inner.projects.remove(root);
+        inner.stamps.remove(root);
     }
 
     /// Returns the projects whose settings have changed on disk since they were read.
@@ -156,9 +160,8 @@ impl SessionSettings {
     }
 
     /// Returns what is wrong with the text of settings.
-    fn mistakes(&self, path: &Path, text: &str) -> Vec<Finding> {
+    fn mistakes(&self, path: &Path, text: &str, analysis: &Analysis) -> Vec<Finding> {
         let Some(uri) = Uri::from_file_path(path) else { return Vec::new() };
-        let analysis = pipelens_core::analyze_settings(text);
         let units = Units::new(text);
         let map =
             FileMap::new(&uri, TextMap::new(text, &analysis.line_index, &units, self.encoding()), &analysis.files);
@@ -175,15 +178,14 @@ impl SessionSettings {
     }
 
     /// Returns whether a file is a pipeline.
-    pub(crate) fn is_pipeline_file(&self, path: &Path, text: &str) -> bool {
+    pub(crate) fn is_pipeline_file(&self, path: &Path, root: &Path, text: &str) -> bool {
         if pipelens_core::is_pipeline_file(&path.to_string_lossy().replace('\\', "/"), text) {
             return true;
         }
-        let root = self.root_of(path);
-        let relative = path.strip_prefix(&root).unwrap_or(path);
+        let relative = path.strip_prefix(root).unwrap_or(path);
         // A file outside of every project has no folder that a glob could be relative to, so its whole path counts too.
         let matches = |files: &GlobSet| files.is_match(relative) || files.is_match(path);
-        matches(&self.inner.lock().files) || globs(&self.project(&root).files).is_ok_and(|files| matches(&files))
+        matches(&self.inner.lock().files) || globs(&self.project(root).files).is_ok_and(|files| matches(&files))
     }
 }
 

@@ -48,8 +48,7 @@ pub(crate) fn changed(documents: &OpenDocuments, events: &[FileEvent]) {
         let Some(path) = event.uri.to_file_path() else { continue };
         if is_settings(&path) {
             settings.extend(path.parent().map(PathBuf::from));
-        }
-        if event.typ != FileChangeType::CHANGED {
+        } else if event.typ != FileChangeType::CHANGED {
             files.extend(roots.iter().filter(|root| path.starts_with(root)).cloned());
         }
     }
@@ -86,5 +85,6 @@ pub(crate) async fn poll(documents: Arc<OpenDocuments>) {
 /// Whether something is missing that may appear on disk.
 fn misses_files(document: &Document) -> bool {
     let is_missing = |code| matches!(code, Code::UnmatchedPath | Code::MissingFolder);
-    document.analysis.diagnostics.iter().any(|found| is_missing(found.code))
+    let mut found = document.analysis.diagnostics.iter();
+    found.any(|found| is_missing(found.code) && document.project.severity_of(found).is_some())
 }
