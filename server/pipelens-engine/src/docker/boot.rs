@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-
 use crate::archive::Packing;
 use crate::docker::arguments::Arguments;
 use crate::docker::commit::Commit;
@@ -37,7 +35,7 @@ pub(super) async fn prepare(
             let ensuring = session.images().ensure(reference, arguments, context);
             let image = session.unless_stopped(context, ensuring).await?;
             leftovers.digest = Some(image.digest.clone());
-            let image = boot.without_volumes(image).await?;
+            let image = volumes::without_volumes(session, context, image, leftovers).await?;
             if source_images::is_worth_it(context) {
                 boot.boot_with_sources(image, leftovers).await
             } else {
@@ -46,7 +44,8 @@ pub(super) async fn prepare(
         }
         Base::Snapshot(snapshot, outdated) => match snapshot.get::<DockerSnapshot>() {
             Some(DockerSnapshot::Image(id)) => {
-                let image = boot.without_volumes(session.images().known(id).await?).await?;
+                let image = session.images().known(id).await?;
+                let image = volumes::without_volumes(session, context, image, leftovers).await?;
                 let worker = boot.create(image, leftovers).await?;
                 let Some(outdated) = outdated else { return Ok(()) };
                 let delta = outdated.manifest.delta(&context.sources);
@@ -69,11 +68,6 @@ struct Boot<'a> {
 }
 
 impl Boot<'_> {
-    async fn without_volumes(&self, image: Arc<ImageFacts>) -> Result<Arc<ImageFacts>, Interruption> {
-        let leaving_out = volumes::without_volumes(self.session, self.context, image);
-        self.session.unless_stopped(self.context, leaving_out).await
-    }
-
     async fn boot_and_send(&self, image: Arc<ImageFacts>, leftovers: &mut Leftovers) -> Result<(), Interruption> {
         let worker = self.create(image, leftovers).await?;
         self.session.unless_stopped(self.context, self.send_sources(&worker.container)).await
@@ -83,8 +77,7 @@ impl Boot<'_> {
     async fn boot_with_sources(&self, image: Arc<ImageFacts>, leftovers: &mut Leftovers) -> Result<(), Interruption> {
         let ground = source_images::ground(&image, self.context.step(), self.arguments.user.as_deref());
         let slot = self.session.source_layers.slot(&ground);
-        let waiting = async { Ok::<_, EngineError>(slot.lock().await) };
-        let mut slot = self.session.unless_stopped(self.context, waiting).await?;
+        let mut slot = self.session.lock(self.context, &slot).await?;
         if slot.is_none() {
             *slot = self.layer_of_earlier_run(&image, &ground).await;
         }
@@ -141,18 +134,12 @@ impl Boot<'_> {
         let Some(worker) = &leftovers.worker else { return Ok(()) };
         let commit = self.session.commit_of(self.context, &worker.container).await?;
         let commit = Commit { tag: format!("{}-sources", commit.tag), further_name: None, ..commit };
-        let mut saving = commit.save().boxed();
-        let saved = match self.session.unless_stopped(self.context, &mut saving).await {
-            Ok(saved) => saved,
-            Err(Interruption::Stopped) => {
-                leftovers.saving = Some(saving);
-                return Err(Interruption::Stopped);
-            }
+        let saved = match leftovers.wait_for_image(self.session, self.context, commit.save()).await {
             Err(Interruption::Failed(EngineError::SnapshotRefused { reason })) => {
                 tracing::debug!(reason, "there is no image of the sources");
                 return Ok(());
             }
-            Err(failed @ Interruption::Failed(_)) => return Err(failed),
+            saved => saved?,
         };
         *slot = Some(SourceLayer { image: self.session.images().known(&saved.place).await?, outdated: None });
         if let Some(source_images) = &self.context.keeping.source_images {

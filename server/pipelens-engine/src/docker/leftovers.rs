@@ -1,12 +1,16 @@
 //! What a step leaves in the engine until it is removed.
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::docker::commit::Commit;
 use crate::docker::services::Services;
+use crate::docker::session::Session;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
 use crate::snapshot::Saved;
+use crate::step_context::StepContext;
+use crate::stop::Interruption;
 
 #[derive(Default)]
 pub(super) struct Leftovers {
@@ -15,12 +19,28 @@ pub(super) struct Leftovers {
     pub(super) worker: Option<Worker>,
     pub(super) services: Services,
     /// A call that continues in the engine after a stop.
-    pub(super) saving: Option<BoxFuture<'static, Result<Saved, EngineError>>>,
+    saving: Option<BoxFuture<'static, Result<Saved, EngineError>>>,
     /// How to keep the state of a failed step.
     pub(super) failure: Option<Commit>,
 }
 
 impl Leftovers {
+    /// Waits for an image to be saved. If the step is stopped, the engine finishes it even if nothing waits for it any more, and the image
+    /// would appear after the cleanup, so `tidy` waits for it.
+    pub(super) async fn wait_for_image(
+        &mut self,
+        session: &Session,
+        context: &StepContext,
+        saving: impl Future<Output = Result<Saved, EngineError>> + Send + 'static,
+    ) -> Result<Saved, Interruption> {
+        let mut saving = saving.boxed();
+        let saved = session.unless_stopped(context, &mut saving).await;
+        if matches!(saved, Err(Interruption::Stopped)) {
+            self.saving = Some(saving);
+        }
+        saved
+    }
+
     /// Removes everything, and returns the state of a failed step if it is kept.
     pub(super) async fn tidy(self) -> Option<Saved> {
         if let Some(saving) = self.saving {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bollard::Docker;
 use bollard::models::ContainerCreateBody;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::sync::{MutexGuard, OnceCell};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::docker::image::{ImageFacts, Images};
 use crate::docker::image_store::{DockerSnapshot, ImageStore};
 use crate::docker::labels;
 use crate::docker::liveness;
-use crate::docker::slots::Slots;
+use crate::docker::slots::{Slot, Slots};
 use crate::docker::source_images::SourceLayers;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
@@ -154,6 +154,15 @@ impl Session {
             Container::create_from(&self.docker, body, "", Arc::clone(image), String::new()).await.map(drop)
         };
         self.anchor.get_or_try_init(anchor).await.copied()
+    }
+
+    /// Waits until no other step holds the slot, but no longer than until the step is stopped or the engine is gone.
+    pub(super) async fn lock<'s, T>(
+        &self,
+        context: &StepContext,
+        slot: &'s Slot<T>,
+    ) -> Result<MutexGuard<'s, Option<T>>, Interruption> {
+        self.unless_stopped(context, async { Ok::<_, EngineError>(slot.lock().await) }).await
     }
 
     /// Waits for `work`, but no longer than until the step is stopped or the engine is gone.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-
 use crate::artifacts::Artifacts;
 use crate::docker::arguments::Arguments;
 use crate::docker::boot;
@@ -132,19 +130,11 @@ async fn save(
     let mut commit = session.commit_of(context, &worker.container).await?;
     // The name is how others find a result.
     commit.further_name = commit.further_name.filter(|_| ending == Ending::Exited(0));
-    let mut saving = commit.save().boxed();
-    match session.unless_stopped(context, &mut saving).await {
-        Ok(saved) => {
-            worker.unsaved = Duration::ZERO;
-            Ok(saved)
-        }
-        Err(Interruption::Stopped) => {
-            // The engine finishes a commit even if nothing waits for it any more, and its image would appear after the cleanup.
-            leftovers.saving = Some(saving);
-            Err(Interruption::Stopped)
-        }
-        Err(failed @ Interruption::Failed(_)) => Err(failed),
+    let saved = leftovers.wait_for_image(session, context, commit.save()).await?;
+    if let Some(worker) = &mut leftovers.worker {
+        worker.unsaved = Duration::ZERO;
     }
+    Ok(saved)
 }
 
 /// What happens to a step's container when its command has ended.

@@ -1,6 +1,9 @@
 //! Images without the volumes they declare. A declared volume is a directory that every container has for itself and that is in no snapshot,
 //! so what a step leaves in it would be lost to the steps that start from it. An engine cannot start a container without them, nor commit
 //! an image without them, so the image is given to it once more, with a changed configuration and the same layers. Knows no steps.
+//!
+//! What the engine was asked to make is waited for even if the step is stopped, because otherwise there would be something that we do
+//! not know of.
 
 use std::sync::Arc;
 
@@ -16,33 +19,36 @@ use crate::docker::commit::{Commit, REPOSITORY};
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
 use crate::docker::labels::{self, PLAIN, WITH_FOLDERS};
+use crate::docker::leftovers::Leftovers;
 use crate::docker::session::Session;
 use crate::error::EngineError;
 use crate::fingerprint::digest;
 use crate::step_context::StepContext;
+use crate::stop::Interruption;
 
 /// Returns an image with the same files and settings that declares no volumes; the image itself if it declares none.
 pub(super) async fn without_volumes(
     session: &Session,
     context: &StepContext,
     image: Arc<ImageFacts>,
-) -> Result<Arc<ImageFacts>, EngineError> {
+    leftovers: &mut Leftovers,
+) -> Result<Arc<ImageFacts>, Interruption> {
     if image.volumes.is_empty() {
         return Ok(image);
     }
     let slot = session.plain_images.slot(&image.id);
-    let mut slot = slot.lock().await;
+    let mut slot = session.lock(context, &slot).await?;
     if let Some(plain) = &*slot {
         return Ok(Arc::clone(plain));
     }
-    let made = match make(session, context, &image).await {
+    let made = match make(session, context, &image, leftovers).await {
         Ok(made) => made,
-        Err(lost @ EngineError::Lost { .. }) => return Err(lost),
-        Err(error) => {
+        Err(Interruption::Failed(error)) if !matches!(error, EngineError::Lost { .. }) => {
             let reason = error.to_string().trim_end_matches('.').to_owned();
             let (image, volumes) = (image.reference.clone(), image.volumes.clone());
-            return Err(EngineError::Volumes { image, volumes, reason });
+            return Err(EngineError::Volumes { image, volumes, reason }.into());
         }
+        Err(stopped_or_lost) => return Err(stopped_or_lost),
     };
     let plain = Arc::new(ImageFacts {
         reference: image.reference.clone(),
@@ -58,25 +64,24 @@ async fn make(
     session: &Session,
     context: &StepContext,
     image: &Arc<ImageFacts>,
-) -> Result<Arc<ImageFacts>, EngineError> {
+    leftovers: &mut Leftovers,
+) -> Result<Arc<ImageFacts>, Interruption> {
     let plain = match load(session, image, &commit_of(session, context, &unmade(session, image), PLAIN).await?).await {
         Some(plain) => plain,
         // An engine that does not accept an image without its layers gets all files.
         None => {
             let container = create(session, context, image).await?;
-            let saved = match commit_of(session, context, &container, PLAIN).await {
-                Ok(commit) => commit.save_without_history().await,
-                Err(error) => Err(error),
-            };
+            let saving = commit_of(session, context, &container, PLAIN).await?.save_without_history();
+            let saved = leftovers.wait_for_image(session, context, saving).await?;
             container.remove().await;
-            session.images().known(&saved?.place).await?
+            session.images().known(&saved.place).await?
         }
     };
     // Where the image has no directory for a volume, the engine would have made one.
     let container = create(session, context, &plain).await?;
-    let with_folders = add_folders(session, context, &container, &image.volumes).await;
+    let with_folders = add_folders(session, context, &container, &image.volumes, leftovers).await?;
     container.remove().await;
-    Ok(with_folders?.unwrap_or(plain))
+    Ok(with_folders.unwrap_or(plain))
 }
 
 /// Saves a container with the missing directories; `None`: none is missing.
@@ -85,12 +90,14 @@ async fn add_folders(
     context: &StepContext,
     container: &Container,
     folders: &[String],
-) -> Result<Option<Arc<ImageFacts>>, EngineError> {
+    leftovers: &mut Leftovers,
+) -> Result<Option<Arc<ImageFacts>>, Interruption> {
     if !create_folders(container, folders).await? {
         return Ok(None);
     }
-    let saved = commit_of(session, context, container, WITH_FOLDERS).await?.save().await?;
-    session.images().known(&saved.place).await.map(Some)
+    let saving = commit_of(session, context, container, WITH_FOLDERS).await?.save();
+    let saved = leftovers.wait_for_image(session, context, saving).await?;
+    Ok(Some(session.images().known(&saved.place).await?))
 }
 
 /// Returns how to make one of the images from a container.

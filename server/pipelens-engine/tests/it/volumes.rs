@@ -3,10 +3,13 @@
 use pipelens_core::plan::PlanStep;
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
 
-use crate::bench::{Bench, StepExt as _, assert_nothing_left, docker_client, docker_runner, eventually, step};
+use crate::bench::{
+    Bench, StepExt as _, assert_nothing_left, docker_client, docker_host, docker_runner, eventually, step,
+};
 use crate::cache::{Project, forever};
 use crate::docker::needs_docker;
 use crate::engines::Podman;
+use crate::proxy::{Fault, Kind, Proxy};
 use crate::services::with_services;
 
 /// An image of a test's own that declares volumes.
@@ -129,6 +132,22 @@ async fn many_steps_share_one_image_without_volumes() {
     let steps: Vec<PlanStep> = (0..8).map(|index| step(&index.to_string(), "cat source").image(&image.0)).collect();
     let ran = Bench::docker(steps).file("source", "source\n").run().await;
     ran.assert_succeeded();
+    assert_nothing_left(ran.run_id);
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_while_an_image_without_volumes_is_made_leaves_nothing() {
+    needs_docker!();
+    let image = VolumeImage::new(ROOT);
+    let proxy = Proxy::start(&docker_host().unwrap()).await;
+    proxy.plan(Fault { kind: Kind::Slow, question: "POST /commit", nth: 0, lasts: false, after_bytes: 0 });
+    let mut bench = Bench::docker(vec![step("a", "true").image(&image.0)]);
+    bench.request.docker_host = Some(format!("tcp://{}", proxy.address));
+    let running = bench.start();
+    eventually("the image is saved", async || proxy.has_struck().then_some(())).await;
+    running.cancel.cancel();
+    let ran = running.finish().await;
+    assert_eq!(ran.outcome, RunOutcome::Cancelled);
     assert_nothing_left(ran.run_id);
 }
 
