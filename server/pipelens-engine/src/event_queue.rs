@@ -86,6 +86,11 @@ impl EventQueue {
         true
     }
 
+    /// Whether `offer` would accept an event now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.log_permits.available_permits() > 0
+    }
+
     pub(crate) fn notice(&self, message: impl Into<String>) {
         self.send(BuildEvent::Notice { message: message.into() });
     }

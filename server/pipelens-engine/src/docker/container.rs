@@ -56,11 +56,6 @@ const UNKNOWN_EXIT_CODE: i64 = -1;
 /// The exit code after SIGKILL, no matter who sent it.
 pub(super) const KILLED: i64 = 137;
 
-/// Tells whether a path cannot be read because its links lead in a circle.
-fn is_link_loop(error: &Error) -> bool {
-    status_of(error).is_some() && reason(error).contains("too many l")
-}
-
 /// Returns the settings of a container whose three standard streams are attached to us, so that its watcher sees our connection end.
 pub(super) fn attended(
     image: &ImageFacts,
@@ -427,7 +422,7 @@ impl Container {
                     }
                 }
                 // There is nothing to copy; the summary says so.
-                Err(error) if status_of(&error) == Some(404) || is_link_loop(&error) => break,
+                Err(error) if status_of(&error) == Some(404) || is_endless_link(&error) => break,
                 Err(error) => {
                     tx.send(Err(std::io::Error::other("the connection was interrupted"))).await.ok();
                     broken = Some(refused("copy the artifacts", &error));
@@ -515,5 +510,6 @@ impl Container {
 /// Whether the engine gave up on a path because its links do not end.
 fn is_endless_link(error: &Error) -> bool {
     let said = reason(error);
-    said.contains("too many links") || said.contains("too many levels of symbolic links")
+    status_of(error).is_some()
+        && (said.contains("too many links") || said.contains("too many levels of symbolic links"))
 }
