@@ -11,6 +11,7 @@ mod init;
 mod output;
 mod plan;
 mod printable;
+mod printer;
 mod render;
 mod replace;
 mod replay;

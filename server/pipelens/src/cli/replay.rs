@@ -1,11 +1,11 @@
 //! Reads the lines of a step again that were written faster than they were printed.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 
 /// How many lines are read at once.
-const BATCH: u64 = 1_000;
+const BATCH: usize = 1_000;
 
 /// How much of a step's log was printed, and how far its file was read.
 #[derive(Debug, Default)]
@@ -15,26 +15,37 @@ pub(super) struct Replay {
     file: Option<BufReader<File>>,
 }
 
-/// Lines that are being read.
-pub(super) struct Lines<'a> {
-    replay: &'a mut Replay,
-    left: u64,
-}
-
 impl Replay {
     /// Lines were printed as they came.
     pub(super) fn printed(&mut self, lines: u64) {
         self.printed += lines;
     }
 
-    /// Reads the next lines after those that were printed.
-    pub(super) fn read(&mut self, path: &Path, lines: u64) -> Lines<'_> {
+    /// Reads the next lines after those that were printed and passes them on, some at a time. Returns how many could not be read.
+    pub(super) fn each(
+        &mut self,
+        path: &Path,
+        lines: u64,
+        mut print: impl FnMut(Vec<String>) -> io::Result<()>,
+    ) -> io::Result<u64> {
         if self.file.is_none() {
             self.file = File::open(path).ok().map(BufReader::new);
         }
         // What was printed since is in the file too.
         while self.read < self.printed && self.line().is_some() {}
-        Lines { replay: self, left: lines }
+        let target = self.printed + lines;
+        while self.printed < target {
+            let batch = usize::try_from(target - self.printed).unwrap_or(BATCH).min(BATCH);
+            let batch: Vec<String> = std::iter::from_fn(|| self.line()).take(batch).collect();
+            if batch.is_empty() {
+                break;
+            }
+            self.printed += batch.len() as u64;
+            print(batch)?;
+        }
+        let missing = target - self.printed;
+        self.printed = target;
+        Ok(missing)
     }
 
     /// Returns the next line of the file. `None`: there is none, or it cannot be read.
@@ -50,26 +61,6 @@ impl Replay {
     }
 }
 
-impl Lines<'_> {
-    /// Returns some more lines, or nothing if there are no more.
-    pub(super) fn next_lines(&mut self) -> Option<Vec<String>> {
-        let mut lines = Vec::new();
-        while self.left > 0 && (lines.len() as u64) < BATCH {
-            let Some(line) = self.replay.line() else { break };
-            self.left -= 1;
-            self.replay.printed += 1;
-            lines.push(line);
-        }
-        (!lines.is_empty()).then_some(lines)
-    }
-
-    /// Returns how many lines could not be read.
-    pub(super) fn missing(self) -> u64 {
-        self.replay.printed += self.left;
-        self.left
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,12 +72,16 @@ mod tests {
         std::fs::write(&path, "1\n2\n3\r\n4\n5\n6").unwrap();
         let mut replay = Replay::default();
         replay.printed(1);
-        let mut lines = replay.read(&path, 2);
-        assert_eq!(lines.next_lines(), Some(vec!["2".to_owned(), "3".to_owned()]));
-        assert_eq!((lines.next_lines(), lines.missing()), (None, 0));
+        let read = |replay: &mut Replay, count| {
+            let mut lines = Vec::new();
+            let missing = replay.each(&path, count, |some| {
+                lines.extend(some);
+                Ok(())
+            });
+            (lines, missing.unwrap())
+        };
+        assert_eq!(read(&mut replay, 2), (vec!["2".to_owned(), "3".to_owned()], 0));
         replay.printed(1);
-        let mut lines = replay.read(&path, 3);
-        assert_eq!(lines.next_lines(), Some(vec!["5".to_owned(), "6".to_owned()]));
-        assert_eq!((lines.next_lines(), lines.missing()), (None, 1));
+        assert_eq!(read(&mut replay, 3), (vec!["5".to_owned(), "6".to_owned()], 1));
     }
 }

@@ -1,28 +1,24 @@
-//! `pipelens run`: runs a plan, prints the output of its steps as it comes, and a table of the outcomes at the end.
+//! `pipelens run`: runs what the arguments ask for.
 
-use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use owo_colors::{AnsiColors, OwoColorize};
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::plan::{Plan, Refusal, Target, plan_with};
-use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome, StdStream};
+use pipelens_engine::event::RunOutcome;
 use pipelens_engine::private;
-use pipelens_engine::run::log_file;
 use pipelens_engine::runners::{self, RUNNERS};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checked::Checked;
 use super::output::{EXIT_USAGE, Format, complain};
-use super::replay::Replay;
+use super::printer::Printer;
 use crate::settings::{RunSettings, Runner, Settings};
-use crate::{consent, present, project, terminal, wire};
+use crate::{consent, present, project};
 
 /// Events between the engine and the terminal. If a slow terminal lets them fill up, lines are dropped and counted; the log file has them.
 const EVENT_QUEUE: usize = 4096;
@@ -117,7 +113,8 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
         }
     };
     let cancel = CancellationToken::new();
-    let mut printer = Printer::new(&args, request.run_id, request.plan.clone(), request.log_dir.clone());
+    let mut printer =
+        Printer::new(args.format, args.raw_log, request.run_id, request.plan.clone(), request.log_dir.clone());
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
     let engine = tokio::spawn(pipelens_engine::run::run(request, events, cancel.clone()));
     let stops = tokio::spawn(watch_signals(cancel.clone()));
@@ -209,318 +206,4 @@ async fn watch_signals(cancel: CancellationToken) {
     tokio::time::sleep(SAME_SIGNAL).await;
     let code = crate::signals::terminated().await;
     std::process::exit(code.into());
-}
-
-/// Prints a run.
-enum Printer {
-    Human(Box<Human>),
-    Json(Json),
-}
-
-impl Printer {
-    fn new(args: &RunArgs, run_id: uuid::Uuid, plan: Plan, log_dir: PathBuf) -> Self {
-        match args.format {
-            Format::Human => Self::Human(Box::new(Human::new(plan, log_dir, args.raw_log))),
-            Format::Json => Self::Json(Json { run_id, plan, log_dir, is_raw: args.raw_log, replays: BTreeMap::new() }),
-        }
-    }
-
-    fn print(&mut self, event: &BuildEvent) -> io::Result<()> {
-        match self {
-            Self::Human(human) => human.print(event),
-            Self::Json(json) => json.print(event),
-        }
-    }
-
-    fn finish(&self) {
-        match self {
-            Self::Human(human) => human.progress.finish_and_clear(),
-            Self::Json(_) => {}
-        }
-    }
-}
-
-/// One event a line, as `wire` defines it.
-struct Json {
-    run_id: uuid::Uuid,
-    plan: Plan,
-    log_dir: PathBuf,
-    is_raw: bool,
-    replays: BTreeMap<usize, Replay>,
-}
-
-impl Json {
-    fn print(&mut self, event: &BuildEvent) -> io::Result<()> {
-        match event {
-            BuildEvent::StepLog { step, lines } => {
-                self.replays.entry(*step).or_default().printed(lines.len() as u64);
-                self.print_event(event)
-            }
-            BuildEvent::StepLogSkipped { step, lines } if !io::stdout().is_terminal() => {
-                self.print_skipped(*step, *lines)
-            }
-            _ => self.print_event(event),
-        }
-    }
-
-    /// Prints lines that did not reach us in time, from the log file, which does not tell the two streams apart.
-    fn print_skipped(&mut self, step: usize, lines: u64) -> io::Result<()> {
-        let key = self.plan.steps.get(step).map_or("?", |step| step.key.as_str());
-        let path = log_file(&self.log_dir, key);
-        let mut replay = self.replays.remove(&step).unwrap_or_default();
-        let mut read = replay.read(&path, lines);
-        while let Some(lines) = read.next_lines() {
-            let time = pipelens_engine::clock::now();
-            let line = |text: String| LogLine { stream: StdStream::Stdout, time, text: text.into() };
-            self.print_event(&BuildEvent::StepLog { step, lines: lines.into_iter().map(line).collect() })?;
-        }
-        let missing = read.missing();
-        self.replays.insert(step, replay);
-        if missing > 0 { self.print_event(&BuildEvent::StepLogSkipped { step, lines: missing }) } else { Ok(()) }
-    }
-
-    fn print_event(&self, event: &BuildEvent) -> io::Result<()> {
-        let kind = wire::RunEventKind::new(event, &self.plan, &self.plan.name, &self.log_dir);
-        let event = wire::RunEvent { version: wire::VERSION, run_id: self.run_id, uri: None, kind };
-        let line = serde_json::to_string(&event)?;
-        let line = if self.is_raw { line.into() } else { terminal::inert_json(&line) };
-        let mut output = io::stdout().lock();
-        output.write_all(line.as_bytes())?;
-        output.write_all(b"\n")?;
-        output.flush()
-    }
-}
-
-/// Prefixed lines, a progress line on a terminal, and a table at the end.
-struct Human {
-    plan: Plan,
-    log_dir: PathBuf,
-    /// Whether lines of steps are printed unfiltered.
-    is_raw: bool,
-    width: usize,
-    progress: ProgressBar,
-    running: BTreeMap<usize, Instant>,
-    done: BTreeMap<usize, (Outcome, Duration)>,
-    replays: BTreeMap<usize, Replay>,
-    /// The folder of each step's artifacts, and how many files are in it.
-    artifacts: BTreeMap<usize, (PathBuf, u64)>,
-}
-
-const COLORS: [AnsiColors; 6] = [
-    AnsiColors::Cyan,
-    AnsiColors::Magenta,
-    AnsiColors::Blue,
-    AnsiColors::Yellow,
-    AnsiColors::Green,
-    AnsiColors::BrightCyan,
-];
-/// Longer keys are printed in full, but do not widen the column.
-const MAX_PREFIX_WIDTH: usize = 24;
-
-impl Human {
-    fn new(plan: Plan, log_dir: PathBuf, is_raw: bool) -> Self {
-        let width = plan.steps.iter().map(|step| step.key.chars().count()).max().unwrap_or(0).min(MAX_PREFIX_WIDTH);
-        let target = if io::stdout().is_terminal() && io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let progress = ProgressBar::with_draw_target(Some(plan.steps.len() as u64), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg} {elapsed_precise}") {
-            progress.set_style(style);
-        }
-        progress.enable_steady_tick(Duration::from_millis(250));
-        Self {
-            plan,
-            log_dir,
-            is_raw,
-            width,
-            progress,
-            running: BTreeMap::new(),
-            done: BTreeMap::new(),
-            replays: BTreeMap::new(),
-            artifacts: BTreeMap::new(),
-        }
-    }
-
-    fn print(&mut self, event: &BuildEvent) -> io::Result<()> {
-        let text = match event {
-            BuildEvent::BuildStart { runner, step_count, .. } => {
-                format!("{} · {} on {runner}\n", self.plan.name.bold(), present::plural(*step_count, "step"))
-            }
-            BuildEvent::Notice { message } => format!("{message}\n"),
-            BuildEvent::StepStart { step, runner, image, attempt, .. } => {
-                self.running.insert(*step, Instant::now());
-                let started = present::started(runner, image.as_deref(), *attempt);
-                self.line(*step, &started.dimmed().to_string())
-            }
-            BuildEvent::StepLog { step, lines } => {
-                self.replays.entry(*step).or_default().printed(lines.len() as u64);
-                self.lines(*step, lines)
-            }
-            BuildEvent::StepLogSkipped { step, lines } if io::stdout().is_terminal() => self.skipped(*step, *lines),
-            BuildEvent::StepLogSkipped { step, lines } => return self.print_skipped(*step, *lines),
-            BuildEvent::ImageResolved { step, image, digest } => {
-                self.line(*step, &present::image(image, digest).dimmed().to_string())
-            }
-            BuildEvent::StepKept { step, shell } => self.line(*step, &present::shell(shell)),
-            BuildEvent::StepEnd { step, outcome, duration, .. } => {
-                self.running.remove(step);
-                self.done.insert(*step, (outcome.clone(), *duration));
-                self.progress.set_position(self.done.len() as u64);
-                let why = match outcome {
-                    Outcome::Skipped(why) | Outcome::Errored(why) => format!(": {why}"),
-                    Outcome::Succeeded
-                    | Outcome::Cached
-                    | Outcome::Failed(_)
-                    | Outcome::TimedOut
-                    | Outcome::Cancelled => String::new(),
-                };
-                self.line(*step, &format!("{}{why}", colored(outcome, &present::step_outcome(outcome, *duration))))
-            }
-            BuildEvent::BuildEnd { outcome, duration } => self.table(*outcome, *duration),
-            BuildEvent::StepPhase { step, phase } => {
-                self.progress.set_message(format!("{} · {}", self.key(*step), wire::phase_text(phase)));
-                return Ok(());
-            }
-            BuildEvent::StepArtifacts { step, folder, files, .. } => {
-                self.artifacts.insert(*step, (folder.clone(), *files));
-                return Ok(());
-            }
-            BuildEvent::StepQueued { .. } | BuildEvent::StepCacheHit { .. } => return Ok(()),
-        };
-        self.show_running();
-        let is_log = matches!(event, BuildEvent::StepLog { .. });
-        if is_log { self.write(&text) } else { self.write(&terminal::inert(&terminal::visible(&text))) }
-    }
-
-    fn skipped(&self, step: usize, lines: u64) -> String {
-        let file = log_file(&self.log_dir, self.key(step));
-        self.line(step, &format!("… {} more lines in {}", present::count(lines), file.display()))
-    }
-
-    /// Prints lines that did not reach us in time, from the log file: what goes to a file or a pipe is complete.
-    fn print_skipped(&mut self, step: usize, lines: u64) -> io::Result<()> {
-        let path = log_file(&self.log_dir, self.key(step));
-        let mut read = self.replays.entry(step).or_default().read(&path, lines);
-        while let Some(lines) = read.next_lines() {
-            let shown = |line: &String| match self.is_raw {
-                true => line_of(&self.plan, self.width, step, line),
-                false => line_of(&self.plan, self.width, step, &terminal::styled(line)),
-            };
-            let text: String = lines.iter().map(shown).collect();
-            write(&self.progress, &text)?;
-        }
-        let missing = read.missing();
-        if missing > 0 { self.write(&self.skipped(step, missing)) } else { Ok(()) }
-    }
-
-    fn lines(&self, step: usize, lines: &[LogLine]) -> String {
-        let shown = |line: &LogLine| {
-            if self.is_raw { self.line(step, &line.text) } else { self.line(step, &terminal::styled(&line.text)) }
-        };
-        lines.iter().map(shown).collect()
-    }
-
-    fn line(&self, step: usize, text: &str) -> String {
-        line_of(&self.plan, self.width, step, text)
-    }
-
-    fn show_running(&self) {
-        let keys: Vec<&str> = self.running.keys().map(|step| self.key(*step)).collect();
-        self.progress.set_message(keys.join(", "));
-    }
-
-    fn table(&self, outcome: RunOutcome, took: Duration) -> String {
-        let mut text = String::from("\n");
-        let steps: Vec<&str> = self.plan.steps.iter().map(|step| step.key.as_str()).collect();
-        let width = steps.iter().map(|key| key.chars().count()).max().unwrap_or(0);
-        for (index, key) in steps.iter().enumerate() {
-            let padding = " ".repeat(width - key.chars().count());
-            let row = match self.done.get(&index) {
-                Some((outcome, took)) => self.row(index, outcome, *took),
-                None => "never started".to_owned(),
-            };
-            text.push_str(&format!("  {key}{padding}  {row}\n"));
-        }
-        text.push_str(&format!(
-            "{} {}\n",
-            self.plan.name.bold(),
-            run_colored(outcome, &present::run_outcome(outcome, took))
-        ));
-        text.push_str(&self.artifacts_line());
-        match outcome {
-            RunOutcome::EngineUnreachable => text.push_str(&format!("{}\n", present::WITHOUT_ENGINE)),
-            RunOutcome::Succeeded | RunOutcome::Failed | RunOutcome::Cancelled | RunOutcome::TimedOut => {}
-        }
-        text
-    }
-
-    /// Returns where the artifacts of the run are: the folder of its only step that has some, or the one of all steps.
-    fn artifacts_line(&self) -> String {
-        let mut folders = self.artifacts.values().map(|(folder, _)| folder.as_path());
-        let folder = match (folders.next(), folders.next()) {
-            (None, _) => return String::new(),
-            (Some(folder), None) => folder,
-            (Some(folder), Some(_)) => folder.parent().unwrap_or(folder),
-        };
-        let files: u64 = self.artifacts.values().map(|(_, files)| files).sum();
-        let files = present::plural(usize::try_from(files).unwrap_or(usize::MAX), "file");
-        format!("Artifacts: {files} in {}\n", folder.display())
-    }
-
-    fn row(&self, step: usize, outcome: &Outcome, took: Duration) -> String {
-        let what = colored(outcome, &present::step_outcome(outcome, took));
-        match outcome {
-            Outcome::Failed(_) | Outcome::TimedOut => {
-                let file = log_file(&self.log_dir, self.key(step));
-                format!("{what} after {}, log in {}", present::duration(took), file.display())
-            }
-            Outcome::Skipped(why) | Outcome::Errored(why) => format!("{what}: {why}"),
-            Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled => what,
-        }
-    }
-
-    fn key(&self, step: usize) -> &str {
-        self.plan.steps.get(step).map_or("?", |step| step.key.as_str())
-    }
-
-    fn write(&self, text: &str) -> io::Result<()> {
-        write(&self.progress, text)
-    }
-}
-
-/// Returns lines of a step with its name in front of each.
-fn line_of(plan: &Plan, width: usize, step: usize, text: &str) -> String {
-    let key = plan.steps.get(step).map_or("?", |step| step.key.as_str());
-    let color = COLORS.get(step % COLORS.len()).copied().unwrap_or(AnsiColors::Cyan);
-    let padding = " ".repeat(width.saturating_sub(key.chars().count()));
-    let prefix = format!("{}{padding} ", format!("[{key}]").color(color));
-    // Every line of a multi-line message gets a prefix, so that none begins with text from a file or a step.
-    text.split('\n').map(|line| format!("{prefix}{line}\n")).collect()
-}
-
-/// Writes past the progress line. `anstream` takes the colours out where no terminal shows them.
-fn write(progress: &ProgressBar, text: &str) -> io::Result<()> {
-    progress.suspend(|| {
-        let mut output = anstream::stdout().lock();
-        output.write_all(text.as_bytes())?;
-        output.flush()
-    })
-}
-
-fn colored(outcome: &Outcome, text: &str) -> String {
-    match outcome {
-        Outcome::Succeeded | Outcome::Cached => text.green().to_string(),
-        Outcome::Failed(_) | Outcome::TimedOut | Outcome::Errored(_) => text.red().to_string(),
-        Outcome::Cancelled | Outcome::Skipped(_) => text.yellow().to_string(),
-    }
-}
-
-fn run_colored(outcome: RunOutcome, text: &str) -> String {
-    match outcome {
-        RunOutcome::Succeeded => text.green().to_string(),
-        RunOutcome::Failed | RunOutcome::TimedOut | RunOutcome::EngineUnreachable => text.red().to_string(),
-        RunOutcome::Cancelled => text.yellow().to_string(),
-    }
 }
