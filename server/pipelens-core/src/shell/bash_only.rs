@@ -66,12 +66,17 @@ impl Reader<'_> {
                 }
             }
             "let" => self.note(Feature::Let, *first, Vec::new()),
-            // The command may define a function of that name.
-            name if BUILTINS.contains(&name) && !text.contains(&format!("{name}(")) => {
+            name if BUILTINS.contains(&name) && !self.is_defined(name) => {
                 self.note(Feature::Builtin, *first, Vec::new());
             }
             _ => {}
         }
+    }
+
+    /// Tells whether the text defines a function with the name of a command of bash.
+    fn is_defined(&self, name: &str) -> bool {
+        let is_in_text = |name: &&str| self.text.contains(&format!("{name}("));
+        self.defined.get_or_init(|| BUILTINS.into_iter().filter(is_in_text).collect()).contains(&name)
     }
 
     /// `.` looks in `PATH` for a name without a slash, and takes no arguments.

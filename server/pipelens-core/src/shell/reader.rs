@@ -1,5 +1,7 @@
 //! Reads a command byte by byte: line continuations, blanks, comments, operators and reserved words.
 
+use std::cell::OnceCell;
+
 use super::dialect::Shell;
 use super::document::Document;
 use super::feature::BashOnly;
@@ -46,6 +48,8 @@ pub(super) struct Reader<'a> {
     pub(super) is_doubtful: bool,
     /// What only bash reads, in order.
     pub(super) bash_only: Vec<BashOnly>,
+    /// The commands of bash for which the text defines functions; found when one is used.
+    pub(super) defined: OnceCell<Vec<&'static str>>,
     pub(super) has_extended_globs: bool,
     depth: usize,
     reads_left: usize,
@@ -62,6 +66,7 @@ impl<'a> Reader<'a> {
             substitutions: 0,
             is_doubtful: false,
             bash_only: Vec::new(),
+            defined: OnceCell::new(),
             has_extended_globs: shell.is_bash() && text.contains("extglob"),
             depth: 0,
             second_readings_left: MAX_SECOND_READINGS,
