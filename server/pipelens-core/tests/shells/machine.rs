@@ -40,8 +40,8 @@ impl Accepted {
 
 /// Gives every command to every shell. Reports the shells that this machine does not have.
 pub(crate) fn ask(commands: &[String], shells: &[Shell]) -> Accepted {
-    let folder = std::env::temp_dir().join(format!("pipelens-shells-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
     for (index, command) in commands.iter().enumerate() {
         std::fs::write(folder.join(index.to_string()), command).unwrap();
     }
@@ -58,11 +58,10 @@ pub(crate) fn ask(commands: &[String], shells: &[Shell]) -> Accepted {
         let running: Vec<_> = programs
             .iter()
             .filter_map(|(shell, words)| Some((*shell, words.as_ref()?)))
-            .map(|(shell, words)| (shell, scope.spawn(|| accepted(words, &folder, commands.len()))))
+            .map(|(shell, words)| (shell, scope.spawn(|| accepted(words, folder, commands.len()))))
             .collect();
         running.into_iter().map(|(shell, thread)| (shell, thread.join().unwrap())).collect()
     });
-    std::fs::remove_dir_all(&folder).unwrap();
     Accepted(accepted)
 }
 
