@@ -10,7 +10,7 @@ use super::names::{naming, step_at};
 use crate::analysis::Analysis;
 use crate::files::FileEdit;
 use crate::model::{Pipeline, Spelling, Step};
-use crate::syntax::scalar::{ScalarType, resolve};
+use crate::syntax::written::{self, in_single_quotes};
 use crate::text::{TextEdit, TextRange};
 use crate::validate::safe_key;
 
@@ -119,7 +119,7 @@ impl Written {
             return Err("A key cannot contain line breaks or other control characters".to_owned());
         }
         match self {
-            Self::SingleQuoted => Ok(name.replace('\'', "''")),
+            Self::SingleQuoted => Ok(in_single_quotes(name)),
             Self::DoubleQuoted => Ok(name.replace('\\', "\\\\").replace('"', "\\\"")),
             Self::Plain | Self::Alias if is_plain(name) => Ok(name.to_owned()),
             Self::Plain | Self::Alias => Err(format!(
@@ -134,5 +134,5 @@ fn is_plain(text: &str) -> bool {
     let is_word = |character: char| character.is_alphanumeric() || "_-./".contains(character);
     text.starts_with(|first: char| first.is_alphanumeric() || first == '_')
         && text.chars().all(is_word)
-        && resolve(text) == ScalarType::Text
+        && written::is_plain(text)
 }

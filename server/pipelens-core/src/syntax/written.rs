@@ -14,11 +14,35 @@ pub(crate) fn flow_scalar(text: &str) -> String {
 
 /// JSON's quotes and escapes are also valid in YAML.
 pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    format!("\"{}\"", in_quotes(text))
+}
+
+/// Writes a string as it stands between double quotes.
+pub(crate) fn in_quotes(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    let mut written = String::with_capacity(json.len());
+    for character in json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or(&json).chars() {
+        match character {
+            // JSON allows some control characters that YAML does not.
+            control if control.is_control() => written.push_str(&format!("\\u{:04x}", u32::from(control))),
+            other => written.push(other),
+        }
+    }
+    written
+}
+
+/// Writes a string in single quotes.
+pub(crate) fn single_quoted(text: &str) -> String {
+    format!("'{}'", in_single_quotes(text))
+}
+
+/// Writes a string as it stands between single quotes.
+pub(crate) fn in_single_quotes(text: &str) -> String {
+    text.replace('\'', "''")
 }
 
 /// Tells whether a string needs no quotes, even for YAML 1.1 parsers.
-fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     let is_start = |first: char| first.is_alphanumeric() || matches!(first, '_' | '.' | '/' | '$' | '(');
     text.starts_with(is_start)
         && !text.ends_with([' ', ':'])

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use crate::diagnostic::{Code, Diagnostic, Fix, Severity};
 use crate::shell::Dialect;
 use crate::syntax::offsets::Offsets;
+use crate::syntax::written::single_quoted;
 use crate::text::{Spanned, TextEdit, TextRange};
 
 /// A command and the text it was read from.
@@ -79,9 +80,8 @@ pub(super) fn tag(written: &Written<'_>) -> Option<Diagnostic> {
             with(finding, Fix::new("Move it into the quotes", is_negation, edits))
         }
         Some(_) => {
-            let written = format!("{word} {source}").replace('\'', "''");
             let range = TextRange::new(start, cmd.range.end);
-            let edits = vec![TextEdit { range, new_text: format!("'{written}'") }];
+            let edits = vec![TextEdit { range, new_text: single_quoted(&format!("{word} {source}")) }];
             with(finding, Fix::new("Put the command in quotes", is_negation, edits))
         }
         None => finding,

@@ -7,6 +7,7 @@ use crate::keys::{Place, Shape};
 use crate::lower::{DocumentKind, document_kind, root_place};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{AliasTarget, Kind, NodeId, Tree};
+use crate::syntax::written::single_quoted;
 use crate::text::TextRange;
 
 /// How many nodes aliases may add to what is written. Thousands of jobs that share defaults stay far below that.
@@ -113,10 +114,6 @@ pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings)
 fn is_word(name: &str) -> bool {
     let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
     name.starts_with(char::is_alphanumeric) && name.chars().all(is_word)
-}
-
-fn single_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn not_a_pipeline(tree: &Tree, root: NodeId) -> Diagnostic {

@@ -5,6 +5,7 @@ use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::project::{Project, Remark};
 use crate::syntax::offsets::Offsets;
+use crate::syntax::written::in_single_quotes;
 use crate::text::{Spanned, TextEdit, TextRange, apply_edits};
 
 pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
@@ -143,7 +144,7 @@ impl Style {
     fn written(self, characters: &str) -> String {
         match self {
             Self::Plain | Self::Block => characters.to_owned(),
-            Self::Single => characters.replace('\'', "''"),
+            Self::Single => in_single_quotes(characters),
             Self::Double => characters.replace('\\', "\\\\").replace('"', "\\\""),
         }
     }

@@ -88,7 +88,7 @@ fn a_name_that_cannot_be_a_key_is_rejected_with_a_reason() {
     assert_eq!(refusal("b.c"), "A step `b.c` already exists");
     assert!(refusal("b-c").contains("get the same container and image names as step `b.c`"));
     assert_eq!(refusal(" "), "A step's key must not be empty");
-    for name in ["true", "12", "a b", "a: b", "-a", "*a", "~"] {
+    for name in ["true", "on", "yes", "12", "a b", "a: b", "-a", "*a", "~"] {
         assert!(refusal(name).contains("would need quotes in YAML"), "{name}");
     }
 }

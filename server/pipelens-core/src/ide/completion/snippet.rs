@@ -67,28 +67,9 @@ fn first_entry(place: Place, indent: &str) -> String {
 }
 
 fn flow_value(cursor: &Cursor<'_>, shape: Shape) -> &'static str {
-    if cursor.is_json {
-        return json_value(shape);
-    }
-    match shape {
-        Shape::Env | Shape::PlanEnv | Shape::Map(_) | Shape::OptionalMap(_) => "{$0}",
-        Shape::List { .. } | Shape::TextsOrMap(_) | Shape::StepKeys | Shape::Steps | Shape::Edge => "[$0]",
-        Shape::Text
-        | Shape::Shell
-        | Shape::NonEmptyText
-        | Shape::Name
-        | Shape::OneOf(_)
-        | Shape::Version(_)
-        | Shape::Image
-        | Shape::StepKey
-        | Shape::VariableName
-        | Shape::Runner
-        | Shape::Policy
-        | Shape::AbsolutePath
-        | Shape::Bool
-        | Shape::Integer { .. }
-        | Shape::Argument(_)
-        | Shape::Anything => "$0",
+    match json_value(shape) {
+        value if cursor.is_json || value.starts_with(['{', '[']) => value,
+        _ => "$0",
     }
 }
 

@@ -1,39 +1,21 @@
 //! How strings are written in YAML and JSON, and snippets in the protocol.
 
-use crate::syntax::scalar::{ScalarType, resolve};
+use crate::syntax::written::{self, in_quotes, in_single_quotes, quoted};
 
 /// Returns a string as it is written inside an open quote, or with the quotes it needs.
 pub(super) fn text(text: &str, quote: Option<char>, is_json: bool) -> String {
     match quote {
-        Some('\'') => text.replace('\'', "''"),
-        Some(_) => double_quoted(text),
+        Some('\'') => in_single_quotes(text),
+        Some(_) => in_quotes(text),
         None if !is_json && is_plain(text) => text.to_owned(),
-        None => format!("\"{}\"", double_quoted(text)),
+        None => quoted(text),
     }
-}
-
-fn double_quoted(text: &str) -> String {
-    let mut written = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => written.extend(['\\', character]),
-            '\n' => written.push_str("\\n"),
-            '\t' => written.push_str("\\t"),
-            '\r' => written.push_str("\\r"),
-            _ if character.is_control() => written.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => written.push(character),
-        }
-    }
-    written
 }
 
 /// Tells whether a string needs no quotes, in block and in flow style.
 fn is_plain(text: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || "_-./:@+".contains(character);
-    text.starts_with(|first: char| first.is_alphanumeric() || "_./".contains(first))
-        && text.chars().all(is_part)
-        && !text.ends_with(':')
-        && resolve(text) == ScalarType::Text
+    written::is_plain(text) && text.chars().all(is_part)
 }
 
 /// Returns text with everything escaped that means something in a snippet.
@@ -83,6 +65,12 @@ mod tests {
             ("-a", "\"-a\""),
             ("a: b", "\"a: b\""),
             ("a:", "\"a:\""),
+            // Parsers for YAML 1.1 read these as something else.
+            ("on", "\"on\""),
+            ("yes", "\"yes\""),
+            ("1:30", "\"1:30\""),
+            ("...", "\"...\""),
+            ("a\u{7f}", "\"a\\u007f\""),
             ("it's \"x\"\n", "\"it's \\\"x\\\"\\n\""),
             ("", "\"\""),
         ] {

@@ -3,6 +3,7 @@
 use super::candidate::Candidate;
 use super::line::{Below, Line, blanks, content};
 use crate::syntax::parse::{ParseError, Reason, explain};
+use crate::syntax::written::single_quoted;
 use crate::text::{LineIndex, TextEdit, TextRange};
 
 /// How many lines a value may have.
@@ -71,7 +72,7 @@ pub(super) fn as_text(line: Line<'_>, error: ParseError) -> Option<Candidate> {
     let inner =
         value.text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).filter(|inner| is_apostrophe(inner));
     let written = match inner {
-        Some(inner) => format!("'{}'", inner.replace('\'', "''")),
+        Some(inner) => single_quoted(inner),
         None => quoted(value.text),
     };
     let message = match inner {
@@ -285,7 +286,7 @@ fn quoted(text: &str) -> String {
     if text.contains('\'') && !text.contains(['"', '\\']) {
         return format!("\"{text}\"");
     }
-    format!("'{}'", text.replace('\'', "''"))
+    single_quoted(text)
 }
 
 /// Whether a backslash before this begins an escape.

@@ -7,8 +7,7 @@ use super::key::key_of;
 struct Quotes {
     open: Option<char>,
     is_escaped: bool,
-    /// The last character that was not white space: a quote inside a word opens nothing.
-    last: Option<char>,
+    /// A quote inside a word opens nothing.
     is_in_word: bool,
 }
 
@@ -26,7 +25,6 @@ impl Quotes {
             (None, _) => return true,
             (Some(_), _) => {}
         }
-        self.last = Some(character);
         false
     }
 }
