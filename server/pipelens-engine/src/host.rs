@@ -4,8 +4,11 @@ mod copy;
 #[cfg(unix)]
 mod detached;
 mod folder_store;
+mod place;
 #[cfg(unix)]
 mod process;
+#[cfg(unix)]
+mod view;
 mod workdir;
 
 use std::path::{Path, PathBuf};
@@ -14,9 +17,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use pipelens_core::arguments::services;
 use pipelens_core::runners;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -26,6 +30,9 @@ use crate::blocking;
 use crate::error::{EngineError, counted};
 use crate::files::ProjectFolder;
 use crate::host::folder_store::{FolderStore, HostSnapshot};
+use crate::host::place::Place;
+#[cfg(unix)]
+use crate::host::view::{Seat, View};
 use crate::logs::StepLogs;
 use crate::owner::Owner;
 use crate::private;
@@ -51,6 +58,13 @@ struct HostRunner {
     folder: PathBuf,
     /// The snapshots that outlive the run.
     store: Arc<FolderStore>,
+    project: PathBuf,
+    /// Whether steps may have namespaces.
+    is_isolated: bool,
+    /// Where steps see their workspace; from `begin` to `close`.
+    place: Mutex<Option<Arc<Place>>>,
+    /// Directories of steps that are being removed.
+    removals: Arc<Mutex<JoinSet<Option<()>>>>,
 }
 
 fn open(request: OpenRequest) -> Result<OpenRunner, EngineError> {
@@ -60,7 +74,14 @@ fn open(request: OpenRequest) -> Result<OpenRunner, EngineError> {
 fn open_store(request: &OpenRequest) -> OpenRunner {
     let store = Arc::new(FolderStore::new(request.state_dir.as_deref(), request.run_id));
     let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{}", request.run_id));
-    let runner = HostRunner { folder, store: Arc::clone(&store) };
+    let runner = HostRunner {
+        folder,
+        store: Arc::clone(&store),
+        project: request.source_root.clone(),
+        is_isolated: request.host_isolation,
+        place: Mutex::default(),
+        removals: Arc::default(),
+    };
     OpenRunner { spec: &RUNNER, runner: Arc::new(runner), snapshots: store }
 }
 
@@ -78,8 +99,64 @@ impl HostRunner {
         }
         let workspace = home.join("workspace");
         let workdir = workdir::on_host(&workspace, &context.step().workdir)?;
-        self.copy(context, workspace, workdir.clone(), copying).await?;
-        Ok(process::run(context, logs, home, &workdir).await?)
+        self.copy(context, workspace.clone(), workdir, copying).await?;
+        let place = self.place().ok_or_else(|| panicked(std::io::Error::other("the runner is not open")))?;
+        let view = self.view(&place).await?;
+        let seen_workdir = |seen: &Path| workdir::on_host(seen, &context.step().workdir);
+        if let View::Own(_) = view {
+            let seen = place.workspace();
+            let seat = Seat { real: &workspace, seen: &seen, workdir: &seen_workdir(&seen)? };
+            return Ok(process::run(context, logs, home, &view, &seat).await?);
+        }
+        let lane = place.lane(context.root_key()).enter(&workspace, &context.stop).await?;
+        let seen = lane.workspace();
+        let seat = Seat { real: &seen, seen: &seen, workdir: &seen_workdir(&seen)? };
+        let ending = process::run(context, logs, home, &view, &seat).await;
+        lane.leave(&workspace)?;
+        Ok(ending?)
+    }
+
+    #[cfg(unix)]
+    async fn view(&self, place: &Place) -> Result<View, EngineError> {
+        if !self.is_isolated {
+            return Ok(View::Shared);
+        }
+        let shell = process::shell(&self.project)?;
+        let scratch = self.folder.join("scratch");
+        private::create_folder(&scratch).ok();
+        let view = View::best(&self.project, &shell, &scratch, &place.workspace()).await;
+        self.store.show(&view, place.workspace());
+        Ok(view)
+    }
+
+    /// Copies the artifacts out of a workspace, in which links may name the path at which the step has seen it.
+    async fn take_artifacts(
+        &self,
+        context: &StepContext,
+        artifacts: &Artifacts,
+        workspace: &Path,
+    ) -> Result<(), EngineError> {
+        let in_workdir = |workspace: &Path| workdir::on_host(workspace, &context.step().workdir);
+        let folder = in_workdir(workspace)?;
+        let mut workdirs = vec![folder.clone()];
+        if let Some(place) = self.place() {
+            workdirs.push(in_workdir(&place.workspace())?);
+            workdirs.push(in_workdir(&place.lane(context.root_key()).workspace())?);
+        }
+        let (own, own_folder) = (artifacts.clone(), folder.clone());
+        let taken = blocking::run(move |_| {
+            let mut taking = Taking::new(own, workdirs);
+            taking.take_from_folder(&own_folder)?;
+            taking.finish()
+        });
+        let taken = taken.await.flatten();
+        let failed = |source| EngineError::File { doing: "Writing the artifacts", path: folder, source };
+        context.report_artifacts(artifacts, &taken.map_err(failed)?);
+        Ok(())
+    }
+
+    fn place(&self) -> Option<Arc<Place>> {
+        self.place.lock().clone()
     }
 
     #[cfg(not(unix))]
@@ -96,7 +173,7 @@ impl HostRunner {
     /// Copies the artifacts, and saves the snapshot after a success.
     async fn finish(&self, context: &StepContext, ending: Ending, home: &Path) -> Result<Option<Saved>, Interruption> {
         if let Some(artifacts) = context.artifacts_after(ending) {
-            let taken = take_artifacts(context, artifacts, &home.join("workspace")).await;
+            let taken = self.take_artifacts(context, artifacts, &home.join("workspace")).await;
             context.forgive_after_failure(ending, taken.map_err(Interruption::from))?;
         }
         if ending != Ending::Exited(0) || !context.keeping.is_cached {
@@ -169,7 +246,12 @@ impl Runner for HostRunner {
         let error = |source| EngineError::File { doing, path: self.folder.clone(), source };
         // It must be new, because any user can create a directory there.
         private::create_new_folder(&self.folder).map_err(error)?;
-        private::write(&self.folder.join(OWNER_FILE), Owner::this_process().to_string().as_bytes()).map_err(error)
+        private::write(&self.folder.join(OWNER_FILE), Owner::this_process().to_string().as_bytes()).map_err(error)?;
+        let place = Place::claim(&std::env::temp_dir(), FOLDER_PREFIX, &self.project);
+        // Then its path is another one in each run.
+        let place = place.or_else(|_| Place::claim(&self.folder, "", &self.project)).map_err(error)?;
+        *self.place.lock() = Some(Arc::new(place));
+        Ok(())
     }
 
     fn sweep_dead_owners(&self, _hurry: CancellationToken) -> BoxFuture<'static, Option<String>> {
@@ -206,18 +288,20 @@ impl Runner for HostRunner {
         }
         let failed = matches!(ending, Ok(Ending::Exited(code)) if code != 0);
         let store = (failed && context.keeping.workspace.is_some()).then(|| Arc::clone(&self.store));
+        let removals = Arc::clone(&self.removals);
         let tidy = async move {
             // It ends soon, and what it still writes is removed with everything else.
             if let Some(copying) = copying.filter(|copying| !copying.is_finished()) {
                 copying.await.ok();
             }
+            let from = home.join("workspace");
+            let state = match store {
+                Some(store) => blocking::run(move |_| store.take(&from)).await.ok().flatten(),
+                None => None,
+            };
             // Anything that cannot be removed now is removed with the run's directory.
-            let tidied = blocking::run(move |_| {
-                let state = store.and_then(|store| store.take(&home.join("workspace")));
-                copy::remove(&home).ok();
-                state
-            });
-            tidied.await.ok().flatten()
+            removals.lock().spawn_blocking(move || copy::remove(&home).ok());
+            state
         };
         StepResult { ending, snapshot: None, saved, tidy: Some(tidy.boxed()), digest: None }
     }
@@ -229,7 +313,7 @@ impl Runner for HostRunner {
         };
         let taken = match (kept, &context.artifacts) {
             (Some(HostSnapshot::Copied(folder) | HostSnapshot::Moved(folder)), Some(artifacts)) => {
-                let taking = take_artifacts(context, artifacts, folder);
+                let taking = self.take_artifacts(context, artifacts, folder);
                 stop::unless_stopped(&context.stop, taking).await
             }
             (None, _) | (_, None) => Ok(()),
@@ -238,30 +322,20 @@ impl Runner for HostRunner {
     }
 
     async fn close(&self) -> Vec<String> {
+        drop(self.place.lock().take());
+        Vec::new()
+    }
+
+    async fn remove_rest(&self) -> std::io::Result<()> {
+        let removals = std::mem::take(&mut *self.removals.lock());
+        removals.join_all().await;
         let folder = self.folder.clone();
-        match blocking::run(move |_| copy::remove(&folder)).await.flatten() {
-            Ok(()) => Vec::new(),
-            Err(error) => vec![format!("The folder `{}` could not be removed: {error}.", self.folder.display())],
-        }
+        blocking::run(move |_| copy::remove(&folder)).await.flatten()
     }
 }
 
 fn panicked(source: std::io::Error) -> EngineError {
     EngineError::Spawn { source }
-}
-
-async fn take_artifacts(context: &StepContext, artifacts: &Artifacts, workspace: &Path) -> Result<(), EngineError> {
-    let workdir = workdir::on_host(workspace, &context.step().workdir)?;
-    let (own, folder) = (artifacts.clone(), workdir.clone());
-    let taken = blocking::run(move |_| {
-        let mut taking = Taking::new(own);
-        taking.take_from_folder(&folder)?;
-        taking.finish()
-    });
-    let taken = taken.await.flatten();
-    let failed = |source| EngineError::File { doing: "Writing the artifacts", path: workdir, source };
-    context.report_artifacts(artifacts, &taken.map_err(failed)?);
-    Ok(())
 }
 
 /// Removes the directories of runs whose process is dead, and returns how many.
@@ -274,7 +348,11 @@ fn sweep_dead_owners(temporary: &Path, observer: &Owner) -> usize {
         let owner = own.and_then(|own| own.read_unlinked_text(Path::new(OWNER_FILE), MAX_OWNER_BYTES).ok());
         owner.and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_dead(observer))
     };
-    folders.map(|entry| entry.path()).filter(is_dead).filter(|folder| copy::remove(folder).is_ok()).count()
+    let is_removed = |folder: &PathBuf| match is_dead(folder) {
+        true => copy::remove(folder).is_ok(),
+        false => private::is_own_folder(folder) && place::remove_unused(folder),
+    };
+    folders.map(|entry| entry.path()).filter(is_removed).count()
 }
 
 #[cfg(test)]

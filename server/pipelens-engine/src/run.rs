@@ -17,8 +17,8 @@ use crate::event::{BuildEvent, Outcome, RunOutcome};
 use crate::event_queue::{self, EventQueue};
 pub use crate::run::inspect::{clean, history, predict};
 pub use crate::run::run_request::RunRequest;
-use crate::run::run_tools::RunTools;
 pub use crate::run::run_tools::STATE_DIR_VARIABLE;
+use crate::run::run_tools::{Rest, RunTools};
 pub use crate::run_files::{artifact_folder, log_file, service_log_file, usable_log_dir};
 use crate::stop::{self, Interruption};
 use crate::store::PastRun;
@@ -50,8 +50,13 @@ async fn drive(request: RunRequest, listener: mpsc::Sender<BuildEvent>, cancel: 
         step_count: request.plan.steps.len(),
         runner: request.runner.name().to_owned(),
     });
+    let mut rest = Rest::default();
     let outcome = match stop::unless_stopped(&cancel, RunTools::open(&request, &events)).await {
-        Ok(tools) => run_and_close(&request, tools, &events, &cancel, started).await,
+        Ok(tools) => {
+            let (outcome, left) = run_and_close(&request, tools, &events, &cancel, started).await;
+            rest = left;
+            outcome
+        }
         Err(Interruption::Stopped) => end_without_start(
             &request.plan,
             &events,
@@ -65,6 +70,7 @@ async fn drive(request: RunRequest, listener: mpsc::Sender<BuildEvent>, cancel: 
     if let Err(panic) = delivery.await {
         tracing::error!(%panic, "the delivery of events panicked");
     }
+    rest.remove().await;
     outcome
 }
 
@@ -74,7 +80,7 @@ async fn run_and_close(
     events: &EventQueue,
     cancel: &CancellationToken,
     started: Instant,
-) -> RunOutcome {
+) -> (RunOutcome, Rest) {
     let started_at = seconds_now();
     let (outcome, ends) = steps::run_all(request, &tools, events, cancel).await;
     if let Some(cache) = &tools.cache {
@@ -91,8 +97,7 @@ async fn run_and_close(
         }
         cache.take_notices().into_iter().for_each(|notice| events.notice(notice));
     }
-    tools.close(events, request.deadlines.closing).await;
-    outcome
+    (outcome, tools.close(events, request.deadlines.closing).await)
 }
 
 fn could_not_open(plan: &Plan, events: &EventQueue, error: &EngineError) -> RunOutcome {

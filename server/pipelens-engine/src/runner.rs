@@ -67,6 +67,8 @@ pub(crate) struct OpenRequest {
     /// Where snapshots are kept beyond the run; `None`: nothing outlives the run.
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) docker_host: Option<String>,
+    /// Whether steps on the host get namespaces of their own where the kernel allows it.
+    pub(crate) host_isolation: bool,
     pub(crate) deadlines: Deadlines,
     /// Whether its capacity or the name of its store will be requested soon.
     pub(crate) is_asked_soon: bool,
@@ -111,9 +113,14 @@ pub(crate) trait Runner: Send + Sync {
     /// Copies the artifacts of a step whose result is taken from an earlier run; `context.base` is that result. Runs nothing.
     async fn hand_back_artifacts(&self, context: &StepContext) -> StepResult;
 
-    /// Removes everything this run created except what is kept, and returns a sentence for each thing that could not be removed. Has a
-    /// time limit of its own.
+    /// Removes everything this run created except what is kept and what `remove_rest` removes, and returns a sentence for each thing that
+    /// could not be removed. Has a time limit of its own.
     async fn close(&self) -> Vec<String>;
+
+    /// Removes what would only make the end of the run wait: files that nothing else knows. Called after the run's last event.
+    async fn remove_rest(&self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Removes a container or a directory, and returns the state of a failed step if it is kept. The driver runs it alongside the next steps and

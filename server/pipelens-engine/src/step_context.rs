@@ -130,6 +130,17 @@ impl StepContext {
         EngineError::NoSnapshot { parent: parent.unwrap_or_default() }
     }
 
+    /// Returns the key of the step from which this one descends through `builds_in`, with all that build in it.
+    pub(crate) fn root_key(&self) -> &str {
+        let mut step = self.step();
+        while let BootsFrom::Step(parent) = step.boots_from
+            && let Some(parent) = self.plan.steps.get(parent)
+        {
+            step = parent;
+        }
+        &step.key
+    }
+
     /// Returns the artifacts to copy after an ending.
     pub(crate) fn artifacts_after(&self, ending: Ending) -> Option<&Artifacts> {
         let when = self.step().artifacts_when;

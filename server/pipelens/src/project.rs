@@ -121,6 +121,7 @@ pub(crate) fn look_request(
     };
     Ok(RunRequest {
         host_env: settings.host_env(),
+        host_isolation: settings.host_isolation,
         run_id,
         secrets: BTreeMap::new(),
         plan,

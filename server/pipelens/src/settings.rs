@@ -41,6 +41,10 @@ pub(crate) struct Settings {
     /// toolchains, version managers and proxies are found.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) host_env: Vec<String>,
+    /// Gives each step on the `host` runner its own view of the file system and of the processes, where the kernel allows it, so that it cannot end
+    /// your other processes. Steps that call `sudo` need this switched off. Then steps that build in the same step run one after another.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) host_isolation: bool,
     /// Shares cached results with the Harmont tools if a plan contains their cache key: their images are used, and new results get the names they
     /// look for.
     #[schemars(extend("scope" = "machine"))]
@@ -115,6 +119,7 @@ impl Default for Settings {
             allow_host_runner: false,
             allow_machine_access: false,
             host_env: HOST_ENV.iter().map(|name| (*name).to_owned()).collect(),
+            host_isolation: true,
             allow_harmont_cache: false,
             docker_host: None,
             secrets_file: None,

@@ -2,10 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// Returns what a link leads to, relative to the working directory `root`; `None` if that is outside. Links in the path are not followed.
-pub(super) fn resolved(link: &Path, target: &Path, root: &Path) -> Option<PathBuf> {
+/// Returns what a link leads to, relative to the working directory, which is at `roots`; `None` if that is outside. Links in the path are not
+/// followed.
+pub(super) fn resolved(link: &Path, target: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
     let (from, target) = if target.has_root() {
-        (Path::new(""), target.strip_prefix(root).ok()?)
+        (Path::new(""), roots.iter().find_map(|root| target.strip_prefix(root).ok())?)
     } else {
         (link.parent().unwrap_or(Path::new("")), target)
     };
@@ -43,7 +44,7 @@ mod tests {
     #[test]
     fn a_link_is_followed_only_inside_the_working_directory() {
         let lead = |link: &str, target: &str| {
-            let path = resolved(Path::new(link), Path::new(target), Path::new("/work"))?;
+            let path = resolved(Path::new(link), Path::new(target), &["/elsewhere".into(), "/work".into()])?;
             Some((path.display().to_string(), text(Path::new(link), &path).display().to_string()))
         };
         let found = |path: &str, text: &str| Some((path.to_owned(), text.to_owned()));

@@ -18,6 +18,8 @@ const MOST_HOLES: u64 = 10;
 /// The artifacts of one step, while they are copied. All paths are relative to the working directory.
 pub(crate) struct Taking {
     artifacts: Artifacts,
+    /// The paths at which steps see the working directory.
+    workdirs: Vec<PathBuf>,
     taken: Taken,
     files: BTreeSet<PathBuf>,
     /// Directories that exist in the target and are no links.
@@ -40,9 +42,11 @@ type Copied = Result<u64, Stopped<Full>>;
 type AskForRoom<'a> = &'a mut dyn FnMut(u64) -> Result<(), Full>;
 
 impl Taking {
-    pub(crate) fn new(artifacts: Artifacts) -> Self {
+    /// An absolute link below one of `workdirs` leads into the working directory.
+    pub(crate) fn new(artifacts: Artifacts, workdirs: Vec<PathBuf>) -> Self {
         Self {
             artifacts,
+            workdirs,
             taken: Taken::default(),
             files: BTreeSet::new(),
             folders: HashSet::new(),
@@ -87,7 +91,7 @@ impl Taking {
         Ok(())
     }
 
-    /// Copies matching files from a directory.
+    /// Copies matching files from the working directory.
     pub(crate) fn take_from_folder(&mut self, workdir: &Path) -> io::Result<()> {
         let mut inodes = HashMap::new();
         let mut folders = vec![PathBuf::new()];
@@ -121,10 +125,10 @@ impl Taking {
         }
         // The directory is the step's, but a link in it may lead to other files of the machine.
         let project = ProjectFolder::open(workdir)?;
-        self.follow_links(workdir);
+        self.follow_links();
         while let Some(original) = self.next_original() {
             if let Ok(target) = project.read_link(&original.path) {
-                self.follow_on(original, &target, workdir);
+                self.follow_on(original, &target);
             } else if let Ok(mut file) = project.open_file(&original.path) {
                 let mode = mode_of(&file.metadata()?);
                 self.take_original(original, mode, |target, room| sparse::copy_file(&mut file, target, room))?;
@@ -136,9 +140,9 @@ impl Taking {
     }
 
     /// Chooses the symbolic links that can be kept, and looks for the content of the others.
-    pub(crate) fn follow_links(&mut self, workdir: &Path) {
+    pub(crate) fn follow_links(&mut self) {
         for (link, target) in std::mem::take(&mut self.symlinks) {
-            match links::resolved(&link, &target, workdir) {
+            match links::resolved(&link, &target, &self.workdirs) {
                 Some(path) if cfg!(unix) && self.has(&path) => drop(self.symlinks.insert(link, path)),
                 Some(path) => self.originals.entry(path).or_default().push(link),
                 None => self.taken.leave_out_link(link),
@@ -169,12 +173,7 @@ impl Taking {
     }
 
     /// Extracts an original from an archive of it.
-    pub(crate) fn take_original_from_archive(
-        &mut self,
-        original: Original,
-        workdir: &Path,
-        archive: impl Read,
-    ) -> io::Result<()> {
+    pub(crate) fn take_original_from_archive(&mut self, original: Original, archive: impl Read) -> io::Result<()> {
         let mut archive = tar::Archive::new(archive);
         let Some(mut entry) = archive.entries()?.next().transpose()? else {
             self.leave_out(original);
@@ -183,7 +182,7 @@ impl Taking {
         let kind = entry.header().entry_type();
         let link = entry.link_name()?.filter(|_| kind.is_symlink()).map(|target| target.into_owned());
         if let Some(target) = link {
-            self.follow_on(original, &target, workdir);
+            self.follow_on(original, &target);
         } else if kind.is_file() && entry.size() <= self.artifacts.limit_bytes.saturating_mul(MOST_HOLES) {
             let mode = entry.header().mode().unwrap_or(0o644);
             self.take_original(original, mode, |target, room| sparse::copy(&mut entry, target, room))?;
@@ -217,8 +216,8 @@ impl Taking {
     }
 
     /// An original is a symbolic link itself.
-    fn follow_on(&mut self, original: Original, target: &Path, workdir: &Path) {
-        match links::resolved(&original.path, target, workdir) {
+    fn follow_on(&mut self, original: Original, target: &Path) {
+        match links::resolved(&original.path, target, &self.workdirs) {
             Some(next) if !self.asked.contains(&next) => {
                 self.originals.entry(next).or_default().extend(original.links);
             }

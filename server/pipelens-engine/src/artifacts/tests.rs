@@ -14,18 +14,18 @@ fn limited(patterns: &[String], target: &Path, limit: u64) -> Artifacts {
 }
 
 fn from_folder(artifacts: &Artifacts, folder: &Path) -> Taken {
-    let mut taking = Taking::new(artifacts.clone());
+    let mut taking = Taking::new(artifacts.clone(), vec![folder.to_owned()]);
     taking.take_from_folder(folder).unwrap();
     taking.finish().unwrap()
 }
 
 /// The engine has nothing else than this archive.
 fn from_archive(artifacts: &Artifacts, place: &str, archive: &[u8]) -> Taken {
-    let mut taking = Taking::new(artifacts.clone());
+    let mut taking = Taking::new(artifacts.clone(), vec!["/workspace".into()]);
     taking.take_from_archive(place, archive).unwrap();
-    taking.follow_links(Path::new("/workspace"));
+    taking.follow_links();
     while let Some(original) = taking.next_original() {
-        taking.take_original_from_archive(original, Path::new("/workspace"), io::empty()).unwrap();
+        taking.take_original_from_archive(original, io::empty()).unwrap();
     }
     taking.finish().unwrap()
 }

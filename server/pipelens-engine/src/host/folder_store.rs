@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use pipelens_core::plan::PlanStep;
@@ -12,6 +14,8 @@ use uuid::Uuid;
 
 use crate::blocking;
 use crate::error::EngineError;
+#[cfg(unix)]
+use crate::host::view::{Seat, View};
 use crate::host::{copy, workdir};
 use crate::owner::Owner;
 use crate::private;
@@ -36,6 +40,9 @@ pub(super) enum HostSnapshot {
 #[derive(Debug)]
 pub(super) struct FolderStore {
     kept: Option<KeptFolders>,
+    /// How the run's steps see their workspace, and where.
+    #[cfg(unix)]
+    seen: OnceLock<(View, PathBuf)>,
 }
 
 /// The directory that contains the kept directories.
@@ -50,7 +57,17 @@ impl FolderStore {
     pub(super) fn new(state_dir: Option<&Path>, run_id: Uuid) -> Self {
         let kept =
             |state_dir: &Path| KeptFolders { folder: state_dir.join("host-snapshots"), run_id: run_id.to_string() };
-        Self { kept: state_dir.map(kept) }
+        Self {
+            kept: state_dir.map(kept),
+            #[cfg(unix)]
+            seen: OnceLock::new(),
+        }
+    }
+
+    /// Sets how a person's shell sees a kept directory: as its step did.
+    #[cfg(unix)]
+    pub(super) fn show(&self, view: &View, workspace: PathBuf) {
+        self.seen.get_or_init(|| (view.clone(), workspace));
     }
 
     /// Copies a step's directory to the store.
@@ -104,8 +121,15 @@ impl SnapshotStore for FolderStore {
 
     fn shell_command(&self, place: &str, step: &PlanStep) -> String {
         let variables = step.env.iter().map(|(name, value)| format!("{} ", shell_word(&format!("{name}={value}"))));
-        let folder = workdir::on_host(Path::new(place), &step.workdir).unwrap_or_else(|_| place.into());
-        format!("cd {} && env {}sh", shell_word(&folder.to_string_lossy()), variables.collect::<String>())
+        let variables: String = variables.collect();
+        let place = Path::new(place);
+        #[cfg(unix)]
+        if let Some((View::Own(namespaces), seen)) = self.seen.get() {
+            let workdir = workdir::on_host(seen, &step.workdir).unwrap_or_else(|_| seen.clone());
+            return namespaces.shell_line(&Seat { real: place, seen, workdir: &workdir }, &variables);
+        }
+        let folder = workdir::on_host(place, &step.workdir).unwrap_or_else(|_| place.into());
+        format!("cd {} && env {variables}sh", shell_word(&folder.to_string_lossy()))
     }
 }
 

@@ -15,20 +15,26 @@ use uuid::Uuid;
 use crate::error::EngineError;
 use crate::event::StdStream;
 use crate::host::detached;
+use crate::host::view::{Seat, View};
 use crate::logs::StepLogs;
 use crate::programs;
 use crate::runner::GRACE;
 use crate::step_context::{Ending, StepContext};
 
 /// Starts the step's shell and passes on its exit code, so that an exit code is always the command's: a supervisor that dies of a signal
-/// was killed from outside. It first waits for a line, so that nothing runs before it is watched, and ignores the signals that a
-/// step gets. Its own standard error is closed, because shells would report there that a command was killed.
+/// was killed from outside. It first says that it is ready, and waits for a line, so that nothing runs before it is watched; and it ignores the
+/// signals that a step gets. Where another program waits for it, which may pass on something else, it also writes the code to a file. Its own standard error is closed, because shells would report there that a command was killed.
 const SUPERVISOR: &str = r#"exec 3>&2 2>/dev/null
 trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
+echo ready
 IFS= read -r pipelens_line || exit 125
-unset pipelens_line SHLVL
+unset pipelens_line SHLVL PWD OLDPWD
+pipelens_report=$1
+shift
 (exec "$@" </dev/null 2>&3 3>&-)
-exit $?"#;
+pipelens_code=$?
+[ -z "$pipelens_report" ] || echo $pipelens_code >"$pipelens_report"
+exit $pipelens_code"#;
 
 /// Kills the process group if its input ends without a line, because then we were killed. Then it kills the processes that left the group
 /// (`detached`): a round may miss a child of a process that it kills.
@@ -55,26 +61,64 @@ const ROUNDS: usize = 50;
 const OUTPUT_ENDS_WITHIN: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 64 * 1024;
 
-/// Runs the step's command in `workdir`; `home` is the step's own folder. Returns when its whole group has ended.
+/// The first line of the supervisor's output.
+const READY: &[u8] = b"ready\n";
+const LONGEST_REASON_BYTES: u64 = 4 * 1024;
+
+/// The variable with the path of the working directory on this machine, for programs that look from outside, such as a Docker daemon.
+const REAL_WORKDIR: &str = "PIPELENS_WORKDIR";
+
+/// Runs the step's command; `home` is the step's own folder. Returns when its whole group has ended.
 pub(super) async fn run(
     context: &StepContext,
     logs: &mut StepLogs,
     home: &Path,
-    workdir: &Path,
+    view: &View,
+    seat: &Seat<'_>,
 ) -> Result<Ending, EngineError> {
     let mark = Uuid::new_v4().simple().to_string();
-    let mut child = spawn(context, home, workdir, &mark)?;
+    let mut child = spawn(context, home, view, seat, &mark)?;
     let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let group = group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?;
     let family = Family { group, mark, since: detached::started(group.as_raw_nonzero().get()) };
     let mut watcher = watch(context, &family)?;
+    if let Err(reason) = become_ready(&mut child).await {
+        family.end().await;
+        dismiss(&mut watcher).await;
+        return Err(EngineError::Spawn { source: std::io::Error::other(reason) });
+    }
     if let Some(mut gate) = child.stdin.take() {
         gate.write_all(b"go\n").await.map_err(|source| EngineError::Spawn { source })?;
     }
-    let ending = supervise(context, logs, child, &family).await;
+    let ending = match supervise(context, logs, child, &family).await {
+        Ok(Ending::Exited(_)) if let Some(report) = report_of(view, home) => {
+            reported(&report).await.map(Ending::Exited)
+        }
+        ending => ending,
+    };
     logs.finish_streams().await;
     dismiss(&mut watcher).await;
     ending
+}
+
+/// Waits until the supervisor has what it needs, or returns what the programs that prepare it have said.
+async fn become_ready(child: &mut Child) -> Result<(), String> {
+    let mut word = [0; READY.len()];
+    let is_ready = match &mut child.stdout {
+        Some(stdout) => stdout.read_exact(&mut word).await.is_ok() && word == *READY,
+        None => false,
+    };
+    if is_ready {
+        return Ok(());
+    }
+    let mut reason = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        let mut stderr = stderr.take(LONGEST_REASON_BYTES);
+        tokio::time::timeout(OUTPUT_ENDS_WITHIN, stderr.read_to_end(&mut reason)).await.ok();
+    }
+    let reason = String::from_utf8_lossy(&reason);
+    let reason = reason.trim();
+    Err(if reason.is_empty() { "it exited before the command".into() } else { reason.into() })
 }
 
 async fn supervise(
@@ -139,10 +183,10 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
     (count > 0).then(|| buffer.freeze())
 }
 
-fn spawn(context: &StepContext, home: &Path, workdir: &Path, mark: &str) -> Result<Child, EngineError> {
+fn spawn(context: &StepContext, home: &Path, view: &View, seat: &Seat<'_>, mark: &str) -> Result<Child, EngineError> {
     let cmd = &context.step().cmd;
-    let mut command = Command::new(shell(context)?);
-    command.args(["-c", SUPERVISOR, "sh"]).args(&context.step().shell);
+    let mut command = view.command(&shell(&context.sources.root)?, SUPERVISOR, seat);
+    command.arg(report_of(view, home).unwrap_or_default()).args(&context.step().shell);
     if cmd.len() < LONGEST_ARGUMENT_BYTES {
         command.args(["-c", cmd]);
     } else {
@@ -157,21 +201,22 @@ fn spawn(context: &StepContext, home: &Path, workdir: &Path, mark: &str) -> Resu
     command.env_clear();
     let inherited = INHERITED.iter().copied().chain(context.host_env.iter().map(String::as_str));
     command.envs(inherited.filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.env(REAL_WORKDIR, seat.real_workdir());
     command.envs(context.variables()?);
     command.env(detached::VARIABLE, mark);
-    command.current_dir(workdir).process_group(0).kill_on_drop(true);
+    command.process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().map_err(|source| EngineError::Spawn { source })
 }
 
 /// Returns this machine's shell, never one inside the project.
-fn shell(context: &StepContext) -> Result<PathBuf, EngineError> {
+pub(super) fn shell(project: &Path) -> Result<PathBuf, EngineError> {
     let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "`sh` is not on the `PATH`");
-    programs::find("sh", &[&context.sources.root]).ok_or_else(|| EngineError::Spawn { source: missing() })
+    programs::find("sh", &[project]).ok_or_else(|| EngineError::Spawn { source: missing() })
 }
 
 fn watch(context: &StepContext, family: &Family) -> Result<(Child, Option<ChildStdin>), EngineError> {
-    let mut command = Command::new(shell(context)?);
+    let mut command = Command::new(shell(&context.sources.root)?);
     let marked = format!("{}={}", detached::VARIABLE, family.mark);
     command.args(["-c", WATCHER, "sh", &family.group.as_raw_nonzero().to_string(), &marked]);
     // In a group of its own, because it must outlive both the step's group and ours.
@@ -219,6 +264,20 @@ impl Family {
         });
         detached.await.ok();
     }
+}
+
+/// Returns the file to which the supervisor writes the exit code if its own does not arrive for certain: `unshare` waits for the first process
+/// of a PID namespace, and older ones return 1 if it is killed.
+fn report_of(view: &View, home: &Path) -> Option<PathBuf> {
+    (*view != View::Shared).then(|| home.join("code"))
+}
+
+async fn reported(report: &Path) -> Result<i64, EngineError> {
+    let code = tokio::fs::read_to_string(report).await.unwrap_or_default();
+    code.trim().parse().map_err(|_| {
+        let reason = "its supervisor was killed by something else".into();
+        EngineError::NoReport { reason }
+    })
 }
 
 /// Returns the exit code that the supervisor passed on.

@@ -11,7 +11,11 @@ pub(super) fn on_host(workspace: &Path, workdir: &str) -> Result<PathBuf, Engine
     let outside = || EngineError::WorkdirOutside { workdir: workdir.to_owned() };
     let inside = Path::new(workdir).strip_prefix(DEFAULT_WORKDIR).map_err(|_| outside())?;
     let climbs = inside.components().any(|part| !matches!(part, Component::Normal(_)));
-    if climbs { Err(outside()) } else { Ok(workspace.join(inside)) }
+    if climbs {
+        return Err(outside());
+    }
+    // Joining nothing would add a slash.
+    Ok(if inside.as_os_str().is_empty() { workspace.to_owned() } else { workspace.join(inside) })
 }
 
 #[cfg(test)]
@@ -21,7 +25,7 @@ mod tests {
     #[test]
     fn a_working_folder_stays_in_the_copy() {
         let copy = Path::new("/copy");
-        assert_eq!(on_host(copy, "/workspace").unwrap(), Path::new("/copy"));
+        assert_eq!(on_host(copy, "/workspace").unwrap().as_os_str(), "/copy");
         assert_eq!(on_host(copy, "/workspace/web").unwrap(), Path::new("/copy/web"));
         for outside in ["/", "/srv", "/workspace2", "/workspace/../etc", "workspace"] {
             assert!(on_host(copy, outside).is_err(), "{outside}");

@@ -46,6 +46,7 @@ pub async fn clean(
         source_root: state_dir.to_owned(),
         state_dir: Some(state_dir.to_owned()),
         docker_host: docker_host.map(str::to_owned),
+        host_isolation: false,
         deadlines: Deadlines::default(),
         is_asked_soon: false,
     };

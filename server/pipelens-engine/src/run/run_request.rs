@@ -38,6 +38,8 @@ pub struct RunRequest {
     pub may_open_machine: bool,
     /// Variables of our own environment that steps on the host get, besides `PATH`, `HOME`, `TERM` and `LANG`.
     pub host_env: Vec<String>,
+    /// Whether steps on the host have their own view of the filesystem and of the processes, where the kernel allows it.
+    pub host_isolation: bool,
     /// How long the engine may take to answer.
     pub deadlines: Deadlines,
     /// How much the run may write to this machine's disk.
@@ -72,6 +74,7 @@ impl RunRequest {
             source_root: self.source_root.clone(),
             state_dir: self.cache.as_ref().map(|cache| cache.state_dir.clone()),
             docker_host: self.docker_host.clone(),
+            host_isolation: self.host_isolation,
             deadlines: self.deadlines,
             is_asked_soon: self.cache.is_some() || !self.is_parallelism_known(),
         }

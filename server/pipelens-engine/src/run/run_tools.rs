@@ -66,7 +66,7 @@ impl RunTools {
     }
 
     /// Has a time limit of its own, because the cleanup also runs after a cancel.
-    pub(super) async fn close(mut self, events: &EventQueue, closing: Duration) {
+    pub(super) async fn close(mut self, events: &EventQueue, closing: Duration) -> Rest {
         self.hurry.cancel();
         while let Some(swept) = self.sweeps.join_next().await {
             if let Err(panic) = swept {
@@ -82,6 +82,21 @@ impl RunTools {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => events.notice(format!("Older results could not be removed: {error}.")),
                 Err(_) => tracing::debug!("removing older results takes too long; the next run continues with it"),
+            }
+        }
+        Rest(self.runners.into_values().collect())
+    }
+}
+
+/// What is still to be removed after the end of a run.
+#[derive(Default)]
+pub(super) struct Rest(Vec<OpenRunner>);
+
+impl Rest {
+    pub(super) async fn remove(self) {
+        for opened in self.0 {
+            if let Err(error) = opened.runner.remove_rest().await {
+                tracing::warn!(%error, runner = opened.spec.name(), "some files of a run could not be removed");
             }
         }
     }

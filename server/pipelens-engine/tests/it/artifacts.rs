@@ -4,7 +4,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use pipelens_core::plan::{ArtifactsWhen, Cache, CachePolicy, PlanStep};
-use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::Outcome;
 use pipelens_engine::run::clean;
 
@@ -117,13 +116,7 @@ for_each_runner! {
         let made = PlanStep { cache: Some(forever), ..with_artifacts("a", cmd, &["out/y", "out/z"]) };
         let run = async |steps: Vec<PlanStep>| {
             let mut bench = Bench::new(runner, steps);
-            bench.request.cache = Some(CacheRequest {
-                state_dir: state.path().to_owned(),
-                is_read: true,
-                variables: Default::default(),
-                budget: Budget::default(),
-                shares_with_harmont: false,
-            });
+            bench = bench.caching_in(state.path());
             bench.request.source_root = state.path().join("project");
             std::fs::create_dir_all(&bench.request.source_root).unwrap();
             let ran = bench.run().await;

@@ -1,11 +1,12 @@
 //! Makes plans by hand, runs them, and keeps what they said.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pipelens_core::plan::{BootsFrom, DEFAULT_WORKDIR, Dependency, Plan, PlanStep};
+use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome, StdStream};
 use pipelens_engine::limits::OutputLimits;
@@ -143,6 +144,7 @@ impl Bench {
         let logs = tempfile::tempdir().unwrap();
         let request = RunRequest {
             host_env: Vec::new(),
+            host_isolation: true,
             run_id: Uuid::now_v7(),
             plan: Plan { name: "test".into(), timeout_seconds: None, fail_fast: false, steps },
             runner,
@@ -178,6 +180,18 @@ impl Bench {
 
     pub(crate) fn plan(mut self, change: impl FnOnce(&mut Plan)) -> Self {
         change(&mut self.request.plan);
+        self
+    }
+
+    /// Keeps results in a folder, and reads them.
+    pub(crate) fn caching_in(mut self, state_dir: &Path) -> Self {
+        self.request.cache = Some(CacheRequest {
+            state_dir: state_dir.to_owned(),
+            is_read: true,
+            variables: Default::default(),
+            budget: Budget::default(),
+            shares_with_harmont: false,
+        });
         self
     }
 

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
-use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::{Outcome, RunOutcome, StdStream};
 use pipelens_engine::run::{artifact_folder, clean};
 use sha2::{Digest as _, Sha256};
@@ -230,13 +229,7 @@ async fn podman_runs_the_same_steps() {
         let mut bench = Bench::docker(vec![build, step("reads", "cat file").builds_in(0)]);
         bench.request.docker_host = Some(podman.host.clone());
         bench.request.source_root = project.path().to_owned();
-        bench.request.cache = Some(CacheRequest {
-            state_dir: state.path().to_owned(),
-            is_read: true,
-            variables: Default::default(),
-            budget: Budget::default(),
-            shares_with_harmont: false,
-        });
+        bench = bench.caching_in(state.path());
         let ran = bench.run().await;
         assert_eq!(ran.text_of("reads"), ["made"]);
         ran.outcome_of(key).clone()

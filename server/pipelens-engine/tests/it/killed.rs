@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use std::path::Path;
 
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
-use pipelens_engine::cache::{Budget, CacheRequest};
 use pipelens_engine::event::BuildEvent;
 
 use crate::bench::{
@@ -56,13 +55,7 @@ async fn process_that_keeps_a_result() {
 fn keeping(runner: Runner, state_dir: &Path, key: &str) -> Bench {
     let cache = Cache { policy: CachePolicy::Forever { env_keys: vec![] }, key: None };
     let mut bench = Bench::new(runner, vec![PlanStep { cache: Some(cache), ..step(key, "echo kept > kept") }]);
-    bench.request.cache = Some(CacheRequest {
-        state_dir: state_dir.to_owned(),
-        is_read: true,
-        variables: Default::default(),
-        budget: Budget::default(),
-        shares_with_harmont: false,
-    });
+    bench = bench.caching_in(state_dir);
     bench
 }
 

@@ -1,7 +1,6 @@
 //! What is put into the filesystem of a container and read from it. Needs no program in the image.
 
 use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
@@ -77,18 +76,17 @@ impl Container {
 
     /// Copies the artifacts of a step out of the container. Needs no program in the image.
     pub(crate) async fn take_artifacts(&self, artifacts: &Artifacts, workdir: &str) -> Result<Taken, EngineError> {
-        let mut taking = Taking::new(artifacts.clone());
+        let mut taking = Taking::new(artifacts.clone(), vec![workdir.into()]);
         for place in artifacts.places() {
             let own_place = place.clone();
             let take = move |taking: &mut Taking, archive: StreamedBytes| taking.take_from_archive(&own_place, archive);
             taking = self.read_archive(workdir, place, taking, take).await?;
         }
-        taking.follow_links(Path::new(workdir));
+        taking.follow_links();
         while let Some(original) = taking.next_original() {
-            let (place, own_workdir) = (original.path.to_string_lossy().into_owned(), workdir.to_owned());
-            let take = move |taking: &mut Taking, archive: StreamedBytes| {
-                taking.take_original_from_archive(original, Path::new(&own_workdir), archive)
-            };
+            let place = original.path.to_string_lossy().into_owned();
+            let take =
+                move |taking: &mut Taking, archive: StreamedBytes| taking.take_original_from_archive(original, archive);
             taking = self.read_archive(workdir, place, taking, take).await?;
         }
         let finished = tokio::task::spawn_blocking(move || taking.finish()).await;

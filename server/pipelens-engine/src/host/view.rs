@@ -1,0 +1,173 @@
+//! How a step sees this machine. Where the kernel allows it, each step has a mount namespace, in which its workspace is at the project's place
+//! whatever other steps do, and a PID namespace, from which it cannot signal the user's other processes.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::host::place;
+use crate::programs;
+use crate::snapshot::shell_word;
+
+/// What the kernel allows does not change while we run.
+static BEST: OnceCell<View> = OnceCell::const_new();
+
+/// A kernel that does not answer in this time gets no namespaces.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Puts a directory at a path, and goes to a directory below it. The rest of the arguments is the step's.
+const ENTER: &str = r#""$1" --bind "$2" "$3" && cd -P "$4" && shift 4 || exit 125
+"#;
+
+/// Lets the processes of a PID namespace begin at another number than those of others, because scripts make names for files that all can see out
+/// of their own. Not every kernel can do that.
+const COUNT_FROM: &str = "(echo \"$1\" >/proc/sys/kernel/ns_last_pid) 2>/dev/null; shift\n";
+
+/// The numbers of two steps that begin one after another are this far apart.
+const APART: u32 = 1_009;
+const FIRST_NUMBER: u32 = 300;
+/// All kernels allow numbers to 32,768.
+const NUMBERS: u32 = 30_000;
+static STEPS: AtomicU32 = AtomicU32::new(0);
+
+/// Gives the step the user's own identity again, after `ENTER` needed another one in the namespace.
+const BECOME_USER: &str = r#"pipelens_unshare=$1 pipelens_user=$2 pipelens_group=$3
+shift 3
+exec "$pipelens_unshare" --user "$pipelens_user" "$pipelens_group" -- "$@"
+"#;
+
+/// How a step sees the filesystem and the processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum View {
+    /// As every other process does.
+    Shared,
+    Own(Namespaces),
+}
+
+/// Namespaces made by the program `unshare`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Namespaces {
+    unshare: PathBuf,
+    mount: PathBuf,
+    /// Whether it has a PID namespace, in which its supervisor is the first process.
+    has_processes: bool,
+    /// Whether it needs a user namespace, because we are not root. `sudo` does not work in one.
+    has_user: bool,
+}
+
+/// Where a step runs.
+#[derive(Debug)]
+pub(super) struct Seat<'a> {
+    /// The step's directory.
+    pub(super) real: &'a Path,
+    /// Where the step sees it.
+    pub(super) seen: &'a Path,
+    /// Its working directory, in `seen`.
+    pub(super) workdir: &'a Path,
+}
+
+impl Seat<'_> {
+    /// Returns the working directory as processes outside see it.
+    pub(super) fn real_workdir(&self) -> PathBuf {
+        self.workdir.strip_prefix(self.seen).map_or_else(|_| self.real.to_owned(), |below| self.real.join(below))
+    }
+}
+
+impl View {
+    /// Finds out what the kernel allows, once. `scratch` and `place` are directories of ours.
+    pub(super) async fn best(project: &Path, shell: &Path, scratch: &Path, place: &Path) -> Self {
+        BEST.get_or_init(|| find(project, shell, scratch, place)).await.clone()
+    }
+
+    /// Returns the command that runs a script of the shell for a step. The script's arguments follow.
+    pub(super) fn command(&self, shell: &Path, script: &str, seat: &Seat<'_>) -> Command {
+        match self {
+            Self::Shared => {
+                let mut command = Command::new(shell);
+                command.current_dir(seat.workdir).args(["-c", script, "sh"]);
+                command
+            }
+            Self::Own(namespaces) => namespaces.command(shell, script, seat),
+        }
+    }
+}
+
+impl Namespaces {
+    /// Returns the command line with which a person's shell opens another one there.
+    pub(super) fn shell_line(&self, seat: &Seat<'_>, variables: &str) -> String {
+        let word = |path: &Path| shell_word(&path.to_string_lossy());
+        let (real, seen, workdir) = (word(seat.real), word(seat.seen), word(seat.workdir));
+        let (outer, inner) = if self.has_user {
+            let [user, group] = ids();
+            (" --user --map-root-user", format!("unshare --user {user} {group} "))
+        } else {
+            ("", String::new())
+        };
+        let script = shell_word(&format!("mount --bind {real} {seen} && cd {workdir} && exec {inner}sh"));
+        // Locked, so that no run removes the place meanwhile.
+        let lock = word(&place::lock_of(seat.seen));
+        format!("mkdir -p -m 700 {seen} && flock -s {lock} env {variables}unshare --mount{outer} sh -c {script}")
+    }
+
+    fn command(&self, shell: &Path, script: &str, seat: &Seat<'_>) -> Command {
+        let mut command = Command::new(&self.unshare);
+        command.current_dir("/").arg("--mount");
+        if self.has_processes {
+            command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
+        }
+        if self.has_user {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command.arg("--").arg(shell).arg("-c");
+        let seat = [&self.mount, seat.real, seat.seen, seat.workdir];
+        let then = if self.has_user { BECOME_USER } else { script };
+        let count_from = if self.has_processes { COUNT_FROM } else { "" };
+        command.arg(format!("{ENTER}{count_from}{then}")).arg("sh").args(seat);
+        if self.has_processes {
+            let steps = STEPS.fetch_add(1, Ordering::Relaxed);
+            let number = steps.wrapping_mul(APART).wrapping_add(std::process::id()) % NUMBERS;
+            command.arg((FIRST_NUMBER + number).to_string());
+        }
+        if self.has_user {
+            let [user, group] = ids();
+            command.arg(&self.unshare).args([user, group]).arg(shell).args(["-c", script, "sh"]);
+        }
+        command
+    }
+
+    async fn work(&self, shell: &Path, scratch: &Path, place: &Path) -> bool {
+        let test = if self.has_processes { "[ -e here ] && [ $$ = 1 ] && [ -e /proc/self ]" } else { "[ -e here ]" };
+        let mut command = self.command(shell, test, &Seat { real: scratch, seen: place, workdir: place });
+        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let status = tokio::time::timeout(ANSWERS_WITHIN, command.status()).await;
+        status.is_ok_and(|status| status.is_ok_and(|status| status.success()))
+    }
+}
+
+async fn find(project: &Path, shell: &Path, scratch: &Path, place: &Path) -> View {
+    let program = |name| programs::find(name, &[project]);
+    let (Some(unshare), Some(mount)) = (program("unshare"), program("mount")) else { return View::Shared };
+    if crate::private::write(&scratch.join("here"), b"").is_err() {
+        return View::Shared;
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    for has_user in [false, true].into_iter().skip(usize::from(!is_root)) {
+        for has_processes in [true, false] {
+            let candidate = Namespaces { unshare: unshare.clone(), mount: mount.clone(), has_processes, has_user };
+            if candidate.work(shell, scratch, place).await {
+                return View::Own(candidate);
+            }
+        }
+    }
+    View::Shared
+}
+
+/// The arguments of `unshare` that map the user to itself.
+fn ids() -> [String; 2] {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    [format!("--map-user={user}"), format!("--map-group={group}")]
+}
