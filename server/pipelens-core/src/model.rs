@@ -92,6 +92,8 @@ pub struct Step {
     pub runner_args: Option<Spanned<SpannedValue>>,
     pub artifacts: Vec<Spanned<String>>,
     pub artifacts_when: Option<Spanned<ArtifactsWhen>>,
+    /// The steps whose artifacts it gets.
+    pub needs_artifacts: Vec<Spanned<String>>,
     pub secrets: Vec<Spanned<String>>,
     pub soft_fail: Option<Spanned<bool>>,
     pub retry: Option<Spanned<u64>>,
@@ -108,6 +110,11 @@ impl Step {
     /// Returns what reads its command; `None` if that is no shell whose grammar is known.
     pub fn dialect(&self) -> Option<Dialect> {
         self.shell.as_ref().map_or(Some(Dialect::Sh), |shell| Dialect::of(&shell.value))
+    }
+
+    /// Returns every name by which it refers to another step.
+    pub(crate) fn named_steps(&self) -> impl Iterator<Item = &Spanned<String>> {
+        self.builds_in.iter().chain(&self.depends_on).chain(&self.needs_artifacts)
     }
 
     /// Returns how a sentence about it starts.

@@ -2,7 +2,7 @@
 
 pub(crate) mod links;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::analysis::Analysis;
@@ -19,7 +19,7 @@ pub use links::Dependency;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     Pipeline,
-    /// One step, with the `builds_in` ancestors it starts from. Steps it merely depends on are not run.
+    /// One step, with the `builds_in` ancestors it starts from and the steps whose artifacts it gets. Steps it merely depends on are not run.
     Step(String),
     /// A step and everything that depends on it, with the `builds_in` ancestors they start from.
     From(String),
@@ -46,7 +46,7 @@ pub use crate::model::ArtifactsWhen;
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanStep {
     pub key: String,
-    /// `false`: it was not requested, but a requested step starts from its filesystem.
+    /// `false`: it was not requested, but a requested step starts from its filesystem or gets its artifacts.
     pub is_wanted: bool,
     pub label: Option<String>,
     pub cmd: String,
@@ -66,6 +66,8 @@ pub struct PlanStep {
     pub runner_args: Option<Value>,
     pub artifacts: Vec<String>,
     pub artifacts_when: ArtifactsWhen,
+    /// The steps whose artifacts it gets, sorted, without duplicates; all of them are in `after`.
+    pub needs_artifacts: Vec<usize>,
     pub secrets: Vec<String>,
     pub soft_fail: bool,
     pub retry: u64,
@@ -158,16 +160,19 @@ fn wanted_steps(pipeline: &Pipeline, links: &Links, target: &Target) -> Result<V
     Ok(wanted)
 }
 
-/// Adds the steps whose filesystems these start from.
+/// Adds the steps whose filesystems these start from, and those whose artifacts they get.
 fn with_ancestors(links: &Links, mut chosen: Vec<bool>) -> Vec<bool> {
     let count = chosen.len();
-    // A chosen step needs its parent, and so on upwards.
+    // A chosen step needs its parent and its providers, and so on upwards.
     let mut waiting: Vec<usize> = (0..count).filter(|step| is_marked(&chosen, *step)).collect();
     while let Some(step) = waiting.pop() {
-        let Some(parent) = links.parents.get(step).copied().flatten() else { continue };
-        if !is_marked(&chosen, parent) {
-            mark(&mut chosen, parent);
-            waiting.push(parent);
+        let parent = links.parents.get(step).copied().flatten();
+        let providers = links.providers.get(step).into_iter().flatten().copied();
+        for needed in parent.into_iter().chain(providers) {
+            if !is_marked(&chosen, needed) {
+                mark(&mut chosen, needed);
+                waiting.push(needed);
+            }
         }
     }
     chosen
@@ -234,8 +239,11 @@ fn plan_steps(pipeline: &Pipeline, links: &Links, chosen: &[bool], wanted: &[boo
             let after = links.dependencies(position).into_iter().filter_map(|dependency| {
                 Some(Dependency { step: new_position(dependency.step)?, must_succeed: dependency.must_succeed })
             });
+            let providers = links.providers.get(position).into_iter().flatten();
+            let providers: BTreeSet<usize> = providers.filter_map(|provider| new_position(*provider)).collect();
             PlanStep {
                 is_wanted: is_marked(wanted, position),
+                needs_artifacts: providers.into_iter().collect(),
                 ..plan_step(pipeline, step, environments.of(step), parent, after.collect())
             }
         })
@@ -289,6 +297,7 @@ fn plan_step(
         runner_args: step.runner_args.as_ref().map(|args| args.value.plain()),
         artifacts: step.artifacts.iter().map(|glob| glob.value.clone()).collect(),
         artifacts_when: step.artifacts_when.as_ref().map_or_else(Default::default, |when| when.value),
+        needs_artifacts: Vec::new(),
         secrets: step.secrets.iter().map(|name| name.value.clone()).collect(),
         soft_fail: step.soft_fail.as_ref().is_some_and(|value| value.value),
         retry: step.retry.as_ref().map_or(0, |retry| retry.value),

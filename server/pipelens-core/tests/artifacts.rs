@@ -98,3 +98,80 @@ fn a_glob_is_fixed_in_the_notation_of_its_file() {
     let after = fixed(label, Format::Json).expect("a fix");
     assert!(analyze(&after, Format::Json).diagnostics.is_empty(), "{after}");
 }
+
+const PASSING: &str = r#"name: ci
+default_image: alpine:3.20
+steps:
+  - {key: build, cmd: make, image: "gcc:14", artifacts: [app]}
+  - {key: docs, cmd: make docs, builds_in: build, artifacts: [docs/]}
+  - {key: test, cmd: make test}
+  - {key: deploy, cmd: ./deploy, needs_artifacts: [docs, build]}
+"#;
+
+#[test]
+fn a_step_that_gets_artifacts_waits_for_their_steps_and_runs_them_too() {
+    let analysis = analyze(PASSING, Format::Yaml);
+    assert_eq!(analysis.diagnostics, []);
+    let deploy = |target| {
+        let plan = plan(&analysis, 0, &target, "ci").expect("it has no errors");
+        let keys: Vec<String> = plan.steps.iter().map(|step| step.key.clone()).collect();
+        let deploy = plan.steps.into_iter().find(|step| step.key == "deploy").expect("it is planned");
+        let after: Vec<usize> =
+            deploy.after.iter().filter(|other| other.must_succeed).map(|other| other.step).collect();
+        (keys, deploy.needs_artifacts, after)
+    };
+    let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+    let all = keys(&["build", "docs", "test", "deploy"]);
+    assert_eq!(deploy(Target::Pipeline), (all, vec![0, 1], vec![0, 1]));
+    let needed = keys(&["build", "docs", "deploy"]);
+    assert_eq!(deploy(Target::Step("deploy".to_owned())), (needed, vec![0, 1], vec![0, 1]));
+}
+
+#[test]
+fn what_is_wrong_with_needed_artifacts_is_found() {
+    let found = |needed: &str| {
+        let text = PASSING.replace("needs_artifacts: [docs, build]", needed);
+        let analysis = analyze(&text, Format::Yaml);
+        analysis
+            .diagnostics
+            .into_iter()
+            .map(|found| format!("{}: {}", found.code.as_str(), found.message))
+            .collect::<Vec<_>>()
+    };
+    let one = |needed: &str, expected: &str| {
+        let found = found(needed);
+        assert!(found.len() == 1 && found[0].contains(expected), "{needed}: {found:?}");
+    };
+    one("needs_artifacts: test", "no-artifacts: Step `deploy` needs the artifacts of `test`, which has none.");
+    one(
+        "needs_artifacts: [biuld]",
+        "unknown-step: Step `deploy` needs the artifacts of `biuld`, which does not exist. Did you mean `build`?",
+    );
+    one("needs_artifacts: [deploy]", "self-reference");
+    one("needs_artifacts: [build], depends_on: [build]", "redundant-dependency: `build` is in `needs_artifacts`");
+    one("needs_artifacts: 1", "wrong-type");
+    let circle = PASSING.replace("artifacts: [app]", "artifacts: [app], needs_artifacts: [deploy]");
+    let analysis = analyze(&circle, Format::Yaml);
+    assert!(analysis.diagnostics.iter().any(|found| found.code.as_str() == "cycle"), "{:?}", analysis.diagnostics);
+}
+
+#[test]
+fn needed_artifacts_are_references_to_steps() {
+    let analysis = analyze(PASSING, Format::Yaml);
+    let offset = PASSING.rfind("build").unwrap();
+    let places = pipelens_core::ide::references(&analysis, offset);
+    assert_eq!(places.len(), 3, "its key, `builds_in` and `needs_artifacts`");
+    let text = PASSING.replace("[docs, build]", "[docs, ]");
+    let offset = text.rfind("[docs, ]").unwrap() + "[docs, ".len();
+    let offered = completion(&analyze(&text, Format::Yaml), offset, Known { images: &[] });
+    assert!(offered.iter().any(|item| item.label == "build"), "{offered:?}");
+}
+
+#[test]
+fn needed_artifacts_survive_a_conversion_or_are_named_as_lost() {
+    let analysis = analyze(PASSING, Format::Yaml);
+    let yaml = to_yaml(&analysis).text;
+    assert!(yaml.contains("    needs_artifacts: [docs, build]\n"), "{yaml}");
+    let losses = to_plan(&analysis.pipelines[0]).losses;
+    assert_eq!(losses, ["Plans cannot express `needs_artifacts`: these steps will run without the files"]);
+}

@@ -1,6 +1,7 @@
 //! Copies a step's artifacts from the filesystem it left into a directory of their own, and never anywhere else. Knows nothing about engines.
 
 mod links;
+pub(crate) mod passing;
 pub(crate) mod taking;
 
 use std::io::{self, Read};
@@ -10,6 +11,7 @@ use bytes::{Buf as _, Bytes};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use tokio::sync::mpsc;
 
+use crate::artifacts::passing::Delivery;
 use crate::error::EngineError;
 use crate::files::readable_size;
 use crate::limits::{Full, Room};
@@ -21,6 +23,8 @@ pub(crate) struct Artifacts {
     patterns: Vec<String>,
     /// For the artifacts of this step alone.
     pub(crate) target: PathBuf,
+    /// Where the steps that need them learn what was copied.
+    delivery: Delivery,
     room: Room,
     /// The limit for all artifacts of the run together.
     limit_bytes: u64,
@@ -42,7 +46,13 @@ pub(crate) struct Taken {
 }
 
 impl Artifacts {
-    pub(crate) fn new(patterns: &[String], target: PathBuf, room: Room, limit_bytes: u64) -> Result<Self, EngineError> {
+    pub(crate) fn new(
+        patterns: &[String],
+        target: PathBuf,
+        delivery: Delivery,
+        room: Room,
+        limit_bytes: u64,
+    ) -> Result<Self, EngineError> {
         let glob = |pattern: &str| GlobBuilder::new(pattern).literal_separator(true).build();
         let mut globs = GlobSetBuilder::new();
         let patterns: Vec<String> = patterns.iter().map(|pattern| plain(pattern)).collect();
@@ -57,7 +67,7 @@ impl Artifacts {
         }
         let none =
             |error: globset::Error| EngineError::Refused { doing: "look for the artifacts", reason: error.to_string() };
-        Ok(Self { globs: globs.build().map_err(none)?, patterns, target, room, limit_bytes })
+        Ok(Self { globs: globs.build().map_err(none)?, patterns, target, delivery, room, limit_bytes })
     }
 
     /// Returns the directories, relative to the working directory, that contain everything the patterns can match; the empty path is the whole.

@@ -148,26 +148,20 @@ impl Cache {
             .collect()
     }
 
-    /// Returns a file that the result of a step depends on according to its policy, or to that of a step it starts from, and that was sent in
-    /// another state than the one its key was computed from.
+    /// Returns a file that the result of a step depends on according to its policy, or to that of a step that contributes to it, and that was sent
+    /// in another state than the one its key was computed from.
     fn changed_input(&self, index: usize) -> Option<String> {
         let changed: Vec<String> = self.sources.sent_changed().iter().map(|path| policy::input_name(path)).collect();
-        let mut at = Some(index);
-        while let Some(index) = at.filter(|_| !changed.is_empty()) {
-            if let Some(Policy::While(inputs)) = self.keyed.policies.get(index)
-                && let Some(name) = changed.iter().find(|name| inputs.contains_key(*name))
-            {
-                return Some(name.clone());
-            }
-            at = match self.keyed.plan.steps.get(index)?.boots_from {
-                BootsFrom::Step(parent) => Some(parent),
-                BootsFrom::Image(_) => None,
-            };
+        if changed.is_empty() {
+            return None;
         }
-        None
+        self.keyed.contributors(index).into_iter().find_map(|step| match self.keyed.policies.get(step) {
+            Some(Policy::While(inputs)) => changed.iter().find(|name| inputs.contains_key(*name)).cloned(),
+            Some(Policy::None | Policy::ReadyMade(_) | Policy::Unknown(_)) | None => None,
+        })
     }
 
-    /// Records the snapshot a step left, and returns a sentence if it is not recorded. By now, the image that its lineage starts from is known.
+    /// Records the snapshot a step left, and returns a sentence if it is not recorded. By now, the images that it depends on are known.
     pub(crate) async fn keep(
         &self,
         index: usize,
@@ -176,8 +170,10 @@ impl Cache {
         run_id: Uuid,
         snapshots: &dyn SnapshotStore,
     ) -> Result<Option<String>, StoreError> {
-        if let Some(BootsFrom::Image(reference)) = self.keyed.root(index).map(|step| &step.boots_from) {
-            self.keyed.look_up_image(reference, snapshots).await;
+        for step in self.keyed.contributors(index) {
+            if let Some(BootsFrom::Image(reference)) = self.keyed.plan.steps.get(step).map(|step| &step.boots_from) {
+                self.keyed.look_up_image(reference, snapshots).await;
+            }
         }
         let Some(step) = self.keyed.plan.steps.get(index) else { return Ok(None) };
         if purpose == Purpose::Cache

@@ -72,6 +72,10 @@ pub enum EngineError {
     Store(#[from] StoreError),
     #[error("The `host` runner does not support this operating system.")]
     HostUnsupported,
+    #[error("The artifacts of `{step}` could not be read: `{}`: {source}.", path.display())]
+    Artifacts { step: String, path: PathBuf, source: std::io::Error },
+    #[error("The artifacts of `{step}` are not complete, because some did not fit, and this step needs them.")]
+    ArtifactsIncomplete { step: String },
     #[error("{doing} failed: `{}`: {source}.", path.display())]
     File { doing: &'static str, path: PathBuf, source: std::io::Error },
     #[error("The shell could not be started: {source}.")]
@@ -165,6 +169,8 @@ impl EngineError {
             | Self::Sources { .. }
             | Self::BadVariable { .. }
             | Self::UnknownRunner { .. }
+            | Self::Artifacts { .. }
+            | Self::ArtifactsIncomplete { .. }
             | Self::File { .. }
             | Self::Spawn { .. }
             | Self::Project { .. }

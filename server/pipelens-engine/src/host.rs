@@ -195,6 +195,8 @@ impl HostRunner {
         use crate::event::Phase;
 
         let stop = context.stop.clone();
+        let needed = context.needed_artifacts().await?;
+        let (artifacts_folder, artifacts_stop) = (workdir.clone(), context.stop.clone());
         let work: Box<dyn FnOnce() -> Result<(), Interruption> + Send> = match &context.base {
             Base::Image(_) => {
                 let sources = Arc::clone(&context.sources);
@@ -223,7 +225,14 @@ impl HostRunner {
                 None => return Err(context.no_snapshot().into()),
             },
         };
-        let task = copying.insert(tokio::task::spawn_blocking(work));
+        let task = copying.insert(tokio::task::spawn_blocking(move || {
+            work()?;
+            for (provider, artifacts) in needed {
+                copy::add(&artifacts, &artifacts_folder, &artifacts_stop)?;
+                provider.check_sent(&artifacts)?;
+            }
+            Ok(())
+        }));
         let copied = async { task.await.unwrap_or_else(|panic| Err(panicked(std::io::Error::other(panic)).into())) };
         stop::unless_stopped(&context.stop, copied).await?;
         *copying = None;

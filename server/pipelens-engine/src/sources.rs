@@ -67,6 +67,22 @@ impl Sources {
         Ok(sources)
     }
 
+    /// Lists files of a folder, with the folders they are in.
+    pub(crate) fn of_files(root: &Path, files: &[PathBuf]) -> io::Result<Self> {
+        let folder = Arc::new(ProjectFolder::open(root)?);
+        let mut sources = Self { root: root.to_owned(), folder: Some(folder), ..Self::default() };
+        let above = files.iter().flat_map(|file| file.ancestors().skip(1)).filter(|path| !path.as_os_str().is_empty());
+        let paths: BTreeSet<&Path> = above.chain(files.iter().map(PathBuf::as_path)).collect();
+        for path in paths {
+            let found = root.join(path).symlink_metadata();
+            sources.add(
+                path,
+                &found.map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))?,
+            );
+        }
+        Ok(sources)
+    }
+
     /// Leaves out an entry that could not be looked at, unless that is a reason not to run at all.
     fn skip(&mut self, path: &Path, source: io::Error) -> Result<(), EngineError> {
         let relative = path.strip_prefix(&self.root).unwrap_or(path).to_owned();

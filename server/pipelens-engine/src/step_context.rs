@@ -9,7 +9,9 @@ use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::artifacts::passing::Provider;
 use crate::artifacts::{Artifacts, Taken};
+use crate::blocking;
 use crate::cache::SourceImages;
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Phase};
@@ -32,6 +34,8 @@ pub(crate) struct StepContext {
     pub(crate) sources: Arc<Sources>,
     /// The artifacts to copy, see `artifacts_after`.
     pub(crate) artifacts: Option<Artifacts>,
+    /// The steps whose artifacts it gets.
+    pub(crate) providers: Vec<Provider>,
     /// Whether a failure is not followed by another attempt.
     pub(crate) is_last_attempt: bool,
     /// The user allows steps to access the engine's machine.
@@ -167,6 +171,23 @@ impl StepContext {
             Err(Interruption::Stopped) if ending != Ending::Exited(0) => Ok(()),
             other => other,
         }
+    }
+
+    /// Returns the artifacts that this step needs, with their steps.
+    pub(crate) async fn needed_artifacts(&self) -> Result<Vec<(Provider, Arc<Sources>)>, EngineError> {
+        let mut needed = Vec::new();
+        for provider in &self.providers {
+            let own = provider.clone();
+            let panicked = |source| EngineError::Sources { path: provider.folder.clone(), source };
+            match blocking::run(move |_| own.artifacts()).await.map_err(panicked)?? {
+                Some(artifacts) => needed.push((provider.clone(), Arc::new(artifacts))),
+                None => {
+                    let (key, from) = (&self.step().key, &provider.key);
+                    self.events.notice(format!("`{key}` runs without the artifacts of `{from}`, which failed."));
+                }
+            }
+        }
+        Ok(needed)
     }
 
     pub(crate) fn report_artifacts(&self, artifacts: &Artifacts, taken: &Taken) {

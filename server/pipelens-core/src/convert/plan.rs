@@ -88,6 +88,9 @@ fn losses(pipeline: &Pipeline, links: &Links) -> Vec<String> {
     if pipeline.steps.iter().any(is_after_failure) {
         losses.push("Plans cannot express `when` of `artifacts`: files will be copied only after success".to_owned());
     }
+    if pipeline.steps.iter().any(|step| !step.needs_artifacts.is_empty()) {
+        losses.push("Plans cannot express `needs_artifacts`: these steps will run without the files".to_owned());
+    }
     if !pipeline.triggers.is_empty() && pipeline.spelling != Spelling::Envelope {
         losses.push("Plans cannot express `triggers`: they belong in an envelope".to_owned());
     }

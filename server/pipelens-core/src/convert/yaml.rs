@@ -129,6 +129,7 @@ fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
         }
         Some(_) | None => list(text, 4, "artifacts", &step.artifacts),
     }
+    list(text, 4, "needs_artifacts", &step.needs_artifacts);
     number(text, 4, "timeout_seconds", &step.timeout_seconds);
     number(text, 4, "retry", &step.retry);
     if let Some(soft_fail) = &step.soft_fail {

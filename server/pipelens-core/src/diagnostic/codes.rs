@@ -93,6 +93,7 @@ codes! {
     YamlTag = "yaml-tag", Warning, "A `!` that YAML takes for a tag";
     FoldedCommand = "folded-command", Warning, "A folded command that does not mean what it looks like";
     ForeignExpression = "foreign-expression", Warning, "An expression of another CI system";
+    NoArtifacts = "no-artifacts", Warning, "A step that needs the artifacts of a step without any";
     UnmatchableGlob = "unmatchable-glob", Warning, "A glob of `artifacts` that can match no file";
     UnexpandedPath = "unexpanded-path", Warning, "A path with `~` or a variable, which are not replaced";
     UnnoticedFailure = "unnoticed-failure", Hint, "A command in which a failure goes unnoticed";

@@ -40,7 +40,7 @@ pub fn outgoing_calls(analysis: &Analysis, offset: usize) -> Vec<Call> {
 fn call(pipeline: &Pipeline, shown: usize, waiting: usize, needed: usize) -> Option<Call> {
     let needed_key = &pipeline.steps.get(needed)?.key.value;
     let step = pipeline.steps.get(waiting)?;
-    let named = step.builds_in.iter().chain(&step.depends_on).filter(|name| name.value == *needed_key);
+    let named = step.named_steps().filter(|name| name.value == *needed_key);
     let mut places: Vec<TextRange> = named.map(|name| name.range).collect();
     if places.is_empty() {
         let barrier = pipeline.barriers.iter().rfind(|barrier| barrier.after_steps <= waiting);

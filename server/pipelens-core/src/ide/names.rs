@@ -74,7 +74,7 @@ fn keys(steps: &[Step]) -> impl Iterator<Item = TextRange> + '_ {
 
 /// Returns every place that refers to a step by its key; in a plan those are edges.
 pub(super) fn naming<'a>(pipeline: &'a Pipeline, key: &'a str) -> impl Iterator<Item = TextRange> + 'a {
-    let names = pipeline.steps.iter().flat_map(|other| other.builds_in.iter().chain(&other.depends_on));
+    let names = pipeline.steps.iter().flat_map(Step::named_steps);
     names.filter(move |name| name.value == key).map(|name| name.range)
 }
 
@@ -85,7 +85,7 @@ pub(super) fn step_at(analysis: &Analysis, offset: usize) -> Option<(&Pipeline, 
             if step.key.range.touches(offset) {
                 return Some((pipeline, position, step.key.range));
             }
-            let mut names = step.builds_in.iter().chain(&step.depends_on);
+            let mut names = step.named_steps();
             let Some(name) = names.find(|name| name.range.touches(offset)) else { continue };
             let named = pipeline.steps.iter().position(|other| other.key.value == name.value)?;
             return Some((pipeline, named, name.range));

@@ -65,6 +65,11 @@ pub(super) const STEP: &[Key] = &[
         Shape::TextsOrMap(Place::Artifacts),
         "Globs relative to `workdir`: matching files are copied to this machine after the step succeeds, also if its result is taken from an earlier run. As a mapping with `paths` and `when`, after a failure too.",
     ),
+    optional(
+        "needs_artifacts",
+        Shape::StepKeys,
+        "Puts the artifacts of these steps into this step's `workdir` before its command, whatever its image, and so waits for these steps.",
+    ),
     SECRETS,
     SOFT_FAIL,
     RETRY,

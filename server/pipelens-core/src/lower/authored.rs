@@ -66,6 +66,7 @@ fn step(tree: &Tree, item: NodeId, shell: Option<&Spanned<Vec<String>>>) -> Step
     step.builds_in = fields.node("builds_in").and_then(|node| text(tree, node));
     step.depends_on = fields.texts("depends_on");
     step.depends_on_value = fields.node("depends_on").map(|node| tree.node(node).range);
+    step.needs_artifacts = fields.texts("needs_artifacts");
     step.env = fields.env("env");
     step.shell = fields.words("shell").or_else(|| shell.cloned());
     step
@@ -96,6 +97,7 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
         runner_args: fields.arguments("runner_args"),
         artifacts,
         artifacts_when,
+        needs_artifacts: Vec::new(),
         secrets: fields.texts("secrets"),
         soft_fail: fields.bool("soft_fail"),
         retry: fields.integer("retry"),

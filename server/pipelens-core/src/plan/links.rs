@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::Pipeline;
+use crate::model::{Pipeline, Step};
+use crate::text::Spanned;
 
 /// A thousand steps that wait for a thousand others: ten times the largest ever seen.
 pub(crate) const MAX_CONNECTIONS: usize = 1_000_000;
@@ -20,8 +21,10 @@ pub struct Dependency {
 pub(crate) struct Links {
     /// The step each step builds in.
     pub(crate) parents: Vec<Option<usize>>,
-    /// What each step names in `depends_on`.
+    /// What each step names in `depends_on` and `needs_artifacts`.
     pub(crate) named: Vec<Vec<usize>>,
+    /// The steps whose artifacts each step gets.
+    pub(crate) providers: Vec<Vec<usize>>,
     /// What each step waits for because of a barrier.
     pub(crate) barriers: Vec<Option<Segment>>,
 }
@@ -47,13 +50,14 @@ impl Links {
     pub(crate) fn new(pipeline: &Pipeline) -> Self {
         let positions = positions(pipeline);
         let position = |key: &str| positions.get(key).copied();
+        let found = |names: &[Spanned<String>]| -> Vec<usize> {
+            names.iter().filter_map(|name| position(&name.value)).collect()
+        };
+        let named = |step: &Step| [found(&step.depends_on), found(&step.needs_artifacts)].concat();
         Self {
             parents: pipeline.steps.iter().map(|step| position(&step.builds_in.as_ref()?.value)).collect(),
-            named: pipeline
-                .steps
-                .iter()
-                .map(|step| step.depends_on.iter().filter_map(|name| position(&name.value)).collect())
-                .collect(),
+            named: pipeline.steps.iter().map(named).collect(),
+            providers: pipeline.steps.iter().map(|step| found(&step.needs_artifacts)).collect(),
             barriers: segments(pipeline),
         }
     }

@@ -55,6 +55,7 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     }
     too_many_connections(pipeline, findings);
     redundant_dependencies(pipeline, findings);
+    missing_artifacts(pipeline, &positions, findings);
     cycles(pipeline, &graph, findings);
 }
 
@@ -74,7 +75,8 @@ fn too_many_connections(pipeline: &Pipeline, findings: &mut Findings) {
 fn references(step: &Step) -> impl Iterator<Item = (&Spanned<String>, &'static str)> {
     let lineage = step.builds_in.iter().map(|name| (name, "builds in"));
     let order = step.depends_on.iter().map(|name| (name, "depends on"));
-    lineage.chain(order).filter(|(name, _)| !name.value.trim().is_empty())
+    let artifacts = step.needs_artifacts.iter().map(|name| (name, "needs the artifacts of"));
+    lineage.chain(order).chain(artifacts).filter(|(name, _)| !name.value.trim().is_empty())
 }
 
 /// Returns the key that may be meant, as long as there is time to look.
@@ -128,6 +130,32 @@ fn reference_across_wait(pipeline: &Pipeline, from: usize, to: usize, name: &Spa
     Some(finding.with_related(barrier.range, "The `wait` between them"))
 }
 
+/// A step can get only what another one hands back after it has succeeded.
+fn missing_artifacts(pipeline: &Pipeline, positions: &HashMap<&str, usize>, findings: &mut Findings) {
+    for step in &pipeline.steps {
+        for name in &step.needs_artifacts {
+            let position = positions.get(name.value.as_str()).copied();
+            let Some(provider) = position.and_then(|position| pipeline.steps.get(position)) else { continue };
+            let is_after_success = provider.artifacts_when.as_ref().is_none_or(|when| when.value.applies(true));
+            if is_after_success && !provider.artifacts.is_empty() || provider.key.value == step.key.value {
+                continue;
+            }
+            let (own, written) = (step.called(), &name.value);
+            let (why, what_to_do) = if provider.artifacts.is_empty() {
+                ("has none", "Give it `artifacts`")
+            } else {
+                ("copies them only after a failure", "Change its `when`")
+            };
+            let message = format!(
+                "{own} needs the artifacts of `{written}`, which {why}. {what_to_do}, or remove it from `needs_artifacts`."
+            );
+            let place = provider.artifacts_when.as_ref().map_or(provider.key.range, |when| when.range);
+            let finding = Diagnostic::new(Code::NoArtifacts, name.range, message);
+            findings.push(finding.with_related(place, format!("The step `{written}`")));
+        }
+    }
+}
+
 fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
     if !matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
         return;
@@ -146,6 +174,8 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
                 "is listed twice"
             } else if step.builds_in.as_ref().is_some_and(|parent| parent.value == written) {
                 "is the step this one builds in, so this step waits for it anyway"
+            } else if step.needs_artifacts.iter().any(|provider| provider.value == written) {
+                "is in `needs_artifacts`, so this step waits for it anyway"
             } else if is_waited_for {
                 "comes before a `wait`, so this step waits for it anyway"
             } else {

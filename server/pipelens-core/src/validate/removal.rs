@@ -43,7 +43,7 @@ pub(super) fn add(text: &str, tree: &Tree, findings: &mut [Diagnostic]) {
                     let is_only = item_parts.len() == 1;
                     let range = match (is_only, name) {
                         (false, _) => removal(text, &item_parts, item, *is_flow_list),
-                        (true, "depends_on") => whole(),
+                        (true, "depends_on" | "needs_artifacts") => whole(),
                         (true, _) => None,
                     };
                     let written = finding.range.of(text);
@@ -91,6 +91,7 @@ fn is_removable(code: Code) -> bool {
     matches!(
         code,
         Code::RedundantDependency
+            | Code::NoArtifacts
             | Code::ImageWithoutEffect
             | Code::SelfReference
             | Code::SeveralParents

@@ -194,6 +194,7 @@ impl Taking {
 
     /// Makes the links, and returns what was copied.
     pub(crate) fn finish(mut self) -> io::Result<Taken> {
+        let mut linked = Vec::new();
         for (link, path) in std::mem::take(&mut self.symlinks) {
             // An archive that claims to have both a link and files in it has a directory here.
             if self.has(&link) {
@@ -202,7 +203,10 @@ impl Taking {
             let at = self.make_way(&link)?;
             create_symlink(&links::text(&link, &path), &at)?;
             self.taken.files += 1;
+            linked.push(link);
         }
+        linked.extend(self.files);
+        self.artifacts.delivery.set(linked, self.taken.left_out == 0);
         Ok(self.taken)
     }
 

@@ -10,7 +10,7 @@ fn artifacts(patterns: &[&str], target: &Path) -> Artifacts {
 }
 
 fn limited(patterns: &[String], target: &Path, limit: u64) -> Artifacts {
-    Artifacts::new(patterns, target.to_owned(), Room::new(limit, 0), limit).unwrap()
+    Artifacts::new(patterns, target.to_owned(), Default::default(), Room::new(limit, 0), limit).unwrap()
 }
 
 fn from_folder(artifacts: &Artifacts, folder: &Path) -> Taken {

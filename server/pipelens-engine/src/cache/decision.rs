@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use pipelens_core::plan::{BootsFrom, Plan};
+use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 
 use crate::cache::inputs::Inputs;
 use crate::cache::keys::{KeyedPlan, Keys, Stores, parents_first, shared_name};
@@ -24,7 +24,7 @@ pub enum CacheDecision {
     MissBuildAs { key: Option<String>, reason: String },
     /// Runs, and its result is not kept; with the reason if its policy asks for caching.
     MissNoCommit { reason: Option<String> },
-    /// It was not requested, and the steps that start from it are taken from earlier runs.
+    /// It was not requested, and the steps that start from it or get its artifacts are taken from earlier runs.
     NotNeeded,
 }
 
@@ -122,7 +122,7 @@ impl Lookup<'_> {
     }
 }
 
-/// A step that was not requested is not needed if all steps that start from it are taken from earlier runs.
+/// A step that was not requested is not needed if all steps that start from it, or get its artifacts, are taken from earlier runs.
 fn leave_out_unneeded(plan: &Plan, decisions: &mut [CacheDecision]) {
     for index in parents_first(plan).into_iter().rev() {
         let Some(step) = plan.steps.get(index) else { continue };
@@ -130,8 +130,9 @@ fn leave_out_unneeded(plan: &Plan, decisions: &mut [CacheDecision]) {
         if step.is_wanted || is_hit {
             continue;
         }
-        let mut children = (0..plan.steps.len())
-            .filter(|child| plan.steps.get(*child).is_some_and(|child| child.boots_from == BootsFrom::Step(index)));
+        let uses_it =
+            |child: &PlanStep| child.boots_from == BootsFrom::Step(index) || child.needs_artifacts.contains(&index);
+        let mut children = (0..plan.steps.len()).filter(|child| plan.steps.get(*child).is_some_and(uses_it));
         let is_needed = children
             .any(|child| !matches!(decisions.get(child), Some(CacheDecision::Hit { .. } | CacheDecision::NotNeeded)));
         if !is_needed && let Some(decision) = decisions.get_mut(index) {

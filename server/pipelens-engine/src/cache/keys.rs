@@ -63,6 +63,18 @@ impl KeyedPlan {
         Some(step)
     }
 
+    /// Returns the steps on whose results that of a step depends, itself included: those it starts from, and those whose artifacts it gets.
+    pub(super) fn contributors(&self, index: usize) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![index];
+        while let Some(at) = open.pop() {
+            if found.insert(at) {
+                open.extend(needed_by(&self.plan, at));
+            }
+        }
+        found
+    }
+
     /// Returns each step's keys; `None` if the image its lineage starts from is not known.
     pub(super) fn keys(&self, store_name: &str) -> Vec<Option<Keys>> {
         let images = self.images.lock().clone();
@@ -83,6 +95,22 @@ impl KeyedPlan {
                     (inputs(ground(&parent.cache)), inputs(ground(&parent.fit)))
                 }
             };
+            let mut providers_known = true;
+            for provider in &step.needs_artifacts {
+                let provider_step = self.plan.steps.get(*provider);
+                let Some((provider_step, provider)) = provider_step.zip(keys.get(*provider).and_then(Option::as_ref))
+                else {
+                    providers_known = false;
+                    break;
+                };
+                let name = format!("the artifacts of `{}`", provider_step.key);
+                let patterns = provider_step.artifacts.join("\0");
+                cached.add(&name, &format!("{}\0{patterns}", provider.cache));
+                fitting.add(&name, &format!("{}\0{patterns}", provider.fit));
+            }
+            if !providers_known {
+                continue;
+            }
             fitting.add("the sources", &self.sources_digest);
             fitting.add("the engine", store_name);
             let mut ready_made = None;
@@ -100,21 +128,31 @@ impl KeyedPlan {
     }
 }
 
-/// Returns the indices of the steps, each after the one it starts from.
+/// Returns the step that a step starts from, and those whose artifacts it gets.
+fn needed_by(plan: &Plan, index: usize) -> impl Iterator<Item = usize> {
+    let step = plan.steps.get(index);
+    let parent = step.and_then(|step| match step.boots_from {
+        BootsFrom::Step(parent) => Some(parent),
+        BootsFrom::Image(_) => None,
+    });
+    parent.into_iter().chain(step.into_iter().flat_map(|step| step.needs_artifacts.iter().copied()))
+}
+
+/// Returns the indices of the steps, each after the one it starts from and those whose artifacts it gets.
 pub(super) fn parents_first(plan: &Plan) -> Vec<usize> {
     let mut order = Vec::new();
     let mut seen = BTreeSet::new();
     for start in 0..plan.steps.len() {
-        let mut line = Vec::new();
-        let mut at = start;
-        while seen.insert(at) {
-            line.push(at);
-            match plan.steps.get(at).map(|step| &step.boots_from) {
-                Some(BootsFrom::Step(parent)) => at = *parent,
-                Some(BootsFrom::Image(_)) | None => break,
+        // Each step comes twice: to look at what it needs, and when that is done.
+        let mut open = vec![(start, false)];
+        while let Some((at, is_ready)) = open.pop() {
+            if is_ready {
+                order.push(at);
+            } else if seen.insert(at) {
+                open.push((at, true));
+                open.extend(needed_by(plan, at).map(|needed| (needed, false)));
             }
         }
-        order.extend(line.into_iter().rev());
     }
     order
 }

@@ -60,6 +60,27 @@ pub(super) async fn prepare(
     }
 }
 
+/// Adds the artifacts that the step needs.
+pub(super) async fn add_artifacts(
+    session: &Session,
+    context: &StepContext,
+    container: &Container,
+) -> Result<(), EngineError> {
+    for (provider, artifacts) in context.needed_artifacts().await? {
+        if artifacts.entries.is_empty() {
+            continue;
+        }
+        context.report_phase(Phase::SendingSources { files: artifacts.files, bytes: artifacts.bytes });
+        let (user_id, group_id) = container.user_ids().await?;
+        let target = container.resolve(&context.step().workdir).await?.for_sources(&artifacts);
+        let is_compressed = session.is_remote;
+        let packing = Packing { folder: target.name, user_id, group_id, is_compressed, modified: None };
+        container.unpack(&target.parent, Arc::clone(&artifacts), packing).await?;
+        provider.check_sent(&artifacts)?;
+    }
+    Ok(())
+}
+
 /// A step that is being booted.
 struct Boot<'a> {
     session: &'a Session,

@@ -81,6 +81,7 @@ async fn try_to_run(
     let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
     boot::prepare(session, context, &arguments, leftovers).await?;
     let Some(worker) = &mut leftovers.worker else { return Err(Interruption::Stopped) };
+    session.unless_stopped(context, boot::add_artifacts(session, context, &worker.container)).await?;
     services::start(session, context, &arguments.services, worker, &mut leftovers.services).await?;
     let running = worker.run(context, &command, what_comes_then(context), logs);
     let ending = leftovers.services.beside(context, running).await;

@@ -125,13 +125,21 @@ pub(super) fn update(
         // It stays if a step has created something in it.
         fs::remove_dir(target.join(path)).ok();
     }
-    for entry in &delta.changed.entries {
-        if entry.kind != EntryKind::Folder {
-            // Writing to a link would change its target, and creating a link fails if something exists.
-            fs::remove_file(target.join(&entry.path)).ok();
-        }
-    }
+    make_way(&delta.changed, target);
     copy_sources(&delta.changed, target, Dating::After(newest), stop)
+}
+
+/// Adds files to a directory, with the time of now, in place of those that have their names.
+pub(super) fn add(files: &Sources, target: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
+    make_way(files, target);
+    copy_sources(files, target, Dating::After(SystemTime::UNIX_EPOCH), stop)
+}
+
+fn make_way(sources: &Sources, target: &Path) {
+    for entry in sources.entries.iter().filter(|entry| entry.kind != EntryKind::Folder) {
+        // Writing to a link would change its target, and creating a link fails if something exists.
+        fs::remove_file(target.join(&entry.path)).ok();
+    }
 }
 
 /// Returns the size of everything in a directory, as far as it can be read.

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
+use crate::artifacts::passing::{Delivery, Provider};
 use crate::cache::{CacheDecision, Purpose, canonical};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, RunOutcome};
@@ -116,6 +117,8 @@ struct Tasks<'run> {
     snapshots: HashMap<usize, (Snapshot, Option<Outdated>)>,
     log_room: Room,
     artifact_room: Room,
+    /// What has been copied of the artifacts of each step.
+    deliveries: Vec<Delivery>,
 }
 
 impl<'run> Tasks<'run> {
@@ -124,6 +127,7 @@ impl<'run> Tasks<'run> {
             request,
             tools,
             events,
+            deliveries: plan.steps.iter().map(|_| Delivery::default()).collect(),
             plan,
             stop: CancellationToken::new(),
             running: JoinSet::new(),
@@ -244,6 +248,7 @@ impl<'run> Tasks<'run> {
             keeping: keeping.unwrap_or_default(),
             sources: Arc::clone(&self.tools.sources),
             artifacts: self.artifacts(index)?,
+            providers: self.providers(index),
             is_last_attempt: true,
             may_open_machine: self.request.may_open_machine,
             host_env: self.request.host_env.clone(),
@@ -260,7 +265,18 @@ impl<'run> Tasks<'run> {
         let Some(step) = self.plan.steps.get(index).filter(|step| !step.artifacts.is_empty()) else { return Ok(None) };
         let folder = self.request.artifact_folder(step);
         let limit = self.request.limits.artifacts_bytes;
-        Artifacts::new(&step.artifacts, folder, self.artifact_room.clone(), limit).map(Some)
+        let delivery = self.deliveries.get(index).cloned().unwrap_or_default();
+        Artifacts::new(&step.artifacts, folder, delivery, self.artifact_room.clone(), limit).map(Some)
+    }
+
+    fn providers(&self, index: usize) -> Vec<Provider> {
+        let needed = self.plan.steps.get(index).into_iter().flat_map(|step| &step.needs_artifacts);
+        let provider = |index: &usize| {
+            let (step, delivery) = self.plan.steps.get(*index).zip(self.deliveries.get(*index))?;
+            let (key, folder) = (step.key.clone(), self.request.artifact_folder(step));
+            Some(Provider { key, folder, delivery: delivery.clone() })
+        };
+        needed.filter_map(provider).collect()
     }
 
     /// Waits for the next step to end. Returns `None` if none runs.

@@ -20,6 +20,7 @@ fn step(key: &str, after: &[(usize, bool)]) -> PlanStep {
         runner_args: None,
         artifacts: Vec::new(),
         artifacts_when: Default::default(),
+        needs_artifacts: Vec::new(),
         secrets: Vec::new(),
         soft_fail: false,
         retry: 0,

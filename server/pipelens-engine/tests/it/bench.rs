@@ -98,6 +98,7 @@ pub(crate) fn step(key: &str, cmd: &str) -> PlanStep {
         runner_args: None,
         artifacts: Vec::new(),
         artifacts_when: Default::default(),
+        needs_artifacts: Vec::new(),
         secrets: Vec::new(),
         soft_fail: false,
         retry: 0,

@@ -37,6 +37,9 @@ mod lineage;
 mod odd_sources;
 #[cfg(test)]
 #[cfg(unix)]
+mod passing;
+#[cfg(test)]
+#[cfg(unix)]
 mod places;
 #[cfg(test)]
 #[cfg(unix)]
