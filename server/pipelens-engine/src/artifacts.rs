@@ -25,6 +25,8 @@ pub(crate) struct Artifacts {
     pub(crate) target: PathBuf,
     /// Where the steps that need them learn what was copied.
     delivery: Delivery,
+    /// Whether they are from a failed step that was to hand back none.
+    pub(crate) is_kept_apart: bool,
     room: Room,
     /// The limit for all artifacts of the run together.
     limit_bytes: u64,
@@ -67,7 +69,20 @@ impl Artifacts {
         }
         let none =
             |error: globset::Error| EngineError::Refused { doing: "look for the artifacts", reason: error.to_string() };
-        Ok(Self { globs: globs.build().map_err(none)?, patterns, target, delivery, room, limit_bytes })
+        Ok(Self {
+            globs: globs.build().map_err(none)?,
+            patterns,
+            target,
+            delivery,
+            is_kept_apart: false,
+            room,
+            limit_bytes,
+        })
+    }
+
+    /// Returns the same artifacts for another folder, from which no step gets them.
+    pub(crate) fn kept_apart(&self, target: PathBuf) -> Self {
+        Self { target, delivery: Delivery::default(), is_kept_apart: true, ..self.clone() }
     }
 
     /// Returns the directories, relative to the working directory, that contain everything the patterns can match; the empty path is the whole.

@@ -173,7 +173,7 @@ impl HostRunner {
     /// Copies the artifacts, and saves the snapshot after a success.
     async fn finish(&self, context: &StepContext, ending: Ending, home: &Path) -> Result<Option<Saved>, Interruption> {
         if let Some(artifacts) = context.artifacts_after(ending) {
-            let taken = self.take_artifacts(context, artifacts, &home.join("workspace")).await;
+            let taken = self.take_artifacts(context, &artifacts, &home.join("workspace")).await;
             context.forgive_after_failure(ending, taken.map_err(Interruption::from))?;
         }
         if ending != Ending::Exited(0) || !context.keeping.is_cached {

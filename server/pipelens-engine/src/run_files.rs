@@ -41,6 +41,11 @@ pub fn artifact_folder(log_dir: &Path, step_key: &str) -> PathBuf {
     step_folder(&log_dir.join("artifacts"), step_key)
 }
 
+/// Returns the folder for what matched the globs of a step that failed, although its artifacts are only wanted after a success.
+pub fn failed_artifact_folder(log_dir: &Path, step_key: &str) -> PathBuf {
+    step_folder(&log_dir.join("artifacts-of-failures"), step_key)
+}
+
 /// Returns the folder of a step in a folder for all steps.
 pub(crate) fn step_folder(folder: &Path, step_key: &str) -> PathBuf {
     folder.join(log_file(Path::new(""), step_key).with_extension(""))

@@ -17,6 +17,7 @@ use crate::error::EngineError;
 use crate::event::{BuildEvent, Phase};
 use crate::event_queue::EventQueue;
 use crate::limits::Room;
+use crate::run_files::failed_artifact_folder;
 use crate::secrets::SecretPatterns;
 use crate::snapshot::{Outdated, Snapshot};
 use crate::sources::Sources;
@@ -145,15 +146,20 @@ impl StepContext {
         &step.key
     }
 
-    /// Returns the artifacts to copy after an ending.
-    pub(crate) fn artifacts_after(&self, ending: Ending) -> Option<&Artifacts> {
+    /// Returns the artifacts to copy after an ending. After a failure for which they are not wanted, they are kept apart, in the run's own folder: no
+    /// other step gets them, but a person may look for what went wrong in them.
+    pub(crate) fn artifacts_after(&self, ending: Ending) -> Option<Artifacts> {
+        let artifacts = self.artifacts.as_ref()?;
         let when = self.step().artifacts_when;
-        let applies = match ending {
-            Ending::Exited(0) => when.applies(true),
-            Ending::Exited(_) | Ending::TimedOut => self.is_last_attempt && when.applies(false),
-            Ending::Stopped => false,
-        };
-        self.artifacts.as_ref().filter(|_| applies)
+        match ending {
+            Ending::Exited(0) => when.applies(true).then(|| artifacts.clone()),
+            Ending::Exited(_) | Ending::TimedOut if !self.is_last_attempt => None,
+            Ending::Exited(_) | Ending::TimedOut if when.applies(false) => Some(artifacts.clone()),
+            Ending::Exited(_) | Ending::TimedOut => {
+                Some(artifacts.kept_apart(failed_artifact_folder(&self.log_dir, &self.step().key)))
+            }
+            Ending::Stopped => None,
+        }
     }
 
     /// Reports artifacts that could not be copied after a failure, which stays the result of the step.
@@ -191,6 +197,13 @@ impl StepContext {
     }
 
     pub(crate) fn report_artifacts(&self, artifacts: &Artifacts, taken: &Taken) {
+        if artifacts.is_kept_apart {
+            if taken.files > 0 {
+                let (key, folder) = (&self.step().key, artifacts.target.display());
+                self.events.notice(format!("`{key}` failed; what matches its artifacts is in `{folder}`."));
+            }
+            return;
+        }
         self.events.notice(artifacts.summary(&self.step().key, taken));
         if taken.files > 0 {
             self.events.send(BuildEvent::StepArtifacts {

@@ -89,7 +89,7 @@ async fn try_to_run(
     let ending = ending?;
     leftovers.services.end(context).await;
     if let Some(artifacts) = context.artifacts_after(ending) {
-        let taken = take_artifacts(session, context, &worker.container, artifacts).await;
+        let taken = take_artifacts(session, context, &worker.container, &artifacts).await;
         context.forgive_after_failure(ending, taken)?;
     }
     let has_children = context.keeps_snapshot.after(ending);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pipelens_core::plan::{ArtifactsWhen, Cache, CachePolicy, PlanStep};
 use pipelens_engine::event::Outcome;
-use pipelens_engine::run::clean;
+use pipelens_engine::run::{clean, failed_artifact_folder};
 
 use crate::bench::{Bench, Ran, Runner, StepExt as _, assert_nothing_left, docker_host, docker_runner, step};
 use crate::runners::for_each_runner;
@@ -171,6 +171,12 @@ for_each_runner! {
             assert_eq!(listed.len(), expected, "{key}: {listed:?}");
         }
         assert_eq!(text(&folder_of(&ran, "always"), "junit.xml"), "always\n");
+        // It is not lost either.
+        let apart = failed_artifact_folder(ran.log_path_of("default").parent().unwrap(), "default");
+        assert_eq!(text(&apart, "junit.xml"), "default\n");
+        let notices = ran.notices().join(" ");
+        assert!(notices.contains(&format!("`default` failed; what matches its artifacts is in `{}`.", apart.display())), "{notices}");
+        assert!(!failed_artifact_folder(apart.parent().unwrap().parent().unwrap(), "always").exists());
         // Only the last attempt is the step's result.
         assert_eq!(listed(&folder_of(&ran, "retried")).len(), 1);
         let of_retried = ran.notices().iter().filter(|notice| notice.starts_with("Artifacts of `retried`")).count();
