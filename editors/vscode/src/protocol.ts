@@ -38,7 +38,7 @@ export type Line = { stream: Stream,
  */
 time: string, 
 /**
- * Without its line end; ANSI sequences are kept, secrets are masked.
+ * Without its line end and without control sequences other than colours and text style; secrets are masked.
  */
 text: string, };
 

@@ -83,7 +83,8 @@ impl Json {
     }
 
     fn print_event(&self, event: &BuildEvent) -> io::Result<()> {
-        let kind = wire::RunEventKind::new(event, &self.plan, &self.plan.name, &self.log_dir);
+        let convert = if self.is_raw { wire::RunEventKind::unfiltered } else { wire::RunEventKind::new };
+        let kind = convert(event, &self.plan, &self.plan.name, &self.log_dir);
         let event = wire::RunEvent { version: wire::VERSION, run_id: self.run_id, uri: None, kind };
         let line = serde_json::to_string(&event)?;
         let line = if self.is_raw { line.into() } else { terminal::inert_json(&line) };

@@ -14,7 +14,7 @@ use super::run::Run;
 use super::show::{Viewer, show};
 use super::{failures, logs};
 use crate::lsp::protocol::commands::{OpenLogArgs, RunEventNotification};
-use crate::{present, wire};
+use crate::{present, terminal, wire};
 
 /// How long the final message may be left unanswered.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -63,7 +63,7 @@ fn append_text(text: &mut String, event: &BuildEvent, run: &Run) {
     match event {
         BuildEvent::StepLog { step, lines } => {
             for line in lines {
-                push_line(text, key(run, *step), &crate::terminal::plain(&line.text));
+                push_line(text, key(run, *step), &terminal::plain(&line.text));
             }
         }
         BuildEvent::StepLogSkipped { step, lines } => {
