@@ -12,3 +12,4 @@ mod progress;
 pub(super) mod registry;
 pub(super) mod run;
 pub(super) mod show;
+pub(super) mod standing;

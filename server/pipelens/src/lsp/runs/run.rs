@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lsp_types::{ProgressToken, Uri};
 use parking_lot::Mutex;
-use pipelens_core::plan::{Plan, Target};
+use pipelens_core::plan::{Plan, PlanStep, Target};
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use pipelens_engine::run::RunRequest;
 use tokio_util::sync::CancellationToken;
@@ -134,6 +134,12 @@ impl Run {
 
     pub(crate) fn has_failed(&self, step: usize) -> bool {
         self.view.lock().steps.get(step).is_some_and(|view| view.failure().is_some())
+    }
+
+    /// Passes on every step with its state.
+    pub(crate) fn each_step(&self, mut take: impl FnMut(&PlanStep, &StepView)) {
+        let view = self.view.lock();
+        self.plan.steps.iter().zip(&view.steps).for_each(|(step, view)| take(step, view));
     }
 
     /// Returns the failed steps among those for which `is_wanted` is true. It is called for every step.
