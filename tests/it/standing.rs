@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Project, Runner, text};
+use crate::support::{Project, Runner, runners, text};
 use test_client::Client;
 
 #[test]
@@ -70,4 +70,31 @@ fn while_a_step_runs_again_the_lens_of_the_pipeline_cancels_it() {
     client.run_events(&slow);
     assert_eq!(client.lens_titles(&uri)[0], "0: 1 of 2 passed");
     assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
+fn progress_names_every_step_that_runs() {
+    for runner in runners() {
+        let project = Project::new(
+            r"default_image: pipelens-test/busybox:latest
+steps:
+  - {key: first, cmd: 'true'}
+  - {key: unit, cmd: echo up; sleep 1000, depends_on: first}
+  - {key: lint, cmd: echo up; sleep 1000, depends_on: first}
+",
+        );
+        let mut client = project.serve(runner);
+        let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
+        let report = |client: &mut Client, start: &str| {
+            client.wait(start, |message| {
+                let report = text(&message["params"]["value"]["message"]);
+                (message["method"] == "$/progress" && report.starts_with(start)).then_some(())
+            });
+        };
+        // Sending the sources was over when the commands began.
+        report(&mut client, "1/3 unit, lint · running 00:");
+        client.execute("pipelens.cancel", json!({"runId": run_id})).unwrap();
+        client.run_events(&run_id);
+        assert_eq!(client.quit().code(), Some(0));
+    }
 }

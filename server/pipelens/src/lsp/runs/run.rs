@@ -89,6 +89,13 @@ impl Run {
                     Some(StepView::Queued | StepView::Done { .. }) | None => return,
                 }
             }
+            // Nothing else tells that the command has started.
+            BuildEvent::StepLog { step, .. } => match view.steps.get(*step) {
+                Some(StepView::Running { since, phase: Some(_) }) => {
+                    (*step, StepView::Running { since: *since, phase: None })
+                }
+                Some(StepView::Queued | StepView::Running { phase: None, .. } | StepView::Done { .. }) | None => return,
+            },
             BuildEvent::StepEnd { step, outcome, duration, tail } => {
                 (*step, StepView::Done { outcome: outcome.clone(), took: *duration, tail: tail.clone() })
             }
@@ -100,7 +107,6 @@ impl Run {
             | BuildEvent::Notice { .. }
             | BuildEvent::StepQueued { .. }
             | BuildEvent::ImageResolved { .. }
-            | BuildEvent::StepLog { .. }
             | BuildEvent::StepLogSkipped { .. }
             | BuildEvent::StepCacheHit { .. }
             | BuildEvent::StepArtifacts { .. } => return,
