@@ -1,5 +1,6 @@
 //! Runs: from a click to the outcome, as the editor sees them.
 
+pub(super) mod artifacts;
 pub(super) mod context;
 mod failures;
 mod feed;

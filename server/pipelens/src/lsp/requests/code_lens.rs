@@ -7,6 +7,7 @@ use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
 use serde_json::json;
 
+use crate::artifacts;
 use crate::lsp::protocol::commands::{Command, command, run_argument};
 use crate::lsp::runs::run::StepView;
 use crate::lsp::runs::standing::standing;
@@ -125,7 +126,12 @@ fn step_commands(server: &Server, document: &Document, place: &RunPlace, key: &s
                 if matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut) {
                     title.push_str(" · open log");
                 }
-                shown.push(command(title, Command::OpenLog, json!({"runId": run.id, "step": key})));
+                let step = json!({"runId": run.id, "step": key});
+                shown.push(command(title, Command::OpenLog, step.clone()));
+                if let Some(left) = run.artifacts_of(key) {
+                    let title = format!("Open artifacts ({})", artifacts::count(left.files));
+                    shown.push(command(title, Command::OpenArtifacts, step));
+                }
             }
         }
     }

@@ -13,6 +13,8 @@ use pipelens_engine::run::RunRequest;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::artifacts::{Artifacts, StepArtifacts};
+
 /// One run, from the click to its outcome.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -36,6 +38,7 @@ struct View {
     steps: Vec<StepView>,
     /// For each failed step whose filesystem is kept, how to open a shell in it.
     shells: BTreeMap<usize, String>,
+    artifacts: Artifacts,
     outcome: Option<(RunOutcome, Duration)>,
 }
 
@@ -72,6 +75,7 @@ impl Run {
             view: Mutex::new(View {
                 steps: vec![StepView::Queued; request.plan.steps.len()],
                 shells: BTreeMap::new(),
+                artifacts: Artifacts::default(),
                 outcome: None,
             }),
         }
@@ -108,8 +112,11 @@ impl Run {
             | BuildEvent::StepQueued { .. }
             | BuildEvent::ImageResolved { .. }
             | BuildEvent::StepLogSkipped { .. }
-            | BuildEvent::StepCacheHit { .. }
-            | BuildEvent::StepArtifacts { .. } => return,
+            | BuildEvent::StepCacheHit { .. } => return,
+            BuildEvent::StepArtifacts { step, folder, files, .. } => {
+                view.artifacts.add(*step, folder, *files);
+                return;
+            }
             BuildEvent::StepKept { step, shell } => {
                 view.shells.insert(*step, shell.clone());
                 return;
@@ -136,6 +143,17 @@ impl Run {
     /// Returns the command line that opens a shell in a failed step.
     pub(crate) fn shell(&self, step: usize) -> Option<String> {
         self.view.lock().shells.get(&step).cloned()
+    }
+
+    /// Returns what a step has left.
+    pub(crate) fn artifacts_of(&self, key: &str) -> Option<StepArtifacts> {
+        let index = self.plan.steps.iter().position(|step| step.key == key)?;
+        self.artifacts(|artifacts| artifacts.of_step(index).cloned())
+    }
+
+    /// Looks at what all steps have left.
+    pub(crate) fn artifacts<T>(&self, look: impl FnOnce(&Artifacts) -> T) -> T {
+        look(&self.view.lock().artifacts)
     }
 
     pub(crate) fn has_failed(&self, step: usize) -> bool {
