@@ -33,6 +33,7 @@ mod nvim;
 mod reports;
 mod runs;
 mod shown;
+mod standing;
 mod tools;
 mod transport;
 mod trust;

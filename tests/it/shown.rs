@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, Runner, binary};
+use crate::support::{Project, Runner, binary, lines};
 use test_client::Client;
 
 /// Prints every way to command a terminal or a CI system.
@@ -15,6 +15,10 @@ const EVIL: &str = r#"steps:
       printf '##[set-env name=A]b\n'
       printf 'x ##vso[task.setvariable variable=A]b\n'
       printf '\033[0Ksection_start:1:x\r\033[0K\n'
+      printf 'see \033]8;;https://example.org\033\\the page\033]8;;\033\\\n'
+      printf 'half\033]2;ti\rtle\007 and half\n'
+      printf 'open \033]0;no end\n'
+      printf 'after\033P1q\033\\ it\b\n'
 "#;
 
 fn assert_harmless(shown: &str) {
@@ -35,11 +39,48 @@ fn output_of_a_step_controls_neither_a_terminal_nor_a_ci_system() {
             project.output(Runner::Host, &["run", "--runner", "host", "--format", format, "pipeline.yml"]);
         assert_eq!(code, 0, "{errors}");
         assert!(output.contains("add-path::/tmp"), "{output}");
+        for shown in ["see the page", "half and half", "open ", "after it"] {
+            assert!(output.contains(shown), "{shown:?} in {output}");
+        }
         assert_harmless(&output);
         assert_harmless(&errors);
     }
     let (_, raw, _) = project.output(Runner::Host, &["run", "--runner", "host", "--raw-log", "pipeline.yml"]);
     assert!(raw.contains("##[set-env name=A]b"), "{raw}");
+    let arguments = ["run", "--runner", "host", "--raw-log", "--format", "json", "pipeline.yml"];
+    let (_, raw, _) = project.output(Runner::Host, &arguments);
+    assert!(raw.contains(r"half\u001b]2;ti\rtle\u0007 and half"), "{raw}");
+}
+
+#[test]
+fn what_a_program_reads_of_a_step_has_colours_and_no_other_control_sequence() {
+    let project = Project::new(EVIL);
+    let mut client = project.serve(Runner::Host);
+    let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
+    let events = client.run_events(&run_id);
+    let (_, output, _) = project.output(Runner::Host, &["run", "--runner", "host", "--format", "json", "pipeline.yml"]);
+    let printed: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for events in [events, printed] {
+        expect_test::expect![[r###"
+            [
+                "\u{1b}[31mred\u{1b}[0m \u{1b}[0m",
+                "::set-env name=A::b",
+                "::add-path::/tmp",
+                "##[set-env name=A]b",
+                "x ##vso[task.setvariable variable=A]b",
+                "",
+                "see the page",
+                "half and half",
+                "open ",
+                "after it",
+            ]
+        "###]]
+        .assert_debug_eq(&lines(&events, "evil"));
+    }
+    let log = client.log_text();
+    assert_harmless(&log);
+    assert!(log.contains("[evil] half and half\n") && !log.contains('\u{1b}'), "{log}");
+    assert_eq!(client.quit().code(), Some(0));
 }
 
 #[test]

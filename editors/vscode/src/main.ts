@@ -19,6 +19,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     vscode.commands.registerCommand("pipelens.editor.runPipeline", () => onActiveText(started, "pipelens.runPipeline")),
     vscode.commands.registerCommand("pipelens.editor.cancel", () => execute(started, "pipelens.cancel")),
     vscode.commands.registerCommand("pipelens.editor.openLog", () => execute(started, "pipelens.openLog")),
+    vscode.commands.registerCommand("pipelens.editor.openArtifacts", () => execute(started, "pipelens.openArtifacts")),
     vscode.commands.registerCommand("pipelens.editor.rerunFailed", () => execute(started, "pipelens.rerunFailed")),
     vscode.commands.registerCommand("pipelens.editor.openShell", () => execute(started, "pipelens.openShell")),
     vscode.commands.registerCommand("pipelens.editor.clearCache", () => execute(started, "pipelens.clearCache")),

@@ -38,7 +38,7 @@ export type Line = { stream: Stream,
  */
 time: string, 
 /**
- * Without its line end; ANSI sequences are kept, secrets are masked.
+ * Without its line end and without control sequences other than colours and text style; secrets are masked.
  */
 text: string, };
 
@@ -75,6 +75,11 @@ export type CancelArgs = { runId?: string, uri?: string, step?: string, };
 export type OpenLogArgs = { runId?: string, step?: string, };
 
 /**
+ * Which artifacts to open: those of a step, in one run or the newest that left some, or all of a run.
+ */
+export type OpenArtifactsArgs = { runId?: string, step?: string, };
+
+/**
  * Whose failed steps to run again: those of one run, or of the newest run that has any.
  */
 export type RerunArgs = { runId?: string, };
@@ -93,6 +98,7 @@ export interface CommandArguments {
   "pipelens.runFrom": RunArgs;
   "pipelens.cancel": CancelArgs;
   "pipelens.openLog": OpenLogArgs;
+  "pipelens.openArtifacts": OpenArtifactsArgs;
   "pipelens.showGraph": GraphArgs;
   "pipelens.rerunFailed": RerunArgs;
   "pipelens.openShell": OpenLogArgs;

@@ -95,7 +95,8 @@ pub enum StdStream {
 pub struct LogLine {
     pub stream: StdStream,
     pub time: DateTime<Utc>,
-    /// Without its line end; ANSI sequences are kept, secrets are masked.
+    /// Without its line end, and as a terminal finally shows it. Control sequences are kept: whoever shows it decides which of them to
+    /// obey. Secrets are masked.
     pub text: Arc<str>,
 }
 

@@ -3,6 +3,7 @@
 mod lines;
 mod log_file;
 mod service;
+mod shown;
 mod stream;
 
 pub(crate) use service::ServiceLogs;

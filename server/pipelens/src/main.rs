@@ -1,5 +1,6 @@
 //! pipelens: the language server and the command line, over the same core and the same engine.
 
+mod artifacts;
 mod cli;
 mod consent;
 mod fix;

@@ -149,6 +149,16 @@ pub(crate) fn run_outcome(outcome: RunOutcome, took: Duration) -> String {
     }
 }
 
+/// Returns where a pipeline stands after runs of some of its steps, as its lens shows it: `✗ 1 of 3 failed`, `✓ 3 of 3 passed`, or
+/// `2 of 3 passed` if the others have not run since.
+pub(crate) fn standing(passed: usize, failed: usize, steps: usize) -> String {
+    match failed {
+        0 if passed == steps => format!("✓ {passed} of {steps} passed"),
+        0 => format!("{passed} of {steps} passed"),
+        _ => format!("✗ {failed} of {steps} failed"),
+    }
+}
+
 /// Returns why a target cannot be planned.
 pub(crate) fn refusal(refusal: &Refusal, path: &str) -> String {
     match refusal {

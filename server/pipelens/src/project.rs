@@ -16,6 +16,7 @@ use pipelens_engine::run::{RunRequest, STATE_DIR_VARIABLE, usable_log_dir};
 use pipelens_engine::runners;
 use uuid::{NoContext, Timestamp, Uuid};
 
+use crate::artifacts;
 use crate::consent::{self, Asked};
 use crate::settings::{ProjectSettings, Settings};
 
@@ -94,12 +95,16 @@ pub(crate) fn run_request(
 ) -> Result<RunRequest, NotStarted> {
     check_consent(&plan, settings)?;
     let secrets = secrets(&plan, &root, settings)?;
+    let artifacts_dir = match &settings.artifacts_dir {
+        Some(setting) => artifacts::folder_of_setting(setting, &root, &plan).map_err(NotStarted::Refused)?,
+        None => None,
+    };
     let request = look_request(plan, root, settings, project)?;
     if let Some(runs) = request.log_dir.parent() {
         remove_old_runs(runs);
     }
     let log_dir = usable_log_dir(request.log_dir, request.run_id);
-    Ok(RunRequest { secrets, log_dir, ..request })
+    Ok(RunRequest { secrets, log_dir, artifacts_dir, ..request })
 }
 
 /// Builds the request for a prediction of what a run would do. It has no secrets and needs no consent.

@@ -55,6 +55,10 @@ pub(crate) struct Settings {
     /// A file of `NAME=value` lines with the secrets that pipelines use. The environment takes precedence.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) secrets_file: Option<PathBuf>,
+    /// The folder for the artifacts of runs from the editor, with a folder of its own for each step; a relative path is a folder inside the project.
+    /// Files of the same name are replaced. Without it, they are in a folder of the run, and are removed with its logs.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) artifacts_dir: Option<PathBuf>,
     /// Names of secrets that every project may use. For any other secret, the first run that uses it in a project asks you.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_secrets: Vec<String>,
@@ -123,6 +127,7 @@ impl Default for Settings {
             allow_harmont_cache: false,
             docker_host: None,
             secrets_file: None,
+            artifacts_dir: None,
             allow_secrets: Vec::new(),
             is_secrets_file_for_this_run: false,
             lenses: Lenses::default(),

@@ -2,31 +2,52 @@
 
 use std::borrow::Cow;
 
-use anstyle_parse::{DefaultCharAccumulator, Params, Parser, Perform};
 use pipelens_core::printable::is_deceptive;
+use vte::{Params, Parser, Perform};
 
 /// Returns a line of a step with its colours. Everything else that would control a terminal is left out, and the style ends with the
 /// line.
-pub(crate) fn styled(line: &str) -> String {
-    filtered(line, true)
+pub(crate) fn styled(line: &str) -> Cow<'_, str> {
+    if is_harmless(line) { Cow::Borrowed(line) } else { Cow::Owned(filtered(line, Reader::Terminal)) }
 }
 
 /// Returns a line of a step without colours, for those who show plain text.
-pub(crate) fn plain(line: &str) -> String {
-    filtered(line, false)
+pub(crate) fn plain(line: &str) -> Cow<'_, str> {
+    if is_harmless(line) { Cow::Borrowed(line) } else { Cow::Owned(filtered(line, Reader::Person)) }
 }
 
-fn filtered(line: &str, keeps_style: bool) -> String {
-    let mut filter =
-        Filter { line: String::with_capacity(line.len()), keeps_style, is_styled: false, mark: Mark::None };
-    let mut parser = Parser::<DefaultCharAccumulator>::new();
-    for byte in line.bytes() {
-        parser.advance(&mut filter, byte);
-    }
+/// Returns a line of a step for a program: every character it shows, its colours and its style, and no other control sequence.
+pub(crate) fn without_commands(line: &str) -> Cow<'_, str> {
+    let obeyed = |character: char| character.is_control() && character != '\t';
+    if line.contains(obeyed) { Cow::Owned(filtered(line, Reader::Program)) } else { Cow::Borrowed(line) }
+}
+
+/// Who gets a line of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// May be that of a CI system, which takes commands too.
+    Terminal,
+    /// Sees plain text.
+    Person,
+    /// Decides itself what it shows.
+    Program,
+}
+
+fn filtered(line: &str, reader: Reader) -> String {
+    let mut filter = Filter { line: String::with_capacity(line.len()), reader, is_styled: false, mark: Mark::None };
+    Parser::new().advance(&mut filter, line.as_bytes());
     if filter.is_styled {
         filter.line.push_str("\u{1b}[0m");
     }
     filter.line
+}
+
+/// Tells quickly whether a line is shown as it is. Most are.
+fn is_harmless(line: &str) -> bool {
+    let is_printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
+    let is_plain = line.as_bytes().iter().all(is_printable)
+        || !line.contains(|character| is_deceptive(character) && character != '\t');
+    is_plain && memchr::memmem::find(line.as_bytes(), b"##").is_none()
 }
 
 /// Returns one of our messages, which may quote a file: our colours stay, and everything else that controls a terminal is escaped.
@@ -126,21 +147,28 @@ impl Mark {
 
 struct Filter {
     line: String,
-    keeps_style: bool,
+    reader: Reader,
     is_styled: bool,
     mark: Mark,
 }
 
 impl Filter {
     fn push(&mut self, character: char) {
-        self.mark = self.mark.followed_by(character, &mut self.line);
+        match self.reader {
+            Reader::Terminal | Reader::Person => self.mark = self.mark.followed_by(character, &mut self.line),
+            Reader::Program => {}
+        }
         self.line.push(character);
     }
 }
 
 impl Perform for Filter {
     fn print(&mut self, character: char) {
-        if !is_deceptive(character) {
+        let is_hidden = match self.reader {
+            Reader::Terminal | Reader::Person => is_deceptive(character),
+            Reader::Program => character.is_control(),
+        };
+        if !is_hidden {
             self.push(character);
         }
     }
@@ -154,14 +182,26 @@ impl Perform for Filter {
         }
     }
 
-    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], is_cut: bool, action: u8) {
-        if action != b'm' || !intermediates.is_empty() || is_cut || !self.keeps_style {
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], is_cut: bool, action: char) {
+        if action != 'm' || !intermediates.is_empty() || is_cut {
             return;
         }
-        let written: Vec<String> =
-            params.iter().map(|parts| parts.iter().map(u16::to_string).collect::<Vec<_>>().join(":")).collect();
-        self.is_styled = true;
-        self.line.push_str(&format!("\u{1b}[{}m", written.join(";")));
+        match self.reader {
+            Reader::Person => return,
+            Reader::Terminal | Reader::Program => self.is_styled = true,
+        }
+        self.line.push_str("\u{1b}[");
+        for (index, parts) in params.iter().enumerate() {
+            for (part, value) in parts.iter().enumerate() {
+                match (index, part) {
+                    (0, 0) => {}
+                    (_, 0) => self.line.push(';'),
+                    (_, _) => self.line.push(':'),
+                }
+                self.line.push_str(&value.to_string());
+            }
+        }
+        self.line.push('m');
     }
 }
 
@@ -200,13 +240,29 @@ mod tests {
             "\u{7}\u{8}\u{0}",
             "\u{202e}\u{2066}",
         ] {
-            let line = styled(&format!("a{sequence}b"));
+            let printed = format!("a{sequence}b");
+            let line = styled(&printed);
             assert!(line.starts_with('a') && line.ends_with('b'), "{sequence:?}: {line:?}");
             assert!(!line.contains(|character: char| character.is_control()), "{sequence:?}: {line:?}");
         }
-        for open in ["\u{1b}", "\u{1b}[", "\u{1b}[31", "\u{1b}]52;c;aGk", "\u{1b}P", "\u{1b}_"] {
+        for open in ["\u{1b}", "\u{1b}]8;;http://x", "\u{1b}[", "\u{1b}[31", "\u{1b}]52;c;aGk", "\u{1b}P", "\u{1b}_"] {
             assert_eq!(styled(&format!("a{open}")), "a", "{open:?}");
         }
+    }
+
+    #[test]
+    fn the_text_of_a_link_stays() {
+        let link = "see \u{1b}]8;id=1;https://example.org\u{1b}\\\u{1b}[4mthe page\u{1b}[24m\u{1b}]8;;\u{7}.";
+        assert_eq!(styled(link), "see \u{1b}[4mthe page\u{1b}[24m.\u{1b}[0m");
+        assert_eq!(plain(link), "see the page.");
+        assert_eq!(without_commands(link), "see \u{1b}[4mthe page\u{1b}[24m.\u{1b}[0m");
+    }
+
+    #[test]
+    fn a_program_gets_every_character_that_is_shown() {
+        let text = "##[x] a\tb \u{202e}é 👩\u{200d}💻";
+        assert_eq!(without_commands(text), text);
+        assert_eq!(without_commands(&format!("{text}\u{1b}]0;t\u{7}\u{8}\u{9b}")), text);
     }
 
     #[test]
@@ -244,18 +300,23 @@ mod tests {
     proptest! {
         #[test]
         fn an_escape_is_always_a_style(line in "[\u{1b}\u{9b}\u{9d}\\[\\]?>;:0-9mHJABc\\\\P_\u{7}\r\t#vso a-z\u{202e}]{0,40}") {
-            let shown = styled(&line);
-            for (start, _) in shown.match_indices('\u{1b}') {
-                let rest = &shown[start + 1..];
-                let end = rest.find('m').unwrap();
-                prop_assert!(rest.starts_with('['));
-                prop_assert!(rest[1..end].bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')));
+            for shown in [styled(&line), without_commands(&line)] {
+                let mut rest = &*shown;
+                while let Some((before, sequence)) = rest.split_once('\u{1b}') {
+                    prop_assert!(!before.contains(|character: char| character.is_control() && character != '\t'));
+                    let (parameters, after) = sequence.split_once('m').unwrap();
+                    prop_assert!(parameters.starts_with('['));
+                    prop_assert!(parameters[1..].bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')));
+                    rest = after;
+                }
+                prop_assert!(!rest.contains(|character: char| character.is_control() && character != '\t'));
+                let is_ended = !shown.contains('\u{1b}') || shown.ends_with("\u{1b}[0m");
+                prop_assert!(is_ended);
             }
+            let shown = styled(&line);
             let visible = plain(&line);
             prop_assert!(!visible.contains(|character: char| is_deceptive(character) && character != '\t'));
             prop_assert!(!visible.contains("##[") && !visible.contains("##vso["));
-            let is_ended = !shown.contains('\u{1b}') || shown.ends_with("\u{1b}[0m");
-            prop_assert!(is_ended);
             prop_assert_eq!(plain(&shown), visible);
         }
     }

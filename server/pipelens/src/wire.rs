@@ -10,7 +10,7 @@ use pipelens_engine::run::log_file;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::present;
+use crate::{present, terminal};
 
 /// The version of everything here.
 pub(crate) const VERSION: u32 = 1;
@@ -120,7 +120,7 @@ pub(crate) struct Line {
     /// RFC 3339.
     #[cfg_attr(test, ts(type = "string"))]
     pub(crate) time: DateTime<Utc>,
-    /// Without its line end; ANSI sequences are kept, secrets are masked.
+    /// Without its line end and without control sequences other than colours and text style; secrets are masked.
     pub(crate) text: String,
 }
 
@@ -157,6 +157,16 @@ pub(crate) enum RunOutcomeKind {
 }
 
 impl RunEventKind {
+    /// Converts an event of the engine, with what steps printed unchanged. `title` names the run.
+    pub(crate) fn unfiltered(event: &BuildEvent, plan: &Plan, title: &str, log_dir: &Path) -> Self {
+        match (event, Self::new(event, plan, title, log_dir)) {
+            (BuildEvent::StepLog { lines, .. }, Self::StepLog { step, .. }) => {
+                Self::StepLog { step, lines: lines.iter().map(|line| Line::new(line, line.text.to_string())).collect() }
+            }
+            (_, kind) => kind,
+        }
+    }
+
     /// Converts an event of the engine. `title` names the run.
     pub(crate) fn new(event: &BuildEvent, plan: &Plan, title: &str, log_dir: &Path) -> Self {
         let key = |step: usize| plan.steps.get(step).map(|step| step.key.clone()).unwrap_or_default();
@@ -183,7 +193,8 @@ impl RunEventKind {
             },
             BuildEvent::StepPhase { step, phase } => Self::StepPhase { step: key(*step), message: phase_text(phase) },
             BuildEvent::StepLog { step, lines } => {
-                Self::StepLog { step: key(*step), lines: lines.iter().map(Line::new).collect() }
+                let line = |line: &LogLine| Line::new(line, terminal::without_commands(&line.text).into_owned());
+                Self::StepLog { step: key(*step), lines: lines.iter().map(line).collect() }
             }
             BuildEvent::StepLogSkipped { step, lines } => {
                 Self::StepLogSkipped { step: key(*step), lines: *lines, log_file: log(*step) }
@@ -230,12 +241,12 @@ impl RunEventKind {
 }
 
 impl Line {
-    fn new(line: &LogLine) -> Self {
+    fn new(line: &LogLine, text: String) -> Self {
         let stream = match line.stream {
             StdStream::Stdout => Stream::Stdout,
             StdStream::Stderr => Stream::Stderr,
         };
-        Self { stream, time: line.time, text: line.text.to_string() }
+        Self { stream, time: line.time, text }
     }
 }
 

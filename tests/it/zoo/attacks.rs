@@ -40,6 +40,7 @@ attacks! {
 allowHostRunner: true
 allowSecrets: [ZOO_TOKEN]
 secretsFile: ../outside/secret
+artifactsDir: ../outside
 dockerHost: ssh://x
 "),
     "ignore rules are /dev/zero" => |project, outside| link(project, ".gitignore", "/dev/zero"),

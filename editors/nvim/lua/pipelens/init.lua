@@ -9,6 +9,7 @@ local commands = {
   from = 'pipelens.runFrom',
   cancel = 'pipelens.cancel',
   log = 'pipelens.openLog',
+  artifacts = 'pipelens.openArtifacts',
   graph = 'pipelens.showGraph',
   rerun = 'pipelens.rerunFailed',
   shell = 'pipelens.openShell',
@@ -155,7 +156,7 @@ local function execute(client, command, argument)
   end
 end
 
---- `:Pipelens run`, `step KEY`, `from KEY`, `cancel`, `log [KEY]`, `graph`, `rerun`, `shell [KEY]`, `watch`.
+--- `:Pipelens run`, `step KEY`, `from KEY`, `cancel`, `log [KEY]`, `artifacts [KEY]`, `graph`, `rerun`, `shell [KEY]`, `watch`.
 ---@param arguments string[]
 function M.command(arguments)
   local name, step = arguments[1], arguments[2]

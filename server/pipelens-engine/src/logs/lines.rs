@@ -1,6 +1,8 @@
 //! Bytes of one stream → lines as a terminal would finally show them. Knows no files and no events.
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
+
+use crate::logs::shown::{as_shown, without_unfinished_sequence};
 
 /// A longer line is truncated here, and marked as such.
 pub(super) const LONGEST_LINE_BYTES: usize = 1024 * 1024;
@@ -51,76 +53,26 @@ impl LineSplitter {
 
     /// A progress bar may redraw itself endlessly, so only what it currently shows counts towards the limit.
     fn forget_overwritten(&mut self) {
-        let mut shown = as_shown(&self.line).into_bytes();
+        let mut shown = as_shown(&self.line).into_owned().into_bytes();
         shown.push(b'\r');
         self.line = shown;
         self.cut_bytes = 0;
     }
 
     fn take_line(&mut self) -> String {
-        let mut text = as_shown(&self.line);
+        let mut text = as_shown(&self.line).into_owned();
         self.line.clear();
         if self.line.capacity() > 64 * 1024 {
             self.line = Vec::new();
         }
         if self.cut_bytes > 0 {
+            // A sequence without its end would hide the mark.
+            text.truncate(without_unfinished_sequence(&text).len());
             text.push_str(&format!(" … [{} more bytes, cut]", self.cut_bytes));
             self.cut_bytes = 0;
         }
         text
     }
-}
-
-/// Returns a finished line as a terminal shows it: text after a `\r` overwrites the text before it.
-fn as_shown(line: &[u8]) -> String {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if memrchr(b'\r', line).is_none() {
-        return String::from_utf8_lossy(line).into_owned();
-    }
-    let text = String::from_utf8_lossy(line);
-    text.split('\r').filter(|drawn| !drawn.is_empty()).fold(String::new(), |under, over| written_over(&under, over))
-}
-
-fn written_over(under: &str, over: &str) -> String {
-    let erases_the_rest =
-        ["\x1b[K", "\x1b[0K", "\x1b[2K", "\x1b[J", "\x1b[0J"].iter().any(|erase| over.contains(erase));
-    let mut shown = over.to_owned();
-    if !erases_the_rest {
-        shown.push_str(behind_column(under, width(over)));
-    }
-    shown
-}
-
-/// Returns the part of some text to the right of its first `columns` visible characters.
-fn behind_column(text: &str, columns: usize) -> &str {
-    let at = visible(text).nth(columns).map_or(text.len(), |(at, _)| at);
-    text.get(at..).unwrap_or_default()
-}
-
-fn width(text: &str) -> usize {
-    visible(text).count()
-}
-
-/// Iterates over the visible characters: those outside escape sequences.
-fn visible(text: &str) -> impl Iterator<Item = (usize, char)> {
-    let mut state = Escape::None;
-    text.char_indices().filter(move |(_, character)| {
-        let was = state;
-        state = match (was, character) {
-            (Escape::None, '\x1b') => Escape::Begun,
-            (Escape::Begun, '[') => Escape::Parameters,
-            (Escape::Parameters, '@'..='~') | (Escape::Begun | Escape::None, _) => Escape::None,
-            (Escape::Parameters, _) => Escape::Parameters,
-        };
-        was == Escape::None && state == Escape::None
-    })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Escape {
-    None,
-    Begun,
-    Parameters,
 }
 
 #[cfg(test)]
@@ -163,6 +115,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sequence_split_between_two_frames_is_reassembled() {
+        assert_eq!(
+            split(&[b"a\x1b]0;ti", b"\rtle", b"\x1b", b"\\b\x1b[3", b"1mc\n"]),
+            ["a\x1b]0;ti\rtle\x1b\\b\x1b[31mc"]
+        );
+    }
+
+    #[test]
+    fn a_title_without_an_end_hides_neither_the_next_line_nor_the_mark() {
+        let mut title = b"a\x1b]0;".to_vec();
+        title.resize(LONGEST_LINE_BYTES + 9, b'x');
+        let lines = split(&[&title, b"\nnext\n"]);
+        assert_eq!(lines, ["a \u{2026} [9 more bytes, cut]", "next"]);
+    }
+
+    #[test]
     fn endless_progress_is_never_truncated() {
         let bar = b"12345678\r".repeat(LONGEST_LINE_BYTES / 4);
         assert_eq!(split(&[&bar, b"done....\n"]), ["done...."]);
@@ -170,9 +138,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_make_no_difference(bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), any::<u8>()], 0..80), cut in 0usize..80) {
-            let (head, rest) = bytes.split_at(cut.min(bytes.len()));
-            prop_assert_eq!(split(&[head, rest]), split(&[&bytes]));
+        fn chunks_make_no_difference(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    any::<u8>().prop_map(|byte| vec![byte]),
+                    proptest::sample::select(&b"\n\r\x1b\x07\x08\x9b\x9c\xc2[]0;m\\P_"[..]).prop_map(|byte| vec![byte]),
+                    proptest::sample::select(&["\x1b]8;;x\x1b\\", "\x1b]0;t", "\x1b[1;31m", "\x1b[K", "\x1bP1q", "\u{9b}2J", "é"][..])
+                        .prop_map(|text| text.as_bytes().to_vec()),
+                ],
+                0..60,
+            ),
+            cuts in proptest::collection::vec(0usize..90, 0..8),
+        ) {
+            let bytes = parts.concat();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.sort_unstable();
+            let starts = std::iter::once(0).chain(cuts.iter().copied());
+            let ends = cuts.iter().copied().chain([bytes.len()]);
+            let chunks: Vec<&[u8]> = starts.zip(ends).map(|(start, end)| &bytes[start..end]).collect();
+            prop_assert_eq!(split(&chunks), split(&[&bytes]));
         }
     }
 }

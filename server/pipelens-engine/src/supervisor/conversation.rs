@@ -142,6 +142,7 @@ mod tests {
     use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
     use super::*;
+    use crate::limits::Room;
     use crate::supervisor::script::TERM_LINE;
 
     /// Returns our end and the supervisor's: its input, and where it writes.
@@ -185,5 +186,31 @@ mod tests {
         let mut rest = Vec::new();
         input.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"", "the supervisor sees the end of its input");
+    }
+
+    #[tokio::test]
+    async fn lines_of_both_streams_keep_the_order_in_which_they_arrived() {
+        let mut frames: Vec<(StdStream, String)> = (0..100)
+            .map(|number| {
+                let stream = if number % 3 == 1 { StdStream::Stderr } else { StdStream::Stdout };
+                (stream, format!("{number}\n"))
+            })
+            .collect();
+        let output = futures_util::stream::iter(std::iter::from_fn(move || {
+            (!frames.is_empty())
+                .then(|| frames.remove(0))
+                .map(|(stream, text)| Ok(Frame { stream, bytes: text.into() }))
+        }));
+        let streams = Streams { input: Box::pin(tokio::io::sink()), output: output.boxed() };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("step.log");
+        let (events, _queued) = crate::event_queue::open();
+        let mut logs = StepLogs::create(0, &file, events, &Default::default(), Room::new(u64::MAX, 0)).await.unwrap();
+        let (_lines, queued) = mpsc::channel(1);
+        Conversation::new(streams).exchange(queued, &mut logs).await;
+        let tail: Vec<String> = logs.close().await.iter().map(|line| line.text.to_string()).collect();
+        let expected: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        assert_eq!(tail, expected[100 - tail.len()..]);
+        assert_eq!(std::fs::read_to_string(file).unwrap().lines().collect::<Vec<_>>(), expected);
     }
 }

@@ -13,6 +13,7 @@ use pipelens_engine::run::log_file;
 
 use super::output::Format;
 use super::replay::Replay;
+use crate::artifacts::Artifacts;
 use crate::{present, terminal, wire};
 
 /// Prints a run.
@@ -83,7 +84,8 @@ impl Json {
     }
 
     fn print_event(&self, event: &BuildEvent) -> io::Result<()> {
-        let kind = wire::RunEventKind::new(event, &self.plan, &self.plan.name, &self.log_dir);
+        let convert = if self.is_raw { wire::RunEventKind::unfiltered } else { wire::RunEventKind::new };
+        let kind = convert(event, &self.plan, &self.plan.name, &self.log_dir);
         let event = wire::RunEvent { version: wire::VERSION, run_id: self.run_id, uri: None, kind };
         let line = serde_json::to_string(&event)?;
         let line = if self.is_raw { line.into() } else { terminal::inert_json(&line) };
@@ -105,8 +107,7 @@ pub(super) struct Human {
     running: BTreeMap<usize, Instant>,
     done: BTreeMap<usize, (Outcome, Duration)>,
     replays: BTreeMap<usize, Replay>,
-    /// The folder of each step's artifacts, and how many files are in it.
-    artifacts: BTreeMap<usize, (PathBuf, u64)>,
+    artifacts: Artifacts,
 }
 
 const COLORS: [AnsiColors; 6] = [
@@ -142,7 +143,7 @@ impl Human {
             running: BTreeMap::new(),
             done: BTreeMap::new(),
             replays: BTreeMap::new(),
-            artifacts: BTreeMap::new(),
+            artifacts: Artifacts::default(),
         }
     }
 
@@ -187,7 +188,7 @@ impl Human {
                 return Ok(());
             }
             BuildEvent::StepArtifacts { step, folder, files, .. } => {
-                self.artifacts.insert(*step, (folder.clone(), *files));
+                self.artifacts.add(*step, folder, *files);
                 return Ok(());
             }
             BuildEvent::StepQueued { .. } | BuildEvent::StepCacheHit { .. } => return Ok(()),
@@ -253,25 +254,12 @@ impl Human {
             self.plan.name.bold(),
             run_colored(outcome, &present::run_outcome(outcome, took))
         ));
-        text.push_str(&self.artifacts_line());
+        text.extend(self.artifacts.sentence().map(|sentence| sentence + "\n"));
         match outcome {
             RunOutcome::EngineUnreachable => text.push_str(&format!("{}\n", present::WITHOUT_ENGINE)),
             RunOutcome::Succeeded | RunOutcome::Failed | RunOutcome::Cancelled | RunOutcome::TimedOut => {}
         }
         text
-    }
-
-    /// Returns where the artifacts of the run are: the folder of its only step that has some, or the one of all steps.
-    fn artifacts_line(&self) -> String {
-        let mut folders = self.artifacts.values().map(|(folder, _)| folder.as_path());
-        let folder = match (folders.next(), folders.next()) {
-            (None, _) => return String::new(),
-            (Some(folder), None) => folder,
-            (Some(folder), Some(_)) => folder.parent().unwrap_or(folder),
-        };
-        let files: u64 = self.artifacts.values().map(|(_, files)| files).sum();
-        let files = present::plural(usize::try_from(files).unwrap_or(usize::MAX), "file");
-        format!("Artifacts: {files} in {}\n", folder.display())
     }
 
     fn row(&self, step: usize, outcome: &Outcome, took: Duration) -> String {

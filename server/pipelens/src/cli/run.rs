@@ -1,7 +1,7 @@
 //! `pipelens run`: runs what the arguments ask for.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +9,6 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::plan::{Plan, Refusal, Target, plan_with};
 use pipelens_engine::event::RunOutcome;
-use pipelens_engine::private;
 use pipelens_engine::runners::{self, RUNNERS};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +17,7 @@ use super::checked::Checked;
 use super::output::{EXIT_USAGE, Format, complain};
 use super::printer::Printer;
 use crate::settings::{RunSettings, Runner, Settings};
-use crate::{consent, present, project};
+use crate::{artifacts, consent, present, project};
 
 /// Events between the engine and the terminal. If a slow terminal lets them fill up, lines are dropped and counted; the log file has them.
 const EVENT_QUEUE: usize = 4096;
@@ -103,7 +102,10 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
         if let Some(cache) = &mut request.cache {
             cache.is_read = !args.no_cache;
         }
-        request.artifacts_dir = args.artifacts.as_deref().map(usable_artifacts_dir).transpose()?;
+        request.artifacts_dir = match &args.artifacts {
+            Some(folder) => Some(artifacts::usable_folder(folder, "`--artifacts`")?),
+            None => None,
+        };
         Ok(request)
     }) {
         Ok(request) => request,
@@ -131,23 +133,6 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     stops.abort();
     printer.finish();
     outcome.exit_code()
-}
-
-/// Creates the folder for artifacts if it does not exist, and returns its full path, or why nothing can be put there.
-fn usable_artifacts_dir(folder: &Path) -> Result<PathBuf, String> {
-    let refused = |why: &str| {
-        format!("The artifacts cannot be put in `{}`: {why}. Choose another folder for `--artifacts`", folder.display())
-    };
-    if folder.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
-        return Err(refused("it is not a folder"));
-    }
-    let failed = |error: io::Error| refused(&error.to_string());
-    private::create_folder(folder).map_err(failed)?;
-    let folder = folder.canonicalize().map_err(failed)?;
-    // Whether it can be written to is best asked before the first step runs.
-    let probe = folder.join(format!(".pipelens-{}", std::process::id()));
-    private::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
-    Ok(folder)
 }
 
 fn remember_consent(args: &RunArgs, file: &Checked) -> Result<(), String> {

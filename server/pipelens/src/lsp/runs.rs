@@ -1,5 +1,6 @@
 //! Runs: from a click to the outcome, as the editor sees them.
 
+pub(super) mod artifacts;
 pub(super) mod context;
 mod failures;
 mod feed;
@@ -12,3 +13,4 @@ mod progress;
 pub(super) mod registry;
 pub(super) mod run;
 pub(super) mod show;
+pub(super) mod standing;

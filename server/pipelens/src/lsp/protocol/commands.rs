@@ -17,6 +17,7 @@ pub(crate) enum Command {
     RunFrom,
     Cancel,
     OpenLog,
+    OpenArtifacts,
     ShowGraph,
     RerunFailed,
     OpenShell,
@@ -25,12 +26,13 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::RunPipeline,
         Self::RunStep,
         Self::RunFrom,
         Self::Cancel,
         Self::OpenLog,
+        Self::OpenArtifacts,
         Self::ShowGraph,
         Self::RerunFailed,
         Self::OpenShell,
@@ -46,6 +48,7 @@ impl Command {
             Self::RunFrom => "pipelens.runFrom",
             Self::Cancel => "pipelens.cancel",
             Self::OpenLog => "pipelens.openLog",
+            Self::OpenArtifacts => "pipelens.openArtifacts",
             Self::ShowGraph => "pipelens.showGraph",
             Self::RerunFailed => "pipelens.rerunFailed",
             Self::OpenShell => "pipelens.openShell",
@@ -65,7 +68,7 @@ impl Command {
             | Self::OpenShell
             | Self::ListRuns
             | Self::ClearCache => true,
-            Self::Cancel | Self::OpenLog => false,
+            Self::Cancel | Self::OpenLog | Self::OpenArtifacts => false,
         }
     }
 
@@ -126,6 +129,16 @@ pub(crate) struct OpenLogArgs {
     pub(crate) step: Option<String>,
 }
 
+/// Which artifacts to open: those of a step, in one run or the newest that left some, or all of a run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
+pub(crate) struct OpenArtifactsArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub(crate) run_id: Option<uuid::Uuid>,
+    pub(crate) step: Option<String>,
+}
+
 /// Whose failed steps to run again: those of one run, or of the newest run that has any.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -175,6 +188,7 @@ pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, S
         (
             Command::Cancel
             | Command::OpenLog
+            | Command::OpenArtifacts
             | Command::ShowGraph
             | Command::RerunFailed
             | Command::OpenShell

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use ts_rs::{Config, TS};
 
-use super::commands::{CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenLogArgs, PipelineRef, RerunArgs, RunArgs};
+use super::commands::{
+    CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, RerunArgs, RunArgs,
+};
 use crate::wire::{Line, OutcomeKind, RunEvent, RunOutcomeKind, StepName, Stream, VERSION};
 
 fn root() -> PathBuf {
@@ -25,6 +27,7 @@ fn argument(command: Command, config: &Config) -> Option<String> {
         Command::RunPipeline | Command::RunStep | Command::RunFrom => Some(RunArgs::name(config)),
         Command::Cancel => Some(CancelArgs::name(config)),
         Command::OpenLog | Command::OpenShell => Some(OpenLogArgs::name(config)),
+        Command::OpenArtifacts => Some(OpenArtifactsArgs::name(config)),
         Command::ShowGraph => Some(GraphArgs::name(config)),
         Command::RerunFailed => Some(RerunArgs::name(config)),
         Command::ClearCache => Some(ClearCacheArgs::name(config)),
@@ -46,6 +49,7 @@ fn typescript() -> String {
         declaration::<GraphArgs>,
         declaration::<CancelArgs>,
         declaration::<OpenLogArgs>,
+        declaration::<OpenArtifactsArgs>,
         declaration::<RerunArgs>,
         declaration::<ClearCacheArgs>,
     ];
@@ -88,6 +92,7 @@ fn explained(command: Command) -> &'static str {
             "Cancels one run, the run of one step, or everything. Answers `{\"cancelled\": [runId, …]}`."
         }
         Command::OpenLog => "Opens a log file. Answers `{\"path\": …}`.",
+        Command::OpenArtifacts => "Opens the folder with the artifacts of a step or a run. Answers `{\"path\": …}`.",
         Command::OpenShell => "Shows the command line that opens a shell in a failed step. Answers `{\"command\": …}`.",
         Command::ShowGraph => "Draws the graph and opens it. Answers `{\"path\": …, \"mermaid\": …}`.",
         Command::ListRuns => {

@@ -2,12 +2,15 @@
 
 use lsp_types::{CodeLens, CodeLensParams};
 use pipelens_core::ide::{self, RunPlace};
+use pipelens_core::plan::Target;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
 use serde_json::json;
 
+use crate::artifacts;
 use crate::lsp::protocol::commands::{Command, command, run_argument};
 use crate::lsp::runs::run::StepView;
+use crate::lsp::runs::standing::standing;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
 use crate::present;
@@ -84,9 +87,21 @@ fn pipeline_commands(server: &Server, document: &Document, place: &RunPlace) -> 
             let title = format!("■ Cancel ({})", present::clock(run.started.elapsed()));
             vec![command(title, Command::Cancel, json!({"runId": run.id}))]
         }
-        Some((outcome, took)) => {
+        Some((outcome, took)) if run.target == Target::Pipeline => {
             let state = present::run_outcome(outcome, took);
             vec![command(state, Command::OpenLog, json!({"runId": run.id})), start("▶ Run pipeline")]
+        }
+        // Some steps have run since: what the last run of all of them said is not true any more.
+        Some(_) => {
+            let pipeline = document.analysis.pipelines.get(place.pipeline);
+            let keys = pipeline.into_iter().flat_map(|pipeline| &pipeline.steps).map(|step| step.key.value.as_str());
+            let standing = standing(&server.runs.registry, &document.uri, place.pipeline, keys);
+            let log = match &standing.first_failure {
+                Some((run_id, step)) => json!({"runId": run_id, "step": step}),
+                None => json!({"runId": run.id}),
+            };
+            let state = present::standing(standing.passed, standing.failed, standing.steps);
+            vec![command(state, Command::OpenLog, log), start("▶ Run pipeline")]
         }
     }
 }
@@ -111,7 +126,12 @@ fn step_commands(server: &Server, document: &Document, place: &RunPlace, key: &s
                 if matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut) {
                     title.push_str(" · open log");
                 }
-                shown.push(command(title, Command::OpenLog, json!({"runId": run.id, "step": key})));
+                let step = json!({"runId": run.id, "step": key});
+                shown.push(command(title, Command::OpenLog, step.clone()));
+                if let Some(left) = run.artifacts_of(key) {
+                    let title = format!("Open artifacts ({})", artifacts::count(left.files));
+                    shown.push(command(title, Command::OpenArtifacts, step));
+                }
             }
         }
     }

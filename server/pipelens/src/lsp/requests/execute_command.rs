@@ -12,10 +12,11 @@ use tower_lsp::jsonrpc::{Error, Result};
 use super::replies::{invalid, refused};
 use super::{graph, secrets};
 use crate::lsp::protocol::commands::{
-    self, CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenLogArgs, PipelineRef, RerunArgs, RunArgs, UNTRUSTED,
+    self, CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, RerunArgs,
+    RunArgs, UNTRUSTED,
 };
 use crate::lsp::runs::show::{Viewer, show};
-use crate::lsp::runs::{history, logs};
+use crate::lsp::runs::{artifacts, history, logs};
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
 use crate::present;
@@ -48,6 +49,14 @@ pub(crate) async fn execute_command(
             let path = logs::log(&call.server.runs.registry, &args).map_err(refused)?;
             call.show(path.clone(), Viewer::Editor);
             Ok(Some(json!({"path": path})))
+        }
+        Command::OpenArtifacts => {
+            let args: OpenArtifactsArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let folder = call
+                .blocking(move |call| artifacts::folder(&call.server.runs.registry, &args).map_err(refused))
+                .await?;
+            call.show(folder.clone(), Viewer::Files);
+            Ok(Some(json!({"path": folder})))
         }
         Command::ShowGraph => {
             let args: GraphArgs = commands::arguments(command, params.arguments).map_err(invalid)?;

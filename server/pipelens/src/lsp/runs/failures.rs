@@ -8,6 +8,7 @@ use pipelens_engine::event::Outcome;
 use super::registry::Registry;
 use super::run::Failure;
 use crate::lsp::findings::store::{Finding, Findings, Place, Source};
+use crate::terminal;
 
 /// Lines of output that a failure shows.
 const SHOWN_LINES: usize = 10;
@@ -35,7 +36,7 @@ pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
 fn text(failure: &Failure) -> String {
     let tail = &failure.tail;
     let lines = tail.iter().skip(tail.len().saturating_sub(SHOWN_LINES));
-    let output: String = lines.map(|line| format!("\n{}", anstream::adapter::strip_str(&line.text))).collect();
+    let output: String = lines.map(|line| format!("\n{}", terminal::plain(&line.text))).collect();
     what(&failure.key, &failure.outcome).unwrap_or_default() + &output
 }
 

@@ -91,7 +91,17 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
 async fn send(runs: Arc<Runs>, run: Arc<Run>, feed: Arc<Feed>, client_token: Option<ProgressToken>) {
     let mut progress = Progress::begin(&runs, &run, client_token).await;
     loop {
-        feed.wake.notified().await;
+        let is_due = async {
+            match &progress {
+                Some(progress) => progress.due().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = feed.wake.notified() => {}
+            () = is_due => {}
+        }
         if !feed.is_full() {
             tokio::time::sleep(BATCH_INTERVAL).await;
         }

@@ -12,12 +12,15 @@ use super::context::Runs;
 use super::feed::BATCH_BYTES;
 use super::run::Run;
 use super::show::{Viewer, show};
-use super::{failures, logs};
-use crate::lsp::protocol::commands::{OpenLogArgs, RunEventNotification};
-use crate::{present, wire};
+use super::{artifacts, failures, logs};
+use crate::artifacts::Artifacts;
+use crate::lsp::protocol::commands::{OpenArtifactsArgs, OpenLogArgs, RunEventNotification};
+use crate::{present, terminal, wire};
 
 /// How long the final message may be left unanswered.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
+const OPEN_LOG: &str = "Open log";
+const OPEN_ARTIFACTS: &str = "Open artifacts";
 
 /// Sends events in both forms: as log messages, and as they are to a client that knows them.
 pub(crate) async fn send(runs: &Runs, run: &Run, events: VecDeque<BuildEvent>) {
@@ -63,7 +66,7 @@ fn append_text(text: &mut String, event: &BuildEvent, run: &Run) {
     match event {
         BuildEvent::StepLog { step, lines } => {
             for line in lines {
-                push_line(text, key(run, *step), &crate::terminal::plain(&line.text));
+                push_line(text, key(run, *step), &terminal::plain(&line.text));
             }
         }
         BuildEvent::StepLogSkipped { step, lines } => {
@@ -121,7 +124,7 @@ fn key(run: &Run, step: usize) -> &str {
     run.plan.steps.get(step).map_or("?", |step| step.key.as_str())
 }
 
-/// Shows the outcome once, with a button that opens the log of a failure where the client supports that.
+/// Shows the outcome once, with buttons that open the log of a failure and the artifacts where the client supports that.
 pub(crate) async fn show_outcome(runs: &Arc<Runs>, run: &Arc<Run>, outcome: RunOutcome, took: Duration) {
     let text = format!("{}: {}", run.title, present::run_outcome(outcome, took));
     let (kind, text) = match outcome {
@@ -131,24 +134,34 @@ pub(crate) async fn show_outcome(runs: &Arc<Runs>, run: &Arc<Run>, outcome: RunO
             (MessageType::ERROR, first_failure(run).map_or(text.clone(), |failure| format!("{text}. {failure}")))
         }
     };
+    let artifacts = run.artifacts(Artifacts::sentence);
+    let text = artifacts.as_ref().map_or(text.clone(), |artifacts| format!("{text}. {artifacts}"));
     runs.client.log_message(if kind == MessageType::ERROR { kind } else { MessageType::LOG }, &text).await;
     if !runs.settings.settings().run.end_message {
         return;
     }
-    if kind != MessageType::ERROR || !runs.settings.client().message_actions {
+    let log = (kind == MessageType::ERROR).then_some(OPEN_LOG);
+    let buttons: Vec<&str> = log.into_iter().chain(artifacts.map(|_| OPEN_ARTIFACTS)).collect();
+    if buttons.is_empty() || !runs.settings.client().message_actions {
         runs.client.show_message(kind, text).await;
         return;
     }
     // The user may answer late or never; only this task waits, and not forever.
     let (waiting, run_id) = (runs.clone(), run.id);
     runs.questions.spawn(async move {
-        let open = MessageActionItem { title: "Open log".to_owned(), properties: Default::default() };
-        let asked = waiting.client.show_message_request(kind, text, Some(vec![open]));
-        if let Ok(Ok(Some(_))) = tokio::time::timeout(MESSAGE_TIMEOUT, asked).await {
-            match logs::log(&waiting.registry, &OpenLogArgs { run_id: Some(run_id), step: None }) {
-                Ok(path) => show(&waiting.client, waiting.settings.client(), &path, Viewer::Editor).await,
-                Err(why) => waiting.client.show_message(MessageType::INFO, why).await,
-            }
+        let button = |title: &str| MessageActionItem { title: title.to_owned(), properties: Default::default() };
+        let buttons = buttons.into_iter().map(button).collect();
+        let asked = waiting.client.show_message_request(kind, text, Some(buttons));
+        let Ok(Ok(Some(pressed))) = tokio::time::timeout(MESSAGE_TIMEOUT, asked).await else { return };
+        let (found, viewer) = if pressed.title == OPEN_ARTIFACTS {
+            let args = OpenArtifactsArgs { run_id: Some(run_id), step: None };
+            (artifacts::folder(&waiting.registry, &args), Viewer::Files)
+        } else {
+            (logs::log(&waiting.registry, &OpenLogArgs { run_id: Some(run_id), step: None }), Viewer::Editor)
+        };
+        match found {
+            Ok(path) => show(&waiting.client, waiting.settings.client(), &path, viewer).await,
+            Err(why) => waiting.client.show_message(MessageType::INFO, why).await,
         }
     });
 }

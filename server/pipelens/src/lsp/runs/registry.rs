@@ -115,10 +115,13 @@ impl Registry {
         runs.iter().rev().filter(|run| run.is_of(uri, pipeline)).find_map(|run| Some((run.clone(), run.step(key)?)))
     }
 
-    /// Returns the newest run of a whole pipeline.
+    /// Returns the newest run of a pipeline or of some of its steps; one that has not ended comes first.
     pub(crate) fn of_pipeline(&self, uri: &Uri, pipeline: usize) -> Option<Arc<Run>> {
         let runs = self.runs.lock();
-        runs.iter().rev().find(|run| run.is_of(uri, pipeline) && run.target == Target::Pipeline).cloned()
+        let mut own = runs.iter().rev().filter(|run| run.is_of(uri, pipeline));
+        let newest = own.next()?;
+        let active = std::iter::once(newest).chain(own).find(|run| run.outcome().is_none());
+        Some(active.unwrap_or(newest).clone())
     }
 
     /// Cancels what the arguments name and returns it. Finished runs are left alone.

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use lsp_types::{ProgressToken, Uri};
 use parking_lot::Mutex;
-use pipelens_core::plan::{Plan, Target};
+use pipelens_core::plan::{Plan, PlanStep, Target};
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
 use pipelens_engine::run::RunRequest;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::artifacts::{Artifacts, StepArtifacts};
 
 /// One run, from the click to its outcome.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ struct View {
     steps: Vec<StepView>,
     /// For each failed step whose filesystem is kept, how to open a shell in it.
     shells: BTreeMap<usize, String>,
+    artifacts: Artifacts,
     outcome: Option<(RunOutcome, Duration)>,
 }
 
@@ -72,6 +75,7 @@ impl Run {
             view: Mutex::new(View {
                 steps: vec![StepView::Queued; request.plan.steps.len()],
                 shells: BTreeMap::new(),
+                artifacts: Artifacts::default(),
                 outcome: None,
             }),
         }
@@ -89,6 +93,13 @@ impl Run {
                     Some(StepView::Queued | StepView::Done { .. }) | None => return,
                 }
             }
+            // Nothing else tells that the command has started.
+            BuildEvent::StepLog { step, .. } => match view.steps.get(*step) {
+                Some(StepView::Running { since, phase: Some(_) }) => {
+                    (*step, StepView::Running { since: *since, phase: None })
+                }
+                Some(StepView::Queued | StepView::Running { phase: None, .. } | StepView::Done { .. }) | None => return,
+            },
             BuildEvent::StepEnd { step, outcome, duration, tail } => {
                 (*step, StepView::Done { outcome: outcome.clone(), took: *duration, tail: tail.clone() })
             }
@@ -100,10 +111,12 @@ impl Run {
             | BuildEvent::Notice { .. }
             | BuildEvent::StepQueued { .. }
             | BuildEvent::ImageResolved { .. }
-            | BuildEvent::StepLog { .. }
             | BuildEvent::StepLogSkipped { .. }
-            | BuildEvent::StepCacheHit { .. }
-            | BuildEvent::StepArtifacts { .. } => return,
+            | BuildEvent::StepCacheHit { .. } => return,
+            BuildEvent::StepArtifacts { step, folder, files, .. } => {
+                view.artifacts.add(*step, folder, *files);
+                return;
+            }
             BuildEvent::StepKept { step, shell } => {
                 view.shells.insert(*step, shell.clone());
                 return;
@@ -132,8 +145,25 @@ impl Run {
         self.view.lock().shells.get(&step).cloned()
     }
 
+    /// Returns what a step has left.
+    pub(crate) fn artifacts_of(&self, key: &str) -> Option<StepArtifacts> {
+        let index = self.plan.steps.iter().position(|step| step.key == key)?;
+        self.artifacts(|artifacts| artifacts.of_step(index).cloned())
+    }
+
+    /// Looks at what all steps have left.
+    pub(crate) fn artifacts<T>(&self, look: impl FnOnce(&Artifacts) -> T) -> T {
+        look(&self.view.lock().artifacts)
+    }
+
     pub(crate) fn has_failed(&self, step: usize) -> bool {
         self.view.lock().steps.get(step).is_some_and(|view| view.failure().is_some())
+    }
+
+    /// Passes on every step with its state.
+    pub(crate) fn each_step(&self, mut take: impl FnMut(&PlanStep, &StepView)) {
+        let view = self.view.lock();
+        self.plan.steps.iter().zip(&view.steps).for_each(|(step, view)| take(step, view));
     }
 
     /// Returns the failed steps among those for which `is_wanted` is true. It is called for every step.

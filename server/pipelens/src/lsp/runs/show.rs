@@ -1,4 +1,4 @@
-//! Shows the user a file.
+//! Shows the user a file or a folder.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,11 +17,17 @@ pub(crate) enum Viewer {
     Editor,
     /// The program that the user's system has for it.
     System,
+    /// The file manager of the user's system, for a folder of artifacts.
+    Files,
 }
 
-/// Opens a file, or shows its path.
+/// Opens a file or a folder, or shows its path.
 pub(crate) async fn show(client: &Client, features: ClientFeatures, path: &Path, viewer: Viewer) {
-    let external = (viewer == Viewer::System).then_some(true);
+    let (external, instead) = match viewer {
+        Viewer::Editor => (None, "Saved to"),
+        Viewer::System => (Some(true), "Saved to"),
+        Viewer::Files => (Some(true), "The artifacts are in"),
+    };
     let shown = match Uri::from_file_path(path) {
         Some(uri) if features.show_document => {
             let params = ShowDocumentParams { uri, external, take_focus: Some(true), selection: None };
@@ -30,6 +36,6 @@ pub(crate) async fn show(client: &Client, features: ClientFeatures, path: &Path,
         Some(_) | None => false,
     };
     if !shown {
-        client.show_message(MessageType::INFO, format!("Saved to {}", path.display())).await;
+        client.show_message(MessageType::INFO, format!("{instead} {}", path.display())).await;
     }
 }

@@ -1,0 +1,65 @@
+//! Where a pipeline stands after runs of some of its steps: the newest result of every step, counted.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lsp_types::Uri;
+use pipelens_engine::event::Outcome;
+use uuid::Uuid;
+
+use super::registry::Registry;
+use super::run::{Run, StepView};
+
+/// The newest results of a pipeline's steps.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) steps: usize,
+    /// The first step that failed, with its run.
+    pub(crate) first_failure: Option<(Uuid, String)>,
+}
+
+/// Counts the newest results of the steps with these keys. A step that was skipped or cancelled since has none.
+pub(crate) fn standing<'a>(
+    registry: &Registry,
+    uri: &Uri,
+    pipeline: usize,
+    keys: impl Iterator<Item = &'a str>,
+) -> Standing {
+    let runs: Vec<Arc<Run>> = registry.newest_first().into_iter().filter(|run| run.is_of(uri, pipeline)).collect();
+    count(&runs, keys.collect())
+}
+
+fn count(newest_first: &[Arc<Run>], mut left: BTreeSet<&str>) -> Standing {
+    let mut standing = Standing { steps: left.len(), ..Standing::default() };
+    for run in newest_first {
+        run.each_step(|step, view| {
+            if !left.remove(step.key.as_str()) {
+                return;
+            }
+            match result(view, step.soft_fail) {
+                Some(Passed(true)) => standing.passed += 1,
+                Some(Passed(false)) => {
+                    standing.failed += 1;
+                    standing.first_failure.get_or_insert_with(|| (run.id, step.key.clone()));
+                }
+                None => {}
+            }
+        });
+    }
+    standing
+}
+
+struct Passed(bool);
+
+/// Returns whether a step did what it should, if it was run to its end.
+fn result(view: &StepView, is_forgiven: bool) -> Option<Passed> {
+    let StepView::Done { outcome, .. } = view else { return None };
+    match outcome {
+        Outcome::Succeeded | Outcome::Cached => Some(Passed(true)),
+        Outcome::Failed(_) | Outcome::TimedOut => Some(Passed(is_forgiven)),
+        Outcome::Errored(_) => Some(Passed(false)),
+        Outcome::Cancelled | Outcome::Skipped(_) => None,
+    }
+}
