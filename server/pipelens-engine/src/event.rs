@@ -118,6 +118,8 @@ pub enum Phase {
     WaitingForServices {
         services: Vec<String>,
     },
+    /// Its command has started.
+    Running,
     Snapshotting,
 }
 

@@ -284,6 +284,7 @@ pub(crate) fn phase_text(phase: &Phase) -> String {
         }
         Phase::SendingSources { files, bytes } => format!("sending {files} files, {}", present::bytes(*bytes)),
         Phase::WaitingForServices { services } => format!("waiting for {}", services.join(", ")),
+        Phase::Running => "running".to_owned(),
         Phase::Snapshotting => "saving a snapshot".to_owned(),
     }
 }

@@ -12,6 +12,7 @@ use crate::deadlines::Deadlines;
 use crate::docker::container::{Container, DEATH_WITHIN};
 use crate::docker::{liveness, missing_report};
 use crate::error::EngineError;
+use crate::event::Phase;
 use crate::logs::StepLogs;
 use crate::runner::GRACE;
 use crate::step_context::{Ending, StepContext};
@@ -240,7 +241,10 @@ async fn wait_or_stop(
         tokio::select! {
             biased;
             () = context.stop.cancelled() => Ending::Stopped,
-            _ = started => context.time_to_stop(Instant::now()).await,
+            _ = started => {
+                context.report_phase(Phase::Running);
+                context.time_to_stop(Instant::now()).await
+            }
         }
     }
     .boxed();

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::error::EngineError;
-use crate::event::StdStream;
+use crate::event::{Phase, StdStream};
 use crate::host::detached;
 use crate::host::view::{Seat, View};
 use crate::logs::StepLogs;
@@ -90,6 +90,7 @@ pub(super) async fn run(
     if let Some(mut gate) = child.stdin.take() {
         gate.write_all(b"go\n").await.map_err(|source| EngineError::Spawn { source })?;
     }
+    context.report_phase(Phase::Running);
     let ending = match supervise(context, logs, child, &family).await {
         Ok(Ending::Exited(_)) if let Some(report) = report_of(view, home) => {
             reported(&report).await.map(Ending::Exited)

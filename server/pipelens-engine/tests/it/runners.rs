@@ -1,7 +1,7 @@
 //! What every runner does the same way: each test runs once with Docker and once on the host.
 
 use pipelens_core::plan::{Dependency, PlanStep};
-use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome, StdStream};
+use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome, StdStream};
 
 use crate::bench::{
     Bench, Ran, Runner, StepExt as _, assert_nothing_left, docker_runner, eventually, host_runner, step,
@@ -77,6 +77,15 @@ for_each_runner! {
         let ran = run(runner, vec![step("a", "echo one; echo two >&2; printf three; printf four >&2")]).await;
         assert_eq!(ran.stream_of("a", StdStream::Stdout), ["one", "three"]);
         assert_eq!(ran.stream_of("a", StdStream::Stderr), ["two", "four"]);
+    }
+
+    async fn it_is_said_when_a_silent_command_starts(runner: Runner) {
+        let ran = finish(Bench::new(runner, vec![step("a", "true")]).file("source", "x")).await;
+        let phases: Vec<&Phase> = ran.events.iter().filter_map(|event| match event {
+            BuildEvent::StepPhase { phase, .. } => Some(phase),
+            _ => None,
+        }).collect();
+        assert!(matches!(phases[..], [Phase::SendingSources { files: 1, .. }, Phase::Running]), "{phases:?}");
     }
 
     async fn an_exit_code_is_the_outcome_and_blocks(runner: Runner) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::{AnsiColors, OwoColorize};
 use pipelens_core::plan::Plan;
-use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome, StdStream};
+use pipelens_engine::event::{BuildEvent, LogLine, Outcome, Phase, RunOutcome, StdStream};
 use pipelens_engine::run::log_file;
 
 use super::output::Format;
@@ -183,6 +183,10 @@ impl Human {
                 self.line(*step, &format!("{}{why}", colored(outcome, &present::step_outcome(outcome, *duration))))
             }
             BuildEvent::BuildEnd { outcome, duration } => self.table(*outcome, *duration),
+            BuildEvent::StepPhase { phase: Phase::Running, .. } => {
+                self.show_running();
+                return Ok(());
+            }
             BuildEvent::StepPhase { step, phase } => {
                 self.progress.set_message(format!("{} · {}", self.key(*step), wire::phase_text(phase)));
                 return Ok(());

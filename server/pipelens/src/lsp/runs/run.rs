@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lsp_types::{ProgressToken, Uri};
 use parking_lot::Mutex;
 use pipelens_core::plan::{Plan, PlanStep, Target};
-use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome};
+use pipelens_engine::event::{BuildEvent, LogLine, Outcome, Phase, RunOutcome};
 use pipelens_engine::run::RunRequest;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -87,19 +87,12 @@ impl Run {
         let (step, new) = match event {
             BuildEvent::StepStart { step, .. } => (*step, StepView::Running { since: Instant::now(), phase: None }),
             BuildEvent::StepPhase { step, phase } => {
-                let phase = Some(crate::wire::phase_text(phase));
+                let phase = (*phase != Phase::Running).then(|| crate::wire::phase_text(phase));
                 match view.steps.get(*step) {
                     Some(StepView::Running { since, .. }) => (*step, StepView::Running { since: *since, phase }),
                     Some(StepView::Queued | StepView::Done { .. }) | None => return,
                 }
             }
-            // Nothing else tells that the command has started.
-            BuildEvent::StepLog { step, .. } => match view.steps.get(*step) {
-                Some(StepView::Running { since, phase: Some(_) }) => {
-                    (*step, StepView::Running { since: *since, phase: None })
-                }
-                Some(StepView::Queued | StepView::Running { phase: None, .. } | StepView::Done { .. }) | None => return,
-            },
             BuildEvent::StepEnd { step, outcome, duration, tail } => {
                 (*step, StepView::Done { outcome: outcome.clone(), took: *duration, tail: tail.clone() })
             }
@@ -111,6 +104,7 @@ impl Run {
             | BuildEvent::Notice { .. }
             | BuildEvent::StepQueued { .. }
             | BuildEvent::ImageResolved { .. }
+            | BuildEvent::StepLog { .. }
             | BuildEvent::StepLogSkipped { .. }
             | BuildEvent::StepCacheHit { .. } => return,
             BuildEvent::StepArtifacts { step, folder, files, .. } => {
