@@ -117,6 +117,9 @@ pub(super) fn update(
     newest: SystemTime,
     stop: &CancellationToken,
 ) -> Result<(), Interruption> {
+    // Nothing is added or removed through a link that a step has left in the place of a directory.
+    let missing = delta.folders().into_iter().filter(|path| !is_folder(&target.join(path))).collect();
+    let delta = delta.without_folders(&missing);
     for path in &delta.removed_files {
         // It is already removed, or a step has replaced it with a directory.
         fs::remove_file(target.join(path)).ok();
@@ -125,13 +128,39 @@ pub(super) fn update(
         // It stays if a step has created something in it.
         fs::remove_dir(target.join(path)).ok();
     }
+    create_folder(target)?;
     for entry in &delta.changed.entries {
-        if entry.kind != EntryKind::Folder {
-            // Writing to a link would change its target, and creating a link fails if something exists.
-            fs::remove_file(target.join(&entry.path)).ok();
+        let to = target.join(&entry.path);
+        let is_in_the_way = entry.kind != EntryKind::Folder || !is_folder(&to);
+        if is_in_the_way {
+            remove_any(&to).map_err(|source| EngineError::File {
+                doing: "Making room for a changed file",
+                path: to.clone(),
+                source,
+            })?;
+        }
+        if entry.kind == EntryKind::Folder {
+            create_folder(&to)?;
         }
     }
     copy_sources(&delta.changed, target, Dating::After(newest), stop)
+}
+
+/// Whether it is a directory, and not a link to one.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Removes whatever is there.
+fn remove_any(path: &Path) -> io::Result<()> {
+    match is_folder(path) {
+        true => remove(path),
+        // Writing to a link would change its target, and creating a link fails if something exists.
+        false => match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        },
+    }
 }
 
 /// Returns the size of everything in a directory, as far as it can be read.
