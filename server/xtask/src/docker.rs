@@ -2,7 +2,6 @@
 
 pub(crate) mod release;
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
