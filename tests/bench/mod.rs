@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::docker::Daemon;
+use crate::docker::release::Choice;
 use crate::{packages, sandbox, tools};
 
 /// What can be measured.
@@ -54,7 +55,7 @@ pub(crate) fn bench(names: &[Name]) -> Result<()> {
 /// What `bench` does inside the sandbox.
 pub(crate) fn inside() -> Result<()> {
     println!("starting a private Docker daemon");
-    let daemon = Daemon::start()?;
+    let daemon = Daemon::start(Choice::default())?;
     engine::measure(&tools::built("release")?, &daemon.host())
 }
 

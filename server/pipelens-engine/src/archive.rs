@@ -110,40 +110,51 @@ fn write_entry(
 ) -> io::Result<Option<Metadata>> {
     let (in_project, path) = (path, sources.root.join(path));
     let about = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
-    let metadata = match path.symlink_metadata() {
-        Ok(metadata) => metadata,
-        // Removed since the run began: the project may change at any time.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(about(error)),
+    let header_of = |metadata: &Metadata, kind: EntryType, size: u64| {
+        let mut header = Header::new_gnu();
+        header.set_metadata_in_mode(metadata, HeaderMode::Complete);
+        header.set_uid(packing.user_id);
+        header.set_gid(packing.group_id);
+        // No engine keeps a date before 1970.
+        header.set_mtime(packing.modified.unwrap_or_else(|| modified_seconds(metadata)));
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header
     };
-    let mut header = Header::new_gnu();
-    header.set_metadata_in_mode(&metadata, HeaderMode::Complete);
-    header.set_uid(packing.user_id);
-    header.set_gid(packing.group_id);
-    // No engine keeps a date before 1970.
-    header.set_mtime(packing.modified.unwrap_or_else(|| modified_seconds(&metadata)));
+    // Removed since the run began: the project may change at any time.
+    let unless_removed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(None),
+        _ => Err(about(error)),
+    };
     match kind {
-        EntryKind::Folder => {
-            header.set_entry_type(EntryType::Directory);
-            header.set_size(0);
-            archive.append_data(&mut header, name, io::empty())?;
-            Ok(Some(metadata))
-        }
-        EntryKind::Symlink => {
-            header.set_entry_type(EntryType::Symlink);
-            header.set_size(0);
-            archive.append_link(&mut header, name, sources.read_link(in_project).map_err(about)?)?;
+        EntryKind::Folder | EntryKind::Symlink => {
+            let metadata = match path.symlink_metadata() {
+                Ok(metadata) => metadata,
+                Err(error) => return unless_removed(error),
+            };
+            if kind == EntryKind::Folder {
+                archive.append_data(&mut header_of(&metadata, EntryType::Directory, 0), name, io::empty())?;
+            } else {
+                let target = match sources.read_link(in_project) {
+                    Ok(target) => target,
+                    Err(error) => return unless_removed(error),
+                };
+                archive.append_link(&mut header_of(&metadata, EntryType::Symlink, 0), name, target)?;
+            }
             Ok(Some(metadata))
         }
         EntryKind::File => {
-            let file = sources.open(in_project).map_err(about)?;
+            let file = match sources.open(in_project) {
+                Ok(file) => file,
+                Err(error) => return unless_removed(error),
+            };
+            // Of the open file, because another one may take its place at any time.
+            let metadata = file.metadata().map_err(about)?;
             let size = metadata.len();
-            header.set_entry_type(EntryType::Regular);
-            header.set_size(size);
-            // The header contains the size, so a file that has changed since is truncated or padded to it.
+            // The header contains the size, so a file that is written to meanwhile is truncated or padded to it.
             let content = (&file).take(size).chain(io::repeat(0)).take(size);
-            archive.append_data(&mut header, name, content).map_err(about)?;
-            // Of the open file, after it was read, because it may have been replaced or written to meanwhile.
+            archive.append_data(&mut header_of(&metadata, EntryType::Regular, size), name, content).map_err(about)?;
+            // Again, because it may have been written to meanwhile.
             file.metadata().map(Some).map_err(about)
         }
     }
@@ -166,5 +177,41 @@ impl Write for ChunkWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_replaced_while_it_is_packed_is_one_of_the_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, draft) = (folder.path().join("project/file"), folder.path().join("draft"));
+        fs::create_dir(folder.path().join("project")).unwrap();
+        fs::write(&file, "short").unwrap();
+        let sources = Sources::scan(&folder.path().join("project"), &CancellationToken::new()).unwrap();
+        let packing = Packing { folder: String::new(), user_id: 0, group_id: 0, is_compressed: false, modified: None };
+        let replaced = || {
+            for text in ["rather long", "short"].iter().cycle().take(1_000) {
+                fs::write(&draft, text).unwrap();
+                fs::rename(&draft, &file).unwrap();
+            }
+        };
+        std::thread::scope(|threads| {
+            let replacing = threads.spawn(replaced);
+            while !replacing.is_finished() {
+                let mut packed = Vec::new();
+                pack(&sources, &packing, &mut packed).unwrap();
+                let mut text = String::new();
+                let mut archive = tar::Archive::new(packed.as_slice());
+                archive.entries().unwrap().next().unwrap().unwrap().read_to_string(&mut text).unwrap();
+                assert!(["rather long", "short"].contains(&text.as_str()), "{text:?}");
+            }
+        });
     }
 }

@@ -29,6 +29,7 @@ import() { # NAME FOLDER [CHANGE...]
 import busybox "$root" -c 'ENV PATH=/bin' -c 'CMD ["sh"]'
 import entrypoint "$root" -c 'ENV PATH=/bin' -c 'ENTRYPOINT ["false"]' -c 'CMD ["argument"]'
 import user "$root" -c 'ENV PATH=/bin' -c 'USER 1000:1000' -c 'ENV HOME=/home/app'
+import volumes "$root" -c 'ENV PATH=/bin' -c 'VOLUME /data'
 import username "$root" -c 'ENV PATH=/bin' -c 'USER app:other'
 
 mkdir -p "$work/noshell/bin"

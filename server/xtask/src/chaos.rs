@@ -1,5 +1,7 @@
-//! Runs that are killed at random moments, in every way a run can be: no outcome may say success wrongly, and after the next start
-//! nothing of ours may be left in the engine.
+//! Runs that are killed at random moments, in every way a run can be, while their sources are edited: no outcome may say success wrongly,
+//! every step sees a file whole, no artifact is lost, and after the next start nothing of ours may be left in the engine.
+
+mod judge;
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
@@ -12,27 +14,40 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::docker::Daemon;
+use crate::docker::release::Choice;
 use crate::{packages, sandbox, tools};
 
 pub(crate) const RUNS: u64 = 200;
 /// An undisturbed run of the graph takes about this long; it is disturbed at any moment of it.
-const LONGEST_WAIT: Duration = Duration::from_millis(1_800);
+const LONGEST_WAIT: Duration = Duration::from_millis(3_000);
 /// A run that has not ended this long after its disturbance hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Twelve steps: a line, a fork with a cached step, a fan, a service beside one of them, a barrier, and an end that needs them.
+/// Sixteen steps: a line, a fork with a cached step, a fan, a service beside one of them, a barrier, and an end that needs them; what
+/// is made of a file that is edited, cached and not; an image that declares volumes. Steps say what is in that file, each line once.
 const GRAPH: &str = r#"default_image: pipelens-test/busybox
 steps:
   - {key: a, cmd: "sleep 0.2; echo a >> trail; echo end a"}
   - {key: b, builds_in: a, cmd: "sleep 0.1; echo b >> trail; echo end b"}
   - {key: c, builds_in: b, cmd: "sleep 0.1; echo c >> trail; echo end c"}
-  - {key: d, builds_in: b, cmd: "sleep 0.2; echo d >> trail; echo end d", cache: {policy: forever}}
+  - {key: d, builds_in: b, cmd: "sleep 0.2; echo d >> trail; echo end d", cache: {policy: forever}, artifacts: [trail]}
   - {key: e, builds_in: c, cmd: "sleep 0.1; echo e >> trail; echo end e"}
-  - {key: f, cmd: "trap '' TERM; sleep 0.3; echo end f"}
+  - {key: f, cmd: "trap '' TERM; sleep 0.3; echo version $(sort -u version); echo end f"}
   - key: g
     cmd: "wget -qO- http://web:8080/; sleep 0.1; echo end g"
     timeout_seconds: 60
     runner_args: {services: {web: {image: pipelens-test/web, ready: 8080}}}
+  - key: m
+    cmd: "sleep 0.1; cp version made; sleep 0.1; echo made $(sort -u made); echo end m"
+    cache: {policy: on_change, paths: [version]}
+    artifacts: [made]
+  - {key: n, builds_in: m, cmd: "echo made $(sort -u made); echo version $(sort -u version); echo end n"}
+  - key: o
+    image: pipelens-test/volumes
+    cmd: "echo o > /data/o; cp /data/o kept; echo version $(sort -u version); echo end o"
+    cache: {policy: forever}
+    artifacts: [kept]
+  - {key: p, builds_in: o, image: pipelens-test/volumes, cmd: "grep -q o /data/o; echo version $(sort -u version); echo end p"}
   - {key: h, cmd: "sleep 0.2; echo h >> trail; echo end h", depends_on: [f, g]}
   - wait
   - {key: i, builds_in: e, cmd: "grep -q e trail; sleep 0.1; echo end i"}
@@ -40,7 +55,9 @@ steps:
   - {key: k, builds_in: h, cmd: "sleep 0.1; echo end k", cache: {policy: ttl, duration_seconds: 3600}}
   - {key: l, builds_in: i, cmd: "test \"$(cat trail | tr -d '\\n')\" = abce; echo end l", depends_on: [j, k]}
 "#;
-const STEPS: usize = 12;
+const STEPS: usize = 16;
+/// The lines of the file that is edited, all the same: enough for more than one write.
+const LINES: usize = 20_000;
 /// So many that the steps start from an image of them.
 const SOURCES: usize = 300;
 const NEXT_START: &str = "steps:\n  - {key: next, image: pipelens-test/busybox, cmd: \"true\"}\n";
@@ -86,8 +103,9 @@ pub(crate) fn inside(runs: u64, seed: u64) -> Result<()> {
     for run in 0..runs {
         let disturbance = random.choice(Disturbance::ALL).context("there are disturbances")?;
         let wait = LONGEST_WAIT.mul_f64(random.f64());
+        let edit = wait.mul_f64(random.f64());
         let ending = arena
-            .disturb(disturbance, wait, random.u8(..3) == 0)
+            .disturb(disturbance, edit, wait, random.u8(..3) == 0)
             .with_context(|| format!("run {run}: {disturbance:?} after {wait:?} (seed {seed})"))?;
         *endings.entry(format!("{disturbance:?}, {ending}")).or_insert(0_u64) += 1;
     }
@@ -95,7 +113,7 @@ pub(crate) fn inside(runs: u64, seed: u64) -> Result<()> {
     for (ending, count) in endings {
         println!("{count:>5}  {ending}");
     }
-    println!("{runs} runs: no wrong success, nothing left over");
+    println!("{runs} runs: no wrong success, no file in part, no artifact lost, nothing left over");
     Ok(())
 }
 
@@ -103,6 +121,8 @@ struct Arena {
     daemon: Daemon,
     binary: PathBuf,
     folder: tempfile::TempDir,
+    /// What is in the file that is edited.
+    version: u64,
 }
 
 /// A run that was started: its process, and what it says.
@@ -122,7 +142,17 @@ impl Arena {
             std::fs::write(folder.path().join(format!("project/{index}.txt")), index.to_string())?;
         }
         let binary = tools::built("debug")?;
-        Ok(Self { daemon: Daemon::start()?, binary, folder })
+        let mut arena = Self { daemon: Daemon::start(Choice::default())?, binary, folder, version: 0 };
+        arena.edit()?;
+        Ok(arena)
+    }
+
+    /// Replaces a file of the project, as an editor does that never leaves half a file.
+    fn edit(&mut self) -> Result<()> {
+        self.version += 1;
+        let (draft, file) = (self.folder.path().join("draft"), self.folder.path().join("project/version"));
+        std::fs::write(&draft, format!("{}\n", self.version).repeat(LINES))?;
+        Ok(std::fs::rename(draft, file)?)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -150,9 +180,11 @@ impl Arena {
     }
 
     /// Disturbs one run, and looks at what it said and what it left. Returns how it ended.
-    fn disturb(&mut self, disturbance: Disturbance, wait: Duration, is_cached: bool) -> Result<String> {
+    fn disturb(&mut self, disturbance: Disturbance, edit: Duration, wait: Duration, is_cached: bool) -> Result<String> {
         let mut started = self.start(is_cached)?;
-        std::thread::sleep(wait);
+        std::thread::sleep(edit);
+        self.edit()?;
+        std::thread::sleep(wait.saturating_sub(edit));
         match disturbance.signal() {
             Some(signal) => tools::run("kill", [signal, &started.process.id().to_string()]).or_else(|error| {
                 // It may have ended by itself a moment ago; its number is ours until it is waited for.
@@ -165,7 +197,7 @@ impl Arena {
         if disturbance == Disturbance::DaemonStopped {
             self.daemon.resume()?;
         }
-        let ending = judge(&events, status)?;
+        let ending = judge::judge(&events, status, self.version)?;
         if matches!(disturbance, Disturbance::Interrupt | Disturbance::Terminate) {
             self.expect_nothing_left().context("right after the run")?;
         }
@@ -222,33 +254,4 @@ fn ended(process: &mut Child) -> Result<ExitStatus> {
         }
         std::thread::park_timeout(Duration::from_millis(10));
     }
-}
-
-/// Success is only what all steps had; a step's only what its last line shows. Returns the outcome in a word.
-fn judge(events: &[Value], status: ExitStatus) -> Result<String> {
-    let of_kind = |kind: &'static str| events.iter().filter(move |event| event["kind"] == kind);
-    let mut succeeded = 0;
-    for end in of_kind("stepEnd") {
-        let step = end["step"].as_str().unwrap_or_default();
-        match end["outcome"].as_str() {
-            Some("cached") => succeeded += 1,
-            Some("succeeded") => {
-                let wanted = format!("end {step}");
-                let lines =
-                    of_kind("stepLog").filter(|log| log["step"] == step).filter_map(|log| log["lines"].as_array());
-                let has_ended = lines.flatten().any(|line| line["text"] == wanted);
-                ensure!(has_ended, "step {step} is said to have succeeded, but not ended");
-                succeeded += 1;
-            }
-            Some(_) => {}
-            None => bail!("an end without outcome: {end}"),
-        }
-        let ends = of_kind("stepEnd").filter(|other| other["step"] == end["step"]).count();
-        ensure!(ends == 1, "step {step} has ended {ends} times");
-    }
-    let outcome = of_kind("runEnd").next().and_then(|end| end["outcome"].as_str()).unwrap_or("no word");
-    ensure!(outcome != "succeeded" || succeeded == STEPS, "success with {succeeded} of {STEPS} steps");
-    ensure!((outcome == "succeeded") == status.success(), "outcome {outcome}, but {status}");
-    ensure!(outcome == "no word" || of_kind("stepEnd").count() == STEPS, "not every step has its end: {outcome}");
-    Ok(outcome.to_owned())
 }

@@ -1,5 +1,7 @@
 //! A Docker daemon of our own: its own socket, data and network, made for one run of the tests and gone with it.
 
+pub(crate) mod release;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::docker::release::Choice;
 use crate::{packages, tools};
 
 /// A daemon on a slow machine has answered long before.
@@ -19,15 +22,16 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Daemon {
     process: Child,
     folder: TempDir,
+    choice: Choice,
 }
 
 impl Daemon {
     /// Starts a daemon and makes the images the tests use.
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(choice: Choice) -> Result<Self> {
         // Short: a socket's path has at most 108 bytes.
         let folder = tempfile::Builder::new().prefix("pipelens-").tempdir()?;
-        let process = spawn(folder.path())?;
-        let mut daemon = Self { process, folder };
+        let process = spawn(folder.path(), choice)?;
+        let mut daemon = Self { process, folder, choice };
         daemon.wait_until_it_answers()?;
         daemon.make_images()?;
         Ok(daemon)
@@ -40,7 +44,7 @@ impl Daemon {
 
     /// Starts the daemon again over what it had.
     pub(crate) fn resume(&mut self) -> Result<()> {
-        self.process = spawn(self.folder.path())?;
+        self.process = spawn(self.folder.path(), self.choice)?;
         self.wait_until_it_answers()
     }
 
@@ -51,7 +55,10 @@ impl Daemon {
     fn wait_until_it_answers(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_DEADLINE;
         loop {
-            let version = Command::new("docker").args(["--host", &self.host(), "version"]).output()?;
+            let version = Command::new("docker")
+                .env("PATH", self.choice.path()?)
+                .args(["--host", &self.host(), "version"])
+                .output()?;
             if version.status.success() {
                 return Ok(());
             }
@@ -68,7 +75,9 @@ impl Daemon {
     fn make_images(&self) -> Result<()> {
         let script = tools::root().join("server/pipelens-engine/tests/make-images.sh");
         let busybox = packages::static_busybox().context("there is no static busybox")?;
-        tools::run_command(Command::new(script).arg(self.host()).env("BUSYBOX", busybox).stdout(Stdio::null()))
+        let mut command = Command::new(script);
+        command.env("PATH", self.choice.path()?).arg(self.host()).env("BUSYBOX", busybox);
+        tools::run_command(command.stdout(Stdio::null()))
     }
 
     fn log_tail(&self) -> String {
@@ -103,14 +112,16 @@ impl Daemon {
 }
 
 /// Starts a daemon over a folder. Its log grows from start to start.
-fn spawn(folder: &Path) -> Result<Child> {
+fn spawn(folder: &Path, choice: Choice) -> Result<Child> {
     let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
     let path = |name: &str| folder.join(name).display().to_string();
     Command::new("dockerd")
+        .env("PATH", choice.path()?)
         .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
         .args(["--host", &format!("unix://{}", path("docker.sock"))])
         // No bridge of its own: containers need no network here, and two daemons would fight over the default one.
         .args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
+        .args(choice.daemon_arguments())
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -24,6 +24,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::docker::release::Choice;
+
 /// The chores of this project.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", subcommand_required = true, arg_required_else_help = true)]
@@ -43,8 +45,10 @@ enum Chore {
         /// Only tests whose names contain one of these (without cargo-nextest: the first).
         filters: Vec<String>,
         /// Run only the tests that need neither root nor a container engine, and count those that were left out.
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["docker", "containerd_store"])]
         no_engine: bool,
+        #[command(flatten)]
+        choice: Choice,
     },
     /// Show the main job: a mistake, its fix, the run buttons, a run with its log.
     ///
@@ -86,7 +90,12 @@ enum Chore {
         arguments: Vec<OsString>,
     },
     #[command(hide = true)]
-    InsideTest { neovims: String, filters: Vec<String> },
+    InsideTest {
+        neovims: String,
+        filters: Vec<String>,
+        #[command(flatten)]
+        choice: Choice,
+    },
     #[command(hide = true)]
     InsideBench,
     #[command(hide = true)]
@@ -100,8 +109,8 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Chores::parse().chore {
-        Chore::Test { filters, no_engine: false } => footprint::unchanged(|| test::test(&filters)),
-        Chore::Test { filters, no_engine: true } => footprint::unchanged(|| test::without_engine(&filters)),
+        Chore::Test { filters, no_engine: false, choice } => footprint::unchanged(|| test::test(&filters, choice)),
+        Chore::Test { filters, no_engine: true, .. } => footprint::unchanged(|| test::without_engine(&filters)),
         Chore::Demo => footprint::unchanged(demo::demo),
         Chore::Bench { names } => footprint::unchanged(|| bench::bench(&names)),
         Chore::Chaos { runs, seed } => footprint::unchanged(|| chaos::chaos(runs, seed)),
@@ -113,7 +122,7 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         // The process outside says that tests failed.
-        Chore::InsideTest { neovims, filters } => match test::inside(&neovims, &filters) {
+        Chore::InsideTest { neovims, filters, choice } => match test::inside(&neovims, &filters, choice) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
             Err(error) => Err(error),

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::docker::Daemon;
+use crate::docker::release::Choice;
 use crate::packages::{self, Program};
 use crate::{footprint, interrupts, sandbox, tools};
 
@@ -19,15 +20,19 @@ const NEOVIMS: [&str; 2] = ["trixie", "forky"];
 /// Signs the packages of every suite. Only Debian has it.
 const DEBIANS_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Runs every test, or those whose names contain a filter. The test runner's summary is the last thing printed.
-pub(crate) fn test(filters: &[String]) -> Result<()> {
+/// Runs every test, or those whose names contain a filter; if a version of Docker is chosen, only those of the engine.
+/// The test runner's summary is the last thing printed.
+pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
     let missing = missing_programs();
     check_prerequisites(&missing)?;
     packages::unpack(&missing)?;
-    let neovims = neovims()?;
+    choice.unpack()?;
+    let neovims = if choice.is_made() { Vec::new() } else { neovims()? };
     build()?;
-    let inside = [OsString::from("inside-test"), env::join_paths(neovims)?];
-    let arguments: Vec<OsString> = inside.into_iter().chain(filters.iter().map(OsString::from)).collect();
+    let mut arguments = vec![OsString::from("inside-test")];
+    arguments.extend(choice.options());
+    arguments.push(env::join_paths(neovims)?);
+    arguments.extend(filters.iter().map(OsString::from));
     if !sandbox::run(&arguments)?.success() {
         bail!("tests failed");
     }
@@ -35,10 +40,12 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
 }
 
 /// What `test` does inside the sandbox. Returns whether all tests passed.
-pub(crate) fn inside(neovims: &str, filters: &[String]) -> Result<bool> {
-    let daemon = Daemon::start()?;
-    let mut tests = runner(filters);
+pub(crate) fn inside(neovims: &str, filters: &[String], choice: Choice) -> Result<bool> {
+    let daemon = Daemon::start(choice)?;
+    let scope = if choice.is_made() { ["--package", "pipelens-engine"].as_slice() } else { &["--workspace"] };
+    let mut tests = runner(filters, scope);
     tests
+        .env("PATH", choice.path()?)
         .env("PIPELENS_TEST_DOCKER_HOST", daemon.host())
         .env("PIPELENS_REQUIRE_DOCKER", "1")
         .env("PIPELENS_TEST_NVIM", neovims)
@@ -72,7 +79,7 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     let scratch = tempfile::Builder::new().prefix("pipelens-").tempdir()?;
     let home = scratch.path().join("home");
     let skipped = scratch.path().join("skipped");
-    let mut tests = runner(filters);
+    let mut tests = runner(filters, &["--workspace"]);
     tests.envs(tools::environment_with_home(&home)).env("TMPDIR", scratch.path());
     tests.env(footprint::MARK, footprint::mark()).env("PIPELENS_SKIPPED", &skipped);
     for (_, folder) in tools::HOME_FOLDERS {
@@ -132,14 +139,14 @@ fn has_nextest() -> bool {
     tools::find("cargo-nextest").is_some()
 }
 
-fn runner(filters: &[String]) -> Command {
+fn runner(filters: &[String], scope: &[&str]) -> Command {
     let mut tests = Command::new("cargo");
     if has_nextest() {
         tests.args(["nextest", "run", "--no-fail-fast"]).args(filters);
     } else {
         tests.args(["test", "--no-fail-fast"]).args(filters.first());
     }
-    tests.args(["--workspace", "--locked"]).current_dir(tools::root());
+    tests.args(scope).arg("--locked").current_dir(tools::root());
     if std::io::stdout().is_terminal() {
         tests.env("CARGO_TERM_COLOR", "always");
     }

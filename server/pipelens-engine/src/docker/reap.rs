@@ -38,7 +38,9 @@ pub(super) async fn remove_run(
     let mut problems = Vec::new();
     let work = async {
         loop {
-            let Ok(mut things) = find(docker, |_| may_have_images).await else {
+            // A dead owner's last container says that there may be images of its.
+            let has_images = |containers: &[Thing]| may_have_images || has_orphans(containers, observer);
+            let Ok(mut things) = find(docker, has_images).await else {
                 problems = vec![
                     "The container engine stopped responding; what this run left in it will be removed at the next start.".into(),
                 ];
@@ -65,8 +67,7 @@ pub(super) async fn remove_run(
 /// Removes what dead processes left, and returns a sentence about it.
 pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget: Duration) -> Option<String> {
     let work = async {
-        let has_orphans = |containers: &[Thing]| containers.iter().any(|thing| thing.is_orphan(observer));
-        let mut things = find(docker, has_orphans).await.ok()?;
+        let mut things = find(docker, |containers| has_orphans(containers, observer)).await.ok()?;
         things.keep_if(|thing| thing.is_orphan(observer));
         if things.containers.is_empty() && things.images.is_empty() {
             return None;
@@ -106,6 +107,10 @@ pub(super) async fn remove_unrecorded(
     let things: Vec<Thing> = images.into_iter().map(|image| Thing::new(image.id, &image.labels)).collect();
     // If a snapshot cannot be removed, there is nothing the user could do about it.
     drop(tokio::time::timeout(budget, remove_images(docker, &things)).await);
+}
+
+fn has_orphans(containers: &[Thing], observer: &Owner) -> bool {
+    containers.iter().any(|thing| thing.is_orphan(observer))
 }
 
 /// Labelled containers and images, each with its owner.

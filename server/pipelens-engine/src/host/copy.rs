@@ -117,6 +117,9 @@ pub(super) fn update(
     newest: SystemTime,
     stop: &CancellationToken,
 ) -> Result<(), Interruption> {
+    // Nothing is added or removed through a link that a step has left in the place of a directory.
+    let missing = delta.folders().into_iter().filter(|path| !is_folder(&target.join(path))).collect();
+    let delta = delta.without_folders(&missing);
     for path in &delta.removed_files {
         // It is already removed, or a step has replaced it with a directory.
         fs::remove_file(target.join(path)).ok();
@@ -125,20 +128,49 @@ pub(super) fn update(
         // It stays if a step has created something in it.
         fs::remove_dir(target.join(path)).ok();
     }
-    make_way(&delta.changed, target);
+    create_folder(target)?;
+    make_way(&delta.changed, target)?;
     copy_sources(&delta.changed, target, Dating::After(newest), stop)
 }
 
-/// Adds files to a directory, with the time of now, in place of those that have their names.
+/// Adds files to a directory, with the time of now, in place of whatever has their names.
 pub(super) fn add(files: &Sources, target: &Path, stop: &CancellationToken) -> Result<(), Interruption> {
-    make_way(files, target);
+    make_way(files, target)?;
     copy_sources(files, target, Dating::After(SystemTime::UNIX_EPOCH), stop)
 }
 
-fn make_way(sources: &Sources, target: &Path) {
-    for entry in sources.entries.iter().filter(|entry| entry.kind != EntryKind::Folder) {
+fn make_way(sources: &Sources, target: &Path) -> Result<(), EngineError> {
+    for entry in &sources.entries {
+        let to = target.join(&entry.path);
+        let is_in_the_way = entry.kind != EntryKind::Folder || !is_folder(&to);
+        if is_in_the_way {
+            remove_any(&to).map_err(|source| EngineError::File {
+                doing: "Making room for a changed file",
+                path: to.clone(),
+                source,
+            })?;
+        }
+        if entry.kind == EntryKind::Folder {
+            create_folder(&to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is a directory, and not a link to one.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Removes whatever is there.
+fn remove_any(path: &Path) -> io::Result<()> {
+    match is_folder(path) {
+        true => remove(path),
         // Writing to a link would change its target, and creating a link fails if something exists.
-        fs::remove_file(target.join(&entry.path)).ok();
+        false => match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        },
     }
 }
 

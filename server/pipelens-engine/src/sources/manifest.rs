@@ -1,7 +1,7 @@
 //! A record of the sources at one time, small enough to be kept, and what has changed since. Reads no files.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -45,6 +45,8 @@ pub(crate) struct Delta {
     pub(crate) removed_files: Vec<PathBuf>,
     /// Deepest first. A step may have created files of its own in them.
     pub(crate) removed_folders: Vec<PathBuf>,
+    /// The unchanged directories above what is new or changed. A step may have removed or replaced them.
+    pub(crate) folders_above: Vec<Entry>,
     /// The modification time of the newest file of the older state, in seconds since 1970.
     pub(crate) newest_before: i64,
 }
@@ -74,6 +76,11 @@ impl Manifest {
                 delta.add(entry.clone());
             }
         }
+        let above: BTreeSet<&Path> =
+            delta.changed.entries.iter().flat_map(|entry| entry.path.ancestors().skip(1)).collect();
+        let is_above = |entry: &&Entry| entry.kind == EntryKind::Folder && above.contains(entry.path.as_path());
+        let is_same = |entry: &&Entry| self.0.get(&entry.path) == Some(&entry.stamp);
+        delta.folders_above = sources.entries.iter().filter(is_above).filter(is_same).cloned().collect();
         for (path, old) in self.0.iter().rev() {
             let is_gone = now.0.get(path).is_none_or(|new| new.kind != old.kind);
             match old.kind {
@@ -93,6 +100,30 @@ impl Delta {
             self.changed.bytes += entry.stamp.size;
         }
         self.changed.entries.push(entry);
+    }
+
+    /// Returns the directories in which something is added or removed, relative to the root.
+    pub(crate) fn folders(&self) -> BTreeSet<PathBuf> {
+        let changed = self.changed.entries.iter().map(|entry| &entry.path);
+        let paths = changed.chain(&self.removed_files).chain(&self.removed_folders);
+        let above = paths.flat_map(|path| path.ancestors().skip(1));
+        above.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect()
+    }
+
+    /// Returns what is to be done if a step has removed some of these directories, or put something else in their place: nothing is
+    /// removed from them, and what is added needs them again.
+    pub(crate) fn without_folders(&self, missing: &BTreeSet<PathBuf>) -> Self {
+        let is_missing = |path: &Path| path.ancestors().any(|path| missing.contains(path));
+        let is_inside = |path: &&PathBuf| path.parent().is_some_and(is_missing);
+        let mut delta =
+            Self { changed: self.changed.without_entries(), newest_before: self.newest_before, ..Self::default() };
+        let again = self.folders_above.iter().filter(|entry| is_missing(&entry.path));
+        again.chain(&self.changed.entries).for_each(|entry| delta.add(entry.clone()));
+        // A directory before its entries.
+        delta.changed.entries.sort_by(|one, other| one.path.cmp(&other.path));
+        delta.removed_files = self.removed_files.iter().filter(|path| !is_inside(path)).cloned().collect();
+        delta.removed_folders = self.removed_folders.iter().filter(|path| !is_inside(path)).cloned().collect();
+        delta
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -272,7 +272,8 @@ async fn a_replaced_snapshot_that_something_is_built_on_goes_with_it() {
     project.is_read = false;
     project.run(vec![kept.clone()]).await.assert_succeeded();
     let images = || docker_client(&["images", "-aq", "--filter", &format!("label=dev.pipelens.step={key}")]);
-    assert_eq!(images().lines().count(), 2, "the failure is built on the first");
+    // The failure is built on the first. Docker's own store keeps that until the failure goes, containerd's keeps the layers alone.
+    assert!((1..=2).contains(&images().lines().count()), "{}", images());
     project.clean().await;
     assert_eq!(images(), "");
 }

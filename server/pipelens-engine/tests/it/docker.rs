@@ -314,16 +314,42 @@ async fn images_of_a_dead_owner_are_swept_although_it_runs_nothing() {
     let ran = running.finish().await;
     assert_nothing_left(ran.run_id);
 
-    let container = leave_behind(&dead_owner, &[]);
     let tag = format!("pipelens-test/anchored:{}", ran.run_id.simple());
-    // A run beside this one may have swept the container already.
-    let committed = try_docker_client(&["commit", &container, &tag]);
-    let anchor = leave_behind(&dead_owner, &["--label", "dev.pipelens.anchor="]);
-    try_docker_client(&["rm", "-f", &container]).ok();
+    let anchor = leave_image_behind(&dead_owner, &tag);
     Bench::docker(vec![step("a", "true")]).run().await.assert_succeeded();
-    assert!(!docker_client(&["ps", "-aq", "--no-trunc"]).contains(&anchor));
+    assert_swept(&anchor, &tag);
+}
+
+/// The run itself has made no images that it could look for.
+#[tokio::test]
+async fn images_that_a_dead_owner_leaves_during_a_run_are_swept_after_it() {
+    needs_docker!();
+    let mut running = Bench::docker(vec![step("a", "echo begun; sleep 1000")]).start();
+    running.wait_for_line("begun").await;
+    let run = format!("label=dev.pipelens.run={}", running.run_id);
+    let dead_owner = dead_owner(docker_client(&["ps", "-aq", "--filter", &run]).trim());
+    let tag = format!("pipelens-test/anchored:{}", running.run_id.simple());
+    let anchor = leave_image_behind(&dead_owner, &tag);
+    running.cancel.cancel();
+    running.finish().await;
+    assert_swept(&anchor, &tag);
+}
+
+/// Leaves an image, and the container that says so, as a run would that was killed. Returns the container.
+fn leave_image_behind(dead_owner: &str, tag: &str) -> String {
+    let container = leave_behind(dead_owner, &[]);
+    // A run beside this one may have swept the container already.
+    try_docker_client(&["commit", &container, tag]).ok();
+    let anchor = leave_behind(dead_owner, &["--label", "dev.pipelens.anchor="]);
+    try_docker_client(&["rm", "-f", &container]).ok();
+    anchor
+}
+
+#[track_caller]
+fn assert_swept(anchor: &str, tag: &str) {
+    assert!(!docker_client(&["ps", "-aq", "--no-trunc"]).contains(anchor));
     let images = docker_client(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
-    assert!(!images.contains(&tag), "{committed:?}: {images}");
+    assert!(!images.contains(tag), "{images}");
 }
 
 #[tokio::test]

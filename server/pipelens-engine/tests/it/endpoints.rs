@@ -152,7 +152,8 @@ async fn a_tls_daemon_gets_compressed_sources_from_clients_with_a_certificate() 
     assert_eq!(daemon.client(&["ps", "-aq"]), "");
     assert_eq!(daemon.client(&["images", "-aq"]).lines().count(), 1, "the test image alone");
 
-    with("received fatal alert: BadCertificate", "stranger").await;
+    // Which one, depends on the daemon's version.
+    with("received fatal alert: ", "stranger").await;
     let without_certificate = [("DOCKER_HOST", host.as_str())];
     in_own_process(MEMBER, "Client sent an HTTP request to an HTTPS server", &without_certificate).await;
 

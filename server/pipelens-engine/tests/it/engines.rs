@@ -292,10 +292,22 @@ cgroup_manager = "cgroupfs"
         })
         .await;
         hand_on_the_image(&host);
-        // Loaded, an unqualified name is one of this machine's; asked for, it is one of Docker Hub's.
-        let (here, there) = (format!("localhost/{BUSYBOX}"), format!("docker.io/{BUSYBOX}"));
-        succeed(Command::new("docker").args(["--host", &host, "tag", &here, &there]));
-        Some(Self { host, _service: service, _folder: folder })
+        let podman = Self { host, _service: service, _folder: folder };
+        // Asked for, an unqualified name is one of Docker Hub's.
+        podman.tag_loaded(BUSYBOX, &format!("docker.io/{BUSYBOX}"));
+        Some(podman)
+    }
+
+    /// Gives a name to an image that was loaded. An unqualified name in an archive is one of this machine's, or in the archives of newer
+    /// versions of Docker one of Docker Hub's.
+    pub(crate) fn tag_loaded(&self, name: &str, new: &str) {
+        let names = ["localhost", "docker.io"].map(|registry| format!("{registry}/{name}"));
+        let is_here = |name: &&String| {
+            let inspected = Command::new("docker").args(["--host", &self.host, "image", "inspect", name]).output();
+            inspected.unwrap().status.success()
+        };
+        let loaded = names.iter().find(is_here).unwrap_or_else(|| panic!("{name} was not loaded"));
+        self.client(&["tag", loaded, new]);
     }
 
     /// Returns what the docker client prints.

@@ -2,11 +2,15 @@
 
 use std::io::Read as _;
 
+use flate2::read::GzDecoder;
 use pipelens_core::plan::PlanStep;
 use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
 
 use crate::bench::{Bench, Ran, StepExt as _, assert_nothing_left, docker_client, step};
 use crate::docker::{needs_docker, run};
+
+/// How a compressed file begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 pub(crate) fn snapshots(ran: &Ran) -> usize {
     ran.events.iter().filter(|event| matches!(event, BuildEvent::StepPhase { phase: Phase::Snapshotting, .. })).count()
@@ -42,7 +46,7 @@ async fn a_lineage_of_steps_adds_up() {
     assert_eq!(ran.text_of("last"), ["0", "1", "2", "3", "4", "5", "0"]);
 }
 
-/// Returns every file of the image: its configuration, its history, its layers.
+/// Returns every file of the image: its configuration, its history, its layers, which the image store of containerd compresses.
 pub(crate) fn saved_image(image: &str) -> Vec<u8> {
     let mut save = std::process::Command::new("docker")
         .env("DOCKER_HOST", crate::bench::docker_host().unwrap())
@@ -50,10 +54,19 @@ pub(crate) fn saved_image(image: &str) -> Vec<u8> {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let mut bytes = Vec::new();
-    save.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
+    let mut archive = tar::Archive::new(save.stdout.take().unwrap());
+    let mut all = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut bytes = Vec::new();
+        entry.unwrap().read_to_end(&mut bytes).unwrap();
+        match bytes.starts_with(&GZIP) {
+            true => drop(GzDecoder::new(bytes.as_slice()).read_to_end(&mut all).unwrap()),
+            false => all.extend(bytes),
+        }
+    }
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).unwrap();
     assert!(save.wait().unwrap().success());
-    bytes
+    all
 }
 
 fn image_holds(image: &str, needle: &str) -> bool {

@@ -65,4 +65,7 @@ mod skipped;
 mod times;
 #[cfg(test)]
 #[cfg(unix)]
+mod updates;
+#[cfg(test)]
+#[cfg(unix)]
 mod volumes;

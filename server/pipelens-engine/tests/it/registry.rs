@@ -25,7 +25,9 @@ const REGISTRY: &str = "PIPELENS_TEST_REGISTRY";
 /// `someone` with `secret-word`, as `htpasswd -B` writes it.
 const PASSWORDS: &str = "someone:$2b$04$WNStINO06C6itITHd9IBEuChYkW4iMpwq./OFB9Y3mFLAkCoWCK9K\n";
 /// What cannot be packed in the image's own layer.
-const RANDOM_KIB: u64 = 2_048;
+const RANDOM_KIB: u64 = 4_096;
+/// Where a slow pull is held. The image store of containerd reports a whole MiB at a time.
+const HELD_AFTER: u64 = 1_300_000;
 
 struct Registry {
     process: Child,
@@ -140,6 +142,10 @@ fn with_pull(policy: &str, step: PlanStep) -> PlanStep {
     PlanStep { runner_args: Some(arguments), ..step }
 }
 
+fn has_containerd_store() -> bool {
+    docker_client(&["info", "--format", "{{.DriverStatus}}"]).contains("io.containerd.snapshotter")
+}
+
 /// Waits for a report of the pull on more than these bytes, and returns how many there are.
 async fn wait_for_bytes(running: &mut Running, more_than: u64) -> u64 {
     let is_more = |event: &BuildEvent| pulls([event]).iter().any(|pull| pull.1 > more_than);
@@ -159,7 +165,9 @@ async fn process_that_pulls() {
             ran.assert_succeeded();
             let pulls = pulls(&ran.events);
             let (step, done, total, layers_done, layers) = *pulls.last().unwrap();
-            assert!(done == total && total > 1024 * RANDOM_KIB && layers_done == 2 && layers == 2, "{pulls:?}");
+            assert!(done == total && layers_done == layers && layers > 0, "{pulls:?}");
+            // Containerd's store says nothing of a layer that is there, nor of the bytes of one that comes at once.
+            assert!(has_containerd_store() || (total > 1024 * RANDOM_KIB && layers == 2), "{pulls:?}");
             assert!(pulls.iter().all(|pull| pull.0 == step), "one step pulls for both: {pulls:?}");
             let digest = docker_client(&["image", "inspect", "-f", "{{index .RepoDigests 0}}", &image]);
             assert!(digest.contains("/some/image@sha256:"), "{digest}");
@@ -232,10 +240,10 @@ async fn start_held_with(image: &str, bytes: u64, deadlines: Deadlines) -> (Prox
 }
 
 async fn hangs(image: &str) {
-    let (proxy, mut running, image) = start_held(image, 200_000).await;
+    let (proxy, mut running, image) = start_held(image, HELD_AFTER).await;
     let first = wait_for_bytes(&mut running, 0).await;
     // The daemon does not report what comes within a tenth of a second of its last report, so one burst may go unsaid.
-    let mut passes = 200_000;
+    let mut passes = HELD_AFTER;
     let second = loop {
         passes += 50_000;
         assert!(passes < 1024 * RANDOM_KIB, "nothing is said of {passes} bytes");
@@ -255,7 +263,7 @@ async fn hangs(image: &str) {
 }
 
 async fn is_cancelled(image: &str) {
-    let (proxy, mut running, image) = start_held(image, 200_000).await;
+    let (proxy, mut running, image) = start_held(image, HELD_AFTER).await;
     wait_for_bytes(&mut running, 0).await;
     running.cancel.cancel();
     let ran = running.finish().await;
@@ -271,6 +279,7 @@ async fn is_cancelled(image: &str) {
 async fn stalls(image: &str) {
     let (silence, stall) = (Duration::from_secs(3), Duration::from_secs(10));
     let deadlines = Deadlines { silence, stall, ..Deadlines::default() };
+    // Less than any store keeps: that of containerd goes on where an earlier connection ended.
     let (_proxy, running, image) = start_held_with(image, 200_000, deadlines).await;
     let ran = running.finish().await;
     assert_eq!(ran.outcome, RunOutcome::Failed);
@@ -319,8 +328,9 @@ async fn a_slow_pull_shows_progress_and_can_be_cancelled_and_is_retried_when_cut
         return;
     }
     let Some(registry) = Registry::start().await else { return };
-    let image = registry.push();
     for role in ["hangs", "is cancelled", "is cut", "stalls"] {
+        // The image store of containerd may keep layers for a while after their image is removed.
+        let image = registry.push();
         registry.pull(role, &image, &registry.login(&registry.address, "secret-word")).await;
     }
 }

@@ -178,6 +178,7 @@ async fn a_child_sees_what_its_parent_left_in_a_volume_of_podman() {
     docker_client(&["save", "-o", &path, &image.0]);
     podman.client(&["load", "-i", &path]);
     let name = format!("localhost/{}", image.0);
+    podman.tag_loaded(&image.0, &name);
     let write = "cat source > made; echo left > /data/left";
     let steps = vec![
         step("a", write).image(&name),
