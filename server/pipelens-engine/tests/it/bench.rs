@@ -378,6 +378,11 @@ pub(crate) fn docker_client(arguments: &[&str]) -> String {
     try_docker_client(arguments).unwrap_or_else(|complaint| panic!("docker {arguments:?}: {complaint}"))
 }
 
+/// Whether the engine keeps its images in the store of containerd.
+pub(crate) fn has_containerd_store() -> bool {
+    docker_client(&["info", "--format", "{{.DriverStatus}}"]).contains("io.containerd.snapshotter")
+}
+
 /// Runs one test of this binary in a process of its own, whose environment the engine reads. The test finds its part in `role`.
 pub(crate) async fn in_own_process(test: &str, role: &str, environment: &[(&str, &str)]) {
     let status = tokio::process::Command::new(std::env::current_exe().unwrap())

@@ -13,7 +13,7 @@ use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
 
 use crate::bench::{
     BUSYBOX, Bench, Ran, Running, StepExt as _, assert_nothing_left, docker_client, docker_host, docker_runner,
-    eventually, in_own_process, is_available, role, step, try_docker_client,
+    eventually, has_containerd_store, in_own_process, is_available, role, step, try_docker_client,
 };
 use crate::engines::{skip, write_program};
 use crate::proxy::{Flow, Proxy};
@@ -140,10 +140,6 @@ fn digests(ran: &Ran) -> Vec<(usize, String, String)> {
 fn with_pull(policy: &str, step: PlanStep) -> PlanStep {
     let arguments = Value::Map(vec![("pull".to_owned(), Value::Text(policy.to_owned()))]);
     PlanStep { runner_args: Some(arguments), ..step }
-}
-
-fn has_containerd_store() -> bool {
-    docker_client(&["info", "--format", "{{.DriverStatus}}"]).contains("io.containerd.snapshotter")
 }
 
 /// Waits for a report of the pull on more than these bytes, and returns how many there are.
