@@ -80,7 +80,11 @@ impl Seat<'_> {
 impl View {
     /// Finds out what the kernel allows, once. `scratch` and `place` are directories of ours.
     pub(super) async fn best(project: &Path, shell: &Path, scratch: &Path, place: &Path) -> Self {
-        BEST.get_or_init(|| find(project, shell, scratch, place)).await.clone()
+        match BEST.get_or_init(|| find(project, shell, scratch, place)).await {
+            // It was found for another project, and this one's own programs never count.
+            Self::Own(own) if !own.is_outside(project) => find(project, shell, scratch, place).await,
+            view => view.clone(),
+        }
     }
 
     /// Returns the command that runs a script of the shell for a step. The script's arguments follow.
@@ -97,6 +101,14 @@ impl View {
 }
 
 impl Namespaces {
+    /// Whether a search outside a project finds the same programs.
+    fn is_outside(&self, project: &Path) -> bool {
+        ["unshare", "mount"]
+            .into_iter()
+            .zip([&self.unshare, &self.mount])
+            .all(|(name, program)| programs::find(name, &[project]).is_some_and(|found| found == *program))
+    }
+
     /// Returns the command line with which a person's shell opens another one there.
     pub(super) fn shell_line(&self, seat: &Seat<'_>, variables: &str) -> String {
         let word = |path: &Path| shell_word(&path.to_string_lossy());
