@@ -68,8 +68,12 @@ impl Worker {
         let activity = Arc::clone(&talk.conversation.activity);
         let given_up = liveness::given_up(container, &activity, self.deadlines);
         let (starts, started) = oneshot::channel();
+        let on_start = || {
+            context.report_phase(Phase::Running);
+            starts.send(()).ok();
+        };
         let ended = async {
-            let outcome = talk.carry_on(container, lines, logs, starts).await;
+            let outcome = talk.carry_on(container, lines, logs, on_start).await;
             logs.finish_streams().await;
             outcome
         };
@@ -121,7 +125,7 @@ impl Worker {
         let mut said = Vec::new();
         let activity = Arc::clone(&talk.conversation.activity);
         let outcome = tokio::select! {
-            outcome = talk.carry_on(&self.container, lines, &mut said, oneshot::channel().0) => outcome?,
+            outcome = talk.carry_on(&self.container, lines, &mut said, || {}) => outcome?,
             given_up = liveness::given_up(&self.container, &activity, self.deadlines) => return Err(given_up),
         };
         let report = match outcome {
@@ -210,13 +214,13 @@ impl Talk {
         container: &Container,
         lines: mpsc::Receiver<Bytes>,
         output_sink: &mut impl OutputSink,
-        started: oneshot::Sender<()>,
+        on_start: impl FnOnce(),
     ) -> Result<Outcome, EngineError> {
         let start = async {
             if self.is_new {
                 container.start().await?;
             }
-            started.send(()).ok();
+            on_start();
             Ok::<_, EngineError>(())
         };
         let talking = async { Ok(self.conversation.exchange(lines, output_sink).await) };
@@ -241,10 +245,7 @@ async fn wait_or_stop(
         tokio::select! {
             biased;
             () = context.stop.cancelled() => Ending::Stopped,
-            _ = started => {
-                context.report_phase(Phase::Running);
-                context.time_to_stop(Instant::now()).await
-            }
+            _ = started => context.time_to_stop(Instant::now()).await,
         }
     }
     .boxed();
