@@ -53,7 +53,11 @@ impl Links {
         let found = |names: &[Spanned<String>]| -> Vec<usize> {
             names.iter().filter_map(|name| position(&name.value)).collect()
         };
-        let named = |step: &Step| [found(&step.depends_on), found(&step.needs_artifacts)].concat();
+        let named = |step: &Step| {
+            let mut named = found(&step.depends_on);
+            named.extend(step.needs_artifacts.iter().filter_map(|name| position(&name.value)));
+            named
+        };
         Self {
             parents: pipeline.steps.iter().map(|step| position(&step.builds_in.as_ref()?.value)).collect(),
             named: pipeline.steps.iter().map(named).collect(),
