@@ -99,9 +99,11 @@ impl HostRunner {
         }
         let workspace = home.join("workspace");
         let workdir = workdir::on_host(&workspace, &context.step().workdir)?;
-        self.copy(context, workspace.clone(), workdir, copying).await?;
         let place = self.place().ok_or_else(|| panicked(std::io::Error::other("the runner is not open")))?;
-        let view = self.view(&place).await?;
+        // What the kernel allows is found out meanwhile, for the first step.
+        let (copied, view) = tokio::join!(self.copy(context, workspace.clone(), workdir, copying), self.view(&place));
+        copied?;
+        let view = view?;
         let seen_workdir = |seen: &Path| workdir::on_host(seen, &context.step().workdir);
         if let View::Own(_) = view {
             let seen = place.workspace();
