@@ -34,7 +34,7 @@ pub(super) fn describe(pipeline: &Pipeline, position: usize) -> String {
 
 fn boots_from(pipeline: &Pipeline, links: &Links, position: usize) -> String {
     let ancestors = lineage(links, position);
-    let image = root_image(pipeline, links.roots().get(position).copied().unwrap_or(position));
+    let image = root_image(pipeline, links.root(position));
     let key = |step: &usize| pipeline.steps.get(*step).map(|step| code(&step.key.value));
     match ancestors.split_first() {
         None => format!("Starts from the image {}.", code(image)),

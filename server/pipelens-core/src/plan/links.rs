@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Pipeline, Step};
+use crate::model::Pipeline;
 use crate::text::Spanned;
 
 /// A thousand steps that wait for a thousand others: ten times the largest ever seen.
@@ -23,8 +23,8 @@ pub(crate) struct Links {
     pub(crate) parents: Vec<Option<usize>>,
     /// What each step names in `depends_on` and `needs_artifacts`.
     pub(crate) named: Vec<Vec<usize>>,
-    /// The steps whose artifacts each step gets.
-    pub(crate) providers: Vec<Vec<usize>>,
+    /// The steps whose artifacts a step gets, for each that gets some.
+    pub(crate) providers: HashMap<usize, Vec<usize>>,
     /// What each step waits for because of a barrier.
     pub(crate) barriers: Vec<Option<Segment>>,
 }
@@ -53,15 +53,19 @@ impl Links {
         let found = |names: &[Spanned<String>]| -> Vec<usize> {
             names.iter().filter_map(|name| position(&name.value)).collect()
         };
-        let named = |step: &Step| {
-            let mut named = found(&step.depends_on);
-            named.extend(step.needs_artifacts.iter().filter_map(|name| position(&name.value)));
-            named
-        };
+        let getting = pipeline.steps.iter().enumerate().filter(|(_, step)| !step.needs_artifacts.is_empty());
+        let providers: HashMap<usize, Vec<usize>> =
+            getting.map(|(index, step)| (index, found(&step.needs_artifacts))).collect();
+        let mut named: Vec<Vec<usize>> = pipeline.steps.iter().map(|step| found(&step.depends_on)).collect();
+        for (step, providers) in &providers {
+            if let Some(named) = named.get_mut(*step) {
+                named.extend(providers);
+            }
+        }
         Self {
             parents: pipeline.steps.iter().map(|step| position(&step.builds_in.as_ref()?.value)).collect(),
-            named: pipeline.steps.iter().map(named).collect(),
-            providers: pipeline.steps.iter().map(|step| found(&step.needs_artifacts)).collect(),
+            named,
+            providers,
             barriers: segments(pipeline),
         }
     }
@@ -80,6 +84,16 @@ impl Links {
         result.sort_by_key(|dependency| (dependency.step, !dependency.must_succeed));
         result.dedup_by_key(|dependency| dependency.step);
         result
+    }
+
+    /// Returns the oldest ancestor of a step. If parents form a cycle, that is any of them.
+    pub(crate) fn root(&self, step: usize) -> usize {
+        let mut seen = HashSet::new();
+        let mut root = step;
+        while let Some(parent) = self.parents.get(root).copied().flatten().filter(|parent| seen.insert(*parent)) {
+            root = parent;
+        }
+        root
     }
 
     /// Returns the oldest ancestor of each step. If parents form a cycle, that is any of them.

@@ -4,6 +4,8 @@ mod brackets;
 mod follows;
 mod key;
 
+use std::cell::OnceCell;
+
 use super::entry::{Completion, CompletionKind};
 use super::written;
 use crate::analysis::Analysis;
@@ -46,6 +48,8 @@ pub(super) struct Cursor<'a> {
     pub(super) follows: Follows,
     /// What has to be written before an entry: the space after a `:` or `-`, or the dash of a list.
     lead: &'static str,
+    /// The nearest line above that is indented less, once it was looked for.
+    pub(super) outer_line: OnceCell<Option<TextRange>>,
 }
 
 impl<'a> Cursor<'a> {
@@ -106,13 +110,15 @@ impl<'a> Cursor<'a> {
             before_word,
             follows: Follows::of(text, word_end, brackets.is_some(), may_span_lines),
             lead: if needs_space { " " } else { "" },
+            outer_line: OnceCell::new(),
         })
     }
 
     /// Returns the cursor as it would be after the dash of a list entry.
     pub(super) fn with_dash(self) -> Self {
         let lead = "- ";
-        Self { column: self.column + lead.len(), is_list_entry: true, lead, ..self }
+        let outer_line = OnceCell::new();
+        Self { column: self.column + lead.len(), is_list_entry: true, lead, outer_line, ..self }
     }
 
     /// Makes an entry for the name of a key. `value` is what follows in JSON, where something has to.

@@ -101,10 +101,10 @@ fn block_place(analysis: &Analysis, cursor: &Cursor<'_>) -> Place {
 
 /// Tells whether the block at the cursor is under the name of a service.
 fn is_in_services(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
-    let Some(name) = outer_line(analysis, cursor) else { return false };
-    let above = analysis.text.get(..cursor.line_start).unwrap_or_default().lines().rev();
-    let mut outer =
-        above.skip_while(|line| *line != name).filter(|line| says_something(line) && column(line) < column(name));
+    let Some(range) = outer_range(analysis, cursor) else { return false };
+    let name_column = column(range.of(&analysis.text));
+    let above = analysis.text.get(..range.start).unwrap_or_default().lines().rev();
+    let mut outer = above.filter(|line| says_something(line) && column(line) < name_column);
     outer.next().is_some_and(|line| without_dashes(line).starts_with("services:"))
 }
 
@@ -119,14 +119,30 @@ fn key_of_line(line: &str) -> Option<&str> {
 }
 
 fn outer_line<'a>(analysis: &'a Analysis, cursor: &Cursor<'_>) -> Option<&'a str> {
+    Some(outer_range(analysis, cursor)?.of(&analysis.text))
+}
+
+/// Returns the nearest line above that is indented less. It may be at the start of the file, so it is looked for once.
+fn outer_range(analysis: &Analysis, cursor: &Cursor<'_>) -> Option<TextRange> {
+    *cursor.outer_line.get_or_init(|| find_outer_line(analysis, cursor))
+}
+
+fn find_outer_line(analysis: &Analysis, cursor: &Cursor<'_>) -> Option<TextRange> {
     // A list entry may be in the same column as its key.
     let own = if cursor.is_list_entry { cursor.indentation + 1 } else { cursor.column };
-    let is_outer = |line: &&str| {
+    let is_outer = |line: &str| {
         let is_entry =
             cursor.is_list_entry && dashes(line.trim_start_matches(' ')) > 0 && indentation(line) == cursor.indentation;
         says_something(line) && (if is_entry { own } else { column(line) }) < own
     };
-    analysis.text.get(..cursor.line_start)?.lines().rev().find(is_outer)
+    let mut start = cursor.line_start;
+    for line in analysis.text.get(..cursor.line_start)?.split_inclusive('\n').rev() {
+        start -= line.len();
+        if is_outer(line) {
+            return Some(TextRange::new(start, start + line.trim_end_matches(['\r', '\n']).len()));
+        }
+    }
+    None
 }
 
 /// Tells whether the cursor is in the text of a command, where keys have no meaning.
