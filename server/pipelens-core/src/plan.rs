@@ -73,6 +73,32 @@ pub struct PlanStep {
     pub retry: u64,
 }
 
+impl Plan {
+    /// Returns the step from which a step descends through `builds_in`, or itself.
+    pub fn root(&self, index: usize) -> Option<&PlanStep> {
+        let mut step = self.steps.get(index)?;
+        while let Some(parent) = step.parent() {
+            step = self.steps.get(parent)?;
+        }
+        Some(step)
+    }
+}
+
+impl PlanStep {
+    /// Returns the step whose filesystem it starts from.
+    pub fn parent(&self) -> Option<usize> {
+        match self.boots_from {
+            BootsFrom::Step(parent) => Some(parent),
+            BootsFrom::Image(_) => None,
+        }
+    }
+
+    /// Returns the steps on whose results its own depends: its parent, and those whose artifacts it gets.
+    pub fn inputs(&self) -> impl Iterator<Item = usize> {
+        self.parent().into_iter().chain(self.needs_artifacts.iter().copied())
+    }
+}
+
 /// What a step's filesystem starts as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BootsFrom {
@@ -167,7 +193,7 @@ fn with_ancestors(links: &Links, mut chosen: Vec<bool>) -> Vec<bool> {
     let mut waiting: Vec<usize> = (0..count).filter(|step| is_marked(&chosen, *step)).collect();
     while let Some(step) = waiting.pop() {
         let parent = links.parents.get(step).copied().flatten();
-        let providers = links.providers.get(step).into_iter().flatten().copied();
+        let providers = links.providers.get(&step).into_iter().flatten().copied();
         for needed in parent.into_iter().chain(providers) {
             if !is_marked(&chosen, needed) {
                 mark(&mut chosen, needed);
@@ -239,7 +265,7 @@ fn plan_steps(pipeline: &Pipeline, links: &Links, chosen: &[bool], wanted: &[boo
             let after = links.dependencies(position).into_iter().filter_map(|dependency| {
                 Some(Dependency { step: new_position(dependency.step)?, must_succeed: dependency.must_succeed })
             });
-            let providers = links.providers.get(position).into_iter().flatten();
+            let providers = links.providers.get(&position).into_iter().flatten();
             let providers: BTreeSet<usize> = providers.filter_map(|provider| new_position(*provider)).collect();
             PlanStep {
                 is_wanted: is_marked(wanted, position),

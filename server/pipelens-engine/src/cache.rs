@@ -196,7 +196,7 @@ impl Cache {
             (Purpose::Rerun, Some(keys)) => rows.push(keys.fit),
             (Purpose::Cache | Purpose::Rerun, None) => return Ok(None),
         }
-        let folder = self.keyed.root(index).map_or("", |root| &root.workdir);
+        let folder = self.keyed.plan.root(index).map_or("", |root| &root.workdir);
         for (number, key) in rows.into_iter().enumerate() {
             // The second row refers to the same snapshot.
             let saved = Saved { bytes: if number == 0 { saved.bytes } else { 0 }, place: saved.place.clone() };

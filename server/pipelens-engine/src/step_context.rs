@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
+use pipelens_core::plan::{Plan, PlanStep};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -128,22 +128,13 @@ impl StepContext {
 
     /// Returns the error for a step whose parent left nothing that this runner can start from.
     pub(crate) fn no_snapshot(&self) -> EngineError {
-        let parent = match self.step().boots_from {
-            BootsFrom::Step(parent) => self.plan.steps.get(parent).map(|step| step.key.clone()),
-            BootsFrom::Image(_) => None,
-        };
+        let parent = self.step().parent().and_then(|parent| self.plan.steps.get(parent)).map(|step| step.key.clone());
         EngineError::NoSnapshot { parent: parent.unwrap_or_default() }
     }
 
     /// Returns the key of the step from which this one descends through `builds_in`, with all that build in it.
     pub(crate) fn root_key(&self) -> &str {
-        let mut step = self.step();
-        while let BootsFrom::Step(parent) = step.boots_from
-            && let Some(parent) = self.plan.steps.get(parent)
-        {
-            step = parent;
-        }
-        &step.key
+        self.plan.root(self.index).map_or("", |root| &root.key)
     }
 
     /// Returns the artifacts to copy after an ending. After a failure for which they are not wanted, they are kept apart, in the run's own folder: no

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
+use pipelens_core::plan::{Plan, PlanStep};
 
 use crate::cache::inputs::Inputs;
 use crate::cache::keys::{KeyedPlan, Keys, Stores, parents_first, shared_name};
@@ -130,8 +130,7 @@ fn leave_out_unneeded(plan: &Plan, decisions: &mut [CacheDecision]) {
         if step.is_wanted || is_hit {
             continue;
         }
-        let uses_it =
-            |child: &PlanStep| child.boots_from == BootsFrom::Step(index) || child.needs_artifacts.contains(&index);
+        let uses_it = |child: &PlanStep| child.inputs().any(|input| input == index);
         let mut children = (0..plan.steps.len()).filter(|child| plan.steps.get(*child).is_some_and(uses_it));
         let is_needed = children
             .any(|child| !matches!(decisions.get(child), Some(CacheDecision::Hit { .. } | CacheDecision::NotNeeded)));

@@ -54,22 +54,13 @@ impl KeyedPlan {
         }
     }
 
-    /// Returns the first step of a step's lineage.
-    pub(super) fn root(&self, index: usize) -> Option<&PlanStep> {
-        let mut step = self.plan.steps.get(index)?;
-        while let BootsFrom::Step(parent) = step.boots_from {
-            step = self.plan.steps.get(parent)?;
-        }
-        Some(step)
-    }
-
     /// Returns the steps on whose results that of a step depends, itself included: those it starts from, and those whose artifacts it gets.
     pub(super) fn contributors(&self, index: usize) -> BTreeSet<usize> {
         let mut found = BTreeSet::new();
         let mut open = vec![index];
         while let Some(at) = open.pop() {
             if found.insert(at) {
-                open.extend(needed_by(&self.plan, at));
+                open.extend(self.plan.steps.get(at).into_iter().flat_map(PlanStep::inputs));
             }
         }
         found
@@ -128,16 +119,6 @@ impl KeyedPlan {
     }
 }
 
-/// Returns the step that a step starts from, and those whose artifacts it gets.
-fn needed_by(plan: &Plan, index: usize) -> impl Iterator<Item = usize> {
-    let step = plan.steps.get(index);
-    let parent = step.and_then(|step| match step.boots_from {
-        BootsFrom::Step(parent) => Some(parent),
-        BootsFrom::Image(_) => None,
-    });
-    parent.into_iter().chain(step.into_iter().flat_map(|step| step.needs_artifacts.iter().copied()))
-}
-
 /// Returns the indices of the steps, each after the one it starts from and those whose artifacts it gets.
 pub(super) fn parents_first(plan: &Plan) -> Vec<usize> {
     let mut order = Vec::new();
@@ -150,7 +131,7 @@ pub(super) fn parents_first(plan: &Plan) -> Vec<usize> {
                 order.push(at);
             } else if seen.insert(at) {
                 open.push((at, true));
-                open.extend(needed_by(plan, at).map(|needed| (needed, false)));
+                open.extend(plan.steps.get(at).into_iter().flat_map(PlanStep::inputs).map(|input| (input, false)));
             }
         }
     }

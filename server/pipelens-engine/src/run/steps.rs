@@ -323,7 +323,7 @@ impl<'run> Tasks<'run> {
 
 /// A filesystem is kept only if a step starts from it.
 fn keep_snapshot(plan: &Plan, index: usize) -> KeepSnapshot {
-    let has_children = plan.steps.iter().any(|step| step.boots_from == BootsFrom::Step(index));
+    let has_children = plan.steps.iter().any(|step| step.parent() == Some(index));
     let is_soft = plan.steps.get(index).is_some_and(|step| step.soft_fail);
     match (has_children, is_soft) {
         (false, _) => KeepSnapshot::Never,
@@ -335,7 +335,7 @@ fn keep_snapshot(plan: &Plan, index: usize) -> KeepSnapshot {
 /// A retry must start from the same filesystem as the first attempt, so a step with retries gets a copy.
 fn snapshot_use(request: &RunRequest, index: usize) -> SnapshotUse {
     let plan = &request.plan;
-    let mut children = plan.steps.iter().filter(|step| step.boots_from == BootsFrom::Step(index));
+    let mut children = plan.steps.iter().filter(|step| step.parent() == Some(index));
     match (plan.steps.get(index), children.next(), children.next()) {
         (Some(parent), Some(child), None)
             if child.retry == 0
