@@ -20,6 +20,8 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use pipelens_core::arguments::services;
 use pipelens_core::runners;
+#[cfg(unix)]
+use tokio::sync::OnceCell;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -32,7 +34,7 @@ use crate::files::ProjectFolder;
 use crate::host::folder_store::{FolderStore, HostSnapshot};
 use crate::host::place::Place;
 #[cfg(unix)]
-use crate::host::view::{Seat, View};
+use crate::host::view::{Means, Seat, View};
 use crate::logs::StepLogs;
 use crate::owner::Owner;
 use crate::private;
@@ -63,6 +65,8 @@ struct HostRunner {
     is_isolated: bool,
     /// Where steps see their workspace; from `begin` to `close`.
     place: Mutex<Option<Arc<Place>>>,
+    #[cfg(unix)]
+    means: OnceCell<Means>,
     /// Directories of steps that are being removed.
     removals: Arc<Mutex<JoinSet<Option<()>>>>,
 }
@@ -80,6 +84,8 @@ fn open_store(request: &OpenRequest) -> OpenRunner {
         project: request.source_root.clone(),
         is_isolated: request.host_isolation,
         place: Mutex::default(),
+        #[cfg(unix)]
+        means: OnceCell::new(),
         removals: Arc::default(),
     };
     OpenRunner { spec: &RUNNER, runner: Arc::new(runner), snapshots: store }
@@ -101,34 +107,38 @@ impl HostRunner {
         let workdir = workdir::on_host(&workspace, &context.step().workdir)?;
         let place = self.place().ok_or_else(|| panicked(std::io::Error::other("the runner is not open")))?;
         // What the kernel allows is found out meanwhile, for the first step.
-        let (copied, view) = tokio::join!(self.copy(context, workspace.clone(), workdir, copying), self.view(&place));
+        let (copied, means) = tokio::join!(self.copy(context, workspace.clone(), workdir, copying), self.means(&place));
         copied?;
-        let view = view?;
+        let means = means?;
         let seen_workdir = |seen: &Path| workdir::on_host(seen, &context.step().workdir);
-        if let View::Own(_) = view {
+        if let View::Own(_) = means.view {
             let seen = place.workspace();
             let seat = Seat { real: &workspace, seen: &seen, workdir: &seen_workdir(&seen)? };
-            return Ok(process::run(context, logs, home, &view, &seat).await?);
+            return Ok(process::run(context, logs, home, means, &seat).await?);
         }
         let lane = place.lane(context.root_key()).enter(&workspace, &context.stop).await?;
         let seen = lane.workspace();
         let seat = Seat { real: &seen, seen: &seen, workdir: &seen_workdir(&seen)? };
-        let ending = process::run(context, logs, home, &view, &seat).await;
+        let ending = process::run(context, logs, home, means, &seat).await;
         lane.leave(&workspace)?;
         Ok(ending?)
     }
 
+    /// Finds out with what steps run, once.
     #[cfg(unix)]
-    async fn view(&self, place: &Place) -> Result<View, EngineError> {
-        if !self.is_isolated {
-            return Ok(View::Shared);
-        }
-        let shell = process::shell(&self.project)?;
-        let scratch = self.folder.join("scratch");
-        private::create_folder(&scratch).ok();
-        let view = View::best(&self.project, &shell, &scratch, &place.workspace()).await;
-        self.store.show(&view, place.workspace());
-        Ok(view)
+    async fn means(&self, place: &Place) -> Result<&Means, EngineError> {
+        let find = async || {
+            let shell = process::shell(&self.project)?;
+            let mut view = View::Shared;
+            if self.is_isolated {
+                let scratch = self.folder.join("scratch");
+                private::create_folder(&scratch).ok();
+                view = View::best(&self.project, &shell, &scratch, &place.workspace()).await;
+                self.store.show(&view, place.workspace());
+            }
+            Ok(Means { shell, view })
+        };
+        self.means.get_or_try_init(find).await
     }
 
     /// Copies the artifacts out of a workspace, in which links may name the path at which the step has seen it.

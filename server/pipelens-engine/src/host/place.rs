@@ -81,7 +81,7 @@ impl Drop for Place {
     }
 }
 
-/// Removes a place that nobody uses, with what a process that was killed has left there. Returns whether it was removed.
+/// Removes a place if no run uses it, with anything that a killed process left in it. Returns whether it was removed.
 pub(super) fn remove_unused(folder: &Path) -> bool {
     let Ok(lock) = File::open(folder.join(LOCK)) else { return false };
     if lock.try_lock().is_err() || !is_still_there(&lock, folder) {

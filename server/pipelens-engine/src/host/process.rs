@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::error::EngineError;
 use crate::event::{Phase, StdStream};
 use crate::host::detached;
-use crate::host::view::{Seat, View};
+use crate::host::view::{Means, Seat, View};
 use crate::logs::StepLogs;
 use crate::programs;
 use crate::runner::GRACE;
@@ -73,15 +73,15 @@ pub(super) async fn run(
     context: &StepContext,
     logs: &mut StepLogs,
     home: &Path,
-    view: &View,
+    means: &Means,
     seat: &Seat<'_>,
 ) -> Result<Ending, EngineError> {
     let mark = Uuid::new_v4().simple().to_string();
-    let mut child = spawn(context, home, view, seat, &mark)?;
+    let mut child = spawn(context, home, means, seat, &mark)?;
     let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let group = group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?;
     let family = Family { group, mark, since: detached::started(group.as_raw_nonzero().get()) };
-    let mut watcher = watch(context, &family)?;
+    let mut watcher = watch(&means.shell, &family)?;
     if let Err(reason) = become_ready(&mut child).await {
         family.end().await;
         dismiss(&mut watcher).await;
@@ -92,7 +92,7 @@ pub(super) async fn run(
     }
     context.report_phase(Phase::Running);
     let ending = match supervise(context, logs, child, &family).await {
-        Ok(Ending::Exited(_)) if let Some(report) = report_of(view, home) => {
+        Ok(Ending::Exited(_)) if let Some(report) = report_of(&means.view, home) => {
             reported(&report).await.map(Ending::Exited)
         }
         ending => ending,
@@ -184,10 +184,10 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
     (count > 0).then(|| buffer.freeze())
 }
 
-fn spawn(context: &StepContext, home: &Path, view: &View, seat: &Seat<'_>, mark: &str) -> Result<Child, EngineError> {
+fn spawn(context: &StepContext, home: &Path, means: &Means, seat: &Seat<'_>, mark: &str) -> Result<Child, EngineError> {
     let cmd = &context.step().cmd;
-    let mut command = view.command(&shell(&context.sources.root)?, SUPERVISOR, seat);
-    command.arg(report_of(view, home).unwrap_or_default()).args(&context.step().shell);
+    let mut command = means.view.command(&means.shell, SUPERVISOR, seat);
+    command.arg(report_of(&means.view, home).unwrap_or_default()).args(&context.step().shell);
     if cmd.len() < LONGEST_ARGUMENT_BYTES {
         command.args(["-c", cmd]);
     } else {
@@ -216,8 +216,8 @@ pub(super) fn shell(project: &Path) -> Result<PathBuf, EngineError> {
     programs::find("sh", &[project]).ok_or_else(|| EngineError::Spawn { source: missing() })
 }
 
-fn watch(context: &StepContext, family: &Family) -> Result<(Child, Option<ChildStdin>), EngineError> {
-    let mut command = Command::new(shell(&context.sources.root)?);
+fn watch(shell: &Path, family: &Family) -> Result<(Child, Option<ChildStdin>), EngineError> {
+    let mut command = Command::new(shell);
     let marked = format!("{}={}", detached::VARIABLE, family.mark);
     command.args(["-c", WATCHER, "sh", &family.group.as_raw_nonzero().to_string(), &marked]);
     // In a group of its own, because it must outlive both the step's group and ours.

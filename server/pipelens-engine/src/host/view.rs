@@ -59,6 +59,14 @@ pub(super) struct Namespaces {
     has_user: bool,
 }
 
+/// With what the steps of a run run.
+#[derive(Debug)]
+pub(super) struct Means {
+    /// The path of the shell.
+    pub(super) shell: PathBuf,
+    pub(super) view: View,
+}
+
 /// Where a step runs.
 #[derive(Debug)]
 pub(super) struct Seat<'a> {
