@@ -63,11 +63,9 @@ steps:
         let uri = project.uri();
         let none = client.execute("pipelens.rerunFailed", json!({})).unwrap_err();
         assert_eq!(text(&none["message"]), "Nothing has run yet");
-        let run_id = client.run("pipelens.runPipeline", json!({"uri": uri}));
-        client.run_events(&run_id);
+        let (run_id, _) = client.run_to_end("pipelens.runPipeline", json!({"uri": uri}));
         std::fs::write(project.folder.path().join("fixed"), "").unwrap();
-        let again = client.run("pipelens.rerunFailed", json!({"runId": run_id}));
-        let events = client.run_events(&again);
+        let (_, events) = client.run_to_end("pipelens.rerunFailed", json!({"runId": run_id}));
         let step = |key: &str| (key.to_owned(), "succeeded".to_owned());
         assert_eq!(outcomes(&events), [step("bad"), step("after")]);
         assert_eq!(client.quit().code(), Some(0));
@@ -85,8 +83,7 @@ steps:
 ",
         );
         let mut client = project.serve(runner);
-        let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
-        client.run_events(&run_id);
+        let (run_id, _) = client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
         let answer = client.execute("pipelens.openShell", json!({"runId": run_id, "step": "bad"})).unwrap();
         let shown = client.wait("the command", |message| {
             (message["method"] == "window/showMessage").then(|| text(&message["params"]["message"]))
@@ -117,8 +114,7 @@ fn runs_of_the_project_are_listed_newest_first() {
     let mut client = project.serve(Runner::Host);
     let ids: Vec<String> = (0..2)
         .map(|_| {
-            let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
-            client.run_events(&run_id);
+            let (run_id, _) = client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
             run_id
         })
         .collect();
@@ -152,8 +148,7 @@ fn lens_and_hover_show_what_a_run_would_take_from_the_cache() {
             }
         };
         eventually_shown(&mut client, "▶ Run step · not cached: it has not run here yet");
-        let run_id = client.run("pipelens.runPipeline", json!({"uri": uri}));
-        client.run_events(&run_id);
+        client.run_to_end("pipelens.runPipeline", json!({"uri": uri}));
         let titles = eventually_shown(&mut client, "▶ Run step · cached");
         assert!(titles.iter().any(|title| title == "▶ Run pipeline · 1 of 2 cached"), "{titles:?}");
         let at = json!({"textDocument": {"uri": uri}, "position": {"line": 2, "character": 10}});

@@ -114,8 +114,7 @@ fn the_editor_opens_the_artifacts_of_a_step_and_of_a_run() {
         let refused = client.execute("pipelens.openArtifacts", json!({})).unwrap_err();
         assert_eq!(refused["message"], "No run has left artifacts");
         client.chosen_action = Some("Open artifacts");
-        let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
-        client.run_events(&run_id);
+        client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
         let message = client.wait("the final message", |message| {
             (message["method"] == "window/showMessageRequest").then(|| message["params"].clone())
         });
@@ -158,8 +157,7 @@ fn a_client_that_shows_no_documents_gets_the_path() {
     let mut capabilities = test_client::everything();
     capabilities["window"] = json!({});
     let mut client = serve(&project, &Value::Null, Some(capabilities));
-    let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
-    client.run_events(&run_id);
+    client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
     let answer = client.execute("pipelens.openArtifacts", json!({"step": "test"})).unwrap();
     let said = format!("The artifacts are in {}", text(&answer["path"]));
     client.wait("the path", |message| (message["params"]["message"] == *said).then_some(()));
@@ -173,8 +171,7 @@ fn the_setting_puts_artifacts_into_a_folder_of_the_project_or_anywhere_the_user_
     let inside = project.folder.path().join("made/here");
     for (setting, target) in [("made/here", inside.as_path()), (elsewhere.path().to_str().unwrap(), elsewhere.path())] {
         let mut client = serve(&project, &json!(setting), None);
-        let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
-        client.run_events(&run_id);
+        client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
         assert_eq!(fs::read_to_string(target.join("build/out/latest")).unwrap(), "app\n");
         let answer = client.execute("pipelens.openArtifacts", json!({})).unwrap();
         assert_eq!(answer["path"], json!(target.canonicalize().unwrap()));
@@ -209,8 +206,7 @@ fn a_project_cannot_lead_its_artifacts_out() {
         assert_eq!(client.quit().code(), Some(0));
     }
     let mut client = serve(&project, &Value::Null, None);
-    let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
-    client.run_events(&run_id);
+    client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     assert_eq!(client.quit().code(), Some(0));
 }

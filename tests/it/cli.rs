@@ -324,16 +324,8 @@ fn ctrl_c_and_sigterm_cancel_and_clean_up() {
         for signal in ["-INT", "-TERM"] {
             let project = Project::new(LONG);
             let (mut child, mut output, run_id) = started(&project, runner);
-            assert!(
-                std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success()
-            );
-            let mut rest = String::new();
-            output.read_to_string(&mut rest).unwrap();
-            assert_eq!(exit_status(&mut child).code(), Some(130), "{rest}");
-            assert!(rest.lines().last().unwrap().contains("\"outcome\":\"cancelled\""), "{rest}");
-            if runner == Runner::Docker {
-                assert_eq!(left_of(&run_id), "");
-            }
+            send(signal, &child);
+            assert_cancelled(&mut child, &mut output, runner, &run_id);
         }
     }
 }
@@ -344,17 +336,10 @@ fn two_signals_at_once_are_one() {
     for runner in runners() {
         let project = Project::new(LONG);
         let (mut child, mut output, run_id) = started(&project, runner);
-        let id = child.id().to_string();
         wait_for_line(&mut output, "here");
-        assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let mut rest = String::new();
-        output.read_to_string(&mut rest).unwrap();
-        assert_eq!(exit_status(&mut child).code(), Some(130), "{rest}");
-        assert!(rest.lines().last().unwrap().contains("\"outcome\":\"cancelled\""), "{rest}");
-        if runner == Runner::Docker {
-            assert_eq!(left_of(&run_id), "");
-        }
+        send("-INT", &child);
+        send("-INT", &child);
+        assert_cancelled(&mut child, &mut output, runner, &run_id);
     }
 }
 
@@ -368,16 +353,14 @@ fn a_second_ctrl_c_stops_waiting_and_still_leaves_nothing_running() {
     let project = Project::new(&stubborn);
     let (mut child, mut output, run_id) = started(&project, Runner::Docker);
     let mut errors = BufReader::new(child.stderr.take().unwrap());
-    let id = child.id().to_string();
-    let interrupt = || assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     wait_for_line(&mut output, "here");
-    interrupt();
+    send("-INT", &child);
     let mut said = String::new();
     errors.read_line(&mut said).unwrap();
     assert!(said.contains("press Ctrl-C again"), "{said}");
     // Within a second, it would be the same signal.
     while child.try_wait().unwrap().is_none() {
-        interrupt();
+        send("-INT", &child);
         std::thread::park_timeout(Duration::from_millis(50));
     }
     assert_eq!(exit_status(&mut child).code(), Some(130));
@@ -393,6 +376,24 @@ fn a_second_ctrl_c_stops_waiting_and_still_leaves_nothing_running() {
     // The next start sweeps what is left of it.
     assert_eq!(project.output(Runner::Docker, &["run", "pipeline.yml", "--step", "first"]).0, 0);
     assert_eq!(left_of(&run_id), "");
+}
+
+#[cfg(unix)]
+fn send(signal: &str, child: &Child) {
+    let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success(), "{signal}");
+}
+
+/// Asserts that a run ends as cancelled, and leaves nothing.
+#[cfg(unix)]
+fn assert_cancelled(child: &mut Child, output: &mut impl Read, runner: Runner, run_id: &str) {
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(exit_status(child).code(), Some(130), "{rest}");
+    assert!(rest.lines().last().unwrap().contains("\"outcome\":\"cancelled\""), "{rest}");
+    if runner == Runner::Docker {
+        assert_eq!(left_of(run_id), "");
+    }
 }
 
 #[cfg(unix)]

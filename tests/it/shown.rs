@@ -56,8 +56,7 @@ fn output_of_a_step_controls_neither_a_terminal_nor_a_ci_system() {
 fn what_a_program_reads_of_a_step_has_colours_and_no_other_control_sequence() {
     let project = Project::new(EVIL);
     let mut client = project.serve(Runner::Host);
-    let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
-    let events = client.run_events(&run_id);
+    let (_, events) = client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
     let (_, output, _) = project.output(Runner::Host, &["run", "--runner", "host", "--format", "json", "pipeline.yml"]);
     let printed: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for events in [events, printed] {

@@ -24,8 +24,7 @@ fn the_lens_of_a_pipeline_counts_what_has_run_again_since() {
     let fixed = project.folder.path().join("fixed");
     let mut client = project.serve(Runner::Host);
     let run = |client: &mut Client, command: &str, argument: serde_json::Value| {
-        let run_id = client.run(command, argument);
-        client.run_events(&run_id);
+        let (run_id, _) = client.run_to_end(command, argument);
         (run_id, client.lenses(&uri)[0]["command"].clone())
     };
     let bad = json!({"uri": project.uri(), "step": "bad"});
@@ -59,8 +58,7 @@ fn while_a_step_runs_again_the_lens_of_the_pipeline_cancels_it() {
     );
     let uri = project.uri();
     let mut client = project.serve(Runner::Host);
-    let quick = client.run("pipelens.runStep", json!({"uri": uri, "step": "quick"}));
-    client.run_events(&quick);
+    client.run_to_end("pipelens.runStep", json!({"uri": uri, "step": "quick"}));
     let slow = client.run("pipelens.runStep", json!({"uri": uri, "step": "slow"}));
     client.run_event("stepStart", |event| event["step"] == "slow");
     let lens = client.lenses(&uri)[0]["command"].clone();

@@ -210,6 +210,13 @@ impl Client {
         answer["runId"].as_str().expect("a run has an id").to_owned()
     }
 
+    /// Starts a run with a command and waits until it is over; returns its id and all its events.
+    pub fn run_to_end(&mut self, command: &str, argument: Value) -> (String, Vec<Value>) {
+        let run_id = self.run(command, argument);
+        let events = self.run_events(&run_id);
+        (run_id, events)
+    }
+
     /// Waits for a run event of one kind, which fits.
     pub fn run_event(&mut self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.wait(&format!("run event {kind}"), |message| {
