@@ -1,4 +1,5 @@
-//! Secrets are given by the user, for each name and project once: on the command line and in the editor.
+//! What a file asks for is given by the user: secrets, for each name and project once, on the command line and in the editor; the host; access to
+//! the machine.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -90,8 +91,8 @@ fn the_editor_asks_once_and_runs_after_a_yes() {
     client.change(&uri, 2, &Value::Null, &format!("{PIPELINE}# again\n"));
     assert_eq!(codes(&client.diagnostics(&uri, 2)), Vec::<String>::new());
     // Nor is it asked again.
-    let run_id = client.run("pipelens.runPipeline", json!({"uri": uri}));
-    assert_eq!(client.run_events(&run_id).last().unwrap()["outcome"], "succeeded");
+    let (_, events) = client.run_to_end("pipelens.runPipeline", json!({"uri": uri}));
+    assert_eq!(events.last().unwrap()["outcome"], "succeeded");
     client.quit();
 }
 
@@ -122,7 +123,54 @@ fn a_client_that_cannot_ask_learns_how_to_allow_it_and_a_setting_allows_it() {
     let settings = json!({"runner": "host", "allowSecrets": ["TOKEN"]});
     let mut client = serve(&project, everything(), settings, None);
     assert_eq!(codes(&client.diagnostics(&project.uri(), 1)), Vec::<String>::new());
-    let run_id = client.run("pipelens.runPipeline", json!({"uri": project.uri()}));
-    assert_eq!(client.run_events(&run_id).last().unwrap()["outcome"], "succeeded");
+    let (_, events) = client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
+    assert_eq!(events.last().unwrap()["outcome"], "succeeded");
     client.quit();
+}
+
+#[test]
+fn a_file_that_asks_for_the_host_needs_the_users_consent() {
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: echo a
+    runner: host
+",
+    );
+    let mut client = project.serve(Runner::Docker);
+    let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
+    assert!(text(&error["message"]).contains("asks for the runner `host`"), "{error}");
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
+fn a_file_that_asks_for_access_to_the_machine_needs_the_users_consent() {
+    for argument in ["privileged: true", "mounts: ['/:/machine']"] {
+        let text = format!(
+            r"steps:
+  - key: a
+    cmd: echo a
+    image: a:1
+    runner_args: {{{argument}}}
+"
+        );
+        let project = Project::new(&text);
+        let mut client = project.serve(Runner::Docker);
+        let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
+        let (name, _) = argument.split_once(':').unwrap();
+        let message = text_of(&error, name);
+        assert!(message.contains("`pipelens.allowMachineAccess`"), "{error}");
+        assert_eq!(client.quit().code(), Some(0));
+        // A project's own settings cannot say it.
+        std::fs::write(project.folder.path().join(".pipelens.yaml"), "allowMachineAccess: true\n").unwrap();
+        let (code, _, errors) = project.output(Runner::Docker, &["run", "pipeline.yml"]);
+        assert_eq!(code, 2);
+        assert!(errors.contains("--allow-machine-access"), "{errors}");
+    }
+}
+
+fn text_of(error: &Value, name: &str) -> String {
+    let message = text(&error["message"]);
+    assert!(message.contains(&format!("asks for `{name}`")), "{message}");
+    message
 }

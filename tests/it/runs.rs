@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Project, Runner, binary, docker, left_of, lines, outcomes, resident_kib, runners, seven_steps, text,
 };
-use test_client::{Client, everything};
+use test_client::Client;
 
 fn run_pipeline(client: &mut Client, project: &Project) -> String {
     client.run("pipelens.runPipeline", json!({"uri": project.uri()}))
@@ -148,8 +148,7 @@ fn a_failure_is_marked_on_its_line_until_the_step_runs_again() {
         assert_eq!(client.diagnostics(&uri, 2)[0]["range"]["start"]["line"], 4);
         // … and goes when the step succeeds.
         client.change(&uri, 3, &Value::Null, &broken.replace("exit 3", "true"));
-        let again = client.run("pipelens.runStep", json!({"uri": uri, "step": "bad"}));
-        client.run_events(&again);
+        client.run_to_end("pipelens.runStep", json!({"uri": uri, "step": "bad"}));
         client.wait("no mark", |message| {
             let params = &message["params"];
             (params["version"] == 3 && params["diagnostics"] == json!([])).then_some(())
@@ -455,73 +454,6 @@ fn a_step_that_runs_is_not_started_twice() {
     client.execute("pipelens.cancel", Value::Null).unwrap();
     client.run_events(&run_id);
     assert_eq!(client.quit().code(), Some(0));
-}
-
-#[test]
-fn nothing_runs_in_an_untrusted_workspace() {
-    let project = Project::new(
-        r"steps:
-  - key: a
-    cmd: echo a
-",
-    );
-    let mut client = Client::spawn(binary(), &[]);
-    client.ignores = test_client::is_routine_or_outcome;
-    client.initialize(everything(), json!({"runner": "host", "workspaceTrusted": false})).unwrap();
-    client.open(&project.uri(), &std::fs::read_to_string(project.file()).unwrap());
-    let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
-    assert!(text(&error["message"]).starts_with("This workspace is not trusted"), "{error}");
-    client.notify("pipelens/didChangeTrust", json!({"trusted": true}));
-    let run_id = client.run("pipelens.runPipeline", Value::Null);
-    assert_eq!(client.run_events(&run_id).last().unwrap()["outcome"], "succeeded");
-    assert_eq!(client.quit().code(), Some(0));
-}
-
-#[test]
-fn a_file_that_asks_for_the_host_needs_the_users_consent() {
-    let project = Project::new(
-        r"steps:
-  - key: a
-    cmd: echo a
-    runner: host
-",
-    );
-    let mut client = project.serve(Runner::Docker);
-    let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
-    assert!(text(&error["message"]).contains("asks for the runner `host`"), "{error}");
-    assert_eq!(client.quit().code(), Some(0));
-}
-
-#[test]
-fn a_file_that_asks_for_access_to_the_machine_needs_the_users_consent() {
-    for argument in ["privileged: true", "mounts: ['/:/machine']"] {
-        let text = format!(
-            r"steps:
-  - key: a
-    cmd: echo a
-    image: a:1
-    runner_args: {{{argument}}}
-"
-        );
-        let project = Project::new(&text);
-        let mut client = project.serve(Runner::Docker);
-        let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
-        let (name, _) = argument.split_once(':').unwrap();
-        let message = text_of(&error, name);
-        assert!(message.contains("`pipelens.allowMachineAccess`"), "{error}");
-        assert_eq!(client.quit().code(), Some(0));
-        // A project's own settings cannot say it.
-        std::fs::write(project.folder.path().join(".pipelens.yaml"), "allowMachineAccess: true\n").unwrap();
-        let (code, _, errors) = project.output(Runner::Docker, &["run", "pipeline.yml"]);
-        assert_eq!(code, 2);
-        assert!(errors.contains("--allow-machine-access"), "{errors}");
-    }
-}
-
-fn text_of(error: &Value, name: &str) -> String {
-    let message = text(&error["message"]);
-    assert!(message.contains(&format!("asks for `{name}`")), "{message}");
-    message
 }
 
 #[test]

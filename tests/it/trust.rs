@@ -123,3 +123,23 @@ fn a_workspace_cannot_set_what_runs_where() {
     }
     assert!(groups.contains("server"));
 }
+
+#[test]
+fn nothing_runs_in_an_untrusted_workspace() {
+    let project = Project::new(
+        r"steps:
+  - key: a
+    cmd: echo a
+",
+    );
+    let mut client = Client::spawn(binary(), &[]);
+    client.ignores = test_client::is_routine_or_outcome;
+    client.initialize(everything(), json!({"runner": "host", "workspaceTrusted": false})).unwrap();
+    client.open(&project.uri(), &std::fs::read_to_string(project.file()).unwrap());
+    let error = client.execute("pipelens.runPipeline", Value::Null).unwrap_err();
+    assert!(text(&error["message"]).starts_with("This workspace is not trusted"), "{error}");
+    client.notify("pipelens/didChangeTrust", json!({"trusted": true}));
+    let (_, events) = client.run_to_end("pipelens.runPipeline", Value::Null);
+    assert_eq!(events.last().unwrap()["outcome"], "succeeded");
+    assert_eq!(client.quit().code(), Some(0));
+}
