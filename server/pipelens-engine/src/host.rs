@@ -34,7 +34,7 @@ use crate::files::ProjectFolder;
 use crate::host::folder_store::{FolderStore, HostSnapshot};
 use crate::host::place::Place;
 #[cfg(unix)]
-use crate::host::view::{Means, Seat, View};
+use crate::host::view::{Location, Setup, View};
 use crate::logs::StepLogs;
 use crate::owner::Owner;
 use crate::private;
@@ -66,7 +66,7 @@ struct HostRunner {
     /// Where steps see their workspace; from `begin` to `close`.
     place: Mutex<Option<Arc<Place>>>,
     #[cfg(unix)]
-    means: OnceCell<Means>,
+    setup: OnceCell<Setup>,
     /// Directories of steps that are being removed.
     removals: Arc<Mutex<JoinSet<Option<()>>>>,
 }
@@ -85,7 +85,7 @@ fn open_store(request: &OpenRequest) -> OpenRunner {
         is_isolated: request.host_isolation,
         place: Mutex::default(),
         #[cfg(unix)]
-        means: OnceCell::new(),
+        setup: OnceCell::new(),
         removals: Arc::default(),
     };
     OpenRunner { spec: &RUNNER, runner: Arc::new(runner), snapshots: store }
@@ -107,26 +107,26 @@ impl HostRunner {
         let workdir = workdir::on_host(&workspace, &context.step().workdir)?;
         let place = self.place().ok_or_else(|| panicked(std::io::Error::other("the runner is not open")))?;
         // What the kernel allows is found out meanwhile, for the first step.
-        let (copied, means) = tokio::join!(self.copy(context, workspace.clone(), workdir, copying), self.means(&place));
+        let (copied, setup) = tokio::join!(self.copy(context, workspace.clone(), workdir, copying), self.setup(&place));
         copied?;
-        let means = means?;
+        let setup = setup?;
         let seen_workdir = |seen: &Path| workdir::on_host(seen, &context.step().workdir);
-        if let View::Own(_) = means.view {
+        if let View::Own(_) = setup.view {
             let seen = place.workspace();
-            let seat = Seat { real: &workspace, seen: &seen, workdir: &seen_workdir(&seen)? };
-            return Ok(process::run(context, logs, home, means, &seat).await?);
+            let location = Location { real: &workspace, seen: &seen, workdir: &seen_workdir(&seen)? };
+            return Ok(process::run(context, logs, home, setup, &location).await?);
         }
         let lane = place.lane(context.root_key()).enter(&workspace, &context.stop).await?;
         let seen = lane.workspace();
-        let seat = Seat { real: &seen, seen: &seen, workdir: &seen_workdir(&seen)? };
-        let ending = process::run(context, logs, home, means, &seat).await;
+        let location = Location { real: &seen, seen: &seen, workdir: &seen_workdir(&seen)? };
+        let ending = process::run(context, logs, home, setup, &location).await;
         lane.leave(&workspace)?;
         Ok(ending?)
     }
 
     /// Finds out with what steps run, once.
     #[cfg(unix)]
-    async fn means(&self, place: &Place) -> Result<&Means, EngineError> {
+    async fn setup(&self, place: &Place) -> Result<&Setup, EngineError> {
         let find = async || {
             let shell = process::shell(&self.project)?;
             let mut view = View::Shared;
@@ -136,9 +136,9 @@ impl HostRunner {
                 view = View::best(&self.project, &shell, &scratch, &place.workspace()).await;
                 self.store.show(&view, place.workspace());
             }
-            Ok(Means { shell, view })
+            Ok(Setup { shell, view })
         };
-        self.means.get_or_try_init(find).await
+        self.setup.get_or_try_init(find).await
     }
 
     /// Copies the artifacts out of a workspace, in which links may name the path at which the step has seen it.

@@ -19,7 +19,9 @@ pub use crate::run::inspect::{clean, history, predict};
 pub use crate::run::run_request::RunRequest;
 pub use crate::run::run_tools::STATE_DIR_VARIABLE;
 use crate::run::run_tools::{Rest, RunTools};
-pub use crate::run_files::{artifact_folder, failed_artifact_folder, log_file, service_log_file, usable_log_dir};
+pub use crate::run_files::{
+    artifact_folder, failed_artifact_folder, log_file, service_log_file, step_folder, usable_log_dir,
+};
 use crate::stop::{self, Interruption};
 use crate::store::PastRun;
 

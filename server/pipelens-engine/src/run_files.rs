@@ -47,7 +47,7 @@ pub fn failed_artifact_folder(log_dir: &Path, step_key: &str) -> PathBuf {
 }
 
 /// Returns the folder of a step in a folder for all steps.
-pub(crate) fn step_folder(folder: &Path, step_key: &str) -> PathBuf {
+pub fn step_folder(folder: &Path, step_key: &str) -> PathBuf {
     folder.join(log_file(Path::new(""), step_key).with_extension(""))
 }
 

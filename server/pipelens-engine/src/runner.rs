@@ -117,7 +117,7 @@ pub(crate) trait Runner: Send + Sync {
     /// could not be removed. Has a time limit of its own.
     async fn close(&self) -> Vec<String>;
 
-    /// Removes what would only make the end of the run wait: files that nothing else knows. Called after the run's last event.
+    /// Removes files that nothing else refers to, and whose removal would only delay the end of the run. Called after the run's last event.
     async fn remove_rest(&self) -> std::io::Result<()> {
         Ok(())
     }

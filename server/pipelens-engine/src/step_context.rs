@@ -137,8 +137,8 @@ impl StepContext {
         self.plan.root(self.index).map_or("", |root| &root.key)
     }
 
-    /// Returns the artifacts to copy after an ending. After a failure for which they are not wanted, they are kept apart, in the run's own folder: no
-    /// other step gets them, but a person may look for what went wrong in them.
+    /// Returns the artifacts to copy after an ending. Those of a failed step that are only wanted after success go into a folder of their own in
+    /// the run's directory: no other step gets them, but they may help to find the cause.
     pub(crate) fn artifacts_after(&self, ending: Ending) -> Option<Artifacts> {
         let artifacts = self.artifacts.as_ref()?;
         let when = self.step().artifacts_when;

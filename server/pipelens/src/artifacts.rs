@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use pipelens_core::plan::Plan;
 use pipelens_engine::private;
-use pipelens_engine::run::log_file;
+use pipelens_engine::run::step_folder;
 
 use crate::present;
 
@@ -87,7 +87,7 @@ pub(crate) fn folder_of_setting(setting: &Path, root: &Path, plan: &Plan) -> Res
             return Err(refused(&format!("`{}` is a link", folder.display())));
         }
     }
-    if let Some(link) = steps.map(|step| log_file(&folder, &step.key).with_extension("")).find(|path| is_link(path)) {
+    if let Some(link) = steps.map(|step| step_folder(&folder, &step.key)).find(|path| is_link(path)) {
         return Err(refused(&format!("`{}` is a link", link.display())));
     }
     usable_folder(&folder, CHOSEN_BY).map(Some)

@@ -1,7 +1,5 @@
 //! Typed access to the entries of a mapping. A value of another type counts as absent.
 
-use std::borrow::Cow;
-
 use crate::keys::{self, Place, Shape};
 use crate::model::{ArtifactsWhen, Cache, CachePolicy, EnvVar, SpannedValue, Trigger};
 use crate::syntax::scalar::ScalarType;
@@ -15,12 +13,13 @@ const VARIABLE: Shape = Shape::Text;
 pub(super) struct Fields<'tree> {
     tree: &'tree Tree,
     /// Few enough that comparing beats hashing.
-    entries: Cow<'tree, [Entry]>,
+    entries: Vec<(&'tree str, Entry)>,
 }
 
 impl<'tree> Fields<'tree> {
     pub(super) fn new(tree: &'tree Tree, map: NodeId) -> Self {
-        Self { tree, entries: tree.entries(map) }
+        let named = |entry: &Entry| Some((tree.key_text(entry)?, *entry));
+        Self { tree, entries: tree.entries(map).iter().filter_map(named).collect() }
     }
 
     pub(super) fn node(&self, key: &str) -> Option<NodeId> {
@@ -32,7 +31,7 @@ impl<'tree> Fields<'tree> {
     }
 
     fn entry(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| self.tree.key_text(entry) == Some(key))
+        self.entries.iter().find(|(name, _)| *name == key).map(|(_, entry)| entry)
     }
 
     pub(super) fn text(&self, key: &str) -> Option<Spanned<String>> {

@@ -10,9 +10,9 @@ const BUILTINS: [&str; 7] = ["declare", "typeset", "shopt", "pushd", "popd", "ma
 /// Longer ranges are better written another way.
 const MAX_WRITTEN_OUT: i64 = 20;
 
-/// Words that make a line of nothing but words worth a closer look.
+/// Words that make a line of nothing but words worth a closer look. `+=` inside of one does so too.
 pub(super) fn is_telling(word: &str) -> bool {
-    matches!(word, "source" | "let" | "pipefail" | "==") || word.contains("+=") || BUILTINS.contains(&word)
+    matches!(word, "source" | "let" | "pipefail" | "==") || BUILTINS.contains(&word)
 }
 
 impl Reader<'_> {

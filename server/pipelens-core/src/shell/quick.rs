@@ -16,6 +16,8 @@ fn is_simple_line(line: &str) -> bool {
             b'\\' | b'`' => return false,
             // `$name` only: a bracket makes it something that has to be closed.
             b'$' if !is_name_start(bytes.clone().next()) => return false,
+            // A quoted word is split at its blanks too, and may hold what only bash reads.
+            b'+' if bytes.clone().next() == Some(b'=') => return false,
             _ if is_quoted => {}
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {}
             b' ' | b'\t' | b'-' | b'_' | b'.' | b'/' | b':' | b'=' | b',' | b'@' | b'%' | b'+' | b'$' => {}

@@ -46,7 +46,7 @@ impl Provider {
         Sources::of_files(&self.folder, &files).map(Some).map_err(|source| self.lost(self.folder.clone(), source))
     }
 
-    /// Fails if the artifacts were changed while they were sent, or before: then the step would run with others than this run has made.
+    /// Fails if the artifacts changed before or while they were sent: the step would run with files that this run did not make.
     pub(crate) fn check_sent(&self, artifacts: &Sources) -> Result<(), EngineError> {
         match artifacts.sent_changed().into_iter().next() {
             None => Ok(()),

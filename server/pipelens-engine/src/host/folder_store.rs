@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::blocking;
 use crate::error::EngineError;
 #[cfg(unix)]
-use crate::host::view::{Seat, View};
+use crate::host::view::{Location, View};
 use crate::host::{copy, workdir};
 use crate::owner::Owner;
 use crate::private;
@@ -126,7 +126,7 @@ impl SnapshotStore for FolderStore {
         #[cfg(unix)]
         if let Some((View::Own(namespaces), seen)) = self.seen.get() {
             let workdir = workdir::on_host(seen, &step.workdir).unwrap_or_else(|_| seen.clone());
-            return namespaces.shell_line(&Seat { real: place, seen, workdir: &workdir }, &variables);
+            return namespaces.shell_line(&Location { real: place, seen, workdir: &workdir }, &variables);
         }
         let folder = workdir::on_host(place, &step.workdir).unwrap_or_else(|_| place.into());
         format!("cd {} && env {variables}sh", shell_word(&folder.to_string_lossy()))

@@ -16,7 +16,7 @@ use crate::host::copy;
 use crate::private;
 use crate::stop::{self, Interruption};
 
-/// The file in a place that everyone locks who uses it. Only who holds it alone may remove the place.
+/// Every run that uses a place holds a shared lock on this file. The place may be removed only under an exclusive lock.
 const LOCK: &str = "lock";
 
 /// A place may be removed just before it is locked.

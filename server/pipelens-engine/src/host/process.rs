@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::error::EngineError;
 use crate::event::{Phase, StdStream};
 use crate::host::detached;
-use crate::host::view::{Means, Seat, View};
+use crate::host::view::{Location, Setup, View};
 use crate::logs::StepLogs;
 use crate::programs;
 use crate::runner::GRACE;
@@ -65,7 +65,7 @@ const READ_BYTES: usize = 64 * 1024;
 const READY: &[u8] = b"ready\n";
 const LONGEST_REASON_BYTES: u64 = 4 * 1024;
 
-/// The variable with the path of the working directory on this machine, for programs that look from outside, such as a Docker daemon.
+/// The variable with the working directory's path outside the step's namespace, for example for a Docker daemon that mounts it.
 const REAL_WORKDIR: &str = "PIPELENS_WORKDIR";
 
 /// Runs the step's command; `home` is the step's own folder. Returns when its whole group has ended.
@@ -73,15 +73,15 @@ pub(super) async fn run(
     context: &StepContext,
     logs: &mut StepLogs,
     home: &Path,
-    means: &Means,
-    seat: &Seat<'_>,
+    setup: &Setup,
+    location: &Location<'_>,
 ) -> Result<Ending, EngineError> {
     let mark = Uuid::new_v4().simple().to_string();
-    let mut child = spawn(context, home, means, seat, &mark)?;
+    let mut child = spawn(context, home, setup, location, &mark)?;
     let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let group = group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?;
     let family = Family { group, mark, since: detached::started(group.as_raw_nonzero().get()) };
-    let mut watcher = watch(&means.shell, &family)?;
+    let mut watcher = watch(&setup.shell, &family)?;
     if let Err(reason) = become_ready(&mut child).await {
         family.end().await;
         dismiss(&mut watcher).await;
@@ -92,7 +92,7 @@ pub(super) async fn run(
     }
     context.report_phase(Phase::Running);
     let ending = match supervise(context, logs, child, &family).await {
-        Ok(Ending::Exited(_)) if let Some(report) = report_of(&means.view, home) => {
+        Ok(Ending::Exited(_)) if let Some(report) = report_of(&setup.view, home) => {
             reported(&report).await.map(Ending::Exited)
         }
         ending => ending,
@@ -184,10 +184,16 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
     (count > 0).then(|| buffer.freeze())
 }
 
-fn spawn(context: &StepContext, home: &Path, means: &Means, seat: &Seat<'_>, mark: &str) -> Result<Child, EngineError> {
+fn spawn(
+    context: &StepContext,
+    home: &Path,
+    setup: &Setup,
+    location: &Location<'_>,
+    mark: &str,
+) -> Result<Child, EngineError> {
     let cmd = &context.step().cmd;
-    let mut command = means.view.command(&means.shell, SUPERVISOR, seat);
-    command.arg(report_of(&means.view, home).unwrap_or_default()).args(&context.step().shell);
+    let mut command = setup.view.command(&setup.shell, SUPERVISOR, location);
+    command.arg(report_of(&setup.view, home).unwrap_or_default()).args(&context.step().shell);
     if cmd.len() < LONGEST_ARGUMENT_BYTES {
         command.args(["-c", cmd]);
     } else {
@@ -202,7 +208,7 @@ fn spawn(context: &StepContext, home: &Path, means: &Means, seat: &Seat<'_>, mar
     command.env_clear();
     let inherited = INHERITED.iter().copied().chain(context.host_env.iter().map(String::as_str));
     command.envs(inherited.filter_map(|name| Some((name, std::env::var_os(name)?))));
-    command.env(REAL_WORKDIR, seat.real_workdir());
+    command.env(REAL_WORKDIR, location.real_workdir());
     command.envs(context.variables()?);
     command.env(detached::VARIABLE, mark);
     command.process_group(0).kill_on_drop(true);

@@ -23,18 +23,18 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 const ENTER: &str = r#""$1" --bind "$2" "$3" && cd -P "$4" && shift 4 || exit 125
 "#;
 
-/// Lets the processes of a PID namespace begin at another number than those of others, because scripts make names for files that all can see out
-/// of their own. Not every kernel can do that.
+/// Starts the process IDs of each step's PID namespace at a different number, because scripts name temporary files by their process ID. Not every
+/// kernel supports this.
 const COUNT_FROM: &str = "(echo \"$1\" >/proc/sys/kernel/ns_last_pid) 2>/dev/null; shift\n";
 
-/// The numbers of two steps that begin one after another are this far apart.
+/// The difference between the first process IDs of two steps that start one after the other.
 const APART: u32 = 1_009;
 const FIRST_NUMBER: u32 = 300;
-/// All kernels allow numbers to 32,768.
+/// Every kernel allows process IDs up to 32,768.
 const NUMBERS: u32 = 30_000;
 static STEPS: AtomicU32 = AtomicU32::new(0);
 
-/// Gives the step the user's own identity again, after `ENTER` needed another one in the namespace.
+/// Gives the step the user's own identity back: `ENTER` needs to be root in the namespace.
 const BECOME_USER: &str = r#"pipelens_unshare=$1 pipelens_user=$2 pipelens_group=$3
 shift 3
 exec "$pipelens_unshare" --user "$pipelens_user" "$pipelens_group" -- "$@"
@@ -59,9 +59,9 @@ pub(super) struct Namespaces {
     has_user: bool,
 }
 
-/// With what the steps of a run run.
+/// The shell of a run's steps, and what they see.
 #[derive(Debug)]
-pub(super) struct Means {
+pub(super) struct Setup {
     /// The path of the shell.
     pub(super) shell: PathBuf,
     pub(super) view: View,
@@ -69,7 +69,7 @@ pub(super) struct Means {
 
 /// Where a step runs.
 #[derive(Debug)]
-pub(super) struct Seat<'a> {
+pub(super) struct Location<'a> {
     /// The step's directory.
     pub(super) real: &'a Path,
     /// Where the step sees it.
@@ -78,7 +78,7 @@ pub(super) struct Seat<'a> {
     pub(super) workdir: &'a Path,
 }
 
-impl Seat<'_> {
+impl Location<'_> {
     /// Returns the working directory as processes outside see it.
     pub(super) fn real_workdir(&self) -> PathBuf {
         self.workdir.strip_prefix(self.seen).map_or_else(|_| self.real.to_owned(), |below| self.real.join(below))
@@ -96,14 +96,14 @@ impl View {
     }
 
     /// Returns the command that runs a script of the shell for a step. The script's arguments follow.
-    pub(super) fn command(&self, shell: &Path, script: &str, seat: &Seat<'_>) -> Command {
+    pub(super) fn command(&self, shell: &Path, script: &str, location: &Location<'_>) -> Command {
         match self {
             Self::Shared => {
                 let mut command = Command::new(shell);
-                command.current_dir(seat.workdir).args(["-c", script, "sh"]);
+                command.current_dir(location.workdir).args(["-c", script, "sh"]);
                 command
             }
-            Self::Own(namespaces) => namespaces.command(shell, script, seat),
+            Self::Own(namespaces) => namespaces.command(shell, script, location),
         }
     }
 }
@@ -118,9 +118,9 @@ impl Namespaces {
     }
 
     /// Returns the command line with which a person's shell opens another one there.
-    pub(super) fn shell_line(&self, seat: &Seat<'_>, variables: &str) -> String {
+    pub(super) fn shell_line(&self, location: &Location<'_>, variables: &str) -> String {
         let word = |path: &Path| shell_word(&path.to_string_lossy());
-        let (real, seen, workdir) = (word(seat.real), word(seat.seen), word(seat.workdir));
+        let (real, seen, workdir) = (word(location.real), word(location.seen), word(location.workdir));
         let (outer, inner) = if self.has_user {
             let [user, group] = ids();
             (" --user --map-root-user", format!("unshare --user {user} {group} "))
@@ -129,11 +129,11 @@ impl Namespaces {
         };
         let script = shell_word(&format!("mount --bind {real} {seen} && cd {workdir} && exec {inner}sh"));
         // Locked, so that no run removes the place meanwhile.
-        let lock = word(&place::lock_of(seat.seen));
+        let lock = word(&place::lock_of(location.seen));
         format!("mkdir -p -m 700 {seen} && flock -s {lock} env {variables}unshare --mount{outer} sh -c {script}")
     }
 
-    fn command(&self, shell: &Path, script: &str, seat: &Seat<'_>) -> Command {
+    fn command(&self, shell: &Path, script: &str, location: &Location<'_>) -> Command {
         let mut command = Command::new(&self.unshare);
         command.current_dir("/").arg("--mount");
         if self.has_processes {
@@ -143,10 +143,10 @@ impl Namespaces {
             command.args(["--user", "--map-root-user"]);
         }
         command.arg("--").arg(shell).arg("-c");
-        let seat = [&self.mount, seat.real, seat.seen, seat.workdir];
+        let location = [&self.mount, location.real, location.seen, location.workdir];
         let then = if self.has_user { BECOME_USER } else { script };
         let count_from = if self.has_processes { COUNT_FROM } else { "" };
-        command.arg(format!("{ENTER}{count_from}{then}")).arg("sh").args(seat);
+        command.arg(format!("{ENTER}{count_from}{then}")).arg("sh").args(location);
         if self.has_processes {
             let steps = STEPS.fetch_add(1, Ordering::Relaxed);
             let number = steps.wrapping_mul(APART).wrapping_add(std::process::id()) % NUMBERS;
@@ -161,7 +161,7 @@ impl Namespaces {
 
     async fn work(&self, shell: &Path, scratch: &Path, place: &Path) -> bool {
         let test = if self.has_processes { "[ -e here ] && [ $$ = 1 ] && [ -e /proc/self ]" } else { "[ -e here ]" };
-        let mut command = self.command(shell, test, &Seat { real: scratch, seen: place, workdir: place });
+        let mut command = self.command(shell, test, &Location { real: scratch, seen: place, workdir: place });
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let status = tokio::time::timeout(ANSWERS_WITHIN, command.status()).await;
         status.is_ok_and(|status| status.is_ok_and(|status| status.success()))

@@ -91,7 +91,7 @@ fn pipeline_commands(server: &Server, document: &Document, place: &RunPlace) -> 
             let state = present::run_outcome(outcome, took);
             vec![command(state, Command::OpenLog, json!({"runId": run.id})), start("▶ Run pipeline")]
         }
-        // Some steps have run since: what the last run of all of them said is not true any more.
+        // Some steps have run since: the outcome of the last run of the whole pipeline is out of date.
         Some(_) => {
             let pipeline = document.analysis.pipelines.get(place.pipeline);
             let keys = pipeline.into_iter().flat_map(|pipeline| &pipeline.steps).map(|step| step.key.value.as_str());
