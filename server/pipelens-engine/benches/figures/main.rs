@@ -26,6 +26,7 @@ const ROUNDS: usize = 7;
 /// One start differs from the next by a tenth.
 const ROUNDS_OF_SHORT_ONES: usize = 41;
 const FLOOD: &str = "yes 'a line of ninety-one bytes or so, which is what compilers and test runners like to say....' | head -n 1000000";
+const FLOOD_BYTES: u64 = 91_000_000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -214,12 +215,39 @@ async fn log_figures() {
         if !is_available(runner) {
             continue;
         }
-        let began = Instant::now();
-        let ran = Bench::new(runner, vec![step("a", FLOOD)]).run().await;
-        ran.assert_succeeded();
-        let bytes = std::fs::metadata(ran.log_path_of("a")).unwrap().len();
-        println!("{}: {:.0} MB/s of log", runner.name(), bytes as f64 / 1e6 / began.elapsed().as_secs_f64());
+        let with_secrets = || {
+            let flood = PlanStep { secrets: vec!["KEY".into(), "TOKEN".into()], ..step("a", FLOOD) };
+            Bench::new(runner, vec![flood]).secret("KEY", &private_key()).secret("TOKEN", "hunter2-hunter2")
+        };
+        let (mut plain, mut masked) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            plain.push(flood(Bench::new(runner, vec![step("a", FLOOD)])).await);
+            masked.push(flood(with_secrets()).await);
+        }
+        let rate = |times| FLOOD_BYTES as f64 / 1e6 / median(times);
+        let (plain, masked) = (rate(plain), rate(masked));
+        println!("{}: {plain:.0} MB/s of log, {masked:.0} MB/s with a private key among the secrets", runner.name());
     }
+}
+
+async fn flood(bench: Bench) -> Duration {
+    let began = Instant::now();
+    let ran = bench.run().await;
+    ran.assert_succeeded();
+    assert!(std::fs::metadata(ran.log_path_of("a")).unwrap().len() >= FLOOD_BYTES);
+    began.elapsed()
+}
+
+/// Text with the shape of an RSA key of 4,096 bits: many lines, each of which is a secret of its own.
+fn private_key() -> String {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut state = 1_u32;
+    let mut digit = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(digits[(state >> 26) as usize])
+    };
+    let lines: Vec<String> = (0..50).map(|_| (0..64).map(|_| digit()).collect()).collect();
+    format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n", lines.join("\n"))
 }
 
 #[cfg(target_os = "linux")]
