@@ -34,6 +34,7 @@ mod reports;
 mod runs;
 mod shown;
 mod standing;
+mod terminal;
 mod tools;
 mod transport;
 mod trust;

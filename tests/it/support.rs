@@ -56,6 +56,8 @@ impl Project {
             .args(arguments)
             .current_dir(self.folder.path())
             .env("PIPELENS_STATE_DIR", self.state.path())
+            .env("PIPELENS_SETTINGS", self.state.path().join("settings.yaml"))
+            .env_remove("PIPELENS_RUNNER")
             .env("DOCKER_HOST", runner.docker_host());
         command
     }

@@ -20,7 +20,7 @@ export function createClient(
       { scheme: "file", language: "jsonc" },
     ],
     outputChannel,
-    initializationOptions: { ...serverSettings(), workspaceTrusted: vscode.workspace.isTrusted },
+    initializationOptions: { ...serverSettings(context.extension), workspaceTrusted: vscode.workspace.isTrusted },
     middleware: {
       handleWorkDoneProgress: (token, params, next) => {
         if (!progress.handle(client, token, params)) {
@@ -43,8 +43,43 @@ export function createClient(
 }
 
 /// The server's settings, without the `pipelens.` prefix.
-export function serverSettings(): Record<string, unknown> {
-  return vscode.workspace.getConfiguration().get<Record<string, unknown>>("pipelens") ?? {};
+export function serverSettings(extension: vscode.Extension<unknown>): Record<string, unknown> {
+  const settings: Record<string, unknown> = {};
+  const configuration = vscode.workspace.getConfiguration("pipelens");
+  for (const name of declaredSettings(extension)) {
+    const found = configuration.inspect<unknown>(name);
+    // The server has the defaults, and the user's own settings file, which a default from here would override.
+    const isSet = [found?.globalValue, found?.workspaceValue, found?.workspaceFolderValue].some((value) => value !== undefined);
+    if (isSet) {
+      assign(settings, name.split("."), configuration.get<unknown>(name));
+    }
+  }
+  return settings;
+}
+
+/// The names of the settings in the extension's manifest, without the `pipelens.` prefix.
+function declaredSettings(extension: vscode.Extension<unknown>): string[] {
+  const manifest = extension.packageJSON as Manifest;
+  return Object.keys(manifest.contributes.configuration.properties).map((name) => name.replace(/^pipelens\./, ""));
+}
+
+interface Manifest {
+  contributes: { configuration: { properties: Record<string, unknown> } };
+}
+
+/// Sets `a.b` as `b` of `a`.
+function assign(settings: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [name, ...rest] = path;
+  if (name === undefined) {
+    return;
+  }
+  if (rest.length === 0) {
+    settings[name] = value;
+    return;
+  }
+  const group = (settings[name] ?? {}) as Record<string, unknown>;
+  settings[name] = group;
+  assign(group, rest, value);
 }
 
 function serverPath(context: vscode.ExtensionContext): string {

@@ -31,7 +31,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     }),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration("pipelens")) {
-        void started.sendNotification("workspace/didChangeConfiguration", { settings: serverSettings() });
+        void started.sendNotification("workspace/didChangeConfiguration", { settings: serverSettings(context.extension) });
       }
     }),
     vscode.window.onDidChangeActiveTextEditor((editor) => {

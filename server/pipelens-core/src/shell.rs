@@ -23,7 +23,7 @@ pub use dialect::Dialect;
 pub(crate) use dialect::ends_at_failure;
 pub(crate) use feature::BashOnly;
 pub use mistake::Mistake;
-pub(crate) use variables::is_name;
+pub use variables::is_name;
 
 /// Longer commands are programs; they belong in a file of their own, checked by their own shell.
 const MAX_BYTES: usize = 64 * 1024;

@@ -23,7 +23,7 @@ pub use crate::run_files::{
     artifact_folder, failed_artifact_folder, log_file, service_log_file, step_folder, usable_log_dir,
 };
 use crate::stop::{self, Interruption};
-use crate::store::PastRun;
+pub use crate::store::{PastRun, PastStep};
 
 /// Runs a plan to its end and reports everything as events, `BuildEnd` last. Cancelled by the token; cleanup is done when this returns.
 /// When the channel is full, log events are dropped, counted and reported; all others wait.

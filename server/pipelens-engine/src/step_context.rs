@@ -23,6 +23,9 @@ use crate::snapshot::{Outdated, Snapshot};
 use crate::sources::Sources;
 use crate::stop::Interruption;
 
+/// What every step has, unless it says otherwise: programs of all kinds ask for `CI`.
+const IN_EVERY_STEP: [(&str, &str); 2] = [("CI", "true"), ("PIPELENS", "1")];
+
 /// One step, about to run.
 #[derive(Debug, Clone)]
 pub(crate) struct StepContext {
@@ -112,8 +115,8 @@ impl StepContext {
 
     /// Returns the variables of the step, including its secrets, or an error if one cannot be passed to a process.
     pub(crate) fn variables(&self) -> Result<BTreeMap<&str, &str>, EngineError> {
-        let variables: BTreeMap<&str, &str> =
-            self.step().env.iter().chain(&self.secrets).map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let given = self.step().env.iter().chain(&self.secrets).map(|(name, value)| (name.as_str(), value.as_str()));
+        let variables: BTreeMap<&str, &str> = IN_EVERY_STEP.into_iter().chain(given).collect();
         for (name, value) in &variables {
             let refuse = |reason| Err(EngineError::BadVariable { name: (*name).to_owned(), reason });
             if name.is_empty() || name.contains(['=', '\0', '\n']) {

@@ -8,7 +8,10 @@ mod explain;
 mod files;
 mod graph;
 mod init;
+mod list;
+mod logs;
 mod output;
+mod past;
 mod plan;
 mod printable;
 mod printer;
@@ -16,6 +19,7 @@ mod render;
 mod replace;
 mod replay;
 mod report;
+mod rerun;
 mod run;
 pub(crate) mod source;
 
@@ -41,7 +45,8 @@ Exit codes: 0 success; 1 an error was found or a step failed; 2 wrong usage or a
 124 timed out; 130 cancelled.
 
 Environment: DOCKER_HOST, DOCKER_CONTEXT and DOCKER_CONFIG as the Docker client reads them; PIPELENS_STATE_DIR for logs; \
-PIPELENS_LOG for the server's own log (e.g. `debug`); NO_COLOR.";
+PIPELENS_SETTINGS for a file with your settings instead of `pipelens/settings.yaml` in your folder for configuration; PIPELENS_RUNNER for the \
+runner; PIPELENS_LOG for the server's own log (e.g. `debug`); NO_COLOR.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -58,6 +63,12 @@ enum Command {
     Check(check::CheckArgs),
     /// Runs a pipeline, or part of it
     Run(run::RunArgs),
+    /// Runs the steps again that failed when they ran last
+    Rerun(rerun::RerunArgs),
+    /// Prints the output of an earlier run, or of one of its steps
+    Logs(logs::LogsArgs),
+    /// Lists the pipelines of a project with their steps, or its remembered runs
+    List(list::ListArgs),
     /// Shows what a run would do, and why steps would not be taken from the cache
     Plan(run::RunArgs),
     /// Removes the cached results of earlier runs
@@ -89,6 +100,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Lsp { .. } => block_on(crate::lsp::serve()),
         Command::Check(args) => block_on(async move { check::check(&args).await }),
         Command::Run(args) => block_on(run::run(args)),
+        Command::Rerun(args) => block_on(rerun::rerun(args)),
+        Command::Logs(args) => logs::logs(&args),
+        Command::List(args) => list::list(&args),
         Command::Plan(args) => block_on(plan::show(args)),
         Command::Clean(args) => block_on(clean::clean(args)).and_then(|code| code),
         Command::Explain { code } => explain::explain(code.as_deref()),
@@ -117,6 +131,9 @@ fn start_log(command: &Command) {
         Command::Lsp { .. } => "error",
         Command::Check(_)
         | Command::Run(_)
+        | Command::Rerun(_)
+        | Command::Logs(_)
+        | Command::List(_)
         | Command::Plan(_)
         | Command::Clean(_)
         | Command::Explain { .. }

@@ -18,20 +18,42 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::artifacts;
 use crate::consent::{self, Asked};
-use crate::settings::{ProjectSettings, Settings};
+use crate::settings::{PROJECT_FILE, ProjectSettings, Settings};
 
 /// Runs whose logs are kept; older ones are removed when a new run starts.
 const KEPT_RUNS: usize = 50;
 
 const MIB: u64 = 1 << 20;
 
-/// Returns the folder whose files a run gets: the git work tree, else the editor's folder, else the file's own.
+/// Returns the folder whose files a run gets: the git work tree, else the nearest folder with `.pipelens.yaml` or `.hm`, else the editor's folder, else
+/// the file's own.
 pub(crate) fn root_of(path: &Path, folders: &[PathBuf]) -> PathBuf {
     let own = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let own = if own.file_name().is_some_and(|name| name == ".hm") { own.parent().unwrap_or(own) } else { own };
     let git = own.ancestors().find(|folder| !folder.as_os_str().is_empty() && has_repository(folder, own));
+    let marked = || {
+        let home = dirs::home_dir();
+        own.ancestors().find(|folder| is_marked(folder, own) && (*folder == own || Some(*folder) != home.as_deref()))
+    };
     let editor = folders.iter().filter(|folder| own.starts_with(folder)).max_by_key(|folder| folder.as_os_str().len());
-    git.or(editor.map(PathBuf::as_path)).unwrap_or(own).to_owned()
+    git.or_else(marked).or(editor.map(PathBuf::as_path)).unwrap_or(own).to_owned()
+}
+
+/// Returns the project that a file or directory belongs to; without one, that of the current directory.
+pub(crate) fn root_around(place: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let place = place.unwrap_or(Path::new("."));
+    let place = place.canonicalize().with_context(|| format!("`{}`", place.display()))?;
+    // Looked for from the file's folder; a folder is one itself.
+    let inside = if place.is_dir() { place.join("pipeline.yml") } else { place };
+    Ok(root_of(&inside, &[]))
+}
+
+/// Whether a folder says that it is a project. The user's home is none because of a `.hm`: the Harmont tools keep settings there.
+fn is_marked(folder: &Path, own: &Path) -> bool {
+    !folder.as_os_str().is_empty()
+        && [PROJECT_FILE, ".hm"].into_iter().map(|name| folder.join(name)).any(|marker| {
+            marker.exists() && (folder == own || pipelens_engine::private::is_of_same_owner(&marker, own))
+        })
 }
 
 /// Whether a folder is the top of a work tree that the pipeline's folder is part of. In a directory that everyone can write to, such as
@@ -296,12 +318,28 @@ mod tests {
     fn sources_are_the_work_tree_the_editors_folder_or_the_files_own() {
         let folder = tempfile::tempdir().unwrap();
         let deep = folder.path().join("a/b");
-        std::fs::create_dir_all(deep.join(".hm")).unwrap();
-        let file = deep.join(".hm/pipeline.yml");
+        std::fs::create_dir_all(&deep).unwrap();
+        let file = deep.join("pipeline.yml");
         assert_eq!(root_of(&file, &[]), deep);
         assert_eq!(root_of(&file, &[folder.path().to_owned()]), folder.path());
         std::fs::create_dir(folder.path().join("a/.git")).unwrap();
         assert_eq!(root_of(&file, &[folder.path().to_owned()]), folder.path().join("a"));
+    }
+
+    #[test]
+    fn outside_git_a_project_begins_where_its_settings_or_programs_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().join("project");
+        let file = project.join("ci/deep/pipeline.yml");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        assert_eq!(root_of(&file, &[]), project.join("ci/deep"));
+        std::fs::create_dir(project.join(".hm")).unwrap();
+        assert_eq!(root_of(&file, &[]), project);
+        assert_eq!(root_of(&project.join(".hm/pipeline.yml"), &[]), project);
+        std::fs::write(project.join("ci/.pipelens.yaml"), "").unwrap();
+        assert_eq!(root_of(&file, &[]), project.join("ci"));
+        // What the editor has open may be a part of the project, or several projects.
+        assert_eq!(root_of(&file, &[folder.path().to_owned(), project.join("ci/deep")]), project.join("ci"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a user can set, from an editor's settings or the project's `.pipelens.yaml`. One definition feeds both, and the schema.
 
+mod user;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -55,7 +57,7 @@ pub(crate) struct Settings {
     /// A file of `NAME=value` lines with the secrets that pipelines use. The environment takes precedence.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) secrets_file: Option<PathBuf>,
-    /// The folder for the artifacts of runs from the editor, with a folder of its own for each step; a relative path is a folder inside the project.
+    /// The folder for the artifacts of runs, with a folder of its own for each step; a relative path is a folder inside the project.
     /// Files of the same name are replaced. Without it, they are in a folder of the run, and are removed with its logs.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) artifacts_dir: Option<PathBuf>,

@@ -77,7 +77,10 @@ pub struct Client {
 impl Client {
     /// Starts a server without saying anything to it.
     pub fn spawn(binary: &Path, environment: &[(&str, &str)]) -> Self {
-        Self::spawn_command(Command::new(binary).args(["lsp", "--stdio"]).envs(environment.iter().copied()))
+        let mut command = Command::new(binary);
+        // The settings of whoever runs the tests do not count.
+        command.args(["lsp", "--stdio"]).env("PIPELENS_SETTINGS", "no-settings.yaml").envs(environment.iter().copied());
+        Self::spawn_command(&mut command)
     }
 
     /// Starts any server that speaks on standard input and output.

@@ -10,7 +10,8 @@ mod scopes;
 
 use crate::text::TextRange;
 
-pub(crate) use occurrence::{Occurrence, Role, is_name};
+pub use occurrence::is_name;
+pub(crate) use occurrence::{Occurrence, Role};
 
 /// The variables of a command.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint::digest;
 
 /// Incremented whenever the meaning of keys changes.
-const FORMAT_VERSION: &str = "1";
+const FORMAT_VERSION: &str = "2";
 
 /// Each input, under a name the user knows, with a digest of its value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,17 +21,9 @@ pub(crate) async fn clean(args: CleanArgs) -> anyhow::Result<u8> {
     let state_dir = project::state_dir()?;
     let root = match args.all {
         true => None,
-        false => Some(root_of(args.project)?),
+        false => Some(project::root_around(Some(&args.project))?),
     };
     let cleaned = pipelens_engine::run::clean(&state_dir, None, root.as_deref(), None).await;
     let freed = cleaned.map_err(|error| anyhow::Error::msg(error.sentence()))?;
     super::output::print(&format!("Removed {} of cached results.\n", present::bytes(freed)))
-}
-
-/// Returns the project that a file or directory belongs to.
-fn root_of(place: PathBuf) -> anyhow::Result<PathBuf> {
-    let place = place.canonicalize().map_err(|error| anyhow::anyhow!("`{}`: {error}", place.display()))?;
-    // Looked for from the file's folder; a folder is one itself.
-    let inside = if place.is_dir() { place.join("pipeline.yml") } else { place };
-    Ok(project::root_of(&inside, &[]))
 }

@@ -15,6 +15,9 @@ use crate::settings::{ProjectSettings, globs};
 /// The comment that marks any file as a pipeline is in its first lines.
 const HEAD_BYTES: u64 = 4096;
 
+/// More pipelines are not listed where one has to be chosen.
+const MOST_LISTED: usize = 20;
+
 /// Returns the files the arguments refer to, each once. A file that is named explicitly is included, whatever its name.
 pub(crate) fn find(words: &[PathBuf]) -> (Vec<PathBuf>, Vec<anyhow::Error>) {
     let mut files = Vec::new();
@@ -28,6 +31,45 @@ pub(crate) fn find(words: &[PathBuf]) -> (Vec<PathBuf>, Vec<anyhow::Error>) {
         }
     }
     (files, complaints)
+}
+
+/// Returns the pipeline file that an argument refers to: the file, or the only pipeline in a directory and its `.hm`, else the only one below. Without an
+/// argument, it is looked for in the current directory, else in the project.
+pub(crate) fn only(word: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let folder = match word {
+        Some(word) if !word.is_dir() => return Ok(word.to_owned()),
+        Some(folder) => folder,
+        None => Path::new("."),
+    };
+    let found = in_folder(folder).or_else(|error| {
+        let root = project::root_of(&std::path::absolute(folder.join("pipeline.yml"))?, &[]);
+        if word.is_some() || root == std::path::absolute(folder)? {
+            Err(error)
+        } else {
+            in_folder(&root).map_err(|_| error)
+        }
+    })?;
+    let is_near = |file: &Path| file.parent().is_some_and(|own| own == folder || own == folder.join(".hm"));
+    let near: Vec<&Path> = found.iter().map(PathBuf::as_path).filter(|file| is_near(file)).collect();
+    let candidates = if near.is_empty() { found.iter().map(PathBuf::as_path).collect() } else { near };
+    match candidates.as_slice() {
+        [file] => Ok(short(file).to_owned()),
+        several => {
+            let named = several.iter().take(MOST_LISTED).map(|file| format!("`{}`", short(file).display()));
+            let rest = several.len().saturating_sub(MOST_LISTED);
+            let and_more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+            bail!(
+                "There are {} pipelines here; name the one you mean: {}{and_more}",
+                several.len(),
+                named.collect::<Vec<_>>().join(", ")
+            )
+        }
+    }
+}
+
+/// Returns a path without `./`.
+pub(super) fn short(path: &Path) -> &Path {
+    path.strip_prefix(".").unwrap_or(path)
 }
 
 fn matching(word: &Path) -> anyhow::Result<Vec<PathBuf>> {

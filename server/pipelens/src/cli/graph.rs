@@ -6,13 +6,14 @@ use clap::{Args, ValueEnum};
 use pipelens_core::graph::{Drawing, draw, graph};
 
 use super::checked::Checked;
+use super::files;
 use super::output::{EXIT_USAGE, complain, print};
 use crate::{project, terminal};
 
 #[derive(Debug, Args)]
 pub(crate) struct GraphArgs {
-    /// The pipeline file, or `-` for standard input
-    file: PathBuf,
+    /// The pipeline file, or `-` for standard input [default: the only pipeline in this directory and below]
+    file: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
     format: GraphFormat,
@@ -46,7 +47,7 @@ impl GraphFormat {
 
 /// Draws what could be parsed, even if the file has mistakes.
 pub(crate) fn show(args: &GraphArgs) -> anyhow::Result<u8> {
-    let file = Checked::read(&args.file)?;
+    let file = Checked::read(&files::only(args.file.as_deref())?)?;
     let chosen = file.choose(args.pipeline.as_deref()).map(|index| file.analysis.pipelines.get(index));
     match chosen {
         Ok(Some(pipeline)) if !pipeline.steps.is_empty() => {

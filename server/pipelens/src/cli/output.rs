@@ -38,6 +38,12 @@ pub(super) fn warn(message: &str) {
     say(&"warning".yellow().bold().to_string(), message);
 }
 
+/// Prints a sentence to standard error.
+pub(super) fn tell(message: &str) {
+    // If standard error is closed, there is no way to report anything.
+    drop(writeln!(anstream::stderr(), "{message}"));
+}
+
 fn say(kind: &str, message: &str) {
     // If standard error is closed, there is no way to report anything.
     let message = printable(message);

@@ -6,9 +6,8 @@ use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use pipelens_engine::cache::CacheDecision;
 use serde::Serialize;
 
-use super::checked::Checked;
 use super::output::{EXIT_USAGE, Format, complain};
-use super::run::{RunArgs, plan, settings};
+use super::run::{Prepared, RunArgs, prepare};
 use crate::{project, terminal};
 
 /// No container engine answered.
@@ -16,10 +15,8 @@ const EXIT_UNREACHABLE: u8 = 4;
 
 /// Prints what a run with the same arguments would do, and returns the exit code.
 pub(crate) async fn show(args: RunArgs) -> u8 {
-    let request = Checked::read(&args.file).map_err(|error| format!("{error:#}")).and_then(|file| {
-        let plan = plan(&args, &file)?;
-        project::look_request(plan, file.root.clone(), &settings(&args), &file.project)
-            .map_err(|error| format!("{error:#}"))
+    let request = prepare(&args).and_then(|Prepared { plan, root, settings, project }| {
+        project::look_request(plan, root, &settings, &project).map_err(|error| format!("{error:#}"))
     });
     let request = match request {
         Ok(request) => request,
@@ -35,7 +32,7 @@ pub(crate) async fn show(args: RunArgs) -> u8 {
             return EXIT_UNREACHABLE;
         }
     };
-    let text = match args.format {
+    let text = match args.options.format {
         Format::Human => terminal::inert(&terminal::visible(&table(&request.plan, &decisions))).into_owned(),
         Format::Json => terminal::inert_json(&lines(&request.plan, &decisions)).into_owned(),
     };

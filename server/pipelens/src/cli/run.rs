@@ -1,22 +1,27 @@
 //! `pipelens run`: runs what the arguments ask for.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::plan::{Plan, Refusal, Target, plan_with};
+use pipelens_core::shell;
 use pipelens_engine::event::RunOutcome;
-use pipelens_engine::runners::{self, RUNNERS};
+use pipelens_engine::run::RunRequest;
+use pipelens_engine::runners::RUNNERS;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checked::Checked;
+use super::files;
 use super::output::{EXIT_USAGE, Format, complain};
 use super::printer::Printer;
-use crate::settings::{RunSettings, Runner, Settings};
+use crate::settings::{ProjectSettings, Runner, Settings};
 use crate::{artifacts, consent, present, project};
 
 /// Events between the engine and the terminal. If a slow terminal lets them fill up, lines are dropped and counted; the log file has them.
@@ -26,20 +31,27 @@ const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The pipeline file
-    pub(super) file: PathBuf,
-    /// Run one step, and the `builds_in` ancestors it starts from
-    #[arg(long, value_name = "KEY", conflicts_with = "from")]
-    step: Option<String>,
+    /// The pipeline file [default: the only pipeline in this directory and below]
+    pub(super) file: Option<PathBuf>,
+    /// Run one step, and the `builds_in` ancestors it starts from [may be repeated]
+    #[arg(long = "step", value_name = "KEY", conflicts_with = "from")]
+    steps: Vec<String>,
     /// Run a step and everything that depends on it
     #[arg(long, value_name = "KEY")]
     from: Option<String>,
+    #[command(flatten)]
+    pub(super) options: RunOptions,
+}
+
+/// How to run.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
     /// Pipeline name or zero-based index, if the file has several
     #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
-    /// The runner for steps that do not name one
-    #[arg(long, value_parser = runner_parser(), default_value = runners::default().name())]
-    runner: Runner,
+    /// The runner for steps that do not name one [default: that of your settings, or `docker`]
+    #[arg(long, value_parser = runner_parser())]
+    runner: Option<Runner>,
     /// Let steps that say `runner: host` run directly on this machine
     #[arg(long)]
     allow_host_runner: bool,
@@ -49,12 +61,15 @@ pub(crate) struct RunArgs {
     /// Share cached results with the Harmont tools if a plan contains their cache key
     #[arg(long)]
     allow_harmont_cache: bool,
-    /// Size limit for the log files of the run, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().logs_mib)]
-    logs_mib: u64,
-    /// Size limit for the artifacts of the run, in MiB, not counting holes
-    #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().artifacts_mib)]
-    artifacts_mib: u64,
+    /// Set a variable for all steps, over what the file says; without a value, it gets the one it has here [may be repeated]
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// Size limit for the log files of the run, in MiB [default: 2048]
+    #[arg(long, value_name = "MIB")]
+    logs_mib: Option<u64>,
+    /// Size limit for the artifacts of the run, in MiB, not counting holes [default: 20480]
+    #[arg(long, value_name = "MIB")]
+    artifacts_mib: Option<u64>,
     /// Put the artifacts of each step in a folder of its own in this folder, instead of the run's
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
@@ -86,28 +101,12 @@ fn runner_parser() -> impl TypedValueParser<Value = Runner> {
 
 /// Runs what the arguments ask for, and returns the exit code.
 pub(crate) async fn run(args: RunArgs) -> u8 {
-    let file = match Checked::read(&args.file) {
-        Ok(file) => file,
-        Err(error) => {
-            complain(&format!("{error:#}"));
-            return EXIT_USAGE;
-        }
-    };
-    let request = match plan(&args, &file).and_then(|plan| {
-        let mut project = file.project.clone();
-        project.parallelism = args.parallelism.map(usize::from).or(project.parallelism);
-        remember_consent(&args, &file)?;
-        let mut request = project::run_request(plan, file.root.clone(), &settings(&args), &project)
-            .map_err(|not_started| not_started.sentence())?;
-        if let Some(cache) = &mut request.cache {
-            cache.is_read = !args.no_cache;
-        }
-        request.artifacts_dir = match &args.artifacts {
-            Some(folder) => Some(artifacts::usable_folder(folder, "`--artifacts`")?),
-            None => None,
-        };
-        Ok(request)
-    }) {
+    start(prepare(&args), &args.options).await
+}
+
+/// Runs a plan, unless it could not be made, and returns the exit code.
+pub(super) async fn start(prepared: Result<Prepared, String>, options: &RunOptions) -> u8 {
+    let request = match prepared.and_then(|prepared| request(prepared, options)) {
         Ok(request) => request,
         Err(why) => {
             complain(&why);
@@ -116,7 +115,7 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     };
     let cancel = CancellationToken::new();
     let mut printer =
-        Printer::new(args.format, args.raw_log, request.run_id, request.plan.clone(), request.log_dir.clone());
+        Printer::new(options.format, options.raw_log, request.run_id, request.plan.clone(), request.log_dir.clone());
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
     let engine = tokio::spawn(pipelens_engine::run::run(request, events, cancel.clone()));
     let stops = tokio::spawn(watch_signals(cancel.clone()));
@@ -135,37 +134,89 @@ pub(crate) async fn run(args: RunArgs) -> u8 {
     outcome.exit_code()
 }
 
-fn remember_consent(args: &RunArgs, file: &Checked) -> Result<(), String> {
-    let give = || consent::give(&project::state_dir()?, &file.root, args.allow_secrets.iter().cloned());
-    // If this fails, the run still gets its secrets, and the next one asks again.
-    give().map_err(|error| format!("{error:#}"))
+/// What a run or its prediction needs.
+pub(super) struct Prepared {
+    pub(super) plan: Plan,
+    pub(super) root: PathBuf,
+    pub(super) settings: Settings,
+    /// The project's settings, overridden by the user's and the command line's.
+    pub(super) project: ProjectSettings,
 }
 
-pub(super) fn settings(args: &RunArgs) -> Settings {
-    Settings {
-        runner: args.runner,
-        allow_host_runner: args.allow_host_runner,
-        allow_machine_access: args.allow_machine_access,
-        allow_harmont_cache: args.allow_harmont_cache,
-        run: RunSettings { logs_mib: args.logs_mib, artifacts_mib: args.artifacts_mib, ..RunSettings::default() },
-        secrets_file: args.secrets_file.clone(),
-        is_secrets_file_for_this_run: true,
-        allow_secrets: args.allow_secrets.clone(),
-        ..Settings::default()
+/// Prepares what the arguments ask for; errors in the file are printed with their source.
+pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, String> {
+    prepare_target(args.file.as_deref(), &args.options, |_, _| {
+        Ok(match (args.steps.as_slice(), &args.from) {
+            ([], None) => Target::Pipeline,
+            ([], Some(step)) => Target::From(step.clone()),
+            ([step], _) => Target::Step(step.clone()),
+            (steps, _) => Target::Steps(steps.to_vec()),
+        })
+    })
+}
+
+/// Like `prepare`, for the target that is chosen once the file is read: of the pipeline with this index.
+pub(super) fn prepare_target(
+    file: Option<&Path>,
+    options: &RunOptions,
+    choose: impl FnOnce(&Checked, usize) -> Result<Target, String>,
+) -> Result<Prepared, String> {
+    let variables = variables(&options.env)?;
+    let settings = settings(options)?;
+    let file = files::only(file).and_then(|file| Checked::read(&file)).map_err(|error| format!("{error:#}"))?;
+    let index = file.choose(options.pipeline.as_deref())?;
+    let target = choose(&file, index)?;
+    let mut plan = plan_target(&file, index, &target)?;
+    if !variables.is_empty() {
+        for step in &mut plan.steps {
+            Arc::make_mut(&mut step.env).extend(variables.clone());
+        }
     }
+    let project = file.project.overlaid(&settings.project);
+    Ok(Prepared { plan, root: file.root, settings, project })
 }
 
-/// Plans what the arguments ask for, or returns why that is not possible; errors in the file are printed with their source.
-pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
-    let target = match (&args.step, &args.from) {
-        (Some(step), _) => Target::Step(step.clone()),
-        (None, Some(step)) => Target::From(step.clone()),
-        (None, None) => Target::Pipeline,
-    };
-    let index = file.choose(args.pipeline.as_deref())?;
-    let stem = project::stem_of(&args.file);
+fn request(prepared: Prepared, options: &RunOptions) -> Result<RunRequest, String> {
+    let Prepared { plan, root, settings, project } = prepared;
+    // If this fails, the run still gets its secrets, and the next one asks again.
+    let give = || consent::give(&project::state_dir()?, &root, options.allow_secrets.iter().cloned());
+    give().map_err(|error| format!("{error:#}"))?;
+    let mut request =
+        project::run_request(plan, root, &settings, &project).map_err(|not_started| not_started.sentence())?;
+    if let Some(cache) = &mut request.cache {
+        cache.is_read = !options.no_cache;
+    }
+    if let Some(folder) = &options.artifacts {
+        request.artifacts_dir = Some(artifacts::usable_folder(folder, "`--artifacts`")?);
+    }
+    Ok(request)
+}
+
+/// Returns the user's settings, overridden by the arguments.
+fn settings(options: &RunOptions) -> Result<Settings, String> {
+    let mut settings = Settings::of_user().map_err(|error| format!("{error:#}"))?;
+    settings.runner = options.runner.unwrap_or(settings.runner);
+    settings.allow_host_runner |= options.allow_host_runner;
+    settings.allow_machine_access |= options.allow_machine_access;
+    settings.allow_harmont_cache |= options.allow_harmont_cache;
+    settings.run.logs_mib = options.logs_mib.unwrap_or(settings.run.logs_mib);
+    settings.run.artifacts_mib = options.artifacts_mib.unwrap_or(settings.run.artifacts_mib);
+    settings.project.parallelism = options.parallelism.map(usize::from).or(settings.project.parallelism);
+    settings.allow_secrets.extend(options.allow_secrets.iter().cloned());
+    // A file in the settings is for every project; one on the command line is meant for this run.
+    settings.is_secrets_file_for_this_run = options.secrets_file.is_some();
+    settings.secrets_file = options.secrets_file.clone().or(settings.secrets_file);
+    if options.artifacts.is_some() {
+        settings.artifacts_dir = None;
+    }
+    Ok(settings)
+}
+
+/// Plans a target of one of the file's pipelines.
+pub(super) fn plan_target(file: &Checked, index: usize, target: &Target) -> Result<Plan, String> {
+    let stem = project::stem_of(&file.path);
     let severity = |finding: &Diagnostic| file.project.severity_of(finding);
-    plan_with(&file.analysis, index, &target, &stem, severity).map_err(|refusal| match refusal {
+    plan_with(&file.analysis, index, target, &stem, severity).map_err(|refusal| match refusal {
         Refusal::HasErrors(_) | Refusal::IsRepaired | Refusal::NoSuchPipeline => {
             let mut findings = super::render::findings(file, Severity::Error);
             // A setting or a comment may have turned it off, but it leaves the plan without meaning.
@@ -176,10 +227,31 @@ pub(super) fn plan(args: &RunArgs, file: &Checked) -> Result<Plan, String> {
             }
             // If standard error is closed, there is no way to show them.
             drop(write!(anstream::stderr(), "{findings}"));
-            present::refusal(&refusal, &args.file.display().to_string())
+            present::refusal(&refusal, &file.path.display().to_string())
         }
-        Refusal::NoSuchStep { .. } => present::refusal(&refusal, &args.file.display().to_string()),
+        Refusal::NoSuchStep { .. } => present::refusal(&refusal, &file.path.display().to_string()),
     })
+}
+
+/// Reads `NAME=VALUE`; `NAME` alone takes the value it has here.
+fn variables(words: &[String]) -> Result<BTreeMap<String, String>, String> {
+    let read = |word: &String| {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (word.as_str(), None),
+        };
+        if !shell::is_name(name) {
+            return Err(format!(
+                "`--env {word}`: `{name}` is not the name of a variable: letters, digits and `_`, no digit at the start"
+            ));
+        }
+        let value = value.or_else(|| std::env::var(name).ok());
+        let value = value.ok_or_else(|| {
+            format!("`--env {name}`: the variable has no value here; give it one with `{name}=VALUE`")
+        })?;
+        Ok((name.to_owned(), value))
+    };
+    words.iter().map(read).collect()
 }
 
 /// The first signal cancels the run and waits for the cleanup; a second one does not wait. `timeout`, npm and make pass on a signal that the

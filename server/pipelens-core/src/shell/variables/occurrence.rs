@@ -21,7 +21,7 @@ pub(crate) struct Occurrence<'a> {
 }
 
 /// Tells whether a shell can have a variable with this name.
-pub(crate) fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

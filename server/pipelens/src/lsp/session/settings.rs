@@ -71,8 +71,8 @@ impl SessionSettings {
             Value::Object(mut map) => map.remove("pipelens").unwrap_or(Value::Object(map)),
             _ => return Ok(()),
         };
-        let settings: Settings = serde_json::from_value(value)
-            .map_err(|error| format!("The pipelens settings are invalid and are not used: {error}"))?;
+        let settings = Settings::over_users(value)
+            .map_err(|error| format!("The pipelens settings are invalid and are not used: {error:#}"))?;
         let files = globs(&settings.project.files)?;
         let mut inner = self.inner.lock();
         inner.settings = Arc::new(settings);
