@@ -21,6 +21,7 @@ mod reap;
 mod services;
 mod session;
 mod slots;
+mod socket;
 mod source_images;
 mod source_update;
 mod ssh;

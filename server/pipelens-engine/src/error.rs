@@ -131,7 +131,7 @@ impl EngineError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable { .. } => {
-                Some("Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host.")
+                Some("Start Docker (or a compatible engine), or set `DOCKER_HOST` to its address.")
             }
             Self::Lost { .. } => Some("Check that it is running, then run again."),
             Self::NoReport { .. } => Some("The step counts as neither passed nor failed. Run it again."),

@@ -22,6 +22,7 @@ use crate::run::run_tools::{Rest, RunTools};
 pub use crate::run_files::{
     artifact_folder, failed_artifact_folder, log_file, service_log_file, step_folder, usable_log_dir,
 };
+pub use crate::snapshot::shell_word;
 use crate::stop::{self, Interruption};
 pub use crate::store::{PastRun, PastStep};
 
@@ -102,11 +103,14 @@ async fn run_and_close(
     (outcome, tools.close(events, request.deadlines.closing).await)
 }
 
+/// Why no step of a run started for which no engine answered.
+pub const NO_ENGINE: &str = "No container engine answered.";
+
 fn could_not_open(plan: &Plan, events: &EventQueue, error: &EngineError) -> RunOutcome {
     match error {
         EngineError::Unreachable { .. } => {
             events.notice(error.sentence());
-            let why = Outcome::Skipped("No container engine answered.".into());
+            let why = Outcome::Skipped(NO_ENGINE.into());
             end_without_start(plan, events, why, RunOutcome::EngineUnreachable)
         }
         other => end_without_start(plan, events, Outcome::Errored(other.sentence()), RunOutcome::Failed),

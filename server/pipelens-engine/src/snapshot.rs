@@ -89,7 +89,7 @@ pub(crate) trait SnapshotStore: Send + Sync {
 }
 
 /// Quotes a word for a person's shell.
-pub(crate) fn shell_word(word: &str) -> String {
+pub fn shell_word(word: &str) -> String {
     // An argument cannot contain a zero byte, but the command is only displayed.
     shlex::Quoter::new().allow_nul(true).quote(word).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }

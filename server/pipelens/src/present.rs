@@ -118,7 +118,7 @@ pub(crate) fn started(runner: &str, image: Option<&str>, attempt: u64) -> String
 
 /// What to do if no engine answers.
 pub(crate) const WITHOUT_ENGINE: &str =
-    "To run directly on this machine instead, without containers: `--runner host`, or the setting `pipelens.runner`";
+    "To run directly on this machine instead, without containers, set `pipelens.runner` to `host`";
 
 /// Returns `1 step`, `7 steps`.
 pub(crate) fn plural(count: usize, what: &str) -> String {

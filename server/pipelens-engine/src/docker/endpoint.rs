@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::deadlines::Deadlines;
 use crate::docker::client_error::{Unusable, reason};
-use crate::docker::{connectors, ssh};
+use crate::docker::{connectors, socket, ssh};
 use crate::error::{EngineError, TriedPlace};
 use crate::fingerprint;
 
@@ -83,7 +83,10 @@ async fn connect(place: &Place, project: Option<&Path>, deadlines: Deadlines) ->
     };
     match tokio::time::timeout(answer_within, docker.ping()).await {
         Ok(Ok(_)) => Ok(Endpoint { docker, is_remote: !is_local(&place.host) }),
-        Ok(Err(error)) => Err(Unusable(reason(&error))),
+        Ok(Err(error)) => {
+            let closed = place.host.strip_prefix("unix://").and_then(|path| socket::closed(Path::new(path)));
+            Err(Unusable(closed.unwrap_or_else(|| reason(&error))))
+        }
         Err(_) => Err(Unusable(format!("no answer within {} s", answer_within.as_secs()))),
     }
 }
@@ -202,7 +205,7 @@ mod tests {
         expect_test::expect![[r#"
             No container engine answered.
               unix:///no/such.sock (the settings): the socket does not exist
-            Start Docker (or a compatible engine), set `DOCKER_HOST` to its address, or run on the host."#]]
+            Start Docker (or a compatible engine), or set `DOCKER_HOST` to its address."#]]
         .assert_eq(&error.sentence());
     }
 

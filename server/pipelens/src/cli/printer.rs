@@ -1,6 +1,7 @@
 //! What `pipelens run` prints of a run: prefixed lines and a table, or one JSON event per line.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,11 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::{AnsiColors, OwoColorize};
 use pipelens_core::plan::Plan;
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, Phase, RunOutcome, StdStream};
-use pipelens_engine::run::log_file;
+use pipelens_engine::run::{NO_ENGINE, log_file, shell_word};
 
 use super::output::Format;
 use super::replay::Replay;
 use crate::artifacts::Artifacts;
+use crate::settings::Settings;
 use crate::{present, terminal, wire};
 
 /// Prints a run.
@@ -168,6 +170,8 @@ impl Human {
                 self.line(*step, &present::image(image, digest).dimmed().to_string())
             }
             BuildEvent::StepKept { step, shell } => self.line(*step, &present::shell(shell)),
+            // The sentence with all places that were tried has said it already.
+            BuildEvent::StepEnd { outcome: Outcome::Skipped(why), .. } if why == NO_ENGINE => return Ok(()),
             BuildEvent::StepEnd { step, outcome, duration, .. } => {
                 self.running.remove(step);
                 self.done.insert(*step, (outcome.clone(), *duration));
@@ -182,7 +186,7 @@ impl Human {
                 };
                 self.line(*step, &format!("{}{why}", colored(outcome, &present::step_outcome(outcome, *duration))))
             }
-            BuildEvent::BuildEnd { outcome, duration } => self.table(*outcome, *duration),
+            BuildEvent::BuildEnd { outcome, duration } => self.end(*outcome, *duration),
             BuildEvent::StepPhase { phase: Phase::Running, .. } => {
                 self.show_running();
                 return Ok(());
@@ -241,8 +245,24 @@ impl Human {
         self.progress.set_message(keys.join(", "));
     }
 
-    fn table(&self, outcome: RunOutcome, took: Duration) -> String {
-        let mut text = String::from("\n");
+    fn end(&self, outcome: RunOutcome, took: Duration) -> String {
+        let last =
+            format!("{} {}\n", self.plan.name.bold(), run_colored(outcome, &present::run_outcome(outcome, took)));
+        match outcome {
+            RunOutcome::EngineUnreachable => format!(
+                "{last}To run directly on this machine instead, without containers: `{}`, or `runner: host` in your settings{}\n",
+                on_host(std::env::args_os().skip(1)),
+                Settings::user_file().map(|file| format!(", `{}`", file.display())).unwrap_or_default()
+            ),
+            RunOutcome::Succeeded | RunOutcome::Failed | RunOutcome::Cancelled | RunOutcome::TimedOut => {
+                let artifacts = self.artifacts.sentence().map(|sentence| sentence + "\n");
+                format!("\n{}{last}{}", self.table(), artifacts.unwrap_or_default())
+            }
+        }
+    }
+
+    fn table(&self) -> String {
+        let mut text = String::new();
         let steps: Vec<&str> = self.plan.steps.iter().map(|step| step.key.as_str()).collect();
         let width = steps.iter().map(|key| key.chars().count()).max().unwrap_or(0);
         for (index, key) in steps.iter().enumerate() {
@@ -252,16 +272,6 @@ impl Human {
                 None => "never started".to_owned(),
             };
             text.push_str(&format!("  {key}{padding}  {row}\n"));
-        }
-        text.push_str(&format!(
-            "{} {}\n",
-            self.plan.name.bold(),
-            run_colored(outcome, &present::run_outcome(outcome, took))
-        ));
-        text.extend(self.artifacts.sentence().map(|sentence| sentence + "\n"));
-        match outcome {
-            RunOutcome::EngineUnreachable => text.push_str(&format!("{}\n", present::WITHOUT_ENGINE)),
-            RunOutcome::Succeeded | RunOutcome::Failed | RunOutcome::Cancelled | RunOutcome::TimedOut => {}
         }
         text
     }
@@ -292,6 +302,21 @@ impl Human {
     }
 }
 
+/// Returns the command line with these words on the `host` runner, as it can be typed.
+fn on_host(words: impl Iterator<Item = OsString>) -> String {
+    let mut line = vec!["pipelens".to_owned()];
+    let mut words = words.map(|word| word.to_string_lossy().into_owned());
+    while let Some(word) = words.next() {
+        if word == "--runner" {
+            words.next();
+        } else if !word.starts_with("--runner=") {
+            line.push(shell_word(&word));
+        }
+    }
+    line.extend(["--runner".to_owned(), "host".to_owned()]);
+    line.join(" ")
+}
+
 fn colored(outcome: &Outcome, text: &str) -> String {
     match outcome {
         Outcome::Succeeded | Outcome::Cached => text.green().to_string(),
@@ -305,5 +330,21 @@ fn run_colored(outcome: RunOutcome, text: &str) -> String {
         RunOutcome::Succeeded => text.green().to_string(),
         RunOutcome::Failed | RunOutcome::TimedOut | RunOutcome::EngineUnreachable => text.red().to_string(),
         RunOutcome::Cancelled => text.yellow().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_for_the_host_can_be_typed() {
+        let line = |words: &[&str]| on_host(words.iter().map(OsString::from));
+        assert_eq!(line(&["run"]), "pipelens run --runner host");
+        assert_eq!(
+            line(&["run", "--runner", "docker", "my ci.yml", "--step", "a"]),
+            "pipelens run 'my ci.yml' --step a --runner host"
+        );
+        assert_eq!(line(&["rerun", "--runner=docker"]), "pipelens rerun --runner host");
     }
 }

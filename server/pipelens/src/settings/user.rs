@@ -21,9 +21,17 @@ impl Settings {
         Self::over_users(Value::Object(Map::new()))
     }
 
+    /// Returns the file with the user's settings, whether it exists or not.
+    pub(crate) fn user_file() -> Option<PathBuf> {
+        match std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
+            Some(path) => Some(PathBuf::from(path)),
+            None => Some(dirs::config_dir()?.join("pipelens").join("settings.yaml")),
+        }
+    }
+
     /// Returns what an editor sent, over the user's settings.
     pub(crate) fn over_users(sent: Value) -> anyhow::Result<Self> {
-        let mut settings = match file() {
+        let mut settings = match Self::user_file() {
             Some(path) => read(&path)?,
             None => Map::new(),
         };
@@ -40,14 +48,6 @@ impl Settings {
 
 fn runner_of(name: &str) -> anyhow::Result<super::Runner> {
     super::Runner::try_from(name.to_owned()).map_err(anyhow::Error::msg)
-}
-
-/// Returns the file with the user's settings, whether it exists or not.
-fn file() -> Option<PathBuf> {
-    match std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
-        Some(path) => Some(PathBuf::from(path)),
-        None => Some(dirs::config_dir()?.join("pipelens").join("settings.yaml")),
-    }
 }
 
 /// Reads a file of settings, each under the name it has in an editor, without `pipelens.`. Without the file, there are none.
