@@ -11,6 +11,7 @@ mod image;
 mod lint;
 mod mapping;
 mod other_system;
+mod path_variable;
 mod paths;
 mod removal;
 mod rewrite;

@@ -16,9 +16,9 @@ use pipelens_engine::run::{RunRequest, STATE_DIR_VARIABLE, usable_log_dir};
 use pipelens_engine::runners;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::artifacts;
 use crate::consent::{self, Asked};
 use crate::settings::{PROJECT_FILE, ProjectSettings, Settings};
+use crate::{artifacts, dotenv};
 
 /// Runs whose logs are kept; older ones are removed when a new run starts.
 const KEPT_RUNS: usize = 50;
@@ -264,14 +264,7 @@ fn read_secrets(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     if text.len() as u64 > MAX_FILE_BYTES {
         bail!("The secrets file `{name}` is longer than 1 MiB; it should have one line `NAME=value` for each secret");
     }
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .enumerate()
-        .map(|(index, line)| match line.split_once('=') {
-            Some((name, value)) => Ok((name.trim().to_owned(), value.to_owned())),
-            None => bail!("The secrets file `{}` has no `=` in entry {}", path.display(), index + 1),
-        })
-        .collect()
+    dotenv::parse(&text).map_err(|error| anyhow::anyhow!("The secrets file `{name}` cannot be used: {error}"))
 }
 
 /// Removes all logs except those of the newest runs. Anything that cannot be removed now is removed later.

@@ -54,7 +54,8 @@ pub(crate) struct Settings {
     /// The container engine's address, in the form of `DOCKER_HOST`. Without it, the engine is found the way the Docker client finds it.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) docker_host: Option<String>,
-    /// A file of `NAME=value` lines with the secrets that pipelines use. The environment takes precedence.
+    /// A file of `NAME=value` lines with the secrets that pipelines use, by the rules of `.env` files: `#` begins a comment, and a value in quotes may
+    /// have several lines. A `$` is just a character. The environment takes precedence.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) secrets_file: Option<PathBuf>,
     /// The folder for the artifacts of runs, with a folder of its own for each step; a relative path is a folder inside the project.

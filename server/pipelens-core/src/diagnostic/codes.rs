@@ -79,6 +79,7 @@ codes! {
     InvalidImage = "invalid-image", Error, "An invalid image reference";
     UnpinnedImage = "unpinned-image", Hint, "An image without a fixed version";
     BadEnvName = "bad-env-name", Error, "An invalid environment variable name";
+    ReplacedVariable = "replaced-variable", Warning, "A variable that replaces the one it should extend";
     UnknownPolicy = "unknown-policy", Error, "An unknown cache policy";
     MissingPolicyKey = "missing-policy-key", Error, "A key that the cache policy requires is missing";
     UnknownRunner = "unknown-runner", Error, "An unknown runner";

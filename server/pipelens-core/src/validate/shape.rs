@@ -4,8 +4,8 @@ mod checker;
 mod scalars;
 
 use super::foreign::Foreign;
-use super::mapping;
 use super::rewrite::{Rewrite, rewritten};
+use super::{mapping, path_variable};
 use crate::arguments;
 use crate::diagnostic::{Code, Diagnostic, Fix, Severity};
 use crate::keys::{self, Place, Shape};
@@ -341,7 +341,11 @@ impl Checker<'_> {
                 Some(scalar) if only_texts && scalar.resolve() != ScalarType::Text => {
                     self.wrong_type(entry.value, key, "a string");
                 }
-                Some(scalar) => self.yaml_trap(entry.value, scalar, key),
+                Some(scalar) => {
+                    let range = self.tree.node(entry.value).range;
+                    self.findings.extend(path_variable::replaced(key, &scalar.text, range));
+                    self.yaml_trap(entry.value, scalar, key);
+                }
             }
         }
     }

@@ -79,7 +79,7 @@ pub(crate) struct RunOptions {
     /// How many steps run at once [default: the number of CPUs of the engine's machine plus two; on `host`, the number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallelism: Option<u16>,
-    /// A file of `NAME=value` lines with secrets; the environment takes precedence
+    /// A file of `NAME=value` lines with secrets, such as `.env`; the environment takes precedence
     #[arg(long, value_name = "FILE")]
     secrets_file: Option<PathBuf>,
     /// Let this project's steps use the secret with this name, now and in later runs [may be repeated]
