@@ -16,6 +16,7 @@ mod labels;
 mod leftovers;
 mod liveness;
 mod missing_report;
+mod platform;
 mod readiness;
 mod reap;
 mod services;

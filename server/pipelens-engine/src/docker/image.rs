@@ -20,8 +20,8 @@ use crate::deadlines::Deadlines;
 use crate::docker::arguments::{Arguments, Pull};
 use crate::docker::client_error::{reason, refused, status_of};
 use crate::docker::credentials::credentials;
-use crate::docker::labels;
 use crate::docker::transport;
+use crate::docker::{labels, platform};
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::step_context::StepContext;
@@ -52,6 +52,8 @@ pub(super) struct ImageFacts {
     pub(super) workdir: Option<String>,
     /// The `PATH` of its commands.
     pub(super) path: String,
+    /// What it runs on, such as `linux/arm64` or `linux/arm/v7`; empty if the engine does not know.
+    pub(super) platform: String,
     pub(super) bytes: u64,
     pub(super) layers: usize,
     /// In seconds since 1970.
@@ -108,18 +110,26 @@ impl Images {
             Pull::Missing | Pull::Never => self.inspect(reference).await?,
         };
         let facts = match here {
-            Some(facts) => facts,
-            None if arguments.pull == Pull::Never => {
-                let reason = "the engine does not have it, and the step sets `pull: never`".into();
+            Some(facts) if platform::fits(&facts.platform, platform) => facts,
+            other if arguments.pull == Pull::Never => {
+                let has = other.map_or_else(
+                    || "does not have it".to_owned(),
+                    |other| format!("has it only for `{}`", other.platform),
+                );
+                let reason = format!("the engine {has}, and the step sets `pull: never`");
                 return Err(EngineError::ImageNotFound { image: reference.to_owned(), reason });
             }
-            None => {
-                self.pull(reference, platform, context).await?;
-                self.inspect(reference).await?.ok_or_else(|| EngineError::ImageNotFound {
-                    image: reference.to_owned(),
-                    reason: "the engine does not have it after the pull".into(),
-                })?
-            }
+            None => self.pulled(reference, platform, context).await?,
+            Some(other) => match self.pulled(reference, platform, context).await {
+                // This store may have it for several platforms, and names only one.
+                Err(_) if self.keeps_several_platforms().await => other,
+                Err(EngineError::PullFailed { image, reason }) => {
+                    let reason =
+                        format!("{reason}. The engine has it only for `{}`, not for `{platform}`", other.platform);
+                    return Err(EngineError::PullFailed { image, reason });
+                }
+                pulled => pulled?,
+            },
         };
         context.report_image(reference, &facts.digest);
         let facts = Arc::new(facts);
@@ -146,6 +156,20 @@ impl Images {
             }
             Err(error) => Err(refused("look up the image", &error)),
         }
+    }
+
+    async fn pulled(&self, reference: &str, platform: &str, context: &StepContext) -> Result<ImageFacts, EngineError> {
+        self.pull(reference, platform, context).await?;
+        self.inspect(reference).await?.ok_or_else(|| EngineError::ImageNotFound {
+            image: reference.to_owned(),
+            reason: "the engine does not have it after the pull".into(),
+        })
+    }
+
+    /// Whether the engine's images are in containerd's store.
+    async fn keeps_several_platforms(&self) -> bool {
+        let status = self.docker.info().await.ok().and_then(|info| info.driver_status).unwrap_or_default();
+        status.iter().flatten().any(|word| word.starts_with("io.containerd."))
     }
 
     async fn pull(&self, reference: &str, platform: &str, context: &StepContext) -> Result<(), EngineError> {
@@ -247,7 +271,10 @@ fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     let path = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let id = inspect.id.unwrap_or_else(|| reference.to_owned());
     let mut labels = config.labels.unwrap_or_default();
+    let parts =
+        [inspect.os, inspect.architecture, inspect.variant].into_iter().flatten().filter(|part| !part.is_empty());
     ImageFacts {
+        platform: parts.collect::<Vec<_>>().join("/"),
         path: path.to_owned(),
         reference: reference.to_owned(),
         digest: digest(reference, inspect.repo_digests.as_deref().unwrap_or_default()).unwrap_or(&id).to_owned(),

@@ -138,8 +138,12 @@ fn digests(ran: &Ran) -> Vec<(usize, String, String)> {
 }
 
 fn with_pull(policy: &str, step: PlanStep) -> PlanStep {
-    let arguments = Value::Map(vec![("pull".to_owned(), Value::Text(policy.to_owned()))]);
-    PlanStep { runner_args: Some(arguments), ..step }
+    with_arguments(&[("pull", policy)], step)
+}
+
+fn with_arguments(arguments: &[(&str, &str)], step: PlanStep) -> PlanStep {
+    let entry = |(name, value): &(&str, &str)| ((*name).to_owned(), Value::Text((*value).to_owned()));
+    PlanStep { runner_args: Some(Value::Map(arguments.iter().map(entry).collect())), ..step }
 }
 
 /// Waits for a report of the pull on more than these bytes, and returns how many there are.
@@ -184,6 +188,7 @@ async fn process_that_pulls() {
             assert!(why.starts_with(&format!("Image `{image}` was not found: ")), "{why}");
         }
         "policies" => policies(&image).await,
+        "platforms" => platforms(&image).await,
         "hangs" => hangs(&image).await,
         "is cancelled" => is_cancelled(&image).await,
         "is cut" => is_cut(&image).await,
@@ -214,6 +219,53 @@ async fn policies(image: &str) {
     assert_eq!(digests(&ran), [(0, digest.clone(), digest.clone())]);
     assert_eq!(docker_client(&["image", "inspect", "-f", "{{.Id}}", &digest]), id);
     docker_client(&["rmi", &digest]);
+}
+
+/// With an image for another platform here under the name of the one in the registry.
+async fn platforms(image: &str) {
+    load_for_other_platform(image);
+    let on_amd64 = [("platform", "linux/amd64")];
+    let ran = Bench::docker(vec![with_arguments(&on_amd64, step("a", "test -s /random").image(image))]).run().await;
+    ran.assert_succeeded();
+    assert!(!pulls(&ran.events).is_empty());
+    docker_client(&["rmi", image]);
+
+    load_for_other_platform(image);
+    let never = [("platform", "linux/amd64"), ("pull", "never")];
+    let ran = Bench::docker(vec![with_arguments(&never, step("a", "true").image(image))]).run().await;
+    let why = ran.error_of("a");
+    assert!(why.contains("the engine has it only for `linux/s390x`, and the step sets `pull: never`"), "{why}");
+    docker_client(&["rmi", image]);
+
+    let nowhere = "localhost:1/some/image:tag";
+    load_for_other_platform(nowhere);
+    let ran = Bench::docker(vec![with_arguments(&on_amd64, step("a", "true").image(nowhere))]).run().await;
+    let why = ran.error_of("a");
+    assert!(why.starts_with(&format!("Image `{nowhere}` could not be pulled: ")), "{why}");
+    assert!(why.contains("The engine has it only for `linux/s390x`, not for `linux/amd64`"), "{why}");
+    docker_client(&["rmi", nowhere]);
+}
+
+/// Gives the engine an empty image with this name, for a platform that no machine of ours is.
+fn load_for_other_platform(image: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    // A tar archive without entries is two empty blocks.
+    let layer = [0_u8; 1024];
+    let digest = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+    let config = serde_json::json!({
+        "architecture": "s390x", "os": "linux", "config": {"Cmd": ["sh"]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+    });
+    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": [image], "Layers": ["layer.tar"]}]);
+    std::fs::write(folder.path().join("layer.tar"), layer).unwrap();
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    std::fs::write(folder.path().join("manifest.json"), manifest.to_string()).unwrap();
+    let archive = folder.path().join("image.tar");
+    let files = ["manifest.json", "config.json", "layer.tar"];
+    let made =
+        std::process::Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(folder.path()).args(files).status();
+    assert!(made.unwrap().success());
+    docker_client(&["load", "-q", "-i", &archive.display().to_string()]);
 }
 
 /// Starts a run whose image comes through a proxy that lets each connection have so many bytes.
@@ -316,6 +368,16 @@ async fn an_image_is_pulled_once_with_the_users_credentials() {
     registry.pull("missing", &format!("{}/no/such:tag", registry.address), &good).await;
     registry.pull("allowed", &image, &good).await;
     registry.pull("policies", &image, &good).await;
+}
+
+#[tokio::test]
+async fn an_image_for_another_platform_is_pulled_for_the_one_that_is_asked_for() {
+    if !is_available(docker_runner()) || has_containerd_store() {
+        return;
+    }
+    let Some(registry) = Registry::start().await else { return };
+    let image = registry.push();
+    registry.pull("platforms", &image, &registry.login(&registry.address, "secret-word")).await;
 }
 
 #[tokio::test]
