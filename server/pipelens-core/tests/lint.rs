@@ -84,3 +84,16 @@ fn a_comment_silences_lint_findings_and_each_keeps_its_severity() {
         analysis.diagnostics.iter().map(|found| (found.severity, &text[found.range.start..found.range.end])).collect();
     assert_eq!(found, [(Severity::Information, "$Y")]);
 }
+
+#[test]
+fn a_shell_that_ends_at_a_failure_needs_no_check_after_cd() {
+    let codes = |shell: &str| {
+        let text = format!("name: a\n{shell}steps:\n  - {{key: a, image: 'alpine:3', cmd: 'cd x; ls'}}\n");
+        let analysis = pipelens_core::analyze_in(&text, Format::Yaml, &Small);
+        analysis.diagnostics.iter().filter(|found| found.code == Code::Shellcheck).count()
+    };
+    assert_eq!(codes(""), 1);
+    assert_eq!(codes("shell: bash\n"), 1);
+    assert_eq!(codes("shell: sh -e\n"), 0);
+    assert_eq!(codes("shell: bash -euo pipefail\n"), 0);
+}

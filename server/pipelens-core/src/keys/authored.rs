@@ -24,7 +24,7 @@ pub(super) const PIPELINE: &[Key] = &[
     optional(
         "shell",
         Shape::Shell,
-        "The program that runs every `cmd`, with its options: `sh -e`, `bash -euo pipefail`, or a list of words. It gets the command after `-c`. A step's own `shell` takes precedence. Default: `shell` in `.pipelens.yaml`, else `sh`.",
+        "The program that runs every `cmd`, with its options: `sh -e`, `bash -euo pipefail`, or a list of words. It gets the command after `-c`. `sh -e` is recommended: a command of several lines then ends at the first line that fails. A step's own `shell` takes precedence. Default: `shell` in `.pipelens.yaml`, else `sh`.",
     ),
     PIPELINE_TIMEOUT,
     optional(

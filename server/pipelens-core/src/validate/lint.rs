@@ -4,12 +4,14 @@ use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::project::{Project, Remark};
+use crate::shell;
 use crate::syntax::offsets::Offsets;
 use crate::syntax::written::in_single_quotes;
 use crate::text::{Spanned, TextEdit, TextRange, apply_edits};
 
 pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
-    for (cmd, dialect) in pipeline.all_steps().filter_map(|step| Some((step.cmd.as_ref()?, step.dialect()?))) {
+    let checked = pipeline.all_steps().filter_map(|step| Some((step, step.cmd.as_ref()?, step.dialect()?)));
+    for (step, cmd, dialect) in checked {
         let remarks = project.remarks(&cmd.value, dialect);
         // A command the shell cannot parse already has a more precise finding.
         let is_unreadable =
@@ -28,7 +30,11 @@ pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, find
             .filter(|finding| finding.code == Code::ForeignExpression && cmd.range.contains_range(finding.range))
             .map(|finding| finding.range)
             .collect();
-        for remark in remarks.iter().filter(|remark| !is_about_parsing(&remark.message)) {
+        let notices_failures = step.shell.as_ref().is_some_and(|shell| shell::ends_at_failure(&shell.value));
+        let is_wanted = |remark: &&Remark| {
+            !is_about_parsing(&remark.message) && !(notices_failures && is_about_failed_cd(&remark.message))
+        };
+        for remark in remarks.iter().filter(is_wanted) {
             let Some(range) = offsets.source(remark.range) else { continue };
             let overlaps = |place: &TextRange| place.start < range.end && range.start < place.end;
             let is_reported = is_about_bash(&remark.message) && reported.iter().any(overlaps);
@@ -52,6 +58,11 @@ fn places(finding: &Diagnostic) -> impl Iterator<Item = TextRange> + '_ {
 /// Whether the linter says that only bash reads something: its codes from 3000 to 3999.
 fn is_about_bash(message: &str) -> bool {
     message.rsplit_once("(SC3").is_some_and(|(_, code)| code.len() == "000).".len())
+}
+
+/// Whether the linter says that the command goes on after a `cd` that failed. It does not know the options the shell is started with.
+fn is_about_failed_cd(message: &str) -> bool {
+    ["(SC2103).", "(SC2164)."].iter().any(|code| message.ends_with(code))
 }
 
 /// Whether the linter says that it cannot read the command. The shells can, or there would be a finding.

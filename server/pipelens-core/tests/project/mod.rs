@@ -22,7 +22,7 @@ impl Project for Small {
         Some(!name.starts_with("AWS_"))
     }
 
-    /// Asks for quotes around every bare variable in capitals.
+    /// Asks for quotes around every bare variable in capitals, and what happens if the first `cd` fails.
     fn remarks(&self, command: &str, _: Dialect) -> Arc<[Remark]> {
         let starts = command.match_indices('$').map(|(start, _)| start);
         let starts = starts.filter(|start| {
@@ -40,6 +40,12 @@ impl Project for Small {
                 fix: vec![quote(start), quote(end)],
             })
         };
-        starts.filter_map(remark).collect()
+        let unchecked = command.find("cd ").map(|start| Remark {
+            range: TextRange::new(start, start + 2),
+            severity: Severity::Warning,
+            message: "Use 'cd ... || exit' (SC2164).".to_owned(),
+            fix: Vec::new(),
+        });
+        starts.filter_map(remark).chain(unchecked).collect()
     }
 }

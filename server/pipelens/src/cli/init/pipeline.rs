@@ -9,6 +9,7 @@ use super::project::{shell_word, slashes};
 const INTRODUCTION: &str =
     "# Checked while you type; run it with one click or with `pipelens run`. Every step runs in its own container:
 # `builds_in` starts from the filesystem another step left, `depends_on` only waits for that step.
+# With `sh -e`, a command of several lines ends at the first line that fails.
 ";
 
 /// Returns a pipeline with the steps of each kind.
@@ -17,7 +18,7 @@ pub(super) fn pipeline(name: &str, kinds: &[Kind]) -> String {
     let first = [Kind::unknown()];
     let kinds = if kinds.is_empty() { &first } else { kinds };
     let steps: Vec<String> = kinds.iter().zip(prefixes(kinds)).map(|(kind, prefix)| steps(kind, &prefix)).collect();
-    format!("{INTRODUCTION}name: {name}\n\nsteps:\n{}", steps.join("\n"))
+    format!("{INTRODUCTION}name: {name}\nshell: sh -e\n\nsteps:\n{}", steps.join("\n"))
 }
 
 /// Returns what distinguishes the steps of each kind from those of the others.
@@ -82,7 +83,6 @@ fn step(part: &Part, place: &Path, prefix: &str) -> String {
         [command] => line(format!("cmd: {}", scalar(command))),
         commands => {
             line("cmd: |".to_owned());
-            line("  set -e".to_owned());
             commands.iter().for_each(|command| line(format!("  {command}")));
         }
     }
