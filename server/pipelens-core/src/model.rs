@@ -1,8 +1,15 @@
 //! The pipeline as its author means it, independent of its spelling. Every name keeps its range.
 
+mod matrix;
+mod names;
+
 use crate::arguments::value::Value;
 use crate::shell::Dialect;
 use crate::text::{Spanned, TextRange};
+
+pub(crate) use matrix::variable as matrix_variable;
+pub(crate) use names::Names;
+pub use matrix::{Assignments, Axis, Combination, Matrix, MatrixName};
 
 /// Which of the four spellings a pipeline was written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,12 +104,21 @@ pub struct Step {
     pub secrets: Vec<Spanned<String>>,
     pub soft_fail: Option<Spanned<bool>>,
     pub retry: Option<Spanned<u64>>,
+    /// What makes it several steps.
+    pub matrix: Option<Box<Matrix>>,
+    /// The key of the step whose matrix it is a combination of. Only `expand` makes such steps.
+    pub template: Option<Box<str>>,
 }
 
 impl Pipeline {
     /// Returns every step, with those that have no usable key last.
     pub fn all_steps(&self) -> impl Iterator<Item = &Step> + Clone {
         self.steps.iter().chain(&self.unnamed_steps)
+    }
+
+    /// Tells whether any step has a matrix.
+    pub fn has_matrix(&self) -> bool {
+        self.steps.iter().any(|step| step.matrix.is_some())
     }
 }
 
@@ -115,6 +131,11 @@ impl Step {
     /// Returns every name by which it refers to another step.
     pub(crate) fn named_steps(&self) -> impl Iterator<Item = &Spanned<String>> {
         self.builds_in.iter().chain(&self.depends_on).chain(&self.needs_artifacts)
+    }
+
+    /// Returns the combinations of its matrix.
+    pub fn combinations(&self) -> &[Combination] {
+        self.matrix.as_ref().map_or(&[], |matrix| matrix.combinations())
     }
 
     /// Returns how a sentence about it starts.

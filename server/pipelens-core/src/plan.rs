@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::analysis::Analysis;
 pub use crate::arguments::Value;
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::expand::expand;
 use crate::model::{self, EnvVar, Pipeline, Step};
 use crate::nearest::nearest;
 use crate::suppress;
@@ -152,6 +153,8 @@ pub fn plan_with(
     if let Some(error) = analysis.diagnostics.iter().chain(&analysis.silenced).find(is_ours) {
         return Err(Refusal::HasErrors(Box::new(error.clone())));
     }
+    let expanded = expand(pipeline);
+    let pipeline = expanded.as_ref();
     let links = Links::new(pipeline);
     let wanted = wanted_steps(pipeline, &links, target)?;
     let chosen = with_ancestors(&links, wanted.clone());
@@ -175,11 +178,11 @@ fn wanted_steps(pipeline: &Pipeline, links: &Links, target: &Target) -> Result<V
     let mut wanted = vec![false; count];
     match target {
         Target::Pipeline => wanted.fill(true),
-        Target::Step(key) => mark(&mut wanted, position(pipeline, key)?),
-        Target::From(key) => wanted = dependants(links, position(pipeline, key)?, count),
+        Target::Step(key) => positions(pipeline, key)?.into_iter().for_each(|step| mark(&mut wanted, step)),
+        Target::From(key) => wanted = dependants(links, &positions(pipeline, key)?, count),
         Target::Steps(keys) => {
             for key in keys {
-                mark(&mut wanted, position(pipeline, key)?);
+                positions(pipeline, key)?.into_iter().for_each(|step| mark(&mut wanted, step));
             }
         }
     }
@@ -204,8 +207,8 @@ fn with_ancestors(links: &Links, mut chosen: Vec<bool>) -> Vec<bool> {
     chosen
 }
 
-/// Returns the step and everything that waits for it, directly or not.
-fn dependants(links: &Links, from: usize, count: usize) -> Vec<bool> {
+/// Returns the steps and everything that waits for one of them, directly or not.
+fn dependants(links: &Links, from: &[usize], count: usize) -> Vec<bool> {
     let mut waiters: Vec<Vec<usize>> = vec![Vec::new(); count];
     for step in 0..count {
         for dependency in links.dependencies(step) {
@@ -215,8 +218,8 @@ fn dependants(links: &Links, from: usize, count: usize) -> Vec<bool> {
         }
     }
     let mut chosen = vec![false; count];
-    mark(&mut chosen, from);
-    let mut waiting = vec![from];
+    from.iter().for_each(|step| mark(&mut chosen, *step));
+    let mut waiting = from.to_vec();
     while let Some(step) = waiting.pop() {
         for waiter in waiters.get(step).into_iter().flatten() {
             if !is_marked(&chosen, *waiter) {
@@ -228,11 +231,20 @@ fn dependants(links: &Links, from: usize, count: usize) -> Vec<bool> {
     chosen
 }
 
-fn position(pipeline: &Pipeline, key: &str) -> Result<usize, Refusal> {
-    pipeline.steps.iter().position(|step| step.key.value == key).ok_or_else(|| Refusal::NoSuchStep {
-        key: key.to_owned(),
-        did_you_mean: nearest(key, pipeline.steps.iter().map(|step| step.key.value.as_str())).map(str::to_owned),
-    })
+/// Returns the step with this key, or every combination of the one with it.
+fn positions(pipeline: &Pipeline, key: &str) -> Result<Vec<usize>, Refusal> {
+    if let Some(step) = pipeline.steps.iter().position(|step| step.key.value == key) {
+        return Ok(vec![step]);
+    }
+    let is_of_it = |step: &Step| step.template.as_deref() == Some(key);
+    let combinations = pipeline.steps.iter().enumerate().filter(|(_, step)| is_of_it(step));
+    let combinations: Vec<usize> = combinations.map(|(position, _)| position).collect();
+    if !combinations.is_empty() {
+        return Ok(combinations);
+    }
+    let templates = pipeline.steps.iter().filter_map(|step| step.template.as_deref());
+    let keys = pipeline.steps.iter().map(|step| step.key.value.as_str()).chain(templates);
+    Err(Refusal::NoSuchStep { key: key.to_owned(), did_you_mean: nearest(key, keys).map(str::to_owned) })
 }
 
 fn mark(chosen: &mut [bool], step: usize) {

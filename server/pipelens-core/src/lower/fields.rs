@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::expand::MAX_NAMES;
 use crate::keys::{self, Place, Shape};
-use crate::model::{ArtifactsWhen, Cache, CachePolicy, EnvVar, SpannedValue, Trigger};
+use crate::model::{ArtifactsWhen, Assignments, Axis, Cache, CachePolicy, EnvVar, Matrix, SpannedValue, Trigger};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::{Spanned, TextRange};
@@ -113,6 +114,62 @@ impl<'tree> Fields<'tree> {
             details: value(self.tree, *item, &Shape::Anything).value.plain(),
         };
         items.iter().map(trigger).collect()
+    }
+
+    /// A matrix as it is written; what has another form is left out.
+    pub(super) fn matrix(&self, key: &str) -> Option<Box<Matrix>> {
+        let entry = self.entry(key)?;
+        self.tree.own_entries(entry.value)?;
+        let mut matrix = Matrix {
+            range: self.tree.node(entry.key).range,
+            axes: Vec::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            names: Vec::new(),
+            values: Vec::new(),
+            combinations: None,
+        };
+        for part in self.tree.entries(entry.value).iter() {
+            let Some(name) = self.tree.scalar(part.key) else { continue };
+            match name.text.as_str() {
+                "include" => matrix.include = self.assignments(part.value),
+                "exclude" => matrix.exclude = self.assignments(part.value),
+                _ => {
+                    // So many have a finding, and are not combined.
+                    if matrix.axes.len() > MAX_NAMES {
+                        continue;
+                    }
+                    let items = self.tree.items(part.value).unwrap_or_default();
+                    let values = items.iter().filter_map(|item| self.source_text(*item)).collect();
+                    let name = Spanned::new(name.text.to_string(), self.tree.node(part.key).range);
+                    // If an axis is written twice, the last one counts.
+                    matrix.axes.retain(|axis| axis.name.value != name.value);
+                    matrix.axes.push(Axis { name, values });
+                }
+            }
+        }
+        Some(Box::new(matrix))
+    }
+
+    fn assignments(&self, list: NodeId) -> Vec<Assignments> {
+        let items = self.tree.items(list).unwrap_or_default();
+        let entry = |item: &NodeId| {
+            self.tree.own_entries(*item)?;
+            let entries = self.tree.entries(*item);
+            let values = entries.iter().filter_map(|entry| {
+                let name = self.tree.scalar(entry.key)?;
+                let name = Spanned::new(name.text.to_string(), self.tree.node(entry.key).range);
+                Some((name, self.source_text(entry.value)?))
+            });
+            Some(Assignments { range: self.tree.node(*item).range, values: values.collect() })
+        };
+        items.iter().filter_map(entry).collect()
+    }
+
+    /// Returns a scalar of any type as it is written.
+    fn source_text(&self, node: NodeId) -> Option<Spanned<String>> {
+        let scalar = self.tree.scalar(node)?;
+        Some(Spanned::new(scalar.text.to_string(), self.tree.node(node).range))
     }
 
     fn env_var(&self, entry: &Entry) -> Option<EnvVar> {

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
-use crate::model::{Pipeline, Spelling, Step};
+use crate::model::{Names, Pipeline, Spelling, Step};
 use crate::nearest::nearest;
-use crate::plan::links::{Links, MAX_CONNECTIONS, positions};
+use crate::plan::links::{Links, MAX_CONNECTIONS};
 use crate::syntax::written::flow_scalar;
 use crate::text::{Spanned, TextRange};
 
@@ -19,18 +19,19 @@ struct Reference {
 }
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
-    let positions = positions(pipeline);
+    let positions = Names::new(pipeline);
     let links = OnceCell::new();
     let closes_cycle = |step: usize, name: &str| {
-        let named = positions.get(name).copied();
+        let named = positions.get(name);
         named.is_some_and(|named| links.get_or_init(|| Links::new(pipeline)).waits_for(named, step))
     };
-    let keys: Vec<&str> = pipeline.steps.iter().map(|step| step.key.value.as_str()).collect();
+    let combined = pipeline.steps.iter().flat_map(Step::combinations).map(|combination| combination.key.as_str());
+    let keys: Vec<&str> = pipeline.steps.iter().map(|step| step.key.value.as_str()).chain(combined).collect();
     let mut graph: Vec<Vec<Reference>> = Vec::with_capacity(pipeline.steps.len());
     for (from, step) in pipeline.steps.iter().enumerate() {
         let mut leads = Vec::new();
         for (name, verb) in references(step) {
-            match positions.get(name.value.as_str()).copied() {
+            match positions.get(&name.value) {
                 None if findings.omits(Code::UnknownStep, Severity::Error) => {}
                 None => {
                     let near = near(&keys, step, name, findings).filter(|near| !closes_cycle(from, near));
@@ -46,7 +47,7 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
         graph.push(leads);
     }
     for step in &pipeline.unnamed_steps {
-        for (name, verb) in references(step).filter(|(name, _)| !positions.contains_key(name.value.as_str())) {
+        for (name, verb) in references(step).filter(|(name, _)| positions.get(&name.value).is_none()) {
             if !findings.omits(Code::UnknownStep, Severity::Error) {
                 let near = near(&keys, step, name, findings);
                 findings.push(unknown_step(step, name, verb, near));
@@ -96,7 +97,7 @@ fn unknown_step(step: &Step, name: &Spanned<String>, verb: &str, near: Option<&s
         Some(near) => {
             let message = format!("{own} {verb} `{written}`, which does not exist. Did you mean `{near}`?");
             let quoted = name.range.end - name.range.start > written.len();
-            let new_text = if quoted { format!("\"{near}\"") } else { near.to_owned() };
+            let new_text = if quoted { format!("\"{near}\"") } else { flow_scalar(near) };
             Diagnostic::new(Code::UnknownStep, name.range, message).with_fix(
                 format!("Change `{written}` to `{near}`"),
                 name.range,
@@ -131,10 +132,10 @@ fn reference_across_wait(pipeline: &Pipeline, from: usize, to: usize, name: &Spa
 }
 
 /// A step can get only what another one hands back after it has succeeded.
-fn missing_artifacts(pipeline: &Pipeline, positions: &HashMap<&str, usize>, findings: &mut Findings) {
+fn missing_artifacts(pipeline: &Pipeline, positions: &Names<'_>, findings: &mut Findings) {
     for step in &pipeline.steps {
         for name in &step.needs_artifacts {
-            let position = positions.get(name.value.as_str()).copied();
+            let position = positions.get(&name.value);
             let Some(provider) = position.and_then(|position| pipeline.steps.get(position)) else { continue };
             let is_after_success = provider.artifacts_when.as_ref().is_none_or(|when| when.value.applies(true));
             if is_after_success && !provider.artifacts.is_empty() || provider.key.value == step.key.value {
@@ -160,13 +161,13 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
     if !matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
         return;
     }
-    let positions = positions(pipeline);
+    let positions = Names::new(pipeline);
     let segments = Links::new(pipeline).barriers;
     for (step, segment) in pipeline.steps.iter().zip(segments) {
         let mut seen = HashSet::new();
         for (position_in_list, name) in step.depends_on.iter().enumerate() {
             let written = name.value.as_str();
-            let position = positions.get(written).copied();
+            let position = positions.get(written);
             let is_waited_for = segment.zip(position).is_some_and(|(segment, position)| {
                 segment.must_succeed && (segment.start..segment.end).contains(&position)
             });

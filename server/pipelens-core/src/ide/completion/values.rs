@@ -70,6 +70,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         | Shape::AbsolutePath
         | Shape::Env
         | Shape::PlanEnv
+        | Shape::Scalar
         | Shape::Map(_)
         | Shape::OptionalMap(_)
         | Shape::TextsOrMap(_)
