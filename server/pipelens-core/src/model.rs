@@ -138,6 +138,17 @@ impl Step {
         self.matrix.as_ref().map_or(&[], |matrix| matrix.combinations())
     }
 
+    /// Returns the values in which expressions of its matrix are replaced.
+    pub(crate) fn replaced_values(&self) -> Vec<&Spanned<String>> {
+        let env = self.env.iter().map(|variable| &variable.value);
+        let mut values: Vec<&Spanned<String>> = self.image.iter().chain(&self.label).chain(env).collect();
+        if let Some(cache) = &self.cache {
+            values.extend(&cache.value.key);
+            cache.value.policy.add_texts(&mut values);
+        }
+        values
+    }
+
     /// Returns how a sentence about it starts.
     pub(crate) fn called(&self) -> String {
         if self.key.value.is_empty() { "This step".to_owned() } else { format!("Step `{}`", self.key.value) }
@@ -204,6 +215,15 @@ impl Cache {
 }
 
 impl CachePolicy {
+    fn add_texts<'a>(&'a self, texts: &mut Vec<&'a Spanned<String>>) {
+        match self {
+            Self::None => {}
+            Self::Forever { env_keys } | Self::Ttl { env_keys, .. } => texts.extend(env_keys),
+            Self::OnChange { paths } => texts.extend(paths),
+            Self::Compose { sub_policies } => sub_policies.iter().for_each(|policy| policy.add_texts(texts)),
+        }
+    }
+
     fn plain(&self) -> CachePolicy<String> {
         let plain = |names: &[Spanned<String>]| names.iter().map(|name| name.value.clone()).collect();
         match self {

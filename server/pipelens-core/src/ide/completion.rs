@@ -7,6 +7,7 @@ mod cursor;
 mod entry;
 mod guard;
 mod ignore;
+mod matrix;
 mod place;
 mod snippet;
 mod values;
@@ -32,6 +33,10 @@ pub fn completion(analysis: &Analysis, offset: usize, known: Known<'_>) -> Vec<C
     }
     let is_comment = analysis.tree.comments.iter().any(|comment| comment.start < offset && offset <= comment.end);
     let Some(cursor) = Cursor::new(analysis, offset).filter(|_| !is_comment) else { return Vec::new() };
+    if let Some(mut entries) = matrix::in_expression(analysis, &cursor) {
+        guard::retain_valid(analysis, &cursor, &mut entries);
+        return entries;
+    }
     let mut entries = if place::is_in_command(analysis, &cursor) {
         command::variables(analysis, &cursor)
     } else if place::is_in_text(analysis, &cursor) {
@@ -84,6 +89,9 @@ fn new_keys(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
     let mut entries = snippet::whole(analysis, cursor, place, present.is_empty());
     let missing = keys::keys(place).iter().filter(|key| !present.contains(&key.name));
     entries.extend(missing.map(|key| snippet::of_key(cursor, key)));
+    if place == Place::Combination {
+        entries.extend(matrix::axes(analysis, cursor, &present));
+    }
     let is_free = cursor.follows == Follows::Nothing && present.is_empty();
     if place == Place::Step && cursor.is_list_entry && !cursor.is_flow && is_free {
         entries.push(values::wait(cursor));

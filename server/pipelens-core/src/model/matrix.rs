@@ -56,6 +56,14 @@ pub struct Combination {
     pub(crate) added_by: Option<usize>,
 }
 
+impl Combination {
+    /// Returns its key without that of its step and the brackets: `1.90, alpine`.
+    pub fn name(&self, step: &str) -> &str {
+        let name = self.key.strip_prefix(step).and_then(|rest| rest.strip_prefix(" ("));
+        name.and_then(|name| name.strip_suffix(')')).unwrap_or(&self.key)
+    }
+}
+
 impl Matrix {
     /// Returns its combinations, none if there are too many.
     pub fn combinations(&self) -> &[Combination] {

@@ -6,7 +6,7 @@ use super::matrix::unknown_axis;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expand;
 use crate::findings::Findings;
-use crate::model::{CachePolicy, Pipeline, Step, matrix_variable};
+use crate::model::{Pipeline, Step, matrix_variable};
 use crate::nearest::nearest;
 use crate::shell::is_name;
 use crate::syntax::offsets::Offsets;
@@ -65,35 +65,16 @@ impl<'a> Steps<'a> {
         let mut steps = Self { replaced: HashSet::new(), commands: HashMap::new(), has_any: false };
         for step in pipelines.flat_map(Pipeline::all_steps) {
             steps.has_any = true;
-            steps.replaced.extend(replaced_values(step).iter().map(|value| resolved(value.range)));
+            steps.replaced.extend(step.replaced_values().iter().map(|value| resolved(value.range)));
             steps.commands.extend(step.cmd.iter().map(|cmd| (resolved(cmd.range), step)));
         }
         steps
     }
 }
 
-/// Returns the values of a step in which expressions of its matrix are replaced.
-fn replaced_values(step: &Step) -> Vec<&Spanned<String>> {
-    fn of_policy<'a>(policy: &'a CachePolicy, values: &mut Vec<&'a Spanned<String>>) {
-        match policy {
-            CachePolicy::None => {}
-            CachePolicy::Forever { env_keys } | CachePolicy::Ttl { env_keys, .. } => values.extend(env_keys),
-            CachePolicy::OnChange { paths } => values.extend(paths),
-            CachePolicy::Compose { sub_policies } => sub_policies.iter().for_each(|policy| of_policy(policy, values)),
-        }
-    }
-    let env = step.env.iter().map(|variable| &variable.value);
-    let mut values: Vec<&Spanned<String>> = step.image.iter().chain(&step.label).chain(env).collect();
-    if let Some(cache) = &step.cache {
-        values.extend(&cache.value.key);
-        of_policy(&cache.value.policy, &mut values);
-    }
-    values
-}
-
 /// Finds expressions that name nothing of the step's matrix, where they would be replaced.
 fn of_matrix(text: &str, step: &Step, findings: &mut Findings) {
-    for value in replaced_values(step).into_iter().filter(|value| value.value.contains("${{")) {
+    for value in step.replaced_values().into_iter().filter(|value| value.value.contains("${{")) {
         for expression in expand::expressions(&value.value) {
             let place = |range| {
                 let exact = Offsets::of(text, value).and_then(|offsets| offsets.source(range));
