@@ -58,14 +58,21 @@ fn object(place: Place) -> Value {
         "type": "object",
         "properties": properties,
         "required": required,
-        "additionalProperties": any_name.map_or(json!(place.is_wire_format()), |key| shape(&key.shape)),
+        "additionalProperties": place.is_wire_format(),
     });
     let Some(more) = object.as_object_mut() else { return object };
     if place.allows_extensions() {
         more.insert("patternProperties".to_owned(), json!({ "^x-": true }));
     }
-    if any_name.is_some() {
-        more.insert("minProperties".to_owned(), json!(1));
+    if let Some(any_name) = any_name {
+        let mut value = shape(&any_name.shape);
+        if let Some(value) = value.as_object_mut() {
+            value.insert("description".to_owned(), json!(any_name.doc));
+        }
+        more.insert("additionalProperties".to_owned(), value);
+        if place == Place::Matrix {
+            more.insert("minProperties".to_owned(), json!(1));
+        }
         more.insert("propertyNames".to_owned(), json!({ "minLength": 1 }));
     }
     if place == Place::Cache {

@@ -83,12 +83,12 @@ pub(super) const STEP: &[Key] = &[
 pub(super) const MATRIX: &[Key] = &[
     optional(
         "include",
-        Shape::List { of: &Shape::Map(Place::Combination), may_be_empty: true },
+        Shape::List { of: &Shape::Map(Place::Combination), may_be_empty: false },
         "Adds to the combinations: an entry that contradicts none of the axes' values in a combination extends it, and one that contradicts all of them is a combination of its own.",
     ),
     optional(
         "exclude",
-        Shape::List { of: &Shape::Map(Place::Combination), may_be_empty: true },
+        Shape::List { of: &Shape::Map(Place::Combination), may_be_empty: false },
         "Leaves out every combination that has all the values of an entry. Comes before `include`.",
     ),
 ];

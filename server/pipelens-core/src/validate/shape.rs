@@ -113,8 +113,9 @@ impl Checker<'_> {
             if !may_be_null {
                 let allows_null = self.allows_null;
                 self.place = place;
-                let own = keys::any_name(place).filter(|any_name| any_name.name == known.name).and(tree.key_text(entry));
-                self.check(entry.value, &known.shape, own.unwrap_or(known.name));
+                let is_axis = matches!(place, Place::Matrix | Place::Combination);
+                let name = tree.key_text(entry).filter(|_| is_axis).unwrap_or(known.name);
+                self.check(entry.value, &known.shape, name);
                 self.allows_null = allows_null;
             }
         }

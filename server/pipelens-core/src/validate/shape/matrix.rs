@@ -4,7 +4,6 @@ use super::checker::Checker;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::nearest::nearest;
 use crate::printable::is_deceptive;
-use crate::syntax::parse::Style;
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, NodeId};
 use crate::validate::mapping;
@@ -66,15 +65,11 @@ impl Checker<'_> {
 
     /// Checks a value that may be of any type, because its source text counts.
     pub(super) fn check_scalar(&mut self, id: NodeId, name: &str) {
-        match self.tree.scalar(id) {
-            Some(scalar) if scalar.style == Style::Plain && scalar.text.is_empty() => {
-                self.wrong_type(id, name, "a single value");
-            }
-            Some(scalar) if scalar.resolve() != ScalarType::Null || !scalar.text.is_empty() => {
+        match self.tree.scalar(id).filter(|scalar| scalar.resolve() != ScalarType::Null) {
+            Some(scalar) => {
                 self.yaml_trap(id, scalar, name);
                 self.control_characters(id, scalar, name);
             }
-            Some(_) => {}
             None => self.wrong_type(id, name, "a single value"),
         }
     }
