@@ -111,10 +111,9 @@ fn concrete(template: &Step, matrix: &Matrix, combination: &Combination) -> Step
     step.env.iter_mut().map(|variable| &mut variable.value).for_each(replace);
     step.cache.iter_mut().for_each(|cache| texts_of_cache(&mut cache.value, &mut |text| replace(text)));
     // The step's own variables come last, so that they take precedence.
-    let variables = matrix.assignments(combination).map(|(name, value)| EnvVar {
-        name: name.variable.clone(),
-        value: value.clone(),
-    });
+    let variables = matrix
+        .assignments(combination)
+        .map(|(name, value)| EnvVar { name: name.variable.clone(), value: value.clone() });
     step.env = variables.chain(step.env).collect();
     step
 }

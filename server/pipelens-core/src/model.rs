@@ -8,8 +8,8 @@ use crate::shell::Dialect;
 use crate::text::{Spanned, TextRange};
 
 pub(crate) use matrix::variable as matrix_variable;
-pub(crate) use names::Names;
 pub use matrix::{Assignments, Axis, Combination, Matrix, MatrixName};
+pub(crate) use names::Names;
 
 /// Which of the four spellings a pipeline was written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

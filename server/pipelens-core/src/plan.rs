@@ -47,6 +47,8 @@ pub use crate::model::ArtifactsWhen;
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanStep {
     pub key: String,
+    /// The key of the step whose matrix it is a combination of.
+    pub template: Option<String>,
     /// `false`: it was not requested, but a requested step starts from its filesystem or gets its artifacts.
     pub is_wanted: bool,
     pub label: Option<String>,
@@ -86,6 +88,11 @@ impl Plan {
 }
 
 impl PlanStep {
+    /// Tells whether a key names this step: its own, or that of the step it is a combination of.
+    pub fn is_named(&self, key: &str) -> bool {
+        self.key == key || self.template.as_deref() == Some(key)
+    }
+
     /// Returns the step whose filesystem it starts from.
     pub fn parent(&self) -> Option<usize> {
         match self.boots_from {
@@ -321,6 +328,7 @@ fn plan_step(
     let image = image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value.clone());
     PlanStep {
         key: step.key.value.clone(),
+        template: step.template.as_deref().map(str::to_owned),
         is_wanted: true,
         label: step.label.as_ref().map(|label| label.value.clone()),
         cmd: step.cmd.as_ref().map(|cmd| cmd.value.clone()).unwrap_or_default(),

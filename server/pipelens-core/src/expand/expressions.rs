@@ -68,10 +68,14 @@ mod tests {
 
     #[test]
     fn expressions_of_a_matrix_are_found_in_every_form() {
-        let found = |value: &'static str| expressions(value).map(|found| (found.name, found.range.of(value))).collect::<Vec<_>>();
+        let found = |value: &'static str| {
+            expressions(value).map(|found| (found.name, found.range.of(value))).collect::<Vec<_>>()
+        };
         assert_eq!(found("a:${{ matrix.rust }}-b"), [("rust", "${{ matrix.rust }}")]);
         assert_eq!(found("${{matrix.a-b}}${{  matrix.c  }}"), [("a-b", "${{matrix.a-b}}"), ("c", "${{  matrix.c  }}")]);
-        for other in ["${{ env.A }}", "${{ matrix }}", "${{ matrix. }}", "${{ matrix.a", "${{ matrix.a\n}}", "$MATRIX_A"] {
+        for other in
+            ["${{ env.A }}", "${{ matrix }}", "${{ matrix. }}", "${{ matrix.a", "${{ matrix.a\n}}", "$MATRIX_A"]
+        {
             assert_eq!(found(other), [], "{other}");
         }
         let value = "x ${{ matrix.a }} y";

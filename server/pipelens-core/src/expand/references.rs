@@ -49,7 +49,8 @@ impl<'a> References<'a> {
     pub(super) fn new(pipeline: &'a Pipeline) -> Self {
         let combinations = pipeline.steps.iter().map(|step| {
             let matrix = step.matrix.as_deref().into_iter();
-            let all = matrix.flat_map(|matrix| matrix.combinations().iter().map(move |one| (identity(matrix, one), one)));
+            let all =
+                matrix.flat_map(|matrix| matrix.combinations().iter().map(move |one| (identity(matrix, one), one)));
             all.collect()
         });
         Self { pipeline, names: Names::new(pipeline), combinations: combinations.collect() }

@@ -58,8 +58,9 @@ fn list(pipeline: &Pipeline, step: &Step, combinations: &[&Combination]) -> Stri
             None => format!("in {}", code(root_image(&expanded, *position))),
         };
         let env = concrete.env.iter().filter(|variable| is_computed(&variable.name.value));
-        let env: String =
-            env.map(|variable| format!(", {}", code(&assignment(&variable.name.value, &variable.value.value)))).collect();
+        let env: String = env
+            .map(|variable| format!(", {}", code(&assignment(&variable.name.value, &variable.value.value))))
+            .collect();
         Some(format!("- {} {from}{env}", code(&concrete.key.value)))
     };
     let mut lines: Vec<String> = positions.iter().filter_map(line).collect();

@@ -109,7 +109,8 @@ pub(super) fn axis_values(step: &Step, name: &str) -> String {
 }
 
 fn axis(axis: &Axis<'_>) -> String {
-    let variable = axis.step.matrix.as_ref().and_then(|matrix| matrix.names.iter().find(|name| name.name.value == axis.name));
+    let variable =
+        axis.step.matrix.as_ref().and_then(|matrix| matrix.names.iter().find(|name| name.name.value == axis.name));
     let variable = variable.map(|name| name.variable.value.as_str()).unwrap_or_default();
     let head = format!("An axis of {}. {}", called(axis.step), axis_values(axis.step, axis.name));
     let uses = format!(

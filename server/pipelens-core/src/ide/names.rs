@@ -119,11 +119,7 @@ fn named(pipeline: &Pipeline, name: &str) -> Option<usize> {
 }
 
 /// Returns the combination of a step that a reference at a place names.
-pub(super) fn combination_at<'a>(
-    pipeline: &'a Pipeline,
-    step: &'a Step,
-    range: TextRange,
-) -> Option<&'a Combination> {
+pub(super) fn combination_at<'a>(pipeline: &'a Pipeline, step: &'a Step, range: TextRange) -> Option<&'a Combination> {
     let names = || pipeline.steps.iter().flat_map(Step::named_steps).filter(|name| name.range == range);
     step.combinations().iter().find(|combination| names().any(|name| name.value == combination.key))
 }

@@ -38,7 +38,13 @@ pub fn run_places(analysis: &Analysis) -> Vec<RunPlace> {
         if pipeline.steps.is_empty() {
             continue;
         }
-        places.push(RunPlace { range: pipeline.heading, pipeline: index, step: None, has_dependants: false, combinations: Vec::new() });
+        places.push(RunPlace {
+            range: pipeline.heading,
+            pipeline: index,
+            step: None,
+            has_dependants: false,
+            combinations: Vec::new(),
+        });
         let has_dependants = Links::new(pipeline).has_dependants();
         places.extend(pipeline.steps.iter().zip(has_dependants).map(|(step, has_dependants)| RunPlace {
             range: first_line(analysis, step.range),

@@ -39,8 +39,7 @@ pub fn prepare_rename(analysis: &Analysis, offset: usize) -> Option<Renamable> {
 /// Returns the edits that give what is at an offset another name, or a sentence that says why that is not possible.
 pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<FileEdit>, String> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else {
-        let renamed =
-            axis::rename(analysis, offset, new_name).or_else(|| variable::rename(analysis, offset, new_name));
+        let renamed = axis::rename(analysis, offset, new_name).or_else(|| variable::rename(analysis, offset, new_name));
         let renamed = renamed.or_else(|| anchor::rename(analysis, offset, new_name));
         return renamed.unwrap_or_else(|| {
             let message = "Only step keys, axes of a matrix, variables and anchors can be renamed: put the cursor on the name of one";

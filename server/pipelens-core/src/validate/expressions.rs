@@ -98,7 +98,8 @@ fn of_matrix(text: &str, step: &Step, findings: &mut Findings) {
                 continue;
             }
             let known = || matrix.names.iter().map(|name| name.name.value.as_str());
-            let near = findings.may_compare_with(matrix.names.len()).then(|| nearest(expression.name, known())).flatten();
+            let near =
+                findings.may_compare_with(matrix.names.len()).then(|| nearest(expression.name, known())).flatten();
             let name = Spanned::new(expression.name.to_owned(), place(expression.name_range));
             let mut finding = unknown_axis(&name, near, known());
             if name.range == value.range {

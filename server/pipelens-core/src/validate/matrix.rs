@@ -114,7 +114,8 @@ fn equal_values(matrix: &Matrix) -> Vec<Diagnostic> {
             let first = *seen.entry(&value.value).or_insert(value.range);
             if first != value.range {
                 let (name, written) = (&axis.name.value, &value.value);
-                let message = format!("`{written}` is in `{name}` twice, which makes no other combination. Remove one.");
+                let message =
+                    format!("`{written}` is in `{name}` twice, which makes no other combination. Remove one.");
                 let finding = Diagnostic::new(Code::IdleMatrixEntry, value.range, message);
                 found.push(finding.with_related(first, format!("`{written}` is first listed here")));
             }

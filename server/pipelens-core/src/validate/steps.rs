@@ -48,7 +48,8 @@ impl<'a> Keyed<'a> {
         };
         let names = 0..matrix.names.len();
         let mut pairs = names.map(|name| (matrix.value_at(own, name), matrix.value_at(other, name)));
-        let differing = pairs.find_map(|(own, other)| own.filter(|own| other.is_none_or(|other| own.value != other.value)));
+        let differing =
+            pairs.find_map(|(own, other)| own.filter(|own| other.is_none_or(|other| own.value != other.value)));
         let entry = own.added_by.and_then(|index| matrix.include.get(index)).map(|entry| entry.range);
         differing.map(|value| value.range).or(entry).unwrap_or(self.step.key.range)
     }

@@ -21,9 +21,8 @@ pub(in crate::validate) fn check(
     if names.is_empty() {
         return false;
     }
-    let with = |combination: &Combination| {
-        Spanned::new(replaced(&image.value, matrix, combination).into_owned(), image.range)
-    };
+    let with =
+        |combination: &Combination| Spanned::new(replaced(&image.value, matrix, combination).into_owned(), image.range);
     let mut seen = HashSet::new();
     let mut counts: HashMap<(usize, TextRange), Count> = HashMap::new();
     let mut bad: Vec<(&Combination, Diagnostic)> = Vec::new();

@@ -20,9 +20,10 @@ impl Checker<'_> {
             return true;
         }
         let range = self.tree.node(entry.key).range;
-        let holds_maps = self.tree.items(entry.value).is_some_and(|items| {
-            !items.is_empty() && items.iter().all(|item| self.tree.own_entries(*item).is_some())
-        });
+        let holds_maps = self
+            .tree
+            .items(entry.value)
+            .is_some_and(|items| !items.is_empty() && items.iter().all(|item| self.tree.own_entries(*item).is_some()));
         if let Some(near) = nearest(name, OWN.into_iter()).filter(|_| holds_maps) {
             let message = format!("Unknown key `{name}` in a matrix. Did you mean `{near}`?");
             let finding = Diagnostic::new(Code::UnknownKey, range, message);
