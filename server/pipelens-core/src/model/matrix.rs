@@ -113,6 +113,12 @@ impl Matrix {
         longest
     }
 
+    /// Returns every value as it is written, in axes and in `include`.
+    pub(crate) fn written_values(&self) -> impl Iterator<Item = &Spanned<String>> {
+        let included = self.include.iter().flat_map(|entry| &entry.values).map(|(_, value)| value);
+        self.axes.iter().flat_map(|axis| &axis.values).chain(included)
+    }
+
     /// Returns every place where a name is written as a key of the matrix.
     pub(crate) fn places_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = TextRange> + 'a {
         let axes = self.axes.iter().map(|axis| &axis.name);

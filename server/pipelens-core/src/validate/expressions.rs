@@ -155,8 +155,9 @@ fn misplaced(text: &str, place: TextRange, name: &str, step: Option<&Step>, is_c
     let matrix = step.and_then(|step| step.matrix.as_deref());
     let known = || matrix.into_iter().flat_map(|matrix| &matrix.names);
     let names = || known().map(|known| known.name.value.as_str());
-    let meant = names().find(|known| *known == name).or_else(|| nearest(name, names())).unwrap_or(name);
-    let variable = matrix_variable(meant);
+    let near = names().find(|known| *known == name).or_else(|| nearest(name, names()));
+    let is_unknown = near.is_none() && names().next().is_some();
+    let variable = matrix_variable(near.unwrap_or(name));
     let message = match matrix {
         None if step.is_some() => {
             format!("`{written}` {only} of a step with a `matrix`, and this one has none. Write the value itself.")
@@ -164,10 +165,11 @@ fn misplaced(text: &str, place: TextRange, name: &str, step: Option<&Step>, is_c
         _ if names().any(|known| known == name) || names().next().is_none() => {
             format!("`{written}` {only}. Write `${variable}` in `cmd`.")
         }
+        _ if is_unknown => format!("`{written}` {only}, and the matrix has no axis `{name}`. Write the value itself."),
         _ => format!("`{written}` {only}, and the matrix has no axis `{name}`. Did you mean `${variable}`?"),
     };
     let finding = Diagnostic::new(Code::ForeignExpression, place, message);
-    if matrix.is_none() && step.is_some() {
+    if is_unknown || (matrix.is_none() && step.is_some()) {
         return finding;
     }
     let follows = text.get(place.end..).unwrap_or_default();

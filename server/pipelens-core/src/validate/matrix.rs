@@ -219,7 +219,10 @@ fn mentioned(text: &str) -> HashSet<&str> {
 /// Programs may read the variable, so this is no more than a hint.
 fn unused_axes(matrix: &Matrix, mentioned: &HashSet<&str>) -> Vec<Diagnostic> {
     let is_used = |name: &str, variable: &str| mentioned.contains(name) || mentioned.contains(variable);
-    let unused = matrix.names.iter().filter(|known| !is_used(&known.name.value, &known.variable.value));
+    // A bad name has a finding of its own.
+    let is_good = |name: &str| !name.trim().is_empty() && !name.contains("}}");
+    let named = matrix.names.iter().filter(|known| is_good(&known.name.value));
+    let unused = named.filter(|known| !is_used(&known.name.value, &known.variable.value));
     let finding = |known: &crate::model::MatrixName| {
         let (name, variable) = (&known.name.value, &known.variable.value);
         let message = format!(

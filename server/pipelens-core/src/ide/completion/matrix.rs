@@ -17,7 +17,8 @@ pub(super) fn in_expression(analysis: &Analysis, cursor: &Cursor<'_>) -> Option<
     let line = text.get(cursor.line_start..cursor.offset)?;
     let start = line.rfind("${{")?;
     let inner = line.get(start + "${{".len()..)?;
-    if inner.contains("}}") || is_in_command(analysis, cursor) {
+    let key = line.get(..start).and_then(last_key);
+    if inner.contains("}}") || is_in_command(analysis, cursor) || matches!(key, Some("cmd" | "ready")) {
         return None;
     }
     let step = step_at(pipeline_at(analysis, cursor)?, cursor)?;
@@ -37,6 +38,12 @@ pub(super) fn in_expression(analysis: &Analysis, cursor: &Cursor<'_>) -> Option<
         snippet: None,
     };
     Some(matrix.names.iter().map(|name| entry(&name.name.value)).collect())
+}
+
+/// Returns the last key of a line: the braces of an expression look like a mapping.
+fn last_key(line: &str) -> Option<&str> {
+    let (before, _) = line.rsplit_once(": ")?;
+    before.rsplit(|character: char| !character.is_alphanumeric() && character != '_').find(|word| !word.is_empty())
 }
 
 /// Returns the axes that an entry of `include` or `exclude` does not have yet.
