@@ -93,11 +93,12 @@ fn combined(step: &str, matrix: &Written) -> Vec<Combined> {
     for entry in &matrix.include {
         let fixed: Vec<(String, String)> =
             entry.iter().filter(|(name, _)| axes.contains(&name.as_str())).cloned().collect();
-        let extended: Vec<usize> = (0..plain.len()).filter(|index| has(&plain[*index], &fixed)).collect();
-        for index in &extended {
-            originals[*index].extend(entry.iter().cloned());
+        let mut is_extension = false;
+        for (_, values) in plain.iter().zip(&mut originals).filter(|(original, _)| has(original, &fixed)) {
+            values.extend(entry.iter().cloned());
+            is_extension = true;
         }
-        if extended.is_empty() {
+        if !is_extension {
             added.push(entry.iter().cloned().collect::<Map>());
         }
     }
@@ -164,19 +165,20 @@ fn expected(one: &Written, two: &Written, builds_in: bool) -> Option<Vec<Expecte
         let image = parent.is_none().then(|| "alpine:latest".to_owned());
         steps.push((own.key.clone(), image, variables(own), parent, meant.into_iter().collect()));
     }
-    let all = second.iter().map(|step| step.key.clone()).chain([first[0].key.clone()]).collect();
+    let all = second.iter().map(|step| step.key.clone()).chain(first.first().map(|step| step.key.clone())).collect();
     steps.push(("last".to_owned(), Some("alpine:latest".to_owned()), Map::new(), None, all));
     Some(steps)
 }
 
 fn planned(text: &str) -> Option<Vec<Expected>> {
     let plan = plan(&analyze(text, Format::Yaml), 0, &Target::Pipeline, "ci").ok()?;
+    let key = |step: usize| plan.steps.get(step).map(|step| step.key.clone());
     let steps = plan.steps.iter().map(|step| {
         let (image, parent) = match &step.boots_from {
             BootsFrom::Image(image) => (Some(image.clone()), None),
-            BootsFrom::Step(parent) => (None, Some(plan.steps[*parent].key.clone())),
+            BootsFrom::Step(parent) => (None, key(*parent)),
         };
-        let after = step.after.iter().map(|before| plan.steps[before.step].key.clone()).collect();
+        let after = step.after.iter().filter_map(|before| key(before.step)).collect();
         (step.key.clone(), image, (*step.env).clone(), parent, after)
     });
     Some(steps.collect())
