@@ -1,7 +1,6 @@
 //! The pipeline as its author means it, independent of its spelling. Every name keeps its range.
 
 mod matrix;
-mod names;
 
 use crate::arguments::value::Value;
 use crate::shell::Dialect;
@@ -9,7 +8,6 @@ use crate::text::{Spanned, TextRange};
 
 pub(crate) use matrix::variable as matrix_variable;
 pub use matrix::{Assignments, Axis, Combination, Matrix, MatrixName};
-pub(crate) use names::Names;
 
 /// Which of the four spellings a pipeline was written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

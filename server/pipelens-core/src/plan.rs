@@ -1,6 +1,7 @@
 //! `Pipeline` + `Target` → `Plan`: what a run will do, as plain data. Says nothing about containers.
 
 pub(crate) mod links;
+pub(crate) mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::model::{Combination, Matrix, Names, Pipeline, Step};
+use crate::model::{Combination, Matrix, Pipeline, Step};
+use crate::plan::names::Names;
 use crate::text::Spanned;
 
 /// The names and values that tell a combination apart, sorted.

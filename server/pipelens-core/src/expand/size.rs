@@ -1,8 +1,9 @@
 //! How much the matrices of a pipeline add up to, counted before anything is expanded.
 
 use crate::expand::references::{Match, matches};
-use crate::model::{Names, Pipeline, Step};
+use crate::model::{Pipeline, Step};
 use crate::plan::links::{Links, MAX_CONNECTIONS};
+use crate::plan::names::Names;
 
 /// How much text the steps of all combinations may have: a hundred copies of a long script.
 const MAX_BYTES: usize = 64 * 1024 * 1024;

@@ -14,7 +14,7 @@ mod values;
 mod written;
 
 use crate::analysis::Analysis;
-use crate::keys::{self, Place};
+use crate::keys::{self, Place, Shape};
 use cursor::{Cursor, Follows};
 
 pub use entry::{Completion, CompletionKind, Known};
@@ -65,7 +65,11 @@ fn offered(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Co
         let (place, _) = place::place_at(analysis, cursor);
         let home = keys::homes(name).map(|(_, key)| key).next().filter(|_| cursor.is_list_value);
         let key = home.or_else(|| keys::find(place, name));
-        return key.map(|key| values::values(analysis, cursor, key, known)).unwrap_or_default();
+        return match key {
+            Some(key) if key.shape == Shape::Scalar => matrix::values(analysis, cursor),
+            Some(key) => values::values(analysis, cursor, key, known),
+            None => Vec::new(),
+        };
     }
     if let Some(key) = place::list_key(analysis, cursor) {
         return if cursor.follows == Follows::Nothing {

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Names, Pipeline};
+use super::names::Names;
+use crate::model::Pipeline;
 use crate::text::Spanned;
 
 /// A thousand steps that wait for a thousand others: ten times the largest ever seen.

@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::findings::Findings;
-use crate::model::{Names, Pipeline, Spelling, Step};
+use crate::model::{Pipeline, Spelling, Step};
 use crate::nearest::nearest;
 use crate::plan::links::{Links, MAX_CONNECTIONS};
+use crate::plan::names::Names;
 use crate::syntax::written::flow_scalar;
 use crate::text::{Spanned, TextRange};
 

@@ -9,8 +9,9 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::expand::{self, MAX_COMBINATIONS, MAX_NAMES, Match, Size};
 use crate::findings::Findings;
 use crate::keys::MAX_NAME_BYTES;
-use crate::model::{Assignments, Combination, Matrix, Names, Pipeline, Step};
+use crate::model::{Assignments, Combination, Matrix, Pipeline, Step};
 use crate::nearest::nearest;
+use crate::plan::names::Names;
 use crate::syntax::written::flow_scalar;
 use crate::text::{Spanned, TextRange};
 

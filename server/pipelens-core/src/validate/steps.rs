@@ -6,7 +6,8 @@ use super::paths::unexpanded;
 use super::services;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
-use crate::model::{Combination, Names, Pipeline, Spelling, Step};
+use crate::model::{Combination, Pipeline, Spelling, Step};
+use crate::plan::names::Names;
 use crate::runners::{self, RUNNERS};
 use crate::text::TextRange;
 

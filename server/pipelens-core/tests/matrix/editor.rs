@@ -219,7 +219,8 @@ fn an_axis_is_renamed_everywhere() {
         - {rust-version: stable, os: alpine}
         label: "Build with ${{ matrix.rust-version }}"
         image: rust:${{ matrix.rust-version }}-${{matrix.os}}
-        cmd: make "$MATRIX_RUST_VERSION" ${MATRIX_FEATURES}"#]].assert_eq(&after);
+        cmd: make "$MATRIX_RUST_VERSION" ${MATRIX_FEATURES}"#]]
+    .assert_eq(&after);
     let (analysis, offset) = at(PIPELINE, "matrix.ru¦st }}-");
     let found = prepare_rename(&analysis, offset).unwrap();
     assert_eq!((found.name.as_str(), &PIPELINE[found.range.start..found.range.end]), ("rust", "rust"));
@@ -249,7 +250,8 @@ fn references_to_combinations_follow_a_renamed_step() {
     }
     expect![[r#"
         - key: compile
-        depends_on: ["compile (1.90, alpine)", compile]"#]].assert_eq(&after);
+        depends_on: ["compile (1.90, alpine)", compile]"#]]
+    .assert_eq(&after);
     let (analysis, offset) = at(PIPELINE, "[\"bui¦ld (1.90");
     let found = prepare_rename(&analysis, offset).unwrap();
     assert_eq!((found.name.as_str(), &PIPELINE[found.range.start..found.range.end]), ("build", "build"));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::cursor::Cursor;
 use super::entry::{Completion, CompletionKind, Known};
-use super::{matrix, snippet, written};
+use super::{snippet, written};
 use crate::analysis::Analysis;
 use crate::ide::outline::first_words;
 use crate::keys::{Key, POLICIES, Place, Shape};
@@ -26,7 +26,6 @@ pub(super) fn wait(cursor: &Cursor<'_>) -> Completion {
 pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known: Known<'_>) -> Vec<Completion> {
     let named = |name: &str, doc: &str| cursor.text_entry(name, CompletionKind::Value, doc);
     match key.shape {
-        Shape::Scalar => matrix::values(analysis, cursor),
         Shape::Policy => POLICIES.iter().map(|policy| named(policy.name, policy.doc)).collect(),
         Shape::Runner => RUNNERS.iter().map(|runner| named(runner.name, runner.doc)).collect(),
         Shape::Bool => ["true", "false"].map(|name| cursor.bare_entry(name, CompletionKind::Value, key.doc)).to_vec(),
@@ -71,6 +70,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         | Shape::AbsolutePath
         | Shape::Env
         | Shape::PlanEnv
+        | Shape::Scalar
         | Shape::Map(_)
         | Shape::OptionalMap(_)
         | Shape::TextsOrMap(_)

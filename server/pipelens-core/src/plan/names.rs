@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Combination, Pipeline};
+use crate::model::{Combination, Pipeline};
 
 /// The position of each step by its key, and of each combination of a matrix by its own.
 #[derive(Debug)]
