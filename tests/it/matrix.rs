@@ -130,13 +130,14 @@ fn a_step_has_a_lens_for_all_its_combinations_and_one_for_each() {
     // The failure is marked at the command.
     let found = client.wait("the failure", |message| {
         let found = message["params"]["diagnostics"].as_array().into_iter().flatten();
-        found.filter(|found| found["code"] == "step-failed").cloned().next()
+        found.filter(|found| found["code"] == "step-failed").next().cloned()
     });
     assert_eq!(found["range"]["start"]["line"], 10);
     assert!(text(&found["message"]).starts_with("Step `build (stable, debian)` failed: exit 1"), "{found}");
     // The key of the step means any of its combinations.
     let path = client.execute("pipelens.openLog", json!({"step": "build"})).unwrap();
     assert!(text(&path["path"]).contains("stable"), "{path}");
+    client.wait("the log", |message| (message["method"] == "window/showDocument").then_some(()));
     // What failed runs again, and nothing else.
     std::fs::write(project.folder.path().join("fixed"), "").unwrap();
     let (_, events) = client.run_to_end("pipelens.rerunFailed", json!({"runId": run_id}));
