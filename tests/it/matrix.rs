@@ -129,8 +129,8 @@ fn a_step_has_a_lens_for_all_its_combinations_and_one_for_each() {
     assert_eq!(single, ["✓ (1.90, alpine)", "✓ (1.90, debian)", "✗ exit 1 (stable, debian)", "▶ stable, debian"]);
     // The failure is marked at the command.
     let found = client.wait("the failure", |message| {
-        let found = message["params"]["diagnostics"].as_array().into_iter().flatten();
-        found.filter(|found| found["code"] == "step-failed").next().cloned()
+        let mut found = message["params"]["diagnostics"].as_array().into_iter().flatten();
+        found.find(|found| found["code"] == "step-failed").cloned()
     });
     assert_eq!(found["range"]["start"]["line"], 10);
     assert!(text(&found["message"]).starts_with("Step `build (stable, debian)` failed: exit 1"), "{found}");
