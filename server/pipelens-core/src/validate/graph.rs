@@ -4,12 +4,13 @@ use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::expand::MAX_NAMES;
 use crate::findings::Findings;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::nearest::nearest;
 use crate::plan::links::{Links, MAX_CONNECTIONS};
 use crate::plan::names::Names;
-use crate::syntax::written::flow_scalar;
+use crate::syntax::written::{flow_scalar, quoted};
 use crate::text::{Spanned, TextRange};
 
 /// A reference that could be resolved.
@@ -31,10 +32,17 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
     let mut graph: Vec<Vec<Reference>> = Vec::with_capacity(pipeline.steps.len());
     for (from, step) in pipeline.steps.iter().enumerate() {
         let mut leads = Vec::new();
+        let mut split: Vec<(TextRange, &str)> = Vec::new();
         for (name, verb) in references(step) {
             match positions.get(&name.value) {
                 None if findings.omits(Code::UnknownStep, Severity::Error) => {}
+                None if split.iter().any(|(range, _)| range.contains_range(name.range)) => {}
                 None => {
+                    if let Some((range, key)) = split_key(step, &positions, name) {
+                        findings.push(unquoted_key(range, key));
+                        split.push((range, key));
+                        continue;
+                    }
                     let near = near(&keys, step, name, findings).filter(|near| !closes_cycle(from, near));
                     findings.push(unknown_step(step, name, verb, near));
                 }
@@ -90,6 +98,31 @@ fn near<'name>(
 ) -> Option<&'name str> {
     let others = keys.iter().copied().filter(|key| *key != step.key.value);
     findings.may_compare_with(keys.len()).then(|| nearest(&name.value, others)).flatten()
+}
+
+/// Finds the key of a combination without quotes, in a list in brackets: its commas separate it.
+fn split_key<'a>(step: &Step, names: &Names<'a>, first: &Spanned<String>) -> Option<(TextRange, &'a str)> {
+    if !first.value.contains(" (") {
+        return None;
+    }
+    let list = [&step.depends_on, &step.needs_artifacts].into_iter().find(|list| list.contains(first))?;
+    let start = list.iter().position(|name| name.range == first.range)?;
+    let mut joined = first.value.clone();
+    for part in list.iter().skip(start + 1).take(MAX_NAMES) {
+        joined.push_str(", ");
+        joined.push_str(&part.value);
+        if let Some((_, combination)) = names.combination(&joined) {
+            return Some((first.range.cover(part.range), combination.key.as_str()));
+        }
+    }
+    None
+}
+
+fn unquoted_key(range: TextRange, key: &str) -> Diagnostic {
+    let message = format!(
+        "A comma separates the items of a list, so `{key}` is taken for several steps, which do not exist. Put it in quotes."
+    );
+    Diagnostic::new(Code::UnknownStep, range, message).with_safe_fix("Put it in quotes", range, quoted(key))
 }
 
 fn unknown_step(step: &Step, name: &Spanned<String>, verb: &str, near: Option<&str>) -> Diagnostic {

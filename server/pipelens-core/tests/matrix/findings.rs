@@ -262,6 +262,23 @@ fn references_to_combinations_are_checked() {
 }
 
 #[test]
+fn a_key_with_a_comma_needs_quotes_in_brackets() {
+    check(
+        "steps:\n- {key: a, cmd: echo $MATRIX_V $MATRIX_W, matrix: {v: [1, 2], w: [x y, z]}}\n- {key: b, cmd: x, depends_on: [a (1, z), a (2, x y), a (3, z)]}\n",
+        expect![[r#"
+            unknown-step at `a (1, z)`: A comma separates the items of a list, so `a (1, z)` is taken for several steps, which do not exist. Put it in quotes.
+              Put it in quotes: - {key: b, cmd: x, depends_on: ["a (1, z)", a (2, x y), a (3, z)]}
+            unknown-step at `a (2, x y)`: A comma separates the items of a list, so `a (2, x y)` is taken for several steps, which do not exist. Put it in quotes.
+              Put it in quotes: - {key: b, cmd: x, depends_on: [a (1, z), "a (2, x y)", a (3, z)]}
+            unknown-step at `a (3`: Step `b` depends on `a (3`, which does not exist. Name a step of this pipeline.
+            unknown-step at `z)`: Step `b` depends on `z)`, which does not exist. Name a step of this pipeline.
+            redundant-dependency at `z)`: `z)` is listed twice. Remove it from `depends_on`.
+              Remove `z)`: - {key: b, cmd: x, depends_on: [a (1, z), a (2, x y), a (3]}
+        "#]],
+    );
+}
+
+#[test]
 fn an_axis_that_the_file_does_not_use_is_a_hint() {
     check(
         "steps:\n- key: a\n  matrix: {one: [1], two-x: [2], three: [3], include: [{four: 4}]}\n  label: '${{ matrix.one }}'\n  cmd: echo $MATRIX_TWO_X\n",
