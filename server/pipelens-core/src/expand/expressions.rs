@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 
 use crate::model::{Combination, Matrix};
+use crate::syntax::parse::floor_char_border;
 use crate::text::TextRange;
 
 const START: &str = "${{";
 const END: &str = "}}";
+/// Longer ones are no expressions.
+const MAX_BYTES: usize = 1_000;
 
 /// One expression in a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +25,8 @@ pub(crate) struct Expression<'a> {
 pub(crate) fn expressions(value: &str) -> impl Iterator<Item = Expression<'_>> {
     value.match_indices(START).filter_map(|(start, _)| {
         let inner = value.get(start + START.len()..)?;
-        let line = inner.get(..inner.find('\n').unwrap_or(inner.len()))?;
-        let inner = inner.get(..line.find(END)?)?;
+        let near = inner.get(..floor_char_border(inner, MAX_BYTES))?;
+        let inner = inner.get(..near.find(END)?).filter(|inner| !inner.contains('\n'))?;
         let name = inner.trim_start().strip_prefix("matrix.")?;
         let name_start = start + START.len() + inner.len() - name.len();
         let name = name.trim_end();

@@ -1,9 +1,10 @@
 //! Expressions: of other CI systems, which stay as they are written, and of a matrix, which are replaced in some values only.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use super::matrix::unknown_axis;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::expand;
 use crate::findings::Findings;
 use crate::model::{Pipeline, Step, matrix_variable};
@@ -75,10 +76,12 @@ impl<'a> Steps<'a> {
 /// Finds expressions that name nothing of the step's matrix, where they would be replaced.
 fn of_matrix(text: &str, step: &Step, findings: &mut Findings) {
     for value in step.replaced_values().into_iter().filter(|value| value.value.contains("${{")) {
+        // Looked for once, because that takes as long as the value is.
+        let offsets = OnceCell::new();
         for expression in expand::expressions(&value.value) {
             let place = |range| {
-                let exact = Offsets::of(text, value).and_then(|offsets| offsets.source(range));
-                exact.unwrap_or(value.range)
+                let offsets: &Option<Offsets> = offsets.get_or_init(|| Offsets::of(text, value));
+                offsets.as_ref().and_then(|offsets| offsets.source(range)).unwrap_or(value.range)
             };
             let Some(matrix) = &step.matrix else {
                 // An image has a finding of its own.
@@ -94,7 +97,8 @@ fn of_matrix(text: &str, step: &Step, findings: &mut Findings) {
             };
             let is_known = matrix.position(expression.name).is_some();
             let has_empty_axis = matrix.axes.iter().any(|axis| axis.name.value == expression.name);
-            if is_known || has_empty_axis || matrix.combinations.is_none() {
+            let is_fine = is_known || has_empty_axis || matrix.combinations.is_none();
+            if is_fine || findings.omits(Code::UnknownAxis, Severity::Error) {
                 continue;
             }
             let known = || matrix.names.iter().map(|name| name.name.value.as_str());
