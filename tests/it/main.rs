@@ -29,6 +29,7 @@ mod lifecycle;
 #[cfg(unix)]
 mod lint;
 mod map;
+mod matrix;
 mod nvim;
 mod reports;
 mod runs;

@@ -4,6 +4,7 @@ import { delimiter, dirname, isAbsolute, join, relative } from "node:path";
 import * as vscode from "vscode";
 import { type LanguageClientOptions, LanguageClient, type ServerOptions } from "vscode-languageclient/node";
 import type { RunProgress } from "./progress";
+import type { ChooseArgs, CommandArguments } from "./protocol";
 
 export function createClient(
   context: vscode.ExtensionContext,
@@ -30,6 +31,10 @@ export function createClient(
       // If a command is refused, show the server's message as it is.
       executeCommand: async (command, args, next) => {
         try {
+          if (command === CHOOSE) {
+            await chooseCombination(args, next);
+            return undefined;
+          }
           return (await next(command, args)) as unknown;
         } catch (error) {
           void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
@@ -40,6 +45,22 @@ export function createClient(
   };
   const client = new LanguageClient("pipelens", "pipelens", server, options);
   return client;
+}
+
+const CHOOSE: keyof CommandArguments = "pipelens.chooseCombination";
+const RUN: keyof CommandArguments = "pipelens.runStep";
+
+/// Asks the server for the combinations of a step, lets the user choose one, and runs it.
+async function chooseCombination(
+  args: unknown[],
+  next: (command: string, args: unknown[]) => vscode.ProviderResult<unknown>,
+): Promise<void> {
+  const step = args[0] as ChooseArgs;
+  const { combinations } = (await next(CHOOSE, [{ ...step, list: true }])) as { combinations: string[] };
+  const chosen = await vscode.window.showQuickPick(combinations, { placeHolder: "Which combination should run?" });
+  if (chosen !== undefined) {
+    await next(RUN, [{ ...step, step: chosen }]);
+  }
 }
 
 /// The server's settings, without the `pipelens.` prefix.

@@ -60,6 +60,15 @@ export type RunArgs = { uri?: string, step?: string,
 pipeline?: PipelineRef, };
 
 /**
+ * Which step's combinations to choose from. Without a URI, the document that was opened or changed last.
+ */
+export type ChooseArgs = { uri?: string, step?: string, pipeline?: PipelineRef, 
+/**
+ * `true`: the client asks the user itself, so the server only answers with the keys.
+ */
+list?: boolean, };
+
+/**
  * What to draw. Without a URI, the document that was opened or changed last.
  */
 export type GraphArgs = { uri?: string, pipeline?: PipelineRef, };
@@ -96,6 +105,7 @@ export interface CommandArguments {
   "pipelens.runPipeline": RunArgs;
   "pipelens.runStep": RunArgs;
   "pipelens.runFrom": RunArgs;
+  "pipelens.chooseCombination": ChooseArgs;
   "pipelens.cancel": CancelArgs;
   "pipelens.openLog": OpenLogArgs;
   "pipelens.openArtifacts": OpenArtifactsArgs;

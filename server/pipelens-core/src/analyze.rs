@@ -11,7 +11,7 @@ use crate::project::Project;
 use crate::syntax::repair::{self, Repaired};
 use crate::syntax::{json, tree::Tree};
 use crate::text::{self, LineIndex, Spanned, TextRange};
-use crate::{lower, suppress, validate};
+use crate::{expand, lower, suppress, validate};
 use repairs::Repairs;
 
 /// Sixteen mebibytes: a thousand times what people write, and still parsed within a second.
@@ -57,6 +57,7 @@ pub(crate) fn analyze_settings(text: &str) -> Analysis {
     let Repaired { tree, findings: repairs, repaired_lines } = repair::read(text, &line_index);
     let is_repaired = !repairs.is_empty();
     let mut findings = Findings::default();
+    validate::check_expressions(text, &tree, &[], &mut findings);
     if validate::check_references(text, &tree, &mut findings) {
         let roots = tree.documents.iter().copied().filter(|root| validate::says_something(&tree, *root));
         roots.for_each(|root| validate::check_settings(text, &tree, root, &mut findings));
@@ -85,6 +86,7 @@ fn read_documents(
     findings: &mut Findings,
 ) -> Vec<Pipeline> {
     if !validate::check_references(text, tree, findings) {
+        validate::check_expressions(text, tree, &[], findings);
         return Vec::new();
     }
     let mut pipelines = Vec::new();
@@ -110,6 +112,7 @@ fn read_documents(
             step.shell.get_or_insert_with(|| Spanned::new(shell.clone(), TextRange::at(step.range.start)));
         }
     }
+    pipelines.iter_mut().filter(|pipeline| pipeline.has_matrix()).for_each(expand::combine);
     let mut commands = validate::Commands::default();
     for pipeline in &pipelines {
         validate::check_pipeline(text, pipeline, &mut commands, findings);
@@ -118,5 +121,6 @@ fn read_documents(
         }
     }
     findings.extend(commands.finish());
+    validate::check_expressions(text, tree, &pipelines, findings);
     pipelines
 }

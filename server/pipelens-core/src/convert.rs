@@ -5,6 +5,7 @@ mod plan;
 mod yaml;
 
 use crate::analysis::Analysis;
+use crate::expand::expand;
 use crate::model::Pipeline;
 
 pub use converted::Converted;
@@ -20,5 +21,5 @@ pub fn to_yaml(analysis: &Analysis) -> Converted {
 
 /// Writes one pipeline as plan JSON, wire format v0.
 pub fn to_plan(pipeline: &Pipeline) -> Converted {
-    plan::write(pipeline)
+    plan::write(&expand(pipeline))
 }

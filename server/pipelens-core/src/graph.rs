@@ -7,6 +7,7 @@ mod parts;
 mod svg;
 mod text;
 
+use crate::expand::expand;
 use crate::model::{Pipeline, Step};
 use crate::plan::DEFAULT_IMAGE;
 use crate::plan::links::Links;
@@ -25,6 +26,7 @@ pub enum Drawing {
 
 /// Returns the graph of a pipeline. `file_stem` is the name of a pipeline without one.
 pub fn graph(pipeline: &Pipeline, file_stem: &str) -> Graph {
+    let pipeline = &*expand(pipeline);
     let links = Links::new(pipeline);
     let mut places = Places::new(pipeline);
     let mut nodes = Vec::new();

@@ -3,7 +3,9 @@
 mod outline;
 
 mod anchors;
+mod axes;
 mod calls;
+mod combined;
 mod completion;
 mod described;
 mod folding;
@@ -32,7 +34,7 @@ pub use hints::{Hint, hints};
 pub use hover::{Hover, StepPlace, hover};
 pub use links::{Link, LinkTarget, links};
 pub use names::{definition, references, uses};
-pub use outline::{RunPlace, Symbol, run_places, symbols};
+pub use outline::{CombinationPlace, RunPlace, Symbol, run_places, symbols};
 pub use rename::{Renamable, prepare_rename, rename};
 pub use selection::selection;
 pub use tokens::{Token, TokenKind, tokens};

@@ -28,6 +28,8 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
         Place::Wait => authored::WAIT,
         Place::WaitOptions => authored::WAIT_OPTIONS,
         Place::Cache => authored::CACHE_POLICY,
+        Place::Matrix => authored::MATRIX,
+        Place::Combination => &[],
         Place::Artifacts => authored::ARTIFACTS,
         Place::Trigger => authored::TRIGGER,
         Place::RunnerArguments => authored::RUNNER_ARGUMENTS,
@@ -46,12 +48,17 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
 
 /// Returns the key with this name, in a place that allows it.
 pub(crate) fn find(place: Place, name: &str) -> Option<&'static Key> {
-    any_name(place).or_else(|| keys(place).iter().find(|key| key.name == name))
+    keys(place).iter().find(|key| key.name == name).or_else(|| any_name(place))
 }
 
 /// Returns what every key of a place means whose keys are chosen by the author.
 pub(crate) fn any_name(place: Place) -> Option<&'static Key> {
-    (place == Place::Services).then_some(&authored::ANY_SERVICE)
+    match place {
+        Place::Services => Some(&authored::ANY_SERVICE),
+        Place::Matrix => Some(&authored::ANY_AXIS),
+        Place::Combination => Some(&authored::ANY_VALUE),
+        _ => None,
+    }
 }
 
 /// Returns the places people write that define a key with this name, the outermost first.

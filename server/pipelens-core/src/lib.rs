@@ -5,6 +5,7 @@ mod analyze;
 pub mod arguments;
 pub mod convert;
 pub mod diagnostic;
+pub mod expand;
 mod files;
 mod findings;
 pub mod fixes;

@@ -1,8 +1,13 @@
 //! The pipeline as its author means it, independent of its spelling. Every name keeps its range.
 
+mod matrix;
+
 use crate::arguments::value::Value;
 use crate::shell::Dialect;
 use crate::text::{Spanned, TextRange};
+
+pub(crate) use matrix::variable as matrix_variable;
+pub use matrix::{Assignments, Axis, Combination, Matrix, MatrixName};
 
 /// Which of the four spellings a pipeline was written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,12 +102,21 @@ pub struct Step {
     pub secrets: Vec<Spanned<String>>,
     pub soft_fail: Option<Spanned<bool>>,
     pub retry: Option<Spanned<u64>>,
+    /// What makes it several steps.
+    pub matrix: Option<Box<Matrix>>,
+    /// The key of the step whose matrix it is a combination of. Only `expand` makes such steps.
+    pub template: Option<Box<str>>,
 }
 
 impl Pipeline {
     /// Returns every step, with those that have no usable key last.
     pub fn all_steps(&self) -> impl Iterator<Item = &Step> + Clone {
         self.steps.iter().chain(&self.unnamed_steps)
+    }
+
+    /// Tells whether any step has a matrix.
+    pub fn has_matrix(&self) -> bool {
+        self.steps.iter().any(|step| step.matrix.is_some())
     }
 }
 
@@ -115,6 +129,22 @@ impl Step {
     /// Returns every name by which it refers to another step.
     pub(crate) fn named_steps(&self) -> impl Iterator<Item = &Spanned<String>> {
         self.builds_in.iter().chain(&self.depends_on).chain(&self.needs_artifacts)
+    }
+
+    /// Returns the combinations of its matrix.
+    pub fn combinations(&self) -> &[Combination] {
+        self.matrix.as_ref().map_or(&[], |matrix| matrix.combinations())
+    }
+
+    /// Returns the values in which expressions of its matrix are replaced.
+    pub(crate) fn replaced_values(&self) -> Vec<&Spanned<String>> {
+        let env = self.env.iter().map(|variable| &variable.value);
+        let mut values: Vec<&Spanned<String>> = self.image.iter().chain(&self.label).chain(env).collect();
+        if let Some(cache) = &self.cache {
+            values.extend(&cache.value.key);
+            cache.value.policy.add_texts(&mut values);
+        }
+        values
     }
 
     /// Returns how a sentence about it starts.
@@ -183,6 +213,15 @@ impl Cache {
 }
 
 impl CachePolicy {
+    fn add_texts<'a>(&'a self, texts: &mut Vec<&'a Spanned<String>>) {
+        match self {
+            Self::None => {}
+            Self::Forever { env_keys } | Self::Ttl { env_keys, .. } => texts.extend(env_keys),
+            Self::OnChange { paths } => texts.extend(paths),
+            Self::Compose { sub_policies } => sub_policies.iter().for_each(|policy| policy.add_texts(texts)),
+        }
+    }
+
     fn plain(&self) -> CachePolicy<String> {
         let plain = |names: &[Spanned<String>]| names.iter().map(|name| name.value.clone()).collect();
         match self {

@@ -1,6 +1,7 @@
 //! `Pipeline` + `Target` → `Plan`: what a run will do, as plain data. Says nothing about containers.
 
 pub(crate) mod links;
+pub(crate) mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use crate::analysis::Analysis;
 pub use crate::arguments::Value;
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::expand::expand;
 use crate::model::{self, EnvVar, Pipeline, Step};
 use crate::nearest::nearest;
 use crate::suppress;
@@ -46,6 +48,8 @@ pub use crate::model::ArtifactsWhen;
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanStep {
     pub key: String,
+    /// The key of the step whose matrix it is a combination of.
+    pub template: Option<String>,
     /// `false`: it was not requested, but a requested step starts from its filesystem or gets its artifacts.
     pub is_wanted: bool,
     pub label: Option<String>,
@@ -85,6 +89,11 @@ impl Plan {
 }
 
 impl PlanStep {
+    /// Tells whether a key names this step: its own, or that of the step it is a combination of.
+    pub fn is_named(&self, key: &str) -> bool {
+        self.key == key || self.template.as_deref() == Some(key)
+    }
+
     /// Returns the step whose filesystem it starts from.
     pub fn parent(&self) -> Option<usize> {
         match self.boots_from {
@@ -152,6 +161,8 @@ pub fn plan_with(
     if let Some(error) = analysis.diagnostics.iter().chain(&analysis.silenced).find(is_ours) {
         return Err(Refusal::HasErrors(Box::new(error.clone())));
     }
+    let expanded = expand(pipeline);
+    let pipeline = expanded.as_ref();
     let links = Links::new(pipeline);
     let wanted = wanted_steps(pipeline, &links, target)?;
     let chosen = with_ancestors(&links, wanted.clone());
@@ -175,11 +186,11 @@ fn wanted_steps(pipeline: &Pipeline, links: &Links, target: &Target) -> Result<V
     let mut wanted = vec![false; count];
     match target {
         Target::Pipeline => wanted.fill(true),
-        Target::Step(key) => mark(&mut wanted, position(pipeline, key)?),
-        Target::From(key) => wanted = dependants(links, position(pipeline, key)?, count),
+        Target::Step(key) => positions(pipeline, key)?.into_iter().for_each(|step| mark(&mut wanted, step)),
+        Target::From(key) => wanted = dependants(links, &positions(pipeline, key)?, count),
         Target::Steps(keys) => {
             for key in keys {
-                mark(&mut wanted, position(pipeline, key)?);
+                positions(pipeline, key)?.into_iter().for_each(|step| mark(&mut wanted, step));
             }
         }
     }
@@ -204,8 +215,8 @@ fn with_ancestors(links: &Links, mut chosen: Vec<bool>) -> Vec<bool> {
     chosen
 }
 
-/// Returns the step and everything that waits for it, directly or not.
-fn dependants(links: &Links, from: usize, count: usize) -> Vec<bool> {
+/// Returns the steps and everything that waits for one of them, directly or not.
+fn dependants(links: &Links, from: &[usize], count: usize) -> Vec<bool> {
     let mut waiters: Vec<Vec<usize>> = vec![Vec::new(); count];
     for step in 0..count {
         for dependency in links.dependencies(step) {
@@ -215,8 +226,8 @@ fn dependants(links: &Links, from: usize, count: usize) -> Vec<bool> {
         }
     }
     let mut chosen = vec![false; count];
-    mark(&mut chosen, from);
-    let mut waiting = vec![from];
+    from.iter().for_each(|step| mark(&mut chosen, *step));
+    let mut waiting = from.to_vec();
     while let Some(step) = waiting.pop() {
         for waiter in waiters.get(step).into_iter().flatten() {
             if !is_marked(&chosen, *waiter) {
@@ -228,11 +239,20 @@ fn dependants(links: &Links, from: usize, count: usize) -> Vec<bool> {
     chosen
 }
 
-fn position(pipeline: &Pipeline, key: &str) -> Result<usize, Refusal> {
-    pipeline.steps.iter().position(|step| step.key.value == key).ok_or_else(|| Refusal::NoSuchStep {
-        key: key.to_owned(),
-        did_you_mean: nearest(key, pipeline.steps.iter().map(|step| step.key.value.as_str())).map(str::to_owned),
-    })
+/// Returns the step with this key, or every combination of the one with it.
+fn positions(pipeline: &Pipeline, key: &str) -> Result<Vec<usize>, Refusal> {
+    if let Some(step) = pipeline.steps.iter().position(|step| step.key.value == key) {
+        return Ok(vec![step]);
+    }
+    let is_of_it = |step: &Step| step.template.as_deref() == Some(key);
+    let combinations = pipeline.steps.iter().enumerate().filter(|(_, step)| is_of_it(step));
+    let combinations: Vec<usize> = combinations.map(|(position, _)| position).collect();
+    if !combinations.is_empty() {
+        return Ok(combinations);
+    }
+    let templates = pipeline.steps.iter().filter_map(|step| step.template.as_deref());
+    let keys = pipeline.steps.iter().map(|step| step.key.value.as_str()).chain(templates);
+    Err(Refusal::NoSuchStep { key: key.to_owned(), did_you_mean: nearest(key, keys).map(str::to_owned) })
 }
 
 fn mark(chosen: &mut [bool], step: usize) {
@@ -309,6 +329,7 @@ fn plan_step(
     let image = image.map_or_else(|| DEFAULT_IMAGE.to_owned(), |image| image.value.clone());
     PlanStep {
         key: step.key.value.clone(),
+        template: step.template.as_deref().map(str::to_owned),
         is_wanted: true,
         label: step.label.as_ref().map(|label| label.value.clone()),
         cmd: step.cmd.as_ref().map(|cmd| cmd.value.clone()).unwrap_or_default(),

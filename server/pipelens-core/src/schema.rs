@@ -35,8 +35,9 @@ pub(crate) fn schema() -> String {
 }
 
 fn object(place: Place) -> Value {
-    if let Some(any_name) = keys::any_name(place) {
-        return services(any_name);
+    let any_name = keys::any_name(place);
+    if let Some(any_service) = any_name.filter(|_| place == Place::Services) {
+        return services(any_service);
     }
     let known = keys::keys(place);
     let properties: Map<String, Value> = known
@@ -62,6 +63,17 @@ fn object(place: Place) -> Value {
     let Some(more) = object.as_object_mut() else { return object };
     if place.allows_extensions() {
         more.insert("patternProperties".to_owned(), json!({ "^x-": true }));
+    }
+    if let Some(any_name) = any_name {
+        let mut value = shape(&any_name.shape);
+        if let Some(value) = value.as_object_mut() {
+            value.insert("description".to_owned(), json!(any_name.doc));
+        }
+        more.insert("additionalProperties".to_owned(), value);
+        if place == Place::Matrix {
+            more.insert("minProperties".to_owned(), json!(1));
+        }
+        more.insert("propertyNames".to_owned(), json!({ "minLength": 1 }));
     }
     if place == Place::Cache {
         more.insert("allOf".to_owned(), policies());
@@ -122,6 +134,7 @@ fn shape(wanted: &Shape) -> Value {
             "propertyNames": { "pattern": ENV_NAME },
             "additionalProperties": { "type": "string" },
         }),
+        Shape::Scalar => json!({ "type": ["string", "number", "boolean"] }),
         Shape::TextsOrMap(place) => {
             let texts = json!({ "type": "array", "items": { "type": "string", "minLength": 1 } });
             json!({ "anyOf": [texts, { "$ref": reference(*place) }] })

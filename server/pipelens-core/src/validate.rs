@@ -10,6 +10,7 @@ mod graph;
 mod image;
 mod lint;
 mod mapping;
+mod matrix;
 mod other_system;
 mod path_variable;
 mod paths;
@@ -24,6 +25,7 @@ mod steps;
 mod wire;
 
 pub(crate) use document::{check_document, check_references, check_settings, says_something};
+pub(crate) use expressions::check as check_expressions;
 pub(crate) use image::{is_image, split as split_image};
 pub(crate) use shell::Commands;
 pub(crate) use steps::safe_key;
@@ -43,6 +45,7 @@ pub(crate) fn finish_fixes(text: &str, tree: &Tree, findings: &mut Findings) {
 pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, commands: &mut Commands, findings: &mut Findings) {
     steps::check(pipeline, findings);
     graph::check(pipeline, findings);
+    matrix::check(text, pipeline, findings);
     image::check(pipeline, findings);
     paths::check_written(pipeline, findings);
     shell::check(text, pipeline, commands, findings);

@@ -10,9 +10,10 @@ use pipelens_core::diagnostic::{Code, Severity};
 use serde_json::Value;
 
 /// The mappings of a pipeline that people write, in the order in which they are explained.
-const MAPPINGS: [(&str, &str); 9] = [
+const MAPPINGS: [(&str, &str); 10] = [
     ("pipeline", "Pipeline"),
     ("step", "Step"),
+    ("matrix", "Matrix"),
     ("wait", "Wait"),
     ("waitOptions", "Wait options"),
     ("artifacts", "Artifacts"),
@@ -95,6 +96,11 @@ fn the_keys_in_the_format_page_are_up_to_date() {
             let note = if required.contains(&key.as_str()) { " **Required.**" } else { "" };
             let meaning = cell(property["description"].as_str().unwrap_or_default());
             writeln!(text, "| `{key}` | {} | {meaning}{note} |", cell(&type_of(property))).unwrap();
+        }
+        // The author chooses the other keys.
+        if let Some(meaning) = mapping["additionalProperties"]["description"].as_str() {
+            let property = &mapping["additionalProperties"];
+            writeln!(text, "| any other | {} | {} |", cell(&type_of(property)), cell(meaning)).unwrap();
         }
     }
     assert_fresh("format.md", &text);

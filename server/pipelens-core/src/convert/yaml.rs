@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::plan::json_value;
-use crate::model::{Cache, CachePolicy, EnvVar, Pipeline, Spelling, Step};
+use crate::model::{Cache, CachePolicy, EnvVar, Matrix, Pipeline, Spelling, Step};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{NodeId, Tree};
 use crate::syntax::written::{flow_scalar, is_block, scalar};
@@ -108,6 +108,9 @@ fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
         }
     };
     plain(text, "label", &step.label);
+    if let Some(matrix) = &step.matrix {
+        matrix_entry(text, matrix);
+    }
     plain(text, "image", &step.image);
     plain(text, "builds_in", &step.builds_in);
     list(text, 4, "depends_on", &step.depends_on);
@@ -141,6 +144,30 @@ fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
     }
     if let Some(cache) = &step.cache {
         cache_entry(text, &cache.value);
+    }
+}
+
+fn matrix_entry(text: &mut String, matrix: &Matrix) {
+    line(text, 4, "matrix:");
+    let values = |values: &[Spanned<String>]| {
+        let written: Vec<String> = values.iter().map(|value| flow_scalar(&value.value)).collect();
+        format!("[{}]", written.join(", "))
+    };
+    for axis in &matrix.axes {
+        line(text, 6, &format!("{}: {}", scalar(&axis.name.value), values(&axis.values)));
+    }
+    for (key, entries) in [("include", &matrix.include), ("exclude", &matrix.exclude)] {
+        if entries.is_empty() {
+            continue;
+        }
+        line(text, 6, &format!("{key}:"));
+        for entry in entries {
+            let assignments = entry.values.iter();
+            let assignments: Vec<String> = assignments
+                .map(|(name, value)| format!("{}: {}", flow_scalar(&name.value), flow_scalar(&value.value)))
+                .collect();
+            line(text, 8, &format!("- {{{}}}", assignments.join(", ")));
+        }
     }
 }
 

@@ -50,7 +50,7 @@ macro_rules! codes {
 
 codes! {
     Syntax = "syntax", Error, "Text that cannot be parsed";
-    TooLarge = "too-large", Error, "Too much text, or too many aliases, waits or findings";
+    TooLarge = "too-large", Error, "Too much text, or too many aliases, waits, combinations or findings";
     UndefinedAnchor = "undefined-anchor", Error, "An alias to an anchor that is not defined before it";
     RecursiveAlias = "recursive-alias", Error, "An alias inside the value it refers to";
     UnusedAnchor = "unused-anchor", Hint, "An anchor that no alias uses";
@@ -93,7 +93,10 @@ codes! {
     Shebang = "shebang", Warning, "A `#!` line in a command";
     YamlTag = "yaml-tag", Warning, "A `!` that YAML takes for a tag";
     FoldedCommand = "folded-command", Warning, "A folded command that does not mean what it looks like";
-    ForeignExpression = "foreign-expression", Warning, "An expression of another CI system";
+    ForeignExpression = "foreign-expression", Warning, "An expression that is not replaced";
+    UnknownAxis = "unknown-axis", Error, "A name that no combination of the matrix has";
+    UnusedAxis = "unused-axis", Hint, "An axis of a matrix that the file does not use";
+    IdleMatrixEntry = "idle-matrix-entry", Warning, "An entry of a matrix that changes nothing";
     NoArtifacts = "no-artifacts", Warning, "A step that needs the artifacts of a step without any";
     UnmatchableGlob = "unmatchable-glob", Warning, "A glob of `artifacts` that can match no file";
     UnexpandedPath = "unexpanded-path", Warning, "A path with `~` or a variable, which are not replaced";

@@ -38,9 +38,12 @@ pub fn outgoing_calls(analysis: &Analysis, offset: usize) -> Vec<Call> {
 
 /// Describes `shown`, with the places in `waiting` that name `needed`; or the barrier, if that is why the step waits.
 fn call(pipeline: &Pipeline, shown: usize, waiting: usize, needed: usize) -> Option<Call> {
-    let needed_key = &pipeline.steps.get(needed)?.key.value;
+    let needed = pipeline.steps.get(needed)?;
     let step = pipeline.steps.get(waiting)?;
-    let named = step.named_steps().filter(|name| name.value == *needed_key);
+    let is_needed = |name: &str| {
+        name == needed.key.value || needed.combinations().iter().any(|combination| combination.key == name)
+    };
+    let named = step.named_steps().filter(|name| is_needed(&name.value));
     let mut places: Vec<TextRange> = named.map(|name| name.range).collect();
     if places.is_empty() {
         let barrier = pipeline.barriers.iter().rfind(|barrier| barrier.after_steps <= waiting);

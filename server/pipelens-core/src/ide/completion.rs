@@ -7,13 +7,14 @@ mod cursor;
 mod entry;
 mod guard;
 mod ignore;
+mod matrix;
 mod place;
 mod snippet;
 mod values;
 mod written;
 
 use crate::analysis::Analysis;
-use crate::keys::{self, Place};
+use crate::keys::{self, Place, Shape};
 use cursor::{Cursor, Follows};
 
 pub use entry::{Completion, CompletionKind, Known};
@@ -32,6 +33,10 @@ pub fn completion(analysis: &Analysis, offset: usize, known: Known<'_>) -> Vec<C
     }
     let is_comment = analysis.tree.comments.iter().any(|comment| comment.start < offset && offset <= comment.end);
     let Some(cursor) = Cursor::new(analysis, offset).filter(|_| !is_comment) else { return Vec::new() };
+    if let Some(mut entries) = matrix::in_expression(analysis, &cursor) {
+        guard::retain_valid(analysis, &cursor, &mut entries);
+        return entries;
+    }
     let mut entries = if place::is_in_command(analysis, &cursor) {
         command::variables(analysis, &cursor)
     } else if place::is_in_text(analysis, &cursor) {
@@ -60,7 +65,11 @@ fn offered(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Co
         let (place, _) = place::place_at(analysis, cursor);
         let home = keys::homes(name).map(|(_, key)| key).next().filter(|_| cursor.is_list_value);
         let key = home.or_else(|| keys::find(place, name));
-        return key.map(|key| values::values(analysis, cursor, key, known)).unwrap_or_default();
+        return match key {
+            Some(key) if key.shape == Shape::Scalar => matrix::values(analysis, cursor),
+            Some(key) => values::values(analysis, cursor, key, known),
+            None => Vec::new(),
+        };
     }
     if let Some(key) = place::list_key(analysis, cursor) {
         return if cursor.follows == Follows::Nothing {
@@ -84,6 +93,9 @@ fn new_keys(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
     let mut entries = snippet::whole(analysis, cursor, place, present.is_empty());
     let missing = keys::keys(place).iter().filter(|key| !present.contains(&key.name));
     entries.extend(missing.map(|key| snippet::of_key(cursor, key)));
+    if place == Place::Combination {
+        entries.extend(matrix::axes(analysis, cursor, &present));
+    }
     let is_free = cursor.follows == Follows::Nothing && present.is_empty();
     if place == Place::Step && cursor.is_list_entry && !cursor.is_flow && is_free {
         entries.push(values::wait(cursor));

@@ -1,6 +1,10 @@
 //! What a hover says about a `wait`, a variable, and an anchor.
 
+use std::collections::HashSet;
+
 use super::anchors::{self, Anchor};
+use super::axes::{self, Axis};
+use super::combined;
 use super::resolved::assignment;
 use super::variables::{self, Mention, Setter, provided};
 use super::waits::{self, Wait};
@@ -17,6 +21,12 @@ const MAX_LISTED: usize = 20;
 pub(super) fn describe(analysis: &Analysis, offset: usize) -> Option<(TextRange, String)> {
     if let Some(wait) = waits::at(analysis, offset) {
         return Some((wait.range, barrier(&wait)));
+    }
+    if let Some(found) = axes::at(analysis, offset) {
+        return Some((found.range, axis(&found)));
+    }
+    if let Some((pipeline, step, name, value)) = axes::value_at(analysis, offset) {
+        return Some((value.range, combined::with_value(pipeline, step, name, &value.value)));
     }
     if let Some(mention) = variables::at(analysis, offset) {
         return Some((mention.range, variable(analysis, &mention)));
@@ -58,6 +68,9 @@ fn variable(analysis: &Analysis, mention: &Mention<'_>) -> String {
             "A secret of {}: its value is read from the environment or the secrets file, and masked in all output.",
             called(step)
         ),
+        Setter::Matrix(step, name) => {
+            format!("From the matrix of {}. {}", called(step), axis_values(step, &name.name.value))
+        }
         Setter::Service(_, name, _) => format!("Set in the `env` of service {}.", code(name)),
         Setter::Runner(provided) => provided.doc.to_owned(),
         Setter::Command => "Set by the command itself.".to_owned(),
@@ -76,6 +89,36 @@ fn variable(analysis: &Analysis, mention: &Mention<'_>) -> String {
         }
     }
     parts.join("\n\n")
+}
+
+/// Returns the values that the combinations of a step have for a name, as a sentence.
+pub(super) fn axis_values(step: &Step, name: &str) -> String {
+    let Some(matrix) = &step.matrix else { return String::new() };
+    let mut seen = HashSet::new();
+    let values = matrix.combinations().iter().filter_map(|combination| matrix.value(combination, name));
+    let values: Vec<&str> = values.map(|value| value.value.as_str()).filter(|value| seen.insert(*value)).collect();
+    let mut shown: Vec<String> = values.iter().take(MAX_LISTED).map(|value| code(value)).collect();
+    if values.len() > MAX_LISTED {
+        shown.push(format!("{} more", values.len() - MAX_LISTED));
+    }
+    match shown.as_slice() {
+        [] => "It has no values.".to_owned(),
+        [only] => format!("Its value is {only}."),
+        [..] => format!("One of {}.", shown.join(", ")),
+    }
+}
+
+fn axis(axis: &Axis<'_>) -> String {
+    let variable =
+        axis.step.matrix.as_ref().and_then(|matrix| matrix.names.iter().find(|name| name.name.value == axis.name));
+    let variable = variable.map(|name| name.variable.value.as_str()).unwrap_or_default();
+    let head = format!("An axis of {}. {}", called(axis.step), axis_values(axis.step, axis.name));
+    let uses = format!(
+        "{} in `cmd`, and {} in `image`, `label`, `env` and `cache`.",
+        code(&format!("${variable}")),
+        code(&format!("${{{{ matrix.{} }}}}", axis.name))
+    );
+    [code(axis.name), head, uses].join("\n\n")
 }
 
 fn called(step: &Step) -> String {

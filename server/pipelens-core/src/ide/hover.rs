@@ -1,8 +1,9 @@
 //! What a hover shows about a key, a step, or a value.
 
+use super::combined;
 use super::described;
 use super::mappings::walk;
-use super::names::step_at;
+use super::names::{combination_at, step_at};
 use super::resolved::{describe, describe_value};
 use crate::analysis::Analysis;
 use crate::keys::{self, Place};
@@ -30,9 +31,19 @@ pub struct StepPlace {
 pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
     if let Some((pipeline, position, range)) = step_at(analysis, offset) {
         let index = analysis.pipelines.iter().position(|other| std::ptr::eq(other, pipeline))?;
-        let key = pipeline.steps.get(position)?.key.value.clone();
-        let step = Some(StepPlace { pipeline: index, key });
-        return Some(Hover { range, text: describe(pipeline, position), step });
+        let step = pipeline.steps.get(position)?;
+        let named = combination_at(pipeline, step, range);
+        let place = |key: &str| Some(StepPlace { pipeline: index, key: key.to_owned() });
+        if let Some(combination) = named {
+            let text = combined::one(pipeline, combination)?;
+            return Some(Hover { range, text, step: place(&combination.key) });
+        }
+        let mut text = describe(pipeline, position);
+        if let Some(combinations) = combined::all(pipeline, step) {
+            text.push_str("\n\n");
+            text.push_str(&combinations);
+        }
+        return Some(Hover { range, text, step: place(&step.key.value) });
     }
     if let Some((range, text)) = describe_value(analysis, offset) {
         return Some(Hover { range, text, step: None });

@@ -1,10 +1,13 @@
 //! Names and the places that refer to them: steps, `wait`, variables and anchors.
 
-use super::{anchors, variables, waits};
+use std::collections::HashSet;
+
+use super::variables::Setter;
+use super::{anchors, axes, variables, waits};
 use crate::analysis::Analysis;
 use crate::files::FileRange;
-use crate::model::{Pipeline, Step};
-use crate::text::TextRange;
+use crate::model::{Combination, Pipeline, Step};
+use crate::text::{Spanned, TextRange};
 
 /// A place that means the same as another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +52,19 @@ pub fn uses(analysis: &Analysis, offset: usize) -> Vec<FileRange> {
 pub(super) fn places(analysis: &Analysis, offset: usize) -> Vec<Place> {
     if let Some((pipeline, position, _)) = step_at(analysis, offset) {
         let Some(step) = pipeline.steps.get(position) else { return Vec::new() };
-        let used = naming(pipeline, &step.key.value).map(Place::usage);
+        let used = naming(pipeline, step).map(|name| Place::usage(name.range));
         return std::iter::once(Place::definition(step.key.range)).chain(used).collect();
     }
     if let Some(wait) = waits::at(analysis, offset) {
         return std::iter::once(Place::definition(wait.range)).chain(keys(wait.after).map(Place::usage)).collect();
     }
+    if let Some(axis) = axes::at(analysis, offset) {
+        return axis_places(analysis, &axis);
+    }
     if let Some(mention) = variables::at(analysis, offset) {
+        if let Setter::Matrix(step, name) = mention.setter {
+            return axis_places(analysis, &axes::Axis { step, name: &name.name.value, range: mention.range });
+        }
         let same = variables::named(analysis, &[&mention.name]).into_iter().filter(|other| other.is_same(&mention));
         let mut places: Vec<Place> =
             same.map(|other| Place { range: other.range, is_definition: other.sets }).collect();
@@ -68,14 +77,23 @@ pub(super) fn places(analysis: &Analysis, offset: usize) -> Vec<Place> {
     std::iter::once(Place::definition(anchor.place)).chain(anchor.aliases.into_iter().map(Place::usage)).collect()
 }
 
+fn axis_places(analysis: &Analysis, axis: &axes::Axis<'_>) -> Vec<Place> {
+    let places = axes::places(analysis, axis).into_iter();
+    let mut places: Vec<Place> =
+        places.map(|place| Place { range: place.range, is_definition: place.is_definition }).collect();
+    places.sort_by_key(|place| (!place.is_definition, place.range));
+    places
+}
+
 fn keys(steps: &[Step]) -> impl Iterator<Item = TextRange> + '_ {
     steps.iter().map(|step| step.key.range)
 }
 
-/// Returns every place that refers to a step by its key; in a plan those are edges.
-pub(super) fn naming<'a>(pipeline: &'a Pipeline, key: &'a str) -> impl Iterator<Item = TextRange> + 'a {
+/// Returns every name that refers to a step by its key, or by that of one of its combinations; in a plan those are edges.
+pub(super) fn naming<'a>(pipeline: &'a Pipeline, step: &'a Step) -> impl Iterator<Item = &'a Spanned<String>> {
+    let combined: HashSet<&str> = step.combinations().iter().map(|combination| combination.key.as_str()).collect();
     let names = pipeline.steps.iter().flat_map(Step::named_steps);
-    names.filter(move |name| name.value == key).map(|name| name.range)
+    names.filter(move |name| name.value == step.key.value || combined.contains(name.value.as_str()))
 }
 
 /// Returns the step whose key or reference is at an offset, with the range of that name.
@@ -87,9 +105,21 @@ pub(super) fn step_at(analysis: &Analysis, offset: usize) -> Option<(&Pipeline, 
             }
             let mut names = step.named_steps();
             let Some(name) = names.find(|name| name.range.touches(offset)) else { continue };
-            let named = pipeline.steps.iter().position(|other| other.key.value == name.value)?;
-            return Some((pipeline, named, name.range));
+            return Some((pipeline, named(pipeline, &name.value)?, name.range));
         }
     }
     None
+}
+
+/// Returns the step that is named, by its own key or that of one of its combinations.
+fn named(pipeline: &Pipeline, name: &str) -> Option<usize> {
+    let step = pipeline.steps.iter().position(|step| step.key.value == name);
+    let has = |step: &Step| step.combinations().iter().any(|combination| combination.key == name);
+    step.or_else(|| pipeline.steps.iter().position(has))
+}
+
+/// Returns the combination of a step that a reference at a place names.
+pub(super) fn combination_at<'a>(pipeline: &'a Pipeline, step: &'a Step, range: TextRange) -> Option<&'a Combination> {
+    let names = || pipeline.steps.iter().flat_map(Step::named_steps).filter(|name| name.range == range);
+    step.combinations().iter().find(|combination| names().any(|name| name.value == combination.key))
 }

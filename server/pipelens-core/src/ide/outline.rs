@@ -1,7 +1,7 @@
 //! The places where a run can be started, and the file's outline.
 
 use crate::analysis::Analysis;
-use crate::model::{Pipeline, Step};
+use crate::model::{Combination, Pipeline, Step};
 use crate::plan::links::Links;
 use crate::printable::printable;
 use crate::text::TextRange;
@@ -17,6 +17,18 @@ pub struct RunPlace {
     pub step: Option<String>,
     /// Whether other steps depend on this one, so that *run from here* is more than *run step*.
     pub has_dependants: bool,
+    /// The combinations of the step's matrix, each of which can be run on its own.
+    pub combinations: Vec<CombinationPlace>,
+}
+
+/// One combination of a step, as a place where it can be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CombinationPlace {
+    /// The first line of the matrix.
+    pub range: TextRange,
+    pub key: String,
+    /// What tells it apart from the others: `1.90, alpine`.
+    pub name: String,
 }
 
 /// Returns every place a run can be started at, in text order.
@@ -26,18 +38,40 @@ pub fn run_places(analysis: &Analysis) -> Vec<RunPlace> {
         if pipeline.steps.is_empty() {
             continue;
         }
-        places.push(RunPlace { range: pipeline.heading, pipeline: index, step: None, has_dependants: false });
+        places.push(RunPlace {
+            range: pipeline.heading,
+            pipeline: index,
+            step: None,
+            has_dependants: false,
+            combinations: Vec::new(),
+        });
         let has_dependants = Links::new(pipeline).has_dependants();
         places.extend(pipeline.steps.iter().zip(has_dependants).map(|(step, has_dependants)| RunPlace {
             range: first_line(analysis, step.range),
             pipeline: index,
             step: Some(step.key.value.clone()),
             has_dependants,
+            combinations: combinations(analysis, step),
         }));
     }
     places.sort_by_key(|place| place.range.start);
     places
 }
+
+fn combinations(analysis: &Analysis, step: &Step) -> Vec<CombinationPlace> {
+    let Some(matrix) = &step.matrix else { return Vec::new() };
+    let range = if step.range.contains_range(matrix.range) { matrix.range } else { step.range };
+    let range = first_line(analysis, range);
+    let place = |combination: &Combination| CombinationPlace {
+        range,
+        key: combination.key.clone(),
+        name: combination.name(&step.key.value).to_owned(),
+    };
+    matrix.combinations().iter().map(place).collect()
+}
+
+/// More combinations than this make an outline hard to read.
+const MAX_OUTLINED: usize = 50;
 
 /// One entry of a file's outline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +108,22 @@ pub(super) fn step_symbol(step: &Step) -> Symbol {
         range: step.range,
         // The key of an aliased step is elsewhere; editors refuse a selection outside the range.
         selection: if is_inside { step.key.range } else { TextRange::at(step.range.start) },
-        children: Vec::new(),
+        children: combination_symbols(step),
     }
+}
+
+fn combination_symbols(step: &Step) -> Vec<Symbol> {
+    let Some(matrix) = &step.matrix else { return Vec::new() };
+    let is_inside = step.range.contains_range(matrix.range);
+    let range = if is_inside { matrix.range } else { TextRange::at(step.range.start) };
+    let symbol = |combination: &Combination| Symbol {
+        name: printable(&combination.key).into_owned(),
+        detail: String::new(),
+        range,
+        selection: range,
+        children: Vec::new(),
+    };
+    matrix.combinations().iter().take(MAX_OUTLINED).map(symbol).collect()
 }
 
 /// Returns the label, or else the first line of the command.

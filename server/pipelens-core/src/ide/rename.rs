@@ -1,17 +1,18 @@
 //! Renames a step, a variable or an anchor: where it is defined and every reference to it, keeping the quotes each already has.
 
 mod anchor;
+mod axis;
 mod renamable;
 mod variable;
 
 use std::collections::{HashMap, HashSet};
 
-use super::names::{naming, step_at};
+use super::names::{combination_at, naming, step_at};
 use crate::analysis::Analysis;
 use crate::files::FileEdit;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::syntax::written::{self, in_single_quotes};
-use crate::text::{TextEdit, TextRange};
+use crate::text::{Spanned, TextEdit, TextRange};
 use crate::validate::safe_key;
 
 pub use renamable::Renamable;
@@ -19,20 +20,29 @@ pub use renamable::Renamable;
 /// Returns the name at an offset that a rename would change, or nothing.
 pub fn prepare_rename(analysis: &Analysis, offset: usize) -> Option<Renamable> {
     let Some((pipeline, position, range)) = step_at(analysis, offset) else {
-        return variable::prepare(analysis, offset).or_else(|| anchor::prepare(analysis, offset));
+        let found = axis::prepare(analysis, offset).or_else(|| variable::prepare(analysis, offset));
+        return found.or_else(|| anchor::prepare(analysis, offset));
     };
-    let name = pipeline.steps.get(position)?.key.value.clone();
-    let written = Written::read(analysis, range, &name)?;
-    Some(Renamable { range: written.content(range), name })
+    let step = pipeline.steps.get(position)?;
+    let name = step.key.value.clone();
+    let combination = combination_at(pipeline, step, range);
+    let written = Written::read(analysis, range, combination.map_or(&name, |combination| &combination.key))?;
+    let content = written.content(range);
+    if combination.is_none() {
+        return Some(Renamable { range: content, name });
+    }
+    // Only the step's own key can be renamed, if it is written as it is.
+    let own = TextRange::new(content.start, content.start + name.len());
+    (own.of(&analysis.text) == name).then_some(Renamable { range: own, name })
 }
 
 /// Returns the edits that give what is at an offset another name, or a sentence that says why that is not possible.
 pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<FileEdit>, String> {
     let Some((pipeline, position, _)) = step_at(analysis, offset) else {
-        let renamed =
-            variable::rename(analysis, offset, new_name).or_else(|| anchor::rename(analysis, offset, new_name));
+        let renamed = axis::rename(analysis, offset, new_name).or_else(|| variable::rename(analysis, offset, new_name));
+        let renamed = renamed.or_else(|| anchor::rename(analysis, offset, new_name));
         return renamed.unwrap_or_else(|| {
-            let message = "Only step keys, variables and anchors can be renamed: put the cursor on the name of one";
+            let message = "Only step keys, axes of a matrix, variables and anchors can be renamed: put the cursor on the name of one";
             Err(message.to_owned())
         });
     };
@@ -42,25 +52,28 @@ pub fn rename(analysis: &Analysis, offset: usize, new_name: &str) -> Result<Vec<
         return Ok(Vec::new());
     }
     check_name(pipeline, step, new_name)?;
-    let mut ranges = vec![step.key.range];
+    let mut names = vec![&step.key];
     match pipeline.spelling {
         // A plan's edges refer to positions, so they do not change.
         Spelling::Plan | Spelling::Envelope => {}
-        Spelling::AuthoredYaml | Spelling::AuthoredJson => ranges.extend(naming(pipeline, old_name)),
+        Spelling::AuthoredYaml | Spelling::AuthoredJson => names.extend(naming(pipeline, step)),
     }
-    let known: HashSet<TextRange> = ranges.iter().copied().collect();
+    let known: HashSet<TextRange> = names.iter().map(|name| name.range).collect();
     let aliases: HashMap<TextRange, TextRange> =
         analysis.tree.aliases().map(|(range, target)| (range, analysis.tree.node(target).range)).collect();
     let mut seen = HashSet::new();
     let mut edits: Vec<TextEdit> = Vec::new();
-    for range in ranges.into_iter().filter(|range| seen.insert(*range)) {
+    for Spanned { value: written_name, range } in names.into_iter().filter(|name| seen.insert(name.range)) {
+        let range = *range;
         if aliases.get(&range).is_some_and(|target| known.contains(target)) {
             // The alias follows the value it refers to.
             continue;
         }
-        let written = Written::read(analysis, range, old_name)
+        // The key of a combination starts with that of its step.
+        let rest = written_name.strip_prefix(old_name).unwrap_or_default();
+        let written = Written::read(analysis, range, written_name)
             .ok_or_else(|| format!("`{old_name}` spans several lines in one place; put it on one line first"))?;
-        edits.push(TextEdit { range: written.content(range), new_text: written.write(new_name)? });
+        edits.push(TextEdit { range: written.content(range), new_text: written.write(new_name, rest)? });
     }
     edits.sort_by_key(|edit| edit.range.start);
     Ok(edits.into_iter().map(FileEdit::from).collect())
@@ -114,14 +127,15 @@ impl Written {
         }
     }
 
-    fn write(self, name: &str) -> Result<String, String> {
+    /// Writes a name with what comes after it.
+    fn write(self, name: &str, rest: &str) -> Result<String, String> {
         if name.chars().any(char::is_control) {
             return Err("A key cannot contain line breaks or other control characters".to_owned());
         }
         match self {
-            Self::SingleQuoted => Ok(in_single_quotes(name)),
-            Self::DoubleQuoted => Ok(name.replace('\\', "\\\\").replace('"', "\\\"")),
-            Self::Plain | Self::Alias if is_plain(name) => Ok(name.to_owned()),
+            Self::SingleQuoted => Ok(in_single_quotes(&format!("{name}{rest}"))),
+            Self::DoubleQuoted => Ok(format!("{name}{rest}").replace('\\', "\\\\").replace('"', "\\\"")),
+            Self::Plain | Self::Alias if is_plain(name) => Ok(format!("{name}{rest}")),
             Self::Plain | Self::Alias => Err(format!(
                 "`{name}` would need quotes in YAML. Use only letters, digits, `-`, `_` and `.`, or put the old key in quotes first"
             )),

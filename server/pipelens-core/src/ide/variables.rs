@@ -164,12 +164,13 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// A secret takes precedence over the step's `env`, which takes precedence over the pipeline's.
+    /// A secret takes precedence over the step's `env`, which takes precedence over its matrix, and that over the pipeline's `env`.
     pub(super) fn of_step(pipeline: &'a Pipeline, step: &'a Step) -> Self {
         let shared = pipeline.env.iter().map(|variable| Setter::Pipeline(Variable::of(variable)));
         let own = step.env.iter().map(|variable| Setter::Step(step, Variable::of(variable)));
         let secrets = step.secrets.iter().map(|secret| Setter::Secret(step, secret));
-        let setters = shared.chain(own).chain(secrets);
+        let matrix = step.matrix.iter().flat_map(|matrix| &matrix.names).map(|name| Setter::Matrix(step, name));
+        let setters = shared.chain(matrix).chain(own).chain(secrets);
         let by_name = setters.filter_map(|setter| Some((setter.name()?, setter))).collect();
         Self { by_name, step, is_service: false }
     }

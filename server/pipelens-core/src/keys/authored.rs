@@ -51,6 +51,11 @@ pub(super) const STEP: &[Key] = &[
     ),
     optional("depends_on", Shape::StepKeys, "Waits for these steps without using their filesystems."),
     optional("env", Shape::Env, "Environment variables for this step, merged over the pipeline's."),
+    optional(
+        "matrix",
+        Shape::Map(Place::Matrix),
+        "Makes this one step for each combination of values: `{rust: [\"1.90\", stable], os: [alpine, debian]}` gives four, with keys such as `test (1.90, alpine)`. A value is in `$MATRIX_RUST`, and replaces `${{ matrix.rust }}` in `image`, `label`, `env` and `cache`.",
+    ),
     STEP_TIMEOUT,
     WORKDIR,
     CACHE,
@@ -74,6 +79,27 @@ pub(super) const STEP: &[Key] = &[
     SOFT_FAIL,
     RETRY,
 ];
+
+pub(super) const MATRIX: &[Key] = &[
+    optional(
+        "include",
+        Shape::List { of: &Shape::Map(Place::Combination), may_be_empty: false },
+        "Adds to the combinations: an entry that contradicts none of the axes' values in a combination extends it, and one that contradicts all of them is a combination of its own.",
+    ),
+    optional(
+        "exclude",
+        Shape::List { of: &Shape::Map(Place::Combination), may_be_empty: false },
+        "Leaves out every combination that has all the values of an entry. Comes before `include`.",
+    ),
+];
+
+pub(super) const ANY_AXIS: Key = optional(
+    "axis",
+    Shape::List { of: &Shape::Scalar, may_be_empty: false },
+    "An axis: each of its values is combined with every value of the other axes. A value is exactly the text in the file: `1.10` stays `1.10`.",
+);
+
+pub(super) const ANY_VALUE: Key = optional("value", Shape::Scalar, "The value that a combination has for this name.");
 
 pub(super) const WAIT: &[Key] = &[required(
     "wait",

@@ -15,15 +15,18 @@ pub(crate) enum Meaning {
     Duration(&'static str),
     /// `key` if the value can be one, else `label`.
     Title,
+    /// The axes of a `matrix`, one level deeper.
+    Matrix,
     /// Nothing: a sentence says what to do.
     Nothing(&'static str),
 }
 
-use Meaning::{Duration, Key, Minutes, Nothing, Perhaps, Title};
+use Meaning::{Duration, Key, Matrix, Minutes, Nothing, Perhaps, Title};
 
 const CONDITION: &str =
     "A step has no condition: it runs when the steps it depends on have succeeded. Test for it in `cmd` with `if`.";
-const MATRIX: &str = "There is no matrix: write a step for each combination, and share what is equal with an anchor.";
+pub(crate) const MATRIX: &str =
+    "A step that runs once for each combination of values has a `matrix`: `matrix: {rust: [\"1.90\", stable]}`.";
 const MACHINE: &str = "Steps run on this machine, in the container that `image` names. Remove it.";
 const ACTION: &str = "Actions and plugins of other systems do not run here. Write their command in `cmd`.";
 const HOOK: &str = "A step has one command. Put these lines into `cmd`.";
@@ -114,9 +117,8 @@ const STEP: &[(&str, Meaning)] = &[
     ("rules", Nothing(CONDITION)),
     ("branches", Nothing(CONDITION)),
     ("filters", Nothing(CONDITION)),
-    ("matrix", Nothing(MATRIX)),
-    ("strategy", Nothing(MATRIX)),
-    ("parallel", Nothing(MATRIX)),
+    ("strategy", Matrix),
+    ("parallel", Matrix),
     ("parallelism", Nothing("How many steps run at once is a setting: `parallelism` in `.pipelens.yaml`.")),
     ("concurrency", Nothing("How many steps run at once is a setting: `parallelism` in `.pipelens.yaml`.")),
     ("runs_on", Nothing(MACHINE)),

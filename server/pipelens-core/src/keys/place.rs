@@ -50,6 +50,10 @@ places! {
     Wait = "wait", Authored, "a `wait`";
     WaitOptions = "waitOptions", Authored, "a `wait`";
     Cache = "cache", Authored, "a cache policy";
+    /// The axes of a step: the author chooses its keys, apart from two.
+    Matrix = "matrix", Authored, "a matrix";
+    /// An entry of `include` or `exclude`, with the axes as its keys.
+    Combination = "combination", Authored, "a combination";
     Artifacts = "artifacts", Authored, "`artifacts`";
     Trigger = "trigger", Authored, "a trigger";
     RunnerArguments = "runnerArguments", Authored, "`runner_args`";

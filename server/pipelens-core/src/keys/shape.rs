@@ -42,6 +42,8 @@ pub(crate) enum Shape {
         of: &'static Shape,
         may_be_empty: bool,
     },
+    /// A single value of any type, taken as it is written.
+    Scalar,
     /// Steps and barriers.
     Steps,
     /// `[from, to, kind]`.
@@ -86,6 +88,7 @@ impl Shape {
             | Self::Shell
             | Self::Env
             | Self::PlanEnv
+            | Self::Scalar
             | Self::Edge
             | Self::Argument(_)
             | Self::Anything => None,

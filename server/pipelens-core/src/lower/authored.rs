@@ -69,6 +69,7 @@ fn step(tree: &Tree, item: NodeId, shell: Option<&Spanned<Vec<String>>>) -> Step
     step.needs_artifacts = fields.texts("needs_artifacts");
     step.env = fields.env("env");
     step.shell = fields.words("shell").or_else(|| shell.cloned());
+    step.matrix = fields.matrix("matrix");
     step
 }
 
@@ -101,5 +102,7 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
         secrets: fields.texts("secrets"),
         soft_fail: fields.bool("soft_fail"),
         retry: fields.integer("retry"),
+        matrix: None,
+        template: None,
     }
 }

@@ -1,7 +1,8 @@
 //! Typed access to the entries of a mapping. A value of another type counts as absent.
 
+use crate::expand::MAX_NAMES;
 use crate::keys::{self, Place, Shape};
-use crate::model::{ArtifactsWhen, Cache, CachePolicy, EnvVar, SpannedValue, Trigger};
+use crate::model::{ArtifactsWhen, Assignments, Axis, Cache, CachePolicy, EnvVar, Matrix, SpannedValue, Trigger};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::{Spanned, TextRange};
@@ -112,6 +113,73 @@ impl<'tree> Fields<'tree> {
             details: value(self.tree, *item, &Shape::Anything).value.plain(),
         };
         items.iter().map(trigger).collect()
+    }
+
+    /// A matrix as it is written; what has another form is left out.
+    pub(super) fn matrix(&self, key: &str) -> Option<Box<Matrix>> {
+        let entry = self.entry(key)?;
+        self.tree.own_entries(entry.value)?;
+        let mut matrix = Matrix {
+            range: self.tree.node(entry.key).range,
+            axes: Vec::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            names: Vec::new(),
+            values: Vec::new(),
+            combinations: None,
+        };
+        self.add_axes(entry.value, &mut matrix, true);
+        Some(Box::new(matrix))
+    }
+
+    fn add_axes(&self, map: NodeId, matrix: &mut Matrix, is_outermost: bool) {
+        for part in self.tree.entries(map).iter() {
+            let Some(name) = self.tree.scalar(part.key) else { continue };
+            match name.text.as_str() {
+                "include" => matrix.include = self.assignments(part.value),
+                "exclude" => matrix.exclude = self.assignments(part.value),
+                // Other systems have the axes one level deeper: that is a mistake, but what they mean is clear.
+                "parameters" | "setup" if is_outermost && self.tree.own_entries(part.value).is_some() => {
+                    self.add_axes(part.value, matrix, false);
+                }
+                _ => {
+                    // So many have a finding, and are not combined.
+                    if matrix.axes.len() > MAX_NAMES {
+                        continue;
+                    }
+                    let values = match self.tree.items(part.value) {
+                        Some(items) => items.iter().filter_map(|item| self.source_text(*item)).collect(),
+                        None => self.source_text(part.value).into_iter().collect(),
+                    };
+                    let name = Spanned::new(name.text.to_string(), self.tree.node(part.key).range);
+                    // If an axis is written twice, the last one counts.
+                    matrix.axes.retain(|axis| axis.name.value != name.value);
+                    matrix.axes.push(Axis { name, values });
+                }
+            }
+        }
+    }
+
+    fn assignments(&self, list: NodeId) -> Vec<Assignments> {
+        let items = self.tree.items(list).unwrap_or_default();
+        let entry = |item: &NodeId| {
+            self.tree.own_entries(*item)?;
+            let entries = self.tree.entries(*item);
+            let values = entries.iter().map(|entry| {
+                let name = self.tree.scalar(entry.key)?;
+                let name = Spanned::new(name.text.to_string(), self.tree.node(entry.key).range);
+                Some((name, self.source_text(entry.value)?))
+            });
+            // What an entry with something else means is unknown.
+            Some(Assignments { range: self.tree.node(*item).range, values: values.collect::<Option<_>>()? })
+        };
+        items.iter().filter_map(entry).collect()
+    }
+
+    /// Returns a scalar of any type but null as it is written.
+    fn source_text(&self, node: NodeId) -> Option<Spanned<String>> {
+        let scalar = self.tree.scalar(node).filter(|scalar| scalar.resolve() != ScalarType::Null)?;
+        Some(Spanned::new(scalar.text.to_string(), self.tree.node(node).range))
     }
 
     fn env_var(&self, entry: &Entry) -> Option<EnvVar> {

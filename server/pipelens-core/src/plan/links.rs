@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::names::Names;
 use crate::model::Pipeline;
 use crate::text::Spanned;
 
@@ -37,19 +38,10 @@ pub(crate) struct Segment {
     pub(crate) must_succeed: bool,
 }
 
-/// Returns the position of each key; of two equal keys, the first.
-pub(crate) fn positions(pipeline: &Pipeline) -> HashMap<&str, usize> {
-    let mut positions = HashMap::with_capacity(pipeline.steps.len());
-    for (position, step) in pipeline.steps.iter().enumerate() {
-        positions.entry(step.key.value.as_str()).or_insert(position);
-    }
-    positions
-}
-
 impl Links {
     pub(crate) fn new(pipeline: &Pipeline) -> Self {
-        let positions = positions(pipeline);
-        let position = |key: &str| positions.get(key).copied();
+        let names = Names::new(pipeline);
+        let position = |key: &str| names.get(key);
         let found = |names: &[Spanned<String>]| -> Vec<usize> {
             names.iter().filter_map(|name| position(&name.value)).collect()
         };
@@ -68,6 +60,11 @@ impl Links {
             providers,
             barriers: segments(pipeline),
         }
+    }
+
+    /// Returns what each step waits for because of a barrier.
+    pub(crate) fn barriers(pipeline: &Pipeline) -> Vec<Option<Segment>> {
+        segments(pipeline)
     }
 
     /// Returns everything a step waits for, sorted, each once.

@@ -1,6 +1,6 @@
 //! What a document is as a whole, and whether its anchors and aliases are valid.
 
-use super::{expressions, mapping, other_system, shape::Checker, wire};
+use super::{mapping, other_system, shape::Checker, wire};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::findings::Findings;
 use crate::keys::{Place, Shape};
@@ -47,7 +47,6 @@ pub(crate) fn says_something(tree: &Tree, root: NodeId) -> bool {
 
 /// Checks anchors and aliases of the whole text. `false`: following the aliases would never end, or nearly.
 pub(crate) fn check_references(text: &str, tree: &Tree, findings: &mut Findings) -> bool {
-    expressions::check(text, tree, findings);
     if let Some(range) = tree.alias_beyond(ALIAS_BUDGET) {
         let message =
             "This alias expands to so much that the pipeline would be too large. Write out only what differs.";

@@ -2,7 +2,7 @@
 
 use super::rewrite::{Rewrite, rewritten};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::keys::foreign::{Meaning, meaning};
+use crate::keys::foreign::{MATRIX, Meaning, meaning};
 use crate::keys::{self, Place, Shape};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
@@ -33,6 +33,14 @@ impl Foreign<'_> {
             Meaning::Perhaps(key) => (key, false),
             Meaning::Key(key) | Meaning::Minutes(key) | Meaning::Duration(key) => (key, true),
             Meaning::Title => (self.title(), true),
+            Meaning::Matrix => {
+                let rewrite = Rewrite::new(self.text, self.tree, self.map, self.entry);
+                if rewritten(rewrite, self.place, "matrix").is_none() {
+                    let message = format!("Unknown key `{word}` in {noun}. {MATRIX}");
+                    return Some((Diagnostic::new(Code::UnknownKey, range, message), None));
+                }
+                ("matrix", true)
+            }
         };
         if !self.absent.contains(&key) {
             let message = format!(
@@ -51,7 +59,7 @@ impl Foreign<'_> {
         let (value, title) = match meant {
             Meaning::Minutes(_) => (rewrite.seconds(true), format!("Change to `{key}`, in seconds")),
             Meaning::Duration(_) => (rewrite.seconds(false), format!("Change to `{key}`, in seconds")),
-            Meaning::Key(_) | Meaning::Perhaps(_) | Meaning::Title | Meaning::Nothing(_) => {
+            Meaning::Key(_) | Meaning::Perhaps(_) | Meaning::Title | Meaning::Matrix | Meaning::Nothing(_) => {
                 (rewritten(rewrite, self.place, key), format!("Change to `{key}`"))
             }
         };

@@ -4,11 +4,13 @@ use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::expand::MAX_NAMES;
 use crate::findings::Findings;
 use crate::model::{Pipeline, Spelling, Step};
 use crate::nearest::nearest;
-use crate::plan::links::{Links, MAX_CONNECTIONS, positions};
-use crate::syntax::written::flow_scalar;
+use crate::plan::links::{Links, MAX_CONNECTIONS};
+use crate::plan::names::Names;
+use crate::syntax::written::{flow_scalar, quoted};
 use crate::text::{Spanned, TextRange};
 
 /// A reference that could be resolved.
@@ -19,20 +21,28 @@ struct Reference {
 }
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
-    let positions = positions(pipeline);
+    let positions = Names::new(pipeline);
     let links = OnceCell::new();
     let closes_cycle = |step: usize, name: &str| {
-        let named = positions.get(name).copied();
+        let named = positions.get(name);
         named.is_some_and(|named| links.get_or_init(|| Links::new(pipeline)).waits_for(named, step))
     };
-    let keys: Vec<&str> = pipeline.steps.iter().map(|step| step.key.value.as_str()).collect();
+    let combined = pipeline.steps.iter().flat_map(Step::combinations).map(|combination| combination.key.as_str());
+    let keys: Vec<&str> = pipeline.steps.iter().map(|step| step.key.value.as_str()).chain(combined).collect();
     let mut graph: Vec<Vec<Reference>> = Vec::with_capacity(pipeline.steps.len());
     for (from, step) in pipeline.steps.iter().enumerate() {
         let mut leads = Vec::new();
+        let mut split: Vec<(TextRange, &str)> = Vec::new();
         for (name, verb) in references(step) {
-            match positions.get(name.value.as_str()).copied() {
+            match positions.get(&name.value) {
                 None if findings.omits(Code::UnknownStep, Severity::Error) => {}
+                None if split.iter().any(|(range, _)| range.contains_range(name.range)) => {}
                 None => {
+                    if let Some((range, key)) = split_key(step, &positions, name) {
+                        findings.push(unquoted_key(range, key));
+                        split.push((range, key));
+                        continue;
+                    }
                     let near = near(&keys, step, name, findings).filter(|near| !closes_cycle(from, near));
                     findings.push(unknown_step(step, name, verb, near));
                 }
@@ -46,7 +56,7 @@ pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
         graph.push(leads);
     }
     for step in &pipeline.unnamed_steps {
-        for (name, verb) in references(step).filter(|(name, _)| !positions.contains_key(name.value.as_str())) {
+        for (name, verb) in references(step).filter(|(name, _)| positions.get(&name.value).is_none()) {
             if !findings.omits(Code::UnknownStep, Severity::Error) {
                 let near = near(&keys, step, name, findings);
                 findings.push(unknown_step(step, name, verb, near));
@@ -90,13 +100,38 @@ fn near<'name>(
     findings.may_compare_with(keys.len()).then(|| nearest(&name.value, others)).flatten()
 }
 
+/// Finds the key of a combination without quotes, in a list in brackets: its commas separate it.
+fn split_key<'a>(step: &Step, names: &Names<'a>, first: &Spanned<String>) -> Option<(TextRange, &'a str)> {
+    if !first.value.contains(" (") {
+        return None;
+    }
+    let list = [&step.depends_on, &step.needs_artifacts].into_iter().find(|list| list.contains(first))?;
+    let start = list.iter().position(|name| name.range == first.range)?;
+    let mut joined = first.value.clone();
+    for part in list.iter().skip(start + 1).take(MAX_NAMES) {
+        joined.push_str(", ");
+        joined.push_str(&part.value);
+        if let Some((_, combination)) = names.combination(&joined) {
+            return Some((first.range.cover(part.range), combination.key.as_str()));
+        }
+    }
+    None
+}
+
+fn unquoted_key(range: TextRange, key: &str) -> Diagnostic {
+    let message = format!(
+        "A comma separates the items of a list, so `{key}` is taken for several steps, which do not exist. Put it in quotes."
+    );
+    Diagnostic::new(Code::UnknownStep, range, message).with_safe_fix("Put it in quotes", range, quoted(key))
+}
+
 fn unknown_step(step: &Step, name: &Spanned<String>, verb: &str, near: Option<&str>) -> Diagnostic {
     let (own, written) = (step.called(), &name.value);
     match near {
         Some(near) => {
             let message = format!("{own} {verb} `{written}`, which does not exist. Did you mean `{near}`?");
             let quoted = name.range.end - name.range.start > written.len();
-            let new_text = if quoted { format!("\"{near}\"") } else { near.to_owned() };
+            let new_text = if quoted { format!("\"{near}\"") } else { flow_scalar(near) };
             Diagnostic::new(Code::UnknownStep, name.range, message).with_fix(
                 format!("Change `{written}` to `{near}`"),
                 name.range,
@@ -131,10 +166,10 @@ fn reference_across_wait(pipeline: &Pipeline, from: usize, to: usize, name: &Spa
 }
 
 /// A step can get only what another one hands back after it has succeeded.
-fn missing_artifacts(pipeline: &Pipeline, positions: &HashMap<&str, usize>, findings: &mut Findings) {
+fn missing_artifacts(pipeline: &Pipeline, positions: &Names<'_>, findings: &mut Findings) {
     for step in &pipeline.steps {
         for name in &step.needs_artifacts {
-            let position = positions.get(name.value.as_str()).copied();
+            let position = positions.get(&name.value);
             let Some(provider) = position.and_then(|position| pipeline.steps.get(position)) else { continue };
             let is_after_success = provider.artifacts_when.as_ref().is_none_or(|when| when.value.applies(true));
             if is_after_success && !provider.artifacts.is_empty() || provider.key.value == step.key.value {
@@ -160,13 +195,13 @@ fn redundant_dependencies(pipeline: &Pipeline, findings: &mut Findings) {
     if !matches!(pipeline.spelling, Spelling::AuthoredYaml | Spelling::AuthoredJson) {
         return;
     }
-    let positions = positions(pipeline);
+    let positions = Names::new(pipeline);
     let segments = Links::new(pipeline).barriers;
     for (step, segment) in pipeline.steps.iter().zip(segments) {
         let mut seen = HashSet::new();
         for (position_in_list, name) in step.depends_on.iter().enumerate() {
             let written = name.value.as_str();
-            let position = positions.get(written).copied();
+            let position = positions.get(written);
             let is_waited_for = segment.zip(position).is_some_and(|(segment, position)| {
                 segment.must_succeed && (segment.start..segment.end).contains(&position)
             });

@@ -3,6 +3,7 @@
 use super::paths::unexpanded;
 use super::services::services;
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::expand::expressions;
 use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::text::Spanned;
@@ -11,9 +12,16 @@ const MAX_NAME_LENGTH: usize = 255;
 const MAX_TAG_LENGTH: usize = 128;
 
 pub(super) fn check(pipeline: &Pipeline, findings: &mut Findings) {
-    let images = pipeline.default_image.iter().chain(pipeline.all_steps().filter_map(|step| step.image.as_ref()));
-    for image in images.filter(|image| !image.value.trim().is_empty()) {
-        findings.extend(invalid(image).or_else(|| unpinned(image)));
+    let judge = |image: &Spanned<String>| invalid(image).or_else(|| unpinned(image));
+    findings.extend(pipeline.default_image.iter().filter(|image| !image.value.trim().is_empty()).filter_map(judge));
+    for step in pipeline.all_steps() {
+        let Some(image) = step.image.as_ref().filter(|image| !image.value.trim().is_empty()) else { continue };
+        let matrix = step.matrix.as_deref();
+        let is_checked = matrix.is_some_and(|matrix| super::matrix::check_image(image, matrix, judge, findings));
+        // An expression that names nothing of the matrix has a finding of its own.
+        if !is_checked && (matrix.is_none() || expressions(&image.value).next().is_none()) {
+            findings.extend(judge(image));
+        }
     }
     for service in pipeline.all_steps().flat_map(services) {
         findings.extend(invalid(&service.image).or_else(|| unpinned(&service.image)));
@@ -24,6 +32,13 @@ fn invalid(image: &Spanned<String>) -> Option<Diagnostic> {
     let written = &image.value;
     if is_image(written) {
         return taken_for_a_registry(image);
+    }
+    if let Some(expression) = expressions(written).next() {
+        let name = expression.name;
+        let message = format!(
+            "`${{{{ matrix.{name} }}}}` is replaced only in the image of a step with a `matrix` that has the axis `{name}`. Add it, or write the value itself."
+        );
+        return Some(Diagnostic::new(Code::InvalidImage, image.range, message));
     }
     if let Some(variable) = unexpanded(written).or_else(|| written.contains("${{").then_some("${{ … }}")) {
         let message = format!(

@@ -32,7 +32,8 @@ pub(crate) fn check(text: &str, pipeline: &Pipeline, project: &dyn Project, find
             .collect();
         let notices_failures = step.shell.as_ref().is_some_and(|shell| shell::ends_at_failure(&shell.value));
         let is_wanted = |remark: &&Remark| {
-            !is_about_parsing(&remark.message) && !(notices_failures && is_about_failed_cd(&remark.message))
+            let is_answered = notices_failures && is_about_failed_cd(&remark.message);
+            !is_answered && !is_about_parsing(&remark.message)
         };
         for remark in remarks.iter().filter(is_wanted) {
             let Some(range) = offsets.source(remark.range) else { continue };

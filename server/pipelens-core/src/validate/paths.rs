@@ -11,7 +11,7 @@ use crate::text::Spanned;
 pub(crate) fn check(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     for step in &pipeline.steps {
         if let Some(cache) = step.cache.as_ref().filter(|cache| cache.value.key.is_none()) {
-            check_policy(&cache.value.policy, project, findings);
+            check_policy(step, &cache.value.policy, project, findings);
         }
         findings.extend(missing_folder(step, project));
     }
@@ -86,14 +86,20 @@ pub(super) fn unexpanded(value: &str) -> Option<&str> {
     })
 }
 
-fn check_policy(policy: &CachePolicy, project: &dyn Project, findings: &mut Findings) {
+fn check_policy(step: &Step, policy: &CachePolicy, project: &dyn Project, findings: &mut Findings) {
     match policy {
         CachePolicy::None | CachePolicy::Forever { .. } | CachePolicy::Ttl { .. } => {}
         CachePolicy::OnChange { paths } => {
-            findings.extend(paths.iter().filter_map(|path| unmatched_path(path, project)));
+            let judge = |path: &Spanned<String>| unmatched_path(path, project);
+            for path in paths {
+                let matrix = step.matrix.as_deref();
+                if !matrix.is_some_and(|matrix| super::matrix::check_paths(path, matrix, judge, findings)) {
+                    findings.extend(judge(path));
+                }
+            }
         }
         CachePolicy::Compose { sub_policies } => {
-            sub_policies.iter().for_each(|policy| check_policy(policy, project, findings));
+            sub_policies.iter().for_each(|policy| check_policy(step, policy, project, findings));
         }
     }
 }

@@ -96,6 +96,7 @@ fn is_removable(code: Code) -> bool {
             | Code::SelfReference
             | Code::SeveralParents
             | Code::DuplicateMappingKey
+            | Code::IdleMatrixEntry
     )
 }
 
@@ -104,7 +105,8 @@ fn offer(finding: &mut Diagnostic, name: &str, range: Option<TextRange>, shared:
     if let (Some(range), true) = (range, finding.fixes.is_empty()) {
         let title = if name == "it" { "Remove it".to_owned() } else { format!("Remove `{}`", printable(name)) };
         // Removing what has no effect keeps the meaning; which of two contradicting entries to remove is a choice.
-        let is_safe = matches!(finding.code, Code::RedundantDependency | Code::ImageWithoutEffect);
+        let is_safe =
+            matches!(finding.code, Code::RedundantDependency | Code::ImageWithoutEffect | Code::IdleMatrixEntry);
         finding.fixes.push(Fix::new(title, is_safe, vec![TextEdit { range, new_text: String::new() }]));
     }
 }

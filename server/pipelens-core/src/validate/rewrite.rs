@@ -152,6 +152,72 @@ impl<'a> Rewrite<'a> {
         (1..=u64::from(u32::MAX)).contains(&seconds).then(|| Value { written: format!(": {seconds}"), is_sure: true })
     }
 
+    /// The matrix of another system: below `matrix` or `parameters`, or the only item of a list.
+    pub(super) fn matrix(self) -> Option<Value> {
+        let value = self.tree.node(self.entry.value);
+        let inner = self.axes_below(self.entry.value)?;
+        // What has other settings beside it would lose them.
+        let has_more = self.tree.own_entries(self.entry.value).is_some_and(|entries| entries.len() > 1);
+        let entries = self.written_axes(inner)?;
+        if self.is_flow || value.range.is_empty() {
+            return Some(Value { written: format!(": {{{}}}", entries.join(", ")), is_sure: !has_more });
+        }
+        let indent = self.indent()?;
+        let lines: String = entries.iter().map(|entry| format!("\n{indent}  {entry}")).collect();
+        Some(Value { written: format!(":{lines}"), is_sure: !has_more })
+    }
+
+    /// The fix that puts the entries of this entry's mapping in its own place.
+    pub(super) fn hoisted(self) -> Option<Fix> {
+        let entries = self.written_axes(self.entry.value)?;
+        let range = self.tree.node(self.entry.key).range.cover(self.tree.node(self.entry.value).range);
+        let separator = if self.is_flow { ", ".to_owned() } else { format!("\n{}", self.indent()?) };
+        let is_bare = !self.has_comments(range) && !entries.is_empty();
+        let edit = TextEdit { range, new_text: entries.join(&separator) };
+        is_bare.then(|| Fix::new("Put the axes into `matrix`", true, vec![edit]))
+    }
+
+    /// Returns the mapping that has the axes in a value that is no matrix itself.
+    fn axes_below(self, id: NodeId) -> Option<NodeId> {
+        if let Kind::List { items, .. } = &self.tree.node(id).kind {
+            let [only] = items.as_slice() else { return None };
+            return self.tree.own_entries(*only).map(|_| *only);
+        }
+        let inner = |key: &str| self.tree.get(id, key).map(|entry| entry.value);
+        let below = inner("matrix").or_else(|| inner("parameters"))?;
+        if self.tree.own_entries(below).is_some() || self.tree.items(below).is_some() {
+            return self.axes_below(below).or_else(|| self.tree.own_entries(below).map(|_| below));
+        }
+        None
+    }
+
+    /// Writes each entry of a matrix again. `None`: it has something else than values, or an anchor.
+    fn written_axes(self, map: NodeId) -> Option<Vec<String>> {
+        let entries = self.tree.own_entries(map)?;
+        let source = |id: NodeId| {
+            let node = self.tree.node(id);
+            let is_plain = matches!(node.kind, Kind::Scalar(_)) && node.anchor.is_none();
+            Some(node.range.of(self.text)).filter(|written| is_plain && !written.contains('\n') && !written.is_empty())
+        };
+        let pairs = |item: &NodeId| {
+            let entries = self.tree.own_entries(*item)?;
+            let pairs = entries.iter().map(|entry| Some(format!("{}: {}", source(entry.key)?, source(entry.value)?)));
+            Some(format!("{{{}}}", pairs.collect::<Option<Vec<_>>>()?.join(", ")))
+        };
+        let written = entries.iter().map(|entry| {
+            let name = source(entry.key)?;
+            let Some(items) = self.tree.items(entry.value) else {
+                return Some(format!("{name}: [{}]", source(entry.value)?));
+            };
+            let items: Option<Vec<String>> = match self.tree.key_text(entry) {
+                Some("include" | "exclude") => items.iter().map(pairs).collect(),
+                _ => items.iter().map(|item| source(*item).map(str::to_owned)).collect(),
+            };
+            Some(format!("{name}: [{}]", items?.join(", ")))
+        });
+        written.collect()
+    }
+
     fn key(self, name: &str) -> String {
         let range = self.tree.node(self.entry.key).range;
         match self.text.get(range.start..).and_then(|written| written.chars().next()) {
@@ -258,6 +324,7 @@ pub(super) fn rewritten(rewrite: Rewrite<'_>, place: Place, key: &str) -> Option
         (Place::Step | Place::Service, "cmd") => rewrite.command(),
         (Place::Step | Place::Service | Place::Pipeline, "env") => rewrite.variables(),
         (Place::Step | Place::Service, "image") | (Place::Pipeline, "default_image") => rewrite.image(),
+        (Place::Step, "matrix") => rewrite.matrix(),
         _ => None,
     }
 }

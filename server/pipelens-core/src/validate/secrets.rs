@@ -40,6 +40,9 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
     for step in pipeline.all_steps() {
         findings.extend(step.env.iter().filter_map(|variable| in_variable(text, variable)));
         findings.extend(step.cmd.iter().filter_map(|cmd| in_text(text, cmd)));
+        if let Some(matrix) = &step.matrix {
+            findings.extend(matrix.written_values().filter_map(|value| in_text(text, value)));
+        }
         for service in services(step) {
             findings.extend(service.env.iter().filter_map(|variable| in_variable(text, variable)));
             findings.extend(service.cmd.iter().filter_map(|cmd| in_text(text, cmd)));

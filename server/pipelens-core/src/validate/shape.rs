@@ -1,6 +1,7 @@
 //! Checks every value against the shape the vocabulary requires. One walk over the tree; aliases are followed, each target once.
 
 mod checker;
+mod matrix;
 mod scalars;
 
 use super::foreign::Foreign;
@@ -44,6 +45,7 @@ impl Checker<'_> {
                 Some(_) => self.check_list(id, &Shape::NonEmptyText, false, name),
                 None => self.check_text(id, &Shape::NonEmptyText, name),
             },
+            Shape::Scalar => self.check_scalar(id, name),
             Shape::Env => self.check_env(id, false, name),
             Shape::PlanEnv => self.check_env(id, true, name),
             Shape::Map(place) => self.check_map(id, *place, name),
@@ -76,8 +78,11 @@ impl Checker<'_> {
         let entries = tree.entries(id);
         let mut absent: Option<Vec<&'static str>> = None;
         for entry in entries.iter() {
-            if place == Place::Services {
-                self.check_service_name(entry);
+            match place {
+                Place::Services => self.check_service_name(entry),
+                Place::Matrix if !self.check_axis(id, entry) => continue,
+                Place::Combination => self.check_axis_name(entry),
+                _ => {}
             }
             let Some(known) = tree.key_text(entry).and_then(|key| keys::find(place, key)) else {
                 let key_range = self.tree.node(entry.key).range;
@@ -108,7 +113,9 @@ impl Checker<'_> {
             if !may_be_null {
                 let allows_null = self.allows_null;
                 self.place = place;
-                self.check(entry.value, &known.shape, known.name);
+                let is_axis = matches!(place, Place::Matrix | Place::Combination);
+                let name = tree.key_text(entry).filter(|_| is_axis).unwrap_or(known.name);
+                self.check(entry.value, &known.shape, name);
                 self.allows_null = allows_null;
             }
         }
@@ -122,7 +129,9 @@ impl Checker<'_> {
 
     /// Finds a value in the form that another system has for it, if it can be written again.
     fn foreign_form(&self, map: NodeId, entry: &Entry, place: Place, key: &str) -> Option<Diagnostic> {
-        if place.is_wire_format() || self.is_null(entry.value) {
+        // A mapping may have axes and another system's key beside them, which has a finding of its own.
+        let is_matrix = key == "matrix" && self.tree.own_entries(entry.value).is_some();
+        if place.is_wire_format() || is_matrix || self.is_null(entry.value) {
             return None;
         }
         let rewrite = Rewrite::new(self.text, self.tree, map, *entry);
@@ -135,6 +144,7 @@ impl Checker<'_> {
                 ("a string", " Write the commands as the lines of one string.", "Write the commands as one string")
             }
             "env" => ("a mapping from names to values", "", "Write it as a mapping"),
+            "matrix" => ("a mapping from axes to lists of values", "", "Write the axes"),
             _ => ("the name of an image", "", "Write the image's name"),
         };
         let found = match self.tree.node(entry.value).kind {

@@ -38,6 +38,7 @@ fn concerns_one_step(code: Code) -> bool {
             | Code::TimeoutTooLong
             | Code::DuplicateStepKey
             | Code::CollidingStepKeys
+            | Code::UnknownAxis
     )
 }
 

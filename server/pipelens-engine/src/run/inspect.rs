@@ -56,10 +56,16 @@ pub async fn clean(
         let Ok(opened) = (spec.inspect)(request.clone()).await else { continue };
         let (engine, workspace) = (opened.snapshots.name().await.to_owned(), workspace.clone());
         let kept = store.with(move |store| store.snapshots(&engine, workspace.as_deref())).await?;
-        let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| kept.step == step)).collect();
+        let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| is_of(&kept.step, step))).collect();
         freed += eviction::remove(&store, opened.snapshots.as_ref(), kept).await?;
     }
     Ok(freed)
+}
+
+/// Tells whether a key is that of a step, or of a combination of its matrix.
+fn is_of(key: &str, step: &str) -> bool {
+    let rest = key.strip_prefix(step);
+    rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with(" (") && rest.ends_with(')')))
 }
 
 /// Returns the remembered runs of a project, newest first.

@@ -7,6 +7,7 @@ fn step(key: &str, after: &[(usize, bool)]) -> PlanStep {
     PlanStep {
         shell: vec!["sh".to_owned()],
         key: key.into(),
+        template: None,
         is_wanted: true,
         label: None,
         cmd: "true".into(),

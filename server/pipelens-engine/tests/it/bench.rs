@@ -85,6 +85,7 @@ pub(crate) fn step(key: &str, cmd: &str) -> PlanStep {
     PlanStep {
         shell: vec!["sh".to_owned()],
         key: key.into(),
+        template: None,
         is_wanted: true,
         label: None,
         cmd: cmd.into(),

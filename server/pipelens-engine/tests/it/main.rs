@@ -33,6 +33,8 @@ mod layers;
 #[cfg(test)]
 mod lineage;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 #[cfg(unix)]
 mod odd_sources;
 #[cfg(test)]

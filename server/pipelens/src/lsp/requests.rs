@@ -4,6 +4,7 @@ pub(super) mod call_hierarchy;
 pub(super) mod capabilities;
 pub(super) mod code_action;
 pub(super) mod code_lens;
+mod combinations;
 pub(super) mod completion;
 pub(super) mod configuration;
 pub(super) mod definition;

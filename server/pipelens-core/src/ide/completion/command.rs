@@ -6,6 +6,7 @@ use super::cursor::Cursor;
 use super::entry::{Completion, CompletionKind};
 use super::values::{pipeline_at, shortened, step_at};
 use crate::analysis::Analysis;
+use crate::ide::described::axis_values;
 use crate::ide::variables::{Scope, Setter, command_at};
 use crate::printable::code;
 use crate::shell::variables::{Variables, is_name};
@@ -46,6 +47,7 @@ pub(super) fn variables(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Complet
 fn described(setter: &Setter<'_>) -> String {
     match setter {
         Setter::Secret(..) => "A secret of this step.".to_owned(),
+        Setter::Matrix(step, name) => axis_values(step, &name.name.value),
         Setter::Pipeline(variable) | Setter::Step(_, variable) | Setter::Service(_, _, variable) => {
             code(&shortened(variable.value))
         }

@@ -50,6 +50,7 @@ fn block_value(cursor: &Cursor<'_>, shape: Shape) -> String {
         | Shape::Policy
         | Shape::AbsolutePath
         | Shape::PlanEnv
+        | Shape::Scalar
         | Shape::Edge
         | Shape::Argument(_)
         | Shape::Anything => "$0".to_owned(),
@@ -59,6 +60,12 @@ fn block_value(cursor: &Cursor<'_>, shape: Shape) -> String {
 /// Returns what a mapping that people write starts with: its required key, if there is one.
 fn first_entry(place: Place, indent: &str) -> String {
     if let Some(any_name) = keys::any_name(place) {
+        if let Shape::List { .. } = any_name.shape {
+            return "${1:name}: [$0]".to_owned();
+        }
+        if any_name.shape == Shape::Scalar {
+            return "${1:name}: $0".to_owned();
+        }
         let inner = any_name.shape.place().map_or_else(|| "$0".to_owned(), |inner| first_entry(inner, indent));
         return format!("${{1:name}}:\n{indent}  {inner}");
     }
@@ -93,6 +100,7 @@ fn json_value(shape: Shape) -> &'static str {
         | Shape::Runner
         | Shape::Policy
         | Shape::AbsolutePath
+        | Shape::Scalar
         | Shape::Argument(_)
         | Shape::Anything => "\"$0\"",
     }

@@ -70,6 +70,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         | Shape::AbsolutePath
         | Shape::Env
         | Shape::PlanEnv
+        | Shape::Scalar
         | Shape::Map(_)
         | Shape::OptionalMap(_)
         | Shape::TextsOrMap(_)
@@ -94,8 +95,11 @@ pub(super) fn step_at<'a>(pipeline: &'a Pipeline, cursor: &Cursor<'_>) -> Option
 fn step_keys(analysis: &Analysis, cursor: &Cursor<'_>) -> Vec<Completion> {
     let Some(pipeline) = pipeline_at(analysis, cursor) else { return Vec::new() };
     let own = step_at(pipeline, cursor).map(|step| step.range);
-    let others = pipeline.steps.iter().filter(|step| Some(step.range) != own);
-    others.map(|step| cursor.text_entry(&step.key.value, CompletionKind::Step, &markdown(&first_words(step)))).collect()
+    let others = pipeline.steps.iter().filter(move |step| Some(step.range) != own);
+    let entry = |key: &str, step: &Step| cursor.text_entry(key, CompletionKind::Step, &markdown(&first_words(step)));
+    let mut entries: Vec<Completion> = others.clone().map(|step| entry(&step.key.value, step)).collect();
+    entries.extend(others.flat_map(|step| step.combinations().iter().map(|combination| entry(&combination.key, step))));
+    entries
 }
 
 /// Images used in this file come before those that are merely on the machine.

@@ -35,6 +35,9 @@ fn refusal(mention: &Mention<'_>) -> Option<String> {
         Setter::Secret(..) => Some(format!(
             "`{name}` is a secret: it is stored under this name in the environment or the secrets file, so it has to be renamed there"
         )),
+        Setter::Matrix(_, axis) => {
+            Some(format!("`{name}` is made from the axis `{}` of the matrix: rename the axis", axis.name.value))
+        }
         Setter::Runner(_) => Some(format!("`{name}` is set by the runner, so its name cannot be changed")),
         Setter::Nothing(_) => Some(format!("Nothing in this file sets `{name}`, so it cannot be renamed")),
     }
@@ -110,13 +113,17 @@ fn meets(renamed: &Setter<'_>, other: &Setter<'_>) -> bool {
         }
         // Commands that set their own were compared already.
         (Setter::Service(..), _) | (_, Setter::Service(..) | Setter::Command) => false,
-        (Setter::Step(one, _), Setter::Step(another, _) | Setter::Secret(another, _) | Setter::Nothing(another)) => {
-            std::ptr::eq(*one, *another)
-        }
+        (
+            Setter::Step(one, _),
+            Setter::Step(another, _)
+            | Setter::Secret(another, _)
+            | Setter::Matrix(another, _)
+            | Setter::Nothing(another),
+        ) => std::ptr::eq(*one, *another),
         (Setter::Step(..), Setter::Runner(_)) => false,
         // Every step has what the pipeline sets, and a command passes on what it sets.
         (Setter::Pipeline(_) | Setter::Command, _) | (Setter::Step(..), Setter::Pipeline(_)) => true,
         // These are not renamed.
-        (Setter::Secret(..) | Setter::Runner(_) | Setter::Nothing(_), _) => false,
+        (Setter::Secret(..) | Setter::Matrix(..) | Setter::Runner(_) | Setter::Nothing(_), _) => false,
     }
 }

@@ -1,7 +1,7 @@
 //! What sets a variable.
 
 use super::provided::Provided;
-use crate::model::{EnvVar, Step};
+use crate::model::{EnvVar, MatrixName, Step};
 use crate::text::{Spanned, TextRange};
 
 /// An entry of an `env`.
@@ -26,6 +26,8 @@ pub(crate) enum Setter<'a> {
     /// The step's `env`.
     Step(&'a Step, Variable<'a>),
     Secret(&'a Step, &'a Spanned<String>),
+    /// The step's matrix.
+    Matrix(&'a Step, &'a MatrixName),
     /// The `env` of the step's service with this name.
     Service(&'a Step, &'a str, Variable<'a>),
     Runner(&'static Provided),
@@ -49,7 +51,7 @@ impl<'a> Setter<'a> {
     pub(crate) fn variable(&self) -> Option<Variable<'a>> {
         match self {
             Self::Pipeline(variable) | Self::Step(_, variable) | Self::Service(_, _, variable) => Some(*variable),
-            Self::Secret(..) | Self::Runner(_) | Self::Command | Self::Nothing(_) => None,
+            Self::Secret(..) | Self::Matrix(..) | Self::Runner(_) | Self::Command | Self::Nothing(_) => None,
         }
     }
 
@@ -57,6 +59,7 @@ impl<'a> Setter<'a> {
         match self {
             Self::Pipeline(variable) | Self::Step(_, variable) | Self::Service(_, _, variable) => Some(variable.name),
             Self::Secret(_, name) => Some(name),
+            Self::Matrix(_, name) => Some(&name.variable),
             Self::Runner(_) | Self::Command | Self::Nothing(_) => None,
         }
     }

@@ -3,7 +3,7 @@
 use super::checker::Checker;
 use crate::arguments;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::keys::{Argument, MAX_NAME_BYTES, POLICIES, Shape};
+use crate::keys::{Argument, MAX_NAME_BYTES, POLICIES, Place, Shape};
 use crate::nearest::nearest;
 use crate::printable::is_deceptive;
 use crate::runners::RUNNERS;
@@ -63,9 +63,10 @@ impl Checker<'_> {
     }
 
     /// Finds characters that are invisible or control a terminal. A command may contain any: it is never shown in full.
-    fn control_characters(&mut self, id: NodeId, scalar: &Scalar, name: &str) {
+    pub(super) fn control_characters(&mut self, id: NodeId, scalar: &Scalar, name: &str) {
         // Labels and the like may be written as a block, which has line breaks.
-        let may_have_lines = !matches!(name, "key" | "name" | "slug");
+        let is_part_of_key = matches!(self.place, Place::Matrix | Place::Combination);
+        let may_have_lines = !is_part_of_key && !matches!(name, "key" | "name" | "slug");
         let is_bad =
             |character: char| is_deceptive(character) && !(may_have_lines && matches!(character, '\n' | '\r' | '\t'));
         let Some(found) = scalar.text.chars().find(|character| is_bad(*character)).filter(|_| name != "cmd") else {

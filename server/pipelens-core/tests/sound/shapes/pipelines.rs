@@ -176,6 +176,63 @@ pub(super) const SHAPES: &[Shape] = &[
             ""
         ),
     ),
+    // Matrices.
+    yaml(
+        "values of an axis",
+        numbered!("steps:\n  - key: a\n    cmd: x\n    matrix:\n      v:\n", "        - v{n}\n", ""),
+    ),
+    yaml("the same value again", repeated!("steps:\n  - key: a\n    cmd: x\n    matrix: {v: [a", ", a", "]}\n")),
+    yaml("axes", numbered!("steps:\n  - key: a\n    cmd: x\n    matrix:\n", "      a{n}: [1]\n", "")),
+    yaml(
+        "entries of include",
+        numbered!("steps:\n  - key: a\n    cmd: x\n    matrix:\n      include:\n", "        - {{v: a{n}}}\n", ""),
+    ),
+    yaml(
+        "entries of exclude",
+        numbered!(
+            "steps:\n  - key: a\n    cmd: x\n    matrix:\n      v: [1, 2]\n      exclude:\n",
+            "        - {{w: a{n}, v: b}}\n",
+            ""
+        ),
+    ),
+    yaml(
+        "steps with a matrix",
+        numbered!(
+            "steps:\n",
+            "  - {{key: s{n}, cmd: x, image: 'a:${{{{ matrix.v }}}}', matrix: {{v: [1, 2], w: [3]}}}}\n",
+            ""
+        ),
+    ),
+    yaml("steps that share a matrix", |bytes| {
+        let values: String = (0..bytes.isqrt() / 2).map(|n| format!("v{n}, ")).collect();
+        fill(bytes, &format!("x-d: &d {{v: [{values}z]}}\nsteps:\n"), "", |text, n| {
+            writeln!(text, "  - {{matrix: *d, key: s{n}, cmd: x, depends_on: [s0]}}").expect("a string takes all");
+        })
+    }),
+    yaml(
+        "references to a matrix",
+        numbered!(
+            "steps:\n  - {key: a, cmd: x, matrix: {v: [1, 2, 3], w: [1, 2, 3]}}\n",
+            "  - {{key: s{n}, cmd: x, depends_on: [a, 'a (1, 2)', 'a (1, {n})']}}\n",
+            ""
+        ),
+    ),
+    yaml(
+        "expressions of a matrix",
+        repeated!(
+            "steps:\n  - key: a\n    cmd: x\n    matrix: {v: [1, 2]}\n    label: '",
+            "${{ matrix.v }}${{ matrix.nothing }} ",
+            "'\n"
+        ),
+    ),
+    yaml(
+        "expressions in a command",
+        repeated!(
+            "steps:\n  - key: a\n    matrix: {v: [1, 2]}\n    cmd: |\n",
+            "      x ${{ matrix.v }} $MATRIX_V\n",
+            ""
+        ),
+    ),
     // Values.
     yaml("environment", numbered!("env:\n", "  NAME_{n}: yes\n", STEP)),
     yaml("bad names of variables", numbered!("env:\n", "  {n}: x\n", STEP)),

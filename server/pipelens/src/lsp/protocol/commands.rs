@@ -15,6 +15,7 @@ pub(crate) enum Command {
     RunPipeline,
     RunStep,
     RunFrom,
+    ChooseCombination,
     Cancel,
     OpenLog,
     OpenArtifacts,
@@ -26,10 +27,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::RunPipeline,
         Self::RunStep,
         Self::RunFrom,
+        Self::ChooseCombination,
         Self::Cancel,
         Self::OpenLog,
         Self::OpenArtifacts,
@@ -46,6 +48,7 @@ impl Command {
             Self::RunPipeline => "pipelens.runPipeline",
             Self::RunStep => "pipelens.runStep",
             Self::RunFrom => "pipelens.runFrom",
+            Self::ChooseCombination => "pipelens.chooseCombination",
             Self::Cancel => "pipelens.cancel",
             Self::OpenLog => "pipelens.openLog",
             Self::OpenArtifacts => "pipelens.openArtifacts",
@@ -63,6 +66,7 @@ impl Command {
             Self::RunPipeline
             | Self::RunStep
             | Self::RunFrom
+            | Self::ChooseCombination
             | Self::ShowGraph
             | Self::RerunFailed
             | Self::OpenShell
@@ -95,6 +99,19 @@ pub(crate) struct RunArgs {
 pub(crate) enum PipelineRef {
     Index(usize),
     Name(String),
+}
+
+/// Which step's combinations to choose from. Without a URI, the document that was opened or changed last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
+pub(crate) struct ChooseArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub(crate) uri: Option<Uri>,
+    pub(crate) step: Option<String>,
+    pub(crate) pipeline: Option<PipelineRef>,
+    /// `true`: the client asks the user itself, so the server only answers with the keys.
+    pub(crate) list: Option<bool>,
 }
 
 /// What to draw. Without a URI, the document that was opened or changed last.
@@ -186,7 +203,8 @@ pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, S
             Err("`pipelens.runPipeline` takes no `step`; use `pipelens.runStep` for that".to_owned())
         }
         (
-            Command::Cancel
+            Command::ChooseCombination
+            | Command::Cancel
             | Command::OpenLog
             | Command::OpenArtifacts
             | Command::ShowGraph

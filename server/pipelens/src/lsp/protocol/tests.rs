@@ -7,7 +7,8 @@ use serde_json::Value;
 use ts_rs::{Config, TS};
 
 use super::commands::{
-    CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, RerunArgs, RunArgs,
+    CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, RerunArgs,
+    RunArgs,
 };
 use crate::wire::{Line, OutcomeKind, RunEvent, RunOutcomeKind, StepName, Stream, VERSION};
 
@@ -25,6 +26,7 @@ fn declaration<T: TS>(config: &Config) -> String {
 fn argument(command: Command, config: &Config) -> Option<String> {
     match command {
         Command::RunPipeline | Command::RunStep | Command::RunFrom => Some(RunArgs::name(config)),
+        Command::ChooseCombination => Some(ChooseArgs::name(config)),
         Command::Cancel => Some(CancelArgs::name(config)),
         Command::OpenLog | Command::OpenShell => Some(OpenLogArgs::name(config)),
         Command::OpenArtifacts => Some(OpenArtifactsArgs::name(config)),
@@ -46,6 +48,7 @@ fn typescript() -> String {
         declaration::<RunOutcomeKind>,
         declaration::<PipelineRef>,
         declaration::<RunArgs>,
+        declaration::<ChooseArgs>,
         declaration::<GraphArgs>,
         declaration::<CancelArgs>,
         declaration::<OpenLogArgs>,
@@ -87,6 +90,9 @@ fn explained(command: Command) -> &'static str {
         Command::RunPipeline => "Runs a whole pipeline.",
         Command::RunStep => "Runs one step; the steps it builds in come from the cache, or run first.",
         Command::RunFrom => "Runs a step and everything that depends on it.",
+        Command::ChooseCombination => {
+            "Lets the user choose one combination of a step, and runs it; with `list`, the client asks. Answers `{\"combinations\": [key, …]}`."
+        }
         Command::RerunFailed => "Runs the failed and skipped steps of a run again.",
         Command::Cancel => {
             "Cancels one run, the run of one step, or everything. Answers `{\"cancelled\": [runId, …]}`."

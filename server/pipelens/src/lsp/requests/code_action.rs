@@ -5,7 +5,7 @@ use pipelens_core::diagnostic::{Diagnostic, Fix};
 use pipelens_core::ide::{self, RunPlace};
 use pipelens_core::text::TextRange;
 
-use super::code_lens::commands;
+use super::code_lens::{commands, matrix};
 use crate::lsp::protocol::positions::{FileMap, TextMap};
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
@@ -98,7 +98,8 @@ fn run_actions(server: &Server, document: &Document, wanted: TextRange) -> Vec<C
     near.sort_by_key(|place| place.step.is_none());
     let commands = near.into_iter().flat_map(|place| {
         let step = place.step.clone();
-        commands(server, document, place).into_iter().map(move |command| (step.clone(), command))
+        let single = matrix::lenses(server, document, place).into_iter().map(|(_, command)| command);
+        commands(server, document, place).into_iter().chain(single).map(move |command| (step.clone(), command))
     });
     commands
         .map(|(step, mut command)| {

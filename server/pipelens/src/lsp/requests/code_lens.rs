@@ -1,7 +1,10 @@
 //! Lenses: what can be run at a place, and how it went.
 
+pub(super) mod matrix;
+
 use lsp_types::{CodeLens, CodeLensParams};
 use pipelens_core::ide::{self, RunPlace};
+use pipelens_core::model::Step;
 use pipelens_core::plan::Target;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
@@ -27,14 +30,19 @@ pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLens
     server.predictions.want_if_old(document.uri.as_str());
     let places = ide::run_places(&document.analysis);
     let lenses = places.iter().flat_map(|place| {
+        let of_combinations = matrix::lenses(server, document, place);
+        let of_combinations = of_combinations.into_iter().map(|(range, command)| (map.range(range), command));
+        let of_combinations =
+            of_combinations.map(|(range, command)| CodeLens { range, command: Some(command), data: None });
         let range = map.range(place.range);
         let prospect = prospect(server, document, place);
-        commands(server, document, place).into_iter().map(move |mut command| {
+        let own = commands(server, document, place).into_iter().map(move |mut command| {
             if matches!(&*command.command, RUN_STEP | RUN_PIPELINE) {
                 command.title.push_str(&prospect);
             }
             CodeLens { range, command: Some(command), data: None }
-        })
+        });
+        own.chain(of_combinations)
     });
     Some(lenses.collect())
 }
@@ -50,6 +58,12 @@ fn prospect(server: &Server, document: &Document, place: &RunPlace) -> String {
             Some((hits, steps)) if hits > 0 => format!(" · {hits} of {steps} cached"),
             Some(_) | None => String::new(),
         },
+        Some(_) if !place.combinations.is_empty() => {
+            let decisions =
+                place.combinations.iter().map(|one| server.predictions.of_step(uri, place.pipeline, &one.key));
+            let hits = decisions.filter(|decision| matches!(decision, Some(CacheDecision::Hit { .. }))).count();
+            if hits == 0 { String::new() } else { format!(" · {hits} of {} cached", place.combinations.len()) }
+        }
         Some(step) => match server.predictions.of_step(uri, place.pipeline, step) {
             Some(CacheDecision::Hit { .. }) => " · cached".to_owned(),
             Some(CacheDecision::MissBuildAs { reason, .. }) => format!(" · not cached: {}", shortened(&reason)),
@@ -69,6 +83,7 @@ fn shortened(reason: &str) -> String {
 pub(super) fn commands(server: &Server, document: &Document, place: &RunPlace) -> Vec<lsp_types::Command> {
     match &place.step {
         None => pipeline_commands(server, document, place),
+        Some(step) if !place.combinations.is_empty() => matrix::commands(server, document, place, step),
         Some(step) => step_commands(server, document, place, step),
     }
 }
@@ -94,8 +109,9 @@ fn pipeline_commands(server: &Server, document: &Document, place: &RunPlace) -> 
         // Some steps have run since: the outcome of the last run of the whole pipeline is out of date.
         Some(_) => {
             let pipeline = document.analysis.pipelines.get(place.pipeline);
-            let keys = pipeline.into_iter().flat_map(|pipeline| &pipeline.steps).map(|step| step.key.value.as_str());
-            let standing = standing(&server.runs.registry, &document.uri, place.pipeline, keys);
+            let steps = pipeline.into_iter().flat_map(|pipeline| &pipeline.steps);
+            let keys: Vec<&str> = steps.flat_map(keys).collect();
+            let standing = standing(&server.runs.registry, &document.uri, place.pipeline, keys.into_iter());
             let log = match &standing.first_failure {
                 Some((run_id, step)) => json!({"runId": run_id, "step": step}),
                 None => json!({"runId": run.id}),
@@ -103,6 +119,14 @@ fn pipeline_commands(server: &Server, document: &Document, place: &RunPlace) -> 
             let state = present::standing(standing.passed, standing.failed, standing.steps);
             vec![command(state, Command::OpenLog, log), start("▶ Run pipeline")]
         }
+    }
+}
+
+/// Returns the keys of the steps that a step is: its own, or those of its combinations.
+fn keys(step: &Step) -> Vec<&str> {
+    match step.matrix {
+        None => vec![&step.key.value],
+        Some(_) => step.combinations().iter().map(|combination| combination.key.as_str()).collect(),
     }
 }
 

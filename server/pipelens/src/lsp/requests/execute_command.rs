@@ -10,10 +10,10 @@ use tower_lsp::UriExt;
 use tower_lsp::jsonrpc::{Error, Result};
 
 use super::replies::{invalid, refused};
-use super::{graph, secrets};
+use super::{combinations, graph, secrets};
 use crate::lsp::protocol::commands::{
-    self, CancelArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, RerunArgs,
-    RunArgs, UNTRUSTED,
+    self, CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef,
+    RerunArgs, RunArgs, UNTRUSTED,
 };
 use crate::lsp::runs::show::{Viewer, show};
 use crate::lsp::runs::{artifacts, history, logs};
@@ -39,6 +39,10 @@ pub(crate) async fn execute_command(
             let args: RunArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
             let target = commands::target(command, args.step).map_err(invalid)?;
             call.start(args.uri, args.pipeline, target, token).await
+        }
+        Command::ChooseCombination => {
+            let args: ChooseArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            call.choose(args, token).await
         }
         Command::Cancel => {
             let args: CancelArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
@@ -130,6 +134,33 @@ impl Call {
             }
             Err(not_started) => Err(refused(not_started.sentence())),
         }
+    }
+
+    /// Answers with the combinations of a step, and lets the user choose which one to run, unless the client does that.
+    async fn choose(&self, args: ChooseArgs, token: Option<ProgressToken>) -> Result<Option<Value>> {
+        let step =
+            args.step.ok_or_else(|| invalid("`pipelens.chooseCombination` needs the key of a step".to_owned()))?;
+        let (uri, wanted, key) = (args.uri, args.pipeline.clone(), step.clone());
+        let (document, keys) = self
+            .blocking(move |call| {
+                let document = call.meant(uri.as_ref())?;
+                let keys = combinations::keys(&document, wanted.as_ref(), &key).map_err(refused)?;
+                Ok((document, keys))
+            })
+            .await?;
+        let answer = json!({"combinations": keys});
+        if args.list != Some(true) && self.server.settings.client().message_actions {
+            let call = self.clone();
+            // The command is answered now, whenever the user decides.
+            self.server.runs.questions.spawn(async move {
+                let Some(target) = combinations::ask(&call.server, &step, keys).await else { return };
+                let started = call.start(Some(document.uri.clone()), args.pipeline, target, token).await;
+                if let Err(refused) = started {
+                    call.server.client.show_message(MessageType::ERROR, refused.message).await;
+                }
+            });
+        }
+        Ok(Some(answer))
     }
 
     /// Runs work that reads or writes files on a thread for blocking work.

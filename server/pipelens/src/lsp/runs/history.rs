@@ -57,7 +57,7 @@ pub(crate) fn shell(registry: &Registry, args: &OpenLogArgs) -> Result<String, S
     let named = runs.iter().filter(|run| args.run_id.is_none_or(|id| run.id == id));
     let mut shells = named.flat_map(|run| {
         let steps = run.plan.steps.iter().enumerate();
-        let wanted = steps.filter(|(_, step)| args.step.as_ref().is_none_or(|key| step.key == *key));
+        let wanted = steps.filter(|(_, step)| args.step.as_ref().is_none_or(|key| step.is_named(key)));
         wanted.filter_map(|(index, _)| run.shell(index)).collect::<Vec<_>>()
     });
     shells.next().ok_or_else(|| "There is no failed step whose filesystem was kept".to_owned())

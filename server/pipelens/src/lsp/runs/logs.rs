@@ -17,7 +17,7 @@ pub(crate) fn log(registry: &Registry, args: &OpenLogArgs) -> Result<PathBuf, St
             let steps = run.steps();
             let named = run.plan.steps.iter().zip(&steps).rev();
             let (step, _) = named
-                .filter(|(step, _)| args.step.as_ref().is_none_or(|key| step.key == *key))
+                .filter(|(step, _)| args.step.as_ref().is_none_or(|key| step.is_named(key)))
                 .find(|(_, view)| wanted(view))?;
             Some((log_file(&run.log_dir, &step.key), step.key.clone()))
         })

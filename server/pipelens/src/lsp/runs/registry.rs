@@ -131,10 +131,7 @@ impl Registry {
             run.outcome().is_none()
                 && args.run_id.is_none_or(|id| run.id == id)
                 && args.uri.as_ref().is_none_or(|uri| run.uri == *uri)
-                && args
-                    .step
-                    .as_ref()
-                    .is_none_or(|step| matches!(run.step(step), Some(StepView::Queued | StepView::Running { .. })))
+                && args.step.as_ref().is_none_or(|step| run.is_busy_with(step))
         });
         named
             .map(|run| {

@@ -141,8 +141,9 @@ impl Run {
 
     /// Returns what a step has left.
     pub(crate) fn artifacts_of(&self, key: &str) -> Option<StepArtifacts> {
-        let index = self.plan.steps.iter().position(|step| step.key == key)?;
-        self.artifacts(|artifacts| artifacts.of_step(index).cloned())
+        let named = self.plan.steps.iter().enumerate().filter(|(_, step)| step.is_named(key));
+        let named: Vec<usize> = named.map(|(index, _)| index).collect();
+        self.artifacts(|artifacts| named.into_iter().find_map(|index| artifacts.of_step(index).cloned()))
     }
 
     /// Looks at what all steps have left.
@@ -174,6 +175,13 @@ impl Run {
     pub(crate) fn step(&self, key: &str) -> Option<StepView> {
         let index = self.plan.steps.iter().position(|step| step.key == key)?;
         self.view.lock().steps.get(index).cloned()
+    }
+
+    /// Tells whether a step, or a combination of it, has not ended yet.
+    pub(crate) fn is_busy_with(&self, key: &str) -> bool {
+        let view = self.view.lock();
+        let mut named = self.plan.steps.iter().zip(&view.steps).filter(|(step, _)| step.is_named(key));
+        named.any(|(_, view)| matches!(view, StepView::Queued | StepView::Running { .. }))
     }
 
     pub(crate) fn is_of(&self, uri: &Uri, pipeline: usize) -> bool {

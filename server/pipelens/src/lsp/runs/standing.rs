@@ -1,6 +1,6 @@
 //! Where a pipeline stands after runs of some of its steps: the newest result of every step, counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lsp_types::Uri;
@@ -18,6 +18,29 @@ pub(crate) struct Standing {
     pub(crate) steps: usize,
     /// The first step that failed, with its run.
     pub(crate) first_failure: Option<(Uuid, String)>,
+}
+
+/// Returns the newest state of each of these steps, with its run.
+pub(crate) fn newest(
+    registry: &Registry,
+    uri: &Uri,
+    pipeline: usize,
+    keys: &[&str],
+) -> Vec<Option<(Arc<Run>, StepView)>> {
+    let mut left: BTreeMap<&str, usize> = keys.iter().enumerate().map(|(index, key)| (*key, index)).collect();
+    let mut found = vec![None; keys.len()];
+    for run in registry.newest_first().into_iter().filter(|run| run.is_of(uri, pipeline)) {
+        if left.is_empty() {
+            break;
+        }
+        run.each_step(|step, view| {
+            let place = left.remove(step.key.as_str()).and_then(|index| found.get_mut(index));
+            if let Some(place) = place {
+                *place = Some((run.clone(), view.clone()));
+            }
+        });
+    }
+    found
 }
 
 /// Counts the newest results of the steps with these keys. A step that was skipped or cancelled since has none.

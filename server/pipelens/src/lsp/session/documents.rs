@@ -9,6 +9,7 @@ use lsp_types::{
     Diagnostic, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, Range, Uri,
 };
 use parking_lot::Mutex;
+use pipelens_core::model::Step;
 use pipelens_core::text::TextRange;
 use pipelens_core::{Analysis, Format};
 use tower_lsp::UriExt;
@@ -141,7 +142,8 @@ impl Analysed for Document {
     /// Returns the first line of the step's command.
     fn step(&self, pipeline: usize, key: &str) -> Option<Range> {
         let steps = &self.analysis.pipelines.get(pipeline)?.steps;
-        let step = steps.iter().find(|step| step.key.value == key)?;
+        let has = |step: &&Step| step.combinations().iter().any(|combination| combination.key == key);
+        let step = steps.iter().find(|step| step.key.value == key).or_else(|| steps.iter().find(has))?;
         let place = step.cmd.as_ref().map_or(step.key.range, |cmd| cmd.range);
         Some(self.map().range(first_line(&self.text, place)))
     }
