@@ -29,6 +29,7 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
         Place::WaitOptions => authored::WAIT_OPTIONS,
         Place::Cache => authored::CACHE_POLICY,
         Place::Artifacts => authored::ARTIFACTS,
+        Place::CacheMount => authored::CACHE_MOUNT,
         Place::Trigger => authored::TRIGGER,
         Place::RunnerArguments => authored::RUNNER_ARGUMENTS,
         Place::Services => &[],

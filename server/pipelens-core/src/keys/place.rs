@@ -51,6 +51,7 @@ places! {
     WaitOptions = "waitOptions", Authored, "a `wait`";
     Cache = "cache", Authored, "a cache policy";
     Artifacts = "artifacts", Authored, "`artifacts`";
+    CacheMount = "cacheMount", Authored, "a cache mount";
     Trigger = "trigger", Authored, "a trigger";
     RunnerArguments = "runnerArguments", Authored, "`runner_args`";
     /// The services of a step: the author chooses its keys.

@@ -49,6 +49,8 @@ fn block_value(cursor: &Cursor<'_>, shape: Shape) -> String {
         | Shape::Runner
         | Shape::Policy
         | Shape::AbsolutePath
+        | Shape::MountPath
+        | Shape::MountPathOrMap(_)
         | Shape::PlanEnv
         | Shape::Edge
         | Shape::Argument(_)
@@ -93,6 +95,8 @@ fn json_value(shape: Shape) -> &'static str {
         | Shape::Runner
         | Shape::Policy
         | Shape::AbsolutePath
+        | Shape::MountPath
+        | Shape::MountPathOrMap(_)
         | Shape::Argument(_)
         | Shape::Anything => "\"$0\"",
     }
