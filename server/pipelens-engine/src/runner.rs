@@ -66,6 +66,8 @@ pub(crate) struct OpenRequest {
     pub(crate) source_root: PathBuf,
     /// Where snapshots are kept beyond the run; `None`: nothing outlives the run.
     pub(crate) state_dir: Option<PathBuf>,
+    /// The names of cache mounts that all projects of the user share.
+    pub(crate) shared_cache_mounts: Vec<String>,
     pub(crate) docker_host: Option<String>,
     /// Whether steps on the host get namespaces of their own where the kernel allows it.
     pub(crate) host_isolation: bool,

@@ -38,6 +38,11 @@ impl Inputs {
         if step.shell != [DEFAULT_SHELL] {
             inputs.add("the shell", &step.shell.join("\0"));
         }
+        if !step.cache_mounts.is_empty() {
+            // Their content is no input: tools only work faster with it.
+            let mounts = step.cache_mounts.iter().map(|mount| format!("{}\0{}\0", mount.path, mount.name));
+            inputs.add("the cache mounts", &mounts.collect::<String>());
+        }
         inputs.add("the runner", runner);
         // This includes the platform, and services by the names of their images: if a tag moves, the step is tested
         // against something else, but what it leaves is the same.

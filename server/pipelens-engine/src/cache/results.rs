@@ -6,6 +6,7 @@ use crate::cache::cache_request::Budget;
 use crate::cache::eviction;
 use crate::clock::seconds_now;
 use crate::fingerprint::short_name;
+use crate::mounts::EVERY_WORKSPACE;
 use crate::snapshot::{Hit, Outdated, Saved, SnapshotStore};
 use crate::sources::Manifest;
 use crate::store::{KeptSnapshot, Store, StoreError};
@@ -80,7 +81,10 @@ impl KeptResults {
     pub(super) async fn keep_within_budget(&self, snapshots: &dyn SnapshotStore) -> Result<(), StoreError> {
         let (engine, workspace) = (snapshots.name().await.to_owned(), self.workspace.clone());
         let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
-        let surplus = eviction::surplus(kept, self.budget, seconds_now());
+        let kept = eviction::with_mounts(kept, snapshots, Some(&self.workspace)).await;
+        let mut surplus = eviction::surplus(kept, self.budget, seconds_now());
+        let shared = eviction::with_mounts(Vec::new(), snapshots, Some(EVERY_WORKSPACE)).await;
+        surplus.extend(eviction::surplus(shared, self.budget, seconds_now()));
         eviction::remove(&self.store, snapshots, surplus).await.map(drop)
     }
 

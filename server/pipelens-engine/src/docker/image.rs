@@ -52,6 +52,8 @@ pub(super) struct ImageFacts {
     pub(super) workdir: Option<String>,
     /// The `PATH` of its commands.
     pub(super) path: String,
+    /// `HOME`, if the image sets it.
+    pub(super) home: Option<String>,
     pub(super) bytes: u64,
     pub(super) layers: usize,
     /// In seconds since 1970.
@@ -244,11 +246,16 @@ impl Images {
 
 fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     let config = inspect.config.unwrap_or_default();
-    let path = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let variable = |name: &str| {
+        let mut variables = config.env.iter().flatten().filter_map(|variable| variable.split_once('='));
+        variables.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+    };
+    let (path, home) = (variable("PATH").unwrap_or_else(|| DEFAULT_PATH.to_owned()), variable("HOME"));
     let id = inspect.id.unwrap_or_else(|| reference.to_owned());
     let mut labels = config.labels.unwrap_or_default();
     ImageFacts {
-        path: path.to_owned(),
+        path,
+        home,
         reference: reference.to_owned(),
         digest: digest(reference, inspect.repo_digests.as_deref().unwrap_or_default()).unwrap_or(&id).to_owned(),
         origin: id.clone(),

@@ -45,6 +45,7 @@ pub async fn clean(
         run_id: Uuid::nil(),
         source_root: state_dir.to_owned(),
         state_dir: Some(state_dir.to_owned()),
+        shared_cache_mounts: Vec::new(),
         docker_host: docker_host.map(str::to_owned),
         host_isolation: false,
         deadlines: Deadlines::default(),
@@ -54,8 +55,11 @@ pub async fn clean(
     for spec in RUNNERS {
         // From a store that cannot be reached, nothing is removed now; its records stay, and so do its snapshots.
         let Ok(opened) = (spec.inspect)(request.clone()).await else { continue };
+        let workspace_of_mounts = workspace.clone();
         let (engine, workspace) = (opened.snapshots.name().await.to_owned(), workspace.clone());
         let kept = store.with(move |store| store.snapshots(&engine, workspace.as_deref())).await?;
+        let workspace = workspace_of_mounts.as_deref();
+        let kept = eviction::with_mounts(kept, opened.snapshots.as_ref(), workspace).await;
         let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| kept.step == step)).collect();
         freed += eviction::remove(&store, opened.snapshots.as_ref(), kept).await?;
     }

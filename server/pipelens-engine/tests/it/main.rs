@@ -34,6 +34,9 @@ mod layers;
 mod lineage;
 #[cfg(test)]
 #[cfg(unix)]
+mod mounts;
+#[cfg(test)]
+#[cfg(unix)]
 mod odd_sources;
 #[cfg(test)]
 #[cfg(unix)]

@@ -49,6 +49,9 @@ pub(crate) struct RunArgs {
     /// Share cached results with the Harmont tools if a plan contains their cache key
     #[arg(long)]
     allow_harmont_cache: bool,
+    /// Share the cache mounts with this name among all projects (can be repeated)
+    #[arg(long, value_name = "NAME")]
+    shared_cache_mount: Vec<String>,
     /// Size limit for the log files of the run, in MiB
     #[arg(long, value_name = "MIB", default_value_t = RunSettings::default().logs_mib)]
     logs_mib: u64,
@@ -147,6 +150,7 @@ pub(super) fn settings(args: &RunArgs) -> Settings {
         allow_host_runner: args.allow_host_runner,
         allow_machine_access: args.allow_machine_access,
         allow_harmont_cache: args.allow_harmont_cache,
+        shared_cache_mounts: args.shared_cache_mount.clone(),
         run: RunSettings { logs_mib: args.logs_mib, artifacts_mib: args.artifacts_mib, ..RunSettings::default() },
         secrets_file: args.secrets_file.clone(),
         is_secrets_file_for_this_run: true,
