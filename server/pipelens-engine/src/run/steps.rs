@@ -176,7 +176,12 @@ impl<'run> Tasks<'run> {
                 self.events.send(BuildEvent::StepCacheHit { step: index, key: key.clone() });
             }
             Some(CacheDecision::NotNeeded) => {}
-            Some(CacheDecision::MissBuildAs { .. } | CacheDecision::MissNoCommit { .. }) | None => return false,
+            Some(
+                CacheDecision::MissBuildAs { .. }
+                | CacheDecision::MissFromLast { .. }
+                | CacheDecision::MissNoCommit { .. },
+            )
+            | None => return false,
         }
         let mut kept = None;
         if let Some(Hit { place, outdated }) = cache.hit(index).cloned()
@@ -217,9 +222,10 @@ impl<'run> Tasks<'run> {
         let unknown = |name: &str| EngineError::UnknownRunner { name: name.to_owned() };
         let step = self.plan.steps.get(index).ok_or_else(|| unknown("?"))?;
         let runner = self.runner_of(index).ok_or_else(|| unknown(self.request.runner_of(step)))?.clone();
-        let base = match &step.boots_from {
-            BootsFrom::Image(image) => Base::Image(image.clone()),
-            BootsFrom::Step(parent) => {
+        let base = match (self.last_result(index, &runner), &step.boots_from) {
+            (Some(last), _) => last,
+            (None, BootsFrom::Image(image)) => Base::Image(image.clone()),
+            (None, BootsFrom::Step(parent)) => {
                 let (snapshot, outdated) = self.snapshots.get(parent).cloned().ok_or_else(|| {
                     let parent = self.plan.steps.get(*parent).map(|step| step.key.clone());
                     EngineError::NoSnapshot { parent: parent.unwrap_or_default() }
@@ -236,6 +242,24 @@ impl<'run> Tasks<'run> {
         let mut context = self.context(index, base, secrets)?;
         self.hide_below_mounts(&mut context);
         Ok((runner, context))
+    }
+
+    /// Returns a step's last result if the step starts from it, and reports it.
+    fn last_result(&self, index: usize, runner: &OpenRunner) -> Option<Base> {
+        let (cache, step) = (self.tools.cache.as_ref()?, self.plan.steps.get(index)?);
+        let key = &step.key;
+        match cache.last_result(index)? {
+            Ok(Hit { place, outdated }) => {
+                self.events.notice(format!("`{key}` starts from its last result."));
+                Some(Base::Snapshot(runner.snapshots.adopt(place), outdated.clone()))
+            }
+            Err(why) => {
+                let parent = step.parent().and_then(|parent| self.plan.steps.get(parent));
+                let start = parent.map_or_else(|| "its image".to_owned(), |parent| format!("`{}`", parent.key));
+                self.events.notice(format!("`{key}` starts from {start} and not from its last result, because {why}."));
+                None
+            }
+        }
     }
 
     /// Leaves out of a step's sources what its cache mounts hide. That is reported once for each path.

@@ -53,6 +53,9 @@ mod registry;
 #[cfg(test)]
 mod reports;
 #[cfg(test)]
+#[cfg(unix)]
+mod reuse;
+#[cfg(test)]
 mod runners;
 #[cfg(test)]
 mod secrets;
