@@ -32,6 +32,7 @@ mod map;
 mod nvim;
 mod reports;
 mod runs;
+mod second;
 mod shown;
 mod standing;
 mod tools;

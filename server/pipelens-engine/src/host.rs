@@ -87,7 +87,7 @@ fn open(request: OpenRequest) -> Result<OpenRunner, EngineError> {
 }
 
 fn open_store(request: &OpenRequest) -> OpenRunner {
-    let mounts = Mounts::of(request);
+    let mounts = request.mounts();
     let store = Arc::new(FolderStore::new(request.state_dir.as_deref(), request.run_id, mounts.clone()));
     let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{}", request.run_id));
     let runner = HostRunner {

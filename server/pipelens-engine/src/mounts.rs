@@ -18,7 +18,6 @@ use crate::fingerprint::{short_name, workspace_id};
 use crate::locked_folder::{is_still_there, lock_file};
 use crate::owner::Owner;
 use crate::private;
-use crate::runner::OpenRequest;
 use crate::stop::{self, Interruption};
 
 /// The workspace of mounts that the user lets all projects share.
@@ -86,16 +85,15 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Mounts {
-    /// Returns the mounts of a project; `None`: nothing outlives the run.
-    pub(crate) fn of(request: &OpenRequest) -> Option<Self> {
-        let state_dir = request.state_dir.as_deref()?;
-        let root = request.source_root.canonicalize().unwrap_or_else(|_| request.source_root.clone());
-        Some(Self {
+    /// Returns the mounts of a project, of which the user lets all projects share those with some names.
+    pub(crate) fn new(state_dir: &Path, project: &Path, shared_names: &[String]) -> Self {
+        let root = project.canonicalize().unwrap_or_else(|_| project.to_owned());
+        Self {
             folder: state_dir.join("cache-mounts"),
             cache_name: Owner::this_process().name_of_cache(state_dir),
             workspace: workspace_id(&root),
-            shared_names: request.shared_cache_mounts.clone().into(),
-        })
+            shared_names: shared_names.into(),
+        }
     }
 
     pub(crate) fn cache_name(&self) -> &str {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::logs::StepLogs;
+use crate::mounts::Mounts;
 use crate::snapshot::{Saved, Snapshot, SnapshotStore};
 use crate::step_context::{Ending, StepContext};
 use crate::stop::Interruption;
@@ -74,6 +75,14 @@ pub(crate) struct OpenRequest {
     pub(crate) deadlines: Deadlines,
     /// Whether its capacity or the name of its store will be requested soon.
     pub(crate) is_asked_soon: bool,
+}
+
+impl OpenRequest {
+    /// Returns the cache mounts that the run may use; `None`: nothing outlives it.
+    pub(crate) fn mounts(&self) -> Option<Mounts> {
+        let state_dir = self.state_dir.as_deref()?;
+        Some(Mounts::new(state_dir, &self.source_root, &self.shared_cache_mounts))
+    }
 }
 
 /// A runner with its snapshot store.

@@ -41,7 +41,8 @@ pub(crate) async fn remove(
 /// The key of cache mounts among kept snapshots: they share a budget. No snapshot has it.
 const MOUNT: &str = "mount";
 
-fn mount_of(kept: &KeptSnapshot) -> Option<&str> {
+/// Returns the id of a cache mount.
+pub(crate) fn mount_of(kept: &KeptSnapshot) -> Option<&str> {
     (kept.key == MOUNT).then_some(kept.place.as_str())
 }
 
@@ -62,7 +63,7 @@ pub(crate) async fn with_mounts(
         bytes: mount.record.bytes,
         used_at: mount.record.used_at,
         sources: String::new(),
-        sources_folder: String::new(),
+        sources_folder: mount.record.name,
     }));
     kept.sort_by_key(|kept| kept.used_at);
     kept

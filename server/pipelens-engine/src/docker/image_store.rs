@@ -13,7 +13,6 @@ use uuid::Uuid;
 use crate::docker::about::About;
 use crate::docker::image::Images;
 use crate::docker::labels;
-use crate::docker::mounting;
 use crate::docker::reap;
 use crate::mounts::Mounts;
 use crate::owner::Owner;
@@ -87,7 +86,7 @@ impl SnapshotStore for ImageStore {
 
     async fn remove_mount(&self, id: &str) -> bool {
         let Some(lease) = self.mounts.as_ref().and_then(|mounts| mounts.take(id)) else { return false };
-        mounting::remove_volume(&self.docker, id).await && lease.forget().is_ok()
+        reap::remove_volume(&self.docker, id).await && lease.forget().is_ok()
     }
 
     async fn sweep(&self, cache_name: &str, known: &BTreeSet<String>) {

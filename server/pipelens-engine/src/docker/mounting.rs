@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bollard::models::{Mount, MountType, MountVolumeOptions, VolumeCreateRequest};
-use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveVolumeOptions, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::{ListContainersOptionsBuilder, UploadToContainerOptionsBuilder};
 use pipelens_core::plan::{CacheMount, PlanStep, Sharing};
 use tar::{Builder, EntryType, Header};
 
 use crate::clock;
 use crate::docker::arguments::Arguments;
-use crate::docker::client_error::{refused, status_of};
+use crate::docker::client_error::refused;
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
 use crate::docker::labels;
@@ -38,11 +38,6 @@ pub(super) struct Mounting {
     leases: Vec<Lease>,
 }
 
-/// Returns the name of a mount's volume.
-pub(super) fn volume_of(id: &str) -> String {
-    format!("pipelens-mount-{id}")
-}
-
 /// Waits until the step may use its mounts, and makes their volumes.
 pub(super) async fn begin(
     session: &Session,
@@ -64,7 +59,7 @@ pub(super) async fn begin(
             (labels::CACHE.to_owned(), mounts.cache_name().to_owned()),
         ]);
         let request =
-            VolumeCreateRequest { name: Some(volume_of(&lease.id)), labels: Some(labels), ..Default::default() };
+            VolumeCreateRequest { name: Some(reap::volume_of(&lease.id)), labels: Some(labels), ..Default::default() };
         let making = session.docker.create_volume(request);
         let making = async { making.await.map_err(|error| refused("create a volume", &error)) };
         session.unless_stopped(context, making).await?;
@@ -77,7 +72,7 @@ pub(super) async fn begin(
 
 /// Removes containers of dead processes that still use a mount. They end by themselves within seconds, but until then they may write to it.
 async fn end_dead_users(session: &Session, id: &str) -> Result<(), EngineError> {
-    let filters = HashMap::from([("volume", vec![volume_of(id)])]);
+    let filters = HashMap::from([("volume", vec![reap::volume_of(id)])]);
     let options = ListContainersOptionsBuilder::default().filters(&filters).build();
     let containers = session.docker.list_containers(Some(options)).await;
     let containers = containers.map_err(|error| refused("list the containers that use a volume", &error))?;
@@ -111,7 +106,7 @@ impl Mounting {
             }
             volumes.push(Mount {
                 typ: Some(MountType::VOLUME),
-                source: self.leases.get(number).map(|lease| volume_of(&lease.id)),
+                source: self.leases.get(number).map(|lease| reap::volume_of(&lease.id)),
                 target: Some(target),
                 // It begins empty, whatever the image has there.
                 volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
@@ -238,13 +233,5 @@ pub(super) async fn measure(worker: &mut Worker, meters: Vec<(String, Meter)>) {
         if let Some(kib) = said.lines().find_map(size) {
             meter.set(kib.saturating_mul(KIB));
         }
-    }
-}
-
-/// Removes the volume of a mount. Returns `false` if a container still uses it.
-pub(super) async fn remove_volume(docker: &bollard::Docker, id: &str) -> bool {
-    match docker.remove_volume(&volume_of(id), None::<RemoveVolumeOptions>).await {
-        Ok(()) => true,
-        Err(error) => status_of(&error) == Some(404),
     }
 }

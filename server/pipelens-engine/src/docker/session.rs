@@ -25,7 +25,6 @@ use crate::docker::source_images::SourceLayers;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
 use crate::fingerprint::workspace_id;
-use crate::mounts::Mounts;
 use crate::owner::Owner;
 use crate::runner::OpenRequest;
 use crate::snapshot::Snapshot;
@@ -74,7 +73,7 @@ impl Session {
             run_id: *run_id,
             may_have_images: Arc::new(AtomicBool::new(false)),
             budget: deadlines.closing,
-            mounts: Mounts::of(request),
+            mounts: request.mounts(),
         };
         if request.is_asked_soon {
             store.about.ask_ahead();

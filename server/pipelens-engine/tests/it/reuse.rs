@@ -15,7 +15,7 @@ fn reusing(step: PlanStep) -> PlanStep {
 /// A build that says what it finds, what is newer than what it has built, and then builds.
 const BUILD: &str = "[ -e built ] && echo again; find src -type f -newer built 2>/dev/null | sort; ls src; touch built";
 
-fn notices<'r>(ran: &'r Ran) -> Vec<&'r str> {
+fn notices(ran: &Ran) -> Vec<&str> {
     ran.notices().into_iter().filter(|notice| notice.contains("last result")).collect()
 }
 
