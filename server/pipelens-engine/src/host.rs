@@ -41,7 +41,9 @@ use crate::host::place::Place;
 #[cfg(unix)]
 use crate::host::view::{Means, Seat, View};
 use crate::logs::StepLogs;
-use crate::mounts::{Meter, Mounts};
+use crate::mounts::Meter;
+#[cfg(unix)]
+use crate::mounts::Mounts;
 use crate::owner::Owner;
 use crate::private;
 use crate::runner::{OpenRequest, OpenRunner, Runner, RunnerSpec, StepResult};
@@ -221,7 +223,13 @@ impl HostRunner {
             return Ok(None);
         }
         let (store, workspace, stop) = (Arc::clone(&self.store), home.join("workspace"), context.stop.clone());
-        blocking::run(move |_| store.copy(&workspace, &stop)).await.map_err(panicked)?
+        let has_children = context.keeps_snapshot.after(ending);
+        let kept = blocking::run(move |_| match has_children {
+            true => store.copy(&workspace, &stop),
+            // Nothing else needs it.
+            false => store.take_or_copy(&workspace, &stop),
+        });
+        kept.await.map_err(panicked)?
     }
 
     /// Fills the step's private directory. After a stop, a copy that is still in progress is in `copying`.

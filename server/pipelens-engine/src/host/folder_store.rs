@@ -86,6 +86,26 @@ impl FolderStore {
         Ok(Some(saved(&target)))
     }
 
+    /// Moves a step's directory to the store, or copies it if that is on another disk.
+    pub(super) fn take_or_copy(
+        &self,
+        workspace: &Path,
+        stop: &CancellationToken,
+    ) -> Result<Option<Saved>, Interruption> {
+        let Some(kept) = &self.kept else { return Ok(None) };
+        let moved = kept.new_folder().and_then(|target| {
+            let moved = std::fs::rename(workspace, &target);
+            if moved.is_err() {
+                std::fs::remove_file(target.with_extension(KEEPER)).ok();
+            }
+            moved.map(|()| saved(&target))
+        });
+        match moved {
+            Ok(saved) => Ok(Some(saved)),
+            Err(_) => self.copy(workspace, stop),
+        }
+    }
+
     /// Moves a step's directory to the store.
     pub(super) fn take(&self, workspace: &Path) -> Option<Saved> {
         self.kept.as_ref()?.take(workspace).ok()
