@@ -33,6 +33,7 @@ mod matrix;
 mod nvim;
 mod reports;
 mod runs;
+mod second;
 mod shown;
 mod standing;
 mod terminal;

@@ -84,6 +84,8 @@ fn without_matrix(step: &Step) -> Step {
         timeout_seconds: step.timeout_seconds.clone(),
         workdir: step.workdir.clone(),
         cache: step.cache.clone(),
+        cache_mounts: step.cache_mounts.clone(),
+        reuse: step.reuse.clone(),
         runner: step.runner.clone(),
         runner_args: step.runner_args.clone(),
         artifacts: step.artifacts.clone(),

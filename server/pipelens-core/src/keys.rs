@@ -31,6 +31,7 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
         Place::Matrix => authored::MATRIX,
         Place::Combination => &[],
         Place::Artifacts => authored::ARTIFACTS,
+        Place::CacheMount => authored::CACHE_MOUNT,
         Place::Trigger => authored::TRIGGER,
         Place::RunnerArguments => authored::RUNNER_ARGUMENTS,
         Place::Services => &[],

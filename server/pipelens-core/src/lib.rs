@@ -14,6 +14,7 @@ pub mod ide;
 mod keys;
 mod lower;
 pub mod model;
+mod mounts;
 mod nearest;
 pub mod plan;
 pub mod printable;

@@ -93,6 +93,8 @@ pub struct Step {
     pub timeout_seconds: Option<Spanned<u64>>,
     pub workdir: Option<Spanned<String>>,
     pub cache: Option<Spanned<Cache>>,
+    pub cache_mounts: Vec<CacheMount>,
+    pub reuse: Option<Spanned<Reuse>>,
     pub runner: Option<Spanned<String>>,
     pub runner_args: Option<Spanned<SpannedValue>>,
     pub artifacts: Vec<Spanned<String>>,
@@ -150,6 +152,67 @@ impl Step {
     /// Returns how a sentence about it starts.
     pub(crate) fn called(&self) -> String {
         if self.key.value.is_empty() { "This step".to_owned() } else { format!("Step `{}`", self.key.value) }
+    }
+}
+
+/// A folder that outlives runs and is part of no step's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheMount {
+    /// The whole mount: the path alone, or a mapping.
+    pub range: TextRange,
+    /// As it is written.
+    pub path: Spanned<String>,
+    pub name: Option<Spanned<String>>,
+    pub sharing: Sharing,
+}
+
+/// What happens if several steps use a cache mount at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Sharing {
+    #[default]
+    Shared,
+    /// The others wait.
+    Locked,
+    /// Each gets a folder of its own.
+    Private,
+}
+
+impl Sharing {
+    /// Returns the value with a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Shared, Self::Locked, Self::Private].into_iter().find(|sharing| sharing.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Locked => "locked",
+            Self::Private => "private",
+        }
+    }
+}
+
+/// What a step starts from if it runs again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reuse {
+    /// Its image, or the step it builds in.
+    #[default]
+    Parent,
+    /// Its own last result.
+    Last,
+}
+
+impl Reuse {
+    /// Returns the value with a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Parent, Self::Last].into_iter().find(|reuse| reuse.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Parent => "parent",
+            Self::Last => "last",
+        }
     }
 }
 

@@ -43,7 +43,17 @@ pub struct Plan {
 /// When a step's result may be reused from an earlier run.
 pub type Cache = model::Cache<String>;
 pub type CachePolicy = model::CachePolicy<String>;
-pub use crate::model::ArtifactsWhen;
+pub use crate::model::{ArtifactsWhen, Reuse, Sharing};
+
+/// A folder that outlives runs and is part of no step's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheMount {
+    /// An absolute path in the container, or one that begins with `~/`: in the step's home.
+    pub path: String,
+    /// Mounts with the same name have the same content.
+    pub name: String,
+    pub sharing: Sharing,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanStep {
@@ -65,6 +75,8 @@ pub struct PlanStep {
     /// An absolute path in the container.
     pub workdir: String,
     pub cache: Option<Cache>,
+    pub cache_mounts: Vec<CacheMount>,
+    pub reuse: Reuse,
     /// `None`: the run's default runner, which is `docker` unless chosen otherwise.
     pub runner: Option<String>,
     pub runner_args: Option<Value>,
@@ -340,6 +352,8 @@ fn plan_step(
         timeout_seconds: step.timeout_seconds.as_ref().map(|seconds| seconds.value),
         workdir: step.workdir.as_ref().map_or_else(|| DEFAULT_WORKDIR.to_owned(), |workdir| workdir.value.clone()),
         cache: step.cache.as_ref().map(|cache| cache.value.plain()),
+        cache_mounts: cache_mounts(step),
+        reuse: step.reuse.as_ref().map_or_else(Default::default, |reuse| reuse.value),
         runner: step.runner.as_ref().map(|runner| runner.value.clone()),
         runner_args: step.runner_args.as_ref().map(|args| args.value.plain()),
         artifacts: step.artifacts.iter().map(|glob| glob.value.clone()).collect(),
@@ -349,4 +363,13 @@ fn plan_step(
         soft_fail: step.soft_fail.as_ref().is_some_and(|value| value.value),
         retry: step.retry.as_ref().map_or(0, |retry| retry.value),
     }
+}
+
+fn cache_mounts(step: &Step) -> Vec<CacheMount> {
+    let mounts = step.placed_mounts().map(|(mount, path)| CacheMount {
+        name: mount.folder_name(&path).to_owned(),
+        path,
+        sharing: mount.sharing,
+    });
+    mounts.collect()
 }

@@ -104,7 +104,7 @@ fn policies() -> Value {
 fn shape(wanted: &Shape) -> Value {
     match wanted {
         Shape::Text => json!({ "type": "string" }),
-        Shape::NonEmptyText | Shape::Image | Shape::StepKey | Shape::VariableName => {
+        Shape::NonEmptyText | Shape::MountPath | Shape::Image | Shape::StepKey | Shape::VariableName => {
             json!({ "type": "string", "minLength": 1 })
         }
         // Counting bytes and finding invisible characters is left to the checks.
@@ -138,6 +138,9 @@ fn shape(wanted: &Shape) -> Value {
         Shape::TextsOrMap(place) => {
             let texts = json!({ "type": "array", "items": { "type": "string", "minLength": 1 } });
             json!({ "anyOf": [texts, { "$ref": reference(*place) }] })
+        }
+        Shape::MountPathOrMap(place) => {
+            json!({ "anyOf": [shape(&Shape::MountPath), { "$ref": reference(*place) }] })
         }
         Shape::Map(place) => json!({ "$ref": reference(*place) }),
         Shape::OptionalMap(place) => json!({ "anyOf": [{ "$ref": reference(*place) }, { "type": "null" }] }),

@@ -11,6 +11,7 @@ mod image;
 mod lint;
 mod mapping;
 mod matrix;
+mod mounts;
 mod other_system;
 mod path_variable;
 mod paths;
@@ -48,6 +49,7 @@ pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, commands: &mut Com
     matrix::check(text, pipeline, findings);
     image::check(pipeline, findings);
     paths::check_written(pipeline, findings);
+    mounts::check(pipeline, findings);
     shell::check(text, pipeline, commands, findings);
     secrets::check(text, pipeline, findings);
 }
@@ -55,6 +57,7 @@ pub(crate) fn check_pipeline(text: &str, pipeline: &Pipeline, commands: &mut Com
 /// Finds what depends on the project. Comes last, because a command that cannot be parsed is not linted.
 pub(crate) fn check_in_project(text: &str, pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     paths::check(pipeline, project, findings);
+    mounts::check_in_project(pipeline, project, findings);
     secrets::check_consent(pipeline, project, findings);
     lint::check(text, pipeline, project, findings);
 }

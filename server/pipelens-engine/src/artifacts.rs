@@ -5,7 +5,7 @@ pub(crate) mod passing;
 pub(crate) mod taking;
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::{Buf as _, Bytes};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -21,6 +21,8 @@ use crate::limits::{Full, Room};
 pub(crate) struct Artifacts {
     globs: GlobSet,
     patterns: Vec<String>,
+    /// The paths of cache mounts, relative to the working directory: nothing in them is an artifact.
+    mounts: Vec<PathBuf>,
     /// For the artifacts of this step alone.
     pub(crate) target: PathBuf,
     /// Where the steps that need them learn what was copied.
@@ -72,12 +74,22 @@ impl Artifacts {
         Ok(Self {
             globs: globs.build().map_err(none)?,
             patterns,
+            mounts: Vec::new(),
             target,
             delivery,
             is_kept_apart: false,
             room,
             limit_bytes,
         })
+    }
+
+    /// Leaves out what is in cache mounts.
+    pub(crate) fn outside(self, mounts: Vec<PathBuf>) -> Self {
+        Self { mounts, ..self }
+    }
+
+    fn is_mounted(&self, path: &Path) -> bool {
+        self.mounts.iter().any(|mount| path.starts_with(mount))
     }
 
     /// Returns the same artifacts for another folder, from which no step gets them.
@@ -137,7 +149,7 @@ impl Taken {
     }
 }
 
-fn counted_files(count: u64) -> String {
+pub(crate) fn counted_files(count: u64) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 

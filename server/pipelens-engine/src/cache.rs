@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
-use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
+use pipelens_core::plan::{BootsFrom, Plan, PlanStep, Reuse};
 use uuid::Uuid;
 
 use crate::blocking;
 pub use crate::cache::cache_request::{Budget, CacheRequest};
 pub use crate::cache::decision::CacheDecision;
+use crate::cache::decision::{Decided, LastResult};
 pub(crate) use crate::cache::inputs::canonical;
 pub(crate) use crate::cache::keys::Stores;
 use crate::cache::keys::{KeyedPlan, shared_name};
@@ -41,6 +42,7 @@ pub(crate) struct Cache {
     shares_with_harmont: bool,
     decisions: Vec<CacheDecision>,
     hits: HashMap<usize, Hit>,
+    bases: HashMap<usize, LastResult>,
 }
 
 /// Why a snapshot is kept.
@@ -94,9 +96,10 @@ impl Cache {
             sources_digest,
         });
         keyed.look_up_images(stores).await;
-        let (decisions, hits) = decision::decide(&keyed, &results, stores, request.shares_with_harmont).await?;
+        let Decided { decisions, hits, bases } =
+            decision::decide(&keyed, &results, stores, request.shares_with_harmont).await?;
         let shares_with_harmont = request.shares_with_harmont;
-        Ok(Self { results, sources, keyed, shares_with_harmont, decisions, hits })
+        Ok(Self { results, sources, keyed, shares_with_harmont, decisions, hits, bases })
     }
 
     pub(crate) fn workspace(&self) -> &str {
@@ -124,8 +127,20 @@ impl Cache {
         self.hits.get(&index)
     }
 
-    /// Whether the step's policy asks for its result to be kept.
+    /// Returns the last result of a step that starts from it; `Err` says why it does not, although it has one.
+    pub(crate) fn last_result(&self, index: usize) -> Option<Result<&Hit, &str>> {
+        self.bases.get(&index).map(|base| match base {
+            LastResult::Found(hit) => Ok(hit),
+            LastResult::Unusable(why) => Err(why.as_str()),
+        })
+    }
+
+    /// Whether the step's result is to be kept: its policy asks for that, or its next run may start from it.
     pub(crate) fn keeps_result(&self, index: usize) -> bool {
+        self.has_policy(index) || self.keyed.plan.steps.get(index).is_some_and(|step| step.reuse == Reuse::Last)
+    }
+
+    fn has_policy(&self, index: usize) -> bool {
         matches!(self.keyed.policies.get(index), Some(Policy::While(_) | Policy::ReadyMade(_)))
     }
 
@@ -182,11 +197,16 @@ impl Cache {
             return Ok(Some(format!("The result of `{}` is not cached: {name} changed during the run.", step.key)));
         }
         let keys = self.keyed.keys(snapshots.name().await).into_iter().nth(index).flatten();
-        let mut rows = Vec::new();
+        let (mut rows, mut further) = (Vec::new(), None);
         match (purpose, keys) {
             (Purpose::Failure, _) => rows.push(failure_key(run_id, &step.key)),
             (Purpose::Cache, Some(keys)) => {
-                rows.extend([keys.cache, keys.fit]);
+                rows.extend(Some(keys.cache).filter(|_| self.has_policy(index)));
+                rows.push(keys.fit);
+                match keys.last {
+                    Some(last) if self.has_policy(index) => further = Some(last),
+                    last => rows.extend(last),
+                }
                 let inputs = serde_json::to_string(&keys.inputs).unwrap_or_default();
                 let workspace = self.results.workspace.clone();
                 let (pipeline, key) = (self.keyed.plan.name.clone(), step.key.clone());
@@ -201,6 +221,10 @@ impl Cache {
             // The second row refers to the same snapshot.
             let saved = Saved { bytes: if number == 0 { saved.bytes } else { 0 }, place: saved.place.clone() };
             self.results.record(key, &step.key, saved, folder, snapshots).await?;
+        }
+        if let Some(key) = further {
+            // The result before may be taken again, as its policy allows.
+            self.results.record_again(key, &step.key, &saved.place, folder, snapshots).await?;
         }
         Ok(None)
     }

@@ -16,6 +16,7 @@ mod labels;
 mod leftovers;
 mod liveness;
 mod missing_report;
+mod mounting;
 mod platform;
 mod readiness;
 mod reap;
@@ -115,6 +116,12 @@ impl Runner for DockerRunner {
             }
         }
         let digest = leftovers.digest.take();
+        if matches!(result, Ok(Ran { ending: Ending::Exited(_), .. })) {
+            // Nothing of the step runs any more, so the next one need not wait until its container is removed.
+            leftovers.mounting = None;
+        } else {
+            leftovers.meters.clear();
+        }
         let tidy = Some(leftovers.tidy().boxed());
         match result {
             Ok(Ran { ending, snapshot, saved }) => StepResult { ending: Ok(ending), snapshot, saved, tidy, digest },

@@ -78,6 +78,8 @@ pub enum EngineError {
     ArtifactsIncomplete { step: String },
     #[error("{doing} failed: `{}`: {source}.", path.display())]
     File { doing: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("The cache mount `{path}` cannot be used: {source}.")]
+    CacheMount { path: String, source: std::io::Error },
     #[error("The shell could not be started: {source}.")]
     Spawn { source: std::io::Error },
 }
@@ -172,6 +174,7 @@ impl EngineError {
             | Self::Artifacts { .. }
             | Self::ArtifactsIncomplete { .. }
             | Self::File { .. }
+            | Self::CacheMount { .. }
             | Self::Spawn { .. }
             | Self::Project { .. }
             | Self::Store(_) => None,

@@ -4,6 +4,8 @@ mod copy;
 #[cfg(unix)]
 mod detached;
 mod folder_store;
+#[cfg(unix)]
+mod mounting;
 mod place;
 #[cfg(unix)]
 mod process;
@@ -11,6 +13,7 @@ mod process;
 mod view;
 mod workdir;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,10 +35,15 @@ use crate::blocking;
 use crate::error::{EngineError, counted};
 use crate::files::ProjectFolder;
 use crate::host::folder_store::{FolderStore, HostSnapshot};
+#[cfg(unix)]
+use crate::host::mounting::Mounting;
 use crate::host::place::Place;
 #[cfg(unix)]
 use crate::host::view::{Location, Setup, View};
 use crate::logs::StepLogs;
+use crate::mounts::Meter;
+#[cfg(unix)]
+use crate::mounts::Mounts;
 use crate::owner::Owner;
 use crate::private;
 use crate::runner::{OpenRequest, OpenRunner, Runner, RunnerSpec, StepResult};
@@ -61,6 +69,11 @@ struct HostRunner {
     /// The snapshots that outlive the run.
     store: Arc<FolderStore>,
     project: PathBuf,
+    /// `None`: nothing outlives the run.
+    #[cfg(unix)]
+    mounts: Option<Mounts>,
+    /// The cache mounts that this run has used, by id: their sizes are looked up at its end.
+    used_mounts: Mutex<BTreeMap<String, Meter>>,
     /// Whether steps may have namespaces.
     is_isolated: bool,
     /// Where steps see their workspace; from `begin` to `close`.
@@ -76,12 +89,16 @@ fn open(request: OpenRequest) -> Result<OpenRunner, EngineError> {
 }
 
 fn open_store(request: &OpenRequest) -> OpenRunner {
-    let store = Arc::new(FolderStore::new(request.state_dir.as_deref(), request.run_id));
+    let mounts = request.mounts();
+    let store = Arc::new(FolderStore::new(request.state_dir.as_deref(), request.run_id, mounts.clone()));
     let folder = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{}", request.run_id));
     let runner = HostRunner {
         folder,
         store: Arc::clone(&store),
         project: request.source_root.clone(),
+        #[cfg(unix)]
+        mounts,
+        used_mounts: Mutex::default(),
         is_isolated: request.host_isolation,
         place: Mutex::default(),
         #[cfg(unix)]
@@ -111,16 +128,30 @@ impl HostRunner {
         copied?;
         let setup = setup?;
         let seen_workdir = |seen: &Path| workdir::on_host(seen, &context.step().workdir);
+        let mounting = match context.step().cache_mounts.is_empty() {
+            true => None,
+            false => Some(Mounting::begin(self.mounts.as_ref(), context, home).await?),
+        };
+        let mounting = mounting.as_ref();
+        let leases = mounting.map_or(&[][..], Mounting::leases);
+        self.used_mounts.lock().extend(leases.iter().map(|lease| (lease.id.clone(), lease.meter())));
+        let locks = mounting.map_or_else(Vec::new, Mounting::locks);
         if let View::Own(_) = setup.view {
             let seen = place.workspace();
-            let location = Location { real: &workspace, seen: &seen, workdir: &seen_workdir(&seen)? };
-            return Ok(process::run(context, logs, home, setup, &location).await?);
+            let binds = mounting.map_or(Ok(Vec::new()), |mounting| mounting.binds(context, &workspace, &seen))?;
+            let location = Location { real: &workspace, seen: &seen, workdir: &seen_workdir(&seen)?, binds: &binds };
+            return Ok(process::run(context, logs, home, setup, &location, locks).await?);
         }
         let lane = place.lane(context.root_key()).enter(&workspace, &context.stop).await?;
         let seen = lane.workspace();
-        let location = Location { real: &seen, seen: &seen, workdir: &seen_workdir(&seen)? };
-        let ending = process::run(context, logs, home, setup, &location).await;
+        let location = Location { real: &seen, seen: &seen, workdir: &seen_workdir(&seen)?, binds: &[] };
+        let ending = match mounting.map_or(Ok(()), |mounting| mounting.link(context, &seen)) {
+            Ok(()) => process::run(context, logs, home, setup, &location, locks).await,
+            Err(error) => Err(error),
+        };
+        let unlinked = mounting.map_or(Ok(()), |mounting| mounting.unlink(&seen));
         lane.leave(&workspace)?;
+        unlinked?;
         Ok(ending?)
     }
 
@@ -192,7 +223,13 @@ impl HostRunner {
             return Ok(None);
         }
         let (store, workspace, stop) = (Arc::clone(&self.store), home.join("workspace"), context.stop.clone());
-        blocking::run(move |_| store.copy(&workspace, &stop)).await.map_err(panicked)?
+        let has_children = context.keeps_snapshot.after(ending);
+        let kept = blocking::run(move |_| match has_children {
+            true => store.copy(&workspace, &stop),
+            // Nothing else needs it.
+            false => store.take_or_copy(&workspace, &stop),
+        });
+        kept.await.map_err(panicked)?
     }
 
     /// Fills the step's private directory. After a stop, a copy that is still in progress is in `copying`.
@@ -219,7 +256,7 @@ impl HostRunner {
                 Some(HostSnapshot::Copied(parent)) => {
                     let update = outdated.as_ref().map(|outdated| {
                         let folder = workdir::on_host(&workspace, &outdated.folder)?;
-                        Ok::<_, EngineError>((outdated.manifest.delta(&context.sources), folder))
+                        Ok::<_, EngineError>((context.delta_since(outdated), folder))
                     });
                     let update = update.transpose()?;
                     Box::new(move || {
@@ -350,8 +387,15 @@ impl Runner for HostRunner {
     async fn remove_rest(&self) -> std::io::Result<()> {
         let removals = std::mem::take(&mut *self.removals.lock());
         removals.join_all().await;
-        let folder = self.folder.clone();
-        blocking::run(move |_| copy::remove(&folder)).await.flatten()
+        let (folder, used) = (self.folder.clone(), std::mem::take(&mut *self.used_mounts.lock()));
+        let work = move |_: &CancellationToken| {
+            for meter in used.into_values() {
+                let bytes = copy::size(&meter.files());
+                meter.set(bytes);
+            }
+            copy::remove(&folder)
+        };
+        blocking::run(work).await.flatten()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::clock::{self, seconds_now};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Outcome, RunOutcome};
 use crate::event_queue::{self, EventQueue};
-pub use crate::run::inspect::{clean, history, predict};
+pub use crate::run::inspect::{KeptKind, KeptThing, clean, history, kept, predict};
 pub use crate::run::run_request::RunRequest;
 pub use crate::run::run_tools::STATE_DIR_VARIABLE;
 use crate::run::run_tools::{Rest, RunTools};

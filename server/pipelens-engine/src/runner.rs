@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::logs::StepLogs;
+use crate::mounts::Mounts;
 use crate::snapshot::{Saved, Snapshot, SnapshotStore};
 use crate::step_context::{Ending, StepContext};
 use crate::stop::Interruption;
@@ -66,12 +67,22 @@ pub(crate) struct OpenRequest {
     pub(crate) source_root: PathBuf,
     /// Where snapshots are kept beyond the run; `None`: nothing outlives the run.
     pub(crate) state_dir: Option<PathBuf>,
+    /// The names of cache mounts that all projects of the user share.
+    pub(crate) shared_cache_mounts: Vec<String>,
     pub(crate) docker_host: Option<String>,
     /// Whether steps on the host get namespaces of their own where the kernel allows it.
     pub(crate) host_isolation: bool,
     pub(crate) deadlines: Deadlines,
     /// Whether its capacity or the name of its store will be requested soon.
     pub(crate) is_asked_soon: bool,
+}
+
+impl OpenRequest {
+    /// Returns the cache mounts that the run may use; `None`: nothing outlives it.
+    pub(crate) fn mounts(&self) -> Option<Mounts> {
+        let state_dir = self.state_dir.as_deref()?;
+        Some(Mounts::new(state_dir, &self.source_root, &self.shared_cache_mounts))
+    }
 }
 
 /// A runner with its snapshot store.

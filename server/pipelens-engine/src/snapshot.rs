@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pipelens_core::plan::PlanStep;
 
+use crate::mounts::Mounts;
 use crate::sources::Manifest;
 
 /// A filesystem that a step left for the steps that start from it. Only the runner that made it knows what it contains.
@@ -79,6 +80,16 @@ pub(crate) trait SnapshotStore: Send + Sync {
 
     /// Removes a kept snapshot. Returns `false` if something still needs it.
     async fn remove(&self, place: &str) -> bool;
+
+    /// Returns the cache mounts of the user.
+    fn mounts(&self) -> Option<&Mounts> {
+        None
+    }
+
+    /// Removes a cache mount with its files. Returns `false` if it is in use.
+    async fn remove_mount(&self, _id: &str) -> bool {
+        false
+    }
 
     /// Removes snapshots that were made for a cache and are not among those it knows, unless a live process may be about
     /// to record them.

@@ -1,16 +1,16 @@
 //! Everything a runner needs to know about one step of a run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipelens_core::plan::{Plan, PlanStep};
+use pipelens_core::plan::{CacheMount, Plan, PlanStep};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::passing::Provider;
-use crate::artifacts::{Artifacts, Taken};
+use crate::artifacts::{Artifacts, Taken, counted_files};
 use crate::blocking;
 use crate::cache::SourceImages;
 use crate::error::EngineError;
@@ -20,7 +20,7 @@ use crate::limits::Room;
 use crate::run_files::failed_artifact_folder;
 use crate::secrets::SecretPatterns;
 use crate::snapshot::{Outdated, Snapshot};
-use crate::sources::Sources;
+use crate::sources::{Delta, Sources};
 use crate::stop::Interruption;
 
 /// What every step has, unless it says otherwise: programs of all kinds ask for `CI`.
@@ -35,7 +35,10 @@ pub(crate) struct StepContext {
     pub(crate) keeps_snapshot: KeepSnapshot,
     pub(crate) snapshot_use: SnapshotUse,
     pub(crate) keeping: Keeping,
+    /// Without those that a cache mount hides.
     pub(crate) sources: Arc<Sources>,
+    /// The paths below the sources that cache mounts hide.
+    pub(crate) hidden: Arc<[PathBuf]>,
     /// The artifacts to copy, see `artifacts_after`.
     pub(crate) artifacts: Option<Artifacts>,
     /// The steps whose artifacts it gets.
@@ -129,6 +132,19 @@ impl StepContext {
         Ok(variables)
     }
 
+    /// Returns what has changed in the sources since a snapshot was made, except what the step cannot see.
+    pub(crate) fn delta_since(&self, outdated: &Outdated) -> Delta {
+        let mut delta = outdated.manifest.delta(&self.sources);
+        delta.leave_alone(&self.hidden);
+        delta
+    }
+
+    /// Reports that the step waits for a cache mount.
+    pub(crate) fn report_wait(&self, mount: &CacheMount) {
+        let (key, name) = (&self.step().key, &mount.name);
+        self.events.notice(format!("`{key}` waits for the cache mount `{name}`, which another step uses."));
+    }
+
     /// Returns the error for a step whose parent left nothing that this runner can start from.
     pub(crate) fn no_snapshot(&self) -> EngineError {
         let parent = self.step().parent().and_then(|parent| self.plan.steps.get(parent)).map(|step| step.key.clone());
@@ -180,7 +196,10 @@ impl StepContext {
             let own = provider.clone();
             let panicked = |source| EngineError::Sources { path: provider.folder.clone(), source };
             match blocking::run(move |_| own.artifacts()).await.map_err(panicked)?? {
-                Some(artifacts) => needed.push((provider.clone(), Arc::new(artifacts))),
+                Some(artifacts) => {
+                    let artifacts = self.without_hidden(provider, artifacts);
+                    needed.push((provider.clone(), Arc::new(artifacts)));
+                }
                 None => {
                     let (key, from) = (&self.step().key, &provider.key);
                     self.events.notice(format!("`{key}` runs without the artifacts of `{from}`, which failed."));
@@ -188,6 +207,21 @@ impl StepContext {
             }
         }
         Ok(needed)
+    }
+
+    /// Leaves out artifacts that a cache mount would hide, and reports it.
+    fn without_hidden(&self, provider: &Provider, artifacts: Sources) -> Sources {
+        let mounts = mounts_below(self.step(), &self.step().workdir);
+        if mounts.is_empty() {
+            return artifacts;
+        }
+        let seen = artifacts.without_below(&mounts);
+        let hidden = artifacts.files.saturating_sub(seen.files);
+        if hidden > 0 {
+            let (key, files, from) = (&self.step().key, counted_files(hidden), &provider.key);
+            self.events.notice(format!("A cache mount of `{key}` hides {files} of the artifacts of `{from}`."));
+        }
+        seen
     }
 
     pub(crate) fn report_artifacts(&self, artifacts: &Artifacts, taken: &Taken) {
@@ -248,4 +282,10 @@ impl KeepSnapshot {
             (Self::AfterSuccess, Ending::Exited(_) | Ending::TimedOut) => false,
         }
     }
+}
+
+/// Returns the paths of a step's cache mounts below a folder, relative to it.
+pub(crate) fn mounts_below(step: &PlanStep, folder: &str) -> Vec<PathBuf> {
+    let below = |mount: &CacheMount| Some(Path::new(&mount.path).strip_prefix(folder).ok()?.to_owned());
+    step.cache_mounts.iter().filter_map(below).collect()
 }

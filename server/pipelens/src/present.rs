@@ -52,6 +52,10 @@ pub(crate) fn prospect(decision: &CacheDecision) -> Option<String> {
     match decision {
         CacheDecision::Hit { .. } => Some("Cache: the result of an earlier run is used.".to_owned()),
         CacheDecision::MissBuildAs { reason, .. } => Some(format!("Cache: runs, because {}.", markdown(reason))),
+        CacheDecision::MissFromLast { reason: Some(reason), .. } => {
+            Some(format!("Cache: runs, because {}, and starts from its last result.", markdown(reason)))
+        }
+        CacheDecision::MissFromLast { reason: None, .. } => Some("Cache: starts from its last result.".to_owned()),
         CacheDecision::MissNoCommit { reason: Some(reason) } => {
             Some(format!("Cache: runs, and the result is not cached: {}.", markdown(reason)))
         }

@@ -158,6 +158,7 @@ pub(crate) fn look_request(
         log_dir,
         artifacts_dir: None,
         cache: Some(cache),
+        shared_cache_mounts: settings.shared_cache_mounts.clone(),
         docker_host: settings.docker_host.clone(),
         may_open_machine: settings.allow_machine_access,
         deadlines: Deadlines::default(),

@@ -51,6 +51,10 @@ pub(crate) struct Settings {
     /// look for.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_harmont_cache: bool,
+    /// Names of cache mounts (`cache_mounts`) that all your projects share, such as `~/.cargo/registry`; without a `name`, a mount has its path as its name. All
+    /// others belong to one project each.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) shared_cache_mounts: Vec<String>,
     /// The container engine's address, in the form of `DOCKER_HOST`. Without it, the engine is found the way the Docker client finds it.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) docker_host: Option<String>,
@@ -128,6 +132,7 @@ impl Default for Settings {
             host_env: HOST_ENV.iter().map(|name| (*name).to_owned()).collect(),
             host_isolation: true,
             allow_harmont_cache: false,
+            shared_cache_mounts: Vec::new(),
             docker_host: None,
             secrets_file: None,
             artifacts_dir: None,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::converted::Converted;
 use crate::arguments::Value;
-use crate::model::{Cache, CachePolicy, Pipeline, Spelling, Step};
+use crate::model::{Cache, CachePolicy, Pipeline, Reuse, Spelling, Step};
 use crate::plan::DEFAULT_SHELL;
 use crate::plan::links::{Links, MAX_CONNECTIONS};
 use crate::text::Spanned;
@@ -90,6 +90,12 @@ fn losses(pipeline: &Pipeline, links: &Links) -> Vec<String> {
     }
     if pipeline.steps.iter().any(|step| !step.needs_artifacts.is_empty()) {
         losses.push("Plans cannot express `needs_artifacts`: these steps will run without the files".to_owned());
+    }
+    if pipeline.steps.iter().any(|step| !step.cache_mounts.is_empty()) {
+        losses.push("Plans cannot express `cache_mounts`: these steps will run without the folders".to_owned());
+    }
+    if pipeline.steps.iter().any(|step| step.reuse.as_ref().is_some_and(|reuse| reuse.value == Reuse::Last)) {
+        losses.push("Plans cannot express `reuse`: these steps will start from their parents".to_owned());
     }
     if !pipeline.triggers.is_empty() && pipeline.spelling != Spelling::Envelope {
         losses.push("Plans cannot express `triggers`: they belong in an envelope".to_owned());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::plan::json_value;
-use crate::model::{Cache, CachePolicy, EnvVar, Matrix, Pipeline, Spelling, Step};
+use crate::model::{Cache, CacheMount, CachePolicy, EnvVar, Matrix, Pipeline, Sharing, Spelling, Step};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{NodeId, Tree};
 use crate::syntax::written::{flow_scalar, is_block, scalar};
@@ -144,6 +144,28 @@ fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
     }
     if let Some(cache) = &step.cache {
         cache_entry(text, &cache.value);
+    }
+    cache_mounts(text, &step.cache_mounts);
+    if let Some(reuse) = &step.reuse {
+        line(text, 4, &format!("reuse: {}", reuse.value.name()));
+    }
+}
+
+fn cache_mounts(text: &mut String, mounts: &[CacheMount]) {
+    if mounts.is_empty() {
+        return;
+    }
+    line(text, 4, "cache_mounts:");
+    for mount in mounts {
+        let path = flow_scalar(&mount.path.value);
+        let name = mount.name.as_ref().map(|name| format!(", name: {}", flow_scalar(&name.value)));
+        let sharing = (mount.sharing != Sharing::default()).then(|| format!(", sharing: {}", mount.sharing.name()));
+        if name.is_none() && sharing.is_none() {
+            line(text, 6, &format!("- {path}"));
+        } else {
+            let rest: String = name.into_iter().chain(sharing).collect();
+            line(text, 6, &format!("- {{path: {path}{rest}}}"));
+        }
     }
 }
 

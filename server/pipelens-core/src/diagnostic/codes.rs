@@ -99,6 +99,10 @@ codes! {
     IdleMatrixEntry = "idle-matrix-entry", Warning, "An entry of a matrix that changes nothing";
     NoArtifacts = "no-artifacts", Warning, "A step that needs the artifacts of a step without any";
     UnmatchableGlob = "unmatchable-glob", Warning, "A glob of `artifacts` that can match no file";
+    BadCacheMount = "bad-cache-mount", Error, "A cache mount at a path where none can be";
+    OverlappingCacheMounts = "overlapping-cache-mounts", Error, "Two cache mounts of a step that are one folder, or one inside the other";
+    InsideCacheMount = "inside-cache-mount", Warning, "An artifact or an `on_change` path in a cache mount";
+    ReuseWithoutEffect = "reuse-without-effect", Warning, "A last result that is never started from";
     UnexpandedPath = "unexpanded-path", Warning, "A path with `~` or a variable, which are not replaced";
     UnnoticedFailure = "unnoticed-failure", Hint, "A command in which a failure goes unnoticed";
     Shellcheck = "shellcheck", Warning, "A ShellCheck finding in a command";

@@ -8,6 +8,7 @@ mod entry;
 mod guard;
 mod ignore;
 mod matrix;
+mod mounts;
 mod place;
 mod snippet;
 mod values;
@@ -72,11 +73,14 @@ fn offered(analysis: &Analysis, cursor: &Cursor<'_>, known: Known<'_>) -> Vec<Co
         };
     }
     if let Some(key) = place::list_key(analysis, cursor) {
-        return if cursor.follows == Follows::Nothing {
-            values::values(analysis, cursor, key, known)
-        } else {
-            Vec::new()
+        let mut entries = match cursor.follows {
+            Follows::Nothing => values::values(analysis, cursor, key, known),
+            Follows::Colon | Follows::Entry | Follows::Something => Vec::new(),
         };
+        if key.shape.place().is_some_and(|place| place == Place::CacheMount) && cursor.follows != Follows::Something {
+            entries.extend(new_keys(analysis, cursor));
+        }
+        return entries;
     }
     if cursor.follows == Follows::Something {
         return Vec::new();

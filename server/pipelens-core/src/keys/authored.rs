@@ -59,6 +59,16 @@ pub(super) const STEP: &[Key] = &[
     STEP_TIMEOUT,
     WORKDIR,
     CACHE,
+    optional(
+        "cache_mounts",
+        Shape::List { of: &Shape::MountPathOrMap(Place::CacheMount), may_be_empty: true },
+        "Folders that outlive runs and are part of no step's result, for what tools keep to be faster the next time: `~/.cargo/registry`, `target`, `node_modules`. Paths, or mappings with `path`, `name` and `sharing`. `~` is the step's home, and a relative path is below `workdir`.",
+    ),
+    optional(
+        "reuse",
+        Shape::OneOf(&["parent", "last"]),
+        "What the step starts from if it runs again: `parent` (its image, or the step it builds in), or `last`: its own last result, with what has changed in the sources on top, so that tools build only what changed. If what it would start from otherwise has changed, it starts from that. `last` keeps the step's result. Default: `parent`.",
+    ),
     RUNNER,
     optional(
         "runner_args",
@@ -154,6 +164,26 @@ pub(super) const ARTIFACTS: &[Key] = &[
         "when",
         Shape::OneOf(&["on_success", "on_failure", "always"]),
         "After which outcome the files are copied: `on_success`, `on_failure` (the command failed or ran out of time), or `always`. Of a step with `retry`, the last attempt counts. Default: `on_success`.",
+    ),
+];
+
+pub(super) const CACHE_MOUNT: &[Key] = &[
+    required(
+        "path",
+        Shape::MountPath,
+        "Where the step finds the folder. `~` is its home, and a relative path is below `workdir`.",
+    )
+    .when_missing("Add `path:` with the folder's path, such as `~/.cargo/registry`.")
+    .example("target"),
+    optional(
+        "name",
+        Shape::Name,
+        "Steps of a project whose mounts have the same name, and the same runner and platform, get the same folder. Default: the path.",
+    ),
+    optional(
+        "sharing",
+        Shape::OneOf(&["shared", "locked", "private"]),
+        "What happens if several steps, of any runs, use the folder at once: `shared` (they all do), `locked` (one at a time, and the others wait), or `private` (each gets a folder of its own, a new one if all are in use). Default: `shared`.",
     ),
 ];
 

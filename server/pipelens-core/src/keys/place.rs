@@ -55,6 +55,7 @@ places! {
     /// An entry of `include` or `exclude`, with the axes as its keys.
     Combination = "combination", Authored, "a combination";
     Artifacts = "artifacts", Authored, "`artifacts`";
+    CacheMount = "cacheMount", Authored, "a cache mount";
     Trigger = "trigger", Authored, "a trigger";
     RunnerArguments = "runnerArguments", Authored, "`runner_args`";
     /// The services of a step: the author chooses its keys.

@@ -38,6 +38,10 @@ pub(crate) enum Shape {
     OptionalMap(Place),
     /// A list of strings, or a mapping that contains it.
     TextsOrMap(Place),
+    /// The path of a cache mount.
+    MountPath,
+    /// The path of a cache mount, or a mapping that contains it.
+    MountPathOrMap(Place),
     List {
         of: &'static Shape,
         may_be_empty: bool,
@@ -68,7 +72,9 @@ impl Shape {
     /// Returns the kind of mapping found in such a value: the value itself, or each item of its list.
     pub(crate) fn place(&self) -> Option<Place> {
         match self {
-            Self::Map(place) | Self::OptionalMap(place) | Self::TextsOrMap(place) => Some(*place),
+            Self::Map(place) | Self::OptionalMap(place) | Self::TextsOrMap(place) | Self::MountPathOrMap(place) => {
+                Some(*place)
+            }
             Self::List { of, .. } => of.place(),
             Self::Steps => Some(Place::Step),
             Self::Text
@@ -84,6 +90,7 @@ impl Shape {
             | Self::Runner
             | Self::Policy
             | Self::AbsolutePath
+            | Self::MountPath
             | Self::StepKeys
             | Self::Shell
             | Self::Env
@@ -99,7 +106,9 @@ impl Shape {
     pub(crate) fn is_list_of_texts(&self) -> bool {
         matches!(
             self,
-            Self::StepKeys | Self::TextsOrMap(_) | Self::List { of: Self::VariableName | Self::NonEmptyText, .. }
+            Self::StepKeys
+                | Self::TextsOrMap(_)
+                | Self::List { of: Self::VariableName | Self::NonEmptyText | Self::MountPathOrMap(_), .. }
         )
     }
 }

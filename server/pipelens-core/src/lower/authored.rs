@@ -67,6 +67,8 @@ fn step(tree: &Tree, item: NodeId, shell: Option<&Spanned<Vec<String>>>) -> Step
     step.depends_on = fields.texts("depends_on");
     step.depends_on_value = fields.node("depends_on").map(|node| tree.node(node).range);
     step.needs_artifacts = fields.texts("needs_artifacts");
+    step.cache_mounts = fields.cache_mounts("cache_mounts");
+    step.reuse = fields.reuse("reuse");
     step.env = fields.env("env");
     step.shell = fields.words("shell").or_else(|| shell.cloned());
     step.matrix = fields.matrix("matrix");
@@ -94,6 +96,8 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
         timeout_seconds: fields.integer("timeout_seconds").filter(|seconds| seconds.value > 0),
         workdir: fields.name("workdir"),
         cache: fields.cache("cache"),
+        cache_mounts: Vec::new(),
+        reuse: None,
         runner: fields.name("runner"),
         runner_args: fields.arguments("runner_args"),
         artifacts,

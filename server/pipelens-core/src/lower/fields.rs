@@ -2,7 +2,10 @@
 
 use crate::expand::MAX_NAMES;
 use crate::keys::{self, Place, Shape};
-use crate::model::{ArtifactsWhen, Assignments, Axis, Cache, CachePolicy, EnvVar, Matrix, SpannedValue, Trigger};
+use crate::model::{
+    ArtifactsWhen, Assignments, Axis, Cache, CacheMount, CachePolicy, EnvVar, Matrix, Reuse, Sharing, SpannedValue,
+    Trigger,
+};
 use crate::syntax::scalar::ScalarType;
 use crate::syntax::tree::{Entry, Kind, NodeId, Tree};
 use crate::text::{Spanned, TextRange};
@@ -76,6 +79,17 @@ impl<'tree> Fields<'tree> {
         let when =
             fields.text("when").and_then(|when| Some(Spanned::new(ArtifactsWhen::named(&when.value)?, when.range)));
         (fields.texts("paths"), when)
+    }
+
+    /// Paths, or mappings with them. A mount without a path is left out.
+    pub(super) fn cache_mounts(&self, key: &str) -> Vec<CacheMount> {
+        let items = self.node(key).and_then(|node| self.tree.items(node)).unwrap_or_default();
+        items.iter().filter_map(|item| cache_mount(self.tree, *item)).collect()
+    }
+
+    pub(super) fn reuse(&self, key: &str) -> Option<Spanned<Reuse>> {
+        let written = self.text(key)?;
+        Some(Spanned::new(Reuse::named(&written.value)?, written.range))
     }
 
     /// A program and its options.
@@ -196,6 +210,23 @@ impl<'tree> Fields<'tree> {
 pub(super) fn text(tree: &Tree, node: NodeId) -> Option<Spanned<String>> {
     let scalar = tree.scalar(node)?;
     (scalar.resolve() == ScalarType::Text).then(|| Spanned::new(scalar.text.to_string(), tree.node(node).range))
+}
+
+fn cache_mount(tree: &Tree, node: NodeId) -> Option<CacheMount> {
+    let range = tree.node(node).range;
+    let is_path = |path: &Spanned<String>| !path.value.trim().is_empty();
+    if tree.own_entries(node).is_none() {
+        let path = text(tree, node).filter(is_path)?;
+        return Some(CacheMount { range, path, name: None, sharing: Sharing::default() });
+    }
+    let fields = Fields::new(tree, node);
+    let sharing = fields.text("sharing").and_then(|sharing| Sharing::named(&sharing.value));
+    Some(CacheMount {
+        range,
+        path: fields.text("path").filter(is_path)?,
+        name: fields.name("name"),
+        sharing: sharing.unwrap_or_default(),
+    })
 }
 
 fn policy(tree: &Tree, node: NodeId) -> Option<CachePolicy> {

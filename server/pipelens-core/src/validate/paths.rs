@@ -25,12 +25,11 @@ pub(super) fn check_written(pipeline: &Pipeline, findings: &mut Findings) {
         let cached = step.cache.iter().flat_map(|cache| watched(&cache.value.policy));
         let paths = workdir.chain(&step.artifacts).chain(cached);
         findings.extend(paths.filter_map(unexpanded_path));
-        let workdir = step.workdir.as_ref().map_or(DEFAULT_WORKDIR, |workdir| workdir.value.as_str());
-        findings.extend(step.artifacts.iter().filter_map(|glob| unmatchable(glob, workdir)));
+        findings.extend(step.artifacts.iter().filter_map(|glob| unmatchable(glob, step.folder())));
     }
 }
 
-fn watched(policy: &CachePolicy) -> Vec<&Spanned<String>> {
+pub(super) fn watched(policy: &CachePolicy) -> Vec<&Spanned<String>> {
     match policy {
         CachePolicy::None | CachePolicy::Forever { .. } | CachePolicy::Ttl { .. } => Vec::new(),
         CachePolicy::OnChange { paths } => paths.iter().collect(),

@@ -92,6 +92,8 @@ fn is_removable(code: Code) -> bool {
         code,
         Code::RedundantDependency
             | Code::NoArtifacts
+            | Code::OverlappingCacheMounts
+            | Code::ReuseWithoutEffect
             | Code::ImageWithoutEffect
             | Code::SelfReference
             | Code::SeveralParents

@@ -31,6 +31,7 @@ impl Checker<'_> {
             | Shape::StepKey
             | Shape::VariableName
             | Shape::AbsolutePath
+            | Shape::MountPath
             | Shape::Runner
             | Shape::Policy
             | Shape::OneOf(_) => self.check_text(id, shape, name),
@@ -54,6 +55,8 @@ impl Checker<'_> {
             Shape::OptionalMap(place) => self.check_map(id, *place, name),
             Shape::TextsOrMap(place) if self.tree.own_entries(id).is_some() => self.check_map(id, *place, name),
             Shape::TextsOrMap(_) => self.check_list(id, &Shape::NonEmptyText, true, name),
+            Shape::MountPathOrMap(place) if self.tree.own_entries(id).is_some() => self.check_map(id, *place, name),
+            Shape::MountPathOrMap(_) => self.check_text(id, &Shape::MountPath, name),
             Shape::List { of, may_be_empty } => self.check_list(id, of, *may_be_empty, name),
             Shape::Steps => self.check_steps(id),
             // `wire` knows what positions exist.

@@ -211,7 +211,7 @@ impl Taking {
     }
 
     fn is_artifact(&self, relative: &Path) -> bool {
-        is_plain(relative) && self.artifacts.globs.is_match(relative)
+        is_plain(relative) && !self.artifacts.is_mounted(relative) && self.artifacts.globs.is_match(relative)
     }
 
     /// Tells whether a file has arrived, or any file in a directory.

@@ -22,6 +22,8 @@ pub enum CacheDecision {
     Hit { key: String },
     /// Runs, and its result is kept; the reason says why it was not taken: "`Cargo.lock` changed".
     MissBuildAs { key: Option<String>, reason: String },
+    /// Runs on its own last result, and its result is kept; the reason says why it was not taken, if its policy asks for caching.
+    MissFromLast { key: Option<String>, reason: Option<String> },
     /// Runs, and its result is not kept; with the reason if its policy asks for caching.
     MissNoCommit { reason: Option<String> },
     /// It was not requested, and the steps that start from it or get its artifacts are taken from earlier runs.
@@ -34,7 +36,7 @@ pub(super) async fn decide(
     results: &KeptResults,
     stores: &Stores,
     shares_with_harmont: bool,
-) -> Result<(Vec<CacheDecision>, HashMap<usize, Hit>), StoreError> {
+) -> Result<Decided, StoreError> {
     let before = {
         let (workspace, pipeline) = (results.workspace.clone(), keyed.plan.name.clone());
         results.store.with(move |store| store.inputs(&workspace, &pipeline)).await?
@@ -43,6 +45,7 @@ pub(super) async fn decide(
     // A step's key contains its parent's, so computing the keys of one step costs as much as computing all: do it once per store, not once per step.
     let mut keys_of: HashMap<&str, Vec<Option<Keys>>> = HashMap::new();
     let mut lookups = Vec::new();
+    let mut last_keys = Vec::new();
     for (index, name) in keyed.runners.iter().enumerate() {
         let Some(snapshots) = stores.get(name.as_str()).map(AsRef::as_ref) else {
             lookups.push(async { Ok((CacheDecision::MissNoCommit { reason: None }, None)) }.boxed());
@@ -51,6 +54,7 @@ pub(super) async fn decide(
         let store_name = snapshots.name().await;
         let keys = keys_of.entry(name).or_insert_with(|| keyed.keys(store_name));
         let keys = keys.get_mut(index).and_then(Option::take);
+        last_keys.extend(keys.as_ref().and_then(|keys| keys.last.clone()).map(|key| (index, key, snapshots)));
         lookups.push(lookup.decide_step(index, snapshots, keys).boxed());
     }
     let decided = stream::iter(lookups).buffered(LOOKUPS_AT_ONCE).try_collect::<Vec<_>>().await?;
@@ -60,7 +64,89 @@ pub(super) async fn decide(
         hits.extend(hit.map(|hit| (index, hit)));
     }
     leave_out_unneeded(&keyed.plan, &mut decisions);
-    Ok((decisions, hits))
+    let mut decided = Decided { decisions, hits, bases: HashMap::new() };
+    for (index, key, snapshots) in last_keys {
+        decided.start_from_last(keyed, results, index, &key, snapshots).await?;
+    }
+    Ok(decided)
+}
+
+/// What a run will do.
+pub(super) struct Decided {
+    pub(super) decisions: Vec<CacheDecision>,
+    pub(super) hits: HashMap<usize, Hit>,
+    /// What the steps start from that ask for their last results.
+    pub(super) bases: HashMap<usize, LastResult>,
+}
+
+/// What a step starts from that asks for its last result.
+#[derive(Debug)]
+pub(super) enum LastResult {
+    Found(Hit),
+    /// It cannot be used, with the reason, which reads as the end of a sentence.
+    Unusable(String),
+}
+
+impl Decided {
+    /// Looks up the last result of a step that runs. What it starts from otherwise must be unchanged, and must not be made again.
+    async fn start_from_last(
+        &mut self,
+        keyed: &KeyedPlan,
+        results: &KeptResults,
+        index: usize,
+        key: &str,
+        snapshots: &dyn SnapshotStore,
+    ) -> Result<(), StoreError> {
+        let Some((step, decision)) = keyed.plan.steps.get(index).zip(self.decisions.get(index)) else { return Ok(()) };
+        let (kept_as, reason) = match decision {
+            CacheDecision::Hit { .. } | CacheDecision::NotNeeded => return Ok(()),
+            CacheDecision::MissBuildAs { key, reason } => (key.clone(), Some(reason.clone())),
+            CacheDecision::MissFromLast { key, reason } => (key.clone(), reason.clone()),
+            CacheDecision::MissNoCommit { reason } => (None, reason.clone()),
+        };
+        let is_taken = |input: &usize| {
+            matches!(self.decisions.get(*input), Some(CacheDecision::Hit { .. } | CacheDecision::NotNeeded))
+        };
+        let remade = step.inputs().find(|input| !is_taken(input)).and_then(|input| keyed.plan.steps.get(input));
+        let why_not = match remade {
+            _ if !results.is_read => "cached results are ignored in this run".to_owned(),
+            Some(input) => format!("`{}` runs again", input.key),
+            None => match results.find(key, snapshots).await? {
+                Some(hit) => {
+                    self.bases.insert(index, LastResult::Found(hit));
+                    self.decide(index, CacheDecision::MissFromLast { key: kept_as, reason });
+                    return Ok(());
+                }
+                None if results.has_last(&step.key, snapshots).await? => match step.parent() {
+                    Some(parent) => {
+                        let parent = keyed.plan.steps.get(parent).map_or("", |parent| parent.key.as_str());
+                        format!("the result of `{parent}` has changed since then")
+                    }
+                    None => "its image has changed since then".to_owned(),
+                },
+                None => {
+                    // Nothing to say about its first run.
+                    if reason.is_none() {
+                        let reason = "it has no last result yet".to_owned();
+                        self.decide(index, CacheDecision::MissBuildAs { key: kept_as, reason });
+                    }
+                    return Ok(());
+                }
+            },
+        };
+        if reason.is_none() {
+            let reason = format!("its last result is not used, because {why_not}");
+            self.decide(index, CacheDecision::MissBuildAs { key: kept_as, reason });
+        }
+        self.bases.insert(index, LastResult::Unusable(why_not));
+        Ok(())
+    }
+
+    fn decide(&mut self, index: usize, decision: CacheDecision) {
+        if let Some(slot) = self.decisions.get_mut(index) {
+            *slot = decision;
+        }
+    }
 }
 
 /// What the decisions are based on.

@@ -20,7 +20,11 @@ pub(crate) async fn remove(
         let before = left.len();
         let mut refused = Vec::new();
         for kept in left {
-            if snapshots.remove(&kept.place).await {
+            let is_removed = match mount_of(&kept) {
+                Some(id) => snapshots.remove_mount(id).await,
+                None => snapshots.remove(&kept.place).await,
+            };
+            if is_removed {
                 freed += kept.bytes;
                 store.with(move |store| store.forget(&kept)).await?;
             } else {
@@ -32,6 +36,37 @@ pub(crate) async fn remove(
         }
         left = refused;
     }
+}
+
+/// The key of cache mounts among kept snapshots: they share a budget. No snapshot has it.
+const MOUNT: &str = "mount";
+
+/// Returns the id of a cache mount.
+pub(crate) fn mount_of(kept: &KeptSnapshot) -> Option<&str> {
+    (kept.key == MOUNT).then_some(kept.place.as_str())
+}
+
+/// Adds the cache mounts of a store, of one workspace or all, to its kept snapshots, least recently used first.
+pub(crate) async fn with_mounts(
+    mut kept: Vec<KeptSnapshot>,
+    snapshots: &dyn SnapshotStore,
+    workspace: Option<&str>,
+) -> Vec<KeptSnapshot> {
+    let Some(mounts) = snapshots.mounts() else { return kept };
+    let engine = snapshots.name().await;
+    kept.extend(mounts.kept(engine, workspace).into_iter().map(|mount| KeptSnapshot {
+        engine: engine.to_owned(),
+        workspace: mount.record.workspace,
+        key: MOUNT.to_owned(),
+        step: String::new(),
+        place: mount.id,
+        bytes: mount.record.bytes,
+        used_at: mount.record.used_at,
+        sources: String::new(),
+        sources_folder: mount.record.name,
+    }));
+    kept.sort_by_key(|kept| kept.used_at);
+    kept
 }
 
 /// Returns the snapshots to remove. `kept` is sorted by last use, oldest first.

@@ -24,6 +24,31 @@ pub(super) enum Ground<'a> {
 
 impl Inputs {
     pub(super) fn of(step: &PlanStep, workspace: &str, runner: &str, ground: Ground<'_>) -> Self {
+        let mut inputs = Self::of_place(step, workspace, runner, ground);
+        inputs.add("the working folder", &step.workdir);
+        inputs.add("the command", &step.cmd);
+        // `sh` adds nothing, so that results that were kept before still fit.
+        if step.shell != [DEFAULT_SHELL] {
+            inputs.add("the shell", &step.shell.join("\0"));
+        }
+        inputs.add(
+            "the list of secrets",
+            &step.secrets.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(","),
+        );
+        for (name, value) in step.env.iter() {
+            inputs.add(&format!("variable `{name}`"), value);
+        }
+        inputs
+    }
+
+    /// Returns what has to be the same for a step to start from its last result. Its command and its variables may be others.
+    pub(super) fn of_last(step: &PlanStep, workspace: &str, pipeline: &str, runner: &str, ground: Ground<'_>) -> Self {
+        let mut inputs = Self::of_place(step, workspace, runner, ground);
+        inputs.add("the pipeline", pipeline);
+        inputs
+    }
+
+    fn of_place(step: &PlanStep, workspace: &str, runner: &str, ground: Ground<'_>) -> Self {
         let mut inputs = Self::default();
         inputs.add("the format of the cache", FORMAT_VERSION);
         inputs.add("the workspace", workspace);
@@ -32,23 +57,15 @@ impl Inputs {
             Ground::ImageDigest(digest) => inputs.add("the image", digest),
             Ground::Parent { step, key } => inputs.add(&format!("its parent `{step}`"), key),
         }
-        inputs.add("the working folder", &step.workdir);
-        inputs.add("the command", &step.cmd);
-        // `sh` adds nothing, so that results that were kept before still fit.
-        if step.shell != [DEFAULT_SHELL] {
-            inputs.add("the shell", &step.shell.join("\0"));
+        if !step.cache_mounts.is_empty() {
+            // Their content is no input: tools only work faster with it.
+            let mounts = step.cache_mounts.iter().map(|mount| format!("{}\0{}\0", mount.path, mount.name));
+            inputs.add("the cache mounts", &mounts.collect::<String>());
         }
         inputs.add("the runner", runner);
         // This includes the platform, and services by the names of their images: if a tag moves, the step is tested
         // against something else, but what it leaves is the same.
         inputs.add("the runner's arguments", &step.runner_args.as_ref().map(canonical).unwrap_or_default());
-        inputs.add(
-            "the list of secrets",
-            &step.secrets.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(","),
-        );
-        for (name, value) in step.env.iter() {
-            inputs.add(&format!("variable `{name}`"), value);
-        }
         inputs
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
+use pipelens_core::plan::{BootsFrom, Plan, PlanStep, Reuse};
 
 use crate::cache::inputs::{Ground, Inputs};
 use crate::cache::policy::Policy;
@@ -18,6 +18,18 @@ pub(super) struct Keys {
     pub(super) cache: String,
     pub(super) inputs: Inputs,
     pub(super) fit: String,
+    /// The key under which its last result is kept as what it starts from next time, if it asks for that.
+    pub(super) last: Option<String>,
+}
+
+impl Keys {
+    /// Identifies a step's result: a cached one stays the same while its policy allows it, any other is made of the current sources.
+    fn of_result(&self, policy: Option<&Policy>) -> &str {
+        match policy {
+            Some(Policy::While(_) | Policy::ReadyMade(_)) => &self.cache,
+            Some(Policy::None | Policy::Unknown(_)) | None => &self.fit,
+        }
+    }
 }
 
 /// A plan with everything that its keys depend on.
@@ -110,7 +122,10 @@ impl KeyedPlan {
                 Some(Policy::ReadyMade(key)) => ready_made = Some(format!("plan:{key}")),
                 Some(Policy::None | Policy::Unknown(_)) | None => {}
             }
-            let made = Keys { cache: ready_made.unwrap_or_else(|| cached.key()), inputs: cached, fit: fitting.key() };
+            let last =
+                (step.reuse == Reuse::Last).then(|| self.key_of_last(index, step, runner, &images, &keys)).flatten();
+            let made =
+                Keys { cache: ready_made.unwrap_or_else(|| cached.key()), inputs: cached, fit: fitting.key(), last };
             if let Some(slot) = keys.get_mut(index) {
                 *slot = Some(made);
             }
@@ -118,6 +133,40 @@ impl KeyedPlan {
         keys
     }
 }
+
+impl KeyedPlan {
+    /// Returns the key of a step's last result: another one as soon as what the step starts from otherwise has changed.
+    fn key_of_last(
+        &self,
+        index: usize,
+        step: &PlanStep,
+        runner: &str,
+        images: &HashMap<String, String>,
+        keys: &[Option<Keys>],
+    ) -> Option<String> {
+        let result_of = |step: usize| Some(keys.get(step)?.as_ref()?.of_result(self.policies.get(step)));
+        let parent = step.parent().and_then(|parent| self.plan.steps.get(parent));
+        let ground = match &step.boots_from {
+            BootsFrom::Image(reference) => Ground::ImageDigest(images.get(reference)?),
+            BootsFrom::Step(parent_index) => Ground::Parent { step: &parent?.key, key: result_of(*parent_index)? },
+        };
+        let mut inputs = Inputs::of_last(step, &self.workspace, &self.plan.name, runner, ground);
+        // The sources of its last result are there.
+        inputs.add("the folder of the sources", &self.plan.root(index)?.workdir);
+        for provider in &step.needs_artifacts {
+            let provider_step = self.plan.steps.get(*provider)?;
+            let patterns = provider_step.artifacts.join("\0");
+            inputs.add(
+                &format!("the artifacts of `{}`", provider_step.key),
+                &format!("{}\0{patterns}", result_of(*provider)?),
+            );
+        }
+        Some(format!("{LAST}{}", inputs.key()))
+    }
+}
+
+/// How the keys of last results begin.
+pub(super) const LAST: &str = "last:";
 
 /// Returns the indices of the steps, each after the one it starts from and those whose artifacts it gets.
 pub(super) fn parents_first(plan: &Plan) -> Vec<usize> {

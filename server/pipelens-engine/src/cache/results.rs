@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::cache::cache_request::Budget;
 use crate::cache::eviction;
+use crate::cache::keys::LAST;
 use crate::clock::seconds_now;
 use crate::fingerprint::short_name;
+use crate::mounts::EVERY_WORKSPACE;
 use crate::snapshot::{Hit, Outdated, Saved, SnapshotStore};
 use crate::sources::Manifest;
 use crate::store::{KeptSnapshot, Store, StoreError};
@@ -50,6 +52,13 @@ impl KeptResults {
         Ok(Some(Hit { place, outdated }))
     }
 
+    /// Whether a step has a last result, made from whatever it started from then.
+    pub(super) async fn has_last(&self, step: &str, snapshots: &dyn SnapshotStore) -> Result<bool, StoreError> {
+        let (engine, workspace) = (snapshots.name().await.to_owned(), self.workspace.clone());
+        let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
+        Ok(kept.iter().any(|kept| kept.step == step && kept.key.starts_with(LAST)))
+    }
+
     /// Records a filesystem that has the current sources in one of its directories.
     pub(super) async fn record(
         &self,
@@ -59,6 +68,36 @@ impl KeptResults {
         sources_folder: &str,
         snapshots: &dyn SnapshotStore,
     ) -> Result<(), StoreError> {
+        let replaced = self.put(key, step, saved, sources_folder, snapshots).await?;
+        // A snapshot that something still starts from, or is built on, stays until the budget requires its removal.
+        eviction::remove(&self.store, snapshots, replaced.into_iter().collect()).await.map(drop)
+    }
+
+    /// Records one more key of a filesystem. What had this key before has another one, by which it is still found.
+    pub(super) async fn record_again(
+        &self,
+        key: String,
+        step: &str,
+        place: &str,
+        sources_folder: &str,
+        snapshots: &dyn SnapshotStore,
+    ) -> Result<(), StoreError> {
+        let saved = Saved { bytes: 0, place: place.to_owned() };
+        if let Some(replaced) = self.put(key, step, saved, sources_folder, snapshots).await? {
+            self.store.with(move |store| store.forget(&replaced)).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what had the key before.
+    async fn put(
+        &self,
+        key: String,
+        step: &str,
+        saved: Saved,
+        sources_folder: &str,
+        snapshots: &dyn SnapshotStore,
+    ) -> Result<Option<KeptSnapshot>, StoreError> {
         let kept = KeptSnapshot {
             engine: snapshots.name().await.to_owned(),
             workspace: self.workspace.clone(),
@@ -71,16 +110,17 @@ impl KeptResults {
             sources_folder: sources_folder.to_owned(),
         };
         let manifest = Arc::clone(&self.manifest);
-        let replaced = self.store.with(move |store| store.keep(&kept, &manifest)).await?;
-        // A snapshot that something still starts from, or is built on, stays until the budget requires its removal.
-        eviction::remove(&self.store, snapshots, replaced.into_iter().collect()).await.map(drop)
+        self.store.with(move |store| store.keep(&kept, &manifest)).await
     }
 
     /// Removes snapshots that are too old or exceed the budget, least recently used first.
     pub(super) async fn keep_within_budget(&self, snapshots: &dyn SnapshotStore) -> Result<(), StoreError> {
         let (engine, workspace) = (snapshots.name().await.to_owned(), self.workspace.clone());
         let kept = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
-        let surplus = eviction::surplus(kept, self.budget, seconds_now());
+        let kept = eviction::with_mounts(kept, snapshots, Some(&self.workspace)).await;
+        let mut surplus = eviction::surplus(kept, self.budget, seconds_now());
+        let shared = eviction::with_mounts(Vec::new(), snapshots, Some(EVERY_WORKSPACE)).await;
+        surplus.extend(eviction::surplus(shared, self.budget, seconds_now()));
         eviction::remove(&self.store, snapshots, surplus).await.map(drop)
     }
 

@@ -11,6 +11,7 @@ use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
 use crate::docker::image_store::DockerSnapshot;
 use crate::docker::leftovers::Leftovers;
+use crate::docker::mounting::{self, Mounting};
 use crate::docker::session::Session;
 use crate::docker::source_images::{self, SourceLayer};
 use crate::docker::source_update::{self, Dating};
@@ -27,9 +28,10 @@ pub(super) async fn prepare(
     session: &Session,
     context: &StepContext,
     arguments: &Arguments,
+    mounting: Option<&Mounting>,
     leftovers: &mut Leftovers,
 ) -> Result<(), Interruption> {
-    let boot = Boot { session, context, arguments };
+    let boot = Boot { session, context, arguments, mounting };
     match &context.base {
         Base::Image(reference) => {
             let ensuring = session.images().ensure(reference, arguments, context);
@@ -48,11 +50,17 @@ pub(super) async fn prepare(
                 let image = volumes::without_volumes(session, context, image, leftovers).await?;
                 let worker = boot.create(image, leftovers).await?;
                 let Some(outdated) = outdated else { return Ok(()) };
-                let delta = outdated.manifest.delta(&context.sources);
+                let delta = context.delta_since(outdated);
                 session.unless_stopped(context, boot.update_sources(worker, delta, &outdated.folder, Dating::Now)).await
             }
             Some(DockerSnapshot::Container(id)) => {
-                leftovers.worker = Some(session.take_waiting(id).ok_or_else(|| context.no_snapshot())?);
+                let worker = session.take_waiting(id).ok_or_else(|| context.no_snapshot())?;
+                let image = Arc::clone(&worker.container.image);
+                leftovers.worker = Some(worker);
+                if let Some(mounting) = mounting {
+                    let volumes = mounting.volumes(session, context, &image, arguments).await?;
+                    leftovers.meters = mounting.meters(&volumes);
+                }
                 Ok(())
             }
             None => Err(context.no_snapshot().into()),
@@ -86,6 +94,8 @@ struct Boot<'a> {
     session: &'a Session,
     context: &'a StepContext,
     arguments: &'a Arguments,
+    /// `None`: without the step's mounts.
+    mounting: Option<&'a Mounting>,
 }
 
 impl Boot<'_> {
@@ -137,7 +147,7 @@ impl Boot<'_> {
     async fn boot_from_layer(&self, layer: SourceLayer, leftovers: &mut Leftovers) -> Result<bool, Interruption> {
         let worker = self.create(layer.image, leftovers).await?;
         let Some(outdated) = layer.outdated else { return Ok(false) };
-        let delta = outdated.manifest.delta(&self.context.sources);
+        let delta = self.context.delta_since(&outdated);
         let is_worth_another = source_images::is_worth_another(self.context, &delta);
         // Nothing has been built from the older ones yet.
         let updating = self.update_sources(worker, delta, &outdated.folder, Dating::AsInProject);
@@ -178,8 +188,17 @@ impl Boot<'_> {
         leftovers: &'l mut Leftovers,
     ) -> Result<&'l mut Worker, EngineError> {
         let labels = self.session.labels_of(self.context);
-        let created = Container::create(&self.session.docker, self.context, image, self.arguments, labels).await?;
-        Ok(leftovers.worker.insert(Worker::new(created, self.session.deadlines)))
+        let (docker, context, arguments) = (&self.session.docker, self.context, self.arguments);
+        let Some(mounting) = self.mounting else {
+            let created = Container::create(docker, context, image, arguments, &[], labels).await?;
+            return Ok(leftovers.worker.insert(Worker::new(created, self.session.deadlines)));
+        };
+        let volumes = mounting.volumes(self.session, context, &image, arguments).await?;
+        let created = Container::create(docker, context, image, arguments, &volumes, labels).await?;
+        leftovers.meters = mounting.meters(&volumes);
+        let worker = leftovers.worker.insert(Worker::new(created, self.session.deadlines));
+        mounting::own(&worker.container, context, &volumes).await?;
+        Ok(worker)
     }
 
     async fn send_sources(&self, container: &Container) -> Result<(), EngineError> {

@@ -13,7 +13,7 @@ use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{
     ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerWaitExitError, ContainerWaitResponse,
-    HostConfig, HostConfigLogConfig,
+    HostConfig, HostConfigLogConfig, Mount,
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
@@ -99,8 +99,11 @@ impl Container {
         context: &StepContext,
         image: Arc<ImageFacts>,
         arguments: &Arguments,
+        volumes: &[Mount],
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
+        let mut host_config = arguments.host_config();
+        host_config.mounts.get_or_insert_default().extend_from_slice(volumes);
         let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
         // As the entry point, so that the image's own entry point and command are not used.
         let entrypoint = ["sh", "-c", supervisor::SCRIPT].map(str::to_owned).to_vec();
@@ -109,7 +112,7 @@ impl Container {
             // The default is the container's id, by which a step could tell whether it shares a container.
             hostname: Some(HOST_NAME.into()),
             user: arguments.user.clone(),
-            ..attended(&image, entrypoint, labels, arguments.host_config())
+            ..attended(&image, entrypoint, labels, host_config)
         };
         let platform = arguments.platform.as_deref().unwrap_or_default();
         Self::create_from(docker, body, platform, image, user).await
@@ -227,6 +230,12 @@ impl Container {
     pub(super) async fn has_path(&self, path: &str) -> Result<bool, EngineError> {
         let found = self.look_up(path).await.map_err(|error| refused("look into the container", &error))?;
         Ok(found.is_some())
+    }
+
+    /// Returns the mode of what is at an absolute path, if there is something.
+    pub(super) async fn mode(&self, path: &str) -> Result<Option<u32>, EngineError> {
+        let found = self.look_up(path).await.map_err(|error| refused("look into the container", &error))?;
+        Ok(found.map(|stat| stat.file_mode))
     }
 
     /// Runs a second command in the container, as its user, and returns the exit code and the output.

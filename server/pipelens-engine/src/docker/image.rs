@@ -54,6 +54,8 @@ pub(super) struct ImageFacts {
     pub(super) path: String,
     /// What it runs on, such as `linux/arm64` or `linux/arm/v7`; empty if the engine does not know.
     pub(super) platform: String,
+    /// `HOME`, if the image sets it.
+    pub(super) home: Option<String>,
     pub(super) bytes: u64,
     pub(super) layers: usize,
     /// In seconds since 1970.
@@ -268,14 +270,19 @@ impl Images {
 
 fn facts(reference: &str, inspect: ImageInspect) -> ImageFacts {
     let config = inspect.config.unwrap_or_default();
-    let path = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let variable = |name: &str| {
+        let mut variables = config.env.iter().flatten().filter_map(|variable| variable.split_once('='));
+        variables.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+    };
+    let (path, home) = (variable("PATH").unwrap_or_else(|| DEFAULT_PATH.to_owned()), variable("HOME"));
     let id = inspect.id.unwrap_or_else(|| reference.to_owned());
     let mut labels = config.labels.unwrap_or_default();
     let parts =
         [inspect.os, inspect.architecture, inspect.variant].into_iter().flatten().filter(|part| !part.is_empty());
     ImageFacts {
         platform: parts.collect::<Vec<_>>().join("/"),
-        path: path.to_owned(),
+        path,
+        home,
         reference: reference.to_owned(),
         digest: digest(reference, inspect.repo_digests.as_deref().unwrap_or_default()).unwrap_or(&id).to_owned(),
         origin: id.clone(),

@@ -14,6 +14,7 @@ use crate::docker::about::About;
 use crate::docker::image::Images;
 use crate::docker::labels;
 use crate::docker::reap;
+use crate::mounts::Mounts;
 use crate::owner::Owner;
 use crate::snapshot::{Snapshot, SnapshotStore, shell_word};
 
@@ -36,6 +37,8 @@ pub(super) struct ImageStore {
     /// Whether images have been made, by this run or by dead owners.
     pub(super) may_have_images: Arc<AtomicBool>,
     pub(super) budget: Duration,
+    /// `None`: nothing outlives the run.
+    pub(super) mounts: Option<Mounts>,
 }
 
 #[async_trait]
@@ -75,6 +78,15 @@ impl SnapshotStore for ImageStore {
             }
         }
         is_removed
+    }
+
+    fn mounts(&self) -> Option<&Mounts> {
+        self.mounts.as_ref()
+    }
+
+    async fn remove_mount(&self, id: &str) -> bool {
+        let Some(lease) = self.mounts.as_ref().and_then(|mounts| mounts.take(id)) else { return false };
+        reap::remove_volume(&self.docker, id).await && lease.forget().is_ok()
     }
 
     async fn sweep(&self, cache_name: &str, known: &BTreeSet<String>) {

@@ -5,6 +5,8 @@ pub(super) const STEP: &str = "dev.pipelens.step";
 pub(super) const OWNER: &str = "dev.pipelens.owner";
 /// On a container that runs beside a step's command: its name.
 pub(super) const SERVICE: &str = "dev.pipelens.service";
+/// On the volume of a cache mount: its name.
+pub(super) const MOUNT: &str = "dev.pipelens.mount";
 /// On a container that never runs and is removed after the images of its run. An engine lists containers quickly, but has to read every image
 /// to list some of them, so a sweep looks for images only if a dead owner has a container.
 pub(super) const ANCHOR: &str = "dev.pipelens.anchor";

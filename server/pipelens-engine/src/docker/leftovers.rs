@@ -4,10 +4,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::docker::commit::Commit;
+use crate::docker::mounting::{self, Mounting};
 use crate::docker::services::Services;
 use crate::docker::session::Session;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
+use crate::mounts::Meter;
 use crate::snapshot::Saved;
 use crate::step_context::StepContext;
 use crate::stop::Interruption;
@@ -20,6 +22,10 @@ pub(super) struct Leftovers {
     pub(super) services: Services,
     /// A call that continues in the engine after a stop.
     saving: Option<BoxFuture<'static, Result<Saved, EngineError>>>,
+    /// The step's cache mounts, in use until nothing of the step runs any more.
+    pub(super) mounting: Option<Mounting>,
+    /// How to look up how large the mounts are, by their paths.
+    pub(super) meters: Vec<(String, Meter)>,
     /// How to keep the state of a failed step.
     pub(super) failure: Option<Commit>,
 }
@@ -54,7 +60,9 @@ impl Leftovers {
             worker.settle().await;
             kept = failure.save().await.ok();
         }
+        mounting::measure(&mut worker, self.meters).await;
         worker.remove().await;
+        drop(self.mounting);
         kept
     }
 }

@@ -8,6 +8,7 @@ use bollard::Docker;
 use bollard::models::ImageSummary;
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+    RemoveVolumeOptions,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
@@ -228,6 +229,19 @@ pub(super) async fn remove_image(docker: &Docker, id: &str) -> bool {
     let options = RemoveImageOptionsBuilder::default().force(true).noprune(true).build();
     match docker.remove_image(id, Some(options), None).await {
         Ok(_) => true,
+        Err(error) => status_of(&error) == Some(404),
+    }
+}
+
+/// Returns the name of the volume of a cache mount.
+pub(super) fn volume_of(mount_id: &str) -> String {
+    format!("pipelens-mount-{mount_id}")
+}
+
+/// Removes the volume of a cache mount. `false`: a container still uses it, or the engine does not answer.
+pub(super) async fn remove_volume(docker: &Docker, mount_id: &str) -> bool {
+    match docker.remove_volume(&volume_of(mount_id), None::<RemoveVolumeOptions>).await {
+        Ok(()) => true,
         Err(error) => status_of(&error) == Some(404),
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub(super) source_layers: SourceLayers,
     /// Images without the volumes they declare, by the image that declares them.
     pub(super) plain_images: Slots<Arc<ImageFacts>>,
+    /// The homes of users, by image and user.
+    pub(super) homes: Slots<String>,
     /// Cancelled when the first command has ended.
     pub(super) has_run_one: CancellationToken,
     run_id: Uuid,
@@ -71,6 +73,7 @@ impl Session {
             run_id: *run_id,
             may_have_images: Arc::new(AtomicBool::new(false)),
             budget: deadlines.closing,
+            mounts: request.mounts(),
         };
         if request.is_asked_soon {
             store.about.ask_ahead();
@@ -82,6 +85,7 @@ impl Session {
             deadlines: *deadlines,
             source_layers: SourceLayers::default(),
             plain_images: Slots::default(),
+            homes: Slots::default(),
             has_run_one: CancellationToken::new(),
             run_id: *run_id,
             labels,

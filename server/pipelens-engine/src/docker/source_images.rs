@@ -35,7 +35,10 @@ pub(super) struct SourceLayer {
 
 /// Identifies what a step's sources are added to: the image, the directory, the owner.
 pub(super) fn ground(image: &ImageFacts, step: &PlanStep, user: Option<&str>) -> String {
-    [&image.origin, step.workdir.as_str(), user.unwrap_or_default()].join("\0")
+    let mut ground = [&image.origin, step.workdir.as_str(), user.unwrap_or_default()].join("\0");
+    // They hide sources, and the engine makes directories for them.
+    ground.extend(step.cache_mounts.iter().flat_map(|mount| ["\0", mount.path.as_str()]));
+    ground
 }
 
 /// Whether an image of the sources pays off for a step, on its own or together with others.
@@ -68,6 +71,7 @@ fn sharing(context: &StepContext) -> usize {
         step.boots_from == own.boots_from
             && step.workdir == own.workdir
             && step.runner == own.runner
+            && step.cache_mounts == own.cache_mounts
             && arguments(step) == own_arguments
     };
     context.plan.steps.iter().filter(is_same).count()

@@ -8,6 +8,7 @@ use crate::docker::boot;
 use crate::docker::container::Container;
 use crate::docker::image_store::DockerSnapshot;
 use crate::docker::leftovers::Leftovers;
+use crate::docker::mounting;
 use crate::docker::services;
 use crate::docker::session::Session;
 use crate::error::EngineError;
@@ -53,7 +54,7 @@ pub(super) async fn hand_back_artifacts(
     leftovers: &mut Leftovers,
 ) -> Result<(), Interruption> {
     let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
-    boot::prepare(session, context, &arguments, leftovers).await?;
+    boot::prepare(session, context, &arguments, None, leftovers).await?;
     let container = leftovers.worker.as_ref().map(|worker| &worker.container);
     let Some((container, artifacts)) = container.zip(context.artifacts.as_ref()) else { return Ok(()) };
     take_artifacts(session, context, container, artifacts).await
@@ -79,7 +80,13 @@ async fn try_to_run(
 ) -> Result<Ran, Interruption> {
     let command = StepCommand::of(context)?;
     let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
-    boot::prepare(session, context, &arguments, leftovers).await?;
+    let mounting = match context.step().cache_mounts.is_empty() {
+        true => None,
+        false => Some(mounting::begin(session, context, &arguments).await?),
+    };
+    let prepared = boot::prepare(session, context, &arguments, mounting.as_ref(), leftovers).await;
+    leftovers.mounting = mounting;
+    prepared?;
     let Some(worker) = &mut leftovers.worker else { return Err(Interruption::Stopped) };
     session.unless_stopped(context, boot::add_artifacts(session, context, &worker.container)).await?;
     services::start(session, context, &arguments.services, worker, &mut leftovers.services).await?;
@@ -97,7 +104,7 @@ async fn try_to_run(
     if !has_children && !is_cached {
         return Ok(Ran::without_snapshot(ending));
     }
-    let can_hand_on = has_children && context.snapshot_use == SnapshotUse::Once && worker.is_waiting();
+    let can_hand_on = has_children && goes_to_child(context) && worker.is_waiting();
     let is_worth_saving = context.keeping.workspace.is_some() && worker.unsaved >= WORTH_A_SNAPSHOT;
     let mut saved = None;
     if !can_hand_on || is_cached || is_worth_saving {
@@ -141,11 +148,19 @@ async fn save(
 /// What happens to a step's container when its command has ended.
 fn what_comes_then(context: &StepContext) -> Then {
     let keeps_snapshot = context.keeps_snapshot != KeepSnapshot::Never;
-    if keeps_snapshot && context.snapshot_use == SnapshotUse::Once {
+    let has_mounts = !context.step().cache_mounts.is_empty();
+    if keeps_snapshot && goes_to_child(context) {
         Then::Next
-    } else if keeps_snapshot || context.keeping.is_cached || context.artifacts.is_some() {
+    } else if keeps_snapshot || context.keeping.is_cached || context.artifacts.is_some() || has_mounts {
         Then::Wait
     } else {
         Then::End
     }
+}
+
+/// Whether the only child of a step may run in its container.
+fn goes_to_child(context: &StepContext) -> bool {
+    let mut children = context.plan.steps.iter().filter(|step| step.parent() == Some(context.index));
+    context.snapshot_use == SnapshotUse::Once
+        && children.next().is_some_and(|child| mounting::are_same(context.step(), child))
 }

@@ -145,6 +145,18 @@ impl Worker {
         Ok((report.exit_code, String::from_utf8_lossy(&said).into_owned()))
     }
 
+    /// Runs a command of ours after the last step, whose traces do not matter to it. `None`: something of the step may still run.
+    pub(super) async fn look(&mut self, line: Bytes) -> Option<String> {
+        self.life = match std::mem::replace(&mut self.life, Life::Spent) {
+            Life::Quiet(conversation) => Life::Waiting(conversation),
+            other => other,
+        };
+        if !self.is_waiting() {
+            return None;
+        }
+        self.run_own(line).await.ok().map(|(_, said)| said)
+    }
+
     /// Starts the container before the step's command, for the services that join its network.
     pub(super) async fn wake(&mut self) -> Result<(), EngineError> {
         if self.is_waiting() {

@@ -158,12 +158,12 @@ fn make_way(sources: &Sources, target: &Path) -> Result<(), EngineError> {
 }
 
 /// Whether it is a directory, and not a link to one.
-fn is_folder(path: &Path) -> bool {
+pub(super) fn is_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
 /// Removes whatever is there.
-fn remove_any(path: &Path) -> io::Result<()> {
+pub(super) fn remove_any(path: &Path) -> io::Result<()> {
     match is_folder(path) {
         true => remove(path),
         // Writing to a link would change its target, and creating a link fails if something exists.

@@ -17,6 +17,7 @@ use crate::error::EngineError;
 #[cfg(unix)]
 use crate::host::view::{Location, View};
 use crate::host::{copy, workdir};
+use crate::mounts::Mounts;
 use crate::owner::Owner;
 use crate::private;
 use crate::snapshot::{Saved, Snapshot, SnapshotStore, shell_word};
@@ -40,6 +41,7 @@ pub(super) enum HostSnapshot {
 #[derive(Debug)]
 pub(super) struct FolderStore {
     kept: Option<KeptFolders>,
+    mounts: Option<Mounts>,
     /// How the run's steps see their workspace, and where.
     #[cfg(unix)]
     seen: OnceLock<(View, PathBuf)>,
@@ -54,11 +56,12 @@ struct KeptFolders {
 
 impl FolderStore {
     /// Without a state directory, nothing is kept.
-    pub(super) fn new(state_dir: Option<&Path>, run_id: Uuid) -> Self {
+    pub(super) fn new(state_dir: Option<&Path>, run_id: Uuid, mounts: Option<Mounts>) -> Self {
         let kept =
             |state_dir: &Path| KeptFolders { folder: state_dir.join("host-snapshots"), run_id: run_id.to_string() };
         Self {
             kept: state_dir.map(kept),
+            mounts,
             #[cfg(unix)]
             seen: OnceLock::new(),
         }
@@ -81,6 +84,26 @@ impl FolderStore {
             return Err(interruption);
         }
         Ok(Some(saved(&target)))
+    }
+
+    /// Moves a step's directory to the store, or copies it if that is on another disk.
+    pub(super) fn take_or_copy(
+        &self,
+        workspace: &Path,
+        stop: &CancellationToken,
+    ) -> Result<Option<Saved>, Interruption> {
+        let Some(kept) = &self.kept else { return Ok(None) };
+        let moved = kept.new_folder().and_then(|target| {
+            let moved = std::fs::rename(workspace, &target);
+            if moved.is_err() {
+                std::fs::remove_file(target.with_extension(KEEPER)).ok();
+            }
+            moved.map(|()| saved(&target))
+        });
+        match moved {
+            Ok(saved) => Ok(Some(saved)),
+            Err(_) => self.copy(workspace, stop),
+        }
     }
 
     /// Moves a step's directory to the store.
@@ -113,6 +136,16 @@ impl SnapshotStore for FolderStore {
         blocking::run(move |_| kept.remove(&place)).await.unwrap_or(false)
     }
 
+    fn mounts(&self) -> Option<&Mounts> {
+        self.mounts.as_ref()
+    }
+
+    async fn remove_mount(&self, id: &str) -> bool {
+        let Some(lease) = self.mounts.as_ref().and_then(|mounts| mounts.take(id)) else { return false };
+        let removed = move |_: &CancellationToken| copy::remove(&lease.files()).and_then(|()| lease.forget());
+        blocking::run(removed).await.flatten().is_ok()
+    }
+
     async fn sweep(&self, _cache_name: &str, known: &BTreeSet<String>) {
         let Some(kept) = self.kept.clone() else { return };
         let known = known.clone();
@@ -126,7 +159,7 @@ impl SnapshotStore for FolderStore {
         #[cfg(unix)]
         if let Some((View::Own(namespaces), seen)) = self.seen.get() {
             let workdir = workdir::on_host(seen, &step.workdir).unwrap_or_else(|_| seen.clone());
-            return namespaces.shell_line(&Location { real: place, seen, workdir: &workdir }, &variables);
+            return namespaces.shell_line(&Location { real: place, seen, workdir: &workdir, binds: &[] }, &variables);
         }
         let folder = workdir::on_host(place, &step.workdir).unwrap_or_else(|_| place.into());
         format!("cd {} && env {variables}sh", shell_word(&folder.to_string_lossy()))

@@ -13,11 +13,9 @@ use crate::blocking;
 use crate::error::EngineError;
 use crate::fingerprint::short_name;
 use crate::host::copy;
+use crate::locked_folder::{LOCK, is_still_there, lock_file};
 use crate::private;
 use crate::stop::{self, Interruption};
-
-/// Every run that uses a place holds a shared lock on this file. The place may be removed only under an exclusive lock.
-const LOCK: &str = "lock";
 
 /// A place may be removed just before it is locked.
 const TRIES: usize = 100;
@@ -174,25 +172,6 @@ fn name_of(project: &Path) -> String {
     #[cfg(not(unix))]
     let user = String::new();
     short_name([user.as_bytes(), b"/", project.as_os_str().as_encoded_bytes()].concat())
-}
-
-fn lock_file(folder: &Path) -> io::Result<File> {
-    private::touch(&folder.join(LOCK))?;
-    File::open(folder.join(LOCK))
-}
-
-/// Whether a lock that was obtained is that of the directory, and not of one that was removed meanwhile.
-#[cfg(unix)]
-fn is_still_there(lock: &File, folder: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    let (held, current) = (lock.metadata().map(id), folder.join(LOCK).symlink_metadata().map(id));
-    matches!((held, current), (Ok(held), Ok(current)) if held == current)
-}
-
-#[cfg(not(unix))]
-fn is_still_there(_lock: &File, folder: &Path) -> bool {
-    folder.join(LOCK).exists()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One command as a process group, from its start until everything it has started has certainly ended.
 
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -68,20 +69,22 @@ const LONGEST_REASON_BYTES: u64 = 4 * 1024;
 /// The variable with the working directory's path outside the step's namespace, for example for a Docker daemon that mounts it.
 const REAL_WORKDIR: &str = "PIPELENS_WORKDIR";
 
-/// Runs the step's command; `home` is the step's own folder. Returns when its whole group has ended.
+/// Runs the step's command; `home` is the step's own folder. Returns when its whole group has ended. If we are killed, the locks are held until then
+/// too.
 pub(super) async fn run(
     context: &StepContext,
     logs: &mut StepLogs,
     home: &Path,
     setup: &Setup,
     location: &Location<'_>,
+    locks: Vec<File>,
 ) -> Result<Ending, EngineError> {
     let mark = Uuid::new_v4().simple().to_string();
     let mut child = spawn(context, home, setup, location, &mark)?;
     let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let group = group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?;
     let family = Family { group, mark, since: detached::started(group.as_raw_nonzero().get()) };
-    let mut watcher = watch(&setup.shell, &family)?;
+    let mut watcher = watch(&setup.shell, &family, locks)?;
     if let Err(reason) = become_ready(&mut child).await {
         family.end().await;
         dismiss(&mut watcher).await;
@@ -222,13 +225,16 @@ pub(super) fn shell(project: &Path) -> Result<PathBuf, EngineError> {
     programs::find("sh", &[project]).ok_or_else(|| EngineError::Spawn { source: missing() })
 }
 
-fn watch(shell: &Path, family: &Family) -> Result<(Child, Option<ChildStdin>), EngineError> {
+/// The watcher writes nothing, so the locks are its output: a file that another process inherits stays locked as long as that process runs.
+fn watch(shell: &Path, family: &Family, locks: Vec<File>) -> Result<(Child, Option<ChildStdin>), EngineError> {
     let mut command = Command::new(shell);
     let marked = format!("{}={}", detached::VARIABLE, family.mark);
     command.args(["-c", WATCHER, "sh", &family.group.as_raw_nonzero().to_string(), &marked]);
     // In a group of its own, because it must outlive both the step's group and ours.
     command.process_group(0);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut outputs = locks.into_iter().map(Stdio::from);
+    let mut output = || outputs.next().unwrap_or_else(Stdio::null);
+    command.stdin(Stdio::piped()).stdout(output()).stderr(output());
     let mut watcher = command.spawn().map_err(|source| EngineError::Spawn { source })?;
     let words = watcher.stdin.take();
     Ok((watcher, words))

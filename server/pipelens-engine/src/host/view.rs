@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::host::mounting::Bind;
 use crate::host::place;
 use crate::programs;
 use crate::snapshot::shell_word;
@@ -21,6 +22,19 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Puts a directory at a path, and goes to a directory below it. The rest of the arguments is the step's.
 const ENTER: &str = r#""$1" --bind "$2" "$3" && cd -P "$4" && shift 4 || exit 125
+"#;
+
+/// The same, and puts more directories at their paths before it goes there.
+const ENTER_WITH_BINDS: &str = r#""$1" --bind "$2" "$3" || exit 125
+pipelens_mount=$1 pipelens_workdir=$4 pipelens_binds=$5
+shift 5
+while [ "$pipelens_binds" -gt 0 ]; do
+    "$pipelens_mount" --bind "$1" "$2" || exit 125
+    shift 2
+    pipelens_binds=$((pipelens_binds - 1))
+done
+cd -P "$pipelens_workdir" || exit 125
+unset pipelens_mount pipelens_workdir pipelens_binds
 "#;
 
 /// Starts the process IDs of each step's PID namespace at a different number, because scripts name temporary files by their process ID. Not every
@@ -76,6 +90,8 @@ pub(super) struct Location<'a> {
     pub(super) seen: &'a Path,
     /// Its working directory, in `seen`.
     pub(super) workdir: &'a Path,
+    /// What else is mounted in its view.
+    pub(super) binds: &'a [Bind],
 }
 
 impl Location<'_> {
@@ -143,10 +159,15 @@ impl Namespaces {
             command.args(["--user", "--map-root-user"]);
         }
         command.arg("--").arg(shell).arg("-c");
+        let binds = location.binds;
+        let enter = if binds.is_empty() { ENTER } else { ENTER_WITH_BINDS };
         let location = [&self.mount, location.real, location.seen, location.workdir];
         let then = if self.has_user { BECOME_USER } else { script };
         let count_from = if self.has_processes { COUNT_FROM } else { "" };
-        command.arg(format!("{ENTER}{count_from}{then}")).arg("sh").args(location);
+        command.arg(format!("{enter}{count_from}{then}")).arg("sh").args(location);
+        if !binds.is_empty() {
+            command.arg(binds.len().to_string()).args(binds.iter().flat_map(|(from, to)| [from, to]));
+        }
         if self.has_processes {
             let steps = STEPS.fetch_add(1, Ordering::Relaxed);
             let number = steps.wrapping_mul(APART).wrapping_add(std::process::id()) % NUMBERS;
@@ -161,7 +182,8 @@ impl Namespaces {
 
     async fn work(&self, shell: &Path, scratch: &Path, place: &Path) -> bool {
         let test = if self.has_processes { "[ -e here ] && [ $$ = 1 ] && [ -e /proc/self ]" } else { "[ -e here ]" };
-        let mut command = self.command(shell, test, &Location { real: scratch, seen: place, workdir: place });
+        let mut command =
+            self.command(shell, test, &Location { real: scratch, seen: place, workdir: place, binds: &[] });
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let status = tokio::time::timeout(ANSWERS_WITHIN, command.status()).await;
         status.is_ok_and(|status| status.is_ok_and(|status| status.success()))

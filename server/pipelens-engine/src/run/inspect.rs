@@ -1,5 +1,6 @@
 //! Shows or removes what earlier runs have kept. Runs nothing.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,9 +12,9 @@ use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::run::run_request::RunRequest;
 use crate::run::run_tools::{open_cache, open_store, scan};
-use crate::runner::OpenRequest;
+use crate::runner::{OpenRequest, OpenRunner};
 use crate::runners::RUNNERS;
-use crate::store::{PastRun, Store};
+use crate::store::{KeptSnapshot, PastRun, Store};
 
 /// Returns which results a run would take from earlier runs, and why not the others. Starts and creates nothing.
 pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, EngineError> {
@@ -39,27 +40,91 @@ pub async fn clean(
     project: Option<&Path>,
     step: Option<&str>,
 ) -> Result<u64, EngineError> {
+    let mut freed = 0;
+    for InStore { store, opened, kept } in in_stores(state_dir, docker_host, project).await? {
+        let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| is_of(&kept.step, step))).collect();
+        freed += eviction::remove(&store, opened.snapshots.as_ref(), kept).await?;
+    }
+    Ok(freed)
+}
+
+/// Something that outlives runs, and that [`clean`] removes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeptThing {
+    pub what: KeptKind,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeptKind {
+    /// A result of the step with this key.
+    Result(String),
+    /// An image that holds the sources.
+    Sources,
+    /// The cache mount with this name.
+    Mount(String),
+}
+
+/// Returns what [`clean`] would remove of one project or all, as far as the stores can be reached.
+pub async fn kept(
+    state_dir: &Path,
+    docker_host: Option<&str>,
+    project: Option<&Path>,
+) -> Result<Vec<KeptThing>, EngineError> {
+    let mut things = Vec::new();
+    for InStore { kept, .. } in in_stores(state_dir, docker_host, project).await? {
+        // A result may have several keys.
+        let mut by_place: BTreeMap<String, KeptThing> = BTreeMap::new();
+        for kept in kept {
+            let what = if eviction::mount_of(&kept).is_some() {
+                KeptKind::Mount(kept.sources_folder)
+            } else if kept.step.is_empty() {
+                KeptKind::Sources
+            } else {
+                KeptKind::Result(kept.step)
+            };
+            by_place.entry(kept.place).or_insert(KeptThing { what, bytes: 0 }).bytes += kept.bytes;
+        }
+        things.extend(by_place.into_values());
+    }
+    things.sort();
+    Ok(things)
+}
+
+/// What is kept in one store.
+struct InStore {
+    store: Arc<Store>,
+    opened: OpenRunner,
+    kept: Vec<KeptSnapshot>,
+}
+
+async fn in_stores(
+    state_dir: &Path,
+    docker_host: Option<&str>,
+    project: Option<&Path>,
+) -> Result<Vec<InStore>, EngineError> {
     let store = Arc::new(Store::open(state_dir)?);
     let workspace = project.map(workspace_of).transpose()?;
     let request = OpenRequest {
         run_id: Uuid::nil(),
         source_root: state_dir.to_owned(),
         state_dir: Some(state_dir.to_owned()),
+        shared_cache_mounts: Vec::new(),
         docker_host: docker_host.map(str::to_owned),
         host_isolation: false,
         deadlines: Deadlines::default(),
         is_asked_soon: false,
     };
-    let mut freed = 0;
+    let mut stores = Vec::new();
     for spec in RUNNERS {
         // From a store that cannot be reached, nothing is removed now; its records stay, and so do its snapshots.
         let Ok(opened) = (spec.inspect)(request.clone()).await else { continue };
-        let (engine, workspace) = (opened.snapshots.name().await.to_owned(), workspace.clone());
-        let kept = store.with(move |store| store.snapshots(&engine, workspace.as_deref())).await?;
-        let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| is_of(&kept.step, step))).collect();
-        freed += eviction::remove(&store, opened.snapshots.as_ref(), kept).await?;
+        let (engine, of_workspace) = (opened.snapshots.name().await.to_owned(), workspace.clone());
+        let kept = store.with(move |store| store.snapshots(&engine, of_workspace.as_deref())).await?;
+        let kept = eviction::with_mounts(kept, opened.snapshots.as_ref(), workspace.as_deref()).await;
+        stores.push(InStore { store: Arc::clone(&store), opened, kept });
     }
-    Ok(freed)
+    Ok(stores)
 }
 
 /// Tells whether a key is that of a step, or of a combination of its matrix.

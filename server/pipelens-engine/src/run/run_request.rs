@@ -32,6 +32,8 @@ pub struct RunRequest {
     pub artifacts_dir: Option<PathBuf>,
     /// Where results are looked up and kept; `None`: nothing outlives the run.
     pub cache: Option<CacheRequest>,
+    /// The names of cache mounts that all projects of the user share. Never decided by a file.
+    pub shared_cache_mounts: Vec<String>,
     /// The Docker endpoint, if the user set one; otherwise it is found as the Docker client finds it.
     pub docker_host: Option<String>,
     /// The user allows steps to access the engine's machine: privileged containers, mounts of its directories. Never decided by a file.
@@ -73,6 +75,7 @@ impl RunRequest {
             run_id: self.run_id,
             source_root: self.source_root.clone(),
             state_dir: self.cache.as_ref().map(|cache| cache.state_dir.clone()),
+            shared_cache_mounts: self.shared_cache_mounts.clone(),
             docker_host: self.docker_host.clone(),
             host_isolation: self.host_isolation,
             deadlines: self.deadlines,

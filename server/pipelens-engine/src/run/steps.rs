@@ -1,6 +1,7 @@
 //! Starts and ends the steps that the scheduler selects. Every task started here is also awaited here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::artifacts::Artifacts;
 use crate::artifacts::passing::{Delivery, Provider};
+use crate::artifacts::{Artifacts, counted_files};
 use crate::cache::{CacheDecision, Purpose, canonical};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, RunOutcome};
@@ -25,7 +26,8 @@ use crate::run_files::log_file;
 use crate::runner::OpenRunner;
 use crate::scheduler::{Action, Scheduler, Stop};
 use crate::snapshot::{Hit, Outdated, Snapshot};
-use crate::step_context::{Base, KeepSnapshot, Keeping, SnapshotUse, StepContext};
+use crate::sources::Sources;
+use crate::step_context::{Base, KeepSnapshot, Keeping, SnapshotUse, StepContext, mounts_below};
 use crate::store::PastStep;
 
 /// Runs the plan's steps, and returns how each ended, once everything they left except snapshots is removed.
@@ -117,6 +119,8 @@ struct Tasks<'run> {
     snapshots: HashMap<usize, (Snapshot, Option<Outdated>)>,
     log_room: Room,
     artifact_room: Room,
+    /// The sources without what the cache mounts at these paths hide.
+    seen_sources: BTreeMap<Vec<PathBuf>, Arc<Sources>>,
     /// What has been copied of the artifacts of each step.
     deliveries: Vec<Delivery>,
 }
@@ -134,6 +138,7 @@ impl<'run> Tasks<'run> {
             started: HashMap::new(),
             tidying: JoinSet::new(),
             snapshots: HashMap::new(),
+            seen_sources: BTreeMap::new(),
             log_room: Room::new(request.limits.logs_bytes, request.limits.free_bytes),
             artifact_room: Room::new(request.limits.artifacts_bytes, request.limits.free_bytes),
         }
@@ -171,7 +176,12 @@ impl<'run> Tasks<'run> {
                 self.events.send(BuildEvent::StepCacheHit { step: index, key: key.clone() });
             }
             Some(CacheDecision::NotNeeded) => {}
-            Some(CacheDecision::MissBuildAs { .. } | CacheDecision::MissNoCommit { .. }) | None => return false,
+            Some(
+                CacheDecision::MissBuildAs { .. }
+                | CacheDecision::MissFromLast { .. }
+                | CacheDecision::MissNoCommit { .. },
+            )
+            | None => return false,
         }
         let mut kept = None;
         if let Some(Hit { place, outdated }) = cache.hit(index).cloned()
@@ -208,13 +218,14 @@ impl<'run> Tasks<'run> {
         Keeper { cache: self.tools.cache.clone(), run_id: self.request.run_id, events: self.events.clone() }
     }
 
-    fn prepare(&self, index: usize) -> Result<(OpenRunner, StepContext), EngineError> {
+    fn prepare(&mut self, index: usize) -> Result<(OpenRunner, StepContext), EngineError> {
         let unknown = |name: &str| EngineError::UnknownRunner { name: name.to_owned() };
         let step = self.plan.steps.get(index).ok_or_else(|| unknown("?"))?;
         let runner = self.runner_of(index).ok_or_else(|| unknown(self.request.runner_of(step)))?.clone();
-        let base = match &step.boots_from {
-            BootsFrom::Image(image) => Base::Image(image.clone()),
-            BootsFrom::Step(parent) => {
+        let base = match (self.last_result(index, &runner), &step.boots_from) {
+            (Some(last), _) => last,
+            (None, BootsFrom::Image(image)) => Base::Image(image.clone()),
+            (None, BootsFrom::Step(parent)) => {
                 let (snapshot, outdated) = self.snapshots.get(parent).cloned().ok_or_else(|| {
                     let parent = self.plan.steps.get(*parent).map(|step| step.key.clone());
                     EngineError::NoSnapshot { parent: parent.unwrap_or_default() }
@@ -228,7 +239,50 @@ impl<'run> Tasks<'run> {
             let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.clone() })?;
             secrets.insert(name.clone(), value.clone());
         }
-        Ok((runner, self.context(index, base, secrets)?))
+        let mut context = self.context(index, base, secrets)?;
+        self.hide_below_mounts(&mut context);
+        Ok((runner, context))
+    }
+
+    /// Returns a step's last result if the step starts from it, and reports it.
+    fn last_result(&self, index: usize, runner: &OpenRunner) -> Option<Base> {
+        let (cache, step) = (self.tools.cache.as_ref()?, self.plan.steps.get(index)?);
+        let key = &step.key;
+        match cache.last_result(index)? {
+            Ok(Hit { place, outdated }) => {
+                self.events.notice(format!("`{key}` starts from its last result."));
+                Some(Base::Snapshot(runner.snapshots.adopt(place), outdated.clone()))
+            }
+            Err(why) => {
+                let parent = step.parent().and_then(|parent| self.plan.steps.get(parent));
+                let start = parent.map_or_else(|| "its image".to_owned(), |parent| format!("`{}`", parent.key));
+                self.events.notice(format!("`{key}` starts from {start} and not from its last result, because {why}."));
+                None
+            }
+        }
+    }
+
+    /// Leaves out of a step's sources what its cache mounts hide. That is reported once for each path.
+    fn hide_below_mounts(&mut self, context: &mut StepContext) {
+        let Some(root) = self.plan.root(context.index) else { return };
+        let hidden = mounts_below(context.step(), &root.workdir);
+        if hidden.is_empty() {
+            return;
+        }
+        let seen = self.seen_sources.entry(hidden.clone()).or_insert_with(|| {
+            let seen = self.tools.sources.without_below(&hidden);
+            let count = self.tools.sources.files.saturating_sub(seen.files);
+            if count > 0 {
+                let paths: Vec<String> = hidden.iter().map(|path| format!("`{}`", path.display())).collect();
+                let (paths, files) = (paths.join(", "), counted_files(count));
+                self.events.notice(format!(
+                    "The project has {files} where steps have cache mounts ({paths}), which hide them."
+                ));
+            }
+            Arc::new(seen)
+        });
+        context.sources = Arc::clone(seen);
+        context.hidden = hidden.into();
     }
 
     fn context(&self, index: usize, base: Base, secrets: BTreeMap<String, String>) -> Result<StepContext, EngineError> {
@@ -247,6 +301,7 @@ impl<'run> Tasks<'run> {
             snapshot_use: snapshot_use(self.request, index),
             keeping: keeping.unwrap_or_default(),
             sources: Arc::clone(&self.tools.sources),
+            hidden: Arc::default(),
             artifacts: self.artifacts(index)?,
             providers: self.providers(index),
             is_last_attempt: true,
@@ -266,7 +321,8 @@ impl<'run> Tasks<'run> {
         let folder = self.request.artifact_folder(step);
         let limit = self.request.limits.artifacts_bytes;
         let delivery = self.deliveries.get(index).cloned().unwrap_or_default();
-        Artifacts::new(&step.artifacts, folder, delivery, self.artifact_room.clone(), limit).map(Some)
+        let artifacts = Artifacts::new(&step.artifacts, folder, delivery, self.artifact_room.clone(), limit)?;
+        Ok(Some(artifacts.outside(mounts_below(step, &step.workdir))))
     }
 
     fn providers(&self, index: usize) -> Vec<Provider> {

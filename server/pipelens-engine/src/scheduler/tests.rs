@@ -17,6 +17,8 @@ fn step(key: &str, after: &[(usize, bool)]) -> PlanStep {
         timeout_seconds: None,
         workdir: "/workspace".into(),
         cache: None,
+        cache_mounts: Vec::new(),
+        reuse: Default::default(),
         runner: None,
         runner_args: None,
         artifacts: Vec::new(),

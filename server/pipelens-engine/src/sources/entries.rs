@@ -99,6 +99,22 @@ impl Sources {
         }
     }
 
+    /// Returns the same without what is at some paths, or below them.
+    pub(crate) fn without_below(&self, hidden: &[PathBuf]) -> Self {
+        let is_seen = |entry: &&Entry| !hidden.iter().any(|hidden| entry.path.starts_with(hidden));
+        let mut seen = self.without_entries();
+        for entry in self.entries.iter().filter(is_seen) {
+            if entry.kind != EntryKind::Folder {
+                seen.files += 1;
+            }
+            if entry.kind == EntryKind::File {
+                seen.bytes += entry.stamp.size;
+            }
+            seen.entries.push(entry.clone());
+        }
+        seen
+    }
+
     /// Records in which state a file was sent, so that nothing that was made from it counts as made from the state that was found.
     pub(crate) fn sent(&self, entry: &Entry, metadata: Option<&Metadata>) {
         if metadata.is_none_or(|metadata| Stamp::of(entry.kind, metadata) != entry.stamp) {

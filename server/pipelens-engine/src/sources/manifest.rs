@@ -126,6 +126,13 @@ impl Delta {
         delta
     }
 
+    /// Removes nothing at these paths and below them.
+    pub(crate) fn leave_alone(&mut self, hidden: &[PathBuf]) {
+        let is_seen = |path: &PathBuf| !hidden.iter().any(|hidden| path.starts_with(hidden));
+        self.removed_files.retain(is_seen);
+        self.removed_folders.retain(is_seen);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.changed.entries.is_empty() && self.removed_files.is_empty() && self.removed_folders.is_empty()
     }

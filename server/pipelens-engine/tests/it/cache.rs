@@ -30,6 +30,10 @@ impl Project {
         Self { runner, sources, state, budget: Budget::default(), is_read: true, shares_with_harmont: false }
     }
 
+    pub(crate) fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
     pub(crate) fn file(&self, path: &str, text: &str) {
         let path = self.sources.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -36,6 +36,9 @@ mod lineage;
 mod matrix;
 #[cfg(test)]
 #[cfg(unix)]
+mod mounts;
+#[cfg(test)]
+#[cfg(unix)]
 mod odd_sources;
 #[cfg(test)]
 #[cfg(unix)]
@@ -51,6 +54,9 @@ mod proxy;
 mod registry;
 #[cfg(test)]
 mod reports;
+#[cfg(test)]
+#[cfg(unix)]
+mod reuse;
 #[cfg(test)]
 mod runners;
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub(crate) async fn show(args: RunArgs) -> u8 {
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
     step: &'a str,
-    /// `run`, `runAndKeep`, `cached` or `notNeeded`.
+    /// `run`, `runAndKeep`, `runFromLast`, `cached` or `notNeeded`.
     decision: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
@@ -64,6 +64,9 @@ fn lines(plan: &Plan, decisions: &[CacheDecision]) -> String {
             CacheDecision::Hit { key } => Line { step: &step.key, decision: "cached", reason: None, key: Some(key) },
             CacheDecision::MissBuildAs { key, reason } => {
                 Line { step: &step.key, decision: "runAndKeep", reason: Some(reason), key: key.as_deref() }
+            }
+            CacheDecision::MissFromLast { key, reason } => {
+                Line { step: &step.key, decision: "runFromLast", reason: reason.as_deref(), key: key.as_deref() }
             }
             CacheDecision::MissNoCommit { reason } => {
                 Line { step: &step.key, decision: "run", reason: reason.as_deref(), key: None }
@@ -89,6 +92,8 @@ fn table(plan: &Plan, decisions: &[CacheDecision]) -> String {
         let what = match decision {
             CacheDecision::Hit { .. } => "cached".to_owned(),
             CacheDecision::MissBuildAs { reason, .. } => format!("runs {from}: {reason}"),
+            CacheDecision::MissFromLast { reason: Some(reason), .. } => format!("runs on its last result: {reason}"),
+            CacheDecision::MissFromLast { reason: None, .. } => "runs on its last result".to_owned(),
             CacheDecision::MissNoCommit { reason: Some(reason) } => format!("runs {from}; not kept: {reason}"),
             CacheDecision::MissNoCommit { reason: None } => format!("runs {from}"),
             CacheDecision::NotNeeded => "not needed".to_owned(),

@@ -61,6 +61,9 @@ pub(crate) struct RunOptions {
     /// Share cached results with the Harmont tools if a plan contains their cache key
     #[arg(long)]
     allow_harmont_cache: bool,
+    /// Share the cache mounts with this name among all projects [may be repeated]
+    #[arg(long = "shared-cache-mount", value_name = "NAME")]
+    shared_cache_mounts: Vec<String>,
     /// Set a variable for all steps, over what the file says; without a value, it gets the one it has here [may be repeated]
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE")]
     env: Vec<String>,
@@ -199,6 +202,7 @@ fn settings(options: &RunOptions) -> Result<Settings, String> {
     settings.allow_host_runner |= options.allow_host_runner;
     settings.allow_machine_access |= options.allow_machine_access;
     settings.allow_harmont_cache |= options.allow_harmont_cache;
+    settings.shared_cache_mounts.extend(options.shared_cache_mounts.iter().cloned());
     settings.run.logs_mib = options.logs_mib.unwrap_or(settings.run.logs_mib);
     settings.run.artifacts_mib = options.artifacts_mib.unwrap_or(settings.run.artifacts_mib);
     settings.project.parallelism = options.parallelism.map(usize::from).or(settings.project.parallelism);

@@ -49,6 +49,8 @@ fn block_value(cursor: &Cursor<'_>, shape: Shape) -> String {
         | Shape::Runner
         | Shape::Policy
         | Shape::AbsolutePath
+        | Shape::MountPath
+        | Shape::MountPathOrMap(_)
         | Shape::PlanEnv
         | Shape::Scalar
         | Shape::Edge
@@ -101,6 +103,8 @@ fn json_value(shape: Shape) -> &'static str {
         | Shape::Policy
         | Shape::AbsolutePath
         | Shape::Scalar
+        | Shape::MountPath
+        | Shape::MountPathOrMap(_)
         | Shape::Argument(_)
         | Shape::Anything => "\"$0\"",
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::cursor::Cursor;
 use super::entry::{Completion, CompletionKind, Known};
-use super::{snippet, written};
+use super::{mounts, snippet, written};
 use crate::analysis::Analysis;
 use crate::ide::outline::first_words;
 use crate::keys::{Key, POLICIES, Place, Shape};
@@ -52,6 +52,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
             };
             variables.filter(|_| is_item || cursor.quote.is_none()).map(entry).collect()
         }
+        Shape::MountPath | Shape::List { of: Shape::MountPathOrMap(_), .. } => mounts::paths(analysis, cursor, key),
         Shape::Steps if cursor.is_list_value => {
             if cursor.is_json {
                 vec![snippet::flow_step(cursor, true), cursor.text_entry("wait", CompletionKind::Value, WAIT)]
@@ -74,6 +75,7 @@ pub(super) fn values(analysis: &Analysis, cursor: &Cursor<'_>, key: &Key, known:
         | Shape::Map(_)
         | Shape::OptionalMap(_)
         | Shape::TextsOrMap(_)
+        | Shape::MountPathOrMap(_)
         | Shape::List { .. }
         | Shape::Steps
         | Shape::Edge

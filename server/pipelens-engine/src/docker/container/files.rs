@@ -166,6 +166,19 @@ impl Container {
         Ok((user_id, group_id))
     }
 
+    /// Returns the home of the container's user, as the engine finds it.
+    pub(crate) async fn home(&self) -> String {
+        let user = self.user.split(':').next().unwrap_or_default();
+        let passwd = self.read_file("/etc/passwd").await;
+        let mut entries = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let is_user = |fields: &Vec<&str>| match user {
+            "" => fields.get(2) == Some(&"0"),
+            user => fields.first() == Some(&user) || fields.get(2) == Some(&user),
+        };
+        let home = entries.find(is_user).and_then(|fields| fields.get(5).copied()).filter(|home| !home.is_empty());
+        home.unwrap_or("/").to_owned()
+    }
+
     async fn group_id(&self, name: &str) -> u64 {
         let groups = self.read_file("/etc/group").await;
         let entry =

@@ -67,6 +67,7 @@ fn prospect(server: &Server, document: &Document, place: &RunPlace) -> String {
         Some(step) => match server.predictions.of_step(uri, place.pipeline, step) {
             Some(CacheDecision::Hit { .. }) => " · cached".to_owned(),
             Some(CacheDecision::MissBuildAs { reason, .. }) => format!(" · not cached: {}", shortened(&reason)),
+            Some(CacheDecision::MissFromLast { .. }) => " · starts from its last result".to_owned(),
             Some(CacheDecision::MissNoCommit { .. } | CacheDecision::NotNeeded) | None => String::new(),
         },
     }

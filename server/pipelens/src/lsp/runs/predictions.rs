@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pipelens_core::plan::{CachePolicy, Plan, Target, plan};
+use pipelens_core::plan::{CachePolicy, Plan, Reuse, Target, plan};
 use pipelens_engine::cache::CacheDecision;
 
 use crate::lsp::session::debounced::Debounced;
@@ -143,5 +143,5 @@ async fn predict(
 /// If no step has a cache policy, there is nothing to predict, and the engine is not asked.
 fn asks_for_results(plan: &Plan) -> bool {
     let mut policies = plan.steps.iter().filter_map(|step| step.cache.as_ref()).map(|cache| &cache.policy);
-    policies.any(|policy| *policy != CachePolicy::None)
+    policies.any(|policy| *policy != CachePolicy::None) || plan.steps.iter().any(|step| step.reuse == Reuse::Last)
 }
