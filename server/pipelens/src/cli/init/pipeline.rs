@@ -96,6 +96,13 @@ fn step(part: &Part, place: &Path, prefix: &str) -> String {
     if !paths.is_empty() && !is_pattern {
         line(format!("cache: {{policy: on_change, paths: [{}]}}", paths.join(", ")));
     }
+    let mounts: Vec<String> = part.cache_mounts.iter().map(|folder| mounted(&place, part, folder)).collect();
+    if !mounts.is_empty() {
+        line(format!("cache_mounts: [{}]", mounts.join(", ")));
+    }
+    if part.reuses_last {
+        line("reuse: last".to_owned());
+    }
     if part.is_soft {
         line("soft_fail: true".to_owned());
     }
@@ -105,8 +112,15 @@ fn step(part: &Part, place: &Path, prefix: &str) -> String {
 /// Returns the path of a file for a cache policy, inside a list in brackets.
 fn watched(place: &str, file: &str) -> String {
     let path = if place.is_empty() { file.to_owned() } else { format!("{place}/{file}") };
-    let is_plain = path.chars().all(|character| character.is_ascii_alphanumeric() || "._/-".contains(character));
-    if is_plain && !path.starts_with('-') { path } else { quoted(&path) }
+    let is_plain = path.chars().all(|character| character.is_ascii_alphanumeric() || "._/-~".contains(character));
+    // A `~` alone is null.
+    if is_plain && !path.starts_with('-') && path != "~" { path } else { quoted(&path) }
+}
+
+/// Returns a folder for `cache_mounts`, inside a list in brackets. It is looked for in the step's `workdir`, which is not always that of its kind.
+fn mounted(place: &str, part: &Part, folder: &str) -> String {
+    let is_elsewhere = place.is_empty() || folder.starts_with(['~', '/']) || matches!(part.start, Start::In(_));
+    watched(if is_elsewhere { "" } else { place }, folder)
 }
 
 /// Returns a string as YAML, without quotes where it stays the same string.

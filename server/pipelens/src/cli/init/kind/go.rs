@@ -18,15 +18,23 @@ pub(super) fn detect(folder: Folder<'_>) -> Option<Kind> {
     };
     let directive = |name: &str| file.lines().find_map(|line| versions::plain(line.trim().strip_prefix(name)?));
     let version = directive("toolchain go").or_else(|| directive("go ")).unwrap_or_else(|| "1.25".to_owned());
-    Some(Kind::new(
-        name,
-        folder,
-        vec![
-            Part::root("build", format!("golang:{version}"), vec![format!("go build {patterns}")]),
-            Part::then("test", "build", format!("go test {patterns}")),
-            Part::then("vet", "build", format!("go vet {patterns}")),
-        ],
-    ))
+    let manifests: &[&str] = if folder.has("go.work") {
+        &["go.work", "go.work.sum", "**/go.mod", "**/go.sum"]
+    } else {
+        &["go.mod", "go.sum"]
+    };
+    let is_there = |file: &&&str| file.contains('*') || folder.has(file);
+    let has_sums = folder.files().any(|file| file.ends_with("go.sum"));
+    let cached_by = manifests.iter().filter(is_there).filter(|file| has_sums || !file.contains("go.sum"));
+    let deps = Part::root("deps", format!("golang:{version}"), vec!["go mod download".to_owned()])
+        .cached_by(cached_by.map(|file| (*file).to_owned()).collect());
+    let steps = [
+        Part::then("build", "deps", format!("go build {patterns}")),
+        Part::then("test", "build", format!("go test {patterns}")),
+        Part::then("vet", "build", format!("go vet {patterns}")),
+    ];
+    let parts = [deps].into_iter().chain(steps.map(|step| step.mounts(&["~/.cache/go-build"]))).collect();
+    Some(Kind::new(name, folder, parts))
 }
 
 pub(super) fn covers(folder: Folder<'_>, below: &Path) -> bool {

@@ -15,14 +15,13 @@ pub(super) fn maven(folder: Folder<'_>) -> Option<Kind> {
     let tags = ["maven.compiler.release", "java.version", "maven.compiler.target", "maven.compiler.source", "release"];
     let stated = tags.iter().find_map(|tag| number_after(&manifest, &format!("<{tag}>")));
     let image = format!("maven:3.9-eclipse-temurin-{}", release(folder, stated));
-    Some(Kind::new(
-        "a Maven project",
-        folder,
-        vec![
-            Part::root("compile", image, vec![format!("{tool} --batch-mode compile")]),
-            Part::then("test", "compile", format!("{tool} --batch-mode verify")),
-        ],
-    ))
+    let compile = Part::root("compile", image, vec![format!("{tool} --batch-mode compile")]);
+    let test = Part::then("test", "compile", format!("{tool} --batch-mode verify"));
+    // Each module has a `target` of its own; then the whole result is kept.
+    let has_modules = manifest.contains("<module>");
+    let folders: &[&str] = if has_modules { &["~/.m2/repository"] } else { &["~/.m2/repository", "target"] };
+    let compile = if has_modules { compile.reuses_last() } else { compile };
+    Some(Kind::new("a Maven project", folder, vec![compile.mounts(folders), test.mounts(folders)]))
 }
 
 /// The root's `pom.xml` lists the modules that are built with it.
@@ -42,14 +41,10 @@ pub(super) fn gradle(folder: Folder<'_>) -> Option<Kind> {
     } else {
         format!("gradle:8.14-jdk{}", release(folder, stated))
     };
-    Some(Kind::new(
-        "a Gradle project",
-        folder,
-        vec![
-            Part::root("build", image, vec![format!("{tool} assemble")]),
-            Part::then("test", "build", format!("{tool} check")),
-        ],
-    ))
+    let build = Part::root("build", image, vec![format!("{tool} assemble")]).reuses_last();
+    let test = Part::then("test", "build", format!("{tool} check"));
+    let parts = [build, test].map(|part| part.mounts(&["~/.gradle/caches"])).into();
+    Some(Kind::new("a Gradle project", folder, parts))
 }
 
 pub(super) fn gradle_covers(folder: Folder<'_>, _: &Path) -> bool {

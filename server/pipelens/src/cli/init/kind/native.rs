@@ -10,12 +10,12 @@ const COMPILER: &str = "gcc:15";
 /// Has CMake, Meson's needs and both compilers, so that nothing has to be installed, which a step on the host could not do.
 const CMAKE: &str = "mcr.microsoft.com/devcontainers/cpp:1-debian-12";
 
-/// One step: CMake's files contain absolute paths, and the next step of a run on the host is in another directory.
+/// The folder it builds in is kept from run to run, and so are what it downloads and builds of others.
 pub(super) fn cmake(folder: Folder<'_>) -> Option<Kind> {
     folder.has("CMakeLists.txt").then(|| {
         let commands =
             ["cmake -S . -B build-ci", "cmake --build build-ci --parallel", "cd build-ci && ctest --output-on-failure"];
-        let build = Part::root("build", CMAKE, commands.map(str::to_owned).to_vec());
+        let build = Part::root("build", CMAKE, commands.map(str::to_owned).to_vec()).mounts(&["build-ci"]);
         Kind::new("a CMake project", folder, vec![build])
     })
 }
@@ -25,7 +25,7 @@ pub(super) fn autotools(folder: Folder<'_>) -> Option<Kind> {
     (has_script || folder.has("configure.ac")).then(|| {
         let first = if has_script { "sh ./configure" } else { "autoreconf --install && ./configure" };
         let commands = [first, "make", "make check"].map(str::to_owned).to_vec();
-        Kind::new("an Autotools project", folder, vec![Part::root("build", COMPILER, commands)])
+        Kind::new("an Autotools project", folder, vec![Part::root("build", COMPILER, commands).reuses_last()])
     })
 }
 
@@ -57,7 +57,7 @@ pub(super) fn make(folder: Folder<'_>) -> Option<Kind> {
             (first, format!("make {first}"))
         }
     };
-    parts.push(Part::root(root, COMPILER, vec![command]));
+    parts.push(Part::root(root, COMPILER, vec![command]).reuses_last());
     // `make test` runs once, even if it is what `make` does.
     parts.extend(
         checks.filter(|rule| Some(*rule) != default).map(|rule| Part::then(rule, root, format!("make {rule}"))),

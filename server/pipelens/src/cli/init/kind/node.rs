@@ -43,8 +43,9 @@ pub(super) fn detect(folder: Folder<'_>) -> Option<Kind> {
     let runs_script =
         ["preinstall", "install", "postinstall", "prepare"].iter().any(|name| script(&manifest, name).is_some());
     let cached_by = lock.filter(|_| !runs_script).map(|lock| vec![manifests.to_owned(), lock.to_owned()]);
-    let mut parts = vec![Part::root("install", image, vec![install]).cached_by(cached_by.unwrap_or_default())];
-    let mut parent = "install";
+    let deps = Part::root("deps", image, vec![install]).cached_by(cached_by.unwrap_or_default());
+    let mut parts = vec![deps.mounts(&[tool.downloads()])];
+    let mut parent = "deps";
     for key in ["lint", "build", "test"] {
         let commands: Vec<String> = if let Some(name) = named(&manifest, key) {
             vec![format!("{run} {name}")]
@@ -55,7 +56,8 @@ pub(super) fn detect(folder: Folder<'_>) -> Option<Kind> {
         if commands.is_empty() {
             continue;
         }
-        let mut part = Part::then(key, parent, "");
+        // Where many tools keep what makes them faster the next time.
+        let mut part = Part::then(key, parent, "").mounts(&["node_modules/.cache"]);
         part.commands = commands;
         // Without it, some test runners wait for changes.
         parts.push(if key == "test" { part.env("CI", "true") } else { part });
@@ -185,6 +187,17 @@ impl Tool {
                 let lock = lock(&["bun.lock", "bun.lockb"]);
                 (lock, format!("bun install{}", if lock.is_some() { " --frozen-lockfile" } else { "" }))
             }
+        }
+    }
+
+    /// Returns the folder with what was downloaded.
+    fn downloads(&self) -> &'static str {
+        match self {
+            Self::Npm => "~/.npm",
+            Self::Pnpm(_) => "~/.local/share/pnpm/store",
+            Self::YarnClassic => "~/.cache/yarn",
+            Self::Yarn(_) => "~/.yarn/berry/cache",
+            Self::Bun => "~/.bun/install/cache",
         }
     }
 

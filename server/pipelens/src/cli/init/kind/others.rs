@@ -50,9 +50,12 @@ pub(super) fn dotnet(folder: Folder<'_>) -> Option<Kind> {
         "a .NET project",
         folder,
         vec![
-            Part::root("build", image, vec![format!("dotnet build {project}")]),
+            Part::root("build", image, vec![format!("dotnet build {project}")]).reuses_last(),
             Part::then("test", "build", format!("dotnet test {project} --no-build")),
-        ],
+        ]
+        .into_iter()
+        .map(|part| part.mounts(&["~/.nuget/packages"]))
+        .collect(),
     ))
 }
 
@@ -94,10 +97,10 @@ pub(super) fn ruby(folder: Folder<'_>) -> Option<Kind> {
     let lint = (folder.has(".rubocop.yml") && uses("rubocop")).then(|| "bundle exec rubocop".to_owned());
     let image = format!("ruby:{}", version.as_deref().unwrap_or("3.4"));
     let files = ["Gemfile", "Gemfile.lock"].into_iter().filter(|file| folder.has(file)).map(str::to_owned).collect();
-    let install = Part::root("install", image, vec!["bundle install".to_owned()]);
+    let install = Part::root("deps", image, vec!["bundle install".to_owned()]);
     let install = if specification.is_empty() { install.cached_by(files) } else { install };
     let checks = [("lint", lint), ("test", test)].into_iter();
-    let checks = checks.filter_map(|(key, command)| Some(Part::then(key, "install", command?)));
+    let checks = checks.filter_map(|(key, command)| Some(Part::then(key, "deps", command?)));
     // Next to the sources, so that a run on the host leaves the machine's gems alone.
     let parts = [install].into_iter().chain(checks).map(|part| part.env("BUNDLE_PATH", "vendor/bundle"));
     Some(Kind::new("a Ruby project", folder, parts.collect()))
@@ -122,8 +125,8 @@ pub(super) fn php(folder: Folder<'_>) -> Option<Kind> {
     } else {
         None
     };
-    let install = Part::root("install", "composer:2.8", vec!["composer install --no-interaction".to_owned()]);
-    let parts = [install].into_iter().chain(test.map(|test| Part::then("test", "install", test)));
+    let install = Part::root("deps", "composer:2.8", vec!["composer install --no-interaction".to_owned()]);
+    let parts = [install].into_iter().chain(test.map(|test| Part::then("test", "deps", test)));
     Some(Kind::new("a Composer project", folder, parts.collect()))
 }
 
@@ -133,7 +136,8 @@ pub(super) fn elixir(folder: Folder<'_>) -> Option<Kind> {
         let build = Part::root("build", "elixir:1.18", commands.map(str::to_owned).to_vec());
         let has_tests = folder.has_folder("test") || folder.has_folder("apps");
         let test = has_tests.then(|| Part::then("test", "build", "mix test"));
-        Kind::new("a Mix project", folder, [build].into_iter().chain(test).collect())
+        let parts = [build].into_iter().chain(test).map(|part| part.mounts(&["deps", "_build"]));
+        Kind::new("a Mix project", folder, parts.collect())
     })
 }
 
@@ -141,7 +145,8 @@ pub(super) fn swift(folder: Folder<'_>) -> Option<Kind> {
     folder.has("Package.swift").then(|| {
         let build = Part::root("build", "swift:6.1", vec!["swift build".to_owned()]);
         let test = folder.has_folder("Tests").then(|| Part::then("test", "build", "swift test"));
-        Kind::new("a Swift package", folder, [build].into_iter().chain(test).collect())
+        let parts = [build].into_iter().chain(test).map(|part| part.mounts(&[".build"]));
+        Kind::new("a Swift package", folder, parts.collect())
     })
 }
 

@@ -68,12 +68,19 @@ fn steps(folder: Folder<'_>) -> Kind {
             parent = parent.or(Some(key));
         }
     } else {
-        parts.push(Part::root("install", image, install).cached_by(manifests.watched()));
-        parts.extend(commands.map(|(key, command)| Part::then(key, "install", command)));
+        let downloads: &[&str] = match manifests.tool {
+            Tool::Uv => &["~/.cache/uv"],
+            Tool::Pip => &["~/.cache/pip"],
+            Tool::Poetry => &["~/.cache/pypoetry"],
+            Tool::Pdm => &["~/.cache/pdm"],
+            Tool::Pipenv => &["~/.cache/pipenv", "~/.cache/pip"],
+        };
+        parts.push(Part::root("deps", image, install).cached_by(manifests.watched()).mounts(downloads));
+        parts.extend(commands.map(|(key, command)| Part::then(key, "deps", command)));
     }
     let has_version_tool = VERSION_TOOLS.iter().any(|tool| manifests.mentions(tool));
-    if has_version_tool && let Some(install) = parts.first_mut() {
-        install.env.push(("SETUPTOOLS_SCM_PRETEND_VERSION", "0.0.0"));
+    if has_version_tool && let Some(deps) = parts.first_mut() {
+        deps.env.push(("SETUPTOOLS_SCM_PRETEND_VERSION", "0.0.0"));
     }
     for part in &mut parts {
         part.env.extend(manifests.tool.env(part.key));

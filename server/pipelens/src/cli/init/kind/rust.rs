@@ -22,15 +22,22 @@ pub(super) fn detect(folder: Folder<'_>) -> Option<Kind> {
     let clippy = format!("cargo clippy{workspace} --all-targets{locked} -- -D warnings");
     let mut lint = Part::then("lint", "build", "cargo clippy --version || rustup component add clippy").soft();
     lint.commands.push(clippy);
-    Some(Kind::new(
-        "a Cargo project",
-        folder,
-        vec![
-            Part::root("build", image, vec![format!("cargo build{workspace} --all-targets{locked}")]),
-            Part::then("test", "build", format!("cargo test{workspace}{locked}")),
-            lint,
-        ],
-    ))
+    let manifests = if workspace.is_empty() { "Cargo.toml" } else { "**/Cargo.toml" };
+    let mut cached_by = vec![manifests.to_owned()];
+    cached_by.extend(
+        ["Cargo.lock", "rust-toolchain.toml", "rust-toolchain"]
+            .into_iter()
+            .filter(|file| folder.has(file))
+            .map(str::to_owned),
+    );
+    let deps = Part::root("deps", image, vec![format!("cargo fetch{locked}")]).cached_by(cached_by);
+    let steps = [
+        Part::then("build", "deps", format!("cargo build{workspace} --all-targets{locked}")),
+        Part::then("test", "build", format!("cargo test{workspace}{locked}")),
+        lint,
+    ];
+    let parts = [deps].into_iter().chain(steps.map(|step| step.mounts(&["target"]))).collect();
+    Some(Kind::new("a Cargo project", folder, parts))
 }
 
 /// A workspace builds all packages below it, apart from those it excludes.

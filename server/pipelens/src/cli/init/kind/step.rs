@@ -35,6 +35,10 @@ pub(in crate::cli::init) struct Part {
     pub(in crate::cli::init) cached_by: Vec<String>,
     pub(in crate::cli::init) env: Vec<(&'static str, &'static str)>,
     pub(in crate::cli::init) is_soft: bool,
+    /// Folders that the next run finds again: relative to the directory of its kind, below `~`, or absolute.
+    pub(in crate::cli::init) cache_mounts: Vec<&'static str>,
+    /// What the tool makes is among the sources, so that the next run starts from all of it.
+    pub(in crate::cli::init) reuses_last: bool,
 }
 
 impl Kind {
@@ -55,7 +59,17 @@ impl Part {
     }
 
     pub(super) fn new(key: &'static str, start: Start, commands: Vec<String>) -> Self {
-        Self { comment: None, key, start, commands, cached_by: Vec::new(), env: Vec::new(), is_soft: false }
+        Self {
+            comment: None,
+            key,
+            start,
+            commands,
+            cached_by: Vec::new(),
+            env: Vec::new(),
+            is_soft: false,
+            cache_mounts: Vec::new(),
+            reuses_last: false,
+        }
     }
 
     pub(super) fn comment(mut self, comment: &'static str) -> Self {
@@ -70,6 +84,16 @@ impl Part {
 
     pub(super) fn env(mut self, name: &'static str, value: &'static str) -> Self {
         self.env.push((name, value));
+        self
+    }
+
+    pub(super) fn mounts(mut self, folders: &[&'static str]) -> Self {
+        self.cache_mounts.extend(folders);
+        self
+    }
+
+    pub(super) fn reuses_last(mut self) -> Self {
+        self.reuses_last = true;
         self
     }
 

@@ -36,22 +36,23 @@ rust-version = "1.88"
 name = 'x'
 rust-version.workspace = true
 "#;
-    assert_eq!(first(&[("Cargo.toml", manifest)]), "rust:1.88: cargo build --workspace --all-targets");
+    assert_eq!(first(&[("Cargo.toml", manifest)]), "rust:1.88: cargo fetch");
     // A word in a comment or a description is not a workspace.
     let manifest = r"# [workspace]
 [package]
 name = 'x'
 description = 'has a [workspace]'
 ";
-    assert_eq!(first(&[("Cargo.toml", manifest)]), "rust:1.95: cargo build --all-targets");
+    assert_eq!(first(&[("Cargo.toml", manifest)]), "rust:1.95: cargo fetch");
+    assert_eq!(steps(&[("Cargo.toml", manifest)])[1], "-: cargo build --all-targets");
     let evil = "[package]\nrust-version = '1.90; curl evil'\n";
-    assert_eq!(first(&[("Cargo.toml", evil)]), "rust:1.95: cargo build --all-targets");
+    assert_eq!(first(&[("Cargo.toml", evil)]), "rust:1.95: cargo fetch");
     for (file, text, image) in [
         ("rust-toolchain.toml", "[toolchain]\nchannel = '1.91.0'\n", "rust:1.91.0"),
         ("rust-toolchain", "1.85\n", "rust:1.85"),
         ("rust-toolchain", "nightly\n", "rust:1.95"),
     ] {
-        assert_eq!(first(&[("Cargo.toml", manifest), (file, text)]), format!("{image}: cargo build --all-targets"));
+        assert_eq!(first(&[("Cargo.toml", manifest), (file, text)]), format!("{image}: cargo fetch"));
     }
 }
 
@@ -70,11 +71,12 @@ fn a_workspace_is_one_project_and_other_packages_have_steps_of_their_own() {
     assert_eq!(
         starts,
         [
-            "rust:1.95: cargo build --workspace --all-targets",
-            "other rust:1.95: cargo build --all-targets",
+            "rust:1.95: cargo fetch",
+            "other rust:1.95: cargo fetch",
             "web node:24: npm install",
         ]
     );
+    assert_eq!(found[1], "-: cargo build --workspace --all-targets");
 }
 
 #[test]
@@ -269,9 +271,10 @@ fn a_go_workspace_names_its_modules() {
         ("b/go.mod", "module b\n"),
         ("c/go.mod", "module c\n\ngo 1.23\n"),
     ]);
-    assert_eq!(found[0], "golang:1.24.1: go build ./a/... ./... ./b/...");
-    assert_eq!(found[3], "c golang:1.23: go build ./...");
-    assert_eq!(found.len(), 6, "{found:?}");
+    assert_eq!(found[0], "golang:1.24.1: go mod download");
+    assert_eq!(found[1], "-: go build ./a/... ./... ./b/...");
+    assert_eq!(found[5], "c -: go build ./...");
+    assert_eq!(found.len(), 8, "{found:?}");
 }
 
 #[test]

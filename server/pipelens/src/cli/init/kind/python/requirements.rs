@@ -89,8 +89,8 @@ impl Tool {
     /// Returns what a step needs to be told so that the environment is next to the sources.
     pub(super) fn env(self, key: &str) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Poetry if key == "install" => Some(("POETRY_VIRTUALENVS_IN_PROJECT", "true")),
-            Self::Pipenv if key == "install" => Some(("PIPENV_VENV_IN_PROJECT", "1")),
+            Self::Poetry if key == "deps" => Some(("POETRY_VIRTUALENVS_IN_PROJECT", "true")),
+            Self::Pipenv if key == "deps" => Some(("PIPENV_VENV_IN_PROJECT", "1")),
             Self::Poetry | Self::Pipenv | Self::Pip | Self::Uv | Self::Pdm => None,
         }
     }
