@@ -4,6 +4,7 @@
 mod analysis;
 mod engine;
 mod flood;
+mod second_run;
 
 use std::env;
 use std::fs;
@@ -22,6 +23,8 @@ pub(crate) enum Name {
     Analysis,
     /// Answers while a step floods.
     Flood,
+    /// The second run after a change, beside the native commands.
+    SecondRun,
     /// Runs, beside the container engine's bare calls and the Harmont CLI.
     Engine,
 }
@@ -40,6 +43,9 @@ pub(crate) fn bench(names: &[Name]) -> Result<()> {
     }
     if is_wanted(Name::Flood) {
         flood::measure(&binary)?;
+    }
+    if is_wanted(Name::SecondRun) {
+        second_run::measure(&binary, given_host.as_deref())?;
     }
     if !is_wanted(Name::Engine) {
         return Ok(());

@@ -59,8 +59,13 @@ pub(super) fn detect(folder: Folder<'_>) -> Option<Kind> {
         // Where many tools keep what makes them faster the next time.
         let mut part = Part::then(key, parent, "").mounts(&["node_modules/.cache"]);
         part.commands = commands;
-        // Without it, some test runners wait for changes.
-        parts.push(if key == "test" { part.env("CI", "true") } else { part });
+        parts.push(match key {
+            // Without it, some test runners wait for changes.
+            "test" => part.env("CI", "true"),
+            // Compilers read what they wrote the last time.
+            "build" => part.reuses_last(),
+            _ => part,
+        });
         if key == "build" {
             parent = "build";
         }

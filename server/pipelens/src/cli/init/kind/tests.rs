@@ -68,14 +68,7 @@ fn a_workspace_is_one_project_and_other_packages_have_steps_of_their_own() {
         ("docs/requirements.txt", "sphinx\n"),
     ]);
     let starts: Vec<&str> = found.iter().filter(|step| !step.contains("-: ")).map(String::as_str).collect();
-    assert_eq!(
-        starts,
-        [
-            "rust:1.95: cargo fetch",
-            "other rust:1.95: cargo fetch",
-            "web node:24: npm install",
-        ]
-    );
+    assert_eq!(starts, ["rust:1.95: cargo fetch", "other rust:1.95: cargo fetch", "web node:24: npm install",]);
     assert_eq!(found[1], "-: cargo build --workspace --all-targets");
 }
 
