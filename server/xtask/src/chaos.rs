@@ -23,7 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(3_000);
 /// A run that has not ended this long after its disturbance hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Sixteen steps: a line, a fork with a cached step, a fan, a service beside one of them, a barrier, and an end that needs them; what
+/// Nineteen steps: a line, a fork with a cached step, a fan, a service beside one of them, a barrier, and an end that needs them; what
 /// is made of a file that is edited, cached and not; an image that declares volumes. Steps say what is in that file, each line once.
 const GRAPH: &str = r#"default_image: pipelens-test/busybox
 steps:
@@ -48,6 +48,15 @@ steps:
     cache: {policy: forever}
     artifacts: [kept]
   - {key: p, builds_in: o, image: pipelens-test/volumes, cmd: "grep -q o /data/o; echo version $(sort -u version); echo end p"}
+  - key: q
+    matrix: {n: [1, 2]}
+    cmd: |
+      id=$(cat /proc/sys/kernel/random/uuid)
+      echo $id >held/by; sleep 0.1
+      test "$(cat held/by)" = $id || exit 9
+      echo "end q ($MATRIX_N)"
+    cache_mounts: [{path: held, sharing: locked}]
+  - {key: r, cmd: "echo r >> many/log; sleep 0.1; tail -n 1 many/log | grep -q r; echo end r", cache_mounts: [many]}
   - {key: h, cmd: "sleep 0.2; echo h >> trail; echo end h", depends_on: [f, g]}
   - wait
   - {key: i, builds_in: e, cmd: "grep -q e trail; sleep 0.1; echo end i"}
@@ -55,12 +64,18 @@ steps:
   - {key: k, builds_in: h, cmd: "sleep 0.1; echo end k", cache: {policy: ttl, duration_seconds: 3600}}
   - {key: l, builds_in: i, cmd: "test \"$(cat trail | tr -d '\\n')\" = abce; echo end l", depends_on: [j, k]}
 "#;
-const STEPS: usize = 16;
+const STEPS: usize = 19;
+/// The label of a cache mount's volume.
+const CACHE_MOUNT: &str = "dev.pipelens.mount=";
 /// The lines of the file that is edited, all the same: enough for more than one write.
 const LINES: usize = 20_000;
 /// So many that the steps start from an image of them.
 const SOURCES: usize = 300;
-const NEXT_START: &str = "steps:\n  - {key: next, image: pipelens-test/busybox, cmd: \"true\"}\n";
+/// It needs the lock that the run before may have held.
+const NEXT_START: &str = "default_image: pipelens-test/busybox
+steps:
+  - {key: next, cmd: ls held, cache_mounts: [{path: held, sharing: locked}], timeout_seconds: 60}
+";
 
 /// How a run is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,8 +231,10 @@ impl Arena {
             let owner = self.docker(&["inspect", "-f", "{{index .Config.Labels \"dev.pipelens.owner\"}}", image])?;
             ensure!(owner.is_empty(), "image {image} of {owner} is left");
         }
-        let volumes = self.docker(&["volume", "ls", "-q"])?;
-        ensure!(volumes.is_empty(), "volumes are left: {volumes}");
+        // Cache mounts outlive runs.
+        let volumes = self.docker(&["volume", "ls", "--format", "{{.Name}} {{.Labels}}"])?;
+        let other: Vec<&str> = volumes.lines().filter(|volume| !volume.contains(CACHE_MOUNT)).collect();
+        ensure!(other.is_empty(), "volumes are left: {other:?}");
         let networks = self.docker(&["network", "ls", "-q", "--filter", "type=custom"])?;
         ensure!(networks.is_empty(), "networks are left: {networks}");
         Ok(())
@@ -229,6 +246,8 @@ impl Arena {
         ensure!(cleaned.status.success(), "clean failed: {}", String::from_utf8_lossy(&cleaned.stderr));
         let images = self.docker(&["images", "-aq", "--filter", "label=dev.pipelens.owner"])?;
         ensure!(images.is_empty(), "images that no store knows are left:\n{images}");
+        let volumes = self.docker(&["volume", "ls", "-q"])?;
+        ensure!(volumes.is_empty(), "volumes are left: {volumes}");
         Ok(())
     }
 
