@@ -197,15 +197,16 @@ impl Cache {
             return Ok(Some(format!("The result of `{}` is not cached: {name} changed during the run.", step.key)));
         }
         let keys = self.keyed.keys(snapshots.name().await).into_iter().nth(index).flatten();
-        let (mut rows, mut further) = (Vec::new(), None);
+        let (mut rows, mut further, mut only) = (Vec::new(), None, None);
         match (purpose, keys) {
             (Purpose::Failure, _) => rows.push(failure_key(run_id, &step.key)),
             (Purpose::Cache, Some(keys)) => {
                 rows.extend(Some(keys.cache).filter(|_| self.has_policy(index)));
                 rows.push(keys.fit);
-                match keys.last {
-                    Some(last) if self.has_policy(index) => further = Some(last),
-                    last => rows.extend(last),
+                if self.has_policy(index) {
+                    further = keys.last;
+                } else {
+                    only = keys.last;
                 }
                 let inputs = serde_json::to_string(&keys.inputs).unwrap_or_default();
                 let workspace = self.results.workspace.clone();
@@ -221,6 +222,10 @@ impl Cache {
             // The second row refers to the same snapshot.
             let saved = Saved { bytes: if number == 0 { saved.bytes } else { 0 }, place: saved.place.clone() };
             self.results.record(key, &step.key, saved, folder, snapshots).await?;
+        }
+        if let Some(key) = only {
+            let saved = Saved { bytes: 0, place: saved.place.clone() };
+            self.results.record_only(key, &step.key, saved, folder, snapshots).await?;
         }
         if let Some(key) = further {
             // The result before may be taken again, as its policy allows.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use pipelens_core::arguments::wants_the_machine;
 use pipelens_core::plan::{CachePolicy, Plan};
-use pipelens_engine::cache::{Budget, CacheRequest};
+use pipelens_engine::cache::CacheRequest;
 use pipelens_engine::clock;
 use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::files::MAX_FILE_BYTES;
@@ -143,7 +143,7 @@ pub(crate) fn look_request(
         state_dir,
         is_read: true,
         variables: cache_variables(&plan),
-        budget: Budget::default(),
+        budget: settings.budget(),
         shares_with_harmont: settings.allow_harmont_cache,
     };
     Ok(RunRequest {

@@ -6,11 +6,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use pipelens_core::Analysis;
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
+use pipelens_engine::cache::Budget;
 use pipelens_engine::files::{ProjectFolder, Unreadable};
 use pipelens_engine::runners::{self, RUNNERS, RunnerSpec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -66,6 +68,13 @@ pub(crate) struct Settings {
     /// Files of the same name are replaced. Without it, they are in a folder of the run, and are removed with its logs.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) artifacts_dir: Option<PathBuf>,
+    /// The size limit for what is kept of one project for later runs (cached results, cache mounts, states of failed steps), in GB. What was not used for
+    /// the longest time is removed first.
+    #[schemars(extend("scope" = "machine"), range(min = 1))]
+    pub(crate) cache_gb: u64,
+    /// After how many days without use it is removed.
+    #[schemars(extend("scope" = "machine"), range(min = 1))]
+    pub(crate) cache_days: u64,
     /// Names of secrets that every project may use. For any other secret, the first run that uses it in a project asks you.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_secrets: Vec<String>,
@@ -136,6 +145,8 @@ impl Default for Settings {
             docker_host: None,
             secrets_file: None,
             artifacts_dir: None,
+            cache_gb: 20,
+            cache_days: 30,
             allow_secrets: Vec::new(),
             is_secrets_file_for_this_run: false,
             lenses: Lenses::default(),
@@ -146,6 +157,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Returns how much may be kept of one project, and for how long.
+    pub(crate) fn budget(&self) -> Budget {
+        let days = Duration::from_secs(24 * 60 * 60).saturating_mul(u32::try_from(self.cache_days).unwrap_or(u32::MAX));
+        Budget { bytes: self.cache_gb.saturating_mul(1_000_000_000), age: days }
+    }
+
     /// Returns the names of the variables that steps on the host get.
     pub(crate) fn host_env(&self) -> Vec<String> {
         let is_default = self.host_env == HOST_ENV;
@@ -410,6 +427,12 @@ mod tests {
     fn a_proxy_with_a_password_is_recognised() {
         assert!(has_password("http://user:secret@proxy:3128/") && has_password("https://token@goproxy.example/x"));
         assert!(!has_password("http://proxy:3128") && !has_password("https://proxy/a@b") && !has_password("/opt/rust"));
+    }
+
+    #[test]
+    fn the_default_budget_is_the_engines() {
+        let (ours, engines) = (Settings::default().budget(), Budget::default());
+        assert_eq!((ours.bytes, ours.age), (engines.bytes, engines.age));
     }
 
     #[test]

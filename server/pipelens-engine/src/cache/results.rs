@@ -73,6 +73,22 @@ impl KeptResults {
         eviction::remove(&self.store, snapshots, replaced.into_iter().collect()).await.map(drop)
     }
 
+    /// Records the last result of a step whose results are kept for nothing else: the one before goes, whatever other keys it has.
+    pub(super) async fn record_only(
+        &self,
+        key: String,
+        step: &str,
+        saved: Saved,
+        sources_folder: &str,
+        snapshots: &dyn SnapshotStore,
+    ) -> Result<(), StoreError> {
+        let Some(replaced) = self.put(key, step, saved, sources_folder, snapshots).await? else { return Ok(()) };
+        let (engine, workspace) = (replaced.engine.clone(), self.workspace.clone());
+        let mut gone = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
+        gone.retain(|kept| kept.place == replaced.place);
+        eviction::remove(&self.store, snapshots, gone).await.map(drop)
+    }
+
     /// Records one more key of a filesystem. What had this key before has another one, by which it is still found.
     pub(super) async fn record_again(
         &self,

@@ -18,7 +18,7 @@ use crate::runners::for_each_runner;
 pub(crate) struct Project {
     runner: Runner,
     pub(crate) sources: TempDir,
-    state: TempDir,
+    pub(crate) state: TempDir,
     budget: Budget,
     is_read: bool,
     shares_with_harmont: bool,

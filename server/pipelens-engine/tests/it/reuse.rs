@@ -3,6 +3,7 @@
 use pipelens_core::plan::{PlanStep, Reuse};
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
+use pipelens_engine::run::KeptKind;
 
 use crate::bench::{Ran, Runner, StepExt as _, step};
 use crate::cache::{Project, forever, on_change};
@@ -44,6 +45,20 @@ for_each_runner! {
         assert_eq!((third.text_of("build"), notices(&third)), (vec!["built", "2"], vec![STARTS]));
         project.clean().await;
         assert_eq!(project.run(steps()).await.text_of("build"), ["a", "b", "new"]);
+        project.clean().await;
+    }
+
+    async fn only_the_last_result_is_kept(runner: Runner) {
+        let project = Project::new(runner);
+        for round in 0..4 {
+            project.file("src/a", &format!("{round}\n"));
+            project.run(vec![reusing(step("build", "cat src/a >> all"))]).await.assert_succeeded();
+        }
+        let host = crate::bench::docker_host().map(|socket| format!("unix://{}", socket.trim_start_matches("unix://")));
+        let kept = pipelens_engine::run::kept(project.state.path(), host.as_deref(), Some(project.sources.path())).await;
+        let results = kept.unwrap().into_iter().filter(|thing| matches!(&thing.what, KeptKind::Result(_))).count();
+        // An engine keeps what a later image is made of.
+        assert!(if runner == crate::bench::host_runner() { results == 1 } else { results >= 1 }, "{results} are kept");
         project.clean().await;
     }
 
