@@ -77,6 +77,8 @@ pub struct PlanStep {
     pub cache: Option<Cache>,
     pub cache_mounts: Vec<CacheMount>,
     pub reuse: Reuse,
+    /// Whether it gets the project's git history.
+    pub git: bool,
     /// `None`: the run's default runner, which is `docker` unless chosen otherwise.
     pub runner: Option<String>,
     pub runner_args: Option<Value>,
@@ -354,6 +356,7 @@ fn plan_step(
         cache: step.cache.as_ref().map(|cache| cache.value.plain()),
         cache_mounts: cache_mounts(step),
         reuse: step.reuse.as_ref().map_or_else(Default::default, |reuse| reuse.value),
+        git: step.git.as_ref().is_some_and(|value| value.value),
         runner: step.runner.as_ref().map(|runner| runner.value.clone()),
         runner_args: step.runner_args.as_ref().map(|args| args.value.plain()),
         artifacts: step.artifacts.iter().map(|glob| glob.value.clone()).collect(),

@@ -10,6 +10,7 @@ mod connectors;
 mod container;
 mod credentials;
 mod endpoint;
+mod history;
 mod image;
 mod image_store;
 mod labels;

@@ -28,6 +28,11 @@ pub(super) const PIPELINE: &[Key] = &[
     ),
     PIPELINE_TIMEOUT,
     optional(
+        "git",
+        Shape::Bool,
+        "`true`: every step gets the project's git history, see `git` of a step. A step's own `git` takes precedence. Default: `false`.",
+    ),
+    optional(
         "fail_fast",
         Shape::Bool,
         "`true`: the first failure cancels the running steps and skips the rest. Default: `false`.",
@@ -68,6 +73,11 @@ pub(super) const STEP: &[Key] = &[
         "reuse",
         Shape::OneOf(&["parent", "last"]),
         "What the step starts from if it runs again: `parent` (its image, or the step it builds in), or `last`: its own last result, with what has changed in the sources on top, so that tools build only what changed. If what it would start from otherwise has changed, it starts from that. `last` keeps the step's result. Default: `parent`.",
+    ),
+    optional(
+        "git",
+        Shape::Bool,
+        "`true`: the step has a `.git` in the folder of the sources, with what `git describe`, `git log` and `git status` need: `HEAD`, the branches and tags, the commits and the index. It cannot be written to and is part of no step's result; hooks, remotes, credentials and stashes are not in it. A cached result is not reused after a commit or a new tag. Default: the pipeline's `git`, else `false`.",
     ),
     RUNNER,
     optional(

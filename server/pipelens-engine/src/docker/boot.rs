@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::archive::Packing;
 use crate::docker::arguments::Arguments;
 use crate::docker::commit::Commit;
-use crate::docker::container::Container;
+use crate::docker::container::{Container, Volumes};
+use crate::docker::history;
 use crate::docker::image::ImageFacts;
 use crate::docker::image_store::DockerSnapshot;
 use crate::docker::leftovers::Leftovers;
@@ -186,15 +187,18 @@ impl Boot<'_> {
         &self,
         image: Arc<ImageFacts>,
         leftovers: &'l mut Leftovers,
-    ) -> Result<&'l mut Worker, EngineError> {
+    ) -> Result<&'l mut Worker, Interruption> {
         let labels = self.session.labels_of(self.context);
         let (docker, context, arguments) = (&self.session.docker, self.context, self.arguments);
+        let of_container = history::volume_of(self.session, context, &image, arguments).await?;
         let Some(mounting) = self.mounting else {
-            let created = Container::create(docker, context, image, arguments, &[], labels).await?;
+            let volumes = Volumes { mounts: &[], of_container };
+            let created = Container::create(docker, context, image, arguments, volumes, labels).await?;
             return Ok(leftovers.worker.insert(Worker::new(created, self.session.deadlines)));
         };
         let volumes = mounting.volumes(self.session, context, &image, arguments).await?;
-        let created = Container::create(docker, context, image, arguments, &volumes, labels).await?;
+        let all = Volumes { mounts: &volumes, of_container };
+        let created = Container::create(docker, context, image, arguments, all, labels).await?;
         leftovers.meters = mounting.meters(&volumes);
         let worker = leftovers.worker.insert(Worker::new(created, self.session.deadlines));
         mounting::own(&worker.container, context, &volumes).await?;

@@ -83,6 +83,14 @@ pub(super) enum Seen {
     Gone,
 }
 
+/// The volumes of a container.
+#[derive(Default)]
+pub(super) struct Volumes<'a> {
+    pub(super) mounts: &'a [Mount],
+    /// Another container, all of whose volumes it mounts.
+    pub(super) of_container: Option<String>,
+}
+
 #[derive(Clone)]
 pub(super) struct Container {
     pub(super) docker: Docker,
@@ -99,11 +107,12 @@ impl Container {
         context: &StepContext,
         image: Arc<ImageFacts>,
         arguments: &Arguments,
-        volumes: &[Mount],
+        volumes: Volumes<'_>,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let mut host_config = arguments.host_config();
-        host_config.mounts.get_or_insert_default().extend_from_slice(volumes);
+        host_config.mounts.get_or_insert_default().extend_from_slice(volumes.mounts);
+        host_config.volumes_from = volumes.of_container.map(|container| vec![container]);
         let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
         // As the entry point, so that the image's own entry point and command are not used.
         let entrypoint = ["sh", "-c", supervisor::SCRIPT].map(str::to_owned).to_vec();

@@ -42,6 +42,8 @@ pub(super) struct Session {
     pub(super) plain_images: Slots<Arc<ImageFacts>>,
     /// The homes of users, by image and user.
     pub(super) homes: Slots<String>,
+    /// The containers whose volumes have the git history, by image, user and path.
+    pub(super) histories: Slots<String>,
     /// Cancelled when the first command has ended.
     pub(super) has_run_one: CancellationToken,
     run_id: Uuid,
@@ -86,6 +88,7 @@ impl Session {
             source_layers: SourceLayers::default(),
             plain_images: Slots::default(),
             homes: Slots::default(),
+            histories: Slots::default(),
             has_run_one: CancellationToken::new(),
             run_id: *run_id,
             labels,

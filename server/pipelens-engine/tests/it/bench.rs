@@ -97,6 +97,7 @@ pub(crate) fn step(key: &str, cmd: &str) -> PlanStep {
         cache: None,
         cache_mounts: Vec::new(),
         reuse: Default::default(),
+        git: false,
         runner: None,
         runner_args: None,
         artifacts: Vec::new(),

@@ -27,6 +27,9 @@ mod engines;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+#[cfg(unix)]
+mod git;
+#[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod layers;
