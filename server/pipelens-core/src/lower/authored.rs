@@ -60,12 +60,7 @@ fn barrier(tree: &Tree, item: NodeId, after_steps: usize) -> Option<Barrier> {
     })
 }
 
-fn step(
-    tree: &Tree,
-    item: NodeId,
-    shell: Option<&Spanned<Vec<String>>>,
-    git: Option<&Spanned<bool>>,
-) -> Step {
+fn step(tree: &Tree, item: NodeId, shell: Option<&Spanned<Vec<String>>>, git: Option<&Spanned<bool>>) -> Step {
     let fields = Fields::new(tree, item);
     let mut step = common_step(tree, item, &fields);
     step.builds_in = fields.node("builds_in").and_then(|node| text(tree, node));

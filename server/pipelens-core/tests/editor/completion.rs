@@ -303,6 +303,6 @@ fn the_outer_object_of_json_has_the_pipelines_keys() {
   ¦
   "steps": []
 }"#,
-        &["default_image", "env", "shell", "timeout_seconds", "fail_fast", "triggers", "version"],
+        &["default_image", "env", "shell", "timeout_seconds", "git", "fail_fast", "triggers", "version"],
     );
 }

@@ -189,6 +189,11 @@ async fn the_history_belongs_to_the_user_of_the_step_and_its_volume_goes_with_th
     ran.assert_succeeded();
     assert_eq!((ran.text_of("a"), ran.text_of("b")), (vec!["7:8"], vec!["0:0"]));
     crate::bench::assert_nothing_left(ran.run_id);
+    // Git would refuse a folder of another user, unless it is told that this is fine.
+    let other =
+        with_git(as_user(step("b", "stat -c %u .git; echo $GIT_CONFIG_KEY_0=$GIT_CONFIG_VALUE_0"), "9")).builds_in(0);
+    let ran = project.run(vec![with_git(as_user(step("a", "true"), "7:8")), other]).await;
+    assert_eq!(ran.text_of("b"), ["9", "safe.directory=*"]);
     project.clean().await;
     assert_eq!(volumes(), before);
 }
