@@ -247,14 +247,14 @@ pub(super) const RUNNER_ARGUMENTS: &[Key] = &[
     optional(
         "services",
         Shape::Map(Place::Services),
-        "Containers that run alongside the step's command and stop with it, such as a database. The command reaches each one by its name and at `localhost`. They all share one network, so no two can listen on the same port. Only with the `docker` runner.",
+        "Containers that run alongside the step's command and stop with it, such as a database. The command reaches each one by its name, and at `localhost` unless another one listens on the same port. Only with the `docker` runner.",
     ),
 ];
 
 pub(super) const ANY_SERVICE: Key = optional(
     "service",
     Shape::Map(Place::Service),
-    "A container that runs alongside the step's command, started anew for every attempt. The command reaches it by this name and at `localhost`.",
+    "A container that runs alongside the step's command, started anew for every attempt. The command reaches it by this name, and at `localhost` unless another service of the step listens on the same port.",
 );
 
 pub(super) const SERVICE: &[Key] = &[

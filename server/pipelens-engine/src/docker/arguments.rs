@@ -16,13 +16,15 @@ pub(super) struct Arguments {
     pub(super) user: Option<String>,
     pub(super) platform: Option<String>,
     pub(super) pull: Pull,
-    network: Option<String>,
+    pub(super) network: Option<String>,
     memory_bytes: Option<i64>,
     /// Billionths of a processor.
     nano_cpus: Option<i64>,
     is_privileged: bool,
     mounts: Vec<Mount>,
     pub(super) services: Vec<Service>,
+    /// The names of those services that have an address of their own, because another one listens on the same port.
+    pub(super) apart: Vec<String>,
 }
 
 /// When an image is pulled.
@@ -69,6 +71,15 @@ impl Arguments {
         Ok(arguments)
     }
 
+    /// Returns the names of the services that share the step's network.
+    pub(super) fn together(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().map(|service| service.name.as_str()).filter(|name| !self.is_apart(name))
+    }
+
+    pub(super) fn is_apart(&self, service: &str) -> bool {
+        self.apart.iter().any(|name| name == service)
+    }
+
     pub(super) fn host_config(&self) -> HostConfig {
         HostConfig {
             network_mode: self.network.clone(),
@@ -78,8 +89,8 @@ impl Arguments {
             nano_cpus: self.nano_cpus,
             privileged: Some(self.is_privileged),
             mounts: Some(self.mounts.clone()),
-            // Services use the container's own network.
-            extra_hosts: Some(self.services.iter().map(|it| format!("{}:127.0.0.1", it.name)).collect()),
+            // The other services use the container's own network.
+            extra_hosts: Some(self.together().map(|name| format!("{name}:127.0.0.1")).collect()),
             ..HostConfig::default()
         }
     }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use crate::archive::Packing;
 use crate::docker::arguments::Arguments;
 use crate::docker::commit::Commit;
-use crate::docker::container::{Container, Volumes};
+use crate::docker::container::{Attachments, Container};
 use crate::docker::history;
 use crate::docker::image::ImageFacts;
 use crate::docker::image_store::DockerSnapshot;
 use crate::docker::leftovers::Leftovers;
 use crate::docker::mounting::{self, Mounting};
+use crate::docker::network::Network;
 use crate::docker::session::Session;
 use crate::docker::source_images::{self, SourceLayer};
 use crate::docker::source_update::{self, Dating};
@@ -191,16 +192,17 @@ impl Boot<'_> {
         let labels = self.session.labels_of(self.context);
         let (docker, context, arguments) = (&self.session.docker, self.context, self.arguments);
         let of_container = history::volume_of(self.session, context, &image, arguments).await?;
+        let network = Network::create(self.session, context, &image, arguments).await?;
         let Some(mounting) = self.mounting else {
-            let volumes = Volumes { mounts: &[], of_container };
-            let created = Container::create(docker, context, image, arguments, volumes, labels).await?;
-            return Ok(leftovers.worker.insert(Worker::new(created, self.session.deadlines)));
+            let attachments = Attachments { mounts: &[], of_container, network: network.as_ref() };
+            let created = Container::create(docker, context, image, arguments, attachments, labels).await?;
+            return Ok(leftovers.worker.insert(Worker::new(created, network, self.session.deadlines)));
         };
         let volumes = mounting.volumes(self.session, context, &image, arguments).await?;
-        let all = Volumes { mounts: &volumes, of_container };
-        let created = Container::create(docker, context, image, arguments, all, labels).await?;
+        let attachments = Attachments { mounts: &volumes, of_container, network: network.as_ref() };
+        let created = Container::create(docker, context, image, arguments, attachments, labels).await?;
         leftovers.meters = mounting.meters(&volumes);
-        let worker = leftovers.worker.insert(Worker::new(created, self.session.deadlines));
+        let worker = leftovers.worker.insert(Worker::new(created, network, self.session.deadlines));
         mounting::own(&worker.container, context, &volumes).await?;
         Ok(worker)
     }

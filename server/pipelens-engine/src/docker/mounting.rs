@@ -12,7 +12,7 @@ use tar::{Builder, EntryType, Header};
 use crate::clock;
 use crate::docker::arguments::Arguments;
 use crate::docker::client_error::refused;
-use crate::docker::container::{Container, Volumes};
+use crate::docker::container::{Attachments, Container};
 use crate::docker::image::ImageFacts;
 use crate::docker::labels;
 use crate::docker::reap;
@@ -173,7 +173,8 @@ async fn home_of_user(
     let labels = session.labels_of(context);
     let image = std::sync::Arc::new(image.clone());
     // It never runs.
-    let container = Container::create(&session.docker, context, image, arguments, Volumes::default(), labels).await?;
+    let container =
+        Container::create(&session.docker, context, image, arguments, Attachments::default(), labels).await?;
     let home = container.home().await;
     container.remove().await;
     *slot = Some(home.clone());

@@ -74,6 +74,7 @@ impl Session {
             owner,
             run_id: *run_id,
             may_have_images: Arc::new(AtomicBool::new(false)),
+            has_networks: AtomicBool::new(false),
             budget: deadlines.closing,
             mounts: request.mounts(),
         };
@@ -147,7 +148,8 @@ impl Session {
         })
     }
 
-    async fn create_anchor(&self, image: &Arc<ImageFacts>) -> Result<(), EngineError> {
+    /// Creates a container that is removed last, so that whatever else there is of this run is found by it.
+    pub(super) async fn create_anchor(&self, image: &Arc<ImageFacts>) -> Result<(), EngineError> {
         let anchor = async || {
             let mut labels = self.labels.clone();
             labels.insert(labels::ANCHOR.to_owned(), String::new());

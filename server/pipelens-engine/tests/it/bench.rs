@@ -414,4 +414,5 @@ pub(crate) fn assert_nothing_left(run_id: Uuid) {
     let filter = format!("label=dev.pipelens.run={run_id}");
     assert_eq!(docker_client(&["ps", "-aq", "--filter", &filter]), "", "containers of {run_id}");
     assert_eq!(docker_client(&["images", "-aq", "--filter", &filter]), "", "images of {run_id}");
+    assert_eq!(docker_client(&["network", "ls", "-q", "--filter", &filter]), "", "networks of {run_id}");
 }

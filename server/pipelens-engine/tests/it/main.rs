@@ -41,6 +41,8 @@ mod matrix;
 #[cfg(unix)]
 mod mounts;
 #[cfg(test)]
+mod networks;
+#[cfg(test)]
 #[cfg(unix)]
 mod odd_sources;
 #[cfg(test)]
