@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::analysis::Analysis;
 pub use crate::arguments::Value;
+use crate::arguments::service_secrets;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::expand::expand;
 use crate::model::{self, EnvVar, Pipeline, Step};
@@ -106,6 +107,12 @@ impl PlanStep {
     /// Tells whether a key names this step: its own, or that of the step it is a combination of.
     pub fn is_named(&self, key: &str) -> bool {
         self.key == key || self.template.as_deref() == Some(key)
+    }
+
+    /// Returns the names of all secrets that it or one of its services gets.
+    pub fn all_secrets(&self) -> impl Iterator<Item = &str> {
+        let of_services = self.runner_args.as_ref().map(service_secrets).unwrap_or_default();
+        self.secrets.iter().map(String::as_str).chain(of_services.into_iter().map(|(_, secret)| secret))
     }
 
     /// Returns the step whose filesystem it starts from.

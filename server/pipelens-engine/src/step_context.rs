@@ -54,6 +54,8 @@ pub(crate) struct StepContext {
     pub(crate) host_env: Vec<String>,
     /// The secrets that this step uses, with their values.
     pub(crate) secrets: BTreeMap<String, String>,
+    /// Those that its services use.
+    pub(crate) service_secrets: BTreeMap<String, String>,
     /// The directory of the log files.
     pub(crate) log_dir: PathBuf,
     pub(crate) log_room: Room,

@@ -83,7 +83,7 @@ pub(super) const STEP: &[Key] = &[
     optional(
         "runner_args",
         Shape::Map(Place::RunnerArguments),
-        "Options for the step's container: `user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`; and `services` that run alongside it.",
+        "Options for the step's container, such as `user`, `network`, `memory`, `cpus`, `platform`, `shm_size` and `mounts`; and `services` that run alongside it.",
     ),
     optional(
         "artifacts",
@@ -216,7 +216,7 @@ pub(super) const RUNNER_ARGUMENTS: &[Key] = &[
     optional(
         "network",
         Shape::Argument(Argument::Network),
-        "The container's network, such as `none`. The networks of the host and of other containers are not allowed. Default: the engine's.",
+        "The container's network, such as `none`. `host` is the network of the engine's machine, and runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`. The networks of other containers are not allowed. Default: the engine's.",
     ),
     optional(
         "memory",
@@ -245,11 +245,47 @@ pub(super) const RUNNER_ARGUMENTS: &[Key] = &[
         "Folders of the engine's host that the command can access, as `/source:/target` or `/source:/target:ro`. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
     ),
     optional(
+        "shm_size",
+        Shape::Argument(Argument::Memory),
+        "The size of `/dev/shm`: bytes, or a number with `k`, `m` or `g`. Browsers and databases need more than the engine's default, which is usually 64 MiB.",
+    ),
+    optional(
+        "ulimits",
+        Shape::Map(Place::Ulimits),
+        "Limits of the container's processes by name, such as `{nofile: 65536}` or `{nofile: \"1024:65536\"}` for a soft and a hard limit. Default: the engine's.",
+    ),
+    optional(
+        "extra_hosts",
+        Shape::List { of: &Shape::Argument(Argument::ExtraHost), may_be_empty: true },
+        "Further lines of `/etc/hosts`, as `name:address`. The address `host-gateway` is that of the engine's machine.",
+    ),
+    optional(
+        "init",
+        Shape::Bool,
+        "`false`: the container's first process is the command itself, and not a small init process that passes on signals and ends what is left. For images with an init of their own. Default: `true`.",
+    ),
+    optional(
+        "tmpfs",
+        Shape::List { of: &Shape::Argument(Argument::Tmpfs), may_be_empty: true },
+        "Folders that are kept in memory, start empty and are part of no result, as `/path` or `/path:size=64m,mode=1777`.",
+    ),
+    optional(
+        "gpus",
+        Shape::Argument(Argument::Gpus),
+        "How many of the machine's GPUs the container gets: `all`, or a number. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
+    ),
+    optional(
         "services",
         Shape::Map(Place::Services),
         "Containers that run alongside the step's command and stop with it, such as a database. The command reaches each one by its name, and at `localhost` unless another one listens on the same port. Only with the `docker` runner.",
     ),
 ];
+
+pub(super) const ANY_ULIMIT: Key = optional(
+    "ulimit",
+    Shape::Argument(Argument::Ulimit),
+    "A number for the soft and the hard limit, or `soft:hard`. `-1` means no limit.",
+);
 
 pub(super) const ANY_SERVICE: Key = optional(
     "service",
@@ -279,5 +315,40 @@ pub(super) const SERVICE: &[Key] = &[
         "ready_within_seconds",
         SECONDS,
         "How long the service may take to become ready before the step is abandoned. Default: 60.",
+    ),
+    optional(
+        "secrets",
+        VARIABLES,
+        "Names of secrets that the service gets as files: `/run/secrets/NAME`. Many images read them from there: `POSTGRES_PASSWORD_FILE: /run/secrets/NAME` in `env`. Read from the environment or the secrets file, and masked in every log line.",
+    ),
+    optional(
+        "shm_size",
+        Shape::Argument(Argument::Memory),
+        "The size of `/dev/shm`: bytes, or a number with `k`, `m` or `g`. Browsers and databases need more than the engine's default, which is usually 64 MiB.",
+    ),
+    optional(
+        "ulimits",
+        Shape::Map(Place::Ulimits),
+        "Limits of the container's processes by name, such as `{nofile: 65536}` or `{nofile: \"1024:65536\"}` for a soft and a hard limit. Default: the engine's.",
+    ),
+    optional(
+        "extra_hosts",
+        Shape::List { of: &Shape::Argument(Argument::ExtraHost), may_be_empty: true },
+        "Further lines of `/etc/hosts`, as `name:address`. The address `host-gateway` is that of the engine's machine.",
+    ),
+    optional(
+        "init",
+        Shape::Bool,
+        "`false`: the container's first process is the command itself, and not a small init process that passes on signals and ends what is left. For images with an init of their own. Default: `true`.",
+    ),
+    optional(
+        "tmpfs",
+        Shape::List { of: &Shape::Argument(Argument::Tmpfs), may_be_empty: true },
+        "Folders that are kept in memory, start empty and are part of no result, as `/path` or `/path:size=64m,mode=1777`.",
+    ),
+    optional(
+        "gpus",
+        Shape::Argument(Argument::Gpus),
+        "How many of the machine's GPUs the container gets: `all`, or a number. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
     ),
 ];

@@ -64,7 +64,7 @@ pub(super) fn attended(
         open_stdin: Some(true),
         stdin_once: Some(true),
         host_config: Some(HostConfig {
-            init: Some(true),
+            init: host_config.init.or(Some(true)),
             log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
             ..host_config
         }),

@@ -25,7 +25,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use pipelens_core::arguments::{Ready, Service};
 
-use crate::docker::arguments::Arguments;
+use crate::docker::arguments::{self, Arguments};
 use crate::docker::container::{Container, DEATH_WITHIN, KILLED, attended};
 use crate::docker::image::ImageFacts;
 use crate::docker::labels;
@@ -48,6 +48,9 @@ const WATCH: &str = "exec 3<&0 </dev/null
 ( ( while read -r _ <&3; do :; done; kill -KILL -1 ) >/dev/null 2>&1 & )
 exec 3<&-
 ";
+
+/// Where a service finds its secrets, as in Docker's own.
+const SECRETS: &str = "run/secrets";
 
 /// The services of one attempt of a step.
 #[derive(Default)]
@@ -171,6 +174,10 @@ async fn create(
         container = create(own).await?;
         has_shell = false;
     }
+    if let Err(error) = give_secrets(context, service, &container).await {
+        container.remove().await;
+        return Err(error);
+    }
     let question = match Question::of(service, &image) {
         // Only its own shell could tell.
         Question::Port(_) if network.is_some() && !has_shell => Question::Nothing,
@@ -185,6 +192,17 @@ async fn create(
         is_ready: false,
         life: Life::Created,
     })
+}
+
+/// Puts the secrets of a service into its container, which has not started yet and is never saved.
+async fn give_secrets(context: &StepContext, service: &Service, container: &Container) -> Result<(), EngineError> {
+    let secrets = service.secrets.iter().filter_map(|name| Some((name, context.service_secrets.get(name)?)));
+    let files: Vec<(String, &[u8])> =
+        secrets.map(|(name, value)| (format!("{SECRETS}/{name}"), value.as_bytes())).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    container.put("receive the secrets", &files).await
 }
 
 /// Adds the service's name to an error, unless the engine itself is gone.
@@ -208,12 +226,18 @@ fn body(
 ) -> ContainerCreateBody {
     let variables = service.env.iter().map(|(name, value)| format!("{name}={value}"));
     let network_mode = network.map_or_else(|| format!("container:{}", step.id), |network| network.name.clone());
+    let own = HostConfig { network_mode: Some(network_mode), ..HostConfig::default() };
+    let mut host_config = arguments::with_options(own, &service.options);
+    if network.is_none() {
+        // It has the step's.
+        host_config.extra_hosts = None;
+    }
     ContainerCreateBody {
         env: Some(variables.collect()),
         networking_config: network.map(|network| Network::only(&network.name, vec![service.name.clone()])),
         // We run the check ourselves.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
-        ..attended(image, entrypoint, labels, HostConfig { network_mode: Some(network_mode), ..HostConfig::default() })
+        ..attended(image, entrypoint, labels, host_config)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pipelens_core::arguments::HOST_NETWORK;
+
 use crate::artifacts::Artifacts;
 use crate::docker::arguments::Arguments;
 use crate::docker::boot;
@@ -81,7 +83,7 @@ async fn try_to_run(
     let command = StepCommand::of(context)?;
     let mut arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
     let mut images = Vec::new();
-    if arguments.services.len() > 1 {
+    if arguments.services.len() > 1 && arguments.network.as_deref() != Some(HOST_NETWORK) {
         images = services::images(session, context, &arguments.services).await?;
         arguments.apart = services::on_one_port(&arguments.services, &images);
     }

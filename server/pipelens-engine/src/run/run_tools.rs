@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use pipelens_core::arguments::service_secrets;
+use pipelens_core::plan::PlanStep;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -112,7 +114,12 @@ impl Rest {
 fn given_secrets(request: &RunRequest) -> Option<String> {
     let steps = request.plan.steps.iter();
     let given = steps.flat_map(|step| step.secrets.iter().map(move |name| format!("`{name}` to step `{}`", step.key)));
-    let given: Vec<String> = given.collect();
+    let of_service = |step: &PlanStep| {
+        let secrets = step.runner_args.as_ref().map(service_secrets).unwrap_or_default();
+        let given = |(service, name)| format!("`{name}` to service `{service}` of step `{}`", step.key);
+        secrets.into_iter().map(given).collect::<Vec<_>>()
+    };
+    let given: Vec<String> = given.chain(request.plan.steps.iter().flat_map(of_service)).collect();
     (!given.is_empty()).then(|| format!("Secrets given: {}.", given.join(", ")))
 }
 

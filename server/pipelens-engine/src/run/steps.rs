@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use pipelens_core::arguments;
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -240,7 +241,14 @@ impl<'run> Tasks<'run> {
             let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.clone() })?;
             secrets.insert(name.clone(), value.clone());
         }
+        let mut service_secrets = BTreeMap::new();
+        for (_, name) in step.runner_args.as_ref().map(arguments::service_secrets).unwrap_or_default() {
+            let value = self.request.secrets.get(name);
+            let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.to_owned() })?;
+            service_secrets.insert(name.to_owned(), value.clone());
+        }
         let mut context = self.context(index, base, secrets)?;
+        context.service_secrets = service_secrets;
         self.hide_below_mounts(&mut context);
         Ok((runner, context))
     }
@@ -310,6 +318,7 @@ impl<'run> Tasks<'run> {
             may_open_machine: self.request.may_open_machine,
             host_env: self.request.host_env.clone(),
             secrets,
+            service_secrets: BTreeMap::new(),
             log_dir: self.request.log_dir.clone(),
             log_room: self.log_room.clone(),
             patterns: self.tools.patterns.clone(),

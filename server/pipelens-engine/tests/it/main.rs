@@ -46,6 +46,8 @@ mod networks;
 #[cfg(unix)]
 mod odd_sources;
 #[cfg(test)]
+mod options;
+#[cfg(test)]
 #[cfg(unix)]
 mod passing;
 #[cfg(test)]
