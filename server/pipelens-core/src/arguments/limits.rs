@@ -47,9 +47,12 @@ impl ContainerOptions {
         let read = match name {
             "shm_size" => word(value).and_then(|word| memory_bytes(&word)).map(|bytes| self.shm_bytes = Some(bytes)),
             "ulimits" => ulimits(value).map(|ulimits| self.ulimits = ulimits),
-            "extra_hosts" => list(value, |text| extra_host(text)).map(|hosts| self.extra_hosts = hosts),
+            "extra_hosts" => list(value, extra_host).map(|hosts| self.extra_hosts = hosts),
             "init" => match value {
-                Value::Bool(init) => Some(self.init = Some(*init)),
+                Value::Bool(init) => {
+                    self.init = Some(*init);
+                    Some(())
+                }
                 _ => None,
             },
             "tmpfs" => list(value, |text| {
@@ -110,7 +113,7 @@ pub(crate) fn tmpfs(text: &str) -> Option<(&str, &str)> {
             _ => false,
         }
     };
-    let is_whole = path.starts_with('/') && path.trim_matches('/') != "";
+    let is_whole = path.starts_with('/') && !path.trim_matches('/').is_empty();
     (is_whole && (options.is_empty() || options.split(',').all(is_option))).then_some((path, options))
 }
 

@@ -134,7 +134,23 @@ fn a_service_is_completed_below_its_name() {
     services:
 ";
     check(&format!("{head}      ¦\n"), &[]);
-    check(&format!("{head}      db:\n        ¦\n"), &["image", "env", "cmd", "ready", "ready_within_seconds"]);
+    check(
+        &format!("{head}      db:\n        ¦\n"),
+        &[
+            "image",
+            "env",
+            "cmd",
+            "ready",
+            "ready_within_seconds",
+            "secrets",
+            "shm_size",
+            "ulimits",
+            "extra_hosts",
+            "init",
+            "tmpfs",
+            "gpus",
+        ],
+    );
     check(&format!("{head}      db:\n        image: ¦\n"), &["busybox:1.37", "rust:1.95"]);
     check(
         r"steps:
@@ -142,7 +158,19 @@ fn a_service_is_completed_below_its_name() {
   cmd: x
   runner_args: {services: {db: {image: a:1, r¦}}}
 ",
-        &["env", "cmd", "ready", "ready_within_seconds"],
+        &[
+            "env",
+            "cmd",
+            "ready",
+            "ready_within_seconds",
+            "secrets",
+            "shm_size",
+            "ulimits",
+            "extra_hosts",
+            "init",
+            "tmpfs",
+            "gpus",
+        ],
     );
 }
 
