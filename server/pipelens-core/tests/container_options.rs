@@ -16,7 +16,7 @@ fn service(keys: &str) -> String {
 
 fn arguments(text: &str) -> Value {
     let plan = plan(&analyze(text, Format::Yaml), 0, &Target::Pipeline, "ci").expect("it has no errors");
-    plan.steps.into_iter().next().unwrap().runner_args.unwrap()
+    plan.steps.into_iter().next().and_then(|step| step.runner_args).expect("it has arguments")
 }
 
 const GOOD: &str = "shm_size: 256m, ulimits: {nofile: 1024, nproc: '512:1024', core: -1}, extra_hosts: ['a.b:10.0.0.1', 'c=::1', 'up:host-gateway'], init: true, tmpfs: [/run, '/tmp:size=64m,mode=1777'], gpus: all";
