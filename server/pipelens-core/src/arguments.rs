@@ -1,9 +1,12 @@
 //! What a runner's arguments mean: findings and runs read them with the same functions.
 
+mod limits;
 mod services;
 pub(crate) mod value;
 
-pub use services::{Ready, Service, services};
+pub use limits::ContainerOptions;
+pub(crate) use limits::{ULIMITS, extra_host, gpus, tmpfs, ulimit};
+pub use services::{Ready, Service, service_secrets, services};
 pub(crate) use services::{is_service_name, port, service};
 pub use value::Value;
 
@@ -29,9 +32,12 @@ pub fn nano_cpus(text: &str) -> Option<i64> {
     Some((cpus * 1e9) as i64)
 }
 
-/// Tells whether a network belongs to the host or to another container; a pipeline may not use those.
-pub fn opens_the_machine(network: &str) -> bool {
-    network == "host" || network.starts_with("container:")
+/// The network of the engine's machine, which needs the user's consent.
+pub const HOST_NETWORK: &str = "host";
+
+/// Tells whether a network belongs to another container; a pipeline may not use those.
+pub fn is_of_another_container(network: &str) -> bool {
+    network.starts_with("container:")
 }
 
 /// A folder of the engine's host in a container.
@@ -60,6 +66,12 @@ pub fn wants_the_machine(arguments: &Value) -> Option<&'static str> {
     entries.iter().find_map(|(name, value)| match (name.as_str(), value) {
         ("privileged", Value::Bool(true)) => Some("privileged"),
         ("mounts", Value::List(mounts)) if !mounts.is_empty() => Some("mounts"),
+        ("network", Value::Text(network)) if network == HOST_NETWORK => Some("network: host"),
+        ("gpus", value) if *value != Value::Null => Some("gpus"),
+        ("services", Value::Map(services)) => services.iter().find_map(|(_, service)| {
+            let Value::Map(entries) = service else { return None };
+            entries.iter().any(|(name, value)| name == "gpus" && *value != Value::Null).then_some("gpus")
+        }),
         _ => None,
     })
 }

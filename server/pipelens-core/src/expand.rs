@@ -86,6 +86,7 @@ fn without_matrix(step: &Step) -> Step {
         cache: step.cache.clone(),
         cache_mounts: step.cache_mounts.clone(),
         reuse: step.reuse.clone(),
+        git: step.git.clone(),
         runner: step.runner.clone(),
         runner_args: step.runner_args.clone(),
         artifacts: step.artifacts.clone(),

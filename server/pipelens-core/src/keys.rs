@@ -34,7 +34,7 @@ pub(crate) fn keys(place: Place) -> &'static [Key] {
         Place::CacheMount => authored::CACHE_MOUNT,
         Place::Trigger => authored::TRIGGER,
         Place::RunnerArguments => authored::RUNNER_ARGUMENTS,
-        Place::Services => &[],
+        Place::Services | Place::Ulimits => &[],
         Place::Service => authored::SERVICE,
         Place::Plan => generated::PLAN,
         Place::Graph => generated::GRAPH,
@@ -55,6 +55,7 @@ pub(crate) fn find(place: Place, name: &str) -> Option<&'static Key> {
 /// Returns what every key of a place means whose keys are chosen by the author.
 pub(crate) fn any_name(place: Place) -> Option<&'static Key> {
     match place {
+        Place::Ulimits => Some(&authored::ANY_ULIMIT),
         Place::Services => Some(&authored::ANY_SERVICE),
         Place::Matrix => Some(&authored::ANY_AXIS),
         Place::Combination => Some(&authored::ANY_VALUE),

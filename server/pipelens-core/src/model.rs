@@ -95,6 +95,8 @@ pub struct Step {
     pub cache: Option<Spanned<Cache>>,
     pub cache_mounts: Vec<CacheMount>,
     pub reuse: Option<Spanned<Reuse>>,
+    /// Whether it gets the project's git history: its own value or its pipeline's.
+    pub git: Option<Spanned<bool>>,
     pub runner: Option<Spanned<String>>,
     pub runner_args: Option<Spanned<SpannedValue>>,
     pub artifacts: Vec<Spanned<String>>,

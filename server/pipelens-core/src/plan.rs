@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::analysis::Analysis;
 pub use crate::arguments::Value;
+use crate::arguments::service_secrets;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::expand::expand;
 use crate::model::{self, EnvVar, Pipeline, Step};
@@ -77,6 +78,8 @@ pub struct PlanStep {
     pub cache: Option<Cache>,
     pub cache_mounts: Vec<CacheMount>,
     pub reuse: Reuse,
+    /// Whether it gets the project's git history.
+    pub git: bool,
     /// `None`: the run's default runner, which is `docker` unless chosen otherwise.
     pub runner: Option<String>,
     pub runner_args: Option<Value>,
@@ -104,6 +107,12 @@ impl PlanStep {
     /// Tells whether a key names this step: its own, or that of the step it is a combination of.
     pub fn is_named(&self, key: &str) -> bool {
         self.key == key || self.template.as_deref() == Some(key)
+    }
+
+    /// Returns the names of all secrets that it or one of its services gets.
+    pub fn all_secrets(&self) -> impl Iterator<Item = &str> {
+        let of_services = self.runner_args.as_ref().map(service_secrets).unwrap_or_default();
+        self.secrets.iter().map(String::as_str).chain(of_services.into_iter().map(|(_, secret)| secret))
     }
 
     /// Returns the step whose filesystem it starts from.
@@ -354,6 +363,7 @@ fn plan_step(
         cache: step.cache.as_ref().map(|cache| cache.value.plain()),
         cache_mounts: cache_mounts(step),
         reuse: step.reuse.as_ref().map_or_else(Default::default, |reuse| reuse.value),
+        git: step.git.as_ref().is_some_and(|value| value.value),
         runner: step.runner.as_ref().map(|runner| runner.value.clone()),
         runner_args: step.runner_args.as_ref().map(|args| args.value.plain()),
         artifacts: step.artifacts.iter().map(|glob| glob.value.clone()).collect(),

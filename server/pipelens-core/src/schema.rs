@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::arguments::ULIMITS;
 use crate::keys::{self, Argument, Key, POLICIES, Place, Shape};
 use crate::runners::RUNNERS;
 
@@ -73,7 +74,8 @@ fn object(place: Place) -> Value {
         if place == Place::Matrix {
             more.insert("minProperties".to_owned(), json!(1));
         }
-        more.insert("propertyNames".to_owned(), json!({ "minLength": 1 }));
+        let names = if place == Place::Ulimits { json!({ "enum": ULIMITS }) } else { json!({ "minLength": 1 }) };
+        more.insert("propertyNames".to_owned(), names);
     }
     if place == Place::Cache {
         more.insert("allOf".to_owned(), policies());
@@ -164,7 +166,7 @@ fn shape(wanted: &Shape) -> Value {
         }),
         Shape::Argument(Argument::Any) => json!({ "type": ["string", "integer"], "minLength": 1 }),
         Shape::Argument(Argument::Network) => {
-            json!({ "type": "string", "minLength": 1, "not": { "pattern": "^(host$|container:)" } })
+            json!({ "type": "string", "minLength": 1, "not": { "pattern": "^container:" } })
         }
         Shape::Argument(Argument::Memory) => {
             json!({ "type": ["string", "integer"], "minimum": 1, "pattern": "^[0-9]+([kKmMgG]([iI]?[bB])?|[bB])?$" })
@@ -177,6 +179,14 @@ fn shape(wanted: &Shape) -> Value {
         }
         Shape::Argument(Argument::Ready) => {
             json!({ "type": ["string", "integer"], "pattern": "\\S", "minimum": 1, "maximum": u16::MAX })
+        }
+        Shape::Argument(Argument::Ulimit) => {
+            json!({ "type": ["string", "integer"], "minimum": -1, "pattern": "^(-1|[0-9]+|unlimited)(:(-1|[0-9]+|unlimited))?$" })
+        }
+        Shape::Argument(Argument::ExtraHost) => json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]+[:=].+$" }),
+        Shape::Argument(Argument::Tmpfs) => json!({ "type": "string", "pattern": "^/[^:]+(:.*)?$" }),
+        Shape::Argument(Argument::Gpus) => {
+            json!({ "type": ["string", "integer"], "minimum": 1, "pattern": "^(all|[1-9][0-9]*)$" })
         }
         Shape::Anything => json!({}),
     }

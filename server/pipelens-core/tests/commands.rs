@@ -116,8 +116,8 @@ fn arguments_of_the_container_are_checked() {
         ),
         ("cpus: 0", "`0` bad-value: `cpus` must be a number greater than 0; got `0`"),
         (
-            "network: host",
-            "`host` bad-value: A pipeline may not use the network `host`, which gives access to the host or to another container",
+            "network: 'container:a'",
+            "`'container:a'` bad-value: A pipeline may not use the network `container:a`, which gives access to another container",
         ),
         (
             "pull: allways",
@@ -224,7 +224,7 @@ fn services_in_a_plan_are_checked_strictly() {
         ),
         (
             serde_json::json!({"image": "a:1", "mounts": []}),
-            "unknown key `mounts` in service `db`; expected one of `image`, `env`, `cmd`, `ready`, `ready_within_seconds`",
+            "unknown key `mounts` in service `db`; expected one of `image`, `env`, `cmd`, `ready`, `ready_within_seconds`, `secrets`, `shm_size`, `ulimits`, `extra_hosts`, `init`, `tmpfs`, `gpus`",
         ),
     ] {
         assert_eq!(read(service).unwrap_err(), expected);

@@ -126,7 +126,7 @@ steps:
             Error[misplaced-key]: `fail_fast` belongs in a pipeline, not in a step. Move it there.
               zzz: 1
               ^^^
-            Error[unknown-key]: Unknown key `zzz` in a step; expected one of `key`, `label`, `cmd`, `shell`, `image`, `builds_in`, `depends_on`, `env`, `matrix`, `timeout_seconds`, `workdir`, `cache`, `cache_mounts`, `reuse`, `runner`, `runner_args`, `artifacts`, `needs_artifacts`, `secrets`, `soft_fail`, `retry`.
+            Error[unknown-key]: Unknown key `zzz` in a step; expected one of `key`, `label`, `cmd`, `shell`, `image`, `builds_in`, `depends_on`, `env`, `matrix`, `timeout_seconds`, `workdir`, `cache`, `cache_mounts`, `reuse`, `git`, `runner`, `runner_args`, `artifacts`, `needs_artifacts`, `secrets`, `soft_fail`, `retry`.
         "#]],
     );
 }

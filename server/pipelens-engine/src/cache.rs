@@ -81,6 +81,10 @@ impl Cache {
         let keyed = KeyedPlan {
             workspace: workspace.clone(),
             sources_digest: sources_digest.clone(),
+            history: match &sources.history {
+                Some(Ok(history)) => history.digest.clone(),
+                Some(Err(_)) | None => String::new(),
+            },
             policies,
             runners: plan.steps.iter().map(runner_of).collect(),
             plan,

@@ -10,6 +10,7 @@ mod connectors;
 mod container;
 mod credentials;
 mod endpoint;
+mod history;
 mod image;
 mod image_store;
 mod labels;
@@ -17,11 +18,13 @@ mod leftovers;
 mod liveness;
 mod missing_report;
 mod mounting;
+mod network;
 mod platform;
 mod readiness;
 mod reap;
 mod services;
 mod session;
+mod shell_names;
 mod slots;
 mod socket;
 mod source_images;
@@ -139,6 +142,7 @@ impl Runner for DockerRunner {
     async fn close(&self) -> Vec<String> {
         let store = &self.session.store;
         let may_have_images = store.may_have_images.load(Ordering::Relaxed);
-        reap::remove_run(&store.docker, store.run_id, &store.owner, may_have_images, store.budget).await
+        let may_have = reap::MayHave { images: may_have_images, networks: store.has_networks.load(Ordering::Relaxed) };
+        reap::remove_run(&store.docker, store.run_id, &store.owner, may_have, store.budget).await
     }
 }

@@ -1,6 +1,7 @@
 //! Reads the files of a project. Anything other than a small regular file (a link that leaves the project, a pipe,
 //! a device, a huge file) is refused at once, with a reason.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -102,6 +103,24 @@ impl ProjectFolder {
     /// Returns the target of a link in the project, as it is stored in the link.
     pub(crate) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         self.folder.read_link_contents(path)
+    }
+
+    /// Lists a directory: the name of each entry, and whether it is a directory itself, not a link to one. If there is none, the list is empty.
+    pub(crate) fn list(&self, path: &Path) -> Result<Vec<(OsString, bool)>, Unreadable> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let entries = match self.folder.read_dir(path).map_err(unreadable) {
+            Ok(entries) => entries,
+            Err(Unreadable::Missing) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(Unreadable::Io)?;
+            names.push((entry.file_name(), entry.file_type().is_ok_and(|kind| kind.is_dir())));
+        }
+        // A directory lists its entries in any order.
+        names.sort();
+        Ok(names)
     }
 
     /// Whether the project has a directory at this path.

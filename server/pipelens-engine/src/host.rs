@@ -5,6 +5,8 @@ mod copy;
 mod detached;
 mod folder_store;
 #[cfg(unix)]
+mod history;
+#[cfg(unix)]
 mod mounting;
 mod place;
 #[cfg(unix)]
@@ -36,7 +38,9 @@ use crate::error::{EngineError, counted};
 use crate::files::ProjectFolder;
 use crate::host::folder_store::{FolderStore, HostSnapshot};
 #[cfg(unix)]
-use crate::host::mounting::Mounting;
+use crate::host::history::Given;
+#[cfg(unix)]
+use crate::host::mounting::{Bind, Mounting};
 use crate::host::place::Place;
 #[cfg(unix)]
 use crate::host::view::{Location, Setup, View};
@@ -136,11 +140,20 @@ impl HostRunner {
         let leases = mounting.map_or(&[][..], Mounting::leases);
         self.used_mounts.lock().extend(leases.iter().map(|lease| (lease.id.clone(), lease.meter())));
         let locks = mounting.map_or_else(Vec::new, Mounting::locks);
+        let given = self.give_history(context, &workspace, home)?;
         if let View::Own(_) = setup.view {
             let seen = place.workspace();
-            let binds = mounting.map_or(Ok(Vec::new()), |mounting| mounting.binds(context, &workspace, &seen))?;
+            let mut binds = mounting.map_or(Ok(Vec::new()), |mounting| mounting.binds(context, &workspace, &seen))?;
+            if let Some((given, inside)) =
+                given.as_ref().and_then(|it| Some((it, it.folder().strip_prefix(&workspace).ok()?)))
+            {
+                let from = given.folder().to_owned();
+                binds.push(Bind { from, to: seen.join(inside), is_read_only: true });
+            }
             let location = Location { real: &workspace, seen: &seen, workdir: &seen_workdir(&seen)?, binds: &binds };
-            return Ok(process::run(context, logs, home, setup, &location, locks).await?);
+            let ending = process::run(context, logs, home, setup, &location, locks).await;
+            remove_history(given)?;
+            return Ok(ending?);
         }
         let lane = place.lane(context.root_key()).enter(&workspace, &context.stop).await?;
         let seen = lane.workspace();
@@ -151,8 +164,18 @@ impl HostRunner {
         };
         let unlinked = mounting.map_or(Ok(()), |mounting| mounting.unlink(&seen));
         lane.leave(&workspace)?;
+        remove_history(given)?;
         unlinked?;
         Ok(ending?)
+    }
+
+    /// Makes a `.git` in a step's workspace, if the step gets the project's history.
+    #[cfg(unix)]
+    fn give_history(&self, context: &StepContext, workspace: &Path, home: &Path) -> Result<Option<Given>, EngineError> {
+        let Some((history, folder)) = context.history.as_ref().zip(context.history_folder()) else { return Ok(None) };
+        let folder = workdir::on_host(workspace, &folder)?;
+        let given = Given::put(history, folder.clone(), home);
+        given.map(Some).map_err(|source| EngineError::File { doing: "Writing the git history", path: folder, source })
     }
 
     /// Finds out with what steps run, once.
@@ -287,6 +310,13 @@ impl HostRunner {
         *copying = None;
         Ok(())
     }
+}
+
+#[cfg(unix)]
+fn remove_history(given: Option<Given>) -> Result<(), EngineError> {
+    let Some(given) = given else { return Ok(()) };
+    let path = given.folder().to_owned();
+    given.remove().map_err(|source| EngineError::File { doing: "Removing the git history", path, source })
 }
 
 /// A copy in progress.

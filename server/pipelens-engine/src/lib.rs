@@ -13,6 +13,7 @@ mod event_queue;
 pub mod files;
 mod fingerprint;
 mod globs;
+mod history;
 mod host;
 pub mod images;
 pub mod limits;

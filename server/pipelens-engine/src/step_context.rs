@@ -16,6 +16,7 @@ use crate::cache::SourceImages;
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Phase};
 use crate::event_queue::EventQueue;
+use crate::history::History;
 use crate::limits::Room;
 use crate::run_files::failed_artifact_folder;
 use crate::secrets::SecretPatterns;
@@ -39,6 +40,8 @@ pub(crate) struct StepContext {
     pub(crate) sources: Arc<Sources>,
     /// The paths below the sources that cache mounts hide.
     pub(crate) hidden: Arc<[PathBuf]>,
+    /// The project's git history, if the step gets it.
+    pub(crate) history: Option<Arc<History>>,
     /// The artifacts to copy, see `artifacts_after`.
     pub(crate) artifacts: Option<Artifacts>,
     /// The steps whose artifacts it gets.
@@ -51,6 +54,8 @@ pub(crate) struct StepContext {
     pub(crate) host_env: Vec<String>,
     /// The secrets that this step uses, with their values.
     pub(crate) secrets: BTreeMap<String, String>,
+    /// Those that its services use.
+    pub(crate) service_secrets: BTreeMap<String, String>,
     /// The directory of the log files.
     pub(crate) log_dir: PathBuf,
     pub(crate) log_room: Room,
@@ -137,6 +142,12 @@ impl StepContext {
         let mut delta = outdated.manifest.delta(&self.sources);
         delta.leave_alone(&self.hidden);
         delta
+    }
+
+    /// Returns the path at which a step has the project's git history: beside the sources.
+    pub(crate) fn history_folder(&self) -> Option<String> {
+        let root = self.plan.root(self.index)?;
+        Some(format!("{}/.git", root.workdir.trim_end_matches('/')))
     }
 
     /// Reports that the step waits for a cache mount.

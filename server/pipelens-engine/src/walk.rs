@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::files::Unreadable;
-pub(crate) use crate::walk::repository::{Repository, Tracked, path_from_bytes};
+pub(crate) use crate::walk::repository::{GitFolders, Repository, Tracked, path_from_bytes};
 pub use crate::walk::rules::RuleSet;
 pub(crate) use crate::walk::rules::Rules;
 

@@ -62,9 +62,9 @@ pub(crate) fn give(state_dir: &Path, project: &Path, names: impl IntoIterator<It
 pub(crate) fn missing(plan: &Plan, is_allowed: impl Fn(&str) -> bool) -> Vec<Asked> {
     let mut asked: Vec<Asked> = Vec::new();
     for step in &plan.steps {
-        for name in &step.secrets {
-            if !is_allowed(name) && asked.iter().all(|asked| asked.name != *name) {
-                asked.push(Asked { name: name.clone(), step: step.key.clone() });
+        for name in step.all_secrets() {
+            if !is_allowed(name) && asked.iter().all(|asked| asked.name != name) {
+                asked.push(Asked { name: name.to_owned(), step: step.key.clone() });
             }
         }
     }

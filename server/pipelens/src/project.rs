@@ -224,7 +224,7 @@ fn check_consent(plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
 }
 
 fn secrets(plan: &Plan, root: &Path, settings: &Settings) -> Result<BTreeMap<String, String>, NotStarted> {
-    let wanted: BTreeSet<&str> = plan.steps.iter().flat_map(|step| &step.secrets).map(String::as_str).collect();
+    let wanted: BTreeSet<&str> = plan.steps.iter().flat_map(|step| step.all_secrets()).collect();
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }

@@ -1,5 +1,6 @@
 //! The services of a step: containers that run alongside its command.
 
+use super::limits::ContainerOptions;
 use super::value::Value;
 use crate::keys::{Place, keys};
 
@@ -20,6 +21,9 @@ pub struct Service {
     pub cmd: Option<String>,
     pub ready: Option<Ready>,
     pub ready_within_seconds: u64,
+    /// The names of secrets that it gets as files.
+    pub secrets: Vec<String>,
+    pub options: ContainerOptions,
 }
 
 /// How to tell that a service is ready.
@@ -40,6 +44,27 @@ pub fn services(arguments: &Value) -> Vec<Result<Service, String>> {
         Value::Map(services) => services.iter().map(|(name, value)| service(name, value)).collect(),
         _ => vec![Err("`services` must be a mapping from names to services".to_owned())],
     }
+}
+
+/// Returns the secrets of a step's services, each with the name of its service.
+pub fn service_secrets(arguments: &Value) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    let Value::Map(arguments) = arguments else { return found };
+    let services = arguments.iter().filter(|(name, _)| name == "services");
+    for (_, services) in services {
+        let Value::Map(services) = services else { continue };
+        for (service, value) in services {
+            let Value::Map(entries) = value else { continue };
+            for (_, secrets) in entries.iter().filter(|(key, _)| key == "secrets") {
+                let Value::List(secrets) = secrets else { continue };
+                found.extend(secrets.iter().filter_map(|secret| match secret {
+                    Value::Text(secret) => Some((service.as_str(), secret.as_str())),
+                    _ => None,
+                }));
+            }
+        }
+    }
+    found
 }
 
 /// Tells whether a name is a valid host name for a service. It must be lowercase, because resolvers do not distinguish `DB` from `db`.
@@ -66,6 +91,7 @@ pub(crate) fn service(name: &str, value: &Value) -> Result<Service, String> {
     let Value::Map(entries) = value else { return Err(format!("service `{name}` must be a mapping")) };
     let mut image = None;
     let (mut env, mut cmd, mut ready, mut ready_within_seconds) = (Vec::new(), None, None, READY_WITHIN_SECONDS);
+    let (mut secrets, mut options) = (Vec::new(), ContainerOptions::default());
     for (key, value) in entries.iter().filter(|(_, value)| *value != Value::Null) {
         let bad = |wanted: &str| format!("`{key}` of service `{name}` must be {wanted}");
         match key.as_str() {
@@ -76,11 +102,13 @@ pub(crate) fn service(name: &str, value: &Value) -> Result<Service, String> {
             "ready_within_seconds" => {
                 ready_within_seconds = seconds(value).ok_or_else(|| bad("a number of seconds, 1 or more"))?;
             }
+            "secrets" => secrets = texts(value).ok_or_else(|| bad("a list of names"))?,
+            _ if let Some(read) = options.read(key, value) => read.map_err(bad)?,
             _ => return Err(format!("unknown key `{key}` in service `{name}`; expected one of {}", known_keys())),
         }
     }
     let image = image.ok_or_else(|| format!("service `{name}` has no `image`"))?;
-    Ok(Service { name: name.to_owned(), image, env, cmd, ready, ready_within_seconds })
+    Ok(Service { name: name.to_owned(), image, env, cmd, ready, ready_within_seconds, secrets, options })
 }
 
 fn known_keys() -> String {
@@ -93,6 +121,11 @@ fn text(value: &Value) -> Option<String> {
         Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
         _ => None,
     }
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    let Value::List(items) = value else { return None };
+    items.iter().map(text).collect()
 }
 
 fn variables(value: &Value) -> Option<Vec<(String, String)>> {

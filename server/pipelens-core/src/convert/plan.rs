@@ -97,6 +97,9 @@ fn losses(pipeline: &Pipeline, links: &Links) -> Vec<String> {
     if pipeline.steps.iter().any(|step| step.reuse.as_ref().is_some_and(|reuse| reuse.value == Reuse::Last)) {
         losses.push("Plans cannot express `reuse`: these steps will start from their parents".to_owned());
     }
+    if pipeline.steps.iter().any(|step| step.git.as_ref().is_some_and(|git| git.value)) {
+        losses.push("Plans cannot express `git`: these steps will run without the project's history".to_owned());
+    }
     if !pipeline.triggers.is_empty() && pipeline.spelling != Spelling::Envelope {
         losses.push("Plans cannot express `triggers`: they belong in an envelope".to_owned());
     }

@@ -149,6 +149,9 @@ fn step_entry(text: &mut String, step: &Step, shared: &[&EnvVar]) {
     if let Some(reuse) = &step.reuse {
         line(text, 4, &format!("reuse: {}", reuse.value.name()));
     }
+    if let Some(git) = &step.git {
+        line(text, 4, &format!("git: {}", git.value));
+    }
 }
 
 fn cache_mounts(text: &mut String, mounts: &[CacheMount]) {

@@ -28,6 +28,11 @@ pub(super) const PIPELINE: &[Key] = &[
     ),
     PIPELINE_TIMEOUT,
     optional(
+        "git",
+        Shape::Bool,
+        "`true`: every step gets the project's git history, see `git` of a step. A step's own `git` takes precedence. Default: `false`.",
+    ),
+    optional(
         "fail_fast",
         Shape::Bool,
         "`true`: the first failure cancels the running steps and skips the rest. Default: `false`.",
@@ -69,11 +74,16 @@ pub(super) const STEP: &[Key] = &[
         Shape::OneOf(&["parent", "last"]),
         "What the step starts from if it runs again: `parent` (its image, or the step it builds in), or `last`: its own last result, with what has changed in the sources on top, so that tools build only what changed. If what it would start from otherwise has changed, it starts from that. `last` keeps the step's result. Default: `parent`.",
     ),
+    optional(
+        "git",
+        Shape::Bool,
+        "`true`: the step has a `.git` in the folder of the sources, with what `git describe`, `git log` and `git status` need: `HEAD`, the branches and tags, the commits and the index. It cannot be written to and is part of no step's result; hooks, remotes, credentials and stashes are not in it. A cached result is not reused after a commit or a new tag. Default: the pipeline's `git`, else `false`.",
+    ),
     RUNNER,
     optional(
         "runner_args",
         Shape::Map(Place::RunnerArguments),
-        "Options for the step's container: `user`, `network`, `memory`, `cpus`, `platform`, `pull`, `privileged`, `mounts`; and `services` that run alongside it.",
+        "Options for the step's container, such as `user`, `network`, `memory`, `cpus`, `platform`, `shm_size` and `mounts`; and `services` that run alongside it.",
     ),
     optional(
         "artifacts",
@@ -206,7 +216,7 @@ pub(super) const RUNNER_ARGUMENTS: &[Key] = &[
     optional(
         "network",
         Shape::Argument(Argument::Network),
-        "The container's network, such as `none`. The networks of the host and of other containers are not allowed. Default: the engine's.",
+        "The container's network, such as `none`. `host` is the network of the engine's machine, and runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`. The networks of other containers are not allowed. Default: the engine's.",
     ),
     optional(
         "memory",
@@ -235,16 +245,52 @@ pub(super) const RUNNER_ARGUMENTS: &[Key] = &[
         "Folders of the engine's host that the command can access, as `/source:/target` or `/source:/target:ro`. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
     ),
     optional(
+        "shm_size",
+        Shape::Argument(Argument::Memory),
+        "The size of `/dev/shm`: bytes, or a number with `k`, `m` or `g`. Browsers and databases need more than the engine's default, which is usually 64 MiB.",
+    ),
+    optional(
+        "ulimits",
+        Shape::Map(Place::Ulimits),
+        "Limits of the container's processes by name, such as `{nofile: 65536}` or `{nofile: \"1024:65536\"}` for a soft and a hard limit. Default: the engine's.",
+    ),
+    optional(
+        "extra_hosts",
+        Shape::List { of: &Shape::Argument(Argument::ExtraHost), may_be_empty: true },
+        "Further lines of `/etc/hosts`, as `name:address`. The address `host-gateway` is that of the engine's machine.",
+    ),
+    optional(
+        "init",
+        Shape::Bool,
+        "`false`: the container's first process is the command itself, and not a small init process that passes on signals and ends what is left. For images with an init of their own. Default: `true`.",
+    ),
+    optional(
+        "tmpfs",
+        Shape::List { of: &Shape::Argument(Argument::Tmpfs), may_be_empty: true },
+        "Folders that are kept in memory, start empty and are part of no result, as `/path` or `/path:size=64m,mode=1777`.",
+    ),
+    optional(
+        "gpus",
+        Shape::Argument(Argument::Gpus),
+        "How many of the machine's GPUs the container gets: `all`, or a number. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
+    ),
+    optional(
         "services",
         Shape::Map(Place::Services),
-        "Containers that run alongside the step's command and stop with it, such as a database. The command reaches each one by its name and at `localhost`. They all share one network, so no two can listen on the same port. Only with the `docker` runner.",
+        "Containers that run alongside the step's command and stop with it, such as a database. The command reaches each one by its name, and at `localhost` unless another one listens on the same port. Only with the `docker` runner.",
     ),
 ];
+
+pub(super) const ANY_ULIMIT: Key = optional(
+    "ulimit",
+    Shape::Argument(Argument::Ulimit),
+    "A number for the soft and the hard limit, or `soft:hard`. `-1` means no limit.",
+);
 
 pub(super) const ANY_SERVICE: Key = optional(
     "service",
     Shape::Map(Place::Service),
-    "A container that runs alongside the step's command, started anew for every attempt. The command reaches it by this name and at `localhost`.",
+    "A container that runs alongside the step's command, started anew for every attempt. The command reaches it by this name, and at `localhost` unless another service of the step listens on the same port.",
 );
 
 pub(super) const SERVICE: &[Key] = &[
@@ -269,5 +315,40 @@ pub(super) const SERVICE: &[Key] = &[
         "ready_within_seconds",
         SECONDS,
         "How long the service may take to become ready before the step is abandoned. Default: 60.",
+    ),
+    optional(
+        "secrets",
+        VARIABLES,
+        "Names of secrets that the service gets as files: `/run/secrets/NAME`. Many images read them from there: `POSTGRES_PASSWORD_FILE: /run/secrets/NAME` in `env`. Read from the environment or the secrets file, and masked in every log line.",
+    ),
+    optional(
+        "shm_size",
+        Shape::Argument(Argument::Memory),
+        "The size of `/dev/shm`: bytes, or a number with `k`, `m` or `g`. Browsers and databases need more than the engine's default, which is usually 64 MiB.",
+    ),
+    optional(
+        "ulimits",
+        Shape::Map(Place::Ulimits),
+        "Limits of the container's processes by name, such as `{nofile: 65536}` or `{nofile: \"1024:65536\"}` for a soft and a hard limit. Default: the engine's.",
+    ),
+    optional(
+        "extra_hosts",
+        Shape::List { of: &Shape::Argument(Argument::ExtraHost), may_be_empty: true },
+        "Further lines of `/etc/hosts`, as `name:address`. The address `host-gateway` is that of the engine's machine.",
+    ),
+    optional(
+        "init",
+        Shape::Bool,
+        "`false`: the container's first process is the command itself, and not a small init process that passes on signals and ends what is left. For images with an init of their own. Default: `true`.",
+    ),
+    optional(
+        "tmpfs",
+        Shape::List { of: &Shape::Argument(Argument::Tmpfs), may_be_empty: true },
+        "Folders that are kept in memory, start empty and are part of no result, as `/path` or `/path:size=64m,mode=1777`.",
+    ),
+    optional(
+        "gpus",
+        Shape::Argument(Argument::Gpus),
+        "How many of the machine's GPUs the container gets: `all`, or a number. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
     ),
 ];

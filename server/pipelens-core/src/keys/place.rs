@@ -58,6 +58,8 @@ places! {
     CacheMount = "cacheMount", Authored, "a cache mount";
     Trigger = "trigger", Authored, "a trigger";
     RunnerArguments = "runnerArguments", Authored, "`runner_args`";
+    /// The limits of a container's processes, by their names.
+    Ulimits = "ulimits", Authored, "`ulimits`";
     /// The services of a step: the author chooses its keys.
     Services = "services", Authored, "`services`";
     Service = "service", Authored, "a service";

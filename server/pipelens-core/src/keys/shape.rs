@@ -66,6 +66,10 @@ pub(crate) enum Argument {
     Cpus,
     Mount,
     Ready,
+    Ulimit,
+    ExtraHost,
+    Tmpfs,
+    Gpus,
 }
 
 impl Shape {

@@ -24,13 +24,13 @@ pub(super) fn pipeline(tree: &Tree, root: NodeId, spelling: Spelling) -> Pipelin
         unnamed_steps: Vec::new(),
         barriers: Vec::new(),
     };
-    let shell = fields.words("shell");
+    let (shell, git) = (fields.words("shell"), fields.bool("git"));
     let items = fields.node("steps").and_then(|node| tree.items(node)).unwrap_or_default();
     for item in items {
         match barrier(tree, *item, pipeline.steps.len()) {
             Some(barrier) => pipeline.barriers.push(barrier),
             None => {
-                let step = step(tree, *item, shell.as_ref());
+                let step = step(tree, *item, shell.as_ref(), git.as_ref());
                 if step.key.value.is_empty() { pipeline.unnamed_steps.push(step) } else { pipeline.steps.push(step) }
             }
         }
@@ -60,7 +60,7 @@ fn barrier(tree: &Tree, item: NodeId, after_steps: usize) -> Option<Barrier> {
     })
 }
 
-fn step(tree: &Tree, item: NodeId, shell: Option<&Spanned<Vec<String>>>) -> Step {
+fn step(tree: &Tree, item: NodeId, shell: Option<&Spanned<Vec<String>>>, git: Option<&Spanned<bool>>) -> Step {
     let fields = Fields::new(tree, item);
     let mut step = common_step(tree, item, &fields);
     step.builds_in = fields.node("builds_in").and_then(|node| text(tree, node));
@@ -69,6 +69,7 @@ fn step(tree: &Tree, item: NodeId, shell: Option<&Spanned<Vec<String>>>) -> Step
     step.needs_artifacts = fields.texts("needs_artifacts");
     step.cache_mounts = fields.cache_mounts("cache_mounts");
     step.reuse = fields.reuse("reuse");
+    step.git = fields.bool("git").or_else(|| git.cloned());
     step.env = fields.env("env");
     step.shell = fields.words("shell").or_else(|| shell.cloned());
     step.matrix = fields.matrix("matrix");
@@ -98,6 +99,7 @@ pub(super) fn common_step(tree: &Tree, item: NodeId, fields: &Fields<'_>) -> Ste
         cache: fields.cache("cache"),
         cache_mounts: Vec::new(),
         reuse: None,
+        git: None,
         runner: fields.name("runner"),
         runner_args: fields.arguments("runner_args"),
         artifacts,

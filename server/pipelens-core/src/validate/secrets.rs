@@ -61,6 +61,16 @@ pub(super) fn check_consent(pipeline: &Pipeline, project: &dyn Project, findings
             );
             Diagnostic::new(Code::SecretConsent, secret.range, message)
         }));
+        for service in services(step) {
+            let asked = service.secrets.iter().filter(|secret| project.has_secret(&secret.value) == Some(false));
+            findings.extend(asked.map(|secret| {
+                let name = &secret.value;
+                let message = format!(
+                    "The service uses your secret `{name}`, which this project is not allowed to use yet. The first run asks for your consent; check what the service does with it."
+                );
+                Diagnostic::new(Code::SecretConsent, secret.range, message)
+            }));
+        }
     }
 }
 

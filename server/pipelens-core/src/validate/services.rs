@@ -9,6 +9,7 @@ pub(super) struct PlacedService {
     pub(super) image: Spanned<String>,
     pub(super) env: Vec<EnvVar>,
     pub(super) cmd: Option<Spanned<String>>,
+    pub(super) secrets: Vec<Spanned<String>>,
     /// The command that tells whether the service is ready.
     pub(super) ready_command: Option<Spanned<String>>,
 }
@@ -44,9 +45,19 @@ fn placed(name: &str, value: &Spanned<SpannedValue>) -> Option<PlacedService> {
     Some(PlacedService {
         image: Spanned::new(service.image, range("image")),
         env: env.collect(),
+        secrets: find("secrets").map(|secrets| texts(&secrets.value)).unwrap_or_default(),
         cmd: service.cmd.map(|cmd| Spanned::new(cmd, range("cmd"))),
         ready_command,
     })
+}
+
+fn texts(value: &SpannedValue) -> Vec<Spanned<String>> {
+    let SpannedValue::List(items) = value else { return Vec::new() };
+    let texts = items.iter().filter_map(|item| match &item.value {
+        SpannedValue::Text(text) => Some(Spanned::new(text.clone(), item.range)),
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// Returns where a step asks for services, if it asks for any.

@@ -83,6 +83,7 @@ impl Checker<'_> {
         for entry in entries.iter() {
             match place {
                 Place::Services => self.check_service_name(entry),
+                Place::Ulimits => self.check_ulimit_name(entry),
                 Place::Matrix if !self.check_axis(id, entry) => continue,
                 Place::Combination => self.check_axis_name(entry),
                 _ => {}

@@ -107,7 +107,7 @@ fn half_a_key() {
             |      ima
             |      ^^^ syntax: This is YAML, but not JSON: names and strings need double quotes. Correct it, or name the file `.yaml`.
             |      ima
-            |      ^^^ unknown-key: Unknown key `ima` in a step; expected one of `key`, `label`, `cmd`, `shell`, `image`, `builds_in`, `depends_on`, `env`, `matrix`, `timeout_seconds`, `workdir`, `cache`, `cache_mounts`, `reuse`, `runner`, `runner_args`, `artifacts`, `needs_artifacts`, `secrets`, `soft_fail`, `retry`.
+            |      ^^^ unknown-key: Unknown key `ima` in a step; expected one of `key`, `label`, `cmd`, `shell`, `image`, `builds_in`, `depends_on`, `env`, `matrix`, `timeout_seconds`, `workdir`, `cache`, `cache_mounts`, `reuse`, `git`, `runner`, `runner_args`, `artifacts`, `needs_artifacts`, `secrets`, `soft_fail`, `retry`.
         "#]],
     );
 }

@@ -134,7 +134,23 @@ fn a_service_is_completed_below_its_name() {
     services:
 ";
     check(&format!("{head}      ¦\n"), &[]);
-    check(&format!("{head}      db:\n        ¦\n"), &["image", "env", "cmd", "ready", "ready_within_seconds"]);
+    check(
+        &format!("{head}      db:\n        ¦\n"),
+        &[
+            "image",
+            "env",
+            "cmd",
+            "ready",
+            "ready_within_seconds",
+            "secrets",
+            "shm_size",
+            "ulimits",
+            "extra_hosts",
+            "init",
+            "tmpfs",
+            "gpus",
+        ],
+    );
     check(&format!("{head}      db:\n        image: ¦\n"), &["busybox:1.37", "rust:1.95"]);
     check(
         r"steps:
@@ -142,7 +158,19 @@ fn a_service_is_completed_below_its_name() {
   cmd: x
   runner_args: {services: {db: {image: a:1, r¦}}}
 ",
-        &["env", "cmd", "ready", "ready_within_seconds"],
+        &[
+            "env",
+            "cmd",
+            "ready",
+            "ready_within_seconds",
+            "secrets",
+            "shm_size",
+            "ulimits",
+            "extra_hosts",
+            "init",
+            "tmpfs",
+            "gpus",
+        ],
     );
 }
 
@@ -303,6 +331,6 @@ fn the_outer_object_of_json_has_the_pipelines_keys() {
   ¦
   "steps": []
 }"#,
-        &["default_image", "env", "shell", "timeout_seconds", "fail_fast", "triggers", "version"],
+        &["default_image", "env", "shell", "timeout_seconds", "git", "fail_fast", "triggers", "version"],
     );
 }

@@ -38,6 +38,8 @@ pub(super) struct KeyedPlan {
     pub(super) plan: Arc<Plan>,
     pub(super) workspace: String,
     pub(super) sources_digest: String,
+    /// Identifies the project's git history; empty if there is none.
+    pub(super) history: String,
     pub(super) policies: Vec<Policy>,
     /// The name of each step's runner.
     pub(super) runners: Vec<String>,
@@ -98,6 +100,10 @@ impl KeyedPlan {
                     (inputs(ground(&parent.cache)), inputs(ground(&parent.fit)))
                 }
             };
+            if step.git {
+                cached.add("`HEAD` or a branch or tag of git", &self.history);
+                fitting.add("`HEAD` or a branch or tag of git", &self.history);
+            }
             let mut providers_known = true;
             for provider in &step.needs_artifacts {
                 let provider_step = self.plan.steps.get(*provider);

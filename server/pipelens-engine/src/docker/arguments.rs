@@ -1,7 +1,7 @@
 //! Reads the `runner_args` of a step for Docker. What gives a container access to the machine needs the user's consent.
 
-use bollard::models::{HostConfig, Mount, MountType};
-use pipelens_core::arguments::{self, Service, memory_bytes, nano_cpus, opens_the_machine};
+use bollard::models::{DeviceRequest, HostConfig, Mount, MountType, ResourcesUlimits};
+use pipelens_core::arguments::{self, ContainerOptions, Service, is_of_another_container, memory_bytes, nano_cpus};
 use pipelens_core::plan::Value;
 use pipelens_core::runners;
 
@@ -16,13 +16,16 @@ pub(super) struct Arguments {
     pub(super) user: Option<String>,
     pub(super) platform: Option<String>,
     pub(super) pull: Pull,
-    network: Option<String>,
+    pub(super) network: Option<String>,
     memory_bytes: Option<i64>,
     /// Billionths of a processor.
     nano_cpus: Option<i64>,
     is_privileged: bool,
     mounts: Vec<Mount>,
+    options: ContainerOptions,
     pub(super) services: Vec<Service>,
+    /// The names of those services that have an address of their own, because another one listens on the same port.
+    pub(super) apart: Vec<String>,
 }
 
 /// When an image is pulled.
@@ -60,7 +63,11 @@ impl Arguments {
                 "mounts" => arguments.mounts = mounts(value)?,
                 // Read as a whole, below.
                 "services" => {}
-                _ => return Err(unknown(name)),
+                _ if *value == Value::Null => {}
+                _ => match arguments.options.read(name, value) {
+                    Some(read) => read.map_err(|wanted| bad(format!("`{name}` must be {wanted}")))?,
+                    None => return Err(unknown(name)),
+                },
             }
         }
         for service in value.map(arguments::services).unwrap_or_default() {
@@ -69,7 +76,23 @@ impl Arguments {
         Ok(arguments)
     }
 
+    /// Returns the names of the services that share the step's network.
+    pub(super) fn together(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().map(|service| service.name.as_str()).filter(|name| !self.is_apart(name))
+    }
+
+    pub(super) fn is_apart(&self, service: &str) -> bool {
+        self.apart.iter().any(|name| name == service)
+    }
+
     pub(super) fn host_config(&self) -> HostConfig {
+        let mut host_config = with_options(HostConfig::default(), &self.options);
+        // The other services use the container's own network.
+        let together = self.together().map(|name| format!("{name}:127.0.0.1"));
+        let all = host_config.extra_hosts.get_or_insert_default();
+        all.extend(together);
+        let sharing = self.services.iter().filter(|service| !self.is_apart(&service.name));
+        all.extend(sharing.flat_map(|service| service.options.extra_hosts.iter().cloned()));
         HostConfig {
             network_mode: self.network.clone(),
             memory: self.memory_bytes,
@@ -78,10 +101,31 @@ impl Arguments {
             nano_cpus: self.nano_cpus,
             privileged: Some(self.is_privileged),
             mounts: Some(self.mounts.clone()),
-            // Services use the container's own network.
-            extra_hosts: Some(self.services.iter().map(|it| format!("{}:127.0.0.1", it.name)).collect()),
-            ..HostConfig::default()
+            ..host_config
         }
+    }
+}
+
+/// Adds what steps and services have in common.
+pub(super) fn with_options(host_config: HostConfig, options: &ContainerOptions) -> HostConfig {
+    let ulimits = options.ulimits.iter().map(|(name, soft, hard)| ResourcesUlimits {
+        name: Some(name.clone()),
+        soft: Some(*soft),
+        hard: Some(*hard),
+    });
+    let gpus = |count| DeviceRequest {
+        count: Some(count),
+        capabilities: Some(vec![vec!["gpu".to_owned()]]),
+        ..DeviceRequest::default()
+    };
+    HostConfig {
+        shm_size: options.shm_bytes,
+        ulimits: Some(ulimits.collect()),
+        extra_hosts: Some(options.extra_hosts.clone()),
+        init: options.init,
+        tmpfs: (!options.tmpfs.is_empty()).then(|| options.tmpfs.iter().cloned().collect()),
+        device_requests: options.gpus.map(|count| vec![gpus(count)]),
+        ..host_config
     }
 }
 
@@ -130,9 +174,9 @@ fn mounts(value: &Value) -> Result<Vec<Mount>, EngineError> {
 
 /// A pipeline may not choose the host's network or another container's.
 fn network(name: &str) -> Result<String, EngineError> {
-    if opens_the_machine(name) {
+    if is_of_another_container(name) {
         return Err(bad(format!(
-            "the network `{name}` gives access to the host or to another container, which a pipeline may not ask for"
+            "the network `{name}` gives access to another container, which a pipeline may not ask for"
         )));
     }
     Ok(name.to_owned())
@@ -175,10 +219,10 @@ mod tests {
 
     #[test]
     fn arguments_that_are_unknown_or_give_access_to_the_machine_are_refused() {
-        for network in ["host", "container:other"] {
-            assert!(
-                of("network", Value::Text(network.into())).unwrap_err().contains("which a pipeline may not ask for")
-            );
+        let other = of("network", Value::Text("container:other".into()));
+        assert!(other.unwrap_err().contains("which a pipeline may not ask for"));
+        for (name, value) in [("network", "host"), ("gpus", "all")] {
+            assert!(of(name, Value::Text(value.into())).unwrap_err().contains("needs the user's consent"));
         }
         for name in ["volumes", "devices", "cap_add"] {
             assert!(of(name, Value::Bool(true)).unwrap_err().contains("expected one of `user`"));

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use crate::archive::Packing;
 use crate::docker::arguments::Arguments;
 use crate::docker::commit::Commit;
-use crate::docker::container::Container;
+use crate::docker::container::{Attachments, Container};
+use crate::docker::history;
 use crate::docker::image::ImageFacts;
 use crate::docker::image_store::DockerSnapshot;
 use crate::docker::leftovers::Leftovers;
 use crate::docker::mounting::{self, Mounting};
+use crate::docker::network::Network;
 use crate::docker::session::Session;
 use crate::docker::source_images::{self, SourceLayer};
 use crate::docker::source_update::{self, Dating};
@@ -186,17 +188,21 @@ impl Boot<'_> {
         &self,
         image: Arc<ImageFacts>,
         leftovers: &'l mut Leftovers,
-    ) -> Result<&'l mut Worker, EngineError> {
+    ) -> Result<&'l mut Worker, Interruption> {
         let labels = self.session.labels_of(self.context);
         let (docker, context, arguments) = (&self.session.docker, self.context, self.arguments);
+        let of_container = history::volume_of(self.session, context, &image, arguments).await?;
+        let network = Network::create(self.session, context, &image, arguments).await?;
         let Some(mounting) = self.mounting else {
-            let created = Container::create(docker, context, image, arguments, &[], labels).await?;
-            return Ok(leftovers.worker.insert(Worker::new(created, self.session.deadlines)));
+            let attachments = Attachments { mounts: &[], of_container, network: network.as_ref() };
+            let created = Container::create(docker, context, image, arguments, attachments, labels).await?;
+            return Ok(leftovers.worker.insert(Worker::new(created, network, self.session.deadlines)));
         };
         let volumes = mounting.volumes(self.session, context, &image, arguments).await?;
-        let created = Container::create(docker, context, image, arguments, &volumes, labels).await?;
+        let attachments = Attachments { mounts: &volumes, of_container, network: network.as_ref() };
+        let created = Container::create(docker, context, image, arguments, attachments, labels).await?;
         leftovers.meters = mounting.meters(&volumes);
-        let worker = leftovers.worker.insert(Worker::new(created, self.session.deadlines));
+        let worker = leftovers.worker.insert(Worker::new(created, network, self.session.deadlines));
         mounting::own(&worker.container, context, &volumes).await?;
         Ok(worker)
     }

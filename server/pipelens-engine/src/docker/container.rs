@@ -26,6 +26,7 @@ use crate::clock;
 use crate::docker::arguments::Arguments;
 use crate::docker::client_error::{reason, refused, status_of};
 use crate::docker::image::{self, ImageFacts};
+use crate::docker::network::{self, Network};
 use crate::docker::reap;
 use crate::error::EngineError;
 use crate::event::StdStream;
@@ -63,7 +64,7 @@ pub(super) fn attended(
         open_stdin: Some(true),
         stdin_once: Some(true),
         host_config: Some(HostConfig {
-            init: Some(true),
+            init: host_config.init.or(Some(true)),
             log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
             ..host_config
         }),
@@ -83,6 +84,16 @@ pub(super) enum Seen {
     Gone,
 }
 
+/// What a container gets apart from what the step's arguments say.
+#[derive(Default)]
+pub(super) struct Attachments<'a> {
+    pub(super) mounts: &'a [Mount],
+    /// Another container, all of whose volumes it mounts.
+    pub(super) of_container: Option<String>,
+    /// The network in which some of its services are.
+    pub(super) network: Option<&'a Network>,
+}
+
 #[derive(Clone)]
 pub(super) struct Container {
     pub(super) docker: Docker,
@@ -99,11 +110,23 @@ impl Container {
         context: &StepContext,
         image: Arc<ImageFacts>,
         arguments: &Arguments,
-        volumes: &[Mount],
+        attachments: Attachments<'_>,
         labels: HashMap<String, String>,
     ) -> Result<Self, EngineError> {
         let mut host_config = arguments.host_config();
-        host_config.mounts.get_or_insert_default().extend_from_slice(volumes);
+        host_config.mounts.get_or_insert_default().extend_from_slice(attachments.mounts);
+        host_config.volumes_from = attachments.of_container.map(|container| vec![container]);
+        let aliases: Vec<String> = arguments.together().map(str::to_owned).collect();
+        let mut further = None;
+        let mut networking_config = None;
+        if let Some(network) = attachments.network {
+            if network::is_default(arguments.network.as_deref()) {
+                host_config.network_mode = Some(network.name.clone());
+                networking_config = Some(Network::only(&network.name, aliases));
+            } else {
+                further = Some((network, aliases));
+            }
+        }
         let user = arguments.user.clone().unwrap_or_else(|| image.user.clone());
         // As the entry point, so that the image's own entry point and command are not used.
         let entrypoint = ["sh", "-c", supervisor::SCRIPT].map(str::to_owned).to_vec();
@@ -112,10 +135,18 @@ impl Container {
             // The default is the container's id, by which a step could tell whether it shares a container.
             hostname: Some(HOST_NAME.into()),
             user: arguments.user.clone(),
+            networking_config,
             ..attended(&image, entrypoint, labels, host_config)
         };
         let platform = arguments.platform.as_deref().unwrap_or_default();
-        Self::create_from(docker, body, platform, image, user).await
+        let container = Self::create_from(docker, body, platform, image, user).await?;
+        if let Some((network, aliases)) = further
+            && let Err(error) = network.connect(&container.id, aliases).await
+        {
+            container.remove().await;
+            return Err(error);
+        }
+        Ok(container)
     }
 
     pub(super) async fn create_from(

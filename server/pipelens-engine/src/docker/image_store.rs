@@ -36,6 +36,8 @@ pub(super) struct ImageStore {
     pub(super) run_id: Uuid,
     /// Whether images have been made, by this run or by dead owners.
     pub(super) may_have_images: Arc<AtomicBool>,
+    /// Whether a network has been made by this run.
+    pub(super) has_networks: AtomicBool,
     pub(super) budget: Duration,
     /// `None`: nothing outlives the run.
     pub(super) mounts: Option<Mounts>,

@@ -12,7 +12,7 @@ use tar::{Builder, EntryType, Header};
 use crate::clock;
 use crate::docker::arguments::Arguments;
 use crate::docker::client_error::refused;
-use crate::docker::container::Container;
+use crate::docker::container::{Attachments, Container};
 use crate::docker::image::ImageFacts;
 use crate::docker::labels;
 use crate::docker::reap;
@@ -129,6 +129,7 @@ pub(super) fn are_same(one: &PlanStep, other: &PlanStep) -> bool {
     let is_private = |mount: &CacheMount| mount.sharing == Sharing::Private;
     let home = |step: &PlanStep| step.env.get("HOME").cloned();
     one.cache_mounts == other.cache_mounts
+        && one.git == other.git
         && !one.cache_mounts.iter().any(is_private)
         && (one.cache_mounts.is_empty() || home(one) == home(other))
 }
@@ -172,7 +173,8 @@ async fn home_of_user(
     let labels = session.labels_of(context);
     let image = std::sync::Arc::new(image.clone());
     // It never runs.
-    let container = Container::create(&session.docker, context, image, arguments, &[], labels).await?;
+    let container =
+        Container::create(&session.docker, context, image, arguments, Attachments::default(), labels).await?;
     let home = container.home().await;
     container.remove().await;
     *slot = Some(home.clone());

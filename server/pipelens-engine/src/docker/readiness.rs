@@ -79,6 +79,15 @@ impl fmt::Display for Question {
     }
 }
 
+/// Returns the port on which a service listens, as far as that is known: the one that is waited for, or the one of its image, unless it runs
+/// something else than its image does.
+pub(super) fn port(service: &Service, image: &ImageFacts) -> Option<u16> {
+    match Question::of(service, image) {
+        Question::Port(port) => Some(port),
+        Question::Nothing | Question::Command(..) => image.exposed_port.filter(|_| service.cmd.is_none()),
+    }
+}
+
 fn health_check(image: &ImageFacts) -> Option<Question> {
     let (kind, rest) = image.health_check.split_first()?;
     let arguments = match kind.as_str() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::models::ImageSummary;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
-    RemoveVolumeOptions,
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveImageOptionsBuilder, RemoveVolumeOptions,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
@@ -32,7 +32,7 @@ pub(super) async fn remove_run(
     docker: &Docker,
     run_id: Uuid,
     observer: &Owner,
-    may_have_images: bool,
+    may_have: MayHave,
     budget: Duration,
 ) -> Vec<String> {
     let run_id = run_id.to_string();
@@ -40,8 +40,11 @@ pub(super) async fn remove_run(
     let work = async {
         loop {
             // A dead owner's last container says that there may be images of its.
-            let has_images = |containers: &[Thing]| may_have_images || has_orphans(containers, observer);
-            let Ok(mut things) = find(docker, has_images).await else {
+            let may_have = |containers: &[Thing]| {
+                let has_orphans = has_orphans(containers, observer);
+                MayHave { images: may_have.images || has_orphans, networks: may_have.networks || has_orphans }
+            };
+            let Ok(mut things) = find(docker, may_have).await else {
                 problems = vec![
                     "The container engine stopped responding; what this run left in it will be removed at the next start.".into(),
                 ];
@@ -68,16 +71,24 @@ pub(super) async fn remove_run(
 /// Removes what dead processes left, and returns a sentence about it.
 pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget: Duration) -> Option<String> {
     let work = async {
-        let mut things = find(docker, |containers| has_orphans(containers, observer)).await.ok()?;
+        let may_have = |containers: &[Thing]| {
+            let has_orphans = has_orphans(containers, observer);
+            MayHave { images: has_orphans, networks: has_orphans }
+        };
+        let mut things = find(docker, may_have).await.ok()?;
         things.keep_if(|thing| thing.is_orphan(observer));
         if things.containers.is_empty() && things.images.is_empty() {
             return None;
         }
         let (containers, images) = (things.containers.len(), things.images.len());
+        let networks = match things.networks.len() {
+            0 => String::new(),
+            networks => format!(", {}", counted(networks, "network")),
+        };
         let problems = things.remove(docker).await;
         let stays = problems.iter().map(|problem| format!(" {problem}")).collect::<String>();
         Some(format!(
-            "Removed leftovers of processes that have exited: {}, {}.{stays}",
+            "Removed leftovers of processes that have exited: {}, {}{networks}.{stays}",
             counted(containers, "container"),
             counted(images, "image")
         ))
@@ -119,6 +130,14 @@ struct Things {
     containers: Vec<Thing>,
     /// Newest first.
     images: Vec<Thing>,
+    networks: Vec<Thing>,
+}
+
+/// What there may be besides containers: an engine takes long to list it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MayHave {
+    pub(super) images: bool,
+    pub(super) networks: bool,
 }
 
 struct Thing {
@@ -141,16 +160,25 @@ impl Thing {
     }
 }
 
-/// Finds everything that is to be removed with its run; images only if the containers show that there may be some.
-async fn find(docker: &Docker, may_have_images: impl Fn(&[Thing]) -> bool) -> Result<Things, Error> {
+/// Finds everything that is to be removed with its run; images and networks only if the containers show that there may be some.
+async fn find(docker: &Docker, may_have: impl Fn(&[Thing]) -> MayHave) -> Result<Things, Error> {
     let filters = HashMap::from([("label", vec![labels::OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
     let containers: Vec<Thing> =
         containers.into_iter().filter_map(|it| Some(Thing::new(it.id?, &it.labels.unwrap_or_default()))).collect();
-    let images =
-        if may_have_images(&containers) { images(docker, &format!("{}=", labels::KEPT)).await? } else { Vec::new() };
-    Ok(Things { containers, images: images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect() })
+    let may_have = may_have(&containers);
+    let images = if may_have.images { images(docker, &format!("{}=", labels::KEPT)).await? } else { Vec::new() };
+    let images = images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect();
+    let networks = if may_have.networks { networks(docker).await? } else { Vec::new() };
+    Ok(Things { containers, images, networks })
+}
+
+async fn networks(docker: &Docker) -> Result<Vec<Thing>, Error> {
+    let filters = HashMap::from([("label", vec![labels::OWNER])]);
+    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+    let networks = docker.list_networks(Some(options)).await?;
+    Ok(networks.into_iter().filter_map(|it| Some(Thing::new(it.id?, &it.labels.unwrap_or_default()))).collect())
 }
 
 /// Returns the images with a label, newest first, because a child has to be removed before its parent.
@@ -166,6 +194,7 @@ impl Things {
     fn keep_if(&mut self, keep: impl Fn(&Thing) -> bool) {
         self.containers.retain(&keep);
         self.images.retain(&keep);
+        self.networks.retain(&keep);
     }
 
     async fn remove(&self, docker: &Docker) -> Vec<String> {
@@ -174,6 +203,9 @@ impl Things {
         let (services, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|thing| thing.is_service);
         let mut problems = remove_containers(docker, services).await;
         problems.extend(remove_containers(docker, others).await);
+        for network in &self.networks {
+            problems.extend(remove_network(docker, &network.id).await);
+        }
         problems.extend(remove_images(docker, &self.images).await);
         if problems.is_empty() {
             problems.extend(remove_containers(docker, anchors).await);
@@ -197,6 +229,15 @@ pub(super) async fn remove_container(docker: &Docker, id: &str) -> Option<String
         Err(error) if status_of(&error) == Some(404) => None,
         Err(error) if status_of(&error) == Some(409) && reason(&error).contains("already in progress") => None,
         Err(error) => Some(format!("Container `{}` could not be removed: {}.", short(id), reason(&error))),
+    }
+}
+
+/// Removes a network that no container uses any more. Returns a sentence if it could not be removed.
+pub(super) async fn remove_network(docker: &Docker, id: &str) -> Option<String> {
+    match docker.remove_network(id).await {
+        Ok(()) => None,
+        Err(error) if status_of(&error) == Some(404) => None,
+        Err(error) => Some(format!("Network `{}` could not be removed: {}.", short(id), reason(&error))),
     }
 }
 

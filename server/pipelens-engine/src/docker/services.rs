@@ -1,6 +1,7 @@
 //! Containers that run alongside a step's command: a database, a cache, a browser. Created for every attempt, and removed after it.
 //!
-//! A service joins the network of the step's own container, so no network has to be created that could be left over. Whatever the
+//! A service joins the network of the step's own container, so that usually no network has to be created. Only services that would listen on the
+//! same port have an address of their own, in a network of the step (see [`Network`]), where all reach each other by name. Whatever the
 //! step's `network` is, step and services reach each other at `localhost`, and the step's `/etc/hosts`, which they share, has the services' names.
 //! (Podman shares that file only if there is a network, and adds a line to it for every container that joins, after which a chain of steps
 //! can no longer share the container.)
@@ -24,12 +25,14 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use pipelens_core::arguments::{Ready, Service};
 
-use crate::docker::arguments::Arguments;
+use crate::docker::arguments::{self, Arguments};
 use crate::docker::container::{Container, DEATH_WITHIN, KILLED, attended};
 use crate::docker::image::ImageFacts;
 use crate::docker::labels;
+use crate::docker::network::Network;
 use crate::docker::readiness::{self, Question, Readiness};
 use crate::docker::session::Session;
+use crate::docker::shell_names;
 use crate::docker::worker::Worker;
 use crate::error::{EngineError, ServiceOutput};
 use crate::event::Phase;
@@ -46,6 +49,9 @@ const WATCH: &str = "exec 3<&0 </dev/null
 exec 3<&-
 ";
 
+/// Where a service finds its secrets, as in Docker's own.
+const SECRETS: &str = "run/secrets";
+
 /// The services of one attempt of a step.
 #[derive(Default)]
 pub(super) struct Services {
@@ -57,6 +63,8 @@ struct Running {
     service: Service,
     container: Container,
     question: Question,
+    /// Whether it has a network of its own.
+    is_apart: bool,
     is_ready: bool,
     life: Life,
     log: PathBuf,
@@ -76,31 +84,51 @@ struct End {
     last_lines: Vec<String>,
 }
 
+/// Returns the images of services.
+pub(super) async fn images(
+    session: &Session,
+    context: &StepContext,
+    services: &[Service],
+) -> Result<Vec<Arc<ImageFacts>>, Interruption> {
+    let no_arguments = Arguments::default();
+    let images = try_join_all(services.iter().map(|service| async {
+        let image = session.images().ensure(&service.image, &no_arguments, context).await;
+        image.map_err(|error| of_service(service, error))
+    }));
+    session.unless_stopped(context, images).await
+}
+
+/// Returns the names of the services that would listen on the same port as another one.
+pub(super) fn on_one_port(services: &[Service], images: &[Arc<ImageFacts>]) -> Vec<String> {
+    let ports: Vec<Option<u16>> =
+        services.iter().zip(images).map(|(service, image)| readiness::port(service, image)).collect();
+    let is_shared = |port: &Option<u16>| port.is_some() && ports.iter().filter(|other| *other == port).count() > 1;
+    services.iter().zip(&ports).filter(|(_, port)| is_shared(port)).map(|(service, _)| service.name.clone()).collect()
+}
+
 /// Starts the services of a step and waits until all are ready. All are created before a stop is obeyed, because if a creation were interrupted,
 /// there could be a container that we do not know of.
 pub(super) async fn start(
     session: &Session,
     context: &StepContext,
-    wanted: &[Service],
+    arguments: &Arguments,
+    images: Vec<Arc<ImageFacts>>,
     worker: &mut Worker,
     services: &mut Services,
 ) -> Result<(), Interruption> {
+    let wanted = &arguments.services;
     if wanted.is_empty() {
         return Ok(());
     }
-    let no_arguments = Arguments::default();
-    let images = try_join_all(wanted.iter().map(|service| async {
-        let image = session.images().ensure(&service.image, &no_arguments, context).await;
-        image.map_err(|error| of_service(service, error))
-    }));
-    let images = session.unless_stopped(context, images).await?;
     session.unless_stopped(context, worker.wake()).await?;
     let step = &worker.container;
     let created = join_all(wanted.iter().zip(images).map(|(service, image)| async {
-        create(session, context, service, image, step).await.map_err(|error| of_service(service, error))
+        let network = worker.network.as_ref().filter(|_| arguments.is_apart(&service.name));
+        create(session, context, service, image, step, network).await.map_err(|error| of_service(service, error))
     }));
     let mut refused = None;
-    for created in created.await {
+    let created = created.await;
+    for created in created {
         match created {
             Ok(running) => services.all.push(running),
             Err(error) => refused = refused.or(Some(error)),
@@ -122,6 +150,7 @@ async fn create(
     service: &Service,
     image: Arc<ImageFacts>,
     step: &Container,
+    network: Option<&Network>,
 ) -> Result<Running, EngineError> {
     let own: Vec<String> = image.entrypoint.iter().chain(&image.cmd).flatten().cloned().collect();
     let (name, reference) = (&service.name, image.reference.clone());
@@ -131,25 +160,49 @@ async fn create(
     let mut labels = session.labels_of(context);
     labels.insert(labels::SERVICE.to_owned(), name.clone());
     let create = |entrypoint: Vec<String>| {
-        let body = body(service, &image, step, entrypoint, labels.clone());
+        let body = body(service, &image, step, network, entrypoint, labels.clone());
         Container::create_from(&session.docker, body, "", Arc::clone(&image), image.user.clone())
     };
     let mut container = create(watched(service, &image)).await?;
+    let mut has_shell = true;
     if !container.has_shell().await? {
         container.remove().await;
-        if let Some(key) = needs_shell(service) {
+        let asks_itself = network.is_some() && matches!(service.ready, Some(Ready::Port(_)));
+        if let Some(key) = needs_shell(service).or(asks_itself.then_some("ready")) {
             return Err(EngineError::ServiceWithoutShell { name: name.clone(), key, image: reference });
         }
         container = create(own).await?;
+        has_shell = false;
     }
+    if let Err(error) = give_secrets(context, service, &container).await {
+        container.remove().await;
+        return Err(error);
+    }
+    let question = match Question::of(service, &image) {
+        // Only its own shell could tell.
+        Question::Port(_) if network.is_some() && !has_shell => Question::Nothing,
+        question => question,
+    };
     Ok(Running {
-        question: Question::of(service, &image),
+        question,
+        is_apart: network.is_some(),
         log: service_log_file(&context.log_dir, &context.step().key, name),
         service: service.clone(),
         container,
         is_ready: false,
         life: Life::Created,
     })
+}
+
+/// Puts the secrets of a service into its container, which has not started yet and is never saved.
+async fn give_secrets(context: &StepContext, service: &Service, container: &Container) -> Result<(), EngineError> {
+    let secrets = service.secrets.iter().filter_map(|name| Some((name, context.service_secrets.get(name)?)));
+    let files: Vec<(String, &[u8])> =
+        secrets.map(|(name, value)| (format!("{SECRETS}/{name}"), value.as_bytes())).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    container.put("receive the secrets", &files).await
 }
 
 /// Adds the service's name to an error, unless the engine itself is gone.
@@ -167,16 +220,24 @@ fn body(
     service: &Service,
     image: &ImageFacts,
     step: &Container,
+    network: Option<&Network>,
     entrypoint: Vec<String>,
     labels: HashMap<String, String>,
 ) -> ContainerCreateBody {
     let variables = service.env.iter().map(|(name, value)| format!("{name}={value}"));
-    let network_mode = Some(format!("container:{}", step.id));
+    let network_mode = network.map_or_else(|| format!("container:{}", step.id), |network| network.name.clone());
+    let own = HostConfig { network_mode: Some(network_mode), ..HostConfig::default() };
+    let mut host_config = arguments::with_options(own, &service.options);
+    if network.is_none() {
+        // It has the step's.
+        host_config.extra_hosts = None;
+    }
     ContainerCreateBody {
         env: Some(variables.collect()),
+        networking_config: network.map(|network| Network::only(&network.name, vec![service.name.clone()])),
         // We run the check ourselves.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
-        ..attended(image, entrypoint, labels, HostConfig { network_mode, ..HostConfig::default() })
+        ..attended(image, entrypoint, labels, host_config)
     }
 }
 
@@ -184,10 +245,12 @@ fn body(
 /// entry points inspect its first word.
 fn watched(service: &Service, image: &ImageFacts) -> Vec<String> {
     let entrypoint = image.entrypoint.as_deref().unwrap_or_default();
+    // Our own shell drops them, and so does the one that runs the line.
+    let prefix = shell_names::prefix(service.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let line = match &service.cmd {
-        None => "exec \"$@\"".to_owned(),
-        Some(cmd) if entrypoint.is_empty() => cmd.clone(),
-        Some(cmd) => format!("\"$@\" {cmd}"),
+        None => format!("exec {prefix}\"$@\""),
+        Some(cmd) if entrypoint.is_empty() => shell_names::with_prefix(cmd, &prefix),
+        Some(cmd) => format!("{prefix}\"$@\" {cmd}"),
     };
     let cmd = image.cmd.as_deref().filter(|_| service.cmd.is_none()).unwrap_or_default();
     let shell = ["sh".to_owned(), "-c".to_owned(), format!("{WATCH}{line}"), "sh".to_owned()];
@@ -260,7 +323,8 @@ async fn live(container: Container, streams: Streams, mut logs: ServiceLogs) -> 
 impl Services {
     async fn get_ready(&mut self, context: &StepContext, step: &Container) -> Result<(), EngineError> {
         let asks = self.all.iter().enumerate().map(|(index, running)| {
-            let (question, own, step) = (running.question.clone(), running.container.clone(), step.clone());
+            let (question, own) = (running.question.clone(), running.container.clone());
+            let step = if running.is_apart { own.clone() } else { step.clone() };
             let within = Duration::from_secs(running.service.ready_within_seconds);
             async move { (index, readiness::wait(&question, &own, &step, within).await) }
         });

@@ -42,6 +42,8 @@ pub(super) struct Session {
     pub(super) plain_images: Slots<Arc<ImageFacts>>,
     /// The homes of users, by image and user.
     pub(super) homes: Slots<String>,
+    /// The containers whose volumes have the git history, by image, user and path.
+    pub(super) histories: Slots<String>,
     /// Cancelled when the first command has ended.
     pub(super) has_run_one: CancellationToken,
     run_id: Uuid,
@@ -72,6 +74,7 @@ impl Session {
             owner,
             run_id: *run_id,
             may_have_images: Arc::new(AtomicBool::new(false)),
+            has_networks: AtomicBool::new(false),
             budget: deadlines.closing,
             mounts: request.mounts(),
         };
@@ -86,6 +89,7 @@ impl Session {
             source_layers: SourceLayers::default(),
             plain_images: Slots::default(),
             homes: Slots::default(),
+            histories: Slots::default(),
             has_run_one: CancellationToken::new(),
             run_id: *run_id,
             labels,
@@ -144,7 +148,8 @@ impl Session {
         })
     }
 
-    async fn create_anchor(&self, image: &Arc<ImageFacts>) -> Result<(), EngineError> {
+    /// Creates a container that is removed last, so that whatever else there is of this run is found by it.
+    pub(super) async fn create_anchor(&self, image: &Arc<ImageFacts>) -> Result<(), EngineError> {
         let anchor = async || {
             let mut labels = self.labels.clone();
             labels.insert(labels::ANCHOR.to_owned(), String::new());

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pipelens_core::arguments::HOST_NETWORK;
+
 use crate::artifacts::Artifacts;
 use crate::docker::arguments::Arguments;
 use crate::docker::boot;
@@ -79,7 +81,12 @@ async fn try_to_run(
     leftovers: &mut Leftovers,
 ) -> Result<Ran, Interruption> {
     let command = StepCommand::of(context)?;
-    let arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
+    let mut arguments = Arguments::of(context.step().runner_args.as_ref(), context.may_open_machine)?;
+    let mut images = Vec::new();
+    if arguments.services.len() > 1 && arguments.network.as_deref() != Some(HOST_NETWORK) {
+        images = services::images(session, context, &arguments.services).await?;
+        arguments.apart = services::on_one_port(&arguments.services, &images);
+    }
     let mounting = match context.step().cache_mounts.is_empty() {
         true => None,
         false => Some(mounting::begin(session, context, &arguments).await?),
@@ -89,7 +96,10 @@ async fn try_to_run(
     prepared?;
     let Some(worker) = &mut leftovers.worker else { return Err(Interruption::Stopped) };
     session.unless_stopped(context, boot::add_artifacts(session, context, &worker.container)).await?;
-    services::start(session, context, &arguments.services, worker, &mut leftovers.services).await?;
+    if images.is_empty() && !arguments.services.is_empty() {
+        images = services::images(session, context, &arguments.services).await?;
+    }
+    services::start(session, context, &arguments, images, worker, &mut leftovers.services).await?;
     let running = worker.run(context, &command, what_comes_then(context), logs);
     let ending = leftovers.services.beside(context, running).await;
     session.has_run_one.cancel();

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
 use crate::docker::container::{Container, DEATH_WITHIN};
+use crate::docker::network::Network;
 use crate::docker::{liveness, missing_report};
 use crate::error::EngineError;
 use crate::event::Phase;
@@ -21,6 +22,8 @@ use crate::supervisor::{Conversation, Outcome, OutputSink, State, StepCommand, T
 /// A container with its supervisor.
 pub(super) struct Worker {
     pub(super) container: Container,
+    /// The network in which some of its step's services are.
+    pub(super) network: Option<Network>,
     life: Life,
     deadlines: Deadlines,
     /// How long commands have run in it since its filesystem was last saved, that is, the work that would be lost.
@@ -43,8 +46,8 @@ enum Life {
 }
 
 impl Worker {
-    pub(super) fn new(container: Container, deadlines: Deadlines) -> Self {
-        Self { container, life: Life::Created, deadlines, unsaved: Duration::ZERO }
+    pub(super) fn new(container: Container, network: Option<Network>, deadlines: Deadlines) -> Self {
+        Self { container, network, life: Life::Created, deadlines, unsaved: Duration::ZERO }
     }
 
     /// Sends the command to the supervisor and its output to the logs, and returns how it ended once all output has arrived. Only the
@@ -198,6 +201,9 @@ impl Worker {
             Life::Created | Life::Spent => {}
         }
         self.container.remove().await;
+        if let Some(network) = self.network {
+            network.remove().await;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cache mounts of steps on this machine: directories that are bound into a step's own view of the filesystem, or links where it has none.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,20 @@ enum At {
 }
 
 /// A directory, and the path at which it is mounted.
-pub(super) type Bind = (PathBuf, PathBuf);
+#[derive(Debug)]
+pub(super) struct Bind {
+    pub(super) from: PathBuf,
+    pub(super) to: PathBuf,
+    /// As far as the kernel allows it.
+    pub(super) is_read_only: bool,
+}
+
+impl Bind {
+    pub(super) fn arguments(&self) -> [&OsStr; 3] {
+        let access = if self.is_read_only { "ro" } else { "rw" };
+        [self.from.as_os_str(), self.to.as_os_str(), OsStr::new(access)]
+    }
+}
 
 impl Mounting {
     /// Waits until the step may use its mounts. If nothing outlives the run, they are empty directories in the step's own.
@@ -97,7 +111,7 @@ impl Mounting {
                 ));
                 continue;
             }
-            binds.push((from.clone(), to));
+            binds.push(Bind { from: from.clone(), to, is_read_only: false });
         }
         Ok(binds)
     }

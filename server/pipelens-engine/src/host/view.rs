@@ -30,7 +30,8 @@ pipelens_mount=$1 pipelens_workdir=$4 pipelens_binds=$5
 shift 5
 while [ "$pipelens_binds" -gt 0 ]; do
     "$pipelens_mount" --bind "$1" "$2" || exit 125
-    shift 2
+    [ "$3" = rw ] || "$pipelens_mount" -o remount,bind,ro,nosuid,nodev,noexec "$2" 2>/dev/null || :
+    shift 3
     pipelens_binds=$((pipelens_binds - 1))
 done
 cd -P "$pipelens_workdir" || exit 125
@@ -166,7 +167,7 @@ impl Namespaces {
         let count_from = if self.has_processes { COUNT_FROM } else { "" };
         command.arg(format!("{enter}{count_from}{then}")).arg("sh").args(location);
         if !binds.is_empty() {
-            command.arg(binds.len().to_string()).args(binds.iter().flat_map(|(from, to)| [from, to]));
+            command.arg(binds.len().to_string()).args(binds.iter().flat_map(Bind::arguments));
         }
         if self.has_processes {
             let steps = STEPS.fetch_add(1, Ordering::Relaxed);

@@ -23,7 +23,7 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, EngineE
         let opened = (spec.inspect)(OpenRequest { is_asked_soon: true, ..request.open_request() }).await?;
         stores.insert(spec.name(), opened.snapshots);
     }
-    let sources = scan(&request.source_root).await?;
+    let sources = scan(request).await?;
     let Some(cache) = &request.cache else {
         return Ok(vec![CacheDecision::MissNoCommit { reason: None }; request.plan.steps.len()]);
     };

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use pipelens_core::arguments::service_secrets;
+use pipelens_core::plan::PlanStep;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +15,7 @@ use crate::blocking;
 use crate::cache::{Cache, CacheRequest, Stores};
 use crate::error::EngineError;
 use crate::event_queue::EventQueue;
+use crate::history::History;
 use crate::run::run_request::RunRequest;
 use crate::runner::OpenRunner;
 use crate::runners::RUNNERS;
@@ -46,9 +49,14 @@ impl RunTools {
         }
         let needed = RUNNERS.iter().filter(|spec| request.needs(spec));
         let opening = try_join_all(needed.map(|spec| (spec.open)(request.open_request())));
-        let (sources, opened) = tokio::try_join!(scan(&request.source_root), opening)?;
+        let (sources, opened) = tokio::try_join!(scan(request), opening)?;
         events.notice(sources.summary());
         sources.notes.iter().for_each(|note| events.notice(note.clone()));
+        if let Some(Err(why)) = &sources.history {
+            let steps = request.plan.steps.iter().filter(|step| step.git);
+            let steps: Vec<String> = steps.map(|step| format!("`{}`", step.key)).collect();
+            events.notice(format!("Without a `.git`, although `git` is `true`: {}, because {why}.", steps.join(", ")));
+        }
         if let Some(given) = given_secrets(request) {
             events.notice(given);
         }
@@ -106,15 +114,26 @@ impl Rest {
 fn given_secrets(request: &RunRequest) -> Option<String> {
     let steps = request.plan.steps.iter();
     let given = steps.flat_map(|step| step.secrets.iter().map(move |name| format!("`{name}` to step `{}`", step.key)));
-    let given: Vec<String> = given.collect();
+    let of_service = |step: &PlanStep| {
+        let secrets = step.runner_args.as_ref().map(service_secrets).unwrap_or_default();
+        let given = |(service, name)| format!("`{name}` to service `{service}` of step `{}`", step.key);
+        secrets.into_iter().map(given).collect::<Vec<_>>()
+    };
+    let given: Vec<String> = given.chain(request.plan.steps.iter().flat_map(of_service)).collect();
     (!given.is_empty()).then(|| format!("Secrets given: {}.", given.join(", ")))
 }
 
-pub(super) async fn scan(root: &Path) -> Result<Arc<Sources>, EngineError> {
-    let own_root = root.to_owned();
-    let panicked = |source| EngineError::Sources { path: root.to_owned(), source };
-    let sources = blocking::run(move |stop| Sources::scan(&own_root, stop)).await.map_err(panicked)??;
-    Ok(Arc::new(sources))
+/// Lists the project's files, and reads its git history if a step asks for it.
+pub(super) async fn scan(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
+    let root = request.source_root.clone();
+    let needs_history = request.plan.steps.iter().any(|step| step.git);
+    let panicked = |source| EngineError::Sources { path: request.source_root.clone(), source };
+    let scan = move |stop: &CancellationToken| {
+        let mut sources = Sources::scan(&root, stop)?;
+        sources.history = needs_history.then(|| History::of(&sources.root).map(Arc::new));
+        Ok::<_, EngineError>(sources)
+    };
+    Ok(Arc::new(blocking::run(scan).await.map_err(panicked)??))
 }
 
 /// If the store cannot be read, the run only takes longer.

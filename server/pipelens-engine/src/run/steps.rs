@@ -1,12 +1,13 @@
 //! Starts and ends the steps that the scheduler selects. Every task started here is also awaited here.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use pipelens_core::arguments;
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use crate::cache::{CacheDecision, Purpose, canonical};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, RunOutcome};
 use crate::event_queue::EventQueue;
+use crate::history::History;
 use crate::limits::Room;
 use crate::run::job::{self, Done, End, Failure, Job, Keeper};
 use crate::run::run_request::RunRequest;
@@ -239,7 +241,14 @@ impl<'run> Tasks<'run> {
             let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.clone() })?;
             secrets.insert(name.clone(), value.clone());
         }
+        let mut service_secrets = BTreeMap::new();
+        for (_, name) in step.runner_args.as_ref().map(arguments::service_secrets).unwrap_or_default() {
+            let value = self.request.secrets.get(name);
+            let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.to_owned() })?;
+            service_secrets.insert(name.to_owned(), value.clone());
+        }
         let mut context = self.context(index, base, secrets)?;
+        context.service_secrets = service_secrets;
         self.hide_below_mounts(&mut context);
         Ok((runner, context))
     }
@@ -302,12 +311,14 @@ impl<'run> Tasks<'run> {
             keeping: keeping.unwrap_or_default(),
             sources: Arc::clone(&self.tools.sources),
             hidden: Arc::default(),
+            history: self.history(index),
             artifacts: self.artifacts(index)?,
             providers: self.providers(index),
             is_last_attempt: true,
             may_open_machine: self.request.may_open_machine,
             host_env: self.request.host_env.clone(),
             secrets,
+            service_secrets: BTreeMap::new(),
             log_dir: self.request.log_dir.clone(),
             log_room: self.log_room.clone(),
             patterns: self.tools.patterns.clone(),
@@ -316,13 +327,25 @@ impl<'run> Tasks<'run> {
         })
     }
 
+    fn history(&self, index: usize) -> Option<Arc<History>> {
+        let history = self.tools.sources.history.as_ref()?.as_ref().ok()?;
+        self.plan.steps.get(index).filter(|step| step.git).map(|_| Arc::clone(history))
+    }
+
     fn artifacts(&self, index: usize) -> Result<Option<Artifacts>, EngineError> {
         let Some(step) = self.plan.steps.get(index).filter(|step| !step.artifacts.is_empty()) else { return Ok(None) };
         let folder = self.request.artifact_folder(step);
         let limit = self.request.limits.artifacts_bytes;
         let delivery = self.deliveries.get(index).cloned().unwrap_or_default();
         let artifacts = Artifacts::new(&step.artifacts, folder, delivery, self.artifact_room.clone(), limit)?;
-        Ok(Some(artifacts.outside(mounts_below(step, &step.workdir))))
+        let mut outside = mounts_below(step, &step.workdir);
+        if step.git
+            && let Some(root) = self.plan.root(index)
+        {
+            let history = Path::new(&root.workdir).join(".git");
+            outside.extend(history.strip_prefix(&step.workdir).map(Path::to_owned));
+        }
+        Ok(Some(artifacts.outside(outside)))
     }
 
     fn providers(&self, index: usize) -> Vec<Provider> {

@@ -19,6 +19,7 @@ fn step(key: &str, after: &[(usize, bool)]) -> PlanStep {
         cache: None,
         cache_mounts: Vec::new(),
         reuse: Default::default(),
+        git: false,
         runner: None,
         runner_args: None,
         artifacts: Vec::new(),

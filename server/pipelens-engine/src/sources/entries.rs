@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{ProjectFolder, readable_size};
+use crate::history::History;
 
 /// How many paths a note names.
 const MOST_NAMED: usize = 5;
@@ -34,6 +35,8 @@ pub(crate) struct Sources {
     pub(super) sent_changed: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// What could not be included, and why: reported once, when the run begins.
     pub(crate) notes: Vec<String>,
+    /// The project's git history, if a step asks for it; or why there is none, as the end of a sentence.
+    pub(crate) history: Option<Result<Arc<History>, String>>,
 }
 
 #[derive(Debug, Clone)]

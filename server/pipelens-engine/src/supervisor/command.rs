@@ -26,6 +26,9 @@ const SHELL_OWNED: [&str; 12] = [
     "IFS",
 ];
 
+/// Git refuses a folder that another user owns: a step may have another user than the one whose result it starts from.
+const TRUST_FOLDERS: &str = "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'; ";
+
 /// Returns the line that turns a child of the supervisor into the step's shell.
 #[derive(Debug)]
 pub(crate) struct StepCommand {
@@ -37,7 +40,11 @@ impl StepCommand {
         let step = context.step();
         let mut line = String::new();
         let mut by_env = String::new();
-        for (name, value) in context.variables()? {
+        let variables = context.variables()?;
+        if context.history.is_some() && !variables.contains_key("GIT_CONFIG_COUNT") {
+            line.push_str(TRUST_FOLDERS);
+        }
+        for (name, value) in variables {
             if is_plain(name) {
                 write!(line, "export {name}={}; ", quoted(value)).ok();
             } else if context.secrets.contains_key(name) {

@@ -24,13 +24,17 @@ pub(crate) struct Repository {
     folders: Result<GitFolders, Unreadable>,
 }
 
+/// The directories of a repository.
 #[derive(Debug)]
-struct GitFolders {
+pub(crate) struct GitFolders {
     /// Nothing outside of it is read.
-    base: ProjectFolder,
-    /// Both are relative to the base.
-    own: PathBuf,
-    common: PathBuf,
+    pub(crate) base: ProjectFolder,
+    /// The path of the base.
+    pub(crate) path: PathBuf,
+    /// What belongs to one work tree. Relative to the base, as is the other one.
+    pub(crate) own: PathBuf,
+    /// What all work trees share.
+    pub(crate) common: PathBuf,
 }
 
 /// The files of an index.
@@ -57,6 +61,11 @@ impl Repository {
     /// Returns the root of the work tree.
     pub(crate) fn top(&self) -> &Path {
         &self.top
+    }
+
+    /// Returns the directories of the repository, or why they are not read.
+    pub(crate) fn folders(&self) -> Result<&GitFolders, &Unreadable> {
+        self.folders.as_ref()
     }
 
     /// Reads the repository's own ignore rules, which are not part of any commit.
@@ -134,14 +143,14 @@ impl GitFolders {
         let open = |path: &Path| ProjectFolder::open(path).map_err(Unreadable::Io);
         let project = open(top)?;
         if project.has_folder(Path::new(".git")) {
-            return Ok(Self { base: project, own: ".git".into(), common: ".git".into() });
+            return Ok(Self { base: project, path: top.to_owned(), own: ".git".into(), common: ".git".into() });
         }
         // A work tree beside the main one, or a submodule.
         let pointer = project.read_text(Path::new(".git"), MAX_POINTER_BYTES)?;
         let target = pointer.strip_prefix("gitdir:").ok_or(Unreadable::Missing)?.trim();
         let target = normalized(&top.join(target));
         if let Ok(inside) = target.strip_prefix(top) {
-            return Ok(Self { base: project, own: inside.to_owned(), common: inside.to_owned() });
+            return Ok(Self { base: project, path: top.to_owned(), own: inside.to_owned(), common: inside.to_owned() });
         }
         // It leads out of the project, and anyone could have written it: it is followed only if the other side points back.
         let above = top.ancestors().skip(1).find(|folder| target.starts_with(folder.join(".git/modules")));
@@ -151,7 +160,7 @@ impl GitFolders {
             if !base.has_folder(own) {
                 return Err(Unreadable::LeavesProject);
             }
-            return Ok(Self { base, own: own.to_owned(), common: own.to_owned() });
+            return Ok(Self { base, path: above.to_owned(), own: own.to_owned(), common: own.to_owned() });
         }
         let is_work_tree = target.parent().is_some_and(|folder| folder.ends_with("worktrees"));
         let (true, Some(name), Some(common)) = (is_work_tree, target.file_name(), target.ancestors().nth(2)) else {
@@ -165,7 +174,7 @@ impl GitFolders {
         {
             return Err(Unreadable::LeavesProject);
         }
-        Ok(Self { base, own, common: PathBuf::new() })
+        Ok(Self { base, path: common.to_owned(), own, common: PathBuf::new() })
     }
 }
 

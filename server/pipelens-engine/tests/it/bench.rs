@@ -97,6 +97,7 @@ pub(crate) fn step(key: &str, cmd: &str) -> PlanStep {
         cache: None,
         cache_mounts: Vec::new(),
         reuse: Default::default(),
+        git: false,
         runner: None,
         runner_args: None,
         artifacts: Vec::new(),
@@ -413,4 +414,5 @@ pub(crate) fn assert_nothing_left(run_id: Uuid) {
     let filter = format!("label=dev.pipelens.run={run_id}");
     assert_eq!(docker_client(&["ps", "-aq", "--filter", &filter]), "", "containers of {run_id}");
     assert_eq!(docker_client(&["images", "-aq", "--filter", &filter]), "", "images of {run_id}");
+    assert_eq!(docker_client(&["network", "ls", "-q", "--filter", &filter]), "", "networks of {run_id}");
 }

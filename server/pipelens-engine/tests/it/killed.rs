@@ -35,6 +35,14 @@ async fn process_to_be_killed() {
         let images = ["busybox", "dash", "bash", "user"];
         a = with_services(a, &images.map(|image| stubborn(image, image)).join(", "));
     }
+    if role == "networks" {
+        let listening = |name: &str| {
+            format!(
+                "{name}: {{image: pipelens-test/busybox, ready: 7000, cmd: 'trap : TERM; httpd -f -p 7000; while :; do sleep {marker}; done'}}"
+            )
+        };
+        a = with_services(a, &["one", "two"].map(listening).join(", "));
+    }
     let mut running = Bench::new(runner, vec![a]).start();
     println!("\nrun {}", running.run_id);
     running.wait_for_line("begun").await;
@@ -157,7 +165,7 @@ async fn no_container_outlives_us_and_the_next_run_removes_it() {
     if !is_available(docker_runner()) {
         return;
     }
-    for (role, containers) in [("docker", 1), ("services", 5)] {
+    for (role, containers) in [("docker", 1), ("services", 5), ("networks", 4)] {
         let run_id = start_and_kill(role, "1000");
         let filter = format!("label=dev.pipelens.run={run_id}");
         assert_eq!(docker_client(&["ps", "-aq", "--filter", &filter]).lines().count(), containers);

@@ -27,6 +27,9 @@ mod engines;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+#[cfg(unix)]
+mod git;
+#[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod layers;
@@ -38,8 +41,12 @@ mod matrix;
 #[cfg(unix)]
 mod mounts;
 #[cfg(test)]
+mod networks;
+#[cfg(test)]
 #[cfg(unix)]
 mod odd_sources;
+#[cfg(test)]
+mod options;
 #[cfg(test)]
 #[cfg(unix)]
 mod passing;

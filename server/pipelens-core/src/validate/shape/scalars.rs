@@ -9,7 +9,7 @@ use crate::printable::is_deceptive;
 use crate::runners::RUNNERS;
 use crate::syntax::parse::Style;
 use crate::syntax::scalar::{ScalarType, yaml_1_1_reading};
-use crate::syntax::tree::{Kind, NodeId, Scalar};
+use crate::syntax::tree::{Entry, Kind, NodeId, Scalar};
 use crate::validate::mapping;
 use crate::validate::paths::unexpanded;
 
@@ -127,6 +127,10 @@ impl Checker<'_> {
             Argument::Cpus => "a number greater than 0",
             Argument::Mount => "`/source:/target` or `/source:/target:ro`",
             Argument::Ready => "a command or a port number",
+            Argument::Ulimit => "a number, or two as `soft:hard`, of which the first is not greater",
+            Argument::ExtraHost => "`name:address`, with an IP address or `host-gateway`",
+            Argument::Tmpfs => "an absolute path, with options such as `size=64m` after a colon",
+            Argument::Gpus => "`all` or a number greater than 0",
         };
         let scalar =
             self.tree.scalar(id).filter(|scalar| !matches!(scalar.resolve(), ScalarType::Null | ScalarType::Bool(_)));
@@ -138,12 +142,13 @@ impl Checker<'_> {
             self.control_characters(id, scalar, name);
         }
         let (written, range) = (scalar.text.as_str(), self.visible_range(id));
+        let bad = |wanted: &str| format!("`{name}` must be {wanted}; got `{written}`.");
         let message = match argument {
             Argument::Any | Argument::Network | Argument::Ready if written.trim().is_empty() => {
                 format!("`{name}` is empty. Give it a value.")
             }
-            Argument::Network if arguments::opens_the_machine(written) => format!(
-                "A pipeline may not use the network `{written}`, which gives access to the host or to another container. Use one of the engine's networks, or `none`."
+            Argument::Network if arguments::is_of_another_container(written) => format!(
+                "A pipeline may not use the network `{written}`, which gives access to another container. Use one of the engine's networks, or `none`."
             ),
             Argument::Memory if arguments::memory_bytes(written).is_none() => {
                 format!("`{name}` must be {wanted}; got `{written}`.")
@@ -155,14 +160,39 @@ impl Checker<'_> {
             Argument::Ready if !is_ready(scalar) => {
                 format!("`{name}` must be {wanted} from 1 to 65535; got `{written}`.")
             }
+            Argument::Ulimit if arguments::ulimit(written).is_none() => bad(wanted),
+            Argument::ExtraHost if arguments::extra_host(written).is_none() => bad(wanted),
+            Argument::Tmpfs if arguments::tmpfs(written).is_none() => bad(wanted),
+            Argument::Gpus if arguments::gpus(written).is_none() => bad(wanted),
             Argument::Any
             | Argument::Network
             | Argument::Memory
             | Argument::Cpus
             | Argument::Mount
-            | Argument::Ready => return,
+            | Argument::Ready
+            | Argument::Ulimit
+            | Argument::ExtraHost
+            | Argument::Tmpfs
+            | Argument::Gpus => return,
         };
         self.findings.push(Diagnostic::new(Code::BadValue, range, message));
+    }
+
+    pub(super) fn check_ulimit_name(&mut self, entry: &Entry) {
+        let Some(name) = self.tree.key_text(entry).filter(|name| !arguments::ULIMITS.contains(name)) else { return };
+        let range = self.tree.node(entry.key).range;
+        if !self.is_first(range, "a limit") {
+            return;
+        }
+        let near = nearest(name, arguments::ULIMITS.iter().copied());
+        let hint = near.map(|near| format!(" Did you mean `{near}`?")).unwrap_or_default();
+        let known = arguments::ULIMITS.join("`, `");
+        let message = format!("There is no limit named `{name}`; expected one of `{known}`.{hint}");
+        let finding = Diagnostic::new(Code::BadValue, range, message);
+        self.findings.push(match near {
+            Some(near) => mapping::with_key_fix(finding, self.tree, entry.key, near),
+            None => finding,
+        });
     }
 
     pub(super) fn check_bool(&mut self, id: NodeId, name: &str) {

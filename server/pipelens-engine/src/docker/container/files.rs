@@ -12,6 +12,7 @@ use super::{Container, is_endless_link};
 use crate::archive::{self, Packing};
 use crate::artifacts::taking::Taking;
 use crate::artifacts::{Artifacts, StreamedBytes, Taken};
+use crate::clock;
 use crate::docker::client_error::{refused, status_of};
 use crate::error::EngineError;
 use crate::sources::Sources;
@@ -72,6 +73,23 @@ impl Container {
             return Err(EngineError::Sources { path: root, source });
         }
         sent.map_err(|error| refused("receive the sources", &error))
+    }
+
+    /// Writes small files that every user of the container can read. Their paths are relative to its root.
+    pub(crate) async fn put(&self, doing: &'static str, files: &[(String, &[u8])]) -> Result<(), EngineError> {
+        let failed = |error: std::io::Error| EngineError::Refused { doing, reason: error.to_string() };
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o444);
+            header.set_mtime(u64::try_from(clock::seconds_now()).unwrap_or(0));
+            header.set_size(content.len() as u64);
+            archive.append_data(&mut header, path, *content).map_err(failed)?;
+        }
+        let archive = archive.into_inner().map_err(failed)?;
+        let options = UploadToContainerOptionsBuilder::default().path("/").build();
+        let sent = self.docker.upload_to_container(&self.id, Some(options), bollard::body_full(archive.into()));
+        sent.await.map_err(|error| refused(doing, &error))
     }
 
     /// Copies the artifacts of a step out of the container. Needs no program in the image.
