@@ -37,3 +37,4 @@ mod stop;
 pub mod store;
 mod supervisor;
 pub mod walk;
+pub mod watch;

@@ -46,7 +46,7 @@ impl RunTools {
         }
         let needed = RUNNERS.iter().filter(|spec| request.needs(spec));
         let opening = try_join_all(needed.map(|spec| (spec.open)(request.open_request())));
-        let (sources, opened) = tokio::try_join!(scan(&request.source_root), opening)?;
+        let (sources, opened) = tokio::try_join!(sources_of(request), opening)?;
         events.notice(sources.summary());
         sources.notes.iter().for_each(|note| events.notice(note.clone()));
         if let Some(given) = given_secrets(request) {
@@ -108,6 +108,13 @@ fn given_secrets(request: &RunRequest) -> Option<String> {
     let given = steps.flat_map(|step| step.secrets.iter().map(move |name| format!("`{name}` to step `{}`", step.key)));
     let given: Vec<String> = given.collect();
     (!given.is_empty()).then(|| format!("Secrets given: {}.", given.join(", ")))
+}
+
+async fn sources_of(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
+    match &request.sources {
+        Some(found) => Ok(Arc::clone(&found.0)),
+        None => scan(&request.source_root).await,
+    }
 }
 
 pub(super) async fn scan(root: &Path) -> Result<Arc<Sources>, EngineError> {

@@ -55,7 +55,7 @@ pub(crate) enum EntryKind {
 pub(crate) struct Stamp {
     pub(super) kind: EntryKind,
     mode: u32,
-    pub(super) size: u64,
+    pub(crate) size: u64,
     modified_ns: u128,
     /// Unlike the modification time, it cannot be set back.
     changed_ns: i128,
@@ -224,6 +224,11 @@ impl Stamp {
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified_ns = modified.map_or(0, |time| time.as_nanos());
         Self { kind, mode, size: metadata.len(), modified_ns, changed_ns, inode }
+    }
+
+    /// Whether two stamps differ at most in when the file was written.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (self.kind, self.mode, self.size) == (other.kind, other.mode, other.size)
     }
 
     /// Returns the modification time in whole seconds since 1970.
