@@ -14,11 +14,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::blocking;
 use crate::error::EngineError;
-use crate::sources::Sources;
+use crate::sources::{Sources, Watched};
 use crate::watch::hints::{Hints, Pending};
 use crate::watch::look::{Look, Seen};
 
@@ -43,9 +44,21 @@ pub struct WatchRequest {
     pub except: Vec<PathBuf>,
 }
 
-/// The sources as they were found, for a run that then need not look for them.
+/// The sources as they were found, for one run. If a file changes while it is sent, the run is cancelled before any command gets it.
 #[derive(Debug, Clone)]
 pub struct FoundSources(pub(crate) Arc<Sources>);
+
+impl FoundSources {
+    /// Whether a file has changed while it was sent. The change may be one that does not count, such as a file that was written again.
+    pub fn have_changed(&self) -> bool {
+        self.0.watched.as_ref().is_some_and(|watched| watched.stop.is_cancelled())
+    }
+
+    /// Whether they are those of the project in this folder.
+    pub fn are_of(&self, root: &Path) -> bool {
+        root.canonicalize().is_ok_and(|root| root == self.0.root)
+    }
+}
 
 /// The newest state of a project.
 #[derive(Debug)]
@@ -76,8 +89,14 @@ struct State {
     seen: Option<Arc<Seen>>,
     changed: BTreeSet<PathBuf>,
     /// Relative to the root.
-    except: Vec<PathBuf>,
+    except: Arc<Mutex<Vec<PathBuf>>>,
     notices: Vec<String>,
+}
+
+impl Shared {
+    fn except(&self) -> Vec<PathBuf> {
+        self.state.lock().except.lock().clone()
+    }
 }
 
 /// Tells a watch what is not to be watched, while it is used elsewhere.
@@ -88,10 +107,11 @@ impl Exceptions {
     /// What is at a path or below does not count from now on. Returns whether it did until now: it is inside the project, and not ignored yet.
     pub fn add(&self, path: &Path) -> bool {
         let Some(inside) = inside(&self.0.root, path) else { return false };
-        let mut state = self.0.state.lock();
-        let is_known = state.except.iter().any(|known| inside.starts_with(known));
+        let except = Arc::clone(&self.0.state.lock().except);
+        let mut except = except.lock();
+        let is_known = except.iter().any(|known| inside.starts_with(known));
         if !is_known {
-            state.except.push(inside);
+            except.push(inside);
         }
         !is_known
     }
@@ -121,7 +141,12 @@ impl Watch {
         });
         let (hints, seen) = looked.await.map_err(failed)?;
         let notices = hints.notice().into_iter().collect();
-        let state = State { seen: Some(Arc::new(seen?)), changed: BTreeSet::new(), except, notices };
+        let state = State {
+            seen: Some(Arc::new(seen?)),
+            changed: BTreeSet::new(),
+            except: Arc::new(Mutex::new(except)),
+            notices,
+        };
         let shared = Arc::new(Shared { root, state: Mutex::new(state) });
         let (versions, version) = watch::channel(0);
         let (settling, is_settled) = watch::channel(true);
@@ -154,14 +179,15 @@ impl Watch {
         let mut state = self.shared.state.lock();
         // Under the lock, so that no state is taken and then reported as a change.
         self.version.mark_unchanged();
-        let sources = state.seen.as_ref().map(|seen| FoundSources(Arc::clone(&seen.sources)));
+        let watched = Watched { stop: CancellationToken::new(), except: Arc::clone(&state.except) };
+        let sources = state.seen.as_ref().map(|seen| FoundSources(Arc::new(seen.sources.watched(watched))));
         Found { sources, changed: std::mem::take(&mut state.changed).into_iter().collect() }
     }
 
     /// Returns how many files are watched.
     pub fn files(&self) -> usize {
         let state = self.shared.state.lock();
-        state.seen.as_ref().map_or(0, |seen| seen.files(&state.except))
+        state.seen.as_ref().map_or(0, |seen| seen.files(&state.except.lock()))
     }
 
     /// Returns what the user should know about how the project is watched, once.
@@ -207,7 +233,7 @@ impl Follower {
 
     async fn look(&mut self) {
         let Some(mut hints) = self.hints.take() else { return };
-        let (look, except) = (self.look.clone(), self.shared.state.lock().except.clone());
+        let (look, except) = (self.look.clone(), self.shared.except());
         let was_polling = hints.is_polling();
         let looked = blocking::run(move |stop| {
             let seen = look.at_once(&mut hints, &except, stop);
@@ -223,10 +249,8 @@ impl Follower {
         let notice = hints.notice().filter(|_| !was_polling);
         self.hints = Some(hints);
         let now = now.map_err(|error| tracing::warn!("{}", error.sentence())).ok();
-        let (before, except) = {
-            let state = self.shared.state.lock();
-            (state.seen.clone(), state.except.clone())
-        };
+        let before = self.shared.state.lock().seen.clone();
+        let except = self.shared.except();
         // Files whose stamps differ are read, so the lock is not held.
         let comparing = blocking::run(move |_| match (before, now) {
             (Some(before), Some(mut now)) => {

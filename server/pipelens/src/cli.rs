@@ -22,6 +22,7 @@ mod report;
 mod rerun;
 mod run;
 pub(crate) mod source;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -62,7 +63,7 @@ enum Command {
     /// Checks pipeline files; exits with 0 if there are no errors, 1 if there are, 2 if a file cannot be read
     Check(check::CheckArgs),
     /// Runs a pipeline, or part of it
-    Run(run::RunArgs),
+    Run(run::RunCommand),
     /// Runs the steps again that failed when they ran last
     Rerun(rerun::RerunArgs),
     /// Prints the output of an earlier run, or of one of its steps

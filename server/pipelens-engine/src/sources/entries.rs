@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::files::{ProjectFolder, readable_size};
 
@@ -32,8 +33,18 @@ pub(crate) struct Sources {
     pub(super) left_out: Vec<(PathBuf, &'static str)>,
     /// Files that were sent in another state than the one in which they were found, because they have changed since.
     pub(super) sent_changed: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// Asks to stop as soon as a file is sent in another state than the one in which it was found.
+    pub(crate) watched: Option<Watched>,
     /// What could not be included, and why: reported once, when the run begins.
     pub(crate) notes: Vec<String>,
+}
+
+/// What a run does with files that change while they are sent, if it will run again because of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched {
+    pub(crate) stop: CancellationToken,
+    /// Files and folders that do not count.
+    pub(crate) except: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -95,7 +106,22 @@ impl Sources {
             folder: self.folder.clone(),
             has_links_out: self.has_links_out,
             sent_changed: Arc::clone(&self.sent_changed),
+            watched: self.watched.clone(),
             ..Self::default()
+        }
+    }
+
+    /// Returns the same for a run that stops when these files change while they are sent.
+    pub(crate) fn watched(&self, watched: Watched) -> Self {
+        Self {
+            entries: self.entries.clone(),
+            files: self.files,
+            bytes: self.bytes,
+            ignored: self.ignored,
+            sent_changed: Arc::default(),
+            watched: Some(watched),
+            notes: self.notes.clone(),
+            ..self.without_entries()
         }
     }
 
@@ -119,6 +145,11 @@ impl Sources {
     pub(crate) fn sent(&self, entry: &Entry, metadata: Option<&Metadata>) {
         if metadata.is_none_or(|metadata| Stamp::of(entry.kind, metadata) != entry.stamp) {
             self.sent_changed.lock().insert(entry.path.clone());
+            if let Some(Watched { stop, except }) = &self.watched
+                && !except.lock().iter().any(|place| entry.path.starts_with(place))
+            {
+                stop.cancel();
+            }
         }
     }
 
