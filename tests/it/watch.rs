@@ -311,3 +311,108 @@ fn a_signal_during_a_round_cancels_it_and_a_kill_leaves_no_process() {
         nothing_is_left(&project);
     }
 }
+
+/// Waits until a lens has this title.
+fn shown(client: &mut test_client::Client, uri: &str, wanted: &str) -> Value {
+    loop {
+        let lenses = client.lenses(uri);
+        if let Some(lens) = lenses.iter().find(|lens| text(&lens["command"]["title"]) == wanted) {
+            return lens["command"].clone();
+        }
+        client.wait(&format!("`{wanted}` instead of {lenses:?}"), |message| {
+            (message["method"] == "workspace/codeLens/refresh").then_some(())
+        });
+    }
+}
+
+/// Returns the events of the next round.
+fn next_round(client: &mut test_client::Client) -> Vec<Value> {
+    let start = client.run_event("runStart", |_| true);
+    let mut events = vec![start.clone()];
+    events.extend(client.run_events(start["runId"].as_str().unwrap()));
+    events
+}
+
+fn watching_is_logged(client: &mut test_client::Client) {
+    client.wait("`Watching … files.`", |message| {
+        let text = text(&message["params"]["message"]);
+        (message["method"] == "window/logMessage" && text.starts_with("Watching ")).then_some(())
+    });
+}
+
+const TWO: &str = r"steps:
+  - key: build
+    cmd: cat src/a
+  - key: other
+    cmd: echo other
+";
+
+#[test]
+fn an_editor_watches_a_step_until_it_is_stopped() {
+    let project = Project::new(TWO);
+    write(&project, "src/a", "1\n");
+    let mut client = project.serve(Runner::Host);
+    let uri = project.uri();
+    let lens = shown(&mut client, &uri, "◎ Watch step");
+    assert_eq!(lens["arguments"][0]["step"], "build");
+    let watch = client.execute("pipelens.watch", lens["arguments"][0].clone()).unwrap();
+    assert_eq!(lines(&next_round(&mut client), "build"), ["1"]);
+    watching_is_logged(&mut client);
+    shown(&mut client, &uri, "◉ Stop watching");
+    for text in ["2", "3"] {
+        write(&project, "src/a", &format!("{text}\n"));
+        let round = next_round(&mut client);
+        assert_eq!((lines(&round, "build"), step(&round, "other")), (vec![text.to_owned()], String::new()));
+        watching_is_logged(&mut client);
+    }
+    // The pipeline takes the place of its step.
+    client.execute("pipelens.watch", serde_json::json!({"uri": uri})).unwrap();
+    assert_eq!(step(&next_round(&mut client), "other"), "succeeded");
+    watching_is_logged(&mut client);
+    write(&project, "src/a", "4\n");
+    assert_eq!(step(&next_round(&mut client), "other"), "succeeded");
+    watching_is_logged(&mut client);
+    let stopped = client.execute("pipelens.stopWatching", serde_json::json!({})).unwrap();
+    let stopped = stopped["stopped"].as_array().unwrap();
+    assert!(stopped.len() == 1 && stopped[0] != watch["watchId"], "{stopped:?}");
+    shown(&mut client, &uri, "◎ Watch pipeline");
+    // What is saved now is not run; the next run is the one that is asked for.
+    write(&project, "src/a", "5\n");
+    let (_, events) = client.run_to_end("pipelens.runStep", serde_json::json!({"uri": uri, "step": "other"}));
+    assert_eq!(lines(&events, "other"), ["other"]);
+    let error = client.execute("pipelens.watch", serde_json::json!({"uri": uri, "step": "none"})).unwrap_err();
+    assert!(text(&error["message"]).contains("`none`"), "{error}");
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn watching_ends_with_trust_and_with_the_client_and_leaves_no_process() {
+    const ENDLESS: &str = "steps: [{key: a, cmd: 'echo begun; sleep 1000 & sleep 1000'}]\n";
+    for is_trust in [true, false] {
+        let project = Project::new(ENDLESS);
+        let mut client = project.serve(Runner::Host);
+        let uri = project.uri();
+        client.execute("pipelens.watch", serde_json::json!({"uri": uri})).unwrap();
+        client.run_event("stepLog", |event| event["lines"][0]["text"] == "begun");
+        // A save cancels the run, and begins another.
+        write(&project, "src/a", "2\n");
+        assert_eq!(client.run_event("runEnd", |_| true)["outcome"], "cancelled");
+        client.run_event("stepLog", |event| event["lines"][0]["text"] == "begun");
+        if is_trust {
+            client.notify("pipelens/didChangeTrust", serde_json::json!({"trusted": false}));
+            assert_eq!(client.run_event("runEnd", |_| true)["outcome"], "cancelled");
+            let error = client.execute("pipelens.watch", serde_json::json!({"uri": uri})).unwrap_err();
+            assert!(text(&error["message"]).contains("is not trusted"), "{error}");
+            client.notify("pipelens/didChangeTrust", serde_json::json!({"trusted": true}));
+            shown(&mut client, &uri, "◎ Watch pipeline");
+        } else {
+            client.close_input();
+            client.exit_status();
+            nothing_is_left(&project);
+            continue;
+        }
+        assert_eq!(client.quit().code(), Some(0));
+        nothing_is_left(&project);
+    }
+}

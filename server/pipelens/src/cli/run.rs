@@ -43,16 +43,6 @@ pub(crate) struct RunArgs {
     pub(super) options: RunOptions,
 }
 
-/// What `pipelens run` is asked to do.
-#[derive(Debug, Args)]
-pub(crate) struct RunCommand {
-    #[command(flatten)]
-    args: RunArgs,
-    /// Run again whenever a file of the project changes that a step depends on, until Ctrl-C; a change during a run cancels it and starts anew
-    #[arg(long)]
-    watch: bool,
-}
-
 /// How to run.
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
@@ -113,11 +103,7 @@ fn runner_parser() -> impl TypedValueParser<Value = Runner> {
 }
 
 /// Runs what the arguments ask for, and returns the exit code.
-pub(crate) async fn run(command: RunCommand) -> u8 {
-    let RunCommand { args, watch } = command;
-    if watch {
-        return super::watch::watch(args).await;
-    }
+pub(super) async fn run(args: RunArgs) -> u8 {
     start(prepare(&args), &args.options).await
 }
 

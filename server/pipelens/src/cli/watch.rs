@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::Args;
 use pipelens_engine::event::RunOutcome;
 use pipelens_engine::watch::{Exceptions, Found, Watch};
 use tokio_util::sync::CancellationToken;
@@ -10,13 +11,28 @@ use tokio_util::sync::CancellationToken;
 use super::checked::STANDARD_INPUT;
 use super::output::{EXIT_USAGE, complain, tell};
 use super::printable::printable;
-use super::run::{RunArgs, SAME_SIGNAL, play, prepare, request, settings};
+use super::run::{self, RunArgs, SAME_SIGNAL, play, prepare, request, settings};
 use super::{files, source};
 use crate::watching::{self, Rounds};
 use crate::{present, project};
 
+/// What `pipelens run` is asked to do.
+#[derive(Debug, Args)]
+pub(crate) struct RunCommand {
+    #[command(flatten)]
+    args: RunArgs,
+    /// Run again whenever a file of the project changes that a step depends on, until Ctrl-C; a change during a run cancels it and starts anew
+    #[arg(long)]
+    watch: bool,
+}
+
+/// Runs what the arguments ask for, once or again and again, and returns the exit code.
+pub(crate) async fn run(command: RunCommand) -> u8 {
+    if command.watch { watch(command.args).await } else { run::run(command.args).await }
+}
+
 /// Runs what the arguments ask for until a signal arrives, and returns the exit code of the last round.
-pub(super) async fn watch(mut args: RunArgs) -> u8 {
+async fn watch(mut args: RunArgs) -> u8 {
     let mut watch = match open(&mut args).await {
         Ok(watch) => watch,
         Err(why) => {
