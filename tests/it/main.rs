@@ -40,5 +40,7 @@ mod terminal;
 mod tools;
 mod transport;
 mod trust;
+#[cfg(unix)]
+mod watch;
 #[cfg(target_os = "linux")]
 mod zoo;

@@ -105,7 +105,7 @@ fn a_step_has_a_lens_for_all_its_combinations_and_one_for_each() {
     let project = Project::new(PIPELINE);
     let uri = project.uri();
     let mut client = project.serve(Runner::Host);
-    assert_eq!(titles(&mut client, &uri, 3), ["▶ Run step", "▷ Run from here"]);
+    assert_eq!(titles(&mut client, &uri, 3), ["▶ Run step", "▷ Run from here", "◎ Watch step"]);
     assert_eq!(titles(&mut client, &uri, 4), ["▶ 1.90, alpine", "▶ 1.90, debian", "▶ stable, debian"]);
     let one = json!({"uri": uri, "pipeline": 0, "step": "build (1.90, debian)"});
     let lens = client.lenses(&uri).into_iter().find(|lens| lens["command"]["title"] == "▶ 1.90, debian").unwrap();
@@ -115,12 +115,15 @@ fn a_step_has_a_lens_for_all_its_combinations_and_one_for_each() {
     );
     let (_, events) = client.run_to_end("pipelens.runStep", one);
     assert_eq!(outcomes(&events), [("build (1.90, debian)".to_owned(), "succeeded".to_owned())]);
-    assert_eq!(titles(&mut client, &uri, 3), ["✓ 1 of 3", "▶ Run step", "▷ Run from here"]);
+    assert_eq!(titles(&mut client, &uri, 3), ["✓ 1 of 3", "▶ Run step", "▷ Run from here", "◎ Watch step"]);
     let single: Vec<String> = titles(&mut client, &uri, 4).iter().map(|title| timeless(title)).collect();
     assert_eq!(single, ["▶ 1.90, alpine", "✓ (1.90, debian)", "▶ stable, debian"]);
     // One combination fails.
     let (run_id, _) = client.run_to_end("pipelens.runStep", json!({"uri": uri, "step": "build"}));
-    assert_eq!(titles(&mut client, &uri, 3), ["✗ 1 of 3 failed · open log", "▶ Run step", "▷ Run from here"]);
+    assert_eq!(
+        titles(&mut client, &uri, 3),
+        ["✗ 1 of 3 failed · open log", "▶ Run step", "▷ Run from here", "◎ Watch step"]
+    );
     let lenses = client.lenses(&uri);
     let log = lenses.iter().find(|lens| text(&lens["command"]["title"]).starts_with("✗ 1 of 3")).unwrap();
     let failed = json!([{"runId": run_id, "step": "build (stable, debian)"}]);
@@ -142,7 +145,7 @@ fn a_step_has_a_lens_for_all_its_combinations_and_one_for_each() {
     std::fs::write(project.folder.path().join("fixed"), "").unwrap();
     let (_, events) = client.run_to_end("pipelens.rerunFailed", json!({"runId": run_id}));
     assert_eq!(outcomes(&events), [("build (stable, debian)".to_owned(), "succeeded".to_owned())]);
-    assert_eq!(titles(&mut client, &uri, 3), ["✓ 3 of 3", "▶ Run step", "▷ Run from here"]);
+    assert_eq!(titles(&mut client, &uri, 3), ["✓ 3 of 3", "▶ Run step", "▷ Run from here", "◎ Watch step"]);
     let (_, lens) =
         (client.run_to_end("pipelens.runFrom", json!({"uri": uri, "step": "last"})), client.lenses(&uri)[0].clone());
     assert_eq!(lens["command"]["title"], "4 of 6 passed", "the steps of a pipeline are its combinations");

@@ -102,15 +102,26 @@ fn the_lens_shows_the_state() {
     std::fs::write(&gate, "").unwrap();
     let mut client = project.serve(Runner::Host);
     let uri = project.uri();
-    assert_eq!(client.lens_titles(&uri), ["0: ▶ Run pipeline", "1: ▶ Run step", "1: ▷ Run from here", "3: ▶ Run step"]);
+    assert_eq!(
+        client.lens_titles(&uri),
+        [
+            "0: ▶ Run pipeline",
+            "0: ◎ Watch pipeline",
+            "1: ▶ Run step",
+            "1: ▷ Run from here",
+            "1: ◎ Watch step",
+            "3: ▶ Run step",
+            "3: ◎ Watch step"
+        ]
+    );
     let run_id = run_pipeline(&mut client, &project);
     client.run_event("stepStart", |event| event["step"] == "ok");
     client.run_events(&run_id);
     let titles = client.lens_titles(&uri);
     assert!(titles[0].starts_with("0: ✗ failed after"), "{titles:?}");
-    assert_eq!(titles.len(), 7, "{titles:?}");
+    assert_eq!(titles.len(), 10, "{titles:?}");
     // The empty gate makes `read` fail: exit 1, and what depends on it is skipped.
-    assert_eq!((titles[2].as_str(), titles[5].as_str()), ("1: ✗ exit 1 · open log", "3: ⊘ skipped"));
+    assert_eq!((titles[3].as_str(), titles[7].as_str()), ("1: ✗ exit 1 · open log", "3: ⊘ skipped"));
     client.wait("a lens refresh", |message| (message["method"] == "workspace/codeLens/refresh").then_some(()));
     assert_eq!(client.quit().code(), Some(0));
 }

@@ -69,6 +69,21 @@ export type ChooseArgs = { uri?: string, step?: string, pipeline?: PipelineRef,
 list?: boolean, };
 
 /**
+ * What to run whenever a file of the project changes: a step, a step and everything that depends on it, or a pipeline. Without a URI, the document
+ * that was opened or changed last.
+ */
+export type WatchArgs = { uri?: string, step?: string, 
+/**
+ * `true`: what depends on the step too.
+ */
+from?: boolean, pipeline?: PipelineRef, };
+
+/**
+ * What to watch no longer: one thing, what is watched of a file or a step, or everything.
+ */
+export type StopWatchingArgs = { watchId?: string, uri?: string, step?: string, };
+
+/**
  * What to draw. Without a URI, the document that was opened or changed last.
  */
 export type GraphArgs = { uri?: string, pipeline?: PipelineRef, };
@@ -106,6 +121,8 @@ export interface CommandArguments {
   "pipelens.runStep": RunArgs;
   "pipelens.runFrom": RunArgs;
   "pipelens.chooseCombination": ChooseArgs;
+  "pipelens.watch": WatchArgs;
+  "pipelens.stopWatching": StopWatchingArgs;
   "pipelens.cancel": CancelArgs;
   "pipelens.openLog": OpenLogArgs;
   "pipelens.openArtifacts": OpenArtifactsArgs;

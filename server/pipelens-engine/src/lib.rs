@@ -38,3 +38,4 @@ mod stop;
 pub mod store;
 mod supervisor;
 pub mod walk;
+pub mod watch;

@@ -60,9 +60,14 @@ pub(crate) fn usable_folder(folder: &Path, chosen_by: &str) -> Result<PathBuf, S
     private::create_folder(folder).map_err(failed)?;
     let folder = folder.canonicalize().map_err(failed)?;
     // Whether it can be written to is best asked before the first step runs.
-    let probe = folder.join(format!(".pipelens-{}", std::process::id()));
+    let probe = probe(&folder);
     private::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
     Ok(folder)
+}
+
+/// The file that shows whether a folder can be written to.
+pub(crate) fn probe(folder: &Path) -> PathBuf {
+    folder.join(format!(".pipelens-{}", std::process::id()))
 }
 
 /// Returns the folder that the setting names for a plan's artifacts, like [`usable_folder`]. `None`: the plan has no artifacts.

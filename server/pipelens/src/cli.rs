@@ -22,6 +22,7 @@ mod report;
 mod rerun;
 mod run;
 pub(crate) mod source;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -62,7 +63,7 @@ enum Command {
     /// Checks pipeline files; exits with 0 if there are no errors, 1 if there are, 2 if a file cannot be read
     Check(check::CheckArgs),
     /// Runs a pipeline, or part of it
-    Run(run::RunArgs),
+    Run(watch::RunCommand),
     /// Runs the steps again that failed when they ran last
     Rerun(rerun::RerunArgs),
     /// Prints the output of an earlier run, or of one of its steps
@@ -99,7 +100,7 @@ pub(crate) fn main() -> ExitCode {
     let code = match cli.command {
         Command::Lsp { .. } => block_on(crate::lsp::serve()),
         Command::Check(args) => block_on(async move { check::check(&args).await }),
-        Command::Run(args) => block_on(run::run(args)),
+        Command::Run(args) => block_on(watch::run(args)),
         Command::Rerun(args) => block_on(rerun::rerun(args)),
         Command::Logs(args) => logs::logs(&args),
         Command::List(args) => list::list(&args),

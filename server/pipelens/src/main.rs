@@ -13,6 +13,7 @@ mod settings;
 mod shellcheck;
 mod signals;
 mod terminal;
+mod watching;
 mod wire;
 
 use std::process::ExitCode;

@@ -154,6 +154,7 @@ pub(crate) fn look_request(
         plan,
         runner: settings.runner.0,
         source_root: root,
+        sources: None,
         parallelism: project.parallelism,
         log_dir,
         artifacts_dir: None,

@@ -273,13 +273,15 @@ pub(crate) struct Lenses {
     pub(crate) step: bool,
     /// Shows `Run from here` on every step that other steps depend on.
     pub(crate) from: bool,
+    /// Shows `Watch step` and `Watch pipeline`, which run again whenever a file of the project changes.
+    pub(crate) watch: bool,
     /// Shows next to the buttons what a run would take from the cache.
     pub(crate) cache: bool,
 }
 
 impl Default for Lenses {
     fn default() -> Self {
-        Self { pipeline: true, step: true, from: true, cache: true }
+        Self { pipeline: true, step: true, from: true, watch: true, cache: true }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::deadlines::Deadlines;
 use crate::limits::OutputLimits;
 use crate::run_files::{artifact_folder, step_folder};
 use crate::runner::{OpenRequest, RunnerSpec};
+use crate::watch::FoundSources;
 
 /// What to run, with what, and where its logs go.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct RunRequest {
     pub runner: &'static RunnerSpec,
     /// The project directory, whose sources are copied to the working directory.
     pub source_root: PathBuf,
+    /// The sources, if they have been looked for already.
+    pub sources: Option<FoundSources>,
     /// How many steps run at once; `None`: as many as each runner can use.
     pub parallelism: Option<usize>,
     /// Values of the secrets that the plan names; all of them are masked in all output.

@@ -49,7 +49,7 @@ impl RunTools {
         }
         let needed = RUNNERS.iter().filter(|spec| request.needs(spec));
         let opening = try_join_all(needed.map(|spec| (spec.open)(request.open_request())));
-        let (sources, opened) = tokio::try_join!(scan(request), opening)?;
+        let (sources, opened) = tokio::try_join!(sources_of(request), opening)?;
         events.notice(sources.summary());
         sources.notes.iter().for_each(|note| events.notice(note.clone()));
         if let Some(Err(why)) = &sources.history {
@@ -123,10 +123,28 @@ fn given_secrets(request: &RunRequest) -> Option<String> {
     (!given.is_empty()).then(|| format!("Secrets given: {}.", given.join(", ")))
 }
 
+/// Returns the sources of a run: those it was started for, else today's. With the git history, if a step asks for it.
+async fn sources_of(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
+    let found = match &request.sources {
+        Some(found) => Arc::clone(&found.0),
+        None => return scan(request).await,
+    };
+    if !needs_history(request) {
+        return Ok(found);
+    }
+    let panicked = |source| EngineError::Sources { path: request.source_root.clone(), source };
+    let read = move |_: &CancellationToken| {
+        let mut sources = Sources::clone(&found);
+        sources.history = Some(History::of(&sources.root).map(Arc::new));
+        sources
+    };
+    Ok(Arc::new(blocking::run(read).await.map_err(panicked)?))
+}
+
 /// Lists the project's files, and reads its git history if a step asks for it.
 pub(super) async fn scan(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
     let root = request.source_root.clone();
-    let needs_history = request.plan.steps.iter().any(|step| step.git);
+    let needs_history = needs_history(request);
     let panicked = |source| EngineError::Sources { path: request.source_root.clone(), source };
     let scan = move |stop: &CancellationToken| {
         let mut sources = Sources::scan(&root, stop)?;
@@ -134,6 +152,10 @@ pub(super) async fn scan(request: &RunRequest) -> Result<Arc<Sources>, EngineErr
         Ok::<_, EngineError>(sources)
     };
     Ok(Arc::new(blocking::run(scan).await.map_err(panicked)??))
+}
+
+fn needs_history(request: &RunRequest) -> bool {
+    request.plan.steps.iter().any(|step| step.git)
 }
 
 /// If the store cannot be read, the run only takes longer.

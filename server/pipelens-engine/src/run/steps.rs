@@ -53,6 +53,7 @@ pub(super) async fn run_all(
         }
     }
     let mut tasks = Tasks::new(request, tools, events, Arc::clone(&plan));
+    let changed = tasks.stop.clone();
     let mut digests = HashMap::new();
     let time_is_over = async {
         match plan.timeout_seconds {
@@ -80,6 +81,7 @@ pub(super) async fn run_all(
             () = cancel.cancelled(), if !matches!(stop, Some(Stop::Cancelled | Stop::TimedOut)) => {
                 scheduler.stop(Stop::Cancelled);
             }
+            () = changed.cancelled(), if stop.is_none() => scheduler.stop(Stop::Cancelled),
             Some((lane, permits)) = unknown.next() => scheduler.allow(lane, permits),
             () = &mut time_is_over, if stop != Some(Stop::TimedOut) => scheduler.stop(Stop::TimedOut),
             Some(done) = tasks.next_done() => {
@@ -135,7 +137,8 @@ impl<'run> Tasks<'run> {
             events,
             deliveries: plan.steps.iter().map(|_| Delivery::default()).collect(),
             plan,
-            stop: CancellationToken::new(),
+            // Sources that change while they are sent stop every step at once, before the command of one gets them.
+            stop: tools.sources.watched.as_ref().map(|watched| watched.stop.child_token()).unwrap_or_default(),
             running: JoinSet::new(),
             started: HashMap::new(),
             tidying: JoinSet::new(),

@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::files::{ProjectFolder, readable_size};
 use crate::history::History;
@@ -17,7 +18,7 @@ use crate::history::History;
 const MOST_NAMED: usize = 5;
 
 /// The project's files as they were when the run began. Their contents are read when they are sent.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Sources {
     pub(crate) root: PathBuf,
     pub(super) folder: Option<Arc<ProjectFolder>>,
@@ -33,10 +34,20 @@ pub(crate) struct Sources {
     pub(super) left_out: Vec<(PathBuf, &'static str)>,
     /// Files that were sent in another state than the one in which they were found, because they have changed since.
     pub(super) sent_changed: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// Asks to stop as soon as a file is sent in another state than the one in which it was found.
+    pub(crate) watched: Option<Watched>,
     /// What could not be included, and why: reported once, when the run begins.
     pub(crate) notes: Vec<String>,
     /// The project's git history, if a step asks for it; or why there is none, as the end of a sentence.
     pub(crate) history: Option<Result<Arc<History>, String>>,
+}
+
+/// What a run does with files that change while they are sent, if it will run again because of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched {
+    pub(crate) stop: CancellationToken,
+    /// Files and folders that do not count.
+    pub(crate) except: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,7 +69,7 @@ pub(crate) enum EntryKind {
 pub(crate) struct Stamp {
     pub(super) kind: EntryKind,
     mode: u32,
-    pub(super) size: u64,
+    pub(crate) size: u64,
     modified_ns: u128,
     /// Unlike the modification time, it cannot be set back.
     changed_ns: i128,
@@ -98,7 +109,22 @@ impl Sources {
             folder: self.folder.clone(),
             has_links_out: self.has_links_out,
             sent_changed: Arc::clone(&self.sent_changed),
+            watched: self.watched.clone(),
             ..Self::default()
+        }
+    }
+
+    /// Returns the same for a run that stops when these files change while they are sent.
+    pub(crate) fn watched(&self, watched: Watched) -> Self {
+        Self {
+            entries: self.entries.clone(),
+            files: self.files,
+            bytes: self.bytes,
+            ignored: self.ignored,
+            sent_changed: Arc::default(),
+            watched: Some(watched),
+            notes: self.notes.clone(),
+            ..self.without_entries()
         }
     }
 
@@ -122,6 +148,11 @@ impl Sources {
     pub(crate) fn sent(&self, entry: &Entry, metadata: Option<&Metadata>) {
         if metadata.is_none_or(|metadata| Stamp::of(entry.kind, metadata) != entry.stamp) {
             self.sent_changed.lock().insert(entry.path.clone());
+            if let Some(Watched { stop, except }) = &self.watched
+                && !except.lock().iter().any(|place| entry.path.starts_with(place))
+            {
+                stop.cancel();
+            }
         }
     }
 
@@ -227,6 +258,11 @@ impl Stamp {
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified_ns = modified.map_or(0, |time| time.as_nanos());
         Self { kind, mode, size: metadata.len(), modified_ns, changed_ns, inode }
+    }
+
+    /// Whether two stamps differ at most in when the file was written.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (self.kind, self.mode, self.size) == (other.kind, other.mode, other.size)
     }
 
     /// Returns the modification time in whole seconds since 1970.

@@ -154,6 +154,7 @@ impl Bench {
             plan: Plan { name: "test".into(), timeout_seconds: None, fail_fast: false, steps },
             runner,
             source_root: sources.path().to_owned(),
+            sources: None,
             parallelism: Some(4),
             secrets: BTreeMap::new(),
             log_dir: logs.path().join("run"),

@@ -27,7 +27,7 @@ use crate::{artifacts, consent, present, project};
 /// Events between the engine and the terminal. If a slow terminal lets them fill up, lines are dropped and counted; the log file has them.
 const EVENT_QUEUE: usize = 4096;
 /// Signals within this time are one.
-const SAME_SIGNAL: Duration = Duration::from_secs(1);
+pub(super) const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -78,7 +78,7 @@ pub(crate) struct RunOptions {
     artifacts: Option<PathBuf>,
     /// Ignore cached results
     #[arg(long)]
-    no_cache: bool,
+    pub(super) no_cache: bool,
     /// How many steps run at once [default: the number of CPUs of the engine's machine plus two; on `host`, the number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     parallelism: Option<u16>,
@@ -103,7 +103,7 @@ fn runner_parser() -> impl TypedValueParser<Value = Runner> {
 }
 
 /// Runs what the arguments ask for, and returns the exit code.
-pub(crate) async fn run(args: RunArgs) -> u8 {
+pub(super) async fn run(args: RunArgs) -> u8 {
     start(prepare(&args), &args.options).await
 }
 
@@ -117,24 +117,35 @@ pub(super) async fn start(prepared: Result<Prepared, String>, options: &RunOptio
         }
     };
     let cancel = CancellationToken::new();
+    let stops = tokio::spawn(watch_signals(cancel.clone()));
+    let outcome = play(request, options, &cancel, &cancel).await;
+    stops.abort();
+    outcome.exit_code()
+}
+
+/// Runs a request and prints it. If the output is closed, `closed` is cancelled.
+pub(super) async fn play(
+    request: RunRequest,
+    options: &RunOptions,
+    cancel: &CancellationToken,
+    closed: &CancellationToken,
+) -> RunOutcome {
     let mut printer =
         Printer::new(options.format, options.raw_log, request.run_id, request.plan.clone(), request.log_dir.clone());
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
     let engine = tokio::spawn(pipelens_engine::run::run(request, events, cancel.clone()));
-    let stops = tokio::spawn(watch_signals(cancel.clone()));
     while let Some(event) = incoming.recv().await {
         if printer.print(&event).is_err() {
             // The reader has closed its end, as `| head` does: start nothing more.
-            cancel.cancel();
+            closed.cancel();
         }
     }
     let outcome = engine.await.unwrap_or_else(|error| {
         complain(&format!("The run ended because of a bug in pipelens: {error}"));
         RunOutcome::Failed
     });
-    stops.abort();
     printer.finish();
-    outcome.exit_code()
+    outcome
 }
 
 /// What a run or its prediction needs.
@@ -179,7 +190,7 @@ pub(super) fn prepare_target(
     Ok(Prepared { plan, root: file.root, settings, project })
 }
 
-fn request(prepared: Prepared, options: &RunOptions) -> Result<RunRequest, String> {
+pub(super) fn request(prepared: Prepared, options: &RunOptions) -> Result<RunRequest, String> {
     let Prepared { plan, root, settings, project } = prepared;
     // If this fails, the run still gets its secrets, and the next one asks again.
     let give = || consent::give(&project::state_dir()?, &root, options.allow_secrets.iter().cloned());
@@ -196,7 +207,7 @@ fn request(prepared: Prepared, options: &RunOptions) -> Result<RunRequest, Strin
 }
 
 /// Returns the user's settings, overridden by the arguments.
-fn settings(options: &RunOptions) -> Result<Settings, String> {
+pub(super) fn settings(options: &RunOptions) -> Result<Settings, String> {
     let mut settings = Settings::of_user().map_err(|error| format!("{error:#}"))?;
     settings.runner = options.runner.unwrap_or(settings.runner);
     settings.allow_host_runner |= options.allow_host_runner;

@@ -27,4 +27,5 @@ mod secrets;
 pub(super) mod selection_range;
 pub(super) mod semantic_tokens;
 pub(super) mod synchronization;
+mod watch;
 pub(super) mod workspace_symbol;

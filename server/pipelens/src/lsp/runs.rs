@@ -14,3 +14,4 @@ pub(super) mod registry;
 pub(super) mod run;
 pub(super) mod show;
 pub(super) mod standing;
+pub(super) mod watches;

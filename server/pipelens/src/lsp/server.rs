@@ -12,6 +12,7 @@ use super::runs::context::Runs;
 use super::runs::follow::follow;
 use super::runs::predictions::{self, Predictions};
 use super::runs::registry::{Registry, Started};
+use super::runs::watches::Watches;
 use super::session::debounced::Debounced;
 use super::session::documents::OpenDocuments;
 use super::session::images::KnownImages;
@@ -48,6 +49,7 @@ impl Server {
             lenses: lenses.clone(),
             predictions: predictions.clone(),
             registry: Arc::new(Registry::new(settings.clone())),
+            watches: Watches::default(),
             engines: TaskTracker::new(),
             reports: TaskTracker::new(),
             questions: TaskTracker::new(),

@@ -16,6 +16,8 @@ pub(crate) enum Command {
     RunStep,
     RunFrom,
     ChooseCombination,
+    Watch,
+    StopWatching,
     Cancel,
     OpenLog,
     OpenArtifacts,
@@ -27,11 +29,13 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::RunPipeline,
         Self::RunStep,
         Self::RunFrom,
         Self::ChooseCombination,
+        Self::Watch,
+        Self::StopWatching,
         Self::Cancel,
         Self::OpenLog,
         Self::OpenArtifacts,
@@ -49,6 +53,8 @@ impl Command {
             Self::RunStep => "pipelens.runStep",
             Self::RunFrom => "pipelens.runFrom",
             Self::ChooseCombination => "pipelens.chooseCombination",
+            Self::Watch => "pipelens.watch",
+            Self::StopWatching => "pipelens.stopWatching",
             Self::Cancel => "pipelens.cancel",
             Self::OpenLog => "pipelens.openLog",
             Self::OpenArtifacts => "pipelens.openArtifacts",
@@ -67,12 +73,13 @@ impl Command {
             | Self::RunStep
             | Self::RunFrom
             | Self::ChooseCombination
+            | Self::Watch
             | Self::ShowGraph
             | Self::RerunFailed
             | Self::OpenShell
             | Self::ListRuns
             | Self::ClearCache => true,
-            Self::Cancel | Self::OpenLog | Self::OpenArtifacts => false,
+            Self::StopWatching | Self::Cancel | Self::OpenLog | Self::OpenArtifacts => false,
         }
     }
 
@@ -112,6 +119,43 @@ pub(crate) struct ChooseArgs {
     pub(crate) pipeline: Option<PipelineRef>,
     /// `true`: the client asks the user itself, so the server only answers with the keys.
     pub(crate) list: Option<bool>,
+}
+
+/// What to run whenever a file of the project changes: a step, a step and everything that depends on it, or a pipeline. Without a URI, the document
+/// that was opened or changed last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
+pub(crate) struct WatchArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub(crate) uri: Option<Uri>,
+    pub(crate) step: Option<String>,
+    /// `true`: what depends on the step too.
+    pub(crate) from: Option<bool>,
+    pub(crate) pipeline: Option<PipelineRef>,
+}
+
+impl WatchArgs {
+    pub(crate) fn target(&self) -> Result<Target, String> {
+        match (&self.step, self.from) {
+            (Some(step), Some(true)) => Ok(Target::From(step.clone())),
+            (Some(step), _) => Ok(Target::Step(step.clone())),
+            (None, Some(true)) => Err("`pipelens.watch` with `from` needs the key of a step".to_owned()),
+            (None, _) => Ok(Target::Pipeline),
+        }
+    }
+}
+
+/// What to watch no longer: one thing, what is watched of a file or a step, or everything.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]
+pub(crate) struct StopWatchingArgs {
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub(crate) watch_id: Option<uuid::Uuid>,
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub(crate) uri: Option<Uri>,
+    pub(crate) step: Option<String>,
 }
 
 /// What to draw. Without a URI, the document that was opened or changed last.
@@ -204,6 +248,8 @@ pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, S
         }
         (
             Command::ChooseCombination
+            | Command::Watch
+            | Command::StopWatching
             | Command::Cancel
             | Command::OpenLog
             | Command::OpenArtifacts

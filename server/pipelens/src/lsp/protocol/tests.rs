@@ -8,7 +8,7 @@ use ts_rs::{Config, TS};
 
 use super::commands::{
     CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, RerunArgs,
-    RunArgs,
+    RunArgs, StopWatchingArgs, WatchArgs,
 };
 use crate::wire::{Line, OutcomeKind, RunEvent, RunOutcomeKind, StepName, Stream, VERSION};
 
@@ -27,6 +27,8 @@ fn argument(command: Command, config: &Config) -> Option<String> {
     match command {
         Command::RunPipeline | Command::RunStep | Command::RunFrom => Some(RunArgs::name(config)),
         Command::ChooseCombination => Some(ChooseArgs::name(config)),
+        Command::Watch => Some(WatchArgs::name(config)),
+        Command::StopWatching => Some(StopWatchingArgs::name(config)),
         Command::Cancel => Some(CancelArgs::name(config)),
         Command::OpenLog | Command::OpenShell => Some(OpenLogArgs::name(config)),
         Command::OpenArtifacts => Some(OpenArtifactsArgs::name(config)),
@@ -49,6 +51,8 @@ fn typescript() -> String {
         declaration::<PipelineRef>,
         declaration::<RunArgs>,
         declaration::<ChooseArgs>,
+        declaration::<WatchArgs>,
+        declaration::<StopWatchingArgs>,
         declaration::<GraphArgs>,
         declaration::<CancelArgs>,
         declaration::<OpenLogArgs>,
@@ -93,9 +97,13 @@ fn explained(command: Command) -> &'static str {
         Command::ChooseCombination => {
             "Lets the user choose one combination of a step, and runs it; with `list`, the client asks. Answers `{\"combinations\": [key, …]}`."
         }
+        Command::Watch => {
+            "Runs a step or a pipeline, now and whenever a file of the project changes. Answers `{\"watchId\": …}`; each run is reported like any other."
+        }
+        Command::StopWatching => "Stops watching, and cancels its run. Answers `{\"stopped\": [watchId, …]}`.",
         Command::RerunFailed => "Runs the failed and skipped steps of a run again.",
         Command::Cancel => {
-            "Cancels one run, the run of one step, or everything. Answers `{\"cancelled\": [runId, …]}`."
+            "Cancels one run, the run of one step, or everything, watching included. Answers `{\"cancelled\": [runId, …]}`."
         }
         Command::OpenLog => "Opens a log file. Answers `{\"path\": …}`.",
         Command::OpenArtifacts => "Opens the folder with the artifacts of a step or a run. Answers `{\"path\": …}`.",

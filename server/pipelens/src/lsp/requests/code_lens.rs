@@ -82,11 +82,31 @@ fn shortened(reason: &str) -> String {
 
 /// Returns what can be clicked at a place: first the state, then what can be started.
 pub(super) fn commands(server: &Server, document: &Document, place: &RunPlace) -> Vec<lsp_types::Command> {
-    match &place.step {
+    let mut shown = match &place.step {
         None => pipeline_commands(server, document, place),
         Some(step) if !place.combinations.is_empty() => matrix::commands(server, document, place, step),
         Some(step) => step_commands(server, document, place, step),
+    };
+    shown.extend(watch_command(server, document, place, &shown));
+    shown
+}
+
+/// Returns what starts or stops watching at a place.
+fn watch_command(
+    server: &Server,
+    document: &Document,
+    place: &RunPlace,
+    shown: &[lsp_types::Command],
+) -> Option<lsp_types::Command> {
+    let step = place.step.as_deref();
+    if let Some(id) = server.runs.watches.at(&document.uri, place.pipeline, step) {
+        return Some(command("◉ Stop watching".to_owned(), Command::StopWatching, json!({"watchId": id})));
     }
+    // What runs is cancelled first.
+    let can_run = shown.iter().any(|command| matches!(&*command.command, RUN_STEP | RUN_PIPELINE));
+    let title = if step.is_some() { "◎ Watch step" } else { "◎ Watch pipeline" };
+    let argument = run_argument(&document.uri, place.pipeline, step);
+    (can_run && server.settings.settings().lenses.watch).then(|| command(title.to_owned(), Command::Watch, argument))
 }
 
 fn pipeline_commands(server: &Server, document: &Document, place: &RunPlace) -> Vec<lsp_types::Command> {

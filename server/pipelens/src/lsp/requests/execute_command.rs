@@ -10,10 +10,10 @@ use tower_lsp::UriExt;
 use tower_lsp::jsonrpc::{Error, Result};
 
 use super::replies::{invalid, refused};
-use super::{combinations, graph, secrets};
+use super::{combinations, graph, secrets, watch};
 use crate::lsp::protocol::commands::{
     self, CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef,
-    RerunArgs, RunArgs, UNTRUSTED,
+    RerunArgs, RunArgs, StopWatchingArgs, UNTRUSTED, WatchArgs,
 };
 use crate::lsp::runs::show::{Viewer, show};
 use crate::lsp::runs::{artifacts, history, logs};
@@ -44,8 +44,24 @@ pub(crate) async fn execute_command(
             let args: ChooseArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
             call.choose(args, token).await
         }
+        Command::Watch => {
+            let args: WatchArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let target = args.target().map_err(invalid)?;
+            let document = call.blocking(move |call| call.meant(args.uri.as_ref())).await?;
+            let watch_id = watch::start(&call.server, &document, args.pipeline, target).await.map_err(refused)?;
+            Ok(Some(json!({"watchId": watch_id})))
+        }
+        Command::StopWatching => {
+            let args: StopWatchingArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let stopped = call.server.runs.watches.stop(&args);
+            call.server.lenses.want();
+            Ok(Some(json!({"stopped": stopped})))
+        }
         Command::Cancel => {
             let args: CancelArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            if args.run_id.is_none() && args.uri.is_none() && args.step.is_none() {
+                return Ok(Some(json!({"cancelled": call.server.runs.cancel_everything()})));
+            }
             Ok(Some(json!({"cancelled": call.server.runs.registry.cancel(&args)})))
         }
         Command::OpenLog => {

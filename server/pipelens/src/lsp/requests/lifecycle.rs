@@ -7,7 +7,6 @@ use tower_lsp::LanguageServer;
 use tower_lsp::jsonrpc::Result;
 
 use super::capabilities;
-use crate::lsp::protocol::commands::CancelArgs;
 use crate::lsp::server::Server;
 
 /// The server as the framework sees it.
@@ -29,7 +28,7 @@ impl LanguageServer for Session {
 
     async fn shutdown(&self) -> Result<()> {
         // The containers are removed while the editor prepares to send `exit`; the end of the process waits for them.
-        self.0.runs.registry.cancel(&CancelArgs::default());
+        self.0.runs.cancel_everything();
         Ok(())
     }
 }

@@ -7,7 +7,6 @@ use pipelens_core::plan::Target;
 
 use crate::consent::{self, Asked};
 use crate::lsp::protocol::commands::{PipelineRef, UNTRUSTED};
-use crate::lsp::runs::registry::Started;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::Document;
 use crate::project;
@@ -23,18 +22,15 @@ pub(super) async fn ask(
     target: Target,
     asked: Vec<Asked>,
 ) {
-    let question = format!(
-        "The pipeline uses secrets that this project is not allowed to use yet: {}. A step that gets a secret can send it anywhere.",
-        consent::listed(&asked)
-    );
-    let actions = [YES, NO].map(|title| MessageActionItem { title: title.to_owned(), properties: Default::default() });
-    let answer = server.client.show_message_request(MessageType::WARNING, question, Some(actions.to_vec())).await;
-    if !matches!(answer, Ok(Some(action)) if action.title == YES) {
+    if !is_allowed(&server, &document, asked).await {
         return;
     }
     let (asking, wanted) = (server.clone(), document.clone());
-    let give = move || give_and_start(&asking, &wanted, pipeline.as_ref(), target, asked);
-    let started = tokio::task::spawn_blocking(give).await.unwrap_or_else(|panic| Err(panic.to_string()));
+    let start = move || {
+        let started = asking.runs.registry.start(&wanted, pipeline.as_ref(), target);
+        started.map_err(|not_started| not_started.sentence())
+    };
+    let started = tokio::task::spawn_blocking(start).await.unwrap_or_else(|panic| Err(panic.to_string()));
     match started {
         Ok(started) => {
             server.follow(&document.uri, started, None);
@@ -43,13 +39,27 @@ pub(super) async fn ask(
     }
 }
 
-fn give_and_start(
-    server: &Server,
-    document: &Document,
-    pipeline: Option<&PipelineRef>,
-    target: Target,
-    asked: Vec<Asked>,
-) -> Result<Started, String> {
+/// Asks whether a project may use these secrets, and remembers a yes.
+pub(super) async fn is_allowed(server: &Arc<Server>, document: &Arc<Document>, asked: Vec<Asked>) -> bool {
+    let question = format!(
+        "The pipeline uses secrets that this project is not allowed to use yet: {}. A step that gets a secret can send it anywhere.",
+        consent::listed(&asked)
+    );
+    let actions = [YES, NO].map(|title| MessageActionItem { title: title.to_owned(), properties: Default::default() });
+    let answer = server.client.show_message_request(MessageType::WARNING, question, Some(actions.to_vec())).await;
+    if !matches!(answer, Ok(Some(action)) if action.title == YES) {
+        return false;
+    }
+    let (asking, wanted) = (server.clone(), document.clone());
+    let give = move || give(&asking, &wanted, asked);
+    let given = tokio::task::spawn_blocking(give).await.unwrap_or_else(|panic| Err(panic.to_string()));
+    if let Err(why) = &given {
+        server.client.show_message(MessageType::ERROR, why).await;
+    }
+    given.is_ok()
+}
+
+fn give(server: &Server, document: &Document, asked: Vec<Asked>) -> Result<(), String> {
     // The question may have been asked long ago.
     if server.settings.is_untrusted() {
         return Err(UNTRUSTED.to_owned());
@@ -61,5 +71,5 @@ fn give_and_start(
         .and_then(|state_dir| consent::give(&state_dir, &root, names))
         .map_err(|error| format!("{error:#}"))?;
     server.documents.reanalyse();
-    server.runs.registry.start(document, pipeline, target).map_err(|not_started| not_started.sentence())
+    Ok(())
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 use tower_lsp::Client;
+use uuid::Uuid;
 
 use super::predictions::Predictions;
 use super::registry::Registry;
+use super::watches::Watches;
 use crate::lsp::findings::store::Findings;
-use crate::lsp::protocol::commands::CancelArgs;
+use crate::lsp::protocol::commands::{CancelArgs, StopWatchingArgs};
 use crate::lsp::session::lenses::LensRefresh;
 use crate::lsp::session::settings::SessionSettings;
 
@@ -22,6 +24,7 @@ pub(crate) struct Runs {
     pub(crate) lenses: Arc<LensRefresh>,
     pub(crate) predictions: Arc<Predictions>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) watches: Watches,
     /// The engine's tasks. The end of the process waits for them, because they remove what the steps left.
     pub(crate) engines: TaskTracker,
     /// The tasks that report runs. They end with the run, or with the process.
@@ -34,13 +37,20 @@ impl Runs {
     /// Cancels everything if the workspace is not trusted any more.
     pub(crate) fn stop_without_trust(&self) {
         if self.settings.is_untrusted() {
-            self.registry.cancel(&CancelArgs::default());
+            self.cancel_everything();
         }
+    }
+
+    /// Cancels all runs, and stops watching, so that no further run begins.
+    pub(crate) fn cancel_everything(&self) -> Vec<Uuid> {
+        self.watches.stop(&StopWatchingArgs::default());
+        self.lenses.want();
+        self.registry.cancel(&CancelArgs::default())
     }
 
     /// Cancels everything and waits until it is cleaned up, or until the deadline.
     pub(crate) async fn stop(&self, deadline: Duration) {
-        self.registry.cancel(&CancelArgs::default());
+        self.cancel_everything();
         self.engines.close();
         if tokio::time::timeout(deadline, self.engines.wait()).await.is_err() {
             tracing::error!("some runs were not cleaned up in time; the next start removes what is left of them");

@@ -27,6 +27,7 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs what was started and reports it to its end.
 pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Option<ProgressToken>) {
     let Started { run, request, forgotten } = started;
+    let _ended = run.ended.clone().drop_guard();
     for run in forgotten {
         runs.findings.clear(Source::Run(run));
     }
@@ -78,6 +79,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
             run.end(RunOutcome::Failed);
         }
     }
+    run.ended.cancel();
     runs.lenses.want();
     // The next run may use what this one has cached.
     runs.predictions.want(run.uri.as_str());

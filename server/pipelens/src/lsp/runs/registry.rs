@@ -59,6 +59,16 @@ impl Registry {
         Ok(Started { run, request, forgotten })
     }
 
+    /// Returns the index of the pipeline that a target is in, if it can run.
+    pub(crate) fn check(
+        &self,
+        document: &Document,
+        pipeline: Option<&PipelineRef>,
+        target: &Target,
+    ) -> Result<usize, String> {
+        self.plan(document, pipeline, target).map(|(_, index, _)| index)
+    }
+
     /// Returns the plan of what is asked for, with the pipeline's index and the project.
     fn plan(
         &self,

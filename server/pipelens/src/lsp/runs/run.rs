@@ -29,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) log_dir: PathBuf,
     pub(crate) started: Instant,
     pub(crate) cancel: CancellationToken,
+    /// Cancelled when the run has ended and what it left is removed.
+    pub(crate) ended: CancellationToken,
     pub(crate) progress_token: Mutex<Option<ProgressToken>>,
     view: Mutex<View>,
 }
@@ -71,6 +73,7 @@ impl Run {
             log_dir: request.log_dir.clone(),
             started: Instant::now(),
             cancel: CancellationToken::new(),
+            ended: CancellationToken::new(),
             progress_token: Mutex::default(),
             view: Mutex::new(View {
                 steps: vec![StepView::Queued; request.plan.steps.len()],
