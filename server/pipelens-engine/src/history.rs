@@ -24,6 +24,8 @@ pub(crate) struct History {
     pub(crate) files: Vec<HistoryFile>,
     /// Where the objects are; the repository's own come first.
     pub(crate) objects: Vec<ObjectFolder>,
+    /// Folders with objects of other repositories, which are not given to steps without the user's consent.
+    pub(crate) not_borrowed: Vec<PathBuf>,
     /// Identifies `HEAD` and the refs.
     pub(crate) digest: String,
 }
@@ -36,16 +38,17 @@ pub(crate) struct HistoryFile {
 }
 
 impl History {
-    /// Reads the repository of a project. The error is the end of a sentence that says why there is none. Blocks on the disk.
-    pub(crate) fn of(root: &Path) -> Result<Self, String> {
+    /// Reads the repository of a project. `may_borrow`: objects of another repository are included, if this one says that it borrows them. The error is the end of a sentence that says why there is none. Blocks on the disk.
+    pub(crate) fn of(root: &Path, may_borrow: bool) -> Result<Self, String> {
         let repository = Repository::of(root).ok_or("the project is in no git repository")?;
         let unreadable = |error: &Unreadable| format!("the git repository cannot be read: {error}");
         let folders = repository.folders().map_err(unreadable)?;
         let is_whole = repository.top() == root;
-        Self::read(folders, is_whole).map_err(|(name, error)| format!("`{name}` of the git repository: {error}"))
+        Self::read(folders, is_whole, may_borrow)
+            .map_err(|(name, error)| format!("`{name}` of the git repository: {error}"))
     }
 
-    fn read(folders: &GitFolders, is_whole: bool) -> Result<Self, (String, Unreadable)> {
+    fn read(folders: &GitFolders, is_whole: bool, may_borrow: bool) -> Result<Self, (String, Unreadable)> {
         let GitFolders { base, own, common, .. } = folders;
         let named = |name: &str| {
             let name = name.to_owned();
@@ -54,7 +57,8 @@ impl History {
         let head = base.read(&own.join("HEAD"), MAX_POINTER_BYTES).map_err(named("HEAD"))?;
         let config = optional(base, &common.join("config"), MAX_CONFIG_BYTES).map_err(named("config"))?;
         let config = String::from_utf8_lossy(&config.unwrap_or_default()).into_owned();
-        let mut history = Self { files: Vec::new(), objects: Vec::new(), digest: String::new() };
+        let mut history =
+            Self { files: Vec::new(), objects: Vec::new(), not_borrowed: Vec::new(), digest: String::new() };
         for folder in ["objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags"] {
             history.files.push(HistoryFile { path: folder.into(), content: None });
         }
@@ -67,7 +71,7 @@ impl History {
         if is_whole {
             history.add_index(base, own);
         }
-        history.objects = objects::find(folders);
+        (history.objects, history.not_borrowed) = objects::find(folders, may_borrow);
         Ok(history)
     }
 

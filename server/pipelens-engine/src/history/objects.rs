@@ -19,14 +19,21 @@ const PACK_FILES: [&str; 4] = ["pack", "idx", "rev", "promisor"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectFolder(pub(crate) PathBuf);
 
-/// Returns the folder of a repository's objects, and those from which it borrows.
-pub(super) fn find(folders: &GitFolders) -> Vec<ObjectFolder> {
-    let mut found = Vec::new();
+/// Returns the folder of a repository's objects, and those from which it borrows; then those from which it may not borrow: anyone could have written
+/// down the folder of another repository, whose files would be given to the step. Folders of its own it may always name.
+pub(super) fn find(folders: &GitFolders, may_borrow: bool) -> (Vec<ObjectFolder>, Vec<PathBuf>) {
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
-    let mut open = vec![(folders.path.join(&folders.common).join("objects"), 0)];
+    let repository = folders.path.join(&folders.common);
+    let repository = repository.canonicalize().unwrap_or(repository);
+    let mut open = vec![(repository.join("objects"), 0)];
     while let Some((folder, depth)) = open.pop() {
         let Ok(folder) = folder.canonicalize() else { continue };
         if depth > MAX_ALTERNATES || !seen.insert(folder.clone()) {
+            continue;
+        }
+        if !may_borrow && !folder.starts_with(&repository) {
+            refused.push(folder);
             continue;
         }
         let alternates = ProjectFolder::open(&folder).ok();
@@ -38,7 +45,7 @@ pub(super) fn find(folders: &GitFolders) -> Vec<ObjectFolder> {
         }
         found.push(ObjectFolder(folder));
     }
-    found
+    (found, refused)
 }
 
 /// Reads a line of a list of folders.

@@ -57,6 +57,12 @@ impl RunTools {
             let steps: Vec<String> = steps.map(|step| format!("`{}`", step.key)).collect();
             events.notice(format!("Without a `.git`, although `git` is `true`: {}, because {why}.", steps.join(", ")));
         }
+        let not_borrowed = sources.history.iter().flatten().flat_map(|history| &history.not_borrowed);
+        not_borrowed.for_each(|folder| events.notice(format!(
+            "The git repository borrows objects from `{}`, which is another repository, so steps do not get them. Allow it with the setting \
+             `pipelens.allowMachineAccess`, or `--allow-machine-access` on the command line.",
+            folder.display()
+        )));
         if let Some(given) = given_secrets(request) {
             events.notice(given);
         }
@@ -133,9 +139,10 @@ async fn sources_of(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
         return Ok(found);
     }
     let panicked = |source| EngineError::Sources { path: request.source_root.clone(), source };
+    let may_borrow = request.may_open_machine;
     let read = move |_: &CancellationToken| {
         let mut sources = Sources::clone(&found);
-        sources.history = Some(History::of(&sources.root).map(Arc::new));
+        sources.history = Some(History::of(&sources.root, may_borrow).map(Arc::new));
         sources
     };
     Ok(Arc::new(blocking::run(read).await.map_err(panicked)?))
@@ -144,11 +151,11 @@ async fn sources_of(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
 /// Lists the project's files, and reads its git history if a step asks for it.
 pub(super) async fn scan(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
     let root = request.source_root.clone();
-    let needs_history = needs_history(request);
+    let (needs_history, may_borrow) = (needs_history(request), request.may_open_machine);
     let panicked = |source| EngineError::Sources { path: request.source_root.clone(), source };
     let scan = move |stop: &CancellationToken| {
         let mut sources = Sources::scan(&root, stop)?;
-        sources.history = needs_history.then(|| History::of(&sources.root).map(Arc::new));
+        sources.history = needs_history.then(|| History::of(&sources.root, may_borrow).map(Arc::new));
         Ok::<_, EngineError>(sources)
     };
     Ok(Arc::new(blocking::run(scan).await.map_err(panicked)??))

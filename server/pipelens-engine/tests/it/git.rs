@@ -52,6 +52,7 @@ async fn given(project: &Project, root: &Path) -> (Ran, tempfile::TempDir) {
     let a = PlanStep { artifacts: vec!["**".into()], ..with_git(step("a", &cmd)) };
     let mut bench = project.bench(vec![a]);
     bench.request.source_root = root.to_owned();
+    bench.request.may_open_machine = true;
     let ran = bench.run().await;
     ran.assert_succeeded();
     let artifacts = pipelens_engine::run::artifact_folder(ran.log_path_of("a").parent().unwrap(), "a");
@@ -110,6 +111,18 @@ for_each_runner! {
             assert!(!ran.text_of("a").contains(&"worktrees"));
             project.clean().await;
         }
+        // Anyone can write down the folder of a repository that is none of the project's business.
+        let project = Project::new(runner);
+        let list = "cat .git/objects/info/alternates 2>/dev/null; find .git/objects -type f -name '*.pack' -o -type f -path '*/??/*'; echo end";
+        let mut bench = project.bench(vec![with_git(step("a", list))]);
+        bench.request.source_root.clone_from(&clone);
+        let ran = bench.run().await;
+        ran.assert_succeeded();
+        let said = ran.text_of("a").join("\n");
+        assert!(!said.contains("/main/") && !said.contains(".pack"), "{said}");
+        let notices = ran.notices();
+        assert!(notices.iter().any(|notice| notice.contains("borrows objects from") && notice.contains("main/.git/objects")), "{notices:?}");
+        project.clean().await;
     }
 
     async fn only_steps_with_git_have_it_and_no_result_contains_it(runner: Runner) {
