@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::memory_bytes;
+use super::amounts::memory_bytes;
 use super::value::Value;
 
 /// Every limit that a process may have on Linux.

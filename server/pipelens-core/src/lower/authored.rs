@@ -26,6 +26,8 @@ pub(super) fn pipeline(tree: &Tree, root: NodeId, spelling: Spelling) -> Pipelin
     };
     let (shell, git) = (fields.words("shell"), fields.bool("git"));
     let items = fields.node("steps").and_then(|node| tree.items(node)).unwrap_or_default();
+    // Most items are steps, and a step is large.
+    pipeline.steps.reserve_exact(items.len());
     for item in items {
         match barrier(tree, *item, pipeline.steps.len()) {
             Some(barrier) => pipeline.barriers.push(barrier),

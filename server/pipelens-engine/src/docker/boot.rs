@@ -13,7 +13,6 @@ use crate::docker::image::ImageFacts;
 use crate::docker::image_store::DockerSnapshot;
 use crate::docker::leftovers::Leftovers;
 use crate::docker::mounting::{self, Mounting};
-use crate::docker::network::Network;
 use crate::docker::session::Session;
 use crate::docker::source_images::{self, SourceLayer};
 use crate::docker::source_update::{self, Dating};
@@ -192,7 +191,7 @@ impl Boot<'_> {
         let labels = self.session.labels_of(self.context);
         let (docker, context, arguments) = (&self.session.docker, self.context, self.arguments);
         let of_container = history::volume_of(self.session, context, &image, arguments).await?;
-        let network = Network::create(self.session, context, &image, arguments).await?;
+        let network = self.session.create_network(context, &image, arguments).await?;
         let Some(mounting) = self.mounting else {
             let attachments = Attachments { mounts: &[], of_container, network: network.as_ref() };
             let created = Container::create(docker, context, image, arguments, attachments, labels).await?;

@@ -18,6 +18,7 @@ use crate::docker::image::ImageFacts;
 use crate::docker::session::Session;
 use crate::error::EngineError;
 use crate::history::History;
+use crate::sources::Sources;
 use crate::step_context::StepContext;
 use crate::stop::Interruption;
 
@@ -83,7 +84,7 @@ async fn fill(session: &Session, container: &Container, history: &History, folde
     for objects in &history.objects {
         let (own, from) = (objects.clone(), objects.0.clone());
         let failed = |source| EngineError::Sources { path: from.clone(), source };
-        let listed = blocking::run(move |_| own.list()).await.flatten().map_err(failed)?;
+        let listed = blocking::run(move |_| Sources::of_files(&own.0, &own.list()?)).await.flatten().map_err(failed)?;
         let is_compressed = session.is_remote;
         let packing = Packing { folder: format!("{path}/objects"), user_id, group_id, is_compressed, modified: None };
         container.unpack("/", Arc::new(listed), packing).await?;

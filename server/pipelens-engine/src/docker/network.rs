@@ -2,20 +2,14 @@
 //! and removed with it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bollard::Docker;
 use bollard::models::{EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkingConfig};
 use uuid::Uuid;
 
-use crate::docker::arguments::Arguments;
 use crate::docker::client_error::refused;
-use crate::docker::image::ImageFacts;
 use crate::docker::reap;
-use crate::docker::session::Session;
 use crate::error::EngineError;
-use crate::step_context::StepContext;
 
 /// The network of a container that may reach nothing.
 const NONE: &str = "none";
@@ -30,33 +24,26 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Creates a network for a step, if it needs one.
+    /// Creates a network with these labels. `of_step` is the one that the step chooses for itself.
     pub(super) async fn create(
-        session: &Session,
-        context: &StepContext,
-        image: &Arc<ImageFacts>,
-        arguments: &Arguments,
-    ) -> Result<Option<Self>, EngineError> {
-        if arguments.apart.is_empty() {
-            return Ok(None);
-        }
-        // If we are killed, it says that there is a network to remove.
-        session.create_anchor(image).await?;
-        session.store.has_networks.store(true, Ordering::Relaxed);
+        docker: &Docker,
+        labels: HashMap<String, String>,
+        of_step: Option<&str>,
+    ) -> Result<Self, EngineError> {
         let name = format!("pipelens-{}", Uuid::new_v4().simple());
         // A pipeline without a network must not get out through this one.
-        let is_internal = arguments.network.as_deref() == Some(NONE);
+        let is_internal = of_step == Some(NONE);
         let options = HashMap::from([(WITHOUT_GATEWAY.to_owned(), "true".to_owned())]);
         let request = NetworkCreateRequest {
             name: name.clone(),
             internal: Some(is_internal),
             options: is_internal.then_some(options),
-            labels: Some(session.labels_of(context)),
+            labels: Some(labels),
             ..NetworkCreateRequest::default()
         };
-        let created = session.docker.create_network(request).await;
+        let created = docker.create_network(request).await;
         created.map_err(|error| refused("create a network", &error))?;
-        Ok(Some(Self { docker: session.docker.clone(), name }))
+        Ok(Self { docker: docker.clone(), name })
     }
 
     /// Returns how a container is made that has only this network, with its names in it.

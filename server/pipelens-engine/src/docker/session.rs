@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::deadlines::Deadlines;
 use crate::docker::about::About;
+use crate::docker::arguments::Arguments;
 use crate::docker::commit::{self, Commit};
 use crate::docker::container::Container;
 use crate::docker::endpoint;
@@ -20,6 +21,7 @@ use crate::docker::image::{ImageFacts, Images};
 use crate::docker::image_store::{DockerSnapshot, ImageStore};
 use crate::docker::labels;
 use crate::docker::liveness;
+use crate::docker::network::Network;
 use crate::docker::slots::{Slot, Slots};
 use crate::docker::source_images::SourceLayers;
 use crate::docker::worker::Worker;
@@ -111,6 +113,23 @@ impl Session {
 
     pub(super) fn take_waiting(&self, id: &str) -> Option<Worker> {
         self.waiting.lock().remove(id)
+    }
+
+    /// Creates the network of a step whose services need one.
+    pub(super) async fn create_network(
+        &self,
+        context: &StepContext,
+        image: &Arc<ImageFacts>,
+        arguments: &Arguments,
+    ) -> Result<Option<Network>, EngineError> {
+        if arguments.apart.is_empty() {
+            return Ok(None);
+        }
+        // If we are killed, it says that there is a network to remove.
+        self.create_anchor(image).await?;
+        self.store.has_networks.store(true, Ordering::Relaxed);
+        let labels = self.labels_of(context);
+        Network::create(&self.docker, labels, arguments.network.as_deref()).await.map(Some)
     }
 
     pub(super) fn labels_of(&self, context: &StepContext) -> HashMap<String, String> {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::MAX_CONFIG_BYTES;
 use crate::files::ProjectFolder;
-use crate::sources::Sources;
 use crate::walk::{GitFolders, path_from_bytes};
 
 /// As many levels as git follows.
@@ -81,8 +80,8 @@ impl ObjectFolder {
         line
     }
 
-    /// Lists the objects. Blocks on the disk.
-    pub(crate) fn list(&self) -> io::Result<Sources> {
+    /// Lists the files with the objects, relative to it. Blocks on the disk.
+    pub(crate) fn list(&self) -> io::Result<Vec<PathBuf>> {
         let folder = ProjectFolder::open(&self.0)?;
         let mut files = Vec::new();
         for (name, is_folder) in folder.list(Path::new(""))? {
@@ -106,7 +105,7 @@ impl ObjectFolder {
         }
         // One that git has packed since is in a pack, which is listed later than single objects.
         files.retain(|file| self.0.join(file).symlink_metadata().is_ok());
-        Sources::of_files(&self.0, &files)
+        Ok(files)
     }
 }
 

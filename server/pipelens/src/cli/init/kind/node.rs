@@ -43,6 +43,7 @@ pub(super) fn detect(folder: Folder<'_>) -> Option<Kind> {
     let runs_script =
         ["preinstall", "install", "postinstall", "prepare"].iter().any(|name| script(&manifest, name).is_some());
     let cached_by = lock.filter(|_| !runs_script).map(|lock| vec![manifests.to_owned(), lock.to_owned()]);
+    let is_cached = cached_by.is_some();
     let deps = Part::root("deps", image, vec![install]).cached_by(cached_by.unwrap_or_default());
     let mut parts = vec![deps.mounts(&[tool.downloads()])];
     let mut parent = "deps";
@@ -62,8 +63,8 @@ pub(super) fn detect(folder: Folder<'_>) -> Option<Kind> {
         parts.push(match key {
             // Without it, some test runners wait for changes.
             "test" => part.env("CI", "true"),
-            // Compilers read what they wrote the last time.
-            "build" => part.reuses_last(),
+            // Compilers read what they wrote the last time. After a new installation they start anew.
+            "build" if is_cached => part.reuses_last(),
             _ => part,
         });
         if key == "build" {
