@@ -2,6 +2,7 @@
 //! written anew, so that no hook, remote, password or other work tree's data is in it.
 
 mod objects;
+mod parts;
 mod refs;
 
 use std::path::{Path, PathBuf};
@@ -9,13 +10,9 @@ use std::path::{Path, PathBuf};
 use crate::files::{ProjectFolder, Unreadable};
 use crate::fingerprint::digest;
 pub(crate) use crate::history::objects::ObjectFolder;
+pub(crate) use crate::history::parts::HistoryFile;
+use crate::history::parts::{MAX_CONFIG_BYTES, MAX_LIST_BYTES, MAX_POINTER_BYTES, file, optional};
 use crate::walk::{GitFolders, Repository};
-
-/// The limit for files that contain only a path or a hash.
-const MAX_POINTER_BYTES: u64 = 8 * 1024;
-const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
-/// Enough for a million refs, or half a million files.
-const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A repository as steps see it.
 #[derive(Debug)]
@@ -28,13 +25,6 @@ pub(crate) struct History {
     pub(crate) not_borrowed: Vec<PathBuf>,
     /// Identifies `HEAD` and the refs.
     pub(crate) digest: String,
-}
-
-#[derive(Debug)]
-pub(crate) struct HistoryFile {
-    pub(crate) path: PathBuf,
-    /// `None`: a folder.
-    pub(crate) content: Option<Vec<u8>>,
 }
 
 impl History {
@@ -63,7 +53,7 @@ impl History {
             history.files.push(HistoryFile { path: folder.into(), content: None });
         }
         history.add("HEAD", head);
-        refs::add(&mut history, folders).map_err(|error| ("refs".to_owned(), error))?;
+        refs::add(&mut history.files, folders).map_err(|error| ("refs".to_owned(), error))?;
         history.digest = digest_of(&history.files);
         history.add("config", own_config(&config).into_bytes());
         let shallow = optional(base, &common.join("shallow"), MAX_LIST_BYTES).map_err(named("shallow"))?;
@@ -76,7 +66,7 @@ impl History {
     }
 
     fn add(&mut self, path: impl Into<PathBuf>, content: Vec<u8>) {
-        self.files.push(HistoryFile { path: path.into(), content: Some(content) });
+        self.files.push(file(path, content));
     }
 
     /// Adds the index, with the part of it that rarely changes. Without it only `git status` suffers.
@@ -92,15 +82,6 @@ impl History {
                 self.add(name, content);
             }
         }
-    }
-}
-
-/// Reads a file that need not exist.
-fn optional(base: &ProjectFolder, path: &Path, max_bytes: u64) -> Result<Option<Vec<u8>>, Unreadable> {
-    match base.read(path, max_bytes) {
-        Ok(content) => Ok(Some(content)),
-        Err(Unreadable::Missing) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

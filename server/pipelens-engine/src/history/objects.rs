@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::MAX_CONFIG_BYTES;
 use crate::files::ProjectFolder;
+use crate::history::parts::MAX_CONFIG_BYTES;
 use crate::walk::{GitFolders, path_from_bytes};
 
 /// As many levels as git follows.

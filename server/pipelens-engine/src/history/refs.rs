@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{History, MAX_LIST_BYTES, MAX_POINTER_BYTES, optional};
 use crate::files::Unreadable;
+use crate::history::parts::{HistoryFile, MAX_LIST_BYTES, MAX_POINTER_BYTES, file, optional};
 use crate::walk::{GitFolders, path_from_bytes};
 
 /// More levels than any name has.
@@ -16,7 +16,7 @@ const SYMBOLIC: &[u8] = b"ref: ";
 /// The hash of each ref, or for a symbolic one the name of the other after `ref: `, by name.
 type Refs = BTreeMap<Vec<u8>, Vec<u8>>;
 
-pub(super) fn add(history: &mut History, folders: &GitFolders) -> Result<(), Unreadable> {
+pub(super) fn add(files: &mut Vec<HistoryFile>, folders: &GitFolders) -> Result<(), Unreadable> {
     let GitFolders { base, own, common, .. } = folders;
     let tables = common.join("reftable");
     if base.has_folder(&tables) {
@@ -24,10 +24,10 @@ pub(super) fn add(history: &mut History, folders: &GitFolders) -> Result<(), Unr
             let why = "the refs of a linked work tree are in the format `reftable`, which is not supported there";
             return Err(Unreadable::Io(std::io::Error::other(why)));
         }
-        history.files.push(super::HistoryFile { path: "reftable".into(), content: None });
+        files.push(HistoryFile { path: "reftable".into(), content: None });
         for (name, is_folder) in base.list(&tables)? {
             if !is_folder && let Some(content) = optional(base, &tables.join(&name), MAX_LIST_BYTES)? {
-                history.add(Path::new("reftable").join(name), content);
+                files.push(file(Path::new("reftable").join(name), content));
             }
         }
         return Ok(());
@@ -62,16 +62,16 @@ pub(super) fn add(history: &mut History, folders: &GitFolders) -> Result<(), Unr
         if value.starts_with(SYMBOLIC) {
             let path = path_from_bytes(name);
             for folder in path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
-                if !folder.as_os_str().is_empty() && !history.files.iter().any(|file| file.path == folder) {
-                    history.files.push(super::HistoryFile { path: folder.to_owned(), content: None });
+                if !folder.as_os_str().is_empty() && !files.iter().any(|known| known.path == folder) {
+                    files.push(HistoryFile { path: folder.to_owned(), content: None });
                 }
             }
-            history.add(path, [value, b"\n".as_slice()].concat());
+            files.push(file(path, [value, b"\n".as_slice()].concat()));
         } else {
             packed.extend([value, b" ".as_slice(), name, b"\n"].concat());
         }
     }
-    history.add("packed-refs", packed);
+    files.push(file("packed-refs", packed));
     Ok(())
 }
 

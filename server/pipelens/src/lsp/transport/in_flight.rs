@@ -18,8 +18,8 @@ use super::writer::{Answers, frame};
 /// More unanswered requests than this are a client's mistake.
 const MAX_IN_FLIGHT: usize = 1024;
 /// Text of documents that requests hold on to while their answers wait for a client that does not read, in KiB. Each request counts the
-/// document it names, whether other requests hold the same version or not; the analysis of a document is about ten times as large as its text.
-const MAX_WAITING_TEXT_KIB: u32 = 16 * 1024;
+/// document it names, whether other requests hold the same version or not; the analysis of a document is more than twenty times as large as its text.
+const MAX_WAITING_TEXT_KIB: u32 = 12 * 1024;
 
 /// A request or a notification that is handled while the next messages are read.
 pub(crate) struct Task {
