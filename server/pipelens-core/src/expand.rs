@@ -26,17 +26,20 @@ pub fn expand(pipeline: &Pipeline) -> Cow<'_, Pipeline> {
     if has_too_many || size(pipeline).is_too_large() {
         return Cow::Borrowed(pipeline);
     }
-    let mut expanded = without_steps(pipeline);
+    let mut expanded = pipeline.clone();
+    let own = std::mem::take(&mut expanded.steps);
     let references = References::new(pipeline);
     // Where the steps of each position start.
     let mut starts = Vec::with_capacity(pipeline.steps.len() + 1);
-    for step in &pipeline.steps {
+    for (step, own) in pipeline.steps.iter().zip(own) {
         starts.push(expanded.steps.len());
         match &step.matrix {
-            None => expanded.steps.push(references.resolved(step, None, step.clone())),
+            None => expanded.steps.push(references.resolved(step, None, own)),
             Some(matrix) => {
-                // The matrix is not copied for each of its combinations.
-                let template = Step { template: Some(step.key.value.as_str().into()), ..without_matrix(step) };
+                // What is not copied for each of its combinations.
+                let (depends_on, needs_artifacts) = (Vec::new(), Vec::new());
+                let template = Some(step.key.value.as_str().into());
+                let template = Step { matrix: None, template, depends_on, needs_artifacts, ..own };
                 let combinations = matrix.combinations().iter();
                 expanded.steps.extend(combinations.map(|combination| {
                     let concrete = concrete(&template, matrix, combination);
@@ -50,54 +53,6 @@ pub fn expand(pipeline: &Pipeline) -> Cow<'_, Pipeline> {
         barrier.after_steps = starts.get(barrier.after_steps).copied().unwrap_or(expanded.steps.len());
     }
     Cow::Owned(expanded)
-}
-
-fn without_steps(pipeline: &Pipeline) -> Pipeline {
-    Pipeline {
-        spelling: pipeline.spelling,
-        range: pipeline.range,
-        heading: pipeline.heading,
-        name: pipeline.name.clone(),
-        default_image: pipeline.default_image.clone(),
-        timeout_seconds: pipeline.timeout_seconds.clone(),
-        env: pipeline.env.clone(),
-        fail_fast: pipeline.fail_fast.clone(),
-        triggers: pipeline.triggers.clone(),
-        steps: Vec::new(),
-        unnamed_steps: pipeline.unnamed_steps.clone(),
-        barriers: pipeline.barriers.clone(),
-    }
-}
-
-fn without_matrix(step: &Step) -> Step {
-    Step {
-        range: step.range,
-        key: step.key.clone(),
-        label: step.label.clone(),
-        cmd: step.cmd.clone(),
-        shell: step.shell.clone(),
-        image: step.image.clone(),
-        builds_in: step.builds_in.clone(),
-        depends_on: Vec::new(),
-        depends_on_value: step.depends_on_value,
-        env: step.env.clone(),
-        timeout_seconds: step.timeout_seconds.clone(),
-        workdir: step.workdir.clone(),
-        cache: step.cache.clone(),
-        cache_mounts: step.cache_mounts.clone(),
-        reuse: step.reuse.clone(),
-        git: step.git.clone(),
-        runner: step.runner.clone(),
-        runner_args: step.runner_args.clone(),
-        artifacts: step.artifacts.clone(),
-        artifacts_when: step.artifacts_when.clone(),
-        needs_artifacts: Vec::new(),
-        secrets: step.secrets.clone(),
-        soft_fail: step.soft_fail.clone(),
-        retry: step.retry.clone(),
-        matrix: None,
-        template: None,
-    }
 }
 
 /// Returns the step of one combination, with its variables and without expressions.

@@ -5,6 +5,7 @@
 mod authored;
 mod choice;
 mod common;
+mod container;
 pub(crate) mod foreign;
 mod generated;
 mod key;

@@ -4,6 +4,7 @@ use super::common::{
     CACHE, CMD_DOC, CMD_EXAMPLE, DEFAULT_IMAGE, IMAGE, LABEL, NAME, PIPELINE_TIMEOUT, RETRY, RUNNER, SECONDS, SECRETS,
     SHELL, SOFT_FAIL, STEP_KEY, STEP_TIMEOUT, TEXTS, TRIGGERS, VARIABLES, VERSION, WORKDIR,
 };
+use super::container::{EXTRA_HOSTS, GPUS, INIT, SHM_SIZE, TMPFS, ULIMITS};
 use super::key::Key;
 use super::place::Place;
 use super::shape::{Argument, Shape};
@@ -244,36 +245,12 @@ pub(super) const RUNNER_ARGUMENTS: &[Key] = &[
         Shape::List { of: &Shape::Argument(Argument::Mount), may_be_empty: true },
         "Folders of the engine's host that the command can access, as `/source:/target` or `/source:/target:ro`. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
     ),
-    optional(
-        "shm_size",
-        Shape::Argument(Argument::Memory),
-        "The size of `/dev/shm`: bytes, or a number with `k`, `m` or `g`. Browsers and databases need more than the engine's default, which is usually 64 MiB.",
-    ),
-    optional(
-        "ulimits",
-        Shape::Map(Place::Ulimits),
-        "Limits of the container's processes by name, such as `{nofile: 65536}` or `{nofile: \"1024:65536\"}` for a soft and a hard limit. Default: the engine's.",
-    ),
-    optional(
-        "extra_hosts",
-        Shape::List { of: &Shape::Argument(Argument::ExtraHost), may_be_empty: true },
-        "Further lines of `/etc/hosts`, as `name:address`. The address `host-gateway` is that of the engine's machine.",
-    ),
-    optional(
-        "init",
-        Shape::Bool,
-        "`false`: the container's first process is the command itself, and not a small init process that passes on signals and ends what is left. For images with an init of their own. Default: `true`.",
-    ),
-    optional(
-        "tmpfs",
-        Shape::List { of: &Shape::Argument(Argument::Tmpfs), may_be_empty: true },
-        "Folders that are kept in memory, start empty and are part of no result, as `/path` or `/path:size=64m,mode=1777`.",
-    ),
-    optional(
-        "gpus",
-        Shape::Argument(Argument::Gpus),
-        "How many of the machine's GPUs the container gets: `all`, or a number. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
-    ),
+    SHM_SIZE,
+    ULIMITS,
+    EXTRA_HOSTS,
+    INIT,
+    TMPFS,
+    GPUS,
     optional(
         "services",
         Shape::Map(Place::Services),
@@ -321,34 +298,10 @@ pub(super) const SERVICE: &[Key] = &[
         VARIABLES,
         "Names of secrets that the service gets as files: `/run/secrets/NAME`. Many images read them from there: `POSTGRES_PASSWORD_FILE: /run/secrets/NAME` in `env`. Read from the environment or the secrets file, and masked in every log line.",
     ),
-    optional(
-        "shm_size",
-        Shape::Argument(Argument::Memory),
-        "The size of `/dev/shm`: bytes, or a number with `k`, `m` or `g`. Browsers and databases need more than the engine's default, which is usually 64 MiB.",
-    ),
-    optional(
-        "ulimits",
-        Shape::Map(Place::Ulimits),
-        "Limits of the container's processes by name, such as `{nofile: 65536}` or `{nofile: \"1024:65536\"}` for a soft and a hard limit. Default: the engine's.",
-    ),
-    optional(
-        "extra_hosts",
-        Shape::List { of: &Shape::Argument(Argument::ExtraHost), may_be_empty: true },
-        "Further lines of `/etc/hosts`, as `name:address`. The address `host-gateway` is that of the engine's machine.",
-    ),
-    optional(
-        "init",
-        Shape::Bool,
-        "`false`: the container's first process is the command itself, and not a small init process that passes on signals and ends what is left. For images with an init of their own. Default: `true`.",
-    ),
-    optional(
-        "tmpfs",
-        Shape::List { of: &Shape::Argument(Argument::Tmpfs), may_be_empty: true },
-        "Folders that are kept in memory, start empty and are part of no result, as `/path` or `/path:size=64m,mode=1777`.",
-    ),
-    optional(
-        "gpus",
-        Shape::Argument(Argument::Gpus),
-        "How many of the machine's GPUs the container gets: `all`, or a number. Runs only if the user allows it with `pipelens.allowMachineAccess` or `--allow-machine-access`.",
-    ),
+    SHM_SIZE,
+    ULIMITS,
+    EXTRA_HOSTS,
+    INIT,
+    TMPFS,
+    GPUS,
 ];

@@ -53,23 +53,19 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
 /// Finds secrets for which a run would first ask for consent.
 pub(super) fn check_consent(pipeline: &Pipeline, project: &dyn Project, findings: &mut Findings) {
     for step in pipeline.all_steps() {
-        let asked = step.secrets.iter().filter(|secret| project.has_secret(&secret.value) == Some(false));
-        findings.extend(asked.map(|secret| {
-            let name = &secret.value;
-            let message = format!(
-                "The step uses your secret `{name}`, which this project is not allowed to use yet. The first run asks for your consent; check what the step does with it."
-            );
-            Diagnostic::new(Code::SecretConsent, secret.range, message)
-        }));
-        for service in services(step) {
-            let asked = service.secrets.iter().filter(|secret| project.has_secret(&secret.value) == Some(false));
+        let mut ask = |who: &str, secrets: &[Spanned<String>]| {
+            let asked = secrets.iter().filter(|secret| project.has_secret(&secret.value) == Some(false));
             findings.extend(asked.map(|secret| {
                 let name = &secret.value;
                 let message = format!(
-                    "The service uses your secret `{name}`, which this project is not allowed to use yet. The first run asks for your consent; check what the service does with it."
+                    "The {who} uses your secret `{name}`, which this project is not allowed to use yet. The first run asks for your consent; check what the {who} does with it."
                 );
                 Diagnostic::new(Code::SecretConsent, secret.range, message)
             }));
+        };
+        ask("step", &step.secrets);
+        for service in services(step) {
+            ask("service", &service.secrets);
         }
     }
 }
