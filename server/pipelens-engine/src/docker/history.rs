@@ -5,14 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
-use bollard::query_parameters::UploadToContainerOptionsBuilder;
 use tar::{Builder, EntryType, Header};
 
 use crate::archive::Packing;
 use crate::blocking;
 use crate::clock;
 use crate::docker::arguments::Arguments;
-use crate::docker::client_error::refused;
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
 use crate::docker::session::Session;
@@ -78,9 +76,7 @@ async fn fill(session: &Session, container: &Container, history: &History, folde
     let archive = archive(history, path, user_id, group_id);
     let archive = archive
         .map_err(|error| EngineError::Refused { doing: "receive the git history", reason: error.to_string() })?;
-    let options = UploadToContainerOptionsBuilder::default().path("/").build();
-    let sent = session.docker.upload_to_container(&container.id, Some(options), bollard::body_full(archive.into()));
-    sent.await.map_err(|error| refused("receive the git history", &error))?;
+    container.receive("receive the git history", "/", archive).await?;
     for objects in &history.objects {
         let (own, from) = (objects.clone(), objects.0.clone());
         let failed = |source| EngineError::Sources { path: from.clone(), source };

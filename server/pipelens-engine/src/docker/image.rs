@@ -1,40 +1,25 @@
-//! Looks up images, and pulls each once for all steps of a run, with the user's credentials. Knows nothing about containers.
+//! Looks up images, and has each pulled once for all steps of a run. Knows nothing about containers.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bollard::Docker;
-use bollard::auth::DockerCredentials;
-use bollard::models::{CreateImageInfo, ImageInspect};
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::models::ImageInspect;
 use chrono::DateTime;
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
 use crate::docker::arguments::{Arguments, Pull};
 use crate::docker::client_error::{reason, refused, status_of};
-use crate::docker::credentials::credentials;
-use crate::docker::transport;
+use crate::docker::pull::Puller;
+use crate::docker::reference::name_and_tag;
 use crate::docker::{labels, platform};
 use crate::error::EngineError;
-use crate::event::Phase;
 use crate::step_context::StepContext;
 
-/// How long to wait between attempts after a transport error.
-const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
-/// The engine reports progress many times a second; people need less.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// The value the engine sets if the image does not.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// The name under which the client's configuration keeps Docker Hub.
-const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-
 /// What the engine knows about an image, as far as a step needs it.
 #[derive(Debug, Clone)]
 pub(super) struct ImageFacts {
@@ -161,7 +146,8 @@ impl Images {
     }
 
     async fn pulled(&self, reference: &str, platform: &str, context: &StepContext) -> Result<ImageFacts, EngineError> {
-        self.pull(reference, platform, context).await?;
+        let puller = Puller { docker: &self.docker, project: &self.project, deadlines: self.deadlines };
+        puller.pull(reference, platform, context).await?;
         self.inspect(reference).await?.ok_or_else(|| EngineError::ImageNotFound {
             image: reference.to_owned(),
             reason: "the engine does not have it after the pull".into(),
@@ -172,99 +158,6 @@ impl Images {
     async fn keeps_several_platforms(&self) -> bool {
         let status = self.docker.info().await.ok().and_then(|info| info.driver_status).unwrap_or_default();
         status.iter().flatten().any(|word| word.starts_with("io.containerd."))
-    }
-
-    async fn pull(&self, reference: &str, platform: &str, context: &StepContext) -> Result<(), EngineError> {
-        let credentials = credentials(registry(reference), &self.project).await;
-        let mut waits = RETRY_AFTER.iter();
-        loop {
-            let error = match self.pull_once(reference, platform, credentials.clone(), context).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            match waits.next() {
-                Some(wait) if is_transport(&error) => {
-                    let reason = reason(&error);
-                    context.events.notice(format!("Pulling `{reference}` was interrupted: {reason}. Retrying."));
-                    tokio::time::sleep(*wait).await;
-                }
-                Some(_) | None => return Err(pull_error(reference, &error)),
-            }
-        }
-    }
-
-    async fn pull_once(
-        &self,
-        reference: &str,
-        platform: &str,
-        credentials: Option<DockerCredentials>,
-        context: &StepContext,
-    ) -> Result<(), bollard::errors::Error> {
-        let (name, tag) = name_and_tag(reference);
-        let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
-        let ask = || self.docker.create_image(Some(options.clone()), None, credentials.clone()).boxed();
-        let mut stream = ask();
-        // Request the same pull again: the engine reports progress to every client that joins, and the old connection may be dead.
-        let mut other: Option<BoxStream<'_, _>> = None;
-        let mut other_speaks = false;
-        let mut progress = PullProgress::new(reference);
-        context.report_phase(progress.phase());
-        let mut said = progress.phase();
-        let mut clock = tokio::time::interval(PROGRESS_EVERY);
-        let Deadlines { silence: silent_for, stall: stalls_for, .. } = self.deadlines;
-        let silence = tokio::time::sleep(silent_for);
-        let stall = tokio::time::sleep(stalls_for);
-        tokio::pin!(silence, stall);
-        loop {
-            let next_of_other = async {
-                match &mut other {
-                    Some(other) => other.next().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let info = tokio::select! {
-                info = stream.next() => {
-                    other = None;
-                    info
-                }
-                info = next_of_other => {
-                    other_speaks = true;
-                    info
-                }
-                () = &mut silence => {
-                    match other.take() {
-                        // Only now, because the engine stops a pull when its last client leaves, and it would have to start from the beginning.
-                        Some(joined) if other_speaks => stream = joined,
-                        Some(_) => return Err(transport::silence(2 * silent_for).into()),
-                        None => {}
-                    }
-                    (other, other_speaks) = (Some(ask()), false);
-                    silence.as_mut().reset(Instant::now() + silent_for);
-                    continue;
-                }
-                // The engine answers, but reports the same progress again to every client that joins the pull.
-                () = &mut stall => {
-                    let text = format!("there was no progress for {} s", stalls_for.as_secs_f32());
-                    return Err(transport::complaint(text).into());
-                }
-                // Also while the engine is silent: its last report shows where the pull hangs.
-                _ = clock.tick() => {
-                    let phase = progress.phase();
-                    // If the queue is full, try again: it may be the last report for a long time.
-                    if phase != said && context.offer_phase(&phase) {
-                        said = phase;
-                    }
-                    continue;
-                }
-            };
-            let Some(info) = info else { break };
-            if progress.take(info?) {
-                stall.as_mut().reset(Instant::now() + stalls_for);
-            }
-            silence.as_mut().reset(Instant::now() + silent_for);
-        }
-        context.report_phase(progress.phase());
-        Ok(())
     }
 }
 
@@ -327,163 +220,9 @@ fn digest<'a>(reference: &str, repository_digests: &'a [String]) -> Option<&'a s
     repository_digests.iter().map(String::as_str).find(is_it)
 }
 
-/// Adds up the progress of the layers.
-struct PullProgress {
-    image: String,
-    layers: HashMap<String, Layer>,
-    /// All reports so far, by subject and text, with the largest number of each.
-    said: HashMap<(String, String), Option<i64>>,
-}
-
-#[derive(Default)]
-struct Layer {
-    done_bytes: u64,
-    total_bytes: u64,
-    is_done: bool,
-}
-
-impl PullProgress {
-    fn new(image: &str) -> Self {
-        Self { image: image.to_owned(), layers: HashMap::new(), said: HashMap::new() }
-    }
-
-    /// Returns whether the pull has made progress: repeated reports and restarts do not count.
-    fn take(&mut self, info: CreateImageInfo) -> bool {
-        let current = info.progress_detail.as_ref().and_then(|detail| detail.current);
-        let what = (info.id.clone().unwrap_or_default(), info.status.clone().unwrap_or_default());
-        let is_news = match self.said.entry(what) {
-            Entry::Vacant(entry) => {
-                entry.insert(current);
-                true
-            }
-            Entry::Occupied(mut entry) => {
-                let is_more = current > *entry.get();
-                if is_more {
-                    entry.insert(current);
-                }
-                is_more
-            }
-        };
-        let (Some(id), Some(status)) = (info.id, info.status) else { return is_news };
-        // "Pulling from …" has the tag in place of a layer's id.
-        if status.starts_with("Pulling from") {
-            return is_news;
-        }
-        let layer = self.layers.entry(id).or_default();
-        let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
-        match status.as_str() {
-            "Downloading" => {
-                let detail = info.progress_detail.unwrap_or_default();
-                layer.done_bytes = bytes(detail.current).unwrap_or(layer.done_bytes);
-                layer.total_bytes = bytes(detail.total).unwrap_or(layer.total_bytes);
-            }
-            "Download complete" => layer.done_bytes = layer.total_bytes,
-            "Pull complete" | "Already exists" => {
-                layer.done_bytes = layer.total_bytes;
-                layer.is_done = true;
-            }
-            // Waiting, verifying, extracting: no change in bytes or layers.
-            _ => {}
-        }
-        is_news
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::Pulling {
-            image: self.image.clone(),
-            done_bytes: self.layers.values().map(|layer| layer.done_bytes).sum(),
-            total_bytes: self.layers.values().map(|layer| layer.total_bytes).sum(),
-            layers_done: self.layers.values().filter(|layer| layer.is_done).count(),
-            layers: self.layers.len(),
-        }
-    }
-}
-
-/// Without a tag, the engine would pull all tags.
-fn name_and_tag(reference: &str) -> (&str, &str) {
-    if reference.contains('@') {
-        return (reference, "");
-    }
-    let name_start = reference.rfind('/').map_or(0, |slash| slash + 1);
-    match reference.rfind(':') {
-        Some(colon) if colon >= name_start => (&reference[..colon], &reference[colon + 1..]),
-        Some(_) | None => (reference, "latest"),
-    }
-}
-
-/// Returns the registry an image comes from, as the client's configuration names it.
-fn registry(reference: &str) -> &str {
-    match reference.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
-            "docker.io" | "index.docker.io" => DOCKER_HUB,
-            _ => host,
-        },
-        Some(_) | None => DOCKER_HUB,
-    }
-}
-
-fn pull_error(image: &str, error: &bollard::errors::Error) -> EngineError {
-    let (image, reason) = (image.to_owned(), reason(error));
-    let said = reason.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if says(&["unauthorized", "denied", "no basic auth", "authentication required", "incorrect username"]) {
-        EngineError::RegistryRefused { image, reason }
-    } else if status_of(error) == Some(404) || says(&["not found", "manifest unknown", "invalid reference"]) {
-        EngineError::ImageNotFound { image, reason }
-    } else {
-        EngineError::PullFailed { image, reason }
-    }
-}
-
-/// Whether another attempt may do better.
-fn is_transport(error: &bollard::errors::Error) -> bool {
-    const SIGNS: [&str; 9] = [
-        "timeout",
-        "timed out",
-        "connection reset",
-        // What Docker says if it uses a connection again just when the registry closes it.
-        "server closed idle connection",
-        "broken pipe",
-        "temporary failure",
-        "try again",
-        "too many requests",
-        "bad gateway",
-    ];
-    let said = reason(error).to_lowercase();
-    // `EOF`, `unexpected EOF`: the registry closed the connection. Anywhere else, these letters are part of a name.
-    said.ends_with("eof") || SIGNS.iter().any(|sign| said.contains(sign))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_missing_tag_is_latest() {
-        assert_eq!(name_and_tag("ubuntu"), ("ubuntu", "latest"));
-        assert_eq!(name_and_tag("ubuntu:24.04"), ("ubuntu", "24.04"));
-        assert_eq!(name_and_tag("localhost:5000/a"), ("localhost:5000/a", "latest"));
-        assert_eq!(name_and_tag("localhost:5000/a:b"), ("localhost:5000/a", "b"));
-        assert_eq!(name_and_tag("a@sha256:00"), ("a@sha256:00", ""));
-    }
-
-    #[test]
-    fn transport_errors_are_retried_and_registry_errors_are_not() {
-        let is = |message: &str| is_transport(&bollard::errors::Error::DockerStreamError { error: message.to_owned() });
-        assert!(is(r#"Get "http://127.0.0.1:5000/v2/": EOF"#));
-        assert!(is(r#"Get "http://127.0.0.1:5000/v2/": http: server closed idle connection"#));
-        assert!(is("read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer"));
-        assert!(!is("manifest for geoffrey/image:tag not found: manifest unknown"));
-    }
-
-    #[test]
-    fn the_registry_has_the_name_that_the_client_uses() {
-        assert_eq!(registry("ubuntu"), DOCKER_HUB);
-        assert_eq!(registry("docker.io/library/ubuntu"), DOCKER_HUB);
-        assert_eq!(registry("me/image"), DOCKER_HUB);
-        assert_eq!(registry("ghcr.io/me/image"), "ghcr.io");
-        assert_eq!(registry("localhost:5000/image"), "localhost:5000");
-    }
 
     #[test]
     fn the_digest_belongs_to_the_repository_in_the_reference() {
@@ -494,24 +233,5 @@ mod tests {
         is("host:5000/b:tag@sha256:3", Some("host:5000/b@sha256:3"));
         is("other/a", None);
         is("sha256:4", None);
-    }
-
-    #[test]
-    fn progress_counts_bytes_and_layers() {
-        let mut progress = PullProgress::new("a");
-        let info = |id: &str, status: &str, current, total| CreateImageInfo {
-            id: Some(id.into()),
-            status: Some(status.into()),
-            progress_detail: Some(bollard::models::ProgressDetail { current, total }),
-            ..CreateImageInfo::default()
-        };
-        progress.take(info("latest", "Pulling from a", None, None));
-        progress.take(info("one", "Downloading", Some(10), Some(100)));
-        assert!(progress.take(info("two", "Already exists", None, None)));
-        assert!(!progress.take(info("one", "Downloading", Some(10), Some(100))), "for whoever joins");
-        assert!(!progress.take(info("one", "Downloading", Some(5), Some(100))), "begun anew");
-        assert!(progress.take(info("one", "Downloading", Some(11), Some(100))));
-        let Phase::Pulling { done_bytes, total_bytes, layers_done, layers, .. } = progress.phase() else { panic!() };
-        assert_eq!((done_bytes, total_bytes, layers_done, layers), (11, 100, 1, 2));
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bollard::models::{Mount, MountType, MountVolumeOptions, VolumeCreateRequest};
-use bollard::query_parameters::{ListContainersOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::ListContainersOptionsBuilder;
 use pipelens_core::plan::{CacheMount, PlanStep, Sharing};
 use tar::{Builder, EntryType, Header};
 
@@ -213,10 +213,7 @@ pub(super) async fn own(container: &Container, context: &StepContext, volumes: &
             archive.append_data(&mut header, path.trim_start_matches('/'), std::io::empty()).map_err(failed)?;
         }
     }
-    let archive = archive.into_inner().map_err(failed)?;
-    let options = UploadToContainerOptionsBuilder::default().path("/").build();
-    let sent = container.docker.upload_to_container(&container.id, Some(options), bollard::body_full(archive.into()));
-    sent.await.map_err(|error| refused("create a cache mount", &error))
+    container.receive("create a cache mount", "/", archive.into_inner().map_err(failed)?).await
 }
 
 /// Looks up how large mounts are, in a container in which nothing else runs. An image without `du` leaves it unknown.

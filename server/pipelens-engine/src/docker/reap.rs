@@ -39,12 +39,7 @@ pub(super) async fn remove_run(
     let mut problems = Vec::new();
     let work = async {
         loop {
-            // A dead owner's last container says that there may be images of its.
-            let may_have = |containers: &[Thing]| {
-                let has_orphans = has_orphans(containers, observer);
-                MayHave { images: may_have.images || has_orphans, networks: may_have.networks || has_orphans }
-            };
-            let Ok(mut things) = find(docker, may_have).await else {
+            let Ok(mut things) = find(docker, observer, may_have).await else {
                 problems = vec![
                     "The container engine stopped responding; what this run left in it will be removed at the next start.".into(),
                 ];
@@ -71,11 +66,7 @@ pub(super) async fn remove_run(
 /// Removes what dead processes left, and returns a sentence about it.
 pub(super) async fn sweep_dead_owners(docker: &Docker, observer: &Owner, budget: Duration) -> Option<String> {
     let work = async {
-        let may_have = |containers: &[Thing]| {
-            let has_orphans = has_orphans(containers, observer);
-            MayHave { images: has_orphans, networks: has_orphans }
-        };
-        let mut things = find(docker, may_have).await.ok()?;
+        let mut things = find(docker, observer, MayHave { images: false, networks: false }).await.ok()?;
         things.keep_if(|thing| thing.is_orphan(observer));
         if things.containers.is_empty() && things.images.is_empty() {
             return None;
@@ -160,17 +151,19 @@ impl Thing {
     }
 }
 
-/// Finds everything that is to be removed with its run; images and networks only if the containers show that there may be some.
-async fn find(docker: &Docker, may_have: impl Fn(&[Thing]) -> MayHave) -> Result<Things, Error> {
+/// Finds everything that is to be removed with its run; images and networks only if there may be some: of dead owners, if one of them has a
+/// container.
+async fn find(docker: &Docker, observer: &Owner, may_have: MayHave) -> Result<Things, Error> {
     let filters = HashMap::from([("label", vec![labels::OWNER])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let containers = docker.list_containers(Some(options)).await?;
     let containers: Vec<Thing> =
         containers.into_iter().filter_map(|it| Some(Thing::new(it.id?, &it.labels.unwrap_or_default()))).collect();
-    let may_have = may_have(&containers);
-    let images = if may_have.images { images(docker, &format!("{}=", labels::KEPT)).await? } else { Vec::new() };
+    let has_orphans = has_orphans(&containers, observer);
+    let images =
+        if may_have.images || has_orphans { images(docker, &format!("{}=", labels::KEPT)).await? } else { Vec::new() };
     let images = images.into_iter().map(|it| Thing::new(it.id, &it.labels)).collect();
-    let networks = if may_have.networks { networks(docker).await? } else { Vec::new() };
+    let networks = if may_have.networks || has_orphans { networks(docker).await? } else { Vec::new() };
     Ok(Things { containers, images, networks })
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use pipelens_core::shell::is_name;
+
 /// What the shell runs itself, or what starts something else than a program.
 const OWN_WORDS: [&str; 43] = [
     ".", ":", "[", "alias", "bg", "break", "cd", "continue", "done", "echo", "elif", "esac", "eval", "exit", "export",
@@ -16,7 +18,7 @@ const BEFORE_A_COMMAND: [&str; 10] = ["!", "do", "elif", "else", "exec", "if", "
 /// Returns the words that give a program the variables that no shell passes on; empty if there are none.
 pub(super) fn prefix<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut prefix = String::new();
-    for (name, value) in variables.filter(|(name, _)| !is_shell_name(name)) {
+    for (name, value) in variables.filter(|(name, _)| !is_name(name)) {
         let begin = if prefix.is_empty() { "env " } else { "" };
         write!(prefix, "{begin}{} ", quoted(&format!("{name}={value}"))).ok();
     }
@@ -25,11 +27,6 @@ pub(super) fn prefix<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) ->
 
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-fn is_shell_name(name: &str) -> bool {
-    !name.starts_with(|first: char| first.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Writes `prefix` before every program that a command line names plainly.

@@ -8,13 +8,12 @@
 use std::sync::Arc;
 
 use bollard::models::{ContainerCreateBody, ImageConfig, ImageInspect};
-use bollard::query_parameters::{ImportImageOptions, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::ImportImageOptions;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
-use crate::docker::client_error::refused;
 use crate::docker::commit::{Commit, REPOSITORY};
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
@@ -209,10 +208,7 @@ async fn create_folders(container: &Container, folders: &[String]) -> Result<boo
         }
         let archive = archive.into_inner().map_err(|error| failed(&error))?;
         let parent = if existing.is_empty() { "/" } else { existing };
-        let options = UploadToContainerOptionsBuilder::default().path(parent).build();
-        let sent =
-            container.docker.upload_to_container(&container.id, Some(options), bollard::body_full(archive.into()));
-        sent.await.map_err(|error| refused("create a directory", &error))?;
+        container.receive("create a directory", parent, archive).await?;
     }
     Ok(is_any_missing)
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
+use pipelens_core::shell::is_name;
+
 use crate::error::EngineError;
 use crate::step_context::StepContext;
 
@@ -84,10 +86,7 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// Whether every shell can set and export a variable with this name.
 fn is_plain(name: &str) -> bool {
-    !name.starts_with(|first: char| first.is_ascii_digit())
-        && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
-        && !SHELL_OWNED.contains(&name)
-        && name != "_"
+    is_name(name) && !SHELL_OWNED.contains(&name) && name != "_"
 }
 
 #[cfg(test)]

@@ -86,8 +86,12 @@ impl Container {
             header.set_size(content.len() as u64);
             archive.append_data(&mut header, path, *content).map_err(failed)?;
         }
-        let archive = archive.into_inner().map_err(failed)?;
-        let options = UploadToContainerOptionsBuilder::default().path("/").build();
+        self.receive(doing, "/", archive.into_inner().map_err(failed)?).await
+    }
+
+    /// Unpacks a small archive in a folder of the container.
+    pub(crate) async fn receive(&self, doing: &'static str, folder: &str, archive: Vec<u8>) -> Result<(), EngineError> {
+        let options = UploadToContainerOptionsBuilder::default().path(folder).build();
         let sent = self.docker.upload_to_container(&self.id, Some(options), bollard::body_full(archive.into()));
         sent.await.map_err(|error| refused(doing, &error))
     }
