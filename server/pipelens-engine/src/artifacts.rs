@@ -15,6 +15,7 @@ use crate::artifacts::passing::Delivery;
 use crate::error::EngineError;
 use crate::files::readable_size;
 use crate::limits::{Full, Room};
+use crate::sources::is_below;
 
 /// Which artifacts a step has, and where they go.
 #[derive(Debug, Clone)]
@@ -89,7 +90,7 @@ impl Artifacts {
     }
 
     fn is_mounted(&self, path: &Path) -> bool {
-        self.mounts.iter().any(|mount| path.starts_with(mount))
+        is_below(path, &self.mounts)
     }
 
     /// Returns the same artifacts for another folder, from which no step gets them.

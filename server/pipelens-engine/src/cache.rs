@@ -25,8 +25,8 @@ pub(crate) use crate::cache::inputs::canonical;
 pub(crate) use crate::cache::keys::Stores;
 use crate::cache::keys::{KeyedPlan, shared_name};
 use crate::cache::policy::{Policy, World};
-use crate::cache::results::KeptResults;
 pub(crate) use crate::cache::results::SourceImages;
+use crate::cache::results::{Before, KeptResults};
 pub use crate::fingerprint::workspace_id;
 use crate::owner::Owner;
 use crate::snapshot::{Hit, Saved, SnapshotStore};
@@ -201,39 +201,30 @@ impl Cache {
             return Ok(Some(format!("The result of `{}` is not cached: {name} changed during the run.", step.key)));
         }
         let keys = self.keyed.keys(snapshots.name().await).into_iter().nth(index).flatten();
-        let (mut rows, mut further, mut only) = (Vec::new(), None, None);
+        let mut rows = Vec::new();
         match (purpose, keys) {
-            (Purpose::Failure, _) => rows.push(failure_key(run_id, &step.key)),
+            (Purpose::Failure, _) => rows.push((failure_key(run_id, &step.key), Before::IsRemoved)),
             (Purpose::Cache, Some(keys)) => {
-                rows.extend(Some(keys.cache).filter(|_| self.has_policy(index)));
-                rows.push(keys.fit);
-                if self.has_policy(index) {
-                    further = keys.last;
-                } else {
-                    only = keys.last;
-                }
+                let has_policy = self.has_policy(index);
+                // With a policy, the last result before may be taken again.
+                let before = if has_policy { Before::KeepsOtherKeys } else { Before::IsRemovedWithAllKeys };
+                rows.extend(Some(keys.cache).filter(|_| has_policy).map(|key| (key, Before::IsRemoved)));
+                rows.push((keys.fit, Before::IsRemoved));
+                rows.extend(keys.last.map(|key| (key, before)));
                 let inputs = serde_json::to_string(&keys.inputs).unwrap_or_default();
                 let workspace = self.results.workspace.clone();
                 let (pipeline, key) = (self.keyed.plan.name.clone(), step.key.clone());
                 let remember = move |store: &Store| store.remember_inputs(&workspace, &pipeline, &key, &inputs);
                 self.results.store.with(remember).await?;
             }
-            (Purpose::Rerun, Some(keys)) => rows.push(keys.fit),
+            (Purpose::Rerun, Some(keys)) => rows.push((keys.fit, Before::IsRemoved)),
             (Purpose::Cache | Purpose::Rerun, None) => return Ok(None),
         }
         let folder = self.keyed.plan.root(index).map_or("", |root| &root.workdir);
-        for (number, key) in rows.into_iter().enumerate() {
-            // The second row refers to the same snapshot.
+        for (number, row) in rows.into_iter().enumerate() {
+            // The other rows refer to the same snapshot.
             let saved = Saved { bytes: if number == 0 { saved.bytes } else { 0 }, place: saved.place.clone() };
-            self.results.record(key, &step.key, saved, folder, snapshots).await?;
-        }
-        if let Some(key) = only {
-            let saved = Saved { bytes: 0, place: saved.place.clone() };
-            self.results.record_only(key, &step.key, saved, folder, snapshots).await?;
-        }
-        if let Some(key) = further {
-            // The result before may be taken again, as its policy allows.
-            self.results.record_again(key, &step.key, &saved.place, folder, snapshots).await?;
+            self.results.record(row, &step.key, saved, folder, snapshots).await?;
         }
         Ok(None)
     }

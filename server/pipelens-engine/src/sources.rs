@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::EngineError;
 use crate::files::ProjectFolder;
-pub(crate) use crate::sources::entries::{EntryKind, Sources, Stamp, Watched};
+pub(crate) use crate::sources::entries::{EntryKind, Sources, Stamp, Watched, is_below};
 pub(crate) use crate::sources::manifest::{Delta, Manifest};
 use crate::walk::{Repository, RuleSet, Rules, Tracked, Walk, WalkError};
 

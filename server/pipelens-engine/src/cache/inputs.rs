@@ -69,6 +69,12 @@ impl Inputs {
         inputs
     }
 
+    /// Adds the artifacts of another step, whose result has this key.
+    pub(super) fn add_artifacts(&mut self, provider: &PlanStep, key: &str) {
+        let patterns = provider.artifacts.join("\0");
+        self.add(&format!("the artifacts of `{}`", provider.key), &format!("{key}\0{patterns}"));
+    }
+
     /// Every part of a key is hashed separately, so that one value cannot look like two.
     pub(super) fn add(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), digest(value));

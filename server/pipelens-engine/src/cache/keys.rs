@@ -112,10 +112,8 @@ impl KeyedPlan {
                     providers_known = false;
                     break;
                 };
-                let name = format!("the artifacts of `{}`", provider_step.key);
-                let patterns = provider_step.artifacts.join("\0");
-                cached.add(&name, &format!("{}\0{patterns}", provider.cache));
-                fitting.add(&name, &format!("{}\0{patterns}", provider.fit));
+                cached.add_artifacts(provider_step, &provider.cache);
+                fitting.add_artifacts(provider_step, &provider.fit);
             }
             if !providers_known {
                 continue;
@@ -138,9 +136,7 @@ impl KeyedPlan {
         }
         keys
     }
-}
 
-impl KeyedPlan {
     /// Returns the key of a step's last result: another one as soon as what the step starts from otherwise has changed.
     fn key_of_last(
         &self,
@@ -160,12 +156,7 @@ impl KeyedPlan {
         // The sources of its last result are there.
         inputs.add("the folder of the sources", &self.plan.root(index)?.workdir);
         for provider in &step.needs_artifacts {
-            let provider_step = self.plan.steps.get(*provider)?;
-            let patterns = provider_step.artifacts.join("\0");
-            inputs.add(
-                &format!("the artifacts of `{}`", provider_step.key),
-                &format!("{}\0{patterns}", result_of(*provider)?),
-            );
+            inputs.add_artifacts(self.plan.steps.get(*provider)?, result_of(*provider)?);
         }
         Some(format!("{LAST}{}", inputs.key()))
     }

@@ -25,6 +25,16 @@ pub(crate) struct KeptResults {
     pub(super) sources_digest: String,
 }
 
+/// What becomes of what had a key that is recorded again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    IsRemoved,
+    /// It was kept for nothing else, whatever other keys it has.
+    IsRemovedWithAllKeys,
+    /// It is still found by them.
+    KeepsOtherKeys,
+}
+
 impl KeptResults {
     /// Returns a kept snapshot, if it is still there.
     pub(super) async fn find(&self, key: &str, snapshots: &dyn SnapshotStore) -> Result<Option<Hit>, StoreError> {
@@ -59,61 +69,15 @@ impl KeptResults {
         Ok(kept.iter().any(|kept| kept.step == step && kept.key.starts_with(LAST)))
     }
 
-    /// Records a filesystem that has the current sources in one of its directories.
+    /// Records a filesystem that has the current sources in one of its directories. `before` says what becomes of what had the key until now.
     pub(super) async fn record(
         &self,
-        key: String,
+        (key, before): (String, Before),
         step: &str,
         saved: Saved,
         sources_folder: &str,
         snapshots: &dyn SnapshotStore,
     ) -> Result<(), StoreError> {
-        let replaced = self.put(key, step, saved, sources_folder, snapshots).await?;
-        // A snapshot that something still starts from, or is built on, stays until the budget requires its removal.
-        eviction::remove(&self.store, snapshots, replaced.into_iter().collect()).await.map(drop)
-    }
-
-    /// Records the last result of a step whose results are kept for nothing else: the one before goes, whatever other keys it has.
-    pub(super) async fn record_only(
-        &self,
-        key: String,
-        step: &str,
-        saved: Saved,
-        sources_folder: &str,
-        snapshots: &dyn SnapshotStore,
-    ) -> Result<(), StoreError> {
-        let Some(replaced) = self.put(key, step, saved, sources_folder, snapshots).await? else { return Ok(()) };
-        let (engine, workspace) = (replaced.engine.clone(), self.workspace.clone());
-        let mut gone = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
-        gone.retain(|kept| kept.place == replaced.place);
-        eviction::remove(&self.store, snapshots, gone).await.map(drop)
-    }
-
-    /// Records one more key of a filesystem. What had this key before has another one, by which it is still found.
-    pub(super) async fn record_again(
-        &self,
-        key: String,
-        step: &str,
-        place: &str,
-        sources_folder: &str,
-        snapshots: &dyn SnapshotStore,
-    ) -> Result<(), StoreError> {
-        let saved = Saved { bytes: 0, place: place.to_owned() };
-        if let Some(replaced) = self.put(key, step, saved, sources_folder, snapshots).await? {
-            self.store.with(move |store| store.forget(&replaced)).await?;
-        }
-        Ok(())
-    }
-
-    /// Returns what had the key before.
-    async fn put(
-        &self,
-        key: String,
-        step: &str,
-        saved: Saved,
-        sources_folder: &str,
-        snapshots: &dyn SnapshotStore,
-    ) -> Result<Option<KeptSnapshot>, StoreError> {
         let kept = KeptSnapshot {
             engine: snapshots.name().await.to_owned(),
             workspace: self.workspace.clone(),
@@ -126,7 +90,19 @@ impl KeptResults {
             sources_folder: sources_folder.to_owned(),
         };
         let manifest = Arc::clone(&self.manifest);
-        self.store.with(move |store| store.keep(&kept, &manifest)).await
+        let replaced = self.store.with(move |store| store.keep(&kept, &manifest)).await?;
+        let Some(replaced) = replaced else { return Ok(()) };
+        // A snapshot that something still starts from, or is built on, stays until the budget requires its removal.
+        match before {
+            Before::IsRemoved => eviction::remove(&self.store, snapshots, vec![replaced]).await.map(drop),
+            Before::IsRemovedWithAllKeys => {
+                let (engine, workspace) = (replaced.engine.clone(), self.workspace.clone());
+                let mut all = self.store.with(move |store| store.snapshots(&engine, Some(&workspace))).await?;
+                all.retain(|kept| kept.place == replaced.place);
+                eviction::remove(&self.store, snapshots, all).await.map(drop)
+            }
+            Before::KeepsOtherKeys => self.store.with(move |store| store.forget(&replaced)).await,
+        }
     }
 
     /// Removes snapshots that are too old or exceed the budget, least recently used first.
@@ -171,7 +147,7 @@ impl SourceImages {
         folder: &str,
         snapshots: &dyn SnapshotStore,
     ) -> Result<(), StoreError> {
-        self.0.record(key(ground), "", saved, folder, snapshots).await
+        self.0.record((key(ground), Before::IsRemoved), "", saved, folder, snapshots).await
     }
 }
 

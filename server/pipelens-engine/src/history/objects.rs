@@ -58,8 +58,8 @@ fn alternate(line: &[u8]) -> Option<PathBuf> {
 }
 
 impl ObjectFolder {
-    #[cfg(unix)]
     /// Returns the line that names this folder in a list of folders.
+    #[cfg(unix)]
     pub(crate) fn line(&self) -> Vec<u8> {
         let mut line = Vec::new();
         let path = self.0.as_os_str().as_encoded_bytes();

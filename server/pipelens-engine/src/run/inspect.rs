@@ -11,7 +11,7 @@ use crate::cache::{CacheDecision, Stores, eviction, workspace_id};
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::run::run_request::RunRequest;
-use crate::run::run_tools::{open_cache, open_store, scan};
+use crate::run::run_tools::{open_cache, open_store, sources_of};
 use crate::runner::{OpenRequest, OpenRunner};
 use crate::runners::RUNNERS;
 use crate::store::{KeptSnapshot, PastRun, Store};
@@ -23,7 +23,7 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, EngineE
         let opened = (spec.inspect)(OpenRequest { is_asked_soon: true, ..request.open_request() }).await?;
         stores.insert(spec.name(), opened.snapshots);
     }
-    let sources = scan(request).await?;
+    let sources = sources_of(request).await?;
     let Some(cache) = &request.cache else {
         return Ok(vec![CacheDecision::MissNoCommit { reason: None }; request.plan.steps.len()]);
     };

@@ -130,39 +130,24 @@ fn given_secrets(request: &RunRequest) -> Option<String> {
 }
 
 /// Returns the sources of a run: those it was started for, else today's. With the git history, if a step asks for it.
-async fn sources_of(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
-    let found = match &request.sources {
-        Some(found) => Arc::clone(&found.0),
-        None => return scan(request).await,
+pub(super) async fn sources_of(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
+    let found = request.sources.as_ref().map(|found| Arc::clone(&found.0));
+    let needs_history = request.plan.steps.iter().any(|step| step.git);
+    let found = match found {
+        Some(found) if !needs_history => return Ok(found),
+        found => found,
     };
-    if !needs_history(request) {
-        return Ok(found);
-    }
+    let (root, may_borrow) = (request.source_root.clone(), request.may_open_machine);
     let panicked = |source| EngineError::Sources { path: request.source_root.clone(), source };
-    let may_borrow = request.may_open_machine;
-    let read = move |_: &CancellationToken| {
-        let mut sources = Sources::clone(&found);
-        sources.history = Some(History::of(&sources.root, may_borrow).map(Arc::new));
-        sources
-    };
-    Ok(Arc::new(blocking::run(read).await.map_err(panicked)?))
-}
-
-/// Lists the project's files, and reads its git history if a step asks for it.
-pub(super) async fn scan(request: &RunRequest) -> Result<Arc<Sources>, EngineError> {
-    let root = request.source_root.clone();
-    let (needs_history, may_borrow) = (needs_history(request), request.may_open_machine);
-    let panicked = |source| EngineError::Sources { path: request.source_root.clone(), source };
-    let scan = move |stop: &CancellationToken| {
-        let mut sources = Sources::scan(&root, stop)?;
+    let look = move |stop: &CancellationToken| {
+        let mut sources = match found {
+            Some(found) => Arc::unwrap_or_clone(found),
+            None => Sources::scan(&root, stop)?,
+        };
         sources.history = needs_history.then(|| History::of(&sources.root, may_borrow).map(Arc::new));
         Ok::<_, EngineError>(sources)
     };
-    Ok(Arc::new(blocking::run(scan).await.map_err(panicked)??))
-}
-
-fn needs_history(request: &RunRequest) -> bool {
-    request.plan.steps.iter().any(|step| step.git)
+    Ok(Arc::new(blocking::run(look).await.map_err(panicked)??))
 }
 
 /// If the store cannot be read, the run only takes longer.

@@ -238,22 +238,20 @@ impl<'run> Tasks<'run> {
                 Base::Snapshot(snapshot, outdated)
             }
         };
-        let mut secrets = BTreeMap::new();
-        for name in &step.secrets {
-            let value = self.request.secrets.get(name);
-            let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.clone() })?;
-            secrets.insert(name.clone(), value.clone());
-        }
-        let mut service_secrets = BTreeMap::new();
-        for (_, name) in step.runner_args.as_ref().map(arguments::service_secrets).unwrap_or_default() {
-            let value = self.request.secrets.get(name);
-            let value = value.ok_or_else(|| EngineError::MissingSecret { name: name.to_owned() })?;
-            service_secrets.insert(name.to_owned(), value.clone());
-        }
-        let mut context = self.context(index, base, secrets)?;
-        context.service_secrets = service_secrets;
+        let of_services = step.runner_args.as_ref().map(arguments::service_secrets).unwrap_or_default();
+        let of_services = self.secrets(of_services.into_iter().map(|(_, name)| name))?;
+        let mut context = self.context(index, base, self.secrets(step.secrets.iter().map(String::as_str))?)?;
+        context.service_secrets = of_services;
         self.hide_below_mounts(&mut context);
         Ok((runner, context))
+    }
+
+    fn secrets<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<BTreeMap<String, String>, EngineError> {
+        let value = |name: &str| {
+            let value = self.request.secrets.get(name).cloned();
+            Ok((name.to_owned(), value.ok_or_else(|| EngineError::MissingSecret { name: name.to_owned() })?))
+        };
+        names.map(value).collect()
     }
 
     /// Returns a step's last result if the step starts from it, and reports it.

@@ -130,7 +130,7 @@ impl Sources {
 
     /// Returns the same without what is at some paths, or below them.
     pub(crate) fn without_below(&self, hidden: &[PathBuf]) -> Self {
-        let is_seen = |entry: &&Entry| !hidden.iter().any(|hidden| entry.path.starts_with(hidden));
+        let is_seen = |entry: &&Entry| !is_below(&entry.path, hidden);
         let mut seen = self.without_entries();
         for entry in self.entries.iter().filter(is_seen) {
             if entry.kind != EntryKind::Folder {
@@ -149,7 +149,7 @@ impl Sources {
         if metadata.is_none_or(|metadata| Stamp::of(entry.kind, metadata) != entry.stamp) {
             self.sent_changed.lock().insert(entry.path.clone());
             if let Some(Watched { stop, except }) = &self.watched
-                && !except.lock().iter().any(|place| entry.path.starts_with(place))
+                && !is_below(&entry.path, &except.lock())
             {
                 stop.cancel();
             }
@@ -215,6 +215,11 @@ impl Sources {
     fn is_unreadable(&self, path: &Path) -> bool {
         self.open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
     }
+}
+
+/// Whether a path is one of these places, or below one.
+pub(crate) fn is_below(path: &Path, places: &[PathBuf]) -> bool {
+    places.iter().any(|place| path.starts_with(place))
 }
 
 /// Whether a relative link leads above the project, going by the names alone, as an engine does.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::sources::entries::{Entry, EntryKind, Sources, Stamp};
+use crate::sources::entries::{Entry, EntryKind, Sources, Stamp, is_below};
 use crate::walk::path_from_bytes;
 
 /// Each path of the sources with its stamp.
@@ -128,7 +128,7 @@ impl Delta {
 
     /// Removes nothing at these paths and below them.
     pub(crate) fn leave_alone(&mut self, hidden: &[PathBuf]) {
-        let is_seen = |path: &PathBuf| !hidden.iter().any(|hidden| path.starts_with(hidden));
+        let is_seen = |path: &PathBuf| !is_below(path, hidden);
         self.removed_files.retain(is_seen);
         self.removed_folders.retain(is_seen);
     }

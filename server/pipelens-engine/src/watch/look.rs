@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::EngineError;
 use crate::files::ProjectFolder;
-use crate::sources::{EntryKind, Sources, Stamp};
+use crate::sources::{EntryKind, Sources, Stamp, is_below};
 use crate::watch::hints::Hints;
 
 /// So often folders that have appeared meanwhile are looked at again; after that, they are reported.
@@ -156,8 +156,4 @@ fn content(file: std::fs::File) -> Option<Content> {
     let mut digest = Sha256::new();
     std::io::copy(&mut file.take(LONGEST_COMPARED + 1), &mut digest).ok()?;
     Some(digest.finalize().into())
-}
-
-fn is_below(path: &Path, places: &[PathBuf]) -> bool {
-    places.iter().any(|place| path.starts_with(place))
 }
