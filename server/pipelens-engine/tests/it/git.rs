@@ -26,7 +26,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// A repository with a tag, a branch whose name git keeps in a file of its own, and things that are nobody else's business.
+/// A repository with a tag, a branch that is not in `packed-refs`, and things that no step should get.
 fn repository(folder: &Path) {
     git(folder, &["init", "-q", "-b", "main", "."]);
     std::fs::write(folder.join("file"), "one").unwrap();

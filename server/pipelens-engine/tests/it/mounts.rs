@@ -29,7 +29,7 @@ fn locking(step: PlanStep, sharing: Sharing) -> PlanStep {
     PlanStep { cache_mounts: vec![mount("kept", sharing)], ..step }
 }
 
-/// A home in which the step's mounts are, so that nobody's own is touched.
+/// A home for the step's mounts, so that the tests do not touch that of the user who runs them.
 fn at_home(step: PlanStep, home: &Path) -> PlanStep {
     step.env("HOME", home.to_str().unwrap())
 }
