@@ -124,6 +124,14 @@ pub(crate) fn started(runner: &str, image: Option<&str>, attempt: u64) -> String
 pub(crate) const WITHOUT_ENGINE: &str =
     "To run directly on this machine instead, without containers, set `pipelens.runner` to `host`";
 
+/// Returns names in backticks, and how many there are more than those: "`a`, `b` and 3 more".
+pub(crate) fn some_of(names: impl ExactSizeIterator<Item = String>, most: usize) -> String {
+    let rest = names.len().saturating_sub(most);
+    let named: Vec<String> = names.take(most).map(|name| format!("`{name}`")).collect();
+    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+    named.join(", ") + &more
+}
+
 /// Returns `1 step`, `7 steps`.
 pub(crate) fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }

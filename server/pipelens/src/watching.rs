@@ -6,8 +6,8 @@ use pipelens_engine::run::{RunRequest, step_folder};
 use pipelens_engine::watch::{Exceptions, Found, Watch, WatchRequest};
 use tokio_util::sync::CancellationToken;
 
-use crate::project;
 use crate::settings::{PROJECT_FILE, Settings};
+use crate::{present, project};
 
 /// More changed files are counted, not named.
 const MOST_NAMED: usize = 3;
@@ -82,9 +82,6 @@ pub(crate) fn prepare(request: &mut RunRequest, found: Found, exceptions: &Excep
 
 /// Returns a sentence about what has changed; `None` for the first round.
 pub(crate) fn changed(found: &Found) -> Option<String> {
-    let named = found.changed.iter().take(MOST_NAMED).map(|path| format!("`{}`", path.display()));
-    let rest = found.changed.len().saturating_sub(MOST_NAMED);
-    let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-    let named: Vec<String> = named.collect();
-    (!named.is_empty()).then(|| format!("{}{more} changed.", named.join(", ")))
+    let names = found.changed.iter().map(|path| path.display().to_string());
+    (!found.changed.is_empty()).then(|| format!("{} changed.", present::some_of(names, MOST_NAMED)))
 }

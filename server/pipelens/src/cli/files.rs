@@ -9,8 +9,8 @@ use pipelens_engine::files::ProjectFolder;
 use pipelens_engine::walk::{RuleSet, Walk, WalkError};
 
 use super::checked::STANDARD_INPUT;
-use crate::project;
 use crate::settings::{ProjectSettings, globs};
+use crate::{present, project};
 
 /// The comment that marks any file as a pipeline is in its first lines.
 const HEAD_BYTES: u64 = 4096;
@@ -55,13 +55,11 @@ pub(crate) fn only(word: Option<&Path>) -> anyhow::Result<PathBuf> {
     match candidates.as_slice() {
         [file] => Ok(short(file).to_owned()),
         several => {
-            let named = several.iter().take(MOST_LISTED).map(|file| format!("`{}`", short(file).display()));
-            let rest = several.len().saturating_sub(MOST_LISTED);
-            let and_more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+            let names = several.iter().map(|file| short(file).display().to_string());
             bail!(
-                "There are {} pipelines here; name the one you mean: {}{and_more}",
+                "There are {} pipelines here; name the one you mean: {}",
                 several.len(),
-                named.collect::<Vec<_>>().join(", ")
+                present::some_of(names, MOST_LISTED)
             )
         }
     }

@@ -7,8 +7,8 @@ use pipelens_core::graph::{Drawing, draw, graph};
 
 use super::checked::Checked;
 use super::files;
-use super::output::{EXIT_USAGE, complain, print};
-use crate::{project, terminal};
+use super::output::{EXIT_USAGE, Format, complain, print, print_quoting};
+use crate::project;
 
 #[derive(Debug, Args)]
 pub(crate) struct GraphArgs {
@@ -53,7 +53,7 @@ pub(crate) fn show(args: &GraphArgs) -> anyhow::Result<u8> {
         Ok(Some(pipeline)) if !pipeline.steps.is_empty() => {
             let drawn = draw(&graph(pipeline, &project::stem_of(&file.path)), args.format.drawing());
             match args.format {
-                GraphFormat::Text => print(&terminal::inert(&terminal::visible(&drawn))),
+                GraphFormat::Text => print_quoting(&drawn, Format::Human),
                 GraphFormat::Mermaid | GraphFormat::Dot | GraphFormat::Svg => print(&drawn),
             }
         }

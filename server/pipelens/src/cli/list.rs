@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use super::checked::{Checked, Projects};
 use super::files;
-use super::output::{EXIT_USAGE, Format, complain, print};
+use super::output::{EXIT_USAGE, Format, complain, print_quoting};
 use super::past::{Past, ago, words};
-use crate::{present, project, terminal};
+use crate::{present, project};
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
@@ -97,7 +97,7 @@ fn pipelines(args: &ListArgs) -> anyhow::Result<u8> {
             }
         }
     }
-    show(&text, args.format)?;
+    print_quoting(&text, args.format)?;
     Ok(code)
 }
 
@@ -178,7 +178,7 @@ fn runs(args: &ListArgs) -> anyhow::Result<u8> {
         complain("No run of this project is remembered");
         return Ok(1);
     }
-    show(&text, args.format)
+    print_quoting(&text, args.format)
 }
 
 fn human_run(number: usize, run: &PastRun) -> String {
@@ -197,12 +197,4 @@ fn human_run(number: usize, run: &PastRun) -> String {
         run.pipeline,
         present::duration(took)
     )
-}
-
-/// Prints what may quote files.
-fn show(text: &str, format: Format) -> anyhow::Result<u8> {
-    match format {
-        Format::Human => print(&terminal::inert(&terminal::visible(text))),
-        Format::Json => print(&terminal::inert_json(text)),
-    }
 }

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use owo_colors::OwoColorize;
 
 use super::printable::printable;
+use crate::terminal;
 
 /// The command line was wrong, or a file cannot be read.
 pub(super) const EXIT_USAGE: u8 = 2;
@@ -28,6 +29,14 @@ pub(super) fn print(text: &str) -> anyhow::Result<u8> {
     }
 }
 
+/// Prints text that may quote a file: it controls no terminal, and no CI system takes it for commands.
+pub(super) fn print_quoting(text: &str, format: Format) -> anyhow::Result<u8> {
+    match format {
+        Format::Human => print(&terminal::inert(&terminal::visible(text))),
+        Format::Json => print(&terminal::inert_json(text)),
+    }
+}
+
 /// Prints an error to standard error.
 pub(super) fn complain(message: &str) {
     say(&"error".red().bold().to_string(), message);
@@ -47,11 +56,11 @@ pub(super) fn tell(message: &str) {
 fn say(kind: &str, message: &str) {
     // If standard error is closed, there is no way to report anything.
     let message = printable(message);
-    drop(writeln!(anstream::stderr(), "{kind}: {}", crate::terminal::inert(&message)));
+    drop(writeln!(anstream::stderr(), "{kind}: {}", terminal::inert(&message)));
 }
 
 /// Prints findings to standard error, apart from the actual output.
 pub(super) fn show_findings(findings: &str) {
     // If standard error is closed, there is no way to show them.
-    drop(write!(anstream::stderr(), "{}", crate::terminal::inert(findings)));
+    drop(write!(anstream::stderr(), "{}", terminal::inert(findings)));
 }

@@ -6,9 +6,9 @@ use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use pipelens_engine::cache::CacheDecision;
 use serde::Serialize;
 
-use super::output::{EXIT_USAGE, Format, complain};
+use super::output::{EXIT_USAGE, Format, complain, print_quoting};
 use super::run::{Prepared, RunArgs, prepare};
-use crate::{project, terminal};
+use crate::project;
 
 /// No container engine answered.
 const EXIT_UNREACHABLE: u8 = 4;
@@ -32,11 +32,12 @@ pub(crate) async fn show(args: RunArgs) -> u8 {
             return EXIT_UNREACHABLE;
         }
     };
-    let text = match args.options.format {
-        Format::Human => terminal::inert(&terminal::visible(&table(&request.plan, &decisions))).into_owned(),
-        Format::Json => terminal::inert_json(&lines(&request.plan, &decisions)).into_owned(),
+    let format = args.options.format;
+    let text = match format {
+        Format::Human => table(&request.plan, &decisions),
+        Format::Json => lines(&request.plan, &decisions),
     };
-    match super::output::print(&text) {
+    match print_quoting(&text, format) {
         Ok(code) => code,
         Err(error) => {
             complain(&format!("{error:#}"));

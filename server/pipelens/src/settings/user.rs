@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
-use super::{MAX_BYTES, MAX_NESTING, Settings, nesting, schema};
+use super::project::{MAX_BYTES, MAX_NESTING, nesting};
+use super::{Settings, schema};
 
 /// Names another file than the default one.
 const FILE_VARIABLE: &str = "PIPELENS_SETTINGS";
