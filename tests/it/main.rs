@@ -35,6 +35,7 @@ mod reports;
 mod runs;
 mod second;
 mod shown;
+mod signals;
 mod standing;
 mod terminal;
 mod tools;
