@@ -127,8 +127,7 @@ pub(super) async fn start(
         create(session, context, service, image, step, network).await.map_err(|error| of_service(service, error))
     }));
     let mut refused = None;
-    let created = created.await;
-    for created in created {
+    for created in created.await {
         match created {
             Ok(running) => services.all.push(running),
             Err(error) => refused = refused.or(Some(error)),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lsp_types::Uri;
+use pipelens_core::plan::PlanStep;
 use pipelens_engine::event::Outcome;
 use uuid::Uuid;
 
@@ -27,19 +28,14 @@ pub(crate) fn newest(
     pipeline: usize,
     keys: &[&str],
 ) -> Vec<Option<(Arc<Run>, StepView)>> {
-    let mut left: BTreeMap<&str, usize> = keys.iter().enumerate().map(|(index, key)| (*key, index)).collect();
+    let places: BTreeMap<&str, usize> = keys.iter().enumerate().map(|(index, key)| (*key, index)).collect();
     let mut found = vec![None; keys.len()];
-    for run in registry.newest_first().into_iter().filter(|run| run.is_of(uri, pipeline)) {
-        if left.is_empty() {
-            break;
+    each_newest(registry, uri, pipeline, keys.iter().copied().collect(), |run, step, view| {
+        let place = places.get(step.key.as_str()).and_then(|index| found.get_mut(*index));
+        if let Some(place) = place {
+            *place = Some((run.clone(), view.clone()));
         }
-        run.each_step(|step, view| {
-            let place = left.remove(step.key.as_str()).and_then(|index| found.get_mut(index));
-            if let Some(place) = place {
-                *place = Some((run.clone(), view.clone()));
-            }
-        });
-    }
+    });
     found
 }
 
@@ -50,28 +46,37 @@ pub(crate) fn standing<'a>(
     pipeline: usize,
     keys: impl Iterator<Item = &'a str>,
 ) -> Standing {
-    let runs: Vec<Arc<Run>> = registry.newest_first().into_iter().filter(|run| run.is_of(uri, pipeline)).collect();
-    count(&runs, keys.collect())
+    let keys: BTreeSet<&str> = keys.collect();
+    let mut standing = Standing { steps: keys.len(), ..Standing::default() };
+    each_newest(registry, uri, pipeline, keys, |run, step, view| match result(view, step.soft_fail) {
+        Some(Passed(true)) => standing.passed += 1,
+        Some(Passed(false)) => {
+            standing.failed += 1;
+            standing.first_failure.get_or_insert_with(|| (run.id, step.key.clone()));
+        }
+        None => {}
+    });
+    standing
 }
 
-fn count(newest_first: &[Arc<Run>], mut left: BTreeSet<&str>) -> Standing {
-    let mut standing = Standing { steps: left.len(), ..Standing::default() };
-    for run in newest_first {
+/// Passes on the newest state of each of these steps, those of the newest run first.
+fn each_newest(
+    registry: &Registry,
+    uri: &Uri,
+    pipeline: usize,
+    mut left: BTreeSet<&str>,
+    mut see: impl FnMut(&Arc<Run>, &PlanStep, &StepView),
+) {
+    for run in registry.newest_first().iter().filter(|run| run.is_of(uri, pipeline)) {
+        if left.is_empty() {
+            return;
+        }
         run.each_step(|step, view| {
-            if !left.remove(step.key.as_str()) {
-                return;
-            }
-            match result(view, step.soft_fail) {
-                Some(Passed(true)) => standing.passed += 1,
-                Some(Passed(false)) => {
-                    standing.failed += 1;
-                    standing.first_failure.get_or_insert_with(|| (run.id, step.key.clone()));
-                }
-                None => {}
+            if left.remove(step.key.as_str()) {
+                see(run, step, view);
             }
         });
     }
-    standing
 }
 
 struct Passed(bool);
