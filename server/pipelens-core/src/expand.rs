@@ -13,7 +13,7 @@ use references::References;
 
 pub(crate) use combinations::{MAX_COMBINATIONS, MAX_NAMES, combine, idle};
 pub(crate) use expressions::{Expression, expressions, replaced};
-pub(crate) use references::{Match, matches};
+pub(crate) use references::{Match, identity, matches};
 pub(crate) use size::{Size, size};
 
 /// Returns a pipeline in which every step is one step. It is the same one if no step has a matrix, or if there would be too many.

@@ -94,7 +94,7 @@ impl<'a> References<'a> {
 }
 
 /// Returns what tells a combination apart, in an order that does not depend on the order of the axes.
-pub(super) fn identity<'a>(matrix: &'a Matrix, combination: &Combination) -> Identity<'a> {
+pub(crate) fn identity<'a>(matrix: &'a Matrix, combination: &Combination) -> Identity<'a> {
     let mut identity = matrix.identity(combination);
     identity.sort_unstable();
     identity

@@ -269,10 +269,6 @@ fn several_parents(pipeline: &Pipeline, findings: &mut Findings) {
 /// Returns a combination of a step that another step with the same axes does not have.
 fn orphan<'a>(step: &'a Step, other: &Step) -> Option<&'a Combination> {
     let (own, other) = (step.matrix.as_deref()?, other.matrix.as_deref()?);
-    let sorted = |mut identity: Vec<(&str, &str)>| {
-        identity.sort_unstable();
-        identity.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>()
-    };
-    let known: HashSet<_> = other.combinations().iter().map(|one| sorted(other.identity(one))).collect();
-    own.combinations().iter().find(|one| !known.contains(&sorted(own.identity(one))))
+    let known: HashSet<_> = other.combinations().iter().map(|one| expand::identity(other, one)).collect();
+    own.combinations().iter().find(|one| !known.contains(&expand::identity(own, one)))
 }
