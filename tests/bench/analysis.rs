@@ -95,9 +95,9 @@ fn requests(binary: &Path) -> Result<()> {
     Ok(())
 }
 
-const URI: &str = "file:///bench/pipeline.yml";
+pub(super) const URI: &str = "file:///bench/pipeline.yml";
 
-fn ours(binary: &Path) -> Client {
+pub(super) fn ours(binary: &Path) -> Client {
     Client::start(binary, &[("DOCKER_HOST", "unix:///nonexistent/docker.sock")], Value::Null)
 }
 
@@ -166,7 +166,7 @@ fn place(text: &str, mistake: Mistake) -> Result<((usize, usize), &'static str, 
 
 /// How the steps say what they have in common.
 #[derive(Clone, Copy)]
-enum Style {
+pub(super) enum Style {
     /// Each says it all.
     Plain,
     /// Each merges `<<: *defaults`, as people write long files.
@@ -183,7 +183,7 @@ impl Style {
 }
 
 /// Steps of ten lines each, as people write them; the last has the place for the mistake.
-fn pipeline(lines: usize, style: Style) -> Result<String> {
+pub(super) fn pipeline(lines: usize, style: Style) -> Result<String> {
     let mut text = String::from(
         r#"name: bench
 default_image: alpine:3.20

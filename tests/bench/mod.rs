@@ -5,6 +5,7 @@ mod analysis;
 mod engine;
 mod flood;
 mod second_run;
+mod typing;
 
 use std::env;
 use std::fs;
@@ -21,6 +22,8 @@ use crate::{packages, sandbox, tools};
 pub(crate) enum Name {
     /// Typing, beside yaml-language-server.
     Analysis,
+    /// Typing at an ordinary speed: delay and processor time of each key.
+    Typing,
     /// Answers while a step floods.
     Flood,
     /// The second run after a change, beside the native commands.
@@ -40,6 +43,9 @@ pub(crate) fn bench(names: &[Name]) -> Result<()> {
     let binary = tools::built("release")?;
     if is_wanted(Name::Analysis) {
         analysis::measure(&binary)?;
+    }
+    if is_wanted(Name::Typing) {
+        typing::measure(&binary)?;
     }
     if is_wanted(Name::Flood) {
         flood::measure(&binary)?;

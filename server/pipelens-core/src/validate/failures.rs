@@ -85,9 +85,11 @@ fn can_fail(line: &str) -> bool {
 fn insertion(written: &Written<'_>, offsets: &Offsets, command: &str) -> Option<(usize, String)> {
     let first = command.chars().next().filter(|first| !first.is_whitespace())?;
     let start = offsets.source(TextRange::new(0, first.len_utf8()))?.start;
-    let line_start = written.text.get(..start)?.rfind('\n')? + 1;
+    let before = written.text.get(..start)?;
+    let line_start = before.rfind('\n')? + 1;
     let indent = written.text.get(line_start..start).filter(|indent| !indent.is_empty() && indent.trim().is_empty())?;
-    let newline = if written.text.contains("\r\n") { "\r\n" } else { "\n" };
+    // Looking for one in the whole text would make a long file slow.
+    let newline = if before.get(..line_start)?.ends_with("\r\n") { "\r\n" } else { "\n" };
     // Elsewhere, lines are joined.
     let is_literal = written.block_indicator().is_some_and(|(_, style)| style == '|');
     is_literal.then(|| (start, format!("set -e{newline}{indent}")))
