@@ -1,41 +1,61 @@
--- Loaded at startup, so it is small: the server is not started until a pipeline file is opened.
+-- Loaded at startup, so it is small: nothing else is loaded until a pipeline file is opened.
 if vim.g.loaded_pipelens then
   return
 end
 vim.g.loaded_pipelens = true
 
-vim.treesitter.language.register('yaml', 'yaml.pipelens')
-vim.treesitter.language.register('json', 'json.pipelens')
+local filetypes = { 'yaml.pipelens', 'json.pipelens' }
+local group = vim.api.nvim_create_augroup('pipelens', {})
 
 if vim.g.pipelens_enable ~= false then
-  if vim.lsp.enable then
-    vim.lsp.enable('pipelens')
-  else
-    vim.api.nvim_create_autocmd('FileType', {
-      pattern = { 'yaml.pipelens', 'json.pipelens' },
-      callback = function(event)
-        vim.lsp.start(require('pipelens').config(), { bufnr = event.buf })
-      end,
-    })
-  end
+  vim.api.nvim_create_autocmd('FileType', {
+    group = group,
+    pattern = filetypes,
+    desc = 'Start the pipelens language server',
+    callback = function(event)
+      require('pipelens.client').start(event.buf)
+    end,
+  })
 end
 
 vim.api.nvim_create_autocmd('LspAttach', {
-  group = vim.api.nvim_create_augroup('pipelens', {}),
+  group = group,
+  desc = 'Show lenses and the states of steps',
   callback = function(event)
     local client = vim.lsp.get_client_by_id(event.data.client_id)
     if client and client.name == 'pipelens' then
-      require('pipelens').attach(client, event.buf)
+      require('pipelens.client').attached(client, event.buf)
     end
   end,
 })
 
 vim.api.nvim_create_user_command('Pipelens', function(arguments)
-  require('pipelens').command(arguments.fargs)
+  require('pipelens.command').run(arguments.fargs)
 end, {
-  nargs = '+',
+  nargs = '*',
   desc = 'Run and watch pipelines',
-  complete = function(lead)
-    return require('pipelens').complete(lead)
+  complete = function(lead, line)
+    return require('pipelens.command').complete(lead, line)
   end,
 })
+
+-- What people map: `vim.keymap.set('n', '<leader>r', '<Plug>(pipelens-step)')`.
+for name, arguments in pairs({
+  run = { 'run' },
+  step = { 'step' },
+  from = { 'from' },
+  rerun = { 'rerun' },
+  cancel = { 'cancel' },
+  log = { 'log' },
+  output = { 'output' },
+  graph = { 'graph' },
+  runs = { 'runs' },
+  shell = { 'shell' },
+  watch = { 'watch' },
+  artifacts = { 'artifacts' },
+  problems = { 'problems' },
+}) do
+  vim.keymap.set('n', ('<Plug>(pipelens-%s)'):format(name), function()
+    require('pipelens.command').run(arguments)
+  end, { desc = 'pipelens: ' .. name })
+end

@@ -17,12 +17,20 @@ use repairs::Repairs;
 /// Sixteen mebibytes: a thousand times what people write, and still parsed within a second.
 const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
 
-pub(crate) fn analyze(text: &str, format: Format, project: Option<&dyn Project>) -> Analysis {
+/// `before` is the analysis of the text before an edit; what has not changed since is not parsed again.
+pub(crate) fn analyze(
+    text: &str,
+    format: Format,
+    project: Option<&dyn Project>,
+    before: Option<&Analysis>,
+) -> Analysis {
     let line_index = LineIndex::new(text);
     if text.len() > MAX_TEXT_BYTES {
         return too_large(text, line_index);
     }
-    let Repaired { tree, findings: repairs, repaired_lines } = repair::read(text, &line_index);
+    let edited = before.and_then(|before| before.tree.after_edit(&before.text, text));
+    let read = || repair::read(text, &line_index);
+    let Repaired { tree, findings: repairs, repaired_lines } = edited.map_or_else(read, Repaired::unrepaired);
     let is_repaired = !repairs.is_empty();
     let mut findings = Findings::default();
     if format == Format::Json && !is_repaired && !text.trim_start_matches('\u{feff}').trim().is_empty() {

@@ -33,12 +33,18 @@ pub use project::{Project, Remark};
 
 /// Reads a document. Never fails and never panics: whatever is wrong is in `diagnostics`.
 pub fn analyze(text: &str, format: Format) -> Analysis {
-    analyze::analyze(text, format, None)
+    analyze::analyze(text, format, None, None)
 }
 
 /// Reads a document as part of a project: like `analyze`, plus paths that do not exist and what a linter reports.
 pub fn analyze_in(text: &str, format: Format, project: &dyn Project) -> Analysis {
-    analyze::analyze(text, format, Some(project))
+    analyze::analyze(text, format, Some(project), None)
+}
+
+/// Reads a document after an edit, with the same result as `analyze` or `analyze_in`: what has not changed since the analysis `before` is
+/// not parsed again.
+pub fn analyze_again(text: &str, format: Format, project: Option<&dyn Project>, before: &Analysis) -> Analysis {
+    analyze::analyze(text, format, project, Some(before))
 }
 
 /// Reads the settings of a project: `.pipelens.yaml`. What is wrong with them is in `diagnostics`.

@@ -25,10 +25,14 @@ pub fn is_deceptive(character: char) -> bool {
         )
 }
 
+/// Tells whether all of a text is what people type most: no control characters, nothing but ASCII.
+pub(crate) fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
 /// Returns text with its deceptive characters written out, as `\u{1b}` or `\n`.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if is_plain || !text.contains(is_deceptive) {
+    if is_printable(text) || !text.contains(is_deceptive) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);

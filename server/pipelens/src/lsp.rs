@@ -22,6 +22,7 @@ use routes::Router;
 use server::Server;
 use session::{linting, watching};
 use transport::uris::Spellings;
+use transport::writer::Notifications;
 use transport::{message_loop, parent, writer};
 
 /// How long removing the containers of a run may take when the editor is gone.
@@ -33,11 +34,12 @@ const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
 pub(crate) async fn serve() -> u8 {
     let (service, socket) = LspService::new(|client| Session(Arc::new(Server::new(client))));
     let server = service.inner().0.clone();
-    let _background = background(&server);
+    let (notifications, frames) = Notifications::lane();
+    let _background = background(&server, notifications);
     let mut router = Router::new(service);
     let spellings = Spellings::default();
     let (to_client, from_client) = socket.split();
-    let mut writer = writer::spawn(to_client, spellings.clone());
+    let mut writer = writer::spawn(to_client, frames, spellings.clone());
     let parent = parent::parent_died(|| server.settings.client().process_id);
     let code = tokio::select! {
         () = message_loop::serve(&mut router, from_client, writer.responses.clone(), &spellings) => {
@@ -54,7 +56,7 @@ pub(crate) async fn serve() -> u8 {
 }
 
 /// Starts the background tasks; they end when the handles are dropped.
-fn background(server: &Server) -> Vec<AbortOnDropHandle<()>> {
+fn background(server: &Server, notifications: Notifications) -> Vec<AbortOnDropHandle<()>> {
     let (client, settings, documents) = (server.client.clone(), server.settings.clone(), server.documents.clone());
     let (findings, lenses, predictions) = (server.findings.clone(), server.lenses.clone(), server.predictions.clone());
     let pulls = {
@@ -62,7 +64,7 @@ fn background(server: &Server) -> Vec<AbortOnDropHandle<()>> {
         move || settings.client().pulls_diagnostics
     };
     let tasks = [
-        tokio::spawn(push::send(findings, client.clone(), pulls)),
+        tokio::spawn(push::send(findings, client.clone(), notifications, pulls)),
         tokio::spawn({
             let (lenses, settings) = (lenses.clone(), settings.clone());
             async move { lenses.send(client, settings).await }

@@ -82,8 +82,22 @@ pub(crate) fn is_settings(path: &Path) -> bool {
 
 /// Analyses text as what its path says it is: a pipeline, or the settings of a project.
 pub(crate) fn analyse(text: &str, path: &Path, project: Option<InProject<'_>>) -> Analysis {
+    analyse_again(text, path, project, None)
+}
+
+/// Like `analyse`, after an edit: `before` is the analysis of the same file until then.
+pub(crate) fn analyse_again(
+    text: &str,
+    path: &Path,
+    project: Option<InProject<'_>>,
+    before: Option<&Analysis>,
+) -> Analysis {
     match project {
         _ if is_settings(path) => pipelens_core::analyze_settings(text),
+        _ if let Some(before) = before => {
+            let project = project.as_ref().map(|project| project as &dyn Project);
+            pipelens_core::analyze_again(text, Format::of(path), project, before)
+        }
         Some(project) => pipelens_core::analyze_in(text, Format::of(path), &project),
         None => pipelens_core::analyze(text, Format::of(path)),
     }

@@ -1,5 +1,6 @@
 //! Where things are, and how programs are found and run.
 
+use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -77,7 +78,13 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 
 /// Runs a program in the repository and fails with its name if it fails.
 pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Result<()> {
-    run_command(Command::new(program).args(arguments).current_dir(root()))
+    let mut command = Command::new(program);
+    // What `cargo run` says of this package would make another cargo build some crates again.
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    run_command(command.args(arguments).current_dir(root()))
 }
 
 /// Runs a command and fails with its command line if it fails.

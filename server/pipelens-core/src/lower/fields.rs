@@ -165,7 +165,7 @@ impl<'tree> Fields<'tree> {
                         Some(items) => items.iter().filter_map(|item| self.source_text(*item)).collect(),
                         None => self.source_text(part.value).into_iter().collect(),
                     };
-                    let name = Spanned::new(name.text.to_string(), self.tree.node(part.key).range);
+                    let name = Spanned::new(name.text.as_str().to_owned(), self.tree.node(part.key).range);
                     // If an axis is written twice, the last one counts.
                     matrix.axes.retain(|axis| axis.name.value != name.value);
                     matrix.axes.push(Axis { name, values });
@@ -181,7 +181,7 @@ impl<'tree> Fields<'tree> {
             let entries = self.tree.entries(*item);
             let values = entries.iter().map(|entry| {
                 let name = self.tree.scalar(entry.key)?;
-                let name = Spanned::new(name.text.to_string(), self.tree.node(entry.key).range);
+                let name = Spanned::new(name.text.as_str().to_owned(), self.tree.node(entry.key).range);
                 Some((name, self.source_text(entry.value)?))
             });
             // What an entry with something else means is unknown.
@@ -193,15 +193,15 @@ impl<'tree> Fields<'tree> {
     /// Returns a scalar of any type but null as it is written.
     fn source_text(&self, node: NodeId) -> Option<Spanned<String>> {
         let scalar = self.tree.scalar(node).filter(|scalar| scalar.resolve() != ScalarType::Null)?;
-        Some(Spanned::new(scalar.text.to_string(), self.tree.node(node).range))
+        Some(Spanned::new(scalar.text.as_str().to_owned(), self.tree.node(node).range))
     }
 
     fn env_var(&self, entry: &Entry) -> Option<EnvVar> {
         let name = self.tree.scalar(entry.key)?;
         let value = self.tree.scalar(entry.value)?;
         Some(EnvVar {
-            name: Spanned::new(name.text.to_string(), self.tree.node(entry.key).range),
-            value: Spanned::new(value.text.to_string(), self.tree.node(entry.value).range),
+            name: Spanned::new(name.text.as_str().to_owned(), self.tree.node(entry.key).range),
+            value: Spanned::new(value.text.as_str().to_owned(), self.tree.node(entry.value).range),
         })
     }
 }
@@ -209,7 +209,7 @@ impl<'tree> Fields<'tree> {
 /// Returns a scalar that is a string in the core schema.
 pub(super) fn text(tree: &Tree, node: NodeId) -> Option<Spanned<String>> {
     let scalar = tree.scalar(node)?;
-    (scalar.resolve() == ScalarType::Text).then(|| Spanned::new(scalar.text.to_string(), tree.node(node).range))
+    (scalar.resolve() == ScalarType::Text).then(|| Spanned::new(scalar.text.as_str().to_owned(), tree.node(node).range))
 }
 
 fn cache_mount(tree: &Tree, node: NodeId) -> Option<CacheMount> {
@@ -253,12 +253,12 @@ fn value(tree: &Tree, id: NodeId, shape: &Shape) -> Spanned<SpannedValue> {
     let Some(node) = tree.resolved(id) else { return Spanned::new(SpannedValue::Null, range) };
     let value = match &node.kind {
         Kind::Scalar(scalar) => match scalar.resolve() {
-            _ if *shape == VARIABLE => SpannedValue::Text(scalar.text.to_string()),
+            _ if *shape == VARIABLE => SpannedValue::Text(scalar.text.as_str().to_owned()),
             ScalarType::Null => SpannedValue::Null,
             ScalarType::Bool(value) => SpannedValue::Bool(value),
             ScalarType::Integer(value) => SpannedValue::Integer(value),
             ScalarType::Float(value) => SpannedValue::Float(value),
-            ScalarType::Text => SpannedValue::Text(scalar.text.to_string()),
+            ScalarType::Text => SpannedValue::Text(scalar.text.as_str().to_owned()),
         },
         Kind::List { items, .. } => {
             SpannedValue::List(items.iter().map(|item| value(tree, *item, &Shape::Anything)).collect())
@@ -274,7 +274,7 @@ fn map_value(tree: &Tree, id: NodeId, shape: &Shape) -> Vec<(Spanned<String>, Sp
     entries
         .iter()
         .filter_map(|entry| {
-            let key = Spanned::new(tree.scalar(entry.key)?.text.to_string(), tree.node(entry.key).range);
+            let key = Spanned::new(tree.scalar(entry.key)?.text.as_str().to_owned(), tree.node(entry.key).range);
             let inner = match shape {
                 Shape::Map(place) => keys::find(*place, &key.value).map_or(Shape::Anything, |known| known.shape),
                 Shape::Env => VARIABLE,

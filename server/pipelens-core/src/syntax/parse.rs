@@ -78,8 +78,17 @@ pub(crate) enum Reason {
 }
 
 /// Parses text up to its end or its first error, handing every event with its range to `sink`.
-pub(crate) fn parse<'text>(text: &'text str, mut sink: impl FnMut(Event<'text>, TextRange)) -> Option<ParseError> {
-    let limits = Limits::unlimited().max_depth(MAX_DEPTH);
+pub(crate) fn parse<'text>(text: &'text str, sink: impl FnMut(Event<'text>, TextRange)) -> Option<ParseError> {
+    parse_within(MAX_DEPTH, text, sink)
+}
+
+/// Like `parse`, with another limit for how deep collections may be nested.
+pub(crate) fn parse_within<'text>(
+    max_depth: usize,
+    text: &'text str,
+    mut sink: impl FnMut(Event<'text>, TextRange),
+) -> Option<ParseError> {
+    let limits = Limits::unlimited().max_depth(max_depth);
     // Whether each open collection is in brackets.
     let mut open: Vec<bool> = Vec::new();
     for item in events_with(text, &Settings::new().limits(limits)) {

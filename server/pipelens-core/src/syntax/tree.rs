@@ -1,5 +1,7 @@
 //! One arena of nodes for a whole text, whatever its spelling. Aliases stay nodes, so nothing is ever expanded here.
 
+mod edited;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -26,6 +28,8 @@ pub(crate) struct Tree {
     pub(crate) comments: Vec<TextRange>,
     /// Whether any value may be in two places.
     pub(crate) has_aliases: bool,
+    /// Whether this is the tree of the text as it is: without an error, and nothing repaired.
+    is_whole: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -89,13 +93,11 @@ impl Tree {
         self.nodes.reserve(text.len() / BYTES_PER_NODE);
         let mut builder = Builder { tree: Self { nodes: self.nodes, ..Self::default() }, ..Builder::default() };
         let error = parse(text, |event, range| {
-            let range = match &event {
-                Event::Scalar { style: Style::Block, .. } => trimmed(text, range),
-                _ => range,
-            };
+            let range = range_of(&event, text, range);
             builder.add(event, patch.original_range(range));
         });
-        (builder.finish(), error)
+        let tree = builder.finish();
+        (Self { is_whole: error.is_none() && patch.is_empty(), ..tree }, error)
     }
 
     #[expect(clippy::indexing_slicing, reason = "an id is only ever made for a node of this tree")]
@@ -385,7 +387,10 @@ impl<'text> Builder<'text> {
 }
 
 /// A block scalar's range includes the empty lines after it; what a person sees ends with its last character.
-fn trimmed(text: &str, range: TextRange) -> TextRange {
+fn range_of(event: &Event<'_>, text: &str, range: TextRange) -> TextRange {
+    if !matches!(event, Event::Scalar { style: Style::Block, .. }) {
+        return range;
+    }
     let len = text.get(range.start..range.end).map_or(0, |content| content.trim_end().len());
     TextRange::new(range.start, range.start + len)
 }

@@ -176,7 +176,12 @@ impl Service for Router {
                 }
                 return taken;
             }
-            "initialized" => return self.pass_on(request).await,
+            "initialized" => {
+                if self.stage == Stage::Running {
+                    self.server.findings.set_client_ready();
+                }
+                return self.pass_on(request).await;
+            }
             // `exit` may follow at once, and does not wait for this answer.
             "shutdown" => {
                 if self.stage == Stage::Running {
@@ -197,7 +202,7 @@ impl Service for Router {
         match self.stage {
             Stage::New => return Self::refuse(id, not_initialized()),
             Stage::ShutDown => return Self::refuse(id, Error::invalid_request()),
-            Stage::Running => {}
+            Stage::Running => self.server.findings.set_client_ready(),
         }
         let params = params.unwrap_or_default();
         match (route(&method), id) {

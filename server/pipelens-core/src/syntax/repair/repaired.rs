@@ -12,3 +12,10 @@ pub(crate) struct Repaired {
     /// Zero-based lines that no longer say what their author wrote.
     pub(crate) repaired_lines: BTreeSet<usize>,
 }
+
+impl Repaired {
+    /// Text that needed no repair.
+    pub(crate) fn unrepaired(tree: Tree) -> Self {
+        Self { tree, findings: Vec::new(), repaired_lines: BTreeSet::new() }
+    }
+}

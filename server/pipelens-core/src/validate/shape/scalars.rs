@@ -5,7 +5,7 @@ use crate::arguments;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::keys::{Argument, MAX_NAME_BYTES, POLICIES, Place, Shape};
 use crate::nearest::nearest;
-use crate::printable::is_deceptive;
+use crate::printable::{is_deceptive, is_printable};
 use crate::runners::RUNNERS;
 use crate::syntax::parse::Style;
 use crate::syntax::scalar::{ScalarType, yaml_1_1_reading};
@@ -64,14 +64,15 @@ impl Checker<'_> {
 
     /// Finds characters that are invisible or control a terminal. A command may contain any: it is never shown in full.
     pub(super) fn control_characters(&mut self, id: NodeId, scalar: &Scalar, name: &str) {
+        if name == "cmd" || is_printable(&scalar.text) {
+            return;
+        }
         // Labels and the like may be written as a block, which has line breaks.
         let is_part_of_key = matches!(self.place, Place::Matrix | Place::Combination);
         let may_have_lines = !is_part_of_key && !matches!(name, "key" | "name" | "slug");
         let is_bad =
             |character: char| is_deceptive(character) && !(may_have_lines && matches!(character, '\n' | '\r' | '\t'));
-        let Some(found) = scalar.text.chars().find(|character| is_bad(*character)).filter(|_| name != "cmd") else {
-            return;
-        };
+        let Some(found) = scalar.text.chars().find(|character| is_bad(*character)) else { return };
         let message = format!(
             "`{name}` contains the character U+{:04X}, which is invisible or controls a terminal. Remove it.",
             u32::from(found)

@@ -4,23 +4,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lsp_types::Uri;
+use lsp_types::notification::PublishDiagnostics;
+use lsp_types::{PublishDiagnosticsParams, Uri};
 use tower_lsp::Client;
 
 use super::store::{Change, Findings};
+use crate::lsp::transport::writer::Notifications;
 
 /// A client that does not answer for this long will not.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends reports until the process ends. `pulls`: the client pulls the findings of open documents itself.
-pub(crate) async fn send(findings: Arc<Findings>, client: Client, pulls: impl Fn() -> bool) {
+pub(crate) async fn send(
+    findings: Arc<Findings>,
+    client: Client,
+    notifications: Notifications,
+    pulls: impl Fn() -> bool,
+) {
+    findings.client_is_ready().await;
     loop {
         let changed = findings.changed().await;
         let mut is_outdated = false;
         for (uri, change) in changed {
             let is_pulled = pulls() && findings.is_open(&uri);
             if !is_pulled {
-                publish(&findings, &client, uri).await;
+                publish(&findings, &notifications, uri).await;
             } else if change == Change::ByServer {
                 is_outdated = true;
             }
@@ -34,7 +42,8 @@ pub(crate) async fn send(findings: Arc<Findings>, client: Client, pulls: impl Fn
     }
 }
 
-async fn publish(findings: &Findings, client: &Client, uri: Uri) {
+async fn publish(findings: &Findings, notifications: &Notifications, uri: Uri) {
     let report = findings.of(&uri);
-    client.publish_diagnostics(uri, report.diagnostics, report.version).await;
+    let params = PublishDiagnosticsParams { uri, diagnostics: report.diagnostics, version: report.version };
+    notifications.send::<PublishDiagnostics>(&params).await;
 }

@@ -61,6 +61,7 @@ pub(crate) struct Report {
 pub(crate) struct Findings {
     inner: Mutex<Inner>,
     wake: Notify,
+    ready: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +90,16 @@ pub(crate) enum Change {
 }
 
 impl Findings {
+    /// The client has got the answer to `initialize`: reports may be sent.
+    pub(crate) fn set_client_ready(&self) {
+        self.ready.notify_one();
+    }
+
+    /// Waits until reports may be sent.
+    pub(super) async fn client_is_ready(&self) {
+        self.ready.notified().await;
+    }
+
     /// Stores a document that the client has opened or changed.
     pub(crate) fn edited(&self, uri: &Uri, document: Arc<dyn Analysed>) {
         self.change(uri, Change::ByClient, |file| file.document = Some(document));

@@ -350,19 +350,23 @@ impl OpenDocuments {
         };
         let is_in_project = kind == Kind::Pipeline && is_file;
         let project = if is_in_project { self.settings.project(&root) } else { Arc::default() };
+        let before = self.now().named(uri.as_str());
+        let analyse = |project: Option<InProject<'_>>| {
+            project_context::analyse_again(&text, &path, project, before.as_ref().map(|before| &before.analysis))
+        };
         let analysis = match kind {
             Kind::Other => Analysis::default(),
             Kind::Pipeline if is_file => {
                 let context = self.context(root);
-                project_context::analyse(&text, &path, Some(InProject { context: &context, settings: &project }))
+                analyse(Some(InProject { context: &context, settings: &project }))
             }
             // A document that was never saved belongs to no project.
-            Kind::Settings | Kind::Pipeline => project_context::analyse(&text, &path, None),
+            Kind::Settings | Kind::Pipeline => analyse(None),
         };
         let units = if kind == Kind::Other { Units::default() } else { Units::new(&text) };
         let client = self.settings.client();
         let (encoding, tags) = (client.encoding, client.tags);
-        let file = self.now().0.get(uri.as_str()).and_then(|before| before.file.clone()).or_else(|| canonical(&uri));
+        let file = before.and_then(|before| before.file.clone()).or_else(|| canonical(&uri));
         Document { uri, version, text, analysis, kind, file, project, units, encoding, tags }
     }
 

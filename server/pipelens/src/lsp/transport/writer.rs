@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{Stream, StreamExt};
+use lsp_types::notification::Notification;
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
@@ -20,6 +21,8 @@ const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 /// Frames between the two threads. While it is full, senders of notifications and requests have to wait. The largest are the findings
 /// of one file, which are bounded in number and length.
 const ORDER_QUEUE: usize = 16;
+/// As long as the header of a message can be.
+const HEADER_BYTES: usize = "Content-Length: 18446744073709551615\r\n\r\n".len();
 /// A buffer this large is written even when more is ready.
 const WRITE_BYTES: usize = 256 * 1024;
 
@@ -82,6 +85,31 @@ struct Backlog {
     freed: Notify,
 }
 
+/// The lane of notifications that become text where they are made, because they are large.
+#[derive(Debug, Clone)]
+pub(crate) struct Notifications(mpsc::Sender<Vec<u8>>);
+
+impl Notifications {
+    /// Returns the lane, and its end for the writer.
+    pub(crate) fn lane() -> (Self, mpsc::Receiver<Vec<u8>>) {
+        let (lane, frames) = mpsc::channel(1);
+        (Self(lane), frames)
+    }
+
+    /// Queues a notification. If the writer is gone, the process ends elsewhere, so the error is ignored.
+    pub(crate) async fn send<N: Notification>(&self, params: &N::Params) {
+        let message = Notice { jsonrpc: "2.0", method: N::METHOD, params };
+        drop(self.0.send(frame(&message)).await);
+    }
+}
+
+#[derive(Serialize)]
+struct Notice<'params, P> {
+    jsonrpc: &'static str,
+    method: &'static str,
+    params: &'params P,
+}
+
 /// A frame that counts until it is dropped.
 #[derive(Debug)]
 struct Answer {
@@ -104,13 +132,17 @@ enum Order {
 }
 
 /// Starts the writer of answers and of what the server sends on its own. It ends when it is dropped, or when standard output fails.
-pub(crate) fn spawn(messages: impl Stream<Item = Request> + Send + Unpin + 'static, spellings: Spellings) -> Writer {
+pub(crate) fn spawn(
+    messages: impl Stream<Item = Request> + Send + Unpin + 'static,
+    notifications: mpsc::Receiver<Vec<u8>>,
+    spellings: Spellings,
+) -> Writer {
     let (lane, response_lane) = mpsc::channel(ANSWER_QUEUE);
     let responses = Answers { lane, backlog: Arc::default() };
     let (orders, order_lane) = mpsc::channel(ORDER_QUEUE);
     let (flushes, flush_lane) = mpsc::channel(1);
     let (end, ended) = oneshot::channel::<()>();
-    let framing = tokio::spawn(frame_messages(response_lane, messages, flush_lane, orders));
+    let framing = tokio::spawn(frame_messages(response_lane, messages, notifications, flush_lane, orders));
     let write = move || {
         if let Err(error) = write_orders(order_lane, &mut io::stdout().lock(), &spellings) {
             tracing::warn!("standard output is gone: {error}");
@@ -126,6 +158,7 @@ pub(crate) fn spawn(messages: impl Stream<Item = Request> + Send + Unpin + 'stat
 async fn frame_messages(
     mut responses: mpsc::Receiver<Answer>,
     mut messages: impl Stream<Item = Request> + Unpin,
+    mut notifications: mpsc::Receiver<Vec<u8>>,
     mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
     orders: mpsc::Sender<Order>,
 ) {
@@ -134,6 +167,7 @@ async fn frame_messages(
             biased;
             Some(response) = responses.recv() => Order::Answer(response),
             Some(message) = messages.next() => Order::Write(frame(&message)),
+            Some(frame) = notifications.recv() => Order::Write(frame),
             Some(done) = flushes.recv() => Order::Confirm(done),
             else => return,
         };
@@ -145,9 +179,13 @@ async fn frame_messages(
 
 /// Returns a message as it goes over the wire.
 pub(crate) fn frame(message: &impl Serialize) -> Vec<u8> {
-    let body = serde_json::to_vec(message).unwrap_or_default();
-    let mut frame = format!("Content-Length: {}\r\n\r\n", body.len()).into_bytes();
-    frame.extend_from_slice(&body);
+    // Room for the header, whose length is known only afterwards.
+    let mut frame = vec![0; HEADER_BYTES];
+    if serde_json::to_writer(&mut frame, message).is_err() {
+        frame.truncate(HEADER_BYTES);
+    }
+    let header = format!("Content-Length: {}\r\n\r\n", frame.len() - HEADER_BYTES);
+    frame.splice(..HEADER_BYTES, header.into_bytes());
     frame
 }
 
