@@ -43,10 +43,16 @@ vim.api.nvim_create_autocmd('LspProgress', {
   end,
 })
 local shown = {}
-local show = vim.lsp.handlers['window/showMessage']
-vim.lsp.handlers['window/showMessage'] = function(error, params, ...)
-  shown[#shown + 1] = params.message
-  return show(error, params, ...)
+vim.notify = function(message)
+  shown[#shown + 1] = message
+end
+local function was_shown(text)
+  for _, message in ipairs(shown) do
+    if message:find(text, 1, true) then
+      return true
+    end
+  end
+  return false
 end
 
 -- A binary in the working directory, one in a folder of it that is on the PATH, and the user's own.
@@ -154,7 +160,7 @@ wait('progress ends', function()
 end)
 check('the run succeeded', vim.startswith(last_progress().value.message, '✓'))
 wait('the final message is shown', function()
-  return #shown == 1 and shown[1]:find('unit: ✓', 1, true)
+  return was_shown('unit: ✓')
 end)
 local function log()
   return table.concat(vim.api.nvim_buf_get_lines(vim.fn.bufnr('pipelens://log'), 0, -1, false), '\n')
@@ -165,9 +171,74 @@ end)
 wait('the lens says how it ended', function()
   return drawn('✓ ')
 end)
-vim.cmd('Pipelens watch')
-check('the log can be watched', vim.api.nvim_buf_get_name(0):find('pipelens://log', 1, true))
+vim.cmd('Pipelens output')
+check('the output has a window', vim.api.nvim_buf_get_name(0):find('pipelens://log', 1, true))
 vim.cmd('close')
+
+-- The state beside the step: a sign, and text at the end of its line.
+local function mark_of(key)
+  local namespace = vim.api.nvim_get_namespaces()['pipelens.marks']
+  local marks = vim.api.nvim_buf_get_extmarks(buf, namespace, { line_of(key), 0 }, { line_of(key), -1 }, { details = true })
+  return marks[1] and marks[1][4]
+end
+wait('the step has a sign and its duration', function()
+  local mark = mark_of('unit')
+  return mark and vim.trim(mark.sign_text) == '✓' and mark.virt_text[1][1]:find('s$')
+end)
+check('the status line says how it ended', require('pipelens').statusline():find('^✓ unit'))
+
+-- What can be typed.
+local function completions(line)
+  return table.concat(vim.fn.getcompletion(line, 'cmdline'), ' ')
+end
+check('subcommands are completed', completions('Pipelens re'):find('rerun', 1, true))
+check('keys of steps are completed', completions('Pipelens step la') == 'last')
+check('a subcommand without a step has none', completions('Pipelens graph l') == '')
+
+-- The window with the runs.
+vim.cmd('Pipelens runs')
+local function window_text()
+  return table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\n')
+end
+check('the runs have a window', vim.bo.filetype == 'pipelens-runs' and window_text():find('✓ unit', 1, true))
+check('with the steps', window_text():find('✓ compile', 1, true))
+vim.cmd('Pipelens runs')
+check('which closes', vim.bo.filetype ~= 'pipelens-runs')
+
+-- What can be run, for adapters of test runners.
+local positions = require('pipelens').positions(buf)
+check('pipelines and steps are positions', positions.type == 'file' and positions.children[1].children[1].type == 'test')
+
+-- A message with buttons that only lead somewhere is told; a question waits until nothing is being typed.
+local questions, mode, select, answer = require('pipelens.questions'), vim.api.nvim_get_mode, vim.ui.select, nil
+vim.ui.select = function(items, _, chosen)
+  chosen(items[1])
+end
+vim.api.nvim_get_mode = function()
+  return { mode = 'i', blocking = false }
+end
+check('a message is not asked', questions.ask({ type = 1, message = 'it failed', actions = { { title = 'Open log' } } }) == vim.NIL)
+check('but told', was_shown('it failed'))
+coroutine.wrap(function()
+  answer = questions.ask({ type = 2, message = 'may it?', actions = { { title = 'Allow and Run' }, { title = 'Cancel' } } })
+end)()
+vim.wait(50)
+check('nothing is asked while typing', answer == nil and was_shown('may it?'))
+vim.api.nvim_get_mode = mode
+vim.api.nvim_exec_autocmds('ModeChanged', { pattern = 'i:n' })
+wait('the question is asked afterwards', function()
+  return answer and answer.title == 'Allow and Run'
+end)
+vim.ui.select = select
+
+-- Colours of a line that goes on in the next, and where a line of output leads.
+local ansi, style = require('pipelens.ansi'), {}
+local text, spans = ansi.parse('a \27[1;31mred', style)
+check('colours are no text', text == 'a red' and spans[1].first == 2 and spans[1].last == 5)
+text, spans = ansi.parse('still\27[0m plain \27[38;5;200mx\27[m', style)
+check('colours go on', text == 'still plain x' and spans[1].last == 5 and #spans == 2)
+local file, row, col = require('pipelens.output').place('[unit] /etc/hostname:12:5: error', 1)
+check('a place in the output is found', file == '/etc/hostname' and row == 12 and col == 5)
 
 -- A second run, cancelled in the middle.
 local before = #progress
@@ -192,5 +263,31 @@ vim.cmd('Pipelens log last')
 wait('the log file is opened', function()
   return vim.api.nvim_buf_get_name(0):find('last.log', 1, true) ~= nil
 end)
+-- The server dies in the middle of a run: told once, and nothing seems to run any more.
+vim.cmd('buffer ' .. buf)
+vim.cmd('Pipelens step last')
+wait('the third run is at its step', function()
+  return require('pipelens').runs()[1].by_key.last and require('pipelens').runs()[1].by_key.last.state == 'running'
+end)
+for _, process in ipairs(vim.api.nvim_get_proc_children(vim.uv.os_getpid())) do
+  if vim.startswith(vim.api.nvim_get_proc(process).name, 'pipelens') then
+    vim.uv.kill(process, 'sigkill')
+  end
+end
+wait('its death is told', function()
+  return was_shown('the server ended during a run')
+end)
+check('nothing seems to run', require('pipelens').statusline():find('^✗'))
+vim.cmd('Pipelens run')
+check('without a server, that is what is said', shown[#shown]:find('the server does not run', 1, true))
+vim.cmd('edit')
+wait('it starts again', function()
+  return client() and client().initialized
+end)
+wait('a new server knows what the last one did', function()
+  local mark = mark_of('unit')
+  return mark and vim.trim(mark.sign_text) == '✓'
+end)
+
 say('PASS', tostring(vim.version()))
 vim.cmd('qa!')

@@ -10,18 +10,23 @@ function M.check()
   end
   local program = require('pipelens').config().cmd[1]
   if vim.fn.executable(program) == 0 then
-    vim.health.error(('`%s` cannot be started; directories of the PATH inside the working directory are ignored'):format(program), {
+    local place = vim.g.pipelens_cmd and ('`%s` cannot be started'):format(program) or 'The binary `pipelens` is not on the PATH'
+    vim.health.error(('%s; directories of the PATH inside the working directory are ignored'):format(place), {
       'Install the binary: `cargo install --path server/pipelens`',
       'Or set its path: `vim.g.pipelens_cmd = { "/path/to/pipelens", "lsp" }`',
     })
     return
   end
-  vim.health.ok(vim.trim(vim.fn.system({ program, '--version' })))
+  vim.health.ok(('%s (%s)'):format(vim.trim(vim.fn.system({ program, '--version' })), program))
   local clients = vim.lsp.get_clients({ name = 'pipelens' })
   if #clients > 0 then
     vim.health.ok(('%d client attached'):format(#clients))
   else
     vim.health.info('No pipeline is open')
+  end
+  vim.health.start('pipelens: where steps can run')
+  for line in vim.gsplit(vim.trim(vim.fn.system({ program, 'doctor' })), '\n') do
+    vim.health.info(line)
   end
 end
 

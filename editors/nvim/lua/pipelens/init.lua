@@ -1,199 +1,102 @@
---- The Neovim plugin. Everything here works through the protocol; only the server knows about pipelines.
+--- The Neovim plugin's functions for other plugins and configurations. Only the server knows about pipelines; everything here works through
+--- the protocol.
 local M = {}
 
---- The subcommands of `:Pipelens`, and the server's command for each.
----@type table<string, string>
-local commands = {
-  run = 'pipelens.runPipeline',
-  step = 'pipelens.runStep',
-  from = 'pipelens.runFrom',
-  cancel = 'pipelens.cancel',
-  log = 'pipelens.openLog',
-  artifacts = 'pipelens.openArtifacts',
-  graph = 'pipelens.showGraph',
-  rerun = 'pipelens.rerunFailed',
-  shell = 'pipelens.openShell',
-}
-
---- The buffer that shows the output of runs. Neovim itself hides `window/logMessage`.
----@type integer?
-local log_buffer
-
---- How many lines the buffer keeps; the log files keep all of them.
-local max_log_lines = 10000
-
----@return integer
-local function log_buf()
-  if not (log_buffer and vim.api.nvim_buf_is_valid(log_buffer)) then
-    log_buffer = vim.api.nvim_create_buf(false, true)
-    vim.api.nvim_buf_set_name(log_buffer, 'pipelens://log')
-    vim.bo[log_buffer].filetype = 'pipelens-log'
-  end
-  return log_buffer
-end
-
---- Adds text to the log buffer. Windows that show the end of it keep showing the end.
----@param text string
-local function append(text)
-  local buf = log_buf()
-  local lines = vim.split(text, '\n', { plain = true })
-  local count = vim.api.nvim_buf_line_count(buf)
-  local is_empty = count == 1 and vim.api.nvim_buf_get_lines(buf, 0, 1, false)[1] == ''
-  vim.api.nvim_buf_set_lines(buf, is_empty and 0 or count, -1, false, lines)
-  local excess = vim.api.nvim_buf_line_count(buf) - max_log_lines
-  if excess > 0 then
-    vim.api.nvim_buf_set_lines(buf, 0, excess, false, {})
-  end
-  local last = vim.api.nvim_buf_line_count(buf)
-  for _, window in ipairs(vim.fn.win_findbuf(buf)) do
-    local follows = vim.api.nvim_win_get_cursor(window)[1] >= math.min(count, last)
-    if follows then
-      vim.api.nvim_win_set_cursor(window, { last, 0 })
-    end
-  end
-end
-
---- Refreshes the lenses. Neovim 0.12 does so by itself.
----@param client_id integer
-local function refresh_lenses(client_id)
-  if vim.fn.has('nvim-0.12') == 1 then
-    return
-  end
-  for buf in pairs((vim.lsp.get_client_by_id(client_id) or { attached_buffers = {} }).attached_buffers) do
-    vim.lsp.codelens.refresh({ bufnr = buf })
-  end
-end
-
----@type table<string, lsp.Handler>
-local handlers = {
-  ['window/logMessage'] = function(_, params)
-    append(params.message)
-    return vim.NIL
-  end,
-}
-if vim.fn.has('nvim-0.12') == 0 then
-  -- Older versions answer this request with an error.
-  handlers['workspace/codeLens/refresh'] = function(_, _, context)
-    refresh_lenses(context.client_id)
-    return vim.NIL
-  end
-end
-
---- Finds the binary in the absolute directories of the PATH. A binary inside the working directory is never started.
----@return string?
-function M.find()
-  local windows = vim.fn.has('win32') == 1
-  local here = vim.uv.fs_realpath(vim.uv.cwd() or '.') or '.'
-  for folder in vim.gsplit(vim.env.PATH or '', windows and ';' or ':', { plain = true }) do
-    local is_absolute = vim.startswith(folder, '/') or folder:match('^%a:[/\\]') ~= nil
-    local place = is_absolute and vim.uv.fs_realpath(folder)
-    local file = place and vim.uv.fs_realpath(place .. '/pipelens' .. (windows and '.exe' or ''))
-    local function is_in_project(path)
-      return vim.startswith(path .. '/', here .. '/')
-    end
-    -- Check both the directory it is found in and the target of any links.
-    if file and vim.fn.executable(file) == 1 and not is_in_project(place) and not is_in_project(file) then
-      return file
-    end
-  end
-end
-
---- Returns the client's configuration. `vim.g.pipelens_cmd` and `vim.g.pipelens_settings` change it.
+--- Returns the client's configuration, for those who start it themselves.
 ---@return vim.lsp.ClientConfig
 function M.config()
-  local capabilities = vim.lsp.protocol.make_client_capabilities()
-  capabilities.workspace.codeLens = { refreshSupport = true }
-  return {
-    name = 'pipelens',
-    -- If the binary is not found, use a path that does not exist, so that Neovim reports that it cannot be started.
-    cmd = vim.g.pipelens_cmd or { M.find() or '/nonexistent/pipelens', 'lsp' },
-    filetypes = { 'yaml.pipelens', 'json.pipelens' },
-    root_markers = { '.git', '.hm' },
-    root_dir = not vim.lsp.enable and vim.fs.root(0, { '.git', '.hm' }) or nil,
-    capabilities = capabilities,
-    handlers = handlers,
-    init_options = vim.g.pipelens_settings or vim.empty_dict(),
-  }
+  return require('pipelens.client').config()
 end
 
---- Draws the lenses of a buffer, unless `vim.g.pipelens_lenses` is `false`.
----@param client vim.lsp.Client
+--- Finds the binary on the PATH.
+---@return string?
+function M.find()
+  return require('pipelens.client').find()
+end
+
+--- Returns the state of the newest run for a status line: `● ci 2/5 00:12`, `✓ ci 3.2 s`. Empty if nothing has run.
+---@return string
+function M.statusline()
+  if not package.loaded['pipelens.runs'] then
+    return ''
+  end
+  local runs = require('pipelens.runs')
+  local run = runs.all()[1]
+  if not run or run.started == 0 then
+    return ''
+  end
+  local icon = runs.describe(run)
+  local time = runs.clock(runs.elapsed(run))
+  if run.outcome then
+    return ('%s %s %s'):format(icon, run.title, time)
+  end
+  local done = 0
+  for _, step in ipairs(run.steps) do
+    done = done + (step.duration_ms and 1 or 0)
+  end
+  return ('%s %s %d/%d %s'):format(icon, run.title, done, #run.steps, time)
+end
+
+--- Returns the runs of this session and those that the server remembers, newest first.
+---@return pipelens.Run[]
+function M.runs()
+  return require('pipelens.runs').all()
+end
+
+--- Calls a function after each event of a run, with the run and the event (`docs/protocol.md`). Returns a function that ends this.
+---@param listener fun(run: pipelens.Run, event: table)
+---@return fun()
+function M.on_event(listener)
+  return require('pipelens.runs').listen(listener)
+end
+
+--- A place where something can be run, as test runners have them.
+---@class pipelens.Position
+---@field id string
+---@field type 'file'|'namespace'|'test' A file, a pipeline or a step with a matrix, a step.
+---@field name string
+---@field path string
+---@field range { [1]: integer, [2]: integer } Zero-based line and column.
+---@field children pipelens.Position[]
+
+--- Returns what can be run in a buffer. With `run` and `on_event`, this is all that an adapter of a test runner needs.
 ---@param buf integer
-function M.attach(client, buf)
-  if vim.g.pipelens_lenses == false then
-    return
-  end
-  if vim.fn.has('nvim-0.12') == 1 then
-    vim.lsp.codelens.enable(true, { bufnr = buf })
-    return
-  end
-  vim.lsp.codelens.refresh({ bufnr = buf })
-  vim.api.nvim_create_autocmd({ 'TextChanged', 'InsertLeave', 'BufEnter' }, {
-    buffer = buf,
-    callback = function()
-      if vim.lsp.get_client_by_id(client.id) then
-        vim.lsp.codelens.refresh({ bufnr = buf })
-      end
-    end,
-  })
-end
-
---- Asks the server to execute a command, and shows the error if it is refused.
----@param client vim.lsp.Client
----@param command string
----@param argument table?
-local function execute(client, command, argument)
-  local params = { command = command, arguments = argument and { argument } or {} }
-  local function answered(error)
-    if error then
-      vim.notify(error.message, vim.log.levels.ERROR, { title = 'pipelens' })
+---@return pipelens.Position
+function M.positions(buf)
+  local client = require('pipelens.client')
+  local path, uri = vim.api.nvim_buf_get_name(buf), vim.uri_from_bufnr(buf)
+  local file = { id = path, type = 'file', name = vim.fs.basename(path), path = path, range = { 0, 0 }, children = {} }
+  local attached = client.of(buf)
+  local tree = attached and client.request_now(attached, 'pipelens/runs', { uri = uri }, buf)
+  local function add(parent, nodes)
+    for _, node in ipairs(nodes) do
+      local steps = node.steps or node.entries
+      local position = {
+        id = ('%s::%s'):format(parent.id, node.key or node.name),
+        type = #steps > 0 and 'namespace' or 'test',
+        name = node.key or node.name,
+        path = path,
+        range = { node.position.line, node.position.character },
+        children = {},
+      }
+      add(position, steps)
+      parent.children[#parent.children + 1] = position
     end
   end
-  if vim.fn.has('nvim-0.11') == 1 then
-    client:request('workspace/executeCommand', params, answered)
-  else
-    client.request('workspace/executeCommand', params, answered)
-  end
+  add(file, tree and tree.pipelines or {})
+  return file
 end
 
---- `:Pipelens run`, `step KEY`, `from KEY`, `cancel`, `log [KEY]`, `artifacts [KEY]`, `graph`, `rerun`, `shell [KEY]`, `watch`.
----@param arguments string[]
-function M.command(arguments)
-  local name, step = arguments[1], arguments[2]
-  if name == 'watch' then
-    vim.cmd('botright sbuffer ' .. log_buf())
-    return
-  end
-  local command = commands[name]
-  if not command then
-    local known = table.concat(M.complete(''), ', ')
-    vim.notify(('pipelens: unknown subcommand `%s`; expected one of %s'):format(name, known), vim.log.levels.ERROR)
-    return
-  end
-  local buf = vim.api.nvim_get_current_buf()
-  local client = vim.lsp.get_clients({ bufnr = buf, name = 'pipelens' })[1] or vim.lsp.get_clients({ name = 'pipelens' })[1]
-  if not client then
-    vim.notify('pipelens: no pipeline is open', vim.log.levels.ERROR)
-    return
-  end
-  local argument = nil
-  if name == 'run' or name == 'step' or name == 'from' or name == 'graph' then
-    argument = { uri = vim.uri_from_bufnr(buf), step = step }
-  elseif step then
-    argument = { step = step }
-  end
-  execute(client, command, argument)
-end
-
----@param lead string
----@return string[]
-function M.complete(lead)
-  local names = vim.tbl_keys(commands)
-  names[#names + 1] = 'watch'
-  table.sort(names)
-  return vim.tbl_filter(function(name)
-    return vim.startswith(name, lead)
-  end, names)
+--- Runs a pipeline, or one step of it. `started` gets the id of the run, by which `on_event` tells its events apart.
+---@param argument { uri: string, step?: string, pipeline?: integer|string }
+---@param started? fun(run_id: string)
+function M.run(argument, started)
+  local name = argument.step and 'pipelens.runStep' or 'pipelens.runPipeline'
+  require('pipelens.command').execute(name, argument, function(answer)
+    if started and answer then
+      started(answer.runId)
+    end
+  end)
 end
 
 return M

@@ -35,6 +35,10 @@ local runs = {}
 local listeners = {}
 local last_listener = 0
 
+local function given(value)
+  return value ~= vim.NIL and value or nil
+end
+
 ---@return pipelens.Run[] runs Newest first.
 function M.all()
   return runs
@@ -64,6 +68,65 @@ function M.of_step(uri, key)
   end
 end
 
+--- Returns a step in a state that the server described (`pipelens/runs`).
+---@param key string
+---@param state table
+---@return pipelens.Step
+function M.step_of(key, state)
+  local duration = given(state.durationMs)
+  local is_running = state.state == 'running'
+  return {
+    key = key,
+    state = state.state,
+    phase = given(state.phase),
+    started = is_running and duration and vim.uv.now() - duration or nil,
+    duration_ms = not is_running and duration or nil,
+    exit_code = given(state.exitCode),
+    log_file = given(state.log),
+    artifacts = given(state.artifacts),
+    shell = given(state.shell),
+  }
+end
+
+--- Adds the runs that the server knows from before this session.
+---@param tree table The answer to `pipelens/runs`.
+function M.remember(tree)
+  for _, pipeline in ipairs(tree.pipelines) do
+    local order = {}
+    local function add(nodes)
+      for _, node in ipairs(nodes) do
+        order[#order + 1] = node.key
+        add(node.entries)
+      end
+    end
+    add(pipeline.steps)
+    for _, node in ipairs(pipeline.runs) do
+      if not M.get(node.runId) and node.state ~= 'running' then
+        local run = {
+          id = node.runId,
+          uri = pipeline.uri,
+          title = node.title,
+          runner = '',
+          started = 0,
+          outcome = node.state,
+          duration_ms = node.durationMs,
+          steps = {},
+          by_key = {},
+        }
+        for _, key in ipairs(order) do
+          if node.steps[key] then
+            local step = M.step_of(key, node.steps[key])
+            run.steps[#run.steps + 1], run.by_key[key] = step, step
+          end
+        end
+        if #runs < max_runs then
+          runs[#runs + 1] = run
+        end
+      end
+    end
+  end
+end
+
 --- Calls a function after each event of a run. Returns a function that ends this.
 ---@param listener fun(run: pipelens.Run, event: table)
 ---@return fun()
@@ -85,10 +148,6 @@ local function tell(run, event)
       vim.notify_once('pipelens: ' .. tostring(why), vim.log.levels.ERROR)
     end
   end
-end
-
-local function given(value)
-  return value ~= vim.NIL and value or nil
 end
 
 ---@type table<string, fun(step: pipelens.Step, event: table)>
