@@ -34,6 +34,8 @@ mod nvim;
 mod reports;
 mod runs;
 mod second;
+#[cfg(unix)]
+mod shell;
 mod shown;
 mod signals;
 mod standing;

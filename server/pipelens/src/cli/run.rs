@@ -25,7 +25,7 @@ use crate::settings::{ProjectSettings, Runner, Settings};
 use crate::{artifacts, consent, present, project};
 
 /// Events between the engine and the terminal. If a slow terminal lets them fill up, lines are dropped and counted; the log file has them.
-const EVENT_QUEUE: usize = 4096;
+pub(super) const EVENT_QUEUE: usize = 4096;
 /// Signals within this time are one.
 pub(super) const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
