@@ -17,6 +17,8 @@ mod again;
 #[cfg(unix)]
 mod artifacts;
 mod authoring;
+#[cfg(unix)]
+mod clean;
 mod cli;
 mod consent;
 mod documents;

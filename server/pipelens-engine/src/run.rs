@@ -17,7 +17,7 @@ use crate::error::EngineError;
 use crate::event::{BuildEvent, Outcome, RunOutcome};
 use crate::event_queue::{self, EventQueue};
 use crate::person::ShellRequest;
-pub use crate::run::inspect::{KeptKind, KeptThing, clean, history, kept, predict};
+pub use crate::run::inspect::{KeptKind, KeptThing, STATE_LOCK, clean, clean_all, history, hold_state, kept, predict};
 pub use crate::run::run_request::RunRequest;
 pub use crate::run::run_tools::STATE_DIR_VARIABLE;
 use crate::run::run_tools::{Rest, RunTools};

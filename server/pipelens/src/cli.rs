@@ -76,7 +76,7 @@ enum Command {
     List(list::ListArgs),
     /// Shows what a run would do, and why steps would not be taken from the cache
     Plan(run::RunArgs),
-    /// Removes the cached results of earlier runs
+    /// Removes the cached results and cache mounts of earlier runs
     Clean(clean::CleanArgs),
     /// Explains a finding: what it means, and how to fix it
     Explain {
