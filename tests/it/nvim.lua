@@ -165,7 +165,7 @@ end)
 wait('the lens says how it ended', function()
   return drawn('✓ ')
 end)
-vim.cmd('Pipelens watch')
+vim.cmd('Pipelens output')
 check('the log can be watched', vim.api.nvim_buf_get_name(0):find('pipelens://log', 1, true))
 vim.cmd('close')
 
@@ -186,6 +186,18 @@ wait('it is cancelled', function()
   local value = last_progress().value
   return value.kind == 'end' and value.message:find('cancelled', 1, true)
 end)
+
+-- A step is watched until the person stops that.
+local ran = #progress
+vim.fn.search('key: last')
+vim.cmd('Pipelens watch')
+wait('the step on the line runs', function()
+  return #progress > ran and last_progress().value.kind == 'end'
+end)
+check('no other step ran', not vim.iter(progress):skip(ran):any(function(report)
+  return (report.value.message or ''):find('compile', 1, true)
+end))
+vim.cmd('Pipelens stop')
 
 -- The log of a step, in a window.
 vim.cmd('Pipelens log last')

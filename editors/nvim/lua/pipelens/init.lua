@@ -13,6 +13,8 @@ local commands = {
   graph = 'pipelens.showGraph',
   rerun = 'pipelens.rerunFailed',
   shell = 'pipelens.openShell',
+  watch = 'pipelens.watch',
+  stop = 'pipelens.stopWatching',
 }
 
 --- The buffer that shows the output of runs. Neovim itself hides `window/logMessage`.
@@ -156,11 +158,12 @@ local function execute(client, command, argument)
   end
 end
 
---- `:Pipelens run`, `step KEY`, `from KEY`, `cancel`, `log [KEY]`, `artifacts [KEY]`, `graph`, `rerun`, `shell [KEY]`, `watch`.
+--- `:Pipelens run`, `step KEY`, `from KEY`, `cancel`, `log [KEY]`, `artifacts [KEY]`, `graph`, `rerun`, `shell [KEY]`, `watch [KEY]`, `stop [KEY]`,
+--- `output`.
 ---@param arguments string[]
 function M.command(arguments)
   local name, step = arguments[1], arguments[2]
-  if name == 'watch' then
+  if name == 'output' then
     vim.cmd('botright sbuffer ' .. log_buf())
     return
   end
@@ -179,6 +182,9 @@ function M.command(arguments)
   local argument = nil
   if name == 'run' or name == 'step' or name == 'from' or name == 'graph' then
     argument = { uri = vim.uri_from_bufnr(buf), step = step }
+  elseif name == 'watch' then
+    -- Without a key, the server finds the step on the cursor's line.
+    argument = { uri = vim.uri_from_bufnr(buf), step = step, line = vim.fn.line('.') - 1 }
   elseif step then
     argument = { step = step }
   end
@@ -189,7 +195,7 @@ end
 ---@return string[]
 function M.complete(lead)
   local names = vim.tbl_keys(commands)
-  names[#names + 1] = 'watch'
+  names[#names + 1] = 'output'
   table.sort(names)
   return vim.tbl_filter(function(name)
     return vim.startswith(name, lead)
