@@ -109,11 +109,11 @@ impl Person {
     }
 }
 
-/// Everything in the engine that belongs to the step with this key.
+/// Everything in the engine that belongs to a run of the step with this key.
 fn left_of(step: &str) -> String {
     let label = format!("label=dev.pipelens.step={step}");
     let list = |words: &[&str]| docker(&[words, &["--quiet", "--filter", &label]].concat());
-    [list(&["ps", "--all"]), list(&["network", "ls"]), list(&["images", "--all"])].concat()
+    [list(&["ps", "--all"]), list(&["network", "ls"])].concat()
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_shell_has_what_the_steps_command_would_have() {
         person.sees("from setup");
         person.sees("<me two words s3cret-value true>");
         // Ctrl-C is for what runs in the shell.
-        person.types("echo sle\"\"eps; sleep 1000\n");
+        person.types("sh -c 'echo sle\"\"eps; exec sleep 1000'\n");
         person.sees("sleeps");
         person.types("\x03");
         // The size follows the shell's start.
@@ -145,6 +145,7 @@ fn a_shell_has_what_the_steps_command_would_have() {
         assert_eq!(again.ends(), 0);
         let (_, runs, _) = project.output(runner, &["list", "--runs"]);
         assert!(!runs.contains("in-a-shell") && !runs.contains("✓"), "{runs}");
+        project.output(runner, &["clean", "--all"]);
     }
 }
 
@@ -169,6 +170,7 @@ fn a_failed_step_can_be_looked_at_with_its_cache_mounts() {
         person.sees("<s3cret-value>");
         person.sees("kept");
         assert_eq!(person.ends(), 0);
+        project.output(runner, &["clean", "--all"]);
     }
 }
 
