@@ -65,8 +65,8 @@ pub(super) fn step_on(document: &Document, line: u32) -> Option<(usize, String)>
         let last = if range.end.character == 0 { range.end.line.saturating_sub(1) } else { range.end.line };
         (range.start.line..=last).contains(&line)
     };
-    let on = steps.filter(|(_, step)| !step.key.value.is_empty() && is_on(map.range(step.range)));
-    on.last().map(|(index, step)| (index, step.key.value.clone()))
+    let mut on = steps.filter(|(_, step)| !step.key.value.is_empty() && is_on(map.range(step.range)));
+    on.next_back().map(|(index, step)| (index, step.key.value.clone()))
 }
 
 struct Session {
