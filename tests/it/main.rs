@@ -17,6 +17,8 @@ mod again;
 #[cfg(unix)]
 mod artifacts;
 mod authoring;
+#[cfg(unix)]
+mod clean;
 mod cli;
 mod consent;
 mod documents;
@@ -34,6 +36,8 @@ mod nvim;
 mod reports;
 mod runs;
 mod second;
+#[cfg(unix)]
+mod shell;
 mod shown;
 mod signals;
 mod standing;

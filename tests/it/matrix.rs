@@ -218,3 +218,27 @@ fn a_click_on_a_combination_is_a_code_action_too() {
     assert!(titles.contains(&"▶ 1.90, alpine `build`".to_owned()), "{titles:?}");
     assert_eq!(client.quit().code(), Some(0));
 }
+
+#[test]
+fn hover_says_of_each_combination_what_a_run_would_do_and_what_the_last_one_did() {
+    let values: Vec<String> = (10..22).map(|number| number.to_string()).collect();
+    let project = Project::new(&format!(
+        "steps:\n  - key: a\n    cmd: echo $MATRIX_N\n    cache: {{policy: forever}}\n    matrix: {{n: [{}]}}\n",
+        values.join(", ")
+    ));
+    let mut client = project.serve(Runner::Host);
+    let uri = project.uri();
+    client.run_to_end("pipelens.runPipeline", json!({"uri": uri}));
+    let at = json!({"textDocument": {"uri": uri}, "position": {"line": 1, "character": 10}});
+    let said = loop {
+        let hover = client.request("textDocument/hover", at.clone()).unwrap();
+        let said = hover["contents"]["value"].as_str().unwrap_or_default().to_owned();
+        if said.contains("- `a (19)`: Cache: the result of an earlier run is used. Last run: ✓") {
+            break said;
+        }
+        client.wait("a new prediction", |message| (message["method"] == "workspace/codeLens/refresh").then_some(()));
+    };
+    assert!(said.contains("- `a (10)`: Cache: ") && !said.contains("- `a (20)`: Cache"), "{said}");
+    assert!(said.contains("\n- and 2 more combinations"), "{said}");
+    assert_eq!(client.quit().code(), Some(0));
+}

@@ -258,6 +258,19 @@ wait('it is cancelled', function()
   return value.kind == 'end' and value.message:find('cancelled', 1, true)
 end)
 
+-- A step is watched until the person stops that.
+local ran = #require('pipelens').runs()
+vim.fn.search('key: last')
+vim.cmd('Pipelens watch')
+wait('the step under the cursor runs', function()
+  local run = require('pipelens').runs()[1]
+  return #require('pipelens').runs() > ran and run.title == 'last' and run.by_key.last.state == 'running'
+end)
+vim.cmd('Pipelens stop')
+wait('watching ends with its run', function()
+  return require('pipelens').runs()[1].outcome == 'cancelled'
+end)
+
 -- The log of a step, in a window.
 vim.cmd('Pipelens log last')
 wait('the log file is opened', function()

@@ -94,6 +94,13 @@ fn several_steps_can_be_chosen() {
     let (code, output, errors) = ran(&project, &["run", "--step", "build", "--step", "test", "-e", "WHO=me"], HOST);
     assert_eq!(code, 1, "{errors}");
     assert!(output.contains("built me") && output.contains("[test]  tests"), "{output}");
+    let (code, output, errors) = ran(&project, &["plan", "--from", "test", "--from", "test"], HOST);
+    assert_eq!((code, output.lines().count()), (0, 1), "{output}{errors}");
+    let (code, output, errors) = ran(&project, &["plan", "--from", "test", "--step", "build"], HOST);
+    assert_eq!((code, output.lines().count()), (0, 2), "{output}{errors}");
+    let (code, _, errors) = ran(&project, &["plan", "--from", "build", "--from", "tset"], HOST);
+    assert_eq!(code, 2);
+    assert!(errors.contains("Did you mean `test`?"), "{errors}");
 }
 
 #[test]

@@ -380,6 +380,11 @@ fn an_editor_watches_a_step_until_it_is_stopped() {
     write(&project, "src/a", "5\n");
     let (_, events) = client.run_to_end("pipelens.runStep", serde_json::json!({"uri": uri, "step": "other"}));
     assert_eq!(lines(&events, "other"), ["other"]);
+    // A palette knows only where the cursor is.
+    client.execute("pipelens.watch", serde_json::json!({"uri": uri, "line": 4})).unwrap();
+    let round = next_round(&mut client);
+    assert_eq!((step(&round, "build"), step(&round, "other")), (String::new(), "succeeded".to_owned()));
+    client.execute("pipelens.stopWatching", serde_json::json!({})).unwrap();
     let error = client.execute("pipelens.watch", serde_json::json!({"uri": uri, "step": "none"})).unwrap_err();
     assert!(text(&error["message"]).contains("`none`"), "{error}");
     assert_eq!(client.quit().code(), Some(0));

@@ -52,6 +52,7 @@ for name, arguments in pairs({
   runs = { 'runs' },
   shell = { 'shell' },
   watch = { 'watch' },
+  stop = { 'stop' },
   artifacts = { 'artifacts' },
   problems = { 'problems' },
 }) do

@@ -17,6 +17,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     output,
     progress,
     vscode.commands.registerCommand("pipelens.editor.runPipeline", () => onActiveText(started, "pipelens.runPipeline")),
+    vscode.commands.registerCommand("pipelens.editor.watch", () => onActiveLine(started)),
+    vscode.commands.registerCommand("pipelens.editor.stopWatching", () => execute(started, "pipelens.stopWatching")),
     vscode.commands.registerCommand("pipelens.editor.cancel", () => execute(started, "pipelens.cancel")),
     vscode.commands.registerCommand("pipelens.editor.openLog", () => execute(started, "pipelens.openLog")),
     vscode.commands.registerCommand("pipelens.editor.openArtifacts", () => execute(started, "pipelens.openArtifacts")),
@@ -67,6 +69,13 @@ async function onActiveText(
 ): Promise<void> {
   const uri = vscode.window.activeTextEditor?.document.uri.toString();
   await execute(client, command, uri === undefined ? undefined : { uri });
+}
+
+/// Watches what is on the line of the cursor; the server knows what that is.
+async function onActiveLine(client: LanguageClient): Promise<void> {
+  const editor = vscode.window.activeTextEditor;
+  const argument = editor === undefined ? undefined : { uri: editor.document.uri.toString(), line: editor.selection.active.line };
+  await execute(client, "pipelens.watch", argument);
 }
 
 /// Asks the server to execute a command, and shows the error if it is refused.

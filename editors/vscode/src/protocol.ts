@@ -76,7 +76,11 @@ export type WatchArgs = { uri?: string, step?: string,
 /**
  * `true`: what depends on the step too.
  */
-from?: boolean, pipeline?: PipelineRef, };
+from?: boolean, pipeline?: PipelineRef, 
+/**
+ * Without a step: the line, counted from 0, on which the user is. The step there is watched, or the pipeline if there is none.
+ */
+line?: number, };
 
 /**
  * What to watch no longer: one thing, what is watched of a file or a step, or everything.

@@ -26,8 +26,11 @@ pub enum Target {
     Step(String),
     /// A step and everything that depends on it, with the `builds_in` ancestors they start from.
     From(String),
-    /// These steps, as if each had been requested on its own.
-    Steps(Vec<String>),
+    /// All that these ask for: `steps` on their own, and `from` with everything that depends on them.
+    Several {
+        steps: Vec<String>,
+        from: Vec<String>,
+    },
 }
 
 /// A graph of steps to run.
@@ -209,8 +212,13 @@ fn wanted_steps(pipeline: &Pipeline, links: &Links, target: &Target) -> Result<V
         Target::Pipeline => wanted.fill(true),
         Target::Step(key) => positions(pipeline, key)?.into_iter().for_each(|step| mark(&mut wanted, step)),
         Target::From(key) => wanted = dependants(links, &positions(pipeline, key)?, count),
-        Target::Steps(keys) => {
-            for key in keys {
+        Target::Several { steps, from } => {
+            let mut starts = Vec::new();
+            for key in from {
+                starts.extend(positions(pipeline, key)?);
+            }
+            wanted = dependants(links, &starts, count);
+            for key in steps {
                 positions(pipeline, key)?.into_iter().for_each(|step| mark(&mut wanted, step));
             }
         }

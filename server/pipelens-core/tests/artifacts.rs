@@ -175,3 +175,21 @@ fn needed_artifacts_survive_a_conversion_or_are_named_as_lost() {
     let losses = to_plan(&analysis.pipelines[0]).losses;
     assert_eq!(losses, ["Plans cannot express `needs_artifacts`: these steps will run without the files"]);
 }
+
+#[test]
+fn artifacts_of_combinations_are_overwritten_only_where_their_paths_are_equal() {
+    let codes = |cmd: &str, path: &str| {
+        let text = format!(
+            "default_image: debian:12\nsteps:\n- {{key: a, cmd: '{cmd}', matrix: {{os: [b, c]}}, artifacts: ['{path}']}}\n- {{key: d, cmd: ls, needs_artifacts: a}}\n"
+        );
+        let found = analyze(&text, Format::Yaml).diagnostics.into_iter();
+        found.filter(|found| found.code.as_str() == "overwritten-artifacts").count()
+    };
+    for (cmd, path) in [("make", "app"), ("make $MATRIX_OS", "a.xml"), ("make", "out/.x.y"), ("make", "out")] {
+        assert_eq!(codes(cmd, path), 1, "{cmd} {path}");
+    }
+    for (cmd, path) in [("make $MATRIX_OS", "app"), ("make $MATRIX_OS", "out/"), ("make", "*.xml"), ("make", "*/a.xml")]
+    {
+        assert_eq!(codes(cmd, path), 0, "{cmd} {path}");
+    }
+}

@@ -85,6 +85,33 @@ fn running_from_a_step_includes_everything_that_waits_for_it() {
 }
 
 #[test]
+fn what_is_asked_for_in_several_ways_is_the_union() {
+    let keys = |steps: &[&str], from: &[&str]| {
+        let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        let target = Target::Several { steps: owned(steps), from: owned(from) };
+        let planned = plan(&analyze(DIAMONDS, Format::Yaml), 0, &target, "ci").unwrap();
+        let wanted = planned.steps.iter().filter(|step| step.is_wanted).map(|step| step.key.clone());
+        wanted.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(keys(&[], &["a"]), "a left right join");
+    assert_eq!(keys(&[], &["left", "other"]), "left join other after");
+    assert_eq!(keys(&["right"], &["other"]), "right other after");
+    assert_eq!(keys(&["left"], &["left", "left"]), "left join");
+    let target = Target::Several { steps: Vec::new(), from: vec!["left".into(), "joyn".into()] };
+    let refused = plan(&analyze(DIAMONDS, Format::Yaml), 0, &target, "ci").unwrap_err();
+    assert_eq!(refused, Refusal::NoSuchStep { key: "joyn".into(), did_you_mean: Some("join".into()) });
+}
+
+const DIAMONDS: &str = r"steps:
+- {key: a, cmd: x}
+- {key: left, cmd: x, depends_on: a}
+- {key: right, cmd: x, depends_on: a}
+- {key: join, cmd: x, depends_on: [left, right]}
+- {key: other, cmd: x}
+- {key: after, cmd: x, builds_in: other}
+";
+
+#[test]
 fn a_step_that_does_not_exist_suggests_the_nearest_name() {
     check(
         "steps:\n- {key: build, cmd: x}\n",

@@ -203,7 +203,7 @@ impl Cache {
         let keys = self.keyed.keys(snapshots.name().await).into_iter().nth(index).flatten();
         let mut rows = Vec::new();
         match (purpose, keys) {
-            (Purpose::Failure, _) => rows.push((failure_key(run_id, &step.key), Before::IsRemoved)),
+            (Purpose::Failure, _) => rows.push((failure_key(&run_id.to_string(), &step.key), Before::IsRemoved)),
             (Purpose::Cache, Some(keys)) => {
                 let has_policy = self.has_policy(index);
                 // With a policy, the last result before may be taken again.
@@ -229,6 +229,22 @@ impl Cache {
         Ok(None)
     }
 
+    /// Returns what a step left when it failed last, if that is kept.
+    pub(crate) async fn failure(
+        &self,
+        step: &str,
+        snapshots: &dyn SnapshotStore,
+    ) -> Result<Option<String>, StoreError> {
+        let workspace = self.results.workspace.clone();
+        let runs = self.results.store.with(move |store| store.runs(&workspace)).await?;
+        for run in runs.iter().filter(|run| run.pipeline == self.keyed.plan.name) {
+            if let Some(hit) = self.results.find(&failure_key(&run.run_id, step), snapshots).await? {
+                return Ok(Some(hit.place));
+            }
+        }
+        Ok(None)
+    }
+
     /// Adds a run to the history.
     pub(crate) async fn record_run(&self, run: PastRun) -> Result<(), StoreError> {
         let workspace = self.results.workspace.clone();
@@ -248,6 +264,6 @@ impl Cache {
 }
 
 /// Returns the key under which a failed step's state is found.
-fn failure_key(run_id: Uuid, step_key: &str) -> String {
+fn failure_key(run_id: &str, step_key: &str) -> String {
     format!("failed:{run_id}:{step_key}")
 }

@@ -26,6 +26,7 @@ mod reap;
 mod reference;
 mod services;
 mod session;
+mod shell;
 mod shell_names;
 mod slots;
 mod socket;

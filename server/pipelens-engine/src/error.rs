@@ -82,6 +82,10 @@ pub enum EngineError {
     CacheMount { path: String, source: std::io::Error },
     #[error("The shell could not be started: {source}.")]
     Spawn { source: std::io::Error },
+    #[error("The terminal cannot be used: {source}.")]
+    Terminal { source: std::io::Error },
+    #[error("What `{step}` left when it failed is not kept.")]
+    NoFailure { step: String },
 }
 
 impl From<WalkError> for EngineError {
@@ -156,6 +160,9 @@ impl EngineError {
             Self::NoSnapshot { .. } => Some("A step and the step it builds in must use the same runner."),
             Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a directory in it."),
             Self::HostUnsupported => Some("Use the `docker` runner."),
+            Self::NoFailure { .. } => {
+                Some("Run the step first; `pipelens clean` and the limits of the cache remove what failed steps left.")
+            }
             Self::ServicesOnHost => Some("Use the `docker` runner for it, or remove `services`."),
             Self::Service { error, .. } => error.hint(),
             Self::ServiceWithoutShell { .. } => {
@@ -176,6 +183,7 @@ impl EngineError {
             | Self::File { .. }
             | Self::CacheMount { .. }
             | Self::Spawn { .. }
+            | Self::Terminal { .. }
             | Self::Project { .. }
             | Self::Store(_) => None,
         }

@@ -12,10 +12,14 @@ mod place;
 #[cfg(unix)]
 mod process;
 #[cfg(unix)]
+mod shell;
+#[cfg(unix)]
 mod view;
 mod workdir;
 
 use std::collections::BTreeMap;
+#[cfg(unix)]
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -151,22 +155,22 @@ impl HostRunner {
                 binds.push(Bind { from, to: seen.join(inside), is_read_only: true });
             }
             let location = Location { real: &workspace, seen: &seen, workdir: &seen_workdir(&seen)?, binds: &binds };
-            let ending = process::run(context, logs, home, setup, &location, locks).await;
+            let ending = run(context, logs, home, setup, &location, locks).await;
             remove_history(given)?;
-            return Ok(ending?);
+            return ending;
         }
         let lane = place.lane(context.root_key()).enter(&workspace, &context.stop).await?;
         let seen = lane.workspace();
         let location = Location { real: &seen, seen: &seen, workdir: &seen_workdir(&seen)?, binds: &[] };
         let ending = match mounting.map_or(Ok(()), |mounting| mounting.link(context, &seen)) {
-            Ok(()) => process::run(context, logs, home, setup, &location, locks).await,
-            Err(error) => Err(error),
+            Ok(()) => run(context, logs, home, setup, &location, locks).await,
+            Err(error) => Err(error.into()),
         };
         let unlinked = mounting.map_or(Ok(()), |mounting| mounting.unlink(&seen));
         lane.leave(&workspace)?;
         remove_history(given)?;
         unlinked?;
-        Ok(ending?)
+        ending
     }
 
     /// Makes a `.git` in a step's workspace, if the step gets the project's history.
@@ -309,6 +313,22 @@ impl HostRunner {
         stop::unless_stopped(&context.stop, copied).await?;
         *copying = None;
         Ok(())
+    }
+}
+
+/// Runs the step's command, or a person's shell in its place.
+#[cfg(unix)]
+async fn run(
+    context: &StepContext,
+    logs: &mut StepLogs,
+    home: &Path,
+    setup: &Setup,
+    location: &Location<'_>,
+    locks: Vec<File>,
+) -> Result<Ending, Interruption> {
+    match &context.terminal {
+        None => Ok(process::run(context, logs, home, setup, location, locks).await?),
+        Some(terminal) => shell::run(context, terminal, home, setup, location, locks).await,
     }
 }
 

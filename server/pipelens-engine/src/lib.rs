@@ -21,6 +21,7 @@ mod locked_folder;
 mod logs;
 mod mounts;
 mod owner;
+pub mod person;
 pub mod private;
 pub mod programs;
 pub mod project;

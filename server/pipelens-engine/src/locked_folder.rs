@@ -1,12 +1,44 @@
 //! Folders with a lock file in them, whose lock the kernel frees when its holder dies. Only who holds it alone may remove the folder.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
 use crate::private;
 
 pub(crate) const LOCK: &str = "lock";
+
+/// A folder may be removed just before it is locked.
+const TRIES: usize = 100;
+
+/// Holds a folder, which is made if it is missing, alone or with others; `None`: it is in use.
+pub(crate) fn hold(folder: &Path, is_exclusive: bool) -> io::Result<Option<File>> {
+    for _ in 0..TRIES {
+        private::create_folder(folder)?;
+        let lock = match lock_file(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            lock => lock?,
+        };
+        let held = if is_exclusive { lock.try_lock() } else { lock.try_lock_shared() };
+        match held {
+            Ok(()) if is_still_there(&lock, folder) => return Ok(Some(lock)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::other("it is removed again and again"))
+}
+
+/// Holds a folder with others, once nobody holds it alone.
+pub(crate) fn share(folder: &Path) -> io::Result<File> {
+    loop {
+        if let Some(lock) = hold(folder, false)? {
+            return Ok(lock);
+        }
+        lock_file(folder)?.lock_shared()?;
+    }
+}
 
 /// Opens the lock file of a folder, which is made if it is missing.
 pub(crate) fn lock_file(folder: &Path) -> io::Result<File> {

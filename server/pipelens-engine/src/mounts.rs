@@ -1,7 +1,7 @@
 //! Folders that outlive runs and are part of no snapshot (`cache_mounts`): which one a step gets, who uses it, and how large it is. Each has a
 //! directory with a lock and a record in the state directory; where its files are, only its runner knows. Knows neither Docker nor the host.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::seconds_now;
 use crate::error::EngineError;
 use crate::fingerprint::{short_name, workspace_id};
-use crate::locked_folder::{is_still_there, lock_file};
+use crate::locked_folder::hold;
 use crate::owner::Owner;
 use crate::private;
 use crate::stop::{self, Interruption};
@@ -30,8 +30,6 @@ const FILES: &str = "files";
 
 /// How often a mount that is in use is tried again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
-/// A mount may be removed just before it is locked.
-const TRIES: usize = 100;
 
 /// The mounts that one run uses.
 #[derive(Debug, Clone)]
@@ -131,8 +129,8 @@ impl Mounts {
         loop {
             let id = if number == 0 { id.to_owned() } else { format!("{id}-{number}") };
             let is_exclusive = wanted.mount.sharing != Sharing::Shared;
-            let held = hold(&self.folder.join(&id), is_exclusive).map_err(|source| self.failed(source))?;
-            if let Some((folder, lock)) = held {
+            let folder = self.folder.join(&id);
+            if let Some(lock) = hold(&folder, is_exclusive).map_err(|source| self.failed(source))? {
                 let record = self.record(wanted, &folder);
                 write_record(&folder, &record).map_err(|source| self.failed(source))?;
                 return Ok(Lease { id, record, folder, lock, is_exclusive });
@@ -165,18 +163,20 @@ impl Mounts {
     }
 
     fn id(&self, Wanted { mount, engine, platform }: &Wanted<'_>) -> String {
-        short_name([self.cache_name.as_str(), engine, self.workspace_of(mount), platform, &mount.name].join("\0"))
+        let parts = [self.cache_name.as_str(), engine, self.workspace_of(mount), platform, &mount.name];
+        short_name(parts.map(escaped).join("\0"))
     }
 
-    /// Returns the mounts in a store, of one workspace or all.
-    pub(crate) fn kept(&self, engine: &str, workspace: Option<&str>) -> Vec<KeptMount> {
+    /// Returns the mounts in one store or all, of one workspace or all.
+    pub(crate) fn kept(&self, engine: Option<&str>, workspace: Option<&str>) -> Vec<KeptMount> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
         let kept = entries.flatten().filter_map(|entry| {
             let id = entry.file_name().into_string().ok()?;
             Some(KeptMount { id, record: read_record(&entry.path())? })
         });
         let is_wanted = |kept: &KeptMount| {
-            kept.record.engine == engine && workspace.is_none_or(|workspace| kept.record.workspace == workspace)
+            engine.is_none_or(|engine| kept.record.engine == engine)
+                && workspace.is_none_or(|workspace| kept.record.workspace == workspace)
         };
         kept.filter(is_wanted).collect()
     }
@@ -185,7 +185,7 @@ impl Mounts {
     pub(crate) fn take(&self, id: &str) -> Option<Lease> {
         let folder = self.folder.join(id);
         let record = read_record(&folder)?;
-        let (folder, lock) = hold(&folder, true).ok().flatten()?;
+        let lock = hold(&folder, true).ok().flatten()?;
         Some(Lease { id: id.to_owned(), record, folder, lock, is_exclusive: true })
     }
 
@@ -239,23 +239,9 @@ impl Meter {
     }
 }
 
-/// Holds a mount, alone or with others; `None`: it is in use.
-fn hold(folder: &Path, is_exclusive: bool) -> io::Result<Option<(PathBuf, File)>> {
-    for _ in 0..TRIES {
-        private::create_folder(folder)?;
-        let lock = match lock_file(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            lock => lock?,
-        };
-        let held = if is_exclusive { lock.try_lock() } else { lock.try_lock_shared() };
-        match held {
-            Ok(()) if is_still_there(&lock, folder) => return Ok(Some((folder.to_owned(), lock))),
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-    Err(io::Error::other("it is removed again and again"))
+/// Returns a text without zero bytes; different ones stay different.
+fn escaped(text: &str) -> String {
+    text.replace('\u{1}', "\u{1}\u{1}").replace('\0', "\u{1}\u{2}")
 }
 
 fn read_record(folder: &Path) -> Option<MountRecord> {
@@ -271,4 +257,55 @@ fn write_record(folder: &Path, record: &MountRecord) -> io::Result<()> {
 
 fn tempfile_name(folder: &Path) -> PathBuf {
     folder.join(format!("record-{}", uuid::Uuid::new_v4().simple()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What decides which mount a step gets: user, project, engine, platform, name.
+    type Identity = [String; 5];
+
+    fn id([user, project, engine, platform, name]: &Identity, shared_names: &[String]) -> String {
+        let mounts = Mounts {
+            folder: PathBuf::new(),
+            cache_name: user.clone(),
+            workspace: format!("workspace {project}"),
+            shared_names: shared_names.into(),
+        };
+        let mount = CacheMount { path: "/any".to_owned(), name: name.clone(), sharing: Sharing::Shared };
+        mounts.id(&Wanted { mount: &mount, engine, platform })
+    }
+
+    /// Few different characters, so that many are equal, and those that separate and escape the parts.
+    fn identity() -> impl Strategy<Value = Identity> {
+        proptest::array::uniform5("[a/~\\x00\\x01\\x02]{0,2}")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn two_steps_get_the_same_mount_exactly_if_everything_is_the_same(
+            one in identity(),
+            other in identity(),
+            same in proptest::array::uniform5(any::<bool>()),
+        ) {
+            let other: Identity =
+                std::array::from_fn(|part| if same[part] { one[part].clone() } else { other[part].clone() });
+            prop_assert_eq!(id(&one, &[]) == id(&other, &[]), one == other);
+        }
+
+        #[test]
+        fn only_a_name_that_the_user_shares_is_the_same_in_two_projects(one in identity(), project in "[ab]{0,2}") {
+            let mut other = one.clone();
+            other[1] = project;
+            let shared = [one[4].clone()];
+            prop_assert_eq!(id(&one, &shared), id(&other, &shared));
+            other[4].push('x');
+            prop_assert_ne!(id(&one, &shared), id(&other, &shared));
+        }
+    }
 }

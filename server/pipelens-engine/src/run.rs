@@ -4,6 +4,7 @@ mod inspect;
 mod job;
 mod run_request;
 mod run_tools;
+mod shell;
 mod steps;
 
 use pipelens_core::plan::Plan;
@@ -15,7 +16,8 @@ use crate::clock::{self, seconds_now};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Outcome, RunOutcome};
 use crate::event_queue::{self, EventQueue};
-pub use crate::run::inspect::{KeptKind, KeptThing, clean, history, kept, predict};
+use crate::person::ShellRequest;
+pub use crate::run::inspect::{KeptKind, KeptThing, STATE_LOCK, clean, clean_all, history, hold_state, kept, predict};
 pub use crate::run::run_request::RunRequest;
 pub use crate::run::run_tools::STATE_DIR_VARIABLE;
 use crate::run::run_tools::{Rest, RunTools};
@@ -31,10 +33,30 @@ pub use crate::store::{PastRun, PastStep};
 ///
 /// Dropping the future cancels the run; its cleanup continues.
 pub async fn run(request: RunRequest, events: mpsc::Sender<BuildEvent>, cancel: CancellationToken) -> RunOutcome {
+    start(request, None, events, cancel).await
+}
+
+/// Like `run`, with a shell for a person in place of the command of one step, which is not part of the history. What the step starts from is made or
+/// taken from earlier runs as in any run.
+pub async fn shell(
+    request: RunRequest,
+    shell: ShellRequest,
+    events: mpsc::Sender<BuildEvent>,
+    cancel: CancellationToken,
+) -> RunOutcome {
+    start(shell::prepared(request, &shell), Some(shell), events, cancel).await
+}
+
+async fn start(
+    request: RunRequest,
+    shell: Option<ShellRequest>,
+    events: mpsc::Sender<BuildEvent>,
+    cancel: CancellationToken,
+) -> RunOutcome {
     let cancel = cancel.child_token();
     let _cancel_if_dropped = cancel.clone().drop_guard();
     // A task of its own, so that the cleanup continues when this future is dropped, which cancels the token.
-    match tokio::spawn(drive(request, events, cancel)).await {
+    match tokio::spawn(drive(request, shell, events, cancel)).await {
         Ok(outcome) => outcome,
         Err(panic) => {
             tracing::error!(%panic, "the driver of a run panicked");
@@ -43,7 +65,12 @@ pub async fn run(request: RunRequest, events: mpsc::Sender<BuildEvent>, cancel: 
     }
 }
 
-async fn drive(request: RunRequest, listener: mpsc::Sender<BuildEvent>, cancel: CancellationToken) -> RunOutcome {
+async fn drive(
+    request: RunRequest,
+    shell: Option<ShellRequest>,
+    listener: mpsc::Sender<BuildEvent>,
+    cancel: CancellationToken,
+) -> RunOutcome {
     let started = Instant::now();
     let (events, queued) = event_queue::open();
     let delivery = tokio::spawn(event_queue::deliver(queued, listener));
@@ -56,7 +83,7 @@ async fn drive(request: RunRequest, listener: mpsc::Sender<BuildEvent>, cancel: 
     let mut rest = Rest::default();
     let outcome = match stop::unless_stopped(&cancel, RunTools::open(&request, &events)).await {
         Ok(tools) => {
-            let (outcome, left) = run_and_close(&request, tools, &events, &cancel, started).await;
+            let (outcome, left) = run_and_close(&request, shell, tools, &events, &cancel, started).await;
             rest = left;
             outcome
         }
@@ -79,14 +106,16 @@ async fn drive(request: RunRequest, listener: mpsc::Sender<BuildEvent>, cancel: 
 
 async fn run_and_close(
     request: &RunRequest,
+    shell: Option<ShellRequest>,
     tools: RunTools,
     events: &EventQueue,
     cancel: &CancellationToken,
     started: Instant,
 ) -> (RunOutcome, Rest) {
     let started_at = seconds_now();
-    let (outcome, ends) = steps::run_all(request, &tools, events, cancel).await;
-    if let Some(cache) = &tools.cache {
+    let is_run = shell.is_none();
+    let (outcome, ends) = steps::run_all(request, shell, &tools, events, cancel).await;
+    if let Some(cache) = tools.cache.as_ref().filter(|_| is_run) {
         let run = PastRun {
             run_id: request.run_id.to_string(),
             pipeline: request.plan.name.clone(),

@@ -91,6 +91,9 @@ pub(crate) trait SnapshotStore: Send + Sync {
         false
     }
 
+    /// Removes what holds the files of cache mounts that are no longer recorded.
+    async fn sweep_mounts(&self) {}
+
     /// Removes snapshots that were made for a cache and are not among those it knows, unless a live process may be about
     /// to record them.
     async fn sweep(&self, cache_name: &str, known: &BTreeSet<String>);

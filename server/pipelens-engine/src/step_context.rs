@@ -18,6 +18,7 @@ use crate::event::{BuildEvent, Phase};
 use crate::event_queue::EventQueue;
 use crate::history::History;
 use crate::limits::Room;
+use crate::person::Terminal;
 use crate::run_files::failed_artifact_folder;
 use crate::secrets::SecretPatterns;
 use crate::snapshot::{Outdated, Snapshot};
@@ -60,6 +61,8 @@ pub(crate) struct StepContext {
     pub(crate) log_dir: PathBuf,
     pub(crate) log_room: Room,
     pub(crate) patterns: SecretPatterns,
+    /// The terminal of a person who gets a shell in place of the command.
+    pub(crate) terminal: Option<Arc<dyn Terminal>>,
     pub(crate) events: EventQueue,
     pub(crate) stop: CancellationToken,
 }

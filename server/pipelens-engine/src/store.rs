@@ -6,6 +6,7 @@ mod opening;
 pub(crate) mod store_error;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(crate) struct Store {
     state_dir: PathBuf,
     connection: Mutex<Connection>,
     notices: Mutex<Vec<String>>,
+    /// As long as it is open, nobody removes the state folder.
+    _in_use: File,
 }
 
 /// A filesystem that outlives its run.
@@ -76,8 +79,10 @@ pub struct PastStep {
 impl Store {
     /// Opens the store of a state folder. Creates it if it is missing, and replaces it if it is corrupt.
     pub(crate) fn open(state_dir: &Path) -> Result<Self> {
+        let in_use = opening::use_folder(state_dir)?;
         let (connection, said) = opening::open(state_dir)?;
         Ok(Self {
+            _in_use: in_use,
             state_dir: state_dir.to_owned(),
             connection: Mutex::new(connection),
             notices: Mutex::new(said.into_iter().collect()),
@@ -138,6 +143,13 @@ impl Store {
             "SELECT * FROM snapshot WHERE engine = ?1 AND (?2 IS NULL OR workspace = ?2) ORDER BY used_at, created_at",
         )?;
         Ok(statement.query_map(params![engine, workspace], kept_snapshot)?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns the snapshots of all engines and workspaces.
+    pub(crate) fn all_snapshots(&self) -> Result<Vec<KeptSnapshot>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT * FROM snapshot")?;
+        Ok(statement.query_map([], kept_snapshot)?.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Records a snapshot with the sources in it. Returns an older one with the same key: it can no longer be found by its key, but

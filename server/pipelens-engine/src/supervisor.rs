@@ -25,7 +25,7 @@ mod conversation;
 mod report;
 mod script;
 
-pub(crate) use command::{NEWLINE_VARIABLE, StepCommand, quoted};
+pub(crate) use command::{NEWLINE_VARIABLE, StepCommand, quoted, trust_folders};
 pub(crate) use conversation::{Activity, Conversation, Frame, Outcome, OutputSink, Streams};
 pub(crate) use report::State;
 pub(crate) use script::{SCRIPT, TERM_LINE, Then};

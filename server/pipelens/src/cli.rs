@@ -11,6 +11,7 @@ mod init;
 mod list;
 mod logs;
 mod output;
+mod own_terminal;
 mod past;
 mod plan;
 mod printable;
@@ -21,6 +22,7 @@ mod replay;
 mod report;
 mod rerun;
 mod run;
+mod shell;
 pub(crate) mod source;
 mod watch;
 
@@ -66,13 +68,15 @@ enum Command {
     Run(watch::RunCommand),
     /// Runs the steps again that failed when they ran last
     Rerun(rerun::RerunArgs),
+    /// Opens a shell where a step's command would run, with its files, variables, services and cache mounts
+    Shell(shell::ShellArgs),
     /// Prints the output of an earlier run, or of one of its steps
     Logs(logs::LogsArgs),
     /// Lists the pipelines of a project with their steps, or its remembered runs
     List(list::ListArgs),
     /// Shows what a run would do, and why steps would not be taken from the cache
     Plan(run::RunArgs),
-    /// Removes the cached results of earlier runs
+    /// Removes the cached results and cache mounts of earlier runs
     Clean(clean::CleanArgs),
     /// Explains a finding: what it means, and how to fix it
     Explain {
@@ -102,6 +106,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(args) => block_on(async move { check::check(&args).await }),
         Command::Run(args) => block_on(watch::run(args)),
         Command::Rerun(args) => block_on(rerun::rerun(args)),
+        Command::Shell(args) => block_on(shell::shell(args)),
         Command::Logs(args) => logs::logs(&args),
         Command::List(args) => list::list(&args),
         Command::Plan(args) => block_on(plan::show(args)),
@@ -133,6 +138,7 @@ fn start_log(command: &Command) {
         Command::Check(_)
         | Command::Run(_)
         | Command::Rerun(_)
+        | Command::Shell(_)
         | Command::Logs(_)
         | Command::List(_)
         | Command::Plan(_)

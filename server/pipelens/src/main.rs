@@ -12,6 +12,7 @@ mod project_context;
 mod settings;
 mod shellcheck;
 mod signals;
+mod state_folder;
 mod terminal;
 mod watching;
 mod wire;

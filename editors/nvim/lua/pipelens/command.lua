@@ -130,10 +130,11 @@ local subcommands = {
     on_step('pipelens.runFrom', step)
   end },
   watch = { step = true, run = function(step)
+    step = step or step_here(vim.api.nvim_get_current_buf())
     M.execute('pipelens.watch', vim.tbl_extend('force', here(), { step = step }))
   end },
-  unwatch = { run = function()
-    M.execute('pipelens.stopWatching')
+  stop = { step = true, run = function(step)
+    M.execute('pipelens.stopWatching', step and vim.tbl_extend('force', here(), { step = step }))
   end },
   cancel = { step = true, run = function(step)
     M.execute('pipelens.cancel', step and { step = step })

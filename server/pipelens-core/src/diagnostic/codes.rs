@@ -98,6 +98,7 @@ codes! {
     UnusedAxis = "unused-axis", Hint, "An axis of a matrix that the file does not use";
     IdleMatrixEntry = "idle-matrix-entry", Warning, "An entry of a matrix that changes nothing";
     NoArtifacts = "no-artifacts", Warning, "A step that needs the artifacts of a step without any";
+    OverwrittenArtifacts = "overwritten-artifacts", Warning, "Artifacts of several combinations at one path";
     UnmatchableGlob = "unmatchable-glob", Warning, "A glob of `artifacts` that can match no file";
     BadCacheMount = "bad-cache-mount", Error, "A cache mount at a path where none can be";
     OverlappingCacheMounts = "overlapping-cache-mounts", Error, "Two cache mounts of a step that are one folder, or one inside the other";

@@ -1,5 +1,6 @@
 //! What is wrong with the matrices of steps. Each finding is about what is written, however many combinations it concerns.
 
+mod artifacts;
 mod images;
 mod paths;
 
@@ -46,6 +47,7 @@ pub(super) fn check(text: &str, pipeline: &Pipeline, findings: &mut Findings) {
     findings.extend(too_large(pipeline, size));
     if !size.is_too_large() {
         several_parents(pipeline, findings);
+        artifacts::check(pipeline, findings);
     }
 }
 

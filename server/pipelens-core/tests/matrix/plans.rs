@@ -44,7 +44,8 @@ fn a_target_is_all_combinations_of_a_step_or_one() {
         ["build (1.90, alpine)?", "build (1.90, debian)?", "build (stable, debian)?", "test (debian, 1.90)", "deploy"]
     );
     assert_eq!(keys(&Target::From("build".to_owned())).len(), 6);
-    assert_eq!(keys(&Target::Steps(vec!["build (stable, debian)".to_owned(), "build".to_owned()])).len(), 3);
+    let steps = vec!["build (stable, debian)".to_owned(), "build".to_owned()];
+    assert_eq!(keys(&Target::Several { steps, from: Vec::new() }).len(), 3);
     let missing = plan(&analyze(PIPELINE, Format::Yaml), 0, &step("test (alpine, 1.91)"), "ci");
     let near = Some("test (alpine, 1.90)".to_owned());
     assert_eq!(missing, Err(Refusal::NoSuchStep { key: "test (alpine, 1.91)".to_owned(), did_you_mean: near }));

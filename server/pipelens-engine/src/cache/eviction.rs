@@ -54,7 +54,7 @@ pub(crate) async fn with_mounts(
 ) -> Vec<KeptSnapshot> {
     let Some(mounts) = snapshots.mounts() else { return kept };
     let engine = snapshots.name().await;
-    kept.extend(mounts.kept(engine, workspace).into_iter().map(|mount| KeptSnapshot {
+    kept.extend(mounts.kept(Some(engine), workspace).into_iter().map(|mount| KeptSnapshot {
         engine: engine.to_owned(),
         workspace: mount.record.workspace,
         key: MOUNT.to_owned(),

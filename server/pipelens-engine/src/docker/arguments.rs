@@ -38,6 +38,10 @@ pub(super) enum Pull {
 }
 
 impl Arguments {
+    pub(super) fn is_privileged(&self) -> bool {
+        self.is_privileged
+    }
+
     /// Reads a step's options. Anything unknown is an error: if it were ignored, the container would be less restricted than requested.
     pub(super) fn of(value: Option<&Value>, may_open_machine: bool) -> Result<Self, EngineError> {
         let mut arguments = Self::default();

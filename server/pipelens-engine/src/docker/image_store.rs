@@ -91,6 +91,16 @@ impl SnapshotStore for ImageStore {
         reap::remove_volume(&self.docker, id).await && lease.forget().is_ok()
     }
 
+    async fn sweep_mounts(&self) {
+        let Some(mounts) = &self.mounts else { return };
+        let Ok(made) = reap::mount_volumes(&self.docker, mounts.cache_name()).await else { return };
+        // A mount is recorded before its volume is made.
+        let known: BTreeSet<String> = mounts.kept(None, None).into_iter().map(|kept| kept.id).collect();
+        for id in made.iter().filter(|id| !known.contains(*id)) {
+            reap::remove_volume(&self.docker, id).await;
+        }
+    }
+
     async fn sweep(&self, cache_name: &str, known: &BTreeSet<String>) {
         if self.may_have_images.load(Ordering::Relaxed) {
             reap::remove_unrecorded(&self.docker, &self.owner, self.run_id, cache_name, known, self.budget).await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::models::ImageSummary;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptionsBuilder, RemoveVolumeOptions,
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
 };
 use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
@@ -267,9 +267,19 @@ pub(super) async fn remove_image(docker: &Docker, id: &str) -> bool {
     }
 }
 
+const VOLUME_PREFIX: &str = "pipelens-mount-";
+
 /// Returns the name of the volume of a cache mount.
 pub(super) fn volume_of(mount_id: &str) -> String {
-    format!("pipelens-mount-{mount_id}")
+    format!("{VOLUME_PREFIX}{mount_id}")
+}
+
+/// Returns the ids of the cache mounts of a state directory that have a volume.
+pub(super) async fn mount_volumes(docker: &Docker, cache_name: &str) -> Result<Vec<String>, Error> {
+    let filters = HashMap::from([("label", vec![format!("{}={cache_name}", labels::CACHE)])]);
+    let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
+    let volumes = docker.list_volumes(Some(options)).await?.volumes.unwrap_or_default();
+    Ok(volumes.iter().filter_map(|volume| Some(volume.name.strip_prefix(VOLUME_PREFIX)?.to_owned())).collect())
 }
 
 /// Removes the volume of a cache mount. `false`: a container still uses it, or the engine does not answer.

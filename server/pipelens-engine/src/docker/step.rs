@@ -13,6 +13,7 @@ use crate::docker::leftovers::Leftovers;
 use crate::docker::mounting;
 use crate::docker::services;
 use crate::docker::session::Session;
+use crate::docker::shell;
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::logs::StepLogs;
@@ -100,6 +101,14 @@ async fn try_to_run(
         images = services::images(session, context, &arguments.services).await?;
     }
     services::start(session, context, &arguments, images, worker, &mut leftovers.services).await?;
+    if let Some(terminal) = &context.terminal {
+        session.unless_stopped(context, worker.wake()).await?;
+        let shell = shell::run(context, &worker.container, &arguments, terminal);
+        let shell = session.unless_stopped(context, shell);
+        leftovers.services.beside(context, shell).await?;
+        leftovers.services.end(context).await;
+        return Ok(Ran::without_snapshot(Ending::Exited(0)));
+    }
     let running = worker.run(context, &command, what_comes_then(context), logs);
     let ending = leftovers.services.beside(context, running).await;
     session.has_run_one.cancel();

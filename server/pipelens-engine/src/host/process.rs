@@ -1,5 +1,6 @@
 //! One command as a process group, from its start until everything it has started has certainly ended.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use futures_util::future::FusedFuture as _;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
@@ -21,6 +24,7 @@ use crate::logs::StepLogs;
 use crate::programs;
 use crate::runner::GRACE;
 use crate::step_context::{Ending, StepContext};
+use crate::stop::{self, Interruption};
 
 /// Starts the step's shell and passes on its exit code, so that an exit code is always the command's: a supervisor that dies of a signal
 /// was killed from outside. It first says that it is ready, and waits for a line, so that nothing runs before it is watched; and it ignores the
@@ -79,8 +83,77 @@ pub(super) async fn run(
     location: &Location<'_>,
     locks: Vec<File>,
 ) -> Result<Ending, EngineError> {
+    let Started { child, family, mut watcher } =
+        start(context, home, setup, location, locks, command_of(context, home)?).await?;
+    context.report_phase(Phase::Running);
+    let ending = match supervise(context, logs, child, &family).await {
+        Ok(Ending::Exited(_)) if let Some(report) = report_of(&setup.view, home) => {
+            reported(&report).await.map(Ending::Exited)
+        }
+        ending => ending,
+    };
+    logs.finish_streams().await;
+    dismiss(&mut watcher).await;
+    ending
+}
+
+/// Runs a program in place of the step's command, and `beside` with it. Returns its exit code when its whole group has ended. Then, `beside` is
+/// released, and has a moment to end.
+pub(super) async fn run_beside(
+    context: &StepContext,
+    (home, setup, location): (&Path, &Setup, &Location<'_>),
+    locks: Vec<File>,
+    program: Vec<OsString>,
+    beside: impl Future<Output = ()>,
+    release: impl FnOnce(),
+) -> Result<i64, Interruption> {
+    let Started { mut child, family, mut watcher } = start(context, home, setup, location, locks, program).await?;
+    let beside = beside.fuse();
+    tokio::pin!(beside);
+    let running = async {
+        let ended = tokio::select! {
+            ended = child.wait() => Some(ended),
+            () = &mut beside => None,
+        };
+        family.end().await;
+        let ended = match ended {
+            Some(ended) => ended,
+            None => child.wait().await,
+        };
+        release();
+        if !beside.is_terminated() {
+            tokio::time::timeout(OUTPUT_ENDS_WITHIN, beside).await.ok();
+        }
+        ended.map_err(|source| EngineError::Spawn { source })
+    };
+    let ended = stop::unless_stopped(&context.stop, running).await;
+    family.end().await;
+    dismiss(&mut watcher).await;
+    let status = ended?;
+    Ok(match report_of(&setup.view, home) {
+        Some(report) => reported(&report).await?,
+        None => exit_code(status)?,
+    })
+}
+
+/// A command that runs.
+struct Started {
+    child: Child,
+    family: Family,
+    watcher: (Child, Option<ChildStdin>),
+}
+
+/// Starts a program as the step's command, once everything watches it.
+async fn start(
+    context: &StepContext,
+    home: &Path,
+    setup: &Setup,
+    location: &Location<'_>,
+    locks: Vec<File>,
+    program: Vec<OsString>,
+) -> Result<Started, EngineError> {
     let mark = Uuid::new_v4().simple().to_string();
-    let mut child = spawn(context, home, setup, location, &mark)?;
+    let mut child = spawn(context, home, setup, location, &mark, program)?;
     let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let group = group.ok_or_else(|| EngineError::Spawn { source: std::io::Error::other("no process id") })?;
     let family = Family { group, mark, since: detached::started(group.as_raw_nonzero().get()) };
@@ -93,16 +166,7 @@ pub(super) async fn run(
     if let Some(mut gate) = child.stdin.take() {
         gate.write_all(b"go\n").await.map_err(|source| EngineError::Spawn { source })?;
     }
-    context.report_phase(Phase::Running);
-    let ending = match supervise(context, logs, child, &family).await {
-        Ok(Ending::Exited(_)) if let Some(report) = report_of(&setup.view, home) => {
-            reported(&report).await.map(Ending::Exited)
-        }
-        ending => ending,
-    };
-    logs.finish_streams().await;
-    dismiss(&mut watcher).await;
-    ending
+    Ok(Started { child, family, watcher })
 }
 
 /// Waits until the supervisor has what it needs, or returns what the programs that prepare it have said.
@@ -187,18 +251,12 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>) -> Option<Bytes> {
     (count > 0).then(|| buffer.freeze())
 }
 
-fn spawn(
-    context: &StepContext,
-    home: &Path,
-    setup: &Setup,
-    location: &Location<'_>,
-    mark: &str,
-) -> Result<Child, EngineError> {
-    let cmd = &context.step().cmd;
-    let mut command = setup.view.command(&setup.shell, SUPERVISOR, location);
-    command.arg(report_of(&setup.view, home).unwrap_or_default()).args(&context.step().shell);
+/// Returns the step's shell with its command.
+fn command_of(context: &StepContext, home: &Path) -> Result<Vec<OsString>, EngineError> {
+    let (cmd, shell) = (&context.step().cmd, &context.step().shell);
+    let mut words: Vec<OsString> = shell.iter().map(OsString::from).collect();
     if cmd.len() < LONGEST_ARGUMENT_BYTES {
-        command.args(["-c", cmd]);
+        words.extend(["-c".into(), cmd.into()]);
     } else {
         let script = home.join("cmd");
         crate::private::write(&script, cmd.as_bytes()).map_err(|source| EngineError::File {
@@ -206,8 +264,21 @@ fn spawn(
             path: script.clone(),
             source,
         })?;
-        command.arg(script);
+        words.push(script.into());
     }
+    Ok(words)
+}
+
+fn spawn(
+    context: &StepContext,
+    home: &Path,
+    setup: &Setup,
+    location: &Location<'_>,
+    mark: &str,
+    program: Vec<OsString>,
+) -> Result<Child, EngineError> {
+    let mut command = setup.view.command(&setup.shell, SUPERVISOR, location);
+    command.arg(report_of(&setup.view, home).unwrap_or_default()).args(program);
     command.env_clear();
     let inherited = INHERITED.iter().copied().chain(context.host_env.iter().map(String::as_str));
     command.envs(inherited.filter_map(|name| Some((name, std::env::var_os(name)?))));

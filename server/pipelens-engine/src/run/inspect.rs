@@ -1,15 +1,20 @@
 //! Shows or removes what earlier runs have kept. Runs nothing.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cache::{CacheDecision, Stores, eviction, workspace_id};
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
+use crate::locked_folder;
+use crate::mounts::{KeptMount, Mounts};
+use crate::owner::Owner;
 use crate::run::run_request::RunRequest;
 use crate::run::run_tools::{open_cache, open_store, sources_of};
 use crate::runner::{OpenRequest, OpenRunner};
@@ -48,6 +53,57 @@ pub async fn clean(
     Ok(freed)
 }
 
+/// Removes the kept results and cache mounts of all projects, and what processes that have exited left. Returns how many bytes that freed, and what
+/// stays: something uses it, or its engine does not answer.
+pub async fn clean_all(state_dir: &Path, docker_host: Option<&str>) -> Result<(u64, Vec<KeptThing>), EngineError> {
+    let mut freed = 0;
+    let cache_name = Owner::this_process().name_of_cache(state_dir);
+    let at_once = CancellationToken::new();
+    at_once.cancel();
+    for InStore { store, opened, kept } in in_stores(state_dir, docker_host, None).await? {
+        opened.runner.sweep_dead_owners(at_once.clone()).await;
+        freed += eviction::remove(&store, opened.snapshots.as_ref(), kept).await?;
+        let known = store.with(Store::all_snapshots).await?.into_iter().map(|kept| kept.place).collect();
+        opened.snapshots.sweep(&cache_name, &known).await;
+        opened.snapshots.sweep_mounts().await;
+    }
+    let store = open_store(state_dir).await?;
+    let mounts = Mounts::new(state_dir, state_dir, &[]).kept(None, None);
+    let mounts = mounts.into_iter().map(|KeptMount { id, record }| (id, KeptKind::Mount(record.name), record.bytes));
+    let snapshots = store.with(Store::all_snapshots).await?;
+    let snapshots = snapshots.into_iter().map(|kept| (kept.place.clone(), kind_of(&kept), kept.bytes));
+    Ok((freed, things(snapshots.chain(mounts))))
+}
+
+/// Holds the state directory alone, so that it can be removed; `None`: another process uses it.
+pub fn hold_state(state_dir: &Path) -> io::Result<Option<File>> {
+    locked_folder::hold(state_dir, true)
+}
+
+/// The file in a state directory by which it is held.
+pub const STATE_LOCK: &str = locked_folder::LOCK;
+
+fn kind_of(kept: &KeptSnapshot) -> KeptKind {
+    if eviction::mount_of(kept).is_some() {
+        KeptKind::Mount(kept.sources_folder.clone())
+    } else if kept.step.is_empty() {
+        KeptKind::Sources
+    } else {
+        KeptKind::Result(kept.step.clone())
+    }
+}
+
+/// Returns what is at each place. A result may have several keys.
+fn things(places: impl Iterator<Item = (String, KeptKind, u64)>) -> Vec<KeptThing> {
+    let mut by_place: BTreeMap<String, KeptThing> = BTreeMap::new();
+    for (place, what, bytes) in places {
+        by_place.entry(place).or_insert(KeptThing { what, bytes: 0 }).bytes += bytes;
+    }
+    let mut things: Vec<KeptThing> = by_place.into_values().collect();
+    things.sort();
+    things
+}
+
 /// Something that outlives runs, and that [`clean`] removes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeptThing {
@@ -71,24 +127,12 @@ pub async fn kept(
     docker_host: Option<&str>,
     project: Option<&Path>,
 ) -> Result<Vec<KeptThing>, EngineError> {
-    let mut things = Vec::new();
+    let mut all = Vec::new();
     for InStore { kept, .. } in in_stores(state_dir, docker_host, project).await? {
-        // A result may have several keys.
-        let mut by_place: BTreeMap<String, KeptThing> = BTreeMap::new();
-        for kept in kept {
-            let what = if eviction::mount_of(&kept).is_some() {
-                KeptKind::Mount(kept.sources_folder)
-            } else if kept.step.is_empty() {
-                KeptKind::Sources
-            } else {
-                KeptKind::Result(kept.step)
-            };
-            by_place.entry(kept.place).or_insert(KeptThing { what, bytes: 0 }).bytes += kept.bytes;
-        }
-        things.extend(by_place.into_values());
+        all.extend(things(kept.into_iter().map(|kept| (kept.place.clone(), kind_of(&kept), kept.bytes))));
     }
-    things.sort();
-    Ok(things)
+    all.sort();
+    Ok(all)
 }
 
 /// What is kept in one store.

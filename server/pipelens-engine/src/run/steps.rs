@@ -21,9 +21,11 @@ use crate::event::{BuildEvent, RunOutcome};
 use crate::event_queue::EventQueue;
 use crate::history::History;
 use crate::limits::Room;
+use crate::person::ShellRequest;
 use crate::run::job::{self, Done, End, Failure, Job, Keeper};
 use crate::run::run_request::RunRequest;
 use crate::run::run_tools::RunTools;
+use crate::run::shell;
 use crate::run_files::log_file;
 use crate::runner::OpenRunner;
 use crate::scheduler::{Action, Scheduler, Stop};
@@ -35,6 +37,7 @@ use crate::store::PastStep;
 /// Runs the plan's steps, and returns how each ended, once everything they left except snapshots is removed.
 pub(super) async fn run_all(
     request: &RunRequest,
+    shell: Option<ShellRequest>,
     tools: &RunTools,
     events: &EventQueue,
     cancel: &CancellationToken,
@@ -53,6 +56,10 @@ pub(super) async fn run_all(
         }
     }
     let mut tasks = Tasks::new(request, tools, events, Arc::clone(&plan));
+    if let Some(shell) = shell {
+        tasks.failure = shell::failure(request, &shell, tools.cache.as_deref(), tasks.runner_of(shell.step)).await;
+        tasks.shell = Some(shell);
+    }
     let changed = tasks.stop.clone();
     let mut digests = HashMap::new();
     let time_is_over = async {
@@ -127,6 +134,10 @@ struct Tasks<'run> {
     seen_sources: BTreeMap<Vec<PathBuf>, Arc<Sources>>,
     /// What has been copied of the artifacts of each step.
     deliveries: Vec<Delivery>,
+    /// The step in which a person gets a shell.
+    shell: Option<ShellRequest>,
+    /// What that step starts from, if it is what it left when it failed. Then, no other step runs.
+    failure: Option<Result<Base, EngineError>>,
 }
 
 impl<'run> Tasks<'run> {
@@ -144,6 +155,8 @@ impl<'run> Tasks<'run> {
             tidying: JoinSet::new(),
             snapshots: HashMap::new(),
             seen_sources: BTreeMap::new(),
+            shell: None,
+            failure: None,
             log_room: Room::new(request.limits.logs_bytes, request.limits.free_bytes),
             artifact_room: Room::new(request.limits.artifacts_bytes, request.limits.free_bytes),
         }
@@ -175,6 +188,11 @@ impl<'run> Tasks<'run> {
 
     /// Ends a step at once if its result is taken from an earlier run or is not needed.
     fn take_from_earlier_run(&mut self, index: usize) -> bool {
+        if self.shell.as_ref().is_some_and(|shell| shell.step != index) && self.failure.is_some() {
+            let handle = self.running.spawn(async move { Done::of(index) });
+            self.started.insert(handle.id(), (index, Instant::now()));
+            return true;
+        }
         let Some(cache) = &self.tools.cache else { return false };
         match cache.decision(index) {
             Some(CacheDecision::Hit { key }) => {
@@ -227,8 +245,13 @@ impl<'run> Tasks<'run> {
         let unknown = |name: &str| EngineError::UnknownRunner { name: name.to_owned() };
         let step = self.plan.steps.get(index).ok_or_else(|| unknown("?"))?;
         let runner = self.runner_of(index).ok_or_else(|| unknown(self.request.runner_of(step)))?.clone();
-        let base = match (self.last_result(index, &runner), &step.boots_from) {
-            (Some(last), _) => last,
+        let failure = self.failure.take_if(|_| self.shell.as_ref().is_some_and(|shell| shell.step == index));
+        let known = match failure {
+            Some(failure) => Some(failure?),
+            None => self.last_result(index, &runner),
+        };
+        let base = match (known, &step.boots_from) {
+            (Some(known), _) => known,
             (None, BootsFrom::Image(image)) => Base::Image(image.clone()),
             (None, BootsFrom::Step(parent)) => {
                 let (snapshot, outdated) = self.snapshots.get(parent).cloned().ok_or_else(|| {
@@ -296,10 +319,11 @@ impl<'run> Tasks<'run> {
     }
 
     fn context(&self, index: usize, base: Base, secrets: BTreeMap<String, String>) -> Result<StepContext, EngineError> {
+        let shell = self.shell.as_ref().filter(|shell| shell.step == index);
         let keeping = self.tools.cache.as_ref().map(|cache| Keeping {
             workspace: Some(cache.workspace().to_owned()),
             cache_name: cache.name().to_owned(),
-            is_cached: cache.keeps_result(index),
+            is_cached: cache.keeps_result(index) && shell.is_none(),
             shared_name: cache.shared_name(index),
             source_images: Some(cache.source_images()),
         });
@@ -323,6 +347,7 @@ impl<'run> Tasks<'run> {
             log_dir: self.request.log_dir.clone(),
             log_room: self.log_room.clone(),
             patterns: self.tools.patterns.clone(),
+            terminal: shell.map(|shell| Arc::clone(&shell.terminal)),
             events: self.events.clone(),
             stop: self.stop.clone(),
         })

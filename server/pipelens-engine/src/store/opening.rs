@@ -1,5 +1,6 @@
 //! Opens a store's file: private from its creation, created if it is missing, set aside if it is corrupt.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,9 +8,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 
 use crate::clock::seconds_now;
-use crate::private;
 use crate::store::migrations;
 use crate::store::store_error::{Result, StoreError, corrupt_if_misshapen};
+use crate::{locked_folder, private};
 
 const FILE_NAME: &str = "pipelens.db";
 /// The suffixes of the files that SQLite keeps next to a database.
@@ -27,6 +28,11 @@ pub(super) fn open(state_dir: &Path) -> Result<(Connection, Option<String>)> {
         Err(error) if error.is_corrupt() => set_aside(state_dir, &error),
         opened => opened.map(|connection| (connection, None)),
     }
+}
+
+/// Holds the state directory, which is created if it is missing, until the file is closed.
+pub(super) fn use_folder(state_dir: &Path) -> Result<File> {
+    locked_folder::share(state_dir).map_err(|source| inaccessible(state_dir, source))
 }
 
 /// Renames a corrupt store and creates a new one.

@@ -29,7 +29,14 @@ const SHELL_OWNED: [&str; 12] = [
 ];
 
 /// Git refuses a folder that another user owns: a step may have another user than the one whose result it starts from.
-const TRUST_FOLDERS: &str = "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'; ";
+const TRUST_FOLDERS: [(&str, &str); 3] =
+    [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", "*")];
+
+/// Returns the variables with which git trusts the folders of a step that gets the project's history.
+pub(crate) fn trust_folders(context: &StepContext) -> Result<&'static [(&'static str, &'static str)], EngineError> {
+    let is_needed = context.history.is_some() && !context.variables()?.contains_key("GIT_CONFIG_COUNT");
+    Ok(if is_needed { &TRUST_FOLDERS } else { &[] })
+}
 
 /// Returns the line that turns a child of the supervisor into the step's shell.
 #[derive(Debug)]
@@ -42,11 +49,7 @@ impl StepCommand {
         let step = context.step();
         let mut line = String::new();
         let mut by_env = String::new();
-        let variables = context.variables()?;
-        if context.history.is_some() && !variables.contains_key("GIT_CONFIG_COUNT") {
-            line.push_str(TRUST_FOLDERS);
-        }
-        for (name, value) in variables {
+        for (name, value) in trust_folders(context)?.iter().copied().chain(context.variables()?) {
             if is_plain(name) {
                 write!(line, "export {name}={}; ", quoted(value)).ok();
             } else if context.secrets.contains_key(name) {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::{AnsiColors, OwoColorize};
-use pipelens_core::plan::Plan;
+use pipelens_core::arguments::services;
+use pipelens_core::plan::{Plan, PlanStep};
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, Phase, RunOutcome, StdStream};
 use pipelens_engine::run::{NO_ENGINE, log_file, shell_word};
 
@@ -169,7 +170,7 @@ impl Human {
             BuildEvent::ImageResolved { step, image, digest } => {
                 self.line(*step, &present::image(image, digest).dimmed().to_string())
             }
-            BuildEvent::StepKept { step, shell } => self.line(*step, &present::shell(shell)),
+            BuildEvent::StepKept { step, shell } => self.line(*step, &self.shell(*step, shell)),
             // The sentence with all places that were tried has said it already.
             BuildEvent::StepEnd { outcome: Outcome::Skipped(why), .. } if why == NO_ENGINE => return Ok(()),
             BuildEvent::StepEnd { step, outcome, duration, .. } => {
@@ -204,6 +205,22 @@ impl Human {
         self.show_running();
         let is_log = matches!(event, BuildEvent::StepLog { .. });
         if is_log { self.write(&text) } else { self.write(&terminal::inert(&terminal::visible(&text))) }
+    }
+
+    /// Returns how to open a shell in a failed step. What is not part of its files needs more than the engine's own client.
+    fn shell(&self, step: usize, command: &str) -> String {
+        let has_more = |step: &PlanStep| {
+            let services = step.runner_args.as_ref().is_some_and(|arguments| !services(arguments).is_empty());
+            services || !step.cache_mounts.is_empty() || !step.secrets.is_empty()
+        };
+        let plain = present::shell(command);
+        match self.plan.steps.get(step).filter(|step| has_more(step)) {
+            Some(step) => format!(
+                "{plain}\nWith its services, cache mounts and secrets: pipelens shell --failed {}",
+                shell_word(&step.key)
+            ),
+            None => plain,
+        }
     }
 
     fn skipped(&self, step: usize, lines: u64) -> String {

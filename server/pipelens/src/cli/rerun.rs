@@ -28,7 +28,7 @@ pub(crate) async fn rerun(args: RerunArgs) -> u8 {
         }
         let steps = failed_steps(&past, &whole);
         nothing_failed = steps.is_empty();
-        Ok(Target::Steps(steps))
+        Ok(Target::Several { steps, from: Vec::new() })
     });
     if nothing_failed {
         tell("No step failed when it ran last, so there is nothing to run again.");

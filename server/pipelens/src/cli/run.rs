@@ -25,7 +25,7 @@ use crate::settings::{ProjectSettings, Runner, Settings};
 use crate::{artifacts, consent, present, project};
 
 /// Events between the engine and the terminal. If a slow terminal lets them fill up, lines are dropped and counted; the log file has them.
-const EVENT_QUEUE: usize = 4096;
+pub(super) const EVENT_QUEUE: usize = 4096;
 /// Signals within this time are one.
 pub(super) const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
@@ -34,11 +34,11 @@ pub(crate) struct RunArgs {
     /// The pipeline file [default: the only pipeline in this directory and below]
     pub(super) file: Option<PathBuf>,
     /// Run one step, and the `builds_in` ancestors it starts from [may be repeated]
-    #[arg(long = "step", value_name = "KEY", conflicts_with = "from")]
+    #[arg(long = "step", value_name = "KEY")]
     steps: Vec<String>,
-    /// Run a step and everything that depends on it
+    /// Run a step and everything that depends on it, besides the steps that `--step` names [may be repeated]
     #[arg(long, value_name = "KEY")]
-    from: Option<String>,
+    from: Vec<String>,
     #[command(flatten)]
     pub(super) options: RunOptions,
 }
@@ -160,11 +160,11 @@ pub(super) struct Prepared {
 /// Prepares what the arguments ask for; errors in the file are printed with their source.
 pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, String> {
     prepare_target(args.file.as_deref(), &args.options, |_, _| {
-        Ok(match (args.steps.as_slice(), &args.from) {
-            ([], None) => Target::Pipeline,
-            ([], Some(step)) => Target::From(step.clone()),
-            ([step], _) => Target::Step(step.clone()),
-            (steps, _) => Target::Steps(steps.to_vec()),
+        Ok(match (args.steps.as_slice(), args.from.as_slice()) {
+            ([], []) => Target::Pipeline,
+            ([], [step]) => Target::From(step.clone()),
+            ([step], []) => Target::Step(step.clone()),
+            (steps, from) => Target::Several { steps: steps.to_vec(), from: from.to_vec() },
         })
     })
 }

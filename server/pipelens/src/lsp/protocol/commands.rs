@@ -133,6 +133,8 @@ pub(crate) struct WatchArgs {
     /// `true`: what depends on the step too.
     pub(crate) from: Option<bool>,
     pub(crate) pipeline: Option<PipelineRef>,
+    /// Without a step: the line, counted from 0, on which the user is. The step there is watched, or the pipeline if there is none.
+    pub(crate) line: Option<u32>,
 }
 
 impl WatchArgs {

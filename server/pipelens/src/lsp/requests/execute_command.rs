@@ -45,9 +45,16 @@ pub(crate) async fn execute_command(
             call.choose(args, token).await
         }
         Command::Watch => {
-            let args: WatchArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let mut args: WatchArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let uri = args.uri.clone();
+            let document = call.blocking(move |call| call.meant(uri.as_ref())).await?;
+            if let (None, Some(line)) = (&args.step, args.line)
+                && let Some((pipeline, step)) = watch::step_on(&document, line)
+            {
+                args.step = Some(step);
+                args.pipeline = Some(PipelineRef::Index(pipeline));
+            }
             let target = args.target().map_err(invalid)?;
-            let document = call.blocking(move |call| call.meant(args.uri.as_ref())).await?;
             let watch_id = watch::start(&call.server, &document, args.pipeline, target).await.map_err(refused)?;
             Ok(Some(json!({"watchId": watch_id})))
         }

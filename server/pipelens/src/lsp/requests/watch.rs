@@ -55,6 +55,20 @@ pub(super) async fn start(
     Ok(id)
 }
 
+/// Returns the step on a line, with the position of its pipeline.
+pub(super) fn step_on(document: &Document, line: u32) -> Option<(usize, String)> {
+    let map = document.map();
+    let pipelines = document.analysis.pipelines.iter().enumerate();
+    let steps = pipelines.flat_map(|(index, pipeline)| pipeline.steps.iter().map(move |step| (index, step)));
+    let is_on = |range: lsp_types::Range| {
+        // A range that ends where a line begins does not reach it.
+        let last = if range.end.character == 0 { range.end.line.saturating_sub(1) } else { range.end.line };
+        (range.start.line..=last).contains(&line)
+    };
+    let mut on = steps.filter(|(_, step)| !step.key.value.is_empty() && is_on(map.range(step.range)));
+    on.next_back().map(|(index, step)| (index, step.key.value.clone()))
+}
+
 struct Session {
     server: Arc<Server>,
     uri: Uri,

@@ -35,7 +35,11 @@ pub(crate) fn failed(registry: &Registry, run_id: Option<Uuid>) -> Result<Again,
         .map(|run| (run, failed_steps(run)))
         .find(|(_, steps)| !steps.is_empty())
         .ok_or("No step has failed, so there is nothing to run again")?;
-    Ok(Again { uri: run.uri.clone(), pipeline: PipelineRef::Index(run.pipeline), target: Target::Steps(steps) })
+    Ok(Again {
+        uri: run.uri.clone(),
+        pipeline: PipelineRef::Index(run.pipeline),
+        target: Target::Several { steps, from: Vec::new() },
+    })
 }
 
 fn failed_steps(run: &Run) -> Vec<String> {

@@ -218,6 +218,10 @@ fn title(name: &str, target: &Target) -> String {
         Target::Pipeline => name.to_owned(),
         Target::Step(step) => format!("{name} · {step}"),
         Target::From(step) => format!("{name} · from {step}"),
-        Target::Steps(steps) => format!("{name} · {}", steps.join(", ")),
+        Target::Several { steps, from } => {
+            let from = from.iter().map(|step| format!("from {step}"));
+            let chosen: Vec<String> = steps.iter().cloned().chain(from).collect();
+            format!("{name} · {}", chosen.join(", "))
+        }
     }
 }
