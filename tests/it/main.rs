@@ -31,6 +31,7 @@ mod lint;
 mod map;
 mod matrix;
 mod nvim;
+mod problems;
 mod reports;
 mod runs;
 mod second;

@@ -15,6 +15,7 @@ mod past;
 mod plan;
 mod printable;
 mod printer;
+mod problems;
 mod render;
 mod replace;
 mod replay;

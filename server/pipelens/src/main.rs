@@ -7,6 +7,7 @@ mod dotenv;
 mod fix;
 mod lsp;
 mod present;
+mod problems;
 mod project;
 mod project_context;
 mod settings;

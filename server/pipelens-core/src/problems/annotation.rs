@@ -1,6 +1,6 @@
 //! Annotations for GitHub that tools print: `::error file=a.py,line=1,col=8::message`.
 
-use super::{Place, Problem, severity_of};
+use super::problem::{Place, Problem, severity_of};
 
 /// Reads an annotation.
 pub(super) fn read(line: &str) -> Option<Problem> {

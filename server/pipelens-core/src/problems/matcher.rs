@@ -4,7 +4,7 @@ use std::fmt;
 
 use regex::{Captures, Regex, RegexBuilder};
 
-use super::{Place, Problem, severity_of};
+use super::problem::{Place, Problem, severity_of};
 use crate::diagnostic::Severity;
 
 /// How large an expression may become. Its own repetitions can make it as large as they like.

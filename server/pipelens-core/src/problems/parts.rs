@@ -2,7 +2,7 @@
 
 use regex::Captures;
 
-use super::severity_of;
+use super::problem::severity_of;
 use crate::diagnostic::Severity;
 
 /// What the lines of a tool have said.
@@ -54,7 +54,7 @@ impl Parts {
             self.code = Some(code.to_owned());
         }
         if let Some(message) = text("message") {
-            self.message = super::cut(message.trim().to_owned());
+            self.message = super::problem::cut(message.trim().to_owned());
         }
     }
 

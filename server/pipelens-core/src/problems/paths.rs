@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Place;
+use super::problem::Place;
 use crate::plan::DEFAULT_WORKDIR;
 
 /// Maps paths of one step to paths relative to the project.
@@ -75,7 +75,8 @@ impl Paths {
         let folder = place.folder.as_deref().and_then(|folder| {
             if is_absolute(folder) { self.inside(folder) } else { normal(&format!("{}/{folder}", self.workdir)) }
         });
-        let starts = folder.iter().map(String::as_str).chain([self.workdir.as_str(), ""]);
+        let from_root = place.folder.as_deref().filter(|folder| !is_absolute(folder));
+        let starts = folder.as_deref().into_iter().chain(from_root).chain([self.workdir.as_str(), ""]);
         for start in starts {
             if let Some(path) = normal(&format!("{start}/{file}")).filter(|path| exists(path)) {
                 return Some(path);

@@ -1,6 +1,6 @@
 //! pytest's reports, in its long and short styles, and Python's own tracebacks: frames from the outermost to the innermost, and what went wrong.
 
-use super::{Place, Problem};
+use super::problem::{Place, Problem};
 use crate::diagnostic::Severity;
 
 const MAX_FRAMES: usize = 100;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::matcher::{Matchers, Said};
 use super::parts::Parts;
 use super::plain::plain;
+use super::problem::{MAX_PROBLEMS, Place, Problem, Unit};
 use super::pytest::Pytest;
 use super::stack::Stack;
 use super::tools::{self, Tool, named_after};
-use super::{MAX_PROBLEMS, Place, Problem, Unit, annotation, frame};
+use super::{annotation, frame};
 use crate::diagnostic::Severity;
 
 /// How many lines may come between two lines of a problem.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
-use super::{Place, Problem};
+use super::problem::{Place, Problem};
 use crate::diagnostic::Severity;
 
 const MAX_FRAMES: usize = 100;

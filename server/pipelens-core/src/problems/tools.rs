@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
-use super::Unit;
+use super::problem::Unit;
 
 /// One way in which a tool reports a problem.
 #[derive(Debug)]

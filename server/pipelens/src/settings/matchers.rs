@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use pipelens_core::problems::{Field, Matcher, MatcherError, Matchers, PatternSpec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// A matcher that was checked when it was read.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -42,8 +43,8 @@ struct Written {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum FileLocation {
-    Kind(String),
     In(Vec<serde_json::Value>),
+    Kind(IgnoredAny),
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,7 +93,7 @@ impl TryFrom<Written> for ProblemMatcher {
         };
         let folder = match written.file_location {
             Some(FileLocation::In(parts)) => parts.get(1).and_then(|folder| Some(below_workspace(folder.as_str()?))),
-            Some(FileLocation::Kind(_)) | None => None,
+            Some(FileLocation::Kind(IgnoredAny)) | None => None,
         };
         let matcher = Self { name, severity: written.severity, folder: folder.flatten(), patterns };
         matcher.compiled().map_err(|why| format!("{shown} cannot be used: {why}"))?;
