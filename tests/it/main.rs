@@ -19,6 +19,7 @@ mod artifacts;
 mod authoring;
 mod cli;
 mod consent;
+mod doctor;
 mod documents;
 mod editing;
 mod findings;

@@ -125,3 +125,24 @@ fn a_run_reports_problems_to_ci_systems() {
     assert_eq!((&place["region"]["startLine"], &place["region"]["startColumn"]), (&json!(2), &json!(9)));
     assert!(errors.contains("main.c"), "{errors}");
 }
+
+#[test]
+fn a_failure_is_marked_on_the_line_that_the_shell_names_and_a_forgiven_one_is_a_warning() {
+    let project = Project::new(
+        r"steps:
+  - key: bad
+    soft_fail: true
+    cmd: |
+      echo one
+
+      no-such-program --flag
+",
+    );
+    let mut client = project.serve(Runner::Host);
+    let uri = project.uri();
+    client.run_to_end("pipelens.runPipeline", json!({"uri": uri}));
+    let found = findings(&mut client, &uri, 1).remove(0);
+    assert_eq!(found["range"], json!({"start": {"line": 6, "character": 6}, "end": {"line": 6, "character": 28}}));
+    assert_eq!(found["severity"], json!(2));
+    assert_eq!(client.quit().code(), Some(0));
+}

@@ -3,6 +3,7 @@
 mod artifacts;
 mod cli;
 mod consent;
+mod doctor;
 mod dotenv;
 mod fix;
 mod lsp;

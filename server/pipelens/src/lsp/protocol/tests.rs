@@ -35,7 +35,7 @@ fn argument(command: Command, config: &Config) -> Option<String> {
         Command::ShowGraph => Some(GraphArgs::name(config)),
         Command::RerunFailed => Some(RerunArgs::name(config)),
         Command::ClearCache => Some(ClearCacheArgs::name(config)),
-        Command::ListRuns => None,
+        Command::ListRuns | Command::Doctor => None,
     }
 }
 
@@ -111,6 +111,9 @@ fn explained(command: Command) -> &'static str {
         Command::ShowGraph => "Draws the graph and opens it. Answers `{\"path\": …, \"mermaid\": …}`.",
         Command::ListRuns => {
             "Answers `{\"runs\": [{\"runId\", \"pipeline\", \"startedAt\", \"durationMs\", \"outcome\", \"steps\"}, …]}`, newest first."
+        }
+        Command::Doctor => {
+            "Looks for the reason why something does not work, and opens a report. Answers `{\"facts\": [{\"about\", \"state\", \"text\"}, …], \"hasTrouble\": …}`."
         }
         Command::ClearCache => "Removes cached results. Answers `{\"removedBytes\": …}`.",
     }
