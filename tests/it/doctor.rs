@@ -101,3 +101,32 @@ fn progress_says_nothing_twice() {
     );
     assert_eq!(client.quit().code(), Some(0));
 }
+
+#[test]
+fn a_client_gets_the_whole_tree_of_runs_those_of_earlier_servers_too() {
+    let text_of = "name: ci\nsteps:\n  - key: build\n    label: Build it\n    cmd: echo built\n  - key: test\n    cmd: exit 3\n    matrix: {n: [1, 2]}\n";
+    let project = Project::new(text_of);
+    let mut client = project.serve(Runner::Host);
+    let (run_id, _) = client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
+    let tree = client.request("pipelens/runs", json!({"uri": project.uri()})).unwrap();
+    let pipeline = &tree["pipelines"][0];
+    assert_eq!(
+        (&tree["version"], &pipeline["name"], &pipeline["runs"][0]["runId"]),
+        (&json!(1), &json!("ci"), &json!(run_id))
+    );
+    let (build, test) = (&pipeline["steps"][0], &pipeline["steps"][1]);
+    assert_eq!(
+        (&build["label"], &build["state"]["state"], &build["position"]["line"]),
+        (&json!("Build it"), &json!("succeeded"), &json!(2))
+    );
+    assert!(std::path::Path::new(&text(&build["state"]["log"])).exists(), "{build}");
+    let entry = &test["entries"][1];
+    assert_eq!((&entry["state"]["state"], &entry["state"]["exitCode"]), (&json!("failed"), &json!(3)));
+    assert_eq!(client.quit().code(), Some(0));
+    let mut client = project.serve(Runner::Host);
+    let tree = client.request("pipelens/runs", json!({})).unwrap();
+    let run = &tree["pipelines"][0]["runs"][0];
+    assert_eq!((&run["runId"], &run["isOwn"], &run["state"]), (&json!(run_id), &json!(false), &json!("failed")));
+    assert_eq!(tree["pipelines"][0]["steps"][0]["state"]["state"], "succeeded");
+    assert_eq!(client.quit().code(), Some(0));
+}

@@ -10,6 +10,7 @@ use super::commands::{
     CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, RerunArgs,
     RunArgs, StopWatchingArgs, WatchArgs,
 };
+use super::tree::{PipelineNode, RunNode, RunTree, RunsParams, StepNode, StepState};
 use crate::wire::{Line, OutcomeKind, RunEvent, RunOutcomeKind, StepName, Stream, VERSION};
 
 fn root() -> PathBuf {
@@ -59,6 +60,12 @@ fn typescript() -> String {
         declaration::<OpenArtifactsArgs>,
         declaration::<RerunArgs>,
         declaration::<ClearCacheArgs>,
+        declaration::<RunsParams>,
+        declaration::<RunTree>,
+        declaration::<PipelineNode>,
+        declaration::<StepNode>,
+        declaration::<RunNode>,
+        declaration::<StepState>,
     ];
     let types: String = types.iter().map(|declaration| declaration(&config)).collect();
     let arguments: String = Command::ALL
