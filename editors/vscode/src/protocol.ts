@@ -117,6 +117,100 @@ export type RerunArgs = { runId?: string, };
  */
 export type ClearCacheArgs = { uri?: string, step?: string, };
 
+/**
+ * What to describe. Without a URI, every open pipeline.
+ */
+export type RunsParams = { uri?: string, };
+
+/**
+ * The answer.
+ */
+export type RunTree = { version: number, pipelines: Array<PipelineNode>, };
+
+/**
+ * A pipeline of an open file.
+ */
+export type PipelineNode = { uri: string, 
+/**
+ * Its zero-based index in the file.
+ */
+pipeline: number, name: string, 
+/**
+ * Where it begins.
+ */
+position: { line: number, character: number }, steps: Array<StepNode>, 
+/**
+ * Newest first: those of this process, then those of others that are remembered.
+ */
+runs: Array<RunNode>, };
+
+/**
+ * A step, or one combination of a step with a matrix.
+ */
+export type StepNode = { key: string, label: string | null, position: { line: number, character: number }, 
+/**
+ * Its state in the newest run that had it.
+ */
+state: StepState | null, 
+/**
+ * What a run would take from the cache: `cached`, `run` or `fromLast`. `null`: it is not known.
+ */
+prediction: string | null, 
+/**
+ * Its combinations, if it has a matrix.
+ */
+entries: Array<StepNode>, };
+
+/**
+ * One run.
+ */
+export type RunNode = { runId: string, title: string, 
+/**
+ * `running`, or its outcome as in run events.
+ */
+state: string, 
+/**
+ * So far, if it is running.
+ */
+durationMs: number, 
+/**
+ * Whether it belongs to this process, so that it can be cancelled, and its steps run again.
+ */
+isOwn: boolean, steps: { [key in string]: StepState }, 
+/**
+ * The folder with its artifacts.
+ */
+artifacts: string | null, };
+
+/**
+ * The state of a step in a run.
+ */
+export type StepState = { runId: string, 
+/**
+ * `queued`, `running`, or its outcome as in run events.
+ */
+state: string, 
+/**
+ * What it does before its command runs.
+ */
+phase: string | null, 
+/**
+ * So far, if it is running; `null` if it is not known.
+ */
+durationMs: number | null, exitCode: number | null, 
+/**
+ * Its log file, if there is one.
+ */
+log: string | null, 
+/**
+ * The folder with its artifacts.
+ */
+artifacts: string | null, 
+/**
+ * The command line that opens a shell in it, if its state was kept.
+ */
+shell: string | null, };
+
 export type RunEventKind = RunEvent["kind"];
 
 /** The argument of each command. */
@@ -135,4 +229,5 @@ export interface CommandArguments {
   "pipelens.openShell": OpenLogArgs;
   "pipelens.listRuns": undefined;
   "pipelens.clearCache": ClearCacheArgs;
+  "pipelens.doctor": undefined;
 }

@@ -6,6 +6,7 @@ mod anchors;
 mod axes;
 mod calls;
 mod combined;
+mod command_lines;
 mod completion;
 mod described;
 mod folding;
@@ -26,6 +27,7 @@ mod waits;
 pub(crate) use outline::first_words;
 
 pub use calls::{Call, call_item, incoming_calls, outgoing_calls};
+pub use command_lines::command_line;
 pub use completion::{Completion, CompletionKind, Known, completion};
 pub use folding::{Fold, FoldKind, folds};
 pub use format::{FormatStyle, format};

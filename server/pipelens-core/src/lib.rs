@@ -18,6 +18,7 @@ mod mounts;
 mod nearest;
 pub mod plan;
 pub mod printable;
+pub mod problems;
 mod project;
 pub mod runners;
 mod schema;

@@ -10,6 +10,7 @@ mod connectors;
 mod container;
 mod credentials;
 mod endpoint;
+pub(crate) mod endpoint_survey;
 mod history;
 mod image;
 mod image_store;

@@ -38,5 +38,6 @@ mod step_context;
 mod stop;
 pub mod store;
 mod supervisor;
+pub mod survey;
 pub mod walk;
 pub mod watch;

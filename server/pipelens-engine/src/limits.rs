@@ -73,13 +73,13 @@ impl Room {
 
 /// Returns the free space on the disk of a directory; `None` if it is unknown.
 #[cfg(unix)]
-fn free(folder: &Path) -> Option<u64> {
+pub(crate) fn free(folder: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(folder).ok()?;
     disk.f_bavail.checked_mul(disk.f_frsize)
 }
 
 #[cfg(not(unix))]
-fn free(_folder: &Path) -> Option<u64> {
+pub(crate) fn free(_folder: &Path) -> Option<u64> {
     None
 }
 

@@ -1,6 +1,6 @@
 //! Answers the core's questions about the files of a project, by the rules by which a run chooses its sources and computes its cache keys.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -99,6 +99,14 @@ impl ProjectFiles {
     /// Walks the project again when it is needed next, however fresh its index is.
     pub fn look_again(&self) {
         self.known.lock().is_outdated = true;
+    }
+
+    /// Returns all files that a run would get, relative to the root, with `/`; none if there are too many.
+    pub fn all(&self) -> Vec<String> {
+        let Some(index) = self.index().filter(|index| !index.is_cut) else { return Vec::new() };
+        let tracked = &index.tracked(&self.root).0;
+        let files: BTreeSet<&PathBuf> = index.files.iter().chain(tracked).collect();
+        files.into_iter().filter_map(|path| Some(path.to_str()?.replace('\\', "/"))).collect()
     }
 
     /// Returns what is known; in a large project that may be outdated, or nothing yet.

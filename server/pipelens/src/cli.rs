@@ -4,6 +4,7 @@ mod check;
 mod checked;
 mod clean;
 mod convert;
+mod doctor;
 mod explain;
 mod files;
 mod graph;
@@ -16,6 +17,7 @@ mod past;
 mod plan;
 mod printable;
 mod printer;
+mod problems;
 mod render;
 mod replace;
 mod replay;
@@ -26,8 +28,11 @@ mod shell;
 pub(crate) mod source;
 mod watch;
 
+use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use clap::{Parser, Subcommand};
 
@@ -61,6 +66,9 @@ enum Command {
         /// Accepted because some clients always send it; the server learns the editor's process from the protocol
         #[arg(long = "clientProcessId", value_name = "PID", hide = true)]
         client_process_id: Option<u32>,
+        /// Append the server's own log to this file, in detail [default: errors only, to standard error]
+        #[arg(long, value_name = "FILE")]
+        log: Option<PathBuf>,
     },
     /// Checks pipeline files; exits with 0 if there are no errors, 1 if there are, 2 if a file cannot be read
     Check(check::CheckArgs),
@@ -78,6 +86,8 @@ enum Command {
     Plan(run::RunArgs),
     /// Removes the cached results and cache mounts of earlier runs
     Clean(clean::CleanArgs),
+    /// Looks for the reason why something does not work: engines, settings, folders, programs
+    Doctor(doctor::DoctorArgs),
     /// Explains a finding: what it means, and how to fix it
     Explain {
         /// The code of a finding, such as `unknown-step` [default: list all codes]
@@ -111,6 +121,7 @@ pub(crate) fn main() -> ExitCode {
         Command::List(args) => list::list(&args),
         Command::Plan(args) => block_on(plan::show(args)),
         Command::Clean(args) => block_on(clean::clean(args)).and_then(|code| code),
+        Command::Doctor(args) => block_on(doctor::doctor(args)).and_then(|code| code),
         Command::Explain { code } => explain::explain(code.as_deref()),
         Command::Graph(args) => graph::show(&args),
         Command::Convert(args) => convert::convert(&args),
@@ -134,7 +145,8 @@ fn block_on<T>(task: impl Future<Output = T>) -> anyhow::Result<T> {
 /// Sends the program's own log to standard error. Editors show all of it as errors, so the server logs only errors.
 fn start_log(command: &Command) {
     let default = match command {
-        Command::Lsp { .. } => "error",
+        Command::Lsp { log: Some(_), .. } => "debug",
+        Command::Lsp { log: None, .. } => "error",
         Command::Check(_)
         | Command::Run(_)
         | Command::Rerun(_)
@@ -143,6 +155,7 @@ fn start_log(command: &Command) {
         | Command::List(_)
         | Command::Plan(_)
         | Command::Clean(_)
+        | Command::Doctor(_)
         | Command::Explain { .. }
         | Command::Graph(_)
         | Command::Convert(_)
@@ -150,12 +163,14 @@ fn start_log(command: &Command) {
         | Command::Schema { .. } => "warn",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("PIPELENS_LOG").unwrap_or_else(|_| default.into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    if let Command::Lsp { log: Some(path), .. } = command {
+        match OpenOptions::new().create(true).append(true).open(path) {
+            Ok(file) => return log.with_writer(Mutex::new(file)).init(),
+            Err(error) => complain(&format!("The log file `{}` cannot be written: {error}", path.display())),
+        }
+    }
+    log.with_writer(std::io::stderr).without_time().init();
 }
 
 /// Reports a command line error, or prints help. A shell turns file names into arguments, so control characters are escaped.

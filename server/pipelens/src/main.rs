@@ -3,10 +3,12 @@
 mod artifacts;
 mod cli;
 mod consent;
+mod doctor;
 mod dotenv;
 mod fix;
 mod lsp;
 mod present;
+mod problems;
 mod project;
 mod project_context;
 mod settings;

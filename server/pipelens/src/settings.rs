@@ -1,5 +1,6 @@
 //! What a user can set, from an editor's settings or the project's `.pipelens.yaml`. One definition feeds both, and the schema.
 
+pub(crate) mod matchers;
 mod project;
 mod user;
 

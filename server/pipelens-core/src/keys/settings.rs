@@ -16,6 +16,11 @@ pub(super) const SETTINGS: &[Key] = &[
         "How many steps run at once. The default is the number of CPUs of the engine's machine plus two; on `host`, the number of CPUs.",
     ),
     Key::optional(
+        "problemMatchers",
+        Shape::List { of: &Shape::Anything, may_be_empty: true },
+        "How tools report problems in the output of steps that pipelens does not know, in the form of VS Code's `problemMatcher`: each has a `pattern` or a list of patterns.",
+    ),
+    Key::optional(
         "severity",
         Shape::Map(Place::Severities),
         "Overrides the severity of findings by code: `unpinned-image: off`.",

@@ -35,18 +35,27 @@ pub(super) async fn find(
     project: Option<&Path>,
     deadlines: Deadlines,
 ) -> Result<Endpoint, EngineError> {
-    let mut tried = Vec::new();
+    find_with(docker_host, project, deadlines, &mut Vec::new()).await.map(|(endpoint, _, _)| endpoint)
+}
+
+/// Does the same, and returns where the address comes from, and the address. Places that did not answer before are added to `tried`.
+pub(super) async fn find_with(
+    docker_host: Option<&str>,
+    project: Option<&Path>,
+    deadlines: Deadlines,
+    tried: &mut Vec<TriedPlace>,
+) -> Result<(Endpoint, String, String), EngineError> {
     let places = match places(docker_host) {
         Ok(places) => places,
         Err(place) => return Err(EngineError::Unreachable { tried: vec![place] }),
     };
     for place in places {
         match connect(&place, project, deadlines).await {
-            Ok(engine) => return Ok(engine),
+            Ok(engine) => return Ok((engine, place.from, place.host)),
             Err(Unusable(answer)) => tried.push(TriedPlace { from: place.from, address: place.host, answer }),
         }
     }
-    Err(EngineError::Unreachable { tried })
+    Err(EngineError::Unreachable { tried: std::mem::take(tried) })
 }
 
 /// Whether the engine is reached through a program that has to be started (`ssh`). That is not done unless the user asked for something.

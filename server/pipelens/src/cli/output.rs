@@ -20,6 +20,19 @@ pub(super) enum Format {
     Json,
 }
 
+/// Who reads what a run prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RunFormat {
+    /// For people to read
+    Human,
+    /// For programs
+    Json,
+    /// For GitHub workflows: as for people, with an annotation for each problem in a file of the project
+    Github,
+    /// For code scanning services: SARIF 2.1.0 with the problems in files of the project; the output of steps goes to standard error
+    Sarif,
+}
+
 /// Prints to standard output. A reader that has closed it wants no more.
 pub(super) fn print(text: &str) -> anyhow::Result<u8> {
     match anstream::stdout().write_all(text.as_bytes()) {

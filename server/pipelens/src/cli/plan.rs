@@ -6,7 +6,7 @@ use pipelens_core::plan::{BootsFrom, Plan, PlanStep};
 use pipelens_engine::cache::CacheDecision;
 use serde::Serialize;
 
-use super::output::{EXIT_USAGE, Format, complain, print_quoting};
+use super::output::{EXIT_USAGE, Format, RunFormat, complain, print_quoting};
 use super::run::{Prepared, RunArgs, prepare};
 use crate::project;
 
@@ -32,7 +32,14 @@ pub(crate) async fn show(args: RunArgs) -> u8 {
             return EXIT_UNREACHABLE;
         }
     };
-    let format = args.options.format;
+    let format = match args.options.format {
+        RunFormat::Human => Format::Human,
+        RunFormat::Json => Format::Json,
+        RunFormat::Github | RunFormat::Sarif => {
+            complain("`plan` prints for people or as `json`: nothing runs, so there are no problems to report");
+            return EXIT_USAGE;
+        }
+    };
     let text = match format {
         Format::Human => table(&request.plan, &decisions),
         Format::Json => lines(&request.plan, &decisions),

@@ -13,7 +13,7 @@ use pipelens_core::plan::{Plan, PlanStep};
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, Phase, RunOutcome, StdStream};
 use pipelens_engine::run::{NO_ENGINE, log_file, shell_word};
 
-use super::output::Format;
+use super::output::RunFormat;
 use super::replay::Replay;
 use crate::artifacts::Artifacts;
 use crate::settings::Settings;
@@ -27,10 +27,11 @@ pub(super) enum Printer {
 
 impl Printer {
     /// `is_raw`: lines of steps are printed unfiltered.
-    pub(super) fn new(format: Format, is_raw: bool, run_id: uuid::Uuid, plan: Plan, log_dir: PathBuf) -> Self {
+    pub(super) fn new(format: RunFormat, is_raw: bool, run_id: uuid::Uuid, plan: Plan, log_dir: PathBuf) -> Self {
         match format {
-            Format::Human => Self::Human(Box::new(Human::new(plan, log_dir, is_raw))),
-            Format::Json => Self::Json(Json { run_id, plan, log_dir, is_raw, replays: BTreeMap::new() }),
+            RunFormat::Human | RunFormat::Github => Self::Human(Box::new(Human::new(plan, log_dir, is_raw, false))),
+            RunFormat::Sarif => Self::Human(Box::new(Human::new(plan, log_dir, is_raw, true))),
+            RunFormat::Json => Self::Json(Json { run_id, plan, log_dir, is_raw, replays: BTreeMap::new() }),
         }
     }
 
@@ -105,6 +106,8 @@ pub(super) struct Human {
     log_dir: PathBuf,
     /// Whether lines of steps are printed unfiltered.
     is_raw: bool,
+    /// Whether standard output is for something else.
+    to_stderr: bool,
     width: usize,
     progress: ProgressBar,
     running: BTreeMap<usize, Instant>,
@@ -125,7 +128,7 @@ const COLORS: [AnsiColors; 6] = [
 const MAX_PREFIX_WIDTH: usize = 24;
 
 impl Human {
-    fn new(plan: Plan, log_dir: PathBuf, is_raw: bool) -> Self {
+    fn new(plan: Plan, log_dir: PathBuf, is_raw: bool, to_stderr: bool) -> Self {
         let width = plan.steps.iter().map(|step| step.key.chars().count()).max().unwrap_or(0).min(MAX_PREFIX_WIDTH);
         let target = if io::stdout().is_terminal() && io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
@@ -141,6 +144,7 @@ impl Human {
             plan,
             log_dir,
             is_raw,
+            to_stderr,
             width,
             progress,
             running: BTreeMap::new(),
@@ -312,6 +316,9 @@ impl Human {
     /// Writes past the progress line. `anstream` takes the colours out where no terminal shows them.
     fn write(&self, text: &str) -> io::Result<()> {
         self.progress.suspend(|| {
+            if self.to_stderr {
+                return anstream::stderr().write_all(text.as_bytes());
+            }
             let mut output = anstream::stdout().lock();
             output.write_all(text.as_bytes())?;
             output.flush()

@@ -9,6 +9,7 @@ mod sarif;
 use clap::ValueEnum;
 
 use super::checked::Checked;
+use crate::problems::Located;
 
 /// Who reads the findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,6 +22,21 @@ pub(crate) enum ReportFormat {
     Sarif,
     /// For GitHub workflows: one annotation per finding
     Github,
+}
+
+/// Writes problems of a run as annotations.
+pub(super) fn github_problems(problems: &[Located]) -> String {
+    github::write_problems(problems)
+}
+
+/// Writes an annotation for a step that failed.
+pub(super) fn github_failure(key: &str, text: &str) -> String {
+    github::write_failure(key, text)
+}
+
+/// Writes problems of a run as a document.
+pub(super) fn sarif_problems(problems: &[Located]) -> String {
+    sarif::write_problems(problems)
 }
 
 /// Writes the findings of all files.

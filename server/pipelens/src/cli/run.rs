@@ -10,6 +10,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::plan::{Plan, Refusal, Target, plan_with};
+use pipelens_core::problems::Matchers;
 use pipelens_core::shell;
 use pipelens_engine::event::RunOutcome;
 use pipelens_engine::run::RunRequest;
@@ -19,8 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::checked::Checked;
 use super::files;
-use super::output::{EXIT_USAGE, Format, complain};
+use super::output::{EXIT_USAGE, RunFormat, complain};
 use super::printer::Printer;
+use super::problems::Problems;
+use crate::settings::matchers::compiled;
 use crate::settings::{ProjectSettings, Runner, Settings};
 use crate::{artifacts, consent, present, project};
 
@@ -91,9 +94,9 @@ pub(crate) struct RunOptions {
     /// Print the output of steps unfiltered, including control sequences and commands for a CI system
     #[arg(long)]
     raw_log: bool,
-    /// Output format; `json` prints one event per line
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub(super) format: Format,
+    /// Output format; `json` prints one event per line, `github` and `sarif` report the problems that tools print
+    #[arg(long, value_enum, default_value_t = RunFormat::Human)]
+    pub(super) format: RunFormat,
 }
 
 /// Reads the name of a runner; `--help` lists them all.
@@ -132,10 +135,17 @@ pub(super) async fn play(
 ) -> RunOutcome {
     let mut printer =
         Printer::new(options.format, options.raw_log, request.run_id, request.plan.clone(), request.log_dir.clone());
+    let mut problems = match options.format {
+        RunFormat::Human | RunFormat::Json => None,
+        RunFormat::Github | RunFormat::Sarif => {
+            Some(Problems::new(options.format, &request, matchers(&request, options)))
+        }
+    };
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
     let engine = tokio::spawn(pipelens_engine::run::run(request, events, cancel.clone()));
     while let Some(event) = incoming.recv().await {
-        if printer.print(&event).is_err() {
+        let seen = problems.as_mut().map_or(Ok(()), |problems| problems.see(&event));
+        if printer.print(&event).is_err() || seen.is_err() {
             // The reader has closed its end, as `| head` does: start nothing more.
             closed.cancel();
         }
@@ -145,7 +155,17 @@ pub(super) async fn play(
         RunOutcome::Failed
     });
     printer.finish();
+    if let Some(Err(error)) = problems.map(|problems| problems.finish()) {
+        complain(&format!("Cannot print the problems: {error}"));
+    }
     outcome
+}
+
+/// Returns the matchers of the project and the user, which were checked when they were read.
+fn matchers(request: &RunRequest, options: &RunOptions) -> Matchers {
+    let project = ProjectSettings::read(&request.source_root).unwrap_or_default();
+    let user = settings(options).map(|settings| settings.project).unwrap_or_default();
+    compiled(&project.overlaid(&user).problem_matchers).unwrap_or_default()
 }
 
 /// What a run or its prediction needs.

@@ -12,7 +12,7 @@ use pipelens_engine::run::RunRequest;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::output::{EXIT_USAGE, Format, complain, tell};
+use super::output::{EXIT_USAGE, RunFormat, complain, tell};
 use super::own_terminal::OwnTerminal;
 use super::printable::printable;
 use super::printer::Printer;
@@ -49,8 +49,8 @@ pub(crate) async fn shell(args: ShellArgs) -> u8 {
 
 /// Returns what has to run before the shell, and the position of its step.
 fn prepare(args: &ShellArgs) -> Result<(RunRequest, usize), String> {
-    if args.options.format == Format::Json {
-        return Err("`pipelens shell` is for a person, so it has no `--format json`".to_owned());
+    if args.options.format != RunFormat::Human {
+        return Err("`pipelens shell` is for a person, so it has only `--format human`".to_owned());
     }
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err("`pipelens shell` needs a terminal as its standard input and output; \
@@ -99,7 +99,8 @@ async fn open(request: RunRequest, step: usize, args: &ShellArgs) -> u8 {
     let cancel = CancellationToken::new();
     let stops = tokio::spawn(stop_at_signal(cancel.clone(), Arc::clone(&own)));
     let start = if args.failed { ShellStart::AfterFailure } else { ShellStart::BeforeCommand };
-    let mut printer = Printer::new(Format::Human, false, request.run_id, request.plan.clone(), request.log_dir.clone());
+    let mut printer =
+        Printer::new(RunFormat::Human, false, request.run_id, request.plan.clone(), request.log_dir.clone());
     let greeting = request.plan.steps.get(step).map(|step| greeting(step, start)).unwrap_or_default();
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
     let shell = ShellRequest { step, start, terminal: own.clone() };

@@ -5,3 +5,4 @@ pub(super) mod edits;
 pub(super) mod positions;
 #[cfg(test)]
 mod tests;
+pub(super) mod tree;

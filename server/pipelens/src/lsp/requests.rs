@@ -23,6 +23,7 @@ pub(super) mod lifecycle;
 pub(super) mod references;
 pub(super) mod rename;
 mod replies;
+pub(super) mod runs;
 mod secrets;
 pub(super) mod selection_range;
 pub(super) mod semantic_tokens;

@@ -23,10 +23,11 @@ use tower_lsp::LspService;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response, Result};
 
 use super::protocol::commands::DidChangeTrust;
+use super::protocol::tree::RunsRequest;
 use super::requests::lifecycle::Session;
 use super::requests::{
     call_hierarchy, code_action, code_lens, completion, configuration, definition, diagnostic, document_link,
-    document_symbol, execute_command, folding_range, formatting, hover, inlay_hint, references, rename,
+    document_symbol, execute_command, folding_range, formatting, hover, inlay_hint, references, rename, runs,
     selection_range, semantic_tokens, synchronization, workspace_symbol,
 };
 use super::server::Server;
@@ -104,6 +105,7 @@ const ROUTES: &[(&str, Route)] = &[
     read!(CodeLensRequest, code_lens::code_lens),
     read!(CodeActionRequest, code_action::code_action),
     read!(DocumentDiagnosticRequest, diagnostic::diagnostic),
+    read!(RunsRequest, runs::runs, ReadFiles, Ok),
     (
         ExecuteCommand::METHOD,
         Route::Act(|server, documents, id, params| {
@@ -360,6 +362,7 @@ mod tests {
             DidChangeWatchedFiles::METHOD,
             WorkDoneProgressCancel::METHOD,
             DidChangeTrust::METHOD,
+            RunsRequest::METHOD,
         ];
         let offered: BTreeSet<String> = offered.chain(unasked.map(str::to_owned)).collect();
         let routed: BTreeSet<String> = ROUTES.iter().map(|(method, _)| (*method).to_owned()).collect();

@@ -12,6 +12,7 @@ use super::runs::context::Runs;
 use super::runs::follow::follow;
 use super::runs::predictions::{self, Predictions};
 use super::runs::registry::{Registry, Started};
+use super::runs::shown_problems::ShownProblems;
 use super::runs::watches::Watches;
 use super::session::debounced::Debounced;
 use super::session::documents::OpenDocuments;
@@ -50,6 +51,7 @@ impl Server {
             predictions: predictions.clone(),
             registry: Arc::new(Registry::new(settings.clone())),
             watches: Watches::default(),
+            problems: ShownProblems::default(),
             engines: TaskTracker::new(),
             reports: TaskTracker::new(),
             questions: TaskTracker::new(),

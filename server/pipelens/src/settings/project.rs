@@ -13,6 +13,8 @@ use pipelens_engine::files::{ProjectFolder, Unreadable};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use super::matchers::ProblemMatcher;
+
 /// The name of the project's own settings file, in its root folder.
 pub(crate) const PROJECT_FILE: &str = ".pipelens.yaml";
 
@@ -30,6 +32,9 @@ pub(crate) struct ProjectSettings {
     /// How many steps run at once. The default is the number of CPUs of the engine's machine plus two; on `host`, the number of CPUs.
     #[schemars(range(min = 1))]
     pub(crate) parallelism: Option<usize>,
+    /// How tools report problems in the output of steps that pipelens does not know, in the form of VS Code's `problemMatcher`: each has a `pattern` or
+    /// a list of patterns.
+    pub(crate) problem_matchers: Vec<ProblemMatcher>,
     /// Overrides the severity of findings by code: `unpinned-image: off`.
     pub(crate) severity: BTreeMap<String, SeveritySetting>,
     /// The program that runs every `cmd` of a project's pipelines, with its options: `sh -e`, `bash -euo pipefail`, or a list of words. A pipeline's or
@@ -131,6 +136,8 @@ impl ProjectSettings {
     /// Returns these settings, overridden by `over`.
     pub(crate) fn overlaid(mut self, over: &Self) -> Self {
         self.files.extend(over.files.iter().cloned());
+        // The editor's are tried first.
+        self.problem_matchers.splice(0..0, over.problem_matchers.iter().cloned());
         self.parallelism = over.parallelism.or(self.parallelism);
         self.shell = over.shell.clone().or(self.shell);
         self.shellcheck = over.shellcheck.or(self.shellcheck);

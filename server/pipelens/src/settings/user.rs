@@ -42,7 +42,7 @@ impl Settings {
             settings.insert("runner".to_owned(), Value::String(runner));
         }
         let mut settings = Value::Object(settings);
-        lay_over(&mut settings, sent);
+        lay_over(&mut settings, nested(sent));
         Ok(serde_json::from_value(settings)?)
     }
 }
@@ -99,6 +99,20 @@ fn names() -> Vec<String> {
     names.map(|names| names.keys().cloned().collect()).unwrap_or_default()
 }
 
+/// Returns settings with dotted names as settings of groups: `lenses.step` is the `step` of `lenses`.
+fn nested(sent: Value) -> Value {
+    let Value::Object(sent) = sent else { return sent };
+    let (dotted, plain): (Vec<_>, Vec<_>) = sent.into_iter().partition(|(name, _)| name.contains('.'));
+    let mut settings = Value::Object(plain.into_iter().collect());
+    for (name, value) in dotted {
+        let name = name.strip_prefix("pipelens.").unwrap_or(&name);
+        let value =
+            name.rsplit('.').fold(value, |value, part| Value::Object(Map::from_iter([(part.to_owned(), value)])));
+        lay_over(&mut settings, value);
+    }
+    settings
+}
+
 /// Replaces settings by those of `over`; groups of settings are combined.
 fn lay_over(settings: &mut Value, over: Value) {
     match (settings, over) {
@@ -122,6 +136,14 @@ mod tests {
         let mut settings = json!({"runner": "host", "run": {"logsMib": 1, "endMessage": false}});
         lay_over(&mut settings, json!({"runner": "docker", "run": {"logsMib": 2}}));
         assert_eq!(settings, json!({"runner": "docker", "run": {"logsMib": 2, "endMessage": false}}));
+    }
+
+    #[test]
+    fn a_single_setting_of_a_group_can_be_sent_with_a_dotted_name() {
+        let sent =
+            json!({"runner": "host", "lenses.step": false, "pipelens.lenses.from": false, "lenses": {"cache": false}});
+        let group = json!({"cache": false, "step": false, "from": false});
+        assert_eq!(nested(sent), json!({"runner": "host", "lenses": group}));
     }
 
     #[test]

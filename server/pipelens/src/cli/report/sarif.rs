@@ -1,6 +1,7 @@
 //! SARIF 2.1.0, which code scanning services read. Written out: with the typed builders of `serde-sarif` this would be twice as long.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use pipelens_core::FileId;
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use super::parts::{Place, json_document};
 use crate::cli::checked::{Checked, Source};
 use crate::cli::explain::summary;
+use crate::problems::Located;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
@@ -19,11 +21,46 @@ const MAX_QUOTED_BYTES: usize = 2000;
 pub(super) fn write(checked: &[Checked]) -> String {
     let results: Vec<Value> =
         checked.iter().flat_map(|file| file.diagnostics.iter().map(|diagnostic| result(file, diagnostic))).collect();
+    document(Code::ALL.iter().map(|code| rule(*code)).collect(), results)
+}
+
+/// Writes the problems of a run. Each tool has its own codes, so a rule is no more than its name.
+pub(super) fn write_problems(problems: &[Located]) -> String {
+    let id = |problem: &Located| problem.code.clone().unwrap_or_else(|| problem.source.clone());
+    let ids: Vec<String> = problems.iter().map(id).collect::<BTreeSet<_>>().into_iter().collect();
+    let result = |problem: &Located| {
+        let related: Vec<Value> = problem
+            .related
+            .iter()
+            .enumerate()
+            .map(|(number, (file, range, message))| {
+                let place = place(
+                    Source { path: Path::new(&file.name), text: &file.text, line_index: &file.line_index },
+                    *range,
+                );
+                json!({"id": number + 1, "message": {"text": sentence(message)}, "physicalLocation": place})
+            })
+            .collect();
+        let id = id(problem);
+        json!({
+            "ruleId": id,
+            "ruleIndex": ids.binary_search(&id).ok(),
+            "level": level(problem.severity),
+            "message": {"text": sentence(&format!("{}: {}", problem.source, problem.message))},
+            "locations": [{"physicalLocation": quoted(problem.source_of(), problem.range)}],
+            "relatedLocations": related,
+        })
+    };
+    let results = problems.iter().map(result).collect();
+    document(ids.iter().map(|id| json!({"id": id})).collect(), results)
+}
+
+fn document(rules: Vec<Value>, results: Vec<Value>) -> String {
     let driver = json!({
         "name": "pipelens",
         "semanticVersion": env!("CARGO_PKG_VERSION"),
         "informationUri": env!("CARGO_PKG_REPOSITORY"),
-        "rules": Code::ALL.iter().map(|code| rule(*code)).collect::<Vec<_>>(),
+        "rules": rules,
     });
     let log = json!({
         "$schema": SCHEMA,

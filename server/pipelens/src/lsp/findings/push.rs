@@ -1,6 +1,7 @@
 //! Sends findings as they change. The newest report of a file replaces older ones that are still queued, so a slow client gets fewer of them, never
 //! outdated ones. A client that pulls the findings of its documents is only told to pull again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +23,21 @@ pub(crate) async fn send(
     pulls: impl Fn() -> bool,
 ) {
     findings.client_is_ready().await;
+    // Files whose findings were pushed: if the client pulls them now, it would show them twice.
+    let mut pushed = BTreeSet::new();
     loop {
         let changed = findings.changed().await;
         let mut is_outdated = false;
         for (uri, change) in changed {
             let is_pulled = pulls() && findings.is_open(&uri);
             if !is_pulled {
+                pushed.insert(uri.as_str().to_owned());
                 publish(&findings, &notifications, uri).await;
+                continue;
+            }
+            if pulls() && pushed.remove(uri.as_str()) {
+                client.publish_diagnostics(uri, Vec::new(), None).await;
+                is_outdated = true;
             } else if change == Change::ByServer {
                 is_outdated = true;
             }

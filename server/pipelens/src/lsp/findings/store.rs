@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::lsp::protocol::edits::Edit;
+
 /// Where findings come from, besides the analysis of an open document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
@@ -16,6 +18,8 @@ pub(crate) enum Source {
     Settings,
     /// Steps failed in this run.
     Run(Uuid),
+    /// What a step of this run has reported about files.
+    Problems { run: Uuid, step: usize },
 }
 
 /// One finding.
@@ -30,10 +34,14 @@ pub(crate) struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Range(Range),
+    /// A range that edits of the file move.
+    Moving(Range),
     /// The step's current position, which edits may move. Known only while the file is open.
     Step {
         pipeline: usize,
         key: String,
+        /// The line of its command, from 1, if it is known.
+        line: Option<usize>,
     },
 }
 
@@ -42,8 +50,8 @@ pub(crate) trait Analysed: Debug + Send + Sync {
     fn version(&self) -> i32;
     /// Returns what the analysis found.
     fn findings(&self) -> Vec<Diagnostic>;
-    /// Returns where a failure of a step is shown.
-    fn step(&self, pipeline: usize, key: &str) -> Option<Range>;
+    /// Returns where a failure of a step is shown: on a line of its command, if that is known.
+    fn step(&self, pipeline: usize, key: &str, line: Option<usize>) -> Option<Range>;
 }
 
 /// All findings of a file at one moment.
@@ -67,6 +75,8 @@ pub(crate) struct Findings {
 #[derive(Debug, Default)]
 struct Inner {
     files: BTreeMap<String, File>,
+    /// Open files that are no pipelines.
+    others: BTreeSet<String>,
     /// Files to report, and why.
     changed: BTreeMap<String, Change>,
     last_id: u64,
@@ -115,6 +125,49 @@ impl Findings {
         self.change(uri, Change::ByClient, |file| file.document = None);
     }
 
+    /// A file is open that is no pipeline, or not any more.
+    pub(crate) fn other(&self, uri: &Uri, is_open: bool) {
+        let mut inner = self.inner.lock();
+        let has_changed =
+            if is_open { inner.others.insert(uri.as_str().to_owned()) } else { inner.others.remove(uri.as_str()) };
+        if has_changed && inner.files.contains_key(uri.as_str()) {
+            inner.change(uri, Change::ByClient, |_| {});
+            drop(inner);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Moves what is reported about a file with an edit of it.
+    pub(crate) fn moved(&self, uri: &Uri, edits: &[Edit]) {
+        let mut inner = self.inner.lock();
+        let Some(file) = inner.files.get_mut(uri.as_str()) else { return };
+        let mut has_moved = false;
+        for finding in file.by_source.values_mut().flatten() {
+            if let Place::Moving(range) = &mut finding.place {
+                let moved = edits.iter().fold(*range, |range, edit| edit.moved(range));
+                has_moved |= moved != *range;
+                *range = moved;
+            }
+        }
+        if has_moved {
+            inner.change(uri, Change::ByClient, |_| {});
+            drop(inner);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Adds to the findings of a source about a file. `all`: those that are there already first, as they were added.
+    pub(crate) fn add(&self, source: Source, uri: &Uri, all: &[Finding]) {
+        let mut inner = self.inner.lock();
+        inner.change(uri, Change::ByServer, |file| {
+            let findings = file.by_source.entry(source).or_default();
+            // Those before may have been moved since.
+            findings.extend(all.iter().skip(findings.len()).cloned());
+        });
+        drop(inner);
+        self.wake.notify_one();
+    }
+
     /// Replaces the findings of a source about a file.
     pub(crate) fn set(&self, source: Source, uri: &Uri, findings: Vec<Finding>) {
         let mut inner = self.inner.lock();
@@ -146,7 +199,8 @@ impl Findings {
     }
 
     pub(crate) fn is_open(&self, uri: &Uri) -> bool {
-        self.inner.lock().files.get(uri.as_str()).is_some_and(|file| file.document.is_some())
+        let inner = self.inner.lock();
+        inner.others.contains(uri.as_str()) || inner.files.get(uri.as_str()).is_some_and(|file| file.document.is_some())
     }
 
     /// Returns the findings of a file.
@@ -162,12 +216,12 @@ impl Findings {
         let mut diagnostics = document.as_ref().map(|document| document.findings()).unwrap_or_default();
         diagnostics.extend(others.into_iter().filter_map(|finding| {
             let range = match finding.place {
-                Place::Range(range) => range,
-                Place::Step { pipeline, key } => document.as_ref()?.step(pipeline, &key)?,
+                Place::Range(range) | Place::Moving(range) => range,
+                Place::Step { pipeline, key, line } => document.as_ref()?.step(pipeline, &key, line)?,
             };
             Some(Diagnostic { range, ..finding.diagnostic })
         }));
-        Report { id, version: document.map(|document| document.version()), diagnostics }
+        Report { id, version: document.map(|document| document.version()), diagnostics: without_copies(diagnostics) }
     }
 
     /// Waits until files have something new to report, and returns them. A file that changes in the meantime is returned once, with its latest findings.
@@ -194,6 +248,17 @@ impl Findings {
         self.inner.lock().change(uri, change, apply);
         self.wake.notify_one();
     }
+}
+
+/// Several steps may report the same.
+fn without_copies(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut seen = BTreeSet::new();
+    diagnostics.retain(|found| {
+        let Range { start, end } = found.range;
+        let place = [start.line, start.character, end.line, end.character];
+        seen.insert((place, found.message.clone()))
+    });
+    diagnostics
 }
 
 impl Inner {
@@ -230,7 +295,7 @@ mod tests {
             vec![said(&format!("analysis of {}", self.version))]
         }
 
-        fn step(&self, _pipeline: usize, key: &str) -> Option<Range> {
+        fn step(&self, _pipeline: usize, key: &str, _line: Option<usize>) -> Option<Range> {
             let line = u32::try_from(self.version).unwrap();
             (key == "test").then(|| Range::new(Position::new(line, 0), Position::new(line, 4)))
         }
@@ -241,7 +306,10 @@ mod tests {
     }
 
     fn failure(key: &str) -> Finding {
-        Finding { place: Place::Step { pipeline: 0, key: key.to_owned() }, diagnostic: said(&format!("{key} failed")) }
+        Finding {
+            place: Place::Step { pipeline: 0, key: key.to_owned(), line: None },
+            diagnostic: said(&format!("{key} failed")),
+        }
     }
 
     fn shown(findings: &Findings, uri: &Uri) -> Vec<String> {

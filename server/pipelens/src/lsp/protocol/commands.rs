@@ -26,10 +26,11 @@ pub(crate) enum Command {
     OpenShell,
     ListRuns,
     ClearCache,
+    Doctor,
 }
 
 impl Command {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::RunPipeline,
         Self::RunStep,
         Self::RunFrom,
@@ -44,6 +45,7 @@ impl Command {
         Self::OpenShell,
         Self::ListRuns,
         Self::ClearCache,
+        Self::Doctor,
     ];
 
     /// Returns the identifier; clients register it globally, so it carries the product's name.
@@ -63,6 +65,7 @@ impl Command {
             Self::OpenShell => "pipelens.openShell",
             Self::ListRuns => "pipelens.listRuns",
             Self::ClearCache => "pipelens.clearCache",
+            Self::Doctor => "pipelens.doctor",
         }
     }
 
@@ -78,7 +81,8 @@ impl Command {
             | Self::RerunFailed
             | Self::OpenShell
             | Self::ListRuns
-            | Self::ClearCache => true,
+            | Self::ClearCache
+            | Self::Doctor => true,
             Self::StopWatching | Self::Cancel | Self::OpenLog | Self::OpenArtifacts => false,
         }
     }
@@ -259,7 +263,8 @@ pub(crate) fn target(command: Command, step: Option<String>) -> Result<Target, S
             | Command::RerunFailed
             | Command::OpenShell
             | Command::ListRuns
-            | Command::ClearCache,
+            | Command::ClearCache
+            | Command::Doctor,
             _,
         ) => Err(format!("`{}` has no target", command.id())),
     }

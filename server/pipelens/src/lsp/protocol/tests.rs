@@ -10,6 +10,7 @@ use super::commands::{
     CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, RerunArgs,
     RunArgs, StopWatchingArgs, WatchArgs,
 };
+use super::tree::{PipelineNode, RunNode, RunTree, RunsParams, StepNode, StepState};
 use crate::wire::{Line, OutcomeKind, RunEvent, RunOutcomeKind, StepName, Stream, VERSION};
 
 fn root() -> PathBuf {
@@ -35,7 +36,7 @@ fn argument(command: Command, config: &Config) -> Option<String> {
         Command::ShowGraph => Some(GraphArgs::name(config)),
         Command::RerunFailed => Some(RerunArgs::name(config)),
         Command::ClearCache => Some(ClearCacheArgs::name(config)),
-        Command::ListRuns => None,
+        Command::ListRuns | Command::Doctor => None,
     }
 }
 
@@ -59,6 +60,12 @@ fn typescript() -> String {
         declaration::<OpenArtifactsArgs>,
         declaration::<RerunArgs>,
         declaration::<ClearCacheArgs>,
+        declaration::<RunsParams>,
+        declaration::<RunTree>,
+        declaration::<PipelineNode>,
+        declaration::<StepNode>,
+        declaration::<RunNode>,
+        declaration::<StepState>,
     ];
     let types: String = types.iter().map(|declaration| declaration(&config)).collect();
     let arguments: String = Command::ALL
@@ -111,6 +118,9 @@ fn explained(command: Command) -> &'static str {
         Command::ShowGraph => "Draws the graph and opens it. Answers `{\"path\": …, \"mermaid\": …}`.",
         Command::ListRuns => {
             "Answers `{\"runs\": [{\"runId\", \"pipeline\", \"startedAt\", \"durationMs\", \"outcome\", \"steps\"}, …]}`, newest first."
+        }
+        Command::Doctor => {
+            "Looks for the reason why something does not work, and opens a report. Answers `{\"facts\": [{\"about\", \"state\", \"text\"}, …], \"hasTrouble\": …}`."
         }
         Command::ClearCache => "Removes cached results. Answers `{\"removedBytes\": …}`.",
     }

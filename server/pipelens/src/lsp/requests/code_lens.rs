@@ -2,10 +2,13 @@
 
 pub(super) mod matrix;
 
+use std::collections::BTreeSet;
+
 use lsp_types::{CodeLens, CodeLensParams};
 use pipelens_core::ide::{self, RunPlace};
 use pipelens_core::model::Step;
 use pipelens_core::plan::Target;
+use pipelens_core::printable::printable;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
 use serde_json::json;
@@ -29,6 +32,10 @@ pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLens
     let map = document.map();
     server.predictions.want_if_old(document.uri.as_str());
     let places = ide::run_places(&document.analysis);
+    let lines = || places.iter().filter(|place| place.step.is_some()).map(|place| map.range(place.range).start.line);
+    let mut seen = BTreeSet::new();
+    let shared: BTreeSet<u32> = lines().filter(|line| !seen.insert(*line)).collect();
+    let shared = &shared;
     let lenses = places.iter().flat_map(|place| {
         let of_combinations = matrix::lenses(server, document, place);
         let of_combinations = of_combinations.into_iter().map(|(range, command)| (map.range(range), command));
@@ -36,7 +43,11 @@ pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLens
             of_combinations.map(|(range, command)| CodeLens { range, command: Some(command), data: None });
         let range = map.range(place.range);
         let prospect = prospect(server, document, place);
+        // Where several steps are on one line, their lenses say whose they are.
+        let name = place.step.as_ref().filter(|_| shared.contains(&range.start.line));
+        let prefix = name.map(|name| format!("{name}: ")).unwrap_or_default();
         let own = commands(server, document, place).into_iter().map(move |mut command| {
+            command.title.insert_str(0, &printable(&prefix));
             if matches!(&*command.command, RUN_STEP | RUN_PIPELINE) {
                 command.title.push_str(&prospect);
             }

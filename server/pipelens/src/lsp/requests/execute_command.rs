@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lsp_types::{ExecuteCommandParams, MessageType, ProgressToken, Uri};
 use pipelens_core::plan::Target;
+use pipelens_engine::private;
 use serde_json::{Value, json};
 use tower_lsp::UriExt;
 use tower_lsp::jsonrpc::{Error, Result};
@@ -21,6 +22,7 @@ use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
 use crate::present;
 use crate::project::NotStarted;
+use crate::{doctor, project};
 
 pub(crate) async fn execute_command(
     server: Arc<Server>,
@@ -110,6 +112,13 @@ pub(crate) async fn execute_command(
         Command::ListRuns => {
             let list = |call: &Call| history::list(&call.root_of(&*call.meant(None)?)?).map_err(refused);
             call.blocking(list).await.map(Some)
+        }
+        Command::Doctor => {
+            let settings = call.server.settings.settings();
+            let findings = doctor::examine(&settings, call.server.settings.editor().as_deref()).await;
+            let (text, answer) = (findings.text(), findings.json());
+            call.show(call.blocking(move |_| report_file(&text).map_err(refused)).await?, Viewer::Editor);
+            Ok(Some(answer))
         }
         Command::ClearCache => {
             let args: ClearCacheArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
@@ -218,6 +227,15 @@ impl Call {
     fn root_of(&self, document: &Document) -> Result<PathBuf> {
         Ok(self.server.settings.root_of(&file_of(&document.uri)?))
     }
+}
+
+/// Writes a report where an editor can open it.
+fn report_file(text: &str) -> std::result::Result<PathBuf, String> {
+    let folder = project::state_dir().map_err(|error| format!("{error:#}"))?;
+    let path = folder.join("doctor.txt");
+    let written = private::create_folder(&folder).and_then(|()| std::fs::write(&path, text));
+    written.map_err(|error| format!("Cannot write `{}`: {error}", path.display()))?;
+    Ok(path)
 }
 
 fn file_of(uri: &Uri) -> Result<PathBuf> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lsp_types::{Diagnostic, DiagnosticSeverity, NumberOrString, Uri};
-use pipelens_engine::event::Outcome;
+use pipelens_engine::event::{Outcome, StdStream};
 
 use super::registry::Registry;
 use super::run::Failure;
@@ -19,9 +19,13 @@ pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
     for run in registry.newest_first().iter().filter(|run| run.uri == *uri) {
         let failures = run.failures(|key| seen.insert((run.pipeline, key.to_owned())));
         let failures = failures.into_iter().map(|failure| Finding {
-            place: Place::Step { pipeline: run.pipeline, key: failure.key.clone() },
+            place: Place::Step { pipeline: run.pipeline, key: failure.key.clone(), line: failed_line(&failure) },
             diagnostic: Diagnostic {
-                severity: Some(DiagnosticSeverity::ERROR),
+                severity: Some(if failure.is_forgiven() {
+                    DiagnosticSeverity::WARNING
+                } else {
+                    DiagnosticSeverity::ERROR
+                }),
                 code: Some(NumberOrString::String("step-failed".to_owned())),
                 source: Some("pipelens run".to_owned()),
                 message: text(&failure),
@@ -30,6 +34,42 @@ pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
         });
         findings.set(Source::Run(run.id), uri, failures.collect());
     }
+}
+
+/// Returns the line of a command that failed, from 1, if the shell itself said so in the last line of its errors: `sh: 3: make: not found`. Other
+/// failures leave no trace that a command of the user could not see too.
+fn failed_line(failure: &Failure) -> Option<usize> {
+    let last = failure.tail.iter().rev().find(|line| line.stream == StdStream::Stderr)?;
+    let text = terminal::plain(&last.text);
+    let (name, rest) = text.split_once(": ")?;
+    let name = name.rsplit('/').next()?;
+    if !failure.shell.iter().any(|word| word.rsplit('/').next() == Some(name)) {
+        return None;
+    }
+    let lines: Vec<&str> = failure.cmd.lines().collect();
+    let (number, message) = rest.strip_prefix("line ").unwrap_or(rest).split_once(": ")?;
+    let Ok(number) = number.parse::<usize>() else {
+        // Without a number, the only line that names the program is meant.
+        let mut naming = lines.iter().enumerate().filter(|(_, line)| names(line, number));
+        let (index, _) = naming.next()?;
+        return naming.next().is_none().then_some(index + 1);
+    };
+    // Some versions count from 0. The line they mean contains what they complain about.
+    let subject = message.split(": ").next().unwrap_or_default();
+    let has = |line: usize| line.checked_sub(1).and_then(|at| lines.get(at)).is_some_and(|line| line.contains(subject));
+    [number, number + 1]
+        .into_iter()
+        .find(|line| has(*line))
+        .or_else(|| (1..=lines.len()).contains(&number).then_some(number))
+}
+
+/// Whether a line has this as a word of its own.
+fn names(line: &str, word: &str) -> bool {
+    let is_part = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
+    line.match_indices(word).any(|(at, _)| {
+        let (before, after) = (line.get(..at).unwrap_or_default(), line.get(at + word.len()..).unwrap_or_default());
+        !before.ends_with(is_part) && !after.starts_with(is_part)
+    })
 }
 
 /// Returns what went wrong, with the last lines of output.
@@ -47,5 +87,36 @@ pub(crate) fn what(key: &str, outcome: &Outcome) -> Option<String> {
         Outcome::TimedOut => Some(format!("Step `{key}` timed out")),
         Outcome::Errored(why) => Some(format!("Step `{key}` could not run: {why}")),
         Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipelens_engine::event::LogLine;
+
+    use super::*;
+
+    #[test]
+    fn the_shell_names_the_line_that_failed() {
+        let line = |shell: &str, message: &str| {
+            let time = chrono::DateTime::UNIX_EPOCH;
+            failed_line(&Failure {
+                key: "a".to_owned(),
+                outcome: Outcome::Failed(127),
+                tail: vec![LogLine { stream: StdStream::Stderr, time, text: message.into() }],
+                shell: shell.split(' ').map(str::to_owned).collect(),
+                cmd: "true\n\nfoo --bar\necho".to_owned(),
+                soft_fail: false,
+            })
+        };
+        assert_eq!(line("sh", "sh: 3: foo: not found"), Some(3));
+        assert_eq!(line("/bin/bash -e", "/bin/bash: line 3: foo: command not found"), Some(3));
+        // Older versions of bash count from 0.
+        assert_eq!(line("bash", "bash: line 2: foo: command not found"), Some(3));
+        assert_eq!(line("busybox sh", "sh: line 3: foo: not found"), Some(3));
+        assert_eq!(line("sh", "sh: foo: not found"), Some(3));
+        assert_eq!(line("sh", "sh: bar: not found"), None);
+        assert_eq!(line("sh", "make: 3: x"), None);
+        assert_eq!(line("sh", "sh: 9: x"), None);
     }
 }

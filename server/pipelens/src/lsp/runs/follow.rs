@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lsp_types::ProgressToken;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use lsp_types::{MessageType, ProgressToken};
 use pipelens_engine::event::{BuildEvent, RunOutcome};
 use tokio::sync::mpsc;
 
@@ -13,7 +15,7 @@ use super::feed::Feed;
 use super::progress::Progress;
 use super::registry::Started;
 use super::run::Run;
-use super::{failures, messages};
+use super::{failures, messages, problems};
 use crate::lsp::findings::store::Source;
 use crate::present;
 
@@ -30,8 +32,10 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
     let _ended = run.ended.clone().drop_guard();
     for run in forgotten {
         runs.findings.clear(Source::Run(run));
+        runs.problems.forget(run).into_iter().for_each(|source| runs.findings.clear(source));
     }
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
+    let (mut problems, showing) = problems::watch(&runs, &run, &request);
     // The end of the process waits for the engine's clean-up, not for what this client still has to read.
     let engine = runs.engines.spawn(pipelens_engine::run::run(request, events, run.cancel.clone()));
     let feed = Arc::new(Feed::default());
@@ -45,6 +49,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
             event = incoming.recv() => {
                 let Some(event) = event else { break };
                 run.apply(&event);
+                problems.see(&run, &event).await;
                 match &event {
                     BuildEvent::StepStart { .. } | BuildEvent::StepQueued { .. } => runs.lenses.want(),
                     BuildEvent::StepEnd { step, .. } => {
@@ -71,6 +76,10 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
                 feed.wake.notify_one();
             }
         }
+    }
+    drop(problems);
+    if let Err(error) = showing.await {
+        tracing::error!("problems are no longer shown because of a bug: {error}");
     }
     match engine.await {
         Ok(outcome) => run.end(outcome),
@@ -120,5 +129,28 @@ async fn send(runs: Arc<Runs>, run: Arc<Run>, feed: Arc<Feed>, client_token: Opt
     if let Some(progress) = progress {
         progress.end(&runs.client, present::run_outcome(outcome, took)).await;
     }
-    messages::show_outcome(&runs, &run, outcome, took).await;
+    if let Some(asked) = messages::show_outcome(&runs, &run, outcome, took).await {
+        // The user may answer late or never; only this task waits, and not forever.
+        let waiting = runs.clone();
+        runs.questions.spawn(async move {
+            if asked.await {
+                run_on_host(waiting, run).await;
+            }
+        });
+    }
+}
+
+/// Runs what a run was to run, on this machine: the user has chosen that.
+fn run_on_host(runs: Arc<Runs>, run: Arc<Run>) -> BoxFuture<'static, ()> {
+    async move {
+        let (registry, again) = (runs.registry.clone(), run.clone());
+        let start = move || registry.start_on_host(&again).map_err(|not_started| not_started.sentence());
+        match tokio::task::spawn_blocking(start).await.unwrap_or_else(|panic| Err(panic.to_string())) {
+            Ok(started) => {
+                runs.reports.spawn(follow(runs.clone(), started, None));
+            }
+            Err(why) => runs.client.show_message(MessageType::ERROR, why).await,
+        }
+    }
+    .boxed()
 }

@@ -1,6 +1,7 @@
 //! A run's messages to the user: its log, line by line, and its outcome.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +16,17 @@ use super::show::{Viewer, show};
 use super::{artifacts, failures, logs};
 use crate::artifacts::Artifacts;
 use crate::lsp::protocol::commands::{OpenArtifactsArgs, OpenLogArgs, RunEventNotification};
+use crate::settings::Settings;
 use crate::{present, terminal, wire};
 
 /// How long the final message may be left unanswered.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(600);
 const OPEN_LOG: &str = "Open log";
 const OPEN_ARTIFACTS: &str = "Open artifacts";
+const RUN_ON_HOST: &str = "Run on Host";
+const SETTINGS: &str = "Settings";
+/// What a new file of settings says.
+const TEMPLATE: &str = "# Your settings of pipelens, for every editor and the command line. An editor's own settings take precedence.\n# runner: host\n# dockerHost: unix:///run/user/1000/docker.sock\n";
 
 /// Sends events in both forms: as log messages, and as they are to a client that knows them.
 pub(crate) async fn send(runs: &Runs, run: &Run, events: VecDeque<BuildEvent>) {
@@ -125,11 +131,21 @@ fn key(run: &Run, step: usize) -> &str {
 }
 
 /// Shows the outcome once, with buttons that open the log of a failure and the artifacts where the client supports that.
-pub(crate) async fn show_outcome(runs: &Arc<Runs>, run: &Arc<Run>, outcome: RunOutcome, took: Duration) {
+/// Returns what waits for the user's answer: whether to run the same on this machine.
+pub(crate) async fn show_outcome(
+    runs: &Arc<Runs>,
+    run: &Arc<Run>,
+    outcome: RunOutcome,
+    took: Duration,
+) -> Option<impl Future<Output = bool> + Send + 'static> {
     let text = format!("{}: {}", run.title, present::run_outcome(outcome, took));
     let (kind, text) = match outcome {
         RunOutcome::Succeeded | RunOutcome::Cancelled => (MessageType::INFO, text),
-        RunOutcome::EngineUnreachable => (MessageType::ERROR, format!("{text}. {}", present::WITHOUT_ENGINE)),
+        RunOutcome::EngineUnreachable => {
+            // It names what was tried.
+            let tried = run.notice().unwrap_or_else(|| text.clone());
+            (MessageType::ERROR, format!("{}: {tried}", run.title))
+        }
         RunOutcome::Failed | RunOutcome::TimedOut => {
             (MessageType::ERROR, first_failure(run).map_or(text.clone(), |failure| format!("{text}. {failure}")))
         }
@@ -138,22 +154,35 @@ pub(crate) async fn show_outcome(runs: &Arc<Runs>, run: &Arc<Run>, outcome: RunO
     let text = artifacts.as_ref().map_or(text.clone(), |artifacts| format!("{text}. {artifacts}"));
     runs.client.log_message(if kind == MessageType::ERROR { kind } else { MessageType::LOG }, &text).await;
     if !runs.settings.settings().run.end_message {
-        return;
+        return None;
     }
-    let log = (kind == MessageType::ERROR).then_some(OPEN_LOG);
-    let buttons: Vec<&str> = log.into_iter().chain(artifacts.map(|_| OPEN_ARTIFACTS)).collect();
-    if buttons.is_empty() || !runs.settings.client().message_actions {
+    let is_unreachable = outcome == RunOutcome::EngineUnreachable;
+    let buttons: Vec<&str> = if is_unreachable {
+        // No step has started, so there is no log.
+        vec![RUN_ON_HOST, SETTINGS]
+    } else {
+        let log = (kind == MessageType::ERROR && has_log(run)).then_some(OPEN_LOG);
+        log.into_iter().chain(artifacts.map(|_| OPEN_ARTIFACTS)).collect()
+    };
+    let can_ask = runs.settings.client().message_actions;
+    if buttons.is_empty() || !can_ask {
+        let text = if is_unreachable { format!("{text} {}", present::WITHOUT_ENGINE) } else { text };
         runs.client.show_message(kind, text).await;
-        return;
+        return None;
     }
     // The user may answer late or never; only this task waits, and not forever.
     let (waiting, run_id) = (runs.clone(), run.id);
-    runs.questions.spawn(async move {
+    Some(async move {
         let button = |title: &str| MessageActionItem { title: title.to_owned(), properties: Default::default() };
         let buttons = buttons.into_iter().map(button).collect();
         let asked = waiting.client.show_message_request(kind, text, Some(buttons));
-        let Ok(Ok(Some(pressed))) = tokio::time::timeout(MESSAGE_TIMEOUT, asked).await else { return };
-        let (found, viewer) = if pressed.title == OPEN_ARTIFACTS {
+        let Ok(Ok(Some(pressed))) = tokio::time::timeout(MESSAGE_TIMEOUT, asked).await else { return false };
+        if pressed.title == RUN_ON_HOST {
+            return true;
+        }
+        let (found, viewer) = if pressed.title == SETTINGS {
+            (settings_file(), Viewer::Editor)
+        } else if pressed.title == OPEN_ARTIFACTS {
             let args = OpenArtifactsArgs { run_id: Some(run_id), step: None };
             (artifacts::folder(&waiting.registry, &args), Viewer::Files)
         } else {
@@ -163,7 +192,23 @@ pub(crate) async fn show_outcome(runs: &Arc<Runs>, run: &Arc<Run>, outcome: RunO
             Ok(path) => show(&waiting.client, waiting.settings.client(), &path, viewer).await,
             Err(why) => waiting.client.show_message(MessageType::INFO, why).await,
         }
-    });
+        false
+    })
+}
+
+/// Whether a step has left a log.
+fn has_log(run: &Run) -> bool {
+    run.plan.steps.iter().any(|step| log_file(&run.log_dir, &step.key).exists())
+}
+
+/// Returns the user's settings for all editors; a file that is missing is made.
+fn settings_file() -> Result<PathBuf, String> {
+    let file = Settings::user_file().ok_or("This user has no folder for settings")?;
+    if !file.exists() {
+        let made = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&file, TEMPLATE));
+        made.map_err(|error| format!("Cannot write `{}`: {error}", file.display()))?;
+    }
+    Ok(file)
 }
 
 fn first_failure(run: &Run) -> Option<String> {

@@ -26,6 +26,8 @@ const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Progress {
     token: ProgressToken,
     percentage: u32,
+    /// What was said last.
+    message: String,
     last: Option<Instant>,
     /// Whether something has changed since the last report.
     is_late: bool,
@@ -46,11 +48,12 @@ impl Progress {
             None => return None,
         };
         *run.progress_token.lock() = Some(token.clone());
-        let progress = Self { token, percentage: 0, last: None, is_late: false };
+        let message = progress_text(run);
+        let progress = Self { token, percentage: 0, message: message.clone(), last: None, is_late: false };
         let begin = WorkDoneProgressBegin {
             title: format!("Run {}", run.title),
             cancellable: Some(true),
-            message: Some(progress_text(run)),
+            message: Some(message),
             percentage: Some(0),
         };
         progress.notify(&runs.client, WorkDoneProgress::Begin(begin)).await;
@@ -70,11 +73,15 @@ impl Progress {
         if self.is_late {
             return;
         }
+        let (percentage, message) = (self.percentage.max(percentage(&run.steps())), progress_text(run));
+        if percentage == self.percentage && message == self.message {
+            return;
+        }
         self.last = Some(Instant::now());
-        self.percentage = self.percentage.max(percentage(&run.steps()));
+        (self.percentage, self.message) = (percentage, message);
         let report = WorkDoneProgressReport {
             cancellable: Some(true),
-            message: Some(progress_text(run)),
+            message: Some(self.message.clone()),
             percentage: Some(self.percentage),
         };
         self.notify(client, WorkDoneProgress::Report(report)).await;

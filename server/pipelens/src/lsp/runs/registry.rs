@@ -17,6 +17,7 @@ use crate::lsp::protocol::commands::{CancelArgs, PipelineRef, UNTRUSTED};
 use crate::lsp::session::documents::Document;
 use crate::lsp::session::settings::SessionSettings;
 use crate::project::NotStarted;
+use crate::settings::{Runner, Settings};
 use crate::{present, project};
 
 /// Finished runs that are remembered, for lenses, diagnostics and logs.
@@ -55,6 +56,19 @@ impl Registry {
         let settings = self.settings.settings();
         let request = project::run_request(plan, root.clone(), &settings, &self.settings.project(&root))?;
         let run = Arc::new(Run::new(&request, document.uri.clone(), index, target));
+        let forgotten = self.register(&run).map_err(NotStarted::Refused)?;
+        Ok(Started { run, request, forgotten })
+    }
+
+    /// Plans and registers the same run on this machine.
+    pub(crate) fn start_on_host(&self, run: &Run) -> Result<Started, NotStarted> {
+        let path = run.uri.to_file_path().map(|path| path.into_owned()).unwrap_or_default();
+        let root = self.settings.root_of(&path);
+        let host = Runner::try_from("host".to_owned()).map_err(NotStarted::Refused)?;
+        let settings = Settings { runner: host, ..(*self.settings.settings()).clone() };
+        let request =
+            project::run_request((*run.plan).clone(), root.clone(), &settings, &self.settings.project(&root))?;
+        let run = Arc::new(Run::new(&request, run.uri.clone(), run.pipeline, run.target.clone()));
         let forgotten = self.register(&run).map_err(NotStarted::Refused)?;
         Ok(Started { run, request, forgotten })
     }

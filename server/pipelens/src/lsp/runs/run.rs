@@ -42,6 +42,8 @@ struct View {
     shells: BTreeMap<usize, String>,
     artifacts: Artifacts,
     outcome: Option<(RunOutcome, Duration)>,
+    /// The newest sentence about the run as a whole.
+    notice: Option<String>,
 }
 
 /// The state of a step in a run.
@@ -80,6 +82,7 @@ impl Run {
                 shells: BTreeMap::new(),
                 artifacts: Artifacts::default(),
                 outcome: None,
+                notice: None,
             }),
         }
     }
@@ -103,8 +106,11 @@ impl Run {
                 view.outcome = Some((*outcome, *duration));
                 return;
             }
+            BuildEvent::Notice { message } => {
+                view.notice = Some(message.clone());
+                return;
+            }
             BuildEvent::BuildStart { .. }
-            | BuildEvent::Notice { .. }
             | BuildEvent::StepQueued { .. }
             | BuildEvent::ImageResolved { .. }
             | BuildEvent::StepLog { .. }
@@ -131,6 +137,11 @@ impl Run {
 
     pub(crate) fn outcome(&self) -> Option<(RunOutcome, Duration)> {
         self.view.lock().outcome
+    }
+
+    /// Returns the newest sentence about the run as a whole.
+    pub(crate) fn notice(&self) -> Option<String> {
+        self.view.lock().notice.clone()
     }
 
     pub(crate) fn steps(&self) -> Vec<StepView> {
@@ -170,7 +181,14 @@ impl Run {
         let steps = self.plan.steps.iter().zip(&view.steps).filter(|(step, _)| is_wanted(&step.key));
         let failed = steps.filter_map(|(step, view)| {
             let (outcome, tail) = view.failure()?;
-            Some(Failure { key: step.key.clone(), outcome: outcome.clone(), tail: tail.to_vec() })
+            Some(Failure {
+                key: step.key.clone(),
+                outcome: outcome.clone(),
+                tail: tail.to_vec(),
+                shell: step.shell.clone(),
+                cmd: step.cmd.clone(),
+                soft_fail: step.soft_fail,
+            })
         });
         failed.collect()
     }
@@ -198,6 +216,17 @@ pub(crate) struct Failure {
     pub(crate) key: String,
     pub(crate) outcome: Outcome,
     pub(crate) tail: Vec<LogLine>,
+    /// The program that ran its command, with its options.
+    pub(crate) shell: Vec<String>,
+    pub(crate) cmd: String,
+    pub(crate) soft_fail: bool,
+}
+
+impl Failure {
+    /// Whether the run goes on as if nothing had happened.
+    pub(crate) fn is_forgiven(&self) -> bool {
+        self.soft_fail && matches!(self.outcome, Outcome::Failed(_) | Outcome::TimedOut)
+    }
 }
 
 impl StepView {

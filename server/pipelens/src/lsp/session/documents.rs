@@ -11,7 +11,7 @@ use lsp_types::{
 use parking_lot::Mutex;
 use pipelens_core::model::Step;
 use pipelens_core::text::TextRange;
-use pipelens_core::{Analysis, Format};
+use pipelens_core::{Analysis, Format, ide};
 use tower_lsp::UriExt;
 
 use super::client::ShownTags;
@@ -139,11 +139,15 @@ impl Analysed for Document {
         converted.collect()
     }
 
-    /// Returns the first line of the step's command.
-    fn step(&self, pipeline: usize, key: &str) -> Option<Range> {
+    /// Returns a line of the step's command, or its first.
+    fn step(&self, pipeline: usize, key: &str, line: Option<usize>) -> Option<Range> {
         let steps = &self.analysis.pipelines.get(pipeline)?.steps;
         let has = |step: &&Step| step.combinations().iter().any(|combination| combination.key == key);
         let step = steps.iter().find(|step| step.key.value == key).or_else(|| steps.iter().find(has))?;
+        let failed = line.zip(step.cmd.as_ref()).and_then(|(line, cmd)| ide::command_line(&self.text, cmd, line));
+        if let Some(failed) = failed {
+            return Some(self.map().range(failed));
+        }
         let place = step.cmd.as_ref().map_or(step.key.range, |cmd| cmd.range);
         Some(self.map().range(first_line(&self.text, place)))
     }
@@ -318,6 +322,7 @@ impl OpenDocuments {
             tracing::error!("{} was changed but never opened", uri.as_str());
             return;
         };
+        self.findings.moved(&uri, &edits::edits(&document.text, &params.content_changes, self.settings.encoding()));
         let text = edits::apply(&document.text, params.content_changes, self.settings.encoding());
         self.store(self.analyse(uri, params.text_document.version, text));
     }
@@ -328,6 +333,7 @@ impl OpenDocuments {
         if Arc::make_mut(&mut current.0).remove(uri.as_str()).is_some() {
             self.to_predict.want(uri.as_str().to_owned());
             self.findings.closed(uri);
+            self.findings.other(uri, false);
         }
         drop(current);
         // What the editor did not save is gone; the findings are those of the file again.
@@ -386,6 +392,7 @@ impl OpenDocuments {
         } else if before.is_some_and(|before| before.kind != Kind::Other) {
             self.findings.closed(&document.uri);
         }
+        self.findings.other(&document.uri, document.kind == Kind::Other);
         drop(current);
         if document.is_pipeline() {
             self.touch(&document.uri);

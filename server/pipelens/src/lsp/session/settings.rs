@@ -39,6 +39,8 @@ struct Inner {
     /// The projects whose settings are open in the editor.
     open: BTreeSet<PathBuf>,
     is_untrusted: bool,
+    /// The client's name and version.
+    editor: Option<String>,
     sent: SentFeatures,
 }
 
@@ -61,6 +63,10 @@ impl SessionSettings {
             inner.client = ClientFeatures::new(&params.capabilities, params.process_id, inner.sent);
             inner.folders = folders.map(|folder| folder.into_owned()).collect();
             inner.is_untrusted = !is_trusted(&options);
+            inner.editor = params.client_info.as_ref().map(|info| {
+                let version = info.version.as_ref().map(|version| format!(" {version}"));
+                format!("{}{}", info.name, version.unwrap_or_default())
+            });
         }
         self.set(options)
     }
@@ -87,6 +93,11 @@ impl SessionSettings {
 
     pub(crate) fn is_untrusted(&self) -> bool {
         self.inner.lock().is_untrusted
+    }
+
+    /// Returns the name and version of the editor, if it has told them.
+    pub(crate) fn editor(&self) -> Option<String> {
+        self.inner.lock().editor.clone()
     }
 
     pub(crate) fn client(&self) -> ClientFeatures {

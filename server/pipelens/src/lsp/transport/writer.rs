@@ -4,11 +4,13 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use lsp_types::notification::Notification;
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use tower_lsp::jsonrpc::Request;
 
@@ -23,6 +25,8 @@ const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 const ORDER_QUEUE: usize = 16;
 /// As long as the header of a message can be.
 const HEADER_BYTES: usize = "Content-Length: 18446744073709551615\r\n\r\n".len();
+/// How long a request of the server waits after an answer, and is then written by itself: some clients lose one that comes with an answer (lsp-mode).
+const MOMENT: Duration = Duration::from_millis(20);
 /// A buffer this large is written even when more is ready.
 const WRITE_BYTES: usize = 256 * 1024;
 
@@ -128,6 +132,8 @@ impl Drop for Answer {
 enum Order {
     Answer(Answer),
     Write(Vec<u8>),
+    /// In a write of its own.
+    Alone(Vec<u8>),
     Confirm(oneshot::Sender<()>),
 }
 
@@ -162,13 +168,34 @@ async fn frame_messages(
     mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
     orders: mpsc::Sender<Order>,
 ) {
+    let mut last_answer: Option<Instant> = None;
+    // A request that waits, and until when. What comes after it waits too, except for answers.
+    let mut held: Option<(Vec<u8>, Instant)> = None;
     loop {
+        let until = held.as_ref().map(|(_, until)| *until);
         let order = tokio::select! {
             biased;
-            Some(response) = responses.recv() => Order::Answer(response),
-            Some(message) = messages.next() => Order::Write(frame(&message)),
+            Some(response) = responses.recv() => {
+                last_answer = Some(Instant::now());
+                Order::Answer(response)
+            }
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                let Some((frame, _)) = held.take() else { continue };
+                Order::Alone(frame)
+            }
+            Some(message) = messages.next(), if until.is_none() => {
+                let frame = frame(&message);
+                match last_answer.map(|last| last + MOMENT).filter(|until| *until > Instant::now()) {
+                    _ if message.id().is_none() => Order::Write(frame),
+                    Some(until) => {
+                        held = Some((frame, until));
+                        continue;
+                    }
+                    None => Order::Alone(frame),
+                }
+            }
             Some(frame) = notifications.recv() => Order::Write(frame),
-            Some(done) = flushes.recv() => Order::Confirm(done),
+            Some(done) = flushes.recv(), if until.is_none() => Order::Confirm(done),
             else => return,
         };
         if orders.send(order).await.is_err() {
@@ -210,6 +237,13 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, output: &mut impl Write, spel
                     answers.push(answer);
                 }
                 Order::Write(frame) => buffer.extend_from_slice(&spellings.restored(&frame)),
+                Order::Alone(frame) => {
+                    output.write_all(&buffer)?;
+                    output.flush()?;
+                    buffer.clear();
+                    output.write_all(&spellings.restored(&frame))?;
+                    output.flush()?;
+                }
                 Order::Confirm(done) => confirm = Some(done),
             }
             if buffer.len() < WRITE_BYTES && confirm.is_none() {
@@ -227,4 +261,76 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, output: &mut impl Write, spel
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What was written, call by call.
+    #[derive(Debug, Default)]
+    struct Writes(Vec<Vec<u8>>);
+
+    impl Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if !bytes.is_empty() {
+                self.0.push(bytes.to_vec());
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_leaves_after_the_answers_that_were_ready_and_by_itself() {
+        let request = |id: Option<i64>, method: &'static str| match id {
+            Some(id) => Request::build(method).id(id).finish(),
+            None => Request::build(method).finish(),
+        };
+        let (lane, responses) = mpsc::channel(8);
+        let sent = [request(None, "first"), request(Some(1), "ask"), request(None, "second")];
+        let incoming = futures_util::stream::iter(sent).chain(futures_util::stream::pending());
+        let (orders, mut ordered) = mpsc::channel(8);
+        let (_flushes, flush_lane) = mpsc::channel(1);
+        let (_notifications, frames) = mpsc::channel(1);
+        let backlog = Arc::<Backlog>::default();
+        let answer = |text: &str| Answer { frame: frame(&json!(text)), backlog: backlog.clone() };
+        lane.send(answer("one")).await.ok();
+        let framing = tokio::spawn(frame_messages(responses, incoming, frames, flush_lane, orders));
+        let mut kinds = Vec::new();
+        while kinds.len() < 4 {
+            kinds.push(match ordered.recv().await.unwrap() {
+                Order::Answer(_) => "answer",
+                Order::Write(_) => "notification",
+                Order::Alone(_) => "request",
+                Order::Confirm(_) => "confirm",
+            });
+            if kinds.len() == 2 {
+                // It is held back, and an answer is not.
+                lane.send(answer("two")).await.ok();
+            }
+        }
+        assert_eq!(kinds, ["answer", "notification", "answer", "request"]);
+        framing.abort();
+    }
+
+    #[test]
+    fn a_request_shares_no_write_with_an_answer() {
+        let backlog = Arc::<Backlog>::default();
+        let (orders, lane) = mpsc::channel(8);
+        let answer = || Answer { frame: b"answer".to_vec(), backlog: backlog.clone() };
+        for order in [Order::Answer(answer()), Order::Alone(b"request".to_vec()), Order::Answer(answer())] {
+            orders.try_send(order).ok();
+        }
+        drop(orders);
+        let mut writes = Writes::default();
+        write_orders(lane, &mut writes, &Spellings::default()).unwrap();
+        let texts: Vec<&str> = writes.0.iter().map(|bytes| std::str::from_utf8(bytes).unwrap()).collect();
+        assert_eq!(texts, ["answer", "request", "answer"]);
+    }
 }

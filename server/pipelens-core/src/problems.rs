@@ -1,0 +1,22 @@
+//! Problems that tools report in the output of a step, on the lines of the user's own files. Fed with lines, returns values: it looks at no file, so whether
+//! a path is one of the project is up to the caller.
+
+mod annotation;
+mod frame;
+mod matcher;
+mod parts;
+mod paths;
+mod plain;
+mod problem;
+mod pytest;
+mod reader;
+mod stack;
+mod tools;
+
+pub use matcher::{Field, Matcher, MatcherError, Matchers, PatternSpec};
+pub use paths::{Names, Paths};
+pub use problem::{MAX_PROBLEMS, Place, Problem, Unit};
+pub use reader::Reader;
+
+#[cfg(test)]
+mod tests;

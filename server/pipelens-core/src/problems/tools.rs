@@ -1,0 +1,344 @@
+//! What the output of each tool looks like: one table. The groups of an expression have the names of the parts of a problem.
+
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexSet};
+
+use super::problem::Unit;
+
+/// One way in which a tool reports a problem.
+#[derive(Debug)]
+pub(super) struct Tool {
+    /// `None`: the tool is named after the file, by [`named_after`].
+    pub(super) name: Option<&'static str>,
+    /// What its lines look like, one after the other.
+    pub(super) lines: Vec<Line>,
+    /// The last line may come again and again.
+    pub(super) is_loop: bool,
+    /// Lines after it that continue the message.
+    pub(super) more: Option<Regex>,
+    pub(super) unit: Unit,
+}
+
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) expression: Regex,
+    /// Lines that may come before it.
+    pub(super) between: Option<Regex>,
+}
+
+/// How a row of the table is written.
+#[derive(Clone, Copy)]
+struct Row {
+    name: Option<&'static str>,
+    /// Each line's expression, and that of the lines that may come before it.
+    lines: &'static [(&'static str, Option<&'static str>)],
+    is_loop: bool,
+    more: Option<&'static str>,
+    unit: Unit,
+}
+
+const ROW: Row = Row { name: None, lines: &[], is_loop: false, more: None, unit: Unit::Characters };
+
+/// The rows are tried in this order.
+const ROWS: &[Row] = &[
+    // rustc, and tools that print as it does.
+    Row {
+        lines: &[
+            (r"^(?P<severity>error|warning|note|help)(?:\[(?P<code>[\w:-]+)\])?: (?P<message>.+)$", None),
+            (r"^\s*(?:-->|╭▸|┌─|:::)\s*(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)$", Some(r"^\s+[^\s|>-].*$")),
+        ],
+        more: Some(r"^\s*(?:= (?:note|help): |(?:help|note): )(?P<message>.*)$"),
+        ..ROW
+    },
+    Row {
+        name: Some("cargo"),
+        lines: &[
+            (r"^\s*thread '.*' (?:\(\d+\) )?panicked at (?P<file>[^'`]+?):(?P<line>\d+):(?P<column>\d+):$", None),
+            (r"^(?P<message>.+)$", None),
+        ],
+        more: Some(r"^(?P<message>\s+(?:left|right): .*)$"),
+        ..ROW
+    },
+    Row {
+        name: Some("cargo"),
+        lines: &[(
+            r"^\s*thread '.*' panicked at '(?P<message>.*)', (?P<file>[^']+?):(?P<line>\d+):(?P<column>\d+)$",
+            None,
+        )],
+        ..ROW
+    },
+    // ruff, in full.
+    Row {
+        name: Some("ruff"),
+        lines: &[
+            (r"^(?P<code>[A-Z]{1,5}\d{2,4}|invalid-syntax|[a-z]+(?:-[a-z]+)+):? (?:\[\*\] )?(?P<message>.+)$", None),
+            (r"^\s*-->\s*(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)$", None),
+        ],
+        more: Some(r"^help: (?P<message>.*)$"),
+        ..ROW
+    },
+    // `file:line:column: error: message`: gcc, clang, swiftc, mypy, javac, shellcheck -f gcc, cargo --message-format short.
+    Row {
+        lines: &[(
+            r"^\s*(?P<file>(?:[A-Za-z]:[\\/])?[^:\s][^:]*):(?P<line>\d+)(?::(?P<column>\d+)(?:-\d+)?)?(?::(?P<last_line>\d+):(?P<last_column>\d+))?: (?P<severity>fatal error|internal compiler error|error|warning|note|remark|info|style)(?:\[(?P<code_before>[\w:-]+)\])?: (?:\[(?P<code_first>[\w-]+)\] )?(?P<message>.*?)(?:\s+\[(?P<code>-?[\w-]+(?:[=,.+*\w-]*))\])?$",
+            None,
+        )],
+        more: Some(r"^(?P<message>  [^\s].*)$"),
+        ..ROW
+    },
+    // The linker.
+    Row {
+        name: Some("ld"),
+        lines: &[(
+            r"^(?:\S*ld(?:\.\w+)?: )?(?P<file>[^:()\s][^:()]*):(?P<line>\d+): (?P<message>(?:undefined reference to|multiple definition of|more undefined references to) .*)$",
+            None,
+        )],
+        ..ROW
+    },
+    // tsc, msbuild.
+    Row {
+        lines: &[(
+            r"^\s*(?P<file>[^\s(][^(]*?)\((?P<line>\d+),(?P<column>\d+)(?:,(?P<end_line>\d+),(?P<end_column>\d+))?\)\s*:\s*(?P<severity>error|warning|info|message)\s+(?P<code>[A-Za-z]+\d+)\s*:\s*(?P<message>.*?)(?: \[[^\]]+proj\])?$",
+            None,
+        )],
+        more: Some(r"^(?P<message>  +\S.*)$"),
+        unit: Unit::Utf16,
+        ..ROW
+    },
+    Row {
+        name: Some("tsc"),
+        lines: &[(
+            r"^\s*(?P<file>[^\s:]+):(?P<line>\d+):(?P<column>\d+) - (?P<severity>error|warning|message)\s+(?P<code>TS\d+):\s*(?P<message>.*)$",
+            None,
+        )],
+        more: Some(r"^(?P<message>  +\S.*)$"),
+        unit: Unit::Utf16,
+        ..ROW
+    },
+    // eslint and stylelint: the file, then its problems.
+    Row {
+        name: Some("eslint"),
+        lines: &[
+            (r"^(?P<file>(?:[A-Za-z]:[\\/]|\.{0,2}/)?[^\s:()][^:()]*\.\w+)$", None),
+            (
+                r"^\s+(?P<line>\d+):(?P<column>\d+)\s+(?P<severity>error|warning|info|✖|✘|×|⚠|ℹ)\s+(?P<message>\S.*?)(?:\s\s+(?P<code>[@\w][\w@/.-]*))?$",
+                Some(r"^\s*$"),
+            ),
+        ],
+        is_loop: true,
+        unit: Unit::Utf16,
+        ..ROW
+    },
+    // go build, go vet, golangci-lint.
+    Row {
+        name: Some("go"),
+        lines: &[(
+            r"^\s*(?:vet: )?(?P<file>[^\s:]+\.go):(?P<line>\d+):(?P<column>\d+): (?P<message>.+?)(?: \((?P<code>[a-z][\w-]*)\))?$",
+            None,
+        )],
+        more: Some(r"^\t(?P<message>\S.*)$"),
+        unit: Unit::Bytes,
+        ..ROW
+    },
+    Row {
+        name: Some("go"),
+        lines: &[(r"^\s+(?P<file>[^\s:]+\.go):(?P<line>\d+): (?P<message>.*)$", None)],
+        more: Some(r"^ {8}\s*(?P<message>\S.*)$"),
+        ..ROW
+    },
+    Row {
+        name: Some("maven"),
+        lines: &[(
+            r"^\[(?P<severity>ERROR|WARNING|INFO)\] (?P<file>(?:[A-Za-z]:[\\/]|/)?[^:\[\]]+?):\[(?P<line>\d+),(?P<column>\d+)\] (?:(?:error|warning): )?(?P<message>.*)$",
+            None,
+        )],
+        more: Some(r"^(?:\[(?:ERROR|WARNING)\] )?(?P<message>  \S.*)$"),
+        ..ROW
+    },
+    Row {
+        name: Some("kotlinc"),
+        lines: &[(
+            r"^(?P<severity>[ewi]): (?:file://)?(?P<file>(?:[A-Za-z]:[\\/])?[^:\s]+)(?::(?P<line>\d+):(?P<column>\d+):?|: \((?P<line_2>\d+), (?P<column_2>\d+)\):) (?P<message>.*)$",
+            None,
+        )],
+        ..ROW
+    },
+    Row {
+        name: Some("rubocop"),
+        lines: &[(
+            r"^(?P<file>[^\s:]+):(?P<line>\d+):(?P<column>\d+): (?P<severity>[CWEFRI]): (?:\[Correctable\] )?(?P<code>[\w/]+): (?P<message>.*)$",
+            None,
+        )],
+        ..ROW
+    },
+    Row {
+        name: Some("ruby"),
+        lines: &[(
+            r"^(?:ruby: )?(?P<file>[^\s:]+\.(?:rb|rake|ru|gemspec)|[^\s:]*(?:Rakefile|Gemfile)):(?P<line>\d+): (?:(?P<severity>warning): )?(?P<message>(?:syntax error|.*\((?:SyntaxError|\w+Error)\)|[a-zA-Z]).*)$",
+            None,
+        )],
+        more: Some(r"^(?P<message>\s*(?:>\s*)?\d* ?\|.*|\s+\^.*)$"),
+        ..ROW
+    },
+    // minitest
+    Row {
+        name: Some("ruby"),
+        lines: &[(r"^\s*\S.*\[(?P<file>[^\[\]:]+\.rb):(?P<line>\d+)\]:$", None), (r"^(?P<message>.+)$", None)],
+        more: Some(r"^(?P<message>\s*(?:Actual|Expected).*)$"),
+        ..ROW
+    },
+    Row {
+        name: Some("php"),
+        lines: &[(
+            r"^(?:PHP )?(?P<severity>Parse error|Fatal error|Recoverable fatal error|Warning|Notice|Deprecated|Strict Standards): +(?P<message>.+?) in (?P<file>\S.*?)(?: on line |:)(?P<line>\d+)$",
+            None,
+        )],
+        ..ROW
+    },
+    // shellcheck for people: the place of a mark is its column.
+    Row {
+        name: Some("shellcheck"),
+        lines: &[
+            (r"^In (?P<file>.+) line (?P<line>\d+):$", None),
+            (
+                r"^\s*(?P<marks>\^(?:-*\^)?(?:--)?) (?P<code>SC\d+) \((?P<severity>\w+)\): (?P<message>.*)$",
+                Some(r"^.*$"),
+            ),
+        ],
+        is_loop: true,
+        ..ROW
+    },
+    Row {
+        name: Some("hadolint"),
+        lines: &[(
+            r"^(?P<file>[^\s:]+):(?P<line>\d+) (?P<code>(?:DL|SC)\d+) (?P<severity>\w+): (?P<message>.*)$",
+            None,
+        )],
+        ..ROW
+    },
+    Row {
+        name: Some("yamllint"),
+        lines: &[(
+            r"^(?P<file>[^\s:]+):(?P<line>\d+):(?P<column>\d+): \[(?P<severity>\w+)\] (?P<message>.*?)(?: \((?P<code>[\w-]+)\))?$",
+            None,
+        )],
+        ..ROW
+    },
+    Row { name: Some("make"), lines: &[(r"^(?P<file>[^\s:]+):(?P<line>\d+): \*\*\* (?P<message>.*)$", None)], ..ROW },
+    Row {
+        name: Some("cmake"),
+        lines: &[
+            (r"^CMake (?P<severity>Error|Warning)(?: \(dev\))? at (?P<file>[^:]+):(?P<line>\d+)(?: \(\w+\))?:$", None),
+            (r"^\s+(?P<message>\S.*)$", Some(r"^\s*$")),
+        ],
+        more: Some(r"^\s+(?P<message>\S.*)$"),
+        ..ROW
+    },
+    // A shell about a script.
+    Row {
+        name: Some("sh"),
+        lines: &[(
+            r"^(?P<file>[^\s:]+): (?:line )?(?P<line>\d+): (?P<message>.*(?:not found|[Ss]yntax error.*|[Pp]ermission denied|unbound variable|parameter not set|[Bb]ad substitution|No such file or directory|unexpected .*)|.*: line \d+.*)$",
+            None,
+        )],
+        ..ROW
+    },
+    Row {
+        name: Some("perl"),
+        lines: &[(r"^(?P<message>.+?) at (?P<file>[^\s:]+\.(?:pl|pm|t|cgi)) line (?P<line>\d+)[.,].*$", None)],
+        ..ROW
+    },
+    // `file:line:column: code message`: ruff, flake8, pylint and many others. The last row.
+    Row {
+        lines: &[(
+            r#"(?:^|[\s(\["'])(?P<file>(?:[A-Za-z]:[\\/])?[^\s:()\[\]"'<>|]*[A-Za-z_][^\s:()\[\]"'<>|]*):(?P<line>\d+):(?P<column>\d+)(?::\s*|\s+-\s+|\s+)(?:(?P<code>[A-Z]+\d+|invalid-syntax):?\s+)?(?:\[\*\] )?(?:(?i)(?P<severity>error|warning|warn|info|note|hint)(?:[:\s]|\s-)\s*)?(?P<message>\S.*)$"#,
+            None,
+        )],
+        ..ROW
+    },
+];
+
+static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| ROWS.iter().filter_map(tool).collect());
+
+/// The first lines of all tools: one look at a line tells which of them to try.
+static FIRST_LINES: LazyLock<RegexSet> = LazyLock::new(|| {
+    let first = ROWS.iter().filter_map(|row| row.lines.first()).map(|(expression, _)| *expression);
+    RegexSet::new(first).unwrap_or_else(|_| RegexSet::empty())
+});
+
+pub(super) fn all() -> &'static [Tool] {
+    &TOOLS
+}
+
+/// Returns the tools whose first line this can be.
+pub(super) fn beginning_with(line: &str) -> impl Iterator<Item = usize> {
+    FIRST_LINES.matches(line).into_iter()
+}
+
+fn tool(row: &Row) -> Option<Tool> {
+    let regex = |expression: &str| Regex::new(expression).ok();
+    let line = |(expression, between): &(&str, Option<&str>)| {
+        Some(Line { expression: regex(expression)?, between: between.and_then(regex) })
+    };
+    Some(Tool {
+        name: row.name,
+        lines: row.lines.iter().map(line).collect::<Option<_>>()?,
+        is_loop: row.is_loop,
+        more: row.more.and_then(regex),
+        unit: row.unit,
+    })
+}
+
+/// Returns the name of the tool that reports about such a file in a form that several tools have.
+pub(super) fn named_after(file: &str, code: Option<&str>, command: &str) -> Option<&'static str> {
+    let runs = |name: &str| {
+        let is_word =
+            |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        let bytes = command.as_bytes();
+        command.match_indices(name).any(|(at, _)| {
+            !is_word(at.checked_sub(1).and_then(|before| bytes.get(before))) && !is_word(bytes.get(at + name.len()))
+        })
+    };
+    let first = |names: &[&'static str]| names.iter().copied().find(|name| runs(name));
+    if code.is_some_and(|code| code.starts_with("SC") && code[2..].bytes().all(|byte| byte.is_ascii_digit())) {
+        return Some("shellcheck");
+    }
+    let extension = file.rsplit('.').next()?;
+    match extension {
+        "rs" => first(&["rustc"]).or(Some("cargo")),
+        "c" | "h" | "cc" | "cpp" | "cxx" | "hh" | "hpp" | "hxx" | "m" | "mm" | "S" | "inc" | "ipp" => {
+            first(&["clang-tidy", "clang", "clang++", "gcc", "g++", "cppcheck"]).or(Some("cc"))
+        }
+        "swift" => Some("swiftc"),
+        "py" | "pyi" => {
+            first(&["flake8", "pylint", "pyright", "pycodestyle", "pyflakes", "ruff", "mypy"]).or_else(|| match code {
+                Some(code) if code.starts_with(|letter: char| letter.is_ascii_uppercase()) => Some("ruff"),
+                Some("invalid-syntax") => Some("ruff"),
+                Some(_) | None => None,
+            })
+        }
+        "java" => first(&["gradle", "gradlew"]).or(Some("javac")),
+        "ts" | "tsx" | "mts" | "cts" | "js" | "jsx" | "mjs" | "cjs" | "vue" => {
+            first(&["eslint"]).or_else(|| code.filter(|code| code.starts_with("TS")).map(|_| "tsc"))
+        }
+        "cs" | "fs" | "vb" => Some("dotnet"),
+        "go" => Some("go"),
+        "rb" | "rake" => Some("ruby"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table_can_be_used() {
+        assert_eq!(all().len(), ROWS.len());
+        assert_eq!(FIRST_LINES.len(), ROWS.len());
+        assert!(all().iter().all(|tool| !tool.lines.is_empty()));
+        let optional = |row: &Row| row.more.is_some();
+        assert!(ROWS.iter().zip(all()).all(|(row, tool)| optional(row) == tool.more.is_some()));
+    }
+}

@@ -1,0 +1,167 @@
+//! `pipelens/runs`: the tree of pipelines, steps and runs that a client draws.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use pipelens_core::ide::{self, RunPlace};
+use pipelens_engine::cache::CacheDecision;
+use pipelens_engine::event::Outcome;
+use pipelens_engine::run::{PastRun, log_file};
+
+use crate::lsp::protocol::tree::{PipelineNode, RunNode, RunTree, RunsParams, StepNode, StepState, TREE_VERSION};
+use crate::lsp::runs::run::{Run, StepView};
+use crate::lsp::server::Server;
+use crate::lsp::session::documents::{Document, Documents};
+use crate::{present, project};
+
+/// Returns the tree as it is now. Looks at the disk.
+pub(crate) fn runs(server: &Server, documents: &Documents, params: RunsParams) -> RunTree {
+    let meant: Vec<Arc<Document>> = match &params.uri {
+        Some(uri) => documents.pipeline(uri).into_iter().collect(),
+        None => documents.pipelines().cloned().collect(),
+    };
+    let pipelines = meant.iter().flat_map(|document| of_document(server, document)).collect();
+    RunTree { version: TREE_VERSION, pipelines }
+}
+
+fn of_document(server: &Server, document: &Document) -> Vec<PipelineNode> {
+    let stem = document.path().map(|path| project::stem_of(&path)).unwrap_or_default();
+    let past = past(server, document);
+    let places = ide::run_places(&document.analysis);
+    let nodes = document.analysis.pipelines.iter().enumerate().map(|(index, pipeline)| {
+        let name = pipeline.name.as_ref().map_or_else(|| stem.clone(), |name| name.value.clone());
+        let own = server.runs.registry.newest_first();
+        let own: Vec<&Arc<Run>> = own.iter().filter(|run| run.is_of(&document.uri, index)).collect();
+        let steps = places.iter().filter(|place| place.pipeline == index && place.step.is_some());
+        let mut runs: Vec<RunNode> = own.iter().map(|run| of_run(run)).collect();
+        let others = past
+            .iter()
+            .filter(|past| past.pipeline == name && !own.iter().any(|run| run.id.to_string() == past.run_id));
+        runs.extend(others.map(of_past));
+        PipelineNode {
+            uri: document.uri.as_str().to_owned(),
+            pipeline: index,
+            position: document.map().position(pipeline.heading.start),
+            steps: steps.filter_map(|place| of_step(server, document, place, &runs)).collect(),
+            name,
+            runs,
+        }
+    });
+    nodes.collect()
+}
+
+fn of_step(server: &Server, document: &Document, place: &RunPlace, runs: &[RunNode]) -> Option<StepNode> {
+    let key = place.step.as_deref()?;
+    let pipeline = document.analysis.pipelines.get(place.pipeline)?;
+    let label = pipeline.steps.iter().find(|step| step.key.value == key).and_then(|step| step.label.as_ref());
+    let node = |key: &str, label: Option<String>, range: pipelens_core::text::TextRange| StepNode {
+        key: key.to_owned(),
+        label,
+        position: document.map().position(range.start),
+        state: runs.iter().find_map(|run| run.steps.get(key).cloned()),
+        prediction: prediction(server, document, place.pipeline, key).map(str::to_owned),
+        entries: Vec::new(),
+    };
+    let entries = place.combinations.iter().map(|one| node(&one.key, None, one.range)).collect();
+    Some(StepNode { entries, ..node(key, label.map(|label| label.value.clone()), place.range) })
+}
+
+fn prediction(server: &Server, document: &Document, pipeline: usize, key: &str) -> Option<&'static str> {
+    Some(match server.predictions.of_step(document.uri.as_str(), pipeline, key)? {
+        CacheDecision::Hit { .. } => "cached",
+        CacheDecision::MissFromLast { .. } => "fromLast",
+        CacheDecision::MissBuildAs { .. } | CacheDecision::MissNoCommit { .. } => "run",
+        CacheDecision::NotNeeded => return None,
+    })
+}
+
+fn of_run(run: &Run) -> RunNode {
+    let mut steps = BTreeMap::new();
+    for (index, (step, view)) in run.plan.steps.iter().zip(run.steps()).enumerate() {
+        let artifacts = run.artifacts(|artifacts| artifacts.of_step(index).map(|step| shown(&step.folder)));
+        let mut state = StepState {
+            run_id: run.id.to_string(),
+            state: "queued".to_owned(),
+            phase: None,
+            duration_ms: None,
+            exit_code: None,
+            log: existing(&log_file(&run.log_dir, &step.key)),
+            artifacts,
+            shell: run.shell(index),
+        };
+        match view {
+            // The run ended before this step did.
+            StepView::Queued | StepView::Running { .. } if run.outcome().is_some() => {
+                state.state = Outcome::Cancelled.word().to_owned();
+            }
+            StepView::Queued => {}
+            StepView::Running { since, phase } => {
+                state.state = "running".to_owned();
+                state.phase = phase;
+                state.duration_ms = Some(present::millis(since.elapsed()));
+            }
+            StepView::Done { outcome, took, .. } => {
+                state.state = outcome.word().to_owned();
+                state.duration_ms = Some(present::millis(took));
+                state.exit_code = match outcome {
+                    Outcome::Failed(code) => Some(code),
+                    Outcome::Succeeded | Outcome::Cached => Some(0),
+                    Outcome::TimedOut | Outcome::Cancelled | Outcome::Skipped(_) | Outcome::Errored(_) => None,
+                };
+            }
+        }
+        steps.insert(step.key.clone(), state);
+    }
+    let outcome = run.outcome();
+    RunNode {
+        run_id: run.id.to_string(),
+        title: run.title.clone(),
+        state: outcome.map_or("running", |(outcome, _)| outcome.word()).to_owned(),
+        duration_ms: present::millis(outcome.map_or_else(|| run.started.elapsed(), |(_, took)| took)),
+        is_own: true,
+        steps,
+        artifacts: run.artifacts(|artifacts| artifacts.folder().map(shown)),
+    }
+}
+
+/// Returns the remembered runs of the project that a document belongs to. If they cannot be read, a run says why.
+fn past(server: &Server, document: &Document) -> Vec<PastRun> {
+    let read = || {
+        let root = server.settings.root_of(&document.path()?);
+        pipelens_engine::run::history(&project::state_dir().ok()?, &root).ok()
+    };
+    if server.settings.is_untrusted() { Vec::new() } else { read().unwrap_or_default() }
+}
+
+fn of_past(run: &PastRun) -> RunNode {
+    let logs = project::state_dir().ok().map(|folder| folder.join("runs").join(&run.run_id));
+    let state = |key: &str, outcome: &str| StepState {
+        run_id: run.run_id.clone(),
+        state: outcome.to_owned(),
+        phase: None,
+        duration_ms: None,
+        exit_code: None,
+        log: logs.as_ref().and_then(|folder| existing(&log_file(folder, key))),
+        artifacts: None,
+        shell: None,
+    };
+    let steps = run.steps.iter().map(|step| (step.key.clone(), state(&step.key, &step.outcome)));
+    RunNode {
+        run_id: run.run_id.clone(),
+        title: run.pipeline.clone(),
+        state: run.outcome.clone(),
+        duration_ms: u64::try_from(run.duration_ms).unwrap_or(0),
+        is_own: false,
+        steps: steps.collect(),
+        artifacts: None,
+    }
+}
+
+fn existing(path: &Path) -> Option<String> {
+    path.exists().then(|| shown(path))
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
