@@ -110,7 +110,7 @@ fn a_workspace_cannot_set_what_runs_where() {
     let settings = &package["contributes"]["configuration"]["properties"];
     let restricted = package["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"].as_array().unwrap();
     // What a project may say in a file of its own, it may say here too; what is shown decides nothing.
-    let harmless = ["files", "parallelism", "severity", "shell", "shellcheck", "lenses", "run"];
+    let harmless = ["files", "parallelism", "problemMatchers", "severity", "shell", "shellcheck", "lenses", "run"];
     let mut groups = BTreeSet::new();
     for (setting, definition) in settings.as_object().unwrap() {
         let group = setting.split('.').nth(1).unwrap();

@@ -81,7 +81,8 @@ fn setting(property: &Value, definition: &Value, schema: &Value) -> Value {
     let mut setting = Map::new();
     for key in ["type", "enum", "items", "minimum", "default", "scope"] {
         if let Some(value) = property.get(key).or_else(|| definition.get(key)) {
-            setting.insert(key.to_owned(), value.clone());
+            // The manifest has no definitions to refer to.
+            setting.insert(key.to_owned(), resolved(value, schema).clone());
         }
     }
     // A closed list of values: each with what it means.
