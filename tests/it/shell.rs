@@ -102,7 +102,20 @@ impl Person {
 
     /// Returns the exit code. By then, the terminal is as it was.
     fn ends(mut self) -> i32 {
-        let code = self.child.wait().unwrap().code().unwrap();
+        let deadline = Instant::now() + WITHIN;
+        let code = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.code().unwrap();
+            }
+            if Instant::now() > deadline {
+                self.child.kill().ok();
+                panic!("it does not end: {}", self.shown);
+            }
+            // Whatever it still writes is shown if it fails.
+            if let Ok(bytes) = self.output.recv_timeout(LOOK_AGAIN_AFTER) {
+                self.shown.push_str(&String::from_utf8_lossy(&bytes));
+            }
+        };
         let mode = tcgetattr(&self.theirs).unwrap();
         assert!(mode.local_modes.contains(rustix::termios::LocalModes::ICANON), "{}", self.shown);
         code
@@ -122,16 +135,22 @@ fn a_shell_has_what_the_steps_command_would_have() {
         let project = Project::new(PIPELINE);
         let mut person = Person::opens(&project, runner, &["--allow-secret", "TOKEN", "pipeline.yml", "in-a-shell"]);
         person.sees("The step would now run:");
+        // What is typed while something runs may be lost.
+        person.types("PS1='go''on> '\n");
+        person.sees("goon> ");
         person.types("cat made; echo \"<$WHO $MORE $TOKEN $CI>\"; touch kept/file\n");
         person.sees("from setup");
         person.sees("<me two words s3cret-value true>");
+        person.sees("goon> ");
         // Ctrl-C is for what runs in the shell.
         person.types("sh -c 'echo sle\"\"eps; exec sleep 1000'\n");
         person.sees("sleeps");
         person.types("\x03");
+        person.sees("goon> ");
         // The size follows the shell's start.
         person.types("until stty size | grep 99; do sleep 0.1; done; (exit 7)\n");
         person.sees("33 99");
+        person.sees("goon> ");
         person.types("\x04");
         assert_eq!(person.ends(), 7);
         if runner == Runner::Docker {
