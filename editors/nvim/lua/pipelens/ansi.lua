@@ -126,7 +126,7 @@ end
 ---@field last integer Where it ends, in bytes.
 ---@field group string
 
---- Splits a line into its text and its highlights. `style` is that of the end of the line before, and is changed to that of the end of this one.
+--- Splits a line into its text and its highlights. `style` is that of the end of the line before; it becomes that of the end of this one.
 ---@param line string
 ---@param style pipelens.Style
 ---@return string text, pipelens.Span[] spans

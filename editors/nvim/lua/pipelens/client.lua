@@ -78,7 +78,7 @@ function M.config()
     init_options = settings,
     on_exit = function(code, signal, client_id)
       vim.schedule(function()
-        require('pipelens.runs').lost(client_id, code, signal)
+        M.ended(client_id, code, signal)
       end)
     end,
   }
@@ -108,15 +108,54 @@ function M.start(buf)
     vim.lsp.start(config, { bufnr = buf })
     return
   end
-  if vim.v.vim_did_enter == 1 then
-    vim.lsp.enable('pipelens')
+  if vim.lsp.is_enabled and vim.lsp.is_enabled('pipelens') then
+    return
+  end
+  vim.lsp.enable('pipelens')
+  -- While Neovim starts, buffers that are there already are not attached by themselves.
+  if vim.v.vim_did_enter == 0 then
+    vim.cmd.doautoall('nvim.lsp.enable FileType')
+  end
+end
+
+--- The buffers of each client, and when a server was started again, in milliseconds of `vim.uv.now()`.
+---@type table<integer, table<integer, true>>
+local buffers = {}
+---@type integer[]
+local restarts = {}
+
+--- A server that keeps ending is not started again more often than this.
+local max_restarts, restart_period = 3, 180000
+
+--- The server has ended. If nobody asked for that, it is started again.
+---@param client_id integer
+---@param code integer
+---@param signal integer
+function M.ended(client_id, code, signal)
+  local was_running = require('pipelens.runs').lost()
+  local left = vim.tbl_filter(vim.api.nvim_buf_is_loaded, vim.tbl_keys(buffers[client_id] or {}))
+  buffers[client_id] = nil
+  local is_wanted = (code == 0 and signal == 0) or signal == 15
+  if (is_wanted and not was_running) or vim.v.exiting ~= vim.NIL then
+    return
+  end
+  local how = signal ~= 0 and ('signal %d'):format(signal) or ('exit code %d'):format(code)
+  local what = ('pipelens: the server ended%s (%s)'):format(was_running and ' during a run' or '', how)
+  restarts = vim.tbl_filter(function(time)
+    return vim.uv.now() - time < restart_period
+  end, restarts)
+  if is_wanted or #left == 0 then
+    vim.notify(what .. '.', vim.log.levels.ERROR)
+  elseif #restarts >= max_restarts then
+    vim.notify(what .. ' again, and is not started any more. `:edit` starts it.', vim.log.levels.ERROR)
   else
-    vim.api.nvim_create_autocmd('VimEnter', {
-      once = true,
-      callback = function()
-        vim.lsp.enable('pipelens')
-      end,
-    })
+    restarts[#restarts + 1] = vim.uv.now()
+    vim.notify(what .. ' and is started again.', vim.log.levels.ERROR)
+    for _, buf in ipairs(left) do
+      local config = vim.deepcopy(vim.lsp.config and vim.lsp.config.pipelens or M.config())
+      config.root_dir = vim.fs.root(buf, markers)
+      vim.lsp.start(config, { bufnr = buf })
+    end
   end
 end
 
@@ -146,7 +185,11 @@ end
 ---@param client vim.lsp.Client
 ---@param buf integer
 function M.attached(client, buf)
+  buffers[client.id] = buffers[client.id] or {}
+  buffers[client.id][buf] = true
   lenses(client, buf)
+  -- It listens from now on.
+  require('pipelens.output')
   require('pipelens.marks').attached(buf)
 end
 

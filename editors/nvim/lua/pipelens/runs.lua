@@ -211,11 +211,9 @@ function M.receive(event)
   tell(run, event)
 end
 
---- The server is gone: what ran does not run any more.
----@param _ integer
----@param code integer
----@param signal integer
-function M.lost(_, code, signal)
+--- The server is gone: what ran does not run any more. Returns whether anything did.
+---@return boolean
+function M.lost()
   local was_running = false
   for _, run in ipairs(runs) do
     if not run.outcome then
@@ -229,11 +227,7 @@ function M.lost(_, code, signal)
       tell(run, { kind = 'runEnd', runId = run.id, outcome = 'lost' })
     end
   end
-  if code ~= 0 or (signal ~= 0 and signal ~= 15) or was_running then
-    local what = was_running and 'the server ended during a run' or 'the server ended'
-    local how = signal ~= 0 and ('signal %d'):format(signal) or ('exit code %d'):format(code)
-    vim.notify(('pipelens: %s (%s). `:edit` starts it again.'):format(what, how), vim.log.levels.ERROR)
-  end
+  return was_running
 end
 
 --- For how long a step or a run has lasted, or lasted, in milliseconds.
