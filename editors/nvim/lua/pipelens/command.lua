@@ -93,7 +93,7 @@ end
 local function problems()
   local found = vim.tbl_filter(function(diagnostic)
     local namespace = vim.diagnostic.get_namespace(diagnostic.namespace)
-    return namespace.name:find('pipelens', 1, true) and diagnostic.source ~= 'pipelens'
+    return namespace.name:find('pipelens', 1, true) and not vim.startswith(diagnostic.source or '', 'pipelens')
   end, vim.diagnostic.get(nil))
   vim.fn.setqflist({}, ' ', { title = 'Problems of the last run', items = vim.diagnostic.toqflist(found) })
   if #found == 0 then

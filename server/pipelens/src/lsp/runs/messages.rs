@@ -152,7 +152,9 @@ pub(crate) async fn show_outcome(
     };
     let artifacts = run.artifacts(Artifacts::sentence);
     let text = artifacts.as_ref().map_or(text.clone(), |artifacts| format!("{text}. {artifacts}"));
-    runs.client.log_message(if kind == MessageType::ERROR { kind } else { MessageType::LOG }, &text).await;
+    if runs.settings.settings().run.log_messages {
+        runs.client.log_message(if kind == MessageType::ERROR { kind } else { MessageType::LOG }, &text).await;
+    }
     if !runs.settings.settings().run.end_message {
         return None;
     }
