@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::binary;
+use crate::support::{Project, binary, outcomes};
 use test_client::{Client, everything, exit_status};
 
 fn client() -> Client {
@@ -147,4 +147,25 @@ fn nothing_but_frames_is_written_to_the_output_and_nothing_to_the_error_output()
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     assert_eq!(errors, "");
+}
+
+#[test]
+fn the_users_settings_count_whatever_the_editor_sends() {
+    for sent in [Value::Null, json!({}), json!([]), json!({"pipelens": null}), json!({"pipelens": {}, "yaml": {}})] {
+        let project = Project::new("steps:\n  - {key: a, cmd: 'true', runner: host}\n");
+        let settings = project.state.path().join("settings.yaml");
+        std::fs::write(&settings, "allowHostRunner: true\n").unwrap();
+        let environment = [
+            ("PIPELENS_STATE_DIR", project.state.path().to_str().unwrap()),
+            ("PIPELENS_SETTINGS", settings.to_str().unwrap()),
+            ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
+        ];
+        let mut client = Client::start(binary(), &environment, sent.clone());
+        client.ignores = test_client::is_routine_or_outcome;
+        client.open(&project.uri(), &std::fs::read_to_string(project.file()).unwrap());
+        client.notify("workspace/didChangeConfiguration", json!({"settings": sent}));
+        let (_, events) = client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
+        assert_eq!(outcomes(&events), [("a".to_owned(), "succeeded".to_owned())], "{sent}");
+        client.quit();
+    }
 }

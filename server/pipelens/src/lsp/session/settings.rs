@@ -9,7 +9,7 @@ use globset::GlobSet;
 use lsp_types::{Diagnostic, DiagnosticSeverity, InitializeParams, NumberOrString, Range, Uri};
 use parking_lot::Mutex;
 use pipelens_core::Analysis;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tower_lsp::UriExt;
 
 use super::client::{ClientFeatures, SentFeatures};
@@ -68,13 +68,19 @@ impl SessionSettings {
                 format!("{}{}", info.name, version.unwrap_or_default())
             });
         }
-        self.set(options)
+        // The user's own file counts even if the editor sends nothing.
+        self.set(if options.is_object() { options } else { Value::Object(Map::new()) })
     }
 
     /// Takes settings, at the top level or under `pipelens`.
     pub(crate) fn set(&self, value: Value) -> Result<(), String> {
         let value = match value {
-            Value::Object(mut map) => map.remove("pipelens").unwrap_or(Value::Object(map)),
+            Value::Object(mut map) => match map.remove("pipelens") {
+                // An editor without settings for this server may say so.
+                Some(Value::Null) => Value::Object(Map::new()),
+                Some(own) => own,
+                None => Value::Object(map),
+            },
             _ => return Ok(()),
         };
         let settings = Settings::over_users(value)
