@@ -318,5 +318,13 @@ wait('a new server knows what the last one did', function()
   return mark and vim.trim(mark.sign_text) == '✓'
 end)
 
+-- The next run removes what the killed server left.
+local known = #require('pipelens').runs()
+vim.cmd('Pipelens step setup')
+wait('the new server runs steps', function()
+  local run = require('pipelens').runs()[1]
+  return #require('pipelens').runs() > known and run.by_key.setup and run.outcome == 'succeeded'
+end)
+
 say('PASS', tostring(vim.version()))
 vim.cmd('qa!')
