@@ -35,6 +35,7 @@ mod map;
 mod matrix;
 mod nvim;
 mod problems;
+mod remembered;
 mod reports;
 mod runs;
 mod second;

@@ -149,7 +149,7 @@ runs: Array<RunNode>, };
  */
 export type StepNode = { key: string, label: string | null, position: { line: number, character: number }, 
 /**
- * Its state in the newest run that had it.
+ * Its state in the newest run that had it; `null` also if it has been edited since.
  */
 state: StepState | null, 
 /**

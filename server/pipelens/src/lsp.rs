@@ -19,6 +19,7 @@ use tower_lsp::LspService;
 use findings::push;
 use requests::lifecycle::Session;
 use routes::Router;
+use runs::recall;
 use server::Server;
 use session::{linting, watching};
 use transport::uris::Spellings;
@@ -72,6 +73,10 @@ fn background(server: &Server, notifications: Notifications) -> Vec<AbortOnDropH
         tokio::spawn(linting::lint(documents.clone())),
         tokio::spawn(linting::watch_files(documents.clone())),
         tokio::spawn(watching::poll(documents.clone())),
+        tokio::spawn({
+            let (runs, documents) = (server.runs.clone(), documents.clone());
+            async move { recall::follow(runs, documents).await }
+        }),
         tokio::spawn(async move { predictions.look(documents, settings, lenses).await }),
     ];
     tasks.into_iter().map(AbortOnDropHandle::new).collect()

@@ -11,6 +11,8 @@ mod present;
 mod problems;
 mod project;
 mod project_context;
+mod ran;
+mod record;
 mod settings;
 mod shellcheck;
 mod signals;

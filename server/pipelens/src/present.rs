@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipelens_core::diagnostic::{Code, Severity};
-use pipelens_core::plan::Refusal;
+use pipelens_core::plan::{Refusal, Target};
 use pipelens_core::printable::markdown;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::{Outcome, RunOutcome};
@@ -158,6 +158,20 @@ pub(crate) fn run_outcome(outcome: RunOutcome, took: Duration) -> String {
         RunOutcome::Cancelled => format!("■ cancelled after {}", duration(took)),
         RunOutcome::TimedOut => format!("⧖ timed out after {}", duration(took)),
         RunOutcome::EngineUnreachable => "✗ no container engine".to_owned(),
+    }
+}
+
+/// Returns what people call a run: `ci`, or `ci · test` for less than the pipeline.
+pub(crate) fn run_title(name: &str, target: &Target) -> String {
+    match target {
+        Target::Pipeline => name.to_owned(),
+        Target::Step(step) => format!("{name} · {step}"),
+        Target::From(step) => format!("{name} · from {step}"),
+        Target::Several { steps, from } => {
+            let from = from.iter().map(|step| format!("from {step}"));
+            let chosen: Vec<String> = steps.iter().cloned().chain(from).collect();
+            format!("{name} · {}", chosen.join(", "))
+        }
     }
 }
 

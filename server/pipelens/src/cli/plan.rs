@@ -15,7 +15,7 @@ const EXIT_UNREACHABLE: u8 = 4;
 
 /// Prints what a run with the same arguments would do, and returns the exit code.
 pub(crate) async fn show(args: RunArgs) -> u8 {
-    let request = prepare(&args).and_then(|Prepared { plan, root, settings, project }| {
+    let request = prepare(&args).and_then(|Prepared { plan, root, settings, project, .. }| {
         project::look_request(plan, root, &settings, &project).map_err(|error| format!("{error:#}"))
     });
     let request = match request {

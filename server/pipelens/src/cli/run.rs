@@ -23,6 +23,7 @@ use super::files;
 use super::output::{EXIT_USAGE, RunFormat, complain};
 use super::printer::Printer;
 use super::problems::Problems;
+use crate::record::Recorder;
 use crate::settings::matchers::compiled;
 use crate::settings::{ProjectSettings, Runner, Settings};
 use crate::{artifacts, consent, present, project};
@@ -112,8 +113,8 @@ pub(super) async fn run(args: RunArgs) -> u8 {
 
 /// Runs a plan, unless it could not be made, and returns the exit code.
 pub(super) async fn start(prepared: Result<Prepared, String>, options: &RunOptions) -> u8 {
-    let request = match prepared.and_then(|prepared| request(prepared, options)) {
-        Ok(request) => request,
+    let (request, origin) = match prepared.and_then(|prepared| request(prepared, options)) {
+        Ok(prepared) => prepared,
         Err(why) => {
             complain(&why);
             return EXIT_USAGE;
@@ -121,7 +122,7 @@ pub(super) async fn start(prepared: Result<Prepared, String>, options: &RunOptio
     };
     let cancel = CancellationToken::new();
     let stops = tokio::spawn(watch_signals(cancel.clone()));
-    let outcome = play(request, options, &cancel, &cancel).await;
+    let outcome = play(request, &origin, options, &cancel, &cancel).await;
     stops.abort();
     outcome.exit_code()
 }
@@ -129,6 +130,7 @@ pub(super) async fn start(prepared: Result<Prepared, String>, options: &RunOptio
 /// Runs a request and prints it. If the output is closed, `closed` is cancelled.
 pub(super) async fn play(
     request: RunRequest,
+    origin: &Origin,
     options: &RunOptions,
     cancel: &CancellationToken,
     closed: &CancellationToken,
@@ -141,9 +143,11 @@ pub(super) async fn play(
             Some(Problems::new(options.format, &request, matchers(&request, options)))
         }
     };
+    let mut recorder = Recorder::begin(&request.log_dir, &origin.file, origin.pipeline, &origin.target, &request.plan);
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
     let engine = tokio::spawn(pipelens_engine::run::run(request, events, cancel.clone()));
     while let Some(event) = incoming.recv().await {
+        recorder.see(&event);
         let seen = problems.as_mut().map_or(Ok(()), |problems| problems.see(&event));
         if printer.print(&event).is_err() || seen.is_err() {
             // The reader has closed its end, as `| head` does: start nothing more.
@@ -171,10 +175,18 @@ fn matchers(request: &RunRequest, options: &RunOptions) -> Matchers {
 /// What a run or its prediction needs.
 pub(super) struct Prepared {
     pub(super) plan: Plan,
+    pub(super) origin: Origin,
     pub(super) root: PathBuf,
     pub(super) settings: Settings,
     /// The project's settings, overridden by the user's and the command line's.
     pub(super) project: ProjectSettings,
+}
+
+/// What a plan was made of.
+pub(super) struct Origin {
+    file: PathBuf,
+    pipeline: usize,
+    target: Target,
 }
 
 /// Prepares what the arguments ask for; errors in the file are printed with their source.
@@ -207,11 +219,12 @@ pub(super) fn prepare_target(
         }
     }
     let project = file.project.overlaid(&settings.project);
-    Ok(Prepared { plan, root: file.root, settings, project })
+    let origin = Origin { file: file.path, pipeline: index, target };
+    Ok(Prepared { plan, origin, root: file.root, settings, project })
 }
 
-pub(super) fn request(prepared: Prepared, options: &RunOptions) -> Result<RunRequest, String> {
-    let Prepared { plan, root, settings, project } = prepared;
+pub(super) fn request(prepared: Prepared, options: &RunOptions) -> Result<(RunRequest, Origin), String> {
+    let Prepared { plan, origin, root, settings, project } = prepared;
     // If this fails, the run still gets its secrets, and the next one asks again.
     let give = || consent::give(&project::state_dir()?, &root, options.allow_secrets.iter().cloned());
     give().map_err(|error| format!("{error:#}"))?;
@@ -223,7 +236,7 @@ pub(super) fn request(prepared: Prepared, options: &RunOptions) -> Result<RunReq
     if let Some(folder) = &options.artifacts {
         request.artifacts_dir = Some(artifacts::usable_folder(folder, "`--artifacts`")?);
     }
-    Ok(request)
+    Ok((request, origin))
 }
 
 /// Returns the user's settings, overridden by the arguments.

@@ -66,7 +66,7 @@ fn prepare(args: &ShellArgs) -> Result<(RunRequest, usize), String> {
     if args.failed {
         forget_others(&mut prepared, step);
     }
-    Ok((request(prepared, &args.options)?, step))
+    Ok((request(prepared, &args.options)?.0, step))
 }
 
 /// Returns the position of the only step that was asked for.

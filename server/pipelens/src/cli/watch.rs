@@ -87,8 +87,8 @@ impl Rounds for Session<'_> {
             say(&changed);
         }
         let options = &self.args.options;
-        let mut request = match prepare(self.args).and_then(|prepared| request(prepared, options)) {
-            Ok(request) => request,
+        let (mut request, origin) = match prepare(self.args).and_then(|prepared| request(prepared, options)) {
+            Ok(prepared) => prepared,
             Err(why) => {
                 complain(&why);
                 self.code = EXIT_USAGE;
@@ -102,7 +102,7 @@ impl Rounds for Session<'_> {
         if let Some(ignored) = watching::prepare(&mut request, found, &self.exceptions) {
             say(&ignored);
         }
-        let outcome = play(request, options, &cancel, &self.stop).await;
+        let outcome = play(request, &origin, options, &cancel, &self.stop).await;
         self.has_run |= outcome != RunOutcome::Cancelled;
         self.code = outcome.exit_code();
     }

@@ -12,6 +12,7 @@ use super::runs::context::Runs;
 use super::runs::follow::follow;
 use super::runs::predictions::{self, Predictions};
 use super::runs::registry::{Registry, Started};
+use super::runs::remembered::{self, Remembered};
 use super::runs::shown_problems::ShownProblems;
 use super::runs::watches::Watches;
 use super::session::debounced::Debounced;
@@ -42,6 +43,7 @@ impl Server {
         let settings = Arc::new(SessionSettings::new(findings.clone()));
         let to_predict = Arc::new(Debounced::new(predictions::REST));
         let predictions = Arc::new(Predictions::new(to_predict.clone()));
+        let to_remember = Arc::new(Debounced::new(remembered::REST));
         let lenses = Arc::new(LensRefresh::default());
         let runs = Runs {
             client: client.clone(),
@@ -50,6 +52,7 @@ impl Server {
             lenses: lenses.clone(),
             predictions: predictions.clone(),
             registry: Arc::new(Registry::new(settings.clone())),
+            remembered: Remembered::new(to_remember.clone()),
             watches: Watches::default(),
             problems: ShownProblems::default(),
             engines: TaskTracker::new(),
@@ -58,7 +61,7 @@ impl Server {
         };
         Self {
             client,
-            documents: Arc::new(OpenDocuments::new(settings.clone(), findings.clone(), to_predict)),
+            documents: Arc::new(OpenDocuments::new(settings.clone(), findings.clone(), to_predict, to_remember)),
             settings,
             findings,
             lenses,

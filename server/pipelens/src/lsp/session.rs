@@ -2,6 +2,7 @@
 
 pub(super) mod client;
 pub(super) mod debounced;
+mod document;
 pub(super) mod documents;
 pub(super) mod images;
 pub(super) mod lenses;

@@ -42,6 +42,8 @@ pub(crate) enum Place {
         key: String,
         /// The line of its command, from 1, if it is known.
         line: Option<usize>,
+        /// The fingerprint of what the step ran: it is shown only as long as the step would run the same.
+        ran: Option<u64>,
     },
 }
 
@@ -50,8 +52,9 @@ pub(crate) trait Analysed: Debug + Send + Sync {
     fn version(&self) -> i32;
     /// Returns what the analysis found.
     fn findings(&self) -> Vec<Diagnostic>;
-    /// Returns where a failure of a step is shown: on a line of its command, if that is known.
-    fn step(&self, pipeline: usize, key: &str, line: Option<usize>) -> Option<Range>;
+    /// Returns where a failure of a step is shown: on a line of its command, if that is known; `None` if the step would not run what has this
+    /// fingerprint.
+    fn step(&self, pipeline: usize, key: &str, line: Option<usize>, ran: Option<u64>) -> Option<Range>;
 }
 
 /// All findings of a file at one moment.
@@ -217,7 +220,7 @@ impl Findings {
         diagnostics.extend(others.into_iter().filter_map(|finding| {
             let range = match finding.place {
                 Place::Range(range) | Place::Moving(range) => range,
-                Place::Step { pipeline, key, line } => document.as_ref()?.step(pipeline, &key, line)?,
+                Place::Step { pipeline, key, line, ran } => document.as_ref()?.step(pipeline, &key, line, ran)?,
             };
             Some(Diagnostic { range, ..finding.diagnostic })
         }));
@@ -295,7 +298,7 @@ mod tests {
             vec![said(&format!("analysis of {}", self.version))]
         }
 
-        fn step(&self, _pipeline: usize, key: &str, _line: Option<usize>) -> Option<Range> {
+        fn step(&self, _pipeline: usize, key: &str, _line: Option<usize>, _ran: Option<u64>) -> Option<Range> {
             let line = u32::try_from(self.version).unwrap();
             (key == "test").then(|| Range::new(Position::new(line, 0), Position::new(line, 4)))
         }
@@ -307,7 +310,7 @@ mod tests {
 
     fn failure(key: &str) -> Finding {
         Finding {
-            place: Place::Step { pipeline: 0, key: key.to_owned(), line: None },
+            place: Place::Step { pipeline: 0, key: key.to_owned(), line: None, ran: None },
             diagnostic: said(&format!("{key} failed")),
         }
     }

@@ -64,7 +64,7 @@ pub(crate) struct StepNode {
     pub(crate) label: Option<String>,
     #[cfg_attr(test, ts(type = "{ line: number, character: number }"))]
     pub(crate) position: Position,
-    /// Its state in the newest run that had it.
+    /// Its state in the newest run that had it; `null` also if it has been edited since.
     pub(crate) state: Option<StepState>,
     /// What a run would take from the cache: `cached`, `run` or `fromLast`. `null`: it is not known.
     pub(crate) prediction: Option<String>,

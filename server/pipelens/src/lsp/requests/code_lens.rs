@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::artifacts;
 use crate::lsp::protocol::commands::{Command, command, run_argument};
 use crate::lsp::runs::run::StepView;
-use crate::lsp::runs::standing::standing;
+use crate::lsp::runs::standing::{is_as_it_ran, of_step, standing};
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
 use crate::present;
@@ -31,6 +31,7 @@ pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLens
     let document = &*document;
     let map = document.map();
     server.predictions.want_if_old(document.uri.as_str());
+    server.runs.remembered.want_if_old(document.uri.as_str());
     let places = ide::run_places(&document.analysis);
     let lines = || places.iter().filter(|place| place.step.is_some()).map(|place| map.range(place.range).start.line);
     let mut seen = BTreeSet::new();
@@ -129,21 +130,24 @@ fn pipeline_commands(server: &Server, document: &Document, place: &RunPlace) -> 
     let Some(run) = server.runs.registry.of_pipeline(&document.uri, place.pipeline) else {
         return vec![start("▶ Run pipeline")];
     };
+    let pipeline = document.analysis.pipelines.get(place.pipeline);
+    let steps = pipeline.into_iter().flat_map(|pipeline| &pipeline.steps);
+    let keys: Vec<&str> = steps.flat_map(keys).collect();
     match run.outcome() {
         None => {
             let title = format!("■ Cancel ({})", present::clock(run.started.elapsed()));
             vec![command(title, Command::Cancel, json!({"runId": run.id}))]
         }
-        Some((outcome, took)) if run.target == Target::Pipeline => {
+        Some((outcome, took)) if run.target == Target::Pipeline && is_as_it_ran(&run, document, &keys) => {
             let state = present::run_outcome(outcome, took);
             vec![command(state, Command::OpenLog, json!({"runId": run.id})), start("▶ Run pipeline")]
         }
-        // Some steps have run since: the outcome of the last run of the whole pipeline is out of date.
+        // Some steps have run or were edited since: the outcome of the last run of the whole pipeline is out of date.
         Some(_) => {
-            let pipeline = document.analysis.pipelines.get(place.pipeline);
-            let steps = pipeline.into_iter().flat_map(|pipeline| &pipeline.steps);
-            let keys: Vec<&str> = steps.flat_map(keys).collect();
-            let standing = standing(&server.runs.registry, &document.uri, place.pipeline, keys.into_iter());
+            let standing = standing(&server.runs.registry, document, place.pipeline, keys.into_iter());
+            if standing.passed + standing.failed == 0 && run.is_remembered {
+                return vec![start("▶ Run pipeline")];
+            }
             let log = match &standing.first_failure {
                 Some((run_id, step)) => json!({"runId": run_id, "step": step}),
                 None => json!({"runId": run.id}),
@@ -166,7 +170,7 @@ fn step_commands(server: &Server, document: &Document, place: &RunPlace, key: &s
     let settings = server.settings.settings();
     let argument = run_argument(&document.uri, place.pipeline, Some(key));
     let mut shown = Vec::new();
-    let view = server.runs.registry.of_step(&document.uri, place.pipeline, key);
+    let view = of_step(&server.runs.registry, document, place.pipeline, key);
     if let Some((run, view)) = &view {
         let cancel = json!({"uri": document.uri, "step": key, "runId": run.id});
         match view {

@@ -17,7 +17,7 @@ use crate::lsp::protocol::commands::{
     RerunArgs, RunArgs, StopWatchingArgs, UNTRUSTED, WatchArgs,
 };
 use crate::lsp::runs::show::{Viewer, show};
-use crate::lsp::runs::{artifacts, history, logs};
+use crate::lsp::runs::{artifacts, history, logs, recall};
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
 use crate::present;
@@ -75,14 +75,16 @@ pub(crate) async fn execute_command(
         }
         Command::OpenLog => {
             let args: OpenLogArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
-            let path = logs::log(&call.server.runs.registry, &args).map_err(refused)?;
+            let path = call
+                .with_remembered_runs(move |call| logs::log(&call.server.runs.registry, &args).map_err(refused))
+                .await?;
             call.show(path.clone(), Viewer::Editor);
             Ok(Some(json!({"path": path})))
         }
         Command::OpenArtifacts => {
             let args: OpenArtifactsArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
             let folder = call
-                .blocking(move |call| artifacts::folder(&call.server.runs.registry, &args).map_err(refused))
+                .with_remembered_runs(move |call| artifacts::folder(&call.server.runs.registry, &args).map_err(refused))
                 .await?;
             call.show(folder.clone(), Viewer::Files);
             Ok(Some(json!({"path": folder})))
@@ -100,12 +102,18 @@ pub(crate) async fn execute_command(
         }
         Command::RerunFailed => {
             let args: RerunArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
-            let again = history::failed(&call.server.runs.registry, args.run_id).map_err(refused)?;
+            let again = call
+                .with_remembered_runs(move |call| {
+                    history::failed(&call.server.runs.registry, args.run_id).map_err(refused)
+                })
+                .await?;
             call.start(Some(again.uri), Some(again.pipeline), again.target, token).await
         }
         Command::OpenShell => {
             let args: OpenLogArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
-            let shell = history::shell(&call.server.runs.registry, &args).map_err(refused)?;
+            let shell = call
+                .with_remembered_runs(move |call| history::shell(&call.server.runs.registry, &args).map_err(refused))
+                .await?;
             call.server.show_message(MessageType::INFO, present::shell(&shell));
             Ok(Some(json!({"command": shell})))
         }
@@ -202,6 +210,18 @@ impl Call {
             tracing::error!("bug in pipelens: {panic}");
             Err(Error::internal_error())
         })
+    }
+
+    /// Like `blocking`, once the runs that were recorded before are known.
+    async fn with_remembered_runs<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.blocking(|call| {
+            recall::look(&call.server.runs, &call.documents);
+            work(call)
+        })
+        .await
     }
 
     fn show(&self, path: PathBuf, viewer: Viewer) {

@@ -7,6 +7,7 @@ use pipelens_core::printable;
 
 use super::replies::markdown;
 use crate::lsp::runs::run::StepView;
+use crate::lsp::runs::standing::of_step;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::Documents;
 use crate::present;
@@ -24,7 +25,7 @@ pub(crate) fn hover(server: &Server, documents: &Documents, params: HoverParams)
         server.predictions.want_if_old(document.uri.as_str());
         let known = |key: &str| {
             let prospect = server.predictions.of_step(document.uri.as_str(), *pipeline, key);
-            let past = server.runs.registry.of_step(&document.uri, *pipeline, key).map(|(_, view)| view);
+            let past = of_step(&server.runs.registry, &document, *pipeline, key).map(|(_, view)| view);
             let lines = [prospect.as_ref().and_then(present::prospect), past.as_ref().and_then(last_run)];
             lines.into_iter().flatten().collect::<Vec<String>>()
         };

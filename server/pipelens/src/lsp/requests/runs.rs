@@ -8,15 +8,19 @@ use pipelens_core::ide::{self, RunPlace};
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
 use pipelens_engine::run::{PastRun, log_file};
+use uuid::Uuid;
 
 use crate::lsp::protocol::tree::{PipelineNode, RunNode, RunTree, RunsParams, StepNode, StepState, TREE_VERSION};
+use crate::lsp::runs::recall;
 use crate::lsp::runs::run::{Run, StepView};
+use crate::lsp::runs::standing::newest;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
 use crate::{present, project};
 
 /// Returns the tree as it is now. Looks at the disk.
 pub(crate) fn runs(server: &Server, documents: &Documents, params: RunsParams) -> RunTree {
+    recall::look(&server.runs, documents);
     let meant: Vec<Arc<Document>> = match &params.uri {
         Some(uri) => documents.pipeline(uri).into_iter().collect(),
         None => documents.pipelines().cloned().collect(),
@@ -26,14 +30,14 @@ pub(crate) fn runs(server: &Server, documents: &Documents, params: RunsParams) -
 }
 
 fn of_document(server: &Server, document: &Document) -> Vec<PipelineNode> {
-    let stem = document.path().map(|path| project::stem_of(&path)).unwrap_or_default();
     let past = past(server, document);
     let places = ide::run_places(&document.analysis);
     let nodes = document.analysis.pipelines.iter().enumerate().map(|(index, pipeline)| {
-        let name = pipeline.name.as_ref().map_or_else(|| stem.clone(), |name| name.value.clone());
+        let name = document.pipeline_name(index).unwrap_or_default();
         let own = server.runs.registry.newest_first();
         let own: Vec<&Arc<Run>> = own.iter().filter(|run| run.is_of(&document.uri, index)).collect();
         let steps = places.iter().filter(|place| place.pipeline == index && place.step.is_some());
+        let current = current(server, document, index, places.iter().filter(|place| place.pipeline == index));
         let mut runs: Vec<RunNode> = own.iter().map(|run| of_run(run)).collect();
         let others = past
             .iter()
@@ -43,7 +47,7 @@ fn of_document(server: &Server, document: &Document) -> Vec<PipelineNode> {
             uri: document.uri.as_str().to_owned(),
             pipeline: index,
             position: document.map().position(pipeline.heading.start),
-            steps: steps.filter_map(|place| of_step(server, document, place, &runs)).collect(),
+            steps: steps.filter_map(|place| of_step(server, document, place, &current)).collect(),
             name,
             runs,
         }
@@ -51,7 +55,35 @@ fn of_document(server: &Server, document: &Document) -> Vec<PipelineNode> {
     nodes.collect()
 }
 
-fn of_step(server: &Server, document: &Document, place: &RunPlace, runs: &[RunNode]) -> Option<StepNode> {
+/// Returns the state of each step as lenses show it: in the newest run that had it, unless it has been edited since.
+fn current<'a>(
+    server: &Server,
+    document: &Document,
+    pipeline: usize,
+    places: impl Iterator<Item = &'a RunPlace>,
+) -> BTreeMap<String, StepState> {
+    let of_place = |place: &'a RunPlace| {
+        let own = place.step.as_deref().filter(|_| place.combinations.is_empty());
+        own.into_iter().chain(place.combinations.iter().map(|one| one.key.as_str()))
+    };
+    let keys: Vec<&str> = places.flat_map(of_place).collect();
+    let newest = newest(&server.runs.registry, document, pipeline, &keys);
+    // Each run once: the disk is looked at for each of its steps.
+    let mut described: BTreeMap<Uuid, RunNode> = BTreeMap::new();
+    let states = keys.into_iter().zip(newest).filter_map(|(key, found)| {
+        let (run, _) = found?;
+        let node = described.entry(run.id).or_insert_with(|| of_run(&run));
+        Some((key.to_owned(), node.steps.remove(key)?))
+    });
+    states.collect()
+}
+
+fn of_step(
+    server: &Server,
+    document: &Document,
+    place: &RunPlace,
+    current: &BTreeMap<String, StepState>,
+) -> Option<StepNode> {
     let key = place.step.as_deref()?;
     let pipeline = document.analysis.pipelines.get(place.pipeline)?;
     let label = pipeline.steps.iter().find(|step| step.key.value == key).and_then(|step| step.label.as_ref());
@@ -59,7 +91,7 @@ fn of_step(server: &Server, document: &Document, place: &RunPlace, runs: &[RunNo
         key: key.to_owned(),
         label,
         position: document.map().position(range.start),
-        state: runs.iter().find_map(|run| run.steps.get(key).cloned()),
+        state: current.get(key).cloned(),
         prediction: prediction(server, document, place.pipeline, key).map(str::to_owned),
         entries: Vec::new(),
     };
@@ -119,7 +151,7 @@ fn of_run(run: &Run) -> RunNode {
         title: run.title.clone(),
         state: outcome.map_or("running", |(outcome, _)| outcome.word()).to_owned(),
         duration_ms: present::millis(outcome.map_or_else(|| run.started.elapsed(), |(_, took)| took)),
-        is_own: true,
+        is_own: !run.is_remembered,
         steps,
         artifacts: run.artifacts(|artifacts| artifacts.folder().map(shown)),
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::predictions::Predictions;
 use super::registry::Registry;
+use super::remembered::Remembered;
 use super::shown_problems::ShownProblems;
 use super::watches::Watches;
 use crate::lsp::findings::store::Findings;
@@ -25,6 +26,7 @@ pub(crate) struct Runs {
     pub(crate) lenses: Arc<LensRefresh>,
     pub(crate) predictions: Arc<Predictions>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) remembered: Remembered,
     pub(crate) watches: Watches,
     pub(crate) problems: ShownProblems,
     /// The engine's tasks. The end of the process waits for them, because they remove what the steps left.

@@ -19,7 +19,12 @@ pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
     for run in registry.newest_first().iter().filter(|run| run.uri == *uri) {
         let failures = run.failures(|key| seen.insert((run.pipeline, key.to_owned())));
         let failures = failures.into_iter().map(|failure| Finding {
-            place: Place::Step { pipeline: run.pipeline, key: failure.key.clone(), line: failed_line(&failure) },
+            place: Place::Step {
+                pipeline: run.pipeline,
+                key: failure.key.clone(),
+                line: failed_line(&failure),
+                ran: failure.ran,
+            },
             diagnostic: Diagnostic {
                 severity: Some(if failure.is_forgiven() {
                     DiagnosticSeverity::WARNING
@@ -107,6 +112,7 @@ mod tests {
                 shell: shell.split(' ').map(str::to_owned).collect(),
                 cmd: "true\n\nfoo --bar\necho".to_owned(),
                 soft_fail: false,
+                ran: None,
             })
         };
         assert_eq!(line("sh", "sh: 3: foo: not found"), Some(3));

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use lsp_types::{MessageType, ProgressToken};
 use pipelens_engine::event::{BuildEvent, RunOutcome};
 use tokio::sync::mpsc;
+use tower_lsp::UriExt;
 
 use super::context::Runs;
 use super::feed::Feed;
@@ -18,6 +19,7 @@ use super::run::Run;
 use super::{failures, messages, problems};
 use crate::lsp::findings::store::Source;
 use crate::present;
+use crate::record::Recorder;
 
 /// Events between the engine and this task; it only moves them on, so few are ever in it.
 const EVENT_QUEUE: usize = 1024;
@@ -35,6 +37,8 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
         runs.problems.forget(run).into_iter().for_each(|source| runs.findings.clear(source));
     }
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
+    let file = run.uri.to_file_path().map(|path| path.into_owned()).unwrap_or_default();
+    let mut recorder = Recorder::begin(&request.log_dir, &file, run.pipeline, &run.target, &request.plan);
     let (mut problems, showing) = problems::watch(&runs, &run, &request);
     // The end of the process waits for the engine's clean-up, not for what this client still has to read.
     let engine = runs.engines.spawn(pipelens_engine::run::run(request, events, run.cancel.clone()));
@@ -49,6 +53,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
             event = incoming.recv() => {
                 let Some(event) = event else { break };
                 run.apply(&event);
+                recorder.see(&event);
                 problems.see(&run, &event).await;
                 match &event {
                     BuildEvent::StepStart { .. } | BuildEvent::StepQueued { .. } => runs.lenses.want(),
@@ -77,6 +82,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
             }
         }
     }
+    drop(recorder);
     drop(problems);
     if let Err(error) = showing.await {
         tracing::error!("problems are no longer shown because of a bug: {error}");

@@ -133,10 +133,28 @@ impl Registry {
         Ok(forgotten)
     }
 
-    /// Returns the newest run of a step, with the step's state in it.
-    pub(crate) fn of_step(&self, uri: &Uri, pipeline: usize, key: &str) -> Option<(Arc<Run>, StepView)> {
+    /// Adds a run that was recorded, in the order of time. Returns whether there was room for it.
+    pub(crate) fn remember(&self, run: Run) -> bool {
+        let mut runs = self.runs.lock();
+        let has_room = runs.len() < REMEMBERED_RUNS && runs.iter().all(|known| known.id != run.id);
+        if has_room {
+            let place = runs.partition_point(|known| known.id < run.id);
+            runs.insert(place, Arc::new(run));
+        }
+        has_room
+    }
+
+    pub(crate) fn knows(&self, id: Uuid) -> bool {
+        self.runs.lock().iter().any(|run| run.id == id)
+    }
+
+    /// Returns the newest run of a step, with the step's state in it and the fingerprint of what it was to run.
+    pub(super) fn of_step(&self, uri: &Uri, pipeline: usize, key: &str) -> Option<(Arc<Run>, StepView, u64)> {
         let runs = self.runs.lock();
-        runs.iter().rev().filter(|run| run.is_of(uri, pipeline)).find_map(|run| Some((run.clone(), run.step(key)?)))
+        runs.iter().rev().filter(|run| run.is_of(uri, pipeline)).find_map(|run| {
+            let (view, ran) = run.step_and_what_it_ran(key)?;
+            Some((run.clone(), view, ran))
+        })
     }
 
     /// Returns the newest run of a pipeline or of some of its steps; one that has not ended comes first.

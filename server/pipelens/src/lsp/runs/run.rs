@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::artifacts::{Artifacts, StepArtifacts};
+use crate::present;
+use crate::ran::fingerprints;
+use crate::record::Recorded;
 
 /// One run, from the click to its outcome.
 #[derive(Debug)]
@@ -26,6 +29,11 @@ pub(crate) struct Run {
     pub(crate) title: String,
     pub(crate) target: Target,
     pub(crate) plan: Arc<Plan>,
+    /// For each step, the fingerprint of what it was to run.
+    pub(crate) ran: Vec<u64>,
+    /// Whether another process ran it, or this server before it was started again. It has ended, and its plan has of each step only what
+    /// tells how it ended.
+    pub(crate) is_remembered: bool,
     pub(crate) log_dir: PathBuf,
     pub(crate) started: Instant,
     pub(crate) cancel: CancellationToken,
@@ -69,8 +77,10 @@ impl Run {
             id: request.run_id,
             uri,
             pipeline,
-            title: title(&request.plan.name, &target),
+            title: present::run_title(&request.plan.name, &target),
             target,
+            ran: fingerprints(&request.plan),
+            is_remembered: false,
             plan: Arc::new(request.plan.clone()),
             log_dir: request.log_dir.clone(),
             started: Instant::now(),
@@ -85,6 +95,47 @@ impl Run {
                 notice: None,
             }),
         }
+    }
+
+    /// Returns a run of a document's pipeline that was recorded.
+    pub(crate) fn remembered(recorded: Recorded, uri: Uri, pipeline: usize) -> Self {
+        let Recorded { id, log_dir, head, ends, shells, artifacts: left, outcome, took } = recorded;
+        let mut artifacts = Artifacts::default();
+        left.iter().for_each(|(step, folder, files)| artifacts.add(*step, folder, *files));
+        let steps = ends.into_iter().map(|end| match end {
+            Some(end) => StepView::Done { outcome: end.outcome, took: end.took, tail: end.tail },
+            None => StepView::Queued,
+        });
+        let view = View {
+            steps: steps.collect(),
+            shells: shells.into_iter().collect(),
+            artifacts,
+            outcome: Some((outcome, took)),
+            notice: None,
+        };
+        let target = if head.is_whole {
+            Target::Pipeline
+        } else {
+            Target::Several { steps: head.steps.iter().map(|step| step.key.clone()).collect(), from: Vec::new() }
+        };
+        let run = Self {
+            id,
+            uri,
+            pipeline,
+            title: head.title.clone(),
+            target,
+            ran: head.steps.iter().map(|step| step.ran).collect(),
+            plan: Arc::new(head.plan()),
+            is_remembered: true,
+            log_dir,
+            started: Instant::now(),
+            cancel: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            progress_token: Mutex::default(),
+            view: Mutex::new(view),
+        };
+        run.ended.cancel();
+        run
     }
 
     /// Applies an event.
@@ -169,19 +220,31 @@ impl Run {
         self.view.lock().steps.get(step).is_some_and(|view| view.failure().is_some())
     }
 
-    /// Passes on every step with its state.
-    pub(crate) fn each_step(&self, mut take: impl FnMut(&PlanStep, &StepView)) {
+    /// Passes on every step with its state and the fingerprint of what it was to run.
+    pub(crate) fn each_step(&self, mut take: impl FnMut(&PlanStep, &StepView, u64)) {
         let view = self.view.lock();
-        self.plan.steps.iter().zip(&view.steps).for_each(|(step, view)| take(step, view));
+        let steps = self.plan.steps.iter().zip(&view.steps).zip(&self.ran);
+        steps.for_each(|((step, view), ran)| take(step, view, *ran));
+    }
+
+    /// Whether what a step has come to tells nothing about the step as it is now: it would run something else. `now` is the fingerprint of what
+    /// it would run, if it can run. A failure of this process stays in view while it is being fixed, and a result while the file has errors.
+    pub(crate) fn is_outdated(&self, view: &StepView, ran: u64, now: Option<u64>) -> bool {
+        match now {
+            Some(now) => now != ran && (self.is_remembered || view.has_passed()),
+            None => self.is_remembered,
+        }
     }
 
     /// Returns the failed steps among those for which `is_wanted` is true. It is called for every step.
     pub(crate) fn failures(&self, mut is_wanted: impl FnMut(&str) -> bool) -> Vec<Failure> {
         let view = self.view.lock();
-        let steps = self.plan.steps.iter().zip(&view.steps).filter(|(step, _)| is_wanted(&step.key));
-        let failed = steps.filter_map(|(step, view)| {
+        let steps = self.plan.steps.iter().zip(&view.steps).zip(&self.ran);
+        let steps = steps.filter(|((step, _), _)| is_wanted(&step.key));
+        let failed = steps.filter_map(|((step, view), ran)| {
             let (outcome, tail) = view.failure()?;
             Some(Failure {
+                ran: self.is_remembered.then_some(*ran),
                 key: step.key.clone(),
                 outcome: outcome.clone(),
                 tail: tail.to_vec(),
@@ -194,8 +257,13 @@ impl Run {
     }
 
     pub(crate) fn step(&self, key: &str) -> Option<StepView> {
+        self.step_and_what_it_ran(key).map(|(view, _)| view)
+    }
+
+    /// Returns the state of a step, with the fingerprint of what it was to run.
+    pub(crate) fn step_and_what_it_ran(&self, key: &str) -> Option<(StepView, u64)> {
         let index = self.plan.steps.iter().position(|step| step.key == key)?;
-        self.view.lock().steps.get(index).cloned()
+        self.view.lock().steps.get(index).cloned().zip(self.ran.get(index).copied())
     }
 
     /// Tells whether a step, or a combination of it, has not ended yet.
@@ -220,6 +288,8 @@ pub(crate) struct Failure {
     pub(crate) shell: Vec<String>,
     pub(crate) cmd: String,
     pub(crate) soft_fail: bool,
+    /// The fingerprint of what failed, if the step may have been edited since without this server seeing it.
+    pub(crate) ran: Option<u64>,
 }
 
 impl Failure {
@@ -230,6 +300,10 @@ impl Failure {
 }
 
 impl StepView {
+    fn has_passed(&self) -> bool {
+        matches!(self, Self::Done { outcome: Outcome::Succeeded | Outcome::Cached, .. })
+    }
+
     /// Returns why the step did not do what it should, if it did not.
     pub(crate) fn failure(&self) -> Option<(&Outcome, &[LogLine])> {
         match self {
@@ -238,19 +312,6 @@ impl StepView {
                 Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => None,
             },
             Self::Queued | Self::Running { .. } => None,
-        }
-    }
-}
-
-fn title(name: &str, target: &Target) -> String {
-    match target {
-        Target::Pipeline => name.to_owned(),
-        Target::Step(step) => format!("{name} · {step}"),
-        Target::From(step) => format!("{name} · from {step}"),
-        Target::Several { steps, from } => {
-            let from = from.iter().map(|step| format!("from {step}"));
-            let chosen: Vec<String> = steps.iter().cloned().chain(from).collect();
-            format!("{name} · {}", chosen.join(", "))
         }
     }
 }

@@ -2,27 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use lsp_types::{
-    Diagnostic, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, Range, Uri,
-};
+use lsp_types::{DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, Uri};
 use parking_lot::Mutex;
-use pipelens_core::model::Step;
-use pipelens_core::text::TextRange;
-use pipelens_core::{Analysis, Format, ide};
+use pipelens_core::Analysis;
 use tower_lsp::UriExt;
 
-use super::client::ShownTags;
 use super::debounced::Debounced;
+pub(crate) use super::document::{Document, Kind};
 use super::projects::Projects;
 use super::settings::SessionSettings;
-use crate::lsp::findings::store::{Analysed, Findings};
+use crate::lsp::findings::store::Findings;
 use crate::lsp::protocol::edits;
-use crate::lsp::protocol::positions::{Encoding, FileMap, TextMap, Units};
+use crate::lsp::protocol::positions::Units;
 use crate::project_context::{self, InProject, ProjectContext};
-use crate::settings::ProjectSettings;
 
 /// How many open documents, and how many bytes of text, are kept. An editor has a few hundred documents at most.
 const MAX_DOCUMENTS: usize = 10_000;
@@ -68,91 +63,6 @@ impl Documents {
     }
 }
 
-/// What a document is, as far as this server is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Pipeline,
-    /// The settings of a project.
-    Settings,
-    /// Such files get empty answers.
-    Other,
-}
-
-/// One open text, and all that is known about it.
-#[derive(Debug)]
-pub(crate) struct Document {
-    pub(crate) uri: Uri,
-    pub(crate) version: i32,
-    pub(crate) text: String,
-    pub(crate) analysis: Analysis,
-    pub(crate) kind: Kind,
-    /// The file itself, whatever links lead to it. `None`: there is none, or none yet.
-    file: Option<PathBuf>,
-    pub(crate) project: Arc<ProjectSettings>,
-    units: Units,
-    encoding: Encoding,
-    /// How the client can show findings.
-    tags: ShownTags,
-}
-
-impl Document {
-    /// Returns the converter between offsets and positions.
-    pub(crate) fn map(&self) -> TextMap<'_> {
-        TextMap::new(&self.text, &self.analysis.line_index, &self.units, self.encoding)
-    }
-
-    /// Returns the converter from ranges in any file of the analysis to locations.
-    pub(crate) fn files(&self) -> FileMap<'_> {
-        FileMap::new(&self.uri, self.map(), &self.analysis.files)
-    }
-
-    pub(crate) fn is_pipeline(&self) -> bool {
-        self.kind == Kind::Pipeline
-    }
-
-    /// Analyses another text as this document, apart from its project.
-    pub(crate) fn analyse_alone(&self, text: &str) -> Analysis {
-        project_context::analyse(text, &self.path().unwrap_or_else(|| PathBuf::from(self.uri.path().as_str())), None)
-    }
-
-    pub(crate) fn path(&self) -> Option<PathBuf> {
-        self.uri.to_file_path().map(|path| path.into_owned())
-    }
-
-    pub(crate) fn format(&self) -> Format {
-        Format::of(self.path().unwrap_or_else(|| PathBuf::from(self.uri.path().as_str())))
-    }
-}
-
-impl Analysed for Document {
-    fn version(&self) -> i32 {
-        self.version
-    }
-
-    fn findings(&self) -> Vec<Diagnostic> {
-        let found = self.analysis.diagnostics.iter();
-        let shown = found.filter_map(|diagnostic| self.project.adjust(diagnostic));
-        let converted = shown.map(|finding| {
-            let tag = finding.tag().and_then(|tag| self.tags.shown(tag));
-            Diagnostic { tags: tag.map(|tag| vec![tag]), ..self.files().diagnostic(&finding) }
-        });
-        converted.collect()
-    }
-
-    /// Returns a line of the step's command, or its first.
-    fn step(&self, pipeline: usize, key: &str, line: Option<usize>) -> Option<Range> {
-        let steps = &self.analysis.pipelines.get(pipeline)?.steps;
-        let has = |step: &&Step| step.combinations().iter().any(|combination| combination.key == key);
-        let step = steps.iter().find(|step| step.key.value == key).or_else(|| steps.iter().find(has))?;
-        let failed = line.zip(step.cmd.as_ref()).and_then(|(line, cmd)| ide::command_line(&self.text, cmd, line));
-        if let Some(failed) = failed {
-            return Some(self.map().range(failed));
-        }
-        let place = step.cmd.as_ref().map_or(step.key.range, |cmd| cmd.range);
-        Some(self.map().range(first_line(&self.text, place)))
-    }
-}
-
 /// Returns the project whose settings a URI names.
 fn settings_root(uri: &Uri) -> Option<PathBuf> {
     let path = uri.to_file_path()?;
@@ -162,13 +72,6 @@ fn settings_root(uri: &Uri) -> Option<PathBuf> {
 /// Returns the file that a URI leads to, through all links.
 fn canonical(uri: &Uri) -> Option<PathBuf> {
     std::fs::canonicalize(uri.to_file_path()?).ok()
-}
-
-fn first_line(text: &str, range: TextRange) -> TextRange {
-    let content = text.get(range.start..range.end).unwrap_or_default();
-    let start = range.start + (content.len() - content.trim_start().len());
-    let line = text.get(start..range.end).unwrap_or_default().lines().next().unwrap_or_default();
-    TextRange::new(start, start + line.trim_end().len())
 }
 
 /// The current documents, and what has to follow an edit.
@@ -181,6 +84,8 @@ pub(crate) struct OpenDocuments {
     pub(super) to_lint: Debounced<String>,
     /// Documents for which the cache is to be asked what a run would use.
     to_predict: Arc<Debounced<String>>,
+    /// Documents whose earlier runs are to be looked for.
+    to_remember: Arc<Debounced<String>>,
     pub(super) settings: Arc<SessionSettings>,
     findings: Arc<Findings>,
 }
@@ -190,6 +95,7 @@ impl OpenDocuments {
         settings: Arc<SessionSettings>,
         findings: Arc<Findings>,
         to_predict: Arc<Debounced<String>>,
+        to_remember: Arc<Debounced<String>>,
     ) -> Self {
         Self {
             current: Mutex::default(),
@@ -197,6 +103,7 @@ impl OpenDocuments {
             projects: Projects::default(),
             to_lint: Debounced::new(LINT_REST),
             to_predict,
+            to_remember,
             settings,
             findings,
         }
@@ -222,6 +129,7 @@ impl OpenDocuments {
         for document in self.now().pipelines() {
             self.to_lint.want(document.uri.as_str().to_owned());
             self.to_predict.want(document.uri.as_str().to_owned());
+            self.to_remember.want(document.uri.as_str().to_owned());
         }
     }
 
@@ -231,6 +139,7 @@ impl OpenDocuments {
             return self.settings_changed(&BTreeSet::from([root]));
         }
         self.to_predict.want(uri.as_str().to_owned());
+        self.to_remember.want(uri.as_str().to_owned());
         if !self.settings.client().watches_files {
             let root = uri.to_file_path().map(|path| self.settings.root_of(&path));
             self.files_changed(&root.into_iter().collect());
@@ -312,7 +221,11 @@ impl OpenDocuments {
         if let Some(root) = settings_root(&item.uri) {
             self.settings.opened(&root);
         }
-        self.store(self.analyse(item.uri, item.version, item.text));
+        let document = self.analyse(item.uri, item.version, item.text);
+        if document.is_pipeline() {
+            self.to_remember.want(document.uri.as_str().to_owned());
+        }
+        self.store(document);
         None
     }
 
@@ -373,7 +286,19 @@ impl OpenDocuments {
         let client = self.settings.client();
         let (encoding, tags) = (client.encoding, client.tags);
         let file = before.and_then(|before| before.file.clone()).or_else(|| canonical(&uri));
-        Document { uri, version, text, analysis, kind, file, project, units, encoding, tags }
+        Document {
+            uri,
+            version,
+            text,
+            analysis,
+            kind,
+            file,
+            project,
+            units,
+            encoding,
+            tags,
+            would_run: OnceLock::new(),
+        }
     }
 
     /// Returns what is known of a project.

@@ -194,6 +194,13 @@ impl SessionSettings {
         crate::project::root_of(path, &self.inner.lock().folders)
     }
 
+    /// Whether a file is in one of the editor's folders.
+    pub(crate) fn is_in_folders(&self, file: &Path) -> bool {
+        let folders = self.inner.lock().folders.clone();
+        let is_in = |folder: &PathBuf| file.starts_with(folder.canonicalize().as_deref().unwrap_or(folder));
+        folders.iter().any(is_in)
+    }
+
     /// Returns whether a file is a pipeline.
     pub(crate) fn is_pipeline_file(&self, path: &Path, root: &Path, text: &str) -> bool {
         if pipelens_core::is_pipeline_file(&path.to_string_lossy().replace('\\', "/"), text) {

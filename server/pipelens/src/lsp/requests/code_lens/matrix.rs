@@ -22,7 +22,7 @@ pub(super) fn commands(server: &Server, document: &Document, place: &RunPlace, s
     let settings = server.settings.settings();
     let registry = &server.runs.registry;
     let keys: Vec<&str> = place.combinations.iter().map(|one| one.key.as_str()).collect();
-    let states = newest(registry, &document.uri, place.pipeline, &keys);
+    let states = newest(registry, document, place.pipeline, &keys);
     let (mut left, mut active) = (0, None);
     for (run, view) in states.iter().flatten() {
         if is_busy(view) && run.outcome().is_none() {
@@ -36,7 +36,7 @@ pub(super) fn commands(server: &Server, document: &Document, place: &RunPlace, s
         return vec![command(title, Command::Cancel, cancel)];
     }
     let mut shown = Vec::new();
-    let standing = standing(registry, &document.uri, place.pipeline, keys.into_iter());
+    let standing = standing(registry, document, place.pipeline, keys.into_iter());
     let total = standing.steps;
     if let Some((run_id, key)) = &standing.first_failure {
         let title = format!("✗ {} of {total} failed · open log", standing.failed);
@@ -71,7 +71,7 @@ pub(in crate::lsp::requests) fn lenses(
         return vec![(first.range, command(title, Command::ChooseCombination, argument))];
     }
     let keys: Vec<&str> = place.combinations.iter().map(|one| one.key.as_str()).collect();
-    let states = newest(&server.runs.registry, &document.uri, place.pipeline, &keys);
+    let states = newest(&server.runs.registry, document, place.pipeline, &keys);
     let states = states.into_iter().map(|state| {
         let (run, view) = state?;
         Some(State { run_id: run.id, has_ended: run.outcome().is_some(), view })
