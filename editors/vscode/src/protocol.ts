@@ -90,7 +90,11 @@ export type StopWatchingArgs = { watchId?: string, uri?: string, step?: string, 
 /**
  * What to draw. Without a URI, the document that was opened or changed last.
  */
-export type GraphArgs = { uri?: string, pipeline?: PipelineRef, };
+export type GraphArgs = { uri?: string, pipeline?: PipelineRef, 
+/**
+ * `false`: the client shows it itself, so the server only answers.
+ */
+show?: boolean, };
 
 /**
  * What to cancel: one run, the run of one step, or everything.
@@ -100,12 +104,20 @@ export type CancelArgs = { runId?: string, uri?: string, step?: string, };
 /**
  * Which log to open: that of a step in one run, its newest one, or that of the last failure.
  */
-export type OpenLogArgs = { runId?: string, step?: string, };
+export type OpenLogArgs = { runId?: string, step?: string, 
+/**
+ * `false`: the client shows it itself, so the server only answers.
+ */
+show?: boolean, };
 
 /**
  * Which artifacts to open: those of a step, in one run or the newest that left some, or all of a run.
  */
-export type OpenArtifactsArgs = { runId?: string, step?: string, };
+export type OpenArtifactsArgs = { runId?: string, step?: string, 
+/**
+ * `false`: the client shows it itself, so the server only answers.
+ */
+show?: boolean, };
 
 /**
  * Whose failed steps to run again: those of one run, or of the newest run that has any.

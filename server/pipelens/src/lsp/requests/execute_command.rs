@@ -76,26 +76,28 @@ pub(crate) async fn execute_command(
         Command::OpenLog => {
             let args: OpenLogArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
             let path = logs::log(&call.server.runs.registry, &args).map_err(refused)?;
-            call.show(path.clone(), Viewer::Editor);
+            call.show(args.show, path.clone(), Viewer::Editor);
             Ok(Some(json!({"path": path})))
         }
         Command::OpenArtifacts => {
             let args: OpenArtifactsArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let wanted = args.show;
             let folder = call
                 .blocking(move |call| artifacts::folder(&call.server.runs.registry, &args).map_err(refused))
                 .await?;
-            call.show(folder.clone(), Viewer::Files);
+            call.show(wanted, folder.clone(), Viewer::Files);
             Ok(Some(json!({"path": folder})))
         }
         Command::ShowGraph => {
             let args: GraphArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let wanted = args.show;
             let picture = call
                 .blocking(move |call| {
                     let document = call.meant(args.uri.as_ref())?;
                     graph::draw(&document, args.pipeline.as_ref()).map_err(refused)
                 })
                 .await?;
-            call.show(picture.path.clone(), Viewer::System);
+            call.show(wanted, picture.path.clone(), Viewer::System);
             Ok(Some(json!({"path": picture.path, "mermaid": picture.mermaid})))
         }
         Command::RerunFailed => {
@@ -106,7 +108,9 @@ pub(crate) async fn execute_command(
         Command::OpenShell => {
             let args: OpenLogArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
             let shell = history::shell(&call.server.runs.registry, &args).map_err(refused)?;
-            call.server.show_message(MessageType::INFO, present::shell(&shell));
+            if args.show != Some(false) {
+                call.server.show_message(MessageType::INFO, present::shell(&shell));
+            }
             Ok(Some(json!({"command": shell})))
         }
         Command::ListRuns => {
@@ -117,7 +121,7 @@ pub(crate) async fn execute_command(
             let settings = call.server.settings.settings();
             let findings = doctor::examine(&settings, call.server.settings.editor().as_deref()).await;
             let (text, answer) = (findings.text(), findings.json());
-            call.show(call.blocking(move |_| report_file(&text).map_err(refused)).await?, Viewer::Editor);
+            call.show(None, call.blocking(move |_| report_file(&text).map_err(refused)).await?, Viewer::Editor);
             Ok(Some(answer))
         }
         Command::ClearCache => {
@@ -204,7 +208,11 @@ impl Call {
         })
     }
 
-    fn show(&self, path: PathBuf, viewer: Viewer) {
+    /// Opens a file or a folder in the client, unless the client does that itself.
+    fn show(&self, wanted: Option<bool>, path: PathBuf, viewer: Viewer) {
+        if wanted == Some(false) {
+            return;
+        }
         let server = self.server.clone();
         self.server.runs.questions.spawn(async move {
             show(&server.client, server.settings.client(), &path, viewer).await;
