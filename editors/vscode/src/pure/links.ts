@@ -21,7 +21,7 @@ export function linksIn(text: string): FileLink[] {
   const found = PATTERNS.flatMap((pattern) => [...text.matchAll(pattern)]);
   return found.flatMap((match) => {
     const { path, line, column } = match.groups ?? {};
-    if (path === undefined || line === undefined || path.startsWith("//")) {
+    if (path === undefined || line === undefined || path.includes("//")) {
       return [];
     }
     return [{ start: match.index, length: match[0].length, path, line: Number(line), column: Number(column ?? 1) }];

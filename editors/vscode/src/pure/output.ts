@@ -18,8 +18,9 @@ export class Writer {
       case "notice":
         return line(dim(event.message));
       case "stepStart": {
+        const image = event.image === null ? "" : `, ${event.image}`;
         const again = event.attempt > 1 ? `, attempt ${event.attempt}` : "";
-        return this.of(event.step, dim(`started on ${event.image ?? event.runner}${again}`));
+        return this.of(event.step, dim(`started on ${event.runner}${image}${again}`));
       }
       case "imageResolved":
         return this.of(event.step, dim(`${event.image} is ${event.digest}`));
@@ -30,7 +31,7 @@ export class Writer {
       case "stepEnd":
         return this.of(event.step, ended(event.outcome, event.exitCode, event.durationMs, event.reason));
       case "stepKept":
-        return this.of(event.step, dim("Its state was kept: *Open Shell in Failed Step* opens a shell in it."));
+        return this.of(event.step, dim("Its state was kept: “Open Shell in Failed Step” opens a shell in it."));
       case "runEnd":
         return line(ended(event.outcome, event.exitCode, event.durationMs, null));
       case "stepQueued":

@@ -65,7 +65,7 @@ export function clock(ms: number): string {
 
 /// Returns the time of something, which goes on since the server said how long it had taken.
 export function time(state: string, durationMs: number | null, sinceMs: number): string | undefined {
-  if (durationMs === null || state === "queued") {
+  if (durationMs === null || state === "queued" || state === "skipped") {
     return undefined;
   }
   return state === "running" ? clock(durationMs + sinceMs) : duration(durationMs);
