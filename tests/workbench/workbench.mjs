@@ -28,6 +28,7 @@ const SETTINGS = {
   "git.enabled": false,
   "workbench.reduceMotion": "on",
   "editor.minimap.enabled": false,
+  "files.autoSave": "off",
   "security.workspace.trust.startupPrompt": "never",
   "security.workspace.trust.banner": "never",
   "testing.automaticallyOpenTestResults": "neverOpen",

@@ -131,9 +131,14 @@ async function openShell(server: Server, argument: OpenLogArgs = {}): Promise<vo
   if (answer === undefined) {
     return;
   }
-  const terminal = vscode.window.createTerminal({ name: argument.step ?? "failed step", iconPath: new vscode.ThemeIcon("terminal"), isTransient: true });
+  const isWindows = process.platform === "win32";
+  const program = isWindows ? {} : { shellPath: "/bin/sh", shellArgs: ["-c", answer.command] };
+  const name = `shell in ${argument.step ?? "failed step"}`;
+  const terminal = vscode.window.createTerminal({ name, iconPath: new vscode.ThemeIcon("terminal"), isTransient: true, ...program });
   terminal.show();
-  terminal.sendText(answer.command);
+  if (isWindows) {
+    terminal.sendText(answer.command);
+  }
 }
 
 async function openArtifacts(server: Server, argument: OpenArtifactsArgs = {}): Promise<void> {

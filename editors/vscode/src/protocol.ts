@@ -130,7 +130,7 @@ export type RerunArgs = { runId?: string, };
 export type ClearCacheArgs = { uri?: string, step?: string, };
 
 /**
- * What to describe. Without a URI, every open pipeline.
+ * What to describe: a file, open or not. Without a URI, every open pipeline.
  */
 export type RunsParams = { uri?: string, };
 

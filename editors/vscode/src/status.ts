@@ -39,11 +39,19 @@ export class Status implements vscode.Disposable {
 /// Returns the steps that run.
 function running(run: RunNode): string | undefined {
   const keys = Object.entries(run.steps).filter(([, { state }]) => state === "running").map(([key]) => key);
-  return keys.length === 0 ? undefined : keys.length > 2 ? `${keys.length} steps` : keys.join(", ");
+  if (keys.length === 0 || (keys.length === 1 && run.title.endsWith(keys[0] ?? ""))) {
+    return undefined;
+  }
+  return keys.length > 2 ? `${keys.length} steps` : keys.join(", ");
 }
 
 /// Returns the first step that failed, and how.
 function failed(run: RunNode): string | undefined {
   const [key, state] = Object.entries(run.steps).find(([, { state }]) => isFailure(state)) ?? [];
-  return key === undefined || state === undefined || !isFailure(run.state) ? undefined : `${key} ${words(state.state, state.exitCode)}`;
+  if (key === undefined || state === undefined || !isFailure(run.state)) {
+    return undefined;
+  }
+  const how = words(state.state, state.exitCode);
+  // The title of a run of one step names it.
+  return run.title.endsWith(key) ? how : `${key} ${how}`;
 }

@@ -173,8 +173,8 @@ test("an arrow key goes to the nearest box on that side", () => {
 test("the graph shows each step's state, and what a step does before its command", () => {
   const node = pipeline([step("a", 1, { state: state("failed", { exitCode: 1 }) }), step("b", 2, { state: state("running", { phase: "pulling" }) }), step("c", 3)]);
   assert.deepEqual(statesOf(node, 1000), {
-    a: { state: "failed", words: "exit 1, 1.2 s" },
-    b: { state: "running", words: "pulling, 00:02" },
+    a: { state: "failed", words: "exit 1, 1.2 s", short: "✗ 1.2 s" },
+    b: { state: "running", words: "pulling, 00:02", short: "● 00:02" },
   });
 });
 

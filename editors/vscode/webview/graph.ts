@@ -85,7 +85,7 @@ function mark(): void {
     const small = step.querySelector(".small");
     if (small !== null) {
       small.setAttribute("data-words", small.getAttribute("data-words") ?? small.textContent);
-      small.textContent = shown?.words ?? small.getAttribute("data-words");
+      small.textContent = shown?.short ?? small.getAttribute("data-words");
     }
   }
 }

@@ -1,12 +1,14 @@
 // What the panel with the graph is told, and the page it is.
 import type { PipelineNode } from "../protocol";
-import { isOver, stateOf, time, words } from "./words";
+import { isOver, signOf, stateOf, time, words } from "./words";
 
 /// The state of a step, as the graph shows it.
 export interface Shown {
   readonly state: string;
-  /// What is read aloud and shown below its name: `exit 3, 1.2 s`.
+  /// What is read aloud: `exit 3, 1.2 s`.
   readonly words: string;
+  /// What is shown below its name, where there is little room: `✗ 1.2 s`.
+  readonly short: string;
 }
 
 /// From the extension to the page.
@@ -25,7 +27,8 @@ export function statesOf(pipeline: PipelineNode, sinceMs: number): Record<string
     }
     const taken = time(state.state, state.durationMs, sinceMs);
     const said = isOver(state.state) || state.phase === null ? words(state.state, state.exitCode) : state.phase;
-    states[step.key] = { state: state.state, words: taken === undefined ? said : `${said}, ${taken}` };
+    const short = `${signOf(state.state)} ${taken ?? words(state.state, state.exitCode)}`;
+    states[step.key] = { state: state.state, words: taken === undefined ? said : `${said}, ${taken}`, short };
   }
   return states;
 }

@@ -1,6 +1,6 @@
 // Run events as a terminal shows them.
 import type { RunEvent } from "../protocol";
-import { duration, isFailure, words } from "./words";
+import { duration, signOf, words } from "./words";
 
 /// Colours that tell steps apart; red, green and yellow keep their meaning.
 const STEP_COLOURS = [36, 35, 34, 96, 95, 94];
@@ -52,7 +52,8 @@ export class Writer {
 }
 
 function ended(outcome: string, exitCode: number | null, durationMs: number, reason: string | null): string {
-  const [sign, colour] = isFailure(outcome) ? ["✗", 31] : outcome === "succeeded" || outcome === "cached" ? ["✓", 32] : ["–", 33];
+  const sign = signOf(outcome);
+  const colour = sign === "✗" ? 31 : sign === "✓" ? 32 : 33;
   const why = reason === null ? "" : `: ${reason}`;
   return `\u001b[${colour}m${sign} ${words(outcome, exitCode)}${why}${RESET}${outcome === "skipped" ? "" : dim(` ${duration(durationMs)}`)}`;
 }

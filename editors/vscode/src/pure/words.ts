@@ -46,6 +46,14 @@ export function isFailure(state: string): boolean {
   return state === "failed" || state === "timedOut" || state === "errored" || state === "engineUnreachable";
 }
 
+/// Returns one character for a state.
+export function signOf(state: string): string {
+  if (state === "succeeded" || state === "cached") {
+    return "✓";
+  }
+  return isFailure(state) ? "✗" : isOver(state) ? "–" : "●";
+}
+
 /// Returns a finished duration: `320 ms`, `3.2 s`, `02:05`.
 export function duration(ms: number): string {
   if (ms < 1000) {
