@@ -41,6 +41,7 @@ export class RunProgress implements vscode.Disposable {
     return true;
   }
 
+  /// Ends everything that is shown, whoever was to end it.
   dispose(): void {
     for (const [token, shown] of this.shown) {
       this.end(token, shown);
@@ -51,12 +52,13 @@ export class RunProgress implements vscode.Disposable {
     const options = { location: vscode.ProgressLocation.Notification, cancellable: true, title: params.title };
     void vscode.window.withProgress(options, (view, cancellation) => {
       cancellation.onCancellationRequested(() => {
-        void client.sendNotification(WorkDoneProgressCancelNotification.type, { token });
+        if (client.isRunning()) {
+          void client.sendNotification(WorkDoneProgressCancelNotification.type, { token });
+        }
       });
       return new Promise<void>((resolve) => {
         const shown = { view, done: resolve, percentage: 0 };
         this.shown.set(token, shown);
-        this.tellRunning();
         report(shown, params);
       });
     });
@@ -65,11 +67,6 @@ export class RunProgress implements vscode.Disposable {
   private end(token: ProgressToken, shown: Shown): void {
     this.shown.delete(token);
     shown.done();
-    this.tellRunning();
-  }
-
-  private tellRunning(): void {
-    void vscode.commands.executeCommand("setContext", "pipelens.isRunning", this.shown.size > 0);
   }
 }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use pipelens_core::plan::Plan;
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, Phase, RunOutcome, StdStream};
 use pipelens_engine::run::log_file;
+use pipelens_engine::runners;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -187,7 +188,8 @@ impl RunEventKind {
             BuildEvent::StepStart { step, started_at, runner, image, attempt } => Self::StepStart {
                 step: key(*step),
                 runner: runner.clone(),
-                image: image.clone(),
+                // A step on this machine is in no container, whatever its image is elsewhere.
+                image: image.clone().filter(|_| runners::find(runner).is_none_or(|runner| !runner.needs_consent())),
                 attempt: *attempt,
                 started_at: *started_at,
             },

@@ -48,6 +48,7 @@ fn extension() -> Result<()> {
     let npm = |arguments: &[&str]| tools::run_command(Command::new("npm").args(arguments).current_dir(&folder));
     npm(&["ci", "--no-audit", "--no-fund"])?;
     npm(&["run", "--silent", "lint"])?;
+    npm(&["run", "--silent", "test"])?;
     npm(&["run", "--silent", "build"])?;
     npm(&["run", "--silent", "package"])
 }

@@ -76,7 +76,7 @@ end
 --- Opens a shell in what a step left, in a terminal.
 ---@param step string?
 local function shell(step)
-  M.execute('pipelens.openShell', { step = step }, function(answer)
+  M.execute('pipelens.openShell', { step = step, show = false }, function(answer)
     if answer and answer.command then
       vim.cmd('botright new')
       if vim.fn.has('nvim-0.11') == 1 then

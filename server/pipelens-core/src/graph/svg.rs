@@ -136,7 +136,8 @@ fn draw_node(node: &Node, place: Rect, svg: &mut String) {
             let class = if image.is_some() { "box root" } else { "box" };
             let small = image.as_deref().unwrap_or(words);
             let middle = x + width / 2.0;
-            push(svg, &format!("<g><title>{}</title>", escaped(&format!("{key}: {words}"))));
+            let name = escaped(&format!("{key}: {words}"));
+            push(svg, &format!("<g class=\"step\" data-step=\"{}\"><title>{name}</title>", escaped(key)));
             push(svg, &format!("<rect class=\"{class}\" {rect} rx=\"8\"/>"));
             push(svg, &text("key", middle, y + height / 2.0 - 3.0, "middle", &shortened(key, MAX_LETTERS)));
             push(svg, &text("small", middle, y + height / 2.0 + 13.0, "middle", &shortened(small, MAX_SMALL_LETTERS)));

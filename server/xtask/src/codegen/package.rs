@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 
 /// The setting that is the extension's own: the server never sees it.
 const OWN: &str = "pipelens.server.path";
+/// Settings whose default in the extension is another than the server's: terminals show the output of runs, so it is not sent twice.
+const OWN_DEFAULTS: [(&str, bool); 1] = [("pipelens.run.logMessages", false)];
 
 #[derive(Deserialize)]
 struct Manifest<'a> {
@@ -48,6 +50,11 @@ pub(super) fn with_settings(manifest: &str, schema: &Value) -> Result<String> {
     let own = before.get(OWN).with_context(|| format!("package.json has no {OWN}"))?;
     let mut properties = Map::from_iter([(OWN.to_owned(), own.clone())]);
     add(&mut properties, "pipelens", schema, schema);
+    for (name, default) in OWN_DEFAULTS {
+        if let Some(Value::Object(setting)) = properties.get_mut(name) {
+            setting.insert("default".to_owned(), json!(default));
+        }
+    }
     let restricted: Vec<&String> =
         properties.iter().filter(|(_, setting)| setting["scope"] == "machine").map(|(name, _)| name).collect();
     let text = manifest

@@ -172,6 +172,8 @@ pub(crate) struct GraphArgs {
     #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) uri: Option<Uri>,
     pub(crate) pipeline: Option<PipelineRef>,
+    /// `false`: the client shows it itself, so the server only answers.
+    pub(crate) show: Option<bool>,
 }
 
 /// What to cancel: one run, the run of one step, or everything.
@@ -194,6 +196,8 @@ pub(crate) struct OpenLogArgs {
     #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) run_id: Option<uuid::Uuid>,
     pub(crate) step: Option<String>,
+    /// `false`: the client shows it itself, so the server only answers.
+    pub(crate) show: Option<bool>,
 }
 
 /// Which artifacts to open: those of a step, in one run or the newest that left some, or all of a run.
@@ -204,6 +208,8 @@ pub(crate) struct OpenArtifactsArgs {
     #[cfg_attr(test, ts(as = "Option<String>"))]
     pub(crate) run_id: Option<uuid::Uuid>,
     pub(crate) step: Option<String>,
+    /// `false`: the client shows it itself, so the server only answers.
+    pub(crate) show: Option<bool>,
 }
 
 /// Whose failed steps to run again: those of one run, or of the newest run that has any.

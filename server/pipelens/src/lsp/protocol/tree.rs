@@ -20,7 +20,7 @@ impl Request for RunsRequest {
     const METHOD: &'static str = "pipelens/runs";
 }
 
-/// What to describe. Without a URI, every open pipeline.
+/// What to describe: a file, open or not. Without a URI, every open pipeline.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(optional_fields))]

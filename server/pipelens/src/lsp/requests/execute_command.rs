@@ -75,29 +75,32 @@ pub(crate) async fn execute_command(
         }
         Command::OpenLog => {
             let args: OpenLogArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let wanted = args.show;
             let path = call
                 .with_remembered_runs(move |call| logs::log(&call.server.runs.registry, &args).map_err(refused))
                 .await?;
-            call.show(path.clone(), Viewer::Editor);
+            call.show(wanted, path.clone(), Viewer::Editor);
             Ok(Some(json!({"path": path})))
         }
         Command::OpenArtifacts => {
             let args: OpenArtifactsArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let wanted = args.show;
             let folder = call
                 .with_remembered_runs(move |call| artifacts::folder(&call.server.runs.registry, &args).map_err(refused))
                 .await?;
-            call.show(folder.clone(), Viewer::Files);
+            call.show(wanted, folder.clone(), Viewer::Files);
             Ok(Some(json!({"path": folder})))
         }
         Command::ShowGraph => {
             let args: GraphArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let wanted = args.show;
             let picture = call
                 .blocking(move |call| {
                     let document = call.meant(args.uri.as_ref())?;
                     graph::draw(&document, args.pipeline.as_ref()).map_err(refused)
                 })
                 .await?;
-            call.show(picture.path.clone(), Viewer::System);
+            call.show(wanted, picture.path.clone(), Viewer::System);
             Ok(Some(json!({"path": picture.path, "mermaid": picture.mermaid})))
         }
         Command::RerunFailed => {
@@ -111,10 +114,13 @@ pub(crate) async fn execute_command(
         }
         Command::OpenShell => {
             let args: OpenLogArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
+            let wanted = args.show;
             let shell = call
                 .with_remembered_runs(move |call| history::shell(&call.server.runs.registry, &args).map_err(refused))
                 .await?;
-            call.server.show_message(MessageType::INFO, present::shell(&shell));
+            if wanted != Some(false) {
+                call.server.show_message(MessageType::INFO, present::shell(&shell));
+            }
             Ok(Some(json!({"command": shell})))
         }
         Command::ListRuns => {
@@ -125,7 +131,7 @@ pub(crate) async fn execute_command(
             let settings = call.server.settings.settings();
             let findings = doctor::examine(&settings, call.server.settings.editor().as_deref()).await;
             let (text, answer) = (findings.text(), findings.json());
-            call.show(call.blocking(move |_| report_file(&text).map_err(refused)).await?, Viewer::Editor);
+            call.show(None, call.blocking(move |_| report_file(&text).map_err(refused)).await?, Viewer::Editor);
             Ok(Some(answer))
         }
         Command::ClearCache => {
@@ -224,7 +230,11 @@ impl Call {
         .await
     }
 
-    fn show(&self, path: PathBuf, viewer: Viewer) {
+    /// Opens a file or a folder in the client, unless the client does that itself.
+    fn show(&self, wanted: Option<bool>, path: PathBuf, viewer: Viewer) {
+        if wanted == Some(false) {
+            return;
+        }
         let server = self.server.clone();
         self.server.runs.questions.spawn(async move {
             show(&server.client, server.settings.client(), &path, viewer).await;

@@ -185,10 +185,11 @@ pub(crate) async fn show_outcome(
         let (found, viewer) = if pressed.title == SETTINGS {
             (settings_file(), Viewer::Editor)
         } else if pressed.title == OPEN_ARTIFACTS {
-            let args = OpenArtifactsArgs { run_id: Some(run_id), step: None };
+            let args = OpenArtifactsArgs { run_id: Some(run_id), ..OpenArtifactsArgs::default() };
             (artifacts::folder(&waiting.registry, &args), Viewer::Files)
         } else {
-            (logs::log(&waiting.registry, &OpenLogArgs { run_id: Some(run_id), step: None }), Viewer::Editor)
+            let args = OpenLogArgs { run_id: Some(run_id), ..OpenLogArgs::default() };
+            (logs::log(&waiting.registry, &args), Viewer::Editor)
         };
         match found {
             Ok(path) => show(&waiting.client, waiting.settings.client(), &path, viewer).await,

@@ -1,0 +1,166 @@
+// What the server says about the pipelines of the workspace and their runs. Everything that is drawn comes from here.
+import * as vscode from "vscode";
+import type { PipelineNode } from "./protocol";
+import type { Server } from "./server";
+
+/// Edits are asked about when the user pauses.
+const PAUSE_MS = 300;
+/// Run events come in bursts.
+const BURST_MS = 150;
+/// More files than a view can show.
+const MOST_FILES = 200;
+
+interface Manifest {
+  contributes: Record<"jsonValidation" | "yamlValidation", readonly { fileMatch: readonly string[] }[]>;
+}
+
+export class Pipelines implements vscode.Disposable {
+  private readonly files = new Map<string, { nodes: PipelineNode[]; asked: number }>();
+  private readonly changes = new vscode.EventEmitter<void>();
+  private readonly timers = new Map<string, NodeJS.Timeout>();
+  private readonly subscriptions: { dispose(): unknown }[] = [];
+  private ticking: NodeJS.Timeout | undefined;
+
+  readonly onDidChange = this.changes.event;
+
+  constructor(
+    private readonly server: Server,
+    private readonly extension: vscode.Extension<unknown>,
+  ) {
+    const globs = this.globs();
+    const watcher = vscode.workspace.createFileSystemWatcher(`**/{${globs.join(",")}}`);
+    this.subscriptions.push(
+      this.changes,
+      watcher,
+      watcher.onDidCreate((uri) => { this.want(uri.toString(), BURST_MS); }),
+      watcher.onDidDelete((uri) => { this.forget(uri.toString()); }),
+      server.onDidChange((isRunning) => { void this.reset(isRunning); }),
+      server.onRunEvent((event) => {
+        if (event.uri !== undefined && event.kind !== "stepLog" && event.kind !== "stepLogSkipped") {
+          this.want(event.uri, BURST_MS);
+        }
+      }),
+      vscode.workspace.onDidOpenTextDocument((document) => { this.wantDocument(document); }),
+      vscode.workspace.onDidSaveTextDocument((document) => { this.wantDocument(document); }),
+      vscode.workspace.onDidCloseTextDocument((document) => { this.wantKnown(document); }),
+      vscode.workspace.onDidChangeTextDocument(({ document }) => { this.wantKnown(document); }),
+      vscode.window.onDidChangeActiveTextEditor(() => { this.tellContext(); }),
+    );
+  }
+
+  get all(): readonly PipelineNode[] {
+    return [...this.files.keys()].sort().flatMap((uri) => this.of(uri));
+  }
+
+  of(uri: string): readonly PipelineNode[] {
+    return this.files.get(uri)?.nodes ?? [];
+  }
+
+  /// Returns how long ago the server described a file.
+  age(uri: string): number {
+    return Date.now() - (this.files.get(uri)?.asked ?? Date.now());
+  }
+
+  /// Returns the file a command is about: the one it is given, else that of the active editor, else the only one there is.
+  meant(given?: vscode.Uri): string | undefined {
+    const active = vscode.window.activeTextEditor?.document.uri;
+    const candidates = [given, active, ...vscode.window.visibleTextEditors.map(({ document }) => document.uri)];
+    const known = candidates.flatMap((uri) => (uri === undefined ? [] : [uri.toString()])).find((uri) => this.files.has(uri));
+    return known ?? (this.files.size === 1 ? [...this.files.keys()][0] : undefined);
+  }
+
+  /// Asks the server about a file.
+  async refresh(uri: string): Promise<void> {
+    clearTimeout(this.timers.get(uri));
+    this.timers.delete(uri);
+    const tree = await this.server.tree({ uri });
+    if (tree === undefined) {
+      return;
+    }
+    if (tree.pipelines.length === 0) {
+      this.files.delete(uri);
+    } else {
+      this.files.set(uri, { nodes: tree.pipelines, asked: Date.now() });
+    }
+    this.tell();
+  }
+
+  dispose(): void {
+    clearInterval(this.ticking);
+    for (const timer of this.timers.values()) {
+      clearTimeout(timer);
+    }
+    vscode.Disposable.from(...this.subscriptions).dispose();
+  }
+
+  private globs(): string[] {
+    const { contributes } = this.extension.packageJSON as Manifest;
+    return [...contributes.yamlValidation, ...contributes.jsonValidation].flatMap(({ fileMatch }) => fileMatch);
+  }
+
+  /// Looks for all pipelines anew.
+  private async reset(isRunning: boolean): Promise<void> {
+    if (!isRunning) {
+      this.files.clear();
+      this.tell();
+      return;
+    }
+    const found = await vscode.workspace.findFiles(`**/{${this.globs().join(",")}}`, "**/{node_modules,target}/**", MOST_FILES);
+    const open = vscode.workspace.textDocuments.filter(isCandidate).map(({ uri }) => uri);
+    const uris = new Set([...found, ...open].map(String));
+    await Promise.all([...uris].map((uri) => this.refresh(uri)));
+    void vscode.commands.executeCommand("setContext", "pipelens.isReady", true);
+    this.tell();
+  }
+
+  private forget(uri: string): void {
+    this.files.delete(uri);
+    this.tell();
+  }
+
+  private wantDocument(document: vscode.TextDocument): void {
+    if (isCandidate(document)) {
+      this.want(document.uri.toString(), BURST_MS);
+    }
+  }
+
+  private wantKnown(document: vscode.TextDocument): void {
+    const uri = document.uri.toString();
+    if (this.files.has(uri)) {
+      clearTimeout(this.timers.get(uri));
+      this.timers.delete(uri);
+      this.want(uri, PAUSE_MS);
+    }
+  }
+
+  /// Asks about a file soon. What happens until then is answered along with it.
+  private want(uri: string, delayMs: number): void {
+    if (!this.timers.has(uri)) {
+      this.timers.set(uri, setTimeout(() => { void this.refresh(uri); }, delayMs));
+    }
+  }
+
+  private tell(): void {
+    const isRunning = this.all.some(({ runs }) => runs.some(({ state }) => state === "running"));
+    if (isRunning && this.ticking === undefined) {
+      this.ticking = setInterval(() => { this.changes.fire(); }, 1000);
+    } else if (!isRunning) {
+      clearInterval(this.ticking);
+      this.ticking = undefined;
+    }
+    void vscode.commands.executeCommand("setContext", "pipelens.isRunning", isRunning);
+    void vscode.commands.executeCommand("setContext", "pipelens.hasPipelines", this.files.size > 0);
+    void vscode.commands.executeCommand("setContext", "pipelens.paths", [...this.files.keys()].map((uri) => vscode.Uri.parse(uri).fsPath));
+    this.tellContext();
+    this.changes.fire();
+  }
+
+  /// The palette has the commands of a pipeline while one is in the active editor.
+  private tellContext(): void {
+    void vscode.commands.executeCommand("setContext", "pipelens.isPipeline", this.meant() !== undefined);
+  }
+}
+
+function isCandidate(document: vscode.TextDocument): boolean {
+  return ["yaml", "json", "jsonc"].includes(document.languageId) && ["file", "untitled"].includes(document.uri.scheme);
+}

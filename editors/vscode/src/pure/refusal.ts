@@ -1,0 +1,17 @@
+// What helps if the server refuses something.
+
+export interface Help {
+  /// The title of the button.
+  readonly title: string;
+  readonly command: string;
+  readonly argument?: string;
+}
+
+/// Returns the button for a refusal: trust if it is missing, else the setting that the message names.
+export function helpFor(message: string, isTrusted: boolean): Help | undefined {
+  if (!isTrusted) {
+    return { title: "Manage Trust", command: "workbench.trust.manage" };
+  }
+  const setting = /`(pipelens\.[A-Za-z.]+)`/.exec(message)?.[1];
+  return setting === undefined ? undefined : { title: "Settings", command: "workbench.action.openSettings", argument: setting };
+}

@@ -1,0 +1,266 @@
+// The server's process and the client for it. A client is made anew whenever the server is started, so a changed path, a crash and a missing
+// program need no reload of the window.
+import * as vscode from "vscode";
+import { type LanguageClient, type Middleware, State } from "vscode-languageclient/node";
+import { createClient } from "./client";
+import { RunProgress } from "./progress";
+import type { CommandArguments, RunEvent, RunsParams, RunTree } from "./protocol";
+import { findServer } from "./pure/binary";
+import { helpFor } from "./pure/refusal";
+import { serverSettings } from "./settings";
+
+/// What the commands answer with.
+interface RunAnswer {
+  readonly runId?: string;
+}
+export interface Answers {
+  "pipelens.runPipeline": RunAnswer;
+  "pipelens.runStep": RunAnswer;
+  "pipelens.runFrom": RunAnswer;
+  "pipelens.rerunFailed": RunAnswer;
+  "pipelens.chooseCombination": { readonly combinations: string[] };
+  "pipelens.watch": { readonly watchId: string };
+  "pipelens.stopWatching": { readonly stopped: string[] };
+  "pipelens.cancel": { readonly cancelled: string[] };
+  "pipelens.openLog": { readonly path: string };
+  "pipelens.openArtifacts": { readonly path: string };
+  "pipelens.showGraph": { readonly path: string };
+  "pipelens.openShell": { readonly command: string };
+  "pipelens.listRuns": unknown;
+  "pipelens.clearCache": { readonly removedBytes: number };
+  "pipelens.doctor": unknown;
+}
+
+export type Command = keyof CommandArguments;
+
+/// After this many crashes within the time below, the user decides whether to start the server again.
+const MOST_CRASHES = 3;
+const CRASH_TIME_MS = 3 * 60 * 1000;
+
+export class Server implements vscode.Disposable {
+  private client: LanguageClient | undefined;
+  private readonly progress = new RunProgress();
+  private readonly events = new vscode.EventEmitter<RunEvent>();
+  private readonly changes = new vscode.EventEmitter<boolean>();
+  private crashes: number[] = [];
+  /// One start or stop after another.
+  private turn: Promise<void> = Promise.resolve();
+  private toast = 0;
+
+  /// The events of every run, in order.
+  readonly onRunEvent = this.events.event;
+  /// The server was started (`true`), or has ended.
+  readonly onDidChange = this.changes.event;
+  /// What a command of a lens does here, rather than in the server.
+  readonly own = new Map<string, (argument: unknown) => Promise<unknown>>();
+
+  constructor(
+    private readonly context: vscode.ExtensionContext,
+    readonly output: vscode.OutputChannel,
+  ) {}
+
+  get isRunning(): boolean {
+    return this.client?.isRunning() === true;
+  }
+
+  /// Returns the program, or why there is none.
+  program(): ReturnType<typeof findServer> {
+    return findServer({
+      configured: vscode.workspace.getConfiguration("pipelens").get<string>("server.path") ?? "",
+      extension: this.context.extensionPath,
+      path: process.env["PATH"] ?? "",
+      workspaces: (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === "file").map(({ uri }) => uri.fsPath),
+      platform: process.platform,
+    });
+  }
+
+  /// Starts the server, or ends it and starts it again.
+  restart(): Promise<void> {
+    this.turn = this.turn.then(async () => {
+      await this.end();
+      await this.start();
+    });
+    return this.turn;
+  }
+
+  async stop(): Promise<void> {
+    await this.turn;
+    await this.end();
+  }
+
+  dispose(): void {
+    this.progress.dispose();
+    this.events.dispose();
+    this.changes.dispose();
+  }
+
+  /// Tells the server about changed settings.
+  async configure(): Promise<void> {
+    if (this.isRunning) {
+      await this.client?.sendNotification("workspace/didChangeConfiguration", { settings: serverSettings(this.context.extension) });
+    }
+  }
+
+  async trust(): Promise<void> {
+    if (this.isRunning) {
+      await this.client?.sendNotification("pipelens/didChangeTrust", { trusted: true });
+    }
+  }
+
+  /// Asks for the tree of a file's pipelines and runs. Without a server, there is none.
+  async tree(params: RunsParams): Promise<RunTree | undefined> {
+    return this.isRunning ? this.client?.sendRequest<RunTree>("pipelens/runs", params) : undefined;
+  }
+
+  /// Asks for the findings of a file as they are now, where the server lets clients ask.
+  async findings(uri: string): Promise<readonly { range: vscode.Range; code?: unknown; message: string }[]> {
+    const client = this.client;
+    if (client?.initializeResult?.capabilities.diagnosticProvider === undefined) {
+      return [];
+    }
+    const report = await client.sendRequest<{ items?: never[] }>("textDocument/diagnostic", { textDocument: { uri } });
+    return client.protocol2CodeConverter.asDiagnostics(report.items ?? []);
+  }
+
+  /// Asks the server to execute a command. If it refuses, the user is told why, once, and nothing is returned.
+  async execute<C extends Command>(command: C, argument?: CommandArguments[C]): Promise<Answers[C] | undefined> {
+    const client = this.client;
+    if (client?.isRunning() !== true) {
+      this.explainMissing("The pipelens server is not running.");
+      return undefined;
+    }
+    try {
+      const params = { command, arguments: argument === undefined ? [] : [argument] };
+      return await client.sendRequest<Answers[C]>("workspace/executeCommand", params);
+    } catch (error) {
+      // If the server has died meanwhile, that is what the user is told.
+      if (client === this.client && client.isRunning()) {
+        void refuse(reasonOf(error));
+      }
+      return undefined;
+    }
+  }
+
+  private async start(): Promise<void> {
+    const program = this.program();
+    void vscode.commands.executeCommand("setContext", "pipelens.isServerMissing", "missing" in program);
+    if ("missing" in program) {
+      this.explainMissing(`pipelens cannot find its server: ${program.missing}.`);
+      return;
+    }
+    const { output, context } = this;
+    const settings = serverSettings(context.extension);
+    const client = createClient({ program: program.path, folder: context.extensionPath, output, settings, middleware: this.middleware() });
+    client.onNotification("pipelens/runEvent", (event: RunEvent) => {
+      this.events.fire(event);
+    });
+    this.client = client;
+    try {
+      await client.start();
+    } catch (error) {
+      this.client = undefined;
+      this.explainMissing(`pipelens cannot start its server \`${program.path}\`: ${reasonOf(error)}.`);
+      return;
+    }
+    client.onDidChangeState(({ newState }) => {
+      if (newState === State.Stopped && this.client === client) {
+        this.recover();
+      }
+    });
+    this.toast += 1;
+    this.changes.fire(true);
+  }
+
+  private async end(): Promise<void> {
+    const client = this.client;
+    this.client = undefined;
+    if (client === undefined) {
+      return;
+    }
+    this.progress.dispose();
+    try {
+      await client.dispose();
+    } catch (error) {
+      // It had died.
+      this.output.appendLine(reasonOf(error));
+    }
+    this.changes.fire(false);
+  }
+
+  /// The server has died: starts it again, and says so once.
+  private recover(): void {
+    this.progress.dispose();
+    const now = Date.now();
+    this.crashes = [...this.crashes.filter((time) => now - time < CRASH_TIME_MS), now];
+    if (this.crashes.length > MOST_CRASHES) {
+      this.client = undefined;
+      this.changes.fire(false);
+      void this.offerRestart(`The pipelens server has ended unexpectedly ${this.crashes.length} times in three minutes.`);
+      return;
+    }
+    void this.restart().then(() => {
+      if (this.isRunning) {
+        void this.offerOutput("The pipelens server ended unexpectedly and was started again. Runs that had not finished are cancelled.");
+      }
+    });
+  }
+
+  private async offerOutput(message: string): Promise<void> {
+    if ((await vscode.window.showWarningMessage(message, "Show Output")) !== undefined) {
+      this.output.show();
+    }
+  }
+
+  private async offerRestart(message: string): Promise<void> {
+    const chosen = await vscode.window.showErrorMessage(message, "Restart Server", "Show Output");
+    if (chosen === "Restart Server") {
+      this.crashes = [];
+      await this.restart();
+    } else if (chosen === "Show Output") {
+      this.output.show();
+    }
+  }
+
+  private explainMissing(message: string): void {
+    this.toast += 1;
+    const toast = this.toast;
+    const install = "Install it, or set its path in `pipelens.server.path`.";
+    void vscode.window.showErrorMessage(`${message} ${install}`, "Open Settings", "Retry").then(async (chosen) => {
+      if (chosen === "Open Settings") {
+        await vscode.commands.executeCommand("workbench.action.openSettings", "pipelens.server.path");
+      } else if (chosen === "Retry" && toast === this.toast) {
+        await this.restart();
+      }
+    });
+  }
+
+  private middleware(): Middleware {
+    return {
+      handleWorkDoneProgress: (token, params, next) => {
+        if (this.client === undefined || !this.progress.handle(this.client, token, params)) {
+          next(token, params);
+        }
+      },
+      // The client's own way shows a second message if a command is refused.
+      executeCommand: (command, args) => {
+        const [argument] = args as unknown[];
+        const own = this.own.get(command);
+        return own === undefined ? this.execute(command as Command, argument as CommandArguments[Command]) : own(argument);
+      },
+    };
+  }
+}
+
+/// Shows why something was refused, with the button that helps.
+export async function refuse(message: string): Promise<void> {
+  const help = helpFor(message, vscode.workspace.isTrusted);
+  const buttons = help === undefined ? [] : [help.title];
+  const chosen = await vscode.window.showErrorMessage(message, ...buttons);
+  if (help !== undefined && chosen === help.title) {
+    await vscode.commands.executeCommand(help.command, ...(help.argument === undefined ? [] : [help.argument]));
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

