@@ -149,3 +149,61 @@ fn a_failure_follows_its_step_through_edits_and_disappears_when_the_step_runs_ag
     client.run_event("runEnd", |event| event["runId"] == run && event["outcome"] == "succeeded");
     assert_eq!(client.quit().code(), Some(0));
 }
+
+/// Asks for the findings of the workspace, and returns the kind of each report with the ids to ask with the next time.
+fn pull_all(client: &mut Client, known: &Value) -> (std::collections::BTreeMap<String, Value>, Value) {
+    let params = json!({"previousResultIds": known});
+    let answer = client.request("workspace/diagnostic", params).unwrap();
+    let items = answer["items"].as_array().unwrap();
+    let name = |item: &Value| item["uri"].as_str().unwrap().rsplit_once('/').unwrap().1.to_owned();
+    let ids = items.iter().map(|item| json!({"uri": item["uri"], "value": item["resultId"]})).collect();
+    (items.iter().map(|item| (name(item), item.clone())).collect(), ids)
+}
+
+#[test]
+fn a_client_can_ask_for_the_findings_of_all_pipelines_of_its_folders() {
+    let project = Project::new("steps:\n  - key: build\n    cmd: make\n");
+    let folder = project.folder.path();
+    std::fs::create_dir(folder.join("sub")).unwrap();
+    let broken = "steps:\n  - key: build\n    comand: make\n";
+    std::fs::write(folder.join("sub/other.pipeline.yml"), broken).unwrap();
+    std::fs::write(folder.join("compose.yml"), broken).unwrap();
+    let mut client = Client::spawn(binary(), &[("PIPELENS_STATE_DIR", project.state.path().to_str().unwrap())]);
+    client.ignores = test_client::is_routine_or_outcome;
+    let mut capabilities = everything();
+    capabilities["textDocument"]["diagnostic"] = json!({});
+    capabilities["workspace"]["diagnostics"] = json!({"refreshSupport": true});
+    let folders = json!([{"uri": format!("file://{}", folder.display()), "name": "project"}]);
+    let params = json!({"capabilities": capabilities, "workspaceFolders": folders, "initializationOptions": {}});
+    let answer = client.request("initialize", params).unwrap();
+    assert_eq!(answer["capabilities"]["diagnosticProvider"]["workspaceDiagnostics"], true);
+    client.notify("initialized", json!({}));
+    client.open(&project.uri(), broken);
+    let (reports, known) = pull_all(&mut client, &json!([]));
+    assert_eq!(reports.keys().collect::<Vec<_>>(), ["other.pipeline.yml", "pipeline.yml"]);
+    for (name, version) in [("other.pipeline.yml", Value::Null), ("pipeline.yml", json!(1))] {
+        let report = &reports[name];
+        assert_eq!((&report["kind"], &report["version"]), (&json!("full"), &version));
+        assert!(messages(report).iter().any(|message| message.contains("comand")), "{report}");
+    }
+    let (reports, known) = pull_all(&mut client, &known);
+    assert!(reports.values().all(|report| report["kind"] == "unchanged"), "{reports:?}");
+    // One is corrected on disk, the other in the editor's text.
+    std::fs::write(folder.join("sub/other.pipeline.yml"), "steps:\n  - key: build\n    cmd: make\n").unwrap();
+    client.change(&project.uri(), 2, &Value::Null, "steps:\n  - key: build\n    cmd: make\n");
+    let (reports, known) = pull_all(&mut client, &known);
+    for report in reports.values() {
+        assert_eq!((&report["kind"], messages(report)), (&json!("full"), Vec::new()), "{report}");
+    }
+    // A file that is gone has no findings.
+    std::fs::write(folder.join("sub/other.pipeline.yml"), broken).unwrap();
+    let (_, known_broken) = pull_all(&mut client, &known);
+    std::fs::remove_file(folder.join("sub/other.pipeline.yml")).unwrap();
+    client.notify("workspace/didChangeWatchedFiles", json!({"changes": []}));
+    let (reports, known) = pull_all(&mut client, &known_broken);
+    assert_eq!(messages(&reports["other.pipeline.yml"]), Vec::<&str>::new());
+    let (reports, _) = pull_all(&mut client, &known);
+    assert!(reports.values().all(|report| report["kind"] == "unchanged"), "{reports:?}");
+    assert_eq!(client.take(|message| message["method"] == "textDocument/publishDiagnostics"), Vec::<Value>::new());
+    assert_eq!(client.quit().code(), Some(0));
+}

@@ -186,3 +186,34 @@ fn runs_of_the_command_line_are_known_too_but_not_in_a_workspace_without_trust()
     assert!(!has(&client.lens_titles(&uri), "✓"));
     assert_eq!(client.quit().code(), Some(0));
 }
+
+/// Returns the fields of all objects in a value, with the path to them; what is in lists and under keys of steps counts as one.
+fn fields(value: &Value, path: &str, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                let is_of_steps = path.ends_with(".runs.steps");
+                let path = if is_of_steps { format!("{path}.*") } else { format!("{path}.{name}") };
+                found.insert(path.clone());
+                fields(value, &path, found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| fields(value, path, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_tree_of_runs_has_the_fields_of_the_shared_sample() {
+    let sample = include_str!("../fixtures/protocol/runs.json");
+    let mut expected = std::collections::BTreeSet::new();
+    fields(&serde_json::from_str(sample).unwrap(), "", &mut expected);
+    let project = Project::new(&format!("{PIPELINE}  - {{key: all, cmd: 'true', matrix: {{os: [a, b]}}}}\n"));
+    let mut client = project.serve(Runner::Host);
+    client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
+    let tree = client.request("pipelens/runs", json!({})).unwrap();
+    let mut sent = std::collections::BTreeSet::new();
+    fields(&tree, "", &mut sent);
+    assert_eq!(sent, expected);
+    assert_eq!(client.quit().code(), Some(0));
+}

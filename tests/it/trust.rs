@@ -28,6 +28,7 @@ fn is_refused(client: &mut Client, project: &Project) -> bool {
         Ok(_) => false,
         Err(error) => {
             assert!(text(&error["message"]).contains("is not trusted"), "{error}");
+            assert_eq!(error["data"], json!({"help": "trust"}));
             true
         }
     }

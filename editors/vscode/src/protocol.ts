@@ -135,6 +135,12 @@ export type ClearCacheArgs = { uri?: string, step?: string, };
 export type RunsParams = { uri?: string, };
 
 /**
+ * The `data` of an error: what lets a refused command succeed. A client can offer it as a button, beside the error's message, which is the only one.
+ */
+export type Refusal = { "help": "trust" }
+  | { "help": "setting", setting: string, };
+
+/**
  * The answer.
  */
 export type RunTree = { version: number, pipelines: Array<PipelineNode>, };

@@ -6,7 +6,7 @@ mod clean;
 mod convert;
 mod doctor;
 mod explain;
-mod files;
+pub(crate) mod files;
 mod graph;
 mod init;
 mod list;

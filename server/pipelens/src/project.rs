@@ -75,6 +75,11 @@ pub(crate) fn stem_of(path: &Path) -> String {
 pub(crate) enum NotStarted {
     /// The user has to be asked about these first.
     AsksForSecrets(Vec<Asked>),
+    /// A setting of the user, by its name, allows it or gives what is missing.
+    NeedsSetting {
+        why: String,
+        setting: &'static str,
+    },
     Refused(String),
 }
 
@@ -88,7 +93,7 @@ impl NotStarted {
     /// Returns the message for a user who cannot be asked.
     pub(crate) fn sentence(&self) -> String {
         match self {
-            Self::Refused(why) => why.clone(),
+            Self::Refused(why) | Self::NeedsSetting { why, .. } => why.clone(),
             Self::AsksForSecrets(asked) => {
                 let flags: Vec<_> = asked.iter().map(|asked| format!("--allow-secret {}", asked.name)).collect();
                 format!(
@@ -200,28 +205,34 @@ pub(crate) fn state_dir() -> anyhow::Result<PathBuf> {
 }
 
 /// A file can never grant access to a machine: the host runner, privileged containers, mounts of directories.
-fn check_consent(plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
+fn check_consent(plan: &Plan, settings: &Settings) -> Result<(), NotStarted> {
     let asks = plan.steps.iter().find_map(|step| {
         let runner = step.runner.as_deref().and_then(runners::find)?;
         runner.needs_consent().then_some((step, runner.name()))
     });
-    match asks {
-        Some((step, runner)) if !settings.runner.0.needs_consent() && !settings.allow_host_runner => bail!(
+    if let Some((step, runner)) = asks
+        && !settings.runner.0.needs_consent()
+        && !settings.allow_host_runner
+    {
+        let why = format!(
             "Step `{}` asks for the runner `{runner}`, which runs its command directly on this machine. \
              Allow it with the setting `pipelens.allowHostRunner`, or `--allow-host-runner` on the command line",
             step.key
-        ),
-        Some(_) | None => {}
+        );
+        return Err(NotStarted::NeedsSetting { why, setting: "allowHostRunner" });
     }
     let asks = plan.steps.iter().find_map(|step| Some((step, wants_the_machine(step.runner_args.as_ref()?)?)));
-    match asks {
-        Some((step, argument)) if !settings.allow_machine_access => bail!(
+    if let Some((step, argument)) = asks
+        && !settings.allow_machine_access
+    {
+        let why = format!(
             "Step `{}` asks for `{argument}`, which gives its command access to the container engine's machine. \
              Allow it with the setting `pipelens.allowMachineAccess`, or `--allow-machine-access` on the command line",
             step.key
-        ),
-        Some(_) | None => Ok(()),
+        );
+        return Err(NotStarted::NeedsSetting { why, setting: "allowMachineAccess" });
     }
+    Ok(())
 }
 
 fn secrets(plan: &Plan, root: &Path, settings: &Settings) -> Result<BTreeMap<String, String>, NotStarted> {
@@ -243,10 +254,11 @@ fn secrets(plan: &Plan, root: &Path, settings: &Settings) -> Result<BTreeMap<Str
     // A secret without a value cannot be used, whatever the user answers: this is checked first.
     for name in &wanted {
         if variable(name).is_none() && !from_file.contains_key(*name) {
-            return Err(NotStarted::Refused(format!(
+            let why = format!(
                 "The secret `{name}` has no value. Set it in the environment, or in a file of `NAME=value` lines that \
                  the setting `pipelens.secretsFile` or `--secrets-file` names"
-            )));
+            );
+            return Err(NotStarted::NeedsSetting { why, setting: "secretsFile" });
         }
     }
     if !asked.is_empty() {

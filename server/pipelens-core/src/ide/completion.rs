@@ -43,9 +43,13 @@ pub fn completion(analysis: &Analysis, offset: usize, known: Known<'_>) -> Vec<C
     } else if place::is_in_text(analysis, &cursor) {
         Vec::new()
     } else if place::needs_dash(analysis, &cursor) {
+        // In the column of the dashes, the list may go on, or the next key may begin.
+        let mut keys = if place::may_be_key(analysis, &cursor) { new_keys(analysis, &cursor) } else { Vec::new() };
+        guard::retain_valid(analysis, &cursor, &mut keys);
         let cursor = cursor.with_dash();
         let mut entries = offered(analysis, &cursor, known);
         guard::retain_valid(analysis, &cursor, &mut entries);
+        entries.extend(keys);
         return entries;
     } else {
         offered(analysis, &cursor, known)

@@ -1,6 +1,7 @@
 //! What an editor is told at the cursor, which is written `¦`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has to stop")]
 
+mod after_blocks;
 mod completion;
 mod format;
 mod graph;

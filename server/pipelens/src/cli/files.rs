@@ -80,7 +80,7 @@ fn matching(word: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Returns the pipelines in a directory and below, except those that version control ignores.
-fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn pipelines(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let root = project::root_of(&std::path::absolute(folder.join("pipeline.yml"))?, &[]);
     let project = ProjectFolder::open(&root)?;
     let more = globs(&ProjectSettings::read(&root)?.files).map_err(anyhow::Error::msg)?;
@@ -90,7 +90,11 @@ fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let slashed = relative.to_string_lossy().replace('\\', "/");
         pipelens_core::is_pipeline_file(&slashed, "") || more.is_match(relative) || says_so(&project, relative)
     };
-    let found: Vec<PathBuf> = walk(folder)?.into_iter().filter(|path| is_pipeline(path)).collect();
+    Ok(walk(folder)?.into_iter().filter(|path| is_pipeline(path)).collect())
+}
+
+fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let found = pipelines(folder)?;
     if found.is_empty() {
         bail!(
             "There is no pipeline in `{}`. `pipelens init` writes a first one. Other files are included if they are named explicitly, \

@@ -13,7 +13,7 @@ use lsp_types::request::{
     Completion, DocumentDiagnosticRequest, DocumentHighlightRequest, DocumentLinkRequest, DocumentSymbolRequest,
     ExecuteCommand, FoldingRangeRequest, Formatting, GotoDefinition, HoverRequest, InlayHintRequest,
     PrepareRenameRequest, References, Rename, Request as RequestType, SelectionRangeRequest, SemanticTokensFullRequest,
-    SemanticTokensRangeRequest, WorkspaceSymbolRequest,
+    SemanticTokensRangeRequest, WorkspaceDiagnosticRequest, WorkspaceSymbolRequest,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,6 +105,7 @@ const ROUTES: &[(&str, Route)] = &[
     read!(CodeLensRequest, code_lens::code_lens),
     read!(CodeActionRequest, code_action::code_action),
     read!(DocumentDiagnosticRequest, diagnostic::diagnostic),
+    read!(WorkspaceDiagnosticRequest, diagnostic::workspace, ReadFiles, Ok),
     read!(RunsRequest, runs::runs, ReadFiles, Ok),
     (
         ExecuteCommand::METHOD,
@@ -345,6 +346,9 @@ mod tests {
                 vec!["textDocument/rename".to_owned(), "textDocument/prepareRename".to_owned()]
             }
             "executeCommandProvider" => vec!["workspace/executeCommand".to_owned()],
+            "diagnosticProvider" => {
+                vec!["textDocument/diagnostic".to_owned(), "workspace/diagnostic".to_owned()]
+            }
             "workspaceSymbolProvider" => vec!["workspace/symbol".to_owned()],
             "documentFormattingProvider" => vec!["textDocument/formatting".to_owned()],
             other => vec![format!("textDocument/{}", other.trim_end_matches("Provider"))],

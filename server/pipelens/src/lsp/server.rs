@@ -21,6 +21,7 @@ use super::session::images::KnownImages;
 use super::session::lenses::LensRefresh;
 use super::session::settings::SessionSettings;
 use super::session::watching;
+use super::session::workspace::WorkspaceFiles;
 
 /// What every request may reach.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct Server {
     pub(crate) predictions: Arc<Predictions>,
     pub(crate) runs: Arc<Runs>,
     pub(crate) images: Arc<KnownImages>,
+    pub(crate) workspace: WorkspaceFiles,
     /// Messages on their way to the client. They end with the process.
     messages: TaskTracker,
 }
@@ -68,6 +70,7 @@ impl Server {
             predictions,
             runs: Arc::new(runs),
             images: Arc::default(),
+            workspace: WorkspaceFiles::default(),
             messages: TaskTracker::new(),
         }
     }

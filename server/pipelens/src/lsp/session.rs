@@ -10,3 +10,4 @@ pub(super) mod linting;
 pub(super) mod projects;
 pub(super) mod settings;
 pub(super) mod watching;
+pub(super) mod workspace;

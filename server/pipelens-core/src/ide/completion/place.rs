@@ -1,6 +1,6 @@
 //! Which mapping or list the cursor is in, by the tree if there is one, otherwise by indentation.
 
-use super::cursor::{Cursor, dashes};
+use super::cursor::{Cursor, Follows, dashes};
 use crate::analysis::Analysis;
 use crate::ide::mappings::walk;
 use crate::keys::{self, Key, Place, Shape};
@@ -151,7 +151,8 @@ pub(super) fn is_in_command(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
         return true;
     }
     let mut steps = analysis.all_steps();
-    if steps.any(|step| step.cmd.as_ref().is_some_and(|cmd| cmd.range.touches(cursor.offset))) {
+    let is_around = |range: TextRange| range.touches(cursor.offset) && !ends_above(analysis, cursor, range);
+    if steps.any(|step| step.cmd.as_ref().is_some_and(|cmd| is_around(cmd.range))) {
         return true;
     }
     let outer = outer_line(analysis, cursor).filter(|line| starts_text(line));
@@ -165,8 +166,20 @@ pub(super) fn is_in_text(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
     }
     analysis.tree.nodes().any(|node| {
         let is_around = node.range.start < cursor.line_start && cursor.offset <= node.range.end;
-        is_around && matches!(node.kind, Kind::Scalar(_))
+        is_around && matches!(node.kind, Kind::Scalar(_)) && !ends_above(analysis, cursor, node.range)
     })
+}
+
+/// Tells whether a string ends above the cursor, although the file was repaired as if the cursor's line were a part of it: the line is not indented
+/// more than the key, so it is the beginning of the next key.
+fn ends_above(analysis: &Analysis, cursor: &Cursor<'_>, range: TextRange) -> bool {
+    if !analysis.is_repaired || cursor.is_flow || range.start >= cursor.line_start {
+        return false;
+    }
+    let start = analysis.line_index.line_start(analysis.line_index.line(range.start));
+    let key = analysis.text.get(start..).and_then(|rest| rest.lines().next()).map_or(0, column);
+    // A string on a line of its own may go on in its column.
+    if start + key < range.start { cursor.column <= key } else { cursor.column < key }
 }
 
 /// Tells whether a line ends with the mark of a block of text: `|`, `>-`, `|2`.
@@ -215,6 +228,18 @@ pub(super) fn needs_dash(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
     column(line) < cursor.column
         && (value.is_empty() || value.starts_with('#'))
         && keys::homes(key).any(|(_, key)| is_list(key.shape))
+}
+
+/// Tells whether a key may begin in the column of the dashes above: that of the list itself is in the same column.
+pub(super) fn may_be_key(analysis: &Analysis, cursor: &Cursor<'_>) -> bool {
+    if cursor.follows == Follows::Something {
+        return false;
+    }
+    let above = analysis.text.get(..cursor.line_start).unwrap_or_default().lines().rev();
+    let mut lines = above.filter(|line| says_something(line) && indentation(line) <= cursor.column);
+    let is_entry = |line: &&str| indentation(line) == cursor.column && dashes(line.trim_start_matches(' ')) > 0;
+    let key = lines.find(|line| !is_entry(line));
+    key.is_some_and(|line| column(line) == cursor.column)
 }
 
 /// Returns the keys a mapping has besides the one at the cursor.

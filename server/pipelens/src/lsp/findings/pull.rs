@@ -1,9 +1,12 @@
 //! Answers a client that pulls the findings of a document.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use lsp_types::{
-    DocumentDiagnosticReport, DocumentDiagnosticReportResult, FullDocumentDiagnosticReport,
+    Diagnostic, DocumentDiagnosticReport, DocumentDiagnosticReportResult, FullDocumentDiagnosticReport,
     RelatedFullDocumentDiagnosticReport, RelatedUnchangedDocumentDiagnosticReport, UnchangedDocumentDiagnosticReport,
-    Uri,
+    Uri, WorkspaceDocumentDiagnosticReport, WorkspaceFullDocumentDiagnosticReport,
+    WorkspaceUnchangedDocumentDiagnosticReport,
 };
 
 use super::store::Findings;
@@ -27,4 +30,49 @@ pub(crate) fn report(findings: &Findings, uri: &Uri, known: Option<&str>) -> Doc
         })
     };
     DocumentDiagnosticReportResult::Report(report)
+}
+
+/// Returns the report of an open file, as a part of that of all files.
+pub(crate) fn of_open(findings: &Findings, uri: &Uri, known: Option<&str>) -> WorkspaceDocumentDiagnosticReport {
+    let report = findings.of(uri);
+    item(uri.clone(), report.version.map(i64::from), report.id.to_string(), report.diagnostics, known)
+}
+
+/// Returns the report of a file that is not open. Its id is made from what it says.
+pub(crate) fn of_closed(
+    uri: Uri,
+    diagnostics: Vec<Diagnostic>,
+    known: Option<&str>,
+) -> WorkspaceDocumentDiagnosticReport {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(&diagnostics).unwrap_or_default().hash(&mut hasher);
+    item(uri, None, format!("disk-{:016x}", hasher.finish()), diagnostics, known)
+}
+
+pub(crate) fn uri_of(item: &WorkspaceDocumentDiagnosticReport) -> &Uri {
+    match item {
+        WorkspaceDocumentDiagnosticReport::Full(report) => &report.uri,
+        WorkspaceDocumentDiagnosticReport::Unchanged(report) => &report.uri,
+    }
+}
+
+fn item(
+    uri: Uri,
+    version: Option<i64>,
+    id: String,
+    items: Vec<Diagnostic>,
+    known: Option<&str>,
+) -> WorkspaceDocumentDiagnosticReport {
+    if known == Some(id.as_str()) {
+        return WorkspaceDocumentDiagnosticReport::Unchanged(WorkspaceUnchangedDocumentDiagnosticReport {
+            uri,
+            version,
+            unchanged_document_diagnostic_report: UnchangedDocumentDiagnosticReport { result_id: id },
+        });
+    }
+    WorkspaceDocumentDiagnosticReport::Full(WorkspaceFullDocumentDiagnosticReport {
+        uri,
+        version,
+        full_document_diagnostic_report: FullDocumentDiagnosticReport { result_id: Some(id), items },
+    })
 }

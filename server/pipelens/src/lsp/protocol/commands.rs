@@ -9,6 +9,17 @@ use serde_json::{Value, json};
 /// The answer to every command that would run or write something.
 pub(crate) const UNTRUSTED: &str = "This workspace is not trusted, so nothing runs in it. Trust it in the editor first";
 
+/// The `data` of an error: what lets a refused command succeed. A client can offer it as a button, beside the error's message, which is the only one.
+#[derive(Debug, Serialize)]
+#[serde(tag = "help", rename_all = "camelCase")]
+#[cfg_attr(test, derive(ts_rs::TS), ts(tag = "help", rename_all = "camelCase"))]
+pub(crate) enum Refusal {
+    /// The user trusts the workspace.
+    Trust,
+    /// The user changes the setting with this name.
+    Setting { setting: String },
+}
+
 /// A command of `workspace/executeCommand`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {

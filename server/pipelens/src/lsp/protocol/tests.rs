@@ -7,10 +7,10 @@ use serde_json::Value;
 use ts_rs::{Config, TS};
 
 use super::commands::{
-    CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, RerunArgs,
-    RunArgs, StopWatchingArgs, WatchArgs,
+    CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef, Refusal,
+    RerunArgs, RunArgs, StopWatchingArgs, WatchArgs,
 };
-use super::tree::{PipelineNode, RunNode, RunTree, RunsParams, StepNode, StepState};
+use super::tree::{PipelineNode, RunNode, RunTree, RunsParams, StepNode, StepState, TREE_VERSION};
 use crate::wire::{Line, OutcomeKind, RunEvent, RunOutcomeKind, StepName, Stream, VERSION};
 
 fn root() -> PathBuf {
@@ -61,6 +61,7 @@ fn typescript() -> String {
         declaration::<RerunArgs>,
         declaration::<ClearCacheArgs>,
         declaration::<RunsParams>,
+        declaration::<Refusal>,
         declaration::<RunTree>,
         declaration::<PipelineNode>,
         declaration::<StepNode>,
@@ -91,6 +92,81 @@ fn the_typescript_types_are_up_to_date() {
         std::fs::write(&file, typescript()).unwrap();
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), typescript(), "run `cargo xtask codegen`");
+}
+
+const TREE_SAMPLE: &str = "tests/fixtures/protocol/runs.json";
+
+/// Returns a tree with everything that can be in it.
+fn sample_tree() -> RunTree {
+    let position = |line: u32, character: u32| lsp_types::Position::new(line, character);
+    let ended = StepState {
+        run_id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
+        state: "failed".to_owned(),
+        phase: None,
+        duration_ms: Some(3200),
+        exit_code: Some(101),
+        log: Some("/state/runs/01890a5d-ac96-774b-bcce-b302099a8057/test.log".to_owned()),
+        artifacts: Some("/state/runs/01890a5d-ac96-774b-bcce-b302099a8057/artifacts/test".to_owned()),
+        shell: Some("docker run --rm -it --entrypoint sh sha256:0".to_owned()),
+    };
+    let pulling = StepState {
+        run_id: "01890a5d-ac97-774b-bcce-b302099a8057".to_owned(),
+        state: "running".to_owned(),
+        phase: Some("pulling rust:1.95".to_owned()),
+        duration_ms: Some(400),
+        exit_code: None,
+        log: None,
+        artifacts: None,
+        shell: None,
+    };
+    let node = |key: &str, line: u32, state: Option<StepState>| StepNode {
+        key: key.to_owned(),
+        label: None,
+        position: position(line, 4),
+        state,
+        prediction: None,
+        entries: Vec::new(),
+    };
+    let entry = StepNode { position: position(6, 15), ..node("build (1.95)", 6, Some(pulling.clone())) };
+    let build = StepNode {
+        label: Some("Build".to_owned()),
+        prediction: Some("cached".to_owned()),
+        entries: vec![entry],
+        ..node("build", 3, None)
+    };
+    let run = |state: &StepState, key: &str, run_state: &str, is_own: bool| RunNode {
+        run_id: state.run_id.clone(),
+        title: format!("ci · {key}"),
+        state: run_state.to_owned(),
+        duration_ms: 3400,
+        is_own,
+        steps: [(key.to_owned(), state.clone())].into(),
+        artifacts: state.artifacts.clone(),
+    };
+    RunTree {
+        version: TREE_VERSION,
+        pipelines: vec![PipelineNode {
+            uri: "file:///project/pipeline.yml".to_owned(),
+            pipeline: 0,
+            name: "ci".to_owned(),
+            position: position(0, 0),
+            steps: vec![build, node("test", 8, Some(ended.clone()))],
+            runs: vec![run(&pulling, "build (1.95)", "running", true), run(&ended, "test", "failed", false)],
+        }],
+    }
+}
+
+#[test]
+fn the_sample_of_the_tree_is_up_to_date() {
+    let file = root().join(TREE_SAMPLE);
+    let sample = serde_json::to_string_pretty(&sample_tree()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&file, &sample).unwrap();
+    }
+    let shared = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(shared, sample, "{TREE_SAMPLE} is stale: run `cargo xtask codegen`");
+    let read: RunTree = serde_json::from_str(&shared).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), serde_json::to_value(sample_tree()).unwrap());
 }
 
 const MARKER: &str = "<!-- Everything below is generated: cargo xtask codegen -->\n";
@@ -151,11 +227,13 @@ fn lists() -> String {
     });
     let commands: String = rows.collect();
     let samples = std::fs::read_to_string(root().join("tests/fixtures/protocol/run-event.jsonl")).unwrap();
+    let tree = serde_json::to_string_pretty(&sample_tree()).unwrap();
     let schema: Value = serde_json::from_str(&crate::settings::schema()).unwrap();
     let settings = setting_rows(&schema, &schema, "");
     format!(
         "\n## Commands\n\n| command | argument | what it does |\n|---|---|---|\n{commands}\n\
          ## Run events (version {VERSION})\n\nOne sample of each kind:\n\n```json\n{samples}```\n\n\
+         ## The tree of runs (version {TREE_VERSION})\n\nA sample of an answer to `pipelens/runs`:\n\n```json\n{tree}\n```\n\n\
          ## Settings\n\n| setting | meaning |\n|---|---|\n{settings}"
     )
 }

@@ -71,7 +71,7 @@ pub(crate) fn offer(client: ClientFeatures) -> InitializeResult {
             DiagnosticServerCapabilities::Options(DiagnosticOptions {
                 identifier: Some("pipelens".to_owned()),
                 inter_file_dependencies: false,
-                workspace_diagnostics: false,
+                workspace_diagnostics: true,
                 work_done_progress_options: WorkDoneProgressOptions::default(),
             })
         }),

@@ -1,8 +1,14 @@
-//! A client asks for the findings of a document.
+//! A client asks for the findings of a document, or of all pipelines in its folders.
 
-use lsp_types::{DocumentDiagnosticParams, DocumentDiagnosticReportResult};
+use lsp_types::{
+    DocumentDiagnosticParams, DocumentDiagnosticReportResult, Uri, WorkspaceDiagnosticParams,
+    WorkspaceDiagnosticReport, WorkspaceDiagnosticReportResult,
+};
+use tower_lsp::UriExt;
 
+use crate::cli::source;
 use crate::lsp::findings::pull;
+use crate::lsp::findings::store::Analysed as _;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::Documents;
 
@@ -13,4 +19,36 @@ pub(crate) fn diagnostic(
     params: DocumentDiagnosticParams,
 ) -> DocumentDiagnosticReportResult {
     pull::report(&server.findings, &params.text_document.uri, params.previous_result_id.as_deref())
+}
+
+/// Returns the findings of all pipelines that are open or in the editor's folders. Of those that are not open, only what the analysis finds: the rest is
+/// pushed.
+pub(crate) fn workspace(
+    server: &Server,
+    documents: &Documents,
+    params: WorkspaceDiagnosticParams,
+) -> WorkspaceDiagnosticReportResult {
+    let known = |uri: &Uri| {
+        let mut known = params.previous_result_ids.iter().filter(|known| known.uri == *uri);
+        known.next().map(|known| known.value.as_str())
+    };
+    let open =
+        documents.pipelines().map(|document| pull::of_open(&server.findings, &document.uri, known(&document.uri)));
+    let mut items: Vec<_> = open.collect();
+    for file in server.workspace.pipelines(server.settings.folders()) {
+        let Some(uri) = Uri::from_file_path(&file).filter(|uri| documents.get(uri).is_none()) else { continue };
+        // What cannot be read is said when it is opened or run.
+        let Ok(text) = source::read(&file) else { continue };
+        let document = server.documents.analyse(uri.clone(), 0, text);
+        if document.is_pipeline() {
+            let known = known(&uri);
+            items.push(pull::of_closed(uri.clone(), document.findings(), known));
+        }
+    }
+    // A client keeps what it knows of files that are not in the answer.
+    let is_reported = |uri: &Uri| items.iter().any(|item| pull::uri_of(item) == uri);
+    let gone = params.previous_result_ids.iter().filter(|known| !is_reported(&known.uri));
+    let gone: Vec<_> = gone.map(|gone| pull::of_closed(gone.uri.clone(), Vec::new(), Some(&gone.value))).collect();
+    items.extend(gone);
+    WorkspaceDiagnosticReportResult::Report(WorkspaceDiagnosticReport { items })
 }

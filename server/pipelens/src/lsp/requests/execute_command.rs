@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use tower_lsp::UriExt;
 use tower_lsp::jsonrpc::{Error, Result};
 
-use super::replies::{invalid, refused};
+use super::replies::{invalid, not_started, refused, refused_with};
 use super::{combinations, graph, secrets, watch};
 use crate::lsp::protocol::commands::{
     self, CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef,
-    RerunArgs, RunArgs, StopWatchingArgs, UNTRUSTED, WatchArgs,
+    Refusal, RerunArgs, RunArgs, StopWatchingArgs, UNTRUSTED, WatchArgs,
 };
 use crate::lsp::runs::show::{Viewer, show};
 use crate::lsp::runs::{artifacts, history, logs, recall};
@@ -32,7 +32,7 @@ pub(crate) async fn execute_command(
     let command =
         Command::parse(&params.command).ok_or_else(|| invalid(format!("There is no command `{}`", params.command)))?;
     if command.needs_trust() && server.settings.is_untrusted() {
-        return Err(refused(UNTRUSTED));
+        return Err(refused_with(UNTRUSTED, &Refusal::Trust));
     }
     let token = params.work_done_progress_params.work_done_token;
     let call = Call { server, documents };
@@ -178,7 +178,7 @@ impl Call {
                 self.server.runs.questions.spawn(question);
                 Ok(Some(answer))
             }
-            Err(not_started) => Err(refused(not_started.sentence())),
+            Err(why) => Err(not_started(&why)),
         }
     }
 

@@ -3,6 +3,9 @@
 use lsp_types::{MarkupContent, MarkupKind};
 use tower_lsp::jsonrpc::{Error, ErrorCode};
 
+use crate::lsp::protocol::commands::{Refusal, UNTRUSTED};
+use crate::project::NotStarted;
+
 pub(super) fn markdown(value: String) -> MarkupContent {
     MarkupContent { kind: MarkupKind::Markdown, value }
 }
@@ -10,6 +13,26 @@ pub(super) fn markdown(value: String) -> MarkupContent {
 /// The argument is right, but what it asks for cannot be done now. Clients show this text.
 pub(super) fn refused(message: impl Into<String>) -> Error {
     Error { code: ErrorCode::ServerError(-32803), message: message.into().into(), data: None }
+}
+
+/// Like `refused`, where a client can offer a button that helps.
+pub(super) fn refused_with(message: impl Into<String>, help: &Refusal) -> Error {
+    Error { data: serde_json::to_value(help).ok(), ..refused(message) }
+}
+
+/// Why a run was not started.
+pub(super) fn not_started(why: &NotStarted) -> Error {
+    let sentence = why.sentence();
+    match why {
+        NotStarted::NeedsSetting { setting, .. } => {
+            refused_with(sentence, &Refusal::Setting { setting: format!("pipelens.{setting}") })
+        }
+        NotStarted::AsksForSecrets(_) => {
+            refused_with(sentence, &Refusal::Setting { setting: "pipelens.allowSecrets".to_owned() })
+        }
+        NotStarted::Refused(why) if why == UNTRUSTED => refused_with(sentence, &Refusal::Trust),
+        NotStarted::Refused(_) => refused(sentence),
+    }
 }
 
 /// The argument is wrong.

@@ -27,5 +27,6 @@ pub(crate) fn did_close(server: &Server, params: DidCloseTextDocumentParams) {
 }
 
 pub(crate) fn did_change_watched_files(server: &Server, params: DidChangeWatchedFilesParams) {
+    server.workspace.forget();
     watching::changed(&server.documents, &params.changes);
 }

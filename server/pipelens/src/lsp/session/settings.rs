@@ -194,9 +194,14 @@ impl SessionSettings {
         crate::project::root_of(path, &self.inner.lock().folders)
     }
 
+    /// Returns the editor's folders.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        self.inner.lock().folders.clone()
+    }
+
     /// Whether a file is in one of the editor's folders.
     pub(crate) fn is_in_folders(&self, file: &Path) -> bool {
-        let folders = self.inner.lock().folders.clone();
+        let folders = self.folders();
         let is_in = |folder: &PathBuf| file.starts_with(folder.canonicalize().as_deref().unwrap_or(folder));
         folders.iter().any(is_in)
     }
