@@ -7,6 +7,7 @@ import type { ChooseArgs, GraphArgs, OpenArtifactsArgs, OpenLogArgs } from "./pr
 import { stepAt } from "./pure/words";
 import type { Server } from "./server";
 import { refuse } from "./server";
+import { openSetting } from "./settings";
 import type { Terminals } from "./terminals";
 import type { Node } from "./view";
 
@@ -56,6 +57,7 @@ function ofEditor(parts: Parts): Handlers {
     "editor.useHost": () => setRunner("host"),
     "editor.useDocker": () => setRunner("docker"),
     "editor.create": () => create(server),
+    "editor.setServerPath": () => openSetting("pipelens.server.path"),
   };
 }
 

@@ -1,7 +1,8 @@
 // What the server says about the pipelines of the workspace and their runs. Everything that is drawn comes from here.
 import * as vscode from "vscode";
 import type { PipelineNode } from "./protocol";
-import type { Server } from "./server";
+import { withoutRunning } from "./pure/words";
+import type { Change, Server } from "./server";
 
 /// Edits are asked about when the user pauses.
 const PAUSE_MS = 300;
@@ -34,7 +35,7 @@ export class Pipelines implements vscode.Disposable {
       watcher,
       watcher.onDidCreate((uri) => { this.want(uri.toString(), BURST_MS); }),
       watcher.onDidDelete((uri) => { this.forget(uri.toString()); }),
-      server.onDidChange((isRunning) => { void this.reset(isRunning); }),
+      server.onDidChange((change) => void this.reset(change)),
       server.onRunEvent((event) => {
         if (event.uri !== undefined && event.kind !== "stepLog" && event.kind !== "stepLogSkipped") {
           this.want(event.uri, BURST_MS);
@@ -99,9 +100,15 @@ export class Pipelines implements vscode.Disposable {
   }
 
   /// Looks for all pipelines anew.
-  private async reset(isRunning: boolean): Promise<void> {
-    if (!isRunning) {
-      this.files.clear();
+  private async reset(change: Change): Promise<void> {
+    if (change !== "started") {
+      if (change === "missing") {
+        this.files.clear();
+      }
+      // What is shown stays until the next server describes it.
+      for (const file of this.files.values()) {
+        file.nodes = file.nodes.map(withoutRunning);
+      }
       this.tell();
       return;
     }

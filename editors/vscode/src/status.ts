@@ -49,7 +49,7 @@ function running(run: RunNode): string | undefined {
 function failed(run: RunNode): string | undefined {
   const [key, state] = Object.entries(run.steps).find(([, { state }]) => isFailure(state)) ?? [];
   if (key === undefined || state === undefined || !isFailure(run.state)) {
-    return undefined;
+    return isFailure(run.state) ? words(run.state) : undefined;
   }
   const how = words(state.state, state.exitCode);
   // The title of a run of one step names it.
