@@ -8,6 +8,8 @@ import type { Change, Server } from "./server";
 const PAUSE_MS = 300;
 /// Run events come in bursts.
 const BURST_MS = 150;
+/// Folders that nobody keeps a pipeline in, and that are large.
+const IGNORED = "**/{node_modules,target}/**";
 /// More files than a view can show.
 const MOST_FILES = 200;
 
@@ -36,6 +38,9 @@ export class Pipelines implements vscode.Disposable {
       watcher.onDidCreate((uri) => { this.want(uri.toString(), BURST_MS); }),
       watcher.onDidDelete((uri) => { this.forget(uri.toString()); }),
       server.onDidChange((change) => void this.reset(change)),
+      vscode.workspace.onDidChangeWorkspaceFolders(() => void this.find()),
+      // Without trust, the server does not look at earlier runs.
+      vscode.workspace.onDidGrantWorkspaceTrust(() => void this.find()),
       server.onRunEvent((event) => {
         if (event.uri !== undefined && event.kind !== "stepLog" && event.kind !== "stepLogSkipped") {
           this.want(event.uri, BURST_MS);
@@ -112,11 +117,18 @@ export class Pipelines implements vscode.Disposable {
       this.tell();
       return;
     }
-    const found = await vscode.workspace.findFiles(`**/{${this.globs().join(",")}}`, "**/{node_modules,target}/**", MOST_FILES);
-    const open = vscode.workspace.textDocuments.filter(isCandidate).map(({ uri }) => uri);
-    const uris = new Set([...found, ...open].map(String));
-    await Promise.all([...uris].map((uri) => this.refresh(uri)));
+    await this.find();
     void vscode.commands.executeCommand("setContext", "pipelens.isReady", true);
+  }
+
+  /// Asks about every file that may be a pipeline.
+  private async find(): Promise<void> {
+    const further = vscode.workspace.getConfiguration("pipelens").get<string[]>("files") ?? [];
+    const patterns = [`**/{${this.globs().join(",")}}`, ...further];
+    const found = await Promise.all(patterns.map((pattern) => vscode.workspace.findFiles(pattern, IGNORED, MOST_FILES)));
+    const open = vscode.workspace.textDocuments.filter(isCandidate).map(({ uri }) => uri);
+    const uris = new Set([...found.flat(), ...open].map(String));
+    await Promise.all([...uris].map((uri) => this.refresh(uri)));
     this.tell();
   }
 

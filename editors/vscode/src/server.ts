@@ -110,7 +110,13 @@ export class Server implements vscode.Disposable {
 
   /// Asks for the tree of a file's pipelines and runs. Without a server, there is none.
   async tree(params: RunsParams): Promise<RunTree | undefined> {
-    return this.isRunning ? this.client?.sendRequest<RunTree>("pipelens/runs", params) : undefined;
+    try {
+      return this.isRunning ? await this.client?.sendRequest<RunTree>("pipelens/runs", params) : undefined;
+    } catch (error) {
+      // It has just ended.
+      this.output.appendLine(reasonOf(error));
+      return undefined;
+    }
   }
 
   /// Asks for the findings of a file as they are now, where the server lets clients ask.

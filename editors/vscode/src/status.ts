@@ -31,7 +31,8 @@ export class Status implements vscode.Disposable {
     this.item.text = `$(${iconOf(run.state).icon}) ${run.title}${what === undefined ? "" : `: ${what}`} ${taken}`;
     this.item.tooltip = `${run.title}: ${words(run.state)} (click for the output)`;
     this.item.accessibilityInformation = { label: `pipelens, ${run.title}, ${words(run.state)} ${what ?? ""} ${taken}` };
-    this.item.backgroundColor = isFailure(run.state) ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
+    // A failure of an earlier day is no alarm.
+    this.item.backgroundColor = run.isOwn && isFailure(run.state) ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
     this.item.show();
   }
 }
