@@ -24,6 +24,7 @@ mod consent;
 mod doctor;
 mod documents;
 mod editing;
+mod editors;
 mod findings;
 mod init;
 mod language;

@@ -17,6 +17,10 @@ import {
   type ShowMessageRequestParams,
 } from "vscode-languageclient/node";
 import { openFolder } from "./folders";
+import { openSetting } from "./settings";
+
+export { State } from "vscode-languageclient/node";
+export { RunProgress } from "./progress";
 
 /// Buttons of the server's messages.
 const OPEN_LOG = "Open log";
@@ -87,7 +91,7 @@ async function ask(params: ShowMessageRequestParams): Promise<MessageActionItem 
     return null;
   }
   if (chosen === SETTINGS) {
-    await vscode.commands.executeCommand("workbench.action.openSettings", "pipelens.dockerHost");
+    await openSetting("pipelens.dockerHost");
     return null;
   }
   return actions.find((action) => action.title === chosen) ?? null;

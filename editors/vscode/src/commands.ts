@@ -7,6 +7,7 @@ import type { ChooseArgs, GraphArgs, OpenArtifactsArgs, OpenLogArgs } from "./pr
 import { stepAt } from "./pure/words";
 import type { Server } from "./server";
 import { refuse } from "./server";
+import { openSetting } from "./settings";
 import type { Terminals } from "./terminals";
 import type { Node } from "./view";
 
@@ -56,6 +57,7 @@ function ofEditor(parts: Parts): Handlers {
     "editor.useHost": () => setRunner("host"),
     "editor.useDocker": () => setRunner("docker"),
     "editor.create": () => create(server),
+    "editor.setServerPath": () => openSetting("pipelens.server.path"),
   };
 }
 
@@ -108,9 +110,9 @@ function stepOf(node: Node): { step?: string } {
 
 /// Runs the step on the line of the cursor, or the pipeline if there is none.
 async function onStepHere({ server, pipelines }: Parts, command: "pipelens.runStep" | "pipelens.runFrom"): Promise<void> {
-  const editor = vscode.window.activeTextEditor;
   const uri = pipelines.meant();
-  const here = editor === undefined || uri === undefined ? undefined : stepAt(pipelines.of(uri), editor.selection.active.line);
+  const line = lineIn(uri);
+  const here = line === undefined || uri === undefined ? undefined : stepAt(pipelines.of(uri), line);
   if (here === undefined) {
     await server.execute("pipelens.runPipeline", uri === undefined ? {} : { uri });
   } else {
@@ -118,10 +120,16 @@ async function onStepHere({ server, pipelines }: Parts, command: "pipelens.runSt
   }
 }
 
+/// Returns the line of the cursor in a file, if the user is in it.
+function lineIn(uri: string | undefined): number | undefined {
+  const editor = vscode.window.activeTextEditor;
+  return editor?.document.uri.toString() === uri ? editor?.selection.active.line : undefined;
+}
+
 /// Watches what is on the line of the cursor; the server knows what that is.
 async function watchHere({ server, pipelines }: Parts): Promise<void> {
   const uri = pipelines.meant();
-  const line = vscode.window.activeTextEditor?.selection.active.line;
+  const line = lineIn(uri);
   await server.execute("pipelens.watch", { ...(uri === undefined ? {} : { uri }), ...(line === undefined ? {} : { line }) });
 }
 
@@ -206,9 +214,12 @@ async function setRunner(runner: string): Promise<void> {
 
 /// Writes a first pipeline, in a terminal that shows what is found.
 async function create(server: Server): Promise<void> {
-  const [folder] = vscode.workspace.workspaceFolders ?? [];
+  const folders = vscode.workspace.workspaceFolders ?? [];
+  const folder = folders.length > 1 ? await vscode.window.showWorkspaceFolderPick() : folders[0];
   if (folder === undefined) {
-    await refuse("Open a folder first");
+    if (folders.length === 0) {
+      await refuse("Open a folder first");
+    }
     return;
   }
   const program = server.program();

@@ -1,12 +1,15 @@
 // What the server says about the pipelines of the workspace and their runs. Everything that is drawn comes from here.
 import * as vscode from "vscode";
 import type { PipelineNode } from "./protocol";
-import type { Server } from "./server";
+import { withoutRunning } from "./pure/words";
+import type { Change, Server } from "./server";
 
 /// Edits are asked about when the user pauses.
 const PAUSE_MS = 300;
 /// Run events come in bursts.
 const BURST_MS = 150;
+/// Folders that nobody keeps a pipeline in, and that are large.
+const IGNORED = "**/{node_modules,target}/**";
 /// More files than a view can show.
 const MOST_FILES = 200;
 
@@ -34,7 +37,10 @@ export class Pipelines implements vscode.Disposable {
       watcher,
       watcher.onDidCreate((uri) => { this.want(uri.toString(), BURST_MS); }),
       watcher.onDidDelete((uri) => { this.forget(uri.toString()); }),
-      server.onDidChange((isRunning) => { void this.reset(isRunning); }),
+      server.onDidChange((change) => void this.reset(change)),
+      vscode.workspace.onDidChangeWorkspaceFolders(() => void this.find()),
+      // Without trust, the server does not look at earlier runs.
+      vscode.workspace.onDidGrantWorkspaceTrust(() => void this.find()),
       server.onRunEvent((event) => {
         if (event.uri !== undefined && event.kind !== "stepLog" && event.kind !== "stepLogSkipped") {
           this.want(event.uri, BURST_MS);
@@ -99,17 +105,30 @@ export class Pipelines implements vscode.Disposable {
   }
 
   /// Looks for all pipelines anew.
-  private async reset(isRunning: boolean): Promise<void> {
-    if (!isRunning) {
-      this.files.clear();
+  private async reset(change: Change): Promise<void> {
+    if (change !== "started") {
+      if (change === "missing") {
+        this.files.clear();
+      }
+      // What is shown stays until the next server describes it.
+      for (const file of this.files.values()) {
+        file.nodes = file.nodes.map(withoutRunning);
+      }
       this.tell();
       return;
     }
-    const found = await vscode.workspace.findFiles(`**/{${this.globs().join(",")}}`, "**/{node_modules,target}/**", MOST_FILES);
-    const open = vscode.workspace.textDocuments.filter(isCandidate).map(({ uri }) => uri);
-    const uris = new Set([...found, ...open].map(String));
-    await Promise.all([...uris].map((uri) => this.refresh(uri)));
+    await this.find();
     void vscode.commands.executeCommand("setContext", "pipelens.isReady", true);
+  }
+
+  /// Asks about every file that may be a pipeline.
+  private async find(): Promise<void> {
+    const further = vscode.workspace.getConfiguration("pipelens").get<string[]>("files") ?? [];
+    const patterns = [`**/{${this.globs().join(",")}}`, ...further];
+    const found = await Promise.all(patterns.map((pattern) => vscode.workspace.findFiles(pattern, IGNORED, MOST_FILES)));
+    const open = vscode.workspace.textDocuments.filter(isCandidate).map(({ uri }) => uri);
+    const uris = new Set([...found.flat(), ...open].map(String));
+    await Promise.all([...uris].map((uri) => this.refresh(uri)));
     this.tell();
   }
 

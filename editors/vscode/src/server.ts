@@ -1,13 +1,12 @@
 // The server's process and the client for it. A client is made anew whenever the server is started, so a changed path, a crash and a missing
 // program need no reload of the window.
 import * as vscode from "vscode";
-import { type LanguageClient, type Middleware, State } from "vscode-languageclient/node";
-import { createClient } from "./client";
-import { RunProgress } from "./progress";
+import type { LanguageClient, Middleware } from "vscode-languageclient/node";
+import type { RunProgress } from "./progress";
 import type { CommandArguments, RunEvent, RunsParams, RunTree } from "./protocol";
 import { findServer } from "./pure/binary";
 import { helpFor } from "./pure/refusal";
-import { serverSettings } from "./settings";
+import { openSetting, serverSettings } from "./settings";
 
 /// What the commands answer with.
 interface RunAnswer {
@@ -33,15 +32,18 @@ export interface Answers {
 
 export type Command = keyof CommandArguments;
 
+/// `ended`: another one is about to be started. `missing`: the user has to do something first.
+export type Change = "started" | "ended" | "missing";
+
 /// After this many crashes within the time below, the user decides whether to start the server again.
 const MOST_CRASHES = 3;
 const CRASH_TIME_MS = 3 * 60 * 1000;
 
 export class Server implements vscode.Disposable {
   private client: LanguageClient | undefined;
-  private readonly progress = new RunProgress();
+  private progress: RunProgress | undefined;
   private readonly events = new vscode.EventEmitter<RunEvent>();
-  private readonly changes = new vscode.EventEmitter<boolean>();
+  private readonly changes = new vscode.EventEmitter<Change>();
   private crashes: number[] = [];
   /// One start or stop after another.
   private turn: Promise<void> = Promise.resolve();
@@ -49,7 +51,6 @@ export class Server implements vscode.Disposable {
 
   /// The events of every run, in order.
   readonly onRunEvent = this.events.event;
-  /// The server was started (`true`), or has ended.
   readonly onDidChange = this.changes.event;
   /// What a command of a lens does here, rather than in the server.
   readonly own = new Map<string, (argument: unknown) => Promise<unknown>>();
@@ -89,7 +90,7 @@ export class Server implements vscode.Disposable {
   }
 
   dispose(): void {
-    this.progress.dispose();
+    this.progress?.dispose();
     this.events.dispose();
     this.changes.dispose();
   }
@@ -109,7 +110,13 @@ export class Server implements vscode.Disposable {
 
   /// Asks for the tree of a file's pipelines and runs. Without a server, there is none.
   async tree(params: RunsParams): Promise<RunTree | undefined> {
-    return this.isRunning ? this.client?.sendRequest<RunTree>("pipelens/runs", params) : undefined;
+    try {
+      return this.isRunning ? await this.client?.sendRequest<RunTree>("pipelens/runs", params) : undefined;
+    } catch (error) {
+      // It has just ended.
+      this.output.appendLine(reasonOf(error));
+      return undefined;
+    }
   }
 
   /// Asks for the findings of a file as they are now, where the server lets clients ask.
@@ -143,11 +150,13 @@ export class Server implements vscode.Disposable {
 
   private async start(): Promise<void> {
     const program = this.program();
-    void vscode.commands.executeCommand("setContext", "pipelens.isServerMissing", "missing" in program);
     if ("missing" in program) {
-      this.explainMissing(`pipelens cannot find its server: ${program.missing}.`);
+      this.giveUp(`pipelens cannot find its server: ${program.missing}.`);
       return;
     }
+    // Most of the extension's code is for this: it is loaded when the rest is in place.
+    const { createClient, RunProgress, State } = await import("./client.js");
+    this.progress ??= new RunProgress();
     const { output, context } = this;
     const settings = serverSettings(context.extension);
     const client = createClient({ program: program.path, folder: context.extensionPath, output, settings, middleware: this.middleware() });
@@ -159,7 +168,7 @@ export class Server implements vscode.Disposable {
       await client.start();
     } catch (error) {
       this.client = undefined;
-      this.explainMissing(`pipelens cannot start its server \`${program.path}\`: ${reasonOf(error)}.`);
+      this.giveUp(`pipelens cannot start its server \`${program.path}\`: ${reasonOf(error)}.`);
       return;
     }
     client.onDidChangeState(({ newState }) => {
@@ -168,7 +177,17 @@ export class Server implements vscode.Disposable {
       }
     });
     this.toast += 1;
-    this.changes.fire(true);
+    this.tell("started");
+  }
+
+  private tell(change: Change): void {
+    void vscode.commands.executeCommand("setContext", "pipelens.isServerMissing", change === "missing");
+    this.changes.fire(change);
+  }
+
+  private giveUp(message: string): void {
+    this.tell("missing");
+    this.explainMissing(message);
   }
 
   private async end(): Promise<void> {
@@ -177,24 +196,24 @@ export class Server implements vscode.Disposable {
     if (client === undefined) {
       return;
     }
-    this.progress.dispose();
+    this.progress?.dispose();
     try {
       await client.dispose();
     } catch (error) {
       // It had died.
       this.output.appendLine(reasonOf(error));
     }
-    this.changes.fire(false);
+    this.changes.fire("ended");
   }
 
   /// The server has died: starts it again, and says so once.
   private recover(): void {
-    this.progress.dispose();
+    this.progress?.dispose();
     const now = Date.now();
     this.crashes = [...this.crashes.filter((time) => now - time < CRASH_TIME_MS), now];
     if (this.crashes.length > MOST_CRASHES) {
       this.client = undefined;
-      this.changes.fire(false);
+      this.tell("missing");
       void this.offerRestart(`The pipelens server has ended unexpectedly ${this.crashes.length} times in three minutes.`);
       return;
     }
@@ -227,7 +246,7 @@ export class Server implements vscode.Disposable {
     const install = "Install it, or set its path in `pipelens.server.path`.";
     void vscode.window.showErrorMessage(`${message} ${install}`, "Open Settings", "Retry").then(async (chosen) => {
       if (chosen === "Open Settings") {
-        await vscode.commands.executeCommand("workbench.action.openSettings", "pipelens.server.path");
+        await openSetting("pipelens.server.path");
       } else if (chosen === "Retry" && toast === this.toast) {
         await this.restart();
       }
@@ -237,7 +256,7 @@ export class Server implements vscode.Disposable {
   private middleware(): Middleware {
     return {
       handleWorkDoneProgress: (token, params, next) => {
-        if (this.client === undefined || !this.progress.handle(this.client, token, params)) {
+        if (this.client === undefined || this.progress?.handle(this.client, token, params) !== true) {
           next(token, params);
         }
       },
@@ -257,7 +276,7 @@ export async function refuse(message: string): Promise<void> {
   const buttons = help === undefined ? [] : [help.title];
   const chosen = await vscode.window.showErrorMessage(message, ...buttons);
   if (help !== undefined && chosen === help.title) {
-    await vscode.commands.executeCommand(help.command, ...(help.argument === undefined ? [] : [help.argument]));
+    await ("setting" in help ? openSetting(help.setting) : vscode.commands.executeCommand(help.command));
   }
 }
 

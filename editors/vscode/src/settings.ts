@@ -43,3 +43,12 @@ function assign(settings: Record<string, unknown>, path: readonly string[], valu
   settings[name] = group;
   assign(group, rest, value);
 }
+
+/// Shows a setting in the editor for settings. Those of a machine are on a page of their own if the machine is another one.
+export async function openSetting(name: string): Promise<void> {
+  if (vscode.env.remoteName === undefined) {
+    await vscode.commands.executeCommand("workbench.action.openSettings", name);
+  } else {
+    await vscode.commands.executeCommand("workbench.action.openRemoteSettings", { query: name });
+  }
+}

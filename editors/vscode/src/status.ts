@@ -31,7 +31,8 @@ export class Status implements vscode.Disposable {
     this.item.text = `$(${iconOf(run.state).icon}) ${run.title}${what === undefined ? "" : `: ${what}`} ${taken}`;
     this.item.tooltip = `${run.title}: ${words(run.state)} (click for the output)`;
     this.item.accessibilityInformation = { label: `pipelens, ${run.title}, ${words(run.state)} ${what ?? ""} ${taken}` };
-    this.item.backgroundColor = isFailure(run.state) ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
+    // A failure of an earlier day is no alarm.
+    this.item.backgroundColor = run.isOwn && isFailure(run.state) ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
     this.item.show();
   }
 }
@@ -49,7 +50,7 @@ function running(run: RunNode): string | undefined {
 function failed(run: RunNode): string | undefined {
   const [key, state] = Object.entries(run.steps).find(([, { state }]) => isFailure(state)) ?? [];
   if (key === undefined || state === undefined || !isFailure(run.state)) {
-    return undefined;
+    return isFailure(run.state) ? words(run.state) : undefined;
   }
   const how = words(state.state, state.exitCode);
   // The title of a run of one step names it.

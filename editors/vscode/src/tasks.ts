@@ -76,8 +76,8 @@ class TaskTerminal extends RunTerminal {
   private async start(): Promise<void> {
     this.subscriptions.push(
       this.server.onRunEvent((event) => { this.follow(event); }),
-      this.server.onDidChange((isRunning) => {
-        if (!isRunning) {
+      this.server.onDidChange((change) => {
+        if (change !== "started") {
           this.finish(1);
         }
       }),

@@ -96,8 +96,8 @@ export class Terminals implements vscode.TerminalLinkProvider<RunLink>, vscode.D
   ) {
     this.subscriptions = [
       server.onRunEvent((event) => { this.handle(event); }),
-      server.onDidChange((isRunning) => {
-        if (!isRunning) {
+      server.onDidChange((change) => {
+        if (change !== "started") {
           this.abandon();
         }
       }),

@@ -128,8 +128,8 @@ export class Tests implements vscode.Disposable {
       controller,
       pipelines.onDidChange(() => { this.draw(); }),
       server.onRunEvent((event) => { this.handle(event); }),
-      server.onDidChange((isRunning) => {
-        if (!isRunning) {
+      server.onDidChange((change) => {
+        if (change !== "started") {
           this.abandon();
         }
       }),

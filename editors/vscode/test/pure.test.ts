@@ -10,7 +10,7 @@ import { candidates, linksIn } from "../src/pure/links";
 import { nearest } from "../src/pure/nearest";
 import { Backlog, Writer } from "../src/pure/output";
 import { helpFor } from "../src/pure/refusal";
-import { clock, duration, iconOf, newestRun, stateOf, stepAt, time, words } from "../src/pure/words";
+import { clock, duration, iconOf, newestRun, stateOf, stepAt, time, withoutRunning, words } from "../src/pure/words";
 
 const scratch = mkdtempSync(join(tmpdir(), "pipelens-"));
 after(() => { rmSync(scratch, { recursive: true }); });
@@ -74,11 +74,10 @@ test("a program of the workspace is never started, not even through a link", () 
 });
 
 test("a refusal has the button that helps", () => {
-  assert.equal(helpFor("This workspace is not trusted", false)?.command, "workbench.trust.manage");
+  assert.deepEqual(helpFor("This workspace is not trusted", false), { title: "Manage Trust", command: "workbench.trust.manage" });
   assert.deepEqual(helpFor("Allow it with the setting `pipelens.allowHostRunner`, or `--allow-host-runner`", true), {
     title: "Settings",
-    command: "workbench.action.openSettings",
-    argument: "pipelens.allowHostRunner",
+    setting: "pipelens.allowHostRunner",
   });
   assert.equal(helpFor("Step `a` is already running", true), undefined);
 });
@@ -113,6 +112,15 @@ test("the step at the cursor is the last that begins there or above", () => {
   assert.equal(stepAt(all, 2), undefined);
   assert.deepEqual([3, 6, 7, 11, 99].map((line) => stepAt(all, line)?.step.key), ["a", "a", "b", "b", "c"]);
   assert.equal(stepAt(all, 99)?.pipeline.pipeline, 1);
+});
+
+test("when the server has ended, nothing runs", () => {
+  const steps = { a: state("running", { phase: "pulling" }), b: state("failed") };
+  const run = { runId: "1", title: "ci", state: "running", durationMs: 1, isOwn: true, steps, artifacts: null };
+  const entries = [step("a (1)", 1, { state: state("queued") })];
+  const ended = withoutRunning(pipeline([step("a", 1, { state: steps.a, entries })], { runs: [run] }));
+  assert.deepEqual([ended.runs[0]?.state, ended.runs[0]?.steps["a"]?.state, ended.runs[0]?.steps["b"]?.state], ["cancelled", "cancelled", "failed"]);
+  assert.deepEqual([ended.steps[0]?.state?.state, ended.steps[0]?.state?.phase, ended.steps[0]?.entries[0]?.state?.state], ["cancelled", null, "cancelled"]);
 });
 
 test("the newest run is found by its id", () => {

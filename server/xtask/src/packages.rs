@@ -50,6 +50,7 @@ pub(crate) const TESTS_WITHOUT_ENGINE: [Program; 3] =
     [program("strace", "strace"), program("faketime", "faketime"), BUSYBOX];
 
 pub(crate) const PATCHELF: Program = program("patchelf", "patchelf");
+pub(crate) const CHROMIUM: Program = program("chromium", "chromium");
 pub(crate) const LUACHECK: Program = program("luacheck", "lua-check");
 
 /// The tests' images are made of it, so it has to be static.

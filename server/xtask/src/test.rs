@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::docker::Daemon;
 use crate::docker::release::Choice;
 use crate::packages::{self, Program};
-use crate::{footprint, interrupts, sandbox, tools};
+use crate::{footprint, interrupts, sandbox, tools, workbench};
 
 /// The Neovims the plugin is tested in: the oldest that is supported, and the newest; each by the Debian suite that has it.
 const NEOVIMS: [&str; 2] = ["trixie", "forky"];
@@ -28,6 +28,9 @@ pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
     packages::unpack(&missing)?;
     choice.unpack()?;
     let neovims = if choice.is_made() { Vec::new() } else { neovims()? };
+    if !choice.is_made() && workbench::is_wanted(filters) {
+        workbench::prepare()?;
+    }
     build()?;
     let mut arguments = vec![OsString::from("inside-test")];
     arguments.extend(choice.options());
@@ -51,6 +54,9 @@ pub(crate) fn inside(neovims: &str, filters: &[String], choice: Choice) -> Resul
         .env("PIPELENS_TEST_NVIM", neovims)
         .env("PIPELENS_REQUIRE_NVIM", "1")
         .env("PIPELENS_REQUIRE_STRACE", "1");
+    if !choice.is_made() && workbench::is_wanted(filters) {
+        tests.envs(workbench::environment()?);
+    }
     let succeeded = if has_nextest() {
         tests.status().context("cannot start the tests")?.success()
     } else {
@@ -85,7 +91,9 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     for (_, folder) in tools::HOME_FOLDERS {
         fs::create_dir_all(home.join(folder))?;
     }
-    for variable in ["TEST_DOCKER_HOST", "REQUIRE_DOCKER", "REQUIRE_NVIM", "REQUIRE_STRACE"] {
+    for variable in
+        ["TEST_DOCKER_HOST", "REQUIRE_DOCKER", "REQUIRE_NVIM", "REQUIRE_STRACE", "TEST_WORKBENCH", "REQUIRE_WORKBENCH"]
+    {
         tests.env_remove(format!("PIPELENS_{variable}"));
     }
     tests.env("PIPELENS_TEST_NVIM", env::join_paths(neovims)?);

@@ -121,3 +121,15 @@ export function newestRun(pipelines: readonly PipelineNode[]): { pipeline: Pipel
     undefined,
   );
 }
+
+/// Returns a pipeline as it is when the server has ended: whatever ran is cancelled.
+export function withoutRunning(pipeline: PipelineNode): PipelineNode {
+  const ended = (state: string): string => (isOver(state) ? state : "cancelled");
+  const stepState = (state: StepState): StepState => ({ ...state, state: ended(state.state), phase: null });
+  const step = (node: StepNode): StepNode => ({ ...node, state: node.state === null ? null : stepState(node.state), entries: node.entries.map(step) });
+  const run = (node: RunNode): RunNode => {
+    const steps = Object.entries(node.steps).map(([key, state]) => [key, stepState(state)]);
+    return { ...node, state: ended(node.state), steps: Object.fromEntries(steps) as RunNode["steps"] };
+  };
+  return { ...pipeline, steps: pipeline.steps.map(step), runs: pipeline.runs.map(run) };
+}
