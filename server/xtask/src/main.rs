@@ -37,11 +37,11 @@ struct Chores {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Run every test, on a private Docker daemon, in real Neovims and in the workbench of VS Code.
+    /// Run every test, on a private Docker daemon and in real Neovims.
     ///
     /// Needs Linux and root: the tests and the daemon run in namespaces of their own, and nothing they do reaches the machine.
-    /// Programs that are missing are unpacked below the target directory with apt-get and npm; nothing is installed.
-    /// `cargo xtask test editors` runs the tests in VS Code.
+    /// Programs that are missing are unpacked below the target directory with apt-get; nothing is installed.
+    /// `cargo xtask test editors` also gets the workbench of VS Code (800 MB, with npm) and uses the extension in it.
     /// Takes about 6 minutes, and as long again for the first build.
     Test {
         /// Only tests whose names contain one of these (without cargo-nextest: the first).
