@@ -25,6 +25,7 @@ mod doctor;
 mod documents;
 mod editing;
 mod findings;
+mod folders;
 mod init;
 mod language;
 mod layers;
