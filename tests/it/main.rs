@@ -26,6 +26,7 @@ mod documents;
 mod editing;
 mod editors;
 mod findings;
+mod folders;
 mod init;
 mod language;
 mod layers;

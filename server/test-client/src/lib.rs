@@ -70,7 +70,7 @@ pub struct Client {
     pub refuses_progress: bool,
     /// What to answer to `window/showMessageRequest`.
     pub chosen_action: Option<&'static str>,
-    /// What to answer to `workspace/configuration`, by section.
+    /// What to answer to `workspace/configuration`, by section; or for a folder, by its URI and then by section.
     pub configuration: Value,
 }
 
@@ -313,7 +313,10 @@ impl Client {
             }
             "workspace/configuration" => {
                 let items = message["params"]["items"].as_array().cloned().unwrap_or_default();
-                let section = |item: &Value| self.configuration[item["section"].as_str().unwrap_or_default()].clone();
+                let section = |item: &Value| {
+                    let of_scope = item["scopeUri"].as_str().and_then(|scope| self.configuration.get(scope));
+                    of_scope.unwrap_or(&self.configuration)[item["section"].as_str().unwrap_or_default()].clone()
+                };
                 answer["result"] = items.iter().map(section).collect();
             }
             "window/showDocument" => answer["result"] = json!({"success": true}),

@@ -2,6 +2,7 @@
 
 pub(super) mod commands;
 pub(super) mod edits;
+pub(super) mod files;
 pub(super) mod positions;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use lsp_types::notification::{
-    DidChangeConfiguration, DidChangeTextDocument, DidChangeWatchedFiles, DidCloseTextDocument, DidOpenTextDocument,
-    DidSaveTextDocument, Notification, WorkDoneProgressCancel,
+    DidChangeConfiguration, DidChangeTextDocument, DidChangeWatchedFiles, DidChangeWorkspaceFolders,
+    DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification, WorkDoneProgressCancel,
 };
 use lsp_types::request::{
     CallHierarchyIncomingCalls, CallHierarchyOutgoingCalls, CallHierarchyPrepare, CodeActionRequest, CodeLensRequest,
@@ -81,6 +81,7 @@ const ROUTES: &[(&str, Route)] = &[
     apply!(DidCloseTextDocument, synchronization::did_close),
     apply!(DidChangeWatchedFiles, synchronization::did_change_watched_files),
     apply!(DidChangeConfiguration, configuration::did_change_configuration),
+    apply!(DidChangeWorkspaceFolders, configuration::did_change_workspace_folders),
     apply!(DidChangeTrust, configuration::did_change_trust),
     apply!(WorkDoneProgressCancel, configuration::work_done_progress_cancel),
     read!(HoverRequest, hover::hover),
@@ -349,6 +350,7 @@ mod tests {
             "diagnosticProvider" => {
                 vec!["textDocument/diagnostic".to_owned(), "workspace/diagnostic".to_owned()]
             }
+            "workspace" => vec!["workspace/didChangeWorkspaceFolders".to_owned()],
             "workspaceSymbolProvider" => vec!["workspace/symbol".to_owned()],
             "documentFormattingProvider" => vec!["textDocument/formatting".to_owned()],
             other => vec![format!("textDocument/{}", other.trim_end_matches("Provider"))],

@@ -1,10 +1,12 @@
 //! One server: everything a request may reach.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use lsp_types::{MessageType, ProgressToken, Uri};
+use lsp_types::{ConfigurationItem, MessageType, ProgressToken, Uri};
 use tokio_util::task::TaskTracker;
-use tower_lsp::Client;
+use tower_lsp::{Client, UriExt};
 use uuid::Uuid;
 
 use super::findings::store::Findings;
@@ -22,6 +24,9 @@ use super::session::lenses::LensRefresh;
 use super::session::settings::SessionSettings;
 use super::session::watching;
 use super::session::workspace::WorkspaceFiles;
+
+/// A client that does not answer for this long has no settings of folders.
+const CONFIGURATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every request may reach.
 #[derive(Debug)]
@@ -98,6 +103,36 @@ impl Server {
             let client = self.client.clone();
             self.messages.spawn(async move { watching::register(&client).await });
         }
+    }
+
+    /// Asks the client for the settings of each of its folders, if it can be asked. They apply when it answers.
+    pub(crate) fn configure_folders(&self) {
+        let folders = self.settings.folders();
+        if !self.settings.client().configuration || folders.is_empty() {
+            return;
+        }
+        let (client, settings) = (self.client.clone(), self.settings.clone());
+        let (documents, lenses) = (self.documents.clone(), self.lenses.clone());
+        let item = |folder: &PathBuf| ConfigurationItem {
+            scope_uri: Uri::from_file_path(folder),
+            section: Some("pipelens".to_owned()),
+        };
+        let items = folders.iter().map(item).collect();
+        self.messages.spawn(async move {
+            let answer = tokio::time::timeout(CONFIGURATION_TIMEOUT, client.configuration(items)).await;
+            let Ok(Ok(values)) = answer else {
+                tracing::warn!("the client does not tell the settings of its folders");
+                return;
+            };
+            match settings.set_folders(folders.into_iter().zip(values)) {
+                Ok(false) => return,
+                Ok(true) => {}
+                Err(why) => client.show_message(MessageType::WARNING, why).await,
+            }
+            // A bug in the analysis is in the log.
+            drop(tokio::task::spawn_blocking(move || documents.reanalyse()).await);
+            lenses.want();
+        });
     }
 
     /// Follows a run to its end, in the background.

@@ -62,7 +62,7 @@ pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLens
 /// Returns what a run from a place would take from the cache, as far as that is known, as a short suffix for a button.
 fn prospect(server: &Server, document: &Document, place: &RunPlace) -> String {
     let uri = document.uri.as_str();
-    if !server.settings.settings().lenses.cache {
+    if !server.settings.settings_of(&document.uri).lenses.cache {
         return String::new();
     }
     match &place.step {
@@ -118,11 +118,12 @@ fn watch_command(
     let can_run = shown.iter().any(|command| matches!(&*command.command, RUN_STEP | RUN_PIPELINE));
     let title = if step.is_some() { "◎ Watch step" } else { "◎ Watch pipeline" };
     let argument = run_argument(&document.uri, place.pipeline, step);
-    (can_run && server.settings.settings().lenses.watch).then(|| command(title.to_owned(), Command::Watch, argument))
+    (can_run && server.settings.settings_of(&document.uri).lenses.watch)
+        .then(|| command(title.to_owned(), Command::Watch, argument))
 }
 
 fn pipeline_commands(server: &Server, document: &Document, place: &RunPlace) -> Vec<lsp_types::Command> {
-    if !server.settings.settings().lenses.pipeline {
+    if !server.settings.settings_of(&document.uri).lenses.pipeline {
         return Vec::new();
     }
     let argument = run_argument(&document.uri, place.pipeline, None);
@@ -167,7 +168,7 @@ fn keys(step: &Step) -> Vec<&str> {
 }
 
 fn step_commands(server: &Server, document: &Document, place: &RunPlace, key: &str) -> Vec<lsp_types::Command> {
-    let settings = server.settings.settings();
+    let settings = server.settings.settings_of(&document.uri);
     let argument = run_argument(&document.uri, place.pipeline, Some(key));
     let mut shown = Vec::new();
     let view = of_step(&server.runs.registry, document, place.pipeline, key);

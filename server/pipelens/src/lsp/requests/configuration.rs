@@ -1,6 +1,6 @@
 //! The user changes settings, decides about trust, or cancels a run by its progress.
 
-use lsp_types::{DidChangeConfigurationParams, WorkDoneProgressCancelParams};
+use lsp_types::{DidChangeConfigurationParams, DidChangeWorkspaceFoldersParams, WorkDoneProgressCancelParams};
 use serde_json::Value;
 
 use crate::lsp::protocol::commands;
@@ -12,6 +12,13 @@ pub(crate) fn did_change_configuration(server: &Server, params: DidChangeConfigu
     }
     server.documents.reanalyse();
     server.lenses.want();
+    server.configure_folders();
+}
+
+pub(crate) fn did_change_workspace_folders(server: &Server, params: DidChangeWorkspaceFoldersParams) {
+    server.settings.change_folders(&params.event);
+    server.documents.reanalyse();
+    server.configure_folders();
 }
 
 pub(crate) fn did_change_trust(server: &Server, params: Value) {

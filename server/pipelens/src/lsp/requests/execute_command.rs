@@ -7,7 +7,6 @@ use lsp_types::{ExecuteCommandParams, MessageType, ProgressToken, Uri};
 use pipelens_core::plan::Target;
 use pipelens_engine::private;
 use serde_json::{Value, json};
-use tower_lsp::UriExt;
 use tower_lsp::jsonrpc::{Error, Result};
 
 use super::replies::{invalid, not_started, refused, refused_with};
@@ -16,6 +15,7 @@ use crate::lsp::protocol::commands::{
     self, CancelArgs, ChooseArgs, ClearCacheArgs, Command, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineRef,
     Refusal, RerunArgs, RunArgs, StopWatchingArgs, UNTRUSTED, WatchArgs,
 };
+use crate::lsp::protocol::files::{not_a_file, path_of};
 use crate::lsp::runs::show::{Viewer, show};
 use crate::lsp::runs::{artifacts, history, logs, recall};
 use crate::lsp::server::Server;
@@ -138,7 +138,7 @@ pub(crate) async fn execute_command(
             let args: ClearCacheArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
             let uri = args.uri.clone();
             let root = call.blocking(move |call| call.root_of(&*call.meant(uri.as_ref())?)).await?;
-            let docker_host = call.server.settings.settings().docker_host.clone();
+            let docker_host = call.server.settings.settings_for(&root).docker_host.clone();
             history::clear(&root, docker_host.as_deref(), args.step.as_deref()).await.map(Some).map_err(refused)
         }
     }
@@ -269,6 +269,6 @@ fn report_file(text: &str) -> std::result::Result<PathBuf, String> {
 }
 
 fn file_of(uri: &Uri) -> Result<PathBuf> {
-    let path = uri.to_file_path().map(|path| path.into_owned());
-    path.ok_or_else(|| refused(format!("`{}` is not a file on this machine", uri.as_str())))
+    let path = path_of(uri);
+    path.ok_or_else(|| refused(not_a_file(uri)))
 }

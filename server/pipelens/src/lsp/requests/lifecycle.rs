@@ -24,6 +24,7 @@ impl LanguageServer for Session {
     async fn initialized(&self, _: InitializedParams) {
         self.0.images.refresh(&self.0.settings);
         self.0.watch_files();
+        self.0.configure_folders();
     }
 
     async fn shutdown(&self) -> Result<()> {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::secrets;
 use crate::lsp::protocol::commands::PipelineRef;
+use crate::lsp::protocol::files::{not_a_file, path_of};
 use crate::lsp::runs::follow::follow;
 use crate::lsp::runs::registry::Started;
 use crate::lsp::runs::watches::Watched;
@@ -30,7 +31,7 @@ pub(super) async fn start(
     let index = registry.check(document, pipeline.as_ref(), &target)?;
     let file = document.path().ok_or("This document was never saved, so it belongs to no project")?;
     let root = server.settings.root_of(&file);
-    let request = watching::request(&file, root, &server.settings.settings());
+    let request = watching::request(&file, root, &server.settings.settings_for(&file));
     let mut watch = Watch::open(request).await.map_err(|error| error.sentence())?;
     let (id, stop) = (Uuid::new_v4(), CancellationToken::new());
     let watched =
@@ -161,11 +162,10 @@ impl Session {
 
 /// Returns the pipeline as it is now: in the editor, else on disk.
 fn newest(server: &Server, uri: &Uri) -> Result<Arc<Document>, String> {
-    use tower_lsp::UriExt as _;
     if let Some(document) = server.documents.now().get(uri) {
         return Ok(document);
     }
-    let path = uri.to_file_path().ok_or_else(|| format!("`{}` is not a file on this machine", uri.as_str()))?;
+    let path = path_of(uri).ok_or_else(|| not_a_file(uri))?;
     let text = crate::cli::source::read(&path).map_err(|error| format!("{error:#}"))?;
     Ok(Arc::new(server.documents.analyse(uri.clone(), 0, text)))
 }

@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 use lsp_types::{MessageType, ProgressToken};
 use pipelens_engine::event::{BuildEvent, RunOutcome};
 use tokio::sync::mpsc;
-use tower_lsp::UriExt;
 
 use super::context::Runs;
 use super::feed::Feed;
@@ -18,6 +17,7 @@ use super::registry::Started;
 use super::run::Run;
 use super::{failures, messages, problems};
 use crate::lsp::findings::store::Source;
+use crate::lsp::protocol::files::path_of;
 use crate::present;
 use crate::record::Recorder;
 
@@ -37,7 +37,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
         runs.problems.forget(run).into_iter().for_each(|source| runs.findings.clear(source));
     }
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
-    let file = run.uri.to_file_path().map(|path| path.into_owned()).unwrap_or_default();
+    let file = path_of(&run.uri).unwrap_or_default();
     let mut recorder = Recorder::begin(&request.log_dir, &file, run.pipeline, &run.target, &request.plan);
     let (mut problems, showing) = problems::watch(&runs, &run, &request);
     // The end of the process waits for the engine's clean-up, not for what this client still has to read.

@@ -31,7 +31,7 @@ const TEMPLATE: &str = "# Your settings of pipelens, for every editor and the co
 /// Sends events in both forms: as log messages, and as they are to a client that knows them.
 pub(crate) async fn send(runs: &Runs, run: &Run, events: VecDeque<BuildEvent>) {
     let sends_events = runs.settings.client().run_events;
-    let sends_log = runs.settings.settings().run.log_messages;
+    let sends_log = settings(runs, run).run.log_messages;
     let mut text = String::new();
     for event in events {
         if sends_log {
@@ -58,6 +58,11 @@ pub(crate) async fn send(runs: &Runs, run: &Run, events: VecDeque<BuildEvent>) {
         }
     }
     flush(runs, &mut text).await;
+}
+
+/// Returns the settings for the pipeline of a run.
+fn settings(runs: &Runs, run: &Run) -> Arc<Settings> {
+    runs.settings.settings_of(&run.uri)
 }
 
 /// Sends the joined lines as one message.
@@ -152,10 +157,11 @@ pub(crate) async fn show_outcome(
     };
     let artifacts = run.artifacts(Artifacts::sentence);
     let text = artifacts.as_ref().map_or(text.clone(), |artifacts| format!("{text}. {artifacts}"));
-    if runs.settings.settings().run.log_messages {
+    let settings = settings(runs, run);
+    if settings.run.log_messages {
         runs.client.log_message(if kind == MessageType::ERROR { kind } else { MessageType::LOG }, &text).await;
     }
-    if !runs.settings.settings().run.end_message {
+    if !settings.run.end_message {
         return None;
     }
     let is_unreachable = outcome == RunOutcome::EngineUnreachable;

@@ -119,7 +119,7 @@ async fn predict(
 ) -> Option<Result<Vec<BTreeMap<String, CacheDecision>>, String>> {
     let path = document.path()?;
     let root = session.root_of(&path);
-    let (settings, project) = (session.settings(), session.project(&root));
+    let (settings, project) = (session.settings_for(&path), session.project(&root));
     if pipelens_engine::images::needs_program(settings.docker_host.as_deref()) {
         return None;
     }

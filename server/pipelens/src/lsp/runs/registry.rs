@@ -9,11 +9,11 @@ use pipelens_core::diagnostic::Diagnostic;
 use pipelens_core::model::Pipeline;
 use pipelens_core::plan::{Plan, Refusal, Target, plan_with};
 use pipelens_engine::run::RunRequest;
-use tower_lsp::UriExt;
 use uuid::Uuid;
 
 use super::run::{Run, StepView};
 use crate::lsp::protocol::commands::{CancelArgs, PipelineRef, UNTRUSTED};
+use crate::lsp::protocol::files::{not_a_file, path_of};
 use crate::lsp::session::documents::Document;
 use crate::lsp::session::settings::SessionSettings;
 use crate::project::NotStarted;
@@ -53,7 +53,7 @@ impl Registry {
         target: Target,
     ) -> Result<Started, NotStarted> {
         let (plan, index, root) = self.plan(document, pipeline, &target).map_err(NotStarted::Refused)?;
-        let settings = self.settings.settings();
+        let settings = self.settings.settings_of(&document.uri);
         let request = project::run_request(plan, root.clone(), &settings, &self.settings.project(&root))?;
         let run = Arc::new(Run::new(&request, document.uri.clone(), index, target));
         let forgotten = self.register(&run).map_err(NotStarted::Refused)?;
@@ -62,10 +62,10 @@ impl Registry {
 
     /// Plans and registers the same run on this machine.
     pub(crate) fn start_on_host(&self, run: &Run) -> Result<Started, NotStarted> {
-        let path = run.uri.to_file_path().map(|path| path.into_owned()).unwrap_or_default();
+        let path = path_of(&run.uri).unwrap_or_default();
         let root = self.settings.root_of(&path);
         let host = Runner::try_from("host".to_owned()).map_err(NotStarted::Refused)?;
-        let settings = Settings { runner: host, ..(*self.settings.settings()).clone() };
+        let settings = Settings { runner: host, ..(*self.settings.settings_for(&path)).clone() };
         let request =
             project::run_request((*run.plan).clone(), root.clone(), &settings, &self.settings.project(&root))?;
         let run = Arc::new(Run::new(&request, run.uri.clone(), run.pipeline, run.target.clone()));
@@ -90,11 +90,7 @@ impl Registry {
         pipeline: Option<&PipelineRef>,
         target: &Target,
     ) -> Result<(Plan, usize, PathBuf), String> {
-        let path = document
-            .uri
-            .to_file_path()
-            .map(|path| path.into_owned())
-            .ok_or_else(|| format!("`{}` is not a file on this machine", document.uri.as_str()))?;
+        let path = path_of(&document.uri).ok_or_else(|| not_a_file(&document.uri))?;
         if !document.is_pipeline() {
             return Err(format!("`{}` is not a pipeline file", path.display()));
         }

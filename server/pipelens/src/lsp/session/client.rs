@@ -72,6 +72,8 @@ pub(crate) struct ClientFeatures {
     pub(crate) process_id: Option<u32>,
     /// The client reports changes of files if it is asked to.
     pub(crate) watches_files: bool,
+    /// The client can be asked for settings.
+    pub(crate) configuration: bool,
 }
 
 impl ClientFeatures {
@@ -107,6 +109,7 @@ impl ClientFeatures {
             process_id,
             watches_files: workspace.and_then(|workspace| workspace.did_change_watched_files?.dynamic_registration)
                 == Some(true),
+            configuration: workspace.and_then(|workspace| workspace.configuration) == Some(true),
         }
     }
 }

@@ -10,10 +10,10 @@ use pipelens_core::model::Step;
 use pipelens_core::plan::{Target, plan_with};
 use pipelens_core::text::TextRange;
 use pipelens_core::{Analysis, Format, ide};
-use tower_lsp::UriExt;
 
 use super::client::ShownTags;
 use crate::lsp::findings::store::Analysed;
+use crate::lsp::protocol::files::path_of;
 use crate::lsp::protocol::positions::{Encoding, FileMap, TextMap, Units};
 use crate::settings::ProjectSettings;
 use crate::{project, project_context, ran};
@@ -98,7 +98,7 @@ impl Document {
     }
 
     pub(crate) fn path(&self) -> Option<PathBuf> {
-        self.uri.to_file_path().map(|path| path.into_owned())
+        path_of(&self.uri)
     }
 
     pub(crate) fn format(&self) -> Format {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use lsp_types::{DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, Uri};
 use parking_lot::Mutex;
 use pipelens_core::Analysis;
-use tower_lsp::UriExt;
 
 use super::debounced::Debounced;
 pub(crate) use super::document::{Document, Kind};
@@ -16,6 +15,7 @@ use super::projects::Projects;
 use super::settings::SessionSettings;
 use crate::lsp::findings::store::Findings;
 use crate::lsp::protocol::edits;
+use crate::lsp::protocol::files::path_of;
 use crate::lsp::protocol::positions::Units;
 use crate::project_context::{self, InProject, ProjectContext};
 
@@ -65,13 +65,13 @@ impl Documents {
 
 /// Returns the project whose settings a URI names.
 fn settings_root(uri: &Uri) -> Option<PathBuf> {
-    let path = uri.to_file_path()?;
+    let path = path_of(uri)?;
     project_context::is_settings(&path).then(|| path.parent().map(Path::to_owned)).flatten()
 }
 
 /// Returns the file that a URI leads to, through all links.
 fn canonical(uri: &Uri) -> Option<PathBuf> {
-    std::fs::canonicalize(uri.to_file_path()?).ok()
+    std::fs::canonicalize(path_of(uri)?).ok()
 }
 
 /// The current documents, and what has to follow an edit.
@@ -141,7 +141,7 @@ impl OpenDocuments {
         self.to_predict.want(uri.as_str().to_owned());
         self.to_remember.want(uri.as_str().to_owned());
         if !self.settings.client().watches_files {
-            let root = uri.to_file_path().map(|path| self.settings.root_of(&path));
+            let root = path_of(uri).map(|path| self.settings.root_of(&path));
             self.files_changed(&root.into_iter().collect());
         }
     }
@@ -258,7 +258,7 @@ impl OpenDocuments {
 
     /// Returns the document for this text.
     pub(crate) fn analyse(&self, uri: Uri, version: i32, text: String) -> Document {
-        let file = uri.to_file_path().map(|path| path.into_owned());
+        let file = path_of(&uri);
         let is_file = file.is_some();
         let path = file.unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
         let root = self.settings.root_of(&path);
@@ -303,7 +303,8 @@ impl OpenDocuments {
 
     /// Returns what is known of a project.
     pub(super) fn context(&self, root: PathBuf) -> Arc<ProjectContext> {
-        self.projects.context(root, &self.settings.settings())
+        let settings = self.settings.settings_for(&root);
+        self.projects.context(root, &settings)
     }
 
     fn store(&self, document: Document) {

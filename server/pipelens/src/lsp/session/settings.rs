@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use globset::GlobSet;
-use lsp_types::{Diagnostic, DiagnosticSeverity, InitializeParams, NumberOrString, Range, Uri};
+use lsp_types::{
+    Diagnostic, DiagnosticSeverity, InitializeParams, NumberOrString, Range, Uri, WorkspaceFolder,
+    WorkspaceFoldersChangeEvent,
+};
 use parking_lot::Mutex;
 use pipelens_core::Analysis;
 use serde_json::{Map, Value};
@@ -14,6 +17,7 @@ use tower_lsp::UriExt;
 
 use super::client::{ClientFeatures, SentFeatures};
 use crate::lsp::findings::store::{Finding, Findings, Place, Source};
+use crate::lsp::protocol::files::path_of;
 use crate::lsp::protocol::positions::{Encoding, FileMap, TextMap, Units};
 use crate::settings::{PROJECT_FILE, ProjectSettings, Settings, globs};
 
@@ -32,6 +36,10 @@ struct Inner {
     client: ClientFeatures,
     settings: Arc<Settings>,
     files: GlobSet,
+    /// What the settings were made from.
+    said: Value,
+    /// The settings of those folders that have some of their own.
+    by_folder: BTreeMap<PathBuf, (Arc<Settings>, GlobSet)>,
     folders: Vec<PathBuf>,
     projects: BTreeMap<PathBuf, Arc<ProjectSettings>>,
     /// What the settings files of projects were like when they were read.
@@ -57,11 +65,11 @@ impl SessionSettings {
     /// Takes the parameters of `initialize`. Settings that are invalid are reported, and the defaults are used.
     pub(crate) fn initialize(&self, params: &InitializeParams) -> Result<(), String> {
         let options = params.initialization_options.clone().unwrap_or(Value::Null);
-        let folders = params.workspace_folders.iter().flatten().filter_map(|folder| folder.uri.to_file_path());
+        let folders = params.workspace_folders.iter().flatten().filter_map(|folder| path_of(&folder.uri));
         {
             let mut inner = self.inner.lock();
             inner.client = ClientFeatures::new(&params.capabilities, params.process_id, inner.sent);
-            inner.folders = folders.map(|folder| folder.into_owned()).collect();
+            inner.folders = folders.collect();
             inner.is_untrusted = !is_trusted(&options);
             inner.editor = params.client_info.as_ref().map(|info| {
                 let version = info.version.as_ref().map(|version| format!(" {version}"));
@@ -83,14 +91,51 @@ impl SessionSettings {
             },
             _ => return Ok(()),
         };
-        let settings = Settings::over_users(value)
-            .map_err(|error| format!("The pipelens settings are invalid and are not used: {error:#}"))?;
-        let files = globs(&settings.project.files)?;
+        let (settings, files) = made(value.clone())?;
         let mut inner = self.inner.lock();
-        inner.settings = Arc::new(settings);
+        inner.settings = settings;
         inner.files = files;
+        inner.said = value;
         inner.projects.clear();
         Ok(())
+    }
+
+    /// Takes the settings of folders, each over those of the session. What is invalid is not used. Returns whether anything has changed.
+    pub(crate) fn set_folders(&self, said: impl Iterator<Item = (PathBuf, Value)>) -> Result<bool, String> {
+        let base = self.inner.lock().said.clone();
+        let (mut by_folder, mut complaint) = (BTreeMap::new(), None);
+        for (folder, value) in said {
+            // A client without settings for the folder answers with nothing, or with nothing in it.
+            if value.as_object().is_none_or(serde_json::Map::is_empty) {
+                continue;
+            }
+            match made(merged(base.clone(), value)) {
+                Ok(made) => drop(by_folder.insert(folder, made)),
+                Err(why) => complaint = Some(format!("{}: {why}", folder.display())),
+            }
+        }
+        let mut inner = self.inner.lock();
+        let has_changed = !(by_folder.is_empty() && inner.by_folder.is_empty());
+        inner.by_folder = by_folder;
+        inner.projects.clear();
+        complaint.map_or(Ok(has_changed), Err)
+    }
+
+    /// Adds and removes folders of the editor.
+    pub(crate) fn change_folders(&self, event: &WorkspaceFoldersChangeEvent) {
+        let paths = |folders: &[WorkspaceFolder]| -> Vec<PathBuf> {
+            folders.iter().filter_map(|folder| path_of(&folder.uri)).collect()
+        };
+        let (removed, added) = (paths(&event.removed), paths(&event.added));
+        let mut inner = self.inner.lock();
+        inner.folders.retain(|folder| !removed.contains(folder));
+        for folder in added {
+            if !inner.folders.contains(&folder) {
+                inner.folders.push(folder);
+            }
+        }
+        inner.by_folder.retain(|folder, _| !removed.contains(folder));
+        inner.projects.clear();
     }
 
     pub(crate) fn trust(&self, is_trusted: bool) {
@@ -116,6 +161,23 @@ impl SessionSettings {
 
     pub(crate) fn settings(&self) -> Arc<Settings> {
         self.inner.lock().settings.clone()
+    }
+
+    /// Returns the settings for a file or a project: those of the editor's folder that it is in.
+    pub(crate) fn settings_for(&self, path: &Path) -> Arc<Settings> {
+        let inner = self.inner.lock();
+        inner.of_folder(path).map_or_else(|| inner.settings.clone(), |(settings, _)| settings.clone())
+    }
+
+    /// Like `settings_for`, for a document. Where folders have no settings of their own, nothing is looked up.
+    pub(crate) fn settings_of(&self, uri: &Uri) -> Arc<Settings> {
+        {
+            let inner = self.inner.lock();
+            if inner.by_folder.is_empty() {
+                return inner.settings.clone();
+            }
+        }
+        self.settings_for(&path_of(uri).unwrap_or_default())
     }
 
     /// Returns the project's settings, overridden by the editor's. The file is read once, and again after a change of settings.
@@ -145,7 +207,8 @@ impl SessionSettings {
             self.findings.set(Source::Settings, &uri, if is_open { Vec::new() } else { findings });
         }
         let mut inner = self.inner.lock();
-        let project = Arc::new(own.overlaid(&inner.settings.project));
+        let editors = inner.of_folder(root).map_or(&inner.settings, |(settings, _)| settings);
+        let project = Arc::new(own.overlaid(&editors.project));
         inner.projects.insert(root.to_owned(), project.clone());
         inner.stamps.insert(root.to_owned(), stamp);
         project
@@ -214,7 +277,45 @@ impl SessionSettings {
         let relative = path.strip_prefix(root).unwrap_or(path);
         // A file outside of every project has no folder that a glob could be relative to, so its whole path counts too.
         let matches = |files: &GlobSet| files.is_match(relative) || files.is_match(path);
-        matches(&self.inner.lock().files) || globs(&self.project(root).files).is_ok_and(|files| matches(&files))
+        let is_of_editor = {
+            let inner = self.inner.lock();
+            matches(inner.of_folder(path).map_or(&inner.files, |(_, files)| files))
+        };
+        is_of_editor || globs(&self.project(root).files).is_ok_and(|files| matches(&files))
+    }
+}
+
+impl Inner {
+    /// Returns the settings of the innermost folder that a path is in. A project may also be larger than the only folder that is open of it.
+    fn of_folder(&self, path: &Path) -> Option<&(Arc<Settings>, GlobSet)> {
+        let around = self.by_folder.iter().filter(|(folder, _)| path.starts_with(folder));
+        let innermost = around.max_by_key(|(folder, _)| folder.as_os_str().len());
+        let is_known = innermost.is_some() || self.folders.iter().any(|folder| path.starts_with(folder));
+        let mut inside = self.by_folder.iter().filter(|(folder, _)| !is_known && folder.starts_with(path));
+        let only = inside.next().filter(|_| inside.next().is_none());
+        innermost.or(only).map(|(_, settings)| settings)
+    }
+}
+
+/// Returns the settings that a value stands for, with their globs.
+fn made(value: Value) -> Result<(Arc<Settings>, GlobSet), String> {
+    let settings = Settings::over_users(value)
+        .map_err(|error| format!("The pipelens settings are invalid and are not used: {error:#}"))?;
+    let files = globs(&settings.project.files)?;
+    Ok((Arc::new(settings), files))
+}
+
+/// Returns a value with another one over it, key by key.
+fn merged(below: Value, above: Value) -> Value {
+    match (below, above) {
+        (Value::Object(mut below), Value::Object(above)) => {
+            for (name, value) in above {
+                let before = below.remove(&name).unwrap_or(Value::Null);
+                below.insert(name, merged(before, value));
+            }
+            Value::Object(below)
+        }
+        (_, above) => above,
     }
 }
 

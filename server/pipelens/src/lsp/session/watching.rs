@@ -11,9 +11,10 @@ use lsp_types::{
     WatchKind,
 };
 use pipelens_core::diagnostic::Code;
-use tower_lsp::{Client, UriExt};
+use tower_lsp::Client;
 
 use super::documents::{Document, OpenDocuments};
+use crate::lsp::protocol::files::path_of;
 use crate::project_context::is_settings;
 use crate::settings::PROJECT_FILE;
 
@@ -45,7 +46,7 @@ pub(crate) fn changed(documents: &OpenDocuments, events: &[FileEvent]) {
     let mut files = BTreeSet::new();
     let roots = documents.roots();
     for event in events {
-        let Some(path) = event.uri.to_file_path() else { continue };
+        let Some(path) = path_of(&event.uri) else { continue };
         if is_settings(&path) {
             settings.extend(path.parent().map(PathBuf::from));
         } else if event.typ != FileChangeType::CHANGED {

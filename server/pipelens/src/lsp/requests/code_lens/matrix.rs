@@ -19,7 +19,7 @@ const FEW: usize = 6;
 
 /// Returns what can be clicked for all combinations together.
 pub(super) fn commands(server: &Server, document: &Document, place: &RunPlace, step: &str) -> Vec<LspCommand> {
-    let settings = server.settings.settings();
+    let settings = server.settings.settings_of(&document.uri);
     let registry = &server.runs.registry;
     let keys: Vec<&str> = place.combinations.iter().map(|one| one.key.as_str()).collect();
     let states = newest(registry, document, place.pipeline, &keys);
@@ -62,7 +62,7 @@ pub(in crate::lsp::requests) fn lenses(
     place: &RunPlace,
 ) -> Vec<(TextRange, LspCommand)> {
     let (Some(first), Some(step)) = (place.combinations.first(), &place.step) else { return Vec::new() };
-    if !server.settings.settings().lenses.step {
+    if !server.settings.settings_of(&document.uri).lenses.step {
         return Vec::new();
     }
     if place.combinations.len() > FEW {
