@@ -51,7 +51,7 @@ test("the program in the settings comes first, and one that is missing is not re
   assert.match("missing" in missing ? missing.missing : "", /nothing`, the path in the settings, is not a program/);
 });
 
-test("a folder is not a program, and neither is a file that nobody may execute", () => {
+test("a folder is not a program, and neither is a file that is not executable", () => {
   mkdirSync(join(scratch, "folder", "pipelens"), { recursive: true });
   const file = program("text", "pipelens");
   chmodSync(file, 0o644);
