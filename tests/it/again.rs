@@ -1,6 +1,6 @@
 //! What is run again and what is not: earlier results, failures, the history, and a look into a failed step.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Project, Runner, docker_host, left_of, outcomes, runners, text};
 
@@ -89,6 +89,14 @@ steps:
             (message["method"] == "window/showMessage").then(|| text(&message["params"]["message"]))
         });
         assert!(shown.contains(&text(&answer["command"])), "{shown}");
+        // A client that opens the terminal itself gets no message.
+        let args = json!({"runId": run_id, "step": "bad", "show": false});
+        assert_eq!(client.execute("pipelens.openShell", args).unwrap(), answer);
+        client.request("pipelens/runs", json!({})).unwrap();
+        let is_shell = |message: &Value| {
+            message["method"] == "window/showMessage" && text(&message["params"]["message"]).contains("shell")
+        };
+        assert!(client.take(is_shell).is_empty());
         // As a person would, but not at a terminal.
         let shell = text(&answer["command"]).replace(" -it", " -i");
         let mut command = std::process::Command::new("sh");

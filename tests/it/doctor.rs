@@ -128,5 +128,16 @@ fn a_client_gets_the_whole_tree_of_runs_those_of_earlier_servers_too() {
     let run = &tree["pipelines"][0]["runs"][0];
     assert_eq!((&run["runId"], &run["isOwn"], &run["state"]), (&json!(run_id), &json!(false), &json!("failed")));
     assert_eq!(tree["pipelines"][0]["steps"][0]["state"]["state"], "succeeded");
+    // A file that is not open is described as it is on the disk.
+    let second = project.folder.path().join("second.pipeline.yml");
+    std::fs::write(&second, "name: second\nsteps:\n  - key: only\n    cmd: x\n").unwrap();
+    let uri = project.uri().replace("pipeline.yml", "second.pipeline.yml");
+    let tree = client.request("pipelens/runs", json!({"uri": uri})).unwrap();
+    assert_eq!(
+        (&tree["pipelines"][0]["name"], &tree["pipelines"][0]["steps"][0]["key"]),
+        (&json!("second"), &json!("only"))
+    );
+    std::fs::remove_file(&second).unwrap();
+    assert_eq!(client.request("pipelens/runs", json!({"uri": uri})).unwrap()["pipelines"], json!([]));
     assert_eq!(client.quit().code(), Some(0));
 }

@@ -199,6 +199,13 @@ fn the_graph_is_drawn_and_shown() {
         (message["method"] == "window/showDocument").then(|| message["params"]["uri"].as_str().unwrap().to_owned())
     });
     assert!(shown.ends_with(&path), "{shown}");
+    // A client that shows it itself finds the steps in it, and the server opens nothing.
+    client.take(|message| message["method"] == "window/showDocument");
+    let answer = client.execute("pipelens.showGraph", json!({"uri": project.uri(), "show": false})).unwrap();
+    let image = std::fs::read_to_string(answer["path"].as_str().unwrap()).unwrap();
+    assert!(image.contains("<g class=\"step\" data-step=\""), "{image}");
+    client.request("pipelens/runs", json!({})).unwrap();
+    assert!(client.take(|message| message["method"] == "window/showDocument").is_empty());
     client.open("file:///project/empty.pipeline.yml", "steps: []\n");
     let refusal =
         client.execute("pipelens.showGraph", json!({"uri": "file:///project/empty.pipeline.yml"})).unwrap_err();

@@ -108,7 +108,7 @@ async function freePort() {
 
 /// What a person does in the workbench.
 export function hands(page) {
-  // A key that is pressed while the workbench loads, or leaves a page inside it, reaches nobody. Opening what is open changes nothing.
+  // A key that is pressed while the workbench loads, or leaves a page inside it, is lost. Opening what is open changes nothing.
   const quickInput = async (key) => {
     const input = page.locator(".quick-input-widget input").first();
     const deadline = Date.now() + LONGEST_MS;

@@ -58,7 +58,7 @@ export function createClient(setup: ClientSetup): LanguageClient {
     outputChannel: setup.output,
     initializationOptions: { ...setup.settings, workspaceTrusted: vscode.workspace.isTrusted },
     initializationFailedHandler: () => false,
-    // Whoever holds the client starts a new one.
+    // `Server` starts a new client.
     errorHandler: {
       error: () => ({ action: ErrorAction.Continue, handled: true }),
       closed: () => ({ action: CloseAction.DoNotRestart, handled: true }),

@@ -1,7 +1,7 @@
 // Shows a folder of artifacts.
 import * as vscode from "vscode";
 
-/// More files than anybody reads through in a list.
+/// More files than a list is useful for.
 const MOST_FILES = 500;
 
 /// Shows a folder: in the file manager, or, if it is on another machine, as a list of its files.

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import * as vscode from "vscode";
 import type { Pipelines } from "./pipelines";
 import type { PipelineNode } from "./protocol";
-import { type FromPage, page, statesOf, type ToPage, withoutStyle } from "./pure/graph";
+import { drawn, type FromPage, page, statesOf, type ToPage, withoutStyle } from "./pure/graph";
 import type { Server } from "./server";
 
 export class Graphs implements vscode.Disposable {
@@ -49,7 +49,7 @@ class Panel implements vscode.Disposable {
   private readonly panel: vscode.WebviewPanel;
   private readonly subscriptions: vscode.Disposable[];
   /// What the image shows: it is drawn anew when that has changed.
-  private drawn: string;
+  private version: string;
   readonly onDidDispose: vscode.Event<void>;
 
   constructor(
@@ -68,7 +68,7 @@ class Panel implements vscode.Disposable {
       { enableScripts: true, localResourceRoots: roots, retainContextWhenHidden: true },
     );
     this.panel.iconPath = vscode.Uri.joinPath(extension, "media", "pipelens.svg");
-    this.drawn = this.signature();
+    this.version = this.signature();
     this.onDidDispose = this.panel.onDidDispose;
     this.subscriptions = [
       pipelines.onDidChange(() => void this.follow()),
@@ -102,7 +102,8 @@ class Panel implements vscode.Disposable {
       this.tell();
       return;
     }
-    const step = this.node?.steps.find(({ key }) => key === message.step);
+    const { node } = this;
+    const step = node === undefined ? undefined : drawn(node).find(({ key }) => key === message.step);
     if (step !== undefined) {
       const position = new vscode.Position(step.position.line, step.position.character);
       const selection = new vscode.Range(position, position);
@@ -112,8 +113,8 @@ class Panel implements vscode.Disposable {
 
   private async follow(): Promise<void> {
     const signature = this.signature();
-    if (signature !== this.drawn && this.node !== undefined) {
-      this.drawn = signature;
+    if (signature !== this.version && this.node !== undefined) {
+      this.version = signature;
       const svg = await draw(this.server, this.uri, this.pipeline);
       if (svg !== undefined) {
         this.svg = svg;

@@ -8,7 +8,7 @@ import type { Change, Server } from "./server";
 const PAUSE_MS = 300;
 /// Run events come in bursts.
 const BURST_MS = 150;
-/// Folders that nobody keeps a pipeline in, and that are large.
+/// Large folders that are made by tools.
 const IGNORED = "**/{node_modules,target}/**";
 /// More files than a view can show.
 const MOST_FILES = 200;

@@ -47,7 +47,6 @@ export class Server implements vscode.Disposable {
   private crashes: number[] = [];
   /// One start or stop after another.
   private turn: Promise<void> = Promise.resolve();
-  private toast = 0;
 
   /// The events of every run, in order.
   readonly onRunEvent = this.events.event;
@@ -131,6 +130,10 @@ export class Server implements vscode.Disposable {
 
   /// Asks the server to execute a command. If it refuses, the user is told why, once, and nothing is returned.
   async execute<C extends Command>(command: C, argument?: CommandArguments[C]): Promise<Answers[C] | undefined> {
+    if (!this.isRunning) {
+      // It may be starting.
+      await this.turn;
+    }
     const client = this.client;
     if (client?.isRunning() !== true) {
       this.explainMissing("The pipelens server is not running.");
@@ -176,7 +179,6 @@ export class Server implements vscode.Disposable {
         this.recover();
       }
     });
-    this.toast += 1;
     this.tell("started");
   }
 
@@ -241,13 +243,11 @@ export class Server implements vscode.Disposable {
   }
 
   private explainMissing(message: string): void {
-    this.toast += 1;
-    const toast = this.toast;
     const install = "Install it, or set its path in `pipelens.server.path`.";
     void vscode.window.showErrorMessage(`${message} ${install}`, "Open Settings", "Retry").then(async (chosen) => {
       if (chosen === "Open Settings") {
         await openSetting("pipelens.server.path");
-      } else if (chosen === "Retry" && toast === this.toast) {
+      } else if (chosen === "Retry" && !this.isRunning) {
         await this.restart();
       }
     });

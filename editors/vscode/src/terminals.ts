@@ -86,7 +86,7 @@ class RunLink extends vscode.TerminalLink {
 
 export class Terminals implements vscode.TerminalLinkProvider<RunLink>, vscode.Disposable {
   private readonly shown = new Map<string, Shown>();
-  /// Runs whose output is shown by somebody else: a task.
+  /// Runs whose output a task shows.
   private readonly taken = new Set<string>();
   private readonly subscriptions: vscode.Disposable[];
 
@@ -112,7 +112,7 @@ export class Terminals implements vscode.TerminalLinkProvider<RunLink>, vscode.D
     ];
   }
 
-  /// Leaves the output of a run to somebody else.
+  /// Leaves the output of a run to a task.
   take(runId: string): void {
     this.taken.add(runId);
   }

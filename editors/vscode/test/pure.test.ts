@@ -51,7 +51,7 @@ test("the program in the settings comes first, and one that is missing is not re
   assert.match("missing" in missing ? missing.missing : "", /nothing`, the path in the settings, is not a program/);
 });
 
-test("a folder is not a program, and neither is a file that nobody may execute", () => {
+test("a folder is not a program, and neither is a file that is not executable", () => {
   mkdirSync(join(scratch, "folder", "pipelens"), { recursive: true });
   const file = program("text", "pipelens");
   chmodSync(file, 0o644);
@@ -179,10 +179,14 @@ test("an arrow key goes to the nearest box on that side", () => {
 });
 
 test("the graph shows each step's state, and what a step does before its command", () => {
-  const node = pipeline([step("a", 1, { state: state("failed", { exitCode: 1 }) }), step("b", 2, { state: state("running", { phase: "pulling" }) }), step("c", 3)]);
+  const matrix = step("d", 4, { entries: [step("d (1)", 4, { state: state("cached") }), step("d (2)", 4)] });
+  const failed = step("a", 1, { state: state("failed", { exitCode: 1 }) });
+  const node = pipeline([failed, step("b", 2, { state: state("running", { phase: "pulling" }) }), step("c", 3), matrix]);
   assert.deepEqual(statesOf(node, 1000), {
     a: { state: "failed", words: "exit 1, 1.2 s", short: "✗ 1.2 s" },
     b: { state: "running", words: "pulling, 00:02", short: "● 00:02" },
+    d: { state: "cached", words: "cached, 1.2 s", short: "✓ 1.2 s" },
+    "d (1)": { state: "cached", words: "cached, 1.2 s", short: "✓ 1.2 s" },
   });
 });
 

@@ -1,5 +1,5 @@
 // What the panel with the graph is told, and the page it is.
-import type { PipelineNode } from "../protocol";
+import type { PipelineNode, StepNode } from "../protocol";
 import { isOver, signOf, stateOf, time, words } from "./words";
 
 /// The state of a step, as the graph shows it.
@@ -17,10 +17,10 @@ export type ToPage = { readonly kind: "graph"; readonly name: string; readonly s
 /// From the page to the extension.
 export type FromPage = { readonly kind: "ready" } | { readonly kind: "reveal"; readonly step: string };
 
-/// Returns the states of a pipeline's steps.
+/// Returns the states of a pipeline's steps. A step with a matrix is drawn as its combinations.
 export function statesOf(pipeline: PipelineNode, sinceMs: number): Record<string, Shown> {
   const states: Record<string, Shown> = {};
-  for (const step of pipeline.steps) {
+  for (const step of drawn(pipeline)) {
     const state = stateOf(step);
     if (state === null) {
       continue;
@@ -31,6 +31,11 @@ export function statesOf(pipeline: PipelineNode, sinceMs: number): Record<string
     states[step.key] = { state: state.state, words: taken === undefined ? said : `${said}, ${taken}`, short };
   }
   return states;
+}
+
+/// Returns what the image has: the steps, and the combinations of those that have a matrix.
+export function drawn(pipeline: PipelineNode): StepNode[] {
+  return pipeline.steps.flatMap((step) => [step, ...step.entries]);
 }
 
 /// Removes the style that the server's image has for browsers: the page uses the editor's theme.
