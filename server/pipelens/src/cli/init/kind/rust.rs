@@ -20,7 +20,8 @@ pub(super) fn detect(folder: Folder<'_>) -> Option<Kind> {
     let locked = if folder.has("Cargo.lock") { " --locked" } else { "" };
     let workspace = if workspace.is_some() { " --workspace" } else { "" };
     let clippy = format!("cargo clippy{workspace} --all-targets{locked} -- -D warnings");
-    let mut lint = Part::then("lint", "build", "cargo clippy --version || rustup component add clippy").soft();
+    // Beside `build`, not after it: cargo itself lets one wait for the other, and the line needs no second container.
+    let mut lint = Part::then("lint", "deps", "cargo clippy --version || rustup component add clippy").soft();
     lint.commands.push(clippy);
     let manifests = if workspace.is_empty() { "Cargo.toml" } else { "**/Cargo.toml" };
     let mut cached_by = vec![manifests.to_owned()];
