@@ -8,7 +8,7 @@ use crate::support::{Project, Runner, text};
 use test_client::Client;
 
 const BROKEN: &str = "int main(void) {\n\treturn missing;\n}\n";
-const MENDED: &str = "int main(void) {\n\treturn 0;\n}\n";
+const FIXED: &str = "int main(void) {\n\treturn 0;\n}\n";
 
 fn c_project(pipeline: &str) -> Project {
     let project = Project::new(pipeline);
@@ -43,7 +43,7 @@ fn an_error_of_the_compiler_is_shown_on_its_line_until_the_step_runs_without_it(
     assert_eq!((&found["severity"], text(&found["source"]).as_str()), (&json!(1), "cc (step build)"));
     assert!(text(&found["message"]).contains("missing"), "{found}");
     client.run_events(&run_id);
-    std::fs::write(&file, MENDED).unwrap();
+    std::fs::write(&file, FIXED).unwrap();
     let (_, events) = client.run_to_end("pipelens.runPipeline", argument);
     assert_eq!(events.last().unwrap()["outcome"], "succeeded");
     findings(&mut client, &uri(&file), 0);

@@ -122,7 +122,7 @@ fn a_step_that_was_edited_since_has_neither_a_tick_nor_a_mark() {
     assert!(!has(&titles, "✓") && titles[0] == "0: ✗ 1 of 3 failed", "{titles:?}");
     // The failure is removed while the text is another, and is there again when it is the same.
     marks(&mut client, &uri, |failures| failures.len() == 1);
-    client.change(&uri, 2, &Value::Null, &edited.replace("test -e fixed", "test -e mended"));
+    client.change(&uri, 2, &Value::Null, &edited.replace("test -e fixed", "test -e repaired"));
     marks(&mut client, &uri, <[Value]>::is_empty);
     let titles = client.lens_titles(&uri);
     assert!(!has(&titles, "exit 1") && titles[0] == "0: ▶ Run pipeline", "{titles:?}");

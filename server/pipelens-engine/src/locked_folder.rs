@@ -30,7 +30,7 @@ pub(crate) fn hold(folder: &Path, is_exclusive: bool) -> io::Result<Option<File>
     Err(io::Error::other("it is removed again and again"))
 }
 
-/// Holds a folder with others, once nobody holds it alone.
+/// Takes a shared lock on a folder; waits while another process has it exclusively.
 pub(crate) fn share(folder: &Path) -> io::Result<File> {
     loop {
         if let Some(lock) = hold(folder, false)? {

@@ -31,7 +31,7 @@ pub(crate) struct Store {
     state_dir: PathBuf,
     connection: Mutex<Connection>,
     notices: Mutex<Vec<String>>,
-    /// As long as it is open, nobody removes the state folder.
+    /// A shared lock: `clean --all` does not remove the state folder while this is open.
     _in_use: File,
 }
 

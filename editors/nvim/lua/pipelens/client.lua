@@ -127,7 +127,7 @@ local restarts = {}
 --- A server that keeps ending is not started again more often than this.
 local max_restarts, restart_period = 3, 180000
 
---- The server has ended. If nobody asked for that, it is started again.
+--- Starts the server again after it has ended, unless the user or Neovim stopped it.
 ---@param client_id integer
 ---@param code integer
 ---@param signal integer

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::syntax::patch::Patch;
 
-    const PIECES: &[&str] = &[
+    const INSERTED: &[&str] = &[
         "a",
         "b",
         ":",
@@ -265,8 +265,8 @@ mod tests {
             let borders: Vec<usize> = (0..=before.len()).filter(|at| before.is_char_boundary(*at)).collect();
             for (number, start) in borders.iter().enumerate() {
                 for end in borders.iter().skip(number).step_by(3).take(6) {
-                    for piece in PIECES.iter().chain(&[""]) {
-                        let text = format!("{}{piece}{}", &before[..*start], &before[*end..]);
+                    for inserted in INSERTED.iter().copied().chain([""]) {
+                        let text = format!("{}{inserted}{}", &before[..*start], &before[*end..]);
                         partly += usize::from(edit(before, &text));
                     }
                 }
