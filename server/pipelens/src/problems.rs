@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipelens_core::diagnostic::Severity;
-use pipelens_core::plan::Plan;
+use pipelens_core::plan::{Plan, PlanStep};
 use pipelens_core::problems::{Matchers, Names, Paths, Place, Problem, Reader, Unit};
 use pipelens_core::text::{LineIndex, TextRange};
-use pipelens_engine::event::LogLine;
+use pipelens_engine::event::{BuildEvent, Outcome};
 use pipelens_engine::files::ProjectFolder;
 use pipelens_engine::project::ProjectFiles;
 
@@ -47,23 +47,81 @@ pub(crate) struct SourceText {
     pub(crate) line_index: LineIndex,
 }
 
-/// Returns a reader for the output of each step.
-pub(crate) fn readers(plan: &Plan, matchers: &Arc<Matchers>) -> Vec<Reader> {
-    plan.steps.iter().map(|step| Reader::new(matchers.clone(), &step.cmd)).collect()
+/// Reads the output of a run's steps, as its events come.
+#[derive(Debug)]
+pub(crate) struct Output {
+    steps: Vec<StepOutput>,
+    matchers: Arc<Matchers>,
 }
 
-/// Reads lines of a step.
-pub(crate) fn read(reader: &mut Reader, lines: &[LogLine]) -> Vec<Problem> {
-    let mut found = Vec::new();
-    lines.iter().for_each(|line| reader.read(&line.text, &mut found));
-    found
+#[derive(Debug)]
+struct StepOutput {
+    command: String,
+    reader: Reader,
+    /// Lines were dropped on their way.
+    is_incomplete: bool,
 }
 
-/// Reads what is left when a step has ended.
-pub(crate) fn finish(reader: &mut Reader) -> Vec<Problem> {
-    let mut found = Vec::new();
-    reader.finish(&mut found);
-    found
+/// What an event means for the problems of a step.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The step starts, or its result comes from the cache: what it has reported before is gone.
+    Begin(usize),
+    Found(usize, Vec<Problem>),
+    /// Not all lines of the step have come; its log has them.
+    Again(usize, Box<Reader>),
+}
+
+impl Output {
+    pub(crate) fn new(plan: &Plan, matchers: Matchers) -> Self {
+        let matchers = Arc::new(matchers);
+        let output = |step: &PlanStep| StepOutput {
+            command: step.cmd.clone(),
+            reader: Reader::new(matchers.clone(), &step.cmd),
+            is_incomplete: false,
+        };
+        Self { steps: plan.steps.iter().map(output).collect(), matchers }
+    }
+
+    /// Takes in an event.
+    pub(crate) fn read(&mut self, event: &BuildEvent) -> Option<News> {
+        match event {
+            BuildEvent::StepStart { step, .. } => {
+                let output = self.steps.get_mut(*step)?;
+                output.reader = Reader::new(self.matchers.clone(), &output.command);
+                output.is_incomplete = false;
+                Some(News::Begin(*step))
+            }
+            BuildEvent::StepLog { step, lines } => {
+                let (output, mut found) = (self.steps.get_mut(*step)?, Vec::new());
+                lines.iter().for_each(|line| output.reader.read(&line.text, &mut found));
+                Some(News::Found(*step, found))
+            }
+            BuildEvent::StepLogSkipped { step, .. } => {
+                self.steps.get_mut(*step)?.is_incomplete = true;
+                None
+            }
+            BuildEvent::StepEnd { step, outcome: Outcome::Cached, .. } => Some(News::Begin(*step)),
+            BuildEvent::StepEnd { step, .. } => {
+                let (output, mut found) = (self.steps.get_mut(*step)?, Vec::new());
+                if output.is_incomplete {
+                    let reader = Reader::new(self.matchers.clone(), &output.command);
+                    return Some(News::Again(*step, Box::new(reader)));
+                }
+                output.reader.finish(&mut found);
+                Some(News::Found(*step, found))
+            }
+            BuildEvent::BuildStart { .. }
+            | BuildEvent::Notice { .. }
+            | BuildEvent::StepQueued { .. }
+            | BuildEvent::ImageResolved { .. }
+            | BuildEvent::StepPhase { .. }
+            | BuildEvent::StepCacheHit { .. }
+            | BuildEvent::StepArtifacts { .. }
+            | BuildEvent::StepKept { .. }
+            | BuildEvent::BuildEnd { .. } => None,
+        }
+    }
 }
 
 /// Reads a step's log from its beginning.

@@ -2,10 +2,9 @@
 
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use pipelens_core::plan::Plan;
-use pipelens_core::problems::{MAX_PROBLEMS, Matchers, Problem, Reader};
+use pipelens_core::problems::{MAX_PROBLEMS, Matchers, Problem};
 use pipelens_engine::event::{BuildEvent, Outcome};
 use pipelens_engine::run::{RunRequest, log_file};
 
@@ -13,15 +12,16 @@ use super::checked::Source;
 use super::output::RunFormat;
 use super::report;
 use crate::present;
-use crate::problems::{Located, Locator, finish, read, read_log, readers};
+use crate::problems::{Located, Locator, News, Output, read_log};
 
 /// Collects the problems of a run and prints them.
 pub(super) struct Problems {
     format: RunFormat,
     plan: Plan,
     log_dir: std::path::PathBuf,
-    matchers: Arc<Matchers>,
-    steps: Vec<Step>,
+    output: Output,
+    /// What each step that runs has reported so far.
+    found: Vec<Vec<Problem>>,
     locator: Locator,
     all: Vec<Located>,
 }
@@ -33,59 +33,44 @@ impl Located {
     }
 }
 
-/// One step's output.
-struct Step {
-    reader: Reader,
-    is_incomplete: bool,
-    found: Vec<Problem>,
-}
-
 impl Problems {
     pub(super) fn new(format: RunFormat, request: &RunRequest, matchers: Matchers) -> Self {
-        let (plan, matchers) = (request.plan.clone(), Arc::new(matchers));
-        let step = |reader| Step { reader, is_incomplete: false, found: Vec::new() };
+        let plan = request.plan.clone();
         Self {
             format,
-            steps: readers(&plan, &matchers).into_iter().map(step).collect(),
+            output: Output::new(&plan, matchers),
+            found: vec![Vec::new(); plan.steps.len()],
             locator: Locator::new(&request.source_root, &plan),
             log_dir: request.log_dir.clone(),
             plan,
-            matchers,
             all: Vec::new(),
         }
     }
 
     /// Takes in an event. Annotations of a step are printed when it has ended.
     pub(super) fn see(&mut self, event: &BuildEvent) -> io::Result<()> {
-        match event {
-            BuildEvent::StepStart { step, .. } => {
-                let reader = self.reader(*step);
-                if let Some(step) = self.steps.get_mut(*step) {
-                    *step = Step { reader, is_incomplete: false, found: Vec::new() };
+        match self.output.read(event) {
+            Some(News::Begin(step)) => self.replace(step, Vec::new()),
+            Some(News::Again(step, mut reader)) => {
+                let key = self.plan.steps.get(step).map_or("", |step| step.key.as_str());
+                let found = read_log(&log_file(&self.log_dir, key), &mut reader);
+                self.replace(step, found);
+            }
+            Some(News::Found(step, found)) => {
+                if let Some(all) = self.found.get_mut(step) {
+                    all.extend(found);
                 }
             }
-            BuildEvent::StepLog { step, lines } => {
-                if let Some(step) = self.steps.get_mut(*step) {
-                    step.found.extend(read(&mut step.reader, lines));
-                }
-            }
-            BuildEvent::StepLogSkipped { step, .. } => {
-                if let Some(step) = self.steps.get_mut(*step) {
-                    step.is_incomplete = true;
-                }
-            }
-            BuildEvent::StepEnd { step, outcome, .. } => return self.end(*step, outcome),
-            BuildEvent::BuildStart { .. }
-            | BuildEvent::Notice { .. }
-            | BuildEvent::StepQueued { .. }
-            | BuildEvent::ImageResolved { .. }
-            | BuildEvent::StepPhase { .. }
-            | BuildEvent::StepCacheHit { .. }
-            | BuildEvent::StepArtifacts { .. }
-            | BuildEvent::StepKept { .. }
-            | BuildEvent::BuildEnd { .. } => {}
+            None => {}
         }
-        Ok(())
+        let BuildEvent::StepEnd { step, outcome, .. } = event else { return Ok(()) };
+        self.end(*step, outcome)
+    }
+
+    fn replace(&mut self, step: usize, found: Vec<Problem>) {
+        if let Some(before) = self.found.get_mut(step) {
+            *before = found;
+        }
     }
 
     /// The run is over.
@@ -93,20 +78,9 @@ impl Problems {
         if self.format == RunFormat::Sarif { print(&report::sarif_problems(&self.all)) } else { Ok(()) }
     }
 
-    fn reader(&self, step: usize) -> Reader {
-        let command = self.plan.steps.get(step).map_or("", |step| step.cmd.as_str());
-        Reader::new(self.matchers.clone(), command)
-    }
-
     fn end(&mut self, index: usize, outcome: &Outcome) -> io::Result<()> {
-        let (reader, key) = (self.reader(index), self.plan.steps.get(index).map_or("", |step| step.key.as_str()));
-        let Some(step) = self.steps.get_mut(index) else { return Ok(()) };
-        let mut problems = std::mem::take(&mut step.found);
-        if step.is_incomplete {
-            problems = read_log(&log_file(&self.log_dir, key), &mut { reader });
-        } else {
-            problems.extend(finish(&mut step.reader));
-        }
+        let key = self.plan.steps.get(index).map_or("", |step| step.key.as_str());
+        let Some(problems) = self.found.get_mut(index).map(std::mem::take) else { return Ok(()) };
         let first = self.all.len();
         for problem in &problems {
             if self.all.len() < MAX_PROBLEMS

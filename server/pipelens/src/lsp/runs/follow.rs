@@ -54,7 +54,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
                 let Some(event) = event else { break };
                 run.apply(&event);
                 recorder.see(&event);
-                problems.see(&run, &event).await;
+                problems.see(&event).await;
                 match &event {
                     BuildEvent::StepStart { .. } | BuildEvent::StepQueued { .. } => runs.lenses.want(),
                     BuildEvent::StepEnd { step, .. } => {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lsp_types::{Diagnostic, DiagnosticRelatedInformation, Location, NumberOrString, Uri};
-use pipelens_core::problems::{MAX_PROBLEMS, Matchers, Problem, Reader};
-use pipelens_engine::event::{BuildEvent, Outcome};
+use pipelens_core::problems::{MAX_PROBLEMS, Problem};
+use pipelens_engine::event::BuildEvent;
 use pipelens_engine::run::{RunRequest, log_file};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -16,7 +16,7 @@ use super::context::Runs;
 use super::run::Run;
 use crate::lsp::findings::store::{Finding, Place, Source};
 use crate::lsp::protocol::positions::{TextMap, Units, severity};
-use crate::problems::{Located, Locator, SourceText, finish, read, read_log, readers};
+use crate::problems::{Located, Locator, News, Output, SourceText, read_log};
 use crate::settings::matchers::compiled;
 use crate::terminal;
 
@@ -26,92 +26,25 @@ const QUEUE: usize = 256;
 /// Reads the output of one run.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    readers: Vec<Reader>,
-    matchers: Arc<Matchers>,
-    /// Whether lines of a step were dropped.
-    is_incomplete: Vec<bool>,
+    output: Output,
     news: mpsc::Sender<News>,
 }
 
-#[derive(Debug)]
-enum News {
-    /// The step starts, or its result comes from the cache: what it has reported before is gone.
-    Begin(usize),
-    Found(usize, Vec<Problem>),
-    /// Not all lines of the step have come; its log has them.
-    Again(usize, Box<Reader>),
-}
-
-/// Starts to read the output of a run, by the matchers of its project.
+/// Starts to read the output of a run, by the matchers of its project. The task ends with the watcher.
 pub(super) fn watch(runs: &Arc<Runs>, run: &Arc<Run>, request: &RunRequest) -> (Watcher, JoinHandle<()>) {
     let project = runs.settings.project(&request.source_root);
     // They were checked when the settings were read.
     let matchers = compiled(&project.problem_matchers).unwrap_or_default();
-    Watcher::start(runs, run, request.source_root.clone(), Arc::new(matchers))
+    let (news, incoming) = mpsc::channel(QUEUE);
+    let watcher = Watcher { output: Output::new(&run.plan, matchers), news };
+    let (runs, run, root) = (runs.clone(), run.clone(), request.source_root.clone());
+    (watcher, tokio::task::spawn_blocking(move || show(&runs, &run, root, incoming)))
 }
 
 impl Watcher {
-    /// Starts to read a run. The task ends with the watcher.
-    fn start(runs: &Arc<Runs>, run: &Arc<Run>, root: PathBuf, matchers: Arc<Matchers>) -> (Self, JoinHandle<()>) {
-        let (news, incoming) = mpsc::channel(QUEUE);
-        let (runs, run) = (runs.clone(), run.clone());
-        let watcher = Self {
-            readers: readers(&run.plan, &matchers),
-            matchers,
-            is_incomplete: vec![false; run.plan.steps.len()],
-            news,
-        };
-        (watcher, tokio::task::spawn_blocking(move || show(&runs, &run, root, incoming)))
-    }
-
     /// Takes in an event.
-    pub(super) async fn see(&mut self, run: &Run, event: &BuildEvent) {
-        let news = match event {
-            BuildEvent::StepStart { step, .. } => {
-                if let Some(command) = run.plan.steps.get(*step).map(|step| &step.cmd)
-                    && let (Some(reader), Some(flag)) = (self.readers.get_mut(*step), self.is_incomplete.get_mut(*step))
-                {
-                    *reader = Reader::new(self.matchers.clone(), command);
-                    *flag = false;
-                }
-                News::Begin(*step)
-            }
-            BuildEvent::StepLog { step, lines } => {
-                let Some(reader) = self.readers.get_mut(*step) else { return };
-                News::Found(*step, read(reader, lines))
-            }
-            BuildEvent::StepLogSkipped { step, .. } => {
-                if let Some(flag) = self.is_incomplete.get_mut(*step) {
-                    *flag = true;
-                }
-                return;
-            }
-            BuildEvent::StepEnd { step, outcome, .. } => {
-                let Some(reader) = self.readers.get_mut(*step) else { return };
-                match outcome {
-                    Outcome::Cached => News::Begin(*step),
-                    _ if self.is_incomplete.get(*step) == Some(&true) => {
-                        let command = run.plan.steps.get(*step).map_or("", |step| step.cmd.as_str());
-                        News::Again(*step, Box::new(Reader::new(self.matchers.clone(), command)))
-                    }
-                    Outcome::Succeeded
-                    | Outcome::Failed(_)
-                    | Outcome::TimedOut
-                    | Outcome::Cancelled
-                    | Outcome::Skipped(_)
-                    | Outcome::Errored(_) => News::Found(*step, finish(reader)),
-                }
-            }
-            BuildEvent::BuildStart { .. }
-            | BuildEvent::Notice { .. }
-            | BuildEvent::StepQueued { .. }
-            | BuildEvent::ImageResolved { .. }
-            | BuildEvent::StepPhase { .. }
-            | BuildEvent::StepCacheHit { .. }
-            | BuildEvent::StepArtifacts { .. }
-            | BuildEvent::StepKept { .. }
-            | BuildEvent::BuildEnd { .. } => return,
-        };
+    pub(super) async fn see(&mut self, event: &BuildEvent) {
+        let Some(news) = self.output.read(event) else { return };
         if !matches!(&news, News::Found(_, found) if found.is_empty()) {
             // If the task has ended because of a bug, that is in the log.
             self.news.send(news).await.ok();
