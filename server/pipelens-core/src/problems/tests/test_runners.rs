@@ -1,0 +1,85 @@
+//! Test runners.
+
+use expect_test::expect;
+
+use super::check;
+
+#[test]
+fn sample_cargo_test() {
+    check(
+        &["cargo-test.txt"],
+        &expect![[r#"
+        src/lib.rs:9:9 Error cargo -: assertion `left == right` failed: two and two
+              left: 6
+             right: 4
+    "#]],
+    );
+}
+
+#[test]
+fn sample_go_test() {
+    check(
+        &["go-test.txt"],
+        &expect![[r#"
+            calc_test.go:7 Error go -: Twice(2) = 6,
+                want 4
+            /usr/lib/go-1.19/src/testing/testing.go:1493 < /usr/lib/go-1.19/src/testing/testing.go:1446 < /workspace/go/calc/calc_test.go:13 < /usr/lib/go-1.19/src/runtime/panic.go:884 < /usr/lib/go-1.19/src/testing/testing.go:1399 < /usr/lib/go-1.19/src/testing/testing.go:1396 Error go -: runtime error: invalid memory address or nil pointer dereference
+        "#]],
+    );
+}
+
+#[test]
+fn sample_minitest() {
+    check(
+        &["minitest.txt"],
+        &expect![[r#"
+        test_calc.rb:9 Error ruby -: NoMethodError: undefined method `upcase' for nil:NilClass
+        test_calc.rb:5 Error ruby -: Expected: 4
+              Actual: 6
+    "#]],
+    );
+}
+
+#[test]
+fn sample_pytest_syntax() {
+    check(
+        &["pytest-colour.txt", "pytest-syntax.txt"],
+        &expect![[r#"
+        /usr/lib/venv/lib/python3.11/site-packages/_pytest/python.py:528 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/pathlib.py:640 < /home/user/.pyenv/versions/3.11.7/lib/python3.11/importlib/__init__.py:126 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/assertion/rewrite.py:176 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/assertion/rewrite.py:339 < /home/user/.pyenv/versions/3.11.7/lib/python3.11/ast.py:50 < /workspace/py/tests/test_syntax.py:1 Error pytest -: SyntaxError: invalid syntax
+    "#]],
+    );
+}
+
+#[test]
+fn sample_pytest_line() {
+    check(
+        &["pytest-line.txt"],
+        &expect![[r#"
+        /workspace/py/tests/test_calc.py:6 Error pytest -: AssertionError: the name is wrong
+        /workspace/py/app/calc.py:6 Error pytest -: NameError: name 'undefined_name' is not defined
+    "#]],
+    );
+}
+
+#[test]
+fn sample_pytest_native() {
+    check(
+        &["pytest-native.txt"],
+        &expect![[r#"
+        /usr/lib/venv/lib/python3.11/site-packages/_pytest/runner.py:361 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/runner.py:250 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_caller.py:197 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_manager.py:183 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:195 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:167 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/logging.py:878 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:167 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/capture.py:906 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:167 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/skipping.py:268 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:147 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/runner.py:184 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/python.py:1798 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_caller.py:197 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_manager.py:183 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:195 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:147 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/python.py:187 < /workspace/py/tests/test_calc.py:6 Error python -: AssertionError: the name is wrong
+        /usr/lib/venv/lib/python3.11/site-packages/_pytest/runner.py:361 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/runner.py:250 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_caller.py:197 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_manager.py:183 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:195 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:167 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/logging.py:878 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:167 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/capture.py:906 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:167 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/skipping.py:268 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:147 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/runner.py:184 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/python.py:1798 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_caller.py:197 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_manager.py:183 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:195 < /usr/lib/venv/lib/python3.11/site-packages/pluggy/_execution.py:147 < /usr/lib/venv/lib/python3.11/site-packages/_pytest/python.py:187 < /workspace/py/tests/test_calc.py:10 < /workspace/py/app/calc.py:6 Error python -: NameError: name 'undefined_name' is not defined
+    "#]],
+    );
+}
+
+#[test]
+fn sample_pytest() {
+    check(
+        &["pytest.txt", "pytest-short.txt"],
+        &expect![[r#"
+        tests/test_calc.py:6 Error pytest -: AssertionError: the name is wrong
+            assert 7 == 'seven'
+        tests/test_calc.py:10 < app/calc.py:6 Error pytest -: NameError: name 'undefined_name' is not defined
+    "#]],
+    );
+}
