@@ -6,6 +6,7 @@ mod detached;
 mod folder_store;
 #[cfg(unix)]
 mod history;
+mod leftovers;
 #[cfg(unix)]
 mod mounting;
 mod place;
@@ -39,10 +40,10 @@ use crate::artifacts::Artifacts;
 use crate::artifacts::taking::Taking;
 use crate::blocking;
 use crate::error::{EngineError, counted};
-use crate::files::ProjectFolder;
 use crate::host::folder_store::{FolderStore, HostSnapshot};
 #[cfg(unix)]
 use crate::host::history::Given;
+use crate::host::leftovers::{FOLDER_PREFIX, OWNER_FILE};
 #[cfg(unix)]
 use crate::host::mounting::{Bind, Mounting};
 use crate::host::place::Place;
@@ -64,11 +65,6 @@ pub(crate) static RUNNER: RunnerSpec = RunnerSpec {
     open: |request| std::future::ready(open(request)).boxed(),
     inspect: |request| std::future::ready(Ok(open_store(&request))).boxed(),
 };
-
-/// The file in the run's directory that names its owner.
-const OWNER_FILE: &str = "owner";
-const MAX_OWNER_BYTES: u64 = 4 * 1024;
-const FOLDER_PREFIX: &str = "pipelens-";
 
 #[derive(Debug)]
 struct HostRunner {
@@ -364,7 +360,7 @@ impl Runner for HostRunner {
 
     fn sweep_dead_owners(&self, _hurry: CancellationToken) -> BoxFuture<'static, Option<String>> {
         async {
-            let sweep = |_: &CancellationToken| sweep_dead_owners(&std::env::temp_dir(), &Owner::this_process());
+            let sweep = |_: &CancellationToken| leftovers::remove(&std::env::temp_dir(), &Owner::this_process());
             let swept = blocking::run(sweep).await.unwrap_or(0);
             (swept > 0)
                 .then(|| format!("Removed leftovers of processes that have exited: {}.", counted(swept, "folder")))
@@ -451,65 +447,4 @@ impl Runner for HostRunner {
 
 fn panicked(source: std::io::Error) -> EngineError {
     EngineError::Spawn { source }
-}
-
-/// Removes the directories of runs whose process is dead, and returns how many.
-fn sweep_dead_owners(temporary: &Path, observer: &Owner) -> usize {
-    let Ok(entries) = std::fs::read_dir(temporary) else { return 0 };
-    let folders = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX));
-    let is_dead = |folder: &PathBuf| {
-        // Any user can put something there; only our own directories are touched.
-        let own = private::is_own_folder(folder).then(|| ProjectFolder::open(folder)).and_then(Result::ok);
-        let owner = own.and_then(|own| own.read_unlinked_text(Path::new(OWNER_FILE), MAX_OWNER_BYTES).ok());
-        owner.and_then(|owner| owner.parse::<Owner>().ok()).is_some_and(|owner| owner.is_dead(observer))
-    };
-    let is_removed = |folder: &PathBuf| match is_dead(folder) {
-        true => copy::remove(folder).is_ok(),
-        false => private::is_own_folder(folder) && place::remove_unused(folder),
-    };
-    folders.map(|entry| entry.path()).filter(is_removed).count()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dead_owners_folder_is_removed_and_nothing_else() {
-        let temporary = tempfile::tempdir().unwrap();
-        let me = Owner::this_process();
-        let folder = |name: &str, owner: &str| {
-            let folder = temporary.path().join(name);
-            std::fs::create_dir(&folder).unwrap();
-            std::fs::write(folder.join(OWNER_FILE), owner).unwrap();
-            folder
-        };
-        let mine = folder("pipelens-1", &me.to_string());
-        let started_earlier = format!("{}0", me.to_string().trim_end_matches(char::is_numeric));
-        let dead = folder("pipelens-2", &started_earlier);
-        let strange = folder("pipelens-3", "who knows");
-        assert_eq!(sweep_dead_owners(temporary.path(), &me), 1);
-        assert!(mine.exists() && !dead.exists() && strange.exists());
-    }
-
-    /// The parent directory is writable by every user.
-    #[cfg(unix)]
-    #[test]
-    fn files_of_other_users_next_to_our_folders_block_nothing() {
-        use rustix::fs::{CWD, FileType, Mode, mknodat};
-        let temporary = tempfile::tempdir().unwrap();
-        let me = Owner::this_process();
-        let dead = format!("{}0", me.to_string().trim_end_matches(char::is_numeric));
-        let path = |name: &str| temporary.path().join(name);
-        for name in ["pipelens-pipe", "pipelens-other"] {
-            std::fs::create_dir(path(name)).unwrap();
-        }
-        mknodat(CWD, path("pipelens-pipe/owner"), FileType::Fifo, Mode::RWXU, 0).unwrap();
-        std::fs::create_dir(path("elsewhere")).unwrap();
-        std::fs::write(path("elsewhere/owner"), &dead).unwrap();
-        std::os::unix::fs::symlink("elsewhere", path("pipelens-link")).unwrap();
-        std::fs::write(path("dead"), &dead).unwrap();
-        std::os::unix::fs::symlink("../dead", path("pipelens-other/owner")).unwrap();
-        assert_eq!(sweep_dead_owners(temporary.path(), &me), 0);
-    }
 }
