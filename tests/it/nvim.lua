@@ -259,6 +259,20 @@ check('colours go on', text == 'still plain x' and spans[1].last == 5 and #spans
 local file, row, col = require('pipelens.output').place('[unit] /etc/hostname:12:5: error', 1)
 check('a place in the output is found', file == '/etc/hostname' and row == 12 and col == 5)
 
+-- A step that is edited has not run as it is now.
+local edited = vim.api.nvim_buf_get_lines(buf, 0, -1, false)
+vim.api.nvim_buf_set_lines(buf, line_of('unit') + 1, line_of('unit') + 2, false, { '    cmd: cat state; echo other >&2' })
+vim.api.nvim_exec_autocmds('TextChanged', { buffer = buf })
+wait('its sign goes', function()
+  return not mark_of('unit')
+end)
+check('those of others stay', mark_of('compile'))
+vim.api.nvim_buf_set_lines(buf, 0, -1, false, edited)
+vim.api.nvim_exec_autocmds('TextChanged', { buffer = buf })
+wait('and comes back with the text', function()
+  return mark_of('unit')
+end)
+
 -- A second run, cancelled in the middle.
 local before = #progress
 vim.cmd('Pipelens step last')

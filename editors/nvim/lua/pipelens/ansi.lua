@@ -65,6 +65,12 @@ local function group(style)
   return groups[key]
 end
 
+--- The numbers that switch an attribute on and off.
+local on = { [1] = 'bold', [3] = 'italic', [4] = 'underline', [7] = 'reverse' }
+local off = { [22] = 'bold', [23] = 'italic', [24] = 'underline', [27] = 'reverse' }
+--- The tens of the numbers that set a colour: which one, and where its eight begin in the palette.
+local colours = { [3] = { 'fg', 0 }, [4] = { 'bg', 0 }, [9] = { 'fg', 8 }, [10] = { 'bg', 8 } }
+
 --- Applies the numbers of one sequence to a style.
 ---@param style pipelens.Style
 ---@param numbers integer[]
@@ -82,40 +88,19 @@ local function apply(style, numbers)
   end
   while at <= #numbers do
     local number = numbers[at]
+    local kind, digit = colours[math.floor(number / 10)], number % 10
     if number == 0 then
-      style.fg, style.bg, style.bold, style.italic, style.underline, style.reverse = nil, nil, nil, nil, nil, nil
-    elseif number == 1 then
-      style.bold = true
-    elseif number == 3 then
-      style.italic = true
-    elseif number == 4 then
-      style.underline = true
-    elseif number == 7 then
-      style.reverse = true
-    elseif number == 22 then
-      style.bold = nil
-    elseif number == 23 then
-      style.italic = nil
-    elseif number == 24 then
-      style.underline = nil
-    elseif number == 27 then
-      style.reverse = nil
-    elseif number >= 30 and number <= 37 then
-      style.fg = number - 30
-    elseif number == 38 then
-      style.fg = colour()
-    elseif number == 39 then
-      style.fg = nil
-    elseif number >= 40 and number <= 47 then
-      style.bg = number - 40
-    elseif number == 48 then
-      style.bg = colour()
-    elseif number == 49 then
-      style.bg = nil
-    elseif number >= 90 and number <= 97 then
-      style.fg = number - 82
-    elseif number >= 100 and number <= 107 then
-      style.bg = number - 92
+      for name in pairs(style) do
+        style[name] = nil
+      end
+    elseif on[number] then
+      style[on[number]] = true
+    elseif off[number] then
+      style[off[number]] = nil
+    elseif kind and digit < 8 then
+      style[kind[1]] = kind[2] + digit
+    elseif kind and kind[2] == 0 then
+      style[kind[1]] = digit == 8 and colour() or nil
     end
     at = at + 1
   end

@@ -2,6 +2,7 @@
 local M = {}
 
 local client = require('pipelens.client')
+local runs = require('pipelens.runs')
 
 --- Returns the key of the step under the cursor.
 ---@param buf integer
@@ -193,14 +194,8 @@ function M.steps(buf)
   local attached = client.of(buf)
   local tree = attached and client.request_now(attached, 'pipelens/runs', { uri = vim.uri_from_bufnr(buf) }, buf)
   local keys = {}
-  local function add(nodes)
-    for _, node in ipairs(nodes) do
-      keys[#keys + 1] = node.key
-      add(node.entries)
-    end
-  end
   for _, pipeline in ipairs(tree and tree.pipelines or {}) do
-    add(pipeline.steps)
+    vim.list_extend(keys, runs.keys(pipeline.steps))
   end
   return keys
 end

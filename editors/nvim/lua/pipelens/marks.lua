@@ -6,20 +6,24 @@ local runs = require('pipelens.runs')
 
 local namespace = vim.api.nvim_create_namespace('pipelens.marks')
 
----@type table<integer, true>
+--- Run events come in bursts; edits are asked about when the user pauses. In milliseconds.
+local burst, pause = 150, 300
+
+--- What the server said last about the pipelines of each buffer, and the timer of the next question.
+---@type table<integer, { pipelines: table[], timer?: uv.uv_timer_t }>
 local buffers = {}
 
---- Draws what is running again, as long as something runs.
+--- Draws the times of what is running, as long as something runs.
 ---@type uv.uv_timer_t?
-local timer
+local clock
 
 --- Returns what is shown for a step: for one with a matrix, how many of its combinations are done.
 ---@param node table A step of `pipelens/runs`.
 ---@return string? icon, string? highlight, string? text
 local function look(node)
   if #node.entries == 0 then
-    if node.state and node.state ~= vim.NIL then
-      return runs.describe(runs.step_of(node.key, node.state))
+    if node.step then
+      return runs.describe(node.step)
     end
     return
   end
@@ -40,14 +44,13 @@ local function look(node)
 end
 
 ---@param buf integer
----@param pipelines table[]
-local function draw(buf, pipelines)
+local function draw(buf)
   if not vim.api.nvim_buf_is_valid(buf) then
     return
   end
   vim.api.nvim_buf_clear_namespace(buf, namespace, 0, -1)
   local last = vim.api.nvim_buf_line_count(buf)
-  for _, pipeline in ipairs(pipelines) do
+  for _, pipeline in ipairs(buffers[buf].pipelines) do
     for _, node in ipairs(pipeline.steps) do
       local icon, highlight, text = look(node)
       if icon and node.position.line < last then
@@ -63,63 +66,82 @@ local function draw(buf, pipelines)
   end
 end
 
---- Draws the marks of a buffer again.
+--- Draws the times again, once a second while something runs.
+local function tick()
+  for buf, known in pairs(buffers) do
+    -- What the text has become since is in the next answer.
+    if not known.timer then
+      draw(buf)
+    end
+  end
+  local is_running = vim.iter(runs.all()):any(function(run)
+    return not run.outcome
+  end)
+  if not is_running and clock then
+    clock:close()
+    clock = nil
+  end
+end
+
+--- Asks the server about a buffer, and draws its marks again.
 ---@param buf integer
-function M.refresh(buf)
+local function refresh(buf)
   local attached = vim.api.nvim_buf_is_valid(buf) and client.of(buf)
   if not attached then
     return
   end
   client.request(attached, 'pipelens/runs', { uri = vim.uri_from_bufnr(buf) }, function(error, tree)
-    if not error and tree then
-      runs.remember(tree)
-      draw(buf, tree.pipelines)
+    if error or not tree or not buffers[buf] then
+      return
     end
+    runs.remember(tree)
+    for _, pipeline in ipairs(tree.pipelines) do
+      for _, node in ipairs(pipeline.steps) do
+        node.step = node.state ~= vim.NIL and node.state and runs.step_of(node.key, node.state) or nil
+      end
+    end
+    buffers[buf].pipelines = tree.pipelines
+    draw(buf)
   end)
 end
 
-local function refresh_all()
-  for buf in pairs(buffers) do
-    M.refresh(buf)
+--- Refreshes a buffer soon. What happens until then is answered along with it.
+---@param buf integer
+---@param delay integer
+local function want(buf, delay)
+  local known = buffers[buf]
+  if known and not known.timer then
+    known.timer = vim.defer_fn(function()
+      known.timer = nil
+      refresh(buf)
+    end, delay)
   end
 end
 
-local function is_running()
-  for _, run in ipairs(runs.all()) do
-    if not run.outcome then
-      return true
-    end
+--- A step that is edited has no state any more, so the server is asked once the user pauses.
+---@param buf integer
+local function edited(buf)
+  local known = buffers[buf]
+  if known and known.timer then
+    known.timer:stop()
+    known.timer:close()
+    known.timer = nil
   end
-  return false
-end
-
---- Draws once a second while something runs.
-local function tick()
-  if timer then
-    return
-  end
-  timer = assert(vim.uv.new_timer())
-  timer:start(1000, 1000, vim.schedule_wrap(function()
-    refresh_all()
-    if not is_running() and timer then
-      timer:stop()
-      timer:close()
-      timer = nil
-    end
-  end))
+  want(buf, pause)
 end
 
 runs.listen(function(run, event)
-  if event.kind == 'stepLog' or event.kind == 'notice' or event.kind == 'stepPhase' then
+  if event.kind == 'stepLog' or event.kind == 'notice' then
     return
   end
   for buf in pairs(buffers) do
     if vim.api.nvim_buf_is_valid(buf) and vim.uri_from_bufnr(buf) == run.uri then
-      M.refresh(buf)
+      want(buf, burst)
     end
   end
-  if not run.outcome then
-    tick()
+  if not run.outcome and not clock then
+    clock = assert(vim.uv.new_timer())
+    clock:start(1000, 1000, vim.schedule_wrap(tick))
   end
 end)
 
@@ -129,15 +151,23 @@ function M.attached(buf)
   if vim.g.pipelens_signs == false and vim.g.pipelens_virtual_text == false then
     return
   end
-  buffers[buf] = true
+  buffers[buf] = buffers[buf] or { pipelines = {} }
+  local group = vim.api.nvim_create_augroup('pipelens.marks.' .. buf, {})
+  vim.api.nvim_create_autocmd({ 'TextChanged', 'TextChangedI' }, {
+    group = group,
+    buffer = buf,
+    callback = function()
+      edited(buf)
+    end,
+  })
   vim.api.nvim_create_autocmd({ 'BufDelete', 'BufWipeout' }, {
-    group = vim.api.nvim_create_augroup('pipelens.marks.' .. buf, {}),
+    group = group,
     buffer = buf,
     callback = function()
       buffers[buf] = nil
     end,
   })
-  M.refresh(buf)
+  refresh(buf)
 end
 
 return M

@@ -88,18 +88,23 @@ function M.step_of(key, state)
   }
 end
 
+--- Returns the keys of steps of `pipelens/runs` in their order, those of combinations of a matrix included.
+---@param nodes table[]
+---@return string[]
+function M.keys(nodes)
+  local keys = {}
+  for _, node in ipairs(nodes) do
+    keys[#keys + 1] = node.key
+    vim.list_extend(keys, M.keys(node.entries))
+  end
+  return keys
+end
+
 --- Adds the runs that the server knows from before this session.
 ---@param tree table The answer to `pipelens/runs`.
 function M.remember(tree)
   for _, pipeline in ipairs(tree.pipelines) do
-    local order = {}
-    local function add(nodes)
-      for _, node in ipairs(nodes) do
-        order[#order + 1] = node.key
-        add(node.entries)
-      end
-    end
-    add(pipeline.steps)
+    local order = M.keys(pipeline.steps)
     for _, node in ipairs(pipeline.runs) do
       if not M.get(node.runId) and node.state ~= 'running' then
         local run = {
