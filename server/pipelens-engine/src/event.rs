@@ -163,6 +163,15 @@ impl Outcome {
             Self::Errored(_) => "errored",
         }
     }
+
+    /// Returns the exit code of the step's command, if it ended with one. That of a cached step was 0.
+    pub fn exit_code(&self) -> Option<i64> {
+        match self {
+            Self::Succeeded | Self::Cached => Some(0),
+            Self::Failed(code) => Some(*code),
+            Self::TimedOut | Self::Cancelled | Self::Skipped(_) | Self::Errored(_) => None,
+        }
+    }
 }
 
 impl RunOutcome {

@@ -150,6 +150,16 @@ pub(crate) fn step_outcome(outcome: &Outcome, took: Duration) -> String {
     }
 }
 
+/// Returns what went wrong with a step in one sentence; `None` if nothing did.
+pub(crate) fn step_failure(key: &str, outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Failed(code) => Some(format!("Step `{key}` failed: exit {code}")),
+        Outcome::TimedOut => Some(format!("Step `{key}` timed out")),
+        Outcome::Errored(why) => Some(format!("Step `{key}` could not run: {why}")),
+        Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => None,
+    }
+}
+
 /// Returns a run's outcome, as its lens and its last line show it.
 pub(crate) fn run_outcome(outcome: RunOutcome, took: Duration) -> String {
     match outcome {

@@ -217,11 +217,7 @@ impl RunEventKind {
             BuildEvent::StepEnd { step, outcome, duration, .. } => Self::StepEnd {
                 step: key(*step),
                 outcome: OutcomeKind::new(outcome),
-                exit_code: match outcome {
-                    Outcome::Succeeded | Outcome::Cached => Some(0),
-                    Outcome::Failed(code) => Some(*code),
-                    Outcome::TimedOut | Outcome::Cancelled | Outcome::Skipped(_) | Outcome::Errored(_) => None,
-                },
+                exit_code: outcome.exit_code(),
                 reason: match outcome {
                     Outcome::Skipped(why) | Outcome::Errored(why) => Some(why.clone()),
                     Outcome::Succeeded

@@ -92,18 +92,9 @@ impl Problems {
         if self.format != RunFormat::Github {
             return Ok(());
         }
-        let failed = failure(key, outcome).map(|text| report::github_failure(key, &text)).unwrap_or_default();
+        let failed =
+            present::step_failure(key, outcome).map(|text| report::github_failure(key, &text)).unwrap_or_default();
         print(&(report::github_problems(self.all.get(first..).unwrap_or_default()) + &failed))
-    }
-}
-
-fn failure(key: &str, outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Failed(_) | Outcome::TimedOut => {
-            Some(format!("Step `{key}`: {}", present::step_outcome(outcome, std::time::Duration::ZERO)))
-        }
-        Outcome::Errored(why) => Some(format!("Step `{key}` could not run: {why}")),
-        Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => None,
     }
 }
 

@@ -10,7 +10,6 @@ use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
 use pipelens_engine::run::{PastRun, log_file};
 use tower_lsp::UriExt as _;
-use uuid::Uuid;
 
 use crate::lsp::protocol::tree::{PipelineNode, RunNode, RunTree, RunsParams, StepNode, StepState, TREE_VERSION};
 use crate::lsp::runs::recall;
@@ -50,8 +49,8 @@ fn of_document(server: &Server, document: &Document) -> Vec<PipelineNode> {
         let own = server.runs.registry.newest_first();
         let own: Vec<&Arc<Run>> = own.iter().filter(|run| run.is_of(&document.uri, index)).collect();
         let steps = places.iter().filter(|place| place.pipeline == index && place.step.is_some());
-        let current = current(server, document, index, places.iter().filter(|place| place.pipeline == index));
         let mut runs: Vec<RunNode> = own.iter().map(|run| of_run(run)).collect();
+        let current = current(server, document, index, places.iter().filter(|place| place.pipeline == index), &runs);
         let others = past
             .iter()
             .filter(|past| past.pipeline == name && !own.iter().any(|run| run.id.to_string() == past.run_id));
@@ -74,6 +73,7 @@ fn current<'a>(
     document: &Document,
     pipeline: usize,
     places: impl Iterator<Item = &'a RunPlace>,
+    runs: &[RunNode],
 ) -> BTreeMap<String, StepState> {
     let of_place = |place: &'a RunPlace| {
         let own = place.step.as_deref().filter(|_| place.combinations.is_empty());
@@ -81,12 +81,10 @@ fn current<'a>(
     };
     let keys: Vec<&str> = places.flat_map(of_place).collect();
     let newest = newest(&server.runs.registry, document, pipeline, &keys);
-    // Each run once: the disk is looked at for each of its steps.
-    let mut described: BTreeMap<Uuid, RunNode> = BTreeMap::new();
+    let by_id: BTreeMap<&str, &RunNode> = runs.iter().map(|node| (node.run_id.as_str(), node)).collect();
     let states = keys.into_iter().zip(newest).filter_map(|(key, found)| {
-        let (run, _) = found?;
-        let node = described.entry(run.id).or_insert_with(|| of_run(&run));
-        Some((key.to_owned(), node.steps.remove(key)?))
+        let node = by_id.get(found?.0.id.to_string().as_str())?;
+        Some((key.to_owned(), node.steps.get(key)?.clone()))
     });
     states.collect()
 }
@@ -149,11 +147,7 @@ fn of_run(run: &Run) -> RunNode {
             StepView::Done { outcome, took, .. } => {
                 state.state = outcome.word().to_owned();
                 state.duration_ms = Some(present::millis(took));
-                state.exit_code = match outcome {
-                    Outcome::Failed(code) => Some(code),
-                    Outcome::Succeeded | Outcome::Cached => Some(0),
-                    Outcome::TimedOut | Outcome::Cancelled | Outcome::Skipped(_) | Outcome::Errored(_) => None,
-                };
+                state.exit_code = outcome.exit_code();
             }
         }
         steps.insert(step.key.clone(), state);

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use lsp_types::{Diagnostic, DiagnosticSeverity, NumberOrString, Uri};
-use pipelens_engine::event::{Outcome, StdStream};
+use pipelens_engine::event::StdStream;
 
 use super::registry::Registry;
 use super::run::Failure;
 use crate::lsp::findings::store::{Finding, Findings, Place, Source};
+use crate::present;
 use crate::terminal;
 
 /// Lines of output that a failure shows.
@@ -82,22 +83,12 @@ fn text(failure: &Failure) -> String {
     let tail = &failure.tail;
     let lines = tail.iter().skip(tail.len().saturating_sub(SHOWN_LINES));
     let output: String = lines.map(|line| format!("\n{}", terminal::plain(&line.text))).collect();
-    what(&failure.key, &failure.outcome).unwrap_or_default() + &output
-}
-
-/// Returns what went wrong with a step in one sentence; `None` if nothing did.
-pub(crate) fn what(key: &str, outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Failed(code) => Some(format!("Step `{key}` failed: exit {code}")),
-        Outcome::TimedOut => Some(format!("Step `{key}` timed out")),
-        Outcome::Errored(why) => Some(format!("Step `{key}` could not run: {why}")),
-        Outcome::Succeeded | Outcome::Cached | Outcome::Cancelled | Outcome::Skipped(_) => None,
-    }
+    present::step_failure(&failure.key, &failure.outcome).unwrap_or_default() + &output
 }
 
 #[cfg(test)]
 mod tests {
-    use pipelens_engine::event::LogLine;
+    use pipelens_engine::event::{LogLine, Outcome};
 
     use super::*;
 

@@ -13,7 +13,7 @@ use super::context::Runs;
 use super::feed::BATCH_BYTES;
 use super::run::Run;
 use super::show::{Viewer, show};
-use super::{artifacts, failures, logs};
+use super::{artifacts, logs};
 use crate::artifacts::Artifacts;
 use crate::lsp::protocol::commands::{OpenArtifactsArgs, OpenLogArgs, RunEventNotification};
 use crate::settings::Settings;
@@ -224,6 +224,6 @@ fn first_failure(run: &Run) -> Option<String> {
     let steps = run.steps();
     run.plan.steps.iter().zip(&steps).find_map(|(step, view)| {
         let (outcome, _) = view.failure()?;
-        failures::what(&step.key, outcome)
+        present::step_failure(&step.key, outcome)
     })
 }
