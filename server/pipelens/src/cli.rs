@@ -25,7 +25,6 @@ mod report;
 mod rerun;
 mod run;
 mod shell;
-pub(crate) mod source;
 mod watch;
 
 use std::fs::OpenOptions;

@@ -16,6 +16,7 @@ mod record;
 mod settings;
 mod shellcheck;
 mod signals;
+mod source;
 mod state_folder;
 mod terminal;
 mod watching;

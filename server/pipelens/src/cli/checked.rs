@@ -8,10 +8,9 @@ use pipelens_core::diagnostic::{Diagnostic, Severity};
 use pipelens_core::text::LineIndex;
 use pipelens_core::{Analysis, FileId};
 
-use super::source;
-use crate::project;
 use crate::project_context::{InProject, ProjectContext, analyse};
 use crate::settings::{ProjectSettings, Settings};
+use crate::{project, source};
 
 /// The command line argument for standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";

@@ -9,12 +9,12 @@ use pipelens_engine::watch::{Exceptions, Found, Watch};
 use tokio_util::sync::CancellationToken;
 
 use super::checked::STANDARD_INPUT;
+use super::files;
 use super::output::{EXIT_USAGE, complain, tell};
 use super::printable::printable;
 use super::run::{self, RunArgs, SAME_SIGNAL, play, prepare, request, settings};
-use super::{files, source};
 use crate::watching::{self, Rounds};
-use crate::{present, project};
+use crate::{present, project, source};
 
 /// What `pipelens run` is asked to do.
 #[derive(Debug, Args)]

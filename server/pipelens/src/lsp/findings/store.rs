@@ -217,14 +217,14 @@ impl Findings {
         // Positions are looked up without the lock: a file may have a thousand findings.
         drop(inner);
         let mut diagnostics = document.as_ref().map(|document| document.findings()).unwrap_or_default();
-        diagnostics.extend(others.into_iter().filter_map(|finding| {
+        diagnostics.extend(without_copies(others.into_iter().filter_map(|finding| {
             let range = match finding.place {
                 Place::Range(range) | Place::Moving(range) => range,
                 Place::Step { pipeline, key, line, ran } => document.as_ref()?.step(pipeline, &key, line, ran)?,
             };
             Some(Diagnostic { range, ..finding.diagnostic })
-        }));
-        Report { id, version: document.map(|document| document.version()), diagnostics: without_copies(diagnostics) }
+        })));
+        Report { id, version: document.map(|document| document.version()), diagnostics }
     }
 
     /// Waits until files have something new to report, and returns them. A file that changes in the meantime is returned once, with its latest findings.
@@ -254,14 +254,13 @@ impl Findings {
 }
 
 /// Several steps may report the same.
-fn without_copies(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+fn without_copies(found: impl Iterator<Item = Diagnostic>) -> impl Iterator<Item = Diagnostic> {
     let mut seen = BTreeSet::new();
-    diagnostics.retain(|found| {
+    found.filter(move |found| {
         let Range { start, end } = found.range;
         let place = [start.line, start.character, end.line, end.character];
         seen.insert((place, found.message.clone()))
-    });
-    diagnostics
+    })
 }
 
 impl Inner {

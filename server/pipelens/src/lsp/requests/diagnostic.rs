@@ -1,12 +1,13 @@
 //! A client asks for the findings of a document, or of all pipelines in its folders.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use lsp_types::{
     DocumentDiagnosticParams, DocumentDiagnosticReportResult, Uri, WorkspaceDiagnosticParams,
     WorkspaceDiagnosticReport, WorkspaceDiagnosticReportResult,
 };
 use tower_lsp::UriExt;
 
-use crate::cli::source;
 use crate::lsp::findings::pull;
 use crate::lsp::findings::store::Analysed as _;
 use crate::lsp::server::Server;
@@ -28,26 +29,24 @@ pub(crate) fn workspace(
     documents: &Documents,
     params: WorkspaceDiagnosticParams,
 ) -> WorkspaceDiagnosticReportResult {
-    let known = |uri: &Uri| {
-        let mut known = params.previous_result_ids.iter().filter(|known| known.uri == *uri);
-        known.next().map(|known| known.value.as_str())
-    };
+    let ids = params.previous_result_ids.iter().map(|known| (known.uri.as_str(), known.value.as_str()));
+    let ids: BTreeMap<&str, &str> = ids.collect();
+    let known = |uri: &Uri| ids.get(uri.as_str()).copied();
     let open =
         documents.pipelines().map(|document| pull::of_open(&server.findings, &document.uri, known(&document.uri)));
     let mut items: Vec<_> = open.collect();
     for file in server.workspace.pipelines(server.settings.folders()) {
         let Some(uri) = Uri::from_file_path(&file).filter(|uri| documents.get(uri).is_none()) else { continue };
         // What cannot be read is said when it is opened or run.
-        let Ok(text) = source::read(&file) else { continue };
-        let document = server.documents.analyse(uri.clone(), 0, text);
+        let Ok(document) = server.documents.on_disk(&uri) else { continue };
         if document.is_pipeline() {
             let known = known(&uri);
             items.push(pull::of_closed(uri.clone(), document.findings(), known));
         }
     }
     // A client keeps what it knows of files that are not in the answer.
-    let is_reported = |uri: &Uri| items.iter().any(|item| pull::uri_of(item) == uri);
-    let gone = params.previous_result_ids.iter().filter(|known| !is_reported(&known.uri));
+    let reported: BTreeSet<&str> = items.iter().map(|item| pull::uri_of(item).as_str()).collect();
+    let gone = params.previous_result_ids.iter().filter(|known| !reported.contains(known.uri.as_str()));
     let gone: Vec<_> = gone.map(|gone| pull::of_closed(gone.uri.clone(), Vec::new(), Some(&gone.value))).collect();
     items.extend(gone);
     WorkspaceDiagnosticReportResult::Report(WorkspaceDiagnosticReport { items })

@@ -249,8 +249,7 @@ impl Call {
         if let Some(document) = self.documents.get(uri) {
             return Ok(document);
         }
-        let text = crate::cli::source::read(&file_of(uri)?).map_err(|error| refused(format!("{error:#}")))?;
-        Ok(Arc::new(self.server.documents.analyse(uri.clone(), 0, text)))
+        self.server.documents.on_disk(uri).map_err(refused)
     }
 
     /// Returns the project whose files a run of the document gets.

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use lsp_types::Uri;
 use pipelens_core::ide::{self, RunPlace};
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
 use pipelens_engine::run::{PastRun, log_file};
-use tower_lsp::UriExt as _;
 
 use crate::lsp::protocol::tree::{PipelineNode, RunNode, RunTree, RunsParams, StepNode, StepState, TREE_VERSION};
 use crate::lsp::runs::recall;
@@ -24,21 +22,17 @@ pub(crate) fn runs(server: &Server, documents: &Documents, params: RunsParams) -
     recall::look(&server.runs, documents);
     let meant: Vec<Arc<Document>> = match &params.uri {
         Some(uri) => match documents.get(uri) {
-            Some(document) => Some(document).filter(|document| document.is_pipeline()).into_iter().collect(),
-            None => on_disk(server, uri).into_iter().collect(),
+            Some(document) => vec![document],
+            None => server.documents.on_disk(uri).into_iter().collect(),
         },
         None => documents.pipelines().cloned().collect(),
     };
-    let pipelines = meant.iter().flat_map(|document| of_document(server, document)).collect();
+    let pipelines = meant
+        .iter()
+        .filter(|document| document.is_pipeline())
+        .flat_map(|document| of_document(server, document))
+        .collect();
     RunTree { version: TREE_VERSION, pipelines }
-}
-
-/// Reads a pipeline that is not open.
-fn on_disk(server: &Server, uri: &Uri) -> Option<Arc<Document>> {
-    let path = uri.to_file_path()?;
-    let text = crate::cli::source::read(&path).ok()?;
-    let document = server.documents.analyse(uri.clone(), 0, text);
-    document.is_pipeline().then(|| Arc::new(document))
 }
 
 fn of_document(server: &Server, document: &Document) -> Vec<PipelineNode> {

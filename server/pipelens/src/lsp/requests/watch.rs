@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::secrets;
 use crate::lsp::protocol::commands::PipelineRef;
-use crate::lsp::protocol::files::{not_a_file, path_of};
 use crate::lsp::runs::follow::follow;
 use crate::lsp::runs::registry::Started;
 use crate::lsp::runs::watches::Watched;
@@ -165,7 +164,5 @@ fn newest(server: &Server, uri: &Uri) -> Result<Arc<Document>, String> {
     if let Some(document) = server.documents.now().get(uri) {
         return Ok(document);
     }
-    let path = path_of(uri).ok_or_else(|| not_a_file(uri))?;
-    let text = crate::cli::source::read(&path).map_err(|error| format!("{error:#}"))?;
-    Ok(Arc::new(server.documents.analyse(uri.clone(), 0, text)))
+    server.documents.on_disk(uri)
 }

@@ -15,9 +15,10 @@ use super::projects::Projects;
 use super::settings::SessionSettings;
 use crate::lsp::findings::store::Findings;
 use crate::lsp::protocol::edits;
-use crate::lsp::protocol::files::path_of;
+use crate::lsp::protocol::files::{not_a_file, path_of};
 use crate::lsp::protocol::positions::Units;
 use crate::project_context::{self, InProject, ProjectContext};
+use crate::source;
 
 /// How many open documents, and how many bytes of text, are kept. An editor has a few hundred documents at most.
 const MAX_DOCUMENTS: usize = 10_000;
@@ -254,6 +255,13 @@ impl OpenDocuments {
             self.settings.closed(&root);
             self.settings_changed(&BTreeSet::from([root]));
         }
+    }
+
+    /// Reads a document that is not open from the disk, or returns why it cannot be read.
+    pub(crate) fn on_disk(&self, uri: &Uri) -> Result<Arc<Document>, String> {
+        let path = path_of(uri).ok_or_else(|| not_a_file(uri))?;
+        let text = source::read(&path).map_err(|error| format!("{error:#}"))?;
+        Ok(Arc::new(self.analyse(uri.clone(), 0, text)))
     }
 
     /// Returns the document for this text.
