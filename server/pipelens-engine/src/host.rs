@@ -49,6 +49,7 @@ use crate::host::mounting::{Bind, Mounting};
 use crate::host::place::Place;
 #[cfg(unix)]
 use crate::host::view::{Location, Setup, View};
+use crate::limits;
 use crate::logs::StepLogs;
 use crate::mounts::Meter;
 #[cfg(unix)]
@@ -436,7 +437,7 @@ impl Runner for HostRunner {
         let (folder, used) = (self.folder.clone(), std::mem::take(&mut *self.used_mounts.lock()));
         let work = move |_: &CancellationToken| {
             for meter in used.into_values() {
-                let bytes = copy::size(&meter.files());
+                let bytes = limits::size(&meter.files());
                 meter.set(bytes);
             }
             copy::remove(&folder)

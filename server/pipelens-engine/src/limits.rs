@@ -71,15 +71,25 @@ impl Room {
     }
 }
 
+/// Returns the size of a file, or of all files below a folder, in bytes. What cannot be read counts as nothing.
+pub fn size(path: &Path) -> u64 {
+    let Ok(metadata) = path.symlink_metadata() else { return 0 };
+    if !metadata.is_dir() {
+        return metadata.len();
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| size(&entry.path())).sum()
+}
+
 /// Returns the free space on the disk of a directory; `None` if it is unknown.
 #[cfg(unix)]
-pub(crate) fn free(folder: &Path) -> Option<u64> {
+pub fn free(folder: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(folder).ok()?;
     disk.f_bavail.checked_mul(disk.f_frsize)
 }
 
 #[cfg(not(unix))]
-pub(crate) fn free(_folder: &Path) -> Option<u64> {
+pub fn free(_folder: &Path) -> Option<u64> {
     None
 }
 

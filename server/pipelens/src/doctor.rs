@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use pipelens_engine::limits;
 use pipelens_engine::run::STATE_DIR_VARIABLE;
-use pipelens_engine::survey::{EngineSurvey, engine, free_bytes};
+use pipelens_engine::survey::{EngineSurvey, engine};
 use pipelens_engine::{private, programs};
 use serde_json::{Value, json};
 
@@ -127,7 +128,7 @@ fn state() -> Vec<Fact> {
 }
 
 fn disk(what: &str, folder: &Path) -> Option<Fact> {
-    let free = free_bytes(folder)?;
+    let free = limits::free(folder)?;
     let mark = if free < LITTLE_SPACE_BYTES { Mark::Trouble } else { Mark::Good };
     let text = format!("{} free for {what} in {}", present::bytes(free), folder.display());
     Some(Fact { mark, about: "disk", text })

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pipelens_engine::limits::size;
 use pipelens_engine::run::STATE_LOCK;
 
 use crate::present;
@@ -22,7 +23,7 @@ pub(crate) struct StatePart {
     is_record: bool,
 }
 
-/// Returns what is there. Whatever is not ours is left out.
+/// Returns what pipelens has put there.
 pub(crate) fn parts(state_dir: &Path) -> Vec<StatePart> {
     let part = |what: String, paths: Vec<PathBuf>| {
         let bytes = paths.iter().map(|path| size(path)).sum();
@@ -48,9 +49,9 @@ pub(crate) fn remove(state_dir: &Path, keeps_records: bool) -> anyhow::Result<u6
     }
     if !keeps_records {
         RECORDED.iter().try_for_each(|name| remove_one(&state_dir.join(name)))?;
-        // Last, so that whoever waits for it makes a new one.
+        // Last: a process that waits for the lock then creates a new one.
         remove_one(&state_dir.join(STATE_LOCK))?;
-        // Something of somebody else may be in it.
+        // It stays if it contains files that are not ours.
         fs::remove_dir(state_dir).ok();
     }
     Ok(freed)
@@ -72,14 +73,4 @@ fn remove_one(path: &Path) -> anyhow::Result<()> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-/// Returns the size of a file, or of all files below a directory.
-fn size(path: &Path) -> u64 {
-    let Ok(metadata) = path.symlink_metadata() else { return 0 };
-    if !metadata.is_dir() {
-        return metadata.len();
-    }
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    entries.map(|entry| size(&entry.path())).sum()
 }

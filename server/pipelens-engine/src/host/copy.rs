@@ -174,19 +174,6 @@ pub(super) fn remove_any(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns the size of everything in a directory, as far as it can be read.
-pub(super) fn size(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => size(&entry.path()),
-            Ok(metadata) => metadata.len(),
-            Err(_) => 0,
-        })
-        .sum()
-}
-
 /// Ends early, with an incomplete copy, once a stop is requested. Returns the time of the newest file.
 pub(super) fn copy_folder(from: &Path, to: &Path, stop: &CancellationToken) -> io::Result<SystemTime> {
     fs::create_dir_all(to)?;

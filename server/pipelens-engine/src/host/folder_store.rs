@@ -17,6 +17,7 @@ use crate::error::EngineError;
 #[cfg(unix)]
 use crate::host::view::{Location, View};
 use crate::host::{copy, workdir};
+use crate::limits;
 use crate::mounts::Mounts;
 use crate::owner::Owner;
 use crate::private;
@@ -216,5 +217,5 @@ impl KeptFolders {
 }
 
 fn saved(folder: &Path) -> Saved {
-    Saved { bytes: copy::size(folder), place: folder.to_string_lossy().into_owned() }
+    Saved { bytes: limits::size(folder), place: folder.to_string_lossy().into_owned() }
 }
