@@ -13,8 +13,7 @@ pub(super) struct Marks<'a> {
 
 /// Reads a line of marks.
 pub(super) fn marks(line: &str) -> Option<Marks<'_>> {
-    let (start, content) = after_gutter(line);
-    let _ = start;
+    let content = after_gutter(line);
     let first = content.find(|character: char| !matches!(character, ' ' | '\t' | '|' | '-' | '_' | '~'));
     // tsc marks with nothing but tildes.
     let begin = match first {
@@ -41,14 +40,14 @@ pub(super) fn is_quoted(line: &str) -> bool {
 }
 
 /// Returns the part of a line to the right of its gutter.
-fn after_gutter(line: &str) -> (usize, &str) {
+fn after_gutter(line: &str) -> &str {
     if is_quoted(line)
         && let Some(bar) = line.find('|')
     {
         let start = bar + if line.get(bar + 1..).is_some_and(|rest| rest.starts_with(' ')) { 2 } else { 1 };
-        return (start, line.get(start..).unwrap_or_default());
+        return line.get(start..).unwrap_or_default();
     }
-    (0, line)
+    line
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::problem::Place;
+use crate::mounts::below;
 use crate::plan::DEFAULT_WORKDIR;
 
 /// Maps paths of one step to paths relative to the project.
@@ -49,7 +50,7 @@ const HOST_PREFIX: &str = "pipelens-";
 
 impl Paths {
     pub fn new(root: &str, workdir: &str) -> Self {
-        let inside = below(workdir, DEFAULT_WORKDIR);
+        let inside = within(workdir, DEFAULT_WORKDIR);
         Self {
             workdir: inside.unwrap_or_default().to_owned(),
             base: inside.is_none().then(|| workdir.trim_end_matches('/').to_owned()),
@@ -88,7 +89,7 @@ impl Paths {
     /// Returns an absolute path of the step relative to the project.
     fn inside(&self, path: &str) -> Option<String> {
         let roots = [Some(DEFAULT_WORKDIR), self.base.as_deref(), Some(self.root.as_str())];
-        let found = roots.into_iter().flatten().filter(|root| !root.is_empty()).find_map(|root| below(path, root));
+        let found = roots.into_iter().flatten().filter(|root| !root.is_empty()).find_map(|root| within(path, root));
         found.or_else(|| below_host_workspace(path)).map(str::to_owned)
     }
 }
@@ -97,21 +98,18 @@ fn is_absolute(path: &str) -> bool {
     path.starts_with('/') || path.as_bytes().get(1) == Some(&b':')
 }
 
-fn below<'a>(path: &'a str, root: &str) -> Option<&'a str> {
-    let rest = path.strip_prefix(root)?;
-    if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
+/// Returns a path relative to a folder that it is, or is in.
+fn within<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
+    if path == folder { Some("") } else { below(path, folder) }
 }
 
 /// Returns what comes after the workspace in the path of a copy on this machine: `/tmp/pipelens-x/workspace/a.c`.
 fn below_host_workspace(path: &str) -> Option<&str> {
     let at = path.find(&format!("/{HOST_PREFIX}"))?;
-    let rest = path.get(at + 1..)?;
-    let (own, rest) = rest.split_once('/')?;
-    let _ = own;
+    let (_, mut rest) = path.get(at + 1..)?.split_once('/')?;
     // A step that waits for its turn has a folder of its own in between.
-    let mut rest = rest;
     for _ in 0..3 {
-        if let Some(inside) = below(rest, "workspace") {
+        if let Some(inside) = within(rest, "workspace") {
             return Some(inside);
         }
         rest = rest.split_once('/')?.1;
