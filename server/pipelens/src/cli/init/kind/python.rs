@@ -1,11 +1,13 @@
 //! Python: pip in a virtual environment next to the sources, or the tool the project is locked with.
 
+mod environment;
 mod requirements;
 mod tests;
 
 use super::step::{Kind, Part};
 use crate::cli::init::project::Folder;
 use crate::cli::init::versions::{self, Release};
+use environment::{FOLDER, Renewal};
 pub(super) use requirements::covers;
 use requirements::{MANIFESTS, Manifests, Tool};
 use tests::{Runner, Tests};
@@ -37,13 +39,14 @@ fn steps(folder: Folder<'_>) -> Kind {
     let uses_ruff = manifests.names("ruff") || folder.first(&["ruff.toml", ".ruff.toml"]).is_some();
     let mut wanted = packages;
     wanted.extend(uses_ruff.then(|| "ruff".to_owned()).filter(|_| !manifests.installs("ruff")));
-    let install = manifests.install(&wanted);
+    let renewal = Renewal::of(&manifests);
+    let install = manifests.install(&wanted, matches!(renewal, Renewal::After { is_linked: true, .. }));
     let image = match manifests.tool {
         Tool::Uv => format!("ghcr.io/astral-sh/uv:0.9-python{}-bookworm", major_and_minor(&version)),
         Tool::Pip | Tool::Poetry | Tool::Pdm | Tool::Pipenv => format!("python:{version}"),
     };
-    let python = match (manifests.tool, install.is_empty()) {
-        (Tool::Uv, _) => "uv run python",
+    let python = match (&renewal, install.is_empty()) {
+        (Renewal::ByTool, _) => "uv run python",
         (_, false) => ".venv/bin/python",
         (_, true) => "python3",
     };
@@ -71,12 +74,16 @@ fn steps(folder: Folder<'_>) -> Kind {
         let downloads: &[&str] = match manifests.tool {
             Tool::Uv => &["~/.cache/uv"],
             Tool::Pip => &["~/.cache/pip"],
-            Tool::Poetry => &["~/.cache/pypoetry"],
-            Tool::Pdm => &["~/.cache/pdm"],
+            Tool::Poetry => &["~/.cache/pypoetry", "~/.cache/pip"],
+            Tool::Pdm => &["~/.cache/pdm", "~/.cache/pip"],
             Tool::Pipenv => &["~/.cache/pipenv", "~/.cache/pip"],
         };
-        parts.push(Part::root("deps", image, install).cached_by(manifests.watched()).mounts(downloads));
-        parts.extend(commands.map(|(key, command)| Part::then(key, "deps", command)));
+        let environment: &[&str] = if renewal == Renewal::Always { &[] } else { &[FOLDER] };
+        let deps = Part::root("deps", image, renewal.commands(install)).mounts(environment).mounts(downloads);
+        parts.push(deps);
+        // The same mounts, so that a container can go on with the next step.
+        let next = |(key, command)| Part::then(key, "deps", command).mounts(environment);
+        parts.extend(commands.map(next).map(|part| if environment.is_empty() { part } else { part.mounts(downloads) }));
     }
     let has_version_tool = VERSION_TOOLS.iter().any(|tool| manifests.mentions(tool));
     if has_version_tool && let Some(deps) = parts.first_mut() {

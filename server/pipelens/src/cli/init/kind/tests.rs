@@ -151,8 +151,10 @@ fn pytest_is_installed_where_tests_need_it_and_nothing_else_installs_it() {
     let install = |files: &[(&str, &str)]| {
         let found = steps(&[files, &[TEST]].concat());
         assert_eq!(found.last().unwrap(), "-: .venv/bin/python -m pytest");
-        let install = "python:3.13: python3 -m venv --clear .venv; .venv/bin/python -m pip install ";
-        found[0].strip_prefix(install).unwrap_or_else(|| panic!("{found:?}")).to_owned()
+        let (before, rest) =
+            found[0].split_once(" .venv/bin/python -m pip install ").unwrap_or_else(|| panic!("{found:?}"));
+        assert!(before.starts_with("python:3.13: ") && before.contains(" python3 -m venv --clear .venv;"), "{found:?}");
+        rest.split(';').next().unwrap_or_default().to_owned()
     };
     for (files, expected) in [
         (vec![("a.py", "")], "pytest"),
@@ -172,15 +174,15 @@ fn pytest_is_installed_where_tests_need_it_and_nothing_else_installs_it() {
                 "pyproject.toml",
                 "[project]\nname = 'x'\noptional-dependencies.test = ['pytest']\n[build-system]\n",
             )],
-            "\".[test]\"",
+            "--use-pep517 -e \".[test]\"",
         ),
-        (vec![("setup.py", "setup(extras_require={'test': ['six']})")], "\".[test]\" pytest"),
+        (vec![("setup.py", "setup(extras_require={'test': ['six']})")], "--use-pep517 -e \".[test]\" pytest"),
         (
             vec![(
                 "pyproject.toml",
                 "[tool.poetry]\nname = 'x'\n[tool.poetry.dependencies]\nsix = '*'\n[build-system]\n",
             )],
-            ". pytest",
+            "--use-pep517 -e . pytest",
         ),
         (
             vec![("tox.ini", "[testenv]\ndeps =\n    pytest>=8\n    six\n    py39: x\ncommands = pytest\n")],
@@ -189,6 +191,42 @@ fn pytest_is_installed_where_tests_need_it_and_nothing_else_installs_it() {
     ] {
         assert_eq!(install(&files), expected, "{files:?}");
     }
+}
+
+#[test]
+fn the_packages_of_a_python_project_are_installed_again_only_after_a_change_of_what_they_depend_on() {
+    let install = |files: &[(&str, &str)]| steps(&[files, &[TEST]].concat()).swap_remove(0);
+    let python = "python3 -c 'import sys; print(sys.version, sys.executable)'";
+    let begins = |files: &[(&str, &str)], with: &str| {
+        let found = install(files);
+        assert!(found.contains(&format!("made_from=$({with})")), "{found}");
+    };
+    let package = "[project]\nname = 'x'\n[build-system]\nrequires = ['hatchling>=1']\n";
+    begins(
+        &[("requirements.txt", "six\n-r more.txt\n"), ("more.txt", "")],
+        &format!("{python} && cat more.txt requirements.txt"),
+    );
+    // A link to the sources is good only as long as they are at the same place.
+    begins(&[("pyproject.toml", package)], &format!("pwd && {python} && cat pyproject.toml"));
+    begins(
+        &[("pyproject.toml", package), ("uv.lock", "")],
+        "pwd && uv python find --system && cat pyproject.toml uv.lock",
+    );
+    begins(&[("Pipfile", ""), ("Pipfile.lock", "")], &format!("{python} && cat Pipfile Pipfile.lock"));
+    for more in [
+        ("requirements.txt", "-e .\n"),
+        ("requirements.txt", "./other\n"),
+        ("setup.py", "setup(ext_modules=[Extension('a', ['a.c'])])"),
+        ("pyproject.toml", "[project]\nname = 'x'\n[build-system]\nrequires = ['maturin']\n"),
+        ("pyproject.toml", "[project]\nname = 'x'\ndynamic = ['version']\n[build-system]\nrequires = ['hatchling']\n"),
+        ("pyproject.toml", "[tool.poetry.dependencies]\nx = {path = '../x'}\n"),
+    ] {
+        let found = install(&[more]);
+        assert!(!found.contains("made-from") && !found.contains(" -e ."), "{found}");
+    }
+    let workspace = format!("{package}[tool.uv.workspace]\nmembers = ['a']\n");
+    let found = steps(&[("pyproject.toml", &workspace), ("uv.lock", ""), TEST]);
+    assert!(found[0].contains("; uv sync --frozen; ") && found[1].contains("uv run python -m pytest"), "{found:?}");
 }
 
 #[test]

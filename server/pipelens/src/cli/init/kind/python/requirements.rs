@@ -66,6 +66,8 @@ pub(super) struct Manifests {
     /// The files that are installed, with those they include.
     files: Vec<String>,
     included: BTreeSet<String>,
+    /// Those of the usual manifests that are there.
+    present: Vec<&'static str>,
     requirements: String,
     lock: Option<&'static str>,
     is_package: bool,
@@ -91,6 +93,8 @@ impl Tool {
         match self {
             Self::Poetry if key == "deps" => Some(("POETRY_VIRTUALENVS_IN_PROJECT", "true")),
             Self::Pipenv if key == "deps" => Some(("PIPENV_VENV_IN_PROJECT", "1")),
+            // Its cache and the environment are different mounts.
+            Self::Uv if key == "deps" => Some(("UV_LINK_MODE", "copy")),
             Self::Poetry | Self::Pipenv | Self::Pip | Self::Uv | Self::Pdm => None,
         }
     }
@@ -144,6 +148,7 @@ impl Manifests {
             extra: extra.map(|name| (*name).to_owned()),
             group: group.map(|name| (*name).to_owned()),
             included: BTreeSet::new(),
+            present: MANIFESTS.into_iter().filter(|file| folder.has(file)).collect(),
             requirements: String::new(),
             setup,
             is_package,
@@ -256,33 +261,58 @@ impl Manifests {
         self.tool == Tool::Pip && self.is_package || self.tool == Tool::Uv
     }
 
-    /// Returns the files after whose change the packages have to be installed again; none if the sources are installed too.
-    pub(super) fn watched(&self) -> Vec<String> {
-        match (self.tool, self.lock) {
-            (Tool::Pip, _) => {
-                let has_local = self
-                    .requirements
-                    .lines()
-                    .map(str::trim)
-                    .any(|line| line.starts_with(['.', '/']) || line.starts_with("-e"));
-                if self.is_package || has_local {
-                    return Vec::new();
-                }
-                let project = (self.is_application || self.group.is_some()).then(|| "pyproject.toml".to_owned());
-                self.included.iter().cloned().chain(project).collect()
-            }
-            (Tool::Pipenv, Some(lock)) => vec!["Pipfile".to_owned(), lock.to_owned()],
-            // These install the project itself.
-            (Tool::Uv | Tool::Poetry | Tool::Pdm | Tool::Pipenv, _) => Vec::new(),
+    /// Returns the files that say what is installed.
+    pub(super) fn files(&self) -> Vec<String> {
+        let own = match self.tool {
+            Tool::Pip if self.is_package => &["pyproject.toml", "setup.py", "setup.cfg"][..],
+            Tool::Pip if self.is_application || self.group.is_some() => &["pyproject.toml"],
+            Tool::Pip => &[],
+            Tool::Pipenv => &["Pipfile"],
+            Tool::Uv | Tool::Poetry | Tool::Pdm => &["pyproject.toml"],
+        };
+        let own = own.iter().filter(|file| self.present.contains(*file)).map(|file| (*file).to_owned());
+        let included = self.included.iter().filter(|_| self.tool == Tool::Pip).cloned();
+        included.chain(own).chain(self.lock.map(str::to_owned)).collect()
+    }
+
+    /// Whether the project is installed with what it requires.
+    pub(super) fn installs_itself(&self) -> bool {
+        match self.tool {
+            Tool::Pip => self.is_package,
+            Tool::Uv | Tool::Poetry | Tool::Pdm => true,
+            Tool::Pipenv => false,
         }
     }
 
-    /// Returns the commands that install what the project requires, and these packages; none if there is nothing to install.
-    pub(super) fn install(&self, packages: &[String]) -> Vec<String> {
+    /// Whether the requirements contain folders and files.
+    pub(super) fn installs_other_sources(&self) -> bool {
+        let is_path = |line: &str| line.starts_with(['.', '/']) || line.starts_with("-e") || line.contains("file:");
+        let in_requirements = || self.requirements.lines().any(|line| is_path(line.trim()));
+        let in_file = |file: &Option<toml::Value>| file.as_ref().is_some_and(|value| has_key(value, &["path", "file"]));
+        let tool = |name: &str| self.project.as_ref().and_then(|project| project.get("tool")?.get(name));
+        let has_url = self.project_text.contains("file:");
+        match self.tool {
+            Tool::Pip => in_requirements() || has_url,
+            Tool::Pipenv => in_file(&self.pipfile),
+            Tool::Uv => has_url || tool("uv").is_some_and(|table| has_key(table, &["path", "workspace"])),
+            Tool::Poetry => has_url || tool("poetry").is_some_and(|table| has_key(table, &["path"])),
+            Tool::Pdm => has_url,
+        }
+    }
+
+    /// Returns what building the project requires.
+    pub(super) fn build_requirements(&self) -> Vec<String> {
+        let list = self.project.as_ref().and_then(|project| project.get("build-system")?.get("requires")?.as_array());
+        list.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Returns the commands that install what the project requires, and these packages; none if there is nothing to install. `is_linked`: the
+    /// project itself is not copied.
+    pub(super) fn install(&self, packages: &[String], is_linked: bool) -> Vec<String> {
         let extra = self.extra.as_deref().map(|extra| format!(" --extra {extra}")).unwrap_or_default();
         let all = packages.iter().map(|package| word(package)).collect::<Vec<_>>().join(" ");
         let mut commands: Vec<String> = match self.tool {
-            Tool::Pip => return self.pip(&all),
+            Tool::Pip => return self.pip(&all, is_linked),
             Tool::Uv => {
                 let frozen = if self.lock.is_some() { " --frozen" } else { "" };
                 // The group `dev` is always installed.
@@ -307,12 +337,13 @@ impl Manifests {
         commands
     }
 
-    fn pip(&self, packages: &str) -> Vec<String> {
+    fn pip(&self, packages: &str, is_linked: bool) -> Vec<String> {
         let mut arguments: Vec<String> = self.files.iter().map(|file| format!("-r {file}")).collect();
         if self.is_application {
             arguments.push("-r .venv/requirements.txt".to_owned());
         }
         if self.is_package {
+            arguments.extend(is_linked.then(|| "--use-pep517 -e".to_owned()));
             arguments.push(self.extra.as_deref().map_or_else(|| ".".to_owned(), |extra| format!("\".[{extra}]\"")));
         }
         arguments.extend(self.group.as_deref().map(|group| format!("--group {group}")));
@@ -345,7 +376,7 @@ fn tool(name: &str, arguments: &str) -> Vec<String> {
     vec![
         "python3 -m venv --clear .tools".to_owned(),
         format!(".tools/bin/python -m pip install {name}"),
-        "rm -rf .venv".to_owned(),
+        "python3 -m venv --clear .venv".to_owned(),
         format!(".tools/bin/python -m {name} {arguments}"),
     ]
 }
@@ -386,5 +417,16 @@ fn names(value: &toml::Value, package: &str) -> bool {
         toml::Value::Array(values) => values.iter().any(|value| names(value, package)),
         toml::Value::Table(table) => table.iter().any(|(key, value)| key == package || names(value, package)),
         toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) | toml::Value::Datetime(_) => false,
+    }
+}
+
+/// Whether any table in a value has one of these keys.
+fn has_key(value: &toml::Value, keys: &[&str]) -> bool {
+    match value {
+        toml::Value::Array(values) => values.iter().any(|value| has_key(value, keys)),
+        toml::Value::Table(table) => {
+            table.iter().any(|(key, value)| keys.contains(&key.as_str()) || has_key(value, keys))
+        }
+        _ => false,
     }
 }
