@@ -3,6 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::files::Files;
 use crate::model::{Pipeline, Step};
+use crate::programs::Language;
 use crate::syntax::tree::Tree;
 use crate::text::LineIndex;
 
@@ -18,6 +19,10 @@ pub struct Analysis {
     pub diagnostics: Vec<Diagnostic>,
     /// The text could only be read after a repair: good enough for lenses and the outline, never for a run.
     pub is_repaired: bool,
+    /// The text is a program in this language, which makes pipelines.
+    pub language: Option<Language>,
+    /// The steps, by pipeline and position, that have no place in the text: a program has changed since it made them.
+    pub(crate) unplaced: Vec<(usize, usize)>,
     /// The text is a project's settings, not a pipeline.
     pub(crate) is_settings: bool,
     /// Errors silenced by a comment that still make a run impossible.

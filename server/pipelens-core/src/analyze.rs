@@ -47,7 +47,7 @@ pub(crate) fn analyze(
     silenced.retain(suppress::still_refuses);
     let diagnostics = findings.finish();
     let (text, files) = (text.to_owned(), Files::default());
-    Analysis { line_index, files, pipelines, diagnostics, is_repaired, is_settings: false, silenced, text, tree }
+    Analysis { line_index, files, pipelines, diagnostics, is_repaired, silenced, text, tree, ..Analysis::default() }
 }
 
 fn too_large(text: &str, line_index: LineIndex) -> Analysis {

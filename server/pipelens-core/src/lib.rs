@@ -19,6 +19,7 @@ mod nearest;
 pub mod plan;
 pub mod printable;
 pub mod problems;
+pub mod programs;
 mod project;
 pub mod runners;
 mod schema;

@@ -1,6 +1,7 @@
 //! The pipeline as its author means it, independent of its spelling. Every name keeps its range.
 
 mod matrix;
+mod ranges;
 
 use crate::arguments::value::Value;
 use crate::shell::Dialect;

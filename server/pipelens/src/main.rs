@@ -9,6 +9,7 @@ mod fix;
 mod lsp;
 mod present;
 mod problems;
+mod programs;
 mod project;
 mod project_context;
 mod ran;

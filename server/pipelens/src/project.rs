@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use pipelens_core::arguments::wants_the_machine;
 use pipelens_core::plan::{CachePolicy, Plan};
+use pipelens_core::programs::FOLDERS as PROGRAM_FOLDERS;
 use pipelens_engine::cache::CacheRequest;
 use pipelens_engine::clock;
 use pipelens_engine::deadlines::Deadlines;
@@ -29,7 +30,8 @@ const MIB: u64 = 1 << 20;
 /// the file's own.
 pub(crate) fn root_of(path: &Path, folders: &[PathBuf]) -> PathBuf {
     let own = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let own = if own.file_name().is_some_and(|name| name == ".hm") { own.parent().unwrap_or(own) } else { own };
+    let is_folder_of_programs = own.file_name().is_some_and(|name| PROGRAM_FOLDERS.iter().any(|folder| name == *folder));
+    let own = if is_folder_of_programs { own.parent().unwrap_or(own) } else { own };
     let git = own.ancestors().find(|folder| !folder.as_os_str().is_empty() && has_repository(folder, own));
     let marked = || {
         let home = dirs::home_dir();
@@ -51,7 +53,7 @@ pub(crate) fn root_around(place: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// Whether a folder says that it is a project. The user's home is none because of a `.hm`: the Harmont tools keep settings there.
 fn is_marked(folder: &Path, own: &Path) -> bool {
     !folder.as_os_str().is_empty()
-        && [PROJECT_FILE, ".hm"].into_iter().map(|name| folder.join(name)).any(|marker| {
+        && [PROJECT_FILE].iter().chain(&PROGRAM_FOLDERS).map(|name| folder.join(name)).any(|marker| {
             marker.exists() && (folder == own || pipelens_engine::private::is_of_same_owner(&marker, own))
         })
 }

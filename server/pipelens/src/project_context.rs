@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pipelens_core::programs::analyze;
 use pipelens_core::shell::Dialect;
 use pipelens_core::{Analysis, Format, Project, Remark};
 use pipelens_engine::project::{ProjectFiles, Ready};
@@ -94,6 +95,8 @@ pub(crate) fn analyse_again(
 ) -> Analysis {
     match project {
         _ if is_settings(path) => pipelens_core::analyze_settings(text),
+        // What it makes is not known without executing it.
+        _ if let Some(language) = crate::programs::language(path) => analyze(text, language, None),
         _ if let Some(before) = before => {
             let project = project.as_ref().map(|project| project as &dyn Project);
             pipelens_core::analyze_again(text, Format::of(path), project, before)

@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     /// The user passed the secrets file for this run, so the run may use every secret in it.
     #[serde(skip)]
     pub(crate) is_secrets_file_for_this_run: bool,
+    /// How programs that make pipelines (`.hm/*.py`, `.hm/*.ts`) are executed.
+    pub(crate) programs: Programs,
     /// Which code lenses are shown.
     pub(crate) lenses: Lenses,
     /// How a run is reported, and how much it may write.
@@ -137,6 +139,7 @@ impl Default for Settings {
             cache_days: 30,
             allow_secrets: Vec::new(),
             is_secrets_file_for_this_run: false,
+            programs: Programs::default(),
             lenses: Lenses::default(),
             run: RunSettings::default(),
             project: ProjectSettings::default(),
@@ -281,4 +284,33 @@ mod tests {
         }
         assert_eq!(std::fs::read_to_string(&file).unwrap(), schema(), "run `cargo xtask codegen`");
     }
+}
+
+/// How programs that make pipelines are executed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub(crate) struct Programs {
+    /// When a program is executed. It never is in a workspace that is not trusted.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) render: Render,
+    /// The interpreter for Python programs. Without it: the project's virtual environment, `VIRTUAL_ENV`, the tool the project is locked with (uv,
+    /// Poetry), or the one on `PATH`.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) python: Option<String>,
+    /// The runtime for TypeScript programs: node (22.6 or later), bun, deno or tsx. Without it, the first of them that is found.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) typescript: Option<String>,
+}
+
+/// When a program is executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Render {
+    /// Never. What it makes cannot be run.
+    Never,
+    /// When you run it, and from then on when it is saved.
+    #[default]
+    Run,
+    /// When it is opened or saved.
+    Always,
 }

@@ -55,6 +55,9 @@ codes! {
     RecursiveAlias = "recursive-alias", Error, "An alias inside the value it refers to";
     UnusedAnchor = "unused-anchor", Hint, "An anchor that no alias uses";
     EmptyFile = "empty-file", Information, "A file without a pipeline";
+    ProgramSlug = "program-slug", Error, "A name that a program's pipeline cannot have";
+    ProgramArgument = "program-argument", Error, "An argument that a pipeline in a program does not have";
+    ProgramFailed = "program-failed", Error, "A program that made no pipeline";
     NotAPipeline = "not-a-pipeline", Error, "A document without `steps`, `graph` or `pipelines`";
     StepsAndGraph = "steps-and-graph", Error, "An authored pipeline and a generated plan in one mapping";
     UnsupportedVersion = "unsupported-version", Error, "A format version that does not exist";

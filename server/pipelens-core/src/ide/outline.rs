@@ -35,7 +35,8 @@ pub struct CombinationPlace {
 pub fn run_places(analysis: &Analysis) -> Vec<RunPlace> {
     let mut places = Vec::new();
     for (index, pipeline) in analysis.pipelines.iter().enumerate() {
-        if pipeline.steps.is_empty() {
+        // What a program makes is known only when it runs.
+        if pipeline.steps.is_empty() && analysis.language.is_none() {
             continue;
         }
         places.push(RunPlace {
@@ -46,7 +47,9 @@ pub fn run_places(analysis: &Analysis) -> Vec<RunPlace> {
             combinations: Vec::new(),
         });
         let has_dependants = Links::new(pipeline).has_dependants();
-        places.extend(pipeline.steps.iter().zip(has_dependants).map(|(step, has_dependants)| RunPlace {
+        let steps = pipeline.steps.iter().zip(has_dependants).enumerate();
+        let placed = steps.filter(|(position, _)| !analysis.unplaced.contains(&(index, *position)));
+        places.extend(placed.map(|(_, (step, has_dependants))| RunPlace {
             range: first_line(analysis, step.range),
             pipeline: index,
             step: Some(step.key.value.clone()),

@@ -21,6 +21,9 @@ pub(crate) struct CheckArgs {
     /// Apply all safe fixes; for standard input, print the fixed text
     #[arg(long)]
     fix: bool,
+    /// Execute programs (`.hm/*.py`, `.hm/*.ts`) and check what they make, too
+    #[arg(long)]
+    render: bool,
 }
 
 /// Checks files one by one. A file that cannot be read does not stop the others from being checked.
@@ -35,7 +38,15 @@ pub(crate) async fn check(args: &CheckArgs) -> u8 {
     for path in &paths {
         let file = Checked::read_in(path, &mut projects);
         match file.and_then(|file| if args.fix { fixed(path, file, &mut projects) } else { Ok(file) }) {
-            Ok(file) => checked.push(file),
+            Ok(mut file) => {
+                if args.render
+                    && let Err(error) = file.render()
+                {
+                    complain(&format!("{error:#}"));
+                    is_unusable = true;
+                }
+                checked.push(file);
+            }
             Err(error) => {
                 complain(&format!("{error:#}"));
                 is_unusable = true;

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipelens_core::diagnostic::{Diagnostic, Severity};
+use pipelens_core::programs::{Rendering, analyze};
 use pipelens_core::text::LineIndex;
 use pipelens_core::{Analysis, FileId};
 
 use crate::project_context::{InProject, ProjectContext, analyse};
+use super::printable::printable;
 use crate::settings::{ProjectSettings, Settings};
-use crate::{project, source};
+use crate::{programs, project, source};
 
 /// The command line argument for standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";
@@ -24,6 +26,8 @@ pub(crate) struct Checked {
     pub(crate) root: PathBuf,
     pub(crate) project: ProjectSettings,
     context: Arc<ProjectContext>,
+    /// What a program has made, once it was asked to.
+    rendering: Option<Arc<Rendering>>,
 }
 
 /// What is known of the projects that files belong to, read once for all of their files.
@@ -72,7 +76,8 @@ impl Checked {
         let root = project::root_of(&absolute, &[]);
         let (project, context) = projects.of(&root)?;
         let (path, analysis, diagnostics) = (path.to_owned(), Analysis::default(), Vec::new());
-        let mut checked = Self { path, text, analysis, diagnostics, root, project, context };
+        let rendering = None;
+        let mut checked = Self { path, text, analysis, diagnostics, root, project, context, rendering };
         checked.analyze();
         Ok(checked)
     }
@@ -99,9 +104,40 @@ impl Checked {
         failed.map_or(Ok(()), Err)
     }
 
+    /// Reads a file, and executes it if it is a program: whoever runs, plans or draws it asks for that. Says so on standard error.
+    pub(crate) fn made(path: &Path) -> anyhow::Result<Self> {
+        let mut file = Self::read(path)?;
+        file.render()?;
+        Ok(file)
+    }
+
+    /// Executes a program; any other file is what it is.
+    pub(crate) fn render(&mut self) -> anyhow::Result<()> {
+        let program = std::path::absolute(&self.path)?;
+        let Some(language) = programs::language(&program) else { return Ok(()) };
+        let settings = Settings::of_user()?;
+        let request = programs::Request::new(program, language, self.text.clone(), &settings.programs);
+        let project = InProject { context: &self.context, settings: &self.project };
+        let rendered = programs::render(&request, Some(&project), None);
+        let mut said = String::new();
+        if rendered.rendering.failure().is_some() && !rendered.output.trim().is_empty() {
+            said.push_str(&format!("{}\n", rendered.output.trim_end()));
+        }
+        for notice in &rendered.notices {
+            said.push_str(&format!("{}: {notice}\n", self.path.display()));
+        }
+        super::output::show_findings(&crate::terminal::inert(&printable(&said)));
+        self.rendering = Some(rendered.rendering);
+        self.analyze();
+        Ok(())
+    }
+
     fn analyze(&mut self) {
-        self.analysis =
-            analyse(&self.text, &self.path, Some(InProject { context: &self.context, settings: &self.project }));
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        self.analysis = match (&self.rendering, programs::language(&path)) {
+            (Some(rendering), Some(language)) => analyze(&self.text, language, Some(rendering)),
+            _ => analyse(&self.text, &path, Some(InProject { context: &self.context, settings: &self.project })),
+        };
         let found = self.analysis.diagnostics.iter();
         self.diagnostics = found.filter_map(|diagnostic| self.project.adjust(diagnostic)).collect();
     }

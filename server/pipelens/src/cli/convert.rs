@@ -31,7 +31,7 @@ enum TargetFormat {
 
 /// Prints the file in the other format. What that cannot express is reported, and a file with errors is not converted.
 pub(crate) fn convert(args: &ConvertArgs) -> anyhow::Result<u8> {
-    let file = Checked::read(&args.file)?;
+    let file = Checked::made(&args.file)?;
     if file.analysis.is_repaired || file.has_errors() {
         super::output::show_findings(&super::render::findings(&file, Severity::Error));
         complain(&format!("`{}` has errors and cannot be converted; fix them first", file.path.display()));

@@ -5,12 +5,13 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use globset::GlobBuilder;
+use pipelens_core::programs::{FOLDERS, analyze};
 use pipelens_engine::files::ProjectFolder;
 use pipelens_engine::walk::{RuleSet, Walk, WalkError};
 
 use super::checked::STANDARD_INPUT;
 use crate::settings::{ProjectSettings, globs};
-use crate::{present, project};
+use crate::{present, programs, project, source};
 
 /// The comment that marks any file as a pipeline is in its first lines.
 const HEAD_BYTES: u64 = 4096;
@@ -49,7 +50,11 @@ pub(crate) fn only(word: Option<&Path>) -> anyhow::Result<PathBuf> {
             in_folder(&root).map_err(|_| error)
         }
     })?;
-    let is_near = |file: &Path| file.parent().is_some_and(|own| own == folder || own == folder.join(".hm"));
+    let is_near = |file: &Path| {
+        let of_programs = || FOLDERS.iter().any(|name| file.parent() == Some(&folder.join(name)));
+        file.parent() == Some(folder) || of_programs()
+    };
+    let found: Vec<PathBuf> = found.into_iter().filter(|file| is_runnable(file)).collect();
     let near: Vec<&Path> = found.iter().map(PathBuf::as_path).filter(|file| is_near(file)).collect();
     let candidates = if near.is_empty() { found.iter().map(PathBuf::as_path).collect() } else { near };
     match candidates.as_slice() {
@@ -63,6 +68,13 @@ pub(crate) fn only(word: Option<&Path>) -> anyhow::Result<PathBuf> {
             )
         }
     }
+}
+
+/// Whether a file can be what is to be run. A program that declares nothing is there for other programs to import.
+fn is_runnable(file: &Path) -> bool {
+    let Some(language) = std::path::absolute(file).ok().and_then(|path| programs::language(&path)) else { return true };
+    let declares = |text: String| !analyze(&text, language, None).pipelines.is_empty();
+    source::read(file).map_or(true, declares)
 }
 
 /// Returns a path without `./`.
@@ -88,7 +100,7 @@ pub(crate) fn pipelines(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let relative = std::path::absolute(path).ok();
         let relative = relative.as_deref().and_then(|path| path.strip_prefix(&root).ok()).unwrap_or(path);
         let slashed = relative.to_string_lossy().replace('\\', "/");
-        pipelens_core::is_pipeline_file(&slashed, "") || more.is_match(relative) || says_so(&project, relative)
+        pipelens_core::is_pipeline_file(&slashed, "") || programs::language(relative).is_some() || more.is_match(relative) || says_so(&project, relative)
     };
     Ok(walk(folder)?.into_iter().filter(|path| is_pipeline(path)).collect())
 }

@@ -47,7 +47,7 @@ impl GraphFormat {
 
 /// Draws what could be parsed, even if the file has mistakes.
 pub(crate) fn show(args: &GraphArgs) -> anyhow::Result<u8> {
-    let file = Checked::read(&files::only(args.file.as_deref())?)?;
+    let file = Checked::made(&files::only(args.file.as_deref())?)?;
     let chosen = file.choose(args.pipeline.as_deref()).map(|index| file.analysis.pipelines.get(index));
     match chosen {
         Ok(Some(pipeline)) if !pipeline.steps.is_empty() => {

@@ -209,7 +209,7 @@ pub(super) fn prepare_target(
 ) -> Result<Prepared, String> {
     let variables = variables(&options.env)?;
     let settings = settings(options)?;
-    let file = files::only(file).and_then(|file| Checked::read(&file)).map_err(|error| format!("{error:#}"))?;
+    let file = files::only(file).and_then(|file| Checked::made(&file)).map_err(|error| format!("{error:#}"))?;
     let index = file.choose(options.pipeline.as_deref())?;
     let target = choose(&file, index)?;
     let mut plan = plan_target(&file, index, &target)?;

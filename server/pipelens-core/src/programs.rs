@@ -1,0 +1,178 @@
+//! Pipelines that are programs: Python and TypeScript files that make them with the Harmont SDK. What a program declares is read here and never
+//! executed; what it has made is put at the places of the program's text.
+
+mod declared;
+mod python;
+mod rendering;
+mod stale;
+mod typescript;
+
+use crate::analysis::Analysis;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::findings::Findings;
+use crate::model::{Pipeline, Spelling};
+use crate::text::{LineIndex, Spanned, TextRange};
+
+pub use declared::Declared;
+pub use rendering::{Failure, Frame, Made, Position, Rendering};
+
+/// Longer programs are not read.
+const MAX_PROGRAM_BYTES: usize = 4 * 1024 * 1024;
+/// Syntax errors beyond this follow from the ones before.
+const MAX_SYNTAX_ERRORS: usize = 20;
+
+/// The folders whose Python and TypeScript files are pipelines.
+pub const FOLDERS: [&str; 2] = [".hm", ".harmont"];
+
+/// The language of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Language {
+    Python,
+    TypeScript,
+}
+
+impl Language {
+    /// Returns the language of a file, if its path is that of a program: a Python or TypeScript file directly in `.hm` or `.harmont`.
+    pub fn of(path: &str) -> Option<Self> {
+        let mut parts = path.rsplit(['/', '\\']);
+        let (file, folder) = (parts.next()?, parts.next()?);
+        let (stem, extension) = file.rsplit_once('.')?;
+        if stem.is_empty() || !FOLDERS.contains(&folder) {
+            return None;
+        }
+        match extension {
+            "py" => Some(Self::Python),
+            // A file of declarations makes nothing.
+            "ts" | "mts" if !stem.ends_with(".d") => Some(Self::TypeScript),
+            _ => None,
+        }
+    }
+
+    /// Returns its name, as people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "Python",
+            Self::TypeScript => "TypeScript",
+        }
+    }
+}
+
+/// Analyses the text of a program, with what it made the last time it was rendered. Nothing is executed.
+pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) -> Analysis {
+    let line_index = LineIndex::new(text);
+    let mut findings = Findings::default();
+    if text.len() > MAX_PROGRAM_BYTES {
+        let message = "This program is larger than 4 MiB, the limit for a pipeline.";
+        findings.push(Diagnostic::new(Code::TooLarge, TextRange::at(0), message));
+        let (text, diagnostics) = (text.to_owned(), findings.finish());
+        return Analysis { line_index, diagnostics, language: Some(language), text, ..Analysis::default() };
+    }
+    let declared = match language {
+        Language::Python => python::declared(text, &mut findings),
+        Language::TypeScript => typescript::declared(text, &mut findings),
+    };
+    declared::check(&declared, &mut findings);
+    let mut pipelines = Vec::new();
+    let mut unplaced = Vec::new();
+    if let Some(rendering) = rendering {
+        let placed = stale::placed(text, rendering, &declared);
+        findings.extend(placed.diagnostics);
+        (pipelines, unplaced) = (placed.pipelines, placed.unplaced);
+    }
+    // Until it is rendered, a pipeline has a place and a name.
+    let is_known = |slug: &str| pipelines.iter().any(|known: &Pipeline| known.is_named(slug));
+    let new: Vec<Pipeline> = declared.iter().filter(|one| !is_known(&one.slug.value)).map(unrendered).collect();
+    pipelines.extend(new);
+    Analysis {
+        line_index,
+        pipelines,
+        diagnostics: findings.finish(),
+        text: text.to_owned(),
+        language: Some(language),
+        unplaced,
+        ..Analysis::default()
+    }
+}
+
+fn unrendered(declared: &Declared) -> Pipeline {
+    Pipeline {
+        spelling: Spelling::Envelope,
+        range: declared.range,
+        heading: declared.heading,
+        name: Some(declared.slug.clone()),
+        default_image: None,
+        timeout_seconds: None,
+        env: Vec::new(),
+        fail_fast: None,
+        triggers: Vec::new(),
+        steps: Vec::new(),
+        unnamed_steps: Vec::new(),
+        barriers: Vec::new(),
+    }
+}
+
+impl Pipeline {
+    fn is_named(&self, name: &str) -> bool {
+        self.name.as_ref().is_some_and(|own| own.value == name)
+    }
+}
+
+/// Reports the errors and the missing parts of a syntax tree.
+fn report_syntax_errors(text: &str, tree: &tree_sitter::Tree, language: Language, findings: &mut Findings) {
+    if !tree.root_node().has_error() {
+        return;
+    }
+    let mut cursor = tree.walk();
+    let mut reported = 0;
+    loop {
+        let node = cursor.node();
+        if node.is_error() || node.is_missing() {
+            let range = first_line_of(text, range_of(node));
+            let name = language.name();
+            let message = match (node.is_missing(), range.of(text).trim()) {
+                (true, _) => format!("This is not valid {name}: `{}` is missing here.", node.kind()),
+                (false, "") => format!("This is not valid {name}."),
+                (false, written) => format!("This is not valid {name}: `{}` does not belong here.", shortened(written)),
+            };
+            findings.push(Diagnostic::new(Code::Syntax, range, message));
+            reported += 1;
+        }
+        let goes_on = node.has_error() && !node.is_error() && cursor.goto_first_child();
+        if reported >= MAX_SYNTAX_ERRORS || !goes_on && !next(&mut cursor) {
+            return;
+        }
+    }
+}
+
+/// Moves to the next node that is not below this one.
+fn next(cursor: &mut tree_sitter::TreeCursor<'_>) -> bool {
+    loop {
+        if cursor.goto_next_sibling() {
+            return true;
+        }
+        if !cursor.goto_parent() {
+            return false;
+        }
+    }
+}
+
+fn range_of(node: tree_sitter::Node<'_>) -> TextRange {
+    TextRange::new(node.start_byte(), node.end_byte())
+}
+
+fn spanned(text: &str, node: tree_sitter::Node<'_>) -> Spanned<String> {
+    Spanned::new(range_of(node).of(text).to_owned(), range_of(node))
+}
+
+fn first_line_of(text: &str, range: TextRange) -> TextRange {
+    let written = range.of(text);
+    let skipped = written.len() - written.trim_start().len();
+    let line = written.trim_start().lines().next().unwrap_or_default().trim_end();
+    TextRange::new(range.start + skipped, range.start + skipped + line.len())
+}
+
+fn shortened(written: &str) -> String {
+    const MOST: usize = 40;
+    let short: String = written.chars().take(MOST).collect();
+    if short.len() < written.len() { format!("{short}…") } else { short }
+}

@@ -1,0 +1,223 @@
+//! What a program has made, at the places of its text.
+
+use super::Language;
+use crate::analysis::Analysis;
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::files::Format;
+use crate::findings::Findings;
+use crate::model::{Pipeline, Step};
+use crate::project::Project;
+use crate::text::{LineIndex, Spanned, TextRange};
+use crate::{analyze, validate};
+
+/// A position in a file: the line from zero, and the offset in it in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+}
+
+/// The part of a file that was being executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    pub start: Position,
+    /// `None`: only the line, or only where it starts, is known.
+    pub end: Option<Position>,
+}
+
+/// One pipeline that a program has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Where it is declared.
+    pub declared: Option<Frame>,
+    /// For each of its steps, in their order, the part of the program that made it. `None`: it is in another file.
+    pub steps: Vec<Option<Frame>>,
+}
+
+/// Why a program has made nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub message: String,
+    /// The part of the program that failed. `None`: it is in another file, or not known.
+    pub place: Option<Frame>,
+    /// The other parts of the program that led there.
+    pub related: Vec<Frame>,
+}
+
+/// What one text of a program has made, or why it has made nothing.
+#[derive(Debug, Clone)]
+pub struct Rendering {
+    /// The text that was rendered.
+    pub(super) text: String,
+    pub(super) pipelines: Vec<Pipeline>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+impl Rendering {
+    /// Puts the pipelines of an envelope at the places of the program that made them. `made` has one entry for each.
+    pub fn new(
+        text: &str,
+        language: Language,
+        envelope: &str,
+        made: &[Made],
+        project: Option<&dyn Project>,
+    ) -> Self {
+        let of_envelope = analyze::analyze(envelope, Format::Json, project, None);
+        let places = Places { text, lines: LineIndex::new(text), language };
+        let Analysis { mut pipelines, diagnostics, .. } = of_envelope;
+        let before = pipelines.clone();
+        for (index, pipeline) in pipelines.iter_mut().enumerate() {
+            places.put(pipeline, made.get(index));
+        }
+        let mut findings = Findings::default();
+        let mut commands = validate::Commands::default();
+        for pipeline in &pipelines {
+            validate::check_pipeline(text, pipeline, &mut commands, &mut findings);
+            if let Some(project) = project {
+                validate::check_in_project(text, pipeline, project, &mut findings);
+            }
+        }
+        findings.extend(commands.finish());
+        // What is wrong with the envelope itself is shown where its pipeline or its step is made.
+        for finding in diagnostics {
+            let is_known = findings.iter().any(|known| known.code == finding.code && known.message == finding.message);
+            if !is_known && finding.severity == Severity::Error {
+                let range = new_place(&before, &pipelines, finding.range);
+                findings.push(Diagnostic { range, related: Vec::new(), fixes: Vec::new(), ..finding });
+            }
+        }
+        // An edit cannot be made from here: the program computes what would have to change.
+        findings.list_mut().iter_mut().for_each(|finding| finding.fixes.clear());
+        let diagnostics = findings.finish();
+        Self { text: text.to_owned(), pipelines, diagnostics }
+    }
+
+    /// Keeps what was made before, and says why a text has made nothing.
+    pub fn failed(text: &str, language: Language, failure: &Failure, before: Option<&Self>) -> Self {
+        let places = Places { text, lines: LineIndex::new(text), language };
+        let range = failure.place.map_or_else(|| import(text), |place| places.range(place));
+        let mut finding = Diagnostic::new(Code::ProgramFailed, range, failure.message.clone());
+        for related in failure.related.iter().rev() {
+            finding = finding.with_related(places.range(*related), "Called from here");
+        }
+        let kept = before.map(|before| super::stale::placed(text, before, &[]));
+        let pipelines = kept.map(|kept| kept.pipelines).unwrap_or_default();
+        Self { text: text.to_owned(), pipelines, diagnostics: vec![finding] }
+    }
+
+    /// Tells whether this is what a text has made.
+    pub fn is_of(&self, text: &str) -> bool {
+        self.text == text
+    }
+
+    /// Returns why the program has made nothing.
+    pub fn failure(&self) -> Option<&Diagnostic> {
+        self.diagnostics.iter().find(|finding| finding.code == Code::ProgramFailed)
+    }
+}
+
+/// Returns the place of what was at a range of the envelope.
+fn new_place(before: &[Pipeline], after: &[Pipeline], range: TextRange) -> TextRange {
+    let index = before.iter().position(|pipeline| pipeline.range.contains_range(range)).unwrap_or(0);
+    let (Some(old), Some(new)) = (before.get(index), after.get(index)) else { return TextRange::at(0) };
+    let step = old.steps.iter().position(|step| step.range.contains_range(range));
+    step.and_then(|step| new.steps.get(step)).map_or(new.heading, |step| step.range)
+}
+
+/// Returns the line that imports the SDK, else the first one.
+fn import(text: &str) -> TextRange {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_end();
+        let is_import = content.starts_with("import") || content.starts_with("from");
+        if is_import && content.contains("harmont") {
+            return TextRange::new(start, start + content.len());
+        }
+        start += line.len();
+    }
+    TextRange::new(0, text.lines().next().unwrap_or_default().len())
+}
+
+struct Places<'t> {
+    text: &'t str,
+    lines: LineIndex,
+    language: Language,
+}
+
+impl Places<'_> {
+    fn put(&self, pipeline: &mut Pipeline, made: Option<&Made>) {
+        let declared = made.and_then(|made| made.declared).map(|frame| self.range(frame));
+        let heading = declared.unwrap_or_else(|| import(self.text));
+        pipeline.place(heading);
+        let steps = made.map(|made| made.steps.as_slice()).unwrap_or_default();
+        let ranges: Vec<Option<TextRange>> = (0..pipeline.steps.len())
+            .map(|step| steps.get(step).copied().flatten().map(|frame| self.range(frame)))
+            .collect();
+        let links: Vec<Option<TextRange>> = ranges.iter().map(|range| Some(self.link(range.as_ref()?, &ranges))).collect();
+        for (step, range) in pipeline.steps.iter_mut().zip(links) {
+            step.place(range.unwrap_or(heading));
+            if let (Some(range), Some(cmd)) = (range, &mut step.cmd) {
+                cmd.range = command_literal(self.text, range, cmd).unwrap_or(range);
+            }
+        }
+        pipeline.unnamed_steps.iter_mut().for_each(|step| step.place(heading));
+    }
+
+    /// Returns the part of a chain that made a step: what comes after the steps before it.
+    fn link(&self, range: &TextRange, all: &[Option<TextRange>]) -> TextRange {
+        let before = all.iter().flatten().filter(|other| other.start == range.start && other.end < range.end);
+        let Some(end) = before.map(|other| other.end).max() else { return *range };
+        let rest = TextRange::new(end, range.end).of(self.text);
+        let skipped = rest.len() - rest.trim_start_matches(|next: char| next.is_whitespace() || ".\\?!)".contains(next)).len();
+        TextRange::new(end + skipped, range.end)
+    }
+
+    fn range(&self, frame: Frame) -> TextRange {
+        let start = self.offset(frame.start);
+        match frame.end {
+            Some(end) => TextRange::new(start, self.offset(end)),
+            None if self.language == Language::TypeScript => super::typescript::call_at(self.text, start),
+            None => {
+                let line = self.lines.line_range(self.lines.line(start)).of(self.text);
+                let indent = line.len() - line.trim_start().len();
+                let start = self.lines.line_start(self.lines.line(start)) + indent;
+                TextRange::new(start, start + line.trim().len())
+            }
+        }
+    }
+
+    fn offset(&self, position: Position) -> usize {
+        let line = self.lines.line_range(position.line);
+        let mut offset = (line.start + position.column).min(line.end);
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    }
+}
+
+/// Returns the literal with a command, if the part of the program that made its step has exactly one.
+fn command_literal(text: &str, range: TextRange, cmd: &Spanned<String>) -> Option<TextRange> {
+    if cmd.value.is_empty() || cmd.value.contains(['\\', '"', '\'', '\n', '\r', '`']) {
+        return None;
+    }
+    let written = range.of(text);
+    let mut found = written.match_indices(cmd.value.as_str()).filter(|(at, _)| {
+        let before = written.get(..*at).and_then(|before| before.chars().next_back());
+        let after = written.get(at + cmd.value.len()..).and_then(|after| after.chars().next());
+        before == after && matches!(before, Some('"' | '\'' | '`'))
+    });
+    let (at, _) = found.next()?;
+    found.next().is_none().then(|| TextRange::new(range.start + at, range.start + at + cmd.value.len()))
+}
+
+/// Returns the steps of a pipeline that have places of their own.
+pub(super) fn moved(step: &Step, shift: impl Fn(TextRange) -> TextRange) -> Step {
+    let mut step = step.clone();
+    let cmd = step.cmd.as_ref().map(|cmd| shift(cmd.range));
+    step.place(shift(step.range));
+    if let (Some(cmd), Some(range)) = (&mut step.cmd, cmd) {
+        cmd.range = range;
+    }
+    step
+}

@@ -1,0 +1,119 @@
+//! Programs that make pipelines: which interpreter executes them, and what came out of it. Executing happens here and nowhere else, and only when
+//! a person has asked for it.
+
+mod answer;
+mod interpreter;
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pipelens_core::Project;
+use pipelens_core::programs::{Failure, Language, Rendering};
+
+use crate::settings::Programs;
+use answer::Answer;
+use interpreter::Interpreter;
+use process::{Ended, Limits};
+
+/// Executed by the project's own interpreter.
+const PYTHON_LOADER: &str = include_str!("programs/loader.py");
+
+/// What is to be rendered.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) root: PathBuf,
+    pub(crate) program: PathBuf,
+    pub(crate) language: Language,
+    /// The text of the program, which need not be that of the file.
+    pub(crate) text: String,
+    /// The texts of other programs that an editor has open.
+    pub(crate) others: BTreeMap<PathBuf, String>,
+    /// The interpreter that the settings name.
+    pub(crate) interpreter: Option<String>,
+}
+
+impl Request {
+    /// Asks for a program as it is on disk or in an editor; its project is the folder that has its `.hm`.
+    pub(crate) fn new(program: PathBuf, language: Language, text: String, settings: &Programs) -> Self {
+        let folder = program.parent().and_then(Path::parent);
+        let root = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let interpreter = match language {
+            Language::Python => settings.python.clone(),
+            Language::TypeScript => settings.typescript.clone(),
+        };
+        Self { root, program, language, text, others: BTreeMap::new(), interpreter }
+    }
+}
+
+/// What came out of a program.
+#[derive(Debug, Clone)]
+pub(crate) struct Rendered {
+    pub(crate) rendering: Arc<Rendering>,
+    /// The envelope as the SDK prints it; `None` if the program has failed.
+    pub(crate) envelope: Option<String>,
+    /// What the program printed.
+    pub(crate) output: String,
+    /// The interpreter, and what could not be found out.
+    pub(crate) notices: Vec<String>,
+}
+
+/// Executes a program. `before` is what it made the last time; that is kept if it fails.
+pub(crate) fn render(request: &Request, project: Option<&dyn Project>, before: Option<&Rendering>) -> Rendered {
+    let mut tried = Vec::new();
+    for interpreter in interpreter::candidates(request) {
+        let (answer, output) = match ask(request, &interpreter) {
+            Ok(answered) => answered,
+            Err((why, output)) => return failed(request, before, sentence(&interpreter, why), output),
+        };
+        match answer {
+            Answer::NoSdk { no_sdk, version } => {
+                tracing::debug!("{interpreter}: {no_sdk}");
+                tried.push((interpreter, version));
+            }
+            Answer::Made { envelope, made, notices } => {
+                let made: Vec<_> = made.iter().map(|made| made.in_file(&request.program)).collect();
+                let made = answer::with_guesses(made, &envelope, &request.text);
+                let rendering = Rendering::new(&request.text, request.language, &envelope, &made, project);
+                let notices = [format!("Rendered with {interpreter}.")].into_iter().chain(notices).collect();
+                return Rendered { rendering: Arc::new(rendering), envelope: Some(envelope), output, notices };
+            }
+            Answer::Failure(failure) => return failed(request, before, failure.located(request), output),
+        }
+    }
+    failed(request, before, interpreter::none_usable(request, &tried), String::new())
+}
+
+fn ask(request: &Request, interpreter: &Interpreter) -> Result<(Answer, String), (String, String)> {
+    let mut texts = request.others.clone();
+    texts.insert(request.program.clone(), request.text.clone());
+    let input = serde_json::json!({"root": request.root, "program": request.program, "texts": texts}).to_string();
+    let loader = match request.language {
+        Language::Python => PYTHON_LOADER,
+        Language::TypeScript => return Err(("cannot render TypeScript yet".to_owned(), String::new())),
+    };
+    let call = interpreter.call(loader, &request.root);
+    let Ended { answer, output, why } = process::run(call, input.as_bytes(), Limits::default());
+    if let Some(why) = why {
+        return Err((why, output));
+    }
+    match serde_json::from_slice(&answer) {
+        Ok(answer) => Ok((answer, output)),
+        Err(_) => Err(("ended before it had made its pipelines; does it call `os._exit`?".to_owned(), output)),
+    }
+}
+
+fn sentence(interpreter: &Interpreter, why: String) -> Failure {
+    Failure { message: format!("The program, executed by {interpreter}, {why}."), place: None, related: Vec::new() }
+}
+
+fn failed(request: &Request, before: Option<&Rendering>, failure: Failure, output: String) -> Rendered {
+    let rendering = Rendering::failed(&request.text, request.language, &failure, before);
+    Rendered { rendering: Arc::new(rendering), envelope: None, output, notices: Vec::new() }
+}
+
+/// Returns the language of a program, if a path is that of one.
+pub(crate) fn language(path: &Path) -> Option<Language> {
+    Language::of(path.to_str()?)
+}
