@@ -37,6 +37,8 @@ mod map;
 mod matrix;
 mod nvim;
 mod problems;
+#[cfg(unix)]
+mod programs;
 mod remembered;
 mod reports;
 mod runs;

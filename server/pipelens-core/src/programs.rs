@@ -4,7 +4,7 @@
 mod declared;
 mod python;
 mod rendering;
-mod stale;
+pub(crate) mod stale;
 mod typescript;
 
 use crate::analysis::Analysis;

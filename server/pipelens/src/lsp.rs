@@ -21,7 +21,7 @@ use requests::lifecycle::Session;
 use routes::Router;
 use runs::recall;
 use server::Server;
-use session::{linting, watching};
+use session::{linting, rendering, watching};
 use transport::uris::Spellings;
 use transport::writer::Notifications;
 use transport::{message_loop, parent, writer};
@@ -66,6 +66,7 @@ fn background(server: &Server, notifications: Notifications) -> Vec<AbortOnDropH
     };
     let tasks = [
         tokio::spawn(push::send(findings, client.clone(), notifications, pulls)),
+        tokio::spawn(rendering::render(documents.clone(), lenses.clone(), client.clone())),
         tokio::spawn({
             let (lenses, settings) = (lenses.clone(), settings.clone());
             async move { lenses.send(client, settings).await }

@@ -28,6 +28,9 @@ impl Place {
 
 /// Returns where the name at an offset is defined: the key of a step, what sets a variable, or an anchor. From a `wait`, the steps it waits for.
 pub fn definition(analysis: &Analysis, offset: usize) -> Vec<FileRange> {
+    if analysis.language.is_some() {
+        return parents(analysis, offset);
+    }
     if step_at(analysis, offset).is_none()
         && let Some(wait) = waits::at(analysis, offset)
     {
@@ -35,6 +38,20 @@ pub fn definition(analysis: &Analysis, offset: usize) -> Vec<FileRange> {
     }
     let defined = places(analysis, offset).into_iter().filter(|place| place.is_definition);
     defined.map(|place| place.range.into()).collect()
+}
+
+/// Returns where a program makes the steps that those at an offset start from.
+fn parents(analysis: &Analysis, offset: usize) -> Vec<FileRange> {
+    let mut found = Vec::new();
+    for pipeline in &analysis.pipelines {
+        let here = pipeline.steps.iter().filter(|step| step.range.touches(offset));
+        let named = here.filter_map(|step| step.builds_in.as_ref());
+        let parents = named.filter_map(|name| pipeline.steps.iter().find(|step| step.key.value == name.value));
+        found.extend(parents.map(|parent| FileRange::from(parent.range)));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// Returns every place that refers to the name at an offset, its definition first. From a `wait`, the steps that wait there.

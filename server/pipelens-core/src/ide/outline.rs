@@ -4,6 +4,7 @@ use crate::analysis::Analysis;
 use crate::model::{Combination, Pipeline, Step};
 use crate::plan::links::Links;
 use crate::printable::printable;
+use crate::programs::stale::HEADING;
 use crate::text::TextRange;
 
 /// A place where something can be run.
@@ -39,13 +40,14 @@ pub fn run_places(analysis: &Analysis) -> Vec<RunPlace> {
         if pipeline.steps.is_empty() && analysis.language.is_none() {
             continue;
         }
-        places.push(RunPlace {
+        let whole = RunPlace {
             range: pipeline.heading,
             pipeline: index,
             step: None,
             has_dependants: false,
             combinations: Vec::new(),
-        });
+        };
+        places.extend(Some(whole).filter(|_| !analysis.unplaced.contains(&(index, HEADING))));
         let has_dependants = Links::new(pipeline).has_dependants();
         let steps = pipeline.steps.iter().zip(has_dependants).enumerate();
         let placed = steps.filter(|(position, _)| !analysis.unplaced.contains(&(index, *position)));

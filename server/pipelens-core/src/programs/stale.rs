@@ -13,30 +13,73 @@ pub(super) struct Placed {
     pub(super) unplaced: Vec<(usize, usize)>,
 }
 
-/// The one part of a text that differs from another.
+/// The position of what is not a step: the pipeline as a whole.
+pub(crate) const HEADING: usize = usize::MAX;
+
+/// The parts of a text that differ from another, in text order.
+struct Changes(Vec<Change>);
+
+#[derive(Debug)]
 struct Change {
     start: usize,
     old_end: usize,
     new_end: usize,
 }
 
-impl Change {
+impl Changes {
     fn between(old: &str, new: &str) -> Self {
-        let common = |one: &mut dyn Iterator<Item = (u8, u8)>| one.take_while(|(a, b)| a == b).count();
-        let start = common(&mut old.bytes().zip(new.bytes()));
-        let rest = (old.len() - start).min(new.len() - start);
-        let end = common(&mut old.bytes().rev().zip(new.bytes().rev()).take(rest));
-        Self { start, old_end: old.len() - end, new_end: new.len() - end }
+        let (old_lines, new_lines): (Vec<&str>, Vec<&str>) =
+            (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
+        let (old_starts, new_starts) = (starts(&old_lines), starts(&new_lines));
+        let at = |starts: &[usize], line: usize| starts.get(line).copied().unwrap_or_default();
+        let mut changes = Vec::new();
+        for operation in similar::capture_diff_slices(similar::Algorithm::Patience, &old_lines, &new_lines) {
+            if operation.tag() == similar::DiffTag::Equal {
+                continue;
+            }
+            let (before, after) = (operation.old_range(), operation.new_range());
+            let before = TextRange::new(at(&old_starts, before.start), at(&old_starts, before.end));
+            let after = TextRange::new(at(&new_starts, after.start), at(&new_starts, after.end));
+            changes.push(Change::within(before.of(old), after.of(new), before, after));
+        }
+        Self(changes)
     }
 
     /// Returns where a range is now; `None` if its text has changed.
     fn moved(&self, range: TextRange) -> Option<TextRange> {
-        if range.end <= self.start {
-            return Some(range);
+        let mut shift = (0, 0);
+        for change in &self.0 {
+            if change.start >= range.end {
+                break;
+            }
+            if change.old_end > range.start {
+                return None;
+            }
+            shift = (change.old_end, change.new_end);
         }
-        let shift = |offset: usize| offset - self.old_end + self.new_end;
-        (range.start >= self.old_end).then(|| TextRange::new(shift(range.start), shift(range.end)))
+        let moved = |offset: usize| offset - shift.0 + shift.1;
+        Some(TextRange::new(moved(range.start), moved(range.end)))
     }
+}
+
+impl Change {
+    /// Leaves out what two parts have in common at both ends.
+    fn within(old: &str, new: &str, before: TextRange, after: TextRange) -> Self {
+        let start = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
+        let rest = (old.len() - start).min(new.len() - start);
+        let end = old.bytes().rev().zip(new.bytes().rev()).take(rest).take_while(|(a, b)| a == b).count();
+        Self { start: before.start + start, old_end: before.end - end, new_end: after.end - end }
+    }
+}
+
+/// Returns where each line starts, and the end of the last.
+fn starts(lines: &[&str]) -> Vec<usize> {
+    let mut at = 0;
+    let ends = lines.iter().map(|line| {
+        at += line.len();
+        at
+    });
+    [0].into_iter().chain(ends).collect()
 }
 
 /// Puts what was made from an earlier text at the places of the current one.
@@ -44,8 +87,8 @@ pub(super) fn placed(text: &str, rendering: &Rendering, declared: &[Declared]) -
     let mut pipelines = rendering.pipelines.clone();
     let mut unplaced = Vec::new();
     let is_same = rendering.is_of(text);
-    let change = Change::between(&rendering.text, text);
-    let shifted = |range| if is_same { Some(range) } else { change.moved(range) };
+    let changes = if is_same { Changes(Vec::new()) } else { Changes::between(&rendering.text, text) };
+    let shifted = |range| changes.moved(range);
     for (index, pipeline) in pipelines.iter_mut().enumerate() {
         let heading = shifted(pipeline.heading);
         for (position, step) in pipeline.steps.iter_mut().enumerate() {
@@ -64,7 +107,6 @@ pub(super) fn placed(text: &str, rendering: &Rendering, declared: &[Declared]) -
             }
         }
         let own = declared.iter().find(|one| pipeline.is_named(&one.slug.value));
-        let steps = pipeline.steps.len();
         let at = heading.unwrap_or(TextRange::at(0));
         if !is_same {
             pipeline.place(at);
@@ -73,7 +115,7 @@ pub(super) fn placed(text: &str, rendering: &Rendering, declared: &[Declared]) -
             (pipeline.range, pipeline.heading) = (own.range, own.heading);
             pipeline.name = Some(own.slug.clone());
         } else if heading.is_none() {
-            unplaced.extend((0..steps).map(|position| (index, position)));
+            unplaced.push((index, HEADING));
         }
     }
     let moved = |finding: &Diagnostic| {

@@ -28,6 +28,8 @@ pub(crate) struct Checked {
     context: Arc<ProjectContext>,
     /// What a program has made, once it was asked to.
     rendering: Option<Arc<Rendering>>,
+    /// The same as its SDK prints it.
+    pub(crate) envelope: Option<String>,
 }
 
 /// What is known of the projects that files belong to, read once for all of their files.
@@ -76,8 +78,8 @@ impl Checked {
         let root = project::root_of(&absolute, &[]);
         let (project, context) = projects.of(&root)?;
         let (path, analysis, diagnostics) = (path.to_owned(), Analysis::default(), Vec::new());
-        let rendering = None;
-        let mut checked = Self { path, text, analysis, diagnostics, root, project, context, rendering };
+        let (rendering, envelope) = (None, None);
+        let mut checked = Self { path, text, analysis, diagnostics, root, project, context, rendering, envelope };
         checked.analyze();
         Ok(checked)
     }
@@ -126,8 +128,8 @@ impl Checked {
         for notice in &rendered.notices {
             said.push_str(&format!("{}: {notice}\n", self.path.display()));
         }
-        super::output::show_findings(&crate::terminal::inert(&printable(&said)));
-        self.rendering = Some(rendered.rendering);
+        super::output::show_findings(&printable(&said));
+        (self.rendering, self.envelope) = (Some(rendered.rendering), rendered.envelope);
         self.analyze();
         Ok(())
     }

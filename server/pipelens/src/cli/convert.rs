@@ -27,6 +27,8 @@ enum TargetFormat {
     Yaml,
     /// Plan JSON (wire format v0)
     Plan,
+    /// Programs only: the envelope, as their SDK prints it
+    Envelope,
 }
 
 /// Prints the file in the other format. What that cannot express is reported, and a file with errors is not converted.
@@ -39,6 +41,13 @@ pub(crate) fn convert(args: &ConvertArgs) -> anyhow::Result<u8> {
     }
     let converted = match args.to {
         TargetFormat::Yaml => to_yaml(&file.analysis),
+        TargetFormat::Envelope => {
+            let Some(envelope) = &file.envelope else {
+                complain(&format!("`{}` is no program, so no SDK has printed an envelope for it", file.path.display()));
+                return Ok(EXIT_USAGE);
+            };
+            return print(envelope);
+        }
         TargetFormat::Plan => match file.choose(args.pipeline.as_deref()) {
             Ok(index) => match file.analysis.pipelines.get(index) {
                 Some(pipeline) => to_plan(pipeline),

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use pipelens_core::diagnostic::Severity;
 use pipelens_core::graph::{Drawing, draw, graph};
 
 use super::checked::Checked;
 use super::files;
-use super::output::{EXIT_USAGE, Format, complain, print, print_quoting};
+use super::output::{EXIT_USAGE, Format, complain, print, print_quoting, show_findings};
 use crate::project;
 
 #[derive(Debug, Args)]
@@ -56,6 +57,11 @@ pub(crate) fn show(args: &GraphArgs) -> anyhow::Result<u8> {
                 GraphFormat::Text => print_quoting(&drawn, Format::Human),
                 GraphFormat::Mermaid | GraphFormat::Dot | GraphFormat::Svg => print(&drawn),
             }
+        }
+        Ok(_) if file.analysis.language.is_some() && file.has_errors() => {
+            show_findings(&super::render::findings(&file, Severity::Error));
+            complain(&format!("`{}` has errors and cannot be drawn; fix them first", file.path.display()));
+            Ok(EXIT_USAGE)
         }
         Ok(_) => {
             complain(&format!("`{}` has no steps to draw", file.path.display()));

@@ -8,6 +8,7 @@ pub(super) mod images;
 pub(super) mod lenses;
 pub(super) mod linting;
 pub(super) mod projects;
+pub(super) mod rendering;
 pub(super) mod settings;
 pub(super) mod watching;
 pub(super) mod workspace;

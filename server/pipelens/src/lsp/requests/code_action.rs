@@ -8,7 +8,7 @@ use pipelens_core::text::TextRange;
 use super::code_lens::{commands, matrix};
 use crate::lsp::protocol::positions::{FileMap, TextMap};
 use crate::lsp::server::Server;
-use crate::lsp::session::documents::{Document, Documents};
+use crate::lsp::session::documents::{Document, Documents, Kind};
 
 /// The kind of the code actions that run something, under `source` so that clients list them apart from fixes.
 pub(crate) const RUN_KIND: &str = "source.pipelens.run";
@@ -27,13 +27,15 @@ pub(crate) fn code_action(
     let map = document.map();
     let wanted = map.offsets(params.range);
     let mut actions = Vec::new();
-    if is_asked_for(only, CodeActionKind::QUICKFIX.as_str()) {
+    // What a program would have to change is not known.
+    let is_written = document.kind != Kind::Program;
+    if is_written && is_asked_for(only, CodeActionKind::QUICKFIX.as_str()) {
         let shown = document.analysis.diagnostics.iter().filter(|found| document.project.severity_of(found).is_some());
         let touched: Vec<&Diagnostic> = shown.filter(|diagnostic| touches(diagnostic.range, wanted)).collect();
         actions.extend(touched.iter().flat_map(|diagnostic| fixes(document.files(), diagnostic)));
         actions.extend(touched.iter().filter_map(|diagnostic| ignoring(document, diagnostic)));
     }
-    if is_asked_for(only, FIX_ALL_KIND) {
+    if is_written && is_asked_for(only, FIX_ALL_KIND) {
         actions.extend(fix_all(document, map));
     }
     if is_asked_for(only, RUN_KIND) {

@@ -18,7 +18,7 @@ pub(crate) fn completion(
 ) -> Option<CompletionResponse> {
     let at = params.text_document_position;
     server.images.refresh(&server.settings);
-    let document = documents.analysed(&at.text_document.uri)?;
+    let document = documents.written(&at.text_document.uri)?;
     let map = document.map();
     let has_snippets = server.settings.client().snippets;
     let images = server.images.known();

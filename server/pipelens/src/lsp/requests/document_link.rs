@@ -18,7 +18,7 @@ pub(crate) fn document_link(
     documents: &Documents,
     params: DocumentLinkParams,
 ) -> Option<Vec<DocumentLink>> {
-    let document = documents.pipeline(&params.text_document.uri)?;
+    let document = documents.written_pipeline(&params.text_document.uri)?;
     let map = document.map();
     let root = document.path().map(|path| server.settings.root_of(&path));
     let mut looked_up = 0;

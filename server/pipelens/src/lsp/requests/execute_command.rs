@@ -19,7 +19,8 @@ use crate::lsp::protocol::files::{not_a_file, path_of};
 use crate::lsp::runs::show::{Viewer, show};
 use crate::lsp::runs::{artifacts, history, logs, recall};
 use crate::lsp::server::Server;
-use crate::lsp::session::documents::{Document, Documents};
+use crate::lsp::session::documents::{Document, Documents, Kind};
+use crate::lsp::session::rendering::{self, Made};
 use crate::present;
 use crate::project::NotStarted;
 use crate::{doctor, project};
@@ -49,7 +50,9 @@ pub(crate) async fn execute_command(
         Command::Watch => {
             let mut args: WatchArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
             let uri = args.uri.clone();
-            let document = call.blocking(move |call| call.meant(uri.as_ref())).await?;
+            let pipeline = args.pipeline.take();
+            let (document, pipeline) = call.blocking(move |call| call.made(uri.as_ref(), pipeline)).await?;
+            args.pipeline = pipeline;
             if let (None, Some(line)) = (&args.step, args.line)
                 && let Some((pipeline, step)) = watch::step_on(&document, line)
             {
@@ -96,8 +99,8 @@ pub(crate) async fn execute_command(
             let wanted = args.show;
             let picture = call
                 .blocking(move |call| {
-                    let document = call.meant(args.uri.as_ref())?;
-                    graph::draw(&document, args.pipeline.as_ref()).map_err(refused)
+                    let (document, pipeline) = call.made(args.uri.as_ref(), args.pipeline)?;
+                    graph::draw(&document, pipeline.as_ref()).map_err(refused)
                 })
                 .await?;
             call.show(wanted, picture.path.clone(), Viewer::System);
@@ -163,7 +166,7 @@ impl Call {
         let (wanted, whole) = (pipeline.clone(), target.clone());
         let (document, started) = self
             .blocking(move |call| {
-                let document = call.meant(uri.as_ref())?;
+                let (document, wanted) = call.made(uri.as_ref(), wanted)?;
                 let started = call.server.runs.registry.start(&document, wanted.as_ref(), whole);
                 Ok((document, started))
             })
@@ -189,7 +192,7 @@ impl Call {
         let (uri, wanted, key) = (args.uri, args.pipeline.clone(), step.clone());
         let (document, keys) = self
             .blocking(move |call| {
-                let document = call.meant(uri.as_ref())?;
+                let (document, wanted) = call.made(uri.as_ref(), wanted)?;
                 let keys = combinations::keys(&document, wanted.as_ref(), &key).map_err(refused)?;
                 Ok((document, keys))
             })
@@ -250,6 +253,19 @@ impl Call {
             return Ok(document);
         }
         self.server.documents.on_disk(uri).map_err(refused)
+    }
+
+    /// Returns the document a command is about, and what its pipeline is called. A program is executed, because a person has asked for it.
+    fn made(&self, uri: Option<&Uri>, pipeline: Option<PipelineRef>) -> Result<(Arc<Document>, Option<PipelineRef>)> {
+        let document = self.meant(uri)?;
+        let pipeline = rendering::lasting(&document, pipeline);
+        let is_program = document.kind == Kind::Program;
+        let Made { document, log } = self.server.documents.made(document);
+        log.into_iter().for_each(|line| self.server.log(MessageType::LOG, line));
+        if is_program {
+            self.server.lenses.want();
+        }
+        document.map(|document| (document, pipeline)).map_err(refused)
     }
 
     /// Returns the project whose files a run of the document gets.

@@ -12,7 +12,7 @@ pub(crate) fn folding_range(
     documents: &Documents,
     params: FoldingRangeParams,
 ) -> Option<Vec<FoldingRange>> {
-    let document = documents.analysed(&params.text_document.uri)?;
+    let document = documents.written(&params.text_document.uri)?;
     let folds = ide::folds(&document.analysis).into_iter();
     let folds = folds.map(|fold| FoldingRange {
         start_line: to_u32(fold.start_line),

@@ -11,7 +11,7 @@ pub(crate) fn formatting(
     documents: &Documents,
     params: DocumentFormattingParams,
 ) -> Option<Vec<TextEdit>> {
-    let document = documents.analysed(&params.text_document.uri)?;
+    let document = documents.written(&params.text_document.uri)?;
     let style = FormatStyle { indent: params.options.tab_size as usize };
     match ide::format(&document.analysis, document.format(), style) {
         Ok(edits) => {

@@ -8,7 +8,7 @@ use crate::lsp::server::Server;
 use crate::lsp::session::documents::Documents;
 
 pub(crate) fn inlay_hint(_: &Server, documents: &Documents, params: InlayHintParams) -> Option<Vec<InlayHint>> {
-    let document = documents.pipeline(&params.text_document.uri)?;
+    let document = documents.written_pipeline(&params.text_document.uri)?;
     let map = document.map();
     let hints = ide::hints(&document.analysis, map.offsets(params.range)).into_iter();
     let hints = hints.map(|hint| InlayHint {

@@ -8,7 +8,7 @@ use crate::lsp::session::documents::Documents;
 
 pub(crate) fn references(_: &Server, documents: &Documents, params: ReferenceParams) -> Option<Vec<Location>> {
     let at = params.text_document_position;
-    let document = documents.pipeline(&at.text_document.uri)?;
+    let document = documents.written_pipeline(&at.text_document.uri)?;
     let (analysis, offset) = (&document.analysis, document.map().offset(at.position));
     let places = if params.context.include_declaration {
         ide::references(analysis, offset)
@@ -24,7 +24,7 @@ pub(crate) fn document_highlight(
     params: DocumentHighlightParams,
 ) -> Option<Vec<DocumentHighlight>> {
     let at = params.text_document_position_params;
-    let document = documents.pipeline(&at.text_document.uri)?;
+    let document = documents.written_pipeline(&at.text_document.uri)?;
     let map = document.map();
     let places = ide::highlights(&document.analysis, map.offset(at.position)).into_iter();
     let highlights = places.map(|place| DocumentHighlight {

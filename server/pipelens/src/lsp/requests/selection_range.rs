@@ -11,7 +11,7 @@ pub(crate) fn selection_range(
     documents: &Documents,
     params: SelectionRangeParams,
 ) -> Option<Vec<SelectionRange>> {
-    let document = documents.analysed(&params.text_document.uri)?;
+    let document = documents.written(&params.text_document.uri)?;
     let map = document.map();
     let at = |position: &Position| {
         let ranges = ide::selection(&document.analysis, map.offset(*position));

@@ -22,7 +22,7 @@ pub(crate) const LEGEND: [SemanticTokenType; 7] = [
 ];
 
 pub(crate) fn full(_: &Server, documents: &Documents, params: SemanticTokensParams) -> Option<SemanticTokensResult> {
-    let document = documents.pipeline(&params.text_document.uri)?;
+    let document = documents.written_pipeline(&params.text_document.uri)?;
     let whole = TextRange::new(0, document.text.len());
     Some(SemanticTokensResult::Tokens(tokens(&document, whole)))
 }
@@ -32,7 +32,7 @@ pub(crate) fn range(
     documents: &Documents,
     params: SemanticTokensRangeParams,
 ) -> Option<SemanticTokensRangeResult> {
-    let document = documents.pipeline(&params.text_document.uri)?;
+    let document = documents.written_pipeline(&params.text_document.uri)?;
     let within = document.map().offsets(params.range);
     Some(SemanticTokensRangeResult::Tokens(tokens(&document, within)))
 }

@@ -15,6 +15,7 @@ use crate::lsp::runs::registry::Started;
 use crate::lsp::runs::watches::Watched;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::Document;
+use crate::lsp::session::rendering::{Made, lasting};
 use crate::present;
 use crate::project::NotStarted;
 use crate::watching::{self, Rounds};
@@ -127,7 +128,11 @@ impl Session {
             let (pipeline, target) = (PipelineRef::Index(self.pipeline), self.target.clone());
             let begin = move || {
                 let document = newest(&server, &uri).map_err(NotStarted::Refused)?;
-                let started = server.runs.registry.start(&document, Some(&pipeline), target);
+                let pipeline = lasting(&document, Some(pipeline));
+                let Made { document, log } = server.documents.made(document);
+                log.into_iter().for_each(|line| server.log(MessageType::LOG, line));
+                let document = document.map_err(NotStarted::Refused)?;
+                let started = server.runs.registry.start(&document, pipeline.as_ref(), target);
                 Ok((document, started))
             };
             let begun: Result<_, NotStarted> =

@@ -22,6 +22,8 @@ use crate::{project, project_context, ran};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Pipeline,
+    /// It makes pipelines when it is executed.
+    Program,
     /// The settings of a project.
     Settings,
     /// Such files get empty answers.
@@ -58,8 +60,9 @@ impl Document {
         FileMap::new(&self.uri, self.map(), &self.analysis.files)
     }
 
+    /// Whether it is a pipeline, or a program that makes some.
     pub(crate) fn is_pipeline(&self) -> bool {
-        self.kind == Kind::Pipeline
+        matches!(self.kind, Kind::Pipeline | Kind::Program)
     }
 
     /// Analyses another text as this document, apart from its project.

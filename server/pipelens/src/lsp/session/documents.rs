@@ -8,17 +8,19 @@ use std::time::Duration;
 use lsp_types::{DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, Uri};
 use parking_lot::Mutex;
 use pipelens_core::Analysis;
+use pipelens_core::programs::{Rendering, analyze};
 
 use super::debounced::Debounced;
 pub(crate) use super::document::{Document, Kind};
 use super::projects::Projects;
+use super::rendering::{self, Renderings};
 use super::settings::SessionSettings;
 use crate::lsp::findings::store::Findings;
 use crate::lsp::protocol::edits;
 use crate::lsp::protocol::files::{not_a_file, path_of};
 use crate::lsp::protocol::positions::Units;
 use crate::project_context::{self, InProject, ProjectContext};
-use crate::source;
+use crate::{programs, source};
 
 /// How many open documents, and how many bytes of text, are kept. An editor has a few hundred documents at most.
 const MAX_DOCUMENTS: usize = 10_000;
@@ -48,7 +50,22 @@ impl Documents {
         self.0.values().find(|document| document.file.as_ref() == Some(&file))
     }
 
-    /// Returns a document, if it is a pipeline or the settings of a project.
+    /// Returns a document, if it is a pipeline or the settings of a project in YAML or JSON. In programs, the editor has other servers for its language.
+    pub(crate) fn written(&self, uri: &Uri) -> Option<Arc<Document>> {
+        self.get(uri).filter(|document| matches!(document.kind, Kind::Pipeline | Kind::Settings))
+    }
+
+    /// Returns a document, if it is a pipeline in YAML or JSON.
+    pub(crate) fn written_pipeline(&self, uri: &Uri) -> Option<Arc<Document>> {
+        self.get(uri).filter(|document| document.kind == Kind::Pipeline)
+    }
+
+    /// Returns every program.
+    pub(super) fn programs(&self) -> impl Iterator<Item = &Arc<Document>> {
+        self.0.values().filter(|document| document.kind == Kind::Program)
+    }
+
+    /// Returns a document, if it is a pipeline, a program that makes some, or the settings of a project.
     pub(crate) fn analysed(&self, uri: &Uri) -> Option<Arc<Document>> {
         self.get(uri).filter(|document| document.kind != Kind::Other)
     }
@@ -83,8 +100,11 @@ pub(crate) struct OpenDocuments {
     pub(super) projects: Projects,
     /// Documents whose commands ShellCheck may not have read yet.
     pub(super) to_lint: Debounced<String>,
+    /// Programs that were saved.
+    pub(super) to_render: Debounced<String>,
+    pub(super) renderings: Renderings,
     /// Documents for which the cache is to be asked what a run would use.
-    to_predict: Arc<Debounced<String>>,
+    pub(super) to_predict: Arc<Debounced<String>>,
     /// Documents whose earlier runs are to be looked for.
     to_remember: Arc<Debounced<String>>,
     pub(super) settings: Arc<SessionSettings>,
@@ -103,6 +123,8 @@ impl OpenDocuments {
             last_active: Mutex::default(),
             projects: Projects::default(),
             to_lint: Debounced::new(LINT_REST),
+            to_render: Debounced::new(rendering::REST),
+            renderings: Renderings::default(),
             to_predict,
             to_remember,
             settings,
@@ -139,6 +161,7 @@ impl OpenDocuments {
         if let Some(root) = settings_root(uri) {
             return self.settings_changed(&BTreeSet::from([root]));
         }
+        self.to_render.want(uri.as_str().to_owned());
         self.to_predict.want(uri.as_str().to_owned());
         self.to_remember.want(uri.as_str().to_owned());
         if !self.settings.client().watches_files {
@@ -192,6 +215,8 @@ impl OpenDocuments {
     pub(super) fn analyse_again(&self, old: &Arc<Document>) -> bool {
         let new = Arc::new(self.analyse(old.uri.clone(), old.version, old.text.clone()));
         let is_same = new.project == old.project && new.analysis.diagnostics == old.analysis.diagnostics;
+        // What failed in a run is shown at the steps of the program, which may just have become known.
+        let is_same = is_same && new.kind != Kind::Program;
         let mut current = self.current.lock();
         let is_current = current.named(old.uri.as_str()).is_some_and(|document| Arc::ptr_eq(&document, old));
         if is_current {
@@ -226,7 +251,12 @@ impl OpenDocuments {
         if document.is_pipeline() {
             self.to_remember.want(document.uri.as_str().to_owned());
         }
+        let is_rendered = self.wants_rendering(&document);
+        let name = document.uri.as_str().to_owned();
         self.store(document);
+        if is_rendered {
+            self.to_render.want(name);
+        }
         None
     }
 
@@ -248,6 +278,7 @@ impl OpenDocuments {
             self.to_predict.want(uri.as_str().to_owned());
             self.findings.closed(uri);
             self.findings.other(uri, false);
+            self.renderings.forget(uri);
         }
         drop(current);
         // What the editor did not save is gone; the findings are those of the file again.
@@ -266,16 +297,30 @@ impl OpenDocuments {
 
     /// Returns the document for this text.
     pub(crate) fn analyse(&self, uri: Uri, version: i32, text: String) -> Document {
+        let rendering = self.renderings.of(&uri);
+        self.analyse_with(uri, version, text, rendering.as_deref())
+    }
+
+    /// Returns the document for this text; if it is a program, with what it has made.
+    pub(super) fn analyse_with(
+        &self,
+        uri: Uri,
+        version: i32,
+        text: String,
+        rendering: Option<&Rendering>,
+    ) -> Document {
         let file = path_of(&uri);
         let is_file = file.is_some();
         let path = file.unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
         let root = self.settings.root_of(&path);
+        let language = programs::language(&path);
         let kind = match project_context::is_settings(&path) {
             true => Kind::Settings,
+            false if language.is_some() => Kind::Program,
             false if self.settings.is_pipeline_file(&path, &root, &text) => Kind::Pipeline,
             false => Kind::Other,
         };
-        let is_in_project = kind == Kind::Pipeline && is_file;
+        let is_in_project = matches!(kind, Kind::Pipeline | Kind::Program) && is_file;
         let project = if is_in_project { self.settings.project(&root) } else { Arc::default() };
         let before = self.now().named(uri.as_str());
         let analyse = |project: Option<InProject<'_>>| {
@@ -283,6 +328,7 @@ impl OpenDocuments {
         };
         let analysis = match kind {
             Kind::Other => Analysis::default(),
+            Kind::Program => language.map(|language| analyze(&text, language, rendering)).unwrap_or_default(),
             Kind::Pipeline if is_file => {
                 let context = self.context(root);
                 analyse(Some(InProject { context: &context, settings: &project }))
