@@ -84,8 +84,8 @@ fn render(client: &mut Client, project: &Project) -> Result<Value, Value> {
     client.execute("pipelens.showGraph", json!({"uri": uri(project), "show": false}))
 }
 
-fn programs() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/programs/python");
+fn programs(language: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/programs").join(language);
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
@@ -103,7 +103,7 @@ fn project_of(python: &Path, program: &Path) -> Project {
 #[test]
 fn a_program_makes_what_the_sdk_alone_prints() {
     let Some(python) = python() else { return };
-    let programs = programs();
+    let programs = programs("python");
     assert!(programs.len() >= 20);
     for program in programs {
         let project = project_of(&python, &program);
@@ -112,8 +112,7 @@ fn a_program_makes_what_the_sdk_alone_prints() {
         command.args(["-c", PLAIN, plain.to_str().unwrap()]).current_dir(project.folder.path());
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
-        let (code, made, errors) =
-            project.output(Runner::Host, &["convert", ".hm/pipeline.py", "--to", "envelope"]);
+        let (code, made, errors) = project.output(Runner::Host, &["convert", ".hm/pipeline.py", "--to", "envelope"]);
         assert_eq!(code, 0, "{}: {errors}", program.display());
         assert!(errors.contains("Rendered with"), "it says that it has executed the program: {errors}");
         assert_eq!(made.trim_end(), fs::read_to_string(plain).unwrap(), "{}", program.display());
@@ -122,9 +121,13 @@ fn a_program_makes_what_the_sdk_alone_prints() {
 
 /// Returns every step with the part of the program that made it.
 fn places(client: &mut Client, project: &Project) -> String {
-    let program = fs::read_to_string(file(project)).unwrap();
+    places_in(client, &file(project))
+}
+
+fn places_in(client: &mut Client, file: &Path) -> String {
+    let program = fs::read_to_string(file).unwrap();
     let lines: Vec<&str> = program.lines().collect();
-    let params = json!({"textDocument": {"uri": uri(project)}});
+    let params = json!({"textDocument": {"uri": format!("file://{}", file.display())}});
     let symbols = client.request("textDocument/documentSymbol", params).unwrap();
     let mut found = String::new();
     for pipeline in symbols.as_array().unwrap() {
@@ -149,7 +152,7 @@ fn places(client: &mut Client, project: &Project) -> String {
 fn every_step_is_at_the_expression_that_made_it() {
     let Some(python) = python() else { return };
     let mut found = String::new();
-    for program in programs() {
+    for program in programs("python") {
         let project = project_of(&python, &program);
         let mut client = serve(&project, host());
         render(&mut client, &project).unwrap();
@@ -174,7 +177,8 @@ fn a_step_is_run_and_its_failure_is_marked_on_its_expression() {
     assert!(titles.iter().filter(|title| title.contains("▶ Run step")).count() == 3, "{titles:?}");
     let failure = client.wait("the failure is marked", |message| {
         let found = message["params"]["diagnostics"].as_array()?.first()?;
-        (message["params"]["uri"] == uri && text(&found["message"]).contains("Step `bad` failed: exit 1")).then(|| found.clone())
+        (message["params"]["uri"] == uri && text(&found["message"]).contains("Step `bad` failed: exit 1"))
+            .then(|| found.clone())
     });
     let range = &failure["range"];
     let marked = &CI.lines().nth(6).unwrap()[range["start"]["character"].as_u64().unwrap() as usize..];
@@ -186,8 +190,12 @@ fn a_step_is_run_and_its_failure_is_marked_on_its_expression() {
     let hover = client.request("textDocument/hover", at).unwrap();
     assert!(text(&hover["contents"]["value"]).contains("good"), "{hover}");
     // Mended in the buffer alone, which is what is executed.
-    client.change(&uri, 2, &json!({"start": {"line": 6, "character": 0}, "end": {"line": 7, "character": 0}}),
-        "    return (built.sh(\"cat out\", label=\"good\"), built.sh(\"cat out\", label=\"bad\"))\n");
+    client.change(
+        &uri,
+        2,
+        &json!({"start": {"line": 6, "character": 0}, "end": {"line": 7, "character": 0}}),
+        "    return (built.sh(\"cat out\", label=\"good\"), built.sh(\"cat out\", label=\"bad\"))\n",
+    );
     client.execute("pipelens.rerunFailed", json!({"runId": run_id})).unwrap();
     let end = client.run_event("runEnd", |event| event["runId"] != run_id);
     assert_eq!(end["outcome"], "succeeded", "{end}");
@@ -337,12 +345,16 @@ fn the_lenses_of_a_good_rendering_stay_while_the_program_is_broken() {
     let uri = uri(&project);
     let mut client = serve(&project, host());
     render(&mut client, &project).unwrap();
-    let steps = |client: &mut Client| {
-        client.lens_titles(&uri).into_iter().filter(|title| title.contains("▶ Run step")).count()
-    };
+    let steps =
+        |client: &mut Client| client.lens_titles(&uri).into_iter().filter(|title| title.contains("▶ Run step")).count();
     assert_eq!(steps(&mut client), 3);
     // A line before them moves them; an edit of a step hides that one.
-    client.change(&uri, 2, &json!({"start": {"line": 1, "character": 0}, "end": {"line": 1, "character": 0}}), "x = (\n");
+    client.change(
+        &uri,
+        2,
+        &json!({"start": {"line": 1, "character": 0}, "end": {"line": 1, "character": 0}}),
+        "x = (\n",
+    );
     assert_eq!(steps(&mut client), 3);
     let lens = client.lenses(&uri).pop().unwrap();
     assert_eq!(lens["range"]["start"]["line"], 7, "{lens}");
@@ -389,4 +401,77 @@ fn the_command_line_finds_the_program_and_runs_a_step_of_it() {
     assert!(code == 0 && drawn.contains("├─ good"), "{drawn}");
     let (code, yaml, _) = project.output(Runner::Host, &["convert", ".hm/pipeline.py", "--to", "yaml"]);
     assert!(code == 0 && yaml.contains("builds_in: build"), "{yaml}");
+}
+
+/// The runtimes for TypeScript, with the folder that has the SDK for it; `cargo xtask test` installs them.
+fn runtimes() -> Option<(Vec<PathBuf>, PathBuf)> {
+    let tools = std::env::var_os("PIPELENS_TEST_HARMONT_TS").map(PathBuf::from).filter(|folder| folder.is_dir());
+    let Some(tools) = tools else {
+        skipped("the Harmont SDK for TypeScript", "set PIPELENS_TEST_HARMONT_TS, or run `cargo xtask test`");
+        return None;
+    };
+    let found = ["node", "bun", "deno", "tsx"].map(|name| tools.join("node_modules/.bin").join(name));
+    let found: Vec<PathBuf> = found.into_iter().filter(|file| file.is_file()).collect();
+    assert!(!found.is_empty(), "no runtime in {}", tools.display());
+    Some((found, tools.join("sdk/node_modules")))
+}
+
+/// What the Harmont tools execute for TypeScript.
+const PLAIN_TYPESCRIPT: &str = "\
+import { writeFileSync } from 'node:fs';
+import { renderEnvelope } from '@harmont/hm';
+const module = await import(process.argv[2]);
+const made = module.default ?? module.pipelines;
+writeFileSync(process.argv[3], renderEnvelope(Array.isArray(made) ? made : [made], { basePath: process.cwd() }));
+";
+
+#[test]
+fn a_typescript_program_makes_the_same_in_every_runtime_with_each_step_at_its_expression() {
+    let Some((runtimes, sdk)) = runtimes() else { return };
+    let programs = programs("typescript");
+    assert!(programs.len() >= 8);
+    let mut expected: Option<String> = None;
+    for runtime in &runtimes {
+        let mut found = String::new();
+        for program in &programs {
+            let project = project(None, "");
+            let folder = project.folder.path().join(".hm");
+            fs::remove_file(file(&project)).unwrap();
+            fs::write(project.folder.path().join("deps.lock"), "one").unwrap();
+            std::os::unix::fs::symlink(&sdk, folder.join("node_modules")).unwrap();
+            let file = folder.join("pipeline.ts");
+            fs::copy(program, &file).unwrap();
+            fs::write(folder.join("plain.mjs"), PLAIN_TYPESCRIPT).unwrap();
+            let settings = project.state.path().join("settings.yaml");
+            fs::write(settings, format!("programs: {{typescript: {:?}}}\n", runtime)).unwrap();
+            let (code, made, errors) =
+                project.output(Runner::Host, &["convert", ".hm/pipeline.ts", "--to", "envelope"]);
+            assert_eq!(code, 0, "{} in {}: {errors}", program.display(), runtime.display());
+            if runtime.ends_with("node") {
+                let plain = project.state.path().join("plain.json");
+                let mut command = Command::new(runtime);
+                command.arg("--experimental-strip-types").arg(folder.join("plain.mjs")).arg(&file).arg(&plain);
+                let output = command.current_dir(project.folder.path()).output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                assert_eq!(made.trim_end(), fs::read_to_string(plain).unwrap(), "{}", program.display());
+            }
+            let mut client = Client::start(
+                binary(),
+                &[("PIPELENS_STATE_DIR", project.state.path().to_str().unwrap())],
+                json!({"runner": "host", "programs": {"typescript": runtime}}),
+            );
+            client.ignores = test_client::is_routine_or_outcome;
+            let uri = format!("file://{}", file.display());
+            client.open(&uri, &fs::read_to_string(&file).unwrap());
+            client.execute("pipelens.showGraph", json!({"uri": uri, "show": false})).unwrap();
+            let places = places_in(&mut client, &file);
+            found.push_str(&format!("{}\n{places}", program.file_name().unwrap().display()));
+            assert_eq!(client.quit().code(), Some(0));
+        }
+        match &expected {
+            None => expected = Some(found),
+            Some(expected) => assert_eq!(&found, expected, "{}", runtime.display()),
+        }
+    }
+    expect_file!["../fixtures/programs/typescript.txt"].assert_eq(&expected.unwrap_or_default());
 }

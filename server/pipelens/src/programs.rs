@@ -15,10 +15,13 @@ use pipelens_core::programs::{Failure, Language, Rendering};
 use crate::settings::Programs;
 use answer::Answer;
 use interpreter::Interpreter;
-use process::{Ended, Limits};
+use process::{Answers, Ended, Limits};
 
 /// Executed by the project's own interpreter.
 const PYTHON_LOADER: &str = include_str!("programs/loader.py");
+
+/// Executed by whichever runtime there is.
+const TYPESCRIPT_LOADER: &str = include_str!("programs/loader.mjs");
 
 /// What is to be rendered.
 #[derive(Debug, Clone)]
@@ -88,13 +91,24 @@ pub(crate) fn render(request: &Request, project: Option<&dyn Project>, before: O
 fn ask(request: &Request, interpreter: &Interpreter) -> Result<(Answer, String), (String, String)> {
     let mut texts = request.others.clone();
     texts.insert(request.program.clone(), request.text.clone());
-    let input = serde_json::json!({"root": request.root, "program": request.program, "texts": texts}).to_string();
-    let loader = match request.language {
-        Language::Python => PYTHON_LOADER,
-        Language::TypeScript => return Err(("cannot render TypeScript yet".to_owned(), String::new())),
+    let folder = match tempfile::tempdir() {
+        Ok(folder) => folder,
+        Err(error) => return Err((format!("needs a temporary folder: {error}"), String::new())),
     };
-    let call = interpreter.call(loader, &request.root);
-    let Ended { answer, output, why } = process::run(call, input.as_bytes(), Limits::default());
+    let file = folder.path().join("answer.json");
+    let mut input = serde_json::json!({"root": request.root, "program": request.program, "texts": texts});
+    let (call, answers) = match request.language {
+        Language::Python => (interpreter.call(&["-c", PYTHON_LOADER], &request.root), Answers::OnOutput),
+        Language::TypeScript => {
+            let loader = folder.path().join("loader.mjs");
+            if let Err(error) = std::fs::write(&loader, TYPESCRIPT_LOADER) {
+                return Err((format!("needs a temporary file: {error}"), String::new()));
+            }
+            input["answer"] = serde_json::json!(file);
+            (interpreter.call(&[loader.as_os_str()], &request.root), Answers::InFile(file))
+        }
+    };
+    let Ended { answer, output, why } = process::run(call, input.to_string().as_bytes(), &answers, Limits::default());
     if let Some(why) = why {
         return Err((why, output));
     }

@@ -30,7 +30,8 @@ const MIB: u64 = 1 << 20;
 /// the file's own.
 pub(crate) fn root_of(path: &Path, folders: &[PathBuf]) -> PathBuf {
     let own = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let is_folder_of_programs = own.file_name().is_some_and(|name| PROGRAM_FOLDERS.iter().any(|folder| name == *folder));
+    let is_folder_of_programs =
+        own.file_name().is_some_and(|name| PROGRAM_FOLDERS.iter().any(|folder| name == *folder));
     let own = if is_folder_of_programs { own.parent().unwrap_or(own) } else { own };
     let git = own.ancestors().find(|folder| !folder.as_os_str().is_empty() && has_repository(folder, own));
     let marked = || {

@@ -55,13 +55,7 @@ pub struct Rendering {
 
 impl Rendering {
     /// Puts the pipelines of an envelope at the places of the program that made them. `made` has one entry for each.
-    pub fn new(
-        text: &str,
-        language: Language,
-        envelope: &str,
-        made: &[Made],
-        project: Option<&dyn Project>,
-    ) -> Self {
+    pub fn new(text: &str, language: Language, envelope: &str, made: &[Made], project: Option<&dyn Project>) -> Self {
         let of_envelope = analyze::analyze(envelope, Format::Json, project, None);
         let places = Places { text, lines: LineIndex::new(text), language };
         let Analysis { mut pipelines, diagnostics, .. } = of_envelope;
@@ -153,7 +147,8 @@ impl Places<'_> {
         let ranges: Vec<Option<TextRange>> = (0..pipeline.steps.len())
             .map(|step| steps.get(step).copied().flatten().map(|frame| self.range(frame)))
             .collect();
-        let links: Vec<Option<TextRange>> = ranges.iter().map(|range| Some(self.link(range.as_ref()?, &ranges))).collect();
+        let links: Vec<Option<TextRange>> =
+            ranges.iter().map(|range| Some(self.link(range.as_ref()?, &ranges))).collect();
         for (step, range) in pipeline.steps.iter_mut().zip(links) {
             step.place(range.unwrap_or(heading));
             if let (Some(range), Some(cmd)) = (range, &mut step.cmd) {
@@ -168,7 +163,8 @@ impl Places<'_> {
         let before = all.iter().flatten().filter(|other| other.start == range.start && other.end < range.end);
         let Some(end) = before.map(|other| other.end).max() else { return *range };
         let rest = TextRange::new(end, range.end).of(self.text);
-        let skipped = rest.len() - rest.trim_start_matches(|next: char| next.is_whitespace() || ".\\?!)".contains(next)).len();
+        let skipped =
+            rest.len() - rest.trim_start_matches(|next: char| next.is_whitespace() || ".\\?!)".contains(next)).len();
         TextRange::new(end + skipped, range.end)
     }
 

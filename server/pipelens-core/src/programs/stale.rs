@@ -95,9 +95,7 @@ pub(super) fn placed(text: &str, rendering: &Rendering, declared: &[Declared]) -
             match shifted(step.range) {
                 Some(range) if !is_same => {
                     let at = step.range.start;
-                    *step = moved(step, |old| {
-                        TextRange::new(old.start - at + range.start, old.end - at + range.start)
-                    });
+                    *step = moved(step, |old| TextRange::new(old.start - at + range.start, old.end - at + range.start));
                 }
                 Some(_) => {}
                 None => {

@@ -54,7 +54,8 @@ fn of_object(text: &str, node: Node<'_>) -> Option<Declared> {
 
 /// Returns the call whose callee, or whose name, starts at an offset: that is what the runtime says about a call.
 pub(super) fn call_at(text: &str, offset: usize) -> TextRange {
-    let line = || TextRange::new(offset, offset + text.get(offset..).and_then(|rest| rest.lines().next()).map_or(0, str::len));
+    let line =
+        || TextRange::new(offset, offset + text.get(offset..).and_then(|rest| rest.lines().next()).map_or(0, str::len));
     let mut parser = Parser::new();
     if parser.set_language(&tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into()).is_err() {
         return line();

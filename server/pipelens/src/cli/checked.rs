@@ -9,8 +9,8 @@ use pipelens_core::programs::{Rendering, analyze};
 use pipelens_core::text::LineIndex;
 use pipelens_core::{Analysis, FileId};
 
-use crate::project_context::{InProject, ProjectContext, analyse};
 use super::printable::printable;
+use crate::project_context::{InProject, ProjectContext, analyse};
 use crate::settings::{ProjectSettings, Settings};
 use crate::{programs, project, source};
 

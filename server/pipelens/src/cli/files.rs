@@ -100,7 +100,10 @@ pub(crate) fn pipelines(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let relative = std::path::absolute(path).ok();
         let relative = relative.as_deref().and_then(|path| path.strip_prefix(&root).ok()).unwrap_or(path);
         let slashed = relative.to_string_lossy().replace('\\', "/");
-        pipelens_core::is_pipeline_file(&slashed, "") || programs::language(relative).is_some() || more.is_match(relative) || says_so(&project, relative)
+        pipelens_core::is_pipeline_file(&slashed, "")
+            || programs::language(relative).is_some()
+            || more.is_match(relative)
+            || says_so(&project, relative)
     };
     Ok(walk(folder)?.into_iter().filter(|path| is_pipeline(path)).collect())
 }

@@ -11,7 +11,11 @@ use super::Request;
 #[serde(untagged)]
 pub(super) enum Answer {
     #[serde(rename_all = "camelCase")]
-    Made { envelope: String, made: Vec<MadeAnywhere>, notices: Vec<String> },
+    Made {
+        envelope: String,
+        made: Vec<MadeAnywhere>,
+        notices: Vec<String>,
+    },
     #[serde(rename_all = "camelCase")]
     NoSdk {
         /// What the import said.
@@ -118,9 +122,6 @@ fn only_line_with(text: &str, words: &str) -> Option<Frame> {
     let mut found = text.lines().enumerate().filter(|(_, line)| !words.is_empty() && line.contains(words));
     let (line, content) = found.next()?;
     let column = content.find(words)?;
-    let frame = Frame {
-        start: Position { line, column },
-        end: Some(Position { line, column: column + words.len() }),
-    };
+    let frame = Frame { start: Position { line, column }, end: Some(Position { line, column: column + words.len() }) };
     found.next().is_none().then_some(frame)
 }

@@ -1,5 +1,6 @@
 //! Which interpreter executes a program: the one the settings name, else that of the project's environment, else the one on the path.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,9 +37,10 @@ impl Interpreter {
     }
 
     /// Returns the command that executes a loader in a project.
-    pub(super) fn call(&self, loader: &str, root: &Path) -> Command {
+    pub(super) fn call<S: AsRef<OsStr>>(&self, loader: &[S], root: &Path) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).args(["-c", loader]).current_dir(root);
+        // What it prints is shown as text.
+        command.args(&self.arguments).args(loader).current_dir(root).env("NO_COLOR", "1");
         command
     }
 }
@@ -47,7 +49,7 @@ impl Interpreter {
 pub(super) fn candidates(request: &Request) -> Vec<Interpreter> {
     match request.language {
         Language::Python => pythons(request),
-        Language::TypeScript => Vec::new(),
+        Language::TypeScript => runtimes(request),
     }
 }
 
@@ -86,13 +88,63 @@ fn pythons(request: &Request) -> Vec<Interpreter> {
     found
 }
 
+/// What each runtime needs to be told so that it reads TypeScript.
+const RUNTIMES: [(&str, &[&str]); 4] = [
+    ("bun", &["run"]),
+    // It has the flag since 22.6, and needs none since 23.6.
+    ("node", &["--experimental-strip-types", "--disable-warning=ExperimentalWarning"]),
+    ("deno", &["run", "--allow-all", "--node-modules-dir=manual"]),
+    ("tsx", &[]),
+];
+
+fn runtimes(request: &Request) -> Vec<Interpreter> {
+    let arguments = |program: &Path| {
+        let stem = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        RUNTIMES.iter().find(|(name, _)| stem == *name).map_or(&[][..], |(_, arguments)| arguments)
+    };
+    if let Some(named) = &request.interpreter {
+        return vec![Interpreter::new(
+            named,
+            arguments(Path::new(named)),
+            "the setting `pipelens.programs.typescript`",
+        )];
+    }
+    let own = |folder: &Path| ["tsx", "bun"].map(|name| folder.join("node_modules/.bin").join(name));
+    let hm = request.program.parent().unwrap_or(&request.root);
+    let own = own(hm).into_iter().chain(own(&request.root)).filter(|file| file.is_file());
+    let mut found: Vec<Interpreter> =
+        own.map(|file| Interpreter::new(&file, arguments(&file), "installed in the project")).collect();
+    for (name, arguments) in RUNTIMES {
+        let Some(program) = find(name, &[&request.root]) else { continue };
+        if name == "node" && !reads_typescript(&program) {
+            continue;
+        }
+        found.push(Interpreter::new(program, arguments, "from `PATH`"));
+    }
+    found
+}
+
+/// Whether this is a node that knows TypeScript: 22.6 or later.
+fn reads_typescript(node: &Path) -> bool {
+    let Ok(output) = Command::new(node).arg("--version").output() else { return false };
+    let version = String::from_utf8_lossy(&output.stdout).trim().trim_start_matches('v').to_owned();
+    let mut parts = version.split('.').filter_map(|part| part.parse::<u32>().ok());
+    (parts.next(), parts.next()) >= (Some(22), Some(6))
+}
+
 /// Says which interpreters were tried, and how to get one that works. Each comes with its version.
 pub(super) fn none_usable(request: &Request, tried: &[(Interpreter, String)]) -> Failure {
     let message = match tried {
-        [] => format!(
-            "No {} was found: not in the project (`.venv`, `venv`), not in `VIRTUAL_ENV`, not on `PATH`. Install it, or name it with the \
-             setting `pipelens.programs.python`.",
-            request.language.name()
+        [] if request.language == Language::TypeScript => "No runtime for TypeScript was found on `PATH`: node (22.6 or later), bun, deno or \
+             tsx. Install one, or name it with the setting `pipelens.programs.typescript`."
+            .to_owned(),
+        [] => "No Python was found: not in the project (`.venv`, `venv`), not in `VIRTUAL_ENV`, not on `PATH`. Install it, or name it with the \
+             setting `pipelens.programs.python`."
+            .to_owned(),
+        [(first, version), ..] if request.language == Language::TypeScript => format!(
+            "The Harmont SDK, the package `@harmont/hm`, was not found from `{}` by {first}, version {version}. It belongs in `node_modules` there \
+             or above.",
+            request.program.parent().unwrap_or(&request.root).display()
         ),
         [(first, _), ..] => {
             let list: Vec<String> =

@@ -1,13 +1,19 @@
 //! A process with limits: it ends in time, prints no more than it may, and leaves nothing running.
 
+use std::fs;
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// The end of what a program printed is shown; nobody reads more.
 const KEPT_OUTPUT: usize = 64 * 1024;
+
+/// Between two looks at whether a process has ended.
+const POLL: Duration = Duration::from_millis(5);
+const PATIENCE_FOR_OUTPUT: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -37,24 +43,36 @@ enum Read1 {
     TooLong,
 }
 
-/// Runs a command that reads a request from its standard input, until it has answered on its standard output.
-pub(super) fn run(mut command: Command, request: &[u8], limits: Limits) -> Ended {
+/// Where a process leaves its answer.
+#[derive(Debug)]
+pub(super) enum Answers {
+    /// On its standard output, which then has nothing else.
+    OnOutput,
+    /// In a file, when it ends. It may print whatever it likes.
+    InFile(PathBuf),
+}
+
+/// Runs a command that reads a request from its standard input, until it has answered.
+pub(super) fn run(mut command: Command, request: &[u8], answers: &Answers, limits: Limits) -> Ended {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     own_group(&mut command);
     let mut child = match command.spawn() {
-        Ok(child) => Group(child),
+        Ok(child) => Group { child, has_ended: false },
         Err(error) => {
             let why = Some(format!("could not be started: {error}"));
             return Ended { answer: Vec::new(), output: String::new(), why };
         }
     };
     let (sender, receiver) = mpsc::channel();
-    let (answers, outputs) = (child.0.stdout.take(), child.0.stderr.take());
-    let to_answer = sender.clone();
-    thread::spawn(move || drop(answers.map(|pipe| to_answer.send(read_all(pipe, limits.bytes)))));
-    thread::spawn(move || drop(outputs.map(|pipe| sender.send(read_end(pipe, limits.bytes)))));
+    let (printed, errors) = (child.child.stdout.take(), child.child.stderr.take());
+    let (on_output, to_answer) = (matches!(answers, Answers::OnOutput), sender.clone());
+    thread::spawn(move || {
+        let read = |pipe| if on_output { read_all(pipe, limits.bytes) } else { read_end(pipe, limits.bytes) };
+        drop(printed.map(|pipe| to_answer.send(read(pipe))));
+    });
+    thread::spawn(move || drop(errors.map(|pipe| sender.send(read_end(pipe, limits.bytes)))));
     // It stays open until the end: when it is closed, also because we are killed, the process ends.
-    let mut pipe = child.0.stdin.take();
+    let mut pipe = child.child.stdin.take();
     let framed = [format!("{}\n", request.len()).as_bytes(), request].concat();
     let writer = thread::spawn(move || {
         // A process that ends without reading has a reason, which its exit code tells.
@@ -62,38 +80,45 @@ pub(super) fn run(mut command: Command, request: &[u8], limits: Limits) -> Ended
         pipe
     });
     let deadline = Instant::now() + limits.time;
-    let (mut answer, mut output, mut why) = (None, None, None);
-    while answer.is_none() {
-        match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    let (mut answer, mut output, mut why) = (None, Vec::new(), None);
+    while answer.is_none() && why.is_none() {
+        let patience = if on_output { limits.time } else { POLL };
+        let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
+        match receiver.recv_timeout(patience) {
             Ok(Read1::Answer(bytes)) => answer = Some(bytes),
-            Ok(Read1::Output(bytes)) => output = Some(bytes),
-            Ok(Read1::TooLong) => {
-                why = Some(format!("printed more than {} MiB", limits.bytes >> 20));
-                break;
-            }
-            Err(RecvTimeoutError::Timeout) => {
+            Ok(Read1::Output(bytes)) => output.extend(bytes),
+            Ok(Read1::TooLong) => why = Some(format!("printed more than {} MiB", limits.bytes >> 20)),
+            Err(_) if Instant::now() >= deadline => {
                 why = Some(format!("did not end within {} s", limits.time.as_secs()));
-                break;
             }
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+            // Both ends are closed, so it ends.
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL),
+        }
+        if let Answers::InFile(file) = answers
+            && child.exit().is_some()
+        {
+            answer = Some(fs::read(file).unwrap_or_default());
         }
     }
-    let answer = answer.unwrap_or_default();
-    if answer.is_empty() && why.is_none() {
-        why = child.exit(deadline);
+    let mut answer = answer.unwrap_or_default();
+    if answer.len() as u64 > limits.bytes {
+        (answer, why) = (Vec::new(), Some(format!("made more than {} MiB", limits.bytes >> 20)));
+    }
+    while answer.is_empty() && why.is_none() {
+        why = child.exit().map(|status| format!("ended before it had made its pipelines ({status})"));
+        if why.is_none() && Instant::now() >= deadline {
+            why = Some("closed its output and went on".to_owned());
+        }
+        thread::sleep(POLL);
     }
     child.end();
     drop(writer);
-    // The pipe may still be held by a process that has left the group.
-    if output.is_none() {
-        let rest = receiver.recv_timeout(Duration::from_millis(200));
-        output = rest.ok().map(|read| match read {
-            Read1::Answer(bytes) | Read1::Output(bytes) => bytes,
-            Read1::TooLong => Vec::new(),
-        });
+    // A process that has left the group may still hold a pipe.
+    while let Ok(Read1::Answer(bytes) | Read1::Output(bytes)) = receiver.recv_timeout(PATIENCE_FOR_OUTPUT) {
+        output.extend(bytes);
     }
-    let output = String::from_utf8_lossy(&output.unwrap_or_default()).into_owned();
-    Ended { answer, output, why }
+    Ended { answer, output: String::from_utf8_lossy(&output).into_owned(), why }
 }
 
 fn read_all(pipe: impl Read, limit: u64) -> Read1 {
@@ -122,25 +147,25 @@ fn read_end(mut pipe: impl Read, limit: u64) -> Read1 {
 }
 
 /// A process and all it has started; they end when this is dropped.
-struct Group(Child);
+struct Group {
+    child: Child,
+    has_ended: bool,
+}
 
 impl Group {
-    /// Returns how a process that gave no answer ended, as the end of a sentence.
-    fn exit(&mut self, deadline: Instant) -> Option<String> {
-        while Instant::now() < deadline {
-            match self.0.try_wait() {
-                Ok(Some(status)) => return Some(format!("ended before it had made its pipelines ({status})")),
-                Ok(None) => thread::sleep(Duration::from_millis(5)),
-                Err(_) => return None,
-            }
-        }
-        Some("closed its output and went on".to_owned())
+    /// Returns how the process has ended, if it has.
+    fn exit(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     fn end(&mut self) {
-        kill_group(&mut self.0);
+        if self.has_ended {
+            return;
+        }
+        self.has_ended = true;
+        kill_group(&mut self.child);
         // It has ended or was killed: there is nothing to do about an error.
-        let _ = self.0.wait();
+        let _ = self.child.wait();
     }
 }
 

@@ -302,13 +302,7 @@ impl OpenDocuments {
     }
 
     /// Returns the document for this text; if it is a program, with what it has made.
-    pub(super) fn analyse_with(
-        &self,
-        uri: Uri,
-        version: i32,
-        text: String,
-        rendering: Option<&Rendering>,
-    ) -> Document {
+    pub(super) fn analyse_with(&self, uri: Uri, version: i32, text: String, rendering: Option<&Rendering>) -> Document {
         let file = path_of(&uri);
         let is_file = file.is_some();
         let path = file.unwrap_or_else(|| PathBuf::from(uri.path().as_str()));

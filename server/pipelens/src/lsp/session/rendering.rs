@@ -89,12 +89,8 @@ impl OpenDocuments {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        let document = self.analyse_with(
-            document.uri.clone(),
-            document.version,
-            document.text.clone(),
-            Some(&rendered.rendering),
-        );
+        let document =
+            self.analyse_with(document.uri.clone(), document.version, document.text.clone(), Some(&rendered.rendering));
         Ok(Arc::new(document))
     }
 
