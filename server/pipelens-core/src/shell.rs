@@ -6,6 +6,7 @@
 mod bash_only;
 mod dialect;
 mod document;
+mod failed;
 mod feature;
 mod grammar;
 mod here;
@@ -21,6 +22,7 @@ use reader::{Reader, Stop};
 
 pub use dialect::Dialect;
 pub(crate) use dialect::ends_at_failure;
+pub use failed::{Failed, failed_line};
 pub(crate) use feature::BashOnly;
 pub use mistake::Mistake;
 pub use variables::is_name;

@@ -51,6 +51,8 @@ pub(super) struct Reader<'a> {
     /// The commands of bash for which the text defines functions; found when one is used.
     pub(super) defined: OnceCell<Vec<&'static str>>,
     pub(super) has_extended_globs: bool,
+    /// The commands at the top level, in order, for who asks for them.
+    pub(super) commands: Option<Vec<TextRange>>,
     depth: usize,
     reads_left: usize,
     second_readings_left: usize,
@@ -68,6 +70,7 @@ impl<'a> Reader<'a> {
             bash_only: Vec::new(),
             defined: OnceCell::new(),
             has_extended_globs: shell.is_bash() && text.contains("extglob"),
+            commands: None,
             depth: 0,
             second_readings_left: MAX_SECOND_READINGS,
             reads_left: text.len().saturating_mul(READS_PER_BYTE) + 1_000,

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use lsp_types::{Diagnostic, DiagnosticSeverity, NumberOrString, Uri};
-use pipelens_engine::event::StdStream;
+use pipelens_core::shell::{self, Failed};
+use pipelens_engine::event::{Outcome, StdStream};
 
 use super::registry::Registry;
 use super::run::Failure;
@@ -42,16 +43,26 @@ pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
     }
 }
 
-/// Returns the line of a command that failed, from 1, if the shell itself said so in the last line of its errors: `sh: 3: make: not found`. Other
-/// failures leave no trace that a command of the user could not see too.
+/// Returns the line of a command that failed, from 1: the one that the shell named in the last line of its errors, else the only one that can have
+/// failed.
 fn failed_line(failure: &Failure) -> Option<usize> {
-    let last = failure.tail.iter().rev().find(|line| line.stream == StdStream::Stderr)?;
-    let text = terminal::plain(&last.text);
-    let (name, rest) = text.split_once(": ")?;
-    let name = name.rsplit('/').next()?;
-    if !failure.shell.iter().any(|word| word.rsplit('/').next() == Some(name)) {
-        return None;
+    let errors = || failure.tail.iter().rev().filter(|line| line.stream == StdStream::Stderr);
+    let last = errors().next().map(|line| terminal::plain(&line.text).into_owned()).unwrap_or_default();
+    let by_shell = last.split_once(": ").filter(|(name, _)| {
+        let name = name.rsplit('/').next();
+        failure.shell.iter().any(|word| word.rsplit('/').next() == name)
+    });
+    if let Some((_, said)) = by_shell {
+        return named_line(failure, said);
     }
+    let Outcome::Failed(code) = failure.outcome else { return None };
+    let traced = errors().find_map(|line| terminal::plain(&line.text).strip_prefix("+ ").map(str::to_owned));
+    let traced = traced.as_deref();
+    shell::failed_line(Failed { command: &failure.cmd, shell: &failure.shell, code: code.into(), traced })
+}
+
+/// Returns the line that the shell named: `3: make: not found`.
+fn named_line(failure: &Failure, rest: &str) -> Option<usize> {
     let lines: Vec<&str> = failure.cmd.lines().collect();
     let (number, message) = rest.strip_prefix("line ").unwrap_or(rest).split_once(": ")?;
     let Ok(number) = number.parse::<usize>() else {
