@@ -48,6 +48,7 @@ mod signals;
 mod standing;
 mod terminal;
 mod tools;
+mod traces;
 mod transport;
 mod trust;
 #[cfg(unix)]

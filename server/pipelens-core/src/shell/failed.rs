@@ -4,8 +4,9 @@
 //! in Debian, busybox counts one line too few, and bash says 1 in a trap on `EXIT`. So only what follows from the command and from its exit code
 //! is told: the one line that can have failed. If there are several, or if anything is uncertain, none is told.
 
-use super::dialect::{Dialect, Shell, ends_at_failure};
-use super::reader::Reader;
+use super::dialect::{ASKS_FOR_BASH, Dialect, Shell, ends_at_failure};
+use super::reader::{MAX_BYTES, Reader};
+use super::variables::is_name;
 
 /// Commands that cannot fail if their words are plain.
 const SAFE: [&str; 8] = ["echo", ":", "true", "export", "unset", "umask", "set", "printf"];
@@ -93,7 +94,7 @@ pub fn failed_line(failed: Failed<'_>) -> Option<usize> {
 
 /// Returns the commands of the text, if every shell that may run it reads it alike.
 fn parts(failed: Failed<'_>) -> Option<Vec<Part<'_>>> {
-    if failed.command.len() > super::MAX_BYTES || failed.command.contains(super::ASKS_FOR_BASH) {
+    if failed.command.len() > MAX_BYTES || failed.command.contains(ASKS_FOR_BASH) {
         return None;
     }
     let shells: &[Shell] = Dialect::of(failed.shell)?.shells();
@@ -124,7 +125,7 @@ fn is_call(text: &str, name: &str) -> bool {
 /// Whether a command only defines a function.
 fn is_definition(text: &str) -> bool {
     let head = text.split('(').next().unwrap_or_default().trim_end();
-    super::is_name(head) && text.get(head.len()..).is_some_and(|rest| rest.trim_start().starts_with("()"))
+    is_name(head) && text.get(head.len()..).is_some_and(|rest| rest.trim_start().starts_with("()"))
         || is_call(text, "function")
 }
 
@@ -137,7 +138,7 @@ fn is_safe(text: &str) -> bool {
         return false;
     }
     let first = text.split_ascii_whitespace().next().unwrap_or_default();
-    let is_assignment = first.split_once('=').is_some_and(|(name, _)| super::is_name(name));
+    let is_assignment = first.split_once('=').is_some_and(|(name, _)| is_name(name));
     SAFE.contains(&first) || (is_assignment && !text.contains([' ', '\t']))
 }
 

@@ -8,6 +8,8 @@ use super::feature::BashOnly;
 use super::mistake::{self, Mistake, Open};
 use crate::text::TextRange;
 
+/// Longer commands are programs; they belong in a file of their own, checked by their own shell.
+pub(super) const MAX_BYTES: usize = 64 * 1024;
 /// Deeper nesting is only written to exhaust a stack.
 const MAX_DEPTH: usize = 60;
 /// How often a byte may be read on average: `((` is sometimes read again as two brackets.

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use lsp_types::notification::{
     DidChangeConfiguration, DidChangeTextDocument, DidChangeWatchedFiles, DidChangeWorkspaceFolders,
-    DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification, WorkDoneProgressCancel,
+    DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification, SetTrace, WorkDoneProgressCancel,
 };
 use lsp_types::request::{
     CallHierarchyIncomingCalls, CallHierarchyOutgoingCalls, CallHierarchyPrepare, CodeActionRequest, CodeLensRequest,
@@ -83,6 +83,7 @@ const ROUTES: &[(&str, Route)] = &[
     apply!(DidChangeConfiguration, configuration::did_change_configuration),
     apply!(DidChangeWorkspaceFolders, configuration::did_change_workspace_folders),
     apply!(DidChangeTrust, configuration::did_change_trust),
+    apply!(SetTrace, configuration::set_trace),
     apply!(WorkDoneProgressCancel, configuration::work_done_progress_cancel),
     read!(HoverRequest, hover::hover),
     read!(Completion, completion::completion),
@@ -367,6 +368,7 @@ mod tests {
             DidChangeConfiguration::METHOD,
             DidChangeWatchedFiles::METHOD,
             WorkDoneProgressCancel::METHOD,
+            SetTrace::METHOD,
             DidChangeTrust::METHOD,
             RunsRequest::METHOD,
         ];

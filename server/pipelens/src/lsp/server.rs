@@ -24,6 +24,7 @@ use super::session::lenses::LensRefresh;
 use super::session::settings::SessionSettings;
 use super::session::watching;
 use super::session::workspace::WorkspaceFiles;
+use super::transport::trace::Trace;
 
 /// A client that does not answer for this long has no settings of folders.
 const CONFIGURATION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +41,7 @@ pub(crate) struct Server {
     pub(crate) runs: Arc<Runs>,
     pub(crate) images: Arc<KnownImages>,
     pub(crate) workspace: WorkspaceFiles,
+    pub(crate) trace: Arc<Trace>,
     /// Messages on their way to the client. They end with the process.
     messages: TaskTracker,
 }
@@ -76,6 +78,7 @@ impl Server {
             runs: Arc::new(runs),
             images: Arc::default(),
             workspace: WorkspaceFiles::default(),
+            trace: Arc::default(),
             messages: TaskTracker::new(),
         }
     }

@@ -58,7 +58,7 @@ fn failed_line(failure: &Failure) -> Option<usize> {
     let Outcome::Failed(code) = failure.outcome else { return None };
     let traced = errors().find_map(|line| terminal::plain(&line.text).strip_prefix("+ ").map(str::to_owned));
     let traced = traced.as_deref();
-    shell::failed_line(Failed { command: &failure.cmd, shell: &failure.shell, code: code.into(), traced })
+    shell::failed_line(Failed { command: &failure.cmd, shell: &failure.shell, code, traced })
 }
 
 /// Returns the line that the shell named: `3: make: not found`.
