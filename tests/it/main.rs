@@ -33,6 +33,7 @@ mod layers;
 mod lifecycle;
 #[cfg(unix)]
 mod lint;
+mod logs;
 mod map;
 mod matrix;
 mod nvim;

@@ -72,6 +72,10 @@ fn background(server: &Server, notifications: Notifications) -> Vec<AbortOnDropH
             let (lenses, settings) = (lenses.clone(), settings.clone());
             async move { lenses.send(client, settings).await }
         }),
+        tokio::spawn({
+            let (runs, client) = (server.runs.clone(), server.client.clone());
+            async move { runs.log_documents.send(client).await }
+        }),
         tokio::spawn(linting::lint(documents.clone())),
         tokio::spawn(linting::watch_files(documents.clone())),
         tokio::spawn(watching::poll(documents.clone())),

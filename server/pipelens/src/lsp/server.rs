@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::findings::store::Findings;
 use super::runs::context::Runs;
 use super::runs::follow::follow;
+use super::runs::log_documents::LogDocuments;
 use super::runs::predictions::{self, Predictions};
 use super::runs::registry::{Registry, Started};
 use super::runs::remembered::{self, Remembered};
@@ -64,6 +65,7 @@ impl Server {
             remembered: Remembered::new(to_remember.clone()),
             watches: Watches::default(),
             problems: ShownProblems::default(),
+            log_documents: LogDocuments::default(),
             engines: TaskTracker::new(),
             reports: TaskTracker::new(),
             questions: TaskTracker::new(),

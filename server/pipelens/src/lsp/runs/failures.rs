@@ -1,22 +1,29 @@
 //! Failed steps as findings, each on its step's command. The finding is removed when the step runs again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use lsp_types::{Diagnostic, DiagnosticSeverity, NumberOrString, Uri};
+use lsp_types::{
+    Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString, Position, Range, Uri,
+};
 use pipelens_core::shell::{self, Failed};
 use pipelens_engine::event::{Outcome, StdStream};
 
+use super::log_documents;
 use super::registry::Registry;
-use super::run::Failure;
+use super::run::{Failure, Run};
 use crate::lsp::findings::store::{Finding, Findings, Place, Source};
+use crate::lsp::session::client::ClientFeatures;
 use crate::present;
 use crate::terminal;
 
 /// Lines of output that a failure shows.
 const SHOWN_LINES: usize = 10;
+/// Lines of output whose places it names.
+const RELATED_LINES: usize = 5;
 
 /// Reports the failed steps of a file, each by its newest run.
-pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
+pub(crate) fn report(registry: &Registry, findings: &Findings, client: ClientFeatures, uri: &Uri) {
     let mut seen = BTreeSet::new();
     for run in registry.newest_first().iter().filter(|run| run.uri == *uri) {
         let failures = run.failures(|key| seen.insert((run.pipeline, key.to_owned())));
@@ -36,11 +43,26 @@ pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
                 code: Some(NumberOrString::String("step-failed".to_owned())),
                 source: Some("pipelens run".to_owned()),
                 message: text(&failure),
+                related_information: related(client, run, failure.step),
                 ..Diagnostic::default()
             },
         });
         findings.set(Source::Run(run.id), uri, failures.collect());
     }
+}
+
+/// Returns the last lines of a step's log with their places in it, for a client that shows such places.
+fn related(client: ClientFeatures, run: &Run, step: usize) -> Option<Vec<DiagnosticRelatedInformation>> {
+    if !client.related_information {
+        return None;
+    }
+    let look = || log_documents::last_lines(run, step, RELATED_LINES, client.log_documents).map(Arc::new);
+    let last = run.last_lines.lock().entry(step).or_insert_with(look).clone()?;
+    let at = |(line, text): &(u32, String)| DiagnosticRelatedInformation {
+        location: Location::new(last.uri.clone(), Range::new(Position::new(*line, 0), Position::new(*line, 0))),
+        message: text.clone(),
+    };
+    Some(last.lines.iter().map(at).collect())
 }
 
 /// Returns the line of a command that failed, from 1: the one that the shell named in the last line of its errors, else the only one that can have
@@ -108,6 +130,7 @@ mod tests {
         let line = |shell: &str, message: &str| {
             let time = chrono::DateTime::UNIX_EPOCH;
             failed_line(&Failure {
+                step: 0,
                 key: "a".to_owned(),
                 outcome: Outcome::Failed(127),
                 tail: vec![LogLine { stream: StdStream::Stderr, time, text: message.into() }],

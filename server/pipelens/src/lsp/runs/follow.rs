@@ -47,7 +47,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
     let sender = runs.reports.spawn(send(runs.clone(), run.clone(), feed.clone(), client_token));
     runs.lenses.want();
     // A new run removes the failures of the one before.
-    failures::report(&runs.registry, &runs.findings, &run.uri);
+    failures::report(&runs.registry, &runs.findings, runs.settings.client(), &run.uri);
     let mut clock = tokio::time::interval(CLOCK_INTERVAL);
     loop {
         tokio::select! {
@@ -56,6 +56,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
                 run.apply(&event);
                 recorder.see(&event);
                 problems.see(&event).await;
+                runs.log_documents.see(&run, &event);
                 match &event {
                     BuildEvent::StepStart { .. } | BuildEvent::StepQueued { .. } => runs.lenses.want(),
                     BuildEvent::StepEnd { step, outcome, duration, .. } => {
@@ -63,7 +64,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
                         tracing::debug!(step = key, outcome = outcome.word(), took = ?duration, "step ended");
                         runs.lenses.want();
                         if run.has_failed(*step) {
-                            failures::report(&runs.registry, &runs.findings, &run.uri);
+                            failures::report(&runs.registry, &runs.findings, runs.settings.client(), &run.uri);
                         }
                     }
                     BuildEvent::BuildEnd { .. } => runs.lenses.want(),
