@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "a test that skips says so")]
 
+mod clients;
 mod clock;
 #[path = "../skipped.rs"]
 mod skipped;

@@ -391,7 +391,10 @@ pub fn everything() -> Value {
         "window": {"workDoneProgress": true, "showDocument": {"support": true}, "showMessage": {}},
         "workspace": {"codeLens": {"refreshSupport": true}},
         "textDocument": {
-            "codeAction": {"codeActionLiteralSupport": {"codeActionKind": {"valueSet": []}}},
+            "codeAction": {"codeActionLiteralSupport": {"codeActionKind": {"valueSet": []}}, "isPreferredSupport": true},
+            "completion": {"completionItem": {"documentationFormat": ["markdown"]}},
+            "documentSymbol": {"hierarchicalDocumentSymbolSupport": true},
+            "hover": {"contentFormat": ["markdown"]},
             "publishDiagnostics": {"relatedInformation": true, "codeDescriptionSupport": true},
         },
         "experimental": {"pipelensRunEvents": true},

@@ -11,6 +11,7 @@ use crate::lsp::protocol::positions::Encoding;
 pub(crate) struct SentFeatures {
     can_refresh_diagnostics: bool,
     shows_content: bool,
+    shown: Shown,
     tags: ShownTags,
 }
 
@@ -20,6 +21,7 @@ impl SentFeatures {
         let pushed = at("/textDocument/publishDiagnostics/tagSupport");
         // Clients of newer versions of the protocol also say it of the findings they pull.
         let pulled = at("/textDocument/diagnostic/tagSupport");
+        let is = |path: &str| at(path) == Some(&Value::Bool(true));
         let has = |name: &str| {
             ["publishDiagnostics", "diagnostic"]
                 .iter()
@@ -28,12 +30,44 @@ impl SentFeatures {
         Self {
             can_refresh_diagnostics: at("/workspace/diagnostics/refreshSupport") == Some(&Value::Bool(true)),
             shows_content: at("/workspace/textDocumentContent").is_some_and(Value::is_object),
+            shown: Shown {
+                hover: Markup::read(at("/textDocument/hover/contentFormat")),
+                documentation: Markup::read(at("/textDocument/completion/completionItem/documentationFormat")),
+                nested_symbols: is("/textDocument/documentSymbol/hierarchicalDocumentSymbolSupport"),
+                preferred_actions: is("/textDocument/codeAction/isPreferredSupport"),
+            },
             tags: ShownTags {
                 related_information: has("relatedInformation"),
                 code_description: has("codeDescriptionSupport"),
                 ..pushed.or(pulled).map(ShownTags::read).unwrap_or_default()
             },
         }
+    }
+}
+
+/// What the client can show in answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shown {
+    pub(crate) hover: Markup,
+    pub(crate) documentation: Markup,
+    pub(crate) nested_symbols: bool,
+    pub(crate) preferred_actions: bool,
+}
+
+/// In which form the client can show a longer text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Markup {
+    /// It has not said anything about it.
+    #[default]
+    Unknown,
+    Plain,
+    Markdown,
+}
+
+impl Markup {
+    fn read(formats: Option<&Value>) -> Self {
+        let Some(formats) = formats.and_then(Value::as_array) else { return Self::Unknown };
+        if formats.iter().any(|format| format == "markdown") { Self::Markdown } else { Self::Plain }
     }
 }
 
@@ -95,6 +129,7 @@ pub(crate) struct ClientFeatures {
     /// The client pulls diagnostics.
     pub(crate) pulls_diagnostics: bool,
     pub(crate) tags: ShownTags,
+    pub(crate) shown: Shown,
     /// The client shows documents whose text the server gives.
     pub(crate) log_documents: bool,
     /// The client shows places that belong to a finding.
@@ -136,6 +171,7 @@ impl ClientFeatures {
             pulls_diagnostics: sent.can_refresh_diagnostics
                 && capabilities.text_document.as_ref().is_some_and(|text_document| text_document.diagnostic.is_some()),
             tags: sent.tags,
+            shown: sent.shown,
             log_documents: sent.shows_content,
             related_information: sent.tags.related_information,
             process_id,
