@@ -29,6 +29,7 @@ mod editors;
 mod findings;
 mod folders;
 mod init;
+mod interleavings;
 mod language;
 mod layers;
 mod lifecycle;
