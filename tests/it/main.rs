@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "a test that skips says so")]
 
+mod clients;
 mod clock;
 #[path = "../skipped.rs"]
 mod skipped;
@@ -28,11 +29,13 @@ mod editors;
 mod findings;
 mod folders;
 mod init;
+mod interleavings;
 mod language;
 mod layers;
 mod lifecycle;
 #[cfg(unix)]
 mod lint;
+mod logs;
 mod map;
 mod matrix;
 mod nvim;
@@ -50,6 +53,7 @@ mod signals;
 mod standing;
 mod terminal;
 mod tools;
+mod traces;
 mod transport;
 mod trust;
 #[cfg(unix)]

@@ -145,3 +145,40 @@ fn a_failure_is_marked_on_the_line_that_the_shell_names_and_a_forgiven_one_is_a_
     assert_eq!(found["severity"], json!(2));
     assert_eq!(client.quit().code(), Some(0));
 }
+
+#[test]
+fn a_failure_is_marked_on_the_only_line_that_can_have_failed() {
+    let project = Project::new(
+        r"steps:
+  - key: last
+    cmd: |
+      echo one
+      false
+      if true; then
+        false
+      fi
+  - key: only
+    shell: sh -e
+    cmd: |
+      echo one
+      false
+      echo two
+  - key: several
+    shell: sh -e
+    cmd: |
+      false
+      test -e x
+",
+    );
+    let mut client = project.serve(Runner::Host);
+    let uri = project.uri();
+    client.run_to_end("pipelens.runPipeline", json!({"uri": uri}));
+    let found = client.wait("all three failures", |message| {
+        let found = message["params"]["diagnostics"].as_array()?;
+        let failed = found.iter().filter(|found| found["code"] == "step-failed");
+        let lines: Vec<u64> = failed.filter_map(|found| found["range"]["start"]["line"].as_u64()).collect();
+        (lines.len() == 3).then_some(lines)
+    });
+    assert_eq!(found, [5, 12, 17]);
+    assert_eq!(client.quit().code(), Some(0));
+}

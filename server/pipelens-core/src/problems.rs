@@ -10,6 +10,7 @@ mod plain;
 mod problem;
 mod pytest;
 mod reader;
+mod sections;
 mod stack;
 mod tools;
 
@@ -17,6 +18,7 @@ pub use matcher::{Field, Matcher, MatcherError, Matchers, PatternSpec};
 pub use paths::{Names, Paths};
 pub use problem::{MAX_PROBLEMS, Place, Problem, Unit};
 pub use reader::Reader;
+pub use sections::{Section, sections};
 
 #[cfg(test)]
 mod tests;

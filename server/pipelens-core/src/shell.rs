@@ -6,6 +6,7 @@
 mod bash_only;
 mod dialect;
 mod document;
+mod failed;
 mod feature;
 mod grammar;
 mod here;
@@ -17,18 +18,15 @@ mod test;
 pub(crate) mod variables;
 mod words;
 
-use reader::{Reader, Stop};
+use dialect::ASKS_FOR_BASH;
+use reader::{MAX_BYTES, Reader, Stop};
 
 pub use dialect::Dialect;
 pub(crate) use dialect::ends_at_failure;
+pub use failed::{Failed, failed_line};
 pub(crate) use feature::BashOnly;
 pub use mistake::Mistake;
 pub use variables::is_name;
-
-/// Longer commands are programs; they belong in a file of their own, checked by their own shell.
-const MAX_BYTES: usize = 64 * 1024;
-/// A command that asks which shell runs it knows what it does.
-const ASKS_FOR_BASH: &str = "BASH_VERSION";
 
 /// What was found in a command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -7,6 +7,7 @@ mod shown;
 mod stream;
 
 pub(crate) use service::ServiceLogs;
+pub use shown::as_shown;
 
 use std::collections::VecDeque;
 use std::path::Path;

@@ -16,6 +16,7 @@ use crate::clock::{self, seconds_now};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Outcome, RunOutcome};
 use crate::event_queue::{self, EventQueue};
+pub use crate::logs::as_shown as shown_line;
 use crate::person::ShellRequest;
 pub use crate::run::inspect::{KeptKind, KeptThing, STATE_LOCK, clean, clean_all, history, hold_state, kept, predict};
 pub use crate::run::run_request::RunRequest;

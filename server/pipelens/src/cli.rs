@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use output::{EXIT_USAGE, complain, print};
 
@@ -165,7 +166,8 @@ fn start_log(command: &Command) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     if let Command::Lsp { log: Some(path), .. } = command {
         match OpenOptions::new().create(true).append(true).open(path) {
-            Ok(file) => return log.with_writer(Mutex::new(file)).init(),
+            // A line for each request and each run, with its duration.
+            Ok(file) => return log.with_span_events(FmtSpan::CLOSE).with_writer(Mutex::new(file)).init(),
             Err(error) => complain(&format!("The log file `{}` cannot be written: {error}", path.display())),
         }
     }

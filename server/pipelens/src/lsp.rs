@@ -41,9 +41,10 @@ pub(crate) async fn serve() -> u8 {
     let spellings = Spellings::default();
     let (to_client, from_client) = socket.split();
     let mut writer = writer::spawn(to_client, frames, spellings.clone());
+    let trace = server.trace.clone();
     let parent = parent::parent_died(|| server.settings.client().process_id);
     let code = tokio::select! {
-        () = message_loop::serve(&mut router, from_client, writer.responses.clone(), &spellings) => {
+        () = message_loop::serve(&mut router, from_client, writer.responses.clone(), &spellings, trace) => {
             u8::from(!router.is_shut_down())
         }
         _ = &mut writer.ended => 1,
@@ -65,11 +66,16 @@ fn background(server: &Server, notifications: Notifications) -> Vec<AbortOnDropH
         move || settings.client().pulls_diagnostics
     };
     let tasks = [
+        tokio::spawn(server.trace.send(notifications.clone())),
         tokio::spawn(push::send(findings, client.clone(), notifications, pulls)),
         tokio::spawn(rendering::render(documents.clone(), lenses.clone(), client.clone())),
         tokio::spawn({
             let (lenses, settings) = (lenses.clone(), settings.clone());
             async move { lenses.send(client, settings).await }
+        }),
+        tokio::spawn({
+            let (runs, client) = (server.runs.clone(), server.client.clone());
+            async move { runs.log_documents.send(client).await }
         }),
         tokio::spawn(linting::lint(documents.clone())),
         tokio::spawn(linting::watch_files(documents.clone())),

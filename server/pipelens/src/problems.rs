@@ -187,7 +187,8 @@ impl Locator {
         })
     }
 
-    fn place(&mut self, step: usize, place: &Place) -> Option<(Arc<SourceText>, TextRange)> {
+    /// Returns a place in a file of the project.
+    pub(crate) fn place(&mut self, step: usize, place: &Place) -> Option<(Arc<SourceText>, TextRange)> {
         let folder = self.folder.as_ref()?;
         let paths = &self.steps.get(step)?.1;
         let (names, root) = (&self.names, &self.root);

@@ -390,7 +390,13 @@ pub fn everything() -> Value {
         "general": {"positionEncodings": ["utf-16"]},
         "window": {"workDoneProgress": true, "showDocument": {"support": true}, "showMessage": {}},
         "workspace": {"codeLens": {"refreshSupport": true}},
-        "textDocument": {"codeAction": {"codeActionLiteralSupport": {"codeActionKind": {"valueSet": []}}}},
+        "textDocument": {
+            "codeAction": {"codeActionLiteralSupport": {"codeActionKind": {"valueSet": []}}, "isPreferredSupport": true},
+            "completion": {"completionItem": {"documentationFormat": ["markdown"]}},
+            "documentSymbol": {"hierarchicalDocumentSymbolSupport": true},
+            "hover": {"contentFormat": ["markdown"]},
+            "publishDiagnostics": {"relatedInformation": true, "codeDescriptionSupport": true},
+        },
         "experimental": {"pipelensRunEvents": true},
     })
 }

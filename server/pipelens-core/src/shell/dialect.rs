@@ -1,5 +1,8 @@
 //! The shells that may run a command, and in what their grammars differ.
 
+/// A command that asks which shell runs it knows what it does.
+pub(super) const ASKS_FOR_BASH: &str = "BASH_VERSION";
+
 /// What runs a command, as its author knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Dialect {

@@ -24,6 +24,11 @@ impl Reader<'_> {
             let start = self.at;
             self.and_or()?;
             has_command = true;
+            if self.is_outermost()
+                && let Some(commands) = &mut self.commands
+            {
+                commands.push(TextRange::new(start, self.at));
+            }
             self.skip_blanks();
             if self.is_outermost() && self.peek() == Some(b'\n') && self.leaves(start) {
                 self.at = self.text.len();

@@ -8,6 +8,8 @@ use super::feature::BashOnly;
 use super::mistake::{self, Mistake, Open};
 use crate::text::TextRange;
 
+/// Longer commands are programs; they belong in a file of their own, checked by their own shell.
+pub(super) const MAX_BYTES: usize = 64 * 1024;
 /// Deeper nesting is only written to exhaust a stack.
 const MAX_DEPTH: usize = 60;
 /// How often a byte may be read on average: `((` is sometimes read again as two brackets.
@@ -51,6 +53,8 @@ pub(super) struct Reader<'a> {
     /// The commands of bash for which the text defines functions; found when one is used.
     pub(super) defined: OnceCell<Vec<&'static str>>,
     pub(super) has_extended_globs: bool,
+    /// The commands at the top level, in order, for who asks for them.
+    pub(super) commands: Option<Vec<TextRange>>,
     depth: usize,
     reads_left: usize,
     second_readings_left: usize,
@@ -68,6 +72,7 @@ impl<'a> Reader<'a> {
             bash_only: Vec::new(),
             defined: OnceCell::new(),
             has_extended_globs: shell.is_bash() && text.contains("extglob"),
+            commands: None,
             depth: 0,
             second_readings_left: MAX_SECOND_READINGS,
             reads_left: text.len().saturating_mul(READS_PER_BYTE) + 1_000,

@@ -81,7 +81,7 @@ fn accepted(words: &[String], folder: &Path, count: usize) -> BTreeSet<usize> {
     String::from_utf8(output.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect()
 }
 
-fn words(shell: Shell) -> Option<Vec<String>> {
+pub(crate) fn words(shell: Shell) -> Option<Vec<String>> {
     let (program, options): (_, &[&str]) = match shell {
         Shell::Dash => ("dash", &[]),
         Shell::Busybox => ("busybox", &["sh"]),

@@ -7,6 +7,7 @@
 )]
 
 mod change;
+mod failing;
 mod generate;
 mod machine;
 mod written;

@@ -28,15 +28,16 @@ use crate::stop::{self, Interruption};
 
 /// Starts the step's shell and passes on its exit code, so that an exit code is always the command's: a supervisor that dies of a signal
 /// was killed from outside. It first says that it is ready, and waits for a line, so that nothing runs before it is watched; and it ignores the
-/// signals that a step gets. Where another program waits for it, which may pass on something else, it also writes the code to a file. Its own standard error is closed, because shells would report there that a command was killed.
+/// signals that a step gets; a command that is asked to end before it has started is not started. Where another program waits for it, which may pass on something else, it also writes the code to a file. Its own standard error is closed, because shells would report there that a command was killed.
 const SUPERVISOR: &str = r#"exec 3>&2 2>/dev/null
-trap : HUP INT QUIT PIPE ALRM TERM USR1 USR2
+trap : HUP INT QUIT PIPE ALRM USR1 USR2
+trap pipelens_asked=yes TERM
 echo ready
 IFS= read -r pipelens_line || exit 125
 unset pipelens_line SHLVL PWD OLDPWD
 pipelens_report=$1
 shift
-(exec "$@" </dev/null 2>&3 3>&-)
+([ -z "$pipelens_asked" ] || exit 143; exec "$@" </dev/null 2>&3 3>&-)
 pipelens_code=$?
 [ -z "$pipelens_report" ] || echo $pipelens_code >"$pipelens_report"
 exit $pipelens_code"#;
@@ -52,6 +53,9 @@ for round in 1 2 3; do
         kill -KILL "${process#/proc/}"
     done
 done"#;
+
+/// A signal that comes while the command starts may get lost between the supervisor and the command, so it is sent after this time at the earliest.
+const COMMAND_STARTS_WITHIN: Duration = Duration::from_millis(30);
 
 /// Linux does not allow longer arguments; a longer command is passed in a file.
 const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
@@ -195,12 +199,16 @@ async fn supervise(
     child: Child,
     family: &Family,
 ) -> Result<Ending, EngineError> {
+    let begun = Instant::now();
     let ended = drain(child, logs, family);
     tokio::pin!(ended);
     let ending = tokio::select! {
         status = &mut ended => return exit_code(status?).map(Ending::Exited),
         ending = context.time_to_stop(Instant::now()) => ending,
     };
+    if let Ok(status) = tokio::time::timeout_at(begun + COMMAND_STARTS_WITHIN, &mut ended).await {
+        return status.map(|_| ending);
+    }
     family.ask_to_end().await;
     match tokio::time::timeout(GRACE, &mut ended).await {
         Ok(status) => status.map(|_| ending),

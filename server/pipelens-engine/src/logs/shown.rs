@@ -8,7 +8,7 @@ use vte::{Parser, Perform};
 const ESCAPE: u8 = 0x1b;
 
 /// Returns a finished line as a terminal shows it: text after a `\r` overwrites the text before it.
-pub(super) fn as_shown(line: &[u8]) -> Cow<'_, str> {
+pub fn as_shown(line: &[u8]) -> Cow<'_, str> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = String::from_utf8_lossy(line);
     if memchr(b'\r', line).is_none() {

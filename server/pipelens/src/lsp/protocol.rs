@@ -3,6 +3,7 @@
 pub(super) mod commands;
 pub(super) mod edits;
 pub(super) mod files;
+pub(super) mod log_content;
 pub(super) mod positions;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ mod graph;
 pub(super) mod hover;
 pub(super) mod inlay_hint;
 pub(super) mod lifecycle;
+pub(super) mod log;
 pub(super) mod references;
 pub(super) mod rename;
 mod replies;

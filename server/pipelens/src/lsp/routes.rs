@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use lsp_types::notification::{
     DidChangeConfiguration, DidChangeTextDocument, DidChangeWatchedFiles, DidChangeWorkspaceFolders,
-    DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification, WorkDoneProgressCancel,
+    DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification, SetTrace, WorkDoneProgressCancel,
 };
 use lsp_types::request::{
     CallHierarchyIncomingCalls, CallHierarchyOutgoingCalls, CallHierarchyPrepare, CodeActionRequest, CodeLensRequest,
@@ -23,12 +23,13 @@ use tower_lsp::LspService;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response, Result};
 
 use super::protocol::commands::DidChangeTrust;
+use super::protocol::log_content::ContentRequest;
 use super::protocol::tree::RunsRequest;
 use super::requests::lifecycle::Session;
 use super::requests::{
-    call_hierarchy, code_action, code_lens, completion, configuration, definition, diagnostic, document_link,
-    document_symbol, execute_command, folding_range, formatting, hover, inlay_hint, references, rename, runs,
-    selection_range, semantic_tokens, synchronization, workspace_symbol,
+    call_hierarchy, capabilities, code_action, code_lens, completion, configuration, definition, diagnostic,
+    document_link, document_symbol, execute_command, folding_range, formatting, hover, inlay_hint, log, references,
+    rename, runs, selection_range, semantic_tokens, synchronization, workspace_symbol,
 };
 use super::server::Server;
 use super::session::documents::Documents;
@@ -83,6 +84,7 @@ const ROUTES: &[(&str, Route)] = &[
     apply!(DidChangeConfiguration, configuration::did_change_configuration),
     apply!(DidChangeWorkspaceFolders, configuration::did_change_workspace_folders),
     apply!(DidChangeTrust, configuration::did_change_trust),
+    apply!(SetTrace, configuration::set_trace),
     apply!(WorkDoneProgressCancel, configuration::work_done_progress_cancel),
     read!(HoverRequest, hover::hover),
     read!(Completion, completion::completion),
@@ -91,7 +93,7 @@ const ROUTES: &[(&str, Route)] = &[
     read!(DocumentHighlightRequest, references::document_highlight),
     read!(DocumentSymbolRequest, document_symbol::document_symbol),
     read!(WorkspaceSymbolRequest, workspace_symbol::workspace_symbol),
-    read!(FoldingRangeRequest, folding_range::folding_range),
+    read!(FoldingRangeRequest, folding_range::folding_range, ReadFiles, Ok),
     read!(SelectionRangeRequest, selection_range::selection_range),
     read!(DocumentLinkRequest, document_link::document_link, ReadFiles, Ok),
     read!(SemanticTokensFullRequest, semantic_tokens::full),
@@ -108,6 +110,7 @@ const ROUTES: &[(&str, Route)] = &[
     read!(DocumentDiagnosticRequest, diagnostic::diagnostic),
     read!(WorkspaceDiagnosticRequest, diagnostic::workspace, ReadFiles, Ok),
     read!(RunsRequest, runs::runs, ReadFiles, Ok),
+    read!(ContentRequest, log::content, ReadFiles, std::convert::identity),
     (
         ExecuteCommand::METHOD,
         Route::Act(|server, documents, id, params| {
@@ -175,10 +178,14 @@ impl Service for Router {
                     self.server.settings.read_sent(request.params().unwrap_or(&Value::Null));
                 }
                 let taken = self.pass_on(request).await;
-                if matches!(&taken, Taken::Answered(response) if response.is_ok()) {
+                let Taken::Answered(response) = taken else { return taken };
+                let (id, result) = response.into_parts();
+                let result = result.map(|mut answer| {
                     self.stage = Stage::Running;
-                }
-                return taken;
+                    capabilities::add_newer(&mut answer, self.server.settings.client());
+                    answer
+                });
+                return Taken::Answered(Response::from_parts(id, result));
             }
             "initialized" => {
                 if self.stage == Stage::Running {
@@ -350,7 +357,9 @@ mod tests {
             "diagnosticProvider" => {
                 vec!["textDocument/diagnostic".to_owned(), "workspace/diagnostic".to_owned()]
             }
-            "workspace" => vec!["workspace/didChangeWorkspaceFolders".to_owned()],
+            "workspace" => {
+                ["didChangeWorkspaceFolders", "textDocumentContent"].map(|name| format!("workspace/{name}")).to_vec()
+            }
             "workspaceSymbolProvider" => vec!["workspace/symbol".to_owned()],
             "documentFormattingProvider" => vec!["textDocument/formatting".to_owned()],
             other => vec![format!("textDocument/{}", other.trim_end_matches("Provider"))],
@@ -359,14 +368,21 @@ mod tests {
 
     #[test]
     fn every_offered_capability_has_its_route() {
-        let offer = offer(ClientFeatures { pulls_diagnostics: true, ..ClientFeatures::default() });
-        let offered = serde_json::to_value(offer.capabilities).unwrap();
-        let offered = offered.as_object().unwrap().iter().flat_map(|(name, value)| methods_of(name, value));
+        let client = ClientFeatures { pulls_diagnostics: true, log_documents: true, ..ClientFeatures::default() };
+        let mut offered = serde_json::to_value(offer(client)).unwrap();
+        capabilities::add_newer(&mut offered, client);
+        assert_eq!(
+            offered["capabilities"]["workspace"]["textDocumentContent"]["schemes"],
+            serde_json::json!(["pipelens-log"])
+        );
+        let offered =
+            offered["capabilities"].as_object().unwrap().iter().flat_map(|(name, value)| methods_of(name, value));
         // A client needs no capability for these: they follow from what it does itself, or are registered later.
         let unasked = [
             DidChangeConfiguration::METHOD,
             DidChangeWatchedFiles::METHOD,
             WorkDoneProgressCancel::METHOD,
+            SetTrace::METHOD,
             DidChangeTrust::METHOD,
             RunsRequest::METHOD,
         ];

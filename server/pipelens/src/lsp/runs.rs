@@ -6,6 +6,7 @@ mod failures;
 mod feed;
 pub(super) mod follow;
 pub(super) mod history;
+pub(super) mod log_documents;
 pub(super) mod logs;
 mod messages;
 pub(super) mod predictions;

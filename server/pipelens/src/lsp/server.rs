@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::findings::store::Findings;
 use super::runs::context::Runs;
 use super::runs::follow::follow;
+use super::runs::log_documents::LogDocuments;
 use super::runs::predictions::{self, Predictions};
 use super::runs::registry::{Registry, Started};
 use super::runs::remembered::{self, Remembered};
@@ -24,6 +25,7 @@ use super::session::lenses::LensRefresh;
 use super::session::settings::SessionSettings;
 use super::session::watching;
 use super::session::workspace::WorkspaceFiles;
+use super::transport::trace::Trace;
 
 /// A client that does not answer for this long has no settings of folders.
 const CONFIGURATION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +42,7 @@ pub(crate) struct Server {
     pub(crate) runs: Arc<Runs>,
     pub(crate) images: Arc<KnownImages>,
     pub(crate) workspace: WorkspaceFiles,
+    pub(crate) trace: Arc<Trace>,
     /// Messages on their way to the client. They end with the process.
     messages: TaskTracker,
 }
@@ -62,6 +65,7 @@ impl Server {
             remembered: Remembered::new(to_remember.clone()),
             watches: Watches::default(),
             problems: ShownProblems::default(),
+            log_documents: LogDocuments::default(),
             engines: TaskTracker::new(),
             reports: TaskTracker::new(),
             questions: TaskTracker::new(),
@@ -76,6 +80,7 @@ impl Server {
             runs: Arc::new(runs),
             images: Arc::default(),
             workspace: WorkspaceFiles::default(),
+            trace: Arc::default(),
             messages: TaskTracker::new(),
         }
     }

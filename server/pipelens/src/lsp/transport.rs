@@ -6,5 +6,6 @@ pub(super) mod message_loop;
 pub(super) mod parent;
 pub(super) mod reader;
 mod surrogates;
+pub(crate) mod trace;
 pub(crate) mod uris;
 pub(super) mod writer;

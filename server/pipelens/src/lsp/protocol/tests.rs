@@ -188,7 +188,9 @@ fn explained(command: Command) -> &'static str {
         Command::Cancel => {
             "Cancels one run, the run of one step, or everything, watching included. Answers `{\"cancelled\": [runId, …]}`."
         }
-        Command::OpenLog => "Opens a log file. Answers `{\"path\": …}`.",
+        Command::OpenLog => {
+            "Opens the log of a step. Answers `{\"path\": …, \"uri\": …}`: the file, and the document that the server makes of it."
+        }
         Command::OpenArtifacts => "Opens the folder with the artifacts of a step or a run. Answers `{\"path\": …}`.",
         Command::OpenShell => "Shows the command line that opens a shell in a failed step. Answers `{\"command\": …}`.",
         Command::ShowGraph => "Draws the graph and opens it. Answers `{\"path\": …, \"mermaid\": …}`.",

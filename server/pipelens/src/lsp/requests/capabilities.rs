@@ -9,11 +9,22 @@ use lsp_types::{
     TextDocumentSyncOptions, TextDocumentSyncSaveOptions, WorkDoneProgressOptions, WorkspaceFoldersServerCapabilities,
     WorkspaceServerCapabilities,
 };
+use serde_json::{Value, json};
 
 use super::code_action::{FIX_ALL_KIND, RUN_KIND};
 use super::semantic_tokens::LEGEND;
 use crate::lsp::protocol::commands::Command;
+use crate::lsp::protocol::log_content::SCHEME;
 use crate::lsp::session::client::ClientFeatures;
+
+/// Adds to the answer what the library's types do not have yet.
+pub(crate) fn add_newer(answer: &mut Value, client: ClientFeatures) {
+    if client.log_documents
+        && let Some(Value::Object(workspace)) = answer.pointer_mut("/capabilities/workspace")
+    {
+        workspace.insert("textDocumentContent".to_owned(), json!({"schemes": [SCHEME]}));
+    }
+}
 
 /// Returns the answer to `initialize`.
 pub(crate) fn offer(client: ClientFeatures) -> InitializeResult {

@@ -41,6 +41,16 @@ pub(crate) fn code_action(
     if is_asked_for(only, RUN_KIND) {
         actions.extend(run_actions(server, document, wanted));
     }
+    let client = server.settings.client();
+    actions.retain(|action| client.code_action_literals || matches!(action, CodeActionOrCommand::Command(_)));
+    for action in &mut actions {
+        if let CodeActionOrCommand::CodeAction(action) = action {
+            action.is_preferred = action.is_preferred.filter(|_| client.shown.preferred_actions);
+            // What the client gets back of a finding is what it was sent.
+            action.diagnostics =
+                action.diagnostics.take().map(|found| found.into_iter().map(|found| client.tags.of(found)).collect());
+        }
+    }
     Some(actions)
 }
 

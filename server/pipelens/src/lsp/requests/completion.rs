@@ -6,9 +6,10 @@ use lsp_types::{
 };
 use pipelens_core::ide::{self, Completion, CompletionKind, Known};
 
-use super::replies::markdown;
+use super::replies::{markdown, plain};
 use crate::lsp::protocol::positions::TextMap;
 use crate::lsp::server::Server;
+use crate::lsp::session::client::{ClientFeatures, Markup};
 use crate::lsp::session::documents::Documents;
 
 pub(crate) fn completion(
@@ -20,17 +21,17 @@ pub(crate) fn completion(
     server.images.refresh(&server.settings);
     let document = documents.written(&at.text_document.uri)?;
     let map = document.map();
-    let has_snippets = server.settings.client().snippets;
+    let client = server.settings.client();
     let images = server.images.known();
     let entries = ide::completion(&document.analysis, map.offset(at.position), Known { images: &images });
     // Without placeholders a whole step would come with the wrong indentation.
-    let usable = entries.into_iter().filter(|entry| has_snippets || entry.kind != CompletionKind::Snippet);
-    let items = usable.enumerate().map(|(index, entry)| item(map, index, entry, has_snippets));
+    let usable = entries.into_iter().filter(|entry| client.snippets || entry.kind != CompletionKind::Snippet);
+    let items = usable.enumerate().map(|(index, entry)| item(map, index, entry, client));
     Some(CompletionResponse::Array(items.collect()))
 }
 
-fn item(map: TextMap<'_>, index: usize, entry: Completion, has_snippets: bool) -> CompletionItem {
-    let snippet = entry.snippet.filter(|_| has_snippets);
+fn item(map: TextMap<'_>, index: usize, entry: Completion, client: ClientFeatures) -> CompletionItem {
+    let snippet = entry.snippet.filter(|_| client.snippets);
     let format = snippet.as_ref().map(|_| InsertTextFormat::SNIPPET);
     let mode = snippet.as_ref().map(|_| InsertTextMode::ADJUST_INDENTATION);
     let edit = match snippet {
@@ -46,7 +47,10 @@ fn item(map: TextMap<'_>, index: usize, entry: Completion, has_snippets: bool) -
             CompletionKind::Variable => CompletionItemKind::VARIABLE,
             CompletionKind::Snippet => CompletionItemKind::SNIPPET,
         }),
-        documentation: Some(Documentation::MarkupContent(markdown(entry.documentation))),
+        documentation: Some(match client.shown.documentation {
+            Markup::Markdown => Documentation::MarkupContent(markdown(entry.documentation)),
+            Markup::Plain | Markup::Unknown => Documentation::String(plain(&entry.documentation).value),
+        }),
         // The core's order: the likeliest first.
         sort_text: Some(format!("{index:04}")),
         insert_text_format: format,

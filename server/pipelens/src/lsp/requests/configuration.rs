@@ -1,6 +1,8 @@
 //! The user changes settings, decides about trust, or cancels a run by its progress.
 
-use lsp_types::{DidChangeConfigurationParams, DidChangeWorkspaceFoldersParams, WorkDoneProgressCancelParams};
+use lsp_types::{
+    DidChangeConfigurationParams, DidChangeWorkspaceFoldersParams, SetTraceParams, WorkDoneProgressCancelParams,
+};
 use serde_json::Value;
 
 use crate::lsp::protocol::commands;
@@ -19,6 +21,10 @@ pub(crate) fn did_change_workspace_folders(server: &Server, params: DidChangeWor
     server.settings.change_folders(&params.event);
     server.documents.reanalyse();
     server.configure_folders();
+}
+
+pub(crate) fn set_trace(server: &Server, params: SetTraceParams) {
+    server.trace.set(params.value);
 }
 
 pub(crate) fn did_change_trust(server: &Server, params: Value) {

@@ -7,6 +7,7 @@ use pipelens_core::ide::{self, LinkTarget};
 use pipelens_engine::files::ProjectFolder;
 use tower_lsp::UriExt;
 
+use super::log;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::Documents;
 
@@ -18,7 +19,9 @@ pub(crate) fn document_link(
     documents: &Documents,
     params: DocumentLinkParams,
 ) -> Option<Vec<DocumentLink>> {
-    let document = documents.written_pipeline(&params.text_document.uri)?;
+    let Some(document) = documents.written_pipeline(&params.text_document.uri) else {
+        return log::links(server, documents, &params.text_document.uri);
+    };
     let map = document.map();
     let root = document.path().map(|path| server.settings.root_of(&path));
     let mut looked_up = 0;

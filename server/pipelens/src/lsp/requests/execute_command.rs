@@ -16,7 +16,8 @@ use crate::lsp::protocol::commands::{
     Refusal, RerunArgs, RunArgs, StopWatchingArgs, UNTRUSTED, WatchArgs,
 };
 use crate::lsp::protocol::files::{not_a_file, path_of};
-use crate::lsp::runs::show::{Viewer, show};
+use crate::lsp::runs::logs::Log;
+use crate::lsp::runs::show::{Viewer, show, show_log};
 use crate::lsp::runs::{artifacts, history, logs, recall};
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents, Kind};
@@ -79,11 +80,12 @@ pub(crate) async fn execute_command(
         Command::OpenLog => {
             let args: OpenLogArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
             let wanted = args.show;
-            let path = call
+            let log = call
                 .with_remembered_runs(move |call| logs::log(&call.server.runs.registry, &args).map_err(refused))
                 .await?;
-            call.show(wanted, path.clone(), Viewer::Editor);
-            Ok(Some(json!({"path": path})))
+            let answer = json!({"path": log.path, "uri": log.document.as_ref().map(|uri| uri.as_str())});
+            call.show_log(wanted, log);
+            Ok(Some(answer))
         }
         Command::OpenArtifacts => {
             let args: OpenArtifactsArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
@@ -241,6 +243,17 @@ impl Call {
         let server = self.server.clone();
         self.server.runs.questions.spawn(async move {
             show(&server.client, server.settings.client(), &path, viewer).await;
+        });
+    }
+
+    /// Opens a log in the client, unless the client does that itself.
+    fn show_log(&self, wanted: Option<bool>, log: Log) {
+        if wanted == Some(false) {
+            return;
+        }
+        let server = self.server.clone();
+        self.server.runs.questions.spawn(async move {
+            show_log(&server.client, server.settings.client(), log).await;
         });
     }
 

@@ -3,16 +3,19 @@
 use lsp_types::{FoldingRange, FoldingRangeKind, FoldingRangeParams};
 use pipelens_core::ide::{self, FoldKind};
 
+use super::log;
 use crate::lsp::protocol::positions::to_u32;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::Documents;
 
 pub(crate) fn folding_range(
-    _: &Server,
+    server: &Server,
     documents: &Documents,
     params: FoldingRangeParams,
 ) -> Option<Vec<FoldingRange>> {
-    let document = documents.written(&params.text_document.uri)?;
+    let Some(document) = documents.written(&params.text_document.uri) else {
+        return log::folds(server, documents, &params.text_document.uri);
+    };
     let folds = ide::folds(&document.analysis).into_iter();
     let folds = folds.map(|fold| FoldingRange {
         start_line: to_u32(fold.start_line),

@@ -1,14 +1,15 @@
 //! Hover: what a key means, and for a step what a run would do and what the last one did.
 
-use lsp_types::{Hover, HoverContents, HoverParams};
+use lsp_types::{Hover, HoverContents, HoverParams, MarkedString};
 use pipelens_core::ide::{self, StepPlace};
 use pipelens_core::model::{Combination, Step};
 use pipelens_core::printable;
 
-use super::replies::markdown;
+use super::replies::{markdown, plain};
 use crate::lsp::runs::run::StepView;
 use crate::lsp::runs::standing::of_step;
 use crate::lsp::server::Server;
+use crate::lsp::session::client::Markup;
 use crate::lsp::session::documents::Documents;
 use crate::present;
 
@@ -40,7 +41,17 @@ pub(crate) fn hover(server: &Server, documents: &Documents, params: HoverParams)
             text.push_str(&line);
         }
     }
-    Some(Hover { contents: HoverContents::Markup(markdown(text)), range: Some(map.range(hover.range)) })
+    Some(Hover { contents: contents(server.settings.client().shown.hover, text), range: Some(map.range(hover.range)) })
+}
+
+/// Returns the text in a form that the client can show.
+fn contents(markup: Markup, text: String) -> HoverContents {
+    match markup {
+        Markup::Markdown => HoverContents::Markup(markdown(text)),
+        Markup::Plain => HoverContents::Markup(plain(&text)),
+        // The old form, which is Markdown too.
+        Markup::Unknown => HoverContents::Scalar(MarkedString::String(text)),
+    }
 }
 
 /// Returns a list of what is known about the combinations of a matrix; nothing if that is nothing.

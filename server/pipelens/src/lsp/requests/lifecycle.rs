@@ -18,6 +18,7 @@ impl LanguageServer for Session {
         if let Err(why) = self.0.settings.initialize(&params) {
             self.0.client.show_message(MessageType::WARNING, why).await;
         }
+        self.0.trace.set(params.trace.unwrap_or_default());
         Ok(capabilities::offer(self.0.settings.client()))
     }
 

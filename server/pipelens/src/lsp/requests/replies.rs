@@ -39,3 +39,34 @@ pub(super) fn not_started(why: &NotStarted) -> Error {
 pub(super) fn invalid(message: String) -> Error {
     Error::invalid_params(message)
 }
+
+/// Returns Markdown as the text that a person would read of it.
+pub(super) fn plain(markdown: &str) -> MarkupContent {
+    let mut value = String::with_capacity(markdown.len());
+    for line in markdown.lines().filter(|line| !line.trim_start().starts_with("```")) {
+        if !value.is_empty() {
+            value.push('\n');
+        }
+        let mut rest = line.chars().peekable();
+        while let Some(character) = rest.next() {
+            match character {
+                '\\' => value.extend(rest.next_if(char::is_ascii_punctuation).or(Some(character))),
+                '`' => {}
+                '*' if rest.peek() == Some(&'*') => drop(rest.next()),
+                other => value.push(other),
+            }
+        }
+    }
+    MarkupContent { kind: MarkupKind::PlainText, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_has_no_marks() {
+        let text = plain("`cmd` (**required**)\n\n```sh\nmake \\*\n```\nsee \\_x\\_").value;
+        assert_eq!(text, "cmd (required)\n\nmake *\nsee _x_");
+    }
+}

@@ -23,6 +23,7 @@ pub(crate) fn did_save(server: &Server, params: DidSaveTextDocumentParams) {
 }
 
 pub(crate) fn did_close(server: &Server, params: DidCloseTextDocumentParams) {
+    server.runs.log_documents.closed(&params.text_document.uri);
     server.documents.close(&params);
 }
 

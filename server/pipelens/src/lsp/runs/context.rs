@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 use tower_lsp::Client;
 use uuid::Uuid;
 
+use super::log_documents::LogDocuments;
 use super::predictions::Predictions;
 use super::registry::Registry;
 use super::remembered::Remembered;
@@ -29,6 +30,7 @@ pub(crate) struct Runs {
     pub(crate) remembered: Remembered,
     pub(crate) watches: Watches,
     pub(crate) problems: ShownProblems,
+    pub(crate) log_documents: LogDocuments,
     /// The engine's tasks. The end of the process waits for them, because they remove what the steps left.
     pub(crate) engines: TaskTracker,
     /// The tasks that report runs. They end with the run, or with the process.

@@ -1,21 +1,29 @@
 //! Failed steps as findings, each on its step's command. The finding is removed when the step runs again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use lsp_types::{Diagnostic, DiagnosticSeverity, NumberOrString, Uri};
-use pipelens_engine::event::StdStream;
+use lsp_types::{
+    Diagnostic, DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString, Position, Range, Uri,
+};
+use pipelens_core::shell::{self, Failed};
+use pipelens_engine::event::{Outcome, StdStream};
 
+use super::log_documents;
 use super::registry::Registry;
-use super::run::Failure;
+use super::run::{Failure, Run};
 use crate::lsp::findings::store::{Finding, Findings, Place, Source};
+use crate::lsp::session::client::ClientFeatures;
 use crate::present;
 use crate::terminal;
 
 /// Lines of output that a failure shows.
 const SHOWN_LINES: usize = 10;
+/// Lines of output whose places it names.
+const RELATED_LINES: usize = 5;
 
 /// Reports the failed steps of a file, each by its newest run.
-pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
+pub(crate) fn report(registry: &Registry, findings: &Findings, client: ClientFeatures, uri: &Uri) {
     let mut seen = BTreeSet::new();
     for run in registry.newest_first().iter().filter(|run| run.uri == *uri) {
         let failures = run.failures(|key| seen.insert((run.pipeline, key.to_owned())));
@@ -35,6 +43,7 @@ pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
                 code: Some(NumberOrString::String("step-failed".to_owned())),
                 source: Some("pipelens run".to_owned()),
                 message: text(&failure),
+                related_information: related(client, run, failure.step),
                 ..Diagnostic::default()
             },
         });
@@ -42,16 +51,40 @@ pub(crate) fn report(registry: &Registry, findings: &Findings, uri: &Uri) {
     }
 }
 
-/// Returns the line of a command that failed, from 1, if the shell itself said so in the last line of its errors: `sh: 3: make: not found`. Other
-/// failures leave no trace that a command of the user could not see too.
-fn failed_line(failure: &Failure) -> Option<usize> {
-    let last = failure.tail.iter().rev().find(|line| line.stream == StdStream::Stderr)?;
-    let text = terminal::plain(&last.text);
-    let (name, rest) = text.split_once(": ")?;
-    let name = name.rsplit('/').next()?;
-    if !failure.shell.iter().any(|word| word.rsplit('/').next() == Some(name)) {
+/// Returns the last lines of a step's log with their places in it, for a client that shows such places.
+fn related(client: ClientFeatures, run: &Run, step: usize) -> Option<Vec<DiagnosticRelatedInformation>> {
+    if !client.related_information {
         return None;
     }
+    let look = || log_documents::last_lines(run, step, RELATED_LINES, client.log_documents).map(Arc::new);
+    let last = run.last_lines.lock().entry(step).or_insert_with(look).clone()?;
+    let at = |(line, text): &(u32, String)| DiagnosticRelatedInformation {
+        location: Location::new(last.uri.clone(), Range::new(Position::new(*line, 0), Position::new(*line, 0))),
+        message: text.clone(),
+    };
+    Some(last.lines.iter().map(at).collect())
+}
+
+/// Returns the line of a command that failed, from 1: the one that the shell named in the last line of its errors, else the only one that can have
+/// failed.
+fn failed_line(failure: &Failure) -> Option<usize> {
+    let errors = || failure.tail.iter().rev().filter(|line| line.stream == StdStream::Stderr);
+    let last = errors().next().map(|line| terminal::plain(&line.text).into_owned()).unwrap_or_default();
+    let by_shell = last.split_once(": ").filter(|(name, _)| {
+        let name = name.rsplit('/').next();
+        failure.shell.iter().any(|word| word.rsplit('/').next() == name)
+    });
+    if let Some((_, said)) = by_shell {
+        return named_line(failure, said);
+    }
+    let Outcome::Failed(code) = failure.outcome else { return None };
+    let traced = errors().find_map(|line| terminal::plain(&line.text).strip_prefix("+ ").map(str::to_owned));
+    let traced = traced.as_deref();
+    shell::failed_line(Failed { command: &failure.cmd, shell: &failure.shell, code, traced })
+}
+
+/// Returns the line that the shell named: `3: make: not found`.
+fn named_line(failure: &Failure, rest: &str) -> Option<usize> {
     let lines: Vec<&str> = failure.cmd.lines().collect();
     let (number, message) = rest.strip_prefix("line ").unwrap_or(rest).split_once(": ")?;
     let Ok(number) = number.parse::<usize>() else {
@@ -97,6 +130,7 @@ mod tests {
         let line = |shell: &str, message: &str| {
             let time = chrono::DateTime::UNIX_EPOCH;
             failed_line(&Failure {
+                step: 0,
                 key: "a".to_owned(),
                 outcome: Outcome::Failed(127),
                 tail: vec![LogLine { stream: StdStream::Stderr, time, text: message.into() }],

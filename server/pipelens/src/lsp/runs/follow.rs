@@ -29,6 +29,7 @@ const BATCH_INTERVAL: Duration = Duration::from_millis(30);
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs what was started and reports it to its end.
+#[tracing::instrument(level = "debug", name = "run", skip_all, fields(id = %started.run.id, title = started.run.title))]
 pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Option<ProgressToken>) {
     let Started { run, request, forgotten } = started;
     let _ended = run.ended.clone().drop_guard();
@@ -46,7 +47,7 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
     let sender = runs.reports.spawn(send(runs.clone(), run.clone(), feed.clone(), client_token));
     runs.lenses.want();
     // A new run removes the failures of the one before.
-    failures::report(&runs.registry, &runs.findings, &run.uri);
+    failures::report(&runs.registry, &runs.findings, runs.settings.client(), &run.uri);
     let mut clock = tokio::time::interval(CLOCK_INTERVAL);
     loop {
         tokio::select! {
@@ -55,12 +56,15 @@ pub(crate) async fn follow(runs: Arc<Runs>, started: Started, client_token: Opti
                 run.apply(&event);
                 recorder.see(&event);
                 problems.see(&event).await;
+                runs.log_documents.see(&run, &event);
                 match &event {
                     BuildEvent::StepStart { .. } | BuildEvent::StepQueued { .. } => runs.lenses.want(),
-                    BuildEvent::StepEnd { step, .. } => {
+                    BuildEvent::StepEnd { step, outcome, duration, .. } => {
+                        let key = run.plan.steps.get(*step).map_or("?", |step| step.key.as_str());
+                        tracing::debug!(step = key, outcome = outcome.word(), took = ?duration, "step ended");
                         runs.lenses.want();
                         if run.has_failed(*step) {
-                            failures::report(&runs.registry, &runs.findings, &run.uri);
+                            failures::report(&runs.registry, &runs.findings, runs.settings.client(), &run.uri);
                         }
                     }
                     BuildEvent::BuildEnd { .. } => runs.lenses.want(),

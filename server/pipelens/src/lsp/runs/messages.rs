@@ -12,7 +12,7 @@ use pipelens_engine::run::log_file;
 use super::context::Runs;
 use super::feed::BATCH_BYTES;
 use super::run::Run;
-use super::show::{Viewer, show};
+use super::show::{Viewer, show, show_log};
 use super::{artifacts, logs};
 use crate::artifacts::Artifacts;
 use crate::lsp::protocol::commands::{OpenArtifactsArgs, OpenLogArgs, RunEventNotification};
@@ -195,7 +195,11 @@ pub(crate) async fn show_outcome(
             (artifacts::folder(&waiting.registry, &args), Viewer::Files)
         } else {
             let args = OpenLogArgs { run_id: Some(run_id), ..OpenLogArgs::default() };
-            (logs::log(&waiting.registry, &args), Viewer::Editor)
+            match logs::log(&waiting.registry, &args) {
+                Ok(log) => show_log(&waiting.client, waiting.settings.client(), log).await,
+                Err(why) => waiting.client.show_message(MessageType::INFO, why).await,
+            }
+            return false;
         };
         match found {
             Ok(path) => show(&waiting.client, waiting.settings.client(), &path, viewer).await,

@@ -111,6 +111,7 @@ fn add(
             let units = Units::new(&file.text);
             TextMap::new(&file.text, &file.line_index, &units, encoding).range(range)
         });
+        let diagnostic = runs.settings.client().tags.of(diagnostic);
         *left -= 1;
         shown.count += 1;
         let name = uri.as_str().to_owned();

@@ -50,7 +50,7 @@ pub(crate) fn look(runs: &Runs, documents: &Documents) {
         let uri = run.uri.clone();
         if runs.registry.remember(run) {
             added.insert(uri.as_str().to_owned());
-            failures::report(&runs.registry, &runs.findings, &uri);
+            failures::report(&runs.registry, &runs.findings, runs.settings.client(), &uri);
         }
     }
     if !added.is_empty() {

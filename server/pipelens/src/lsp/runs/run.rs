@@ -40,6 +40,8 @@ pub(crate) struct Run {
     /// Cancelled when the run has ended and what it left is removed.
     pub(crate) ended: CancellationToken,
     pub(crate) progress_token: Mutex<Option<ProgressToken>>,
+    /// Where the last lines of steps that failed are. They are looked up once.
+    pub(super) last_lines: Mutex<BTreeMap<usize, Option<Arc<LastLines>>>>,
     view: Mutex<View>,
 }
 
@@ -52,6 +54,14 @@ struct View {
     outcome: Option<(RunOutcome, Duration)>,
     /// The newest sentence about the run as a whole.
     notice: Option<String>,
+}
+
+/// The last lines of a log.
+#[derive(Debug)]
+pub(crate) struct LastLines {
+    pub(crate) uri: Uri,
+    /// Each with its number, from 0.
+    pub(crate) lines: Vec<(u32, String)>,
 }
 
 /// The state of a step in a run.
@@ -87,6 +97,7 @@ impl Run {
             cancel: CancellationToken::new(),
             ended: CancellationToken::new(),
             progress_token: Mutex::default(),
+            last_lines: Mutex::default(),
             view: Mutex::new(View {
                 steps: vec![StepView::Queued; request.plan.steps.len()],
                 shells: BTreeMap::new(),
@@ -132,6 +143,7 @@ impl Run {
             cancel: CancellationToken::new(),
             ended: CancellationToken::new(),
             progress_token: Mutex::default(),
+            last_lines: Mutex::default(),
             view: Mutex::new(view),
         };
         run.ended.cancel();
@@ -239,12 +251,13 @@ impl Run {
     /// Returns the failed steps among those for which `is_wanted` is true. It is called for every step.
     pub(crate) fn failures(&self, mut is_wanted: impl FnMut(&str) -> bool) -> Vec<Failure> {
         let view = self.view.lock();
-        let steps = self.plan.steps.iter().zip(&view.steps).zip(&self.ran);
-        let steps = steps.filter(|((step, _), _)| is_wanted(&step.key));
-        let failed = steps.filter_map(|((step, view), ran)| {
+        let steps = self.plan.steps.iter().zip(&view.steps).zip(&self.ran).enumerate();
+        let steps = steps.filter(|(_, ((step, _), _))| is_wanted(&step.key));
+        let failed = steps.filter_map(|(index, ((step, view), ran))| {
             let (outcome, tail) = view.failure()?;
             Some(Failure {
                 ran: self.is_remembered.then_some(*ran),
+                step: index,
                 key: step.key.clone(),
                 outcome: outcome.clone(),
                 tail: tail.to_vec(),
@@ -281,6 +294,8 @@ impl Run {
 /// A step that failed, with the last lines of its output.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    /// Its index in the plan.
+    pub(crate) step: usize,
     pub(crate) key: String,
     pub(crate) outcome: Outcome,
     pub(crate) tail: Vec<LogLine>,

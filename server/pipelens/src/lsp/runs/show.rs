@@ -6,6 +6,7 @@ use std::time::Duration;
 use lsp_types::{MessageType, ShowDocumentParams, Uri};
 use tower_lsp::{Client, UriExt};
 
+use super::logs::Log;
 use crate::lsp::session::client::ClientFeatures;
 
 /// A client that does not answer for this long shows no document.
@@ -19,6 +20,17 @@ pub(crate) enum Viewer {
     System,
     /// The file manager of the user's system, for a folder of artifacts.
     Files,
+}
+
+/// Opens the log of a step: as a document of ours, if the client can show those, else the file.
+pub(crate) async fn show_log(client: &Client, features: ClientFeatures, log: Log) {
+    if let Some(uri) = log.document.filter(|_| features.log_documents && features.show_document) {
+        let params = ShowDocumentParams { uri, external: None, take_focus: Some(true), selection: None };
+        if matches!(tokio::time::timeout(SHOW_TIMEOUT, client.show_document(params)).await, Ok(Ok(true))) {
+            return;
+        }
+    }
+    show(client, features, &log.path, Viewer::Editor).await;
 }
 
 /// Opens a file or a folder, or shows its path.

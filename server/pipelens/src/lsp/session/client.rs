@@ -1,6 +1,6 @@
 //! The client's capabilities, from `initialize`.
 
-use lsp_types::{ClientCapabilities, DiagnosticTag};
+use lsp_types::{ClientCapabilities, Diagnostic, DiagnosticTag};
 use pipelens_core::diagnostic::Tag;
 use serde_json::Value;
 
@@ -10,6 +10,8 @@ use crate::lsp::protocol::positions::Encoding;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SentFeatures {
     can_refresh_diagnostics: bool,
+    shows_content: bool,
+    shown: Shown,
     tags: ShownTags,
 }
 
@@ -19,16 +21,61 @@ impl SentFeatures {
         let pushed = at("/textDocument/publishDiagnostics/tagSupport");
         // Clients of newer versions of the protocol also say it of the findings they pull.
         let pulled = at("/textDocument/diagnostic/tagSupport");
+        let is = |path: &str| at(path) == Some(&Value::Bool(true));
+        let has = |name: &str| {
+            ["publishDiagnostics", "diagnostic"]
+                .iter()
+                .any(|kind| at(&format!("/textDocument/{kind}/{name}")) == Some(&Value::Bool(true)))
+        };
         Self {
             can_refresh_diagnostics: at("/workspace/diagnostics/refreshSupport") == Some(&Value::Bool(true)),
-            tags: pushed.or(pulled).map(ShownTags::read).unwrap_or_default(),
+            shows_content: at("/workspace/textDocumentContent").is_some_and(Value::is_object),
+            shown: Shown {
+                hover: Markup::read(at("/textDocument/hover/contentFormat")),
+                documentation: Markup::read(at("/textDocument/completion/completionItem/documentationFormat")),
+                nested_symbols: is("/textDocument/documentSymbol/hierarchicalDocumentSymbolSupport"),
+                preferred_actions: is("/textDocument/codeAction/isPreferredSupport"),
+            },
+            tags: ShownTags {
+                related_information: has("relatedInformation"),
+                code_description: has("codeDescriptionSupport"),
+                ..pushed.or(pulled).map(ShownTags::read).unwrap_or_default()
+            },
         }
     }
 }
 
-/// The tags of findings that the client can show.
+/// What the client can show in answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shown {
+    pub(crate) hover: Markup,
+    pub(crate) documentation: Markup,
+    pub(crate) nested_symbols: bool,
+    pub(crate) preferred_actions: bool,
+}
+
+/// In which form the client can show a longer text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Markup {
+    /// It has not said anything about it.
+    #[default]
+    Unknown,
+    Plain,
+    Markdown,
+}
+
+impl Markup {
+    fn read(formats: Option<&Value>) -> Self {
+        let Some(formats) = formats.and_then(Value::as_array) else { return Self::Unknown };
+        if formats.iter().any(|format| format == "markdown") { Self::Markdown } else { Self::Plain }
+    }
+}
+
+/// What of a finding the client can show, besides its message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ShownTags {
+    related_information: bool,
+    code_description: bool,
     unnecessary: bool,
     deprecated: bool,
 }
@@ -43,7 +90,20 @@ impl ShownTags {
             let tag = serde_json::to_value(tag).unwrap_or_default();
             values.contains(&tag)
         };
-        Self { unnecessary: shows(DiagnosticTag::UNNECESSARY), deprecated: shows(DiagnosticTag::DEPRECATED) }
+        Self {
+            unnecessary: shows(DiagnosticTag::UNNECESSARY),
+            deprecated: shows(DiagnosticTag::DEPRECATED),
+            ..Self::default()
+        }
+    }
+
+    /// Returns a finding without what the client cannot show.
+    pub(crate) fn of(self, finding: Diagnostic) -> Diagnostic {
+        Diagnostic {
+            related_information: finding.related_information.filter(|_| self.related_information),
+            code_description: finding.code_description.filter(|_| self.code_description),
+            ..finding
+        }
     }
 
     /// Returns a tag as the protocol has it, if the client can show it.
@@ -69,6 +129,11 @@ pub(crate) struct ClientFeatures {
     /// The client pulls diagnostics.
     pub(crate) pulls_diagnostics: bool,
     pub(crate) tags: ShownTags,
+    pub(crate) shown: Shown,
+    /// The client shows documents whose text the server gives.
+    pub(crate) log_documents: bool,
+    /// The client shows places that belong to a finding.
+    pub(crate) related_information: bool,
     pub(crate) process_id: Option<u32>,
     /// The client reports changes of files if it is asked to.
     pub(crate) watches_files: bool,
@@ -106,6 +171,9 @@ impl ClientFeatures {
             pulls_diagnostics: sent.can_refresh_diagnostics
                 && capabilities.text_document.as_ref().is_some_and(|text_document| text_document.diagnostic.is_some()),
             tags: sent.tags,
+            shown: sent.shown,
+            log_documents: sent.shows_content,
+            related_information: sent.tags.related_information,
             process_id,
             watches_files: workspace.and_then(|workspace| workspace.did_change_watched_files?.dynamic_registration)
                 == Some(true),

@@ -119,7 +119,7 @@ impl Analysed for Document {
         let shown = found.filter_map(|diagnostic| self.project.adjust(diagnostic));
         let converted = shown.map(|finding| {
             let tag = finding.tag().and_then(|tag| self.tags.shown(tag));
-            Diagnostic { tags: tag.map(|tag| vec![tag]), ..self.files().diagnostic(&finding) }
+            self.tags.of(Diagnostic { tags: tag.map(|tag| vec![tag]), ..self.files().diagnostic(&finding) })
         });
         converted.collect()
     }

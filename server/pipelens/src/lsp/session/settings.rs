@@ -246,7 +246,7 @@ impl SessionSettings {
         let map =
             FileMap::new(&uri, TextMap::new(text, &analysis.line_index, &units, self.encoding()), &analysis.files);
         let finding = |found| {
-            let diagnostic = map.diagnostic(found);
+            let diagnostic = self.client().tags.of(map.diagnostic(found));
             Finding { place: Place::Range(diagnostic.range), diagnostic }
         };
         analysis.diagnostics.iter().map(finding).collect()

@@ -12,7 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Response};
+use tracing::{Instrument as _, Span};
 
+use super::trace::{Trace, Traced};
 use super::writer::{Answers, frame};
 
 /// More unanswered requests than this are a client's mistake.
@@ -39,31 +41,36 @@ pub(super) struct InFlight {
     cancellable: Arc<Mutex<HashMap<Id, CancellationToken>>>,
     tasks: TaskTracker,
     answers: Answers,
+    trace: Arc<Trace>,
 }
 
 impl InFlight {
-    pub(super) fn new(answers: Answers) -> Self {
+    pub(super) fn new(answers: Answers, trace: Arc<Trace>) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             text_kib: Arc::new(Semaphore::new(MAX_WAITING_TEXT_KIB as usize)),
             cancellable: Arc::default(),
             tasks: TaskTracker::new(),
             answers,
+            trace,
         }
     }
 
     /// Starts a task, or answers why it is not started. What has no `id` is never refused: `$/cancelRequest` must work when everything
     /// else waits.
-    pub(super) async fn start(&self, id: Option<Id>, task: Task) {
+    pub(super) async fn start(&self, id: Option<Id>, task: Task, traced: Option<Traced>, span: Span) {
         let Some(id) = id else {
-            self.tasks.spawn(guarded(task.answer));
+            self.tasks.spawn(guarded(task.answer).instrument(span));
             return;
         };
         match self.admit(&id, &task) {
             Ok((held, cancelled)) => {
-                self.tasks.spawn(self.run(id, task, held, cancelled));
+                self.tasks.spawn(self.run(id, task, held, cancelled, traced).instrument(span));
             }
-            Err(refusal) => self.answers.send(frame(&Response::from_error(id, refusal))).await,
+            Err(refusal) => {
+                self.trace.end(traced, "refused");
+                self.answers.send(frame(&Response::from_error(id, refusal))).await;
+            }
         }
     }
 
@@ -104,8 +111,15 @@ impl InFlight {
         Ok((Held { _request: request, _text: text }, cancelled))
     }
 
-    fn run(&self, id: Id, task: Task, held: Held, cancelled: CancellationToken) -> impl Future<Output = ()> + use<> {
-        let (answers, cancellable) = (self.answers.clone(), self.cancellable.clone());
+    fn run(
+        &self,
+        id: Id,
+        task: Task,
+        held: Held,
+        cancelled: CancellationToken,
+        traced: Option<Traced>,
+    ) -> impl Future<Output = ()> + use<> {
+        let (answers, cancellable, trace) = (self.answers.clone(), self.cancellable.clone(), self.trace.clone());
         async move {
             let answer = async {
                 if task.waits_for_room {
@@ -119,6 +133,7 @@ impl InFlight {
             };
             // The id is free again before the client gets the answer.
             cancellable.lock().remove(&id);
+            trace.end(traced, if made.is_ok() { "answered" } else { "ended with an error" });
             let answer = match made {
                 Ok(Some(answer)) => answer,
                 // Every request with an id gets an answer.

@@ -5,12 +5,16 @@
 //! 3. Every other message is a task of its own; a panic in one is answered, never fatal.
 //! 4. The number of requests in flight is bounded; above the bound they are refused, and reading continues.
 
+use std::sync::Arc;
+
 use futures_util::{Sink, SinkExt};
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
+use tracing::Instrument as _;
 
 use super::in_flight::{InFlight, Task};
 use super::message::{Message, parse};
 use super::reader::{Frame, spawn_reader};
+use super::trace::{Trace, span};
 use super::uris::Spellings;
 use super::writer::{Answers, frame};
 
@@ -41,9 +45,10 @@ pub(crate) async fn serve(
     mut from_client: impl Sink<Response> + Unpin,
     answers: Answers,
     spellings: &Spellings,
+    trace: Arc<Trace>,
 ) {
     let mut frames = spawn_reader();
-    let in_flight = InFlight::new(answers.clone());
+    let in_flight = InFlight::new(answers.clone(), trace.clone());
     while let Some(frame) = frames.recv().await {
         match message(service, frame, spellings) {
             Ok(Message::Response(response)) => {
@@ -53,10 +58,14 @@ pub(crate) async fn serve(
             }
             Ok(Message::Request(request)) => {
                 let id = request.id().cloned();
-                match service.take_in(request).await {
-                    Taken::Done => {}
-                    Taken::Answered(response) => answer(&answers, response).await,
-                    Taken::Start(task) => in_flight.start(id, task).await,
+                let (traced, span) = (trace.begin(&request), span(&request));
+                match service.take_in(request).instrument(span.clone()).await {
+                    Taken::Done => trace.end(traced, "handled"),
+                    Taken::Answered(response) => {
+                        trace.end(traced, "answered");
+                        answer(&answers, response).await;
+                    }
+                    Taken::Start(task) => in_flight.start(id, task, traced, span).await,
                     Taken::Cancel(id) => in_flight.cancel(&id),
                     Taken::Exit => return,
                 }
