@@ -90,11 +90,12 @@ fn pythons(request: &Request) -> Vec<Interpreter> {
 
 /// What each runtime needs to be told so that it reads TypeScript.
 const RUNTIMES: [(&str, &[&str]); 4] = [
-    ("bun", &["run"]),
     // It has the flag since 22.6, and needs none since 23.6.
     ("node", &["--experimental-strip-types", "--disable-warning=ExperimentalWarning"]),
     ("deno", &["run", "--allow-all", "--node-modules-dir=manual"]),
     ("tsx", &[]),
+    // Last: a function that ends with a call is not among the callers it knows, so a step may be placed further out.
+    ("bun", &["run"]),
 ];
 
 fn runtimes(request: &Request) -> Vec<Interpreter> {
