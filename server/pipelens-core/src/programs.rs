@@ -29,6 +29,8 @@ pub const FOLDERS: [&str; 2] = [".hm", ".harmont"];
 pub enum Language {
     Python,
     TypeScript,
+    /// Any other, whose program prints pipelines when a command of the user's executes it. Nothing is known of its text.
+    Other,
 }
 
 impl Language {
@@ -53,6 +55,7 @@ impl Language {
         match self {
             Self::Python => "Python",
             Self::TypeScript => "TypeScript",
+            Self::Other => "a program",
         }
     }
 }
@@ -70,6 +73,7 @@ pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) ->
     let declared = match language {
         Language::Python => python::declared(text, &mut findings),
         Language::TypeScript => typescript::declared(text, &mut findings),
+        Language::Other => Vec::new(),
     };
     declared::check(&declared, &mut findings);
     let mut pipelines = Vec::new();
@@ -83,6 +87,10 @@ pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) ->
     let is_known = |slug: &str| pipelines.iter().any(|known: &Pipeline| known.is_named(slug));
     let new: Vec<Pipeline> = declared.iter().filter(|one| !is_known(&one.slug.value)).map(unrendered).collect();
     pipelines.extend(new);
+    if language == Language::Other && rendering.is_none() {
+        let first_line = TextRange::new(0, text.lines().next().unwrap_or_default().len());
+        pipelines.push(unrendered_at(None, first_line, first_line));
+    }
     Analysis {
         line_index,
         pipelines,
@@ -95,11 +103,15 @@ pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) ->
 }
 
 fn unrendered(declared: &Declared) -> Pipeline {
+    unrendered_at(Some(declared.slug.clone()), declared.range, declared.heading)
+}
+
+fn unrendered_at(name: Option<Spanned<String>>, range: TextRange, heading: TextRange) -> Pipeline {
     Pipeline {
         spelling: Spelling::Envelope,
-        range: declared.range,
-        heading: declared.heading,
-        name: Some(declared.slug.clone()),
+        range,
+        heading,
+        name,
         default_image: None,
         timeout_seconds: None,
         env: Vec::new(),

@@ -2,6 +2,7 @@
 //! a person has asked for it.
 
 mod answer;
+mod generator;
 mod interpreter;
 mod process;
 
@@ -12,10 +13,11 @@ use std::sync::Arc;
 use pipelens_core::Project;
 use pipelens_core::programs::{Failure, Language, Rendering};
 
+use crate::project;
 use crate::settings::Programs;
 use answer::Answer;
 use interpreter::Interpreter;
-use process::{Answers, Ended, Limits};
+use process::{Answers, Ended, Input, Limits};
 
 /// Executed by the project's own interpreter.
 const PYTHON_LOADER: &str = include_str!("programs/loader.py");
@@ -35,18 +37,25 @@ pub(crate) struct Request {
     pub(crate) others: BTreeMap<PathBuf, String>,
     /// The interpreter that the settings name.
     pub(crate) interpreter: Option<String>,
+    /// The command that the settings have for it.
+    pub(crate) command: Vec<String>,
 }
 
 impl Request {
     /// Asks for a program as it is on disk or in an editor; its project is the folder that has its `.hm`.
     pub(crate) fn new(program: PathBuf, language: Language, text: String, settings: &Programs) -> Self {
-        let folder = program.parent().and_then(Path::parent);
-        let root = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let interpreter = match language {
             Language::Python => settings.python.clone(),
             Language::TypeScript => settings.typescript.clone(),
+            Language::Other => None,
         };
-        Self { root, program, language, text, others: BTreeMap::new(), interpreter }
+        let root = match language {
+            Language::Python | Language::TypeScript => program.parent().and_then(Path::parent).map(Path::to_owned),
+            Language::Other => None,
+        };
+        let root = root.filter(|root| !root.as_os_str().is_empty()).unwrap_or_else(|| project::root_of(&program, &[]));
+        let command = settings.command(program.strip_prefix(&root).unwrap_or(&program)).unwrap_or_default().to_vec();
+        Self { root, program, language, text, others: BTreeMap::new(), interpreter, command }
     }
 }
 
@@ -64,6 +73,9 @@ pub(crate) struct Rendered {
 
 /// Executes a program. `before` is what it made the last time; that is kept if it fails.
 pub(crate) fn render(request: &Request, project: Option<&dyn Project>, before: Option<&Rendering>) -> Rendered {
+    if request.language == Language::Other {
+        return generator::render(request, project, before);
+    }
     let mut tried = Vec::new();
     for interpreter in interpreter::candidates(request) {
         let (answer, output) = match ask(request, &interpreter) {
@@ -99,7 +111,7 @@ fn ask(request: &Request, interpreter: &Interpreter) -> Result<(Answer, String),
     let mut input = serde_json::json!({"root": request.root, "program": request.program, "texts": texts});
     let (call, answers) = match request.language {
         Language::Python => (interpreter.call(&["-c", PYTHON_LOADER], &request.root), Answers::OnOutput),
-        Language::TypeScript => {
+        Language::TypeScript | Language::Other => {
             let loader = folder.path().join("loader.mjs");
             if let Err(error) = std::fs::write(&loader, TYPESCRIPT_LOADER) {
                 return Err((format!("needs a temporary file: {error}"), String::new()));
@@ -108,7 +120,8 @@ fn ask(request: &Request, interpreter: &Interpreter) -> Result<(Answer, String),
             (interpreter.call(&[loader.as_os_str()], &request.root), Answers::InFile(file))
         }
     };
-    let Ended { answer, output, why } = process::run(call, input.to_string().as_bytes(), &answers, Limits::default());
+    let Ended { answer, output, why } =
+        process::run(call, Input::Request(input.to_string()), &answers, Limits::default());
     if let Some(why) = why {
         return Err((why, output));
     }
@@ -130,4 +143,10 @@ fn failed(request: &Request, before: Option<&Rendering>, failure: Failure, outpu
 /// Returns the language of a program, if a path is that of one.
 pub(crate) fn language(path: &Path) -> Option<Language> {
     Language::of(path.to_str()?)
+}
+
+/// Like `language`, also for the files that the user has commands for. `root` is the project.
+pub(crate) fn language_in(path: &Path, root: &Path, settings: &Programs) -> Option<Language> {
+    let other = || settings.command(path.strip_prefix(root).unwrap_or(path)).map(|_| Language::Other);
+    language(path).or_else(other)
 }

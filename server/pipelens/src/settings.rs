@@ -5,9 +5,11 @@ mod project;
 mod user;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use globset::Glob;
 use pipelens_engine::cache::Budget;
 use pipelens_engine::runners::{self, RUNNERS, RunnerSpec};
 pub(crate) use project::{PROJECT_FILE, ProjectSettings, globs};
@@ -300,6 +302,18 @@ pub(crate) struct Programs {
     /// The runtime for TypeScript programs: node (22.6 or later), bun, deno or tsx. Without it, the first of them that is found.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) typescript: Option<String>,
+    /// Commands that print pipelines (an envelope or a plan, in JSON), by globs of the files that they make them from: `{"ci/*.jsonnet": ["jsonnet", "{file}"]}`.
+    /// `{file}` is the file's path; the text in the editor is on standard input. Where steps are made can be told in `places`.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) commands: BTreeMap<String, Vec<String>>,
+}
+
+impl Programs {
+    /// Returns the command for a file, by its path in the project.
+    pub(crate) fn command(&self, path: &Path) -> Option<&[String]> {
+        let matches = |glob: &str| Glob::new(glob).is_ok_and(|glob| glob.compile_matcher().is_match(path));
+        self.commands.iter().find(|(glob, words)| !words.is_empty() && matches(glob)).map(|(_, words)| words.as_slice())
+    }
 }
 
 /// When a program is executed.

@@ -63,6 +63,17 @@ pub fn run_places(analysis: &Analysis) -> Vec<RunPlace> {
     places
 }
 
+/// So many steps that one expression of a program has made are shown at it.
+pub const SHOWN_AT_ONE_PLACE: usize = 8;
+
+/// Returns the keys of the steps that the same expression of a program has made.
+pub fn made_together<'a>(analysis: &'a Analysis, pipeline: usize, step: &str) -> Vec<&'a str> {
+    let steps = analysis.pipelines.get(pipeline).map(|pipeline| pipeline.steps.as_slice()).unwrap_or_default();
+    let place = steps.iter().find(|other| other.key.value == step).map(|step| step.range);
+    let together = steps.iter().filter(|other| Some(other.range) == place);
+    together.map(|step| step.key.value.as_str()).collect()
+}
+
 fn combinations(analysis: &Analysis, step: &Step) -> Vec<CombinationPlace> {
     let Some(matrix) = &step.matrix else { return Vec::new() };
     let range = if step.range.contains_range(matrix.range) { matrix.range } else { step.range };

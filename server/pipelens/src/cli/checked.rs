@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipelens_core::diagnostic::{Diagnostic, Severity};
-use pipelens_core::programs::{Rendering, analyze};
+use pipelens_core::programs::{Language, Rendering, analyze};
 use pipelens_core::text::LineIndex;
 use pipelens_core::{Analysis, FileId};
 
@@ -116,8 +116,9 @@ impl Checked {
     /// Executes a program; any other file is what it is.
     pub(crate) fn render(&mut self) -> anyhow::Result<()> {
         let program = std::path::absolute(&self.path)?;
-        let Some(language) = programs::language(&program) else { return Ok(()) };
         let settings = Settings::of_user()?;
+        let language = programs::language_in(&program, &self.root, &settings.programs);
+        let Some(language) = language else { return Ok(()) };
         let request = programs::Request::new(program, language, self.text.clone(), &settings.programs);
         let project = InProject { context: &self.context, settings: &self.project };
         let rendered = programs::render(&request, Some(&project), None);
@@ -136,9 +137,10 @@ impl Checked {
 
     fn analyze(&mut self) {
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        self.analysis = match (&self.rendering, programs::language(&path)) {
-            (Some(rendering), Some(language)) => analyze(&self.text, language, Some(rendering)),
-            _ => analyse(&self.text, &path, Some(InProject { context: &self.context, settings: &self.project })),
+        let language = programs::language(&path).unwrap_or(Language::Other);
+        self.analysis = match &self.rendering {
+            Some(rendering) => analyze(&self.text, language, Some(rendering)),
+            None => analyse(&self.text, &path, Some(InProject { context: &self.context, settings: &self.project })),
         };
         let found = self.analysis.diagnostics.iter();
         self.diagnostics = found.filter_map(|diagnostic| self.project.adjust(diagnostic)).collect();

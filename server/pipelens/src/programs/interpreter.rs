@@ -50,6 +50,7 @@ pub(super) fn candidates(request: &Request) -> Vec<Interpreter> {
     match request.language {
         Language::Python => pythons(request),
         Language::TypeScript => runtimes(request),
+        Language::Other => Vec::new(),
     }
 }
 

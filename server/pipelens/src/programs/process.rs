@@ -43,6 +43,15 @@ enum Read1 {
     TooLong,
 }
 
+/// What a process gets on its standard input.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A request, after its length. The pipe stays open until the end: when it is closed, also because we are killed, the process ends.
+    Request(String),
+    /// A text, and then its end.
+    Text(String),
+}
+
 /// Where a process leaves its answer.
 #[derive(Debug)]
 pub(super) enum Answers {
@@ -53,7 +62,7 @@ pub(super) enum Answers {
 }
 
 /// Runs a command that reads a request from its standard input, until it has answered.
-pub(super) fn run(mut command: Command, request: &[u8], answers: &Answers, limits: Limits) -> Ended {
+pub(super) fn run(mut command: Command, input: Input, answers: &Answers, limits: Limits) -> Ended {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     own_group(&mut command);
     let mut child = match command.spawn() {
@@ -71,13 +80,15 @@ pub(super) fn run(mut command: Command, request: &[u8], answers: &Answers, limit
         drop(printed.map(|pipe| to_answer.send(read(pipe))));
     });
     thread::spawn(move || drop(errors.map(|pipe| sender.send(read_end(pipe, limits.bytes)))));
-    // It stays open until the end: when it is closed, also because we are killed, the process ends.
     let mut pipe = child.child.stdin.take();
-    let framed = [format!("{}\n", request.len()).as_bytes(), request].concat();
     let writer = thread::spawn(move || {
+        let (text, stays_open) = match input {
+            Input::Request(text) => (format!("{}\n{text}", text.len()), true),
+            Input::Text(text) => (text, false),
+        };
         // A process that ends without reading has a reason, which its exit code tells.
-        drop(pipe.as_mut().map(|pipe| pipe.write_all(&framed).and_then(|()| pipe.flush())));
-        pipe
+        drop(pipe.as_mut().map(|pipe| pipe.write_all(text.as_bytes()).and_then(|()| pipe.flush())));
+        pipe.filter(|_| stays_open)
     });
     let deadline = Instant::now() + limits.time;
     let (mut answer, mut output, mut why) = (None, Vec::new(), None);
@@ -104,6 +115,12 @@ pub(super) fn run(mut command: Command, request: &[u8], answers: &Answers, limit
     let mut answer = answer.unwrap_or_default();
     if answer.len() as u64 > limits.bytes {
         (answer, why) = (Vec::new(), Some(format!("made more than {} MiB", limits.bytes >> 20)));
+    }
+    if !answer.is_empty()
+        && let Some(status) = child.exit().filter(|status| !status.success())
+    {
+        // What a command prints before it fails is not its answer.
+        (answer, why) = (Vec::new(), Some(format!("failed ({status})")));
     }
     while answer.is_empty() && why.is_none() {
         why = child.exit().map(|status| format!("ended before it had made its pipelines ({status})"));

@@ -2,13 +2,14 @@
 
 pub(super) mod matrix;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lsp_types::{CodeLens, CodeLensParams};
 use pipelens_core::ide::{self, RunPlace};
 use pipelens_core::model::Step;
 use pipelens_core::plan::Target;
 use pipelens_core::printable::printable;
+use pipelens_core::text::TextRange;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::Outcome;
 use serde_json::json;
@@ -18,7 +19,7 @@ use crate::lsp::protocol::commands::{Command, command, run_argument};
 use crate::lsp::runs::run::StepView;
 use crate::lsp::runs::standing::{is_as_it_ran, of_step, standing};
 use crate::lsp::server::Server;
-use crate::lsp::session::documents::{Document, Documents};
+use crate::lsp::session::documents::{Document, Documents, Kind};
 use crate::present;
 
 const RUN_STEP: &str = Command::RunStep.id();
@@ -32,7 +33,7 @@ pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLens
     let map = document.map();
     server.predictions.want_if_old(document.uri.as_str());
     server.runs.remembered.want_if_old(document.uri.as_str());
-    let places = ide::run_places(&document.analysis);
+    let (places, more) = few(ide::run_places(&document.analysis), document);
     let lines = || places.iter().filter(|place| place.step.is_some()).map(|place| map.range(place.range).start.line);
     let mut seen = BTreeSet::new();
     let shared: BTreeSet<u32> = lines().filter(|line| !seen.insert(*line)).collect();
@@ -56,7 +57,35 @@ pub(crate) fn code_lens(server: &Server, documents: &Documents, params: CodeLens
         });
         own.chain(of_combinations)
     });
-    Some(lenses.collect())
+    let more = more.into_iter().map(|(place, count)| {
+        let argument = run_argument(&document.uri, place.pipeline, place.step.as_deref());
+        let command = command(format!("… {count} more"), Command::ChooseCombination, argument);
+        CodeLens { range: map.range(place.range), command: Some(command), data: None }
+    });
+    Some(lenses.chain(more).collect())
+}
+
+/// Returns the places to show one by one, and the first of those for which there is no room at one expression of a program, with their number.
+fn few(places: Vec<RunPlace>, document: &Document) -> (Vec<RunPlace>, Vec<(RunPlace, usize)>) {
+    if document.kind != Kind::Program {
+        return (places, Vec::new());
+    }
+    let mut at_place: BTreeMap<(usize, TextRange), usize> = BTreeMap::new();
+    let (mut shown, mut more): (Vec<RunPlace>, Vec<(RunPlace, usize)>) = (Vec::new(), Vec::new());
+    for place in places {
+        let count = at_place.entry((place.pipeline, place.range)).or_default();
+        *count += usize::from(place.step.is_some());
+        if *count <= ide::SHOWN_AT_ONE_PLACE {
+            shown.push(place);
+        } else if let Some((_, count)) =
+            more.iter_mut().find(|(first, _)| first.pipeline == place.pipeline && first.range == place.range)
+        {
+            *count += 1;
+        } else {
+            more.push((place, 1));
+        }
+    }
+    (shown, more)
 }
 
 /// Returns what a run from a place would take from the cache, as far as that is known, as a short suffix for a button.

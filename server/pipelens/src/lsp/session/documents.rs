@@ -307,7 +307,8 @@ impl OpenDocuments {
         let is_file = file.is_some();
         let path = file.unwrap_or_else(|| PathBuf::from(uri.path().as_str()));
         let root = self.settings.root_of(&path);
-        let language = programs::language(&path);
+        let programs = &self.settings.settings_for(&path).programs;
+        let language = if is_file { programs::language_in(&path, &root, programs) } else { None };
         let kind = match project_context::is_settings(&path) {
             true => Kind::Settings,
             false if language.is_some() => Kind::Program,
