@@ -79,14 +79,15 @@ export function stages({ page, person, shoot }) {
       await person.command("Problems: Focus on Problems View");
       await person.gutter(`- key: ${step}`);
       await person.status().filter({ hasText: `${step}: exit` }).waitFor();
+      await person.openFile(name);
       const problem = page.locator(".markers-panel .monaco-list-row", { hasText: message }).first();
       await problem.waitFor();
-      await person.openFile(name);
       await person.squiggle().waitFor();
       const { mark, wanted } = await placeOf(line, word);
       assert.ok(Math.abs(mark.top - wanted.top) < 5, `line: ${JSON.stringify({ mark, wanted })}`);
       assert.ok(Math.abs(mark.left - wanted.left) < 3 && mark.width > 5, `column: ${JSON.stringify({ mark, wanted })}`);
       await shoot(program);
+      await person.clearToasts();
       await person.rewrite(right);
       await person.command("pipelens: Rerun Failed Steps");
       await person.squiggle().waitFor({ state: "detached" });

@@ -146,12 +146,22 @@ export function stages({ page, person, project, scratch, settings, change, shoot
       await person.gutter("- key: hello");
       await person.lens("✓").first().waitFor();
     }],
+    ["the graph is there again after the window was loaded anew", async () => {
+      await person.step("hello", "succeeded").waitFor();
+      await page.reload({ waitUntil: "domcontentloaded" });
+      await person.step("hello", "succeeded").waitFor();
+      await person.command("View: Show Pipelines");
+      await person.openFile("pipeline.yml");
+      await person.gutter("- key: test");
+      await person.step("test", "succeeded").waitFor();
+      await shoot("restored");
+    }],
     ["the button in the gutter runs a step in a container", async () => {
       await person.clearToasts();
       change({ ...settings, "pipelens.runner": "docker", "pipelens.dockerHost": docker });
       writeFileSync(join(project, "container.pipeline.yml"), DOCKER_PIPELINE);
-      await person.row("container").first().waitFor();
-      await person.openFile("container.pipeline.yml");
+      await person.row("inside").first().click();
+      await page.locator('.tab.active[data-resource-name="container.pipeline.yml"]').waitFor();
       await person.gutter("- key: inside");
       await person.lens("✓").first().waitFor();
       await page.locator(".testing-run-glyph.codicon-testing-passed-icon, .cgmr.codicon-testing-passed-icon").first().waitFor();

@@ -163,17 +163,13 @@ export function hands(page) {
     },
     /// Presses the button beside a line.
     async gutter(text) {
-      await page.locator(".testing-run-glyph").first().waitFor();
-      const box = await page.locator(".view-line", { hasText: text }).first().boundingBox();
-      const glyphs = page.locator(".testing-run-glyph");
-      for (let index = 0; index < (await glyphs.count()); index += 1) {
-        const glyph = await glyphs.nth(index).boundingBox();
-        if (glyph !== null && Math.abs(glyph.y - box.y) < 5) {
-          await glyphs.nth(index).click();
-          return;
-        }
-      }
-      throw new Error(`no button beside ${text}`);
+      // In one look: the editor may draw its lines anew at any time.
+      const button = await page.waitForFunction((text) => {
+        const line = [...document.querySelectorAll(".view-line")].find((each) => each.textContent.replaceAll("\u00a0", " ").includes(text));
+        const top = (element) => element.getBoundingClientRect().top;
+        return line && [...document.querySelectorAll(".testing-run-glyph")].find((glyph) => Math.abs(top(glyph) - top(line)) < 5);
+      }, text);
+      await button.click();
     },
     /// A step of the graph.
     step(key, state) {

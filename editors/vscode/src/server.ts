@@ -83,6 +83,11 @@ export class Server implements vscode.Disposable {
     return this.turn;
   }
 
+  /// Waits for a start or stop that has begun.
+  ready(): Promise<void> {
+    return this.turn;
+  }
+
   async stop(): Promise<void> {
     await this.turn;
     await this.end();

@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { after, test } from "node:test";
 import type { PipelineNode, RunEvent, StepNode, StepState } from "../src/protocol";
 import { findServer, type Places } from "../src/pure/binary";
-import { page, statesOf, withoutStyle } from "../src/pure/graph";
+import { isPlace, page, statesOf, withoutStyle } from "../src/pure/graph";
 import { candidates, linksIn } from "../src/pure/links";
 import { nearest } from "../src/pure/nearest";
 import { Backlog, Writer } from "../src/pure/output";
@@ -188,6 +188,13 @@ test("the graph shows each step's state, and what a step does before its command
     d: { state: "cached", words: "cached, 1.2 s", short: "✓ 1.2 s" },
     "d (1)": { state: "cached", words: "cached, 1.2 s", short: "✓ 1.2 s" },
   });
+});
+
+test("a panel is restored only from what its page has kept", () => {
+  assert.ok(isPlace({ uri: "file:///a/pipeline.yml", pipeline: 0 }));
+  for (const state of [undefined, null, "file:///a", {}, { uri: "file:///a" }, { uri: 1, pipeline: 0 }, { uri: "file:///a", pipeline: "0" }]) {
+    assert.ok(!isPlace(state), JSON.stringify(state));
+  }
 });
 
 test("the page of the graph runs only its own script, and takes nothing from elsewhere", () => {
