@@ -224,14 +224,14 @@ async function create(server: Server): Promise<void> {
   }
   const program = server.program();
   if ("missing" in program) {
-    await refuse(`pipelens cannot find its server: ${program.missing}`);
+    await refuse(`pipelens cannot find its server: ${program.missing}`, { help: "setting", setting: "pipelens.server.path" });
     return;
   }
   if (!vscode.workspace.isTrusted) {
-    await refuse("This workspace is not trusted, so nothing runs in it");
+    await refuse("This workspace is not trusted, so nothing runs in it", { help: "trust" });
     return;
   }
-  const terminal = vscode.window.createTerminal({ name: "pipelens init", cwd: folder.uri });
-  terminal.show();
-  terminal.sendText(`"${program.path}" init`);
+  // Without a shell, each of which quotes in its own way.
+  const execution = new vscode.ProcessExecution(program.path, ["init"], { cwd: folder.uri.fsPath });
+  await vscode.tasks.executeTask(new vscode.Task({ type: "process" }, folder, "init", "pipelens", execution));
 }

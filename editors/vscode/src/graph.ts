@@ -29,10 +29,11 @@ export class Graphs implements vscode.WebviewPanelSerializer, vscode.Disposable 
       open.reveal();
       return;
     }
-    const svg = await draw(this.server, uri, pipeline);
-    if (svg === undefined) {
+    const answer = await this.server.execute("pipelens.showGraph", { uri, pipeline, show: false });
+    if (answer === undefined) {
       return;
     }
+    const svg = await readFile(answer.path, "utf8");
     const name = this.pipelines.of(uri).find((node) => node.pipeline === pipeline)?.name ?? "pipeline";
     const place = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
     this.add(vscode.window.createWebviewPanel(TYPE, `Graph of ${name}`, place, { retainContextWhenHidden: true }), { uri, pipeline }, svg);
@@ -51,7 +52,7 @@ export class Graphs implements vscode.WebviewPanelSerializer, vscode.Disposable 
       panel.dispose();
       return;
     }
-    this.add(panel, state, await draw(this.server, uri, pipeline) ?? "");
+    this.add(panel, state, (await draw(this.server, state)) ?? "");
   }
 
   dispose(): void {
@@ -72,9 +73,10 @@ function idOf({ uri, pipeline }: Place): string {
   return `${uri}#${pipeline}`;
 }
 
-async function draw(server: Server, uri: string, pipeline: number): Promise<string | undefined> {
-  const answer = await server.execute("pipelens.showGraph", { uri, pipeline, show: false });
-  return answer === undefined ? undefined : readFile(answer.path, "utf8");
+/// Draws what is shown already, or shown again. While it cannot be drawn, that is no message of its own.
+async function draw(server: Server, { uri, pipeline }: Place): Promise<string | undefined> {
+  const answer = await server.ask("pipelens.showGraph", { uri, pipeline, show: false });
+  return answer === undefined ? undefined : readFile(answer.path, "utf8").catch(() => undefined);
 }
 
 class Panel implements vscode.Disposable {
@@ -140,7 +142,7 @@ class Panel implements vscode.Disposable {
     const signature = this.signature();
     if (signature !== this.version && this.node !== undefined) {
       this.version = signature;
-      const svg = await draw(this.server, this.place.uri, this.place.pipeline);
+      const svg = await draw(this.server, this.place);
       // A later edit may have been drawn first.
       if (svg !== undefined && this.version === signature) {
         this.svg = svg;

@@ -9,7 +9,7 @@ import { isPlace, page, statesOf, withoutStyle } from "../src/pure/graph";
 import { candidates, linksIn } from "../src/pure/links";
 import { nearest } from "../src/pure/nearest";
 import { Backlog, Writer } from "../src/pure/output";
-import { helpFor } from "../src/pure/refusal";
+import { helpFor, refusalOf } from "../src/pure/refusal";
 import { clock, duration, iconOf, newestRun, stateOf, stepAt, time, withoutRunning, words } from "../src/pure/words";
 
 const scratch = mkdtempSync(join(tmpdir(), "pipelens-"));
@@ -74,12 +74,17 @@ test("a program of the workspace is never started, not even through a link", () 
 });
 
 test("a refusal has the button that helps", () => {
-  assert.deepEqual(helpFor("This workspace is not trusted", false), { title: "Manage Trust", command: "workbench.trust.manage" });
-  assert.deepEqual(helpFor("Allow it with the setting `pipelens.allowHostRunner`, or `--allow-host-runner`", true), {
-    title: "Settings",
-    setting: "pipelens.allowHostRunner",
-  });
-  assert.equal(helpFor("Step `a` is already running", true), undefined);
+  assert.deepEqual(helpFor({ help: "trust" }), { title: "Manage Trust", command: "workbench.trust.manage" });
+  assert.deepEqual(helpFor({ help: "setting", setting: "pipelens.allowHostRunner" }), { title: "Settings", setting: "pipelens.allowHostRunner" });
+});
+
+test("what helps is what the server's error says, and nothing else is taken for it", () => {
+  const error = (data: unknown): Error => Object.assign(new Error("refused"), { data });
+  assert.deepEqual(refusalOf(error({ help: "trust" })), { help: "trust" });
+  assert.deepEqual(refusalOf(error({ help: "setting", setting: "pipelens.allowSecrets" })), { help: "setting", setting: "pipelens.allowSecrets" });
+  for (const other of [undefined, new Error("refused"), error(null), error("trust"), error({}), error({ help: "setting" }), error({ help: "other" })]) {
+    assert.equal(refusalOf(other), undefined);
+  }
 });
 
 test("durations are short, and a running clock moves on by itself", () => {
