@@ -100,8 +100,8 @@ fn in_workbench(prepared: &dyn Fn(Command) -> Result<Command>, without: Option<&
         return Ok(None);
     }
     println!("Using the extension in the workbench of VS Code");
-    let package = ["--package", "pipelens", "--test", "it"];
-    let mut tests = prepared(runner(&[workbench::TESTS.to_owned()], &package))?;
+    // All of the workspace, as it has been built.
+    let mut tests = prepared(runner(&[workbench::TESTS.to_owned()], &["--workspace"]))?;
     tests.envs(workbench::environment()?);
     // One after another.
     tests.args(if has_nextest() { ["--no-capture"].as_slice() } else { &["--", "--nocapture", "--test-threads=1"] });
