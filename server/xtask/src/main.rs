@@ -17,6 +17,7 @@ mod packages;
 mod sandbox;
 mod test;
 mod tools;
+mod vsix;
 mod workbench;
 
 use std::ffi::OsString;
@@ -79,6 +80,8 @@ enum Chore {
     Lint,
     /// Write everything that is generated: schemas, settings of the extension, types of the protocol.
     Codegen,
+    /// Pack the extension for VS Code on this platform, with the server inside.
+    Vsix,
 
     /// Run a program in a sandbox, as `test` runs the tests.
     #[command(hide = true)]
@@ -122,6 +125,7 @@ fn main() -> ExitCode {
         Chore::Chaos { runs, seed } => footprint::unchanged(|| chaos::chaos(runs, seed)),
         Chore::Lint => lint::lint(),
         Chore::Codegen => codegen::codegen(),
+        Chore::Vsix => vsix::vsix(),
         Chore::Sandbox { command } => footprint::unchanged(|| sandbox::run_program(&command)),
         Chore::SandboxInit { scratch, arguments } => match sandbox::init(&scratch, &arguments) {
             Ok(code) => return ExitCode::from(code),
