@@ -39,7 +39,8 @@ pub(crate) fn prepare() -> Result<()> {
     if !folder.join("complete").exists() {
         println!("Getting the workbench of VS Code into {} (nothing is installed into the system)", folder.display());
         let script = tools::root().join("server/xtask/install/workbench.sh");
-        download(Command::new("timeout").arg(LONGEST_DOWNLOAD).arg(script).arg(&folder))?;
+        let fetched = download(Command::new("timeout").arg(LONGEST_DOWNLOAD).arg(script).arg(&folder));
+        fetched.context("the workbench cannot be downloaded")?;
     }
     if let Err(error) = pytest(&folder) {
         println!("There is no pytest, so what needs it is skipped: {error:#}");
@@ -47,7 +48,8 @@ pub(crate) fn prepare() -> Result<()> {
     let extension = tools::root().join("editors/vscode");
     if !extension.join("node_modules").exists() {
         let install = ["npm", "ci", "--no-audit", "--no-fund"];
-        download(Command::new("timeout").arg(LONGEST_DOWNLOAD).args(install).current_dir(&extension))?;
+        let installed = download(Command::new("timeout").arg(LONGEST_DOWNLOAD).args(install).current_dir(&extension));
+        installed.context("what builds the extension cannot be downloaded")?;
     }
     tools::run_command(Command::new("npm").args(["run", "--silent", "bundle"]).current_dir(&extension))
 }
