@@ -50,3 +50,8 @@ fn a_person_uses_the_extension_in_the_workbench_of_vs_code() {
 fn what_tools_print_is_marked_in_the_sources_in_the_workbench_of_vs_code() {
     run_stages("sources");
 }
+
+#[test]
+fn a_person_creates_a_pipeline_in_the_workbench_of_vs_code() {
+    run_stages("beginning");
+}

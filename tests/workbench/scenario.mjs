@@ -1,5 +1,5 @@
 // What a person does with the extension, in the real workbench: node scenario.mjs NAME [SHOTS]
-// NAME is `using` or `sources`, a file of stages beside this one; SHOTS is a folder for screenshots.
+// NAME is that of a file of stages beside this one, such as `using`; SHOTS is a folder for screenshots.
 // PIPELENS is the server's program, PIPELENS_TOOLS the folder with code-server, PIPELENS_CHROMIUM the browser, PIPELENS_PATH further programs.
 // PIPELENS_TEST_DOCKER_HOST is a Docker daemon with the tests' images. Stages that lack something are skipped, which is said.
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
