@@ -16,6 +16,7 @@ export function stages({ page, person, project, shoot }) {
       await button.first().click();
       await person.terminal("pipeline.yml").waitFor();
       await person.row("pipeline.yml").first().waitFor();
+      await page.locator('.tab.active[data-resource-name="pipeline.yml"]').waitFor();
       await shoot("created");
       assert.match(readFileSync(join(project, "pipeline.yml"), "utf8"), /make/);
     }],

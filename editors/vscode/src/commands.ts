@@ -233,5 +233,14 @@ async function create(server: Server): Promise<void> {
   }
   // Without a shell, each of which quotes in its own way.
   const execution = new vscode.ProcessExecution(program.path, ["init"], { cwd: folder.uri.fsPath });
-  await vscode.tasks.executeTask(new vscode.Task({ type: "process" }, folder, "init", "pipelens", execution));
+  const task = await vscode.tasks.executeTask(new vscode.Task({ type: "process" }, folder, "init", "pipelens", execution));
+  const ended = vscode.tasks.onDidEndTaskProcess((event) => {
+    if (event.execution !== task) {
+      return;
+    }
+    ended.dispose();
+    if (event.exitCode === 0) {
+      void vscode.commands.executeCommand("vscode.open", vscode.Uri.joinPath(folder.uri, "pipeline.yml"));
+    }
+  });
 }
