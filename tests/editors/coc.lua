@@ -51,6 +51,7 @@ vim.opt.runtimepath:prepend(vim.env.COC)
 vim.cmd('filetype plugin on')
 vim.cmd('runtime! plugin/coc.vim')
 vim.o.lines = 60
+vim.o.swapfile = false
 vim.cmd.edit(project .. '/pipeline.yml')
 if vim.v.vim_did_enter == 0 then
   vim.cmd('doautocmd VimEnter')
