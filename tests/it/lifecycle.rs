@@ -169,3 +169,25 @@ fn the_users_settings_count_whatever_the_editor_sends() {
         client.quit();
     }
 }
+
+#[test]
+fn an_editor_that_then_sends_no_settings_keeps_those_it_has_started_the_server_with() {
+    let project = Project::new("steps:\n  - {key: a, cmd: 'true'}\n");
+    let environment = [
+        ("PIPELENS_STATE_DIR", project.state.path().to_str().unwrap()),
+        ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
+    ];
+    let mut client = Client::start(binary(), &environment, json!({"runner": "host", "run": {"endMessage": false}}));
+    client.ignores = test_client::is_routine_or_outcome;
+    client.open(&project.uri(), &std::fs::read_to_string(project.file()).unwrap());
+    for (settings, outcome) in [
+        (json!({}), "succeeded"),
+        (json!({"runner": "docker", "run": {"endMessage": false}}), "engineUnreachable"),
+        (json!({"pipelens": {}}), "succeeded"),
+    ] {
+        client.notify("workspace/didChangeConfiguration", json!({"settings": settings}));
+        let (_, events) = client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
+        assert_eq!(events.last().unwrap()["outcome"], outcome, "{settings}");
+    }
+    client.quit();
+}

@@ -139,22 +139,24 @@ wait('the lenses are drawn', function()
   return drawn('Run pipeline') and drawn('Run step') and drawn('Run from here')
 end)
 
---- Runs the lens of a line whose title starts so.
+--- Runs the lens of a line whose title starts so, as soon as it is there.
 local function click(line, title)
-  local lenses = vim.lsp.codelens.get(is_0_12 and { bufnr = buf } or buf)
-  for _, entry in ipairs(lenses) do
-    local lens = entry.lens or entry
-    if lens.range.start.line == line and vim.startswith(lens.command.title, title) then
-      local params = { command = lens.command.command, arguments = lens.command.arguments }
-      if vim.fn.has('nvim-0.11') == 1 then
-        client():request('workspace/executeCommand', params, function() end)
-      else
-        client().request('workspace/executeCommand', params, function() end)
+  local command
+  wait('the lens ' .. title, function()
+    for _, entry in ipairs(vim.lsp.codelens.get(is_0_12 and { bufnr = buf } or buf)) do
+      local lens = entry.lens or entry
+      if lens.range.start.line == line and lens.command and vim.startswith(lens.command.title, title) then
+        command = lens.command
       end
-      return
     end
+    return command
+  end)
+  -- What `vim.lsp.codelens.run` does with the chosen one.
+  if vim.fn.has('nvim-0.11') == 1 then
+    client():exec_cmd(command, { bufnr = buf })
+  else
+    client():_exec_cmd(command, { bufnr = buf })
   end
-  fail('no lens ' .. title .. ' in line ' .. line)
 end
 
 local function last_progress()
@@ -303,6 +305,40 @@ vim.cmd('Pipelens stop')
 wait('watching ends with its run', function()
   return require('pipelens').runs()[1].outcome == 'cancelled'
 end)
+
+-- A refusal has the button that helps: of a lens as of a command.
+local trust = function(trusted)
+  require('pipelens.client').notify(client(), 'pipelens/didChangeTrust', { trusted = trusted })
+end
+local asked
+vim.ui.select = function(items, options, chosen)
+  asked = { message = options.prompt, titles = vim.tbl_map(options.format_item, items) }
+  chosen(items[1])
+end
+trust(false)
+vim.cmd('Pipelens step setup')
+wait('the refusal is shown, with its button', function()
+  return asked and asked.message:find('not trusted', 1, true) and asked.titles[1] == 'Trust this workspace'
+end)
+local number = #require('pipelens').runs()
+vim.cmd('Pipelens step setup')
+wait('the button has given trust', function()
+  return #require('pipelens').runs() > number and require('pipelens').runs()[1].outcome == 'succeeded'
+end)
+trust(false)
+asked = nil
+click(line_of('setup'), '▶ Run step')
+wait('a lens that is refused shows the same', function()
+  return asked and asked.titles[1] == 'Trust this workspace'
+end)
+vim.env.PIPELENS_SETTINGS = vim.fn.tempname() .. '/settings.yaml'
+questions.refused(client(), { code = -32803, message = 'Allow it', data = { help = 'setting', setting = 'pipelens.allowSecrets' } })
+check('a setting has a button', asked.titles[1] == 'Open settings')
+check('which opens the settings', vim.endswith(vim.api.nvim_buf_get_name(0), 'settings.yaml'))
+vim.cmd('close')
+questions.refused(client(), { code = -32803, message = 'nothing helps' })
+check('without help, it is only told', was_shown('nothing helps'))
+vim.ui.select = select
 
 -- The log of a step, in a window.
 vim.cmd('Pipelens log last')

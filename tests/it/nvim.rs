@@ -41,7 +41,12 @@ fn drive(neovim: &Path, runner: Runner) {
         .output()
         .expect("Neovim starts");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && text.contains("PASS"), "{} on {runner:?}:\n{text}", neovim.display());
+    assert!(
+        output.status.success() && text.contains("PASS"),
+        "{} on {runner:?}, {}:\n{text}",
+        neovim.display(),
+        output.status
+    );
     let runs = std::fs::read_dir(project.state.path().join("runs")).expect("Neovim ran something");
     for run in runs {
         let run_id = run.expect("the folder can be read").file_name().to_string_lossy().into_owned();

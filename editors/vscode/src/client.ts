@@ -122,7 +122,11 @@ async function showDocument(params: ShowDocumentParams, next: ShowDocumentReques
 }
 
 async function shown(params: ShowDocumentParams, next: ShowDocumentRequest.HandlerSignature): Promise<{ success: boolean }> {
-  const { token } = new vscode.CancellationTokenSource();
-  const result = await next(params, token);
-  return "success" in result ? result : { success: false };
+  const cancellation = new vscode.CancellationTokenSource();
+  try {
+    const result = await next(params, cancellation.token);
+    return "success" in result ? result : { success: false };
+  } finally {
+    cancellation.dispose();
+  }
 }

@@ -224,14 +224,23 @@ async function create(server: Server): Promise<void> {
   }
   const program = server.program();
   if ("missing" in program) {
-    await refuse(`pipelens cannot find its server: ${program.missing}`);
+    await refuse(`pipelens cannot find its server: ${program.missing}`, { help: "setting", setting: "pipelens.server.path" });
     return;
   }
   if (!vscode.workspace.isTrusted) {
-    await refuse("This workspace is not trusted, so nothing runs in it");
+    await refuse("This workspace is not trusted, so nothing runs in it", { help: "trust" });
     return;
   }
-  const terminal = vscode.window.createTerminal({ name: "pipelens init", cwd: folder.uri });
-  terminal.show();
-  terminal.sendText(`"${program.path}" init`);
+  // Without a shell, each of which quotes in its own way.
+  const execution = new vscode.ProcessExecution(program.path, ["init"], { cwd: folder.uri.fsPath });
+  const task = await vscode.tasks.executeTask(new vscode.Task({ type: "process" }, folder, "init", "pipelens", execution));
+  const ended = vscode.tasks.onDidEndTaskProcess((event) => {
+    if (event.execution !== task) {
+      return;
+    }
+    ended.dispose();
+    if (event.exitCode === 0) {
+      void vscode.commands.executeCommand("vscode.open", vscode.Uri.joinPath(folder.uri, "pipeline.yml"));
+    }
+  });
 }

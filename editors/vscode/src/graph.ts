@@ -4,80 +4,107 @@ import { readFile } from "node:fs/promises";
 import * as vscode from "vscode";
 import type { Pipelines } from "./pipelines";
 import type { PipelineNode } from "./protocol";
-import { drawn, type FromPage, page, statesOf, type ToPage, withoutStyle } from "./pure/graph";
+import { drawn, type FromPage, isPlace, page, type Place, statesOf, type ToPage, withoutStyle } from "./pure/graph";
 import type { Server } from "./server";
 
-export class Graphs implements vscode.Disposable {
+/// The type of the panels, by which VS Code restores them.
+const TYPE = "pipelens.graph";
+
+export class Graphs implements vscode.WebviewPanelSerializer, vscode.Disposable {
   private readonly panels = new Map<string, Panel>();
+  private readonly serializer: vscode.Disposable;
 
   constructor(
     private readonly server: Server,
     private readonly pipelines: Pipelines,
     private readonly extension: vscode.Uri,
-  ) {}
+  ) {
+    this.serializer = vscode.window.registerWebviewPanelSerializer(TYPE, this);
+  }
 
   /// Shows the graph of a pipeline beside its text.
   async show(uri: string, pipeline: number): Promise<void> {
-    const id = `${uri}#${pipeline}`;
-    const open = this.panels.get(id);
+    const open = this.panels.get(idOf({ uri, pipeline }));
     if (open !== undefined) {
       open.reveal();
       return;
     }
-    const svg = await draw(this.server, uri, pipeline);
-    if (svg === undefined) {
+    const answer = await this.server.execute("pipelens.showGraph", { uri, pipeline, show: false });
+    if (answer === undefined) {
       return;
     }
-    const panel = new Panel(this.server, this.pipelines, this.extension, uri, pipeline, svg);
-    this.panels.set(id, panel);
-    panel.onDidDispose(() => this.panels.delete(id));
+    const svg = await readFile(answer.path, "utf8");
+    const name = this.pipelines.of(uri).find((node) => node.pipeline === pipeline)?.name ?? "pipeline";
+    const place = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
+    this.add(vscode.window.createWebviewPanel(TYPE, `Graph of ${name}`, place, { retainContextWhenHidden: true }), { uri, pipeline }, svg);
+  }
+
+  /// Fills a panel that was open before the window was loaded again.
+  async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
+    if (!isPlace(state)) {
+      panel.dispose();
+      return;
+    }
+    const { uri, pipeline } = state;
+    await this.server.ready();
+    await this.pipelines.refresh(uri);
+    if (this.panels.has(idOf(state)) || !this.pipelines.of(uri).some((node) => node.pipeline === pipeline)) {
+      panel.dispose();
+      return;
+    }
+    this.add(panel, state, (await draw(this.server, state)) ?? "");
   }
 
   dispose(): void {
+    this.serializer.dispose();
     for (const panel of this.panels.values()) {
       panel.dispose();
     }
   }
+
+  private add(shown: vscode.WebviewPanel, place: Place, svg: string): void {
+    const panel = new Panel(shown, this.server, this.pipelines, this.extension, place, svg);
+    this.panels.set(idOf(place), panel);
+    panel.onDidDispose(() => this.panels.delete(idOf(place)));
+  }
 }
 
-async function draw(server: Server, uri: string, pipeline: number): Promise<string | undefined> {
-  const answer = await server.execute("pipelens.showGraph", { uri, pipeline, show: false });
-  return answer === undefined ? undefined : readFile(answer.path, "utf8");
+function idOf({ uri, pipeline }: Place): string {
+  return `${uri}#${pipeline}`;
+}
+
+/// Draws what is shown already, or shown again. While it cannot be drawn, that is no message of its own.
+async function draw(server: Server, { uri, pipeline }: Place): Promise<string | undefined> {
+  const answer = await server.ask("pipelens.showGraph", { uri, pipeline, show: false });
+  return answer === undefined ? undefined : readFile(answer.path, "utf8").catch(() => undefined);
 }
 
 class Panel implements vscode.Disposable {
-  private readonly panel: vscode.WebviewPanel;
   private readonly subscriptions: vscode.Disposable[];
   /// What the image shows: it is drawn anew when that has changed.
   private version: string;
   readonly onDidDispose: vscode.Event<void>;
 
   constructor(
+    private readonly panel: vscode.WebviewPanel,
     private readonly server: Server,
     private readonly pipelines: Pipelines,
     extension: vscode.Uri,
-    private readonly uri: string,
-    private readonly pipeline: number,
+    private readonly place: Place,
     private svg: string,
   ) {
-    const roots = [vscode.Uri.joinPath(extension, "dist"), vscode.Uri.joinPath(extension, "media")];
-    this.panel = vscode.window.createWebviewPanel(
-      "pipelens.graph",
-      `Graph of ${this.node?.name ?? "pipeline"}`,
-      { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true },
-      { enableScripts: true, localResourceRoots: roots, retainContextWhenHidden: true },
-    );
-    this.panel.iconPath = vscode.Uri.joinPath(extension, "media", "pipelens.svg");
+    const { webview } = panel;
+    webview.options = { enableScripts: true, localResourceRoots: [vscode.Uri.joinPath(extension, "dist"), vscode.Uri.joinPath(extension, "media")] };
+    panel.iconPath = vscode.Uri.joinPath(extension, "media", "pipelens.svg");
     this.version = this.signature();
-    this.onDidDispose = this.panel.onDidDispose;
+    this.onDidDispose = panel.onDidDispose;
     this.subscriptions = [
       pipelines.onDidChange(() => void this.follow()),
-      this.panel.webview.onDidReceiveMessage((message: FromPage) => void this.hear(message)),
-      this.panel.onDidDispose(() => { this.end(); }),
+      webview.onDidReceiveMessage((message: FromPage) => void this.hear(message)),
+      panel.onDidDispose(() => { this.end(); }),
     ];
-    const { webview } = this.panel;
-    const place = (folder: string, file: string): string => webview.asWebviewUri(vscode.Uri.joinPath(extension, folder, file)).toString();
-    webview.html = page(randomBytes(16).toString("hex"), place("dist", "graph.js"), place("media", "graph.css"), webview.cspSource);
+    const file = (folder: string, name: string): string => webview.asWebviewUri(vscode.Uri.joinPath(extension, folder, name)).toString();
+    webview.html = page(randomBytes(16).toString("hex"), file("dist", "graph.js"), file("media", "graph.css"), webview.cspSource);
   }
 
   reveal(): void {
@@ -89,7 +116,7 @@ class Panel implements vscode.Disposable {
   }
 
   private get node(): PipelineNode | undefined {
-    return this.pipelines.of(this.uri).find(({ pipeline }) => pipeline === this.pipeline);
+    return this.pipelines.of(this.place.uri).find(({ pipeline }) => pipeline === this.place.pipeline);
   }
 
   private end(): void {
@@ -98,7 +125,7 @@ class Panel implements vscode.Disposable {
 
   private async hear(message: FromPage): Promise<void> {
     if (message.kind === "ready") {
-      this.send({ kind: "graph", name: this.node?.name ?? "pipeline", svg: withoutStyle(this.svg) });
+      this.sendImage();
       this.tell();
       return;
     }
@@ -107,7 +134,7 @@ class Panel implements vscode.Disposable {
     if (step !== undefined) {
       const position = new vscode.Position(step.position.line, step.position.character);
       const selection = new vscode.Range(position, position);
-      await vscode.window.showTextDocument(vscode.Uri.parse(this.uri), { viewColumn: vscode.ViewColumn.One, selection });
+      await vscode.window.showTextDocument(vscode.Uri.parse(this.place.uri), { viewColumn: vscode.ViewColumn.One, selection });
     }
   }
 
@@ -115,19 +142,24 @@ class Panel implements vscode.Disposable {
     const signature = this.signature();
     if (signature !== this.version && this.node !== undefined) {
       this.version = signature;
-      const svg = await draw(this.server, this.uri, this.pipeline);
-      if (svg !== undefined) {
+      const svg = await draw(this.server, this.place);
+      // A later edit may have been drawn first.
+      if (svg !== undefined && this.version === signature) {
         this.svg = svg;
-        this.send({ kind: "graph", name: this.node.name, svg: withoutStyle(svg) });
+        this.sendImage();
       }
     }
     this.tell();
   }
 
+  private sendImage(): void {
+    this.send({ kind: "graph", place: this.place, name: this.node?.name ?? "pipeline", svg: withoutStyle(this.svg) });
+  }
+
   private tell(): void {
     const { node } = this;
     if (node !== undefined) {
-      this.send({ kind: "states", states: statesOf(node, this.pipelines.age(this.uri)) });
+      this.send({ kind: "states", states: statesOf(node, this.pipelines.age(this.place.uri)) });
     }
   }
 
@@ -137,7 +169,7 @@ class Panel implements vscode.Disposable {
 
   /// The version of the text changes with every edit, runs do not change it.
   private signature(): string {
-    const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === this.uri);
+    const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === this.place.uri);
     return String(document?.version ?? 0);
   }
 }

@@ -3,9 +3,9 @@
 import * as vscode from "vscode";
 import type { LanguageClient, Middleware } from "vscode-languageclient/node";
 import type { RunProgress } from "./progress";
-import type { CommandArguments, RunEvent, RunsParams, RunTree } from "./protocol";
+import type { CommandArguments, Refusal, RunEvent, RunsParams, RunTree } from "./protocol";
 import { findServer } from "./pure/binary";
-import { helpFor } from "./pure/refusal";
+import { helpFor, refusalOf } from "./pure/refusal";
 import { openSetting, serverSettings } from "./settings";
 
 /// What the commands answer with.
@@ -77,9 +77,19 @@ export class Server implements vscode.Disposable {
   /// Starts the server, or ends it and starts it again.
   restart(): Promise<void> {
     this.turn = this.turn.then(async () => {
-      await this.end();
-      await this.start();
+      try {
+        await this.end();
+        await this.start();
+      } catch (error) {
+        // The next turn has to come.
+        this.output.appendLine(reasonOf(error));
+      }
     });
+    return this.turn;
+  }
+
+  /// Waits for a start or stop that has begun.
+  ready(): Promise<void> {
     return this.turn;
   }
 
@@ -96,15 +106,11 @@ export class Server implements vscode.Disposable {
 
   /// Tells the server about changed settings.
   async configure(): Promise<void> {
-    if (this.isRunning) {
-      await this.client?.sendNotification("workspace/didChangeConfiguration", { settings: serverSettings(this.context.extension) });
-    }
+    await this.notify("workspace/didChangeConfiguration", { settings: serverSettings(this.context.extension) });
   }
 
   async trust(): Promise<void> {
-    if (this.isRunning) {
-      await this.client?.sendNotification("pipelens/didChangeTrust", { trusted: true });
-    }
+    await this.notify("pipelens/didChangeTrust", { trusted: true });
   }
 
   /// Asks for the tree of a file's pipelines and runs. Without a server, there is none.
@@ -128,6 +134,17 @@ export class Server implements vscode.Disposable {
     return client.protocol2CodeConverter.asDiagnostics(report.items ?? []);
   }
 
+  /// Asks the server to execute a command for the extension itself. If it refuses, that is only in the output.
+  async ask<C extends Command>(command: C, argument: CommandArguments[C]): Promise<Answers[C] | undefined> {
+    try {
+      const params = { command, arguments: [argument] };
+      return this.isRunning ? await this.client?.sendRequest<Answers[C]>("workspace/executeCommand", params) : undefined;
+    } catch (error) {
+      this.output.appendLine(reasonOf(error));
+      return undefined;
+    }
+  }
+
   /// Asks the server to execute a command. If it refuses, the user is told why, once, and nothing is returned.
   async execute<C extends Command>(command: C, argument?: CommandArguments[C]): Promise<Answers[C] | undefined> {
     if (!this.isRunning) {
@@ -145,7 +162,7 @@ export class Server implements vscode.Disposable {
     } catch (error) {
       // If the server has died meanwhile, that is what the user is told.
       if (client === this.client && client.isRunning()) {
-        void refuse(reasonOf(error));
+        void refuse(reasonOf(error), refusalOf(error));
       }
       return undefined;
     }
@@ -180,6 +197,17 @@ export class Server implements vscode.Disposable {
       }
     });
     this.tell("started");
+  }
+
+  private async notify(method: string, params: object): Promise<void> {
+    try {
+      if (this.isRunning) {
+        await this.client?.sendNotification(method, params);
+      }
+    } catch (error) {
+      // It has just ended. The next one is told when it starts.
+      this.output.appendLine(reasonOf(error));
+    }
   }
 
   private tell(change: Change): void {
@@ -271,8 +299,8 @@ export class Server implements vscode.Disposable {
 }
 
 /// Shows why something was refused, with the button that helps.
-export async function refuse(message: string): Promise<void> {
-  const help = helpFor(message, vscode.workspace.isTrusted);
+export async function refuse(message: string, refusal?: Refusal): Promise<void> {
+  const help = refusal === undefined ? undefined : helpFor(refusal);
   const buttons = help === undefined ? [] : [help.title];
   const chosen = await vscode.window.showErrorMessage(message, ...buttons);
   if (help !== undefined && chosen === help.title) {

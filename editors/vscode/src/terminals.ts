@@ -171,8 +171,8 @@ export class Terminals implements vscode.TerminalLinkProvider<RunLink>, vscode.D
     if (wasActive) {
       terminal.show(true);
     }
-    for (const [old_id, shown] of [...old, ...tooMany]) {
-      this.shown.delete(old_id);
+    for (const [oldId, shown] of [...old, ...tooMany]) {
+      this.shown.delete(oldId);
       shown.terminal.dispose();
     }
     this.shown.set(runId, { uri, title, pty, terminal });
@@ -186,6 +186,7 @@ export class Terminals implements vscode.TerminalLinkProvider<RunLink>, vscode.D
         pty.isOver = true;
       }
     }
+    this.taken.clear();
   }
 
   /// Finds the file that a printed path means.

@@ -235,7 +235,9 @@ export class Tests implements vscode.Disposable {
       // Its pipeline is known once the run has begun.
       const { runId } = answer;
       token.onCancellationRequested(() => void this.server.execute("pipelens.cancel", { runId }));
-      this.watched.set(runId, request);
+      if (!this.followed.has(runId)) {
+        this.watched.set(runId, request);
+      }
     }
   }
 
@@ -289,6 +291,9 @@ export class Tests implements vscode.Disposable {
     }
     if (event.kind === "runEnd") {
       this.followed.delete(runId);
+      if (!this.waiting.has(runId)) {
+        this.watched.delete(runId);
+      }
     }
   }
 

@@ -5,11 +5,11 @@ import { delimiter, join } from "node:path";
 import { after, test } from "node:test";
 import type { PipelineNode, RunEvent, StepNode, StepState } from "../src/protocol";
 import { findServer, type Places } from "../src/pure/binary";
-import { page, statesOf, withoutStyle } from "../src/pure/graph";
+import { isPlace, page, statesOf, withoutStyle } from "../src/pure/graph";
 import { candidates, linksIn } from "../src/pure/links";
 import { nearest } from "../src/pure/nearest";
 import { Backlog, Writer } from "../src/pure/output";
-import { helpFor } from "../src/pure/refusal";
+import { helpFor, refusalOf } from "../src/pure/refusal";
 import { clock, duration, iconOf, newestRun, stateOf, stepAt, time, withoutRunning, words } from "../src/pure/words";
 
 const scratch = mkdtempSync(join(tmpdir(), "pipelens-"));
@@ -74,12 +74,17 @@ test("a program of the workspace is never started, not even through a link", () 
 });
 
 test("a refusal has the button that helps", () => {
-  assert.deepEqual(helpFor("This workspace is not trusted", false), { title: "Manage Trust", command: "workbench.trust.manage" });
-  assert.deepEqual(helpFor("Allow it with the setting `pipelens.allowHostRunner`, or `--allow-host-runner`", true), {
-    title: "Settings",
-    setting: "pipelens.allowHostRunner",
-  });
-  assert.equal(helpFor("Step `a` is already running", true), undefined);
+  assert.deepEqual(helpFor({ help: "trust" }), { title: "Manage Trust", command: "workbench.trust.manage" });
+  assert.deepEqual(helpFor({ help: "setting", setting: "pipelens.allowHostRunner" }), { title: "Settings", setting: "pipelens.allowHostRunner" });
+});
+
+test("what helps is what the server's error says, and nothing else is taken for it", () => {
+  const error = (data: unknown): Error => Object.assign(new Error("refused"), { data });
+  assert.deepEqual(refusalOf(error({ help: "trust" })), { help: "trust" });
+  assert.deepEqual(refusalOf(error({ help: "setting", setting: "pipelens.allowSecrets" })), { help: "setting", setting: "pipelens.allowSecrets" });
+  for (const other of [undefined, new Error("refused"), error(null), error("trust"), error({}), error({ help: "setting" }), error({ help: "other" })]) {
+    assert.equal(refusalOf(other), undefined);
+  }
 });
 
 test("durations are short, and a running clock moves on by itself", () => {
@@ -188,6 +193,13 @@ test("the graph shows each step's state, and what a step does before its command
     d: { state: "cached", words: "cached, 1.2 s", short: "✓ 1.2 s" },
     "d (1)": { state: "cached", words: "cached, 1.2 s", short: "✓ 1.2 s" },
   });
+});
+
+test("a panel is restored only from what its page has kept", () => {
+  assert.ok(isPlace({ uri: "file:///a/pipeline.yml", pipeline: 0 }));
+  for (const state of [undefined, null, "file:///a", {}, { uri: "file:///a" }, { uri: 1, pipeline: 0 }, { uri: "file:///a", pipeline: "0" }]) {
+    assert.ok(!isPlace(state), JSON.stringify(state));
+  }
 });
 
 test("the page of the graph runs only its own script, and takes nothing from elsewhere", () => {

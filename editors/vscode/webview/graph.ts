@@ -1,8 +1,8 @@
 // The page with the graph: draws what the extension sends, and tells it which step was chosen.
-import type { FromPage, Shown, ToPage } from "../src/pure/graph";
+import type { FromPage, Place, Shown, ToPage } from "../src/pure/graph";
 import { nearest, type Direction } from "../src/pure/nearest";
 
-declare function acquireVsCodeApi(): { postMessage(message: FromPage): void };
+declare function acquireVsCodeApi(): { postMessage(message: FromPage): void; setState(place: Place): void };
 
 const editor = acquireVsCodeApi();
 const place = element("graph");
@@ -14,6 +14,7 @@ const ARROWS: Readonly<Record<string, Direction>> = { ArrowLeft: "left", ArrowRi
 window.addEventListener("message", (event: MessageEvent<ToPage>) => {
   const message = event.data;
   if (message.kind === "graph") {
+    editor.setState(message.place);
     draw(message.name, message.svg);
   } else {
     tell(message.states);

@@ -31,9 +31,13 @@ pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
     if !choice.is_made() && workbench::is_wanted(filters) {
         workbench::prepare()?;
     }
+    let without_workbench = if !choice.is_made() && filters.is_empty() { workbench::prepare().err() } else { None };
     build()?;
     let mut arguments = vec![OsString::from("inside-test")];
     arguments.extend(choice.options());
+    if let Some(error) = without_workbench {
+        arguments.extend(["--without-workbench".into(), format!("{error:#}").into()]);
+    }
     arguments.push(env::join_paths(neovims)?);
     arguments.extend(filters.iter().map(OsString::from));
     if !sandbox::run(&arguments)?.success() {
@@ -43,30 +47,65 @@ pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
 }
 
 /// What `test` does inside the sandbox. Returns whether all tests passed.
-pub(crate) fn inside(neovims: &str, filters: &[String], choice: Choice) -> Result<bool> {
+pub(crate) fn inside(
+    neovims: &str,
+    filters: &[String],
+    choice: Choice,
+    without_workbench: Option<&str>,
+) -> Result<bool> {
     let daemon = Daemon::start(choice)?;
     let scope = if choice.is_made() { ["--package", "pipelens-engine"].as_slice() } else { &["--workspace"] };
-    let mut tests = runner(filters, scope);
-    tests
-        .env("PATH", choice.path()?)
-        .env("PIPELENS_TEST_DOCKER_HOST", daemon.host())
-        .env("PIPELENS_REQUIRE_DOCKER", "1")
-        .env("PIPELENS_TEST_NVIM", neovims)
-        .env("PIPELENS_REQUIRE_NVIM", "1")
-        .env("PIPELENS_REQUIRE_STRACE", "1");
-    if !choice.is_made() && workbench::is_wanted(filters) {
+    let prepared = |mut tests: Command| -> Result<Command> {
+        tests
+            .env("PATH", choice.path()?)
+            .env("PIPELENS_TEST_DOCKER_HOST", daemon.host())
+            .env("PIPELENS_REQUIRE_DOCKER", "1")
+            .env("PIPELENS_TEST_NVIM", neovims)
+            .env("PIPELENS_REQUIRE_NVIM", "1")
+            .env("PIPELENS_REQUIRE_STRACE", "1");
+        Ok(tests)
+    };
+    let has_all = filters.is_empty() && !choice.is_made();
+    let workbench = if has_all { in_workbench(&prepared, without_workbench)? } else { Some(true) };
+    let mut tests = prepared(runner(filters, scope))?;
+    if has_all {
+        // They have run already, or cannot run here.
+        tests.args(["--", "--skip", workbench::TESTS]);
+    } else if !choice.is_made() && workbench::is_wanted(filters) {
         tests.envs(workbench::environment()?);
     }
     let succeeded = if has_nextest() {
         tests.status().context("cannot start the tests")?.success()
     } else {
         let totals = follow(&mut tests)?;
+        if workbench.is_none() {
+            println!("Skipped: the tests in the workbench of VS Code (the reason is above)");
+        }
         println!("Total: {} passed, {} failed, {} ignored", totals.passed, totals.failed, totals.ignored);
         totals.has_succeeded
     };
     // Says nothing unless something is wrong, so that the summary stays last.
     drop(daemon);
+    if workbench == Some(false) {
+        bail!("tests failed in the workbench of VS Code: see above");
+    }
     Ok(succeeded)
+}
+
+/// Uses the extension in the workbench, before all other tests: it is slow if the machine does something else. Each stage is printed.
+/// Returns whether all stages passed, or nothing if they cannot run here.
+fn in_workbench(prepared: &dyn Fn(Command) -> Result<Command>, without: Option<&str>) -> Result<Option<bool>> {
+    if let Some(reason) = without {
+        println!("Skipped: the tests in the workbench of VS Code ({reason})");
+        return Ok(None);
+    }
+    println!("Using the extension in the workbench of VS Code");
+    // All of the workspace, as it has been built.
+    let mut tests = prepared(runner(&[workbench::TESTS.to_owned()], &["--workspace"]))?;
+    tests.envs(workbench::environment()?);
+    // One after another.
+    tests.args(if has_nextest() { ["--no-capture"].as_slice() } else { &["--", "--nocapture", "--test-threads=1"] });
+    Ok(Some(tests.status().context("cannot start the tests")?.success()))
 }
 
 /// Runs the tests that need neither root nor a container engine. The last line says how many were left out.

@@ -76,6 +76,15 @@ function M.config()
     capabilities = capabilities,
     handlers = handlers,
     init_options = settings,
+    -- Lenses and code actions go the way of `:Pipelens`, so that a refusal has its button.
+    on_init = function(client)
+      local offered = client.server_capabilities.executeCommandProvider or {}
+      for _, name in ipairs(offered.commands or {}) do
+        client.commands[name] = function(command)
+          require('pipelens.command').click(command)
+        end
+      end
+    end,
     on_exit = function(code, signal, client_id)
       vim.schedule(function()
         M.ended(client_id, code, signal)
@@ -211,6 +220,18 @@ function M.request(client, method, params, answered)
     client:request(method, params, answered)
   else
     client.request(method, params, answered)
+  end
+end
+
+--- Sends a notification.
+---@param client vim.lsp.Client
+---@param method string
+---@param params table
+function M.notify(client, method, params)
+  if vim.fn.has('nvim-0.11') == 1 then
+    client:notify(method, params)
+  else
+    client.notify(method, params)
   end
 end
 

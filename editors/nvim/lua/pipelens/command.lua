@@ -49,7 +49,7 @@ function M.execute(name, argument, answered)
   local params = { command = name, arguments = argument and { argument } or {} }
   client.request(attached, 'workspace/executeCommand', params, function(error, answer)
     if error then
-      vim.notify('pipelens: ' .. error.message, vim.log.levels.ERROR)
+      require('pipelens.questions').refused(attached, error)
     elseif answered then
       answered(answer)
     end
@@ -75,9 +75,9 @@ local function on_step(name, step)
 end
 
 --- Opens a shell in what a step left, in a terminal.
----@param step string?
-local function shell(step)
-  M.execute('pipelens.openShell', { step = step, show = false }, function(answer)
+---@param argument { step?: string, runId?: string }
+local function shell(argument)
+  M.execute('pipelens.openShell', vim.tbl_extend('force', argument, { show = false }), function(answer)
     if answer and answer.command then
       vim.cmd('botright new')
       if vim.fn.has('nvim-0.11') == 1 then
@@ -88,6 +88,17 @@ local function shell(step)
       vim.cmd.startinsert()
     end
   end)
+end
+
+--- Does what a lens or a code action says.
+---@param command lsp.Command
+function M.click(command)
+  local argument = (command.arguments or {})[1]
+  if command.command == 'pipelens.openShell' then
+    shell(argument or {})
+  else
+    M.execute(command.command, argument)
+  end
 end
 
 --- Fills the quickfix list with what tools reported about the user's own files.
@@ -149,7 +160,9 @@ local subcommands = {
   artifacts = { step = true, run = function(step)
     M.execute('pipelens.openArtifacts', step and { step = step })
   end },
-  shell = { step = true, run = shell },
+  shell = { step = true, run = function(step)
+    shell({ step = step })
+  end },
   graph = { run = function()
     M.execute('pipelens.showGraph', here())
   end },

@@ -11,11 +11,24 @@ export interface Shown {
   readonly short: string;
 }
 
+/// Which pipeline a panel shows. The page keeps it, so that the panel can be restored.
+export interface Place {
+  readonly uri: string;
+  readonly pipeline: number;
+}
+
 /// From the extension to the page.
-export type ToPage = { readonly kind: "graph"; readonly name: string; readonly svg: string } | { readonly kind: "states"; readonly states: Readonly<Record<string, Shown>> };
+export type ToPage =
+  | { readonly kind: "graph"; readonly place: Place; readonly name: string; readonly svg: string }
+  | { readonly kind: "states"; readonly states: Readonly<Record<string, Shown>> };
 
 /// From the page to the extension.
 export type FromPage = { readonly kind: "ready" } | { readonly kind: "reveal"; readonly step: string };
+
+/// Whether what a page has kept is a place: it may be of another version of the extension.
+export function isPlace(state: unknown): state is Place {
+  return typeof state === "object" && state !== null && "uri" in state && typeof state.uri === "string" && "pipeline" in state && typeof state.pipeline === "number";
+}
 
 /// Returns the states of a pipeline's steps. A step with a matrix is drawn as its combinations.
 export function statesOf(pipeline: PipelineNode, sinceMs: number): Record<string, Shown> {

@@ -38,6 +38,8 @@ struct Inner {
     files: GlobSet,
     /// What the settings were made from.
     said: Value,
+    /// What the editor said when it started the server.
+    initial: Value,
     /// The settings of those folders that have some of their own.
     by_folder: BTreeMap<PathBuf, (Arc<Settings>, GlobSet)>,
     folders: Vec<PathBuf>,
@@ -77,20 +79,20 @@ impl SessionSettings {
             });
         }
         // The user's own file counts even if the editor sends nothing.
-        self.set(if options.is_object() { options } else { Value::Object(Map::new()) })
+        let options = if options.is_object() { options } else { Value::Object(Map::new()) };
+        self.inner.lock().initial = options.clone();
+        self.set(options)
     }
 
     /// Takes settings, at the top level or under `pipelens`.
     pub(crate) fn set(&self, value: Value) -> Result<(), String> {
-        let value = match value {
-            Value::Object(mut map) => match map.remove("pipelens") {
-                // An editor without settings for this server may say so.
-                Some(Value::Null) => Value::Object(Map::new()),
-                Some(own) => own,
-                None => Value::Object(map),
-            },
-            _ => return Ok(()),
-        };
+        if !value.is_object() {
+            return Ok(());
+        }
+        let value = own_part(value);
+        // Some editors send all settings that the user has of this kind as soon as the server has started, which may be none.
+        let is_empty = value.as_object().is_some_and(Map::is_empty);
+        let value = if is_empty { own_part(self.inner.lock().initial.clone()) } else { value };
         let (settings, files) = made(value.clone())?;
         let mut inner = self.inner.lock();
         inner.settings = settings;
@@ -330,6 +332,17 @@ fn unreadable(error: &anyhow::Error) -> Finding {
             message: format!("{error:#}; the defaults are used"),
             ..Diagnostic::default()
         },
+    }
+}
+
+/// Returns the settings in what an editor sends: at the top level or under `pipelens`.
+fn own_part(value: Value) -> Value {
+    let Value::Object(mut map) = value else { return value };
+    match map.remove("pipelens") {
+        // An editor without settings for this server may say so.
+        Some(Value::Null) => Value::Object(Map::new()),
+        Some(own) => own,
+        None => Value::Object(map),
     }
 }
 
