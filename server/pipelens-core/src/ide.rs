@@ -36,7 +36,7 @@ pub use hints::{Hint, hints};
 pub use hover::{Hover, StepPlace, hover};
 pub use links::{Link, LinkTarget, links};
 pub use names::{definition, references, uses};
-pub use outline::{SHOWN_AT_ONE_PLACE, made_together, CombinationPlace, RunPlace, Symbol, run_places, symbols};
+pub use outline::{CombinationPlace, RunPlace, SHOWN_AT_ONE_PLACE, Symbol, made_together, run_places, symbols};
 pub use rename::{Renamable, prepare_rename, rename};
 pub use selection::selection;
 pub use tokens::{Token, TokenKind, tokens};

@@ -7,6 +7,8 @@
     reason = "a test stops where it cannot go on, and says what it left out"
 )]
 
+#[path = "project/program.rs"]
+mod program;
 mod project;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +20,7 @@ use expect_test::expect_file;
 use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep, Target, plan};
 use pipelens_core::text::apply_edits;
-use pipelens_core::{FileId, Format, analyze, analyze_in};
+use pipelens_core::{Analysis, FileId, Format, analyze, analyze_in};
 use project::Small;
 
 fn data(name: &str) -> Option<PathBuf> {
@@ -127,12 +129,23 @@ fn fixtures(folder: &str) -> Vec<(PathBuf, String, Format)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(folder);
     let paths = files(&folder, "yml").into_iter().map(|path| (path, Format::Yaml));
     let paths = paths.chain(files(&folder, "json").into_iter().map(|path| (path, Format::Json)));
+    let paths = paths.chain(files(&folder, "py").into_iter().map(|path| (path, Format::Yaml)));
     paths.map(|(path, format)| (path.clone(), fs::read_to_string(&path).unwrap(), format)).collect()
+}
+
+/// Analyses a fixture as what it is.
+fn analyze_fixture(path: &Path, text: &str, format: Format) -> Analysis {
+    let is_program = path.extension().is_some_and(|extension| extension == "py");
+    if is_program { program::analyze_program(text) } else { analyze_in(text, format, &Small) }
 }
 
 #[test]
 fn good_fixtures_have_no_finding_with_any_line_ending() {
     for (path, text, format) in fixtures("good") {
+        if path.extension().is_some_and(|extension| extension == "py") {
+            assert!(analyze_fixture(&path, &text, format).diagnostics.is_empty(), "{}", path.display());
+            continue;
+        }
         for text in [text.clone(), text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
             let analysis = analyze_in(&text, format, &Small);
             assert!(analysis.diagnostics.is_empty(), "{}: {:#?}", path.display(), analysis.diagnostics);
@@ -146,7 +159,7 @@ fn every_code_has_a_bad_fixture_that_shows_it() {
     let mut shown = Vec::new();
     for (path, text, format) in fixtures("bad") {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let found = analyze_in(&text, format, &Small).diagnostics;
+        let found = analyze_fixture(&path, &text, format).diagnostics;
         let codes: Vec<_> = found.iter().map(|found| found.code.as_str()).collect();
         assert!(codes.contains(&name.as_str()), "{name}: {found:#?}");
         shown.push(name);
@@ -163,7 +176,7 @@ fn every_bad_fixture_is_marked_at_its_exact_place() {
     files.sort_by(|(one, ..), (other, ..)| one.cmp(other));
     for (path, text, format) in files {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let analysis = analyze_in(&text, format, &Small);
+        let analysis = analyze_fixture(&path, &text, format);
         writeln!(marked, "{}", path.file_name().unwrap().to_str().unwrap()).unwrap();
         for found in analysis.diagnostics.iter().filter(|found| found.code.as_str() == name) {
             let place = |offset: usize| {
@@ -191,6 +204,9 @@ fn every_fix_removes_its_finding_and_adds_no_error() {
         Code::SeveralParents,
     ];
     for (path, text, format) in fixtures("bad") {
+        if path.extension().is_some_and(|extension| extension == "py") {
+            continue;
+        }
         let found = analyze(&text, format).diagnostics;
         for finding in &found {
             assert!(!must_have_a_fix.contains(&finding.code) || !finding.fixes.is_empty(), "{}", path.display());

@@ -80,6 +80,7 @@ pub(super) fn run(mut command: Command, input: Input, answers: &Answers, limits:
         drop(printed.map(|pipe| to_answer.send(read(pipe))));
     });
     thread::spawn(move || drop(errors.map(|pipe| sender.send(read_end(pipe, limits.bytes)))));
+    let is_command = matches!(input, Input::Text(_));
     let mut pipe = child.child.stdin.take();
     let writer = thread::spawn(move || {
         let (text, stays_open) = match input {
@@ -116,11 +117,13 @@ pub(super) fn run(mut command: Command, input: Input, answers: &Answers, limits:
     if answer.len() as u64 > limits.bytes {
         (answer, why) = (Vec::new(), Some(format!("made more than {} MiB", limits.bytes >> 20)));
     }
-    if !answer.is_empty()
-        && let Some(status) = child.exit().filter(|status| !status.success())
-    {
-        // What a command prints before it fails is not its answer.
-        (answer, why) = (Vec::new(), Some(format!("failed ({status})")));
+    // What a command prints before it fails is not its answer.
+    while is_command && why.is_none() && !answer.is_empty() && Instant::now() < deadline {
+        match child.exit() {
+            Some(status) if status.success() => break,
+            Some(status) => (answer, why) = (Vec::new(), Some(format!("failed ({status})"))),
+            None => thread::sleep(POLL),
+        }
     }
     while answer.is_empty() && why.is_none() {
         why = child.exit().map(|status| format!("ended before it had made its pipelines ({status})"));
