@@ -73,18 +73,35 @@ fn the_pipelines_of_a_typescript_program_are_found_wherever_they_are() {
     check(
         "import { pipeline } from '@harmont/hm';\nconst a = { slug: 'a', pipeline: pipeline([]) };\nexport const pipelines: PipelineDefinition[] = [a, { slug: \"B\", allowmanual: true, pipeline }];\nconst other = { slug: 'x' };\n",
         Language::TypeScript,
-        expect![[""]],
+        expect![[r#"
+            a: a
+            B: B
+            3 "B" program-slug: `B` cannot be the name of a pipeline: lower-case letters, digits and `-`, at most 64, with a letter first. Try `b`.
+            3 "allowmanual" program-argument: A pipeline has no argument `allowmanual`. Did you mean `allowManual`?
+        "#]],
     );
 }
 
 #[test]
 fn syntax_errors_are_at_their_place() {
-    check("def f(:\n    pass\n", Language::Python, expect![[""]]);
+    check(
+        "def f(:\n    pass\n",
+        Language::Python,
+        expect![[r#"
+        1 "" syntax: This is not valid Python: `)` is missing here.
+    "#]],
+    );
 }
 
 #[test]
 fn syntax_errors_of_typescript_are_at_their_place() {
-    check("const a = {;\n", Language::TypeScript, expect![[""]]);
+    check(
+        "const a = {;\n",
+        Language::TypeScript,
+        expect![[r#"
+        1 "" syntax: This is not valid TypeScript: `}` is missing here.
+    "#]],
+    );
 }
 
 const PROGRAM: &str =
