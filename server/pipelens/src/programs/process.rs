@@ -144,7 +144,7 @@ pub(super) fn run(mut command: Command, input: Input, answers: &Answers, limits:
 fn read_all(pipe: impl Read, limit: u64) -> Read1 {
     let mut bytes = Vec::new();
     // What was read before an error is still an answer, or not a whole one.
-    let _ = pipe.take(limit + 1).read_to_end(&mut bytes);
+    drop(pipe.take(limit + 1).read_to_end(&mut bytes));
     if bytes.len() as u64 > limit { Read1::TooLong } else { Read1::Answer(bytes) }
 }
 
@@ -185,7 +185,7 @@ impl Group {
         self.has_ended = true;
         kill_group(&mut self.child);
         // It has ended or was killed: there is nothing to do about an error.
-        let _ = self.child.wait();
+        drop(self.child.wait());
     }
 }
 
@@ -214,5 +214,5 @@ fn kill_group(child: &mut Child) {
 
 #[cfg(not(unix))]
 fn kill_group(child: &mut Child) {
-    let _ = child.kill();
+    drop(child.kill());
 }
