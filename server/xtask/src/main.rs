@@ -10,6 +10,7 @@ mod codegen;
 mod demo;
 mod docker;
 mod footprint;
+mod harmont;
 mod interrupts;
 mod lint;
 mod packages;
@@ -40,7 +41,8 @@ enum Chore {
     /// Run every test, on a private Docker daemon and in real Neovims.
     ///
     /// Needs Linux and root: the tests and the daemon run in namespaces of their own, and nothing they do reaches the machine.
-    /// Programs that are missing are unpacked below the target directory with apt-get; nothing is installed.
+    /// Programs that are missing are unpacked below the target directory with apt-get; the Harmont SDKs get there with pip, npm and cargo
+    /// (450 MB, with runtimes for TypeScript). Nothing is installed.
     /// `cargo xtask test editors` also gets the workbench of VS Code (800 MB, with npm) and uses the extension in it.
     /// Takes about 6 minutes, and as long again for the first build.
     Test {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::docker::Daemon;
 use crate::docker::release::Choice;
 use crate::packages::{self, Program};
-use crate::{footprint, interrupts, sandbox, tools, workbench};
+use crate::{footprint, harmont, interrupts, sandbox, tools, workbench};
 
 /// The Neovims the plugin is tested in: the oldest that is supported, and the newest; each by the Debian suite that has it.
 const NEOVIMS: [&str; 2] = ["trixie", "forky"];
@@ -21,7 +21,7 @@ const NEOVIMS: [&str; 2] = ["trixie", "forky"];
 const DEBIANS_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Runs every test, or those whose names contain a filter; if a version of Docker is chosen, only those of the engine.
-/// The test runner's summary is the last thing printed.
+/// The test runner's summary is the last thing printed, unless something could not be installed.
 pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
     let missing = missing_programs();
     check_prerequisites(&missing)?;
@@ -31,6 +31,7 @@ pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
     if !choice.is_made() && workbench::is_wanted(filters) {
         workbench::prepare()?;
     }
+    let left_out = if choice.is_made() { Vec::new() } else { harmont::prepare()? };
     build()?;
     let mut arguments = vec![OsString::from("inside-test")];
     arguments.extend(choice.options());
@@ -38,6 +39,9 @@ pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
     arguments.extend(filters.iter().map(OsString::from));
     if !sandbox::run(&arguments)?.success() {
         bail!("tests failed");
+    }
+    if !left_out.is_empty() {
+        println!("The tests that need {} were left out: this is not a full pass", left_out.join(", "));
     }
     Ok(())
 }
@@ -54,6 +58,9 @@ pub(crate) fn inside(neovims: &str, filters: &[String], choice: Choice) -> Resul
         .env("PIPELENS_TEST_NVIM", neovims)
         .env("PIPELENS_REQUIRE_NVIM", "1")
         .env("PIPELENS_REQUIRE_STRACE", "1");
+    if !choice.is_made() {
+        tests.envs(harmont::environment()?);
+    }
     if !choice.is_made() && workbench::is_wanted(filters) {
         tests.envs(workbench::environment()?);
     }
@@ -79,6 +86,7 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     if !missing.is_empty() {
         println!("Missing: {missing}. The tests that need them are left out");
     }
+    harmont::prepare()?;
     build()?;
     let _interrupts = interrupts::outlive()?;
     // Not below the target directory: that is in a git repository, and a project ends where its repository does.
@@ -96,7 +104,7 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     {
         tests.env_remove(format!("PIPELENS_{variable}"));
     }
-    tests.env("PIPELENS_TEST_NVIM", env::join_paths(neovims)?);
+    tests.env("PIPELENS_TEST_NVIM", env::join_paths(neovims)?).envs(harmont::environment()?);
     let totals = follow(&mut tests)?;
     let left_out = LeftOut::read(&skipped);
     // A test may have left a folder that its owner cannot open, which only root could remove.
