@@ -1,5 +1,7 @@
 //! Pipelines that are programs, with the real SDK: read without executing them, rendered when asked to, run from the editor and the command line.
 
+mod limits;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,13 +7,13 @@ use anyhow::{Context, anyhow, bail};
 use pipelens_core::Format;
 use pipelens_engine::files::{ProjectFolder, Unreadable};
 
-use crate::{present, project};
+use crate::{present, programs, project};
 
 /// Longer files are not read; neither does the core parse them.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Reads a file as text. A symbolic link is followed only inside its project, and only to another pipeline file: findings quote the file, and
-/// must not quote one that was not meant to be read.
+/// Reads a file as text. A symbolic link is followed only inside its project, and only to another pipeline file, from a
+/// program to one of its extension: findings quote the file, and must not quote one that was not meant to be read.
 pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
     let name = path.display().to_string();
     let absolute = lexical(&std::path::absolute(path).with_context(|| format!("Cannot read `{name}`"))?);
@@ -42,13 +42,21 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
 /// Refuses a link to a file that is not named like a pipeline, or that is inside `.git`.
 fn check_link(path: &Path, root: &Path, name: &str) -> anyhow::Result<()> {
     let Ok(target) = path.canonicalize() else { return Ok(()) };
-    let is_pipeline = Format::by_extension(&target).is_some();
+    let program = programs::language(path);
+    let is_pipeline = match program {
+        Some(_) => target.extension() == path.extension(),
+        None => Format::by_extension(&target).is_some(),
+    };
     let inside = root.canonicalize().ok().and_then(|root| target.strip_prefix(root).ok().map(Path::to_owned));
     match inside {
         None => bail!("`{name}` leads out of the project through a symbolic link; pass the file itself"),
         Some(inside) if !is_pipeline || inside.components().any(|part| part.as_os_str() == ".git") => bail!(
-            "`{name}` is a symbolic link to `{}`, which is not a pipeline file; a link must lead to a `.yml`, `.yaml` or `.json` file",
-            inside.display()
+            "`{name}` is a symbolic link to `{}`, which is not a pipeline file; a link must lead to {}",
+            inside.display(),
+            match program {
+                Some(language) => format!("a {} file with the same extension", language.name()),
+                None => "a `.yml`, `.yaml` or `.json` file".to_owned(),
+            }
         ),
         Some(_) => Ok(()),
     }
@@ -132,6 +140,18 @@ mod tests {
         ] {
             let error = read(target).unwrap_err();
             assert!(error.contains(why), "{target}: {error}");
+        }
+        // From a program, to one in the same language.
+        std::fs::create_dir(root.join(".hm")).unwrap();
+        std::fs::write(root.join("ci/pipeline.py"), "program").unwrap();
+        let program = root.join(".hm/pipeline.py");
+        symlink("../ci/pipeline.py", &program).unwrap();
+        assert_eq!(super::read(&program).unwrap(), "program");
+        for target in ["../ci/real.yml", "../.git/config", "../token"] {
+            std::fs::remove_file(&program).unwrap();
+            symlink(target, &program).unwrap();
+            let error = format!("{:#}", super::read(&program).unwrap_err());
+            assert!(error.contains("must lead to a Python file"), "{target}: {error}");
         }
         // A directory that is a link does not lead out of the project either.
         symlink(outer.path(), root.join("up")).unwrap();

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::docker::Daemon;
 use crate::docker::release::Choice;
 use crate::packages::{self, Program};
-use crate::{footprint, interrupts, sandbox, tools, workbench};
+use crate::{footprint, harmont, interrupts, sandbox, tools, workbench};
 
 /// The Neovims the plugin is tested in: the oldest that is supported, and the newest; each by the Debian suite that has it.
 const NEOVIMS: [&str; 2] = ["trixie", "forky"];
@@ -32,6 +32,10 @@ pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
         workbench::prepare()?;
     }
     let without_workbench = if !choice.is_made() && filters.is_empty() { workbench::prepare().err() } else { None };
+    let left_out = if choice.is_made() { Vec::new() } else { harmont::prepare()? };
+    if !left_out.is_empty() {
+        println!("The tests that need {} are left out: this will not be a full pass", left_out.join(", "));
+    }
     build()?;
     let mut arguments = vec![OsString::from("inside-test")];
     arguments.extend(choice.options());
@@ -63,6 +67,9 @@ pub(crate) fn inside(
             .env("PIPELENS_TEST_NVIM", neovims)
             .env("PIPELENS_REQUIRE_NVIM", "1")
             .env("PIPELENS_REQUIRE_STRACE", "1");
+        if !choice.is_made() {
+            tests.envs(harmont::environment()?);
+        }
         Ok(tests)
     };
     let has_all = filters.is_empty() && !choice.is_made();
@@ -118,6 +125,7 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     if !missing.is_empty() {
         println!("Missing: {missing}. The tests that need them are left out");
     }
+    harmont::prepare()?;
     build()?;
     let _interrupts = interrupts::outlive()?;
     // Not below the target directory: that is in a git repository, and a project ends where its repository does.
@@ -135,7 +143,7 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     {
         tests.env_remove(format!("PIPELENS_{variable}"));
     }
-    tests.env("PIPELENS_TEST_NVIM", env::join_paths(neovims)?);
+    tests.env("PIPELENS_TEST_NVIM", env::join_paths(neovims)?).envs(harmont::environment()?);
     let totals = follow(&mut tests)?;
     let left_out = LeftOut::read(&skipped);
     // A test may have left a folder that its owner cannot open, which only root could remove.

@@ -134,6 +134,12 @@ fn reads_typescript(node: &Path) -> bool {
     (parts.next(), parts.next()) >= (Some(22), Some(6))
 }
 
+/// Whether there are SDKs for a version of Python: all need 3.11. One that cannot be read may be newer.
+fn has_sdks(version: &str) -> bool {
+    let mut parts = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    parts.next().zip(parts.next()).is_none_or(|version| version >= (3, 11))
+}
+
 /// Says which interpreters were tried, and how to get one that works. Each comes with its version.
 pub(super) fn none_usable(request: &Request, tried: &[(Interpreter, String)]) -> Failure {
     let message = match tried {
@@ -148,15 +154,38 @@ pub(super) fn none_usable(request: &Request, tried: &[(Interpreter, String)]) ->
              or above.",
             request.program.parent().unwrap_or(&request.root).display()
         ),
-        [(first, _), ..] => {
+        _ => {
             let list: Vec<String> =
                 tried.iter().map(|(interpreter, version)| format!("{interpreter}, version {version}")).collect();
-            format!(
-                "The Harmont SDK is not installed in any Python that was tried: {}. Install it with `{} -m pip install harmont`.",
-                list.join("; "),
-                first.words().join(" ")
-            )
+            let advice = match tried.iter().find(|(_, version)| has_sdks(version)) {
+                Some((python, _)) => format!("Install it with `{} -m pip install harmont`.", python.words().join(" ")),
+                None => "It needs Python 3.11 or later: install one, and name it with the setting `pipelens.programs.python`, or make the \
+                         project's virtual environment with it."
+                    .to_owned(),
+            };
+            format!("The Harmont SDK is not installed in any Python that was tried: {}. {advice}", list.join("; "))
         }
     };
     Failure { message, place: None, related: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(versions: &[(&str, &str)]) -> String {
+        let program = PathBuf::from("/project/.hm/pipeline.py");
+        let request = Request::new(program, Language::Python, String::new(), &crate::settings::Programs::default());
+        let tried =
+            versions.iter().map(|(path, version)| (Interpreter::new(*path, &[], "tried"), (*version).to_owned()));
+        none_usable(&request, &tried.collect::<Vec<_>>()).message
+    }
+
+    #[test]
+    fn the_sdk_is_to_be_installed_only_where_it_can_be() {
+        assert!(told(&[("/old", "3.9"), ("/new", "3.11")]).ends_with("Install it with `/new -m pip install harmont`."));
+        let old = told(&[("/old", "3.9")]);
+        assert!(old.contains("`/old` (tried), version 3.9. It needs Python 3.11 or later"), "{old}");
+        assert!(!old.contains("pip install"), "{old}");
+    }
 }

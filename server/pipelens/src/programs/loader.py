@@ -52,6 +52,16 @@ def end_with(pipe):
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+    # A thread does not run while a call into native code keeps the others waiting. Linux can do the same itself.
+    try:
+        import fcntl
+
+        set_signal = fcntl.F_SETSIG
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(pipe, set_signal, signal.SIGKILL)
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    except (ImportError, AttributeError, OSError):
+        pass
 
 
 def answered(request):
