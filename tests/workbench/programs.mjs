@@ -65,7 +65,7 @@ export function stages({ page, person, project, settings, change, shoot, docker 
       await runPipeline();
       await person.squiggle().waitFor();
       await person.lens("failed").or(person.lens("✗")).first().waitFor();
-      await person.row("bad").filter({ hasText: "failed" }).first().waitFor();
+      await person.row("bad").filter({ hasText: "exit 1" }).first().waitFor();
       await person.row("good").filter({ hasText: "succeeded" }).first().waitFor();
       // The mark is on the line of the step.
       const top = async (locator) => (await locator.boundingBox()).y;
