@@ -27,6 +27,9 @@ export const files = {
   ".gitignore": ".venv\n",
 };
 
+// The text is typed as it is.
+export const preferences = { "editor.autoIndent": "none" };
+
 export function stages({ page, person, project, settings, change, shoot, docker }) {
   const bad = page.locator(".view-line", { hasText: 'label="bad"' }).first();
   const needsSdk = { needsSdk: true };
