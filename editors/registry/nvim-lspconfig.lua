@@ -11,6 +11,14 @@
 ---@type vim.lsp.Config
 return {
   cmd = { 'pipelens', 'lsp' },
-  filetypes = { 'yaml', 'json' },
-  root_markers = { '.pipelens.yaml', '.git', '.hm' },
+  filetypes = { 'yaml', 'json', 'python', 'typescript' },
+  -- Of the Python and TypeScript files, only programs that make pipelines are the server's.
+  root_dir = function(bufnr, on_dir)
+    local filetype = vim.bo[bufnr].filetype
+    local folder = vim.fs.basename(vim.fs.dirname(vim.api.nvim_buf_get_name(bufnr)))
+    local is_data = filetype ~= 'python' and filetype ~= 'typescript'
+    if is_data or folder == '.hm' or folder == '.harmont' then
+      on_dir(vim.fs.root(bufnr, { '.pipelens.yaml', '.git', '.hm' }))
+    end
+  end,
 }

@@ -55,3 +55,8 @@ fn what_tools_print_is_marked_in_the_sources_in_the_workbench_of_vs_code() {
 fn a_person_creates_a_pipeline_in_the_workbench_of_vs_code() {
     run_stages("beginning");
 }
+
+#[test]
+fn a_person_runs_a_program_in_the_workbench_of_vs_code() {
+    run_stages("programs");
+}

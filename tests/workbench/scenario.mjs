@@ -1,7 +1,7 @@
 // What a person does with the extension, in the real workbench: node scenario.mjs NAME [SHOTS]
 // NAME is that of a file of stages beside this one, such as `using`; SHOTS is a folder for screenshots.
 // PIPELENS is the server's program, PIPELENS_TOOLS the folder with code-server, PIPELENS_CHROMIUM the browser, PIPELENS_PATH further programs.
-// PIPELENS_TEST_DOCKER_HOST is a Docker daemon with the tests' images. Stages that lack something are skipped, which is said.
+// PIPELENS_TEST_DOCKER_HOST is a Docker daemon with the tests' images, PIPELENS_TEST_HARMONT a Python with the Harmont SDK. Stages that lack something are skipped, which is said.
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -48,9 +48,10 @@ const has = (program) => environment.PATH.split(delimiter).some((folder) => exis
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const all = stages({ page, person: hands(page), project, scratch, settings, change: workbench.settings, shoot, server, docker });
-for (const [title, act, { programs = [], needsDocker = false } = {}] of all) {
+for (const [title, act, { programs = [], needsDocker = false, needsSdk = false } = {}] of all) {
   const missing = programs.filter((program) => !has(program));
-  const lacks = needsDocker && docker === undefined ? "there is no Docker daemon for tests" : missing.length > 0 ? `${missing.join(", ")} not found` : undefined;
+  const withoutSdk = needsSdk && !process.env.PIPELENS_TEST_HARMONT ? "PIPELENS_TEST_HARMONT names no Python with the Harmont SDK" : undefined;
+  const lacks = withoutSdk ?? (needsDocker && docker === undefined ? "there is no Docker daemon for tests" : missing.length > 0 ? `${missing.join(", ")} not found` : undefined);
   if (lacks !== undefined) {
     counts.skipped += 1;
     console.log(`skipped: ${title} (${lacks})`);

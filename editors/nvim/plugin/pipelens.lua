@@ -1,19 +1,19 @@
--- Loaded at startup, so it is small: nothing else is loaded until a pipeline file is opened.
+-- Loaded at startup, so it is small: until a pipeline file is opened, only `pipelens.files` is loaded.
 if vim.g.loaded_pipelens then
   return
 end
 vim.g.loaded_pipelens = true
 
-local filetypes = { 'yaml.pipelens', 'json.pipelens' }
 local group = vim.api.nvim_create_augroup('pipelens', {})
 
 if vim.g.pipelens_enable ~= false then
   vim.api.nvim_create_autocmd('FileType', {
     group = group,
-    pattern = filetypes,
     desc = 'Start the pipelens language server',
     callback = function(event)
-      require('pipelens.client').start(event.buf)
+      if require('pipelens.files').is_ours(event.buf) then
+        require('pipelens.client').start(event.buf)
+      end
     end,
   })
 end

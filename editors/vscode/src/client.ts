@@ -17,7 +17,8 @@ import {
   type ShowMessageRequestParams,
 } from "vscode-languageclient/node";
 import { openFolder } from "./folders";
-import { openSetting } from "./settings";
+import { documents } from "./pure/programs";
+import { commandGlobs, openSetting } from "./settings";
 
 export { State } from "vscode-languageclient/node";
 export { RunProgress } from "./progress";
@@ -50,11 +51,7 @@ export function createClient(setup: ClientSetup): LanguageClient {
     return child;
   };
   const options: LanguageClientOptions = {
-    // The server decides which files are pipelines, and returns empty answers for all others.
-    documentSelector: ["yaml", "json", "jsonc"].flatMap((language) => [
-      { scheme: "file", language },
-      { scheme: "untitled", language },
-    ]),
+    documentSelector: documents(commandGlobs()),
     outputChannel: setup.output,
     initializationOptions: { ...setup.settings, workspaceTrusted: vscode.workspace.isTrusted },
     initializationFailedHandler: () => false,

@@ -33,7 +33,8 @@ export function activate(context: vscode.ExtensionContext): void {
     registerCommands({ server: started, pipelines, terminals, graphs }),
     vscode.workspace.onDidGrantWorkspaceTrust(() => void started.trust()),
     vscode.workspace.onDidChangeConfiguration((event) => {
-      if (event.affectsConfiguration("pipelens.server.path")) {
+      // Which files the server gets is decided when a client is made.
+      if (event.affectsConfiguration("pipelens.server.path") || event.affectsConfiguration("pipelens.programs.commands")) {
         void started.restart();
       } else if (event.affectsConfiguration("pipelens")) {
         void started.configure();

@@ -1,7 +1,9 @@
 // What the server says about the pipelines of the workspace and their runs. Everything that is drawn comes from here.
 import * as vscode from "vscode";
 import type { PipelineNode } from "./protocol";
+import { documents, programGlobs } from "./pure/programs";
 import { withoutRunning } from "./pure/words";
+import { commandGlobs } from "./settings";
 import type { Change, Server } from "./server";
 
 /// Edits are asked about when the user pauses.
@@ -31,12 +33,15 @@ export class Pipelines implements vscode.Disposable {
     private readonly extension: vscode.Extension<unknown>,
   ) {
     const globs = this.globs();
-    const watcher = vscode.workspace.createFileSystemWatcher(`**/{${globs.join(",")}}`);
+    const patterns = [`**/{${globs.join(",")}}`, ...programGlobs([])];
+    const watchers = patterns.map((pattern) => vscode.workspace.createFileSystemWatcher(pattern));
     this.subscriptions.push(
       this.changes,
-      watcher,
-      watcher.onDidCreate((uri) => { this.want(uri.toString(), BURST_MS); }),
-      watcher.onDidDelete((uri) => { this.forget(uri.toString()); }),
+      ...watchers.flatMap((watcher) => [
+        watcher,
+        watcher.onDidCreate((uri) => { this.want(uri.toString(), BURST_MS); }),
+        watcher.onDidDelete((uri) => { this.forget(uri.toString()); }),
+      ]),
       server.onDidChange((change) => void this.reset(change)),
       vscode.workspace.onDidChangeWorkspaceFolders(() => void this.find()),
       // Without trust, the server does not look at earlier runs.
@@ -124,7 +129,7 @@ export class Pipelines implements vscode.Disposable {
   /// Asks about every file that may be a pipeline.
   private async find(): Promise<void> {
     const further = vscode.workspace.getConfiguration("pipelens").get<string[]>("files") ?? [];
-    const patterns = [`**/{${this.globs().join(",")}}`, ...further];
+    const patterns = [`**/{${this.globs().join(",")}}`, ...programGlobs(commandGlobs()), ...further];
     const found = await Promise.all(patterns.map((pattern) => vscode.workspace.findFiles(pattern, IGNORED, MOST_FILES)));
     const open = vscode.workspace.textDocuments.filter(isCandidate).map(({ uri }) => uri);
     const uris = new Set([...found.flat(), ...open].map(String));
@@ -181,5 +186,5 @@ export class Pipelines implements vscode.Disposable {
 }
 
 function isCandidate(document: vscode.TextDocument): boolean {
-  return ["yaml", "json", "jsonc"].includes(document.languageId) && ["file", "untitled"].includes(document.uri.scheme);
+  return vscode.languages.match(documents(commandGlobs()), document) > 0;
 }

@@ -1,5 +1,6 @@
 // The settings, as the server gets them.
 import * as vscode from "vscode";
+import { globsOf } from "./pure/programs";
 
 interface Manifest {
   contributes: { configuration: { properties: Record<string, { default?: unknown }> } };
@@ -21,6 +22,11 @@ export function serverSettings(extension: vscode.Extension<unknown>): Record<str
     }
   }
   return settings;
+}
+
+/// Returns the globs of the files that the user has commands for.
+export function commandGlobs(): string[] {
+  return globsOf(vscode.workspace.getConfiguration("pipelens").get<unknown>("programs.commands"));
 }
 
 /// Returns the names of the settings in the extension's manifest, without the `pipelens.` prefix.

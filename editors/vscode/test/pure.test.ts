@@ -9,6 +9,7 @@ import { isPlace, page, statesOf, withoutStyle } from "../src/pure/graph";
 import { candidates, linksIn } from "../src/pure/links";
 import { nearest } from "../src/pure/nearest";
 import { Backlog, Writer } from "../src/pure/output";
+import { documents, globsOf, programGlobs } from "../src/pure/programs";
 import { helpFor, refusalOf } from "../src/pure/refusal";
 import { clock, duration, iconOf, newestRun, stateOf, stepAt, time, withoutRunning, words } from "../src/pure/words";
 
@@ -207,4 +208,26 @@ test("the page of the graph runs only its own script, and takes nothing from els
   assert.match(text, /default-src 'none'; style-src vscode-resource:; script-src 'nonce-abc'"/);
   assert.doesNotMatch(text, /https?:|unsafe/);
   assert.equal(withoutStyle("<svg><style>a{b:c}</style><g/></svg>"), "<svg><g/></svg>");
+});
+
+test("only programs among the Python and TypeScript files are sent to the server", () => {
+  for (const language of ["python", "typescript"]) {
+    const filters = documents([]).filter((filter) => filter.language === language);
+    assert.equal(filters.length, 1);
+    assert.ok(filters.every(({ scheme }) => scheme === "file"));
+    assert.match(filters.map(({ pattern }) => pattern).join(), /^\*\*\/\{\.hm,\.harmont\}\/\*\./);
+  }
+  assert.ok(documents([]).every(({ language }) => language !== undefined));
+  assert.ok(documents([]).some(({ scheme, language }) => scheme === "untitled" && language === "yaml"));
+});
+
+test("files that the user has a command for are sent wherever the project is", () => {
+  const commands = globsOf({ "ci/*.jsonnet": ["jsonnet", "{file}"], "**/*.cue": ["cue"], "./pipeline.dhall": ["dhall"], "": [] });
+  const added = documents(commands).slice(documents([]).length);
+  assert.deepEqual(added.map(({ pattern }) => pattern), ["**/ci/*.jsonnet", "**/*.cue", "**/pipeline.dhall"]);
+  assert.ok(added.every(({ scheme, language }) => scheme === "file" && language === undefined));
+  assert.deepEqual(programGlobs(commands).slice(2), ["**/ci/*.jsonnet", "**/*.cue", "**/pipeline.dhall"]);
+  for (const wrong of [undefined, null, "ci/*.jsonnet", ["ci/*.jsonnet"], 1]) {
+    assert.deepEqual(globsOf(wrong), []);
+  }
 });

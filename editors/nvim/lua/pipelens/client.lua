@@ -1,7 +1,7 @@
 --- The language client: its configuration, and what happens when a pipeline is opened.
 local M = {}
 
-local markers = { '.pipelens.yaml', '.git', '.hm' }
+local files = require('pipelens.files')
 
 --- Finds the binary in the absolute directories of the PATH. A binary inside the working directory is never started.
 ---@return string?
@@ -71,8 +71,14 @@ function M.config()
     name = 'pipelens',
     -- If the binary is not found, use a path that does not exist, so that Neovim reports that it cannot be started.
     cmd = vim.g.pipelens_cmd or { M.find() or '/nonexistent/pipelens', 'lsp' },
-    filetypes = { 'yaml.pipelens', 'json.pipelens' },
-    root_markers = markers,
+    filetypes = files.filetypes(),
+    root_markers = files.markers,
+    -- Without a call there is no client: other Python and TypeScript files are left to other servers.
+    root_dir = function(buf, found)
+      if files.is_ours(buf) then
+        found(files.root(buf))
+      end
+    end,
     capabilities = capabilities,
     handlers = handlers,
     init_options = settings,
@@ -113,7 +119,7 @@ function M.start(buf)
   end
   if not vim.lsp.enable then
     local config = M.config()
-    config.root_dir = vim.fs.root(buf, markers)
+    config.root_dir = files.root(buf)
     vim.lsp.start(config, { bufnr = buf })
     return
   end
@@ -162,7 +168,7 @@ function M.ended(client_id, code, signal)
     vim.notify(what .. ' and is started again.', vim.log.levels.ERROR)
     for _, buf in ipairs(left) do
       local config = vim.deepcopy(vim.lsp.config and vim.lsp.config.pipelens or M.config())
-      config.root_dir = vim.fs.root(buf, markers)
+      config.root_dir = files.root(buf)
       vim.lsp.start(config, { bufnr = buf })
     end
   end

@@ -29,7 +29,7 @@ local function explain_absence()
   local program = client.config().cmd
   if type(program) == 'table' and vim.fn.executable(program[1]) == 0 then
     vim.notify('pipelens: the server is not installed. `:checkhealth pipelens` says what to do.', vim.log.levels.ERROR)
-  elseif vim.bo.filetype:find('pipelens', 1, true) then
+  elseif require('pipelens.files').is_ours(vim.api.nvim_get_current_buf()) then
     vim.notify('pipelens: the server does not run. `:edit` starts it again; `:checkhealth pipelens` says more.', vim.log.levels.ERROR)
   else
     vim.notify('pipelens: no pipeline is open', vim.log.levels.ERROR)

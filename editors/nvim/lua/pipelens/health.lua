@@ -24,6 +24,22 @@ function M.check()
   else
     vim.health.info('No pipeline is open')
   end
+  for _, client in ipairs(clients) do
+    for buf in pairs(client.attached_buffers) do
+      local path = vim.api.nvim_buf_get_name(buf)
+      local others = vim.tbl_filter(function(other)
+        return other.id ~= client.id
+      end, vim.lsp.get_clients({ bufnr = buf }))
+      if require('pipelens.files').is_program(path) and #others > 0 then
+        local names = vim.tbl_map(function(other)
+          return other.name
+        end, others)
+        vim.health.ok(('%s is a program, shared with %s'):format(path, table.concat(names, ', ')))
+      elseif require('pipelens.files').is_program(path) then
+        vim.health.ok(('%s is a program'):format(path))
+      end
+    end
+  end
   vim.health.start('pipelens: where steps can run')
   for line in vim.gsplit(vim.trim(vim.fn.system({ program, 'doctor' })), '\n') do
     vim.health.info(line)
