@@ -144,7 +144,7 @@ fn walk(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in Walk::towards(&root, &absolute, RuleSet::Git)? {
         match entry {
-            Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
+            Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) || is_linked_program(entry.path()) => {
                 // The path is shown as the user wrote the directory.
                 files.extend(entry.path().strip_prefix(&absolute).ok().map(|path| folder.join(path)));
             }
@@ -153,6 +153,11 @@ fn walk(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+/// Whether a path is a link in the place of a program, to one that may be read. Other links are not followed.
+fn is_linked_program(path: &Path) -> bool {
+    path.is_symlink() && programs::language(path).is_some() && source::read(path).is_ok()
 }
 
 fn says_so(project: &ProjectFolder, path: &Path) -> bool {
