@@ -96,7 +96,8 @@ fn ask(request: &Request, interpreter: &Interpreter) -> Result<(Answer, String),
         Err(error) => return Err((format!("needs a temporary folder: {error}"), String::new())),
     };
     let file = folder.path().join("answer.json");
-    let mut input = serde_json::json!({"root": request.root, "program": request.program, "texts": texts});
+    // The loader for Python does not look at the file.
+    let input = serde_json::json!({"root": request.root, "program": request.program, "texts": texts, "answer": file});
     let (call, answers) = match request.language {
         Language::Python => (interpreter.call(&["-c", PYTHON_LOADER], &request.root), Answers::OnOutput),
         Language::TypeScript => {
@@ -104,7 +105,6 @@ fn ask(request: &Request, interpreter: &Interpreter) -> Result<(Answer, String),
             if let Err(error) = std::fs::write(&loader, TYPESCRIPT_LOADER) {
                 return Err((format!("needs a temporary file: {error}"), String::new()));
             }
-            input["answer"] = serde_json::json!(file);
             (interpreter.call(&[loader.as_os_str()], &request.root), Answers::InFile(file))
         }
     };
