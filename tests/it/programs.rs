@@ -34,7 +34,7 @@ def ci():
 ";
 
 /// The interpreter with the SDK, which `cargo xtask test` installs.
-pub fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let python = std::env::var_os("PIPELENS_TEST_HARMONT").map(PathBuf::from).filter(|python| python.is_file());
     if python.is_none() {
         skipped("the Harmont SDK", "set PIPELENS_TEST_HARMONT to a Python that has it, or run `cargo xtask test`");
@@ -43,7 +43,7 @@ pub fn python() -> Option<PathBuf> {
 }
 
 /// A project with one program, whose virtual environment is the one with the SDK.
-pub fn project(python: Option<&Path>, program: &str) -> Project {
+pub(crate) fn project(python: Option<&Path>, program: &str) -> Project {
     let project = Project::new("");
     fs::remove_file(project.file()).unwrap();
     fs::create_dir(project.folder.path().join(".hm")).unwrap();
