@@ -365,6 +365,7 @@ fn the_lenses_of_a_good_rendering_stay_while_the_program_is_broken() {
     assert_eq!(steps(&mut client), 2);
     let refused = client.execute("pipelens.runStep", json!({"uri": uri, "step": "good"})).unwrap_err();
     assert!(text(&refused["message"]).contains("SyntaxError"), "a run renders afresh: {refused}");
+    assert_eq!(steps(&mut client), 2, "a failed rendering brings back no step");
     assert_eq!(client.quit().code(), Some(0));
 }
 

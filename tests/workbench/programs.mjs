@@ -79,6 +79,8 @@ export function stages({ page, person, project, settings, change, shoot, docker 
     ["the mark goes when the edited step has run again", async () => {
       await person.clearToasts();
       await person.rewrite(program("cat out"));
+      // What an edited step will be is known when the program is executed again.
+      await page.keyboard.press("Control+S");
       await person.gutter('label="bad"');
       await person.squiggle().waitFor({ state: "detached" });
       await person.row("bad").filter({ hasText: "succeeded" }).first().waitFor();
@@ -106,6 +108,7 @@ export function stages({ page, person, project, settings, change, shoot, docker 
       change({ ...settings, "pipelens.runner": "docker", "pipelens.dockerHost": docker });
       await person.openFile("pipeline.py");
       await person.rewrite(program("test -e /bin/busybox && cat out", ', image="pipelens-test/busybox:latest"'));
+      await page.keyboard.press("Control+S");
       await person.gutter('label="bad"');
       await person.command("pipelens: Show Output of Last Run");
       await person.terminal("bad on docker").waitFor();

@@ -51,6 +51,8 @@ pub struct Rendering {
     pub(super) text: String,
     pub(super) pipelines: Vec<Pipeline>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// The steps, by pipeline and position, that have no place in the text: it has changed since they were made.
+    pub(super) unplaced: Vec<(usize, usize)>,
 }
 
 impl Rendering {
@@ -83,7 +85,7 @@ impl Rendering {
         // An edit cannot be made from here: the program computes what would have to change.
         findings.list_mut().iter_mut().for_each(|finding| finding.fixes.clear());
         let diagnostics = findings.finish();
-        Self { text: text.to_owned(), pipelines, diagnostics }
+        Self { text: text.to_owned(), pipelines, diagnostics, unplaced: Vec::new() }
     }
 
     /// Keeps what was made before, and says why a text has made nothing.
@@ -95,8 +97,8 @@ impl Rendering {
             finding = finding.with_related(places.range(*related), "Called from here");
         }
         let kept = before.map(|before| super::stale::placed(text, before, &[]));
-        let pipelines = kept.map(|kept| kept.pipelines).unwrap_or_default();
-        Self { text: text.to_owned(), pipelines, diagnostics: vec![finding] }
+        let (pipelines, unplaced) = kept.map(|kept| (kept.pipelines, kept.unplaced)).unwrap_or_default();
+        Self { text: text.to_owned(), pipelines, diagnostics: vec![finding], unplaced }
     }
 
     /// Tells whether this is what a text has made.

@@ -85,7 +85,7 @@ fn starts(lines: &[&str]) -> Vec<usize> {
 /// Puts what was made from an earlier text at the places of the current one.
 pub(super) fn placed(text: &str, rendering: &Rendering, declared: &[Declared]) -> Placed {
     let mut pipelines = rendering.pipelines.clone();
-    let mut unplaced = Vec::new();
+    let mut unplaced = rendering.unplaced.clone();
     let is_same = rendering.is_of(text);
     let changes = if is_same { Changes(Vec::new()) } else { Changes::between(&rendering.text, text) };
     let shifted = |range| changes.moved(range);
