@@ -46,7 +46,8 @@ function M.filetypes()
   end
 end
 
---- Whether all files of a filetype are the client's: those of pipelines, and what the user has listed. Never all Python or TypeScript files.
+--- Whether all files of a filetype are the client's: those of pipelines, and what the user has listed.
+--- Never all Python or TypeScript files.
 ---@param filetype string
 ---@return boolean
 local function is_wanted(filetype)
