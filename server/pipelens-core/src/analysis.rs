@@ -1,9 +1,8 @@
 //! `Analysis`: everything known about one text.
 
 use crate::diagnostic::Diagnostic;
-use crate::files::Files;
+use crate::files::{Files, Language};
 use crate::model::{Pipeline, Step};
-use crate::programs::Language;
 use crate::syntax::tree::Tree;
 use crate::text::LineIndex;
 

@@ -1,4 +1,4 @@
-//! Files: which are pipelines (by name, by folder, or by a comment in their first lines), in which format, and how a range says
+//! Files: which are pipelines (by name, by folder, or by a comment in their first lines), in which format or language, and how a range says
 //! which file it is in.
 
 use std::path::{Path, PathBuf};
@@ -28,6 +28,45 @@ impl Format {
             "yml" | "yaml" => Some(Self::Yaml),
             "json" => Some(Self::Json),
             _ => None,
+        }
+    }
+}
+
+/// The folders whose Python and TypeScript files are pipelines.
+pub const FOLDERS: [&str; 2] = [".hm", ".harmont"];
+
+/// The language of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Language {
+    Python,
+    TypeScript,
+    /// Any other, whose program prints pipelines when a command of the user's executes it. Nothing is known of its text.
+    Other,
+}
+
+impl Language {
+    /// Returns the language of a file, if its path is that of a program: a Python or TypeScript file directly in `.hm` or `.harmont`.
+    pub fn of(path: &str) -> Option<Self> {
+        let mut parts = path.rsplit(['/', '\\']);
+        let (file, folder) = (parts.next()?, parts.next()?);
+        let (stem, extension) = file.rsplit_once('.')?;
+        if stem.is_empty() || !FOLDERS.contains(&folder) {
+            return None;
+        }
+        match extension {
+            "py" => Some(Self::Python),
+            // A file of declarations makes nothing.
+            "ts" | "mts" if !stem.ends_with(".d") => Some(Self::TypeScript),
+            _ => None,
+        }
+    }
+
+    /// Returns its name, as people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "Python",
+            Self::TypeScript => "TypeScript",
+            Self::Other => "a program",
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::findings::Findings;
 use crate::model::{Pipeline, Spelling};
 use crate::text::{LineIndex, Spanned, TextRange};
 
+pub use crate::files::{FOLDERS, Language};
 pub use declared::Declared;
 pub use rendering::{Failure, Frame, Made, Position, Rendering};
 
@@ -20,45 +21,6 @@ pub use rendering::{Failure, Frame, Made, Position, Rendering};
 const MAX_PROGRAM_BYTES: usize = 4 * 1024 * 1024;
 /// Syntax errors beyond this follow from the ones before.
 const MAX_SYNTAX_ERRORS: usize = 20;
-
-/// The folders whose Python and TypeScript files are pipelines.
-pub const FOLDERS: [&str; 2] = [".hm", ".harmont"];
-
-/// The language of a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Language {
-    Python,
-    TypeScript,
-    /// Any other, whose program prints pipelines when a command of the user's executes it. Nothing is known of its text.
-    Other,
-}
-
-impl Language {
-    /// Returns the language of a file, if its path is that of a program: a Python or TypeScript file directly in `.hm` or `.harmont`.
-    pub fn of(path: &str) -> Option<Self> {
-        let mut parts = path.rsplit(['/', '\\']);
-        let (file, folder) = (parts.next()?, parts.next()?);
-        let (stem, extension) = file.rsplit_once('.')?;
-        if stem.is_empty() || !FOLDERS.contains(&folder) {
-            return None;
-        }
-        match extension {
-            "py" => Some(Self::Python),
-            // A file of declarations makes nothing.
-            "ts" | "mts" if !stem.ends_with(".d") => Some(Self::TypeScript),
-            _ => None,
-        }
-    }
-
-    /// Returns its name, as people write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Python => "Python",
-            Self::TypeScript => "TypeScript",
-            Self::Other => "a program",
-        }
-    }
-}
 
 /// Analyses the text of a program, with what it made the last time it was rendered. Nothing is executed.
 pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) -> Analysis {
