@@ -119,6 +119,11 @@ impl Pipeline {
         self.steps.iter().chain(&self.unnamed_steps)
     }
 
+    /// Tells whether it has this name.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.name.as_ref().is_some_and(|own| own.value == name)
+    }
+
     /// Tells whether any step has a matrix.
     pub fn has_matrix(&self) -> bool {
         self.steps.iter().any(|step| step.matrix.is_some())

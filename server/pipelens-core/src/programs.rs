@@ -2,6 +2,8 @@
 //! executed; what it has made is put at the places of the program's text.
 
 mod declared;
+mod made;
+mod nodes;
 mod python;
 mod rendering;
 pub(crate) mod stale;
@@ -15,12 +17,10 @@ use crate::text::{LineIndex, Spanned, TextRange};
 
 pub use crate::files::{FOLDERS, Language};
 pub use declared::Declared;
-pub use rendering::{Failure, Frame, Made, Position, Rendering};
+pub use made::{Failure, Frame, Made, Position, Rendering};
 
 /// Longer programs are not read.
 const MAX_PROGRAM_BYTES: usize = 4 * 1024 * 1024;
-/// Syntax errors beyond this follow from the ones before.
-const MAX_SYNTAX_ERRORS: usize = 20;
 
 /// Analyses the text of a program, with what it made the last time it was rendered. Nothing is executed.
 pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) -> Analysis {
@@ -83,70 +83,4 @@ fn unrendered_at(name: Option<Spanned<String>>, range: TextRange, heading: TextR
         unnamed_steps: Vec::new(),
         barriers: Vec::new(),
     }
-}
-
-impl Pipeline {
-    fn is_named(&self, name: &str) -> bool {
-        self.name.as_ref().is_some_and(|own| own.value == name)
-    }
-}
-
-/// Reports the errors and the missing parts of a syntax tree.
-fn report_syntax_errors(text: &str, tree: &tree_sitter::Tree, language: Language, findings: &mut Findings) {
-    if !tree.root_node().has_error() {
-        return;
-    }
-    let mut cursor = tree.walk();
-    let mut reported = 0;
-    loop {
-        let node = cursor.node();
-        if node.is_error() || node.is_missing() {
-            let range = first_line_of(text, range_of(node));
-            let name = language.name();
-            let message = match (node.is_missing(), range.of(text).trim()) {
-                (true, _) => format!("This is not valid {name}: `{}` is missing here.", node.kind()),
-                (false, "") => format!("This is not valid {name}."),
-                (false, written) => format!("This is not valid {name}: `{}` does not belong here.", shortened(written)),
-            };
-            findings.push(Diagnostic::new(Code::Syntax, range, message));
-            reported += 1;
-        }
-        let goes_on = node.has_error() && !node.is_error() && cursor.goto_first_child();
-        if reported >= MAX_SYNTAX_ERRORS || !goes_on && !next(&mut cursor) {
-            return;
-        }
-    }
-}
-
-/// Moves to the next node that is not below this one.
-fn next(cursor: &mut tree_sitter::TreeCursor<'_>) -> bool {
-    loop {
-        if cursor.goto_next_sibling() {
-            return true;
-        }
-        if !cursor.goto_parent() {
-            return false;
-        }
-    }
-}
-
-fn range_of(node: tree_sitter::Node<'_>) -> TextRange {
-    TextRange::new(node.start_byte(), node.end_byte())
-}
-
-fn spanned(text: &str, node: tree_sitter::Node<'_>) -> Spanned<String> {
-    Spanned::new(range_of(node).of(text).to_owned(), range_of(node))
-}
-
-fn first_line_of(text: &str, range: TextRange) -> TextRange {
-    let written = range.of(text);
-    let skipped = written.len() - written.trim_start().len();
-    let line = written.trim_start().lines().next().unwrap_or_default().trim_end();
-    TextRange::new(range.start + skipped, range.start + skipped + line.len())
-}
-
-fn shortened(written: &str) -> String {
-    const MOST: usize = 40;
-    let short: String = written.chars().take(MOST).collect();
-    if short.len() < written.len() { format!("{short}…") } else { short }
 }

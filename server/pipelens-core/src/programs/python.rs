@@ -3,10 +3,10 @@
 use tree_sitter::{Node, Parser};
 
 use super::declared::Declared;
-use super::{Language, first_line_of, range_of, report_syntax_errors, spanned};
+use super::nodes::{first_line_of, literal, range_of, report_syntax_errors, spanned};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::files::Language;
 use crate::findings::Findings;
-use crate::text::{Spanned, TextRange};
 
 const PACKAGE: &str = "harmont";
 const DECORATOR: &str = "pipeline";
@@ -123,23 +123,4 @@ fn is_pipeline(text: &str, decorator: Node<'_>, names: &Names) -> bool {
         Some(_) => false,
         None => names.decorator.iter().any(|name| name == written),
     }
-}
-
-/// Returns the content of a string without escapes and replacements. What is computed is not known.
-pub(super) fn literal(text: &str, node: Node<'_>) -> Option<Spanned<String>> {
-    if node.kind() != "string" {
-        return None;
-    }
-    let mut content: Option<TextRange> = None;
-    for part in node.children(&mut node.walk()) {
-        match part.kind() {
-            "string_start" | "string_end" | "\"" | "'" => {}
-            "string_content" | "string_fragment" if part.named_child_count() == 0 => {
-                content = Some(content.map_or(range_of(part), |before| before.cover(range_of(part))));
-            }
-            _ => return None,
-        }
-    }
-    let range = content.unwrap_or_else(|| TextRange::at(range_of(node).end.saturating_sub(1)));
-    Some(Spanned::new(range.of(text).to_owned(), range))
 }

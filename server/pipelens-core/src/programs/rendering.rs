@@ -1,59 +1,15 @@
 //! What a program has made, at the places of its text.
 
-use super::Language;
+use super::made::{Failure, Frame, Made, Position, Rendering};
+use super::stale;
 use crate::analysis::Analysis;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::files::Format;
+use crate::files::{Format, Language};
 use crate::findings::Findings;
-use crate::model::{Pipeline, Step};
+use crate::model::Pipeline;
 use crate::project::Project;
 use crate::text::{LineIndex, Spanned, TextRange};
 use crate::{analyze, validate};
-
-/// A position in a file: the line from zero, and the offset in it in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    pub line: usize,
-    pub column: usize,
-}
-
-/// The part of a file that was being executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frame {
-    pub start: Position,
-    /// `None`: only the line, or only where it starts, is known.
-    pub end: Option<Position>,
-}
-
-/// One pipeline that a program has made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
-    /// Where it is declared.
-    pub declared: Option<Frame>,
-    /// For each of its steps, in their order, the part of the program that made it. `None`: it is in another file.
-    pub steps: Vec<Option<Frame>>,
-}
-
-/// Why a program has made nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    pub message: String,
-    /// The part of the program that failed. `None`: it is in another file, or not known.
-    pub place: Option<Frame>,
-    /// The other parts of the program that led there.
-    pub related: Vec<Frame>,
-}
-
-/// What one text of a program has made, or why it has made nothing.
-#[derive(Debug, Clone)]
-pub struct Rendering {
-    /// The text that was rendered.
-    pub(super) text: String,
-    pub(super) pipelines: Vec<Pipeline>,
-    pub(super) diagnostics: Vec<Diagnostic>,
-    /// The steps, by pipeline and position, that have no place in the text: it has changed since they were made.
-    pub(super) unplaced: Vec<(usize, usize)>,
-}
 
 impl Rendering {
     /// Puts the pipelines of an envelope at the places of the program that made them. `made` has one entry for each.
@@ -96,19 +52,9 @@ impl Rendering {
         for related in failure.related.iter().rev() {
             finding = finding.with_related(places.range(*related), "Called from here");
         }
-        let kept = before.map(|before| super::stale::placed(text, before, &[]));
+        let kept = before.map(|before| stale::placed(text, before, &[]));
         let (pipelines, unplaced) = kept.map(|kept| (kept.pipelines, kept.unplaced)).unwrap_or_default();
         Self { text: text.to_owned(), pipelines, diagnostics: vec![finding], unplaced }
-    }
-
-    /// Tells whether this is what a text has made.
-    pub fn is_of(&self, text: &str) -> bool {
-        self.text == text
-    }
-
-    /// Returns why the program has made nothing.
-    pub fn failure(&self) -> Option<&Diagnostic> {
-        self.diagnostics.iter().find(|finding| finding.code == Code::ProgramFailed)
     }
 }
 
@@ -207,15 +153,4 @@ fn command_literal(text: &str, range: TextRange, cmd: &Spanned<String>) -> Optio
     });
     let (at, _) = found.next()?;
     found.next().is_none().then(|| TextRange::new(range.start + at, range.start + at + cmd.value.len()))
-}
-
-/// Returns the steps of a pipeline that have places of their own.
-pub(super) fn moved(step: &Step, shift: impl Fn(TextRange) -> TextRange) -> Step {
-    let mut step = step.clone();
-    let cmd = step.cmd.as_ref().map(|cmd| shift(cmd.range));
-    step.place(shift(step.range));
-    if let (Some(cmd), Some(range)) = (&mut step.cmd, cmd) {
-        cmd.range = range;
-    }
-    step
 }

@@ -1,9 +1,9 @@
 //! What was made from an earlier text, at the places of the current one.
 
 use super::declared::Declared;
-use super::rendering::{Rendering, moved};
+use super::made::Rendering;
 use crate::diagnostic::Diagnostic;
-use crate::model::Pipeline;
+use crate::model::{Pipeline, Step};
 use crate::text::TextRange;
 
 pub(super) struct Placed {
@@ -126,4 +126,15 @@ pub(super) fn placed(text: &str, rendering: &Rendering, declared: &[Declared]) -
     };
     let diagnostics = rendering.diagnostics.iter().filter_map(moved).collect();
     Placed { pipelines, diagnostics, unplaced }
+}
+
+/// Returns the steps of a pipeline that have places of their own.
+fn moved(step: &Step, shift: impl Fn(TextRange) -> TextRange) -> Step {
+    let mut step = step.clone();
+    let cmd = step.cmd.as_ref().map(|cmd| shift(cmd.range));
+    step.place(shift(step.range));
+    if let (Some(cmd), Some(range)) = (&mut step.cmd, cmd) {
+        cmd.range = range;
+    }
+    step
 }

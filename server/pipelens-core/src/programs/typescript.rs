@@ -3,8 +3,8 @@
 use tree_sitter::{Node, Parser};
 
 use super::declared::Declared;
-use super::python::literal;
-use super::{Language, first_line_of, next, range_of, report_syntax_errors, spanned};
+use super::nodes::{first_line_of, literal, next, range_of, report_syntax_errors, spanned};
+use crate::files::Language;
 use crate::findings::Findings;
 use crate::text::TextRange;
 
