@@ -9,6 +9,7 @@ pub(super) mod lenses;
 pub(super) mod linting;
 pub(super) mod projects;
 pub(super) mod rendering;
+mod renderings;
 pub(super) mod settings;
 pub(super) mod watching;
 pub(super) mod workspace;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pipelens_core::programs::{Failure, Frame, Made, Position};
 use serde::Deserialize;
 
-use super::Request;
+use super::request::Request;
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::process::{Answers, Ended, Input, Limits, run};
-use super::{Rendered, Request, failed};
+use super::request::{Rendered, Request, failed};
 
 /// Where a command says the pipelines are made, by their names; a plan has the name that is empty.
 type Places = BTreeMap<String, PlacesOfPipeline>;

@@ -8,7 +8,7 @@ use std::process::Command;
 use pipelens_core::programs::{Failure, Language};
 use pipelens_engine::programs::find;
 
-use super::Request;
+use super::request::Request;
 
 /// An interpreter, and why it was chosen.
 #[derive(Debug, Clone)]

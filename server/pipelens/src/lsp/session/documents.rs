@@ -13,7 +13,7 @@ use pipelens_core::programs::{Rendering, analyze};
 use super::debounced::Debounced;
 pub(crate) use super::document::{Document, Kind};
 use super::projects::Projects;
-use super::rendering::{self, Renderings};
+use super::renderings::{self, Renderings};
 use super::settings::SessionSettings;
 use crate::lsp::findings::store::Findings;
 use crate::lsp::protocol::edits;
@@ -123,7 +123,7 @@ impl OpenDocuments {
             last_active: Mutex::default(),
             projects: Projects::default(),
             to_lint: Debounced::new(LINT_REST),
-            to_render: Debounced::new(rendering::REST),
+            to_render: Debounced::new(renderings::REST),
             renderings: Renderings::default(),
             to_predict,
             to_remember,

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lsp_types::{MessageType, Uri};
-use parking_lot::Mutex;
-use pipelens_core::programs::Rendering;
+use lsp_types::MessageType;
 use tower_lsp::Client;
 
 use super::documents::{Document, Kind, OpenDocuments};
@@ -14,23 +12,6 @@ use crate::lsp::protocol::commands::{PipelineRef, UNTRUSTED};
 use crate::programs::{self, Request};
 use crate::project_context::InProject;
 use crate::settings::Render;
-
-/// A save is often followed by another.
-pub(super) const REST: std::time::Duration = std::time::Duration::from_millis(50);
-
-/// What open programs have made, by URI.
-#[derive(Debug, Default)]
-pub(super) struct Renderings(Mutex<BTreeMap<String, Arc<Rendering>>>);
-
-impl Renderings {
-    pub(super) fn of(&self, uri: &Uri) -> Option<Arc<Rendering>> {
-        self.0.lock().get(uri.as_str()).cloned()
-    }
-
-    pub(super) fn forget(&self, uri: &Uri) {
-        self.0.lock().remove(uri.as_str());
-    }
-}
 
 /// A document after its program was executed.
 pub(crate) struct Made {
