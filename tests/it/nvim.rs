@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::programs::{project as program_project, python};
 use crate::skipped::skipped;
 use crate::support::{Project, Runner, binary, docker_host, left_of, runners, seven_steps};
 
@@ -62,5 +63,66 @@ fn neovim_shows_the_mistake_and_the_lenses_runs_one_and_cancels_another() {
         for runner in runners() {
             drive(&neovim, runner);
         }
+    }
+}
+
+/// A program, of which one step fails. Executing it leaves a mark.
+const PROGRAM: &str = "\
+import harmont as hm
+
+open(\"executed\", \"w\").close()
+
+
+@hm.pipeline(\"ci\")
+def ci():
+    built = hm.sh(\"echo built > out\", label=\"build\")
+    return (
+        built.sh(\"cat out\", label=\"good\"),
+        built.sh(\"cat missing\", label=\"bad\"),
+    )
+";
+
+#[test]
+fn neovim_runs_a_program_marks_the_expression_that_failed_and_leaves_other_files_alone() {
+    let Some(python) = python() else { return };
+    if std::env::var_os("PIPELENS_TEST_BASEDPYRIGHT").is_none_or(|server| server.is_empty()) {
+        skipped(
+            "basedpyright",
+            "set PIPELENS_TEST_BASEDPYRIGHT to its language server; the rest of the test runs without it",
+        );
+    }
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    for neovim in neovims() {
+        let project = program_project(Some(&python), PROGRAM);
+        let folder = project.folder.path();
+        for (path, text) in [
+            ("app.py", "import os\n"),
+            (".hm/lib/helpers.py", "import os\n"),
+            (".hm/types.d.ts", "export {};\n"),
+            (".hm/pipeline.ts", "export const pipelines = [];\n"),
+            ("src/app.ts", "export {};\n"),
+            ("other.txt", "text\n"),
+            ("plain.yaml", "a: 1\n"),
+            ("gen/pipeline.txt", "{}\n"),
+        ] {
+            std::fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
+            std::fs::write(folder.join(path), text).unwrap();
+        }
+        let home = tempfile::tempdir().unwrap();
+        let output = Command::new(&neovim)
+            .args(["--clean", "--headless", "-c"])
+            .arg(format!("luafile {}", repository.join("tests/it/programs.lua").display()))
+            .env("XDG_STATE_HOME", home.path())
+            .env("XDG_CONFIG_HOME", home.path())
+            .env("PIPELENS", binary())
+            .env("PIPELENS_PLUGIN", repository.join("editors/nvim"))
+            .env("PIPELENS_PROJECT", folder)
+            .env("PIPELENS_STATE_DIR", project.state.path())
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("Neovim starts");
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && text.contains("PASS"), "{}, {}:\n{text}", neovim.display(), output.status);
     }
 }

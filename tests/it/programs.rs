@@ -36,7 +36,7 @@ def ci():
 ";
 
 /// The interpreter with the SDK, which `cargo xtask test` installs.
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let python = std::env::var_os("PIPELENS_TEST_HARMONT").map(PathBuf::from).filter(|python| python.is_file());
     if python.is_none() {
         skipped("the Harmont SDK", "set PIPELENS_TEST_HARMONT to a Python that has it, or run `cargo xtask test`");
@@ -45,7 +45,7 @@ fn python() -> Option<PathBuf> {
 }
 
 /// A project with one program, whose virtual environment is the one with the SDK.
-fn project(python: Option<&Path>, program: &str) -> Project {
+pub(crate) fn project(python: Option<&Path>, program: &str) -> Project {
     let project = Project::new("");
     fs::remove_file(project.file()).unwrap();
     fs::create_dir(project.folder.path().join(".hm")).unwrap();

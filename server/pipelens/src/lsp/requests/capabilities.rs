@@ -83,7 +83,7 @@ pub(crate) fn offer(client: ClientFeatures) -> InitializeResult {
             DiagnosticServerCapabilities::Options(DiagnosticOptions {
                 identifier: Some("pipelens".to_owned()),
                 inter_file_dependencies: false,
-                workspace_diagnostics: true,
+                workspace_diagnostics: client.pulls_workspace,
                 work_done_progress_options: WorkDoneProgressOptions::default(),
             })
         }),

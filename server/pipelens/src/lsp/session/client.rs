@@ -11,6 +11,7 @@ use crate::lsp::protocol::positions::Encoding;
 pub(crate) struct SentFeatures {
     can_refresh_diagnostics: bool,
     shows_content: bool,
+    loses_workspace_findings: bool,
     shown: Shown,
     tags: ShownTags,
 }
@@ -29,6 +30,8 @@ impl SentFeatures {
         };
         Self {
             can_refresh_diagnostics: at("/workspace/diagnostics/refreshSupport") == Some(&Value::Bool(true)),
+            // When it is asked to pull again, Neovim 0.12 pulls those of the workspace alone, if it can, and ignores them in open documents.
+            loses_workspace_findings: initialize.pointer("/clientInfo/name").is_some_and(|name| name == "Neovim"),
             shows_content: at("/workspace/textDocumentContent").is_some_and(Value::is_object),
             shown: Shown {
                 hover: Markup::read(at("/textDocument/hover/contentFormat")),
@@ -128,6 +131,8 @@ pub(crate) struct ClientFeatures {
     pub(crate) snippets: bool,
     /// The client pulls diagnostics.
     pub(crate) pulls_diagnostics: bool,
+    /// It shows those of the workspace in open documents too.
+    pub(crate) pulls_workspace: bool,
     pub(crate) tags: ShownTags,
     pub(crate) shown: Shown,
     /// The client shows documents whose text the server gives.
@@ -170,6 +175,7 @@ impl ClientFeatures {
             // A client that pulls but cannot be asked to pull again would miss the failures of runs.
             pulls_diagnostics: sent.can_refresh_diagnostics
                 && capabilities.text_document.as_ref().is_some_and(|text_document| text_document.diagnostic.is_some()),
+            pulls_workspace: !sent.loses_workspace_findings,
             tags: sent.tags,
             shown: sent.shown,
             log_documents: sent.shows_content,
