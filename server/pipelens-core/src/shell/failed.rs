@@ -46,16 +46,11 @@ pub fn failed_line(failed: Failed<'_>) -> Option<usize> {
         return None;
     }
     let sets = |part: &Part<'_>, option: char, name: &str| {
-        let mut words = part.text.split_ascii_whitespace();
-        words.next() == Some("set")
-            && words
-                .any(|word| word == name || (word.starts_with('-') && !word.starts_with("--") && word.contains(option)))
+        is_call(part.text, "set") && switches_on(part.text.split_ascii_whitespace().skip(1), option, name)
     };
-    let options: Vec<String> = failed.shell.iter().skip(1).cloned().collect();
     let has_option = |option: char, name: &str| {
-        options
-            .iter()
-            .any(|word| word == name || (word.starts_with('-') && !word.starts_with("--") && word.contains(option)))
+        switches_on(failed.shell.iter().skip(1).map(String::as_str), option, name)
+            || parts.iter().any(|part| sets(part, option, name))
     };
     // Whether options change inside of another command cannot be followed.
     if words().filter(|word| *word == "set").count() != parts.iter().filter(|part| is_call(part.text, "set")).count() {
@@ -64,9 +59,9 @@ pub fn failed_line(failed: Failed<'_>) -> Option<usize> {
     if parts.iter().any(|part| is_call(part.text, "set") && part.text.contains('+')) {
         return None;
     }
-    let is_traced = has_option('x', "xtrace") || parts.iter().any(|part| sets(part, 'x', "xtrace"));
+    let is_traced = has_option('x', "xtrace");
     let ends_early = ends_at_failure(failed.shell) || parts.iter().any(|part| sets(part, 'e', "errexit"));
-    let needs_values = has_option('u', "nounset") || parts.iter().any(|part| sets(part, 'u', "nounset"));
+    let needs_values = has_option('u', "nounset");
     let last = parts.len().checked_sub(1)?;
     let can_fail = |(at, part): (usize, &Part<'_>)| {
         if part.is_background || is_definition(part.text) {
@@ -116,6 +111,11 @@ fn parts(failed: Failed<'_>) -> Option<Vec<Part<'_>>> {
         Part { text: range.of(failed.command).trim(), line, is_background: rest.starts_with('&') }
     });
     Some(parts.collect())
+}
+
+/// Whether words switch an option on, by its letter or its name.
+fn switches_on<'w>(mut words: impl Iterator<Item = &'w str>, option: char, name: &str) -> bool {
+    words.any(|word| word == name || (word.starts_with('-') && !word.starts_with("--") && word.contains(option)))
 }
 
 fn is_call(text: &str, name: &str) -> bool {
