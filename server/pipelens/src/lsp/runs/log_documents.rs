@@ -95,16 +95,15 @@ pub(crate) fn uri(run: &Run, key: &str) -> Option<Uri> {
 
 /// Returns the run and the step whose log a URI names: one of ours, or that of the file.
 pub(crate) fn meant(registry: &Registry, uri: &Uri) -> Option<(Arc<Run>, usize)> {
-    let (id, name) = if let Some(path) = uri.as_str().strip_prefix(SCHEME).and_then(|rest| rest.strip_prefix(':')) {
+    let mut runs = registry.newest_first().into_iter();
+    let (run, name) = if let Some(path) = uri.as_str().strip_prefix(SCHEME).and_then(|rest| rest.strip_prefix(':')) {
         let (id, name) = path.trim_start_matches('/').split_once('/')?;
-        (Some(id.to_owned()), name.replace("%25", "%"))
+        (runs.find(|run| run.id.to_string() == id)?, name.replace("%25", "%"))
     } else {
         let path = path_of(uri)?;
-        let runs = registry.newest_first();
-        let run = runs.iter().find(|run| path.parent() == Some(run.log_dir.as_path()))?;
-        (Some(run.id.to_string()), path.file_name()?.to_str()?.to_owned())
+        let run = runs.find(|run| path.parent() == Some(run.log_dir.as_path()))?;
+        (run, path.file_name()?.to_str()?.to_owned())
     };
-    let run = registry.newest_first().into_iter().find(|run| Some(run.id.to_string()) == id)?;
     let is_its = |key: &str| log_file(&run.log_dir, key).file_name().is_some_and(|file| file == name.as_str());
     let step = run.plan.steps.iter().position(|step| is_its(&step.key))?;
     Some((run, step))

@@ -7,7 +7,7 @@ use lsp_types::notification::LogTrace;
 use lsp_types::{LogTraceParams, TraceValue};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tower_lsp::jsonrpc::{Id, Request};
+use tower_lsp::jsonrpc::Request;
 use tracing::Span;
 
 use super::writer::Notifications;
@@ -92,13 +92,9 @@ impl Trace {
 /// Returns the span of a message, for the log file.
 pub(super) fn span(request: &Request) -> Span {
     match request.id() {
-        Some(id) => tracing::debug_span!("request", method = request.method(), id = id_text(id)),
+        Some(id) => tracing::debug_span!("request", method = request.method(), id = id.to_string()),
         None => tracing::debug_span!("notification", method = request.method()),
     }
-}
-
-fn id_text(id: &Id) -> String {
-    id.to_string()
 }
 
 fn milliseconds(took: Duration) -> String {
