@@ -8,6 +8,9 @@ pub(super) const FOLDER: &str = ".venv";
 /// What an environment was made from is kept in it.
 const RECORD: &str = ".venv/made-from";
 
+/// The Python that all other tools make an environment with.
+const PYTHON: &str = "python3 -c 'import sys; print(sys.version, sys.executable)'";
+
 /// The Python that uv makes an environment with.
 const UV_PYTHON: &str = "uv python find --system";
 
@@ -42,8 +45,7 @@ pub(super) enum Renewal {
     ByTool,
     /// A change of Python or of one of these files.
     After {
-        /// What says which Python there is.
-        python: &'static str,
+        tool: Tool,
         files: Vec<String>,
         /// The sources are installed as a link to their place.
         is_linked: bool,
@@ -58,13 +60,7 @@ impl Renewal {
         if manifests.installs_other_sources() || is_linked && !only_copies(manifests) {
             return if manifests.tool == Tool::Uv { Self::ByTool } else { Self::Always };
         }
-        let python = match manifests.tool {
-            Tool::Uv => UV_PYTHON,
-            Tool::Pip | Tool::Poetry | Tool::Pdm | Tool::Pipenv => {
-                "python3 -c 'import sys; print(sys.version, sys.executable)'"
-            }
-        };
-        Self::After { python, files: manifests.files(), is_linked }
+        Self::After { tool: manifests.tool, files: manifests.files(), is_linked }
     }
 
     /// Returns commands that install what is not installed yet.
@@ -76,14 +72,15 @@ impl Renewal {
                 let first = format!("{same} || {EMPTY}");
                 [first].into_iter().chain(install).chain([format!("{UV_PYTHON} >{RECORD}")]).collect()
             }
-            Self::After { python, files, is_linked } => {
+            Self::After { tool, files, is_linked } => {
+                let python = if *tool == Tool::Uv { UV_PYTHON } else { PYTHON };
                 let place = if *is_linked { "pwd && " } else { "" };
                 let files = if files.is_empty() { String::new() } else { format!(" && cat {}", files.join(" ")) };
                 let mut commands = vec![
                     format!("made_from=$({place}{python}{files})"),
                     format!(r#"if [ "$made_from" != "$(cat {RECORD} 2>/dev/null)" ]; then"#),
                 ];
-                commands.extend((*python == UV_PYTHON).then(|| format!("  {EMPTY}")));
+                commands.extend((*tool == Tool::Uv).then(|| format!("  {EMPTY}")));
                 commands.extend(install.into_iter().map(|command| format!("  {command}")));
                 commands.push(format!(r#"  printf '%s\n' "$made_from" >{RECORD}"#));
                 commands.push("fi".to_owned());
