@@ -1,17 +1,18 @@
 //! Pipelines that are programs, with the real SDK: read without executing them, rendered when asked to, run from the editor and the command line.
 
+mod generators;
 mod limits;
+mod typescript;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use expect_test::expect_file;
 use serde_json::{Value, json};
 
 use crate::skipped::skipped;
-use crate::support::{Project, Runner, binary, text, texts};
+use crate::support::{Project, Runner, binary, text};
 use test_client::Client;
 
 /// What the Harmont tools execute for Python.
@@ -191,7 +192,7 @@ fn a_step_is_run_and_its_failure_is_marked_on_its_expression() {
     assert_eq!(parents["range"]["start"], json!({"line": 5, "character": 12}), "{parents}");
     let hover = client.request("textDocument/hover", at).unwrap();
     assert!(text(&hover["contents"]["value"]).contains("good"), "{hover}");
-    // Mended in the buffer alone, which is what is executed.
+    // The fix is only in the editor: its text is what is executed, not the file's.
     client.change(
         &uri,
         2,
@@ -285,62 +286,6 @@ fn other_python_files_are_answered_with_nothing() {
 }
 
 #[test]
-fn a_program_without_an_sdk_or_an_interpreter_is_told_what_was_tried() {
-    let project = project(None, CI);
-    let mut command = project.command(Runner::Host, &["plan", "--runner", "host"]);
-    command.env("PATH", "/nonexistent").env_remove("VIRTUAL_ENV");
-    let (code, _, errors) = texts(command.output().unwrap());
-    assert!(code == 2 && errors.contains("No Python was found"), "{errors}");
-    let mut command = project.command(Runner::Host, &["plan", "--runner", "host"]);
-    let (code, _, errors) = texts(command.env_remove("VIRTUAL_ENV").env("PYTHONPATH", "").output().unwrap());
-    assert!(code == 2 && errors.contains("-m pip install harmont"), "{errors}");
-}
-
-/// Programs that behave badly, and a part of what is said about each.
-const BAD: [(&str, &str); 9] = [
-    ("import os\nos._exit(0)\n", "before it had made its pipelines"),
-    ("raise ValueError('no\\n  → but')\n", "ValueError: no"),
-    ("import sys\nsys.exit(3)\n", "`sys.exit(3)`"),
-    ("import missing_module\n", "No module named 'missing_module'"),
-    ("while True: print('x' * 1_000_000)\n", "more than 16 MiB"),
-    ("def f(:\n", "Python"),
-    ("import harmont as hm\n@hm.pipeline('a')\ndef a(): return 3\n", "invalid return value"),
-    ("import harmont as hm\n@hm.pipeline('a')\ndef a(): return hm.sh('x', cwd='')\n", "cwd must be a non-empty path"),
-    ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", "before it had made its pipelines"),
-];
-
-#[test]
-fn a_bad_program_gets_a_sentence() {
-    let Some(python) = python() else { return };
-    for (program, expected) in BAD {
-        let project = project(Some(&python), &format!("{program}{CI}"));
-        let (code, _, errors) = project.output(Runner::Host, &["plan", "--runner", "host"]);
-        assert!(code == 2 && errors.contains(expected), "{program}: {code} {errors}");
-    }
-}
-
-/// Programs that do more than they should, and still make a pipeline.
-const ODD: [&str; 5] = [
-    "import sys\nassert sys.stdin.read() == ''\n",
-    "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n",
-    "import os\nos.chdir('/')\n",
-    "print('x' * 100_000)\nimport os\nos.system('echo from a child')\n",
-    "import subprocess\nsubprocess.Popen(['sleep', '1000'])\n",
-];
-
-#[test]
-fn an_odd_program_is_rendered_and_leaves_nothing_running() {
-    let Some(python) = python() else { return };
-    for program in ODD {
-        let project = project(Some(&python), &format!("{program}{CI}"));
-        let began = Instant::now();
-        let (code, plan, errors) = project.output(Runner::Host, &["plan", "--runner", "host"]);
-        assert!(code == 0 && plan.contains("build"), "{program}: {code} {errors}");
-        assert!(began.elapsed().as_secs() < 500, "it does not wait for what the program has started");
-    }
-}
-
-#[test]
 fn the_lenses_of_a_good_rendering_stay_while_the_program_is_broken() {
     let Some(python) = python() else { return };
     let project = project(Some(&python), CI);
@@ -406,83 +351,6 @@ fn the_command_line_finds_the_program_and_runs_a_step_of_it() {
     assert!(code == 0 && yaml.contains("builds_in: build"), "{yaml}");
 }
 
-/// The runtimes for TypeScript, with the folder that has the SDK for it; `cargo xtask test` installs them.
-fn runtimes() -> Option<(Vec<PathBuf>, PathBuf)> {
-    let tools = std::env::var_os("PIPELENS_TEST_HARMONT_TS").map(PathBuf::from).filter(|folder| folder.is_dir());
-    let Some(tools) = tools else {
-        skipped("the Harmont SDK for TypeScript", "set PIPELENS_TEST_HARMONT_TS, or run `cargo xtask test`");
-        return None;
-    };
-    let found = ["node", "bun", "deno", "tsx"].map(|name| tools.join("node_modules/.bin").join(name));
-    let found: Vec<PathBuf> = found.into_iter().filter(|file| file.is_file()).collect();
-    assert!(!found.is_empty(), "no runtime in {}", tools.display());
-    Some((found, tools.join("sdk/node_modules")))
-}
-
-/// What the Harmont tools execute for TypeScript.
-const PLAIN_TYPESCRIPT: &str = "\
-import { writeFileSync } from 'node:fs';
-import { renderEnvelope } from '@harmont/hm';
-const module = await import(process.argv[2]);
-const made = module.default ?? module.pipelines;
-writeFileSync(process.argv[3], renderEnvelope(Array.isArray(made) ? made : [made], { basePath: process.cwd() }));
-";
-
-#[test]
-fn a_typescript_program_makes_the_same_in_every_runtime_with_each_step_at_its_expression() {
-    let Some((runtimes, sdk)) = runtimes() else { return };
-    let programs = programs("typescript");
-    assert!(programs.len() >= 8);
-    let mut expected: Option<String> = None;
-    for runtime in &runtimes {
-        let mut found = String::new();
-        for program in &programs {
-            let project = project(None, "");
-            let folder = project.folder.path().join(".hm");
-            fs::remove_file(file(&project)).unwrap();
-            fs::write(project.folder.path().join("deps.lock"), "one").unwrap();
-            std::os::unix::fs::symlink(&sdk, folder.join("node_modules")).unwrap();
-            let file = folder.join("pipeline.ts");
-            fs::copy(program, &file).unwrap();
-            fs::write(folder.join("plain.mjs"), PLAIN_TYPESCRIPT).unwrap();
-            let settings = project.state.path().join("settings.yaml");
-            fs::write(settings, format!("programs: {{typescript: {:?}}}\n", runtime)).unwrap();
-            let (code, made, errors) =
-                project.output(Runner::Host, &["convert", ".hm/pipeline.ts", "--to", "envelope"]);
-            assert_eq!(code, 0, "{} in {}: {errors}", program.display(), runtime.display());
-            if runtime.ends_with("node") {
-                let plain = project.state.path().join("plain.json");
-                let mut command = Command::new(runtime);
-                command.arg("--experimental-strip-types").arg(folder.join("plain.mjs")).arg(&file).arg(&plain);
-                let output = command.current_dir(project.folder.path()).output().unwrap();
-                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                assert_eq!(made.trim_end(), fs::read_to_string(plain).unwrap(), "{}", program.display());
-            }
-            let mut client = Client::start(
-                binary(),
-                &[("PIPELENS_STATE_DIR", project.state.path().to_str().unwrap())],
-                json!({"runner": "host", "programs": {"typescript": runtime}}),
-            );
-            client.ignores = test_client::is_routine_or_outcome;
-            let uri = format!("file://{}", file.display());
-            client.open(&uri, &fs::read_to_string(&file).unwrap());
-            client.execute("pipelens.showGraph", json!({"uri": uri, "show": false})).unwrap();
-            let places = places_in(&mut client, &file);
-            found.push_str(&format!("{}\n{places}", program.file_name().unwrap().display()));
-            assert_eq!(client.quit().code(), Some(0));
-        }
-        // It does not know every caller.
-        if runtime.ends_with("bun") {
-            continue;
-        }
-        match &expected {
-            None => expected = Some(found),
-            Some(expected) => assert_eq!(&found, expected, "{}", runtime.display()),
-        }
-    }
-    expect_file!["../fixtures/programs/typescript.txt"].assert_eq(&expected.unwrap_or_default());
-}
-
 #[test]
 fn many_steps_of_one_expression_share_a_lens_that_lets_the_user_choose() {
     let Some(python) = python() else { return };
@@ -500,43 +368,4 @@ fn many_steps_of_one_expression_share_a_lens_that_lets_the_user_choose() {
     let (_, events) = client.run_to_end("pipelens.runStep", json!({"uri": uri, "step": "n17"}));
     assert_eq!(events.last().unwrap()["outcome"], "succeeded");
     assert_eq!(client.quit().code(), Some(0));
-}
-
-/// What a command prints for a file, and where it says that the steps are made.
-const GENERATED: &str = r#"{"version": "0", "graph": {"nodes": [{"step": {"key": "a", "cmd": "echo made", "image": "alpine:3"}, "env": {}}],
-"node_holes": [], "edge_property": "directed", "edges": []}, "places": {"": {"heading": [1, 1, 1, 9], "steps": {"a": [2, 3, 2, 7]}}}}"#;
-
-#[test]
-fn the_users_command_makes_a_pipeline_from_any_file() {
-    let project = project(None, "");
-    let file = project.folder.path().join("ci/pipeline.jsonnet");
-    fs::create_dir(file.parent().unwrap()).unwrap();
-    fs::write(&file, "// größe\n  größe: step\n").unwrap();
-    let answer = project.state.path().join("answer.json");
-    fs::write(&answer, GENERATED).unwrap();
-    // It is given the text of the editor, which here decides whether it fails.
-    let script = format!("grep -q step && test -e \"$1\" && cat {}", answer.display());
-    let commands = json!({"ci/*.jsonnet": ["sh", "-c", script, "sh", "{file}"]});
-    let uri = format!("file://{}", file.display());
-    let mut client = Client::start(
-        binary(),
-        &[("PIPELENS_STATE_DIR", project.state.path().to_str().unwrap())],
-        json!({"runner": "host", "programs": {"commands": commands}}),
-    );
-    client.ignores = test_client::is_routine_or_outcome;
-    client.open(&uri, &fs::read_to_string(&file).unwrap());
-    assert!(client.lens_titles(&uri)[0].ends_with("▶ Run pipeline"));
-    let (_, events) = client.run_to_end("pipelens.runPipeline", json!({"uri": uri}));
-    assert_eq!(events.last().unwrap()["outcome"], "succeeded");
-    let symbols = client.request("textDocument/documentSymbol", json!({"textDocument": {"uri": uri}})).unwrap();
-    let range = json!({"start": {"line": 1, "character": 2}, "end": {"line": 1, "character": 6}});
-    assert_eq!(symbols[0]["children"][0]["range"], range, "{symbols}");
-    client.change(&uri, 2, &json!({"start": {"line": 1, "character": 0}, "end": {"line": 2, "character": 0}}), "");
-    let refused = client.execute("pipelens.runPipeline", json!({"uri": uri})).unwrap_err();
-    assert!(text(&refused["message"]).contains("the command for this file"), "{refused}");
-    assert_eq!(client.quit().code(), Some(0));
-    let settings = project.state.path().join("settings.yaml");
-    fs::write(settings, json!({"programs": {"commands": commands}}).to_string()).unwrap();
-    let (code, plan, errors) = project.output(Runner::Host, &["plan", "ci/pipeline.jsonnet", "--runner", "host"]);
-    assert!(code == 0 && plan.contains("alpine:3"), "{plan}{errors}");
 }

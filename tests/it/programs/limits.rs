@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{CI, file, host, places, project, python, render, serve, uri};
 use crate::skipped::skipped;
-use crate::support::{Project, Runner, text};
+use crate::support::{Project, Runner, text, texts};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -129,4 +129,60 @@ fn steps_of_an_older_sdk_are_placed() {
     assert_eq!(titles.iter().filter(|title| title.contains("▶ Run step")).count(), 3, "{titles:?}");
     assert!(text(&json!(found)).starts_with("  ci\n"), "{found}");
     assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
+fn a_program_without_an_sdk_or_an_interpreter_is_told_what_was_tried() {
+    let project = project(None, CI);
+    let mut command = project.command(Runner::Host, &["plan", "--runner", "host"]);
+    command.env("PATH", "/nonexistent").env_remove("VIRTUAL_ENV");
+    let (code, _, errors) = texts(command.output().unwrap());
+    assert!(code == 2 && errors.contains("No Python was found"), "{errors}");
+    let mut command = project.command(Runner::Host, &["plan", "--runner", "host"]);
+    let (code, _, errors) = texts(command.env_remove("VIRTUAL_ENV").env("PYTHONPATH", "").output().unwrap());
+    assert!(code == 2 && errors.contains("-m pip install harmont"), "{errors}");
+}
+
+/// Programs that behave badly, and a part of what is said about each.
+const BAD: [(&str, &str); 9] = [
+    ("import os\nos._exit(0)\n", "before it had made its pipelines"),
+    ("raise ValueError('no\\n  → but')\n", "ValueError: no"),
+    ("import sys\nsys.exit(3)\n", "`sys.exit(3)`"),
+    ("import missing_module\n", "No module named 'missing_module'"),
+    ("while True: print('x' * 1_000_000)\n", "more than 16 MiB"),
+    ("def f(:\n", "Python"),
+    ("import harmont as hm\n@hm.pipeline('a')\ndef a(): return 3\n", "invalid return value"),
+    ("import harmont as hm\n@hm.pipeline('a')\ndef a(): return hm.sh('x', cwd='')\n", "cwd must be a non-empty path"),
+    ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", "before it had made its pipelines"),
+];
+
+#[test]
+fn a_bad_program_gets_a_sentence() {
+    let Some(python) = python() else { return };
+    for (program, expected) in BAD {
+        let project = project(Some(&python), &format!("{program}{CI}"));
+        let (code, _, errors) = project.output(Runner::Host, &["plan", "--runner", "host"]);
+        assert!(code == 2 && errors.contains(expected), "{program}: {code} {errors}");
+    }
+}
+
+/// Programs that do more than they should, and still make a pipeline.
+const ODD: [&str; 5] = [
+    "import sys\nassert sys.stdin.read() == ''\n",
+    "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n",
+    "import os\nos.chdir('/')\n",
+    "print('x' * 100_000)\nimport os\nos.system('echo from a child')\n",
+    "import subprocess\nsubprocess.Popen(['sleep', '1000'])\n",
+];
+
+#[test]
+fn an_odd_program_is_rendered_and_leaves_nothing_running() {
+    let Some(python) = python() else { return };
+    for program in ODD {
+        let project = project(Some(&python), &format!("{program}{CI}"));
+        let began = Instant::now();
+        let (code, plan, errors) = project.output(Runner::Host, &["plan", "--runner", "host"]);
+        assert!(code == 0 && plan.contains("build"), "{program}: {code} {errors}");
+        assert!(began.elapsed().as_secs() < 500, "it does not wait for what the program has started");
+    }
 }
