@@ -32,11 +32,15 @@ pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) ->
         let (text, diagnostics) = (text.to_owned(), findings.finish());
         return Analysis { line_index, diagnostics, language: Some(language), text, ..Analysis::default() };
     }
-    let declared = match language {
-        Language::Python => python::declared(text, &mut findings),
-        Language::TypeScript => typescript::declared(text, &mut findings),
-        Language::Other => Vec::new(),
+    let tree = nodes::parsed(text, language);
+    let declared = match (&tree, language) {
+        (Some(tree), Language::Python) => python::declared(text, tree, &mut findings),
+        (Some(tree), Language::TypeScript) => typescript::declared(text, tree),
+        (_, Language::Other) | (None, _) => Vec::new(),
     };
+    if let Some(tree) = &tree {
+        nodes::report_syntax_errors(text, tree, language, &mut findings);
+    }
     declared::check(&declared, &mut findings);
     let mut pipelines = Vec::new();
     let mut unplaced = Vec::new();

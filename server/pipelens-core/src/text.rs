@@ -36,6 +36,13 @@ impl TextRange {
         text.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// Returns the first line that has something in it, without the white space around it.
+    pub fn first_line(self, text: &str) -> Self {
+        let content = self.of(text).trim_start();
+        let start = self.end - content.len();
+        Self::new(start, start + content.lines().next().unwrap_or_default().trim_end().len())
+    }
+
     /// Returns the smallest range that holds both.
     pub fn cover(self, other: Self) -> Self {
         Self { start: self.start.min(other.start), end: self.end.max(other.end) }

@@ -2,6 +2,7 @@
 //! a person has asked for it.
 
 mod answer;
+mod envelope;
 mod generator;
 mod interpreter;
 mod process;

@@ -21,6 +21,15 @@ impl Pipeline {
 }
 
 impl Step {
+    /// Moves a step and its command.
+    pub(crate) fn move_to(&mut self, moved: impl Fn(TextRange) -> TextRange) {
+        let cmd = self.cmd.as_ref().map(|cmd| moved(cmd.range));
+        self.place(moved(self.range));
+        if let (Some(cmd), Some(range)) = (&mut self.cmd, cmd) {
+            cmd.range = range;
+        }
+    }
+
     /// Puts a step and all it says at one place. Plans have no matrices.
     pub(crate) fn place(&mut self, range: TextRange) {
         self.range = range;

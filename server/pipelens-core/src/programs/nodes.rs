@@ -1,5 +1,7 @@
 //! The nodes of a program's syntax tree: their ranges, their texts, and what is wrong with them.
 
+use tree_sitter::{Node, Parser, Tree, TreeCursor};
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::files::Language;
 use crate::findings::Findings;
@@ -8,8 +10,20 @@ use crate::text::{Spanned, TextRange};
 /// Syntax errors beyond this follow from the ones before.
 const MAX_SYNTAX_ERRORS: usize = 20;
 
+/// Returns the syntax tree of a program; `None` if the text is in no language whose grammar is known.
+pub(super) fn parsed(text: &str, language: Language) -> Option<Tree> {
+    let grammar = match language {
+        Language::Python => tree_sitter_python::LANGUAGE,
+        Language::TypeScript => tree_sitter_typescript::LANGUAGE_TYPESCRIPT,
+        Language::Other => return None,
+    };
+    let mut parser = Parser::new();
+    parser.set_language(&grammar.into()).ok()?;
+    parser.parse(text, None)
+}
+
 /// Reports the errors and the missing parts of a syntax tree.
-pub(super) fn report_syntax_errors(text: &str, tree: &tree_sitter::Tree, language: Language, findings: &mut Findings) {
+pub(super) fn report_syntax_errors(text: &str, tree: &Tree, language: Language, findings: &mut Findings) {
     if !tree.root_node().has_error() {
         return;
     }
@@ -18,7 +32,7 @@ pub(super) fn report_syntax_errors(text: &str, tree: &tree_sitter::Tree, languag
     loop {
         let node = cursor.node();
         if node.is_error() || node.is_missing() {
-            let range = first_line_of(text, range_of(node));
+            let range = range_of(node).first_line(text);
             let name = language.name();
             let message = match (node.is_missing(), range.of(text).trim()) {
                 (true, _) => format!("This is not valid {name}: `{}` is missing here.", node.kind()),
@@ -36,7 +50,7 @@ pub(super) fn report_syntax_errors(text: &str, tree: &tree_sitter::Tree, languag
 }
 
 /// Moves to the next node that is not below this one.
-pub(super) fn next(cursor: &mut tree_sitter::TreeCursor<'_>) -> bool {
+pub(super) fn next(cursor: &mut TreeCursor<'_>) -> bool {
     loop {
         if cursor.goto_next_sibling() {
             return true;
@@ -47,29 +61,22 @@ pub(super) fn next(cursor: &mut tree_sitter::TreeCursor<'_>) -> bool {
     }
 }
 
-pub(super) fn range_of(node: tree_sitter::Node<'_>) -> TextRange {
+pub(super) fn range_of(node: Node<'_>) -> TextRange {
     TextRange::new(node.start_byte(), node.end_byte())
 }
 
-pub(super) fn spanned(text: &str, node: tree_sitter::Node<'_>) -> Spanned<String> {
+pub(super) fn spanned(text: &str, node: Node<'_>) -> Spanned<String> {
     Spanned::new(range_of(node).of(text).to_owned(), range_of(node))
 }
 
-pub(super) fn first_line_of(text: &str, range: TextRange) -> TextRange {
-    let written = range.of(text);
-    let skipped = written.len() - written.trim_start().len();
-    let line = written.trim_start().lines().next().unwrap_or_default().trim_end();
-    TextRange::new(range.start + skipped, range.start + skipped + line.len())
-}
-
-pub(super) fn shortened(written: &str) -> String {
+fn shortened(written: &str) -> String {
     const MOST: usize = 40;
     let short: String = written.chars().take(MOST).collect();
     if short.len() < written.len() { format!("{short}…") } else { short }
 }
 
 /// Returns the content of a string without escapes and replacements. What is computed is not known.
-pub(super) fn literal(text: &str, node: tree_sitter::Node<'_>) -> Option<Spanned<String>> {
+pub(super) fn literal(text: &str, node: Node<'_>) -> Option<Spanned<String>> {
     if node.kind() != "string" {
         return None;
     }

@@ -1,11 +1,10 @@
 //! What a Python program declares: functions with the decorator `@hm.pipeline`.
 
-use tree_sitter::{Node, Parser};
+use tree_sitter::{Node, Tree};
 
 use super::declared::Declared;
-use super::nodes::{first_line_of, literal, range_of, report_syntax_errors, spanned};
+use super::nodes::{literal, range_of, spanned};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::files::Language;
 use crate::findings::Findings;
 
 const PACKAGE: &str = "harmont";
@@ -21,14 +20,8 @@ struct Names {
     decorator: Vec<String>,
 }
 
-/// Returns the pipelines a program declares, in text order, and reports errors of its syntax.
-pub(super) fn declared(text: &str, findings: &mut Findings) -> Vec<Declared> {
-    let mut parser = Parser::new();
-    if parser.set_language(&tree_sitter_python::LANGUAGE.into()).is_err() {
-        return Vec::new();
-    }
-    let Some(tree) = parser.parse(text, None) else { return Vec::new() };
-    report_syntax_errors(text, &tree, Language::Python, findings);
+/// Returns the pipelines a program declares, in text order.
+pub(super) fn declared(text: &str, tree: &Tree, findings: &mut Findings) -> Vec<Declared> {
     let names = names(text, tree.root_node());
     let mut declared = Vec::new();
     // Also those in `if` and `try`, but not in functions: whether these are called is not known.
@@ -51,8 +44,7 @@ fn names(text: &str, root: Node<'_>) -> Names {
     let mut names = Names::default();
     let of = |node: Node<'_>| range_of(node).of(text).to_owned();
     for node in root.children(&mut root.walk()) {
-        let is_import = matches!(node.kind(), "import_statement" | "import_from_statement");
-        if !is_import {
+        if !matches!(node.kind(), "import_statement" | "import_from_statement") {
             continue;
         }
         let module = node.child_by_field_name("module_name").map(of);
@@ -78,7 +70,7 @@ fn of_definition(text: &str, node: Node<'_>, names: &Names, findings: &mut Findi
         node.children(&mut node.walk()).filter(|child| child.kind() == "decorator").collect();
     let decorator = *decorators.iter().find(|decorator| is_pipeline(text, **decorator, names))?;
     let expression = decorator.named_child(0)?;
-    let heading = first_line_of(text, range_of(decorator));
+    let heading = range_of(decorator).first_line(text);
     let mut slug = None;
     let mut arguments = Vec::new();
     if let Some(list) = expression.child_by_field_name("arguments") {

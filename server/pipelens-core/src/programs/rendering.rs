@@ -1,21 +1,25 @@
 //! What a program has made, at the places of its text.
 
+use tree_sitter::Tree;
+
 use super::made::{Failure, Frame, Made, Position, Rendering};
-use super::stale;
+use super::{nodes, stale, typescript};
 use crate::analysis::Analysis;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::files::{Format, Language};
 use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::project::Project;
+use crate::syntax::parse::floor_char_border;
 use crate::text::{LineIndex, Spanned, TextRange};
 use crate::{analyze, validate};
 
 impl Rendering {
     /// Puts the pipelines of an envelope at the places of the program that made them. `made` has one entry for each.
     pub fn new(text: &str, language: Language, envelope: &str, made: &[Made], project: Option<&dyn Project>) -> Self {
-        let of_envelope = analyze::analyze(envelope, Format::Json, project, None);
-        let places = Places { text, lines: LineIndex::new(text), language };
+        // What the project says about it is found once, at the places of the program.
+        let of_envelope = analyze::analyze(envelope, Format::Json, None, None);
+        let places = Places::new(text, language);
         let Analysis { mut pipelines, diagnostics, .. } = of_envelope;
         let before = pipelines.clone();
         for (index, pipeline) in pipelines.iter_mut().enumerate() {
@@ -46,7 +50,7 @@ impl Rendering {
 
     /// Keeps what was made before, and says why a text has made nothing.
     pub fn failed(text: &str, language: Language, failure: &Failure, before: Option<&Self>) -> Self {
-        let places = Places { text, lines: LineIndex::new(text), language };
+        let places = Places::new(text, language);
         let range = failure.place.map_or_else(|| import(text), |place| places.range(place));
         let mut finding = Diagnostic::new(Code::ProgramFailed, range, failure.message.clone());
         for related in failure.related.iter().rev() {
@@ -68,25 +72,28 @@ fn new_place(before: &[Pipeline], after: &[Pipeline], range: TextRange) -> TextR
 
 /// Returns the line that imports the SDK, else the first one.
 fn import(text: &str) -> TextRange {
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let content = line.trim_end();
-        let is_import = content.starts_with("import") || content.starts_with("from");
-        if is_import && content.contains("harmont") {
-            return TextRange::new(start, start + content.len());
-        }
-        start += line.len();
-    }
-    TextRange::new(0, text.lines().next().unwrap_or_default().len())
+    let lines = LineIndex::new(text);
+    let ranges = (0..lines.line_count()).map(|line| lines.line_range(line).first_line(text));
+    let imports = |range: &TextRange| {
+        let line = range.of(text);
+        (line.starts_with("import") || line.starts_with("from")) && line.contains("harmont")
+    };
+    ranges.clone().find(imports).or_else(|| ranges.clone().next()).unwrap_or_default()
 }
 
 struct Places<'t> {
     text: &'t str,
     lines: LineIndex,
-    language: Language,
+    /// Of a language whose runtimes only say where a call starts.
+    tree: Option<Tree>,
 }
 
-impl Places<'_> {
+impl<'t> Places<'t> {
+    fn new(text: &'t str, language: Language) -> Self {
+        let tree = if language == Language::TypeScript { nodes::parsed(text, language) } else { None };
+        Self { text, lines: LineIndex::new(text), tree }
+    }
+
     fn put(&self, pipeline: &mut Pipeline, made: Option<&Made>) {
         let declared = made.and_then(|made| made.declared).map(|frame| self.range(frame));
         let heading = declared.unwrap_or_else(|| import(self.text));
@@ -118,25 +125,16 @@ impl Places<'_> {
 
     fn range(&self, frame: Frame) -> TextRange {
         let start = self.offset(frame.start);
-        match frame.end {
-            Some(end) => TextRange::new(start, self.offset(end)),
-            None if self.language == Language::TypeScript => super::typescript::call_at(self.text, start),
-            None => {
-                let line = self.lines.line_range(self.lines.line(start)).of(self.text);
-                let indent = line.len() - line.trim_start().len();
-                let start = self.lines.line_start(self.lines.line(start)) + indent;
-                TextRange::new(start, start + line.trim().len())
-            }
+        match (frame.end, &self.tree) {
+            (Some(end), _) => TextRange::new(start, self.offset(end)),
+            (None, Some(tree)) => typescript::call_at(self.text, tree, start),
+            (None, None) => self.lines.line_range(self.lines.line(start)).first_line(self.text),
         }
     }
 
     fn offset(&self, position: Position) -> usize {
         let line = self.lines.line_range(position.line);
-        let mut offset = (line.start + position.column).min(line.end);
-        while !self.text.is_char_boundary(offset) {
-            offset -= 1;
-        }
-        offset
+        floor_char_border(self.text, (line.start + position.column).min(line.end))
     }
 }
 

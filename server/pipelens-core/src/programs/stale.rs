@@ -3,7 +3,7 @@
 use super::declared::Declared;
 use super::made::Rendering;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Pipeline, Step};
+use crate::model::Pipeline;
 use crate::text::TextRange;
 
 pub(super) struct Placed {
@@ -86,29 +86,25 @@ fn starts(lines: &[&str]) -> Vec<usize> {
 pub(super) fn placed(text: &str, rendering: &Rendering, declared: &[Declared]) -> Placed {
     let mut pipelines = rendering.pipelines.clone();
     let mut unplaced = rendering.unplaced.clone();
-    let is_same = rendering.is_of(text);
-    let changes = if is_same { Changes(Vec::new()) } else { Changes::between(&rendering.text, text) };
+    let changes = if rendering.is_of(text) { Changes(Vec::new()) } else { Changes::between(&rendering.text, text) };
     let shifted = |range| changes.moved(range);
     for (index, pipeline) in pipelines.iter_mut().enumerate() {
         let heading = shifted(pipeline.heading);
+        let at = heading.unwrap_or_default();
         for (position, step) in pipeline.steps.iter_mut().enumerate() {
+            let before = step.range.start;
             match shifted(step.range) {
-                Some(range) if !is_same => {
-                    let at = step.range.start;
-                    *step = moved(step, |old| TextRange::new(old.start - at + range.start, old.end - at + range.start));
+                Some(range) => {
+                    step.move_to(|old| TextRange::new(old.start - before + range.start, old.end - before + range.start))
                 }
-                Some(_) => {}
                 None => {
                     unplaced.push((index, position));
-                    *step = moved(step, |_| heading.unwrap_or(TextRange::at(0)));
+                    step.move_to(|_| at);
                 }
             }
         }
+        pipeline.place(at);
         let own = declared.iter().find(|one| pipeline.is_named(&one.slug.value));
-        let at = heading.unwrap_or(TextRange::at(0));
-        if !is_same {
-            pipeline.place(at);
-        }
         if let Some(own) = own {
             (pipeline.range, pipeline.heading) = (own.range, own.heading);
             pipeline.name = Some(own.slug.clone());
@@ -126,15 +122,4 @@ pub(super) fn placed(text: &str, rendering: &Rendering, declared: &[Declared]) -
     };
     let diagnostics = rendering.diagnostics.iter().filter_map(moved).collect();
     Placed { pipelines, diagnostics, unplaced }
-}
-
-/// Returns the steps of a pipeline that have places of their own.
-fn moved(step: &Step, shift: impl Fn(TextRange) -> TextRange) -> Step {
-    let mut step = step.clone();
-    let cmd = step.cmd.as_ref().map(|cmd| shift(cmd.range));
-    step.place(shift(step.range));
-    if let (Some(cmd), Some(range)) = (&mut step.cmd, cmd) {
-        cmd.range = range;
-    }
-    step
 }

@@ -1,23 +1,15 @@
 //! What a TypeScript program declares: objects with `slug` and `pipeline`, wherever they are.
 
-use tree_sitter::{Node, Parser};
+use tree_sitter::{Node, Tree};
 
 use super::declared::Declared;
-use super::nodes::{first_line_of, literal, next, range_of, report_syntax_errors, spanned};
-use crate::files::Language;
-use crate::findings::Findings;
+use super::nodes::{literal, next, range_of, spanned};
 use crate::text::TextRange;
 
 const PROPERTIES: [&str; 5] = ["slug", "name", "allowManual", "triggers", "pipeline"];
 
-/// Returns the pipelines a program declares, in text order, and reports errors of its syntax.
-pub(super) fn declared(text: &str, findings: &mut Findings) -> Vec<Declared> {
-    let mut parser = Parser::new();
-    if parser.set_language(&tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into()).is_err() {
-        return Vec::new();
-    }
-    let Some(tree) = parser.parse(text, None) else { return Vec::new() };
-    report_syntax_errors(text, &tree, Language::TypeScript, findings);
+/// Returns the pipelines a program declares, in text order.
+pub(super) fn declared(text: &str, tree: &Tree) -> Vec<Declared> {
     let mut declared = Vec::new();
     let mut cursor = tree.walk();
     loop {
@@ -48,19 +40,12 @@ fn of_object(text: &str, node: Node<'_>) -> Option<Declared> {
     }
     names.iter().any(|name| name.value == "pipeline").then_some(())?;
     let (slug, known_arguments) = (slug?, &PROPERTIES);
-    let heading = first_line_of(text, slug.range);
+    let heading = slug.range.first_line(text);
     Some(Declared { range: range_of(node), heading, slug, arguments: names, known_arguments })
 }
 
 /// Returns the call whose callee, or whose name, starts at an offset: that is what the runtime says about a call.
-pub(super) fn call_at(text: &str, offset: usize) -> TextRange {
-    let line =
-        || TextRange::new(offset, offset + text.get(offset..).and_then(|rest| rest.lines().next()).map_or(0, str::len));
-    let mut parser = Parser::new();
-    if parser.set_language(&tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into()).is_err() {
-        return line();
-    }
-    let Some(tree) = parser.parse(text, None) else { return line() };
+pub(super) fn call_at(text: &str, tree: &Tree, offset: usize) -> TextRange {
     let mut node = tree.root_node().named_descendant_for_byte_range(offset, offset);
     while let Some(at) = node {
         if matches!(at.kind(), "call_expression" | "new_expression") {
@@ -72,5 +57,5 @@ pub(super) fn call_at(text: &str, offset: usize) -> TextRange {
         }
         node = at.parent();
     }
-    line()
+    TextRange::new(offset, text.len()).first_line(text)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use pipelens_core::programs::{Failure, Frame, Made, Position};
 use serde::Deserialize;
 
+use super::envelope::pipelines;
 use super::request::Request;
 
 #[derive(Debug, Deserialize)]
@@ -97,20 +98,14 @@ impl Wrapped {
 /// Completes places that the SDK did not tell: steps are looked for by the text of their commands or labels.
 pub(super) fn with_guesses(mut made: Vec<Made>, envelope: &str, text: &str) -> Vec<Made> {
     let Ok(envelope) = serde_json::from_str::<serde_json::Value>(envelope) else { return made };
-    let pipelines = envelope.get("pipelines").and_then(serde_json::Value::as_array);
-    for (index, pipeline) in pipelines.into_iter().flatten().enumerate() {
+    for (index, (_, nodes)) in pipelines(&envelope).into_iter().enumerate() {
         if made.len() <= index {
             made.push(Made { declared: None, steps: Vec::new() });
         }
-        let nodes = pipeline.pointer("/definition/graph/nodes").and_then(serde_json::Value::as_array);
-        let Some(made) = made.get_mut(index) else { break };
-        let nodes = nodes.map(Vec::as_slice).unwrap_or_default();
-        if made.steps.len() == nodes.len() {
-            continue;
-        }
+        let Some(made) = made.get_mut(index).filter(|made| made.steps.len() != nodes.len()) else { continue };
         let guess = |node: &serde_json::Value| {
-            let words = ["cmd", "label"].into_iter().filter_map(|name| node.get("step")?.get(name)?.as_str());
-            words.into_iter().find_map(|words| only_line_with(text, words))
+            let mut words = ["cmd", "label"].into_iter().filter_map(|name| node.get("step")?.get(name)?.as_str());
+            words.find_map(|words| only_line_with(text, words))
         };
         made.steps = nodes.iter().map(guess).collect();
     }

@@ -9,6 +9,7 @@ use pipelens_core::programs::{Failure, Frame, Made, Position, Rendering};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::envelope::pipelines;
 use super::process::{Answers, Ended, Input, Limits, run};
 use super::request::{Rendered, Request, failed};
 
@@ -63,22 +64,8 @@ pub(super) fn render(request: &Request, project: Option<&dyn Project>, before: O
     Rendered { rendering: Arc::new(rendering), envelope: Some(envelope), output, notices }
 }
 
-/// Returns the name and the graph of each pipeline.
-fn pipelines(printed: &Value) -> Vec<(&str, Option<&Value>)> {
-    match printed.get("pipelines").and_then(Value::as_array) {
-        Some(list) => list
-            .iter()
-            .map(|entry| {
-                (entry.get("slug").and_then(Value::as_str).unwrap_or_default(), entry.pointer("/definition/graph"))
-            })
-            .collect(),
-        None => vec![("", printed.get("graph"))],
-    }
-}
-
-fn made((name, graph): (&str, Option<&Value>), places: &Places, text: &str) -> Made {
+fn made((name, nodes): (&str, &[Value]), places: &Places, text: &str) -> Made {
     let places = places.get(name);
-    let nodes = graph.and_then(|graph| graph.get("nodes")?.as_array()).map(Vec::as_slice).unwrap_or_default();
     let place = |node: &Value| {
         let key = node.pointer("/step/key")?.as_str()?;
         Some(frame(*places?.steps.get(key)?, text))

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The end of what a program printed is shown; nobody reads more.
+/// Only the end of what a program prints is kept.
 const KEPT_OUTPUT: usize = 64 * 1024;
 
 /// Between two looks at whether a process has ended.
@@ -37,7 +37,8 @@ pub(super) struct Ended {
     pub(super) why: Option<String>,
 }
 
-enum Read1 {
+/// What was read from one of its outputs.
+enum Piece {
     Answer(Vec<u8>),
     Output(Vec<u8>),
     TooLong,
@@ -97,9 +98,9 @@ pub(super) fn run(mut command: Command, input: Input, answers: &Answers, limits:
         let patience = if on_output { limits.time } else { POLL };
         let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
         match receiver.recv_timeout(patience) {
-            Ok(Read1::Answer(bytes)) => answer = Some(bytes),
-            Ok(Read1::Output(bytes)) => output.extend(bytes),
-            Ok(Read1::TooLong) => why = Some(format!("printed more than {} MiB", limits.bytes >> 20)),
+            Ok(Piece::Answer(bytes)) => answer = Some(bytes),
+            Ok(Piece::Output(bytes)) => output.extend(bytes),
+            Ok(Piece::TooLong) => why = Some(format!("printed more than {} MiB", limits.bytes >> 20)),
             Err(_) if Instant::now() >= deadline => {
                 why = Some(format!("did not end within {} s", limits.time.as_secs()));
             }
@@ -135,20 +136,20 @@ pub(super) fn run(mut command: Command, input: Input, answers: &Answers, limits:
     child.end();
     drop(writer);
     // A process that has left the group may still hold a pipe.
-    while let Ok(Read1::Answer(bytes) | Read1::Output(bytes)) = receiver.recv_timeout(PATIENCE_FOR_OUTPUT) {
+    while let Ok(Piece::Answer(bytes) | Piece::Output(bytes)) = receiver.recv_timeout(PATIENCE_FOR_OUTPUT) {
         output.extend(bytes);
     }
     Ended { answer, output: String::from_utf8_lossy(&output).into_owned(), why }
 }
 
-fn read_all(pipe: impl Read, limit: u64) -> Read1 {
+fn read_all(pipe: impl Read, limit: u64) -> Piece {
     let mut bytes = Vec::new();
     // What was read before an error is still an answer, or not a whole one.
     drop(pipe.take(limit + 1).read_to_end(&mut bytes));
-    if bytes.len() as u64 > limit { Read1::TooLong } else { Read1::Answer(bytes) }
+    if bytes.len() as u64 > limit { Piece::TooLong } else { Piece::Answer(bytes) }
 }
 
-fn read_end(mut pipe: impl Read, limit: u64) -> Read1 {
+fn read_end(mut pipe: impl Read, limit: u64) -> Piece {
     let (mut kept, mut total, mut buffer) = (Vec::new(), 0_u64, vec![0; 64 * 1024]);
     while let Ok(count) = pipe.read(&mut buffer) {
         if count == 0 {
@@ -156,14 +157,14 @@ fn read_end(mut pipe: impl Read, limit: u64) -> Read1 {
         }
         total += count as u64;
         if total > limit {
-            return Read1::TooLong;
+            return Piece::TooLong;
         }
         kept.extend_from_slice(buffer.get(..count).unwrap_or_default());
         if kept.len() > 2 * KEPT_OUTPUT {
             kept.drain(..kept.len() - KEPT_OUTPUT);
         }
     }
-    Read1::Output(kept)
+    Piece::Output(kept)
 }
 
 /// A process and all it has started; they end when this is dropped.

@@ -8,7 +8,6 @@ use lsp_types::{Diagnostic, Range, Uri};
 use pipelens_core::diagnostic::Diagnostic as CoreDiagnostic;
 use pipelens_core::model::Step;
 use pipelens_core::plan::{Target, plan_with};
-use pipelens_core::text::TextRange;
 use pipelens_core::{Analysis, Format, ide};
 
 use super::client::ShownTags;
@@ -137,13 +136,6 @@ impl Analysed for Document {
             return Some(self.map().range(failed));
         }
         let place = step.cmd.as_ref().map_or(step.key.range, |cmd| cmd.range);
-        Some(self.map().range(first_line(&self.text, place)))
+        Some(self.map().range(place.first_line(&self.text)))
     }
-}
-
-fn first_line(text: &str, range: TextRange) -> TextRange {
-    let content = text.get(range.start..range.end).unwrap_or_default();
-    let start = range.start + (content.len() - content.trim_start().len());
-    let line = text.get(start..range.end).unwrap_or_default().lines().next().unwrap_or_default();
-    TextRange::new(start, start + line.trim_end().len())
 }

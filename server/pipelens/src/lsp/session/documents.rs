@@ -214,9 +214,10 @@ impl OpenDocuments {
     /// Analyses a document again, because more is known about its project, and reports whether it was still the current one.
     pub(super) fn analyse_again(&self, old: &Arc<Document>) -> bool {
         let new = Arc::new(self.analyse(old.uri.clone(), old.version, old.text.clone()));
-        let is_same = new.project == old.project && new.analysis.diagnostics == old.analysis.diagnostics;
-        // What failed in a run is shown at the steps of the program, which may just have become known.
-        let is_same = is_same && new.kind != Kind::Program;
+        // A program may have other steps now, at which failures are shown.
+        let is_same = new.project == old.project
+            && new.analysis.diagnostics == old.analysis.diagnostics
+            && new.analysis.pipelines == old.analysis.pipelines;
         let mut current = self.current.lock();
         let is_current = current.named(old.uri.as_str()).is_some_and(|document| Arc::ptr_eq(&document, old));
         if is_current {

@@ -54,25 +54,22 @@ impl OpenDocuments {
         log.extend(Some(rendered.output.trim_end().to_owned()).filter(|output| !output.is_empty()));
         let failure = rendered.rendering.failure().map(|failure| failure.message.clone());
         let name = document.uri.as_str();
-        let open = self.now().named(name);
-        let is_open = open.is_some();
-        if is_open {
-            self.renderings.0.lock().insert(name.to_owned(), rendered.rendering.clone());
+        if self.now().named(name).is_some() {
+            self.renderings.keep(&document.uri, rendered.rendering.clone());
         }
         // Whatever was typed meanwhile gets what is still right of it.
-        let mut current = open;
-        while let Some(document) = current.take() {
-            if !self.analyse_again(&document) {
-                current = self.now().named(name);
-            }
-        }
+        while let Some(current) = self.now().named(name)
+            && !self.analyse_again(&current)
+        {}
         self.to_predict.want(name.to_owned());
         if let Some(failure) = failure {
             return Err(failure);
         }
-        let document =
-            self.analyse_with(document.uri.clone(), document.version, document.text.clone(), Some(&rendered.rendering));
-        Ok(Arc::new(document))
+        if let Some(current) = self.now().named(name).filter(|current| current.text == document.text) {
+            return Ok(current);
+        }
+        let (uri, version, text) = (document.uri.clone(), document.version, document.text.clone());
+        Ok(Arc::new(self.analyse_with(uri, version, text, Some(&rendered.rendering))))
     }
 
     /// Tells whether a program is executed when it is opened or saved.

@@ -13,11 +13,15 @@ pub(super) const REST: Duration = Duration::from_millis(50);
 
 /// What open programs have made, by URI.
 #[derive(Debug, Default)]
-pub(super) struct Renderings(pub(super) Mutex<BTreeMap<String, Arc<Rendering>>>);
+pub(super) struct Renderings(Mutex<BTreeMap<String, Arc<Rendering>>>);
 
 impl Renderings {
     pub(super) fn of(&self, uri: &Uri) -> Option<Arc<Rendering>> {
         self.0.lock().get(uri.as_str()).cloned()
+    }
+
+    pub(super) fn keep(&self, uri: &Uri, rendering: Arc<Rendering>) {
+        self.0.lock().insert(uri.as_str().to_owned(), rendering);
     }
 
     pub(super) fn forget(&self, uri: &Uri) {
