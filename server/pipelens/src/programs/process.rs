@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,79 +67,124 @@ pub(super) fn run(mut command: Command, input: Input, answers: &Answers, limits:
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     own_group(&mut command);
     let mut child = match command.spawn() {
-        Ok(child) => Group { child, has_ended: false },
+        Ok(child) => child,
         Err(error) => {
             let why = Some(format!("could not be started: {error}"));
             return Ended { answer: Vec::new(), output: String::new(), why };
         }
     };
-    let (sender, receiver) = mpsc::channel();
-    let (printed, errors) = (child.child.stdout.take(), child.child.stderr.take());
+    let (sender, pieces) = mpsc::channel();
     let (on_output, to_answer) = (matches!(answers, Answers::OnOutput), sender.clone());
+    let (printed, errors, pipe) = (child.stdout.take(), child.stderr.take(), child.stdin.take());
     thread::spawn(move || {
         let read = |pipe| if on_output { read_all(pipe, limits.bytes) } else { read_end(pipe, limits.bytes) };
         drop(printed.map(|pipe| to_answer.send(read(pipe))));
     });
     thread::spawn(move || drop(errors.map(|pipe| sender.send(read_end(pipe, limits.bytes)))));
     let is_command = matches!(input, Input::Text(_));
-    let mut pipe = child.child.stdin.take();
-    let writer = thread::spawn(move || {
-        let (text, stays_open) = match input {
-            Input::Request(text) => (format!("{}\n{text}", text.len()), true),
-            Input::Text(text) => (text, false),
-        };
-        // A process that ends without reading has a reason, which its exit code tells.
-        drop(pipe.as_mut().map(|pipe| pipe.write_all(text.as_bytes()).and_then(|()| pipe.flush())));
-        pipe.filter(|_| stays_open)
-    });
+    let writer = thread::spawn(move || write(pipe, input));
     let deadline = Instant::now() + limits.time;
-    let (mut answer, mut output, mut why) = (None, Vec::new(), None);
-    while answer.is_none() && why.is_none() {
-        let patience = if on_output { limits.time } else { POLL };
-        let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
-        match receiver.recv_timeout(patience) {
-            Ok(Piece::Answer(bytes)) => answer = Some(bytes),
-            Ok(Piece::Output(bytes)) => output.extend(bytes),
-            Ok(Piece::TooLong) => why = Some(format!("printed more than {} MiB", limits.bytes >> 20)),
-            Err(_) if Instant::now() >= deadline => {
-                why = Some(format!("did not end within {} s", limits.time.as_secs()));
+    let mut running =
+        Running { group: Group { child, has_ended: false }, pieces, deadline, limits, output: Vec::new() };
+    let answer = running.answer(answers, is_command);
+    running.group.end();
+    drop(writer);
+    // A process that has left the group may still hold a pipe.
+    while let Ok(Piece::Answer(bytes) | Piece::Output(bytes)) = running.pieces.recv_timeout(PATIENCE_FOR_OUTPUT) {
+        running.output.extend(bytes);
+    }
+    let output = String::from_utf8_lossy(&running.output).into_owned();
+    match answer {
+        Ok(answer) => Ended { answer, output, why: None },
+        Err(why) => Ended { answer: Vec::new(), output, why: Some(why) },
+    }
+}
+
+/// Writes what a process reads, and returns the pipe if it has to stay open.
+fn write(mut pipe: Option<ChildStdin>, input: Input) -> Option<ChildStdin> {
+    let (text, stays_open) = match input {
+        Input::Request(text) => (format!("{}\n{text}", text.len()), true),
+        Input::Text(text) => (text, false),
+    };
+    // A process that ends without reading has a reason, which its exit code tells.
+    drop(pipe.as_mut().map(|pipe| pipe.write_all(text.as_bytes()).and_then(|()| pipe.flush())));
+    pipe.filter(|_| stays_open)
+}
+
+/// A process whose answer is waited for.
+struct Running {
+    group: Group,
+    pieces: Receiver<Piece>,
+    deadline: Instant,
+    limits: Limits,
+    output: Vec<u8>,
+}
+
+impl Running {
+    /// Returns the answer, or the end of a sentence about why there is none.
+    fn answer(&mut self, answers: &Answers, is_command: bool) -> Result<Vec<u8>, String> {
+        let answer = match answers {
+            Answers::OnOutput => self.printed()?,
+            Answers::InFile(file) => self.left_in(file)?,
+        };
+        if answer.len() as u64 > self.limits.bytes {
+            return Err(format!("made more than {} MiB", self.limits.bytes >> 20));
+        }
+        if answer.is_empty() {
+            return Err(match self.exit() {
+                Some(status) => format!("ended before it had made its pipelines ({status})"),
+                None => "closed its output and went on".to_owned(),
+            });
+        }
+        // What a command prints before it fails is not its answer.
+        match is_command.then(|| self.exit()).flatten() {
+            Some(status) if !status.success() => Err(format!("failed ({status})")),
+            Some(_) | None => Ok(answer),
+        }
+    }
+
+    fn printed(&mut self) -> Result<Vec<u8>, String> {
+        loop {
+            if let Some(answer) = self.next(self.limits.time)? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    fn left_in(&mut self, file: &Path) -> Result<Vec<u8>, String> {
+        while self.group.exit().is_none() {
+            self.next(POLL)?;
+        }
+        Ok(fs::read(file).unwrap_or_default())
+    }
+
+    /// Takes what was read next, within a time, and returns it if it is an answer.
+    fn next(&mut self, patience: Duration) -> Result<Option<Vec<u8>>, String> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match self.pieces.recv_timeout(patience.min(left)) {
+            Ok(Piece::Answer(bytes)) => return Ok(Some(bytes)),
+            Ok(Piece::Output(bytes)) => self.output.extend(bytes),
+            Ok(Piece::TooLong) => return Err(format!("printed more than {} MiB", self.limits.bytes >> 20)),
+            Err(_) if Instant::now() >= self.deadline => {
+                return Err(format!("did not end within {} s", self.limits.time.as_secs()));
             }
             Err(RecvTimeoutError::Timeout) => {}
             // Both ends are closed, so it ends.
             Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL),
         }
-        if let Answers::InFile(file) = answers
-            && child.exit().is_some()
-        {
-            answer = Some(fs::read(file).unwrap_or_default());
+        Ok(None)
+    }
+
+    /// Waits until the process has ended, and returns how; `None` if it has not in its time.
+    fn exit(&mut self) -> Option<ExitStatus> {
+        loop {
+            let status = self.group.exit();
+            if status.is_some() || Instant::now() >= self.deadline {
+                return status;
+            }
+            thread::sleep(POLL);
         }
     }
-    let mut answer = answer.unwrap_or_default();
-    if answer.len() as u64 > limits.bytes {
-        (answer, why) = (Vec::new(), Some(format!("made more than {} MiB", limits.bytes >> 20)));
-    }
-    // What a command prints before it fails is not its answer.
-    while is_command && why.is_none() && !answer.is_empty() && Instant::now() < deadline {
-        match child.exit() {
-            Some(status) if status.success() => break,
-            Some(status) => (answer, why) = (Vec::new(), Some(format!("failed ({status})"))),
-            None => thread::sleep(POLL),
-        }
-    }
-    while answer.is_empty() && why.is_none() {
-        why = child.exit().map(|status| format!("ended before it had made its pipelines ({status})"));
-        if why.is_none() && Instant::now() >= deadline {
-            why = Some("closed its output and went on".to_owned());
-        }
-        thread::sleep(POLL);
-    }
-    child.end();
-    drop(writer);
-    // A process that has left the group may still hold a pipe.
-    while let Ok(Piece::Answer(bytes) | Piece::Output(bytes)) = receiver.recv_timeout(PATIENCE_FOR_OUTPUT) {
-        output.extend(bytes);
-    }
-    Ended { answer, output: String::from_utf8_lossy(&output).into_owned(), why }
 }
 
 fn read_all(pipe: impl Read, limit: u64) -> Piece {
