@@ -1,7 +1,7 @@
 // What the server says about the pipelines of the workspace and their runs. Everything that is drawn comes from here.
 import * as vscode from "vscode";
 import type { PipelineNode } from "./protocol";
-import { documents, programGlobs } from "./pure/programs";
+import { documents, isData, programGlobs } from "./pure/programs";
 import { withoutRunning } from "./pure/words";
 import { commandGlobs } from "./settings";
 import type { Change, Server } from "./server";
@@ -49,6 +49,12 @@ export class Pipelines implements vscode.Disposable {
       server.onRunEvent((event) => {
         if (event.uri !== undefined && event.kind !== "stepLog" && event.kind !== "stepLogSkipped") {
           this.want(event.uri, BURST_MS);
+        }
+      }),
+      // What a program makes is known when it was executed, some time after it was saved.
+      server.onLenses((document) => {
+        if (!isData(document.languageId)) {
+          this.wantDocument(document);
         }
       }),
       vscode.workspace.onDidOpenTextDocument((document) => { this.wantDocument(document); }),

@@ -44,6 +44,7 @@ export class Server implements vscode.Disposable {
   private progress: RunProgress | undefined;
   private readonly events = new vscode.EventEmitter<RunEvent>();
   private readonly changes = new vscode.EventEmitter<Change>();
+  private readonly lenses = new vscode.EventEmitter<vscode.TextDocument>();
   private crashes: number[] = [];
   /// One start or stop after another.
   private turn: Promise<void> = Promise.resolve();
@@ -51,6 +52,8 @@ export class Server implements vscode.Disposable {
   /// The events of every run, in order.
   readonly onRunEvent = this.events.event;
   readonly onDidChange = this.changes.event;
+  /// The lenses of a document are asked for: it has changed, or the server knows more about it.
+  readonly onLenses = this.lenses.event;
   /// What a command of a lens does here, rather than in the server.
   readonly own = new Map<string, (argument: unknown) => Promise<unknown>>();
 
@@ -102,6 +105,7 @@ export class Server implements vscode.Disposable {
     this.progress?.dispose();
     this.events.dispose();
     this.changes.dispose();
+    this.lenses.dispose();
   }
 
   /// Tells the server about changed settings.
@@ -287,6 +291,15 @@ export class Server implements vscode.Disposable {
         if (this.client === undefined || this.progress?.handle(this.client, token, params) !== true) {
           next(token, params);
         }
+      },
+      workspace: {
+        // The client's own answer has the defaults too.
+        configuration: ({ items }) =>
+          items.map(({ scopeUri }) => serverSettings(this.context.extension, scopeUri === undefined ? undefined : vscode.Uri.parse(scopeUri))),
+      },
+      provideCodeLenses: (document, token, next) => {
+        this.lenses.fire(document);
+        return next(document, token);
       },
       // The client's own way shows a second message if a command is refused.
       executeCommand: (command, args) => {

@@ -10,9 +10,9 @@ interface Manifest {
 const OWN_DEFAULTS: ReadonlySet<string> = new Set(["run.logMessages"]);
 
 /// Returns the server's settings, without the `pipelens.` prefix.
-export function serverSettings(extension: vscode.Extension<unknown>): Record<string, unknown> {
+export function serverSettings(extension: vscode.Extension<unknown>, scope?: vscode.Uri): Record<string, unknown> {
   const settings: Record<string, unknown> = {};
-  const configuration = vscode.workspace.getConfiguration("pipelens");
+  const configuration = vscode.workspace.getConfiguration("pipelens", scope);
   for (const name of declaredSettings(extension)) {
     const found = configuration.inspect<unknown>(name);
     // The server has the defaults, and the user's own settings file, which a default from here would override.

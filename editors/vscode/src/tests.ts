@@ -109,6 +109,8 @@ export class Tests implements vscode.Disposable {
   /// Events of runs whose pipeline is not known yet.
   private readonly waiting = new Map<string, RunEvent[]>();
   private readonly watched = new Map<string, vscode.TestRunRequest>();
+  /// Documents in which lines were replaced: their buttons have moved to the end of what was replaced.
+  private readonly displaced = new Set<string>();
   private readonly subscriptions: { dispose(): unknown }[];
 
   constructor(
@@ -127,6 +129,11 @@ export class Tests implements vscode.Disposable {
     this.subscriptions = [
       controller,
       pipelines.onDidChange(() => { this.draw(); }),
+      vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
+        if (contentChanges.some(({ range }) => !range.isSingleLine)) {
+          this.displaced.add(document.uri.toString());
+        }
+      }),
       server.onRunEvent((event) => { this.handle(event); }),
       server.onDidChange((change) => {
         if (change !== "started") {
@@ -167,6 +174,7 @@ export class Tests implements vscode.Disposable {
   private draw(): void {
     const kept = new Set<string>();
     const roots = this.pipelines.all.map((pipeline) => this.drawPipeline(pipeline, kept));
+    this.displaced.clear();
     this.controller.items.replace(roots);
     for (const id of this.items.keys()) {
       if (!kept.has(id)) {
@@ -200,6 +208,10 @@ export class Tests implements vscode.Disposable {
     item.label = label;
     item.sortText = String(position.line).padStart(8, "0") + String(position.character).padStart(6, "0");
     const start = new vscode.Position(position.line, position.character);
+    if (this.displaced.has(place.uri)) {
+      // VS Code would take the same range for no change.
+      item.range = undefined;
+    }
     if (item.range?.start.isEqual(start) !== true) {
       item.range = new vscode.Range(start, start);
     }

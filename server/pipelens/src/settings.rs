@@ -293,7 +293,7 @@ mod tests {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct Programs {
     /// When a program is executed. It never is in a workspace that is not trusted.
-    #[schemars(extend("scope" = "machine"))]
+    #[schemars(extend("scope" = "machine", "default" = "run"))]
     pub(crate) render: Render,
     /// The interpreter for Python programs. Without it: the project's virtual environment, `VIRTUAL_ENV`, the tool the project is locked with (uv,
     /// Poetry), or the one on `PATH`.

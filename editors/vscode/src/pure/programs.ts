@@ -15,6 +15,11 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   typescript: "**/{.hm,.harmont}/*.{ts,mts}",
 };
 
+/// Whether a language is one of pipelines that are data.
+export function isData(language: string): boolean {
+  return DATA.includes(language);
+}
+
 /// Returns the filters of the documents the server gets. `commands` are the globs of the files that the user has commands for.
 export function documents(commands: readonly string[]): Filter[] {
   return [
