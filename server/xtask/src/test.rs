@@ -31,7 +31,7 @@ pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
     if !choice.is_made() && workbench::is_wanted(filters) {
         workbench::prepare()?;
     }
-    let without_workbench = if has_workbench(filters, choice) { workbench::prepare().err() } else { None };
+    let without_workbench = if is_all(filters, choice) { workbench::prepare().err() } else { None };
     let left_out = if choice.is_made() { Vec::new() } else { harmont::prepare()? };
     if !left_out.is_empty() {
         println!("The tests that need {} are left out: this will not be a full pass", left_out.join(", "));
@@ -50,10 +50,9 @@ pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
     Ok(())
 }
 
-/// Whether all tests together include those in the workbench of VS Code: only if `PIPELENS_TEST_WORKBENCH` asks for that, until all of
-/// their stages pass.
-fn has_workbench(filters: &[String], choice: Choice) -> bool {
-    filters.is_empty() && !choice.is_made() && env::var_os("PIPELENS_TEST_WORKBENCH").is_some()
+/// Whether these are all tests, which include those in the workbench of VS Code.
+fn is_all(filters: &[String], choice: Choice) -> bool {
+    filters.is_empty() && !choice.is_made()
 }
 
 /// What `test` does inside the sandbox. Returns whether all tests passed.
@@ -78,9 +77,8 @@ pub(crate) fn inside(
         }
         Ok(tests)
     };
-    let has_all = filters.is_empty() && !choice.is_made();
-    let workbench =
-        if has_workbench(filters, choice) { in_workbench(&prepared, without_workbench)? } else { Some(true) };
+    let has_all = is_all(filters, choice);
+    let workbench = if is_all(filters, choice) { in_workbench(&prepared, without_workbench)? } else { Some(true) };
     let mut tests = prepared(runner(filters, scope))?;
     if has_all {
         // They have run already, or cannot run here.
