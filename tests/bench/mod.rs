@@ -4,6 +4,7 @@
 mod analysis;
 mod engine;
 mod flood;
+mod programs;
 mod second_run;
 mod typing;
 
@@ -28,6 +29,8 @@ pub(crate) enum Name {
     Flood,
     /// The second run after a change, beside the native commands.
     SecondRun,
+    /// Programs that make pipelines: rendering, beside the SDK alone; buttons; typing in one.
+    Programs,
     /// Runs, beside the container engine's bare calls and the Harmont CLI.
     Engine,
 }
@@ -52,6 +55,9 @@ pub(crate) fn bench(names: &[Name]) -> Result<()> {
     }
     if is_wanted(Name::SecondRun) {
         second_run::measure(&binary, given_host.as_deref())?;
+    }
+    if is_wanted(Name::Programs) {
+        programs::measure(&binary)?;
     }
     if !is_wanted(Name::Engine) {
         return Ok(());

@@ -28,6 +28,8 @@ pub struct Analysis {
     pub(crate) silenced: Vec<Diagnostic>,
     pub(crate) text: String,
     pub(crate) tree: Tree,
+    /// The syntax tree of a program.
+    pub(crate) program: Option<tree_sitter::Tree>,
 }
 
 impl Analysis {

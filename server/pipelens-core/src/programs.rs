@@ -24,6 +24,16 @@ const MAX_PROGRAM_BYTES: usize = 4 * 1024 * 1024;
 
 /// Analyses the text of a program, with what it made the last time it was rendered. Nothing is executed.
 pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) -> Analysis {
+    analyze_again(text, language, rendering, None)
+}
+
+/// Analyses the text of a program after an edit: what has stayed the same since `before` is not parsed again.
+pub fn analyze_again(
+    text: &str,
+    language: Language,
+    rendering: Option<&Rendering>,
+    before: Option<&Analysis>,
+) -> Analysis {
     let line_index = LineIndex::new(text);
     let mut findings = Findings::default();
     if text.len() > MAX_PROGRAM_BYTES {
@@ -32,7 +42,11 @@ pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) ->
         let (text, diagnostics) = (text.to_owned(), findings.finish());
         return Analysis { line_index, diagnostics, language: Some(language), text, ..Analysis::default() };
     }
-    let tree = nodes::parsed(text, language);
+    let before = before.filter(|before| before.language == Some(language));
+    let tree = match before.and_then(|before| Some((before.text.as_str(), before.program.as_ref()?))) {
+        Some(before) => nodes::parsed_again(text, language, before),
+        None => nodes::parsed(text, language),
+    };
     let declared = match (&tree, language) {
         (Some(tree), Language::Python) => python::declared(text, tree, &mut findings),
         (Some(tree), Language::TypeScript) => typescript::declared(text, tree),
@@ -63,6 +77,7 @@ pub fn analyze(text: &str, language: Language, rendering: Option<&Rendering>) ->
         diagnostics: findings.finish(),
         text: text.to_owned(),
         language: Some(language),
+        program: tree,
         unplaced,
         ..Analysis::default()
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use pipelens_core::ide;
-use pipelens_core::programs::{Frame, Language, Made, Position, Rendering, analyze};
+use pipelens_core::programs::{Frame, Language, Made, Position, Rendering, analyze, analyze_again};
 use proptest::prelude::*;
 
 /// Says what a text declares and what is wrong with it.
@@ -148,5 +148,39 @@ proptest! {
     fn any_text_is_read(text in "\\PC{0,200}") {
         analyze(&text, Language::Python, Some(&rendered()));
         analyze(&text, Language::TypeScript, None);
+    }
+}
+
+/// A program of each language, with what a person may have in one.
+const EDITED: [(Language, &str); 2] = [
+    (Language::Python, include_str!("../../../tests/fixtures/programs/python/unicode.py")),
+    (Language::TypeScript, include_str!("../../../tests/fixtures/programs/typescript/unicode.ts")),
+];
+
+/// What a person types, a few characters or a whole word at once.
+const TYPED: &str =
+    r#"[a-z@().,:'"\n#=éß🦀 \[\]{}`]{0,6}|@hm\.pipeline\('x'\)\n|\n    |"""|def f\(\):\n|import harmont as h\n"#;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// After any edits, what is known of a program is what would be known if it had just been opened.
+    #[test]
+    fn an_edited_program_is_read_as_if_it_were_new(
+        is_python in any::<bool>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..40_usize, TYPED), 1..8),
+    ) {
+        let (language, text) = EDITED[usize::from(!is_python)];
+        let mut text = text.to_owned();
+        let mut edited = analyze(&text, language, None);
+        for (at, removed, added) in edits {
+            let start = text.floor_char_boundary(at.index(text.len() + 1));
+            let end = text.floor_char_boundary(start + removed).max(start);
+            text.replace_range(start..end, &added);
+            edited = analyze_again(&text, language, None, Some(&edited));
+            let new = analyze(&text, language, None);
+            prop_assert_eq!(&edited.diagnostics, &new.diagnostics, "{}", text);
+            prop_assert_eq!(&edited.pipelines, &new.pipelines, "{}", text);
+        }
     }
 }

@@ -1,17 +1,17 @@
 //! What a user can set, from an editor's settings or the project's `.pipelens.yaml`. One definition feeds both, and the schema.
 
 pub(crate) mod matchers;
+mod programs;
 mod project;
 mod user;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use globset::Glob;
 use pipelens_engine::cache::Budget;
 use pipelens_engine::runners::{self, RUNNERS, RunnerSpec};
+pub(crate) use programs::{Programs, Render};
 pub(crate) use project::{PROJECT_FILE, ProjectSettings, globs};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -286,45 +286,4 @@ mod tests {
         }
         assert_eq!(std::fs::read_to_string(&file).unwrap(), schema(), "run `cargo xtask codegen`");
     }
-}
-
-/// How programs that make pipelines are executed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub(crate) struct Programs {
-    /// When a program is executed. It never is in a workspace that is not trusted.
-    #[schemars(extend("scope" = "machine", "default" = "run"))]
-    pub(crate) render: Render,
-    /// The interpreter for Python programs. Without it: the project's virtual environment, `VIRTUAL_ENV`, the tool the project is locked with (uv,
-    /// Poetry), or the one on `PATH`.
-    #[schemars(extend("scope" = "machine"))]
-    pub(crate) python: Option<String>,
-    /// The runtime for TypeScript programs: node (22.6 or later), bun, deno or tsx. Without it, the first of them that is found.
-    #[schemars(extend("scope" = "machine"))]
-    pub(crate) typescript: Option<String>,
-    /// Commands that print pipelines (an envelope or a plan, in JSON), by globs of the files that they make them from: `{"ci/*.jsonnet": ["jsonnet", "{file}"]}`.
-    /// `{file}` is the file's path; the text in the editor is on standard input. Where steps are made can be told in `places`.
-    #[schemars(extend("scope" = "machine"))]
-    pub(crate) commands: BTreeMap<String, Vec<String>>,
-}
-
-impl Programs {
-    /// Returns the command for a file, by its path in the project.
-    pub(crate) fn command(&self, path: &Path) -> Option<&[String]> {
-        let matches = |glob: &str| Glob::new(glob).is_ok_and(|glob| glob.compile_matcher().is_match(path));
-        self.commands.iter().find(|(glob, words)| !words.is_empty() && matches(glob)).map(|(_, words)| words.as_slice())
-    }
-}
-
-/// When a program is executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Render {
-    /// Never. What it makes cannot be run.
-    Never,
-    /// When you run it, and from then on when it is saved.
-    #[default]
-    Run,
-    /// When it is opened or saved.
-    Always,
 }

@@ -78,6 +78,15 @@ pub(crate) fn environment() -> Result<Vec<(&'static str, OsString)>> {
     Ok(variables)
 }
 
+/// Returns the Python that has the SDK, if there is one.
+pub(crate) fn python() -> Result<Option<PathBuf>> {
+    let [python, ..] = all();
+    if python.is_given() {
+        return Ok(std::env::var_os(python.variable).map(PathBuf::from));
+    }
+    Ok(if python.is_complete()? { Some(python.path()?.join("bin/python")) } else { None })
+}
+
 impl Tool {
     fn is_given(&self) -> bool {
         std::env::var_os(self.variable).is_some_and(|given| !given.is_empty())

@@ -19,11 +19,12 @@ pub(crate) const HEADING: usize = usize::MAX;
 /// The parts of a text that differ from another, in text order.
 struct Changes(Vec<Change>);
 
+/// A part of a text, and what it has become.
 #[derive(Debug)]
-struct Change {
-    start: usize,
-    old_end: usize,
-    new_end: usize,
+pub(super) struct Change {
+    pub(super) start: usize,
+    pub(super) old_end: usize,
+    pub(super) new_end: usize,
 }
 
 impl Changes {
@@ -63,6 +64,11 @@ impl Changes {
 }
 
 impl Change {
+    /// Returns the smallest part of a text outside of which nothing has changed.
+    pub(super) fn between(old: &str, new: &str) -> Self {
+        Self::within(old, new, TextRange::new(0, old.len()), TextRange::new(0, new.len()))
+    }
+
     /// Leaves out what two parts have in common at both ends.
     fn within(old: &str, new: &str, before: TextRange, after: TextRange) -> Self {
         let start = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();

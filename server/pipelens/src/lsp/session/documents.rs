@@ -8,7 +8,7 @@ use std::time::Duration;
 use lsp_types::{DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, Uri};
 use parking_lot::Mutex;
 use pipelens_core::Analysis;
-use pipelens_core::programs::{Rendering, analyze};
+use pipelens_core::programs::{self as core_programs, Rendering};
 
 use super::debounced::Debounced;
 pub(crate) use super::document::{Document, Kind};
@@ -324,7 +324,11 @@ impl OpenDocuments {
         };
         let analysis = match kind {
             Kind::Other => Analysis::default(),
-            Kind::Program => language.map(|language| analyze(&text, language, rendering)).unwrap_or_default(),
+            Kind::Program => {
+                let before = before.as_ref().map(|before| &before.analysis);
+                let analyse = |language| core_programs::analyze_again(&text, language, rendering, before);
+                language.map(analyse).unwrap_or_default()
+            }
             Kind::Pipeline if is_file => {
                 let context = self.context(root);
                 analyse(Some(InProject { context: &context, settings: &project }))
