@@ -369,3 +369,18 @@ fn many_steps_of_one_expression_share_a_lens_that_lets_the_user_choose() {
     assert_eq!(events.last().unwrap()["outcome"], "succeeded");
     assert_eq!(client.quit().code(), Some(0));
 }
+
+#[test]
+fn the_steps_of_a_program_are_symbols_of_the_workspace_once_it_was_rendered() {
+    let Some(python) = python() else { return };
+    let project = project(Some(&python), CI);
+    let mut client = serve(&project, host());
+    let symbols =
+        |client: &mut Client, query: &str| client.request("workspace/symbol", json!({"query": query})).unwrap();
+    assert_eq!(symbols(&mut client, "good"), json!([]), "nothing was executed");
+    assert_eq!(symbols(&mut client, "ci")[0]["name"], "ci");
+    render(&mut client, &project).unwrap();
+    let found = symbols(&mut client, "good");
+    assert_eq!(found[0]["location"]["range"]["start"]["line"], 6, "{found}");
+    assert_eq!(found[0]["location"]["uri"], uri(&project));
+}

@@ -1,4 +1,5 @@
-//! The Harmont SDKs, with which programs make pipelines: the one for Python, and the one for TypeScript with the runtimes it is used in.
+//! The Harmont SDKs, with which programs make pipelines: the one for Python, and the one for TypeScript with the runtimes it is used in. Also the
+//! language server for Python that works on the same programs.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,6 +16,8 @@ const OLD_VERSION: &str = "0.0.6";
 /// What runs TypeScript, and what bundles the SDK for it.
 const NPM_PACKAGES: [&str; 5] = ["bun@1.4.5", "deno@2.9.6", "esbuild@0.28.2", "node@22.23.3", "tsx@4.23.15"];
 
+const BASEDPYRIGHT: &str = "basedpyright@1.40.1";
+
 /// One thing to install.
 struct Tool {
     name: &'static str,
@@ -27,7 +30,7 @@ struct Tool {
     file: Option<&'static str>,
 }
 
-fn all() -> [Tool; 3] {
+fn all() -> [Tool; 4] {
     let python = |name, folder, version, variable| Tool {
         name,
         folder,
@@ -46,6 +49,14 @@ fn all() -> [Tool; 3] {
             arguments: [VERSION].into_iter().chain(NPM_PACKAGES).collect(),
             variable: "PIPELENS_TEST_HARMONT_TS",
             file: None,
+        },
+        Tool {
+            name: "basedpyright",
+            folder: "basedpyright",
+            script: "npm.sh",
+            arguments: vec![BASEDPYRIGHT],
+            variable: "PIPELENS_TEST_BASEDPYRIGHT",
+            file: Some("node_modules/.bin/basedpyright-langserver"),
         },
     ]
 }

@@ -43,7 +43,7 @@ enum Chore {
     ///
     /// Needs Linux and root: the tests and the daemon run in namespaces of their own, and nothing they do reaches the machine.
     /// Programs that are missing are unpacked below the target directory with apt-get; the Harmont SDKs get there with pip, npm and cargo
-    /// (450 MB, with runtimes for TypeScript). Nothing is installed.
+    /// (480 MB, with runtimes for TypeScript and a language server for Python). Nothing is installed.
     /// Without a filter, or with the filter `editors`, it also gets the workbench of VS Code (800 MB, with npm) and uses the extension in
     /// it; if it cannot be had, `editors` fails, and all tests together run without it, which is said.
     /// Takes about 9 minutes, and as long again for the first build.

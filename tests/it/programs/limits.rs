@@ -22,12 +22,12 @@ fn noting(project: &Project, then: &str) -> (String, PathBuf) {
 }
 
 /// Whether a process is there and more than an entry that its parent has not read yet.
-fn is_running(process: &str) -> bool {
+pub(super) fn is_running(process: &str) -> bool {
     let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     state.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub(super) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "{what}");

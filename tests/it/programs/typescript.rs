@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use expect_test::expect_file;
 use serde_json::json;
 
+use super::limits::{is_running, wait_until};
 use super::{file, places_in, programs, project};
 use crate::skipped::skipped;
 use crate::support::{Runner, binary};
@@ -87,4 +88,32 @@ fn a_typescript_program_makes_the_same_in_every_runtime_with_each_step_at_its_ex
         }
     }
     expect_file!["../../fixtures/programs/typescript.txt"].assert_eq(&expected.unwrap_or_default());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_typescript_program_ends_with_the_process_that_executes_it() {
+    let Some((runtimes, sdk)) = runtimes() else { return };
+    for runtime in &runtimes {
+        let project = project(None, "");
+        let (folder, note) = (project.folder.path().join(".hm"), project.state.path().join("process"));
+        fs::remove_file(file(&project)).unwrap();
+        std::os::unix::fs::symlink(&sdk, folder.join("node_modules")).unwrap();
+        // It leaves its process id, and never gives another task of its thread a turn.
+        let program = format!(
+            "import {{ renameSync, writeFileSync }} from 'node:fs';\nimport process from 'node:process';\n\
+             writeFileSync({note:?} + '~', String(process.pid));\nrenameSync({note:?} + '~', {note:?});\nwhile (true) {{}}\n"
+        );
+        fs::write(folder.join("pipeline.ts"), program).unwrap();
+        fs::write(project.state.path().join("settings.yaml"), format!("programs: {{typescript: {runtime:?}}}\n"))
+            .unwrap();
+        let mut command = project.command(Runner::Host, &["plan", ".hm/pipeline.ts", "--runner", "host"]);
+        let mut pipelens = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("the program runs", || note.exists());
+        let process = fs::read_to_string(&note).unwrap();
+        assert!(is_running(&process), "{}", runtime.display());
+        pipelens.kill().unwrap();
+        pipelens.wait().unwrap();
+        wait_until(&format!("the program ends in {}", runtime.display()), || !is_running(&process));
+    }
 }

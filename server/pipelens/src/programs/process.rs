@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 const KEPT_OUTPUT: usize = 64 * 1024;
 
 /// Between two looks at whether a process has ended.
+const FIRST_POLL: Duration = Duration::from_micros(100);
 const POLL: Duration = Duration::from_millis(5);
 const PATIENCE_FOR_OUTPUT: Duration = Duration::from_millis(100);
 
@@ -177,12 +178,15 @@ impl Running {
 
     /// Waits until the process has ended, and returns how; `None` if it has not in its time.
     fn exit(&mut self) -> Option<ExitStatus> {
+        // Most have ended a moment after their output.
+        let mut patience = FIRST_POLL;
         loop {
             let status = self.group.exit();
             if status.is_some() || Instant::now() >= self.deadline {
                 return status;
             }
-            thread::sleep(POLL);
+            thread::sleep(patience);
+            patience = POLL.min(patience * 2);
         }
     }
 }
