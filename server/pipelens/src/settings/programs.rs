@@ -23,7 +23,7 @@ pub(crate) struct Programs {
     pub(crate) typescript: Option<String>,
     /// Commands that print pipelines (an envelope or a plan, in JSON), by globs of the files that they make them from: `{"ci/*.jsonnet": ["jsonnet", "{file}"]}`.
     /// `{file}` is the file's path; the text in the editor is on standard input. Where steps are made can be told in `places`.
-    #[schemars(extend("scope" = "machine"), with = "BTreeMap<String, Vec<String>>")]
+    #[schemars(extend("scope" = "machine", "default" = serde_json::Map::new()), with = "BTreeMap<String, Vec<String>>")]
     pub(crate) commands: Commands,
 }
 
