@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,17 +17,10 @@ use crate::{harmont, tools};
 
 const ROUNDS: usize = 21;
 const LINES: usize = 2_000;
+const STEPS: usize = 200;
 
 /// What the Harmont tools execute, in the folder of a project.
-const PLAIN: &str = "\
-import pathlib, importlib.util
-import harmont as hm
-for p in sorted(pathlib.Path('.hm').glob('*.py')):
-    spec = importlib.util.spec_from_file_location(f'_harmont_{p.stem}', p)
-    mod = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(mod)
-print(hm.dump_registry_json())
-";
+const PLAIN: &str = include_str!("../fixtures/programs/plain.py");
 
 pub(super) fn measure(binary: &Path) -> Result<()> {
     harmont::prepare()?;
@@ -56,7 +49,7 @@ fn beside_the_sdk(binary: &Path, python: &Path) -> Result<()> {
         ours.args(["convert", ".hm/pipeline.py", "--to", "envelope"]).env("VIRTUAL_ENV", environment);
         ours.env("PIPELENS_STATE_DIR", folder.path().join("state")).env("PIPELENS_SETTINGS", "no-settings.yaml");
         let mut plain = Command::new(python);
-        plain.args(["-c", PLAIN]);
+        plain.args(["-c", PLAIN]).arg(folder.path().join("envelope.json"));
         let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             for (command, times) in [(&mut ours, &mut our_times), (&mut plain, &mut their_times)] {
@@ -82,10 +75,9 @@ fn buttons(binary: &Path) -> Result<()> {
     fs::create_dir_all(root.join(".hm"))?;
     fs::create_dir_all(root.join("ci"))?;
     let file = root.join("ci/pipeline.gen");
-    let (printed, clock): (PathBuf, PathBuf) = (folder.path().join("printed.json"), folder.path().join("clock"));
+    let (printed, clock) = (folder.path().join("printed.json"), folder.path().join("clock"));
     let text: String = (0..LINES).map(|line| format!("step {line}\n")).collect();
     fs::write(&file, &text)?;
-    const STEPS: usize = 200;
     let key = |step: usize| format!("s{step}");
     let nodes: Vec<_> = (0..STEPS)
         .map(|step| json!({"step": {"key": key(step), "cmd": "true", "image": "alpine:3"}, "env": {}}))

@@ -79,13 +79,12 @@ pub(super) fn in_file(binary: &Path, what: &str, (uri, text): (&str, &str), mark
 
 /// Returns the position of the end of a label in the middle of the file.
 fn end_of_label(text: &str, mark: &str) -> Result<(usize, usize)> {
-    let lines: Vec<&str> = text.lines().collect();
-    let from = lines.len() / 2;
-    let labels = lines.iter().enumerate().skip(from);
-    let (line, content) = labels.into_iter().find(|(_, line)| line.contains(mark)).context("the file has a label")?;
-    let label = content.find(mark).map_or(0, |at| at + mark.len());
-    let end = content.get(label..).and_then(|rest| rest.find('"')).context("a label ends with a quote")?;
-    Ok((line, label + end))
+    let from = text.lines().count() / 2;
+    let label_in = |(line, content): (usize, &str)| {
+        let label = content.find(mark)? + mark.len();
+        Some((line, label + content.get(label..)?.find('"')?))
+    };
+    text.lines().enumerate().skip(from).find_map(label_in).context("the file has a label in quotes")
 }
 
 /// Returns the processor time of all threads of a process.

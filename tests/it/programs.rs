@@ -16,15 +16,7 @@ use crate::support::{Project, Runner, binary, text};
 use test_client::Client;
 
 /// What the Harmont tools execute for Python.
-const PLAIN: &str = "\
-import sys, pathlib, importlib.util
-import harmont as hm
-for p in sorted(pathlib.Path('.hm').glob('*.py')):
-    spec = importlib.util.spec_from_file_location(f'_harmont_{p.stem}', p)
-    mod = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(mod)
-open(sys.argv[1], 'w').write(hm.dump_registry_json())
-";
+const PLAIN: &str = include_str!("../fixtures/programs/plain.py");
 
 const CI: &str = "\
 import harmont as hm

@@ -98,6 +98,44 @@ impl LineIndex {
     }
 }
 
+/// What differs between two texts: everything before and after is the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    pub(crate) old: TextRange,
+    /// The length of what replaced it.
+    pub(crate) new_len: usize,
+}
+
+impl Change {
+    pub(crate) fn between(old: &str, new: &str) -> Self {
+        let (a, b) = (old.as_bytes(), new.as_bytes());
+        let mut start = common(a.iter().zip(b));
+        while !old.is_char_boundary(start) {
+            start -= 1;
+        }
+        let rest = a.len().min(b.len()) - start;
+        let mut same = common(a.iter().rev().zip(b.iter().rev()).take(rest));
+        while !old.is_char_boundary(a.len() - same) {
+            same -= 1;
+        }
+        Self { old: TextRange::new(start, a.len() - same), new_len: b.len() - same - start }
+    }
+
+    /// Returns where what replaced it ends, in the new text.
+    pub(crate) fn new_end(self) -> usize {
+        self.old.start + self.new_len
+    }
+
+    /// Returns an offset after the change, as it is in the new text.
+    pub(crate) fn moved(self, offset: usize) -> usize {
+        offset - (self.old.end - self.old.start) + self.new_len
+    }
+}
+
+fn common<'a>(pairs: impl Iterator<Item = (&'a u8, &'a u8)>) -> usize {
+    pairs.take_while(|(a, b)| a == b).count()
+}
+
 /// Returns the word around an offset, made of the characters for which `is_part` holds, if there is one.
 pub(crate) fn word_at(text: &str, offset: usize, is_part: impl Fn(char) -> bool) -> Option<TextRange> {
     let is_part = |character: &char| is_part(*character);

@@ -99,6 +99,6 @@ pub(crate) fn language(path: &Path) -> Option<Language> {
 
 /// Like `language`, also for the files that the user has commands for. `root` is the project.
 pub(crate) fn language_in(path: &Path, root: &Path, settings: &Programs) -> Option<Language> {
-    let other = || settings.commands.of(path.strip_prefix(root).unwrap_or(path)).map(|_| Language::Other);
+    let other = || settings.commands.of(path, root).map(|_| Language::Other);
     language(path).or_else(other)
 }

@@ -6,11 +6,9 @@ set -eu
 folder=$1
 version=$2
 shift 2
-rm -rf "$folder"
-mkdir -p "$folder/crate/src" "$folder/sdk/node_modules/@harmont/hm"
+"${0%/*}/npm.sh" "$folder" "$@"
 cd "$folder"
-echo '{"private":true}' >package.json
-npm install --no-audit --no-fund --loglevel=error "$@"
+mkdir -p crate/src sdk/node_modules/@harmont/hm
 
 # A crate that needs the one with the source, and is never built.
 cat >crate/Cargo.toml <<TOML

@@ -16,6 +16,7 @@ const OLD_VERSION: &str = "0.0.6";
 /// What runs TypeScript, and what bundles the SDK for it.
 const NPM_PACKAGES: [&str; 5] = ["bun@1.4.5", "deno@2.9.6", "esbuild@0.28.2", "node@22.23.3", "tsx@4.23.15"];
 
+/// The language server for Python.
 const BASEDPYRIGHT: &str = "basedpyright@1.40.1";
 
 /// One thing to install.
@@ -80,10 +81,10 @@ pub(crate) fn prepare() -> Result<Vec<&'static str>> {
 pub(crate) fn environment() -> Result<Vec<(&'static str, OsString)>> {
     let mut variables = Vec::new();
     for tool in all() {
-        if !tool.is_given() && tool.is_complete()? {
-            let folder = tool.path()?;
-            variables
-                .push((tool.variable, tool.file.map_or(folder.clone(), |file| folder.join(file)).into_os_string()));
+        if !tool.is_given()
+            && let Some(place) = tool.installed()?
+        {
+            variables.push((tool.variable, place.into_os_string()));
         }
     }
     Ok(variables)
@@ -95,7 +96,7 @@ pub(crate) fn python() -> Result<Option<PathBuf>> {
     if python.is_given() {
         return Ok(std::env::var_os(python.variable).map(PathBuf::from));
     }
-    Ok(if python.is_complete()? { Some(python.path()?.join("bin/python")) } else { None })
+    python.installed()
 }
 
 impl Tool {
@@ -105,6 +106,12 @@ impl Tool {
 
     fn path(&self) -> Result<PathBuf> {
         Ok(tools::folder()?.join(self.folder))
+    }
+
+    /// Returns what its variable names, if it was installed here.
+    fn installed(&self) -> Result<Option<PathBuf>> {
+        let folder = self.path()?;
+        Ok(self.is_complete()?.then(|| self.file.map_or(folder.clone(), |file| folder.join(file))))
     }
 
     /// The file says what was installed, so that other versions are installed anew.

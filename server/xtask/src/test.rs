@@ -78,7 +78,7 @@ pub(crate) fn inside(
         Ok(tests)
     };
     let has_all = is_all(filters, choice);
-    let workbench = if is_all(filters, choice) { in_workbench(&prepared, without_workbench)? } else { Some(true) };
+    let workbench = if has_all { in_workbench(&prepared, without_workbench)? } else { Some(true) };
     let mut tests = prepared(runner(filters, scope))?;
     if has_all {
         // They have run already, or cannot run here.

@@ -5,8 +5,7 @@ use tree_sitter::{InputEdit, Node, Parser, Point, Tree, TreeCursor};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::files::Language;
 use crate::findings::Findings;
-use crate::programs::stale::Change;
-use crate::text::{Spanned, TextRange};
+use crate::text::{Change, Spanned, TextRange};
 
 /// Syntax errors beyond this follow from the ones before.
 const MAX_SYNTAX_ERRORS: usize = 20;
@@ -19,28 +18,23 @@ pub(super) fn parsed(text: &str, language: Language) -> Option<Tree> {
 /// Returns the same tree in less time, with one of an earlier text. If there are errors, nothing is reused: what the parser makes of them could
 /// depend on the earlier text.
 pub(super) fn parsed_again(text: &str, language: Language, (before, tree): (&str, &Tree)) -> Option<Tree> {
-    let mut change = Change::between(before, text);
-    while !before.is_char_boundary(change.start) {
-        change.start -= 1;
-    }
-    while !before.is_char_boundary(change.old_end) {
-        (change.old_end, change.new_end) = (change.old_end + 1, change.new_end + 1);
-    }
+    let change = Change::between(before, text);
+    let (start, old_end, new_end) = (change.old.start, change.old.end, change.new_end());
     let mut edited = tree.clone();
     edited.edit(&InputEdit {
-        start_byte: change.start,
-        old_end_byte: change.old_end,
-        new_end_byte: change.new_end,
-        start_position: point(text, change.start),
-        old_end_position: point(before, change.old_end),
-        new_end_position: point(text, change.new_end),
+        start_byte: start,
+        old_end_byte: old_end,
+        new_end_byte: new_end,
+        start_position: point(text, start),
+        old_end_position: point(before, old_end),
+        new_end_position: point(text, new_end),
     });
     let mut parser = parser(language)?;
     let tree = parser.parse(text, Some(&edited))?;
     if tree.root_node().has_error() { parser.parse(text, None) } else { Some(tree) }
 }
 
-/// Returns a line and the bytes before an offset in it.
+/// Returns a line and the bytes before an offset in it, as the parser counts them: unlike in `LineIndex`, a lone `\r` ends no line.
 fn point(text: &str, offset: usize) -> Point {
     let before = text.as_bytes().get(..offset).unwrap_or_default();
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);

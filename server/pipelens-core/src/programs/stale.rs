@@ -4,7 +4,7 @@ use super::declared::Declared;
 use super::made::Rendering;
 use crate::diagnostic::Diagnostic;
 use crate::model::Pipeline;
-use crate::text::TextRange;
+use crate::text::{Change, TextRange};
 
 pub(super) struct Placed {
     pub(super) pipelines: Vec<Pipeline>,
@@ -17,14 +17,13 @@ pub(super) struct Placed {
 pub(crate) const HEADING: usize = usize::MAX;
 
 /// The parts of a text that differ from another, in text order.
-struct Changes(Vec<Change>);
+struct Changes(Vec<Moved>);
 
-/// A part of a text, and what it has become.
 #[derive(Debug)]
-pub(super) struct Change {
-    pub(super) start: usize,
-    pub(super) old_end: usize,
-    pub(super) new_end: usize,
+struct Moved {
+    start: usize,
+    old_end: usize,
+    new_end: usize,
 }
 
 impl Changes {
@@ -41,7 +40,12 @@ impl Changes {
             let (before, after) = (operation.old_range(), operation.new_range());
             let before = TextRange::new(at(&old_starts, before.start), at(&old_starts, before.end));
             let after = TextRange::new(at(&new_starts, after.start), at(&new_starts, after.end));
-            changes.push(Change::within(before.of(old), after.of(new), before, after));
+            let change = Change::between(before.of(old), after.of(new));
+            changes.push(Moved {
+                start: before.start + change.old.start,
+                old_end: before.start + change.old.end,
+                new_end: after.start + change.new_end(),
+            });
         }
         Self(changes)
     }
@@ -60,21 +64,6 @@ impl Changes {
         }
         let moved = |offset: usize| offset - shift.0 + shift.1;
         Some(TextRange::new(moved(range.start), moved(range.end)))
-    }
-}
-
-impl Change {
-    /// Returns the smallest part of a text outside of which nothing has changed.
-    pub(super) fn between(old: &str, new: &str) -> Self {
-        Self::within(old, new, TextRange::new(0, old.len()), TextRange::new(0, new.len()))
-    }
-
-    /// Leaves out what two parts have in common at both ends.
-    fn within(old: &str, new: &str, before: TextRange, after: TextRange) -> Self {
-        let start = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
-        let rest = (old.len() - start).min(new.len() - start);
-        let end = old.bytes().rev().zip(new.bytes().rev()).take(rest).take_while(|(a, b)| a == b).count();
-        Self { start: before.start + start, old_end: before.end - end, new_end: after.end - end }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Only the end of what a program prints is kept.
 const KEPT_OUTPUT: usize = 64 * 1024;
 
-/// Between two looks at whether a process has ended.
+/// Between two looks at whether a process has ended: the first time, and at most.
 const FIRST_POLL: Duration = Duration::from_micros(100);
 const POLL: Duration = Duration::from_millis(5);
 const PATIENCE_FOR_OUTPUT: Duration = Duration::from_millis(100);

@@ -38,8 +38,7 @@ impl Request {
             Language::Other => None,
         };
         let root = root.filter(|root| !root.as_os_str().is_empty()).unwrap_or_else(|| project::root_of(&program, &[]));
-        let command =
-            settings.commands.of(program.strip_prefix(&root).unwrap_or(&program)).unwrap_or_default().to_vec();
+        let command = settings.commands.of(&program, &root).unwrap_or_default().to_vec();
         Self { root, program, language, text, others: BTreeMap::new(), interpreter, command }
     }
 }

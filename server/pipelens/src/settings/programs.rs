@@ -34,7 +34,8 @@ pub(crate) struct Commands(Vec<(Glob, Vec<String>)>);
 
 impl Commands {
     /// Returns the command for a file, by its path in the project.
-    pub(crate) fn of(&self, path: &Path) -> Option<&[String]> {
+    pub(crate) fn of(&self, path: &Path, root: &Path) -> Option<&[String]> {
+        let path = path.strip_prefix(root).unwrap_or(path);
         let (_, words) = self.0.iter().find(|(glob, _)| glob.compile_matcher().is_match(path))?;
         Some(words)
     }
@@ -79,8 +80,9 @@ mod tests {
     #[test]
     fn a_command_is_found_by_the_path_of_a_file() {
         let programs = programs(serde_json::json!({"ci/*.cue": ["cue"], "**/*.dhall": ["dhall", "{file}"]})).unwrap();
-        assert_eq!(programs.commands.of(Path::new("deep/er/a.dhall")).unwrap(), ["dhall", "{file}"]);
-        assert_eq!(programs.commands.of(Path::new("a.jsonnet")), None);
+        let of = |path| programs.commands.of(Path::new(path), Path::new("/project"));
+        assert_eq!(of("/project/deep/er/a.dhall").unwrap(), ["dhall", "{file}"]);
+        assert_eq!(of("/project/a.jsonnet"), None);
     }
 
     #[test]

@@ -3,40 +3,7 @@
 
 use super::{Builder, Entry, Kind, Node, NodeId, Tree, range_of};
 use crate::syntax::parse::{MAX_DEPTH, parse_within};
-use crate::text::TextRange;
-
-/// What differs between two texts: everything before and after is the same.
-#[derive(Debug, Clone, Copy)]
-struct Change {
-    old: TextRange,
-    /// The length of what replaced it.
-    new_len: usize,
-}
-
-impl Change {
-    fn between(old: &str, new: &str) -> Self {
-        let (a, b) = (old.as_bytes(), new.as_bytes());
-        let mut start = common(a.iter().zip(b));
-        while !old.is_char_boundary(start) {
-            start -= 1;
-        }
-        let rest = a.len().min(b.len()) - start;
-        let mut same = common(a.iter().rev().zip(b.iter().rev()).take(rest));
-        while !old.is_char_boundary(a.len() - same) {
-            same -= 1;
-        }
-        Self { old: TextRange::new(start, a.len() - same), new_len: b.len() - same - start }
-    }
-
-    /// Returns an offset after the change, as it is in the new text.
-    fn moved(self, offset: usize) -> usize {
-        offset - (self.old.end - self.old.start) + self.new_len
-    }
-}
-
-fn common<'a>(pairs: impl Iterator<Item = (&'a u8, &'a u8)>) -> usize {
-    pairs.take_while(|(a, b)| a == b).count()
-}
+use crate::text::{Change, TextRange};
 
 /// The item that was edited.
 #[derive(Debug)]

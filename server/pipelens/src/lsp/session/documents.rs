@@ -8,7 +8,7 @@ use std::time::Duration;
 use lsp_types::{DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, Uri};
 use parking_lot::Mutex;
 use pipelens_core::Analysis;
-use pipelens_core::programs::{self as core_programs, Rendering};
+use pipelens_core::programs::{Rendering, analyze_again};
 
 use super::debounced::Debounced;
 pub(crate) use super::document::{Document, Kind};
@@ -326,7 +326,7 @@ impl OpenDocuments {
             Kind::Other => Analysis::default(),
             Kind::Program => {
                 let before = before.as_ref().map(|before| &before.analysis);
-                let analyse = |language| core_programs::analyze_again(&text, language, rendering, before);
+                let analyse = |language| analyze_again(&text, language, rendering, before);
                 language.map(analyse).unwrap_or_default()
             }
             Kind::Pipeline if is_file => {
