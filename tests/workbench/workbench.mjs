@@ -163,11 +163,12 @@ export function hands(page) {
     },
     /// Presses the button beside a line.
     async gutter(text) {
-      // In one look: the editor may draw its lines anew at any time.
+      // In one look: the editor may draw its lines anew at any time. A lens that comes later would move the button away under the pointer.
       const button = await page.waitForFunction((text) => {
         const line = [...document.querySelectorAll(".view-line")].find((each) => each.textContent.replaceAll("\u00a0", " ").includes(text));
         const top = (element) => element.getBoundingClientRect().top;
-        return line && [...document.querySelectorAll(".testing-run-glyph")].find((glyph) => Math.abs(top(glyph) - top(line)) < 5);
+        const hasLens = line && [...document.querySelectorAll(".codelens-decoration a")].some((lens) => top(line) > top(lens) && top(line) - top(lens) < 30);
+        return hasLens && [...document.querySelectorAll(".testing-run-glyph")].find((glyph) => Math.abs(top(glyph) - top(line)) < 5);
       }, text);
       await button.click();
     },
