@@ -51,11 +51,13 @@ export function stages({ page, person, project, scratch, settings, change, shoot
       await toast.first().waitFor();
       assert.equal(await person.toast("").count(), 1, "one message");
       await shoot("untrusted");
+      const untrusted = serverProcess();
       await person.button(toast.first(), "Manage Trust").click();
       await page.locator(".workspace-trust-editor .monaco-button", { hasText: "Trust" }).first().click();
       await page.locator(".workspace-trust-editor.trusted, .workspace-trust-editor .workspace-trust-header", { hasText: "You trust" }).first().waitFor();
       await page.keyboard.press("Control+F4");
       await person.openFile("pipeline.yml");
+      assert.equal(serverProcess(), untrusted, "the server stays");
     }],
     ["the button in the gutter runs a step, and its output has colours", async () => {
       await person.command("View: Show Pipelines");

@@ -163,6 +163,8 @@ export function hands(page) {
     },
     /// Presses the button beside a line.
     async gutter(text) {
+      // When its text loses the focus, VS Code drops the request for lenses that it has planned, and plans the next one when the focus is back.
+      await page.locator(".view-line", { hasText: text }).first().click();
       // In one look: the editor may draw its lines anew at any time. A lens that comes later would move the button away under the pointer.
       const button = await page.waitForFunction((text) => {
         const line = [...document.querySelectorAll(".view-line")].find((each) => each.textContent.replaceAll("\u00a0", " ").includes(text));

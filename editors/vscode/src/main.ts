@@ -33,10 +33,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerCommands({ server: started, pipelines, terminals, graphs }),
     vscode.workspace.onDidGrantWorkspaceTrust(() => void started.trust()),
     vscode.workspace.onDidChangeConfiguration((event) => {
-      // Which files the server gets is decided when a client is made.
-      if (event.affectsConfiguration("pipelens.server.path") || event.affectsConfiguration("pipelens.programs.commands")) {
-        void started.restart();
-      } else if (event.affectsConfiguration("pipelens")) {
+      if (event.affectsConfiguration("pipelens")) {
         void started.configure();
       }
     }),

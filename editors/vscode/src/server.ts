@@ -6,7 +6,7 @@ import type { RunProgress } from "./progress";
 import type { CommandArguments, Refusal, RunEvent, RunsParams, RunTree } from "./protocol";
 import { findServer } from "./pure/binary";
 import { helpFor, refusalOf } from "./pure/refusal";
-import { openSetting, serverSettings } from "./settings";
+import { commandGlobs, openSetting, serverSettings } from "./settings";
 
 /// What the commands answer with.
 interface RunAnswer {
@@ -46,6 +46,8 @@ export class Server implements vscode.Disposable {
   private readonly changes = new vscode.EventEmitter<Change>();
   private readonly lenses = new vscode.EventEmitter<vscode.TextDocument>();
   private crashes: number[] = [];
+  /// What the last start was decided by.
+  private startedAs: string | undefined;
   /// One start or stop after another.
   private turn: Promise<void> = Promise.resolve();
 
@@ -108,8 +110,13 @@ export class Server implements vscode.Disposable {
     this.lenses.dispose();
   }
 
-  /// Tells the server about changed settings.
+  /// Tells the server about changed settings, or starts another one if they name another program or other files.
+  /// Whoever trusts a workspace is told that all restricted settings have changed: most of them have not.
   async configure(): Promise<void> {
+    if (this.setup() !== this.startedAs) {
+      await this.restart();
+      return;
+    }
     await this.notify("workspace/didChangeConfiguration", { settings: serverSettings(this.context.extension) });
   }
 
@@ -172,7 +179,13 @@ export class Server implements vscode.Disposable {
     }
   }
 
+  /// What has to be the same for a server to stay: its program, or why there is none, and which files it gets.
+  private setup(): string {
+    return JSON.stringify([this.program(), commandGlobs()]);
+  }
+
   private async start(): Promise<void> {
+    this.startedAs = this.setup();
     const program = this.program();
     if ("missing" in program) {
       this.giveUp(`pipelens cannot find its server: ${program.missing}.`);
