@@ -56,30 +56,30 @@ pub(super) fn render(request: &Request, project: Option<&dyn Project>, before: O
         Ok(places) => places.unwrap_or_default(),
         Err(error) => return fail(format!("printed `places` that cannot be read: {error}"), output),
     };
-    let made: Vec<Made> =
-        pipelines(&printed).into_iter().map(|pipeline| made(pipeline, &places, &request.text)).collect();
+    let lines: Vec<&str> = request.text.lines().collect();
+    let made: Vec<Made> = pipelines(&printed).into_iter().map(|pipeline| made(pipeline, &places, &lines)).collect();
     let envelope = printed.to_string();
     let rendering = Rendering::new(&request.text, request.language, &envelope, &made, project);
     let notices = vec![format!("Made by `{shown}`.")];
     Rendered { rendering: Arc::new(rendering), envelope: Some(envelope), output, notices }
 }
 
-fn made((name, nodes): (&str, &[Value]), places: &Places, text: &str) -> Made {
+fn made((name, nodes): (&str, &[Value]), places: &Places, lines: &[&str]) -> Made {
     let places = places.get(name);
     let place = |node: &Value| {
         let key = node.pointer("/step/key")?.as_str()?;
-        Some(frame(*places?.steps.get(key)?, text))
+        Some(frame(*places?.steps.get(key)?, lines))
     };
     Made {
-        declared: places.and_then(|places| places.heading).map(|heading| frame(heading, text)),
+        declared: places.and_then(|places| places.heading).map(|heading| frame(heading, lines)),
         steps: nodes.iter().map(place).collect(),
     }
 }
 
-fn frame(range: Range, text: &str) -> Frame {
+fn frame(range: Range, lines: &[&str]) -> Frame {
     let position = |line: usize, column: usize| {
         let line = line.saturating_sub(1);
-        let written = text.lines().nth(line).unwrap_or_default();
+        let written = lines.get(line).copied().unwrap_or_default();
         let bytes = written.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
         Position { line, column: bytes }
     };
