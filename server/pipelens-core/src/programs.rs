@@ -2,6 +2,7 @@
 //! executed; what it has made is put at the places of the program's text.
 
 mod declared;
+mod envelope;
 mod made;
 mod nodes;
 mod python;

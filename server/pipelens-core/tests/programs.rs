@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use pipelens_core::ide;
-use pipelens_core::programs::{Frame, Language, Made, Position, Rendering, analyze, analyze_again};
+use pipelens_core::programs::{Failure, Frame, Language, Made, Position, Rendering, analyze, analyze_again};
 use proptest::prelude::*;
 
 /// Says what a text declares and what is wrong with it.
@@ -112,10 +112,32 @@ const ENVELOPE: &str = r#"{"schema_version": "1", "pipelines": [{"slug": "ci", "
 "node_holes": [], "edge_property": "directed", "edges": [[0, 1, "builds_in"]]}}}]}"#;
 
 fn rendered() -> Rendering {
+    rendered_again(PROGRAM, ENVELOPE, 4, None)
+}
+
+/// A rendering of the program with its steps on a line, after another one.
+fn rendered_again(text: &str, envelope: &str, line: usize, before: Option<&Rendering>) -> Rendering {
     let frame =
-        |start, end| Frame { start: Position { line: 4, column: start }, end: Some(Position { line: 4, column: end }) };
+        |start, end| Frame { start: Position { line, column: start }, end: Some(Position { line, column: end }) };
     let made = Made { declared: None, steps: vec![Some(frame(11, 24)), Some(frame(11, 40))] };
-    Rendering::new(PROGRAM, Language::Python, ENVELOPE, &[made], None)
+    Rendering::new(text, Language::Python, envelope, &[made], None, before)
+}
+
+#[test]
+fn what_was_rendered_before_changes_nothing_of_what_is_made_now() {
+    let moved = format!("# one more line\n{PROGRAM}");
+    let wrong = ENVELOPE.replace("\"key\": \"b\"", "\"key\": \"a\"");
+    let failure = Failure { message: "The program failed.".to_owned(), place: None, related: Vec::new() };
+    let failed = Rendering::failed(PROGRAM, Language::Python, &failure, Some(&rendered()));
+    for before in [rendered(), failed, rendered_again(PROGRAM, &wrong, 4, None)] {
+        for envelope in [ENVELOPE, &wrong, "{}", "["] {
+            let alone = analyze(&moved, Language::Python, Some(&rendered_again(&moved, envelope, 5, None)));
+            let again = analyze(&moved, Language::Python, Some(&rendered_again(&moved, envelope, 5, Some(&before))));
+            assert_eq!(alone.pipelines, again.pipelines);
+            assert_eq!(alone.diagnostics, again.diagnostics);
+            assert_eq!(alone.diagnostics.is_empty(), envelope == ENVELOPE, "{:?}", alone.diagnostics);
+        }
+    }
 }
 
 /// Returns the parts of the text at which steps can be run.

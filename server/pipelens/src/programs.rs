@@ -46,7 +46,7 @@ pub(crate) fn render(request: &Request, project: Option<&dyn Project>, before: O
             Answer::Made { envelope, made, notices } => {
                 let made: Vec<_> = made.iter().map(|made| made.in_file(&request.program)).collect();
                 let made = answer::with_guesses(made, &envelope, &request.text);
-                let rendering = Rendering::new(&request.text, request.language, &envelope, &made, project);
+                let rendering = Rendering::new(&request.text, request.language, &envelope, &made, project, before);
                 let notices = [format!("Rendered with {interpreter}.")].into_iter().chain(notices).collect();
                 return Rendered { rendering: Arc::new(rendering), envelope: Some(envelope), output, notices };
             }

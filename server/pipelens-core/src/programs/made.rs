@@ -1,5 +1,8 @@
 //! What a program has made, and the parts of it that made it.
 
+use std::sync::Arc;
+
+use super::envelope::Envelope;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::Pipeline;
 
@@ -42,6 +45,8 @@ pub struct Failure {
 pub struct Rendering {
     /// The text that was rendered.
     pub(super) text: String,
+    /// The last envelope that the program has made.
+    pub(super) envelope: Option<Arc<Envelope>>,
     pub(super) pipelines: Vec<Pipeline>,
     pub(super) diagnostics: Vec<Diagnostic>,
     /// The steps, by pipeline and position, that have no place in the text: it has changed since they were made.

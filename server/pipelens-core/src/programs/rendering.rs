@@ -2,26 +2,32 @@
 
 use tree_sitter::Tree;
 
+use super::envelope::Envelope;
 use super::made::{Failure, Frame, Made, Position, Rendering};
 use super::{nodes, stale, typescript};
-use crate::analysis::Analysis;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::files::{Format, Language};
+use crate::files::Language;
 use crate::findings::Findings;
 use crate::model::Pipeline;
 use crate::project::Project;
 use crate::syntax::parse::floor_char_border;
 use crate::text::{LineIndex, Spanned, TextRange};
-use crate::{analyze, validate};
+use crate::validate;
 
 impl Rendering {
-    /// Puts the pipelines of an envelope at the places of the program that made them. `made` has one entry for each.
-    pub fn new(text: &str, language: Language, envelope: &str, made: &[Made], project: Option<&dyn Project>) -> Self {
-        // What the project says about it is found once, at the places of the program.
-        let of_envelope = analyze::analyze(envelope, Format::Json, None, None);
+    /// Puts the pipelines of an envelope at the places of the program that made them. `made` has one entry for each, and `before` is what was
+    /// made the last time.
+    pub fn new(
+        text: &str,
+        language: Language,
+        envelope: &str,
+        made: &[Made],
+        project: Option<&dyn Project>,
+        before: Option<&Self>,
+    ) -> Self {
+        let envelope = Envelope::analyzed(envelope, before);
         let places = Places::new(text, language);
-        let Analysis { mut pipelines, diagnostics, .. } = of_envelope;
-        let before = pipelines.clone();
+        let mut pipelines = envelope.pipelines.clone();
         for (index, pipeline) in pipelines.iter_mut().enumerate() {
             places.put(pipeline, made.get(index));
         }
@@ -35,17 +41,17 @@ impl Rendering {
         }
         findings.extend(commands.finish());
         // What is wrong with the envelope itself is shown where its pipeline or its step is made.
-        for finding in diagnostics {
+        for finding in &envelope.diagnostics {
             let is_known = findings.iter().any(|known| known.code == finding.code && known.message == finding.message);
             if !is_known && finding.severity == Severity::Error {
-                let range = new_place(&before, &pipelines, finding.range);
-                findings.push(Diagnostic { range, related: Vec::new(), fixes: Vec::new(), ..finding });
+                let range = new_place(&envelope.pipelines, &pipelines, finding.range);
+                findings.push(Diagnostic { range, related: Vec::new(), fixes: Vec::new(), ..finding.clone() });
             }
         }
         // An edit cannot be made from here: the program computes what would have to change.
         findings.list_mut().iter_mut().for_each(|finding| finding.fixes.clear());
         let diagnostics = findings.finish();
-        Self { text: text.to_owned(), pipelines, diagnostics, unplaced: Vec::new() }
+        Self { text: text.to_owned(), envelope: Some(envelope), pipelines, diagnostics, unplaced: Vec::new() }
     }
 
     /// Keeps what was made before, and says why a text has made nothing.
@@ -58,7 +64,8 @@ impl Rendering {
         }
         let kept = before.map(|before| stale::placed(text, before, &[]));
         let (pipelines, unplaced) = kept.map(|kept| (kept.pipelines, kept.unplaced)).unwrap_or_default();
-        Self { text: text.to_owned(), pipelines, diagnostics: vec![finding], unplaced }
+        let envelope = before.and_then(|before| before.envelope.clone());
+        Self { text: text.to_owned(), envelope, pipelines, diagnostics: vec![finding], unplaced }
     }
 }
 

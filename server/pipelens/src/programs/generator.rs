@@ -59,7 +59,7 @@ pub(super) fn render(request: &Request, project: Option<&dyn Project>, before: O
     let lines: Vec<&str> = request.text.lines().collect();
     let made: Vec<Made> = pipelines(&printed).into_iter().map(|pipeline| made(pipeline, &places, &lines)).collect();
     let envelope = printed.to_string();
-    let rendering = Rendering::new(&request.text, request.language, &envelope, &made, project);
+    let rendering = Rendering::new(&request.text, request.language, &envelope, &made, project, before);
     let notices = vec![format!("Made by `{shown}`.")];
     Rendered { rendering: Arc::new(rendering), envelope: Some(envelope), output, notices }
 }

@@ -101,7 +101,9 @@ pub(crate) async fn render(documents: Arc<OpenDocuments>, lenses: Arc<LensRefres
                 continue;
             };
             let all = documents.clone();
-            match tokio::task::spawn_blocking(move || all.made(document)).await {
+            let made = tokio::task::spawn_blocking(move || all.made(document)).await;
+            lenses.want();
+            match made {
                 // Why it has made nothing is a finding.
                 Ok(Made { log, .. }) => {
                     for line in log {
@@ -110,7 +112,6 @@ pub(crate) async fn render(documents: Arc<OpenDocuments>, lenses: Arc<LensRefres
                 }
                 Err(panic) => tracing::error!("bug in pipelens: {panic}"),
             }
-            lenses.want();
         }
     }
 }
