@@ -276,7 +276,7 @@ impl Call {
         let Made { document, log } = self.server.documents.made(document);
         log.into_iter().for_each(|line| self.server.log(MessageType::LOG, line));
         if is_program {
-            self.server.lenses.want();
+            self.server.lenses.want_at_once();
         }
         document.map(|document| (document, pipeline)).map_err(refused)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tower_lsp::Client;
 
 use super::debounced::Debounced;
@@ -16,11 +17,12 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct LensRefresh {
     wanted: Debounced<()>,
+    at_once: Notify,
 }
 
 impl Default for LensRefresh {
     fn default() -> Self {
-        Self { wanted: Debounced::new(Duration::ZERO) }
+        Self { wanted: Debounced::new(Duration::ZERO), at_once: Notify::new() }
     }
 }
 
@@ -28,6 +30,12 @@ impl LensRefresh {
     /// Has the client request the lenses again, soon.
     pub(crate) fn want(&self) {
         self.wanted.want(());
+    }
+
+    /// Like `want`, but does not wait for the interval to pass: for what a person waits for, and what is rare.
+    pub(crate) fn want_at_once(&self) {
+        self.want();
+        self.at_once.notify_one();
     }
 
     /// Sends refreshes until the process ends.
@@ -42,7 +50,10 @@ impl LensRefresh {
                 Ok(Ok(()) | Err(_)) => {}
                 Err(_) => tracing::warn!("the client did not answer a lens refresh"),
             }
-            tokio::time::sleep(REFRESH_INTERVAL).await;
+            tokio::select! {
+                () = tokio::time::sleep(REFRESH_INTERVAL) => {}
+                () = self.at_once.notified() => {}
+            }
         }
     }
 }

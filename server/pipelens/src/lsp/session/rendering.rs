@@ -102,7 +102,7 @@ pub(crate) async fn render(documents: Arc<OpenDocuments>, lenses: Arc<LensRefres
             };
             let all = documents.clone();
             let made = tokio::task::spawn_blocking(move || all.made(document)).await;
-            lenses.want();
+            lenses.want_at_once();
             match made {
                 // Why it has made nothing is a finding.
                 Ok(Made { log, .. }) => {
