@@ -85,8 +85,14 @@ pub(super) fn run(mut command: Command, input: Input, answers: &Answers, limits:
     let is_command = matches!(input, Input::Text(_));
     let writer = thread::spawn(move || write(pipe, input));
     let deadline = Instant::now() + limits.time;
-    let mut running =
-        Running { group: Group { child, has_ended: false }, pieces, deadline, limits, output: Vec::new() };
+    let mut running = Running {
+        group: Group { child, has_ended: false },
+        pieces,
+        deadline,
+        limits,
+        output: Vec::new(),
+        poll: FIRST_POLL,
+    };
     let answer = running.answer(answers, is_command);
     running.group.end();
     drop(writer);
@@ -119,6 +125,8 @@ struct Running {
     deadline: Instant,
     limits: Limits,
     output: Vec<u8>,
+    /// Until the next look at whether it has ended.
+    poll: Duration,
 }
 
 impl Running {
@@ -171,23 +179,26 @@ impl Running {
             }
             Err(RecvTimeoutError::Timeout) => {}
             // Both ends are closed, so it ends.
-            Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL),
+            Err(RecvTimeoutError::Disconnected) => self.wait_for_exit(),
         }
         Ok(None)
     }
 
     /// Waits until the process has ended, and returns how; `None` if it has not in its time.
     fn exit(&mut self) -> Option<ExitStatus> {
-        // Most have ended a moment after their output.
-        let mut patience = FIRST_POLL;
         loop {
             let status = self.group.exit();
             if status.is_some() || Instant::now() >= self.deadline {
                 return status;
             }
-            thread::sleep(patience);
-            patience = POLL.min(patience * 2);
+            self.wait_for_exit();
         }
+    }
+
+    /// Most have ended a moment after their output, so the first waits are short.
+    fn wait_for_exit(&mut self) {
+        thread::sleep(self.poll);
+        self.poll = POLL.min(self.poll * 2);
     }
 }
 
