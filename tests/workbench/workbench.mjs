@@ -110,15 +110,16 @@ async function freePort() {
 
 /// What a person does in the workbench.
 export function hands(page) {
-  // A key that is pressed while the workbench loads, or leaves a page inside it, is lost. Opening what is open changes nothing.
-  const quickInput = async (key) => {
+  // A key that is pressed while the workbench loads, or leaves a page inside it, is lost, and a page that is left just then closes what was opened.
+  // Opening what is open changes nothing.
+  const quickInput = async (key, text) => {
     const input = page.locator(".quick-input-widget input").first();
     const deadline = Date.now() + LONGEST_MS;
     do {
       await page.keyboard.press(key);
       try {
-        await input.waitFor({ timeout: KEY_MS });
-        return input;
+        await input.fill(text, { timeout: KEY_MS });
+        return;
       } catch (error) {
         if (Date.now() > deadline) throw error;
       }
@@ -128,13 +129,11 @@ export function hands(page) {
   const self = {
     /// Runs a command of the palette.
     async command(title) {
-      const input = await quickInput("F1");
-      await input.fill(`>${title}`);
+      await quickInput("F1", `>${title}`);
       await page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().click();
     },
     async openFile(name) {
-      const input = await quickInput("Control+p");
-      await input.fill(name);
+      await quickInput("Control+p", name);
       await page.locator(".quick-input-list .monaco-list-row .label-name", { hasText: exact(name) }).first().click();
       await page.locator(`.tab.active[data-resource-name="${name}"]`).waitFor();
     },

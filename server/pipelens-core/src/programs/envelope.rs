@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::made::Rendering;
 use crate::analysis::Analysis;
 use crate::analyze;
 use crate::diagnostic::Diagnostic;
@@ -19,8 +18,7 @@ pub(super) struct Envelope {
 
 impl Envelope {
     /// Most edits of a program change nothing of what it prints, and then the last analysis is returned.
-    pub(super) fn analyzed(text: &str, before: Option<&Rendering>) -> Arc<Self> {
-        let last = before.and_then(|before| before.envelope.as_ref());
+    pub(super) fn analyzed(text: &str, last: Option<&Arc<Self>>) -> Arc<Self> {
         if let Some(last) = last.filter(|last| last.text == text) {
             return last.clone();
         }

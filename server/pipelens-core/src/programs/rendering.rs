@@ -25,7 +25,7 @@ impl Rendering {
         project: Option<&dyn Project>,
         before: Option<&Self>,
     ) -> Self {
-        let envelope = Envelope::analyzed(envelope, before);
+        let envelope = Envelope::analyzed(envelope, before.and_then(|before| before.envelope.as_ref()));
         let places = Places::new(text, language);
         let mut pipelines = envelope.pipelines.clone();
         for (index, pipeline) in pipelines.iter_mut().enumerate() {
