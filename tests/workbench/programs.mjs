@@ -89,7 +89,6 @@ export function stages({ page, person, project, settings, change, shoot, docker 
     ["the graph has the steps, and leads to the program", async () => {
       await person.command("pipelens: Show Graph");
       await person.step("bad", "succeeded").waitFor();
-      // The cursor is on the line of `bad`.
       await person.step("build").focus();
       await page.keyboard.press("Enter");
       await page.locator(".statusbar-item", { hasText: "Ln 8," }).first().waitFor();

@@ -30,6 +30,8 @@ const SETTINGS = {
   "git.enabled": false,
   "workbench.reduceMotion": "on",
   "editor.minimap.enabled": false,
+  // The name of a file would cover the first lines of its text while the pointer rests on its tab.
+  "workbench.hover.delay": 3_600_000,
   "files.autoSave": "off",
   "security.workspace.trust.startupPrompt": "never",
   "security.workspace.trust.banner": "never",
@@ -163,7 +165,7 @@ export function hands(page) {
     /// Presses the button beside a line.
     async gutter(text) {
       // When its text loses the focus, VS Code drops the request for lenses that it has planned, and plans the next one when the focus is back.
-      await page.locator(".view-line", { hasText: text }).first().click();
+      await page.locator(".editor-instance .monaco-editor").locator(".native-edit-context, textarea.inputarea").first().focus();
       // In one look: the editor may draw its lines anew at any time. A lens that comes later would move the button away under the pointer.
       const button = await page.waitForFunction((text) => {
         const line = [...document.querySelectorAll(".view-line")].find((each) => each.textContent.replaceAll("\u00a0", " ").includes(text));
