@@ -113,7 +113,8 @@ export class Server implements vscode.Disposable {
   /// Tells the server about changed settings, or starts another one if they name another program or other files.
   /// Whoever trusts a workspace is told that all restricted settings have changed: most of them have not.
   async configure(): Promise<void> {
-    if (this.setup() !== this.startedAs) {
+    await this.ready();
+    if (setupOf(this.program()) !== this.startedAs) {
       await this.restart();
       return;
     }
@@ -179,14 +180,9 @@ export class Server implements vscode.Disposable {
     }
   }
 
-  /// What has to be the same for a server to stay: its program, or why there is none, and which files it gets.
-  private setup(): string {
-    return JSON.stringify([this.program(), commandGlobs()]);
-  }
-
   private async start(): Promise<void> {
-    this.startedAs = this.setup();
     const program = this.program();
+    this.startedAs = setupOf(program);
     if ("missing" in program) {
       this.giveUp(`pipelens cannot find its server: ${program.missing}.`);
       return;
@@ -217,6 +213,8 @@ export class Server implements vscode.Disposable {
   }
 
   private async notify(method: string, params: object): Promise<void> {
+    // A server that is starting was made with what was true before.
+    await this.ready();
     try {
       if (this.isRunning) {
         await this.client?.sendNotification(method, params);
@@ -332,6 +330,11 @@ export async function refuse(message: string, refusal?: Refusal): Promise<void> 
   if (help !== undefined && chosen === help.title) {
     await ("setting" in help ? openSetting(help.setting) : vscode.commands.executeCommand(help.command));
   }
+}
+
+/// What has to be the same for a server to stay: its program, or why there is none, and which files it gets.
+function setupOf(program: ReturnType<typeof findServer>): string {
+  return JSON.stringify([program, commandGlobs()]);
 }
 
 function reasonOf(error: unknown): string {

@@ -9,7 +9,7 @@ use tower_lsp::Client;
 use super::debounced::Debounced;
 use super::settings::SessionSettings;
 
-/// At most four refreshes a second: each makes the client ask for every lens again.
+/// At most four refreshes a second, besides those that are wanted at once: each makes the client ask for every lens again.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(250);
 /// A client that does not answer a refresh for this long will not.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,13 +35,15 @@ impl LensRefresh {
     /// Like `want`, but does not wait for the interval to pass: for what a person waits for, and what is rare.
     pub(crate) fn want_at_once(&self) {
         self.want();
-        self.at_once.notify_one();
+        self.at_once.notify_waiters();
     }
 
     /// Sends refreshes until the process ends.
     pub(crate) async fn send(&self, client: Client, settings: Arc<SessionSettings>) {
         loop {
             self.wanted.next().await;
+            // Whatever is wanted at once from here on, also while the client answers, ends the interval.
+            let at_once = self.at_once.notified();
             if !settings.client().lens_refresh {
                 continue;
             }
@@ -52,7 +54,7 @@ impl LensRefresh {
             }
             tokio::select! {
                 () = tokio::time::sleep(REFRESH_INTERVAL) => {}
-                () = self.at_once.notified() => {}
+                () = at_once => {}
             }
         }
     }
