@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use pipelens_engine::cache::workspace_id;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
@@ -122,9 +123,10 @@ impl Person {
     }
 }
 
-/// Everything in the engine that belongs to a run of the step with this key.
-fn left_of(step: &str) -> String {
-    let label = format!("label=dev.pipelens.step={step}");
+/// The project's containers and networks; other tests may have steps with the same key.
+fn left_of(project: &Project) -> String {
+    let workspace = workspace_id(&project.folder.path().canonicalize().unwrap());
+    let label = format!("label=dev.pipelens.workspace={workspace}");
     let list = |words: &[&str]| docker(&[words, &["--quiet", "--filter", &label]].concat());
     [list(&["ps", "--all"]), list(&["network", "ls"])].concat()
 }
@@ -154,7 +156,7 @@ fn a_shell_has_what_the_steps_command_would_have() {
         person.types("\x04");
         assert_eq!(person.ends(), 7);
         if runner == Runner::Docker {
-            assert_eq!(left_of("in-a-shell"), "");
+            assert_eq!(left_of(&project), "");
         }
         // Its cache mount is the step's, and it is no run.
         let mut again = Person::opens(&project, runner, &["--allow-secret", "TOKEN", "in-a-shell"]);
@@ -236,8 +238,8 @@ steps:
     person.types("wget -qO- http://web:8080/; wget -qO- http://other:8080/; echo; echo do\"\"ne\n");
     person.sees("served");
     person.sees("done");
-    assert_ne!(left_of("served-shell"), "");
+    assert_ne!(left_of(&project), "");
     person.types("\x04");
     assert_eq!(person.ends(), 0);
-    assert_eq!(left_of("served-shell"), "");
+    assert_eq!(left_of(&project), "");
 }

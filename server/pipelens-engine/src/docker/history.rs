@@ -51,17 +51,20 @@ async fn create(
     arguments: &Arguments,
     folder: &str,
 ) -> Result<Container, EngineError> {
+    let labels = session.labels_of(context);
+    let volume_options =
+        MountVolumeOptions { no_copy: Some(true), labels: Some(labels.clone()), ..MountVolumeOptions::default() };
     let mount = Mount {
         typ: Some(MountType::VOLUME),
         target: Some(folder.to_owned()),
-        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        volume_options: Some(volume_options),
         ..Mount::default()
     };
     let body = ContainerCreateBody {
         image: Some(image.id.clone()),
         // The engine requires a command.
         entrypoint: Some(vec!["sh".into()]),
-        labels: Some(session.labels_of(context)),
+        labels: Some(labels),
         host_config: Some(HostConfig { mounts: Some(vec![mount]), ..HostConfig::default() }),
         ..ContainerCreateBody::default()
     };

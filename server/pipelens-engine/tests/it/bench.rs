@@ -416,4 +416,16 @@ pub(crate) fn assert_nothing_left(run_id: Uuid) {
     assert_eq!(docker_client(&["ps", "-aq", "--filter", &filter]), "", "containers of {run_id}");
     assert_eq!(docker_client(&["images", "-aq", "--filter", &filter]), "", "images of {run_id}");
     assert_eq!(docker_client(&["network", "ls", "-q", "--filter", &filter]), "", "networks of {run_id}");
+    assert_eq!(docker_client(&["volume", "ls", "-q", "--filter", &filter]), "", "volumes of {run_id}");
+}
+
+/// A command that prints a line with the name of the volume at `/data`, for [`assert_volume_is_removed`].
+pub(crate) const PRINT_VOLUME: &str = "grep ' /data ' /proc/self/mountinfo";
+
+/// Asserts that the volume in this line of `/proc/self/mountinfo` is removed. Other tests may have volumes without a name as well.
+pub(crate) async fn assert_volume_is_removed(mount: &str) {
+    let name =
+        mount.split("/volumes/").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_else(|| panic!("{mount}"));
+    let is_left = || docker_client(&["volume", "ls", "-q"]).lines().any(|line| line == name);
+    eventually("the volume is removed", async || (!is_left()).then_some(())).await;
 }
