@@ -47,6 +47,27 @@ fn the_only_pipeline_of_a_project_needs_no_name() {
 }
 
 #[test]
+fn a_cache_registry_is_checked_before_anything_runs() {
+    let project = Project::new("steps: [{key: a, cmd: echo never, runner: host, image: a}]\n");
+    let run = |repository: &str| {
+        project
+            .output(Runner::Host, &["run", "--runner", "host", "--allow-host-runner", "--cache-registry", repository])
+    };
+    let (code, output, errors) = run("registry.example/cache:tag");
+    assert_eq!((code, output.as_str()), (2, ""));
+    assert!(
+        errors.contains("`registry.example/cache:tag` cannot be used as `cacheRegistry`: it should be"),
+        "{errors}"
+    );
+    let (code, output, errors) = run("registry.example/cache");
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        output.contains("Nothing is shared through `registry.example/cache`: the project has no git remote"),
+        "{output}"
+    );
+}
+
+#[test]
 fn several_pipelines_are_listed_and_none_is_explained() {
     let project = Project::new(TWO);
     std::fs::create_dir(project.folder.path().join(".hm")).unwrap();

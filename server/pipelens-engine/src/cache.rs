@@ -8,17 +8,21 @@ mod inputs;
 mod keys;
 mod policy;
 mod results;
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures_util::FutureExt as _;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use parking_lot::Mutex;
 use pipelens_core::plan::{BootsFrom, Plan, PlanStep, Reuse};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::blocking;
-pub use crate::cache::cache_request::{Budget, CacheRequest};
+pub use crate::cache::cache_request::{Budget, CacheRegistry, CacheRequest};
 pub use crate::cache::decision::CacheDecision;
 use crate::cache::decision::{Decided, LastResult};
 pub(crate) use crate::cache::inputs::canonical;
@@ -27,11 +31,17 @@ use crate::cache::keys::{KeyedPlan, shared_name};
 use crate::cache::policy::{Policy, World};
 pub(crate) use crate::cache::results::SourceImages;
 use crate::cache::results::{Before, KeptResults};
+use crate::cache::shared::{SharedKeys, has_secrets, record_key};
+use crate::event_queue::EventQueue;
 pub use crate::fingerprint::workspace_id;
 use crate::owner::Owner;
-use crate::snapshot::{Hit, Saved, SnapshotStore};
+use crate::runners::RUNNERS;
+use crate::snapshot::{Hit, Saved, Shared, SharedSources, SnapshotStore};
 use crate::sources::{Manifest, Sources};
 use crate::store::{PastRun, Store, StoreError};
+
+/// How many results are pulled at once. Each has several layers, which an engine pulls concurrently.
+const FETCHES_AT_ONCE: usize = 2;
 
 /// The cache as one run sees it.
 #[derive(Debug)]
@@ -40,6 +50,7 @@ pub(crate) struct Cache {
     sources: Arc<Sources>,
     keyed: KeyedPlan,
     shares_with_harmont: bool,
+    registry: Option<CacheRegistry>,
     decisions: Vec<CacheDecision>,
     hits: HashMap<usize, Hit>,
     bases: HashMap<usize, LastResult>,
@@ -57,7 +68,7 @@ pub(crate) enum Purpose {
 }
 
 impl Cache {
-    /// Evaluates every policy and decides about every step.
+    /// Evaluates every policy and decides about every step. What a run needs of a registry is pulled; `events` is that run's.
     pub(crate) async fn open(
         request: &CacheRequest,
         store: Arc<Store>,
@@ -65,6 +76,7 @@ impl Cache {
         sources: Arc<Sources>,
         stores: &Stores,
         default_runner: &str,
+        events: Option<&EventQueue>,
     ) -> Result<Self, StoreError> {
         let evaluated = {
             let (request, plan, sources) = (request.clone(), Arc::clone(&plan), Arc::clone(&sources));
@@ -100,10 +112,76 @@ impl Cache {
             sources_digest,
         });
         keyed.look_up_images(stores).await;
-        let Decided { decisions, hits, bases } =
-            decision::decide(&keyed, &results, stores, request.shares_with_harmont).await?;
         let shares_with_harmont = request.shares_with_harmont;
-        Ok(Self { results, sources, keyed, shares_with_harmont, decisions, hits, bases })
+        if let (Some(CacheRegistry { project: None, repository, .. }), Some(events)) = (&request.registry, events) {
+            events.notice(format!(
+                "Nothing is shared through `{repository}`: the project has no git remote `origin` on another machine, by which it is recognised there."
+            ));
+        }
+        let mut shared = match request.registry.as_ref().filter(|_| request.is_read) {
+            Some(registry) => SharedKeys::of(&keyed, stores, registry).await,
+            None => SharedKeys::default(),
+        };
+        let Decided { decisions, hits, bases } = loop {
+            let decided = decision::decide(&keyed, &results, stores, shares_with_harmont, &shared).await?;
+            let Some((events, registry)) = events.zip(request.registry.as_ref()) else { break decided };
+            let complaints = stores.values().filter_map(|snapshots| snapshots.shared()?.take_complaint());
+            complaints.for_each(|why| {
+                let repository = &registry.repository;
+                events.notice(format!("The cache registry `{repository}` does not say what it has: {why}."));
+            });
+            let wanted = decided.to_fetch(&keyed.plan);
+            if wanted.is_empty() {
+                break decided;
+            }
+            let fetcher = Fetcher { keyed: &keyed, results: &results, stores, registry, events };
+            let fetches: Vec<_> =
+                wanted.iter().map(|index| fetcher.fetch(*index, shared.get(*index)).boxed()).collect();
+            stream::iter(fetches).buffer_unordered(FETCHES_AT_ONCE).try_collect::<Vec<()>>().await?;
+            // Those that could not be pulled are made here.
+            wanted.into_iter().for_each(|index| shared.set_done(index));
+        };
+        let registry = request.registry.clone();
+        Ok(Self { results, sources, keyed, shares_with_harmont, registry, decisions, hits, bases })
+    }
+
+    /// Pushes what a step left, if it is shared. Returns a sentence about that.
+    pub(crate) async fn publish(
+        &self,
+        index: usize,
+        saved: &Saved,
+        snapshots: Arc<dyn SnapshotStore>,
+        stop: &CancellationToken,
+    ) -> Option<String> {
+        let registry = self.registry.as_ref().filter(|registry| registry.pushes && registry.project.is_some())?;
+        let step = self.keyed.plan.steps.get(index).filter(|_| self.has_policy(index))?;
+        let (key, repository) = (&step.key, &registry.repository);
+        if has_secrets(&self.keyed, index) {
+            return Some(format!("The result of `{key}` is not shared, because secrets were used to make it."));
+        }
+        let runner = *RUNNERS
+            .iter()
+            .map(|spec| spec.name())
+            .find(|name| self.keyed.runners.get(index).is_some_and(|it| it == name))
+            .as_ref()?;
+        // By now, its image is here, so its digest is that of the image it was made from.
+        let stores = Stores::from([(runner, Arc::clone(&snapshots))]);
+        let keys = SharedKeys::of(&self.keyed, &stores, registry).await;
+        let (shared, shared_key) = (snapshots.shared()?, keys.get(index)?);
+        let is_there = tokio::select! {
+            is_there = shared.has(shared_key), if self.results.is_read => is_there,
+            () = stop.cancelled() => false,
+            else => false,
+        };
+        if is_there {
+            return None;
+        }
+        let folder = self.keyed.plan.root(index).map_or_else(String::new, |root| root.workdir.clone());
+        let sources = SharedSources { folder, manifest: Manifest::clone(&self.results.manifest) };
+        Some(match shared.publish(shared_key, saved, &sources, stop).await {
+            Ok(()) => format!("The result of `{key}` is now in `{repository}`."),
+            Err(why) => format!("The result of `{key}` was not pushed to `{repository}`: {why}."),
+        })
     }
 
     pub(crate) fn workspace(&self) -> &str {
@@ -260,6 +338,41 @@ impl Cache {
     pub(crate) async fn clean_up(&self, snapshots: &dyn SnapshotStore) -> Result<(), StoreError> {
         self.results.keep_within_budget(snapshots).await?;
         self.results.remove_unrecorded(snapshots).await
+    }
+}
+
+/// Pulls results from a registry.
+struct Fetcher<'a> {
+    keyed: &'a KeyedPlan,
+    results: &'a KeptResults,
+    stores: &'a Stores,
+    registry: &'a CacheRegistry,
+    events: &'a EventQueue,
+}
+
+impl Fetcher<'_> {
+    /// Pulls the result of a step and records it. If that fails, the step runs.
+    async fn fetch(&self, index: usize, key: Option<&str>) -> Result<(), StoreError> {
+        let Some((key, step)) = key.zip(self.keyed.plan.steps.get(index)) else { return Ok(()) };
+        let snapshots = self.keyed.runners.get(index).and_then(|runner| self.stores.get(runner.as_str()));
+        let Some((snapshots, shared)) = snapshots.and_then(|snapshots| Some((snapshots, snapshots.shared()?))) else {
+            return Ok(());
+        };
+        let (name, repository) = (&step.key, &self.registry.repository);
+        self.events.notice(format!("The result of `{name}` is being pulled from `{repository}`."));
+        match shared.fetch(key).await {
+            Ok(Shared { saved, sources: SharedSources { folder, manifest } }) => {
+                let digest = manifest.digest();
+                let sources = ((Arc::new(manifest), digest), folder.as_str());
+                let row = (record_key(key), Before::IsRemoved);
+                self.results.record_with(row, name, saved, sources, snapshots.as_ref()).await
+            }
+            Err(why) => {
+                self.events
+                    .notice(format!("The result of `{name}` could not be pulled, so the step runs here: {why}."));
+                Ok(())
+            }
+        }
     }
 }
 

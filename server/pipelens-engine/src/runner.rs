@@ -10,6 +10,7 @@ use pipelens_core::runners;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::cache::CacheRegistry;
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::logs::StepLogs;
@@ -70,6 +71,7 @@ pub(crate) struct OpenRequest {
     /// The names of cache mounts that all projects of the user share.
     pub(crate) shared_cache_mounts: Vec<String>,
     pub(crate) docker_host: Option<String>,
+    pub(crate) cache_registry: Option<CacheRegistry>,
     /// Whether steps on the host get namespaces of their own where the kernel allows it.
     pub(crate) host_isolation: bool,
     pub(crate) deadlines: Deadlines,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pipelens_core::plan::PlanStep;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::mounts::Mounts;
 use crate::sources::Manifest;
@@ -75,6 +77,11 @@ pub(crate) trait SnapshotStore: Send + Sync {
         None
     }
 
+    /// Returns the results that other machines share, if the user has set a place for them.
+    fn shared(&self) -> Option<&dyn SharedResults> {
+        None
+    }
+
     /// Whether a kept snapshot still exists.
     async fn exists(&self, place: &str) -> bool;
 
@@ -100,6 +107,49 @@ pub(crate) trait SnapshotStore: Send + Sync {
 
     /// Returns the command line that opens a shell in a kept snapshot, with the step's variables but without its secrets.
     fn shell_command(&self, place: &str, step: &PlanStep) -> String;
+}
+
+/// Results of steps in a registry, where all machines that have its credentials find them.
+#[async_trait]
+pub(crate) trait SharedResults: Send + Sync {
+    /// Returns what an image reference stands for on every machine; `None` if nobody knows. Pulls nothing.
+    async fn image(&self, reference: &str) -> Option<String>;
+
+    /// Returns what the engine's images have to be made for, such as `linux/amd64`.
+    async fn platform(&self) -> String;
+
+    /// Whether there is a result with this key. Pulls nothing.
+    async fn has(&self, key: &str) -> bool;
+
+    /// Returns why the registry does not answer, once.
+    fn take_complaint(&self) -> Option<String>;
+
+    /// Pulls a result; the error is a reason without a full stop.
+    async fn fetch(&self, key: &str) -> Result<Shared, String>;
+
+    /// Pushes a snapshot as the result with this key; the error is a reason without a full stop.
+    async fn publish(
+        &self,
+        key: &str,
+        snapshot: &Saved,
+        sources: &SharedSources,
+        stop: &CancellationToken,
+    ) -> Result<(), String>;
+}
+
+/// A pulled result.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) saved: Saved,
+    pub(crate) sources: SharedSources,
+}
+
+/// The sources in a shared result.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SharedSources {
+    /// Their directory.
+    pub(crate) folder: String,
+    pub(crate) manifest: Manifest,
 }
 
 /// Quotes a word for a person's shell.

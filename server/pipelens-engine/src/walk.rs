@@ -1,5 +1,6 @@
 //! Walks a project by git's ignore rules, without running git. Never blocks on a file, never runs anything, and never leaves the project.
 
+mod origin;
 mod pattern;
 mod repository;
 mod rules;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::files::Unreadable;
+pub use crate::walk::origin::origin;
 pub(crate) use crate::walk::repository::{GitFolders, Repository, Tracked, path_from_bytes};
 pub use crate::walk::rules::RuleSet;
 pub(crate) use crate::walk::rules::Rules;

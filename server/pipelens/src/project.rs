@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use pipelens_core::arguments::wants_the_machine;
 use pipelens_core::plan::{CachePolicy, Plan};
 use pipelens_core::programs::FOLDERS as PROGRAM_FOLDERS;
-use pipelens_engine::cache::CacheRequest;
+use pipelens_engine::cache::{CacheRegistry, CacheRequest};
 use pipelens_engine::clock;
 use pipelens_engine::deadlines::Deadlines;
 use pipelens_engine::files::MAX_FILE_BYTES;
@@ -147,12 +147,18 @@ pub(crate) fn look_request(
     let run_id = run_id();
     let state_dir = state_dir()?;
     let log_dir = state_dir.join("runs").join(run_id.to_string());
+    let registry = settings
+        .cache_registry
+        .as_deref()
+        .filter(|it| !it.is_empty())
+        .map(|repository| cache_registry(repository, settings, &root));
     let cache = CacheRequest {
         state_dir,
         is_read: true,
         variables: cache_variables(&plan),
         budget: settings.budget(),
         shares_with_harmont: settings.allow_harmont_cache,
+        registry: registry.transpose()?,
     };
     Ok(RunRequest {
         host_env: settings.host_env(),
@@ -177,6 +183,35 @@ pub(crate) fn look_request(
             ..OutputLimits::default()
         },
     })
+}
+
+fn cache_registry(repository: &str, settings: &Settings, root: &Path) -> anyhow::Result<CacheRegistry> {
+    if !is_repository(repository) {
+        bail!(
+            "`{repository}` cannot be used as `cacheRegistry`: it should be a registry and a repository in it, without a tag, such as \
+             `registry.example.com/team/cache`"
+        );
+    }
+    Ok(CacheRegistry {
+        repository: repository.to_owned(),
+        project: pipelens_engine::walk::origin(root),
+        pushes: settings.push_to_cache_registry,
+        may_ask_helper: true,
+    })
+}
+
+/// Whether this is a host, which has a dot, a port or the name `localhost`, and a path.
+fn is_repository(text: &str) -> bool {
+    let Some((host, path)) = text.split_once('/') else { return false };
+    let is_host = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-".contains(&byte))
+    };
+    let is_part = |part: &str| {
+        let ends = [part.bytes().next(), part.bytes().last()];
+        ends.iter().all(|end| end.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
+            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+    };
+    is_host(host) && (host.contains(['.', ':']) || host == "localhost") && path.split('/').all(is_part)
 }
 
 /// Returns the values of the variables that cache policies name, as far as they have one.
@@ -301,6 +336,27 @@ fn remove_old_runs(runs: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cache_registry_is_a_repository_with_a_host_and_without_a_tag() {
+        for good in ["ghcr.io/team/cache", "localhost:5000/a", "localhost/a_b-c.d", "127.0.0.1:5000/x/y/z"] {
+            assert!(is_repository(good), "{good}");
+        }
+        for bad in [
+            "",
+            "cache",
+            "team/cache",
+            "ghcr.io",
+            "ghcr.io/",
+            "ghcr.io/a:b",
+            "ghcr.io/A",
+            "ghcr.io/a//b",
+            "https://ghcr.io/a",
+            "a.b/c@sha256:0",
+        ] {
+            assert!(!is_repository(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn the_name_of_a_pipeline_is_the_part_before_the_first_dot() {

@@ -43,6 +43,13 @@ pub(crate) struct Settings {
     /// look for.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_harmont_cache: bool,
+    /// A repository in a registry, such as `registry.example.com/team/cache`, through which machines share the results of steps with a `cache` policy: what
+    /// one of them has made, the others pull. Everyone who may push to it decides what your steps start from. Needs Docker, and a git remote `origin`.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) cache_registry: Option<String>,
+    /// Whether new results are pushed to `cacheRegistry`; otherwise they are only pulled from it.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) push_to_cache_registry: bool,
     /// Names of cache mounts (`cache_mounts`) that all your projects share, such as `~/.cargo/registry`; without a `name`, a mount has its path as its name. All
     /// others belong to one project each.
     #[schemars(extend("scope" = "machine"))]
@@ -133,6 +140,8 @@ impl Default for Settings {
             host_env: HOST_ENV.iter().map(|name| (*name).to_owned()).collect(),
             host_isolation: true,
             allow_harmont_cache: false,
+            cache_registry: None,
+            push_to_cache_registry: true,
             shared_cache_mounts: Vec::new(),
             docker_host: None,
             secrets_file: None,

@@ -203,6 +203,7 @@ async fn kept(sources: &Path, state_dir: &Path, steps: Vec<PlanStep>) -> Duratio
         variables,
         budget: Budget::default(),
         shares_with_harmont: false,
+        registry: None,
     };
     bench.request.cache = Some(cache);
     let began = Instant::now();

@@ -10,6 +10,7 @@ use crate::cache::inputs::Inputs;
 use crate::cache::keys::{KeyedPlan, Keys, Stores, parents_first, shared_name};
 use crate::cache::policy::Policy;
 use crate::cache::results::KeptResults;
+use crate::cache::shared::{SharedKeys, record_key};
 use crate::snapshot::{Hit, SnapshotStore};
 use crate::store::StoreError;
 
@@ -36,12 +37,13 @@ pub(super) async fn decide(
     results: &KeptResults,
     stores: &Stores,
     shares_with_harmont: bool,
+    shared: &SharedKeys,
 ) -> Result<Decided, StoreError> {
     let before = {
         let (workspace, pipeline) = (results.workspace.clone(), keyed.plan.name.clone());
         results.store.with(move |store| store.inputs(&workspace, &pipeline)).await?
     };
-    let lookup = Lookup { keyed, results, before, shares_with_harmont };
+    let lookup = Lookup { keyed, results, before, shares_with_harmont, shared };
     // A step's key contains its parent's, so computing the keys of one step costs as much as computing all: do it once per store, not once per step.
     let mut keys_of: HashMap<&str, Vec<Option<Keys>>> = HashMap::new();
     let mut lookups = Vec::new();
@@ -142,6 +144,20 @@ impl Decided {
         Ok(())
     }
 
+    /// Returns the steps whose results are in a registry, and are needed here: steps that run start from them, or their artifacts are copied.
+    pub(super) fn to_fetch(&self, plan: &Plan) -> Vec<usize> {
+        let is_hit = |index: usize| matches!(self.decisions.get(index), Some(CacheDecision::Hit { .. }));
+        let runs = |index: usize| !is_hit(index) && self.decisions.get(index) != Some(&CacheDecision::NotNeeded);
+        let has_running_child = |index: usize| {
+            plan.steps.iter().enumerate().any(|(child, step)| step.parent() == Some(index) && runs(child))
+        };
+        let is_needed = |index: &usize| {
+            let has_artifacts = plan.steps.get(*index).is_some_and(|step| !step.artifacts.is_empty());
+            is_hit(*index) && !self.hits.contains_key(index) && (has_artifacts || has_running_child(*index))
+        };
+        (0..plan.steps.len()).filter(is_needed).collect()
+    }
+
     fn decide(&mut self, index: usize, decision: CacheDecision) {
         if let Some(slot) = self.decisions.get_mut(index) {
             *slot = decision;
@@ -156,6 +172,7 @@ struct Lookup<'a> {
     /// The inputs of each step when it last ran.
     before: BTreeMap<String, String>,
     shares_with_harmont: bool,
+    shared: &'a SharedKeys,
 }
 
 impl Lookup<'_> {
@@ -178,6 +195,9 @@ impl Lookup<'_> {
             (Policy::None, _) => CacheDecision::MissNoCommit { reason: None },
             (Policy::Unknown(why), _) => CacheDecision::MissNoCommit { reason: Some(why.to_string()) },
             (Policy::While(_) | Policy::ReadyMade(_), None) => {
+                if let Some(found) = self.find_shared(index, snapshots).await? {
+                    return Ok(found);
+                }
                 CacheDecision::MissBuildAs { key: None, reason: "its image has not been pulled yet".into() }
             }
             (Policy::While(_) | Policy::ReadyMade(_), Some(keys)) if !self.results.is_read => {
@@ -195,6 +215,9 @@ impl Lookup<'_> {
                 if hit.is_some() {
                     return Ok((CacheDecision::Hit { key: keys.cache }, hit));
                 }
+                if let Some(found) = self.find_shared(index, snapshots).await? {
+                    return Ok(found);
+                }
                 let reason = match self.before.get(&step.key).map(|before| serde_json::from_str::<Inputs>(before)) {
                     Some(Ok(before)) => {
                         keys.inputs.change_since(&before).unwrap_or_else(|| "its snapshot no longer exists".to_owned())
@@ -205,6 +228,21 @@ impl Lookup<'_> {
             }
         };
         Ok((decision, None))
+    }
+
+    /// Looks up a result that other machines share. Without a place here, it is only in the registry.
+    async fn find_shared(
+        &self,
+        index: usize,
+        snapshots: &dyn SnapshotStore,
+    ) -> Result<Option<(CacheDecision, Option<Hit>)>, StoreError> {
+        let Some(key) = self.shared.get(index).filter(|_| self.results.is_read) else { return Ok(None) };
+        let decision = CacheDecision::Hit { key: key.to_owned() };
+        if let Some(hit) = self.results.find(&record_key(key), snapshots).await? {
+            return Ok(Some((decision, Some(hit))));
+        }
+        let (Some(shared), Some(key)) = (snapshots.shared(), self.shared.unasked(index)) else { return Ok(None) };
+        Ok(shared.has(key).await.then_some((decision, None)))
     }
 }
 

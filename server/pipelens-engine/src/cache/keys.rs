@@ -83,11 +83,21 @@ impl KeyedPlan {
     /// Returns each step's keys; `None` if the image its lineage starts from is not known.
     pub(super) fn keys(&self, store_name: &str) -> Vec<Option<Keys>> {
         let images = self.images.lock().clone();
+        self.keys_in(&self.workspace, store_name, &images)
+    }
+
+    /// Like `keys`, in a workspace with this name, with these digests of images.
+    pub(super) fn keys_in(
+        &self,
+        workspace: &str,
+        store_name: &str,
+        images: &HashMap<String, String>,
+    ) -> Vec<Option<Keys>> {
         let mut keys: Vec<Option<Keys>> = Vec::new();
         keys.resize_with(self.plan.steps.len(), || None);
         for index in parents_first(&self.plan) {
             let Some((step, runner)) = self.plan.steps.get(index).zip(self.runners.get(index)) else { continue };
-            let inputs = |ground: Ground<'_>| Inputs::of(step, &self.workspace, runner, ground);
+            let inputs = |ground: Ground<'_>| Inputs::of(step, workspace, runner, ground);
             let (mut cached, mut fitting) = match &step.boots_from {
                 BootsFrom::Image(reference) => {
                     let Some(digest) = images.get(reference) else { continue };
@@ -127,7 +137,7 @@ impl KeyedPlan {
                 Some(Policy::None | Policy::Unknown(_)) | None => {}
             }
             let last =
-                (step.reuse == Reuse::Last).then(|| self.key_of_last(index, step, runner, &images, &keys)).flatten();
+                (step.reuse == Reuse::Last).then(|| self.key_of_last(index, step, runner, images, &keys)).flatten();
             let made =
                 Keys { cache: ready_made.unwrap_or_else(|| cached.key()), inputs: cached, fit: fitting.key(), last };
             if let Some(slot) = keys.get_mut(index) {

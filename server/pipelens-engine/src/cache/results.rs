@@ -78,6 +78,19 @@ impl KeptResults {
         sources_folder: &str,
         snapshots: &dyn SnapshotStore,
     ) -> Result<(), StoreError> {
+        let sources = (Arc::clone(&self.manifest), self.sources_digest.clone());
+        self.record_with((key, before), step, saved, (sources, sources_folder), snapshots).await
+    }
+
+    /// Like `record`, with these sources.
+    pub(super) async fn record_with(
+        &self,
+        (key, before): (String, Before),
+        step: &str,
+        saved: Saved,
+        ((manifest, sources_digest), sources_folder): ((Arc<Manifest>, String), &str),
+        snapshots: &dyn SnapshotStore,
+    ) -> Result<(), StoreError> {
         let kept = KeptSnapshot {
             engine: snapshots.name().await.to_owned(),
             workspace: self.workspace.clone(),
@@ -86,10 +99,9 @@ impl KeptResults {
             place: saved.place,
             bytes: saved.bytes,
             used_at: seconds_now(),
-            sources: self.sources_digest.clone(),
+            sources: sources_digest,
             sources_folder: sources_folder.to_owned(),
         };
-        let manifest = Arc::clone(&self.manifest);
         let replaced = self.store.with(move |store| store.keep(&kept, &manifest)).await?;
         let Some(replaced) = replaced else { return Ok(()) };
         // A snapshot that something still starts from, or is built on, stays until the budget requires its removal.

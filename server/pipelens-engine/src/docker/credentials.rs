@@ -18,9 +18,18 @@ const LIMITS: Limits =
 /// What a helper returns instead of a user name if the secret is a token.
 const TOKEN_USER: &str = "<token>";
 
-/// Returns the credentials for a registry. Without any, the registry is used anonymously.
+/// Returns the credentials for a registry. No program from the project is started for them. Without any, the registry is used anonymously.
 pub(super) async fn credentials(registry: &str, project: &Path) -> Option<DockerCredentials> {
-    match look_up(registry, project).await {
+    or_anonymous(registry, look_up(registry, Some(project)).await)
+}
+
+/// Like `credentials`, but starts no program: what only a credential helper knows is not found.
+pub(super) async fn written_credentials(registry: &str) -> Option<DockerCredentials> {
+    or_anonymous(registry, look_up(registry, None).await)
+}
+
+fn or_anonymous(registry: &str, found: Result<Option<DockerCredentials>, Unusable>) -> Option<DockerCredentials> {
+    match found {
         Ok(found) => found,
         Err(reason) => {
             tracing::debug!(registry, %reason, "no credentials");
@@ -29,7 +38,8 @@ pub(super) async fn credentials(registry: &str, project: &Path) -> Option<Docker
     }
 }
 
-async fn look_up(registry: &str, project: &Path) -> Result<Option<DockerCredentials>, Unusable> {
+/// Asks helpers only if the project is given, from which none is started.
+async fn look_up(registry: &str, project: Option<&Path>) -> Result<Option<DockerCredentials>, Unusable> {
     let Some(file) = config_file() else { return Ok(None) };
     let text = match tokio::fs::read(&file).await {
         Ok(text) => text,
@@ -39,14 +49,14 @@ async fn look_up(registry: &str, project: &Path) -> Result<Option<DockerCredenti
     let mut config: Value = serde_json::from_slice(&text).map_err(|error| format!("`{}`: {error}", file.display()))?;
     let helpers = Helpers::take(&mut config);
     if let Some(helper) = helpers.of(registry) {
-        return ask(helper, registry, project).await.map(Some);
+        return ask_if_allowed(helper, registry, project).await;
     }
     // The library is only used to match the registry with the stored logins; programs are started only here.
     let written = docker_credential::get_credential_from_reader(config.to_string().as_bytes(), registry);
     match (written, &helpers.store) {
         (Ok(found), _) => Ok(Some(as_sent(found, registry))),
         (Err(CredentialRetrievalError::NoCredentialConfigured), Some(store)) => {
-            ask(store, registry, project).await.map(Some)
+            ask_if_allowed(store, registry, project).await
         }
         (Err(CredentialRetrievalError::NoCredentialConfigured), None) => Ok(None),
         (Err(error), _) => Err(error.to_string().into()),
@@ -84,6 +94,17 @@ impl Helpers {
 fn host(registry: &str) -> &str {
     let name = registry.split_once("://").map_or(registry, |(_, name)| name);
     name.split('/').next().unwrap_or(name)
+}
+
+async fn ask_if_allowed(
+    helper: &str,
+    registry: &str,
+    project: Option<&Path>,
+) -> Result<Option<DockerCredentials>, Unusable> {
+    match project {
+        Some(project) => ask(helper, registry, project).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn ask(helper: &str, registry: &str, project: &Path) -> Result<DockerCredentials, Unusable> {

@@ -11,12 +11,13 @@ use pipelens_core::plan::PlanStep;
 use uuid::Uuid;
 
 use crate::docker::about::About;
+use crate::docker::cache_registry::ImageRegistry;
 use crate::docker::image::Images;
 use crate::docker::labels;
 use crate::docker::reap;
 use crate::mounts::Mounts;
 use crate::owner::Owner;
-use crate::snapshot::{Snapshot, SnapshotStore, shell_word};
+use crate::snapshot::{SharedResults, Snapshot, SnapshotStore, shell_word};
 
 /// What a step of this runner leaves for others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub(super) struct ImageStore {
     pub(super) budget: Duration,
     /// `None`: nothing outlives the run.
     pub(super) mounts: Option<Mounts>,
+    pub(super) registry: Option<ImageRegistry>,
 }
 
 #[async_trait]
@@ -62,6 +64,10 @@ impl SnapshotStore for ImageStore {
         // Everything we save is labelled with its workspace, even if it was saved from an image labelled with another one.
         let is_ours = facts.workspace.as_deref().is_none_or(|owner| owner == workspace);
         (is_ours && facts.volumes.is_empty()).then_some(facts.id)
+    }
+
+    fn shared(&self) -> Option<&dyn SharedResults> {
+        self.registry.as_ref().map(|registry| registry as &dyn SharedResults)
     }
 
     async fn exists(&self, place: &str) -> bool {

@@ -27,6 +27,30 @@ const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(
 /// The engine reports progress many times a second; people need less.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// Who is told how far a pull is.
+pub(super) trait PullListener: Sync {
+    fn phase(&self, phase: Phase);
+
+    /// Returns `false` if there is no room for it.
+    fn offer_phase(&self, phase: &Phase) -> bool;
+
+    fn notice(&self, sentence: String);
+}
+
+impl PullListener for StepContext {
+    fn phase(&self, phase: Phase) {
+        self.report_phase(phase);
+    }
+
+    fn offer_phase(&self, phase: &Phase) -> bool {
+        StepContext::offer_phase(self, phase)
+    }
+
+    fn notice(&self, sentence: String) {
+        self.events.notice(sentence);
+    }
+}
+
 /// What a pull needs.
 pub(super) struct Puller<'a> {
     pub(super) docker: &'a Docker,
@@ -37,18 +61,34 @@ pub(super) struct Puller<'a> {
 
 impl Puller<'_> {
     /// Pulls an image, with the user's credentials. Tries again after a transport error.
-    pub(super) async fn pull(&self, reference: &str, platform: &str, context: &StepContext) -> Result<(), EngineError> {
+    pub(super) async fn pull(
+        &self,
+        reference: &str,
+        platform: &str,
+        listener: &impl PullListener,
+    ) -> Result<(), EngineError> {
         let credentials = credentials(registry(reference), self.project).await;
+        self.pull_as(reference, platform, credentials, listener).await
+    }
+
+    /// Like `pull`, with these credentials.
+    pub(super) async fn pull_as(
+        &self,
+        reference: &str,
+        platform: &str,
+        credentials: Option<DockerCredentials>,
+        listener: &impl PullListener,
+    ) -> Result<(), EngineError> {
         let mut waits = RETRY_AFTER.iter();
         loop {
-            let error = match self.pull_once(reference, platform, credentials.clone(), context).await {
+            let error = match self.pull_once(reference, platform, credentials.clone(), listener).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             match waits.next() {
                 Some(wait) if is_transport(&error) => {
                     let reason = reason(&error);
-                    context.events.notice(format!("Pulling `{reference}` was interrupted: {reason}. Retrying."));
+                    listener.notice(format!("Pulling `{reference}` was interrupted: {reason}. Retrying."));
                     tokio::time::sleep(*wait).await;
                 }
                 Some(_) | None => return Err(pull_error(reference, &error)),
@@ -61,7 +101,7 @@ impl Puller<'_> {
         reference: &str,
         platform: &str,
         credentials: Option<DockerCredentials>,
-        context: &StepContext,
+        listener: &impl PullListener,
     ) -> Result<(), bollard::errors::Error> {
         let (name, tag) = name_and_tag(reference);
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).platform(platform).build();
@@ -71,7 +111,7 @@ impl Puller<'_> {
         let mut other: Option<BoxStream<'_, _>> = None;
         let mut other_speaks = false;
         let mut progress = PullProgress::new(reference);
-        context.report_phase(progress.phase());
+        listener.phase(progress.phase());
         let mut said = progress.phase();
         let mut clock = tokio::time::interval(PROGRESS_EVERY);
         let Deadlines { silence: silent_for, stall: stalls_for, .. } = self.deadlines;
@@ -114,7 +154,7 @@ impl Puller<'_> {
                 _ = clock.tick() => {
                     let phase = progress.phase();
                     // If the queue is full, try again: it may be the last report for a long time.
-                    if phase != said && context.offer_phase(&phase) {
+                    if phase != said && listener.offer_phase(&phase) {
                         said = phase;
                     }
                     continue;
@@ -126,7 +166,7 @@ impl Puller<'_> {
             }
             silence.as_mut().reset(Instant::now() + silent_for);
         }
-        context.report_phase(progress.phase());
+        listener.phase(progress.phase());
         Ok(())
     }
 }

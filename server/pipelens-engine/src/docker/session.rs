@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::deadlines::Deadlines;
 use crate::docker::about::About;
 use crate::docker::arguments::Arguments;
+use crate::docker::cache_registry::ImageRegistry;
 use crate::docker::commit::{self, Commit};
 use crate::docker::container::Container;
 use crate::docker::endpoint;
@@ -79,6 +80,7 @@ impl Session {
             has_networks: AtomicBool::new(false),
             budget: deadlines.closing,
             mounts: request.mounts(),
+            registry: request.cache_registry.clone().map(|registry| ImageRegistry::new(&docker, registry, request)),
         };
         if request.is_asked_soon {
             store.about.ask_ahead();

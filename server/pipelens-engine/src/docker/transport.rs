@@ -154,13 +154,19 @@ fn limit_of(method: &Method, address: &Uri, deadlines: &Deadlines) -> Limit {
     let ends_with = |end: &str| path.ends_with(end);
     let is_question = method == Method::GET || method == Method::HEAD;
     let is_pull = ends_with("/images/create") && address.query().is_some_and(|query| query.contains("fromImage="));
-    if ends_with("/wait") || ends_with("/commit") || is_pull {
-        // `wait` lasts as long as a container; Podman begins to answer when it ends. A commit takes as long as its files are large,
+    let is_saved_image = path.contains("/images/") && ends_with("/get");
+    let asks_registry = path.contains("/distribution/") || (path.contains("/images/") && ends_with("/push"));
+    if ends_with("/wait") || ends_with("/commit") || is_pull || asks_registry {
+        // A registry that does not answer says nothing about the engine. `wait` lasts as long as a container; Podman begins to answer when it ends. A commit takes as long as its files are large,
         // and a pull may pause while the engine works on another one.
         Limit::Caller
     } else if ends_with("/attach") || (path.contains("/exec/") && ends_with("/start")) || ends_with("/events") {
         Limit::Beginning(deadlines.question)
-    } else if (ends_with("/archive") && method != Method::HEAD) || ends_with("/export") || ends_with("/images/create") {
+    } else if (ends_with("/archive") && method != Method::HEAD)
+        || ends_with("/export")
+        || ends_with("/images/create")
+        || is_saved_image
+    {
         Limit::Silence(deadlines.silence)
     } else if is_question || ends_with("/kill") {
         Limit::Whole(deadlines.question)
@@ -432,6 +438,9 @@ mod tests {
         is(Method::GET, "/containers/x/export", silence);
         is(Method::POST, "/images/create?fromSrc=-", silence);
         is(Method::POST, "/images/create?fromImage=a&tag=b", Limit::Caller);
+        is(Method::POST, "/images/host:5000/a/push?tag=b", Limit::Caller);
+        is(Method::GET, "/distribution/host:5000/a:b/json", Limit::Caller);
+        is(Method::GET, "/images/host:5000/a:b/get", silence);
         is(Method::POST, "/containers/x/wait?condition=not-running", Limit::Caller);
         is(Method::POST, "/commit?container=x", Limit::Caller);
     }

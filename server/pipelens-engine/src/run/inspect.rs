@@ -33,7 +33,7 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, EngineE
         return Ok(vec![CacheDecision::MissNoCommit { reason: None }; request.plan.steps.len()]);
     };
     let store = open_store(&cache.state_dir).await?;
-    let cache = open_cache(request, cache, &store, &sources, &stores).await?;
+    let cache = open_cache(request, cache, &store, &sources, &stores, None).await?;
     Ok(cache.decisions().to_vec())
 }
 
@@ -155,6 +155,7 @@ async fn in_stores(
         state_dir: Some(state_dir.to_owned()),
         shared_cache_mounts: Vec::new(),
         docker_host: docker_host.map(str::to_owned),
+        cache_registry: None,
         host_isolation: false,
         deadlines: Deadlines::default(),
         is_asked_soon: false,

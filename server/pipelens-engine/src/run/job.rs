@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cache::{Cache, Purpose};
@@ -27,6 +30,8 @@ pub(super) struct Done {
     pub(super) snapshot: Option<Snapshot>,
     pub(super) tidy: Vec<Tidy>,
     pub(super) digest: Option<String>,
+    /// Pushes the result to a registry, alongside the next steps.
+    pub(super) publishing: Option<BoxFuture<'static, ()>>,
 }
 
 /// Why a step could not be run, as the user reads it.
@@ -46,13 +51,39 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) async fn keep(&self, index: usize, purpose: Purpose, saved: Saved, snapshots: &dyn SnapshotStore) {
-        let Some(cache) = &self.cache else { return };
-        match cache.keep(index, purpose, saved, self.run_id, snapshots).await {
-            Ok(None) => {}
-            Ok(Some(why_not)) => self.events.notice(why_not),
-            Err(error) => self.events.notice(format!("The step's result could not be cached: {error}.")),
-        }
+    /// Returns whether it is recorded.
+    pub(super) async fn keep(
+        &self,
+        index: usize,
+        purpose: Purpose,
+        saved: Saved,
+        snapshots: &dyn SnapshotStore,
+    ) -> bool {
+        let Some(cache) = &self.cache else { return false };
+        let why_not = match cache.keep(index, purpose, saved, self.run_id, snapshots).await {
+            Ok(None) => return true,
+            Ok(Some(why_not)) => why_not,
+            Err(error) => format!("The step's result could not be cached: {error}."),
+        };
+        self.events.notice(why_not);
+        false
+    }
+
+    /// Returns what pushes a recorded result, if results are shared.
+    fn publishing(
+        &self,
+        index: usize,
+        saved: Saved,
+        snapshots: &Arc<dyn SnapshotStore>,
+        stop: CancellationToken,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let (cache, events, snapshots) = (Arc::clone(self.cache.as_ref()?), self.events.clone(), Arc::clone(snapshots));
+        snapshots.shared()?;
+        let publish = async move {
+            let said = cache.publish(index, &saved, snapshots, &stop).await;
+            said.into_iter().for_each(|sentence| events.notice(sentence));
+        };
+        Some(publish.boxed())
     }
 }
 
@@ -66,6 +97,7 @@ impl Done {
             snapshot: None,
             tidy: Vec::new(),
             digest: None,
+            publishing: None,
         }
     }
 
@@ -98,6 +130,8 @@ pub(super) struct Job {
     pub(super) events: EventQueue,
     pub(super) patterns: SecretPatterns,
     pub(super) keeper: Keeper,
+    /// Ends what is being pushed.
+    pub(super) stop_publishing: CancellationToken,
 }
 
 impl Job {
@@ -134,9 +168,14 @@ impl Job {
             }
             attempt += 1;
         };
+        let mut publishing = None;
         if let Some(saved) = saved {
             let purpose = if context.keeping.is_cached { Purpose::Cache } else { Purpose::Rerun };
-            self.keeper.keep(self.index, purpose, saved, opened.snapshots.as_ref()).await;
+            if self.keeper.keep(self.index, purpose, saved.clone(), opened.snapshots.as_ref()).await
+                && purpose == Purpose::Cache
+            {
+                publishing = self.keeper.publishing(self.index, saved, &opened.snapshots, self.stop_publishing.clone());
+            }
         }
         Done {
             end: End::Ran(ending.map_err(|error| Failure(self.patterns.mask(&error.sentence())))),
@@ -144,6 +183,7 @@ impl Job {
             snapshot,
             tidy: tidies,
             digest,
+            publishing,
             ..Done::of(self.index)
         }
     }

@@ -80,6 +80,7 @@ impl RunRequest {
             state_dir: self.cache.as_ref().map(|cache| cache.state_dir.clone()),
             shared_cache_mounts: self.shared_cache_mounts.clone(),
             docker_host: self.docker_host.clone(),
+            cache_registry: self.cache.as_ref().and_then(|cache| cache.registry.clone()),
             host_isolation: self.host_isolation,
             deadlines: self.deadlines,
             is_asked_soon: self.cache.is_some() || !self.is_parallelism_known(),

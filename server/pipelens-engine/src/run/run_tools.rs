@@ -160,7 +160,7 @@ async fn open_cache_or_say_why(
     let cache = request.cache.as_ref()?;
     let opened = match open_store(&cache.state_dir).await {
         Ok(store) => {
-            let opened = open_cache(request, cache, &store, sources, stores).await;
+            let opened = open_cache(request, cache, &store, sources, stores, Some(events)).await;
             store.take_notices().into_iter().for_each(|notice| events.notice(notice));
             opened
         }
@@ -198,11 +198,12 @@ pub(super) async fn open_cache(
     store: &Arc<Store>,
     sources: &Arc<Sources>,
     stores: &Stores,
+    events: Option<&EventQueue>,
 ) -> Result<Cache, StoreError> {
     let plan = Arc::new(request.plan.clone());
     let open = || {
         let (store, plan, sources) = (Arc::clone(store), Arc::clone(&plan), Arc::clone(sources));
-        Cache::open(cache, store, plan, sources, stores, request.runner.name())
+        Cache::open(cache, store, plan, sources, stores, request.runner.name(), events)
     };
     match open().await {
         Err(error) if error.is_corrupt() => open().await,

@@ -55,7 +55,7 @@ pub(super) async fn run_all(
             false => unknown.push(async move { (lane, opened.runner.capacity().await) }),
         }
     }
-    let mut tasks = Tasks::new(request, tools, events, Arc::clone(&plan));
+    let mut tasks = Tasks::new(request, tools, events, Arc::clone(&plan), cancel.child_token());
     if let Some(shell) = shell {
         tasks.failure = shell::failure(request, &shell, tools.cache.as_deref(), tasks.runner_of(shell.step)).await;
         tasks.shell = Some(shell);
@@ -107,6 +107,7 @@ pub(super) async fn run_all(
             tasks.stop.cancel();
         }
     }
+    tasks.finish_publishing().await;
     tasks.tidy().await;
     let ends = plan.steps.iter().zip(scheduler.outcomes()).enumerate().map(|(index, (step, outcome))| PastStep {
         key: step.key.clone(),
@@ -127,6 +128,9 @@ struct Tasks<'run> {
     /// The step of each task, because a task that panicked cannot report it.
     started: HashMap<tokio::task::Id, (usize, Instant)>,
     tidying: JoinSet<()>,
+    /// What pushes results to a registry.
+    publishing: JoinSet<()>,
+    stop_publishing: CancellationToken,
     snapshots: HashMap<usize, (Snapshot, Option<Outdated>)>,
     log_room: Room,
     artifact_room: Room,
@@ -141,7 +145,13 @@ struct Tasks<'run> {
 }
 
 impl<'run> Tasks<'run> {
-    fn new(request: &'run RunRequest, tools: &'run RunTools, events: &'run EventQueue, plan: Arc<Plan>) -> Self {
+    fn new(
+        request: &'run RunRequest,
+        tools: &'run RunTools,
+        events: &'run EventQueue,
+        plan: Arc<Plan>,
+        stop_publishing: CancellationToken,
+    ) -> Self {
         Self {
             request,
             tools,
@@ -153,6 +163,8 @@ impl<'run> Tasks<'run> {
             running: JoinSet::new(),
             started: HashMap::new(),
             tidying: JoinSet::new(),
+            publishing: JoinSet::new(),
+            stop_publishing,
             snapshots: HashMap::new(),
             seen_sources: BTreeMap::new(),
             shell: None,
@@ -173,6 +185,7 @@ impl<'run> Tasks<'run> {
             events: self.events.clone(),
             patterns: self.tools.patterns.clone(),
             keeper: self.keeper(),
+            stop_publishing: self.stop_publishing.clone(),
         };
         let handle = self.running.spawn(async move {
             let started = Instant::now();
@@ -401,6 +414,9 @@ impl<'run> Tasks<'run> {
         if let Some(snapshot) = done.snapshot.take() {
             self.snapshots.insert(done.index, (snapshot, None));
         }
+        if let Some(publishing) = done.publishing.take() {
+            self.publishing.spawn(publishing);
+        }
         for tidy in done.tidy.drain(..) {
             let (keeper, index) = (self.keeper(), done.index);
             let opened = self.runner_of(index).cloned();
@@ -415,6 +431,11 @@ impl<'run> Tasks<'run> {
             });
         }
         Some(done)
+    }
+
+    /// Waits until the results of this run are in the registry, or the run is cancelled.
+    async fn finish_publishing(&mut self) {
+        while self.publishing.join_next().await.is_some() {}
     }
 
     /// Waits until everything is removed. If a removal panics or hangs, the rest is found again when the runner closes.

@@ -18,12 +18,12 @@ async fn run(runner: Runner, steps: Vec<PlanStep>) -> Ran {
     Bench::new(runner, steps).run().await
 }
 
-fn folder_of(ran: &Ran, key: &str) -> PathBuf {
+pub(crate) fn folder_of(ran: &Ran, key: &str) -> PathBuf {
     pipelens_engine::run::artifact_folder(ran.log_path_of(key).parent().unwrap(), key)
 }
 
 /// Returns the files below a directory, sorted: `name` or `name -> target`.
-fn listed(folder: &Path) -> Vec<String> {
+pub(crate) fn listed(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(at) = folders.pop() {

@@ -198,6 +198,7 @@ impl Bench {
             variables: Default::default(),
             budget: Budget::default(),
             shares_with_harmont: false,
+            registry: None,
         });
         self
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
-use pipelens_engine::cache::{Budget, CacheDecision, CacheRequest};
+use pipelens_engine::cache::{Budget, CacheDecision, CacheRegistry, CacheRequest};
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
 use pipelens_engine::run::{clean, history, predict};
 use tempfile::TempDir;
@@ -22,12 +22,21 @@ pub(crate) struct Project {
     budget: Budget,
     is_read: bool,
     shares_with_harmont: bool,
+    pub(crate) registry: Option<CacheRegistry>,
 }
 
 impl Project {
     pub(crate) fn new(runner: Runner) -> Self {
         let (sources, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        Self { runner, sources, state, budget: Budget::default(), is_read: true, shares_with_harmont: false }
+        Self {
+            runner,
+            sources,
+            state,
+            budget: Budget::default(),
+            is_read: true,
+            shares_with_harmont: false,
+            registry: None,
+        }
     }
 
     pub(crate) fn with_budget(self, budget: Budget) -> Self {
@@ -49,6 +58,7 @@ impl Project {
             variables: Default::default(),
             budget: self.budget,
             shares_with_harmont: self.shares_with_harmont,
+            registry: self.registry.clone(),
         });
         bench
     }

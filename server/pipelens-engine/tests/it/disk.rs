@@ -19,6 +19,7 @@ fn cache(state_dir: &Path) -> Option<CacheRequest> {
         variables: Default::default(),
         budget: Budget::default(),
         shares_with_harmont: false,
+        registry: None,
     })
 }
 

@@ -37,6 +37,7 @@ async fn run(sources: &Path, state_dir: &Path, steps: Vec<PlanStep>) -> Ran {
         variables: Default::default(),
         budget: Budget::default(),
         shares_with_harmont: false,
+        registry: None,
     });
     let ran = bench.run().await;
     ran.assert_succeeded();

@@ -13,6 +13,7 @@ mod bench;
 mod broken;
 #[cfg(test)]
 mod cache;
+mod cache_registry;
 #[cfg(test)]
 #[cfg(unix)]
 mod disk;

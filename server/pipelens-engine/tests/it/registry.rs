@@ -29,15 +29,24 @@ const RANDOM_KIB: u64 = 4_096;
 /// Where a slow pull is held. The image store of containerd reports a whole MiB at a time.
 const HELD_AFTER: u64 = 1_300_000;
 
-struct Registry {
+pub(crate) struct Registry {
     process: Child,
-    address: String,
-    folder: tempfile::TempDir,
+    pub(crate) address: String,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Registry {
     /// `None` where there is no registry to start.
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
+        Self::start_with(true).await
+    }
+
+    /// One that asks for no password.
+    pub(crate) async fn start_open() -> Option<Self> {
+        Self::start_with(false).await
+    }
+
+    async fn start_with(asks_for_password: bool) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("passwords"), PASSWORDS).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -48,10 +57,14 @@ impl Registry {
 log: {{level: error}}
 storage: {{filesystem: {{rootdirectory: {}}}}}
 http: {{addr: '{address}'}}
-auth: {{htpasswd: {{realm: test, path: {}}}}}
+{}
 ",
             path("data"),
-            path("passwords"),
+            if asks_for_password {
+                format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", path("passwords"))
+            } else {
+                String::new()
+            },
         );
         std::fs::write(folder.path().join("config.yml"), config).unwrap();
         let process = Command::new("docker-registry")
@@ -76,8 +89,19 @@ auth: {{htpasswd: {{realm: test, path: {}}}}}
         folder
     }
 
+    /// From now on, it accepts connections and answers nothing.
+    pub(crate) fn pause(&self) {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
     /// Returns a folder with a client configuration that holds this password for an address.
-    fn login(&self, address: &str, password: &str) -> PathBuf {
+    pub(crate) fn login(&self, address: &str, password: &str) -> PathBuf {
         let auth = STANDARD.encode(format!("someone:{password}"));
         let config = serde_json::json!({ "auths": { address: { "auth": auth } } });
         self.configuration(&format!("{address} {password}"), &config)

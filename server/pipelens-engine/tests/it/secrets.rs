@@ -68,6 +68,7 @@ fn keeping(step: PlanStep, state_dir: &Path, bench: Vec<PlanStep>) -> Bench {
         variables: Default::default(),
         budget: Budget::default(),
         shares_with_harmont: false,
+        registry: None,
     });
     bench.secret("TOKEN", TOKEN).secret("KEY", KEY)
 }

@@ -65,6 +65,12 @@ pub(crate) struct RunOptions {
     /// Share cached results with the Harmont tools if a plan contains their cache key
     #[arg(long)]
     allow_harmont_cache: bool,
+    /// A repository in a registry through which machines share cached results, such as `registry.example.com/team/cache`
+    #[arg(long, value_name = "REPOSITORY")]
+    cache_registry: Option<String>,
+    /// Pull results from the cache registry, but push none
+    #[arg(long)]
+    no_push: bool,
     /// Share the cache mounts with this name among all projects [may be repeated]
     #[arg(long = "shared-cache-mount", value_name = "NAME")]
     shared_cache_mounts: Vec<String>,
@@ -246,6 +252,8 @@ pub(super) fn settings(options: &RunOptions) -> Result<Settings, String> {
     settings.allow_host_runner |= options.allow_host_runner;
     settings.allow_machine_access |= options.allow_machine_access;
     settings.allow_harmont_cache |= options.allow_harmont_cache;
+    settings.cache_registry = options.cache_registry.clone().or(settings.cache_registry);
+    settings.push_to_cache_registry &= !options.no_push;
     settings.shared_cache_mounts.extend(options.shared_cache_mounts.iter().cloned());
     settings.run.logs_mib = options.logs_mib.unwrap_or(settings.run.logs_mib);
     settings.run.artifacts_mib = options.artifacts_mib.unwrap_or(settings.run.artifacts_mib);

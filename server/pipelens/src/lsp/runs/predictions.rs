@@ -131,7 +131,10 @@ async fn predict(
             continue;
         }
         let keys: Vec<String> = plan.steps.iter().map(|step| step.key.clone()).collect();
-        let request = project::look_request(plan, root.clone(), &settings, &project).ok()?;
+        let mut request = project::look_request(plan, root.clone(), &settings, &project).ok()?;
+        if let Some(registry) = request.cache.as_mut().and_then(|cache| cache.registry.as_mut()) {
+            registry.may_ask_helper = false;
+        }
         match pipelens_engine::run::predict(&request).await {
             Ok(decisions) => pipelines.push(keys.into_iter().zip(decisions).collect()),
             Err(error) => return Some(Err(error.sentence())),

@@ -1,0 +1,75 @@
+//! The results that a registry shares with other machines: their keys, and what is recorded here of one that was pulled. Decides nothing.
+
+use std::collections::{BTreeSet, HashMap};
+
+use pipelens_core::plan::BootsFrom;
+
+use crate::cache::cache_request::CacheRegistry;
+use crate::cache::keys::{KeyedPlan, Stores};
+use crate::cache::policy::Policy;
+use crate::fingerprint::digest;
+
+/// The key of each step's result in the registry, which depends on nothing that differs between machines.
+#[derive(Debug, Default)]
+pub(super) struct SharedKeys {
+    keys: HashMap<usize, String>,
+    /// The steps whose results are no longer asked for.
+    done: BTreeSet<usize>,
+}
+
+impl SharedKeys {
+    /// Only a step with a policy has a key. What a step with secrets leaves may contain them, and so may everything that is made from it.
+    pub(super) async fn of(keyed: &KeyedPlan, stores: &Stores, registry: &CacheRegistry) -> Self {
+        let mut found = HashMap::new();
+        let Some(project) = &registry.project else { return Self::default() };
+        for (runner, snapshots) in stores {
+            let Some(shared) = snapshots.shared() else { continue };
+            let of_runner: BTreeSet<usize> =
+                keyed.runners.iter().enumerate().filter(|(_, name)| name == runner).map(|(index, _)| index).collect();
+            let mut images = HashMap::new();
+            for step in of_runner.iter().filter_map(|index| keyed.plan.steps.get(*index)) {
+                if let BootsFrom::Image(reference) = &step.boots_from
+                    && !images.contains_key(reference)
+                    && let Some(image) = shared.image(reference).await
+                {
+                    images.insert(reference.clone(), image);
+                }
+            }
+            let place = format!("{project}\0{}", shared.platform().await);
+            let keys = keyed.keys_in(&place, "", &images);
+            for (index, keys) in keys.into_iter().enumerate().filter(|(index, _)| of_runner.contains(index)) {
+                let has_policy = matches!(keyed.policies.get(index), Some(Policy::While(_) | Policy::ReadyMade(_)));
+                let (Some(keys), Some(step)) = (keys, keyed.plan.steps.get(index)) else { continue };
+                if has_policy && !has_secrets(keyed, index) {
+                    found.insert(index, digest(format!("{place}\0{runner}\0{}\0{}", step.key, keys.cache)));
+                }
+            }
+        }
+        Self { keys: found, done: BTreeSet::new() }
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&str> {
+        self.keys.get(&index).map(String::as_str)
+    }
+
+    /// Returns the key of a step's result if the registry has not been asked for it.
+    pub(super) fn unasked(&self, index: usize) -> Option<&str> {
+        self.get(index).filter(|_| !self.done.contains(&index))
+    }
+
+    /// The registry is not asked for the result of this step again.
+    pub(super) fn set_done(&mut self, index: usize) {
+        self.done.insert(index);
+    }
+}
+
+/// Whether a step, or one that contributes to it, gets secrets.
+pub(super) fn has_secrets(keyed: &KeyedPlan, index: usize) -> bool {
+    let mut steps = keyed.contributors(index).into_iter().filter_map(|index| keyed.plan.steps.get(index));
+    steps.any(|step| step.all_secrets().next().is_some())
+}
+
+/// Returns the key under which a pulled result is recorded here.
+pub(super) fn record_key(key: &str) -> String {
+    format!("shared:{key}")
+}

@@ -1,0 +1,433 @@
+//! Results in a registry, pushed and pulled by the engine. The tag that is a result's key has a small image with a description: the digest of
+//! the image with the result, and the sources in it. It is pushed last, so a result that can be found is complete. Decides nothing.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::{GzDecoder, ZlibDecoder};
+use flate2::write::ZlibEncoder;
+use futures_util::StreamExt as _;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::blocking;
+use crate::cache::CacheRegistry;
+use crate::deadlines::Deadlines;
+use crate::docker::client_error::{reason, status_of};
+use crate::docker::commit::REPOSITORY;
+use crate::docker::credentials::{credentials, written_credentials};
+use crate::docker::image::Images;
+use crate::docker::labels;
+use crate::docker::pull::{PullListener, Puller};
+use crate::docker::reference::registry;
+use crate::event::Phase;
+use crate::fingerprint::short_name;
+use crate::owner::Owner;
+use crate::runner::OpenRequest;
+use crate::snapshot::{Saved, Shared, SharedResults, SharedSources};
+
+/// The only file of an image with a description, compressed.
+const DESCRIPTION: &str = "pipelens-result.json.zz";
+/// A description has a line for each file of the project.
+const MOST_BYTES: u64 = 64 << 20;
+/// How long a prediction believes what a registry said. A run always asks.
+const BELIEVED_FOR: Duration = Duration::from_secs(60);
+const MOST_REMEMBERED: usize = 10_000;
+
+/// What registries said to this process.
+static SAID: LazyLock<Mutex<HashMap<Asked, (bool, Instant)>>> = LazyLock::new(Mutex::default);
+
+/// A repository and a key.
+type Asked = (String, String);
+
+/// A repository in a registry.
+pub(super) struct ImageRegistry {
+    docker: Docker,
+    settings: CacheRegistry,
+    project: PathBuf,
+    deadlines: Deadlines,
+    images: Images,
+    login: OnceCell<Option<DockerCredentials>>,
+    trouble: Mutex<Trouble>,
+    /// Why the first result could not be pushed. Then, no other one is.
+    push_failed: Mutex<Option<String>>,
+}
+
+/// Whether the registry answers.
+#[derive(Debug, Default)]
+enum Trouble {
+    #[default]
+    None,
+    /// It is not asked again in this run.
+    New(String),
+    Reported,
+}
+
+/// What the tag of a key leads to.
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    /// The digest of the image in the same repository.
+    image: String,
+    /// How much space it takes in addition to what it was made from.
+    bytes: u64,
+    sources: SharedSources,
+}
+
+impl ImageRegistry {
+    pub(super) fn new(docker: &Docker, settings: CacheRegistry, request: &OpenRequest) -> Self {
+        let (project, deadlines) = (request.source_root.clone(), request.deadlines);
+        Self {
+            docker: docker.clone(),
+            images: Images::new(docker.clone(), project.clone(), deadlines),
+            settings,
+            project,
+            deadlines,
+            login: OnceCell::new(),
+            trouble: Mutex::default(),
+            push_failed: Mutex::default(),
+        }
+    }
+
+    async fn credentials_for(&self, registry: &str) -> Option<DockerCredentials> {
+        match self.settings.may_ask_helper {
+            true => credentials(registry, &self.project).await,
+            false => written_credentials(registry).await,
+        }
+    }
+
+    async fn login(&self) -> Option<DockerCredentials> {
+        let repository = &self.settings.repository;
+        self.login.get_or_init(|| self.credentials_for(registry(repository))).await.clone()
+    }
+
+    fn name(&self, tag: &str) -> String {
+        format!("{}:{tag}", self.settings.repository)
+    }
+
+    /// Returns the digest that a name has in its registry; `None` if it has none.
+    async fn digest_of(&self, name: &str, login: Option<DockerCredentials>) -> Result<Option<String>, String> {
+        let asked = self.docker.inspect_registry_image(name, login);
+        match tokio::time::timeout(self.deadlines.question, asked).await {
+            Ok(Ok(found)) => Ok(found.descriptor.digest),
+            Ok(Err(error)) if is_missing(&error) => Ok(None),
+            Ok(Err(error)) => Err(reason(&error)),
+            Err(_) => Err(format!("it did not answer within {} s", self.deadlines.question.as_secs_f32())),
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        !matches!(*self.trouble.lock(), Trouble::None)
+    }
+
+    async fn pull(&self, name: &str) -> Result<(), String> {
+        let puller = Puller { docker: &self.docker, project: &self.project, deadlines: self.deadlines };
+        puller.pull_as(name, "", self.login().await, &Nobody).await.map_err(|error| {
+            let sentence = error.sentence();
+            sentence.trim_end_matches('.').to_owned()
+        })
+    }
+
+    /// Pushes a tag, and returns the digest that it has in the registry.
+    async fn push(&self, tag: &str) -> Result<String, String> {
+        let options = PushImageOptionsBuilder::default().tag(tag).build();
+        let login = self.login().await;
+        let mut said = self.docker.push_image(&self.settings.repository, Some(options), login.clone()).boxed();
+        loop {
+            match tokio::time::timeout(self.deadlines.stall, said.next()).await {
+                Ok(None) => break,
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => return Err(reason(&error)),
+                Err(_) => return Err(format!("there was no progress for {} s", self.deadlines.stall.as_secs_f32())),
+            }
+        }
+        let digest = self.digest_of(&self.name(tag), login).await?;
+        digest.ok_or_else(|| "the registry does not have it after the push".to_owned())
+    }
+
+    /// Takes a name off an image, or removes the image if that was its last one.
+    async fn forget(&self, name: &str) {
+        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+        if let Err(error) = self.docker.remove_image(name, Some(options), None).await {
+            tracing::debug!(name, %error, "a name for the cache registry stays");
+        }
+    }
+
+    async fn push_result(&self, key: &str, snapshot: &Saved, sources: &SharedSources) -> Result<(), String> {
+        let failed = |error: bollard::errors::Error| reason(&error);
+        let result_tag = result_tag(&snapshot.place);
+        let options = TagImageOptionsBuilder::default().repo(&self.settings.repository).tag(&result_tag).build();
+        self.docker.tag_image(&snapshot.place, Some(options)).await.map_err(failed)?;
+        let image = self.push(&result_tag).await?;
+        let description = Description { image, bytes: snapshot.bytes, sources: sources.clone() };
+        let archive = packed(description).await.map_err(|error| error.to_string())?;
+        let options = CreateImageOptionsBuilder::default()
+            .from_src("-")
+            .repo(&self.settings.repository)
+            .tag(key)
+            // If this process ends here, the next one can tell whose image it was.
+            .changes(vec![format!("LABEL {}=\"{}\" {}=\"\"", labels::OWNER, Owner::this_process(), labels::KEPT)])
+            .build();
+        let mut import = self.docker.create_image(Some(options), Some(bollard::body_full(archive)), None);
+        while let Some(progress) = import.next().await {
+            progress.map_err(failed)?;
+        }
+        self.push(key).await.map(drop)
+    }
+
+    async fn description(&self, key: &str) -> Result<Description, String> {
+        let name = self.name(key);
+        self.pull(&name).await?;
+        let read = async {
+            let mut saved = Vec::new();
+            let mut parts = std::pin::pin!(self.docker.export_image(&name));
+            while let Some(part) = parts.next().await {
+                saved.extend_from_slice(&part.map_err(|error| reason(&error))?);
+                if saved.len() as u64 > MOST_BYTES {
+                    return Err(format!("its description is longer than {} MiB", MOST_BYTES >> 20));
+                }
+            }
+            let unpacked = blocking::run(move |_| unpacked(&saved)).await.ok().flatten();
+            unpacked.ok_or_else(|| format!("`{name}` is not a description of a result"))
+        };
+        let description = read.await;
+        self.forget(&name).await;
+        description
+    }
+}
+
+#[async_trait]
+impl SharedResults for ImageRegistry {
+    async fn image(&self, reference: &str) -> Option<String> {
+        match self.images.inspect(reference).await {
+            Ok(Some(facts)) => return Some(digest_alone(&facts.digest).to_owned()),
+            Ok(None) => {}
+            Err(_) => return None,
+        }
+        // What a pull would bring.
+        let login = self.credentials_for(registry(reference)).await;
+        self.digest_of(reference, login).await.ok().flatten()
+    }
+
+    async fn platform(&self) -> String {
+        let version = self.docker.version().await.unwrap_or_default();
+        format!("{}/{}", version.os.unwrap_or_default(), version.arch.unwrap_or_default())
+    }
+
+    async fn has(&self, key: &str) -> bool {
+        if self.is_silent() {
+            return false;
+        }
+        let remembered = (self.settings.repository.clone(), key.to_owned());
+        if !self.settings.may_ask_helper
+            && let Some((has, since)) = SAID.lock().get(&remembered)
+            && (*has || since.elapsed() < BELIEVED_FOR)
+        {
+            return *has;
+        }
+        let has = match self.digest_of(&self.name(key), self.login().await).await {
+            Ok(digest) => digest.is_some(),
+            Err(why) => {
+                let mut trouble = self.trouble.lock();
+                if matches!(*trouble, Trouble::None) {
+                    *trouble = Trouble::New(why);
+                }
+                return false;
+            }
+        };
+        remember(remembered, has);
+        has
+    }
+
+    fn take_complaint(&self) -> Option<String> {
+        let mut trouble = self.trouble.lock();
+        match std::mem::take(&mut *trouble) {
+            Trouble::New(why) => {
+                *trouble = Trouble::Reported;
+                Some(why)
+            }
+            other => {
+                *trouble = other;
+                None
+            }
+        }
+    }
+
+    async fn fetch(&self, key: &str) -> Result<Shared, String> {
+        let Description { image, bytes, sources } = self.description(key).await?;
+        let name = format!("{}@{image}", self.settings.repository);
+        self.pull(&name).await?;
+        let facts = self.images.inspect(&name).await.ok().flatten();
+        let facts = facts.ok_or("the engine does not have it after the pull")?;
+        // As every other snapshot is named, so that `docker image prune` leaves it alone.
+        let options =
+            TagImageOptionsBuilder::default().repo(REPOSITORY).tag(&format!("shared-{}", short_name(key))).build();
+        self.docker.tag_image(&facts.id, Some(options)).await.map_err(|error| reason(&error))?;
+        Ok(Shared { saved: Saved { place: facts.id, bytes }, sources })
+    }
+
+    async fn publish(
+        &self,
+        key: &str,
+        snapshot: &Saved,
+        sources: &SharedSources,
+        stop: &CancellationToken,
+    ) -> Result<(), String> {
+        if let Some(why) = self.push_failed.lock().clone() {
+            return Err(why);
+        }
+        let pushed = tokio::select! {
+            pushed = self.push_result(key, snapshot, sources) => pushed,
+            () = stop.cancelled() => Err("the run was cancelled".to_owned()),
+        };
+        for tag in [key, &result_tag(&snapshot.place)] {
+            self.forget(&self.name(tag)).await;
+        }
+        match &pushed {
+            Ok(()) => remember((self.settings.repository.clone(), key.to_owned()), true),
+            Err(why) => *self.push_failed.lock() = Some(why.clone()),
+        }
+        pushed
+    }
+}
+
+/// A run reports which results it pulls before it does so.
+struct Nobody;
+
+impl PullListener for Nobody {
+    fn phase(&self, _: Phase) {}
+
+    fn offer_phase(&self, _: &Phase) -> bool {
+        true
+    }
+
+    fn notice(&self, sentence: String) {
+        tracing::debug!("{sentence}");
+    }
+}
+
+fn remember(what: Asked, has: bool) {
+    let mut said = SAID.lock();
+    if said.len() >= MOST_REMEMBERED {
+        said.clear();
+    }
+    said.insert(what, (has, Instant::now()));
+}
+
+/// The digest of a name with a digest: the same image has it in every repository that it was copied to.
+fn digest_alone(digest: &str) -> &str {
+    digest.split_once('@').map_or(digest, |(_, digest)| digest)
+}
+
+/// Returns the tag of the image with a result.
+fn result_tag(id: &str) -> String {
+    format!("result-{}", short_name(id))
+}
+
+/// Whether a registry answered that it does not have something. Some call a repository without images unauthorised, but others also call it that
+/// if the credentials are wrong.
+fn is_missing(error: &bollard::errors::Error) -> bool {
+    let said = reason(error).to_lowercase();
+    status_of(error) == Some(404) || said.contains("manifest unknown") || said.contains("not found")
+}
+
+async fn packed(description: Description) -> io::Result<Bytes> {
+    let pack = move || {
+        let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+        serde_json::to_writer(&mut packed, &description)?;
+        let packed = packed.finish()?;
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(packed.len() as u64);
+        header.set_mode(0o444);
+        archive.append_data(&mut header, DESCRIPTION, packed.as_slice())?;
+        archive.into_inner().map(Bytes::from)
+    };
+    blocking::run(move |_| pack()).await?
+}
+
+/// Finds the description in a saved image: an archive of layers, which are archives themselves, compressed or not.
+fn unpacked(saved: &[u8]) -> Option<Description> {
+    let mut layers = tar::Archive::new(saved);
+    for layer in layers.entries().ok()? {
+        let mut bytes = Vec::new();
+        layer.ok()?.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+        let found = if bytes.starts_with(&[0x1f, 0x8b]) {
+            in_layer(GzDecoder::new(bytes.as_slice()).take(MOST_BYTES))
+        } else {
+            in_layer(bytes.as_slice())
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+fn in_layer(layer: impl Read) -> Option<Description> {
+    let mut archive = tar::Archive::new(layer);
+    // Most entries are no archives.
+    for entry in archive.entries().ok()? {
+        let entry = entry.ok()?;
+        if entry.path().ok()?.as_ref() == Path::new(DESCRIPTION) {
+            return serde_json::from_reader(ZlibDecoder::new(entry).take(MOST_BYTES)).ok();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::Manifest;
+
+    fn description() -> Description {
+        let sources = SharedSources { folder: "/workspace".into(), manifest: Manifest::default() };
+        Description { image: "sha256:1".into(), bytes: 2, sources }
+    }
+
+    fn archive(name: &str, bytes: &[u8]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, bytes) in [("manifest.json", b"[]".as_slice()), (name, bytes)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            archive.append_data(&mut header, name, bytes).unwrap();
+        }
+        archive.into_inner().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_description_is_found_in_every_form_of_a_saved_image() {
+        let layer = packed(description()).await.unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), Compression::fast());
+        io::copy(&mut layer.as_ref(), &mut gzip).unwrap();
+        for layer in [layer.to_vec(), gzip.finish().unwrap()] {
+            let found = unpacked(&archive("blobs/sha256/0123", &layer)).unwrap();
+            assert_eq!(
+                (found.image.as_str(), found.bytes, found.sources.folder.as_str()),
+                ("sha256:1", 2, "/workspace")
+            );
+        }
+        assert!(unpacked(&archive("layer.tar", b"something else")).is_none());
+        assert!(unpacked(b"no archive").is_none());
+    }
+
+    #[test]
+    fn a_digest_is_the_same_in_every_repository() {
+        assert_eq!(digest_alone("host:5000/a@sha256:1"), "sha256:1");
+        assert_eq!(digest_alone("sha256:2"), "sha256:2");
+    }
+}
