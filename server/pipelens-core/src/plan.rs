@@ -13,6 +13,7 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::expand::expand;
 use crate::model::{self, EnvVar, Pipeline, Step};
 use crate::nearest::nearest;
+use crate::shell::GitUse;
 use crate::suppress;
 use links::Links;
 
@@ -81,7 +82,7 @@ pub struct PlanStep {
     pub cache: Option<Cache>,
     pub cache_mounts: Vec<CacheMount>,
     pub reuse: Reuse,
-    /// Whether it gets the project's git history.
+    /// Whether it gets the project's git history: it says so, or its command reads it.
     pub git: bool,
     /// `None`: the run's default runner, which is `docker` unless chosen otherwise.
     pub runner: Option<String>,
@@ -319,10 +320,22 @@ fn plan_steps(pipeline: &Pipeline, links: &Links, chosen: &[bool], wanted: &[boo
             PlanStep {
                 is_wanted: is_marked(wanted, position),
                 needs_artifacts: providers.into_iter().collect(),
+                git: step.git.as_ref().map_or_else(|| reads_history(pipeline, links, position), |git| git.value),
                 ..plan_step(pipeline, step, environments.of(step), parent, after.collect())
             }
         })
         .collect()
+}
+
+/// Whether a step's command needs the project's git history and none of the steps it builds in may have made a repository of its own.
+fn reads_history(pipeline: &Pipeline, links: &Links, position: usize) -> bool {
+    let git_use = |position: usize| {
+        let command = pipeline.steps.get(position).and_then(|step| step.cmd.as_ref());
+        command.map_or(GitUse::Never, |command| GitUse::of(&command.value))
+    };
+    let parent = |position: &usize| links.parents.get(*position).copied().flatten();
+    let mut lineage = std::iter::successors(parent(&position), parent).take(pipeline.steps.len());
+    git_use(position) == GitUse::Reads && !lineage.any(|ancestor| git_use(ancestor) == GitUse::Other)
 }
 
 /// Variables by name.
@@ -371,7 +384,7 @@ fn plan_step(
         cache: step.cache.as_ref().map(|cache| cache.value.plain()),
         cache_mounts: cache_mounts(step),
         reuse: step.reuse.as_ref().map_or_else(Default::default, |reuse| reuse.value),
-        git: step.git.as_ref().is_some_and(|value| value.value),
+        git: false,
         runner: step.runner.as_ref().map(|runner| runner.value.clone()),
         runner_args: step.runner_args.as_ref().map(|args| args.value.plain()),
         artifacts: step.artifacts.iter().map(|glob| glob.value.clone()).collect(),

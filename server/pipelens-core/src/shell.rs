@@ -8,6 +8,7 @@ mod dialect;
 mod document;
 mod failed;
 mod feature;
+mod git;
 mod grammar;
 mod here;
 mod mistake;
@@ -25,6 +26,7 @@ pub use dialect::Dialect;
 pub(crate) use dialect::ends_at_failure;
 pub use failed::{Failed, failed_line};
 pub(crate) use feature::BashOnly;
+pub(crate) use git::GitUse;
 pub use mistake::Mistake;
 pub use variables::is_name;
 

@@ -22,6 +22,24 @@ fn a_step_has_its_own_value_or_that_of_its_pipeline() {
 }
 
 #[test]
+fn a_command_that_reads_the_history_gets_it() {
+    let planned = |pipeline: &str, first: &str, second: &str| {
+        let text = format!(
+            "default_image: debian:12\n{pipeline}steps:\n  - key: a\n    cmd: {first}\n  - key: b\n    builds_in: a\n    cmd: {second}\n"
+        );
+        planned(&text)
+    };
+    assert_eq!(planned("", "make", "make VERSION=$(git describe)"), [false, true]);
+    assert_eq!(planned("git: false\n", "git log", "git log\n    git: true"), [false, true]);
+    assert_eq!(
+        planned("", "git init && git commit --allow-empty", "git log"),
+        [false, false],
+        "of a repository of its own"
+    );
+    assert_eq!(planned("", "apk add git", "git log"), [false, true]);
+}
+
+#[test]
 fn it_is_true_or_false() {
     let text = file("", "    git: history\n");
     let found = analyze(&text, Format::Yaml).diagnostics;

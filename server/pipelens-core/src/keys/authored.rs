@@ -31,7 +31,7 @@ pub(super) const PIPELINE: &[Key] = &[
     optional(
         "git",
         Shape::Bool,
-        "`true`: every step gets the project's git history, see `git` of a step. A step's own `git` takes precedence. Default: `false`.",
+        "`true`: every step gets the project's git history, see `git` of a step. `false`: only those that say so. A step's own `git` takes precedence. Default: those whose commands call git only to read.",
     ),
     optional(
         "fail_fast",
@@ -78,7 +78,7 @@ pub(super) const STEP: &[Key] = &[
     optional(
         "git",
         Shape::Bool,
-        "`true`: the step has a `.git` in the folder of the sources, with what `git describe`, `git log` and `git status` need: `HEAD`, the branches and tags, the commits and the index. It cannot be written to and is part of no step's result; hooks, remotes, credentials and stashes are not in it. A cached result is not reused after a commit or a new tag. Default: the pipeline's `git`, else `false`.",
+        "`true`: the step has a `.git` in the folder of the sources, with what `git describe`, `git log` and `git status` need: `HEAD`, the branches and tags, the commits and the index. It cannot be written to and is part of no step's result; hooks, remotes, credentials and stashes are not in it. A cached result is not reused after a commit or a new tag. Default: the pipeline's `git`, else whether the command calls git, and only to read (`git describe`, `git rev-parse`).",
     ),
     RUNNER,
     optional(

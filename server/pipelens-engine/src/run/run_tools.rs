@@ -55,7 +55,7 @@ impl RunTools {
         if let Some(Err(why)) = &sources.history {
             let steps = request.plan.steps.iter().filter(|step| step.git);
             let steps: Vec<String> = steps.map(|step| format!("`{}`", step.key)).collect();
-            events.notice(format!("Without a `.git`, although `git` is `true`: {}, because {why}.", steps.join(", ")));
+            events.notice(format!("Without a `.git`: {}, because {why}.", steps.join(", ")));
         }
         let not_borrowed = sources.history.iter().flatten().flat_map(|history| &history.not_borrowed);
         not_borrowed.for_each(|folder| events.notice(format!(

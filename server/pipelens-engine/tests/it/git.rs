@@ -156,7 +156,7 @@ for_each_runner! {
         let ran = project.run(vec![with_git(step("a", "ls -A"))]).await;
         ran.assert_succeeded();
         assert_eq!(ran.text_of("a"), [""; 0]);
-        let said = "Without a `.git`, although `git` is `true`: `a`, because the project is in no git repository.";
+        let said = "Without a `.git`: `a`, because the project is in no git repository.";
         assert!(ran.notices().contains(&said), "{:?}", ran.notices());
     }
 }
