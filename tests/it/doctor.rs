@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, Runner, binary, text};
+use crate::support::{Project, Runner, binary, runners, text};
 use test_client::Client;
 
 const PIPELINE: &str = "steps:\n  - key: build\n    cmd: echo built\n    image: alpine:3\n";
@@ -23,6 +23,27 @@ fn the_report_names_every_place_that_was_tried_and_what_it_answered() {
     let (_, output, _) = project.output(Runner::Host, &["doctor", "--format", "json"]);
     let report: Value = serde_json::from_str(&output).unwrap();
     assert_eq!(report["hasTrouble"], json!(true));
+}
+
+#[test]
+fn the_report_says_whether_the_cache_registry_answers() {
+    let project = Project::new(PIPELINE);
+    let reports = |runner: Runner, repository: &str, expected: &str| {
+        let settings = format!("cacheRegistry: {repository}\n");
+        std::fs::write(project.state.path().join("settings.yaml"), settings).unwrap();
+        let (_, output, _) = project.output(runner, &["doctor"]);
+        assert!(output.contains(expected), "{expected} is not in:\n{output}");
+    };
+    reports(Runner::Host, "a.example/cache", "· registry  a.example/cache was not asked, because no engine answers");
+    reports(
+        Runner::Host,
+        "a.example/cache:tag",
+        "✗ registry  `a.example/cache:tag` cannot be used as `cacheRegistry`: it should",
+    );
+    if runners().contains(&Runner::Docker) {
+        // Nothing listens there.
+        reports(Runner::Docker, "127.0.0.1:1/cache", "✗ registry  127.0.0.1:1/cache cannot be read: ");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod about;
 mod arguments;
 mod boot;
-mod cache_registry;
+pub(crate) mod cache_registry;
 mod client_error;
 mod commit;
 mod connectors;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pipelens_engine::limits;
 use pipelens_engine::run::STATE_DIR_VARIABLE;
-use pipelens_engine::survey::{EngineSurvey, engine};
+use pipelens_engine::survey::{EngineSurvey, cache_registry_answers, engine};
 use pipelens_engine::{private, programs};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ enum Mark {
     Trouble,
 }
 
-/// Looks at everything. Starts no program, and asks only engines.
+/// Looks at everything. Starts no program, and asks only engines, and through them the registry in the settings.
 pub(crate) async fn examine(settings: &Settings, client: Option<&str>) -> Findings {
     let mut facts = vec![Fact {
         mark: Mark::Good,
@@ -57,6 +57,7 @@ pub(crate) async fn examine(settings: &Settings, client: Option<&str>) -> Findin
     let survey = engine(settings.docker_host.as_deref()).await;
     let is_host = settings.runner.0.name() == "host";
     facts.extend(engines(&survey, is_host));
+    facts.extend(cache_registry(settings, survey.found.is_some()).await);
     facts.extend(runners(settings, survey.found.is_some()));
     facts.extend(PROGRAMS.iter().map(|(name, what)| program(name, what)));
     let has_trouble = facts.iter().any(|fact| fact.mark == Mark::Trouble);
@@ -90,6 +91,31 @@ impl Findings {
         });
         json!({"facts": facts.collect::<Vec<_>>(), "hasTrouble": self.has_trouble})
     }
+}
+
+async fn cache_registry(settings: &Settings, has_engine: bool) -> Option<Fact> {
+    let about = "registry";
+    let repository = settings.cache_registry.as_deref().filter(|repository| !repository.is_empty())?;
+    if !project::is_repository(repository) {
+        return Some(Fact { mark: Mark::Trouble, about, text: project::not_a_repository(repository) });
+    }
+    if !has_engine {
+        return Some(Fact {
+            mark: Mark::Note,
+            about,
+            text: format!("{repository} was not asked, because no engine answers"),
+        });
+    }
+    Some(match cache_registry_answers(settings.docker_host.as_deref(), repository).await {
+        Ok(()) => Fact { mark: Mark::Good, about, text: format!("{repository} answers") },
+        Err(why) => Fact {
+            mark: Mark::Trouble,
+            about,
+            text: format!(
+                "{repository} cannot be read: {why}. A login that only a credential helper knows was not tried"
+            ),
+        },
+    })
 }
 
 fn user_settings() -> Fact {

@@ -187,10 +187,7 @@ pub(crate) fn look_request(
 
 fn cache_registry(repository: &str, settings: &Settings, root: &Path) -> anyhow::Result<CacheRegistry> {
     if !is_repository(repository) {
-        bail!(
-            "`{repository}` cannot be used as `cacheRegistry`: it should be a registry and a repository in it, without a tag, such as \
-             `registry.example.com/team/cache`"
-        );
+        bail!(not_a_repository(repository));
     }
     Ok(CacheRegistry {
         repository: repository.to_owned(),
@@ -200,8 +197,16 @@ fn cache_registry(repository: &str, settings: &Settings, root: &Path) -> anyhow:
     })
 }
 
+/// Why a text is not used as `cacheRegistry`.
+pub(crate) fn not_a_repository(text: &str) -> String {
+    format!(
+        "`{text}` cannot be used as `cacheRegistry`: it should be a registry and a repository in it, without a tag, such as \
+         `registry.example.com/team/cache`"
+    )
+}
+
 /// Whether this is a host, which has a dot, a port or the name `localhost`, and a path.
-fn is_repository(text: &str) -> bool {
+pub(crate) fn is_repository(text: &str) -> bool {
     let Some((host, path)) = text.split_once('/') else { return false };
     let is_host = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-".contains(&byte))

@@ -30,6 +30,7 @@ use crate::deadlines::Deadlines;
 use crate::docker::client_error::{reason, status_of};
 use crate::docker::commit::REPOSITORY;
 use crate::docker::credentials::{credentials, written_credentials};
+use crate::docker::endpoint;
 use crate::docker::image::Images;
 use crate::docker::labels;
 use crate::docker::pull::{PullListener, Puller};
@@ -47,6 +48,8 @@ const MOST_BYTES: u64 = 64 << 20;
 /// How long a prediction believes what a registry said. A run always asks.
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
 const MOST_REMEMBERED: usize = 10_000;
+/// No result has this tag.
+const PROBE: &str = "is-there-a-registry";
 
 /// What registries said to this process.
 static SAID: LazyLock<Mutex<HashMap<Asked, (bool, Instant)>>> = LazyLock::new(Mutex::default);
@@ -87,6 +90,31 @@ struct Description {
     sources: SharedSources,
 }
 
+/// Asks an engine whether a repository can be read; the error is a reason without a full stop. Starts no program, so a login that only a credential
+/// helper knows is not used.
+pub async fn answers(docker_host: Option<&str>, repository: &str) -> Result<(), String> {
+    let deadlines = Deadlines::default();
+    let endpoint = endpoint::find(docker_host, None, deadlines).await;
+    let docker = endpoint.map_err(|error| error.sentence().trim_end_matches('.').to_owned())?.docker;
+    let login = written_credentials(registry(repository)).await;
+    digest_of(&docker, &format!("{repository}:{PROBE}"), login, deadlines.question).await.map(drop)
+}
+
+/// Returns the digest that a name has in its registry; `None` if it has none.
+async fn digest_of(
+    docker: &Docker,
+    name: &str,
+    login: Option<DockerCredentials>,
+    within: Duration,
+) -> Result<Option<String>, String> {
+    match tokio::time::timeout(within, docker.inspect_registry_image(name, login)).await {
+        Ok(Ok(found)) => Ok(found.descriptor.digest),
+        Ok(Err(error)) if is_missing(&error) => Ok(None),
+        Ok(Err(error)) => Err(reason(&error)),
+        Err(_) => Err(format!("it did not answer within {} s", within.as_secs_f32())),
+    }
+}
+
 impl ImageRegistry {
     pub(super) fn new(docker: &Docker, settings: CacheRegistry, request: &OpenRequest) -> Self {
         let (project, deadlines) = (request.source_root.clone(), request.deadlines);
@@ -118,15 +146,8 @@ impl ImageRegistry {
         format!("{}:{tag}", self.settings.repository)
     }
 
-    /// Returns the digest that a name has in its registry; `None` if it has none.
     async fn digest_of(&self, name: &str, login: Option<DockerCredentials>) -> Result<Option<String>, String> {
-        let asked = self.docker.inspect_registry_image(name, login);
-        match tokio::time::timeout(self.deadlines.question, asked).await {
-            Ok(Ok(found)) => Ok(found.descriptor.digest),
-            Ok(Err(error)) if is_missing(&error) => Ok(None),
-            Ok(Err(error)) => Err(reason(&error)),
-            Err(_) => Err(format!("it did not answer within {} s", self.deadlines.question.as_secs_f32())),
-        }
+        digest_of(&self.docker, name, login, self.deadlines.question).await
     }
 
     fn is_silent(&self) -> bool {
