@@ -3,7 +3,7 @@ import * as vscode from "vscode";
 import type { PipelineNode } from "./protocol";
 import { documents, isData, programGlobs } from "./pure/programs";
 import { withoutRunning } from "./pure/words";
-import { commandGlobs } from "./settings";
+import { commandGlobs, filesOf } from "./settings";
 import type { Change, Server } from "./server";
 
 /// Edits are asked about when the user pauses.
@@ -134,7 +134,9 @@ export class Pipelines implements vscode.Disposable {
 
   /// Asks about every file that may be a pipeline.
   private async find(): Promise<void> {
-    const further = vscode.workspace.getConfiguration("pipelens").get<string[]>("files") ?? [];
+    const further = (vscode.workspace.workspaceFolders ?? []).flatMap((folder) =>
+      filesOf(folder).map((glob) => new vscode.RelativePattern(folder, glob)),
+    );
     const patterns = [`**/{${this.globs().join(",")}}`, ...programGlobs(commandGlobs()), ...further];
     const found = await Promise.all(patterns.map((pattern) => vscode.workspace.findFiles(pattern, IGNORED, MOST_FILES)));
     const open = vscode.workspace.textDocuments.filter(isCandidate).map(({ uri }) => uri);

@@ -29,6 +29,11 @@ export function commandGlobs(): string[] {
   return globsOf(vscode.workspace.getConfiguration("pipelens").get<unknown>("programs.commands"));
 }
 
+/// Returns the globs of the further pipelines of a folder.
+export function filesOf(folder: vscode.WorkspaceFolder): string[] {
+  return vscode.workspace.getConfiguration("pipelens", folder).get<string[]>("files") ?? [];
+}
+
 /// Returns the names of the settings in the extension's manifest, without the `pipelens.` prefix.
 function declaredSettings(extension: vscode.Extension<unknown>): string[] {
   const manifest = extension.packageJSON as Manifest;

@@ -103,6 +103,8 @@ fn setting(property: &Value, definition: &Value, schema: &Value) -> Value {
         setting.insert("additionalProperties".to_owned(), resolved(values, schema).clone());
     }
     setting.insert("markdownDescription".to_owned(), property["description"].clone());
+    // The server asks for the settings of each folder, so all but those of the machine may differ from folder to folder.
+    setting.entry("scope").or_insert_with(|| json!("resource"));
     Value::Object(setting)
 }
 
@@ -145,7 +147,12 @@ mod tests {
             written["contributes"]["configuration"]["properties"],
             json!({
                 "pipelens.server.path": {"scope": "machine"},
-                "pipelens.lenses.step": {"type": "boolean", "default": true, "markdownDescription": "On steps."},
+                "pipelens.lenses.step": {
+                    "type": "boolean",
+                    "default": true,
+                    "scope": "resource",
+                    "markdownDescription": "On steps.",
+                },
                 "pipelens.runner": {
                     "type": "string",
                     "enum": ["docker", "host"],
