@@ -1,7 +1,8 @@
-// Tasks: `{"type": "pipelens", "file": "pipeline.yml", "step": "build"}`.
+// Tasks: `{"type": "pipelens", "file": "pipeline.yml", "step": "build"}`, and with `pipeline` if the file has several.
 import * as vscode from "vscode";
 import type { Pipelines } from "./pipelines";
-import type { RunEvent } from "./protocol";
+import type { PipelineRef, RunEvent } from "./protocol";
+import { pipelineRef, refIndex } from "./pure/references";
 import type { Server } from "./server";
 import { RunTerminal, type Terminals } from "./terminals";
 
@@ -9,6 +10,8 @@ const TYPE = "pipelens";
 
 interface Definition extends vscode.TaskDefinition {
   readonly file: string;
+  /// The name or the index of a pipeline. Without one, the first.
+  readonly pipeline?: PipelineRef;
   readonly step?: string;
 }
 
@@ -27,8 +30,10 @@ export class Tasks implements vscode.TaskProvider {
         return [];
       }
       const file = vscode.workspace.asRelativePath(uri, false);
-      const steps = pipeline.steps.map(({ key }) => this.task({ type: TYPE, file, step: key }, folder));
-      return [this.task({ type: TYPE, file }, folder), ...steps];
+      const ref = pipelineRef(this.pipelines.of(pipeline.uri), pipeline.pipeline);
+      const whole = { type: TYPE, file, ...(ref === undefined ? {} : { pipeline: ref }) };
+      const steps = pipeline.steps.map(({ key }) => this.task({ ...whole, step: key }, folder));
+      return [this.task(whole, folder), ...steps];
     });
   }
 
@@ -40,9 +45,15 @@ export class Tasks implements vscode.TaskProvider {
   }
 
   private task(definition: Definition, folder: vscode.WorkspaceFolder): vscode.Task {
-    const name = definition.step === undefined ? definition.file : `${definition.file}: ${definition.step}`;
-    const uri = vscode.Uri.joinPath(folder.uri, definition.file).toString();
-    const execution = new vscode.CustomExecution(() => Promise.resolve(new TaskTerminal(this.server, this.terminals, uri, definition.step)));
+    const { file, pipeline, step } = definition;
+    const name = [file, pipeline, step].filter((part) => part !== undefined).join(": ");
+    const uri = vscode.Uri.joinPath(folder.uri, file).toString();
+    const start = async (): Promise<{ runId?: string } | undefined> => {
+      const index = refIndex(this.pipelines.of(uri), pipeline);
+      const what = { uri, ...(index === undefined ? {} : { pipeline: index }) };
+      return step === undefined ? this.server.execute("pipelens.runPipeline", what) : this.server.execute("pipelens.runStep", { ...what, step });
+    };
+    const execution = new vscode.CustomExecution(() => Promise.resolve(new TaskTerminal(this.server, this.terminals, start)));
     const task = new vscode.Task(definition, folder, name, TYPE, execution, []);
     task.group = vscode.TaskGroup.Test;
     return task;
@@ -57,8 +68,7 @@ class TaskTerminal extends RunTerminal {
   constructor(
     private readonly server: Server,
     private readonly terminals: Terminals,
-    private readonly uri: string,
-    private readonly step: string | undefined,
+    private readonly run: () => Promise<{ runId?: string } | undefined>,
   ) {
     super(() => { this.stop(); });
   }
@@ -82,11 +92,7 @@ class TaskTerminal extends RunTerminal {
         }
       }),
     );
-    const { uri, step } = this;
-    const answer =
-      step === undefined
-        ? await this.server.execute("pipelens.runPipeline", { uri })
-        : await this.server.execute("pipelens.runStep", { uri, step });
+    const answer = await this.run();
     if (answer?.runId === undefined) {
       this.finish(1);
       return;
