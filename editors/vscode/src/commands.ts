@@ -3,13 +3,15 @@ import * as vscode from "vscode";
 import type { Graphs } from "./graph";
 import { openFolder } from "./folders";
 import type { Pipelines } from "./pipelines";
-import type { ChooseArgs, GraphArgs, OpenArtifactsArgs, OpenLogArgs } from "./protocol";
-import { stepAt } from "./pure/words";
+import type { ChooseArgs, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineNode } from "./protocol";
+import { failedRun, pipelineAt, stepAt, type StepPlace, stepsOf } from "./pure/cursor";
 import type { Server } from "./server";
 import { refuse } from "./server";
 import { openSetting } from "./settings";
 import type { Terminals } from "./terminals";
 import type { Node } from "./view";
+
+const NO_PIPELINE = "No pipeline is open";
 
 export interface Parts {
   readonly server: Server;
@@ -33,23 +35,21 @@ type Handlers = Record<string, (argument: never) => unknown>;
 
 function ofEditor(parts: Parts): Handlers {
   const { server, pipelines, terminals } = parts;
-  const uri = (given: unknown): { uri?: string } => {
-    const meant = pipelines.meant(given instanceof vscode.Uri ? given : undefined);
-    return meant === undefined ? {} : { uri: meant };
-  };
+  // A menu of an editor gives the URI of its document.
+  const uri = (given: unknown): string | undefined => pipelines.meant(given instanceof vscode.Uri ? given : undefined);
   return {
-    "editor.runPipeline": (given: unknown) => server.execute("pipelens.runPipeline", uri(given)),
-    "editor.runStepHere": () => onStepHere(parts, "pipelens.runStep"),
-    "editor.runFromHere": () => onStepHere(parts, "pipelens.runFrom"),
-    "editor.watch": () => watchHere(parts),
+    "editor.runPipeline": (given: unknown) => runPipeline(parts, uri(given)),
+    "editor.runStepHere": (given: unknown) => onStepHere(parts, "pipelens.runStep", uri(given)),
+    "editor.runFromHere": (given: unknown) => onStepHere(parts, "pipelens.runFrom", uri(given)),
+    "editor.watch": (given: unknown) => watchHere(parts, uri(given)),
     "editor.stopWatching": () => server.execute("pipelens.stopWatching"),
     "editor.cancel": () => server.execute("pipelens.cancel"),
     "editor.openLog": () => server.execute("pipelens.openLog"),
     "editor.openArtifacts": () => openArtifacts(server),
-    "editor.rerunFailed": () => server.execute("pipelens.rerunFailed"),
+    "editor.rerunFailed": (given: unknown) => rerunFailed(parts, given instanceof vscode.Uri ? given : undefined),
     "editor.openShell": () => openShell(server),
     "editor.clearCache": (given: unknown) => clearCache(server, uri(given)),
-    "editor.showGraph": (given: unknown) => showGraph(parts, uri(given)),
+    "editor.showGraph": (given: unknown) => showGraphHere(parts, uri(given)),
     "editor.showOutput": () => { server.output.show(); },
     "editor.showLastLog": () => (terminals.reveal() ? undefined : openNewestLog(parts)),
     "editor.restart": () => server.restart(),
@@ -108,29 +108,101 @@ function stepOf(node: Node): { step?: string } {
   return node.kind === "step" ? { step: node.step.key } : node.kind === "past" ? { step: node.key } : {};
 }
 
-/// Runs the step on the line of the cursor, or the pipeline if there is none.
-async function onStepHere({ server, pipelines }: Parts, command: "pipelens.runStep" | "pipelens.runFrom"): Promise<void> {
-  const uri = pipelines.meant();
-  const line = lineIn(uri);
-  const here = line === undefined || uri === undefined ? undefined : stepAt(pipelines.of(uri), line);
-  if (here === undefined) {
-    await server.execute("pipelens.runPipeline", uri === undefined ? {} : { uri });
-  } else {
-    await server.execute(command, { uri: here.pipeline.uri, pipeline: here.pipeline.pipeline, step: here.step.key });
+/// Runs the pipeline at the cursor.
+async function runPipeline({ server, pipelines }: Parts, uri: string | undefined): Promise<void> {
+  if (uri === undefined) {
+    await refuse(NO_PIPELINE);
+    return;
+  }
+  const pipeline = await pipelineIn(pipelines, uri);
+  if (pipeline !== undefined) {
+    await server.execute("pipelens.runPipeline", { uri, pipeline });
   }
 }
 
-/// Returns the line of the cursor in a file, if the user is in it.
-function lineIn(uri: string | undefined): number | undefined {
-  const editor = vscode.window.activeTextEditor;
-  return editor?.document.uri.toString() === uri ? editor?.selection.active.line : undefined;
+/// Runs the step at the cursor, or one that the user chooses.
+async function onStepHere({ server, pipelines }: Parts, command: "pipelens.runStep" | "pipelens.runFrom", uri: string | undefined): Promise<void> {
+  if (uri === undefined) {
+    await refuse(NO_PIPELINE);
+    return;
+  }
+  const line = lineIn(uri);
+  const all = pipelines.of(uri);
+  const here = (line === undefined ? undefined : stepAt(all, line)) ?? (await chooseStep(all));
+  if (here !== undefined) {
+    await server.execute(command, { uri, pipeline: here.pipeline.pipeline, step: here.step.key });
+  }
 }
 
-/// Watches what is on the line of the cursor; the server knows what that is.
-async function watchHere({ server, pipelines }: Parts): Promise<void> {
-  const uri = pipelines.meant();
+/// Watches what is on the line of the cursor, which the server knows, or what the user chooses.
+async function watchHere({ server, pipelines }: Parts, uri: string | undefined): Promise<void> {
+  if (uri === undefined) {
+    await refuse(NO_PIPELINE);
+    return;
+  }
   const line = lineIn(uri);
-  await server.execute("pipelens.watch", { ...(uri === undefined ? {} : { uri }), ...(line === undefined ? {} : { line }) });
+  const all = pipelines.of(uri);
+  if (line !== undefined) {
+    const pipeline = pipelineAt(all, line)?.pipeline ?? 0;
+    await server.execute("pipelens.watch", { uri, pipeline, line });
+    return;
+  }
+  const wholes = all.map((pipeline) => ({ label: pipeline.name, description: "the whole pipeline", what: { pipeline: pipeline.pipeline } }));
+  const steps = stepItems(all).map(({ place, ...item }) => ({ ...item, what: { pipeline: place.pipeline.pipeline, step: place.step.key } }));
+  const chosen = await vscode.window.showQuickPick([...wholes, ...steps], { placeHolder: "What is to be watched?" });
+  if (chosen !== undefined) {
+    await server.execute("pipelens.watch", { uri, ...chosen.what });
+  }
+}
+
+/// Runs again what failed: in a document, or, without one, in the newest run of all.
+async function rerunFailed({ server, pipelines }: Parts, given: vscode.Uri | undefined): Promise<void> {
+  if (given === undefined) {
+    await server.execute("pipelens.rerunFailed");
+    return;
+  }
+  const run = failedRun(pipelines.of(given.toString()));
+  if (run === undefined) {
+    await refuse(`No step of \`${vscode.workspace.asRelativePath(given)}\` has failed, so there is nothing to run again`);
+  } else {
+    await server.execute("pipelens.rerunFailed", { runId: run.runId });
+  }
+}
+
+/// Returns the line of the cursor in the editor of a document, if one is visible. The active one comes first.
+function lineIn(uri: string): number | undefined {
+  const { activeTextEditor, visibleTextEditors } = vscode.window;
+  const editors = activeTextEditor === undefined ? visibleTextEditors : [activeTextEditor, ...visibleTextEditors];
+  return editors.find(({ document }) => document.uri.toString() === uri)?.selection.active.line;
+}
+
+/// Returns the pipeline at the cursor, or, without a visible editor, the only one or the one that the user chooses.
+async function pipelineIn(pipelines: Pipelines, uri: string): Promise<number | undefined> {
+  const all = pipelines.of(uri);
+  const line = lineIn(uri);
+  if (line !== undefined || all.length < 2) {
+    return pipelineAt(all, line ?? 0)?.pipeline ?? 0;
+  }
+  const items = all.map(({ name, pipeline }) => ({ label: name, pipeline }));
+  return (await vscode.window.showQuickPick(items, { placeHolder: "Which pipeline?" }))?.pipeline;
+}
+
+async function chooseStep(all: readonly PipelineNode[]): Promise<StepPlace | undefined> {
+  const items = stepItems(all);
+  if (items.length === 0) {
+    await refuse("No step is known yet. Run the pipeline first");
+    return undefined;
+  }
+  return (await vscode.window.showQuickPick(items, { placeHolder: "Which step?" }))?.place;
+}
+
+/// Returns the steps for a list; with the names of their pipelines if there are several.
+function stepItems(all: readonly PipelineNode[]): (vscode.QuickPickItem & { place: StepPlace })[] {
+  return stepsOf(all).map((place) => {
+    const { pipeline, step } = place;
+    const description = [all.length > 1 ? pipeline.name : undefined, step.label].filter((part) => typeof part === "string").join(" · ");
+    return { label: step.key, description, place };
+  });
 }
 
 /// Opens a terminal with a shell in a failed step.
@@ -156,23 +228,28 @@ async function openArtifacts(server: Server, argument: OpenArtifactsArgs = {}): 
   }
 }
 
-async function showGraph({ graphs, pipelines }: Parts, argument: GraphArgs = {}): Promise<void> {
-  const uri = argument.uri ?? pipelines.meant();
-  if (uri === undefined) {
-    await refuse("No pipeline is open");
+/// Shows the graph that a lens names.
+async function showGraph(parts: Parts, { uri, pipeline }: GraphArgs = {}): Promise<void> {
+  if (uri === undefined || pipeline === undefined) {
+    await showGraphHere(parts, uri ?? parts.pipelines.meant());
     return;
   }
-  const all = pipelines.of(uri);
-  const wanted = argument.pipeline ?? (all.length < 2 ? 0 : await choosePipeline(all));
-  const index = typeof wanted === "string" ? all.findIndex(({ name }) => name === wanted) : wanted;
+  const index = typeof pipeline === "string" ? parts.pipelines.of(uri).find(({ name }) => name === pipeline)?.pipeline : pipeline;
   if (index !== undefined) {
-    await graphs.show(uri, index);
+    await parts.graphs.show(uri, index);
   }
 }
 
-async function choosePipeline(all: readonly { name: string; pipeline: number }[]): Promise<number | undefined> {
-  const items = all.map(({ name, pipeline }) => ({ label: name, pipeline }));
-  return (await vscode.window.showQuickPick(items, { placeHolder: "Which pipeline?" }))?.pipeline;
+/// Shows the graph of the pipeline at the cursor.
+async function showGraphHere({ graphs, pipelines }: Parts, uri: string | undefined): Promise<void> {
+  if (uri === undefined) {
+    await refuse(NO_PIPELINE);
+    return;
+  }
+  const pipeline = await pipelineIn(pipelines, uri);
+  if (pipeline !== undefined) {
+    await graphs.show(uri, pipeline);
+  }
 }
 
 /// Asks the server for the combinations of a step, lets the user choose one, and runs it.
@@ -189,8 +266,8 @@ async function chooseCombination(server: Server, step: ChooseArgs): Promise<void
   }
 }
 
-async function clearCache(server: Server, argument: { uri?: string }): Promise<void> {
-  const answer = await server.execute("pipelens.clearCache", argument);
+async function clearCache(server: Server, uri: string | undefined): Promise<void> {
+  const answer = await server.execute("pipelens.clearCache", uri === undefined ? {} : { uri });
   if (answer !== undefined) {
     void vscode.window.showInformationMessage(`The cache is empty: ${(answer.removedBytes / 1e6).toFixed(1)} MB were removed.`);
   }

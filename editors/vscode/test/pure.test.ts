@@ -5,13 +5,15 @@ import { delimiter, join } from "node:path";
 import { after, test } from "node:test";
 import type { PipelineNode, RunEvent, StepNode, StepState } from "../src/protocol";
 import { findServer, type Places } from "../src/pure/binary";
+import { failedRun, pipelineAt, stepAt } from "../src/pure/cursor";
 import { isPlace, page, statesOf, withoutStyle } from "../src/pure/graph";
 import { candidates, linksIn } from "../src/pure/links";
 import { nearest } from "../src/pure/nearest";
 import { Backlog, Writer } from "../src/pure/output";
 import { documents, globsOf, programGlobs } from "../src/pure/programs";
+import { pipelineRef, refIndex } from "../src/pure/references";
 import { helpFor, refusalOf } from "../src/pure/refusal";
-import { clock, duration, iconOf, newestRun, stateOf, stepAt, time, withoutRunning, words } from "../src/pure/words";
+import { clock, duration, iconOf, newestRun, stateOf, time, withoutRunning, words } from "../src/pure/words";
 
 const scratch = mkdtempSync(join(tmpdir(), "pipelens-"));
 after(() => { rmSync(scratch, { recursive: true }); });
@@ -118,6 +120,30 @@ test("the step at the cursor is the last that begins there or above", () => {
   assert.equal(stepAt(all, 2), undefined);
   assert.deepEqual([3, 6, 7, 11, 99].map((line) => stepAt(all, line)?.step.key), ["a", "a", "b", "b", "c"]);
   assert.equal(stepAt(all, 99)?.pipeline.pipeline, 1);
+});
+
+test("of several pipelines in a file, the one at the cursor is meant", () => {
+  const second = pipeline([step("b", 8)], { pipeline: 1, position: { line: 6, character: 0 } });
+  const all = [pipeline([step("a", 3)], { position: { line: 1, character: 0 } }), second];
+  assert.deepEqual([0, 1, 5, 6, 7, 9].map((line) => pipelineAt(all, line)?.pipeline), [0, 0, 0, 1, 1, 1]);
+  assert.deepEqual([2, 5, 6, 7, 8].map((line) => stepAt(all, line)?.step.key), [undefined, "a", undefined, undefined, "b"]);
+  assert.equal(pipelineAt([], 3), undefined);
+});
+
+test("a pipeline is named only where its file has several, and by its index where names are the same", () => {
+  const named = (...names: string[]): PipelineNode[] => names.map((name, index) => pipeline([], { name, pipeline: index }));
+  assert.equal(pipelineRef(named("a"), 0), undefined);
+  assert.deepEqual([0, 1].map((index) => pipelineRef(named("a", "b"), index)), ["a", "b"]);
+  assert.deepEqual([0, 1, 2].map((index) => pipelineRef(named("a", "a", "b"), index)), [0, 1, "b"]);
+  assert.equal(refIndex(named("a", "b"), "b"), 1);
+  assert.deepEqual([1, "gone", undefined].map((ref) => refIndex(named("a", "b"), ref)), [1, "gone", undefined]);
+});
+
+test("what is run again is the newest run with something left to do", () => {
+  const run = (runId: string, word: string) => ({ runId, title: "ci", state: word, durationMs: 1, isOwn: true, steps: { a: state(word) }, artifacts: null });
+  const all = [pipeline([], { runs: [run("04", "succeeded"), run("02", "failed")] }), pipeline([], { runs: [run("03", "skipped"), run("01", "failed")] })];
+  assert.equal(failedRun(all)?.runId, "03");
+  assert.equal(failedRun([pipeline([], { runs: [run("04", "cached")] })]), undefined);
 });
 
 test("when the server has ended, nothing runs", () => {

@@ -103,16 +103,6 @@ export function stateOf(step: StepNode): StepState | null {
   return states.reduce<StepState | null>((worst, state) => (worst === null || weight(state) < weight(worst) ? state : worst), null);
 }
 
-/// Returns the step on a line: the last that begins there or above.
-export function stepAt(pipelines: readonly PipelineNode[], line: number): { pipeline: PipelineNode; step: StepNode } | undefined {
-  const steps = pipelines.flatMap((pipeline) => pipeline.steps.map((step) => ({ pipeline, step })));
-  const above = steps.filter(({ step }) => step.position.line <= line);
-  return above.reduce<(typeof above)[number] | undefined>(
-    (nearest, each) => (nearest === undefined || each.step.position.line >= nearest.step.position.line ? each : nearest),
-    undefined,
-  );
-}
-
 /// Returns the newest run of all pipelines. The ids of runs sort by time.
 export function newestRun(pipelines: readonly PipelineNode[]): { pipeline: PipelineNode; run: RunNode } | undefined {
   const runs = pipelines.flatMap((pipeline) => pipeline.runs.map((run) => ({ pipeline, run })));
