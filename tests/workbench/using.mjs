@@ -107,6 +107,13 @@ export function stages({ page, person, project, scratch, settings, change, shoot
       await person.squiggle().waitFor();
       await shoot("source");
     }],
+    ["a log is shown as a terminal shows it, and its problems lead to the source", async () => {
+      await openLog("hello");
+      assert.deepEqual(await page.locator(".editor-instance .view-line").allTextContents(), ["green\u00a0line", ""]);
+      await openLog("compile");
+      await page.locator(".editor-instance .detected-link", { hasText: "main.c" }).first().waitFor();
+      await shoot("log");
+    }],
     ["a shell opens in the failed step", async () => {
       await person.command("pipelens: Open Shell in Failed Step");
       await person.terminal(/^[#$]\s/).waitFor();
@@ -191,6 +198,14 @@ export function stages({ page, person, project, scratch, settings, change, shoot
     }],
 
   ];
+
+  async function openLog(step) {
+    const row = person.row(step).first();
+    await row.hover();
+    await row.locator(".action-label[aria-label='Open Log']").click();
+    await page.locator(`.tab.active[data-resource-name="${step}.log"]`).waitFor();
+    await page.locator(".editor-instance .view-line").first().waitFor();
+  }
 
   /// The server of this workbench: its settings are below the scratch folder.
   function serverProcess() {

@@ -17,7 +17,7 @@ import {
   type ShowMessageRequestParams,
 } from "vscode-languageclient/node";
 import { openFolder } from "./folders";
-import { documents } from "./pure/programs";
+import { documents, LOG_SCHEME } from "./pure/programs";
 import { commandGlobs, openSetting } from "./settings";
 
 export { State } from "vscode-languageclient/node";
@@ -51,7 +51,7 @@ export function createClient(setup: ClientSetup): LanguageClient {
     return child;
   };
   const options: LanguageClientOptions = {
-    documentSelector: documents(commandGlobs()),
+    documentSelector: [...documents(commandGlobs()), { scheme: LOG_SCHEME }],
     outputChannel: setup.output,
     initializationOptions: { ...setup.settings, workspaceTrusted: vscode.workspace.isTrusted },
     initializationFailedHandler: () => false,
@@ -66,6 +66,8 @@ export function createClient(setup: ClientSetup): LanguageClient {
   client.registerFeature({
     fillClientCapabilities: (capabilities) => {
       capabilities.experimental = { pipelensRunEvents: true };
+      // Of version 3.18 of the protocol, which the client library does not know yet.
+      Object.assign((capabilities.workspace ??= {}), { textDocumentContent: { dynamicRegistration: false } });
     },
     initialize: () => undefined,
     getState: () => ({ kind: "static" }),

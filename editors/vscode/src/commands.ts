@@ -5,6 +5,7 @@ import { openFolder } from "./folders";
 import type { Pipelines } from "./pipelines";
 import type { ChooseArgs, GraphArgs, OpenArtifactsArgs, OpenLogArgs, PipelineNode } from "./protocol";
 import { failedRun, pipelineAt, stepAt, type StepPlace, stepsOf } from "./pure/cursor";
+import { stateOf } from "./pure/words";
 import type { Server } from "./server";
 import { refuse } from "./server";
 import { openSetting } from "./settings";
@@ -71,12 +72,7 @@ function ofItems({ server, terminals }: Parts): Handlers {
         : server.execute("pipelens.runPipeline", of(node)),
     "item.runFrom": (node: Node) => (node.kind === "step" ? server.execute("pipelens.runFrom", { ...of(node), step: node.step.key }) : undefined),
     "item.cancel": (node: Node) => server.execute("pipelens.cancel", runOf(node)),
-    "item.openLog": async (node: Node) => {
-      const log = node.kind === "past" ? node.state.log : node.kind === "step" ? node.step.state?.log : undefined;
-      if (log !== null && log !== undefined) {
-        await vscode.window.showTextDocument(vscode.Uri.file(log));
-      }
-    },
+    "item.openLog": (node: Node) => server.execute("pipelens.openLog", { ...runOf(node), ...stepOf(node) }),
     "item.openShell": (node: Node) => openShell(server, { ...runOf(node), ...stepOf(node) }),
     "item.openArtifacts": (node: Node) => openArtifacts(server, { ...runOf(node), ...stepOf(node) }),
     "item.output": (node: Node) => terminals.reveal(runOf(node).runId),
@@ -91,8 +87,10 @@ function ofItems({ server, terminals }: Parts): Handlers {
 
 function runOf(node: Node): { runId?: string } {
   switch (node.kind) {
-    case "step":
-      return node.step.state === null ? {} : { runId: node.step.state.runId };
+    case "step": {
+      const state = stateOf(node.step);
+      return state === null ? {} : { runId: state.runId };
+    }
     case "past":
     case "run":
       return { runId: node.run.runId };
@@ -273,16 +271,11 @@ async function clearCache(server: Server, uri: string | undefined): Promise<void
   }
 }
 
-/// Opens the log of the newest step, of this process or of an earlier one.
+/// Opens the log of the newest run, of this process or of an earlier one.
 async function openNewestLog({ server, pipelines }: Parts): Promise<void> {
   const runs = pipelines.all.flatMap(({ runs }) => runs).sort((a, b) => (a.runId < b.runId ? 1 : -1));
-  const logs = runs.flatMap(({ steps }) => Object.values(steps)).flatMap(({ log }) => (log === null ? [] : [log]));
-  const [log] = logs;
-  if (log === undefined) {
-    await server.execute("pipelens.openLog");
-  } else {
-    await vscode.window.showTextDocument(vscode.Uri.file(log));
-  }
+  const [log] = runs.flatMap(({ runId, steps }) => Object.entries(steps).flatMap(([step, { log }]) => (log === null ? [] : [{ runId, step }])));
+  await server.execute("pipelens.openLog", log);
 }
 
 async function setRunner(runner: string): Promise<void> {

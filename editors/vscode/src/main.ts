@@ -2,6 +2,7 @@
 import * as vscode from "vscode";
 import { registerCommands } from "./commands";
 import { Graphs } from "./graph";
+import { Logs } from "./logs";
 import { Pipelines } from "./pipelines";
 import { Server } from "./server";
 import { Status } from "./status";
@@ -26,6 +27,7 @@ export function activate(context: vscode.ExtensionContext): void {
     pipelines,
     terminals,
     graphs,
+    new Logs(started),
     new Status(pipelines),
     new View(pipelines),
     new Tests(started, pipelines),

@@ -45,6 +45,7 @@ export class Server implements vscode.Disposable {
   private readonly events = new vscode.EventEmitter<RunEvent>();
   private readonly changes = new vscode.EventEmitter<Change>();
   private readonly lenses = new vscode.EventEmitter<vscode.TextDocument>();
+  private readonly logs = new vscode.EventEmitter<string>();
   private crashes: number[] = [];
   /// What the last start was decided by.
   private startedAs: string | undefined;
@@ -56,6 +57,8 @@ export class Server implements vscode.Disposable {
   readonly onDidChange = this.changes.event;
   /// The lenses of a document are asked for: it has changed, or the server knows more about it.
   readonly onLenses = this.lenses.event;
+  /// The URI of a log that is shown and has grown.
+  readonly onLogChange = this.logs.event;
   /// What a command of a lens does here, rather than in the server.
   readonly own = new Map<string, (argument: unknown) => Promise<unknown>>();
 
@@ -108,6 +111,7 @@ export class Server implements vscode.Disposable {
     this.events.dispose();
     this.changes.dispose();
     this.lenses.dispose();
+    this.logs.dispose();
   }
 
   /// Tells the server about changed settings, or starts another one if they name another program or other files.
@@ -134,6 +138,12 @@ export class Server implements vscode.Disposable {
       this.output.appendLine(reasonOf(error));
       return undefined;
     }
+  }
+
+  /// Asks for the text of a log.
+  async logText(uri: string): Promise<string | undefined> {
+    const answer = this.isRunning ? await this.client?.sendRequest<{ text: string }>("workspace/textDocumentContent", { uri }) : undefined;
+    return answer?.text;
   }
 
   /// Asks for the findings of a file as they are now, where the server lets clients ask.
@@ -195,6 +205,10 @@ export class Server implements vscode.Disposable {
     const client = createClient({ program: program.path, folder: context.extensionPath, output, settings, middleware: this.middleware() });
     client.onNotification("pipelens/runEvent", (event: RunEvent) => {
       this.events.fire(event);
+    });
+    client.onRequest("workspace/textDocumentContent/refresh", ({ uri }: { uri: string }) => {
+      this.logs.fire(uri);
+      return null;
     });
     this.client = client;
     try {

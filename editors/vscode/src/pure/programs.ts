@@ -7,6 +7,9 @@ export interface Filter {
   readonly pattern?: string;
 }
 
+/// The scheme of the logs of steps, whose text the server has.
+export const LOG_SCHEME = "pipelens-log";
+
 /// The languages of pipelines that are data: the server decides which files are pipelines, and returns empty answers for all others.
 const DATA = ["yaml", "json", "jsonc"];
 /// The programs of each language.
