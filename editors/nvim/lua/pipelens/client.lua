@@ -111,6 +111,18 @@ local function is_installed()
   return false
 end
 
+--- Starts a server for the project of a buffer, or attaches the buffer to the one that runs.
+---@param config vim.lsp.ClientConfig
+---@param buf integer
+local function start_for(config, buf)
+  config.root_dir = files.root(buf)
+  -- By itself, Neovim 0.10 reuses no client without a root.
+  local is_same = not vim.lsp.enable and function(client, wanted)
+    return client.name == wanted.name and client.config.root_dir == wanted.root_dir and not client.rpc.is_closing()
+  end
+  vim.lsp.start(config, { bufnr = buf, reuse_client = is_same or nil })
+end
+
 --- Starts the client for a buffer, or attaches it to the one that runs.
 ---@param buf integer
 function M.start(buf)
@@ -118,9 +130,7 @@ function M.start(buf)
     return
   end
   if not vim.lsp.enable then
-    local config = M.config()
-    config.root_dir = files.root(buf)
-    vim.lsp.start(config, { bufnr = buf })
+    start_for(M.config(), buf)
     return
   end
   if vim.lsp.is_enabled and vim.lsp.is_enabled('pipelens') then
@@ -167,9 +177,7 @@ function M.ended(client_id, code, signal)
     restarts[#restarts + 1] = vim.uv.now()
     vim.notify(what .. ' and is started again.', vim.log.levels.ERROR)
     for _, buf in ipairs(left) do
-      local config = vim.deepcopy(vim.lsp.config and vim.lsp.config.pipelens or M.config())
-      config.root_dir = files.root(buf)
-      vim.lsp.start(config, { bufnr = buf })
+      start_for(vim.deepcopy(vim.lsp.config and vim.lsp.config.pipelens or M.config()), buf)
     end
   end
 end

@@ -51,7 +51,8 @@ end
 ---@param filetype string
 ---@return boolean
 local function is_wanted(filetype)
-  if filetype:find('pipelens', 1, true) then
+  -- Not the windows of this plugin: `pipelens-log`, `pipelens-runs`.
+  if vim.list_contains(vim.split(filetype, '.', { plain = true }), 'pipelens') then
     return true
   end
   local config = vim.lsp.enable and vim.lsp.config.pipelens
