@@ -150,4 +150,51 @@ function M.parse(line, style)
   return table.concat(pieces), spans
 end
 
+--- Returns text without control sequences and control characters, but with colours and text style.
+---@param text string
+---@return string
+local function without_commands(text)
+  -- Titles and links: up to BEL, or to ST, which is the last pattern's.
+  text = text:gsub('\27[%]PX^_][^\7\27]*\7?', '')
+  text = text:gsub('\27%[([0-?]*)[ -/]*([@-~])', function(codes, kind)
+    return kind == 'm' and codes:match('^[%d;:]*$') and ('\27[%sm'):format(codes) or ''
+  end)
+  text = text:gsub('\27[ -/]*[0-Z\\^-~]', '')
+  return (text:gsub('[%z\1-\8\11-\26\28-\31\127]', ''))
+end
+
+--- Returns what is right of the first visible characters of a text.
+---@param text string
+---@param columns integer
+---@return string
+local function right_of(text, columns)
+  local at = 1
+  while columns > 0 and at <= #text do
+    local _, last = text:find('^\27%[[%d;:]*m', at)
+    if last then
+      at = last + 1
+    else
+      at = at + #(text:match('^[%z\1-\127\194-\244][\128-\191]*', at) or ' ')
+      columns = columns - 1
+    end
+  end
+  return text:sub(at)
+end
+
+--- Returns a line of a log as a terminal finally shows it, with its colours: text after a `\r` overwrites the text before it.
+---@param line string
+---@return string
+function M.shown(line)
+  local shown = ''
+  for part in vim.gsplit((line:gsub('\r$', '')), '\r', { plain = true }) do
+    if part ~= '' then
+      local is_erasing = part:find('\27%[[02]?K') or part:find('\27%[0?J')
+      local text = without_commands(part)
+      local width = vim.fn.strchars((text:gsub('\27%[[%d;:]*m', '')))
+      shown = text .. (is_erasing and '' or right_of(shown, width))
+    end
+  end
+  return shown
+end
+
 return M

@@ -142,7 +142,12 @@ end
 
 --- Opens the buffer in a window, at its end.
 function M.open()
-  local buf = M.buffer()
+  M.reveal(M.buffer())
+end
+
+--- Shows a buffer in its window or a new one, at its end.
+---@param buf integer
+function M.reveal(buf)
   local window = vim.fn.win_findbuf(buf)[1]
   if window then
     vim.api.nvim_set_current_win(window)
@@ -177,14 +182,22 @@ function M.place(line, column)
   end
 end
 
---- Goes to the file that the line under the cursor names, in a window that does not show output.
+--- Goes to the file that the line under the cursor names.
 function M.jump()
   local column = vim.api.nvim_win_get_cursor(0)[2] + 1
   local file, row, col = M.place(vim.api.nvim_get_current_line(), column)
-  if not file then
+  if file and row and col then
+    M.go(file, row, col)
+  else
     vim.notify('pipelens: this line names no file that exists', vim.log.levels.INFO)
-    return
   end
+end
+
+--- Goes to a place in a file, in a window that does not show output.
+---@param file string
+---@param row integer
+---@param col integer
+function M.go(file, row, col)
   for _, window in ipairs(vim.api.nvim_tabpage_list_wins(0)) do
     local buf = vim.api.nvim_win_get_buf(window)
     if vim.bo[buf].buftype == '' and vim.api.nvim_win_get_config(window).relative == '' then
