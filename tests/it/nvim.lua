@@ -258,6 +258,16 @@ local text, spans = ansi.parse('a \27[1;31mred', style)
 check('colours are no text', text == 'a red' and spans[1].first == 2 and spans[1].last == 5)
 text, spans = ansi.parse('still\27[0m plain \27[38;5;200mx\27[m', style)
 check('colours go on', text == 'still plain x' and spans[1].last == 5 and #spans == 2)
+local shown_lines = {
+  ['10%\r100%'] = '100%',
+  ['\27[32mlong\27[0m text\rab'] = 'abng\27[0m text',
+  ['long\r\27[Kab'] = 'ab',
+  ['\27]0;title\7a\27[?25lb\27(Bc\8'] = 'abc',
+  ['\27[31mé\27[m\r'] = '\27[31mé\27[m',
+}
+for line, wanted in pairs(shown_lines) do
+  check('a line is shown as a terminal shows it', ansi.shown(line) == wanted)
+end
 local file, row, col = require('pipelens.output').place('[unit] /etc/hostname:12:5: error', 1)
 check('a place in the output is found', file == '/etc/hostname' and row == 12 and col == 5)
 
@@ -342,9 +352,84 @@ vim.ui.select = select
 
 -- The log of a step, in a window.
 vim.cmd('Pipelens log last')
-wait('the log file is opened', function()
+wait('the log is shown', function()
   return vim.api.nvim_buf_get_name(0):find('last.log', 1, true) ~= nil
 end)
+
+-- A file with several pipelines, in which keys are the same.
+local several = vim.fs.dirname(vim.env.PIPELENS_FILE) .. '/two.pipeline.yml'
+local one = [[
+name: %s
+default_image: pipelens-test/busybox:latest
+steps:
+  - key: build
+    cmd: |
+      %s
+]]
+local failing = [[printf '\033[31mred\033[0m\n10%%\r100%%\n'; echo "two.pipeline.yml:3:1: error: bad"; exit 3]]
+vim.fn.writefile(vim.split(one:format('first', 'echo first') .. '---\n' .. one:format('second', failing), '\n'), several)
+vim.cmd.edit(several)
+local other = vim.api.nvim_get_current_buf()
+wait('the server has the file', function()
+  return vim.lsp.get_clients({ bufnr = other, name = 'pipelens' })[1] ~= nil
+end)
+check('it is the same server, although the project has no root', #vim.lsp.get_clients({ name = 'pipelens' }) == 1)
+check('completion tells the pipelines apart', vim.deep_equal(vim.fn.getcompletion('Pipelens step ', 'cmdline'), { 'build', 'second: build' }))
+check('also after modifiers', completions('silent Pipelens step b') == 'build' and completions('vert Pipelens ru') == 'run runs')
+
+--- Waits for the next run of this title.
+local function next_run(what, title, act)
+  local ran_before = #require('pipelens').runs()
+  act()
+  wait(what, function()
+    local run = require('pipelens').runs()[1]
+    return #require('pipelens').runs() > ran_before and run.outcome and run.title == title
+  end)
+end
+local function type_command(line)
+  return function()
+    vim.cmd(line)
+  end
+end
+vim.fn.search('name: second')
+next_run('the pipeline at the cursor runs', 'second', type_command('Pipelens run'))
+vim.fn.search('key: build')
+next_run('the step at the cursor runs', 'second · build', type_command('Pipelens step'))
+next_run('a key means the step of the pipeline at the cursor', 'second · build', type_command('Pipelens step build'))
+next_run('unless another pipeline is named', 'first · build', type_command('Pipelens step first: build'))
+vim.cmd('Pipelens runs')
+vim.fn.search('second  ')
+next_run('a run of the second pipeline is run again from the window', 'second', function()
+  vim.api.nvim_feedkeys('r', 'mx', false)
+end)
+vim.api.nvim_win_set_cursor(0, { 1, 0 })
+vim.cmd('Pipelens runs')
+vim.fn.search('  ✗ build')
+vim.api.nvim_feedkeys(vim.keycode('<CR>'), 'mx', false)
+wait('the window leads to the step of the second pipeline', function()
+  return vim.api.nvim_get_current_buf() == other and vim.api.nvim_win_get_cursor(0)[1] == 11
+end)
+
+-- Its log: colours are highlights, and what is overwritten is not shown.
+vim.cmd('Pipelens log build')
+wait('the log has its text', function()
+  return vim.deep_equal(vim.api.nvim_buf_get_lines(0, 0, -1, false), { 'red', '100%', 'two.pipeline.yml:3:1: error: bad' })
+end)
+local function highlight_of(line)
+  local mark = vim.api.nvim_buf_get_extmarks(0, -1, { line, 0 }, { line, -1 }, { details = true })[1]
+  return mark and mark[4].hl_group
+end
+check('and its colours', (highlight_of(0) or ''):find('PipelensAnsi', 1, true))
+wait('and a link', function()
+  return highlight_of(2) == 'Underlined'
+end)
+wait('it can be folded', function()
+  return vim.wo.foldmethod == 'expr'
+end)
+vim.api.nvim_win_set_cursor(0, { 3, 0 })
+vim.api.nvim_feedkeys(vim.keycode('<CR>'), 'mx', false)
+check('the link leads to the file', vim.api.nvim_get_current_buf() == other and vim.api.nvim_win_get_cursor(0)[1] == 3)
+
 -- The server dies in the middle of a run: told once, and nothing seems to run any more.
 vim.cmd('buffer ' .. buf)
 vim.cmd('Pipelens step last')

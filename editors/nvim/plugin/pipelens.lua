@@ -34,8 +34,8 @@ vim.api.nvim_create_user_command('Pipelens', function(arguments)
 end, {
   nargs = '*',
   desc = 'Run and watch pipelines',
-  complete = function(lead, line)
-    return require('pipelens.command').complete(lead, line)
+  complete = function(lead, line, position)
+    return require('pipelens.command').complete(lead, line:sub(1, position))
   end,
 })
 

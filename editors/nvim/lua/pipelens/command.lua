@@ -2,27 +2,7 @@
 local M = {}
 
 local client = require('pipelens.client')
-local runs = require('pipelens.runs')
-
---- Returns the key of the step under the cursor.
----@param buf integer
----@return string?
-local function step_here(buf)
-  local attached = client.of(buf)
-  if not attached then
-    return
-  end
-  local tree = client.request_now(attached, 'pipelens/runs', { uri = vim.uri_from_bufnr(buf) }, buf)
-  local line, found = vim.api.nvim_win_get_cursor(0)[1] - 1, nil
-  for _, pipeline in ipairs(tree and tree.pipelines or {}) do
-    for _, step in ipairs(pipeline.steps) do
-      if step.position.line <= line then
-        found = step.key
-      end
-    end
-  end
-  return found
-end
+local pipelines = require('pipelens.pipelines')
 
 --- Says why there is no server to ask.
 local function explain_absence()
@@ -39,7 +19,7 @@ end
 --- Asks the server to execute a command, and shows the error if it is refused.
 ---@param name string
 ---@param argument table?
----@param answered? fun(answer: any)
+---@param answered? fun(answer: any, client: vim.lsp.Client)
 function M.execute(name, argument, answered)
   local attached = client.of(vim.api.nvim_get_current_buf())
   if not attached then
@@ -51,26 +31,55 @@ function M.execute(name, argument, answered)
     if error then
       require('pipelens.questions').refused(attached, error)
     elseif answered then
-      answered(answer)
+      answered(answer, attached)
     end
+  end)
+end
+
+--- Finds out what is meant in the current buffer, by the key of a step or by the cursor, and does something with it.
+---@param key string?
+---@param act fun(uri: string, place: pipelens.Place, choices: pipelens.Choice[])
+local function on_place(key, act)
+  local uri = vim.uri_from_bufnr(vim.api.nvim_get_current_buf())
+  local line = vim.api.nvim_win_get_cursor(0)[1] - 1
+  pipelines.ask(uri, function(all)
+    act(uri, pipelines.meant(all, line, key), pipelines.choices(all, line))
   end)
 end
 
 --- Runs a step: the one named, the one under the cursor, or one that the user chooses.
 ---@param name string
----@param step string?
-local function on_step(name, step)
-  local buf = vim.api.nvim_get_current_buf()
-  local uri = vim.uri_from_bufnr(buf)
-  step = step or step_here(buf)
-  if step then
-    M.execute(name, { uri = uri, step = step })
+---@param key string?
+local function on_step(name, key)
+  on_place(key, function(uri, place, choices)
+    if place.step or #choices == 0 then
+      M.execute(name, { uri = uri, pipeline = place.pipeline, step = place.step })
+      return
+    end
+    vim.ui.select(choices, {
+      prompt = 'Which step?',
+      kind = 'pipelens',
+      format_item = function(choice)
+        return choice.text
+      end,
+    }, function(chosen)
+      if chosen then
+        M.execute(name, { uri = uri, pipeline = chosen.pipeline.pipeline, step = chosen.node.key })
+      end
+    end)
+  end)
+end
+
+--- Runs what a command says about a step that has run, or without a key, about the newest one.
+---@param key string?
+---@param act fun(argument: { step?: string, runId?: string })
+local function on_past(key, act)
+  if not key then
+    act({})
     return
   end
-  vim.ui.select(M.steps(buf), { prompt = 'Which step?', kind = 'pipelens' }, function(chosen)
-    if chosen then
-      M.execute(name, { uri = uri, step = chosen })
-    end
+  on_place(key, function(_, place)
+    act({ step = place.step, runId = place.run_id })
   end)
 end
 
@@ -90,12 +99,26 @@ local function shell(argument)
   end)
 end
 
---- Does what a lens or a code action says.
+--- Opens the log of a step in a buffer with its colours.
+---@param argument { step?: string, runId?: string }
+local function log(argument)
+  M.execute('pipelens.openLog', vim.tbl_extend('force', argument, { show = false }), function(answer, attached)
+    if answer and answer.path then
+      require('pipelens.log').open(answer.path, attached)
+    end
+  end)
+end
+
+--- What this plugin shows itself.
+---@type table<string, fun(argument: { step?: string, runId?: string })>
+local own = { ['pipelens.openShell'] = shell, ['pipelens.openLog'] = log }
+
+--- Does what a lens, a code action or a key of the window with the runs says.
 ---@param command lsp.Command
 function M.click(command)
   local argument = (command.arguments or {})[1]
-  if command.command == 'pipelens.openShell' then
-    shell(argument or {})
+  if own[command.command] then
+    own[command.command](argument or {})
   else
     M.execute(command.command, argument)
   end
@@ -124,47 +147,57 @@ local function menu(list)
   end)
 end
 
----@return table
-local function here()
-  return { uri = vim.uri_from_bufnr(vim.api.nvim_get_current_buf()) }
-end
-
 --- The subcommands; `step`: whether the key of a step may follow.
----@type table<string, { step?: boolean, run: fun(step: string?) }>
+---@type table<string, { step?: boolean, run: fun(key: string?) }>
 local subcommands = {
   run = { run = function()
-    M.execute('pipelens.runPipeline', here())
+    on_place(nil, function(uri, place)
+      M.execute('pipelens.runPipeline', { uri = uri, pipeline = place.pipeline })
+    end)
   end },
-  step = { step = true, run = function(step)
-    on_step('pipelens.runStep', step)
+  step = { step = true, run = function(key)
+    on_step('pipelens.runStep', key)
   end },
-  from = { step = true, run = function(step)
-    on_step('pipelens.runFrom', step)
+  from = { step = true, run = function(key)
+    on_step('pipelens.runFrom', key)
   end },
-  watch = { step = true, run = function(step)
-    step = step or step_here(vim.api.nvim_get_current_buf())
-    M.execute('pipelens.watch', vim.tbl_extend('force', here(), { step = step }))
+  watch = { step = true, run = function(key)
+    on_place(key, function(uri, place)
+      M.execute('pipelens.watch', { uri = uri, pipeline = place.pipeline, step = place.step })
+    end)
   end },
-  stop = { step = true, run = function(step)
-    M.execute('pipelens.stopWatching', step and vim.tbl_extend('force', here(), { step = step }))
+  stop = { step = true, run = function(key)
+    if not key then
+      M.execute('pipelens.stopWatching')
+      return
+    end
+    on_place(key, function(uri, place)
+      M.execute('pipelens.stopWatching', { uri = uri, step = place.step })
+    end)
   end },
-  cancel = { step = true, run = function(step)
-    M.execute('pipelens.cancel', step and { step = step })
+  cancel = { step = true, run = function(key)
+    on_past(key, function(argument)
+      M.execute('pipelens.cancel', argument)
+    end)
   end },
   rerun = { run = function()
     M.execute('pipelens.rerunFailed')
   end },
-  log = { step = true, run = function(step)
-    M.execute('pipelens.openLog', step and { step = step })
+  log = { step = true, run = function(key)
+    on_past(key, log)
   end },
-  artifacts = { step = true, run = function(step)
-    M.execute('pipelens.openArtifacts', step and { step = step })
+  artifacts = { step = true, run = function(key)
+    on_past(key, function(argument)
+      M.execute('pipelens.openArtifacts', argument)
+    end)
   end },
-  shell = { step = true, run = function(step)
-    shell({ step = step })
+  shell = { step = true, run = function(key)
+    on_past(key, shell)
   end },
   graph = { run = function()
-    M.execute('pipelens.showGraph', here())
+    on_place(nil, function(uri, place)
+      M.execute('pipelens.showGraph', { uri = uri, pipeline = place.pipeline })
+    end)
   end },
   output = { run = function()
     require('pipelens.output').open()
@@ -200,27 +233,36 @@ function M.run(arguments)
   subcommand.run(step ~= '' and step or nil)
 end
 
---- Returns the keys of the steps of a buffer, combinations of a matrix included.
----@param buf integer
+--- Returns what can be typed for the steps of the current buffer, combinations of a matrix included.
 ---@return string[]
-function M.steps(buf)
-  local attached = client.of(buf)
-  local tree = attached and client.request_now(attached, 'pipelens/runs', { uri = vim.uri_from_bufnr(buf) }, buf)
-  local keys = {}
-  for _, pipeline in ipairs(tree and tree.pipelines or {}) do
-    vim.list_extend(keys, runs.keys(pipeline.steps))
+function M.steps()
+  local line = vim.api.nvim_win_get_cursor(0)[1] - 1
+  return vim.tbl_map(function(choice)
+    return choice.text
+  end, pipelines.choices(pipelines.of(vim.api.nvim_get_current_buf()), line))
+end
+
+--- Returns what follows the command on a command line, which may begin with modifiers and other commands.
+---@param line string
+---@return string
+local function arguments_of(line)
+  local found = ''
+  for word, rest in line:gmatch('%f[%w](P%l+)%s+()') do
+    if vim.startswith('Pipelens', word) then
+      found = line:sub(rest)
+    end
   end
-  return keys
+  return found
 end
 
 ---@param lead string
----@param line string
+---@param line string The command line up to the cursor.
 ---@return string[]
 function M.complete(lead, line)
   local names
-  local name, rest = line:match('^%s*%S+%s+(%S+)%s+(.*)$')
+  local name, rest = arguments_of(line):match('^(%S+)%s+(.*)$')
   if name then
-    names = subcommands[name] and subcommands[name].step and M.steps(vim.api.nvim_get_current_buf()) or {}
+    names = subcommands[name] and subcommands[name].step and M.steps() or {}
     -- Only what comes after the blanks that are there already is completed.
     local before = rest:sub(1, #rest - #lead)
     names = vim.tbl_map(function(key)

@@ -93,22 +93,51 @@ local function on_line(act)
   end
 end
 
+--- Does what a command says with the run or the step of a line.
 ---@param name string
 ---@param line pipelens.Line
 local function execute(name, line)
   local argument = { runId = line.run.id, step = line.step and line.step.key }
-  require('pipelens.command').execute(name, argument)
+  require('pipelens.command').click({ title = '', command = name, arguments = { argument } })
 end
 
---- Goes to the step in its file.
+--- Finds the pipeline of a run, as it is now, and does something with it.
+---@param run pipelens.Run
+---@param act fun(pipeline: pipelens.Pipeline)
+local function on_pipeline(run, act)
+  local pipelines = require('pipelens.pipelines')
+  if not run.uri then
+    return
+  end
+  pipelines.ask(run.uri, function(all)
+    local pipeline = pipelines.of_run(all, run.id) or (#all == 1 and all[1])
+    if pipeline then
+      act(pipeline)
+    else
+      vim.notify(('pipelens: the pipeline of `%s` is not known any more'):format(run.title), vim.log.levels.ERROR)
+    end
+  end)
+end
+
+--- Runs the pipeline or the step of a line again.
+---@param name string
+---@param line pipelens.Line
+local function again(name, line)
+  on_pipeline(line.run, function(pipeline)
+    local argument = { uri = line.run.uri, pipeline = pipeline.pipeline, step = line.step and line.step.key }
+    require('pipelens.command').execute(name, argument)
+  end)
+end
+
+--- Goes to the step, or to the pipeline, in its file.
 ---@param line pipelens.Line
 local function go(line)
-  if line.run.uri then
+  on_pipeline(line.run, function(pipeline)
+    local node = line.step and require('pipelens.pipelines').step(pipeline, line.step.key) or pipeline
     vim.cmd.edit(vim.fn.fnameescape(vim.uri_to_fname(line.run.uri)))
-    if line.step then
-      vim.fn.search('\\V' .. vim.fn.escape(line.step.key:gsub(' %(.*%)$', ''), '\\'), 'cw')
-    end
-  end
+    local row = math.min(node.position.line + 1, vim.api.nvim_buf_line_count(0))
+    vim.api.nvim_win_set_cursor(0, { row, node.position.character })
+  end)
 end
 
 local keys = {
@@ -117,12 +146,11 @@ local keys = {
     execute('pipelens.openLog', line)
   end) },
   { 'r', 'run again', on_line(function(line)
-    local name = line.step and 'pipelens.runStep' or 'pipelens.runPipeline'
-    require('pipelens.command').execute(name, { uri = line.run.uri, step = line.step and line.step.key })
+    again(line.step and 'pipelens.runStep' or 'pipelens.runPipeline', line)
   end) },
   { 'f', 'run from here', on_line(function(line)
     if line.step then
-      require('pipelens.command').execute('pipelens.runFrom', { uri = line.run.uri, step = line.step.key })
+      again('pipelens.runFrom', line)
     end
   end) },
   { 'R', 'rerun what failed', on_line(function(line)
