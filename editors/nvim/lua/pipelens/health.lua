@@ -1,6 +1,55 @@
 --- `:checkhealth pipelens`
 local M = {}
 
+--- How long the server may take to start, and to ask the engines, in milliseconds.
+local longest = 15000
+
+--- Has a server of its own look for trouble: it gets the settings of this editor, and opens no report.
+---@return { about: string, state: string, text: string }[]? facts
+---@return string? why
+local function examine()
+  local config = require('pipelens').config()
+  local answer, why, id
+  local private = {
+    name = 'pipelens-health',
+    cmd = config.cmd,
+    init_options = config.init_options,
+    handlers = {
+      ['window/showDocument'] = function()
+        return { success = true }
+      end,
+      ['window/logMessage'] = function() end,
+      ['window/showMessage'] = function() end,
+    },
+    on_init = function(client)
+      local params = { command = 'pipelens.doctor', arguments = {} }
+      require('pipelens.client').request(client, 'workspace/executeCommand', params, function(error, result)
+        answer, why = result, error and error.message
+      end)
+    end,
+    on_exit = function(code)
+      why = why or ('it ended with exit code %d'):format(code)
+    end,
+  }
+  if vim.fn.has('nvim-0.11') == 1 then
+    id = vim.lsp.start(private, { attach = false, reuse_client = function()
+      return false
+    end })
+  else
+    id = vim.lsp.start_client(private)
+  end
+  vim.wait(longest, function()
+    return answer ~= nil or why ~= nil
+  end, 20)
+  local client = id and vim.lsp.get_client_by_id(id)
+  if client and vim.fn.has('nvim-0.11') == 1 then
+    client:stop()
+  elseif client then
+    client.stop()
+  end
+  return answer and answer.facts, why or 'it took too long'
+end
+
 function M.check()
   vim.health.start('pipelens')
   if vim.fn.has('nvim-0.10') == 1 then
@@ -41,8 +90,13 @@ function M.check()
     end
   end
   vim.health.start('pipelens: where steps can run')
-  for line in vim.gsplit(vim.trim(vim.fn.system({ program, 'doctor' })), '\n') do
-    vim.health.info(line)
+  local facts, why = examine()
+  if not facts then
+    vim.health.error(('`%s` does not answer: %s'):format(program, why))
+  end
+  for _, fact in ipairs(facts or {}) do
+    local report = ({ good = vim.health.ok, note = vim.health.info, trouble = vim.health.error })[fact.state] or vim.health.warn
+    report(('%s: %s'):format(fact.about, fact.text))
   end
 end
 
