@@ -229,6 +229,23 @@ check('which closes', vim.bo.filetype ~= 'pipelens-runs')
 -- What can be run, for adapters of test runners.
 local positions = require('pipelens').positions(buf)
 check('pipelines and steps are positions', positions.type == 'file' and positions.children[1].children[1].type == 'test')
+local unit = vim.iter(positions.children[1].children):find(function(position)
+  return position.name == 'unit'
+end)
+check('a step ends where the next one begins', vim.deep_equal(unit.range, { line_of('unit'), 2, line_of('lint'), 0 }))
+local results = require('pipelens').results(require('pipelens').runs()[1].id)
+check('its result is known by its id', results[unit.id].status == 'passed' and vim.uv.fs_stat(results[unit.id].output))
+
+-- `:checkhealth` asks with the settings of this editor.
+local settings = vim.g.pipelens_settings
+vim.g.pipelens_settings = { runner = 'docker', dockerHost = 'unix:///nonexistent/docker.sock' }
+vim.cmd('checkhealth pipelens')
+local health = table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\n')
+check('what is wrong is an error', health:find('ERROR engine', 1, true) and health:find('/nonexistent/docker.sock', 1, true))
+check('what is right is not', health:find('OK version', 1, true))
+vim.cmd('bwipeout!')
+vim.g.pipelens_settings = settings
+vim.cmd('buffer ' .. buf)
 
 -- A message with buttons that only lead somewhere is told; a question waits until nothing is being typed.
 local questions, mode, select, answer = require('pipelens.questions'), vim.api.nvim_get_mode, vim.ui.select, nil
@@ -397,6 +414,16 @@ vim.fn.search('key: build')
 next_run('the step at the cursor runs', 'second · build', type_command('Pipelens step'))
 next_run('a key means the step of the pipeline at the cursor', 'second · build', type_command('Pipelens step build'))
 next_run('unless another pipeline is named', 'first · build', type_command('Pipelens step first: build'))
+local second = require('pipelens').positions(other).children[2]
+local ran
+next_run('a position is run by its id', 'second · build', function()
+  require('pipelens').run(second.children[1].id, function(id)
+    ran = id
+  end)
+end)
+local failure = require('pipelens').results(ran)
+check('only it has a result', vim.deep_equal(vim.tbl_keys(failure), { second.children[1].id }))
+check('which says what failed', failure[second.children[1].id].status == 'failed' and failure[second.children[1].id].short:find('exit 3', 1, true))
 vim.cmd('Pipelens runs')
 vim.fn.search('second  ')
 next_run('a run of the second pipeline is run again from the window', 'second', function()

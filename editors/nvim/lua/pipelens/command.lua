@@ -239,7 +239,7 @@ function M.steps()
   local line = vim.api.nvim_win_get_cursor(0)[1] - 1
   return vim.tbl_map(function(choice)
     return choice.text
-  end, pipelines.choices(pipelines.of(vim.api.nvim_get_current_buf()), line))
+  end, pipelines.choices(pipelines.of(vim.uri_from_bufnr(vim.api.nvim_get_current_buf())), line))
 end
 
 --- Returns what follows the command on a command line, which may begin with modifiers and other commands.

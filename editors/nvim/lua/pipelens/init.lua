@@ -50,53 +50,37 @@ function M.on_event(listener)
   return require('pipelens.runs').listen(listener)
 end
 
---- A place where something can be run, as test runners have them.
----@class pipelens.Position
----@field id string
----@field type 'file'|'namespace'|'test' A file, a pipeline or a step with a matrix, a step.
----@field name string
----@field path string
----@field range { [1]: integer, [2]: integer } Zero-based line and column.
----@field children pipelens.Position[]
-
---- Returns what can be run in a buffer. With `run` and `on_event`, this is all that an adapter of a test runner needs.
+--- Returns what can be run in a buffer. With `run`, `on_event` and `results`, this is all that an adapter of a test runner needs.
 ---@param buf integer
 ---@return pipelens.Position
 function M.positions(buf)
-  local client = require('pipelens.client')
-  local path, uri = vim.api.nvim_buf_get_name(buf), vim.uri_from_bufnr(buf)
-  local file = { id = path, type = 'file', name = vim.fs.basename(path), path = path, range = { 0, 0 }, children = {} }
-  local attached = client.of(buf)
-  local tree = attached and client.request_now(attached, 'pipelens/runs', { uri = uri }, buf)
-  local function add(parent, nodes)
-    for _, node in ipairs(nodes) do
-      local steps = node.steps or node.entries
-      local position = {
-        id = ('%s::%s'):format(parent.id, node.key or node.name),
-        type = #steps > 0 and 'namespace' or 'test',
-        name = node.key or node.name,
-        path = path,
-        range = { node.position.line, node.position.character },
-        children = {},
-      }
-      add(position, steps)
-      parent.children[#parent.children + 1] = position
-    end
-  end
-  add(file, tree and tree.pipelines or {})
-  return file
+  return require('pipelens.positions').of(buf)
 end
 
---- Runs a pipeline, or one step of it. `started` gets the id of the run, by which `on_event` tells its events apart.
----@param argument { uri: string, step?: string, pipeline?: integer|string }
+--- Runs what a position stands for, by its id; or a pipeline, or one step of it. `started` gets the id of each run, by which `on_event`
+--- tells its events apart.
+---@param what string|pipelens.RunArgument
 ---@param started? fun(run_id: string)
-function M.run(argument, started)
-  local name = argument.step and 'pipelens.runStep' or 'pipelens.runPipeline'
-  require('pipelens.command').execute(name, argument, function(answer)
-    if started and answer then
-      started(answer.runId)
-    end
-  end)
+function M.run(what, started)
+  local arguments = type(what) == 'string' and require('pipelens.positions').arguments(what) or { what }
+  if #arguments == 0 then
+    vim.notify(('pipelens: `%s` is not a position'):format(what), vim.log.levels.ERROR)
+  end
+  for _, argument in ipairs(arguments) do
+    local name = argument.step and 'pipelens.runStep' or 'pipelens.runPipeline'
+    require('pipelens.command').execute(name, argument, function(answer)
+      if started and answer and answer.runId then
+        started(answer.runId)
+      end
+    end)
+  end
+end
+
+--- Returns the results of the steps of a run that have ended, by the ids of their positions.
+---@param run_id string
+---@return table<string, pipelens.Result>
+function M.results(run_id)
+  return require('pipelens.positions').results(run_id)
 end
 
 return M

@@ -36,12 +36,13 @@ function M.ask(uri, answered)
   end)
 end
 
---- Asks the server about a buffer, and waits for the answer a little.
----@param buf integer
+--- Asks the server about a file, and waits for the answer a little.
+---@param uri string
 ---@return pipelens.Pipeline[]
-function M.of(buf)
+function M.of(uri)
+  local buf = vim.api.nvim_get_current_buf()
   local attached = client.of(buf)
-  local tree = attached and client.request_now(attached, 'pipelens/runs', { uri = vim.uri_from_bufnr(buf) }, buf)
+  local tree = attached and client.request_now(attached, 'pipelens/runs', { uri = uri }, buf)
   return tree and tree.pipelines or {}
 end
 
@@ -79,6 +80,21 @@ function M.at(pipelines, line)
   return owner, found
 end
 
+--- Returns the name of each pipeline by its index, with a number where several have the same.
+---@param pipelines pipelens.Pipeline[]
+---@return table<integer, string>
+function M.names(pipelines)
+  local counts, names = {}, {}
+  for _, pipeline in ipairs(pipelines) do
+    counts[pipeline.name] = (counts[pipeline.name] or 0) + 1
+  end
+  for _, pipeline in ipairs(pipelines) do
+    local is_unique = counts[pipeline.name] == 1
+    names[pipeline.pipeline] = is_unique and pipeline.name or ('%s #%d'):format(pipeline.name, pipeline.pipeline + 1)
+  end
+  return names
+end
+
 ---@class pipelens.Choice
 ---@field text string What can be typed for it.
 ---@field full string With the name of its pipeline.
@@ -93,16 +109,11 @@ end
 ---@return pipelens.Choice[]
 function M.choices(pipelines, line)
   local here = M.at(pipelines, line)
-  local names, owners = {}, {}
+  local names, owners, choices = M.names(pipelines), {}, {}
   for _, pipeline in ipairs(pipelines) do
-    names[pipeline.name] = (names[pipeline.name] or 0) + 1
-  end
-  local choices = {}
-  for _, pipeline in ipairs(pipelines) do
-    local name = names[pipeline.name] == 1 and pipeline.name or ('%s #%d'):format(pipeline.name, pipeline.pipeline + 1)
     local function add(nodes)
       for _, node in ipairs(nodes) do
-        local choice = { full = ('%s: %s'):format(name, node.key), pipeline = pipeline, node = node }
+        local choice = { full = ('%s: %s'):format(names[pipeline.pipeline], node.key), pipeline = pipeline, node = node }
         choices[#choices + 1] = choice
         owners[node.key] = owners[node.key] or {}
         owners[node.key][pipeline.pipeline] = true
