@@ -2,9 +2,11 @@
 import * as vscode from "vscode";
 import type { Pipelines } from "./pipelines";
 import type { PipelineNode, RunEvent, StepNode } from "./protocol";
+import { failedRun } from "./pure/cursor";
 import { Writer } from "./pure/output";
-import { isFailure, words } from "./pure/words";
-import type { Server } from "./server";
+import { leaves, selected, type Tree } from "./pure/selection";
+import { isFailure, isLeft, words } from "./pure/words";
+import { refuse, type Server } from "./server";
 
 /// What an item stands for.
 interface Place {
@@ -13,6 +15,11 @@ interface Place {
   /// The key of a step, or of one combination. Without one, the whole pipeline.
   readonly step?: string;
 }
+
+const TREE: Tree<vscode.TestItem> = {
+  parent: (item) => item.parent,
+  children: (item) => [...item.children].map(([, child]) => child),
+};
 
 type Kind = "run" | "from" | "watch";
 
@@ -194,9 +201,7 @@ export class Tests implements vscode.Disposable {
 
   private drawStep(place: Place, step: StepNode, kept: Set<string>): vscode.TestItem {
     const item = this.keep({ ...place, step: step.key }, step.key, step.position, kept);
-    if (step.label !== null) {
-      item.description = step.label;
-    }
+    item.description = step.label ?? "";
     item.children.replace(step.entries.map((entry) => this.drawStep(place, entry, kept)));
     return item;
   }
@@ -221,27 +226,69 @@ export class Tests implements vscode.Disposable {
   }
 
   private async start(kind: Kind, request: vscode.TestRunRequest, token: vscode.CancellationToken): Promise<void> {
-    const included = request.include ?? [...this.controller.items].map(([, item]) => item);
-    const wanted = included.filter((item) => !(request.exclude ?? []).includes(item));
-    for (const item of wanted) {
-      const place = this.places.get(item);
-      if (place === undefined) {
-        continue;
-      }
+    for (const place of this.selected(request).flatMap((item) => this.places.get(item) ?? [])) {
       if (kind === "watch" || request.continuous === true) {
         await this.watch(place, request, token);
       } else {
-        const { uri, pipeline, step } = place;
-        const answer =
-          step === undefined
-            ? await this.server.execute("pipelens.runPipeline", { uri, pipeline })
-            : await this.server.execute(kind === "from" ? "pipelens.runFrom" : "pipelens.runStep", { uri, pipeline, step });
-        this.follow(answer?.runId, place, request, token);
+        await this.run(kind, place, request, token);
       }
     }
   }
 
+  private async run(kind: Kind, place: Place, request: vscode.TestRunRequest, token: vscode.CancellationToken): Promise<void> {
+    const { uri, pipeline, step } = place;
+    const answer =
+      step === undefined
+        ? await this.server.execute("pipelens.runPipeline", { uri, pipeline })
+        : await this.server.execute(kind === "from" ? "pipelens.runFrom" : "pipelens.runStep", { uri, pipeline, step });
+    this.follow(answer?.runId, place, request, token);
+  }
+
+  private selected(request: vscode.TestRunRequest): vscode.TestItem[] {
+    const included = request.include ?? [...this.controller.items].map(([, item]) => item);
+    return selected(included, request.exclude ?? [], TREE);
+  }
+
+  /// Runs again what failed: in the selection, or, if nothing is selected, in the newest run with failed steps.
   private async rerun(request: vscode.TestRunRequest, token: vscode.CancellationToken): Promise<void> {
+    if (request.include === undefined && (request.exclude ?? []).length === 0) {
+      await this.rerunNewest(request, token);
+      return;
+    }
+    let count = 0;
+    for (const item of this.selected(request)) {
+      const place = this.places.get(item);
+      if (place !== undefined) {
+        count += await (place.step === undefined ? this.rerunPipeline(place, request, token) : this.rerunSteps(item, request, token));
+      }
+    }
+    if (count === 0) {
+      await refuse("No step of the selection has failed, so there is nothing to run again");
+    }
+  }
+
+  /// Returns how many runs it starts.
+  private async rerunPipeline(place: Place, request: vscode.TestRunRequest, token: vscode.CancellationToken): Promise<number> {
+    const node = this.node(place);
+    const failed = node === undefined ? undefined : failedRun([node]);
+    if (failed === undefined) {
+      return 0;
+    }
+    const answer = await this.server.execute("pipelens.rerunFailed", { runId: failed.runId });
+    this.follow(answer?.runId, place, request, token);
+    return 1;
+  }
+
+  private async rerunSteps(item: vscode.TestItem, request: vscode.TestRunRequest, token: vscode.CancellationToken): Promise<number> {
+    const places = leaves([item], TREE).flatMap((leaf) => this.places.get(leaf) ?? []);
+    const failed = places.filter((place) => isLeft(this.stateOf(place)));
+    for (const place of failed) {
+      await this.run("run", place, request, token);
+    }
+    return failed.length;
+  }
+
+  private async rerunNewest(request: vscode.TestRunRequest, token: vscode.CancellationToken): Promise<void> {
     const answer = await this.server.execute("pipelens.rerunFailed");
     if (answer?.runId !== undefined) {
       // Its pipeline is known once the run has begun.
@@ -251,6 +298,16 @@ export class Tests implements vscode.Disposable {
         this.watched.set(runId, request);
       }
     }
+  }
+
+  private node({ uri, pipeline }: Place): PipelineNode | undefined {
+    return this.pipelines.of(uri).find((node) => node.pipeline === pipeline);
+  }
+
+  /// Returns the newest state of a step or a combination.
+  private stateOf(place: Place): string | undefined {
+    const steps = this.node(place)?.steps ?? [];
+    return [...steps, ...steps.flatMap(({ entries }) => entries)].find(({ key }) => key === place.step)?.state?.state;
   }
 
   private async watch(place: Place, request: vscode.TestRunRequest, token: vscode.CancellationToken): Promise<void> {

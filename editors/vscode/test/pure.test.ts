@@ -13,6 +13,7 @@ import { Backlog, Writer } from "../src/pure/output";
 import { documents, globsOf, programGlobs } from "../src/pure/programs";
 import { pipelineRef, refIndex } from "../src/pure/references";
 import { helpFor, refusalOf } from "../src/pure/refusal";
+import { leaves, selected, type Tree } from "../src/pure/selection";
 import { clock, duration, iconOf, newestRun, stateOf, time, withoutRunning, words } from "../src/pure/words";
 
 const scratch = mkdtempSync(join(tmpdir(), "pipelens-"));
@@ -137,6 +138,19 @@ test("a pipeline is named only where its file has several, and by its index wher
   assert.deepEqual([0, 1, 2].map((index) => pipelineRef(named("a", "a", "b"), index)), [0, 1, "b"]);
   assert.equal(refIndex(named("a", "b"), "b"), 1);
   assert.deepEqual([1, "gone", undefined].map((ref) => refIndex(named("a", "b"), ref)), [1, "gone", undefined]);
+});
+
+test("a selection runs each thing once, and leaves out what is excluded below it", () => {
+  // `p` is a pipeline, `p/a` a step of it, `p/a/1` a combination.
+  const all = ["p", "p/a", "p/a/1", "p/a/2", "p/b", "q"];
+  const parent = (id: string): string | undefined => (id.includes("/") ? id.slice(0, id.lastIndexOf("/")) : undefined);
+  const tree: Tree<string> = { parent, children: (id) => all.filter((other) => parent(other) === id) };
+  assert.deepEqual(selected(["p", "q"], [], tree), ["p", "q"]);
+  assert.deepEqual(selected(["p/b", "p", "p/a/1"], [], tree), ["p"]);
+  assert.deepEqual(selected(["p", "q"], ["p/a/2"], tree), ["p/a/1", "p/b", "q"]);
+  assert.deepEqual(selected(["p", "q"], ["p"], tree), ["q"]);
+  assert.deepEqual(selected(["p/a/1"], ["p/a"], tree), []);
+  assert.deepEqual(leaves(["p", "q"], tree), ["p/a/1", "p/a/2", "p/b", "q"]);
 });
 
 test("what is run again is the newest run with something left to do", () => {

@@ -1,6 +1,6 @@
 // What the line of the cursor means.
 import type { PipelineNode, RunNode, StepNode } from "../protocol";
-import { isFailure } from "./words";
+import { isLeft } from "./words";
 
 export interface StepPlace {
   readonly pipeline: PipelineNode;
@@ -28,7 +28,6 @@ export function stepsOf(pipelines: readonly PipelineNode[]): StepPlace[] {
 
 /// Returns the newest run in which something has failed, or could not run because of that. The ids of runs sort by time.
 export function failedRun(pipelines: readonly PipelineNode[]): RunNode | undefined {
-  const isLeft = (state: string): boolean => isFailure(state) || state === "skipped" || state === "cancelled";
   const runs = pipelines.flatMap(({ runs }) => runs).filter(({ steps }) => Object.values(steps).some(({ state }) => isLeft(state)));
   return runs.reduce<RunNode | undefined>((newest, run) => (newest === undefined || run.runId > newest.runId ? run : newest), undefined);
 }

@@ -46,6 +46,11 @@ export function isFailure(state: string): boolean {
   return state === "failed" || state === "timedOut" || state === "errored" || state === "engineUnreachable";
 }
 
+/// Whether a step in this state is run again with those that failed.
+export function isLeft(state: string | undefined): boolean {
+  return state !== undefined && (isFailure(state) || state === "skipped" || state === "cancelled");
+}
+
 /// Returns one character for a state.
 export function signOf(state: string): string {
   if (state === "succeeded" || state === "cached") {
