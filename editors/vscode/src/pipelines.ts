@@ -15,8 +15,11 @@ const IGNORED = "**/{node_modules,target}/**";
 /// More files than a view can show.
 const MOST_FILES = 200;
 
+/// The schema of pipelines: the manifest says which files have it.
+const PIPELINE_SCHEMA = "./dist/pipeline.schema.json";
+
 interface Manifest {
-  contributes: Record<"jsonValidation" | "yamlValidation", readonly { fileMatch: readonly string[] }[]>;
+  contributes: Record<"jsonValidation" | "yamlValidation", readonly { fileMatch: readonly string[]; url: string }[]>;
 }
 
 export class Pipelines implements vscode.Disposable {
@@ -112,7 +115,8 @@ export class Pipelines implements vscode.Disposable {
 
   private globs(): string[] {
     const { contributes } = this.extension.packageJSON as Manifest;
-    return [...contributes.yamlValidation, ...contributes.jsonValidation].flatMap(({ fileMatch }) => fileMatch);
+    const validations = [...contributes.yamlValidation, ...contributes.jsonValidation];
+    return validations.filter(({ url }) => url === PIPELINE_SCHEMA).flatMap(({ fileMatch }) => fileMatch);
   }
 
   /// Looks for all pipelines anew.
