@@ -1,5 +1,7 @@
 ;;; lsp-pipelens.el --- Client for pipelens -*- lexical-binding: t; -*-
 
+;; In emacs-lsp/lsp-mode: `clients/lsp-pipelens.el`, without this line.
+
 ;;; Commentary:
 
 ;; Finds mistakes in CI pipelines, and runs them step by step: https://github.com/pipelens/pipelens

@@ -1,3 +1,5 @@
+-- In neovim/nvim-lspconfig: `lsp/pipelens.lua`, without these lines.
+
 ---@brief
 ---
 --- https://github.com/pipelens/pipelens
