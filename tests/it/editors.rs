@@ -60,3 +60,8 @@ fn a_person_creates_a_pipeline_in_the_workbench_of_vs_code() {
 fn a_person_runs_a_program_in_the_workbench_of_vs_code() {
     run_stages("programs");
 }
+
+#[test]
+fn a_person_runs_one_of_several_pipelines_of_a_file_in_the_workbench_of_vs_code() {
+    run_stages("several");
+}
