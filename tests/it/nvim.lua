@@ -391,7 +391,8 @@ wait('the server has the file', function()
   return vim.lsp.get_clients({ bufnr = other, name = 'pipelens' })[1] ~= nil
 end)
 check('it is the same server, although the project has no root', #vim.lsp.get_clients({ name = 'pipelens' }) == 1)
-check('completion tells the pipelines apart', vim.deep_equal(vim.fn.getcompletion('Pipelens step ', 'cmdline'), { 'build', 'second: build' }))
+local offered = vim.fn.getcompletion('Pipelens step ', 'cmdline')
+check('completion tells the pipelines apart', vim.deep_equal(offered, { 'build', 'second: build' }))
 check('also after modifiers', completions('silent Pipelens step b') == 'build' and completions('vert Pipelens ru') == 'run runs')
 
 --- Waits for the next run of this title.
@@ -415,15 +416,16 @@ next_run('the step at the cursor runs', 'second · build', type_command('Pipelen
 next_run('a key means the step of the pipeline at the cursor', 'second · build', type_command('Pipelens step build'))
 next_run('unless another pipeline is named', 'first · build', type_command('Pipelens step first: build'))
 local second = require('pipelens').positions(other).children[2]
-local ran
+local started
 next_run('a position is run by its id', 'second · build', function()
   require('pipelens').run(second.children[1].id, function(id)
-    ran = id
+    started = id
   end)
 end)
-local failure = require('pipelens').results(ran)
-check('only it has a result', vim.deep_equal(vim.tbl_keys(failure), { second.children[1].id }))
-check('which says what failed', failure[second.children[1].id].status == 'failed' and failure[second.children[1].id].short:find('exit 3', 1, true))
+local failure = require('pipelens').results(started)
+local result = failure[second.children[1].id]
+check('only it has a result', result and vim.tbl_count(failure) == 1)
+check('which says what failed', result.status == 'failed' and result.short:find('exit 3', 1, true))
 vim.cmd('Pipelens runs')
 vim.fn.search('second  ')
 next_run('a run of the second pipeline is run again from the window', 'second', function()
