@@ -28,6 +28,9 @@ export class Pipelines implements vscode.Disposable {
   private readonly timers = new Map<string, NodeJS.Timeout>();
   private readonly subscriptions: { dispose(): unknown }[] = [];
   private ticking: NodeJS.Timeout | undefined;
+  private finding: NodeJS.Timeout | undefined;
+  /// Whether a setting added files when they were looked for.
+  private hasFurther = false;
 
   readonly onDidChange = this.changes.event;
 
@@ -47,6 +50,7 @@ export class Pipelines implements vscode.Disposable {
       ]),
       server.onDidChange((change) => void this.reset(change)),
       vscode.workspace.onDidChangeWorkspaceFolders(() => void this.find()),
+      server.onSettings(() => { this.findFurther(); }),
       // Without trust, the server does not look at earlier runs.
       vscode.workspace.onDidGrantWorkspaceTrust(() => void this.find()),
       server.onRunEvent((event) => {
@@ -107,6 +111,7 @@ export class Pipelines implements vscode.Disposable {
 
   dispose(): void {
     clearInterval(this.ticking);
+    clearTimeout(this.finding);
     for (const timer of this.timers.values()) {
       clearTimeout(timer);
     }
@@ -138,15 +143,22 @@ export class Pipelines implements vscode.Disposable {
 
   /// Asks about every file that may be a pipeline.
   private async find(): Promise<void> {
-    const further = (vscode.workspace.workspaceFolders ?? []).flatMap((folder) =>
-      filesOf(folder).map((glob) => new vscode.RelativePattern(folder, glob)),
-    );
+    const further = furtherPatterns();
+    this.hasFurther = further.length > 0;
     const patterns = [`**/{${this.globs().join(",")}}`, ...programGlobs(commandGlobs()), ...further];
     const found = await Promise.all(patterns.map((pattern) => vscode.workspace.findFiles(pattern, IGNORED, MOST_FILES)));
     const open = vscode.workspace.textDocuments.filter(isCandidate).map(({ uri }) => uri);
-    const uris = new Set([...found.flat(), ...open].map(String));
+    const uris = new Set([...[...found.flat(), ...open].map(String), ...this.files.keys()]);
     await Promise.all([...uris].map((uri) => this.refresh(uri)));
     this.tell();
+  }
+
+  /// Looks for the files that a setting adds or added, once the server has it.
+  private findFurther(): void {
+    if (this.hasFurther || furtherPatterns().length > 0) {
+      clearTimeout(this.finding);
+      this.finding = setTimeout(() => { void this.find(); }, BURST_MS);
+    }
   }
 
   private forget(uri: string): void {
@@ -195,6 +207,11 @@ export class Pipelines implements vscode.Disposable {
   private tellContext(): void {
     void vscode.commands.executeCommand("setContext", "pipelens.isPipeline", this.meant() !== undefined);
   }
+}
+
+function furtherPatterns(): vscode.RelativePattern[] {
+  const folders = vscode.workspace.workspaceFolders ?? [];
+  return folders.flatMap((folder) => filesOf(folder).map((glob) => new vscode.RelativePattern(folder, glob)));
 }
 
 function isCandidate(document: vscode.TextDocument): boolean {

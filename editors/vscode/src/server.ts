@@ -46,6 +46,7 @@ export class Server implements vscode.Disposable {
   private readonly changes = new vscode.EventEmitter<Change>();
   private readonly lenses = new vscode.EventEmitter<vscode.TextDocument>();
   private readonly logs = new vscode.EventEmitter<string>();
+  private readonly asked = new vscode.EventEmitter<void>();
   private crashes: number[] = [];
   /// What the last start was decided by.
   private startedAs: string | undefined;
@@ -59,6 +60,8 @@ export class Server implements vscode.Disposable {
   readonly onLenses = this.lenses.event;
   /// The URI of a log that is shown and has grown.
   readonly onLogChange = this.logs.event;
+  /// The server is told the settings of each folder.
+  readonly onSettings = this.asked.event;
   /// What a command of a lens does here, rather than in the server.
   readonly own = new Map<string, (argument: unknown) => Promise<unknown>>();
 
@@ -112,6 +115,7 @@ export class Server implements vscode.Disposable {
     this.changes.dispose();
     this.lenses.dispose();
     this.logs.dispose();
+    this.asked.dispose();
   }
 
   /// Tells the server about changed settings, or starts another one if they name another program or other files.
@@ -319,8 +323,10 @@ export class Server implements vscode.Disposable {
       },
       workspace: {
         // The client's own answer has the defaults too.
-        configuration: ({ items }) =>
-          items.map(({ scopeUri }) => serverSettings(this.context.extension, scopeUri === undefined ? undefined : vscode.Uri.parse(scopeUri))),
+        configuration: ({ items }) => {
+          this.asked.fire();
+          return items.map(({ scopeUri }) => serverSettings(this.context.extension, scopeUri === undefined ? undefined : vscode.Uri.parse(scopeUri)));
+        },
       },
       provideCodeLenses: (document, token, next) => {
         this.lenses.fire(document);
