@@ -117,6 +117,11 @@ impl Matcher {
         let patterns = specs.into_iter().map(Pattern::new).collect::<Result<_, _>>()?;
         Ok(Self { name, severity, folder, patterns })
     }
+
+    /// Whether a line is a problem by itself.
+    pub(super) fn finds(&self, line: &str) -> bool {
+        matches!(self.patterns.as_slice(), [pattern] if pattern.expression.is_match(line))
+    }
 }
 
 impl Pattern {

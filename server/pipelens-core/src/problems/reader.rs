@@ -148,10 +148,18 @@ impl Reader {
 
     /// Whether a line continues the newest problem; it is added to it then.
     fn belongs_to_open(&mut self, line: &str) -> bool {
+        if self.is_own_finding(line) {
+            return false;
+        }
         let Some(open) = &mut self.open else { return false };
         let belongs = open.continues(line);
         open.gap = if belongs { 0 } else { open.gap + 1 };
         belongs
+    }
+
+    /// Whether a matcher of the user finds a problem in a line alone.
+    fn is_own_finding(&self, line: &str) -> bool {
+        self.matchers.all().iter().any(|matcher| matcher.finds(line))
     }
 
     /// Returns what a line completes, with the row of its tool.
@@ -315,7 +323,7 @@ impl Open {
         if frame::is_quoted(line) {
             return true;
         }
-        if self.gap > 0 {
+        if self.gap > 0 || self.is_other_finding(line) {
             return false;
         }
         let (is_javac, is_mypy) = (self.is_of("javac"), self.is_of("mypy"));
@@ -332,6 +340,12 @@ impl Open {
         }
         self.problem.add_line(text.as_str());
         true
+    }
+
+    /// Whether a line has a place of its own and so begins another problem. Go indents the lines that belong to a problem with a tab, and they may have a place.
+    fn is_other_finding(&self, line: &str) -> bool {
+        let is_detail_of_go = self.is_of("go") && line.starts_with('\t');
+        !is_detail_of_go && (annotation::read(line).is_some() || tools::is_finding(line))
     }
 
     fn is_of(&self, tool: &str) -> bool {

@@ -134,6 +134,59 @@ fn the_command_tells_tools_apart_that_print_alike() {
     assert_eq!(tool("a.txt:1:2: x", "lint"), None);
 }
 
+/// Compares what is found in a few lines.
+fn check_lines(lines: &str, expected: &Expect) {
+    expected.assert_eq(&shown(&read(lines, &Matchers::default(), "")));
+}
+
+#[test]
+fn a_line_with_a_place_of_its_own_is_never_part_of_another_problem() {
+    let mypy = "src/mod.py:6: note: Revealed type is \"builtins.int\"\n\
+        src/mod.py:7: error: Incompatible return value type [return-value]\n\
+        src/mod.py:8: note: Revealed type is \"builtins.int\"\n\
+        ::error file=src/a.py,line=3::wrong [code]\n";
+    check_lines(
+        mypy,
+        &expect![[r#"
+            src/mod.py:6 Information mypy -: Revealed type is "builtins.int"
+            src/mod.py:7 Error mypy return-value: Incompatible return value type
+            src/mod.py:8 Information mypy -: Revealed type is "builtins.int"
+            src/a.py:3 Error ? -: wrong [code]
+        "#]],
+    );
+    let nested = "--- FAIL: TestAll (0.00s)\n    --- FAIL: TestAll/sub (0.00s)\n        \
+        a_test.go:5: first\n        a_test.go:6: second\n            more\n";
+    check_lines(
+        nested,
+        &expect![[r#"
+            a_test.go:5 Error go -: first
+            a_test.go:6 Error go -: second
+                more
+        "#]],
+    );
+    check_lines(
+        "# x\n./a.go:3:6: f redeclared in this block\n\t./b.go:4:6: other declaration of f\n",
+        &expect![[r#"
+            ./a.go:3:6 Error go -: f redeclared in this block
+                ./b.go:4:6: other declaration of f
+        "#]],
+    );
+}
+
+#[test]
+fn a_line_that_a_matcher_of_the_user_finds_is_not_part_of_another_problem() {
+    let matchers = own(vec![pattern(
+        r"^  (\S+)@(\d+) (.*)$",
+        &[(Field::File, 1), (Field::Line, 2), (Field::Message, 3)],
+        false,
+    )]);
+    expect![[r#"
+        a.ts:1:2 Error tsc TS1: x
+        a.x:3 Warning mine -: text
+    "#]]
+    .assert_eq(&shown(&read("a.ts(1,2): error TS1: x\n  a.x@3 text\n", &matchers.unwrap(), "")));
+}
+
 #[test]
 fn lines_that_are_not_about_a_place_are_none() {
     for line in [

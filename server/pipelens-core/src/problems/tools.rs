@@ -276,6 +276,15 @@ pub(super) fn beginning_with(line: &str) -> impl Iterator<Item = usize> {
     FIRST_LINES.matches(line).into_iter()
 }
 
+/// Whether a line is a problem with its place. The last row also fits text inside an indented line, so there it says nothing.
+pub(super) fn is_finding(line: &str) -> bool {
+    let is_indented = line.starts_with([' ', '\t']);
+    let last = TOOLS.len().saturating_sub(1);
+    beginning_with(line)
+        .filter(|row| !is_indented || *row != last)
+        .any(|row| TOOLS.get(row).is_some_and(|tool| tool.lines.len() == 1))
+}
+
 fn tool(row: &Row) -> Option<Tool> {
     let regex = |expression: &str| Regex::new(expression).ok();
     let line = |(expression, between): &(&str, Option<&str>)| {
