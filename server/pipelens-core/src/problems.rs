@@ -2,8 +2,10 @@
 //! a path is one of the project is up to the caller.
 
 mod annotation;
+mod folders;
 mod frame;
 mod matcher;
+mod packages;
 mod parts;
 mod paths;
 mod plain;
@@ -15,7 +17,7 @@ mod stack;
 mod tools;
 
 pub use matcher::{Field, Matcher, MatcherError, Matchers, PatternSpec};
-pub use paths::{Names, Paths};
+pub use paths::{Names, Paths, Project};
 pub use problem::{MAX_PROBLEMS, Place, Problem, Unit};
 pub use reader::Reader;
 pub use sections::{Section, sections};

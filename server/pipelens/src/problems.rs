@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use pipelens_core::diagnostic::Severity;
 use pipelens_core::plan::{Plan, PlanStep};
-use pipelens_core::problems::{Matchers, Names, Paths, Place, Problem, Reader, Unit};
+use pipelens_core::problems::{Matchers, Names, Paths, Place, Problem, Project, Reader, Unit};
 use pipelens_core::text::{LineIndex, TextRange};
 use pipelens_engine::event::{BuildEvent, Outcome};
 use pipelens_engine::files::ProjectFolder;
@@ -17,6 +17,8 @@ use pipelens_engine::project::ProjectFiles;
 
 /// A longer file is not source code.
 const MAX_FILE_BYTES: u64 = 8 << 20;
+/// A longer manifest of a package is not read.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 /// How much of a log is read again if lines were dropped on their way.
 const MAX_LOG_BYTES: u64 = 64 << 20;
 /// Columns between the stops of a tab.
@@ -151,7 +153,7 @@ pub(crate) struct Locator {
 impl Locator {
     pub(crate) fn new(root: &Path, plan: &Plan) -> Self {
         let shown = root.to_string_lossy();
-        let steps = plan.steps.iter().map(|step| (step.key.clone(), Paths::new(&shown, &step.workdir)));
+        let steps = plan.steps.iter().map(|step| (step.key.clone(), Paths::new(&shown, &step.workdir, &step.cmd)));
         Self {
             root: root.to_owned(),
             folder: ProjectFolder::open(root).ok(),
@@ -191,10 +193,7 @@ impl Locator {
     pub(crate) fn place(&mut self, step: usize, place: &Place) -> Option<(Arc<SourceText>, TextRange)> {
         let folder = self.folder.as_ref()?;
         let paths = &self.steps.get(step)?.1;
-        let (names, root) = (&self.names, &self.root);
-        let exists = |path: &str| folder.has_file(Path::new(path));
-        let all = || names.get_or_init(|| Names::new(ProjectFiles::new(root.clone()).all()));
-        let name = paths.find(place, exists, all)?;
+        let name = paths.find(place, &Files { folder, root: &self.root, names: &self.names })?;
         if name.split('/').any(|part| FOREIGN.contains(&part)) {
             return None;
         }
@@ -214,6 +213,27 @@ impl Locator {
         });
         self.texts.insert(name, file.clone());
         file
+    }
+}
+
+/// The files of a project, as paths are looked up in them.
+struct Files<'a> {
+    folder: &'a ProjectFolder,
+    root: &'a Path,
+    names: &'a OnceCell<Names>,
+}
+
+impl Project for Files<'_> {
+    fn has_file(&self, path: &str) -> bool {
+        self.folder.has_file(Path::new(path))
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        self.folder.read_text(Path::new(path), MAX_MANIFEST_BYTES).ok()
+    }
+
+    fn names(&self) -> &Names {
+        self.names.get_or_init(|| Names::new(ProjectFiles::new(self.root.to_owned()).all()))
     }
 }
 

@@ -24,6 +24,10 @@ pub struct Place {
     pub file: String,
     /// The directory in which the tool runs, if the output says so.
     pub folder: Option<String>,
+    /// The package that the file belongs to, if the output says so: `example.com/x/pkg` in Go, `com.example` in Java.
+    pub package: Option<String>,
+    /// The tool prints only the end of the path, wherever it runs.
+    pub is_name: bool,
     /// From 1.
     pub line: u32,
     /// From 1, in the tool's unit.

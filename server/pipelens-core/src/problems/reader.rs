@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::matcher::{Matchers, Said};
+use super::packages::Packages;
 use super::parts::Parts;
 use super::plain::plain;
 use super::problem::{MAX_PROBLEMS, Place, Problem, Unit};
@@ -36,6 +37,7 @@ pub struct Reader {
     pytest: Pytest,
     stack: Stack,
     folders: Vec<String>,
+    packages: Packages,
     /// The newest problem: the next lines may belong to it.
     open: Option<Open>,
     seen: HashSet<u64>,
@@ -73,6 +75,7 @@ impl Reader {
             pytest: Pytest::default(),
             stack: Stack::default(),
             folders: Vec::new(),
+            packages: Packages::default(),
             open: None,
             seen: HashSet::new(),
             found: 0,
@@ -92,11 +95,15 @@ impl Reader {
         if self.open.as_ref().is_some_and(|open| open.gap > MAX_GAP) {
             self.close(found);
         }
-        for (problem, tool) in self.news(line) {
+        let news = self.news(line);
+        if news.is_empty() {
+            self.follow_folders(line);
+            self.follow_packages(line, found);
+        }
+        for (problem, tool) in news {
             self.close(found);
             self.open(problem, tool);
         }
-        self.follow_folders(line);
     }
 
     /// The output has ended: passes on the last problems.
@@ -106,6 +113,7 @@ impl Reader {
             self.open(problem, None);
         }
         self.close(found);
+        self.release(found);
     }
 
     fn open(&mut self, mut problem: Problem, tool: Option<usize>) {
@@ -113,6 +121,7 @@ impl Reader {
             let places = problem.places.iter_mut();
             places.filter(|place| place.folder.is_none()).for_each(|place| place.folder = Some(folder.clone()));
         }
+        self.packages.begin(&mut problem);
         // Those whose lines are a list have no marks of their own.
         let has_marks = tool.and_then(|tool| tools::all().get(tool)).is_none_or(|tool| tool.is_loop);
         self.open = Some(Open { problem, tool, has_marks, after: 0, gap: 0 });
@@ -120,14 +129,38 @@ impl Reader {
 
     fn close(&mut self, found: &mut Vec<Problem>) {
         let Some(Open { problem, .. }) = self.open.take() else { return };
+        if let Some(problem) = self.packages.keep(problem) {
+            self.pass(problem, found);
+        }
+    }
+
+    /// Passes on a problem, unless it was found before.
+    fn pass(&mut self, problem: Problem, found: &mut Vec<Problem>) {
         let mut hasher = DefaultHasher::new();
         for place in &problem.places {
-            (place.file.as_str(), place.line, place.column).hash(&mut hasher);
+            (place.file.as_str(), place.line, place.column, place.package.as_deref()).hash(&mut hasher);
         }
         (problem.severity as u8, problem.message.as_str()).hash(&mut hasher);
         if self.found < MAX_PROBLEMS && self.seen.insert(hasher.finish()) {
             self.found += 1;
             found.push(problem);
+        }
+    }
+
+    /// Passes on the problems that have waited for their package.
+    fn release(&mut self, found: &mut Vec<Problem>) {
+        for problem in self.packages.take() {
+            self.pass(problem, found);
+        }
+    }
+
+    fn follow_packages(&mut self, line: &str, found: &mut Vec<Problem>) {
+        if line.starts_with("FAIL\t") {
+            // The newest finding is one of the package.
+            self.close(found);
+        }
+        if self.packages.read(line) || self.packages.has_waited_too_long() {
+            self.release(found);
         }
     }
 
@@ -279,6 +312,8 @@ impl Reader {
         let place = Place {
             file: parts.file,
             folder: None,
+            package: None,
+            is_name: tool.has_names,
             line: parts.line,
             column: parts.column.filter(|column| *column > 0),
             end_line: parts.end_line,

@@ -21,7 +21,8 @@ fn read(lines: &str, matchers: &Matchers, command: &str) -> Vec<Problem> {
 
 fn shown(problems: &[Problem]) -> String {
     let place = |place: &Place| {
-        let mut text = format!("{}:{}", place.file, place.line);
+        let package = place.package.as_ref().map(|package| format!("({package}) ")).unwrap_or_default();
+        let mut text = format!("{package}{}:{}", place.file, place.line);
         if let Some(column) = place.column {
             text += &format!(":{column}");
         }
@@ -167,7 +168,7 @@ fn a_line_with_a_place_of_its_own_is_never_part_of_another_problem() {
     check_lines(
         "# x\n./a.go:3:6: f redeclared in this block\n\t./b.go:4:6: other declaration of f\n",
         &expect![[r#"
-            ./a.go:3:6 Error go -: f redeclared in this block
+            (x) ./a.go:3:6 Error go -: f redeclared in this block
                 ./b.go:4:6: other declaration of f
         "#]],
     );
@@ -175,11 +176,8 @@ fn a_line_with_a_place_of_its_own_is_never_part_of_another_problem() {
 
 #[test]
 fn a_line_that_a_matcher_of_the_user_finds_is_not_part_of_another_problem() {
-    let matchers = own(vec![pattern(
-        r"^  (\S+)@(\d+) (.*)$",
-        &[(Field::File, 1), (Field::Line, 2), (Field::Message, 3)],
-        false,
-    )]);
+    let matchers =
+        own(vec![pattern(r"^  (\S+)@(\d+) (.*)$", &[(Field::File, 1), (Field::Line, 2), (Field::Message, 3)], false)]);
     expect![[r#"
         a.ts:1:2 Error tsc TS1: x
         a.x:3 Warning mine -: text

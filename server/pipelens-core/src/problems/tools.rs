@@ -18,6 +18,8 @@ pub(super) struct Tool {
     /// Lines after it that continue the message.
     pub(super) more: Option<Regex>,
     pub(super) unit: Unit,
+    /// It prints the names of files without their folders.
+    pub(super) has_names: bool,
 }
 
 #[derive(Debug)]
@@ -36,9 +38,11 @@ struct Row {
     is_loop: bool,
     more: Option<&'static str>,
     unit: Unit,
+    has_names: bool,
 }
 
-const ROW: Row = Row { name: None, lines: &[], is_loop: false, more: None, unit: Unit::Characters };
+const ROW: Row =
+    Row { name: None, lines: &[], is_loop: false, more: None, unit: Unit::Characters, has_names: false };
 
 /// The rows are tried in this order.
 const ROWS: &[Row] = &[
@@ -145,6 +149,7 @@ const ROWS: &[Row] = &[
         name: Some("go"),
         lines: &[(r"^\s+(?P<file>[^\s:]+\.go):(?P<line>\d+): (?P<message>.*)$", None)],
         more: Some(r"^ {8}\s*(?P<message>\S.*)$"),
+        has_names: true,
         ..ROW
     },
     Row {
@@ -296,6 +301,7 @@ fn tool(row: &Row) -> Option<Tool> {
         is_loop: row.is_loop,
         more: row.more.and_then(regex),
         unit: row.unit,
+        has_names: row.has_names,
     })
 }
 

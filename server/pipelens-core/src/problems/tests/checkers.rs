@@ -23,8 +23,8 @@ fn sample_go_vet() {
     check(
         &["go-vet.txt"],
         &expect![[r#"
-        vet/vet.go:5:12 Error go -: fmt.Printf format %d has arg "x" of wrong type string
-    "#]],
+            (example.com/broken/vet) vet/vet.go:5:12 Error go -: fmt.Printf format %d has arg "x" of wrong type string
+        "#]],
     );
 }
 

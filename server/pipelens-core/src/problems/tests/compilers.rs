@@ -67,10 +67,10 @@ fn sample_go_build() {
     check(
         &["go-build.txt"],
         &expect![[r#"
-        ./main.go:5:2 Error go -: imported and not used: "os"
-        ./main.go:9:14 Error go -: cannot use "seven" (untyped string constant) as int value in variable declaration
-        ./main.go:10:14 Error go -: undefined: missing
-    "#]],
+            (example.com/broken) ./main.go:5:2 Error go -: imported and not used: "os"
+            (example.com/broken) ./main.go:9:14 Error go -: cannot use "seven" (untyped string constant) as int value in variable declaration
+            (example.com/broken) ./main.go:10:14 Error go -: undefined: missing
+        "#]],
     );
 }
 

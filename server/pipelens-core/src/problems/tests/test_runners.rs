@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::check;
+use super::{check, check_lines};
 
 #[test]
 fn sample_cargo_test() {
@@ -21,7 +21,7 @@ fn sample_go_test() {
     check(
         &["go-test.txt"],
         &expect![[r#"
-            calc_test.go:7 Error go -: Twice(2) = 6,
+            (example.com/broken/calc) calc_test.go:7 Error go -: Twice(2) = 6,
                 want 4
             /usr/lib/go-1.19/src/testing/testing.go:1493 < /usr/lib/go-1.19/src/testing/testing.go:1446 < /workspace/go/calc/calc_test.go:13 < /usr/lib/go-1.19/src/runtime/panic.go:884 < /usr/lib/go-1.19/src/testing/testing.go:1399 < /usr/lib/go-1.19/src/testing/testing.go:1396 Error go -: runtime error: invalid memory address or nil pointer dereference
         "#]],
@@ -81,5 +81,23 @@ fn sample_pytest() {
             assert 7 == 'seven'
         tests/test_calc.py:10 < app/calc.py:6 Error pytest -: NameError: name 'undefined_name' is not defined
     "#]],
+    );
+}
+
+#[test]
+fn go_says_which_package_a_file_is_in() {
+    check_lines(
+        "# example.com/x/pkg [example.com/x/pkg.test]\npkg/a.go:3:4: undefined: f\n\n\
+            a.go:5:6: other (lint)\n\
+            --- FAIL: TestA (0.00s)\n    main_test.go:12: wrong\nFAIL\nFAIL\texample.com/x/a\t0.01s\n\
+            --- FAIL: TestB (0.00s)\n    main_test.go:12: wrong\nFAIL\nFAIL\texample.com/x/b\t0.01s\n\
+            --- FAIL: TestC (0.00s)\n    main_test.go:12: wrong\n",
+        &expect![[r#"
+            (example.com/x/pkg) pkg/a.go:3:4 Error go -: undefined: f
+            a.go:5:6 Error go lint: other
+            (example.com/x/a) main_test.go:12 Error go -: wrong
+            (example.com/x/b) main_test.go:12 Error go -: wrong
+            main_test.go:12 Error go -: wrong
+        "#]],
     );
 }

@@ -17,8 +17,8 @@ use crate::settings::matchers::compiled;
 
 /// The error code of a request that failed although it was right.
 const REQUEST_FAILED: i64 = -32803;
-/// A problem is complete at most so many lines after the one that names its place.
-const MOST_LINES_AFTER: usize = 80;
+/// A problem is complete at most so many lines after the one that names its place: a failed test of Go waits for its package.
+const MOST_LINES_AFTER: usize = 1_100;
 
 pub(crate) fn content(server: &Server, _: &Documents, params: ContentParams) -> Result<ContentResult> {
     let Some((run, step)) = log_documents::meant(&server.runs.registry, &params.uri) else {
