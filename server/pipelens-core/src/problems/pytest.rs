@@ -14,6 +14,10 @@ pub(super) struct Pytest {
     /// The lines that begin with `E`.
     errors: Vec<String>,
     style: Style,
+    /// Whether this is the part of the report with the failures.
+    is_in_failures: bool,
+    /// Whether this is what a failed test has printed.
+    is_captured: bool,
     /// Whether the last line belongs to a report.
     has_taken: bool,
 }
@@ -39,6 +43,12 @@ impl Pytest {
     /// Reads a line; returns the failure that it completes.
     pub(super) fn read(&mut self, line: &str) -> Option<Problem> {
         self.has_taken = true;
+        self.follow_headings(line);
+        if !self.is_failure()
+            && let Some(problem) = warning(line)
+        {
+            return Some(problem);
+        }
         if let Some(text) = line.strip_prefix('E').filter(|text| text.starts_with("   ")) {
             if self.errors.len() < MAX_LINES {
                 self.errors.push(text.trim_start().to_owned());
@@ -56,6 +66,9 @@ impl Pytest {
         }
         if let Some((place, rest)) = location(line) {
             return self.read_location(place, rest);
+        }
+        if let Some(place) = definition(line) {
+            return self.begin_short(place);
         }
         if self.style == Style::Traceback {
             return self.read_traceback(line);
@@ -91,12 +104,33 @@ impl Pytest {
         self.frames.push(place);
     }
 
+    fn follow_headings(&mut self, line: &str) {
+        if line.starts_with("====") {
+            self.is_in_failures = matches!(line.trim_matches(['=', ' ']), "FAILURES" | "ERRORS");
+            self.is_captured = false;
+        } else if line.starts_with("----") && line.contains(" Captured ") {
+            self.is_captured = true;
+        } else if line.starts_with("____") {
+            self.is_captured = false;
+        }
+    }
+
+    /// Whether a line is pytest's own about a failure. Warnings are failures there, because they are only named if they count as errors.
+    fn is_failure(&self) -> bool {
+        self.is_in_failures && !self.is_captured
+    }
+
+    /// Takes in a place after which the error comes.
+    fn begin_short(&mut self, place: Place) -> Option<Problem> {
+        let done = if self.style == Style::Short && self.errors.is_empty() { None } else { self.finish() };
+        self.style = Style::Short;
+        self.push(place);
+        done
+    }
+
     fn read_location(&mut self, place: Place, rest: &str) -> Option<Problem> {
         if rest.starts_with("in ") {
-            let done = if self.style == Style::Short && self.errors.is_empty() { None } else { self.finish() };
-            self.style = Style::Short;
-            self.push(place);
-            return done;
+            return self.begin_short(place);
         }
         if rest.is_empty() {
             self.style = Style::Long;
@@ -104,12 +138,13 @@ impl Pytest {
             return None;
         }
         let (name, message) = rest.split_once(": ").unwrap_or((rest, ""));
-        if !is_exception(name) {
+        let is_assertion = rest.starts_with("assert ");
+        if !(is_exception(name) || is_assertion || self.is_failure() && is_class(name)) {
             self.has_taken = false;
             return None;
         }
         // `--tb=line` has the message here, the long style before it.
-        if !message.is_empty() {
+        if !message.is_empty() || is_assertion {
             self.errors = vec![rest.to_owned()];
             self.frames.clear();
         }
@@ -171,6 +206,31 @@ fn location(line: &str) -> Option<(Place, &str)> {
     let (number, rest) = rest.split_once(':')?;
     let place = Place { file: format!("{file}.py"), line: number.parse().ok()?, ..Place::default() };
     Some((place, rest.trim()))
+}
+
+/// Reads `file path.py, line 3`: where the test is defined that asks for a fixture.
+fn definition(line: &str) -> Option<Place> {
+    let (file, line) = line.strip_prefix("file ")?.rsplit_once(", line ")?;
+    let line = line.parse().ok().filter(|_| file.ends_with(".py"))?;
+    Some(Place { file: file.to_owned(), line, ..Place::default() })
+}
+
+/// Reads a warning of Python, which pytest indents: `path.py:3: UserWarning: message`.
+fn warning(line: &str) -> Option<Problem> {
+    let (place, rest) = location(line.trim_start())?;
+    let (name, message) = rest.split_once(": ")?;
+    if !name.ends_with("Warning") || !is_name(name) || message.is_empty() {
+        return None;
+    }
+    let mut problem = Problem::new(place, Severity::Warning, rest.to_owned());
+    problem.tool = Some("python".to_owned());
+    Some(problem)
+}
+
+/// Whether a word can be the name of an exception, whatever its end.
+fn is_class(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    is_name(name) && last.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
 /// Whether a word is the name of an exception.

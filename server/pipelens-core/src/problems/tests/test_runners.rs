@@ -101,3 +101,74 @@ fn go_says_which_package_a_file_is_in() {
         "#]],
     );
 }
+
+#[test]
+fn warnings_of_python_are_warnings() {
+    check_lines(
+        "/workspace/src/mod.py:8: DeprecationWarning: old\n  warnings.warn(\"old\", DeprecationWarning)\n",
+        &expect![[r#"
+            /workspace/src/mod.py:8 Warning python -: DeprecationWarning: old
+        "#]],
+    );
+    check_lines(
+        "=============================== warnings summary ===============================\n\
+            tests/test_a.py::test_x\n  \
+            /workspace/src/mod.py:8: DeprecationWarning: old\n    warnings.warn(\"old\")\n\n\
+            tests/test_a.py:3\n  \
+            /workspace/tests/test_a.py:3: PytestUnknownMarkWarning: Unknown pytest.mark.x - is this a typo?\n    @x\n",
+        &expect![[r#"
+            /workspace/src/mod.py:8 Warning python -: DeprecationWarning: old
+            /workspace/tests/test_a.py:3 Warning python -: PytestUnknownMarkWarning: Unknown pytest.mark.x - is this a typo?
+        "#]],
+    );
+}
+
+#[test]
+fn pytest_with_one_line_a_failure() {
+    check_lines(
+        "=================================== FAILURES ===================================\n\
+            /workspace/tests/test_a.py:7: assert 1 == 2\n\
+            /workspace/tests/test_a.py:9: DeprecationWarning: old\n\
+            /workspace/tests/test_a.py:11: app.Stopped: no more\n\
+            =========================== short test summary info ============================\n\
+            FAILED tests/test_a.py::test_x - assert 1 == 2\n",
+        &expect![[r#"
+            /workspace/tests/test_a.py:7 Error pytest -: assert 1 == 2
+            /workspace/tests/test_a.py:9 Error pytest -: DeprecationWarning: old
+            /workspace/tests/test_a.py:11 Error pytest -: app.Stopped: no more
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_failed_test_has_printed_is_no_failure() {
+    check_lines(
+        "=================================== FAILURES ===================================\n\
+            ____________________________________ test_x ____________________________________\n\n    \
+            def test_x():\n>       assert f() == 2\nE       assert 1 == 2\nE        +  where 1 = f()\n\n\
+            tests/test_a.py:4: AssertionError\n\
+            ----------------------------- Captured stderr call -----------------------------\n\
+            /workspace/src/mod.py:8: DeprecationWarning: old\n",
+        &expect![[r#"
+            tests/test_a.py:4 Error pytest -: assert 1 == 2
+                +  where 1 = f()
+            /workspace/src/mod.py:8 Warning python -: DeprecationWarning: old
+        "#]],
+    );
+}
+
+#[test]
+fn a_missing_fixture_is_on_the_test_that_asks_for_it() {
+    check_lines(
+        "==================================== ERRORS ====================================\n\
+            _________________________ ERROR at setup of test_nofix _________________________\n\
+            file /workspace/tests/test_a.py, line 3\n  def test_nofix(nofix):\n\
+            E       fixture 'nofix' not found\n\
+            >       available fixtures: cache, capfd\n\
+            >       use 'pytest --fixtures [testpath]' for help on them.\n\n\
+            /workspace/tests/test_a.py:3\n",
+        &expect![[r#"
+            /workspace/tests/test_a.py:3 Error pytest -: fixture 'nofix' not found
+        "#]],
+    );
+}
