@@ -9,6 +9,8 @@ use crate::diagnostic::Severity;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parts {
     pub(super) file: String,
+    /// Where the code was called that has the problem.
+    pub(super) caller: Option<(String, u32)>,
     pub(super) line: u32,
     pub(super) column: Option<u32>,
     pub(super) end_line: Option<u32>,
@@ -26,6 +28,9 @@ impl Parts {
         let number = |name: &str| text(name).and_then(|number| number.parse::<u32>().ok());
         if let Some(file) = text("file") {
             self.file = file.trim().to_owned();
+        }
+        if let Some((file, line)) = text("caller").zip(number("caller_line")) {
+            self.caller = Some((file.to_owned(), line));
         }
         if let Some(line) = number("line").or_else(|| number("line_2")) {
             self.line = line;

@@ -13,7 +13,6 @@ use super::pytest::Pytest;
 use super::stack::Stack;
 use super::tools::{self, Tool, named_after};
 use super::{annotation, frame};
-use crate::diagnostic::Severity;
 
 /// How many lines may come between two lines of a problem.
 const MAX_BETWEEN: u32 = 40;
@@ -333,7 +332,10 @@ impl Reader {
             open.has_marks = true;
             return None;
         }
-        let mut problem = Problem::new(place, parts.severity.unwrap_or(Severity::Error), parts.message);
+        let mut problem = Problem::new(place, parts.severity.unwrap_or(tool.severity), parts.message);
+        if let Some((file, line)) = parts.caller {
+            problem.places.insert(0, Place { file, line, ..Place::default() });
+        }
         problem.tool = name;
         problem.code = parts.code;
         Some(problem)

@@ -68,7 +68,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         tool: "php",
-        header: r"^(?P<message>There (?:was|were) \d+ (?:failure|error)s?:)$",
+        header: r"^\d+\) (?P<message>[A-Za-z_][\w\\]*::\w.*)$",
         frame: r"^(?P<file>/\S+\.php):(?P<line>\d+)$",
         has_details: true,
     },
@@ -127,7 +127,7 @@ impl Stack {
         let is_caused = line.starts_with("Caused by: ");
         if let Some(first) = headers.first().copied()
             && !is_caused
-            && (self.frames.is_empty() && self.kinds.is_empty() || !self.frames.is_empty() || !self.is_jest())
+            && self.can_end_before(first)
         {
             let place = self.place.take();
             let done = self.finish();
@@ -186,8 +186,11 @@ impl Stack {
         self.kinds.first().and_then(|kind| KINDS.get(*kind)).is_some_and(|kind| kind.tool == "go")
     }
 
-    fn is_jest(&self) -> bool {
-        self.kinds.first().and_then(|kind| KINDS.get(*kind)).is_some_and(|kind| matches!(kind.tool, "jest" | "rspec"))
+    /// Whether a header begins another stack. Test runners print the name of a test, then what went wrong, which looks like a header of its own.
+    fn can_end_before(&self, header: usize) -> bool {
+        let Some(kind) = self.kinds.first() else { return true };
+        let has_name = KINDS.get(*kind).is_some_and(|kind| matches!(kind.tool, "jest" | "rspec" | "php"));
+        !has_name || !self.frames.is_empty() || *kind == header
     }
 
     fn begin(&mut self, line: &str, kinds: Vec<usize>, first: usize) {

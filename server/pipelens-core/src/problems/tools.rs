@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexSet};
 
 use super::problem::Unit;
+use crate::diagnostic::Severity;
 
 /// One way in which a tool reports a problem.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Tool {
     /// Lines after it that continue the message.
     pub(super) more: Option<Regex>,
     pub(super) unit: Unit,
+    /// How serious a problem is if its lines do not say so.
+    pub(super) severity: Severity,
     /// It prints the names of files without their folders.
     pub(super) has_names: bool,
 }
@@ -38,11 +41,19 @@ struct Row {
     is_loop: bool,
     more: Option<&'static str>,
     unit: Unit,
+    severity: Severity,
     has_names: bool,
 }
 
-const ROW: Row =
-    Row { name: None, lines: &[], is_loop: false, more: None, unit: Unit::Characters, has_names: false };
+const ROW: Row = Row {
+    name: None,
+    lines: &[],
+    is_loop: false,
+    more: None,
+    unit: Unit::Characters,
+    severity: Severity::Error,
+    has_names: false,
+};
 
 /// The rows are tried in this order.
 const ROWS: &[Row] = &[
@@ -193,12 +204,37 @@ const ROWS: &[Row] = &[
         more: Some(r"^(?P<message>\s*(?:Actual|Expected).*)$"),
         ..ROW
     },
+    // A function of the program was called with a value of another type: the call is the outer place.
+    Row {
+        name: Some("php"),
+        lines: &[(
+            r"^(?:PHP )?(?P<severity>Fatal error|Recoverable fatal error): +(?P<message>.+?), called in (?P<caller>\S.*?) on line (?P<caller_line>\d+) and defined in (?P<file>\S.*?)(?: on line |:)(?P<line>\d+)$",
+            None,
+        )],
+        ..ROW
+    },
     Row {
         name: Some("php"),
         lines: &[(
             r"^(?:PHP )?(?P<severity>Parse error|Fatal error|Recoverable fatal error|Warning|Notice|Deprecated|Strict Standards): +(?P<message>.+?) in (?P<file>\S.*?)(?: on line |:)(?P<line>\d+)$",
             None,
         )],
+        ..ROW
+    },
+    // A message of several lines has its place at the end.
+    Row {
+        name: Some("php"),
+        lines: &[
+            (r"^(?:PHP )?(?P<severity>Fatal error): +(?P<message>Uncaught .*[^\d\s])$", None),
+            (r"^  thrown in (?P<file>\S.*) on line (?P<line>\d+)$", Some(r"^.*$")),
+        ],
+        ..ROW
+    },
+    // PHPUnit about what a test has triggered.
+    Row {
+        name: Some("php"),
+        lines: &[(r"^\d+\) (?P<file>/\S+\.php):(?P<line>\d+)$", None), (r"^(?P<message>.+)$", None)],
+        severity: Severity::Warning,
         ..ROW
     },
     // shellcheck for people: the place of a mark is its column.
@@ -301,6 +337,7 @@ fn tool(row: &Row) -> Option<Tool> {
         is_loop: row.is_loop,
         more: row.more.and_then(regex),
         unit: row.unit,
+        severity: row.severity,
         has_names: row.has_names,
     })
 }

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::check;
+use super::{check, check_lines};
 
 #[test]
 fn sample_bash() {
@@ -115,5 +115,28 @@ fn sample_ruby() {
         &expect![[r#"
         run.rb:2 Error ruby -: undefined local variable or method `missing' for main:Object (NameError)
     "#]],
+    );
+}
+
+#[test]
+fn a_wrong_argument_of_php_has_the_places_of_the_call_and_of_the_function() {
+    check_lines(
+        "PHP Fatal error:  Uncaught TypeError: foo(): Argument #1 ($x) must be of type int, string given, \
+            called in /workspace/a.php on line 9 and defined in /workspace/b.php:3\n\
+            Stack trace:\n#0 /workspace/a.php(9): foo('x')\n#1 {main}\n  thrown in /workspace/b.php on line 3\n",
+        &expect![[r#"
+            /workspace/a.php:9 < /workspace/b.php:3 Error php -: Uncaught TypeError: foo(): Argument #1 ($x) must be of type int, string given
+        "#]],
+    );
+}
+
+#[test]
+fn a_message_of_php_with_several_lines_has_its_place_at_the_end() {
+    check_lines(
+        "PHP Fatal error:  Uncaught Exception: first line\nsecond line in /workspace/a.php:3\nStack trace:\n\
+            #0 {main}\n  thrown in /workspace/a.php on line 3\n",
+        &expect![[r#"
+            /workspace/a.php:3 Error php -: Uncaught Exception: first line
+        "#]],
     );
 }

@@ -172,3 +172,25 @@ fn a_missing_fixture_is_on_the_test_that_asks_for_it() {
         "#]],
     );
 }
+
+#[test]
+fn phpunit_finds_every_failure_and_error() {
+    check_lines(
+        "There was 1 error:\n\n1) AppTest::testErr\nError: Call to undefined function foo()\n\n\
+            /workspace/src/App.php:3\n/workspace/tests/AppTest.php:20\n\n--\n\n\
+            There were 2 failures:\n\n1) AppTest::testOne\nFailed asserting that 1 matches expected 2.\n\n\
+            /workspace/tests/AppTest.php:8\n\n\
+            2) Tests\\AppTest::testTwo with data set #0 (1)\nFailed asserting that false is true.\n\n\
+            /workspace/tests/AppTest.php:13\n\n\
+            1 test triggered 1 warning:\n\n1) /workspace/src/App.php:5\nUndefined variable $x\n\nERRORS!\n",
+        &expect![[r#"
+            /workspace/tests/AppTest.php:20 < /workspace/src/App.php:3 Error php -: AppTest::testErr
+                Error: Call to undefined function foo()
+            /workspace/tests/AppTest.php:8 Error php -: AppTest::testOne
+                Failed asserting that 1 matches expected 2.
+            /workspace/tests/AppTest.php:13 Error php -: Tests\AppTest::testTwo with data set #0 (1)
+                Failed asserting that false is true.
+            /workspace/src/App.php:5 Warning php -: Undefined variable $x
+        "#]],
+    );
+}
