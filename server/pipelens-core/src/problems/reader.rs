@@ -363,13 +363,12 @@ impl Open {
         if self.gap > 0 || self.is_other_finding(line) {
             return false;
         }
-        let (is_javac, is_mypy) = (self.is_of("javac"), self.is_of("mypy"));
-        if is_mypy && self.after == 1 && self.problem.code.is_none() {
+        if self.is_of("mypy") && self.after == 1 && self.problem.code.is_none() {
             return self.take_wrapped(line);
         }
         let more = tool.more.as_ref().and_then(|more| more.captures(line));
-        let Some(text) = more.as_ref().and_then(|more| more.name("message")).filter(|_| !is_javac || self.has_marks)
-        else {
+        let is_too_early = tool.has_more_after_marks && !self.has_marks;
+        let Some(text) = more.as_ref().and_then(|more| more.name("message")).filter(|_| !is_too_early) else {
             return false;
         };
         if self.problem.code.is_none() {

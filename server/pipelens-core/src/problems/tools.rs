@@ -18,6 +18,8 @@ pub(super) struct Tool {
     pub(super) is_loop: bool,
     /// Lines after it that continue the message.
     pub(super) more: Option<Regex>,
+    /// They come after the line with the mark.
+    pub(super) has_more_after_marks: bool,
     pub(super) unit: Unit,
     /// How serious a problem is if its lines do not say so.
     pub(super) severity: Severity,
@@ -40,6 +42,7 @@ struct Row {
     lines: &'static [(&'static str, Option<&'static str>)],
     is_loop: bool,
     more: Option<&'static str>,
+    has_more_after_marks: bool,
     unit: Unit,
     severity: Severity,
     has_names: bool,
@@ -50,6 +53,7 @@ const ROW: Row = Row {
     lines: &[],
     is_loop: false,
     more: None,
+    has_more_after_marks: false,
     unit: Unit::Characters,
     severity: Severity::Error,
     has_names: false,
@@ -93,13 +97,22 @@ const ROWS: &[Row] = &[
         more: Some(r"^help: (?P<message>.*)$"),
         ..ROW
     },
-    // `file:line:column: error: message`: gcc, clang, swiftc, mypy, javac, shellcheck -f gcc, cargo --message-format short.
+    // javac: the details come after the line with the mark.
+    Row {
+        lines: &[(
+            r"^\s*(?P<file>(?:[A-Za-z]:[\\/])?[^:\s][^:]*\.java):(?P<line>\d+): (?P<severity>error|warning): (?:\[(?P<code_first>[\w-]+)\] )?(?P<message>.*)$",
+            None,
+        )],
+        more: Some(r"^(?P<message>  +\S.*)$"),
+        has_more_after_marks: true,
+        ..ROW
+    },
+    // `file:line:column: error: message`: gcc, clang, swiftc, mypy, shellcheck -f gcc, cargo --message-format short.
     Row {
         lines: &[(
             r"^\s*(?P<file>(?:[A-Za-z]:[\\/])?[^:\s][^:]*):(?P<line>\d+)(?::(?P<column>\d+)(?:-\d+)?)?(?::(?P<last_line>\d+):(?P<last_column>\d+))?: (?P<severity>fatal error|internal compiler error|error|warning|note|remark|info|style)(?:\[(?P<code_before>[\w:-]+)\])?: (?:\[(?P<code_first>[\w-]+)\] )?(?P<message>.*?)(?:\s+\[(?P<code>-?[\w-]+(?:[=,.+*\w-]*))\])?$",
             None,
         )],
-        more: Some(r"^(?P<message>  [^\s].*)$"),
         ..ROW
     },
     // The linker.
@@ -169,7 +182,36 @@ const ROWS: &[Row] = &[
             r"^\[(?P<severity>ERROR|WARNING|INFO)\] (?P<file>(?:[A-Za-z]:[\\/]|/)?[^:\[\]]+?):\[(?P<line>\d+),(?P<column>\d+)\] (?:(?:error|warning): )?(?P<message>.*)$",
             None,
         )],
-        more: Some(r"^(?:\[(?:ERROR|WARNING)\] )?(?P<message>  \S.*)$"),
+        more: Some(r"^(?:\[(?:ERROR|WARNING)\] )?(?P<message>  +\S.*)$"),
+        ..ROW
+    },
+    // Maven about a POM, which it names in the line or before.
+    Row {
+        name: Some("maven"),
+        lines: &[(
+            r"^\[(?P<severity>FATAL|ERROR|WARNING)\]\s+(?P<message>(?:Non-parseable|Malformed) POM (?P<file>[^:]+): .*?)\s+@ (?:.*, )?line (?P<line>\d+), column (?P<column>\d+)(?: -> \[Help \d+\])?$",
+            None,
+        )],
+        ..ROW
+    },
+    Row {
+        name: Some("maven"),
+        lines: &[(
+            r"^\[(?P<severity>FATAL|ERROR|WARNING)\]\s+(?P<message>\S.*?)\s+@ (?:[^,]+, )?(?P<file>[^,\s]+\.(?:xml|pom)), line (?P<line>\d+), column (?P<column>\d+)(?: -> \[Help \d+\])?$",
+            None,
+        )],
+        ..ROW
+    },
+    Row {
+        name: Some("maven"),
+        lines: &[
+            (r"^\[ERROR\]\s+The project .*\((?P<file>[^()]+)\) has \d+ errors?$", None),
+            (
+                r"^\[(?P<severity>ERROR)\]\s+(?P<message>\S.*?)\s+@ (?:.+, )?line (?P<line>\d+), column (?P<column>\d+)(?: -> \[Help \d+\])?$",
+                Some(r"^\[ERROR\].*$"),
+            ),
+        ],
+        is_loop: true,
         ..ROW
     },
     Row {
@@ -336,6 +378,7 @@ fn tool(row: &Row) -> Option<Tool> {
         lines: row.lines.iter().map(line).collect::<Option<_>>()?,
         is_loop: row.is_loop,
         more: row.more.and_then(regex),
+        has_more_after_marks: row.has_more_after_marks,
         unit: row.unit,
         severity: row.severity,
         has_names: row.has_names,

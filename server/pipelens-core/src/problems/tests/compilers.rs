@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::check;
+use super::{check, check_lines};
 
 #[test]
 fn sample_cargo_short() {
@@ -82,11 +82,14 @@ fn sample_javac_lint() {
         src/main/java/Other.java:4:5 Warning javac rawtypes: found raw type: List
               missing type arguments for generic class List<E>
               where E is a type-variable:
+                E extends Object declared in interface List
         src/main/java/Other.java:4:20 Warning javac rawtypes: found raw type: ArrayList
               missing type arguments for generic class ArrayList<E>
               where E is a type-variable:
+                E extends Object declared in class ArrayList
         src/main/java/Other.java:5:23 Warning javac unchecked: unchecked call to add(E) as a member of the raw type List
               where E is a type-variable:
+                E extends Object declared in interface List
         src/main/java/Other.java:5:36 Error javac -: incompatible types: String cannot be converted to int
         src/main/java/Other.java:5:45 Error javac -: cannot find symbol
               symbol:   method missing()
@@ -194,5 +197,55 @@ fn sample_handmade() {
         main.tf.py:1 Error ruff C0114: Missing module docstring (missing-module-docstring)
         src/sum.test.ts:5:18 Error node -: AssertionError: expected 6 to be 4 // Object.is equality
     "#]],
+    );
+}
+
+#[test]
+fn details_of_javac_and_maven_are_kept_however_far_they_are_indented() {
+    check_lines(
+        "App.java:6: error: no suitable method found for valueOf(Object)\n        Integer.valueOf(o);\n               ^\n    \
+            method Integer.valueOf(String,int) is not applicable\n      \
+            (actual and formal argument lists differ in length)\n1 error\n\
+            [ERROR] /workspace/App.java:[4,28] incompatible types: bad return type in lambda expression\n    \
+            String cannot be converted to Integer\n\
+            [ERROR] /workspace/App.java:[5,3] incompatible bounds\n[ERROR]     equality constraints: String\n",
+        &expect![[r#"
+            App.java:6:16 Error javac -: no suitable method found for valueOf(Object)
+                    method Integer.valueOf(String,int) is not applicable
+                      (actual and formal argument lists differ in length)
+            /workspace/App.java:4:28 Error maven -: incompatible types: bad return type in lambda expression
+                    String cannot be converted to Integer
+            /workspace/App.java:5:3 Error maven -: incompatible bounds
+                    equality constraints: String
+        "#]],
+    );
+}
+
+#[test]
+fn quoted_code_is_no_part_of_a_message() {
+    check_lines(
+        "a.c:3:10: error: use of undeclared identifier 'two'\n  return two;\n         ^\n",
+        &expect![[r#"
+            a.c:3:10 Error cc -: use of undeclared identifier 'two'
+        "#]],
+    );
+}
+
+#[test]
+fn a_malformed_pom_is_found() {
+    check_lines(
+        "[ERROR] [ERROR] Some problems were encountered while processing the POMs:\n\
+            [FATAL] Non-parseable POM /workspace/pom.xml: unexpected markup (position: START_TAG seen <a>... @7:8)  @ line 7, column 8\n \
+            @ \n\
+            [WARNING] 'build.plugins.plugin.version' for a:b is missing. @ com.example:app:1, /workspace/pom.xml, line 9, column 15\n\
+            [ERROR] The build could not read 1 project -> [Help 1]\n[ERROR]   \n\
+            [ERROR]   The project com.example:app:1 (/workspace/pom.xml) has 2 errors\n\
+            [ERROR]     Non-parseable POM /workspace/pom.xml: unexpected markup (position: START_TAG seen <a>... @7:8)  @ line 7, column 8 -> [Help 2]\n\
+            [ERROR]     'dependencies.dependency.version' for x:y:jar is missing. @ line 15, column 17\n",
+        &expect![[r#"
+            /workspace/pom.xml:7:8 Error maven -: Non-parseable POM /workspace/pom.xml: unexpected markup (position: START_TAG seen <a>... @7:8)
+            /workspace/pom.xml:9:15 Warning maven -: 'build.plugins.plugin.version' for a:b is missing.
+            /workspace/pom.xml:15:17 Error maven -: 'dependencies.dependency.version' for x:y:jar is missing.
+        "#]],
     );
 }
