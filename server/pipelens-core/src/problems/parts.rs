@@ -3,6 +3,7 @@
 use regex::Captures;
 
 use super::problem::severity_of;
+use super::tools::Tool;
 use crate::diagnostic::Severity;
 
 /// What the lines of a tool have said.
@@ -60,6 +61,14 @@ impl Parts {
         }
         if let Some(message) = text("message") {
             self.message = super::problem::cut(message.trim().to_owned());
+        }
+    }
+
+    /// Adds a line of a message that has several, before the line with its place.
+    pub(super) fn add_wrapped(&mut self, tool: &Tool, line: &str) {
+        let wrapped = tool.wrapped.as_ref().and_then(|wrapped| wrapped.captures(line));
+        if let Some(text) = wrapped.as_ref().and_then(|wrapped| wrapped.name("message")) {
+            self.message = super::problem::cut(format!("{}\n{}", self.message, text.as_str().trim_end()));
         }
     }
 

@@ -58,6 +58,8 @@ struct Open {
     /// Its row in the table.
     tool: Option<usize>,
     has_marks: bool,
+    /// Whether the last line has continued the message.
+    is_more: bool,
     /// Lines since it was found.
     after: u32,
     /// Lines since the last one that belonged to it.
@@ -91,7 +93,8 @@ impl Reader {
         if self.belongs_to_open(line) {
             return;
         }
-        if self.open.as_ref().is_some_and(|open| open.gap > MAX_GAP) {
+        // What follows another message is about that one, even if it has no place.
+        if self.open.as_ref().is_some_and(|open| open.gap > MAX_GAP) || tools::begins_message(line) {
             self.close(found);
         }
         let news = self.news(line);
@@ -123,7 +126,7 @@ impl Reader {
         self.packages.begin(&mut problem);
         // Those whose lines are a list have no marks of their own.
         let has_marks = tool.and_then(|tool| tools::all().get(tool)).is_none_or(|tool| tool.is_loop);
-        self.open = Some(Open { problem, tool, has_marks, after: 0, gap: 0 });
+        self.open = Some(Open { problem, tool, has_marks, is_more: false, after: 0, gap: 0 });
     }
 
     fn close(&mut self, found: &mut Vec<Problem>) {
@@ -269,6 +272,7 @@ impl Reader {
                 && expected.between.as_ref().is_some_and(|between| between.is_match(line))
             {
                 begun.between += 1;
+                begun.parts.add_wrapped(tool, line);
                 self.begun.insert(index, begun);
             }
         }
@@ -358,6 +362,7 @@ impl Open {
             return true;
         }
         if frame::is_quoted(line) {
+            self.is_more = false;
             return true;
         }
         if self.gap > 0 || self.is_other_finding(line) {
@@ -366,7 +371,9 @@ impl Open {
         if self.is_of("mypy") && self.after == 1 && self.problem.code.is_none() {
             return self.take_wrapped(line);
         }
-        let more = tool.more.as_ref().and_then(|more| more.captures(line));
+        let is_wrapped = |wrapped: &&regex::Regex| self.is_more && wrapped.is_match(line);
+        let more = tool.wrapped.as_ref().filter(is_wrapped).or(tool.more.as_ref());
+        let more = more.and_then(|more| more.captures(line));
         let is_too_early = tool.has_more_after_marks && !self.has_marks;
         let Some(text) = more.as_ref().and_then(|more| more.name("message")).filter(|_| !is_too_early) else {
             return false;
@@ -375,6 +382,7 @@ impl Open {
             self.problem.code = lint_name(text.as_str());
         }
         self.problem.add_line(text.as_str());
+        self.is_more = true;
         true
     }
 

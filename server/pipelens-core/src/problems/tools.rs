@@ -20,6 +20,8 @@ pub(super) struct Tool {
     pub(super) more: Option<Regex>,
     /// They come after the line with the mark.
     pub(super) has_more_after_marks: bool,
+    /// The rest of a message that has several lines, or of a line that continues it.
+    pub(super) wrapped: Option<Regex>,
     pub(super) unit: Unit,
     /// How serious a problem is if its lines do not say so.
     pub(super) severity: Severity,
@@ -43,6 +45,7 @@ struct Row {
     is_loop: bool,
     more: Option<&'static str>,
     has_more_after_marks: bool,
+    wrapped: Option<&'static str>,
     unit: Unit,
     severity: Severity,
     has_names: bool,
@@ -54,6 +57,7 @@ const ROW: Row = Row {
     is_loop: false,
     more: None,
     has_more_after_marks: false,
+    wrapped: None,
     unit: Unit::Characters,
     severity: Severity::Error,
     has_names: false,
@@ -65,9 +69,10 @@ const ROWS: &[Row] = &[
     Row {
         lines: &[
             (r"^(?P<severity>error|warning|note|help)(?:\[(?P<code>[\w:-]+)\])?: (?P<message>.+)$", None),
-            (r"^\s*(?:-->|╭▸|┌─|:::)\s*(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)$", Some(r"^\s+[^\s|>-].*$")),
+            (r"^\s*(?:-->|╭▸|┌─|:::)\s*(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)$", Some(r"^\s{2,}(?:[^\s|>=-].*)?$")),
         ],
         more: Some(r"^\s*(?:= (?:note|help): |(?:help|note): )(?P<message>.*)$"),
+        wrapped: Some(r"^\s{6,}(?P<message>\S.*)$"),
         ..ROW
     },
     Row {
@@ -359,6 +364,12 @@ pub(super) fn beginning_with(line: &str) -> impl Iterator<Item = usize> {
     FIRST_LINES.matches(line).into_iter()
 }
 
+/// Whether a line is the first of a message of rustc, which may have no place at all.
+pub(super) fn begins_message(line: &str) -> bool {
+    let rest = ["error", "warning"].into_iter().find_map(|word| line.strip_prefix(word));
+    rest.is_some_and(|rest| rest.starts_with(": ") || rest.starts_with('[') && rest.contains("]: "))
+}
+
 /// Whether a line is a problem with its place. The last row also fits text inside an indented line, so there it says nothing.
 pub(super) fn is_finding(line: &str) -> bool {
     let is_indented = line.starts_with([' ', '\t']);
@@ -379,6 +390,7 @@ fn tool(row: &Row) -> Option<Tool> {
         is_loop: row.is_loop,
         more: row.more.and_then(regex),
         has_more_after_marks: row.has_more_after_marks,
+        wrapped: row.wrapped.and_then(regex),
         unit: row.unit,
         severity: row.severity,
         has_names: row.has_names,

@@ -249,3 +249,36 @@ fn a_malformed_pom_is_found() {
         "#]],
     );
 }
+
+#[test]
+fn a_message_of_rustc_without_a_place_ends_the_one_before() {
+    check_lines(
+        "warning: unused variable: `x`\n --> src/main.rs:2:9\n  |\n2 |     let x = 1;\n  |         ^ help: if this is intentional, prefix it with an underscore: `_x`\n  |\n  \
+            = note: `#[warn(unused_variables)]` on by default\n\n\
+            error: linking with `cc` failed: exit status: 1\n  |\n  = note:  \"cc\" \"-m64\" \"main.o\"\n  \
+            = note: /usr/bin/ld: cannot find -lnothere\n          collect2: error: ld returned 1 exit status\n",
+        &expect![[r#"
+            src/main.rs:2:9 Warning cargo unused_variables: unused variable: `x`
+                help: if this is intentional, prefix it with an underscore: `_x`
+                `#[warn(unused_variables)]` on by default
+        "#]],
+    );
+}
+
+#[test]
+fn messages_and_notes_of_rustc_may_have_several_lines() {
+    check_lines(
+        "error: first line\n       second line\n       \n       last line\n --> src/main.rs:2:5\n  |\n2 |     fail!();\n  |     ^^^^^^^\n\n\
+            error[E0308]: mismatched types\n --> src/main.rs:5:18\n  |\n5 |     let x: &str = &1u32;\n  |                   ^^^^^ expected `&str`, found `&u32`\n  |\n  \
+            = note: expected reference `&str`\n             found reference `&u32`\n",
+        &expect![[r#"
+            src/main.rs:2:5-:12 Error cargo -: first line
+                second line
+                last line
+            src/main.rs:5:18-:23 Error cargo E0308: mismatched types
+                expected `&str`, found `&u32`
+                expected reference `&str`
+                found reference `&u32`
+        "#]],
+    );
+}
