@@ -318,7 +318,10 @@ impl Reader {
             package: None,
             is_name: tool.has_names,
             line: parts.line,
-            column: parts.column.filter(|column| *column > 0),
+            column: parts
+                .column
+                .filter(|column| *column >= tool.first_column)
+                .map(|column| (column - tool.first_column).saturating_add(1)),
             end_line: parts.end_line,
             end_column: parts.end_column,
             unit,

@@ -38,14 +38,14 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         tool: "go",
-        header: r"^(?:panic|fatal error): (?P<message>.+?)(?: \[recovered\])?$",
+        header: r"^(?:(?:panic|fatal error): (?P<message>.+?)(?: \[recovered\])?|WARNING: (?P<message_2>DATA RACE))$",
         frame: r"^\s+(?P<file>\S+\.go):(?P<line>\d+)(?: \+0x[0-9a-f]+)?$",
         has_details: false,
     },
     Kind {
         tool: "java",
         header: r#"^(?:Exception in thread ".*" |Caused by: |\[ERROR\] )?\s*(?P<message>(?:\w+\.)+\w*(?:Exception|Error|Failure)\w*(?::.*)?)$"#,
-        frame: r"^\s+at [\w.$<>/@]+\((?P<file>[\w-]+\.(?:java|kt|kts|scala|groovy)):(?P<line>\d+)\)$",
+        frame: r"^\s+at (?:[\w.@-]*/+)*(?P<method>[\w.$<>]+)\((?P<file>[\w-]+\.(?:java|kt|kts|scala|groovy)):(?P<line>\d+)\)$",
         has_details: false,
     },
     Kind {
@@ -140,7 +140,8 @@ impl Stack {
         }
         if !self.frames.is_empty() {
             // Between the calls, Go prints the names of functions.
-            if self.is_go() && !line.is_empty() {
+            // Stacks of the runtime alone do not tell where the program was.
+            if self.is_go() && (!line.is_empty() || self.frames.iter().all(is_of_go_itself)) {
                 return None;
             }
             // A blank line ends it, but the calls may follow one.
@@ -195,7 +196,8 @@ impl Stack {
 
     fn begin(&mut self, line: &str, kinds: Vec<usize>, first: usize) {
         if let Some(captures) = HEADERS.1.get(first).and_then(|header| header.captures(line)) {
-            self.message = captures.name("message").map(|text| text.as_str().to_owned()).unwrap_or_default();
+            let message = captures.name("message").or_else(|| captures.name("message_2"));
+            self.message = message.map(|text| text.as_str().to_owned()).unwrap_or_default();
             if let Some(place) = place(&captures) {
                 self.frames.push(place);
                 self.has_taken = true;
@@ -238,6 +240,19 @@ fn place(captures: &regex::Captures<'_>) -> Option<Place> {
         file: text("file").or_else(|| text("file_2"))?.to_owned(),
         line: number("line").or_else(|| number("line_2"))?,
         column: number("column").or_else(|| number("column_2")),
+        package: text("method").and_then(package),
+        is_name: text("method").is_some(),
         ..Place::default()
     })
+}
+
+/// Returns the package of a method of Java: `com.example` of `com.example.App.main`.
+fn package(method: &str) -> Option<String> {
+    let (class, _) = method.rsplit_once('.')?;
+    class.rsplit_once('.').map(|(package, _)| package.to_owned())
+}
+
+/// Whether a call is in the library that comes with Go.
+fn is_of_go_itself(place: &Place) -> bool {
+    ["/src/runtime/", "/src/internal/", "/src/sync/", "/src/testing/"].into_iter().any(|part| place.file.contains(part))
 }

@@ -25,6 +25,8 @@ pub(super) struct Tool {
     pub(super) unit: Unit,
     /// How serious a problem is if its lines do not say so.
     pub(super) severity: Severity,
+    /// The number of a line's first column.
+    pub(super) first_column: u32,
     /// It prints the names of files without their folders.
     pub(super) has_names: bool,
 }
@@ -48,6 +50,7 @@ struct Row {
     wrapped: Option<&'static str>,
     unit: Unit,
     severity: Severity,
+    first_column: u32,
     has_names: bool,
 }
 
@@ -60,6 +63,7 @@ const ROW: Row = Row {
     wrapped: None,
     unit: Unit::Characters,
     severity: Severity::Error,
+    first_column: 1,
     has_names: false,
 };
 
@@ -69,7 +73,10 @@ const ROWS: &[Row] = &[
     Row {
         lines: &[
             (r"^(?P<severity>error|warning|note|help)(?:\[(?P<code>[\w:-]+)\])?: (?P<message>.+)$", None),
-            (r"^\s*(?:-->|╭▸|┌─|:::)\s*(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)$", Some(r"^\s{2,}(?:[^\s|>=-].*)?$")),
+            (
+                r"^\s*(?:-->|╭▸|┌─|:::)\s*(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)$",
+                Some(r"^\s{2,}(?:[^\s|>=-].*)?$"),
+            ),
         ],
         more: Some(r"^\s*(?:= (?:note|help): |(?:help|note): )(?P<message>.*)$"),
         wrapped: Some(r"^\s{6,}(?P<message>\S.*)$"),
@@ -100,6 +107,30 @@ const ROWS: &[Row] = &[
             (r"^\s*-->\s*(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)$", None),
         ],
         more: Some(r"^help: (?P<message>.*)$"),
+        ..ROW
+    },
+    // ruff, grouped by file.
+    Row {
+        name: Some("ruff"),
+        lines: &[
+            (r"^(?P<file>[^\s:]\S*\.pyi?):$", None),
+            (
+                r"^\s+(?P<line>\d+):(?P<column>\d+)\s+(?P<code>[A-Z]{1,5}\d{2,4}|[a-z]+(?:-[a-z]+)+):? (?:\[\*\] )?(?P<message>.+)$",
+                Some(r"^\s*$"),
+            ),
+        ],
+        is_loop: true,
+        ..ROW
+    },
+    // esbuild counts columns from 0.
+    Row {
+        name: Some("esbuild"),
+        lines: &[
+            (r"^\s*[✘✗▲⚠X] \[(?P<severity>ERROR|WARNING)\] (?P<message>.+?)(?: \[(?P<code>[a-z][\w-]*)\])?$", None),
+            (r"^\s+(?P<file>[^\s:][^:]*):(?P<line>\d+):(?P<column>\d+):$", Some(r"^\s*$")),
+        ],
+        unit: Unit::Bytes,
+        first_column: 0,
         ..ROW
     },
     // javac: the details come after the line with the mark.
@@ -163,6 +194,34 @@ const ROWS: &[Row] = &[
         unit: Unit::Utf16,
         ..ROW
     },
+    // The same tools with a line for each problem: `unix`, `compact` and `visualstudio`.
+    Row {
+        name: Some("eslint"),
+        lines: &[(
+            r"^(?P<file>(?:[A-Za-z]:[\\/])?[^\s:][^:]*):(?P<line>\d+):(?P<column>\d+): (?P<message>.*?) \[(?P<severity>(?i:error|warning))(?:/(?P<code>[^\]\s]+))?\]$",
+            None,
+        )],
+        unit: Unit::Utf16,
+        ..ROW
+    },
+    Row {
+        name: Some("eslint"),
+        lines: &[(
+            r"^(?P<file>\S.*?): line (?P<line>\d+), col (?P<column>\d+), (?P<severity>(?i:error|warning|info)) - (?P<message>.*?)(?: \((?P<code>[@\w][\w@/.-]*)\))?$",
+            None,
+        )],
+        unit: Unit::Utf16,
+        ..ROW
+    },
+    Row {
+        name: Some("eslint"),
+        lines: &[(
+            r"^(?P<file>[^\s(][^(]*)\((?P<line>\d+),(?P<column>\d+)\): (?P<severity>error|warning) (?P<code>[@\w][\w@/.-]*) : (?P<message>.*)$",
+            None,
+        )],
+        unit: Unit::Utf16,
+        ..ROW
+    },
     // go build, go vet, golangci-lint.
     Row {
         name: Some("go"),
@@ -217,6 +276,16 @@ const ROWS: &[Row] = &[
             ),
         ],
         is_loop: true,
+        ..ROW
+    },
+    // Gradle about a failed test.
+    Row {
+        name: Some("gradle"),
+        lines: &[(
+            r"^\s+(?P<message>(?:[\w$]+\.)*[\w$]*(?:Error|Exception|Failure)\w*(?:: .*?)?) at (?P<file>[\w$-]+\.(?:java|kt|kts|groovy|scala)):(?P<line>\d+)$",
+            None,
+        )],
+        has_names: true,
         ..ROW
     },
     Row {
@@ -275,6 +344,25 @@ const ROWS: &[Row] = &[
             (r"^(?:PHP )?(?P<severity>Fatal error): +(?P<message>Uncaught .*[^\d\s])$", None),
             (r"^  thrown in (?P<file>\S.*) on line (?P<line>\d+)$", Some(r"^.*$")),
         ],
+        ..ROW
+    },
+    // A Swift program that stops itself: it prints its module and the name of the file.
+    Row {
+        name: Some("swift"),
+        lines: &[(
+            r"^(?:.*: )?(?P<message>(?:Fatal error|Assertion failed|Precondition failed)(?:: .*?)?): file (?P<file>[^,]+\.swift), line (?P<line>\d+)$",
+            None,
+        )],
+        has_names: true,
+        ..ROW
+    },
+    Row {
+        name: Some("swift"),
+        lines: &[(
+            r"^(?P<file>[^\s:][^:]*\.swift):(?P<line>\d+): (?P<message>(?:Fatal error|Assertion failed|Precondition failed)(?:: .*)?)$",
+            None,
+        )],
+        has_names: true,
         ..ROW
     },
     // PHPUnit about what a test has triggered.
@@ -393,6 +481,7 @@ fn tool(row: &Row) -> Option<Tool> {
         wrapped: row.wrapped.and_then(regex),
         unit: row.unit,
         severity: row.severity,
+        first_column: row.first_column,
         has_names: row.has_names,
     })
 }

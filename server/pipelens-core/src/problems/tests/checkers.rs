@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::check;
+use super::{check, check_lines};
 
 #[test]
 fn sample_eslint() {
@@ -142,6 +142,40 @@ fn sample_shellcheck() {
             a.sh:4:1-:5 Information shellcheck SC2162: read without -r will mangle backslashes.
             a.sh:5:3-:10 Information shellcheck SC2086: Double quote to prevent globbing and word splitting.
             a.sh:5:11 Warning shellcheck SC3014: In POSIX sh, == in place of = is undefined.
+        "#]],
+    );
+}
+
+#[test]
+fn ruff_grouped_by_file() {
+    check_lines(
+        "app/calc.py:\n  1:1  I001 [*] Import block is un-sorted or un-formatted\n  \
+            6:16 F821 Undefined name `x`\n\ntests/test_syntax.py:\n  \
+            1:12 invalid-syntax: Expected `)`, found newline\n\nFound 3 errors.\n",
+        &expect![[r#"
+            app/calc.py:1:1 Error ruff I001: Import block is un-sorted or un-formatted
+            app/calc.py:6:16 Error ruff F821: Undefined name `x`
+            tests/test_syntax.py:1:12 Error ruff invalid-syntax: Expected `)`, found newline
+        "#]],
+    );
+}
+
+#[test]
+fn eslint_with_a_line_for_each_problem() {
+    check_lines(
+        "/workspace/a.js:1:7: 'unused' is assigned a value but never used. [Error/no-unused-vars]\n\
+            /workspace/a.js:2:20: Expected '===' and instead saw '=='. [Warning/eqeqeq]\n\
+            /workspace/b.js:1:1: Parsing error: The keyword 'let' is reserved [Error]\n\
+            /workspace/c.js: line 1, col 7, Error - 'unused' is assigned a value but never used. (no-unused-vars)\n\
+            /workspace/c.js: line 2, col 20, Warning - Expected '===' and instead saw '=='. (eqeqeq)\n\
+            /workspace/d.js(2,20): warning eqeqeq : Expected '===' and instead saw '=='.\n",
+        &expect![[r#"
+            /workspace/a.js:1:7 Error eslint no-unused-vars: 'unused' is assigned a value but never used.
+            /workspace/a.js:2:20 Warning eslint eqeqeq: Expected '===' and instead saw '=='.
+            /workspace/b.js:1:1 Error eslint -: Parsing error: The keyword 'let' is reserved
+            /workspace/c.js:1:7 Error eslint no-unused-vars: 'unused' is assigned a value but never used.
+            /workspace/c.js:2:20 Warning eslint eqeqeq: Expected '===' and instead saw '=='.
+            /workspace/d.js:2:20 Warning eslint eqeqeq: Expected '===' and instead saw '=='.
         "#]],
     );
 }

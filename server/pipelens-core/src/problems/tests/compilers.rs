@@ -282,3 +282,15 @@ fn messages_and_notes_of_rustc_may_have_several_lines() {
         "#]],
     );
 }
+
+#[test]
+fn esbuild_counts_columns_from_zero() {
+    check_lines(
+        "✘ [ERROR] Could not resolve \"nothere\"\n\n    src/app.js:1:7:\n      1 │ import \"nothere\"\n        ╵        ~~~~~~~~~\n\n\
+            ▲ [WARNING] Comparison with -0 using the \"===\" operator [equals-negative-zero]\n\n    src/a.js:2:0:\n",
+        &expect![[r#"
+            src/app.js:1:8 Error esbuild -: Could not resolve "nothere"
+            src/a.js:2:1 Warning esbuild equals-negative-zero: Comparison with -0 using the "===" operator
+        "#]],
+    );
+}

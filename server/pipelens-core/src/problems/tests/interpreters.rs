@@ -140,3 +140,43 @@ fn a_message_of_php_with_several_lines_has_its_place_at_the_end() {
         "#]],
     );
 }
+
+#[test]
+fn go_programs_that_stop_or_race() {
+    check_lines(
+        "fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [chan receive]:\n\
+            main.main()\n\t/workspace/main.go:5 +0x2d\nexit status 2\n",
+        &expect![[r#"
+            /workspace/main.go:5 Error go -: all goroutines are asleep - deadlock!
+        "#]],
+    );
+    check_lines(
+        "fatal error: concurrent map writes\n\ngoroutine 9 [running]:\nruntime.fatal()\n\
+            \t/usr/lib/go/src/runtime/panic.go:1 +0x2d\n\ngoroutine 1 [runnable]:\n\
+            main.main()\n\t/workspace/main.go:12 +0x2d\n\nexit status 2\n",
+        &expect![[r#"
+            /workspace/main.go:12 < /usr/lib/go/src/runtime/panic.go:1 Error go -: concurrent map writes
+        "#]],
+    );
+    check_lines(
+        "==================\nWARNING: DATA RACE\nRead at 0x00c000012345 by goroutine 8:\n  main.main.func1()\n      \
+            /workspace/main.go:10 +0x3c\n\nPrevious write at 0x00c000012345 by main goroutine:\n  main.main()\n      \
+            /workspace/main.go:13 +0x88\n==================\n",
+        &expect![[r#"
+            /workspace/main.go:10 Error go -: DATA RACE
+        "#]],
+    );
+}
+
+#[test]
+fn swift_programs_that_stop() {
+    check_lines(
+        "Fatal error: boom: file App/main.swift, line 3\nApp/main.swift:7: Fatal error: Index out of range\n\
+            App/main.swift:9: Precondition failed\n",
+        &expect![[r#"
+            App/main.swift:3 Error swift -: Fatal error: boom
+            App/main.swift:7 Error swift -: Fatal error: Index out of range
+            App/main.swift:9 Error swift -: Precondition failed
+        "#]],
+    );
+}

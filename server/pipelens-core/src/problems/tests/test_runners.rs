@@ -194,3 +194,16 @@ fn phpunit_finds_every_failure_and_error() {
         "#]],
     );
 }
+
+#[test]
+fn failures_of_gradle_and_stacks_of_java_name_files_without_their_folders() {
+    check_lines(
+        "AppTest > adds() FAILED\n    org.opentest4j.AssertionFailedError at AppTest.java:19\n\
+            java.lang.IllegalStateException: wrong\n\tat com.example.App.run(App.java:7)\n\
+            \tat app//com.example.AppTest.adds(AppTest.java:20)\n",
+        &expect![[r#"
+            AppTest.java:19 Error gradle -: org.opentest4j.AssertionFailedError
+            (com.example) AppTest.java:20 < (com.example) App.java:7 Error java -: java.lang.IllegalStateException: wrong
+        "#]],
+    );
+}
