@@ -51,6 +51,45 @@ fn an_error_of_the_compiler_is_shown_on_its_line_until_the_step_runs_without_it(
 }
 
 #[test]
+fn problems_of_the_last_run_are_shown_again_by_a_server_that_was_started_again() {
+    let project = c_project("steps:\n  - key: build\n    cmd: cd src && cc -c main.c -o main.o\n");
+    std::fs::write(project.folder.path().join("main.c"), FIXED).unwrap();
+    let file = uri(&project.folder.path().join("src/main.c"));
+    let argument = json!({"uri": project.uri()});
+    let mut client = project.serve(Runner::Host);
+    client.run_to_end("pipelens.runPipeline", argument.clone());
+    let before = findings(&mut client, &file, 1);
+    assert_eq!(client.quit().code(), Some(0));
+
+    let mut client = project.serve(Runner::Host);
+    assert_eq!(findings(&mut client, &file, 1), before);
+    std::fs::write(project.folder.path().join("src/main.c"), FIXED).unwrap();
+    client.run_to_end("pipelens.runPipeline", argument);
+    findings(&mut client, &file, 0);
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
+fn problems_of_an_earlier_run_are_not_shown_in_a_file_that_was_written_since() {
+    let cmd = "cc -c src/main.c -o main.o; echo 'pipeline.yml:2:3: error: first'";
+    let project = c_project(&format!("steps:\n  - key: build\n    cmd: \"{cmd}\"\n"));
+    let file = uri(&project.folder.path().join("src/main.c"));
+    let mut client = project.serve(Runner::Host);
+    client.run_to_end("pipelens.runPipeline", json!({"uri": project.uri()}));
+    findings(&mut client, &file, 1);
+    assert_eq!(client.quit().code(), Some(0));
+
+    std::fs::write(project.folder.path().join("src/main.c"), FIXED).unwrap();
+    let mut client = project.serve(Runner::Host);
+    findings(&mut client, &project.uri(), 1);
+    let shown = client.take(|message| {
+        message["method"] == "textDocument/publishDiagnostics" && message["params"]["uri"] == file.as_str()
+    });
+    assert!(shown.is_empty(), "{shown:?}");
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
 fn problems_move_with_edits_and_share_a_pipeline_with_its_own_findings() {
     let cmd = "echo 'pipeline.yml:2:3: error: first'; echo 'src/main.c:2:9: warning: second'; exit 1";
     let project = c_project(&format!("steps:\n  - key: build\n    cmd: \"{cmd}\"\n"));

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use pipelens_core::diagnostic::Severity;
 use pipelens_core::plan::{Plan, PlanStep};
@@ -148,6 +149,8 @@ pub(crate) struct Locator {
     steps: Vec<(String, Paths)>,
     names: OnceCell<Names>,
     texts: BTreeMap<String, Option<Arc<SourceText>>>,
+    /// Files that were written later are passed over: what was said about them may be about other lines.
+    before: Option<SystemTime>,
 }
 
 impl Locator {
@@ -160,7 +163,13 @@ impl Locator {
             steps: steps.collect(),
             names: OnceCell::new(),
             texts: BTreeMap::new(),
+            before: None,
         }
+    }
+
+    /// From now on, looks only into files that have not been written since.
+    pub(crate) fn only_older_than(&mut self, time: SystemTime) {
+        self.before = Some(time);
     }
 
     /// Forgets what files contain: they may have changed.
@@ -197,6 +206,9 @@ impl Locator {
         if name.split('/').any(|part| FOREIGN.contains(&part)) {
             return None;
         }
+        if self.before.is_some_and(|before| has_changed_since(&self.root.join(&name), before)) {
+            return None;
+        }
         let file = self.text(name)?;
         let range = range(&file, place);
         Some((file, range))
@@ -214,6 +226,10 @@ impl Locator {
         self.texts.insert(name, file.clone());
         file
     }
+}
+
+fn has_changed_since(file: &Path, time: SystemTime) -> bool {
+    file.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|modified| modified > time)
 }
 
 /// The files of a project, as paths are looked up in them.

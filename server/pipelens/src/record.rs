@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use pipelens_core::plan::{ArtifactsWhen, BootsFrom, Plan, PlanStep, Reuse, Target};
+use pipelens_core::plan::{ArtifactsWhen, BootsFrom, DEFAULT_WORKDIR, Plan, PlanStep, Reuse, Target};
 use pipelens_engine::event::{BuildEvent, LogLine, Outcome, RunOutcome, StdStream};
 use pipelens_engine::private;
 use serde::{Deserialize, Serialize};
@@ -52,9 +52,16 @@ pub(crate) struct RecordedStep {
     pub(crate) template: Option<String>,
     pub(crate) cmd: String,
     pub(crate) shell: Vec<String>,
+    /// Where it ran; records of earlier versions do not say so.
+    #[serde(default = "usual_workdir")]
+    pub(crate) workdir: String,
     pub(crate) soft_fail: bool,
     /// The fingerprint of what it was to run.
     pub(crate) ran: u64,
+}
+
+fn usual_workdir() -> String {
+    DEFAULT_WORKDIR.to_owned()
 }
 
 impl Head {
@@ -71,7 +78,7 @@ impl Head {
             after: Vec::new(),
             env: Arc::default(),
             timeout_seconds: None,
-            workdir: String::new(),
+            workdir: step.workdir.clone(),
             cache: None,
             cache_mounts: Vec::new(),
             reuse: Reuse::default(),
@@ -121,6 +128,7 @@ impl Recorder {
             template: step.template.clone(),
             cmd: step.cmd.clone(),
             shell: step.shell.clone(),
+            workdir: step.workdir.clone(),
             soft_fail: step.soft_fail,
             ran,
         });
@@ -229,11 +237,16 @@ pub(crate) struct RecordedEnd {
 /// Returns the runs whose logs are kept, newest first, with their folders.
 pub(crate) fn kept() -> Vec<(Uuid, PathBuf)> {
     let Ok(state_dir) = project::state_dir() else { return Vec::new() };
-    let entries = std::fs::read_dir(state_dir.join("runs")).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(folder_of_runs(&state_dir)).into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
     let mut runs: Vec<(Uuid, PathBuf)> = named.collect();
     runs.sort_unstable_by(|one, other| other.cmp(one));
     runs
+}
+
+/// Returns the folder that has a folder for each run whose logs are kept.
+pub(crate) fn folder_of_runs(state_dir: &Path) -> PathBuf {
+    state_dir.join("runs")
 }
 
 /// Reads the record of a run; `None` if there is none, or none yet because the run goes on.

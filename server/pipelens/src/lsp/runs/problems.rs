@@ -1,25 +1,29 @@
 //! Problems that a run's steps report, as findings on the files they are about. They are removed when their step runs again.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use lsp_types::{Diagnostic, DiagnosticRelatedInformation, Location, NumberOrString, Uri};
-use pipelens_core::problems::{MAX_PROBLEMS, Problem};
-use pipelens_engine::event::BuildEvent;
+use pipelens_core::problems::{MAX_PROBLEMS, Problem, Reader};
+use pipelens_engine::event::{BuildEvent, Outcome};
 use pipelens_engine::run::{RunRequest, log_file};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tower_lsp::UriExt;
 
 use super::context::Runs;
-use super::run::Run;
+use super::run::{Run, StepView};
 use crate::lsp::findings::store::{Finding, Place, Source};
+use crate::lsp::protocol::files::path_of;
 use crate::lsp::protocol::positions::{TextMap, Units, severity};
 use crate::problems::{Located, Locator, News, Output, SourceText, read_log};
 use crate::settings::matchers::compiled;
 use crate::terminal;
 
+/// How much of the logs of recorded runs is read at once. A longer log is left out.
+const MAX_RECALLED_BYTES: u64 = 32 << 20;
 /// News between the events of a run and the task that looks at files.
 const QUEUE: usize = 256;
 
@@ -81,6 +85,62 @@ fn show(runs: &Runs, run: &Run, root: PathBuf, mut incoming: mpsc::Receiver<News
                 add(runs, run, &mut locator, (step, shown.entry(step).or_default()), &problems, &mut left);
             }
         }
+    }
+}
+
+/// Shows what the logs of runs say that were recorded, newest first: of each step, those of the newest run in which it has started. Reads the disk.
+pub(super) fn recall(runs: &Runs, recorded: &[Arc<Run>]) {
+    let (mut left, mut left_bytes) = (MAX_PROBLEMS, MAX_RECALLED_BYTES);
+    for run in recorded {
+        let Some(root) = path_of(&run.uri).map(|file| runs.settings.root_of(&file)) else { continue };
+        let matchers = Arc::new(compiled(&runs.settings.project(&root).problem_matchers).unwrap_or_default());
+        let mut locator = Locator::new(&root, &run.plan);
+        for (step, (planned, view)) in run.plan.steps.iter().zip(run.steps()).enumerate() {
+            let log = log_file(&run.log_dir, &planned.key);
+            let id = (run.uri.as_str().to_owned(), run.pipeline, planned.key.clone());
+            let source = Source::Problems { run: run.id, step };
+            // Without trust, nothing is read.
+            if runs.settings.is_untrusted() || left == 0 {
+                return;
+            }
+            let Some(began) = began(&view, &log) else { continue };
+            let Ok(before) = runs.problems.offer(id.clone(), run.id, source) else { continue };
+            before.into_iter().for_each(|before| runs.findings.clear(before));
+            let Began::WithLog { size_bytes, written } = began else { continue };
+            let Some(rest) = left_bytes.checked_sub(size_bytes) else { continue };
+            left_bytes = rest;
+            locator.only_older_than(written);
+            let problems = read_log(&log, &mut Reader::new(matchers.clone(), &planned.cmd));
+            add(runs, run, &mut locator, (step, &mut Shown::default()), &problems, &mut left);
+            // A run may have begun meanwhile that has the step.
+            if !runs.problems.shows(&id, source) {
+                runs.findings.clear(source);
+            }
+        }
+    }
+}
+
+/// How a step of a recorded run has begun.
+enum Began {
+    /// Its result came from the cache, or its log is gone.
+    WithoutLog,
+    WithLog {
+        size_bytes: u64,
+        written: SystemTime,
+    },
+}
+
+/// Returns `None` for a step that has not begun.
+fn began(view: &StepView, log: &Path) -> Option<Began> {
+    let with_log = || {
+        let metadata = log.metadata().ok()?;
+        Some(Began::WithLog { size_bytes: metadata.len(), written: metadata.modified().ok()? })
+    };
+    match view {
+        StepView::Done { outcome: Outcome::Skipped(_), .. } => None,
+        StepView::Done { outcome: Outcome::Cached, .. } => Some(Began::WithoutLog),
+        StepView::Done { outcome: Outcome::Cancelled, .. } | StepView::Queued | StepView::Running { .. } => with_log(),
+        StepView::Done { .. } => Some(with_log().unwrap_or(Began::WithoutLog)),
     }
 }
 

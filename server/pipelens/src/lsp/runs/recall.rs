@@ -9,8 +9,8 @@ use lsp_types::Uri;
 use tower_lsp::UriExt;
 
 use super::context::Runs;
-use super::failures;
 use super::run::Run;
+use super::{failures, problems};
 use crate::lsp::session::documents::{Document, Documents, OpenDocuments};
 use crate::record::{self, Recorded};
 
@@ -24,8 +24,9 @@ pub(crate) async fn follow(runs: Arc<Runs>, documents: Arc<OpenDocuments>) {
     }
 }
 
-/// Adds the recorded runs of the open pipelines; if none is open, those of the editor's folders. Reads the disk.
-pub(crate) fn look(runs: &Runs, documents: &Documents) {
+/// Adds the recorded runs of the open pipelines; if none is open, those of the editor's folders. Reads the disk. What their logs say about files is shown
+/// later.
+pub(crate) fn look(runs: &Arc<Runs>, documents: &Documents) {
     if runs.settings.is_untrusted() {
         return;
     }
@@ -49,12 +50,16 @@ pub(crate) fn look(runs: &Runs, documents: &Documents) {
         let Some(run) = run_of(recorded, document.map(|document| &***document)) else { continue };
         let uri = run.uri.clone();
         if runs.registry.remember(run) {
-            added.insert(uri.as_str().to_owned());
+            added.insert(id);
             failures::report(&runs.registry, &runs.findings, runs.settings.client(), &uri);
         }
     }
     if !added.is_empty() {
         runs.lenses.want();
+        let recorded: Vec<Arc<Run>> =
+            runs.registry.newest_first().into_iter().filter(|run| added.contains(&run.id)).collect();
+        let reading = runs.clone();
+        runs.reports.spawn_blocking(move || problems::recall(&reading, &recorded));
     }
 }
 
