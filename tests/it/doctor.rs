@@ -124,6 +124,27 @@ fn progress_says_nothing_twice() {
 }
 
 #[test]
+fn a_run_of_an_earlier_server_has_all_that_its_record_has_even_if_its_file_is_not_open() {
+    let project = Project::new("name: ci\nsteps:\n  - key: a\n    cmd: echo a\n");
+    let second = project.folder.path().join("second.pipeline.yml");
+    let text_of_second = "name: second\nsteps:\n  - key: only\n    cmd: echo x > left; exit 3\n    artifacts: {paths: [left], when: always}\n";
+    std::fs::write(&second, text_of_second).unwrap();
+    let uri = project.uri().replace("pipeline.yml", "second.pipeline.yml");
+    let mut client = project.serve(Runner::Host);
+    let (run_id, _) = client.run_to_end("pipelens.runPipeline", json!({"uri": uri}));
+    assert_eq!(client.quit().code(), Some(0));
+    let mut client = project.serve(Runner::Host);
+    let tree = client.request("pipelens/runs", json!({"uri": uri})).unwrap();
+    let run = &tree["pipelines"][0]["runs"][0];
+    assert_eq!((&run["runId"], &run["isOwn"], &run["state"]), (&json!(run_id), &json!(false), &json!("failed")));
+    let step = &run["steps"]["only"];
+    assert_eq!((&step["state"], &step["exitCode"]), (&json!("failed"), &json!(3)), "{run}");
+    assert!(step["durationMs"].is_u64() && step["shell"].is_string() && step["log"].is_string(), "{run}");
+    assert!(step["artifacts"].is_string() && run["artifacts"].is_string(), "{run}");
+    assert_eq!(client.quit().code(), Some(0));
+}
+
+#[test]
 fn a_client_gets_the_whole_tree_of_runs_those_of_earlier_servers_too() {
     let text_of = "name: ci\nsteps:\n  - key: build\n    label: Build it\n    cmd: echo built\n  - key: test\n    cmd: exit 3\n    matrix: {n: [1, 2]}\n";
     let project = Project::new(text_of);

@@ -15,7 +15,7 @@ use crate::lsp::runs::run::{Run, StepView};
 use crate::lsp::runs::standing::newest;
 use crate::lsp::server::Server;
 use crate::lsp::session::documents::{Document, Documents};
-use crate::{present, project};
+use crate::{present, project, record};
 
 /// Returns the tree as it is now. Looks at the disk.
 pub(crate) fn runs(server: &Server, documents: &Documents, params: RunsParams) -> RunTree {
@@ -48,7 +48,7 @@ fn of_document(server: &Server, document: &Document) -> Vec<PipelineNode> {
         let others = past
             .iter()
             .filter(|past| past.pipeline == name && !own.iter().any(|run| run.id.to_string() == past.run_id));
-        runs.extend(others.map(of_past));
+        runs.extend(others.filter_map(|past| of_past(document, index, past)));
         PipelineNode {
             uri: document.uri.as_str().to_owned(),
             pipeline: index,
@@ -167,15 +167,26 @@ fn past(server: &Server, document: &Document) -> Vec<PastRun> {
     if server.settings.is_untrusted() { Vec::new() } else { read().unwrap_or_default() }
 }
 
-fn of_past(run: &PastRun) -> RunNode {
-    let logs = project::state_dir().ok().map(|folder| folder.join("runs").join(&run.run_id));
+/// Returns a run of an earlier process, as its record has it; without a record, as far as the history knows it. A pipeline of another file may have the same
+/// name: its runs are none of the document.
+fn of_past(document: &Document, pipeline: usize, past: &PastRun) -> Option<RunNode> {
+    let folder = project::state_dir().ok().map(|state_dir| record::folder_of_runs(&state_dir).join(&past.run_id));
+    let recorded = folder.as_deref().zip(past.run_id.parse().ok()).and_then(|(folder, id)| record::read(id, folder));
+    match recorded {
+        Some(recorded) if !document.is_of(&recorded.head.file) => None,
+        Some(recorded) => Some(of_run(&Run::remembered(recorded, document.uri.clone(), pipeline))),
+        None => Some(without_record(past, folder.as_deref())),
+    }
+}
+
+fn without_record(run: &PastRun, logs: Option<&Path>) -> RunNode {
     let state = |key: &str, outcome: &str| StepState {
         run_id: run.run_id.clone(),
         state: outcome.to_owned(),
         phase: None,
         duration_ms: None,
         exit_code: None,
-        log: logs.as_ref().and_then(|folder| existing(&log_file(folder, key))),
+        log: logs.and_then(|folder| existing(&log_file(folder, key))),
         artifacts: None,
         shell: None,
     };
