@@ -121,7 +121,9 @@ export class Pipelines implements vscode.Disposable {
   private globs(): string[] {
     const { contributes } = this.extension.packageJSON as Manifest;
     const validations = [...contributes.yamlValidation, ...contributes.jsonValidation];
-    return validations.filter(({ url }) => url === PIPELINE_SCHEMA).flatMap(({ fileMatch }) => fileMatch);
+    const globs = validations.filter(({ url }) => url === PIPELINE_SCHEMA).flatMap(({ fileMatch }) => fileMatch);
+    // The server says of the others that they are no pipelines.
+    return globs.filter((glob) => !glob.startsWith("!"));
   }
 
   /// Looks for all pipelines anew.

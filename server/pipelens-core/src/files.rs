@@ -152,7 +152,30 @@ fn has_pipeline_path(path: &str) -> bool {
     let mut folders: Vec<&str> = path.split(['/', '\\']).collect();
     let Some(file) = folders.pop().filter(|file| Format::by_extension(file).is_some()) else { return false };
     let Some((stem, _)) = file.rsplit_once('.') else { return false };
-    stem == "pipeline" || stem.ends_with(".pipeline") || folders.contains(&".hm")
+    stem == "pipeline"
+        || stem.ends_with(".pipeline")
+        || (folders.contains(&".hm") && !is_of_a_package(&folders, file, stem))
+}
+
+/// Whether a file belongs to a JavaScript package, as the programs beside it may be, or to a tool that works on it.
+fn is_of_a_package(folders: &[&str], file: &str, stem: &str) -> bool {
+    const FILES: [&str; 10] = [
+        "package.json",
+        "package-lock.json",
+        "npm-shrinkwrap.json",
+        "jsconfig.json",
+        "deno.json",
+        "jsr.json",
+        "biome.json",
+        "renovate.json",
+        "pnpm-lock.yaml",
+        "pnpm-workspace.yaml",
+    ];
+    let is_config = stem == "tsconfig" || stem.starts_with("tsconfig.");
+    folders.iter().any(|folder| ["node_modules", ".venv"].contains(folder))
+        || file.starts_with('.')
+        || is_config
+        || FILES.contains(&file)
 }
 
 fn has_pipeline_comment(first_lines: &str) -> bool {
@@ -195,6 +218,15 @@ mod tests {
     fn a_pipeline_is_recognised_by_its_name_its_folder_or_a_comment() {
         for path in ["pipeline.yml", "a/pipeline.json", "ci.pipeline.yaml", "C:\\x\\pipeline.YML", "p/.hm/sub/ci.yml"] {
             assert!(is_pipeline_file(path, ""), "{path}");
+        }
+        for path in [
+            ".hm/package.json",
+            "p/.hm/tsconfig.build.json",
+            ".hm/node_modules/a/ci.yml",
+            ".hm/.eslintrc.yml",
+            ".hm/pnpm-lock.yaml",
+        ] {
+            assert!(!is_pipeline_file(path, ""), "{path}");
         }
         assert!(is_pipeline_file("ci.yml", "---\n#  pipelens: pipeline\nsteps: []\n"));
         assert!(is_pipeline_file("untitled", "\u{feff}# pipelens: pipeline"));
