@@ -35,6 +35,7 @@ use crate::cache::shared::{SharedKeys, has_secrets, record_key};
 use crate::event_queue::EventQueue;
 pub use crate::fingerprint::workspace_id;
 use crate::owner::Owner;
+use crate::runner::RunnerSpec;
 use crate::runners::RUNNERS;
 use crate::snapshot::{Hit, Saved, Shared, SharedSources, SnapshotStore};
 use crate::sources::{Manifest, Sources};
@@ -159,22 +160,21 @@ impl Cache {
         if has_secrets(&self.keyed, index) {
             return Some(format!("The result of `{key}` is not shared, because secrets were used to make it."));
         }
-        let runner = *RUNNERS
-            .iter()
-            .map(|spec| spec.name())
-            .find(|name| self.keyed.runners.get(index).is_some_and(|it| it == name))
-            .as_ref()?;
+        let is_its = |spec: &&RunnerSpec| self.keyed.runners.get(index).is_some_and(|name| name == spec.name());
+        let runner = RUNNERS.iter().copied().find(is_its)?.name();
         // By now, its image is here, so its digest is that of the image it was made from.
         let stores = Stores::from([(runner, Arc::clone(&snapshots))]);
         let keys = SharedKeys::of(&self.keyed, &stores, registry).await;
         let (shared, shared_key) = (snapshots.shared()?, keys.get(index)?);
-        let is_there = tokio::select! {
-            is_there = shared.has(shared_key), if self.results.is_read => is_there,
-            () = stop.cancelled() => false,
-            else => false,
-        };
-        if is_there {
-            return None;
+        // A run that ignores earlier results replaces them.
+        if self.results.is_read {
+            let is_there = tokio::select! {
+                is_there = shared.has(shared_key) => is_there,
+                () = stop.cancelled() => false,
+            };
+            if is_there {
+                return None;
+            }
         }
         let folder = self.keyed.plan.root(index).map_or_else(String::new, |root| root.workdir.clone());
         let sources = SharedSources { folder, manifest: Manifest::clone(&self.results.manifest) };

@@ -26,6 +26,7 @@ mod pull;
 mod readiness;
 mod reap;
 mod reference;
+mod result_description;
 mod services;
 mod session;
 mod shell;

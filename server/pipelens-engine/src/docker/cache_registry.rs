@@ -2,8 +2,7 @@
 //! the image with the result, and the sources in it. It is pushed last, so a result that can be found is complete. Decides nothing.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -13,13 +12,8 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{
     CreateImageOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
 };
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::read::{GzDecoder, ZlibDecoder};
-use flate2::write::ZlibEncoder;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,16 +29,13 @@ use crate::docker::image::Images;
 use crate::docker::labels;
 use crate::docker::pull::{PullListener, Puller};
 use crate::docker::reference::registry;
+use crate::docker::result_description::{Description, MOST_BYTES, packed, unpacked};
 use crate::event::Phase;
 use crate::fingerprint::short_name;
 use crate::owner::Owner;
 use crate::runner::OpenRequest;
 use crate::snapshot::{Saved, Shared, SharedResults, SharedSources};
 
-/// The only file of an image with a description, compressed.
-const DESCRIPTION: &str = "pipelens-result.json.zz";
-/// A description has a line for each file of the project.
-const MOST_BYTES: u64 = 64 << 20;
 /// How long a prediction believes what a registry said. A run always asks.
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
 const MOST_REMEMBERED: usize = 10_000;
@@ -78,16 +69,6 @@ enum Trouble {
     /// It is not asked again in this run.
     New(String),
     Reported,
-}
-
-/// What the tag of a key leads to.
-#[derive(Debug, Serialize, Deserialize)]
-struct Description {
-    /// The digest of the image in the same repository.
-    image: String,
-    /// How much space it takes in addition to what it was made from.
-    bytes: u64,
-    sources: SharedSources,
 }
 
 /// Asks an engine whether a repository can be read; the error is a reason without a full stop. Starts no program, so a login that only a credential
@@ -365,86 +346,9 @@ fn is_missing(error: &bollard::errors::Error) -> bool {
     status_of(error) == Some(404) || said.contains("manifest unknown") || said.contains("not found")
 }
 
-async fn packed(description: Description) -> io::Result<Bytes> {
-    let pack = move || {
-        let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
-        serde_json::to_writer(&mut packed, &description)?;
-        let packed = packed.finish()?;
-        let mut archive = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(packed.len() as u64);
-        header.set_mode(0o444);
-        archive.append_data(&mut header, DESCRIPTION, packed.as_slice())?;
-        archive.into_inner().map(Bytes::from)
-    };
-    blocking::run(move |_| pack()).await?
-}
-
-/// Finds the description in a saved image: an archive of layers, which are archives themselves, compressed or not.
-fn unpacked(saved: &[u8]) -> Option<Description> {
-    let mut layers = tar::Archive::new(saved);
-    for layer in layers.entries().ok()? {
-        let mut bytes = Vec::new();
-        layer.ok()?.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
-        let found = if bytes.starts_with(&[0x1f, 0x8b]) {
-            in_layer(GzDecoder::new(bytes.as_slice()).take(MOST_BYTES))
-        } else {
-            in_layer(bytes.as_slice())
-        };
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
-}
-
-fn in_layer(layer: impl Read) -> Option<Description> {
-    let mut archive = tar::Archive::new(layer);
-    // Most entries are no archives.
-    for entry in archive.entries().ok()? {
-        let entry = entry.ok()?;
-        if entry.path().ok()?.as_ref() == Path::new(DESCRIPTION) {
-            return serde_json::from_reader(ZlibDecoder::new(entry).take(MOST_BYTES)).ok();
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::Manifest;
-
-    fn description() -> Description {
-        let sources = SharedSources { folder: "/workspace".into(), manifest: Manifest::default() };
-        Description { image: "sha256:1".into(), bytes: 2, sources }
-    }
-
-    fn archive(name: &str, bytes: &[u8]) -> Vec<u8> {
-        let mut archive = tar::Builder::new(Vec::new());
-        for (name, bytes) in [("manifest.json", b"[]".as_slice()), (name, bytes)] {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(bytes.len() as u64);
-            archive.append_data(&mut header, name, bytes).unwrap();
-        }
-        archive.into_inner().unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_description_is_found_in_every_form_of_a_saved_image() {
-        let layer = packed(description()).await.unwrap();
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), Compression::fast());
-        io::copy(&mut layer.as_ref(), &mut gzip).unwrap();
-        for layer in [layer.to_vec(), gzip.finish().unwrap()] {
-            let found = unpacked(&archive("blobs/sha256/0123", &layer)).unwrap();
-            assert_eq!(
-                (found.image.as_str(), found.bytes, found.sources.folder.as_str()),
-                ("sha256:1", 2, "/workspace")
-            );
-        }
-        assert!(unpacked(&archive("layer.tar", b"something else")).is_none());
-        assert!(unpacked(b"no archive").is_none());
-    }
 
     #[test]
     fn a_digest_is_the_same_in_every_repository() {

@@ -20,7 +20,7 @@ pub(crate) struct Project {
     pub(crate) sources: TempDir,
     pub(crate) state: TempDir,
     budget: Budget,
-    is_read: bool,
+    pub(crate) is_read: bool,
     shares_with_harmont: bool,
     pub(crate) registry: Option<CacheRegistry>,
 }

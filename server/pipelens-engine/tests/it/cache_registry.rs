@@ -116,6 +116,21 @@ async fn what_one_machine_has_made_another_one_pulls() {
 }
 
 #[tokio::test]
+async fn a_run_that_ignores_results_replaces_the_shared_one() {
+    let Some(team) = Team::new().await else { return };
+    let (mut one, other) = (team.machine(), team.machine());
+    let first = made(&one.run(team.steps()).await);
+    one.is_read = false;
+    let ran = one.run(team.steps()).await;
+    let second = made(&ran);
+    assert_ne!(first, second);
+    assert_eq!(notices(&ran), [format!("The result of `deps` is now in `{}`.", team.repository())]);
+    team.forget(&one).await;
+    assert_eq!(made(&other.run(team.steps()).await), second);
+    team.forget(&other).await;
+}
+
+#[tokio::test]
 async fn a_result_that_nothing_starts_from_is_not_pulled() {
     let Some(team) = Team::new().await else { return };
     let (one, other) = (team.machine(), team.machine());
