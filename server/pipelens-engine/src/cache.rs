@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::blocking;
-pub use crate::cache::cache_request::{Budget, CacheRegistry, CacheRequest};
+pub use crate::cache::cache_request::{Budget, CacheRequest};
 pub use crate::cache::decision::CacheDecision;
 use crate::cache::decision::{Decided, LastResult};
 pub(crate) use crate::cache::inputs::canonical;
@@ -35,8 +35,7 @@ use crate::cache::shared::{SharedKeys, has_secrets, record_key};
 use crate::event_queue::EventQueue;
 pub use crate::fingerprint::workspace_id;
 use crate::owner::Owner;
-use crate::runner::RunnerSpec;
-use crate::runners::RUNNERS;
+pub use crate::snapshot::CacheRegistry;
 use crate::snapshot::{Hit, Saved, Shared, SharedSources, SnapshotStore};
 use crate::sources::{Manifest, Sources};
 use crate::store::{PastRun, Store, StoreError};
@@ -160,11 +159,9 @@ impl Cache {
         if has_secrets(&self.keyed, index) {
             return Some(format!("The result of `{key}` is not shared, because secrets were used to make it."));
         }
-        let is_its = |spec: &&RunnerSpec| self.keyed.runners.get(index).is_some_and(|name| name == spec.name());
-        let runner = RUNNERS.iter().copied().find(is_its)?.name();
         // By now, its image is here, so its digest is that of the image it was made from.
-        let stores = Stores::from([(runner, Arc::clone(&snapshots))]);
-        let keys = SharedKeys::of(&self.keyed, &stores, registry).await;
+        let mut keys = SharedKeys::default();
+        keys.add(&self.keyed, self.keyed.runners.get(index)?, snapshots.as_ref(), registry).await;
         let (shared, shared_key) = (snapshots.shared()?, keys.get(index)?);
         // A run that ignores earlier results replaces them.
         if self.results.is_read {

@@ -10,12 +10,11 @@ use pipelens_core::runners;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::cache::CacheRegistry;
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::logs::StepLogs;
 use crate::mounts::Mounts;
-use crate::snapshot::{Saved, Snapshot, SnapshotStore};
+use crate::snapshot::{CacheRegistry, Saved, Snapshot, SnapshotStore};
 use crate::step_context::{Ending, StepContext};
 use crate::stop::Interruption;
 

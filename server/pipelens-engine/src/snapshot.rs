@@ -109,6 +109,19 @@ pub(crate) trait SnapshotStore: Send + Sync {
     fn shell_command(&self, place: &str, step: &PlanStep) -> String;
 }
 
+/// A registry in which machines share the results of steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheRegistry {
+    /// A repository without a tag, such as `registry.example.com/team/cache`.
+    pub repository: String,
+    /// What tells projects apart, the same on every machine: the address of the project's git repository. Without it, nothing is shared.
+    pub project: Option<String>,
+    /// Whether new results are pushed.
+    pub pushes: bool,
+    /// Whether a credential helper may be started. A prediction while the user types starts no program.
+    pub may_ask_helper: bool,
+}
+
 /// Results of steps in a registry, where all machines that have its credentials find them.
 #[async_trait]
 pub(crate) trait SharedResults: Send + Sync {

@@ -1,5 +1,7 @@
 //! Whether a command calls git, and what for. It looks at words only: in doubt, git counts as called, and as called for something else.
 
+use super::variables::is_name;
+
 /// Subcommands that only read the history and the index of the repository that the command is in.
 const READERS: &[&str] = &[
     "blame",
@@ -76,7 +78,7 @@ fn is_at_command(before: &str) -> bool {
     }
     let word = trimmed.rsplit([' ', '\t', '\n', ';', '&', '|', '(', '`']).next().unwrap_or(trimmed);
     // `GIT_DIR=x git log`
-    BEFORE_COMMANDS.contains(&word) || word.split_once('=').is_some_and(|(name, _)| super::is_name(name))
+    BEFORE_COMMANDS.contains(&word) || word.split_once('=').is_some_and(|(name, _)| is_name(name))
 }
 
 /// Returns the subcommand after `git` and its options.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::snapshot::CacheRegistry;
+
 /// Where the results of earlier runs are, and how much is kept.
 #[derive(Debug, Clone)]
 pub struct CacheRequest {
@@ -19,19 +21,6 @@ pub struct CacheRequest {
     pub shares_with_harmont: bool,
     /// Where results are shared with other machines, if the user has set it. Never decided by a file of the project.
     pub registry: Option<CacheRegistry>,
-}
-
-/// A registry in which machines share the results of steps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheRegistry {
-    /// A repository without a tag, such as `registry.example.com/team/cache`.
-    pub repository: String,
-    /// What tells projects apart, the same on every machine: the address of the project's git repository. Without it, nothing is shared.
-    pub project: Option<String>,
-    /// Whether new results are pushed.
-    pub pushes: bool,
-    /// Whether a credential helper may be started. A prediction while the user types starts no program.
-    pub may_ask_helper: bool,
 }
 
 /// How much a workspace may keep. The least recently used snapshots are removed first.

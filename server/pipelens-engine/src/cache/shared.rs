@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use pipelens_core::plan::BootsFrom;
 
-use crate::cache::cache_request::CacheRegistry;
 use crate::cache::keys::{KeyedPlan, Stores};
 use crate::cache::policy::Policy;
 use crate::fingerprint::digest;
+use crate::snapshot::{CacheRegistry, SnapshotStore};
 
 /// The key of each step's result in the registry, which depends on nothing that differs between machines.
 #[derive(Debug, Default)]
@@ -18,34 +18,45 @@ pub(super) struct SharedKeys {
 }
 
 impl SharedKeys {
-    /// Only a step with a policy has a key. What a step with secrets leaves may contain them, and so may everything that is made from it.
     pub(super) async fn of(keyed: &KeyedPlan, stores: &Stores, registry: &CacheRegistry) -> Self {
-        let mut found = HashMap::new();
-        let Some(project) = &registry.project else { return Self::default() };
+        let mut keys = Self::default();
         for (runner, snapshots) in stores {
-            let Some(shared) = snapshots.shared() else { continue };
-            let of_runner: BTreeSet<usize> =
-                keyed.runners.iter().enumerate().filter(|(_, name)| name == runner).map(|(index, _)| index).collect();
-            let mut images = HashMap::new();
-            for step in of_runner.iter().filter_map(|index| keyed.plan.steps.get(*index)) {
-                if let BootsFrom::Image(reference) = &step.boots_from
-                    && !images.contains_key(reference)
-                    && let Some(image) = shared.image(reference).await
-                {
-                    images.insert(reference.clone(), image);
-                }
-            }
-            let place = format!("{project}\0{}", shared.platform().await);
-            let keys = keyed.keys_in(&place, "", &images);
-            for (index, keys) in keys.into_iter().enumerate().filter(|(index, _)| of_runner.contains(index)) {
-                let has_policy = matches!(keyed.policies.get(index), Some(Policy::While(_) | Policy::ReadyMade(_)));
-                let (Some(keys), Some(step)) = (keys, keyed.plan.steps.get(index)) else { continue };
-                if has_policy && !has_secrets(keyed, index) {
-                    found.insert(index, digest(format!("{place}\0{runner}\0{}\0{}", step.key, keys.cache)));
-                }
+            keys.add(keyed, runner, snapshots.as_ref(), registry).await;
+        }
+        keys
+    }
+
+    /// Adds the keys of the steps of a runner. Only a step with a policy has one. What a step with secrets leaves may contain them, and so may
+    /// everything that is made from it.
+    pub(super) async fn add(
+        &mut self,
+        keyed: &KeyedPlan,
+        runner: &str,
+        snapshots: &dyn SnapshotStore,
+        registry: &CacheRegistry,
+    ) {
+        let (Some(shared), Some(project)) = (snapshots.shared(), &registry.project) else { return };
+        let of_runner: BTreeSet<usize> =
+            keyed.runners.iter().enumerate().filter(|(_, name)| *name == runner).map(|(index, _)| index).collect();
+        let mut images = HashMap::new();
+        for step in of_runner.iter().filter_map(|index| keyed.plan.steps.get(*index)) {
+            if let BootsFrom::Image(reference) = &step.boots_from
+                && !images.contains_key(reference)
+                && let Some(image) = shared.image(reference).await
+            {
+                images.insert(reference.clone(), image);
             }
         }
-        Self { keys: found, done: BTreeSet::new() }
+        let place = format!("{project}\0{}", shared.platform().await);
+        let keys = keyed.keys_in(&place, "", &images);
+        for (index, keys) in keys.into_iter().enumerate().filter(|(index, _)| of_runner.contains(index)) {
+            let has_policy = matches!(keyed.policies.get(index), Some(Policy::While(_) | Policy::ReadyMade(_)));
+            let (Some(keys), Some(step)) = (keys, keyed.plan.steps.get(index)) else { continue };
+            if has_policy && !has_secrets(keyed, index) {
+                let key = digest(format!("{place}\0{runner}\0{}\0{}", step.key, keys.cache));
+                self.keys.insert(index, key);
+            }
+        }
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&str> {

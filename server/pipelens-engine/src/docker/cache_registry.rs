@@ -19,7 +19,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking;
-use crate::cache::CacheRegistry;
 use crate::deadlines::Deadlines;
 use crate::docker::client_error::{reason, status_of};
 use crate::docker::commit::REPOSITORY;
@@ -34,7 +33,7 @@ use crate::event::Phase;
 use crate::fingerprint::short_name;
 use crate::owner::Owner;
 use crate::runner::OpenRequest;
-use crate::snapshot::{Saved, Shared, SharedResults, SharedSources};
+use crate::snapshot::{CacheRegistry, Saved, Shared, SharedResults, SharedSources};
 
 /// How long a prediction believes what a registry said. A run always asks.
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
