@@ -75,6 +75,7 @@ fn end_of(start: Position, text: &str, encoding: Encoding) -> Position {
     let length = match encoding {
         Encoding::Utf8 => tail.len(),
         Encoding::Utf16 => tail.encode_utf16().count(),
+        Encoding::Utf32 => tail.chars().count(),
     };
     let (lines, length) = (to_u32(last), to_u32(length));
     Position::new(start.line + lines, if lines == 0 { start.character + length } else { length })
@@ -123,6 +124,7 @@ fn char_at(rope: &Rope, position: Position, encoding: Encoding) -> usize {
     let inside = match encoding {
         Encoding::Utf8 => content.byte_to_char(wanted.min(content.len_bytes())),
         Encoding::Utf16 => content.utf16_cu_to_char(wanted.min(content.len_utf16_cu())),
+        Encoding::Utf32 => wanted.min(content.len_chars()),
     };
     rope.line_to_char(position.line as usize) + inside
 }
@@ -180,9 +182,8 @@ mod tests {
         fn many_edits_have_the_same_result_as_one_after_another(
             before in text(),
             changes in proptest::collection::vec(change(), 0..8),
-            is_utf8: bool,
+            encoding in proptest::sample::select(vec![Encoding::Utf8, Encoding::Utf16, Encoding::Utf32]),
         ) {
-            let encoding = if is_utf8 { Encoding::Utf8 } else { Encoding::Utf16 };
             let each = changes.iter().cloned().fold(before.clone(), |text, change| apply_one(&text, change, encoding));
             prop_assert_eq!(apply_many(&before, changes, encoding), each);
         }

@@ -18,13 +18,16 @@ pub(crate) enum Encoding {
     Utf8,
     #[default]
     Utf16,
+    /// Characters.
+    Utf32,
 }
 
 impl Encoding {
-    /// Chooses UTF-8 where it is offered, for it needs no counting; else UTF-16, which every client knows.
+    /// Chooses UTF-8 where it is offered, for it needs no counting; else what the client prefers. Every client knows UTF-16.
     pub(crate) fn negotiate(offered: Option<&[PositionEncodingKind]>) -> Self {
         match offered {
             Some(kinds) if kinds.contains(&PositionEncodingKind::UTF8) => Self::Utf8,
+            Some([first, ..]) if *first == PositionEncodingKind::UTF32 => Self::Utf32,
             _ => Self::Utf16,
         }
     }
@@ -33,6 +36,7 @@ impl Encoding {
         match self {
             Self::Utf8 => PositionEncodingKind::UTF8,
             Self::Utf16 => PositionEncodingKind::UTF16,
+            Self::Utf32 => PositionEncodingKind::UTF32,
         }
     }
 }
@@ -122,6 +126,7 @@ impl<'a> TextMap<'a> {
         let column = match self.encoding {
             Encoding::Utf8 => offset - start,
             Encoding::Utf16 => self.units.at(self.text, offset) - self.units.at(self.text, start),
+            Encoding::Utf32 => self.text.get(start..offset).unwrap_or_default().chars().count(),
         };
         Position::new(to_u32(line), to_u32(column))
     }
@@ -137,6 +142,9 @@ impl<'a> TextMap<'a> {
         let wanted = position.character as usize;
         match self.encoding {
             Encoding::Utf8 => line.start + floor_char(content, wanted),
+            Encoding::Utf32 => {
+                line.start + content.char_indices().nth(wanted).map_or(content.len(), |(offset, _)| offset)
+            }
             Encoding::Utf16 => {
                 let unit = self.units.at(self.text, line.start).saturating_add(wanted);
                 self.units.offset(self.text, line.start, unit).min(line.start + content.len())
@@ -265,6 +273,23 @@ mod tests {
         assert_eq!(utf16.position(offset), Position::new(1, 3));
         assert_eq!(utf8.offset(Position::new(1, 6)), offset);
         assert_eq!(utf16.offset(Position::new(1, 3)), offset);
+        let utf32 = TextMap::new(text, &index, &units, Encoding::Utf32);
+        assert_eq!(utf32.position(offset), Position::new(1, 2));
+        assert_eq!(utf32.offset(Position::new(1, 2)), offset);
+        assert_eq!(utf32.offset(Position::new(1, 99)), text.trim_end().len());
+    }
+
+    #[test]
+    fn the_client_decides_what_a_column_counts() {
+        const UTF8: PositionEncodingKind = PositionEncodingKind::UTF8;
+        const UTF16: PositionEncodingKind = PositionEncodingKind::UTF16;
+        const UTF32: PositionEncodingKind = PositionEncodingKind::UTF32;
+        let is =
+            |offered: Option<&[PositionEncodingKind]>, encoding| assert_eq!(Encoding::negotiate(offered), encoding);
+        is(None, Encoding::Utf16);
+        is(Some(&[UTF32, UTF16, UTF8]), Encoding::Utf8);
+        is(Some(&[UTF32, UTF16]), Encoding::Utf32);
+        is(Some(&[UTF16, UTF32]), Encoding::Utf16);
     }
 
     #[test]
