@@ -108,13 +108,9 @@ function stepOf(node: Node): { step?: string } {
 
 /// Runs the pipeline at the cursor.
 async function runPipeline({ server, pipelines }: Parts, uri: string | undefined): Promise<void> {
-  if (uri === undefined) {
-    await refuse(NO_PIPELINE);
-    return;
-  }
-  const pipeline = await pipelineIn(pipelines, uri);
-  if (pipeline !== undefined) {
-    await server.execute("pipelens.runPipeline", { uri, pipeline });
+  const here = await pipelineHere(pipelines, uri);
+  if (here !== undefined) {
+    await server.execute("pipelens.runPipeline", here);
   }
 }
 
@@ -172,6 +168,16 @@ function lineIn(uri: string): number | undefined {
   const { activeTextEditor, visibleTextEditors } = vscode.window;
   const editors = activeTextEditor === undefined ? visibleTextEditors : [activeTextEditor, ...visibleTextEditors];
   return editors.find(({ document }) => document.uri.toString() === uri)?.selection.active.line;
+}
+
+/// Returns what a command about the pipeline at the cursor needs; refuses if no pipeline is open.
+async function pipelineHere(pipelines: Pipelines, uri: string | undefined): Promise<{ uri: string; pipeline: number } | undefined> {
+  if (uri === undefined) {
+    await refuse(NO_PIPELINE);
+    return undefined;
+  }
+  const pipeline = await pipelineIn(pipelines, uri);
+  return pipeline === undefined ? undefined : { uri, pipeline };
 }
 
 /// Returns the pipeline at the cursor, or, without a visible editor, the only one or the one that the user chooses.
@@ -240,13 +246,9 @@ async function showGraph(parts: Parts, { uri, pipeline }: GraphArgs = {}): Promi
 
 /// Shows the graph of the pipeline at the cursor.
 async function showGraphHere({ graphs, pipelines }: Parts, uri: string | undefined): Promise<void> {
-  if (uri === undefined) {
-    await refuse(NO_PIPELINE);
-    return;
-  }
-  const pipeline = await pipelineIn(pipelines, uri);
-  if (pipeline !== undefined) {
-    await graphs.show(uri, pipeline);
+  const here = await pipelineHere(pipelines, uri);
+  if (here !== undefined) {
+    await graphs.show(here.uri, here.pipeline);
   }
 }
 

@@ -29,6 +29,7 @@ pub(crate) use feature::BashOnly;
 pub(crate) use git::GitUse;
 pub use mistake::Mistake;
 pub use variables::is_name;
+pub(crate) use words::BEFORE_COMMANDS;
 
 /// What was found in a command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

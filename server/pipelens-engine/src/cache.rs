@@ -118,7 +118,7 @@ impl Cache {
                 "Nothing is shared through `{repository}`: the project has no git remote `origin` on another machine, by which it is recognised there."
             ));
         }
-        let mut shared = match request.registry.as_ref().filter(|_| request.is_read) {
+        let shared = match request.registry.as_ref().filter(|_| request.is_read) {
             Some(registry) => SharedKeys::of(&keyed, stores, registry).await,
             None => SharedKeys::default(),
         };
@@ -139,7 +139,7 @@ impl Cache {
                 wanted.iter().map(|index| fetcher.fetch(*index, shared.get(*index)).boxed()).collect();
             stream::iter(fetches).buffer_unordered(FETCHES_AT_ONCE).try_collect::<Vec<()>>().await?;
             // Those that could not be pulled are made here.
-            wanted.into_iter().for_each(|index| shared.set_done(index));
+            wanted.into_iter().for_each(|index| shared.leave_out(index));
         };
         let registry = request.registry.clone();
         Ok(Self { results, sources, keyed, shares_with_harmont, registry, decisions, hits, bases })

@@ -118,14 +118,15 @@ pub struct CacheRegistry {
     pub project: Option<String>,
     /// Whether new results are pushed.
     pub pushes: bool,
-    /// Whether a credential helper may be started. A prediction while the user types starts no program.
-    pub may_ask_helper: bool,
+    /// Whether a user asks: then, credential helpers may be started, and the registries of images asked that the project names. A prediction while the
+    /// user types does neither.
+    pub is_asked_by_user: bool,
 }
 
 /// Results of steps in a registry, where all machines that have its credentials find them.
 #[async_trait]
 pub(crate) trait SharedResults: Send + Sync {
-    /// Returns what an image reference stands for on every machine; `None` if nobody knows. Pulls nothing.
+    /// Returns what an image reference stands for on every machine; `None` if that is not known. Pulls nothing.
     async fn image(&self, reference: &str) -> Option<String>;
 
     /// Returns what the engine's images have to be made for, such as `linux/amd64`.

@@ -193,7 +193,7 @@ fn cache_registry(repository: &str, settings: &Settings, root: &Path) -> anyhow:
         repository: repository.to_owned(),
         project: pipelens_engine::walk::origin(root),
         pushes: settings.push_to_cache_registry,
-        may_ask_helper: true,
+        is_asked_by_user: true,
     })
 }
 

@@ -4,6 +4,8 @@ mod script;
 
 use script::{Token, tokens};
 
+use crate::shell::BEFORE_COMMANDS;
+
 /// Scripts in scripts: `sh -c '…'`.
 const MAX_DEPTH: usize = 4;
 /// More folders decide nothing.
@@ -18,10 +20,6 @@ const SILENT: &[&str] = &[
 ];
 /// What package managers are asked to do before anything is checked.
 const PREPARATIONS: &[&str] = &["install", "ci", "i", "fetch", "download"];
-/// Words before a command that are not part of it.
-const PREFIXES: &[&str] = &[
-    "!", "{", "if", "then", "elif", "else", "while", "until", "do", "time", "exec", "env", "command", "sudo", "nohup",
-];
 const ENDS: &[&str] = &["fi", "done", "esac", "}"];
 
 /// The options with which a command works in another folder.
@@ -134,7 +132,7 @@ impl Walk {
 fn without_prefixes(words: &[script::Word]) -> &[script::Word] {
     let is_prefix = |word: &script::Word| {
         let is_assignment = word.text.split_once('=').is_some_and(|(name, _)| crate::shell::is_name(name));
-        is_assignment || PREFIXES.contains(&word.text.as_str())
+        is_assignment || BEFORE_COMMANDS.contains(&word.text.as_str())
     };
     let first = words.iter().position(|word| !is_prefix(word)).unwrap_or(words.len());
     let words = words.get(first..).unwrap_or_default();

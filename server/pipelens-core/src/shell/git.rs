@@ -1,6 +1,7 @@
 //! Whether a command calls git, and what for. It looks at words only: in doubt, git counts as called, and as called for something else.
 
 use super::variables::is_name;
+use super::words::BEFORE_COMMANDS;
 
 /// Subcommands that only read the history and the index of the repository that the command is in.
 const READERS: &[&str] = &[
@@ -32,9 +33,6 @@ const READERS: &[&str] = &[
     "tag",
     "whatchanged",
 ];
-/// Words before a command that it begins after.
-const BEFORE_COMMANDS: &[&str] =
-    &["!", "{", "if", "then", "elif", "else", "while", "until", "do", "time", "exec", "command", "env", "sudo"];
 
 /// What a command calls git for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

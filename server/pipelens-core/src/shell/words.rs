@@ -7,6 +7,11 @@ use super::reader::{Read, Reader, Stop};
 use super::variables::is_name;
 use crate::text::TextRange;
 
+/// Words before a command that are not part of it.
+pub(crate) const BEFORE_COMMANDS: &[&str] = &[
+    "!", "{", "if", "then", "elif", "else", "while", "until", "do", "time", "exec", "env", "command", "sudo", "nohup",
+];
+
 impl<'a> Reader<'a> {
     /// Reads a word, if one comes next.
     pub(super) fn word(&mut self) -> Read<Option<TextRange>> {

@@ -236,13 +236,13 @@ impl Lookup<'_> {
         index: usize,
         snapshots: &dyn SnapshotStore,
     ) -> Result<Option<(CacheDecision, Option<Hit>)>, StoreError> {
-        let Some(key) = self.shared.get(index).filter(|_| self.results.is_read) else { return Ok(None) };
+        let Some(key) = self.shared.get(index) else { return Ok(None) };
         let decision = CacheDecision::Hit { key: key.to_owned() };
         if let Some(hit) = self.results.find(&record_key(key), snapshots).await? {
             return Ok(Some((decision, Some(hit))));
         }
-        let (Some(shared), Some(key)) = (snapshots.shared(), self.shared.unasked(index)) else { return Ok(None) };
-        Ok(shared.has(key).await.then_some((decision, None)))
+        let Some(shared) = snapshots.shared() else { return Ok(None) };
+        Ok(self.shared.is_in(shared, index).await.then_some((decision, None)))
     }
 }
 

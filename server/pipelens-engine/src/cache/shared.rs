@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use parking_lot::Mutex;
 use pipelens_core::plan::BootsFrom;
 
 use crate::cache::keys::{KeyedPlan, Stores};
 use crate::cache::policy::Policy;
 use crate::fingerprint::digest;
-use crate::snapshot::{CacheRegistry, SnapshotStore};
+use crate::snapshot::{CacheRegistry, SharedResults, SnapshotStore};
 
 /// The key of each step's result in the registry, which depends on nothing that differs between machines.
 #[derive(Debug, Default)]
 pub(super) struct SharedKeys {
     keys: HashMap<usize, String>,
-    /// The steps whose results are no longer asked for.
-    done: BTreeSet<usize>,
+    /// Whether the registry has the result of a step, once it has been asked.
+    answers: Mutex<HashMap<usize, bool>>,
 }
 
 impl SharedKeys {
@@ -63,14 +64,20 @@ impl SharedKeys {
         self.keys.get(&index).map(String::as_str)
     }
 
-    /// Returns the key of a step's result if the registry has not been asked for it.
-    pub(super) fn unasked(&self, index: usize) -> Option<&str> {
-        self.get(index).filter(|_| !self.done.contains(&index))
+    /// Asks whether the registry has the result of a step, once.
+    pub(super) async fn is_in(&self, shared: &dyn SharedResults, index: usize) -> bool {
+        let Some(key) = self.get(index) else { return false };
+        if let Some(answer) = self.answers.lock().get(&index) {
+            return *answer;
+        }
+        let answer = shared.has(key).await;
+        self.answers.lock().insert(index, answer);
+        answer
     }
 
-    /// The registry is not asked for the result of this step again.
-    pub(super) fn set_done(&mut self, index: usize) {
-        self.done.insert(index);
+    /// From now on, the registry counts as not having the result of this step.
+    pub(super) fn leave_out(&self, index: usize) {
+        self.answers.lock().insert(index, false);
     }
 }
 

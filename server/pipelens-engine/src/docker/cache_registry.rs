@@ -35,7 +35,7 @@ use crate::owner::Owner;
 use crate::runner::OpenRequest;
 use crate::snapshot::{CacheRegistry, Saved, Shared, SharedResults, SharedSources};
 
-/// How long a prediction believes what a registry said. A run always asks.
+/// How long a prediction believes that a registry does not have a result. One that it has is hardly ever removed, and a run always asks.
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
 const MOST_REMEMBERED: usize = 10_000;
 /// No result has this tag.
@@ -111,7 +111,7 @@ impl ImageRegistry {
     }
 
     async fn credentials_for(&self, registry: &str) -> Option<DockerCredentials> {
-        match self.settings.may_ask_helper {
+        match self.settings.is_asked_by_user {
             true => credentials(registry, &self.project).await,
             false => written_credentials(registry).await,
         }
@@ -136,7 +136,7 @@ impl ImageRegistry {
 
     async fn pull(&self, name: &str) -> Result<(), String> {
         let puller = Puller { docker: &self.docker, project: &self.project, deadlines: self.deadlines };
-        puller.pull_as(name, "", self.login().await, &Nobody).await.map_err(|error| {
+        puller.pull_as(name, "", self.login().await, &Silent).await.map_err(|error| {
             let sentence = error.sentence();
             sentence.trim_end_matches('.').to_owned()
         })
@@ -215,8 +215,8 @@ impl SharedResults for ImageRegistry {
     async fn image(&self, reference: &str) -> Option<String> {
         match self.images.inspect(reference).await {
             Ok(Some(facts)) => return Some(digest_alone(&facts.digest).to_owned()),
-            Ok(None) => {}
-            Err(_) => return None,
+            Ok(None) if self.settings.is_asked_by_user => {}
+            Ok(None) | Err(_) => return None,
         }
         // What a pull would bring.
         let login = self.credentials_for(registry(reference)).await;
@@ -233,7 +233,7 @@ impl SharedResults for ImageRegistry {
             return false;
         }
         let remembered = (self.settings.repository.clone(), key.to_owned());
-        if !self.settings.may_ask_helper
+        if !self.settings.is_asked_by_user
             && let Some((has, since)) = SAID.lock().get(&remembered)
             && (*has || since.elapsed() < BELIEVED_FOR)
         {
@@ -306,9 +306,9 @@ impl SharedResults for ImageRegistry {
 }
 
 /// A run reports which results it pulls before it does so.
-struct Nobody;
+struct Silent;
 
-impl PullListener for Nobody {
+impl PullListener for Silent {
     fn phase(&self, _: Phase) {}
 
     fn offer_phase(&self, _: &Phase) -> bool {

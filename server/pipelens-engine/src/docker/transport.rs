@@ -157,7 +157,8 @@ fn limit_of(method: &Method, address: &Uri, deadlines: &Deadlines) -> Limit {
     let is_saved_image = path.contains("/images/") && ends_with("/get");
     let asks_registry = path.contains("/distribution/") || (path.contains("/images/") && ends_with("/push"));
     if ends_with("/wait") || ends_with("/commit") || is_pull || asks_registry {
-        // A registry that does not answer says nothing about the engine. `wait` lasts as long as a container; Podman begins to answer when it ends. A commit takes as long as its files are large,
+        // A registry that does not answer says nothing about the engine. `wait` lasts as long as a container; Podman begins to answer when
+        // it ends. A commit takes as long as its files are large,
         // and a pull may pause while the engine works on another one.
         Limit::Caller
     } else if ends_with("/attach") || (path.contains("/exec/") && ends_with("/start")) || ends_with("/events") {

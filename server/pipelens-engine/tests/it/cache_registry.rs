@@ -46,7 +46,7 @@ impl Team {
             repository: self.repository(),
             project: Some("example.com/team/project".into()),
             pushes: true,
-            may_ask_helper: true,
+            is_asked_by_user: true,
         };
         let mut project = Project::new(docker_runner());
         project.registry = Some(registry);
@@ -250,11 +250,11 @@ async fn process_that_shares() {
     let Some(role) = role() else { return };
     let repository = std::env::var("REPOSITORY").unwrap();
     let mut project = Project::new(docker_runner());
-    let settings = |may_ask_helper| CacheRegistry {
+    let settings = |is_asked_by_user| CacheRegistry {
         repository: repository.clone(),
         project: Some("example.com/team/project".into()),
         pushes: true,
-        may_ask_helper,
+        is_asked_by_user,
     };
     project.registry = Some(settings(true));
     let steps = || vec![forever(step("deps", "echo made > made"))];

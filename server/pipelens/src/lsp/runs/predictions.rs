@@ -133,7 +133,7 @@ async fn predict(
         let keys: Vec<String> = plan.steps.iter().map(|step| step.key.clone()).collect();
         let mut request = project::look_request(plan, root.clone(), &settings, &project).ok()?;
         if let Some(registry) = request.cache.as_mut().and_then(|cache| cache.registry.as_mut()) {
-            registry.may_ask_helper = false;
+            registry.is_asked_by_user = false;
         }
         match pipelens_engine::run::predict(&request).await {
             Ok(decisions) => pipelines.push(keys.into_iter().zip(decisions).collect()),
