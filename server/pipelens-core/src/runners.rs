@@ -9,8 +9,10 @@ pub struct Runner {
     pub doc: &'static str,
     /// The keys of `runner_args` that it understands.
     pub arguments: &'static [&'static str],
-    /// Its commands run on the user's own machine, with the user's rights, so a file alone cannot choose it.
+    /// A file alone cannot choose it: its commands run with the user's rights, or on machines that the user pays for.
     pub needs_consent: bool,
+    /// Its commands run directly on the user's own machine.
+    pub is_on_this_machine: bool,
 }
 
 /// Every runner; the first is the default.
@@ -36,12 +38,22 @@ pub const RUNNERS: &[Runner] = &[
             "services",
         ],
         needs_consent: false,
+        is_on_this_machine: false,
     },
     Runner {
         name: "host",
         doc: "Directly on this machine, without a container, in a private copy of the sources.",
         arguments: &[],
         needs_consent: true,
+        is_on_this_machine: true,
+    },
+    #[cfg(feature = "kubernetes")]
+    Runner {
+        name: "kubernetes",
+        doc: "In a pod of the cluster that the setting `pipelens.kubernetes` names.",
+        arguments: &["user", "memory", "cpus", "platform", "extra_hosts", "services"],
+        needs_consent: true,
+        is_on_this_machine: false,
     },
 ];
 

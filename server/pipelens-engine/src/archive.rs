@@ -74,7 +74,7 @@ pub(crate) fn stream(
     (stream, failure)
 }
 
-fn pack(sources: &Sources, packing: &Packing, writer: impl Write) -> io::Result<()> {
+pub(crate) fn pack(sources: &Sources, packing: &Packing, writer: impl Write) -> io::Result<()> {
     if packing.is_compressed {
         let mut encoder = GzEncoder::new(writer, Compression::fast());
         write_entries(sources, packing, &mut encoder)?;

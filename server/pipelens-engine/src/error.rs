@@ -70,6 +70,18 @@ pub enum EngineError {
     Project { path: PathBuf, source: std::io::Error },
     #[error("The store of earlier results cannot be used: {0}.")]
     Store(#[from] StoreError),
+    #[error("The `kubernetes` runner is not set up: {reason}.")]
+    ClusterSettings { reason: String },
+    #[error("The cluster could not {doing}: {reason}.")]
+    Cluster { doing: &'static str, reason: String },
+    #[error("The cluster's registry could not {doing}: {reason}.")]
+    Registry { doing: String, reason: String },
+    #[error("The step's pod ended before its command did: {reason}.")]
+    PodEnded { reason: String },
+    #[error("The step's pod did not start within {seconds} s: {reason}.")]
+    PodNotStarted { seconds: u64, reason: String },
+    #[error("This pipelens has no agent for `{architecture}` machines.")]
+    NoAgent { architecture: String },
     #[error("The `host` runner does not support this operating system.")]
     HostUnsupported,
     #[error("The artifacts of `{step}` could not be read: `{}`: {source}.", path.display())]
@@ -159,6 +171,15 @@ impl EngineError {
             Self::MissingSecret { .. } => Some("Set it in the environment or in the secrets file."),
             Self::NoSnapshot { .. } => Some("A step and the step it builds in must use the same runner."),
             Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a directory in it."),
+            Self::ClusterSettings { .. } => {
+                Some("Set `pipelens.kubernetes` (`kubernetes` on the command line's user settings): see docs/kubernetes.md.")
+            }
+            Self::Registry { .. } => Some("Check its address and your login (`docker login`)."),
+            Self::PodEnded { .. } => Some("The step counts as neither passed nor failed. Run it again."),
+            Self::PodNotStarted { .. } => Some("Check the cluster's free capacity, and the step's `memory` and `cpus`."),
+            Self::NoAgent { .. } => {
+                Some("Use a released pipelens, or build the agent with `cargo xtask agent` and name its folder in `PIPELENS_AGENTS`.")
+            }
             Self::HostUnsupported => Some("Use the `docker` runner."),
             Self::NoFailure { .. } => {
                 Some("Run the step first; `pipelens clean` and the limits of the cache remove what failed steps left.")
@@ -173,7 +194,8 @@ impl EngineError {
             Self::ServiceNotReady { .. } => {
                 Some("Check its `ready`, or give it more time with `ready_within_seconds`.")
             }
-            Self::Refused { .. }
+            Self::Cluster { .. }
+            | Self::Refused { .. }
             | Self::UnknownExitCode { .. }
             | Self::Sources { .. }
             | Self::BadVariable { .. }

@@ -10,6 +10,7 @@ use pipelens_core::runners;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::cluster_settings::ClusterSettings;
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::logs::StepLogs;
@@ -46,9 +47,14 @@ impl RunnerSpec {
         self.vocabulary.arguments
     }
 
-    /// Whether it runs commands directly on the user's machine, with the user's rights, so that a file alone may not choose it.
+    /// Whether a file alone may not choose it.
     pub fn needs_consent(&self) -> bool {
         self.vocabulary.needs_consent
+    }
+
+    /// Whether it runs commands directly on the user's machine, with the user's rights.
+    pub fn is_on_this_machine(&self) -> bool {
+        self.vocabulary.is_on_this_machine
     }
 }
 
@@ -71,6 +77,7 @@ pub(crate) struct OpenRequest {
     pub(crate) shared_cache_mounts: Vec<String>,
     pub(crate) docker_host: Option<String>,
     pub(crate) cache_registry: Option<CacheRegistry>,
+    pub(crate) cluster: Option<ClusterSettings>,
     /// Whether steps on the host get namespaces of their own where the kernel allows it.
     pub(crate) host_isolation: bool,
     pub(crate) deadlines: Deadlines,

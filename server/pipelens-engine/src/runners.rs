@@ -7,7 +7,12 @@
 pub use crate::runner::RunnerSpec;
 
 /// Every runner; the first is the default.
-pub static RUNNERS: &[&RunnerSpec] = &[&crate::docker::RUNNER, &crate::host::RUNNER];
+pub static RUNNERS: &[&RunnerSpec] = &[
+    &crate::docker::RUNNER,
+    &crate::host::RUNNER,
+    #[cfg(feature = "kubernetes")]
+    &crate::kubernetes::RUNNER,
+];
 
 /// Returns the runner with this name.
 pub fn find(name: &str) -> Option<&'static RunnerSpec> {

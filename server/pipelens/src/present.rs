@@ -107,7 +107,7 @@ pub(crate) fn image(image: &str, digest: &str) -> String {
 
 /// Returns how a step started: `started in alpine:3`, `started on the host, attempt 2`.
 pub(crate) fn started(runner: &str, image: Option<&str>, attempt: u64) -> String {
-    let is_on_this_machine = runners::find(runner).is_some_and(|runner| runner.needs_consent());
+    let is_on_this_machine = runners::find(runner).is_some_and(|runner| runner.is_on_this_machine());
     let place = match image {
         _ if is_on_this_machine => " on the host".to_owned(),
         Some(image) => format!(" in {image}"),

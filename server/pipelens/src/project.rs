@@ -167,7 +167,7 @@ pub(crate) fn look_request(
         secrets: BTreeMap::new(),
         plan,
         runner: settings.runner.0,
-        source_root: root,
+        source_root: root.clone(),
         sources: None,
         parallelism: project.parallelism,
         log_dir,
@@ -175,6 +175,7 @@ pub(crate) fn look_request(
         cache: Some(cache),
         shared_cache_mounts: settings.shared_cache_mounts.clone(),
         docker_host: settings.docker_host.clone(),
+        cluster: settings.cluster(&root),
         may_open_machine: settings.allow_machine_access,
         deadlines: Deadlines::default(),
         limits: OutputLimits {
@@ -247,22 +248,39 @@ pub(crate) fn state_dir() -> anyhow::Result<PathBuf> {
     Ok(base.join("pipelens"))
 }
 
+/// Returns the option of the command line that stands for a setting: `allow-host-runner` for `allowHostRunner`.
+fn option_of(setting: &str) -> String {
+    let mut option = String::new();
+    for character in setting.chars() {
+        if character.is_ascii_uppercase() {
+            option.push('-');
+        }
+        option.push(character.to_ascii_lowercase());
+    }
+    option
+}
+
 /// A file can never grant access to a machine: the host runner, privileged containers, mounts of directories.
 fn check_consent(plan: &Plan, settings: &Settings) -> Result<(), NotStarted> {
-    let asks = plan.steps.iter().find_map(|step| {
-        let runner = step.runner.as_deref().and_then(runners::find)?;
-        runner.needs_consent().then_some((step, runner.name()))
-    });
-    if let Some((step, runner)) = asks
-        && !settings.runner.0.needs_consent()
-        && !settings.allow_host_runner
-    {
-        let why = format!(
-            "Step `{}` asks for the runner `{runner}`, which runs its command directly on this machine. \
-             Allow it with the setting `pipelens.allowHostRunner`, or `--allow-host-runner` on the command line",
-            step.key
-        );
-        return Err(NotStarted::NeedsSetting { why, setting: "allowHostRunner" });
+    let runners_of_steps = plan.steps.iter().filter_map(|step| Some((step, runners::find(step.runner.as_deref()?)?)));
+    for (step, runner) in runners_of_steps {
+        if !runner.needs_consent() || runner == settings.runner.0 {
+            continue;
+        }
+        let (is_allowed, setting, where_to) = match runner.is_on_this_machine() {
+            true => (settings.allow_host_runner, "allowHostRunner", "directly on this machine"),
+            false => (settings.allows_cluster(), "allowKubernetesRunner", "in your cluster"),
+        };
+        if !is_allowed {
+            let why = format!(
+                "Step `{}` asks for the runner `{}`, which runs its command {where_to}. \
+                 Allow it with the setting `pipelens.{setting}`, or `--{}` on the command line",
+                step.key,
+                runner.name(),
+                option_of(setting)
+            );
+            return Err(NotStarted::NeedsSetting { why, setting });
+        }
     }
     let asks = plan.steps.iter().find_map(|step| Some((step, wants_the_machine(step.runner_args.as_ref()?)?)));
     if let Some((step, argument)) = asks

@@ -1,15 +1,18 @@
 //! What a user can set, from an editor's settings or the project's `.pipelens.yaml`. One definition feeds both, and the schema.
 
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 pub(crate) mod matchers;
 mod programs;
 mod project;
 mod user;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pipelens_engine::cache::Budget;
+use pipelens_engine::cluster_settings::ClusterSettings;
 use pipelens_engine::runners::{self, RUNNERS, RunnerSpec};
 pub(crate) use programs::{Programs, Render};
 pub(crate) use project::{PROJECT_FILE, ProjectSettings, globs};
@@ -28,6 +31,13 @@ pub(crate) struct Settings {
     /// Lets steps that say `runner: host` run directly on this machine.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_host_runner: bool,
+    /// Lets steps that say `runner: kubernetes` run in the cluster of `kubernetes`.
+    #[cfg(feature = "kubernetes")]
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) allow_kubernetes_runner: bool,
+    /// The cluster of the `kubernetes` runner.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) kubernetes: kubernetes::Kubernetes,
     /// Lets steps have privileged containers and mount folders of the container engine's machine (`runner_args`: `privileged`, `mounts`).
     #[schemars(extend("scope" = "machine"))]
     pub(crate) allow_machine_access: bool,
@@ -136,6 +146,10 @@ impl Default for Settings {
         Self {
             runner: Runner::default(),
             allow_host_runner: false,
+            #[cfg(feature = "kubernetes")]
+            allow_kubernetes_runner: false,
+            #[cfg(feature = "kubernetes")]
+            kubernetes: kubernetes::Kubernetes::default(),
             allow_machine_access: false,
             host_env: HOST_ENV.iter().map(|name| (*name).to_owned()).collect(),
             host_isolation: true,
@@ -163,6 +177,30 @@ impl Settings {
     pub(crate) fn budget(&self) -> Budget {
         let days = Duration::from_secs(24 * 60 * 60).saturating_mul(u32::try_from(self.cache_days).unwrap_or(u32::MAX));
         Budget { bytes: self.cache_gb.saturating_mul(1_000_000_000), age: days }
+    }
+
+    /// Whether a step may choose the user's cluster.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn allows_cluster(&self) -> bool {
+        self.allow_kubernetes_runner
+    }
+
+    #[cfg(not(feature = "kubernetes"))]
+    #[expect(clippy::unused_self, reason = "with the feature, it is a setting")]
+    pub(crate) fn allows_cluster(&self) -> bool {
+        false
+    }
+
+    /// Returns the user's cluster, if one is set.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn cluster(&self, root: &Path) -> Option<ClusterSettings> {
+        self.kubernetes.settings(root, self.push_to_cache_registry)
+    }
+
+    #[cfg(not(feature = "kubernetes"))]
+    #[expect(clippy::unused_self, reason = "with the feature, it is a setting")]
+    pub(crate) fn cluster(&self, _root: &Path) -> Option<ClusterSettings> {
+        None
     }
 
     /// Returns the names of the variables that steps on the host get.
@@ -262,8 +300,6 @@ pub(crate) fn schema() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -19,12 +19,12 @@ const LIMITS: Limits =
 const TOKEN_USER: &str = "<token>";
 
 /// Returns the credentials for a registry. No program from the project is started for them. Without any, the registry is used anonymously.
-pub(super) async fn credentials(registry: &str, project: &Path) -> Option<DockerCredentials> {
+pub(crate) async fn credentials(registry: &str, project: &Path) -> Option<DockerCredentials> {
     or_anonymous(registry, look_up(registry, Some(project)).await)
 }
 
 /// Like `credentials`, but starts no program: what only a credential helper knows is not found.
-pub(super) async fn written_credentials(registry: &str) -> Option<DockerCredentials> {
+pub(crate) async fn written_credentials(registry: &str) -> Option<DockerCredentials> {
     or_anonymous(registry, look_up(registry, None).await)
 }
 

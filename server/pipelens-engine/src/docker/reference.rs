@@ -4,7 +4,7 @@
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 /// Without a tag, the engine would pull all tags.
-pub(super) fn name_and_tag(reference: &str) -> (&str, &str) {
+pub(crate) fn name_and_tag(reference: &str) -> (&str, &str) {
     if reference.contains('@') {
         return (reference, "");
     }
@@ -16,7 +16,7 @@ pub(super) fn name_and_tag(reference: &str) -> (&str, &str) {
 }
 
 /// Returns the registry an image comes from, as the client's configuration names it.
-pub(super) fn registry(reference: &str) -> &str {
+pub(crate) fn registry(reference: &str) -> &str {
     match reference.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
             "docker.io" | "index.docker.io" => DOCKER_HUB,

@@ -23,7 +23,7 @@ use crate::docker::image_store::{DockerSnapshot, ImageStore};
 use crate::docker::labels;
 use crate::docker::liveness;
 use crate::docker::network::Network;
-use crate::docker::slots::{Slot, Slots};
+use crate::slots::{Slot, Slots};
 use crate::docker::source_images::SourceLayers;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;

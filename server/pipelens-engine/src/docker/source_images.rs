@@ -7,7 +7,7 @@ use pipelens_core::plan::PlanStep;
 
 use crate::cache::canonical;
 use crate::docker::image::ImageFacts;
-use crate::docker::slots::Slots;
+use crate::slots::Slots;
 use crate::snapshot::Outdated;
 use crate::sources::{Delta, Sources};
 use crate::step_context::StepContext;

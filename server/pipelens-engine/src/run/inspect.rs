@@ -156,6 +156,7 @@ async fn in_stores(
         shared_cache_mounts: Vec::new(),
         docker_host: docker_host.map(str::to_owned),
         cache_registry: None,
+        cluster: None,
         host_isolation: false,
         deadlines: Deadlines::default(),
         is_asked_soon: false,

@@ -7,6 +7,7 @@ use pipelens_core::plan::{Plan, PlanStep};
 use uuid::Uuid;
 
 use crate::cache::CacheRequest;
+use crate::cluster_settings::ClusterSettings;
 use crate::deadlines::Deadlines;
 use crate::limits::OutputLimits;
 use crate::run_files::{artifact_folder, step_folder};
@@ -39,6 +40,8 @@ pub struct RunRequest {
     pub shared_cache_mounts: Vec<String>,
     /// The Docker endpoint, if the user set one; otherwise it is found as the Docker client finds it.
     pub docker_host: Option<String>,
+    /// The cluster on which steps with the `kubernetes` runner run. Never decided by a file.
+    pub cluster: Option<ClusterSettings>,
     /// The user allows steps to access the engine's machine: privileged containers, mounts of its directories. Never decided by a file.
     pub may_open_machine: bool,
     /// Variables of our own environment that steps on the host get, besides `PATH`, `HOME`, `TERM` and `LANG`.
@@ -81,6 +84,7 @@ impl RunRequest {
             shared_cache_mounts: self.shared_cache_mounts.clone(),
             docker_host: self.docker_host.clone(),
             cache_registry: self.cache.as_ref().and_then(|cache| cache.registry.clone()),
+            cluster: self.cluster.clone(),
             host_isolation: self.host_isolation,
             deadlines: self.deadlines,
             is_asked_soon: self.cache.is_some() || !self.is_parallelism_known(),

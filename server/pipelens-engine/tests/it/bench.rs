@@ -161,6 +161,7 @@ impl Bench {
             artifacts_dir: None,
             shared_cache_mounts: Vec::new(),
             cache: None,
+            cluster: None,
             docker_host: docker_host(),
             may_open_machine: false,
             deadlines: Deadlines::default(),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 /// Held by the step that makes the thing, while others that need the same one wait. If that step is stopped, the next one makes it.
-pub(super) type Slot<T> = tokio::sync::Mutex<Option<T>>;
+pub(crate) type Slot<T> = tokio::sync::Mutex<Option<T>>;
 
 /// A slot for each thing, by name.
 #[derive(Debug)]
-pub(super) struct Slots<T> {
+pub(crate) struct Slots<T> {
     known: Mutex<HashMap<String, Arc<Slot<T>>>>,
 }
 
@@ -21,7 +21,7 @@ impl<T> Default for Slots<T> {
 }
 
 impl<T> Slots<T> {
-    pub(super) fn slot(&self, name: &str) -> Arc<Slot<T>> {
+    pub(crate) fn slot(&self, name: &str) -> Arc<Slot<T>> {
         let mut known = self.known.lock();
         Arc::clone(known.entry(name.to_owned()).or_default())
     }

@@ -1,0 +1,116 @@
+//! Steps as pods of a Kubernetes cluster. State travels as layers in a registry that all nodes reach; the only child of a step runs in its
+//! parent's pod.
+
+mod agents;
+mod arguments;
+mod image;
+mod names;
+mod pod;
+mod pods;
+mod registry;
+mod session;
+mod shell;
+mod step;
+mod store;
+mod sweep;
+mod users;
+mod worker;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::EngineError;
+use crate::kubernetes::session::Session;
+use crate::kubernetes::step::{Leftovers, Ran};
+use crate::kubernetes::store::ClusterStore;
+use crate::logs::StepLogs;
+use crate::runner::{OpenRequest, OpenRunner, Runner, RunnerSpec, StepResult};
+use crate::snapshot::Saved;
+use crate::step_context::{Ending, StepContext};
+use crate::stop::Interruption;
+
+pub(crate) static RUNNER: RunnerSpec = RunnerSpec {
+    vocabulary: arguments::VOCABULARY,
+    open: |request| std::future::ready(open(&request)).boxed(),
+    inspect: |request| std::future::ready(open(&request)).boxed(),
+};
+
+/// How many steps run at once: the cluster's scheduler decides where, and what has no room waits there.
+const CAPACITY: usize = 100;
+
+fn open(request: &OpenRequest) -> Result<OpenRunner, EngineError> {
+    let session = Arc::new(Session::open(request)?);
+    let snapshots = Arc::new(ClusterStore::new(Arc::clone(&session.registry)));
+    Ok(OpenRunner { spec: &RUNNER, runner: Arc::new(KubernetesRunner { session }), snapshots })
+}
+
+struct KubernetesRunner {
+    session: Arc<Session>,
+}
+
+impl KubernetesRunner {
+    /// Removes the pod of a step, after saving what a failed step left if it is kept.
+    fn tidy(&self, context: &StepContext, leftovers: Leftovers, has_failed: bool) -> BoxFuture<'static, Option<Saved>> {
+        let session = Arc::clone(&self.session);
+        let is_kept = has_failed && context.keeping.workspace.is_some();
+        async move {
+            let mut worker = leftovers.worker?;
+            let mut kept = None;
+            if is_kept && worker.is_quiet() {
+                kept = step::save(&session, &mut worker).await.ok();
+            }
+            if let Some(pods) = session.pods_so_far() {
+                worker.remove(pods).await;
+            }
+            kept
+        }
+        .boxed()
+    }
+}
+
+#[async_trait]
+impl Runner for KubernetesRunner {
+    async fn capacity(&self) -> usize {
+        CAPACITY
+    }
+
+    fn sweep_dead_owners(&self, _hurry: CancellationToken) -> BoxFuture<'static, Option<String>> {
+        let session = Arc::clone(&self.session);
+        async move { sweep::remove_what_dead_owners_left(&session).await }.boxed()
+    }
+
+    async fn run_step(&self, context: &StepContext, logs: &mut StepLogs) -> StepResult {
+        let mut leftovers = Leftovers::default();
+        let result = step::run(&self.session, context, logs, &mut leftovers).await;
+        let digest = leftovers.digest.take();
+        let result = match result {
+            Ok(ran) => Ok(ran),
+            Err(Interruption::Stopped) => Ok(Ran::without_snapshot(Ending::Stopped)),
+            Err(Interruption::Failed(error)) => Err(error),
+        };
+        let has_failed = matches!(&result, Ok(Ran { ending: Ending::Exited(code), saved: None, .. }) if *code != 0);
+        let tidy = Some(self.tidy(context, leftovers, has_failed));
+        match result {
+            Ok(Ran { ending, snapshot, saved }) => StepResult { ending: Ok(ending), snapshot, saved, tidy, digest },
+            Err(error) => StepResult { ending: Err(error), snapshot: None, saved: None, tidy, digest },
+        }
+    }
+
+    async fn hand_back_artifacts(&self, context: &StepContext) -> StepResult {
+        let mut leftovers = Leftovers::default();
+        let result = step::hand_back_artifacts(&self.session, context, &mut leftovers).await;
+        let tidy = Some(self.tidy(context, leftovers, false));
+        StepResult { tidy, ..StepResult::ended(result.map(|()| Ending::Exited(0))) }
+    }
+
+    async fn close(&self) -> Vec<String> {
+        match self.session.pods_so_far() {
+            Some(pods) => pods.delete_all().await,
+            None => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! How an agent in a pod is reached, and what it is told. Knows nothing about scheduling.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams, AttachedProcess};
+use pipelens_agent::client::{Agent, AgentError, Connection, DialError, Options};
+use pipelens_agent::protocol::message;
+use tokio::io::{AsyncRead, ReadBuf, ReadHalf, SimplexStream};
+
+use crate::error::{EngineError, with_causes};
+use crate::kubernetes::names;
+use crate::kubernetes::registry::PushTarget;
+use crate::step_context::StepContext;
+use crate::supervisor::trust_folders;
+
+/// How long an agent waits for a lost connection to come back before it ends its pod.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// What is on its way in each direction of a connection.
+const BUFFER_BYTES: usize = 256 * 1024;
+const LARGEST_AGENT_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Connects to the agent of a container, and connects again whenever the connection is lost.
+pub(super) async fn connect(pods: Api<Pod>, pod: String, container: String) -> Result<Agent, AgentError> {
+    let dialer = move || dial(pods.clone(), pod.clone(), container.clone()).boxed();
+    Agent::connect(Arc::new(dialer), Options { patience: PATIENCE, ..Options::default() }).await
+}
+
+async fn dial(pods: Api<Pod>, pod: String, container: String) -> Result<Connection, DialError> {
+    let parameters = AttachParams {
+        container: Some(container),
+        stdin: true,
+        stdout: true,
+        stderr: false,
+        tty: false,
+        max_stdin_buf_size: Some(BUFFER_BYTES),
+        max_stdout_buf_size: Some(BUFFER_BYTES),
+        max_stderr_buf_size: None,
+    };
+    let executed = pods.exec(&pod, [names::AGENT, "connect"], &parameters).await;
+    let mut process = executed.map_err(|error| match &error {
+        kube::Error::Api(status) if status.code == 404 => DialError::Final("the pod is gone".to_owned()),
+        _ => DialError::Retry(with_causes(&error)),
+    })?;
+    match (process.stdout(), process.stdin()) {
+        (Some(output), Some(input)) => Ok(Connection::new(Output { _process: process, output }, input)),
+        _ => Err(DialError::Retry("the command has no streams".to_owned())),
+    }
+}
+
+/// What a command in a container writes.
+struct Output {
+    /// Copies the bytes for as long as it lives.
+    _process: AttachedProcess,
+    output: ReadHalf<SimplexStream>,
+}
+
+impl AsyncRead for Output {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.output).poll_read(context, to)
+    }
+}
+
+/// Returns the variables of a step's command, with its secrets.
+pub(super) fn variables(context: &StepContext) -> Result<Vec<(String, String)>, EngineError> {
+    let variables = trust_folders(context)?.iter().copied().chain(context.variables()?);
+    Ok(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// Returns the registry as an agent needs it.
+pub(super) fn push_registry(target: PushTarget) -> message::Registry {
+    message::Registry {
+        repository: format!("{}/v2/{}", target.origin, target.name),
+        authorization: target.authorization,
+        extra_ca: None,
+        insecure: target.origin.starts_with("http://"),
+    }
+}
+
+/// Returns the error for a command whose end is unknown.
+pub(super) fn no_report(error: &AgentError) -> EngineError {
+    EngineError::NoReport { reason: with_causes(error) }
+}
+
+/// Returns the error for something that an agent could not do.
+pub(super) fn refused(doing: &'static str, error: &AgentError) -> EngineError {
+    EngineError::Cluster { doing, reason: with_causes(error) }
+}
+
+/// Returns the program of the agent for an architecture.
+pub(super) async fn program(architecture: &str) -> Result<Arc<[u8]>, EngineError> {
+    let name = format!("pipelens-agent-linux-{architecture}");
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.to_owned()));
+    let folders = std::env::var_os("PIPELENS_AGENTS").map(PathBuf::from).into_iter().chain(beside);
+    for folder in folders {
+        let file = folder.join(&name);
+        match tokio::fs::metadata(&file).await {
+            Ok(found) if found.is_file() && found.len() <= LARGEST_AGENT_BYTES => {
+                let bytes = tokio::fs::read(&file).await;
+                let failed = |source| EngineError::File { doing: "Reading the agent", path: file.clone(), source };
+                return bytes.map(Arc::from).map_err(failed);
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Err(EngineError::NoAgent { architecture: architecture.to_owned() })
+}

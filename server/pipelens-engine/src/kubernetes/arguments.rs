@@ -1,0 +1,186 @@
+//! Reads the `runner_args` of a step for a cluster.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{HostAlias, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use pipelens_core::arguments::{self, Service, memory_bytes, nano_cpus};
+use pipelens_core::plan::Value;
+use pipelens_core::runners;
+
+use crate::error::EngineError;
+
+/// The runner as pipeline authors know it.
+pub(super) const VOCABULARY: &runners::Runner = runners::named("kubernetes");
+
+/// The options a step sets for its pod.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Arguments {
+    /// Numeric ids of a user and a group.
+    pub(super) user: Option<(i64, Option<i64>)>,
+    /// Such as `arm64`.
+    pub(super) architecture: Option<String>,
+    memory_bytes: Option<i64>,
+    /// Billionths of a processor.
+    nano_cpus: Option<i64>,
+    /// Names and addresses.
+    extra_hosts: Vec<(String, String)>,
+    pub(super) services: Vec<Service>,
+}
+
+impl Arguments {
+    /// Reads a step's options. Anything unknown is an error: if it were ignored, the pod would be less restricted than requested.
+    pub(super) fn of(value: Option<&Value>) -> Result<Self, EngineError> {
+        let mut arguments = Self::default();
+        let entries = match value {
+            None | Some(Value::Null) => return Ok(arguments),
+            Some(Value::Map(entries)) => entries,
+            Some(_) => return Err(bad("`runner_args` must be a mapping".to_owned())),
+        };
+        for (name, value) in entries {
+            match name.as_str() {
+                _ if *value == Value::Null => {}
+                "user" => arguments.user = Some(user(&word(name, value)?)?),
+                "platform" => arguments.architecture = Some(architecture(&word(name, value)?)?),
+                "memory" => arguments.memory_bytes = Some(memory(&word(name, value)?)?),
+                "cpus" => arguments.nano_cpus = Some(cpus(&word(name, value)?)?),
+                "extra_hosts" => arguments.extra_hosts = extra_hosts(value)?,
+                // Read as a whole, below.
+                "services" => {}
+                _ => return Err(unknown(name)),
+            }
+        }
+        for service in value.map(arguments::services).unwrap_or_default() {
+            arguments.services.push(service.map_err(bad)?);
+        }
+        Ok(arguments)
+    }
+
+    /// Returns the requests and limits of the step's container: Kubernetes reserves what the step may use.
+    pub(super) fn resources(&self) -> Option<ResourceRequirements> {
+        let mut amounts = BTreeMap::new();
+        if let Some(bytes) = self.memory_bytes {
+            amounts.insert("memory".to_owned(), Quantity(bytes.to_string()));
+        }
+        if let Some(billionths) = self.nano_cpus {
+            // The smallest unit that Kubernetes knows.
+            let thousandths = (billionths / 1_000_000).max(1);
+            amounts.insert("cpu".to_owned(), Quantity(format!("{thousandths}m")));
+        }
+        (!amounts.is_empty()).then(|| ResourceRequirements {
+            limits: Some(amounts.clone()),
+            requests: Some(amounts),
+            ..ResourceRequirements::default()
+        })
+    }
+
+    /// Returns the lines of `/etc/hosts`: services share the network of their pod.
+    pub(super) fn host_aliases(&self) -> Vec<HostAlias> {
+        let services: Vec<String> = self.services.iter().map(|service| service.name.clone()).collect();
+        let services = (!services.is_empty()).then(|| HostAlias { ip: "127.0.0.1".to_owned(), hostnames: Some(services) });
+        let extra = self.extra_hosts.iter().map(|(name, address)| HostAlias {
+            ip: address.clone(),
+            hostnames: Some(vec![name.clone()]),
+        });
+        services.into_iter().chain(extra).collect()
+    }
+}
+
+fn unknown(name: &str) -> EngineError {
+    bad(format!("the `kubernetes` runner does not support `{name}`; expected one of `{}`", VOCABULARY.arguments.join("`, `")))
+}
+
+fn bad(reason: String) -> EngineError {
+    EngineError::Refused { doing: "read `runner_args`", reason }
+}
+
+fn word(name: &str, value: &Value) -> Result<String, EngineError> {
+    match value {
+        Value::Text(text) if !text.is_empty() => Ok(text.clone()),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(number) => Ok(number.to_string()),
+        Value::Text(_) | Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+            Err(bad(format!("`{name}` needs a value")))
+        }
+    }
+}
+
+/// Kubernetes takes no names.
+fn user(text: &str) -> Result<(i64, Option<i64>), EngineError> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let number = |text: &str| text.parse().ok().filter(|number| *number >= 0);
+    let read = number(user).zip(match group {
+        Some(group) => number(group).map(Some),
+        None => Some(None),
+    });
+    read.ok_or_else(|| bad(format!("`user` must be a number, or two with a colon; got `{text}`")))
+}
+
+fn architecture(platform: &str) -> Result<String, EngineError> {
+    match platform.split('/').collect::<Vec<_>>()[..] {
+        ["linux", architecture] | ["linux", architecture, _] if !architecture.is_empty() => Ok(architecture.to_owned()),
+        _ => Err(bad(format!("`platform` must be such as `linux/arm64`; got `{platform}`"))),
+    }
+}
+
+fn memory(text: &str) -> Result<i64, EngineError> {
+    memory_bytes(text).ok_or_else(|| {
+        bad(format!("`memory` must be a number of bytes, or a number with `k`, `m` or `g`; got `{text}`"))
+    })
+}
+
+fn cpus(text: &str) -> Result<i64, EngineError> {
+    nano_cpus(text).ok_or_else(|| bad(format!("`cpus` must be a number above 0; got `{text}`")))
+}
+
+fn extra_hosts(value: &Value) -> Result<Vec<(String, String)>, EngineError> {
+    let wanted = || bad("`extra_hosts` must be a list of `name:address`".to_owned());
+    let Value::List(items) = value else { return Err(wanted()) };
+    let pair = |item: &Value| {
+        let Value::Text(text) = item else { return Err(wanted()) };
+        let (name, address) = text.split_once(':').ok_or_else(wanted)?;
+        Ok((name.to_owned(), address.trim_matches(['[', ']']).to_owned()))
+    };
+    items.iter().map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, value: Value) -> Result<Arguments, String> {
+        let map = Value::Map(vec![(name.to_owned(), value)]);
+        Arguments::of(Some(&map)).map_err(|error| error.to_string())
+    }
+
+    fn amount(arguments: &Arguments, name: &str) -> Option<String> {
+        arguments.resources()?.limits?.get(name).map(|quantity| quantity.0.clone())
+    }
+
+    #[test]
+    fn limits_are_read_as_the_checks_read_them_and_reserved() {
+        let memory = of("memory", Value::Text("512m".into())).unwrap();
+        assert_eq!(amount(&memory, "memory").as_deref(), Some("536870912"));
+        assert_eq!(memory.resources().unwrap().requests, memory.resources().unwrap().limits);
+        assert_eq!(amount(&of("cpus", Value::Float(0.5)).unwrap(), "cpu").as_deref(), Some("500m"));
+        assert!(of("memory", Value::Text("much".into())).is_err());
+        assert_eq!(Arguments::default().resources(), None);
+    }
+
+    #[test]
+    fn a_user_is_a_number() {
+        assert_eq!(of("user", Value::Integer(1000)).unwrap().user, Some((1000, None)));
+        assert_eq!(of("user", Value::Text("1:2".into())).unwrap().user, Some((1, Some(2))));
+        for text in ["www-data", "-1", "1:", ":1"] {
+            assert!(of("user", Value::Text(text.into())).unwrap_err().contains("must be a number"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_it_does_not_support_is_refused_by_name() {
+        for name in ["privileged", "mounts", "network", "gpus", "devices"] {
+            let refused = of(name, Value::Bool(true)).unwrap_err();
+            assert!(refused.contains(&format!("does not support `{name}`; expected one of `user`")), "{refused}");
+        }
+    }
+}

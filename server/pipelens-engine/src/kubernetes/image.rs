@@ -1,0 +1,159 @@
+//! Images as lists of layers: what a pod starts from is composed here, and nothing is unpacked for it. Asks no registry.
+
+use oci_client::manifest::{
+    IMAGE_CONFIG_MEDIA_TYPE, IMAGE_DOCKER_LAYER_GZIP_MEDIA_TYPE, IMAGE_DOCKER_LAYER_TAR_MEDIA_TYPE,
+    IMAGE_LAYER_GZIP_MEDIA_TYPE, IMAGE_LAYER_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest,
+};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// An image that a registry has, or that can be pushed to it: its layers are there.
+#[derive(Debug, Clone)]
+pub(super) struct Image {
+    pub(super) layers: Vec<OciDescriptor>,
+    /// Everything that the image's author has set, also what is not known here.
+    pub(super) config: Value,
+}
+
+/// A layer in a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layer {
+    /// Of the compressed bytes.
+    pub(super) digest: String,
+    /// Of the archive.
+    pub(super) diff_id: String,
+    pub(super) bytes: u64,
+}
+
+/// The bytes of an image that are pushed besides its layers.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) config: Vec<u8>,
+    pub(super) config_digest: String,
+    pub(super) manifest: Vec<u8>,
+    pub(super) manifest_digest: String,
+}
+
+impl Image {
+    /// Reads an image. Its volumes are left out: the files of a volume are in no layer, so the next step would not have them.
+    pub(super) fn read(manifest: OciImageManifest, config: &str) -> Result<Self, String> {
+        let mut config: Value = serde_json::from_str(config).map_err(|error| format!("its configuration is invalid: {error}"))?;
+        if let Some(settings) = config.get_mut("config").and_then(Value::as_object_mut) {
+            settings.remove("Volumes");
+        }
+        let layers = manifest.layers.into_iter().map(as_oci).collect();
+        Ok(Self { layers, config })
+    }
+
+    /// Returns the same image with one more layer on top.
+    pub(super) fn with(&self, layer: &Layer, what: &str) -> Self {
+        let mut image = self.clone();
+        image.layers.push(OciDescriptor {
+            media_type: IMAGE_LAYER_GZIP_MEDIA_TYPE.to_owned(),
+            digest: layer.digest.clone(),
+            size: i64::try_from(layer.bytes).unwrap_or(i64::MAX),
+            ..OciDescriptor::default()
+        });
+        if let Some(ids) = image.config.pointer_mut("/rootfs/diff_ids").and_then(Value::as_array_mut) {
+            ids.push(json!(layer.diff_id));
+        }
+        // A history has one entry for each layer, or none at all.
+        if let Some(history) = image.config.get_mut("history").and_then(Value::as_array_mut) {
+            history.push(json!({ "created_by": format!("pipelens: {what}") }));
+        }
+        image
+    }
+
+    fn setting(&self, name: &str) -> Option<&str> {
+        self.config.get("config")?.get(name)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// Returns the user as the image names it; empty for root.
+    pub(super) fn user(&self) -> &str {
+        self.setting("User").unwrap_or_default()
+    }
+
+    /// Returns the bytes to push. The same image has the same bytes.
+    pub(super) fn encode(&self) -> Encoded {
+        let config = self.config.to_string().into_bytes();
+        let config_digest = digest_of(&config);
+        let manifest = OciImageManifest {
+            media_type: Some(OCI_IMAGE_MEDIA_TYPE.to_owned()),
+            config: OciDescriptor {
+                media_type: IMAGE_CONFIG_MEDIA_TYPE.to_owned(),
+                digest: config_digest.clone(),
+                size: i64::try_from(config.len()).unwrap_or(i64::MAX),
+                ..OciDescriptor::default()
+            },
+            layers: self.layers.clone(),
+            ..OciImageManifest::default()
+        };
+        let manifest = serde_json::to_vec(&manifest).unwrap_or_default();
+        let manifest_digest = digest_of(&manifest);
+        Encoded { config, config_digest, manifest, manifest_digest }
+    }
+}
+
+/// Returns the digest of bytes as registries write it.
+pub(super) fn digest_of(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+/// One manifest cannot mix the two families of media types; the bytes of the layers are the same in both.
+fn as_oci(layer: OciDescriptor) -> OciDescriptor {
+    let media_type = match layer.media_type.as_str() {
+        IMAGE_DOCKER_LAYER_GZIP_MEDIA_TYPE => IMAGE_LAYER_GZIP_MEDIA_TYPE,
+        IMAGE_DOCKER_LAYER_TAR_MEDIA_TYPE => IMAGE_LAYER_MEDIA_TYPE,
+        other => other,
+    };
+    OciDescriptor { media_type: media_type.to_owned(), ..layer }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base() -> Image {
+        let layer = OciDescriptor {
+            media_type: IMAGE_DOCKER_LAYER_GZIP_MEDIA_TYPE.to_owned(),
+            digest: "sha256:1".to_owned(),
+            size: 10,
+            ..OciDescriptor::default()
+        };
+        let manifest = OciImageManifest { layers: vec![layer], ..OciImageManifest::default() };
+        let config = r#"{
+            "architecture": "amd64",
+            "config": { "User": "1000:100", "Volumes": { "/data": {} }, "Unknown": 1 },
+            "history": [{ "created_by": "someone" }],
+            "rootfs": { "type": "layers", "diff_ids": ["sha256:2"] }
+        }"#;
+        Image::read(manifest, config).unwrap()
+    }
+
+    #[test]
+    fn an_image_keeps_what_its_author_has_set_except_volumes() {
+        let image = base();
+        assert_eq!(image.user(), "1000:100");
+        assert_eq!(image.config["config"], json!({ "User": "1000:100", "Unknown": 1 }));
+        assert_eq!(image.layers[0].media_type, IMAGE_LAYER_GZIP_MEDIA_TYPE);
+    }
+
+    #[test]
+    fn a_layer_is_in_the_manifest_the_configuration_and_the_history() {
+        let layer = Layer { digest: "sha256:3".into(), diff_id: "sha256:4".into(), bytes: 5 };
+        let image = base().with(&layer, "the sources");
+        assert_eq!(image.layers[1].digest, "sha256:3");
+        assert_eq!(image.config["rootfs"]["diff_ids"], json!(["sha256:2", "sha256:4"]));
+        assert_eq!(image.config["history"].as_array().unwrap().len(), 2);
+        let encoded = image.encode();
+        let manifest: Value = serde_json::from_slice(&encoded.manifest).unwrap();
+        assert_eq!(manifest["schemaVersion"], 2);
+        assert_eq!(manifest["config"]["digest"], json!(encoded.config_digest));
+        assert_eq!(image.encode().manifest_digest, encoded.manifest_digest);
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_an_error() {
+        assert!(Image::read(OciImageManifest::default(), "{").unwrap_err().starts_with("its configuration is invalid"));
+    }
+}

@@ -1,0 +1,280 @@
+//! One run's use of a cluster: its client, its pods, its images, and the pods that wait for their next step.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt as _;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use parking_lot::Mutex;
+use pipelens_agent::client::Agent;
+use tokio::sync::{MutexGuard, OnceCell, watch};
+use uuid::Uuid;
+
+use crate::cluster_settings::ClusterSettings;
+use crate::deadlines::Deadlines;
+use crate::error::{EngineError, with_causes};
+use crate::event::Phase;
+use crate::kubernetes::arguments::Arguments;
+use crate::kubernetes::image::{Image, Layer};
+use crate::kubernetes::names;
+use crate::kubernetes::pod::PodPlan;
+use crate::kubernetes::pods::{self, PodState, Pods};
+use crate::kubernetes::registry::Registry;
+use crate::kubernetes::worker::Worker;
+use crate::kubernetes::{agents, store::ClusterSnapshot};
+use crate::owner::Owner;
+use crate::runner::OpenRequest;
+use crate::slots::{Slot, Slots};
+use crate::snapshot::Snapshot;
+use crate::step_context::StepContext;
+use crate::stop::{self, Interruption};
+
+pub(super) struct Session {
+    pub(super) registry: Arc<Registry>,
+    pub(super) owner: Owner,
+    pub(super) settings: ClusterSettings,
+    pub(super) deadlines: Deadlines,
+    pub(super) run_id: Uuid,
+    project: PathBuf,
+    /// The images that steps start from, by reference and architecture.
+    bases: Slots<(Image, String)>,
+    /// The layers with the sources, by what tells them apart.
+    source_layers: Slots<Layer>,
+    /// The layer with the agent, by architecture.
+    agents: Slots<Layer>,
+    /// The connection to the API server, made when it is needed.
+    pods: OnceCell<Arc<Pods>>,
+    /// Pods that wait for the next step of their chain, by name.
+    waiting: Mutex<HashMap<String, Worker>>,
+    numbers: AtomicUsize,
+}
+
+impl Session {
+    /// Reads the settings. Asks neither the cluster nor the registry.
+    pub(super) fn open(request: &OpenRequest) -> Result<Self, EngineError> {
+        let missing = || EngineError::ClusterSettings { reason: "no registry is set".to_owned() };
+        let settings = request.cluster.clone().filter(|it| !it.registry.is_empty()).ok_or_else(missing)?;
+        let (project, is_asked_by_user) = (request.source_root.clone(), settings.is_asked_by_user);
+        let registry = Registry::new(&settings.registry, own_architecture(), project, is_asked_by_user)?;
+        Ok(Self {
+            registry: Arc::new(registry),
+            owner: Owner::this_process(),
+            settings,
+            deadlines: request.deadlines,
+            run_id: request.run_id,
+            project: request.source_root.clone(),
+            bases: Slots::default(),
+            source_layers: Slots::default(),
+            agents: Slots::default(),
+            pods: OnceCell::new(),
+            waiting: Mutex::default(),
+            numbers: AtomicUsize::new(0),
+        })
+    }
+
+    /// Connects to the cluster, once.
+    pub(super) async fn pods(&self) -> Result<&Arc<Pods>, EngineError> {
+        self.pods.get_or_try_init(|| self.connect().boxed()).await
+    }
+
+    async fn connect(&self) -> Result<Arc<Pods>, EngineError> {
+        let (client, namespace) = connect(&self.settings).await?;
+        Ok(Arc::new(Pods::new(&client, &namespace, self.run_id, self.deadlines)))
+    }
+
+    /// Returns the pods if there has been a connection to the cluster.
+    pub(super) fn pods_so_far(&self) -> Option<&Arc<Pods>> {
+        self.pods.get()
+    }
+
+    /// Returns an image with its layers copied to the repository, and its digest.
+    pub(super) async fn base(
+        &self,
+        context: &StepContext,
+        reference: &str,
+        arguments: &Arguments,
+    ) -> Result<(Image, String), Interruption> {
+        let architecture = arguments.architecture.as_deref().unwrap_or(own_architecture());
+        let slot = self.bases.slot(&format!("{architecture} {reference}"));
+        let mut slot = self.lock(context, &slot).await?;
+        if let Some(base) = &*slot {
+            return Ok(base.clone());
+        }
+        let bring = async {
+            if architecture == own_architecture() {
+                return self.registry.bring(reference).await;
+            }
+            let other = Registry::new(&self.settings.registry, architecture, self.project.clone(), true)?;
+            other.bring(reference).await
+        };
+        let base = self.unless_stopped(context, bring).await?;
+        Ok(slot.insert(base).clone())
+    }
+
+    /// Returns a layer that the repository has, made by `make` if no step has made it before.
+    pub(super) async fn layer_of_sources(
+        &self,
+        context: &StepContext,
+        name: &str,
+        make: impl Future<Output = Result<Layer, EngineError>>,
+    ) -> Result<Layer, Interruption> {
+        let slot = self.source_layers.slot(name);
+        let mut slot = self.lock(context, &slot).await?;
+        if let Some(layer) = &*slot {
+            return Ok(layer.clone());
+        }
+        let (files, bytes) = (context.sources.files, context.sources.bytes);
+        context.report_phase(Phase::SendingSources { files, bytes });
+        let layer = self.unless_stopped(context, make).await?;
+        Ok(slot.insert(layer).clone())
+    }
+
+    /// Returns an image with the agent on top, which is the only difference.
+    async fn with_agent(&self, context: &StepContext, image: &Image, architecture: &str) -> Result<Image, Interruption> {
+        let slot = self.agents.slot(architecture);
+        let mut slot = self.lock(context, &slot).await?;
+        if slot.is_none() {
+            let make = async {
+                let program = agents::program(architecture).await?;
+                self.registry.push_layer("store the agent", move |to| write_agent(&program, to)).await
+            };
+            *slot = Some(self.unless_stopped(context, make).await?);
+        }
+        let Some(layer) = &*slot else { return Err(Interruption::Stopped) };
+        Ok(image.with(layer, "the agent"))
+    }
+
+    /// Starts a pod with an image, and connects to its agent. Once its creation has begun, it is not interrupted: otherwise there would be a pod that
+    /// we do not know of.
+    pub(super) async fn start_pod(
+        &self,
+        context: &StepContext,
+        arguments: &Arguments,
+        image: Image,
+    ) -> Result<Worker, Interruption> {
+        let architecture = arguments.architecture.clone().unwrap_or_else(|| own_architecture().to_owned());
+        let with_agent = self.with_agent(context, &image, &architecture).await?;
+        let digest = self.unless_stopped(context, self.registry.push(&with_agent, None)).await?;
+        let pods = self.unless_stopped(context, self.pods()).await?;
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let name = names::pod_name(self.run_id, &context.step().key, number);
+        let plan = PodPlan {
+            name: name.clone(),
+            run_id: self.run_id,
+            owner: &self.owner,
+            image: self.registry.name_of(&digest),
+            service_images: Vec::new(),
+            architecture: &architecture,
+            workdir: &context.step().workdir,
+            arguments,
+            patience_seconds: agents::PATIENCE.as_secs(),
+            template: self.settings.pod_template.as_ref(),
+        };
+        let mut seen = pods.create(&plan.pod()?).await?;
+        match self.unless_stopped(context, self.reach(context, pods, &name, &mut seen)).await {
+            Ok(agent) => Ok(Worker::new(name, agent, seen, image)),
+            Err(interruption) => {
+                if let Err(error) = pods.delete(&name, 0).await {
+                    tracing::debug!(%error, "a pod stays for now");
+                }
+                Err(interruption)
+            }
+        }
+    }
+
+    async fn reach(
+        &self,
+        context: &StepContext,
+        pods: &Pods,
+        name: &str,
+        seen: &mut watch::Receiver<PodState>,
+    ) -> Result<Agent, EngineError> {
+        let key = &context.step().key;
+        let notice = |reason: &str| context.events.notice(format!("`{key}` waits for a node: {reason}."));
+        pods::running(seen, self.deadlines.stall, notice).await?;
+        let connecting = agents::connect(pods.api().clone(), name.to_owned(), names::STEP_CONTAINER.to_owned());
+        let over = pods::over(seen.clone());
+        tokio::select! {
+            agent = connecting => agent.map_err(|error| agents::refused("reach the agent of a pod", &error)),
+            reason = over => Err(EngineError::PodEnded { reason }),
+        }
+    }
+
+    /// Keeps a pod for the only step that starts from it.
+    pub(super) fn hand_on(&self, worker: Worker) -> Snapshot {
+        let name = worker.name.clone();
+        self.waiting.lock().insert(name.clone(), worker);
+        Snapshot::new(ClusterSnapshot::Pod(name))
+    }
+
+    pub(super) fn take_waiting(&self, name: &str) -> Option<Worker> {
+        self.waiting.lock().remove(name)
+    }
+
+    /// Waits until no other step holds the slot, but no longer than until the step is stopped.
+    async fn lock<'s, T>(
+        &self,
+        context: &StepContext,
+        slot: &'s Slot<T>,
+    ) -> Result<MutexGuard<'s, Option<T>>, Interruption> {
+        self.unless_stopped(context, async { Ok::<_, EngineError>(slot.lock().await) }).await
+    }
+
+    /// Waits for `work`, but no longer than until the step is stopped.
+    pub(super) async fn unless_stopped<T, E: Into<Interruption>>(
+        &self,
+        context: &StepContext,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Interruption> {
+        stop::unless_stopped(&context.stop, work).await
+    }
+}
+
+/// Returns the architecture of this machine as images name it: a cluster on a developer's machine has the same.
+pub(super) fn own_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// Returns a client for the cluster that the user has chosen, and the namespace.
+pub(super) async fn connect(settings: &ClusterSettings) -> Result<(Client, String), EngineError> {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let failed = |error: &dyn std::error::Error| EngineError::ClusterSettings { reason: with_causes(error) };
+    let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
+    let config = match &settings.kubeconfig {
+        Some(file) => {
+            let read = Kubeconfig::read_from(file).map_err(|error| failed(&error))?;
+            Config::from_custom_kubeconfig(read, &options).await
+        }
+        None => Config::from_kubeconfig(&options).await,
+    };
+    let mut config = config.map_err(|error| failed(&error))?;
+    // An exec lasts as long as its step.
+    config.read_timeout = None;
+    config.write_timeout = None;
+    let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).map_err(|error| failed(&error))?;
+    Ok((client, namespace))
+}
+
+fn write_agent(program: &[u8], to: &mut dyn Write) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(to);
+    let mut folder = tar::Header::new_gnu();
+    folder.set_entry_type(tar::EntryType::Directory);
+    folder.set_mode(0o755);
+    folder.set_size(0);
+    let (parent, _) = names::AGENT.rsplit_once('/').unwrap_or_default();
+    archive.append_data(&mut folder, parent.trim_start_matches('/'), std::io::empty())?;
+    let mut file = tar::Header::new_gnu();
+    file.set_mode(0o755);
+    file.set_size(program.len() as u64);
+    archive.append_data(&mut file, names::AGENT.trim_start_matches('/'), program)?;
+    archive.finish()
+}
