@@ -39,7 +39,7 @@ pub(crate) fn mark() -> &'static str {
 }
 
 /// What container engines, the SSH server, the tests and pipelens itself have in their paths.
-const KNOWN: [&str; 25] = [
+const KNOWN: [&str; 32] = [
     "docker",
     "dockerd",
     "containerd",
@@ -65,6 +65,13 @@ const KNOWN: [&str; 25] = [
     "busybox-static",
     "lua-check",
     "patchelf",
+    "kubelet",
+    "kubernetes",
+    "kubepods",
+    "dockershim",
+    "etcd",
+    "etcd-server",
+    "kubernetes-client",
 ];
 /// How the tests' temporary folders begin.
 const KNOWN_PREFIXES: [&str; 4] = ["pipelens", "pl-", "docker", "libpod"];

@@ -12,6 +12,8 @@ mod docker;
 mod footprint;
 mod harmont;
 mod interrupts;
+#[cfg_attr(not(target_os = "linux"), path = "kubernetes/none.rs")]
+mod kubernetes;
 mod lint;
 mod packages;
 #[cfg_attr(not(target_os = "linux"), path = "sandbox/none.rs")]
@@ -47,14 +49,32 @@ enum Chore {
     /// Without a filter, or with the filter `editors`, it also gets the workbench of VS Code (800 MB, with npm) and uses the extension in
     /// it; if it cannot be had, `editors` fails, and all tests together run without it, which is said.
     /// Takes about 9 minutes, and as long again for the first build.
+    ///
+    /// With `kubernetes` as the first filter, it runs only the tests that need a Kubernetes cluster, on one of real programs: etcd, an API
+    /// server, and nodes with a Docker daemon and a kubelet each. The first time it builds them from Debian's sources, with Debian's Go
+    /// (downloads 120 MB, takes about 15 minutes, and leaves 350 MB below the target directory). Further filters choose among those tests.
     Test {
         /// Only tests whose names contain one of these (without cargo-nextest: the first).
         filters: Vec<String>,
         /// Run only the tests that need neither root nor a container engine, and count those that were left out.
         #[arg(long, conflicts_with_all = ["docker", "containerd_store"])]
         no_engine: bool,
+        /// How many nodes the Kubernetes cluster has.
+        #[arg(long, default_value_t = 3)]
+        nodes: u8,
         #[command(flatten)]
         choice: Choice,
+    },
+    /// Run a command beside a Kubernetes cluster, in the sandbox that `test kubernetes` uses.
+    ///
+    /// Needs what `test kubernetes` needs. The command runs in the repository, without a network, with the variables by which the tests find
+    /// the cluster: `cargo xtask cluster --nodes 1 -- sh -c 'kubectl --kubeconfig "$PIPELENS_TEST_KUBERNETES_ADMIN" get pods'`.
+    Cluster {
+        /// How many nodes it has.
+        #[arg(long, default_value_t = 3)]
+        nodes: u8,
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<OsString>,
     },
     /// Show the main job: a mistake, its fix, the run buttons, a run with its log.
     ///
@@ -108,6 +128,24 @@ enum Chore {
         choice: Choice,
     },
     #[command(hide = true)]
+    InsideClusterTest {
+        #[arg(long)]
+        nodes: u8,
+        filters: Vec<String>,
+    },
+    #[command(hide = true)]
+    InsideCluster {
+        #[arg(long)]
+        nodes: u8,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    #[command(hide = true)]
+    ClusterNode { folder: PathBuf },
+    /// Break something of the cluster in whose sandbox this runs, or mend it.
+    #[command(hide = true)]
+    ClusterFault { words: Vec<String> },
+    #[command(hide = true)]
     InsideBench,
     #[command(hide = true)]
     InsideChaos { runs: u64, seed: u64 },
@@ -118,9 +156,18 @@ enum Chore {
     },
 }
 
+fn kubernetes_test(filters: &[String], nodes: u8, choice: Choice) -> anyhow::Result<()> {
+    anyhow::ensure!(!choice.is_made(), "the cluster's nodes have the Docker of this machine's own suite");
+    footprint::unchanged(|| kubernetes::test(filters.get(1..).unwrap_or_default(), nodes))
+}
+
 fn main() -> ExitCode {
     let done = match Chores::parse().chore {
-        Chore::Test { filters, no_engine: false, choice } => footprint::unchanged(|| test::test(&filters, choice)),
+        Chore::Test { filters, no_engine: false, nodes, choice } if kubernetes::is_wanted(&filters) => {
+            kubernetes_test(&filters, nodes, choice)
+        }
+        Chore::Cluster { nodes, command } => footprint::unchanged(|| kubernetes::cluster(&command, nodes)),
+        Chore::Test { filters, no_engine: false, choice, .. } => footprint::unchanged(|| test::test(&filters, choice)),
         Chore::Test { filters, no_engine: true, .. } => footprint::unchanged(|| test::without_engine(&filters)),
         Chore::Demo => footprint::unchanged(demo::demo),
         Chore::Bench { names } => footprint::unchanged(|| bench::bench(&names)),
@@ -133,6 +180,18 @@ fn main() -> ExitCode {
             Ok(code) => return ExitCode::from(code),
             Err(error) => Err(error),
         },
+        Chore::InsideClusterTest { nodes, filters } => match kubernetes::inside_test(&filters, nodes) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
+        Chore::InsideCluster { nodes, command } => match kubernetes::inside(&command, nodes) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
+        Chore::ClusterNode { folder } => kubernetes::node(&folder),
+        Chore::ClusterFault { words } => kubernetes::fault(&words),
         // The process outside says that tests failed.
         Chore::InsideTest { neovims, filters, without_workbench, choice } => {
             match test::inside(&neovims, &filters, choice, without_workbench.as_deref()) {

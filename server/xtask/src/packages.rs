@@ -45,6 +45,14 @@ pub(crate) const TESTS: [Program; 10] = [
     program("faketime", "faketime"),
 ];
 
+/// What a private Kubernetes cluster needs beside Docker and the tests' programs. A kubelet forwards ports with `socat`.
+pub(crate) const KUBERNETES: [Program; 4] = [
+    program("etcd", "etcd-server"),
+    program("kubectl", "kubernetes-client"),
+    program("ip", "iproute2"),
+    program("socat", "socat"),
+];
+
 /// What the tests that need no container engine can use.
 pub(crate) const TESTS_WITHOUT_ENGINE: [Program; 3] =
     [program("strace", "strace"), program("faketime", "faketime"), BUSYBOX];

@@ -86,16 +86,10 @@ pub(crate) fn inside(
     } else if !choice.is_made() && workbench::is_wanted(filters) {
         tests.envs(workbench::environment()?);
     }
-    let succeeded = if has_nextest() {
-        tests.status().context("cannot start the tests")?.success()
-    } else {
-        let totals = follow(&mut tests)?;
-        if workbench.is_none() {
-            println!("Skipped: the tests in the workbench of VS Code (the reason is above)");
-        }
-        println!("Total: {} passed, {} failed, {} ignored", totals.passed, totals.failed, totals.ignored);
-        totals.has_succeeded
-    };
+    let succeeded = finish(&mut tests)?;
+    if workbench.is_none() {
+        println!("Skipped: the tests in the workbench of VS Code (the reason is above)");
+    }
     // Says nothing unless something is wrong, so that the summary stays last.
     drop(daemon);
     if workbench == Some(false) {
@@ -188,7 +182,7 @@ fn missing_programs() -> Vec<Program> {
     packages::missing(&programs)
 }
 
-fn build() -> Result<()> {
+pub(crate) fn build() -> Result<()> {
     println!("Building");
     // The tests run without a network, and some ask cargo about the workspace.
     tools::run("cargo", ["fetch", "--locked"])?;
@@ -211,6 +205,28 @@ fn runner(filters: &[String], scope: &[&str]) -> Command {
         tests.env("CARGO_TERM_COLOR", "always");
     }
     tests
+}
+
+/// Returns the runner of the tests whose names contain `part` and one of `filters`, if there are any (without cargo-nextest: `part` or the
+/// first filter).
+pub(crate) fn narrowed(part: &str, filters: &[String]) -> Command {
+    if filters.is_empty() || !has_nextest() {
+        return runner(&[filters.first().cloned().unwrap_or_else(|| part.to_owned())], &["--workspace"]);
+    }
+    let any: Vec<String> = filters.iter().map(|filter| format!("test({filter})")).collect();
+    let mut tests = runner(&[], &["--workspace"]);
+    tests.args(["-E", &format!("test({part}) and ({})", any.join(" or "))]);
+    tests
+}
+
+/// Runs the tests and returns whether all passed. A summary is the last thing printed.
+pub(crate) fn finish(tests: &mut Command) -> Result<bool> {
+    if has_nextest() {
+        return Ok(tests.status().context("cannot start the tests")?.success());
+    }
+    let totals = follow(tests)?;
+    println!("Total: {} passed, {} failed, {} ignored", totals.passed, totals.failed, totals.ignored);
+    Ok(totals.has_succeeded)
 }
 
 /// What a test runner has counted.

@@ -1,0 +1,211 @@
+//! A Kubernetes cluster of our own: real programs in a sandbox, made for one run of the tests and gone with it.
+//!
+//! Nothing here knows what the tests do. They find everything by the variables of `environment`.
+
+mod access;
+mod addresses;
+mod build;
+mod cluster;
+mod faults;
+mod node;
+mod registry;
+mod service;
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use self::cluster::Cluster;
+use crate::{footprint, packages, sandbox, test};
+
+/// The tests that need a cluster have this in their names.
+const TESTS: &str = "kubernetes";
+/// The cluster's folder. It is short, for a socket's path has at most 108 bytes, and in the sandbox it is nobody else's.
+const FOLDER: &str = "/tmp/cluster";
+/// Names the socket on which faults are asked for.
+const SOCKET: &str = "PIPELENS_TEST_KUBERNETES_SOCKET";
+
+/// Whether a call of `test` is about the cluster.
+pub(crate) fn is_wanted(filters: &[String]) -> bool {
+    filters.first().is_some_and(|filter| filter == TESTS)
+}
+
+/// Runs the tests that need a cluster, or those of them whose names contain a filter.
+pub(crate) fn test(filters: &[String], nodes: u8) -> Result<()> {
+    prepare()?;
+    test::build()?;
+    let mut arguments = vec!["inside-cluster-test".into(), "--nodes".into(), nodes.to_string().into()];
+    arguments.extend(filters.iter().map(OsString::from));
+    ensure!(sandbox::run(&arguments)?.success(), "tests failed");
+    Ok(())
+}
+
+/// Runs a command beside a cluster.
+pub(crate) fn cluster(command: &[OsString], nodes: u8) -> Result<()> {
+    prepare()?;
+    let options = ["inside-cluster".into(), "--nodes".into(), nodes.to_string().into(), "--".into()];
+    let arguments: Vec<OsString> = options.into_iter().chain(command.iter().cloned()).collect();
+    ensure!(sandbox::run(&arguments)?.success(), "the command failed");
+    Ok(())
+}
+
+/// What `test` does inside the sandbox. Returns whether all tests passed.
+pub(crate) fn inside_test(filters: &[String], nodes: u8) -> Result<bool> {
+    with_cluster(nodes, |environment| {
+        let mut tests = test::narrowed(TESTS, filters);
+        test::finish(
+            tests.envs(environment).env("PIPELENS_REQUIRE_KUBERNETES", "1").env("PIPELENS_REQUIRE_DOCKER", "1"),
+        )
+    })
+}
+
+/// What `cluster` does inside the sandbox. Returns whether the command succeeded.
+pub(crate) fn inside(command: &[OsString], nodes: u8) -> Result<bool> {
+    let (program, arguments) = command.split_first().context("no command is named")?;
+    with_cluster(nodes, |environment| {
+        let status = Command::new(program).args(arguments).envs(environment).status();
+        Ok(status.with_context(|| format!("cannot start {}", program.display()))?.success())
+    })
+}
+
+/// The first process of a node: what `ClusterNode` does.
+pub(crate) fn node(folder: &Path) -> Result<()> {
+    node::init(folder)
+}
+
+pub(crate) fn fault(words: &[String]) -> Result<()> {
+    faults::ask(words)
+}
+
+fn prepare() -> Result<()> {
+    sandbox::prepare(&[packages::DOCKER.as_slice(), &packages::TESTS, &packages::KUBERNETES].concat())?;
+    build::prepare()
+}
+
+/// Does something beside a running cluster. The end of the sandbox is the end of the cluster.
+fn with_cluster(nodes: u8, job: impl FnOnce(Vec<(&'static str, OsString)>) -> Result<bool>) -> Result<bool> {
+    let cluster = Cluster::start(nodes)?;
+    let layout = cluster.layout().clone();
+    let environment = environment(&layout, cluster.docker_host())?;
+    let cluster = Arc::new(Mutex::new(cluster));
+    faults::serve(Arc::clone(&cluster), &layout)?;
+    job(environment)
+}
+
+/// Returns the variables by which the tests find the cluster.
+fn environment(layout: &Layout, docker_host: String) -> Result<Vec<(&'static str, OsString)>> {
+    let fault = layout.file("fault");
+    let program = std::env::current_exe()?;
+    fs::write(&fault, format!("#!/bin/sh\nexec '{}' cluster-fault \"$@\"\n", program.display()))?;
+    fs::set_permissions(&fault, fs::Permissions::from_mode(0o755))?;
+    Ok(vec![
+        ("PIPELENS_TEST_KUBERNETES", layout.kubeconfig("runner").into()),
+        ("PIPELENS_TEST_KUBERNETES_ADMIN", layout.kubeconfig("admin").into()),
+        ("PIPELENS_TEST_KUBERNETES_REGISTRY", format!("{}/{}", addresses::registry(), registry::PREFIX).into()),
+        ("PIPELENS_TEST_KUBERNETES_FAULT", fault.into()),
+        ("PIPELENS_TEST_KUBERNETES_DATA", layout.file("").into()),
+        (SOCKET, layout.faults().into()),
+        ("DOCKER_CONFIG", layout.docker_config().into()),
+        ("PIPELENS_TEST_DOCKER_HOST", docker_host.into()),
+    ])
+}
+
+/// Where the files of the cluster are. Tests look for secrets in all of them.
+#[derive(Debug, Clone)]
+struct Layout {
+    folder: PathBuf,
+}
+
+impl Layout {
+    fn create() -> Result<Self> {
+        let layout = Self { folder: FOLDER.into() };
+        ensure!(!layout.folder.exists(), "there is a cluster in this sandbox already");
+        for folder in [layout.logs(), layout.folder.join("kubeconfigs")] {
+            fs::create_dir_all(folder)?;
+        }
+        Ok(layout)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.file("logs")
+    }
+
+    fn etcd(&self) -> PathBuf {
+        self.file("etcd")
+    }
+
+    fn registry(&self) -> PathBuf {
+        self.file("registry")
+    }
+
+    fn node(&self, number: u8) -> PathBuf {
+        self.file(&format!("node{number}"))
+    }
+
+    fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.folder.join("kubeconfigs").join(user)
+    }
+
+    fn docker_config(&self) -> PathBuf {
+        self.file("docker-config")
+    }
+
+    fn tokens(&self) -> PathBuf {
+        self.file("tokens.csv")
+    }
+
+    fn audit_policy(&self) -> PathBuf {
+        self.file("audit-policy.json")
+    }
+
+    fn certificates(&self) -> PathBuf {
+        self.file("certificates")
+    }
+
+    /// The API server signs itself.
+    fn api_certificate(&self) -> PathBuf {
+        self.certificates().join("apiserver.crt")
+    }
+
+    fn service_account_key(&self) -> PathBuf {
+        self.file("service-accounts.key")
+    }
+
+    fn faults(&self) -> PathBuf {
+        self.file("faults.sock")
+    }
+
+    /// The control group of all containers on the nodes: one that no other sandbox has, and that goes with this one.
+    fn control_group(&self) -> String {
+        format!("/pipelens-{}", std::env::var(footprint::MARK).unwrap_or_default())
+    }
+
+    /// A client with all rights.
+    fn kubectl(&self) -> Command {
+        let mut kubectl = Command::new("kubectl");
+        kubectl.arg("--kubeconfig").arg(self.kubeconfig("admin")).arg("--request-timeout=20s");
+        kubectl
+    }
+}
+
+/// Asks again and again.
+fn wait_until(what: &str, limit: Duration, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    while !is_so()? {
+        if deadline < Instant::now() {
+            bail!("waited {} seconds until {what}, in vain", limit.as_secs());
+        }
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+    Ok(())
+}
