@@ -97,7 +97,7 @@ pub enum Then {
     Next,
     /// Its files are copied or saved.
     Wait,
-    /// Nothing; whatever still runs is killed once and not waited for.
+    /// Nothing.
     End,
 }
 
@@ -162,8 +162,8 @@ pub struct Registry {
     pub repository: String,
     /// The value of the header `Authorization`.
     pub authorization: Option<String>,
-    /// Certificates in PEM that are trusted in addition to the public ones.
-    pub extra_ca: Option<String>,
+    /// Certificates in PEM that are trusted instead of the public ones.
+    pub trusted: Option<String>,
     /// Whether plain HTTP is allowed.
     pub insecure: bool,
 }
