@@ -8,6 +8,9 @@
 #[expect(dead_code, clippy::panic, reason = "the tests need more of it than the figures")]
 #[path = "../../tests/it/bench.rs"]
 mod bench;
+#[expect(dead_code, reason = "the figures are of Docker and the host")]
+#[path = "../../tests/it/cluster.rs"]
+mod cluster;
 mod floors;
 #[path = "../../../../tests/skipped.rs"]
 mod skipped;

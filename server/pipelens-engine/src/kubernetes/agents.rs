@@ -78,7 +78,7 @@ pub(super) fn push_registry(target: PushTarget) -> message::Registry {
     message::Registry {
         repository: format!("{}/v2/{}", target.origin, target.name),
         authorization: target.authorization,
-        extra_ca: None,
+        trusted: None,
         insecure: target.origin.starts_with("http://"),
     }
 }

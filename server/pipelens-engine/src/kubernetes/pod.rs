@@ -160,6 +160,8 @@ mod tests {
     use super::*;
 
     fn pod(template: Option<&Value>) -> Result<Value, String> {
+        let mut arguments = Arguments::default();
+        arguments.user = Some((7, None));
         let plan = PodPlan {
             name: "pipelens-a-1".into(),
             run_id: Uuid::nil(),
@@ -168,7 +170,7 @@ mod tests {
             service_images: vec!["registry/a@sha256:2".into()],
             architecture: "amd64",
             workdir: "/workspace",
-            arguments: &Arguments { user: Some((7, None)), ..Arguments::default() },
+            arguments: &arguments,
             patience_seconds: 15,
             template,
         };

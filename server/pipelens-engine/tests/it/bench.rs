@@ -73,9 +73,13 @@ pub(crate) fn docker_host() -> Option<String> {
 
 /// Whether tests with this runner can run here; says so if not.
 pub(crate) fn is_available(runner: Runner) -> bool {
-    let available = if runner == docker_runner() { docker_host().is_some() } else { cfg!(unix) };
+    let (available, need) = match runner.name() {
+        "docker" => (docker_host().is_some(), "a container engine"),
+        "kubernetes" => (crate::cluster::is_there(), "a Kubernetes cluster"),
+        _ => (cfg!(unix), "Unix"),
+    };
     if !available {
-        skipped("a container engine", &format!("{} is not available", runner.name()));
+        skipped(need, &format!("{} is not available", runner.name()));
     }
     available
 }
@@ -208,7 +212,8 @@ impl Bench {
         self.start_with_room_for(1_000)
     }
 
-    pub(crate) fn start_with_room_for(self, events: usize) -> Running {
+    pub(crate) fn start_with_room_for(mut self, events: usize) -> Running {
+        crate::cluster::adapt(&mut self.request);
         let (tx, events) = mpsc::channel(events);
         let cancel = CancellationToken::new();
         let keys = self.request.plan.steps.iter().map(|step| step.key.clone()).collect();

@@ -14,6 +14,7 @@ mod broken;
 #[cfg(test)]
 mod cache;
 mod cache_registry;
+mod cluster;
 #[cfg(test)]
 #[cfg(unix)]
 mod disk;

@@ -29,6 +29,14 @@ macro_rules! for_each_runner {
                     check(crate::bench::host_runner()).await;
                 }
             }
+
+            #[cfg(feature = "kubernetes")]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn kubernetes() {
+                if crate::bench::is_available(crate::cluster::runner()) {
+                    check(crate::cluster::runner()).await;
+                }
+            }
         }
     )+ };
 }
@@ -49,9 +57,11 @@ async fn finish(bench: Bench) -> Ran {
 fn check_leftovers(runner: Runner, ran: &Ran) {
     if runner == docker_runner() {
         assert_nothing_left(ran.run_id);
-    } else {
+    } else if runner == crate::bench::host_runner() {
         let folder = std::env::temp_dir().join(format!("pipelens-{}", ran.run_id));
         assert!(!folder.exists(), "{} is left", folder.display());
+    } else {
+        crate::cluster::assert_nothing_left(ran.run_id);
     }
 }
 

@@ -1,0 +1,116 @@
+//! The Kubernetes cluster of the tests, which `cargo xtask test kubernetes` starts. The other tests need none.
+
+use pipelens_engine::run::RunRequest;
+use uuid::Uuid;
+
+#[cfg(feature = "kubernetes")]
+pub(crate) use with_feature::runner;
+#[cfg(feature = "kubernetes")]
+use with_feature as cluster;
+#[cfg(not(feature = "kubernetes"))]
+use without_feature as cluster;
+
+/// Whether the tests have a cluster.
+pub(crate) fn is_there() -> bool {
+    cluster::is_there()
+}
+
+/// Points a request at the cluster and its registry, if it runs there.
+pub(crate) fn adapt(request: &mut RunRequest) {
+    cluster::adapt(request);
+}
+
+/// Asserts that a run has left no pod that still exists or is not about to go.
+pub(crate) fn assert_nothing_left(run_id: Uuid) {
+    cluster::assert_nothing_left(run_id);
+}
+
+#[cfg(not(feature = "kubernetes"))]
+mod without_feature {
+    use super::*;
+
+    pub(super) fn is_there() -> bool {
+        false
+    }
+
+    pub(super) fn adapt(_: &mut RunRequest) {}
+
+    pub(super) fn assert_nothing_left(_: Uuid) {}
+}
+
+#[cfg(feature = "kubernetes")]
+mod with_feature {
+    use std::process::Command;
+
+    use pipelens_core::plan::BootsFrom;
+    use pipelens_engine::cluster_settings::ClusterSettings;
+    use pipelens_engine::runners;
+
+    use super::*;
+    use crate::bench::Runner;
+
+    const NAMESPACE: &str = "pipelens";
+
+    pub(crate) fn runner() -> Runner {
+        runners::find("kubernetes").unwrap()
+    }
+
+    /// Returns the path of the file with the cluster's address.
+    fn kubeconfig() -> Option<String> {
+        let file = std::env::var("PIPELENS_TEST_KUBERNETES").ok().filter(|file| !file.is_empty());
+        let required = std::env::var("PIPELENS_REQUIRE_KUBERNETES").is_ok_and(|value| value == "1");
+        assert!(file.is_some() || !required, "PIPELENS_TEST_KUBERNETES is not set");
+        file
+    }
+
+    pub(super) fn is_there() -> bool {
+        kubeconfig().is_some()
+    }
+
+    /// Returns the place of the test images in the registry, which the nodes reach: `HOST:PORT/pipelens-test`.
+    fn registry() -> String {
+        std::env::var("PIPELENS_TEST_KUBERNETES_REGISTRY").unwrap()
+    }
+
+    pub(super) fn adapt(request: &mut RunRequest) {
+        let runs_there = |name: Option<&str>| name.unwrap_or(request.runner.name()) == runner().name();
+        let on_cluster: Vec<bool> = request.plan.steps.iter().map(|step| runs_there(step.runner.as_deref())).collect();
+        if !on_cluster.contains(&true) {
+            return;
+        }
+        let registry = registry();
+        let prefix = registry.rsplit('/').next().unwrap_or_default().to_owned() + "/";
+        for (step, _) in request.plan.steps.iter_mut().zip(on_cluster).filter(|(_, is_there)| *is_there) {
+            if let BootsFrom::Image(image) = &mut step.boots_from
+                && let Some(name) = image.strip_prefix(&prefix)
+            {
+                *image = format!("{registry}/{name}").into();
+            }
+        }
+        request.cluster.get_or_insert_with(|| ClusterSettings {
+            kubeconfig: kubeconfig().map(Into::into),
+            namespace: Some(NAMESPACE.to_owned()),
+            registry: format!("http://{registry}/state"),
+            pushes: true,
+            is_asked_by_user: true,
+            ..ClusterSettings::default()
+        });
+    }
+
+    /// Calls `kubectl` as the cluster's administrator, and returns what it prints.
+    pub(crate) fn kubectl(arguments: &[&str]) -> String {
+        let kubeconfig = std::env::var("PIPELENS_TEST_KUBERNETES_ADMIN").unwrap();
+        let namespace = ["--namespace", NAMESPACE, "--kubeconfig", &kubeconfig];
+        let output = Command::new("kubectl").args(namespace).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(super) fn assert_nothing_left(run_id: Uuid) {
+        let selector = format!("--selector=pipelens.dev/run={run_id}");
+        // One that is being deleted has a time.
+        let left = kubectl(&["get", "pods", &selector, "--output=jsonpath={range .items[*]}{.metadata.name} {.metadata.deletionTimestamp}{'\\n'}{end}"]);
+        let left: Vec<&str> = left.lines().filter(|line| line.split_whitespace().count() == 1).collect();
+        assert_eq!(left, [""; 0], "pods of {run_id}");
+    }
+}
