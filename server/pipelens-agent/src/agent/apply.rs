@@ -97,8 +97,9 @@ impl Unpacking {
     fn place(&mut self, path: &Path, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Placed> {
         let header = entry.header();
         let mode = header.mode()? & 0o7777;
-        let ids = |id: io::Result<u64>| id.map(|id| u32::try_from(id).unwrap_or(0));
-        let owner = (ids(header.uid())?, ids(header.gid())?);
+        // An archive need not say it.
+        let id = |id: io::Result<u64>| id.ok().and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
+        let owner = (id(header.uid()), id(header.gid()));
         let kind = header.entry_type();
         let times = times_of(entry)?;
         let link = entry.link_name()?.map(|link| link.into_owned());

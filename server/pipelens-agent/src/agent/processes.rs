@@ -15,6 +15,8 @@ const DEATH_WITHIN: Duration = Duration::from_secs(20);
 const EXIT_WITHIN: Duration = Duration::from_secs(1);
 /// How often processes are killed one by one, before all are stopped first: a fork bomb makes new ones in between.
 const PLAIN_ROUNDS: u32 = 3;
+/// So many at once are a fork bomb, or may be: they are stopped first.
+const MANY: usize = 50;
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// The agent's own number.
@@ -64,7 +66,9 @@ pub(super) fn kill_all() -> bool {
     let began = Instant::now();
     let mut pause = Duration::from_micros(200);
     for round in 0.. {
-        let found = if round < PLAIN_ROUNDS { kill_each() } else { stop_and_kill() };
+        let processes = of_steps();
+        let is_plain = round < PLAIN_ROUNDS && processes.len() < MANY;
+        let found = if is_plain { kill_each(&processes) } else { stop_and_kill() };
         let limit = match found {
             Found::None => return true,
             Found::Killed => DEATH_WITHIN,
@@ -87,8 +91,7 @@ enum Found {
     Untouchable,
 }
 
-fn kill_each() -> Found {
-    let processes = of_steps();
+fn kill_each(processes: &[i32]) -> Found {
     if processes.is_empty() {
         return Found::None;
     }
@@ -100,7 +103,7 @@ fn kill_each() -> Found {
 fn stop_and_kill() -> Found {
     let everything = Pid::from_raw(-1);
     kill(everything, Signal::SIGSTOP).ok();
-    let found = kill_each();
+    let found = kill_each(&of_steps());
     kill(everything, Signal::SIGCONT).ok();
     found
 }

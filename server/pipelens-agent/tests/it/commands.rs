@@ -10,16 +10,16 @@ use crate::container::{Container, WaitsFor, Written, command, run};
 async fn a_command_sees_the_image_and_its_variables_and_nothing_of_the_agent() {
     let Some(container) = Container::start(|_| {}) else { return };
     let agent = container.connect().await;
-    let mut request = command("env; pwd; cat; readlink /proc/self/fd/0; ls /proc/self/fd | wc -l; exit 7");
-    request.variables = vec![("A".into(), "it's\n\"fine\"".into()), ("a.b".into(), "c".into())];
+    let mut request = command(
+        "env; pwd; cat; readlink /proc/self/fd/0; ls -l /proc/self/fd | grep -c -e socket: -e anon_inode; exit 7",
+    );
+    request.variables = vec![("A".into(), "it's\n\"fine\"".into()), ("B".into(), String::new())];
     let (report, written) = run(&agent, request).await;
     assert_eq!((report.exit_code, report.state, report.was_short_of_memory), (7, State::Clean, false));
     let mut lines: Vec<&str> = written.lines().collect();
     lines.sort_unstable();
-    assert_eq!(
-        lines,
-        ["\"fine\"", "/dev/null", "/work", "4", "A=it's", "IMAGE=own", "PATH=/usr/sbin:/usr/bin:/bin", "PWD=/work", "a.b=c"]
-    );
+    let image = ["IMAGE=own", "PATH=/usr/sbin:/usr/bin:/bin"];
+    assert_eq!(lines, ["\"fine\"", "/dev/null", "/work", "0", "A=it's", "B=", image[0], image[1], "PWD=/work"]);
     let identity = agent.identity().await.unwrap();
     assert_eq!((identity.uid, identity.variables.len(), identity.architecture.as_str()), (0, 2, arch()));
     agent.goodbye().await;
@@ -47,9 +47,8 @@ async fn what_a_command_leaves_running_is_killed_and_the_next_one_cannot_tell() 
     let (report, _) =
         run(&agent, command("sleep 1000 & setsid sleep 1000 & (trap '' TERM HUP; sleep 1000) & echo")).await;
     assert_eq!((report.exit_code, report.state), (0, State::Clean));
-    let (report, written) = run(&agent, command("ls -d /proc/[0-9]* | wc -l; touch /dev/shm/trace")).await;
-    // The agent, the bridge to it, and the command itself.
-    assert_eq!((report.state, written.as_str()), (State::Quiet, "5\n"), "its own shell, `ls` and `wc`");
+    let (report, written) = run(&agent, command("cat /proc/[0-9]*/comm | grep -c sleep; touch /dev/shm/trace")).await;
+    assert_eq!((report.state, written.as_str()), (State::Quiet, "0\n"));
     let (report, _) = run(&agent, command("rm /dev/shm/trace; kill -9 $$")).await;
     assert_eq!((report.exit_code, report.state), (137, State::Clean));
     agent.goodbye().await;
@@ -59,11 +58,10 @@ async fn what_a_command_leaves_running_is_killed_and_the_next_one_cannot_tell() 
 async fn a_fork_bomb_ends_with_its_command() {
     let Some(container) = Container::start(|_| {}) else { return };
     let agent = container.connect().await;
-    let script = "ulimit -u 600; bomb() { bomb & bomb & }; bomb 2>/dev/null; exit 3";
-    let mut request = command(script);
-    request.shell = vec!["sh".into()];
     // The limit of processes is none for root.
-    request.script = format!("setpriv --reuid 4242 --regid 4242 --clear-groups sh -c '{script}'; exit 3");
+    let bomb = "prlimit --nproc=300:300 setpriv --reuid 4242 --regid 4242 --clear-groups \
+        sh -c 'bomb() { bomb & bomb & }; bomb 2>/dev/null'; exit 3";
+    let request = command(bomb);
     let (report, _) = run(&agent, request).await;
     assert_eq!((report.exit_code, report.state), (3, State::Clean));
     let (_, written) = run(&agent, command("echo alive")).await;
@@ -81,7 +79,8 @@ async fn a_command_is_terminated_and_another_one_is_killed() {
         started.await.unwrap();
         agent.terminate().await.unwrap();
     });
-    assert_eq!((report.unwrap().exit_code, sink.2.as_str()), (5, "ready\nbye\n"));
+    assert_eq!(report.unwrap().exit_code, 5);
+    assert!(sink.2.starts_with("ready\nbye\n"), "{}", sink.2);
     let (mut sink, started) = WaitsFor::new("ready");
     let script = "trap '' TERM; echo ready; while :; do sleep 0.01; done";
     let (report, ()) = tokio::join!(agent.run(command(script), &mut sink), async {
@@ -151,9 +150,9 @@ async fn a_shell_has_a_terminal() {
         size: WindowSize { rows: 10, columns: 20 },
     };
     let mut shell = agent.shell(request).await.unwrap();
-    shell.input.write_all(b"stty size; echo $A $PWD; tty </dev/tty >/dev/null && echo has tty\n").await.unwrap();
+    shell.input.write_all(b"stty size; echo $A $PWD; tty </dev/tty >/dev/null && echo has-$((1 + 1))\n").await.unwrap();
     let mut shown = String::new();
-    while !shown.contains("has tty\r\n") {
+    while !shown.contains("has-2\r\n") {
         shown.push_str(&String::from_utf8_lossy(&shell.output.next().await.unwrap().expect("it ended early")));
     }
     assert!(shown.contains("10 20\r\n") && shown.contains("b /tmp\r\n"), "{shown}");
