@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who does it")]
 #![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what it has not")]
 
+mod agent;
 #[path = "../../../tests/bench/mod.rs"]
 mod bench;
 mod chaos;
@@ -104,6 +105,10 @@ enum Chore {
     Codegen,
     /// Pack the extension for VS Code on this platform, with the server inside.
     Vsix,
+    /// Build the agent of the Kubernetes runner as static programs for linux/amd64 and linux/arm64.
+    ///
+    /// Adds the targets to Rust with rustup if they are missing, and needs a C compiler for each.
+    Agent,
 
     /// Run a program in a sandbox, as `test` runs the tests.
     #[command(hide = true)]
@@ -175,6 +180,7 @@ fn main() -> ExitCode {
         Chore::Lint => lint::lint(),
         Chore::Codegen => codegen::codegen(),
         Chore::Vsix => vsix::vsix(),
+        Chore::Agent => agent::agent(),
         Chore::Sandbox { command } => footprint::unchanged(|| sandbox::run_program(&command)),
         Chore::SandboxInit { scratch, arguments } => match sandbox::init(&scratch, &arguments) {
             Ok(code) => return ExitCode::from(code),
