@@ -168,20 +168,20 @@ impl Pipe {
         Ok(Self { reader: Some(Box::new(reader)) })
     }
 
-    /// Reads what is there, at most one piece; returns whether there was any.
+    /// Reads what is there, at most one piece; `None`: nothing. Programs write in smaller pieces, each of which would be a message.
     fn read(&mut self, buffer: &mut [u8]) -> Option<Bytes> {
-        let reader = self.reader.as_mut()?;
-        loop {
-            match reader.read(buffer) {
-                Ok(count) if count > 0 => return buffer.get(..count).map(Bytes::copy_from_slice),
+        let mut filled = 0;
+        while let Some(reader) = &mut self.reader
+            && let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty())
+        {
+            match reader.read(rest) {
+                Ok(count) if count > 0 => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Ok(_) | Err(_) => {
-                    self.reader = None;
-                    return None;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Ok(_) | Err(_) => self.reader = None,
             }
         }
+        buffer.get(..filled).filter(|bytes| !bytes.is_empty()).map(Bytes::copy_from_slice)
     }
 }
 

@@ -80,7 +80,7 @@ async fn a_command_is_terminated_and_another_one_is_killed() {
         agent.terminate().await.unwrap();
     });
     assert_eq!(report.unwrap().exit_code, 5);
-    assert!(sink.2.starts_with("ready\nbye\n"), "{}", sink.2);
+    assert!(sink.2.contains("bye\n"), "{}", sink.2);
     let (mut sink, started) = WaitsFor::new("ready");
     let script = "trap '' TERM; echo ready; while :; do sleep 0.01; done";
     let (report, ()) = tokio::join!(agent.run(command(script), &mut sink), async {
