@@ -171,15 +171,17 @@ impl EngineError {
             Self::MissingSecret { .. } => Some("Set it in the environment or in the secrets file."),
             Self::NoSnapshot { .. } => Some("A step and the step it builds in must use the same runner."),
             Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a directory in it."),
-            Self::ClusterSettings { .. } => {
-                Some("Set `pipelens.kubernetes` (`kubernetes` on the command line's user settings): see docs/kubernetes.md.")
-            }
+            Self::ClusterSettings { .. } => Some(
+                "Set `pipelens.kubernetes` (`kubernetes` on the command line's user settings): see docs/kubernetes.md.",
+            ),
             Self::Registry { .. } => Some("Check its address and your login (`docker login`)."),
             Self::PodEnded { .. } => Some("The step counts as neither passed nor failed. Run it again."),
-            Self::PodNotStarted { .. } => Some("Check the cluster's free capacity, and the step's `memory` and `cpus`."),
-            Self::NoAgent { .. } => {
-                Some("Use a released pipelens, or build the agent with `cargo xtask agent` and name its folder in `PIPELENS_AGENTS`.")
+            Self::PodNotStarted { .. } => {
+                Some("Check the cluster's free capacity, and the step's `memory` and `cpus`.")
             }
+            Self::NoAgent { .. } => Some(
+                "Use a released pipelens, or build the agent with `cargo xtask agent` and name its folder in `PIPELENS_AGENTS`.",
+            ),
             Self::HostUnsupported => Some("Use the `docker` runner."),
             Self::NoFailure { .. } => {
                 Some("Run the step first; `pipelens clean` and the limits of the cache remove what failed steps left.")

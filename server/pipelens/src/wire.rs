@@ -189,7 +189,9 @@ impl RunEventKind {
                 step: key(*step),
                 runner: runner.clone(),
                 // A step on this machine is in no container, whatever its image is elsewhere.
-                image: image.clone().filter(|_| runners::find(runner).is_none_or(|runner| !runner.is_on_this_machine())),
+                image: image
+                    .clone()
+                    .filter(|_| runners::find(runner).is_none_or(|runner| !runner.is_on_this_machine())),
                 attempt: *attempt,
                 started_at: *started_at,
             },

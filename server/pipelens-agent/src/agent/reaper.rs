@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
 
 /// How long an orphan of a process that is no child of ours may wait while there is no child.
@@ -56,7 +57,12 @@ impl Reaper {
     pub(super) fn start(&self, command: &mut Command) -> io::Result<Started> {
         let (ended, signal) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let mut children = self.children();
-        let child = command.spawn()?;
+        // A child inherits what is blocked, and could not be asked to end.
+        let signals = SigSet::all();
+        let before = signals.thread_swap_mask(SigmaskHow::SIG_UNBLOCK)?;
+        let child = command.spawn();
+        before.thread_set_mask()?;
+        let child = child?;
         let ending = Arc::new(Mutex::new(Ending { exit_code: None, signal: Some(signal) }));
         children.insert(i32::try_from(child.id()).unwrap_or(i32::MAX), Arc::clone(&ending));
         self.started.notify_all();

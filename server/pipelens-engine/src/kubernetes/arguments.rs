@@ -77,17 +77,21 @@ impl Arguments {
     /// Returns the lines of `/etc/hosts`: services share the network of their pod.
     pub(super) fn host_aliases(&self) -> Vec<HostAlias> {
         let services: Vec<String> = self.services.iter().map(|service| service.name.clone()).collect();
-        let services = (!services.is_empty()).then(|| HostAlias { ip: "127.0.0.1".to_owned(), hostnames: Some(services) });
-        let extra = self.extra_hosts.iter().map(|(name, address)| HostAlias {
-            ip: address.clone(),
-            hostnames: Some(vec![name.clone()]),
-        });
+        let services =
+            (!services.is_empty()).then(|| HostAlias { ip: "127.0.0.1".to_owned(), hostnames: Some(services) });
+        let extra = self
+            .extra_hosts
+            .iter()
+            .map(|(name, address)| HostAlias { ip: address.clone(), hostnames: Some(vec![name.clone()]) });
         services.into_iter().chain(extra).collect()
     }
 }
 
 fn unknown(name: &str) -> EngineError {
-    bad(format!("the `kubernetes` runner does not support `{name}`; expected one of `{}`", VOCABULARY.arguments.join("`, `")))
+    bad(format!(
+        "the `kubernetes` runner does not support `{name}`; expected one of `{}`",
+        VOCABULARY.arguments.join("`, `")
+    ))
 }
 
 fn bad(reason: String) -> EngineError {

@@ -37,7 +37,8 @@ pub(super) struct Encoded {
 impl Image {
     /// Reads an image. Its volumes are left out: the files of a volume are in no layer, so the next step would not have them.
     pub(super) fn read(manifest: OciImageManifest, config: &str) -> Result<Self, String> {
-        let mut config: Value = serde_json::from_str(config).map_err(|error| format!("its configuration is invalid: {error}"))?;
+        let mut config: Value =
+            serde_json::from_str(config).map_err(|error| format!("its configuration is invalid: {error}"))?;
         if let Some(settings) = config.get_mut("config").and_then(Value::as_object_mut) {
             settings.remove("Volumes");
         }

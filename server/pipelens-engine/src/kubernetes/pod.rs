@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{
-    Capabilities, Container, Pod, PodSpec, SecurityContext,
-};
+use k8s_openapi::api::core::v1::{Capabilities, Container, Pod, PodSpec, SecurityContext};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use uuid::Uuid;
@@ -98,7 +96,10 @@ impl PodPlan<'_> {
             security_context: Some(SecurityContext {
                 privileged: Some(false),
                 // It could read the memory of the agent.
-                capabilities: Some(Capabilities { drop: Some(vec!["SYS_PTRACE".to_owned()]), ..Capabilities::default() }),
+                capabilities: Some(Capabilities {
+                    drop: Some(vec!["SYS_PTRACE".to_owned()]),
+                    ..Capabilities::default()
+                }),
                 ..SecurityContext::default()
             }),
             ..Container::default()
@@ -120,7 +121,8 @@ const TEMPLATE_FIELDS: [&str; 8] = [
 
 /// Adds what the user's template sets, which is a pod's `metadata` (labels and annotations) and `spec`.
 fn with_template(own: &Pod, template: &Value) -> Result<Pod, EngineError> {
-    let bad = |reason: String| EngineError::ClusterSettings { reason: format!("the pod template is not valid: {reason}") };
+    let bad =
+        |reason: String| EngineError::ClusterSettings { reason: format!("the pod template is not valid: {reason}") };
     let fields = template.as_object().ok_or_else(|| bad("it must be a mapping".to_owned()))?;
     let mut pod = serde_json::to_value(own).map_err(|error| bad(error.to_string()))?;
     for (part, value) in fields {

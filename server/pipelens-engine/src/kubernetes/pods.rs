@@ -97,7 +97,8 @@ impl Pods {
                             let states = states.lock();
                             // One that does not exist yet has not been reported.
                             let was_seen = |state: &watch::Sender<PodState>| *state.borrow() == PodState::Running;
-                            let missing = states.iter().filter(|(name, state)| !listed.contains(name) && was_seen(state));
+                            let missing =
+                                states.iter().filter(|(name, state)| !listed.contains(name) && was_seen(state));
                             missing.map(|(name, _)| name.clone()).collect()
                         };
                         missing.iter().for_each(|name| report_gone(&states, name));
@@ -261,15 +262,16 @@ pub(super) fn state_of(pod: &Pod) -> PodState {
     if let Some(ended) = containers.iter().filter(|it| it.name == names::STEP_CONTAINER).find_map(ending_of) {
         return PodState::Over(ended);
     }
-    let is_running = |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.running.is_some());
+    let is_running =
+        |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.running.is_some());
     if !containers.is_empty() && containers.iter().filter(|it| it.name == names::STEP_CONTAINER).all(is_running) {
         return PodState::Running;
     }
     let conditions = status.conditions.as_deref().unwrap_or_default();
     let unscheduled = conditions.iter().find(|it| it.type_ == "PodScheduled" && it.status == "False");
-    PodState::Waiting(unscheduled.map(|it| {
-        with_message(it.reason.as_deref().unwrap_or("Unschedulable"), it.message.as_deref())
-    }))
+    PodState::Waiting(
+        unscheduled.map(|it| with_message(it.reason.as_deref().unwrap_or("Unschedulable"), it.message.as_deref())),
+    )
 }
 
 fn ending_of(container: &ContainerStatus) -> Option<String> {
@@ -327,7 +329,10 @@ mod tests {
             "message": "0/3 nodes are available: 3 Insufficient memory.",
         }]);
         let expected = "Unschedulable: 0/3 nodes are available: 3 Insufficient memory";
-        assert_eq!(state(json!({ "phase": "Pending", "conditions": condition })), PodState::Waiting(Some(expected.into())));
+        assert_eq!(
+            state(json!({ "phase": "Pending", "conditions": condition })),
+            PodState::Waiting(Some(expected.into()))
+        );
     }
 
     #[test]
@@ -336,10 +341,14 @@ mod tests {
             PodState::Over(reason) => reason,
             other => panic!("{other:?}"),
         };
-        let evicted = json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. " });
+        let evicted =
+            json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. " });
         assert_eq!(over(evicted), "Evicted: The node was low on resource: memory");
         let ended = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
-        assert_eq!(over(json!({ "phase": "Failed", "containerStatuses": container(ended) })), "OOMKilled: it ran out of memory");
+        assert_eq!(
+            over(json!({ "phase": "Failed", "containerStatuses": container(ended) })),
+            "OOMKilled: it ran out of memory"
+        );
         let ended = json!({ "terminated": { "exitCode": 2, "reason": "Error" } });
         assert_eq!(
             over(json!({ "phase": "Running", "containerStatuses": container(ended) })),
@@ -350,6 +359,11 @@ mod tests {
             over(json!({ "phase": "Pending", "containerStatuses": container(waiting) })),
             "ImagePullBackOff: Back-off pulling image"
         );
-        assert_eq!(state(json!({ "phase": "Pending", "containerStatuses": container(json!({ "waiting": { "reason": "ErrImagePull" } })) })), PodState::Waiting(None));
+        assert_eq!(
+            state(
+                json!({ "phase": "Pending", "containerStatuses": container(json!({ "waiting": { "reason": "ErrImagePull" } })) })
+            ),
+            PodState::Waiting(None)
+        );
     }
 }

@@ -134,7 +134,12 @@ impl Session {
     }
 
     /// Returns an image with the agent on top, which is the only difference.
-    async fn with_agent(&self, context: &StepContext, image: &Image, architecture: &str) -> Result<Image, Interruption> {
+    async fn with_agent(
+        &self,
+        context: &StepContext,
+        image: &Image,
+        architecture: &str,
+    ) -> Result<Image, Interruption> {
         let slot = self.agents.slot(architecture);
         let mut slot = self.lock(context, &slot).await?;
         if slot.is_none() {

@@ -15,11 +15,7 @@ use crate::step_context::StepContext;
 const DOING: &str = "open a shell";
 
 /// Runs the shell until it exits.
-pub(super) async fn run(
-    context: &StepContext,
-    agent: &Agent,
-    terminal: &Arc<dyn Terminal>,
-) -> Result<(), EngineError> {
+pub(super) async fn run(context: &StepContext, agent: &Agent, terminal: &Arc<dyn Terminal>) -> Result<(), EngineError> {
     let kind = terminal.kind().map(|kind| ("TERM".to_owned(), kind));
     let variables = kind.into_iter().chain(agents::variables(context)?).collect();
     let streams = terminal.open().await.map_err(|source| EngineError::Terminal { source })?;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pipelens_core::arguments::services;
 use pipelens_agent::protocol::message::{ApplyRequest, MissingFolders, Then};
+use pipelens_core::arguments::services;
 
 use tokio::sync::mpsc;
 
@@ -166,9 +166,7 @@ async fn with_sources(
     let name = format!("{workdir}\0{user_id}:{group_id}\0{:?}", context.hidden);
     let sources = Arc::clone(&context.sources);
     let packing = Packing { folder: workdir, user_id, group_id, is_compressed: false, modified: None };
-    let make = session
-        .registry
-        .push_layer("send the sources", move |to| archive::pack(&sources, &packing, to));
+    let make = session.registry.push_layer("send the sources", move |to| archive::pack(&sources, &packing, to));
     let layer = session.layer_of_sources(context, &name, make).await?;
     Ok(image.with(&layer, "the sources"))
 }
@@ -190,7 +188,7 @@ async fn update_sources(context: &StepContext, worker: &Worker, outdated: &Outda
         removed_files: delta.removed_files.iter().map(|path| bytes_of(path)).collect(),
         removed_folders: delta.removed_folders.iter().map(|path| bytes_of(path)).collect(),
         owner: None,
-        missing_folders: MissingFolders::Skip,
+        missing_folders: MissingFolders::Create,
     };
     let packing = Packing {
         folder: String::new(),
@@ -262,11 +260,7 @@ async fn take_artifacts(
     Ok(())
 }
 
-async fn copy_artifacts(
-    context: &StepContext,
-    worker: &Worker,
-    artifacts: &Artifacts,
-) -> Result<Taken, EngineError> {
+async fn copy_artifacts(context: &StepContext, worker: &Worker, artifacts: &Artifacts) -> Result<Taken, EngineError> {
     let workdir = context.step().workdir.as_str();
     let mut taking = Taking::new(artifacts.clone(), vec![workdir.into()]);
     for place in artifacts.places() {
@@ -277,7 +271,8 @@ async fn copy_artifacts(
     taking.follow_links();
     while let Some(original) = taking.next_original() {
         let place = original.path.to_string_lossy().into_owned();
-        let take = move |taking: &mut Taking, archive: StreamedBytes| taking.take_original_from_archive(original, archive);
+        let take =
+            move |taking: &mut Taking, archive: StreamedBytes| taking.take_original_from_archive(original, archive);
         taking = read_archive(workdir, place, worker, taking, take).await?;
     }
     let finished = tokio::task::spawn_blocking(move || taking.finish()).await;

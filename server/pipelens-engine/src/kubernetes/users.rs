@@ -40,9 +40,10 @@ pub(super) async fn ids(
 /// Returns the ids of a user and its group. A number need not be in the file.
 fn find_user(passwd: &str, user: &str) -> Option<(u64, u64)> {
     let number = user.parse().ok();
-    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| {
-        fields.first() == Some(&user) || (number.is_some() && fields.get(2) == Some(&user))
-    });
+    let entry = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&user) || (number.is_some() && fields.get(2) == Some(&user)));
     match entry {
         Some(fields) => Some((fields.get(2)?.parse().ok()?, fields.get(3).and_then(|id| id.parse().ok()).unwrap_or(0))),
         None => Some((number?, 0)),

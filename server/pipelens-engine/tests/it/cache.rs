@@ -60,6 +60,7 @@ impl Project {
             shares_with_harmont: self.shares_with_harmont,
             registry: self.registry.clone(),
         });
+        crate::cluster::adapt(&mut bench.request);
         bench
     }
 

@@ -4,9 +4,9 @@ use pipelens_engine::run::RunRequest;
 use uuid::Uuid;
 
 #[cfg(feature = "kubernetes")]
-pub(crate) use with_feature::runner;
-#[cfg(feature = "kubernetes")]
 use with_feature as cluster;
+#[cfg(feature = "kubernetes")]
+pub(crate) use with_feature::runner;
 #[cfg(not(feature = "kubernetes"))]
 use without_feature as cluster;
 
@@ -109,7 +109,12 @@ mod with_feature {
     pub(super) fn assert_nothing_left(run_id: Uuid) {
         let selector = format!("--selector=pipelens.dev/run={run_id}");
         // One that is being deleted has a time.
-        let left = kubectl(&["get", "pods", &selector, "--output=jsonpath={range .items[*]}{.metadata.name} {.metadata.deletionTimestamp}{'\\n'}{end}"]);
+        let left = kubectl(&[
+            "get",
+            "pods",
+            &selector,
+            "--output=jsonpath={range .items[*]}{.metadata.name} {.metadata.deletionTimestamp}{'\\n'}{end}",
+        ]);
         let left: Vec<&str> = left.lines().filter(|line| line.split_whitespace().count() == 1).collect();
         assert_eq!(left, [""; 0], "pods of {run_id}");
     }
