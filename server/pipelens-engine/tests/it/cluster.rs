@@ -5,10 +5,14 @@ use uuid::Uuid;
 
 #[cfg(feature = "kubernetes")]
 use with_feature as cluster;
-#[cfg(feature = "kubernetes")]
-pub(crate) use with_feature::runner;
 #[cfg(not(feature = "kubernetes"))]
 use without_feature as cluster;
+
+/// Returns the runner of the cluster.
+#[cfg(feature = "kubernetes")]
+pub(crate) fn runner() -> crate::bench::Runner {
+    cluster::runner()
+}
 
 /// Whether the tests have a cluster.
 pub(crate) fn is_there() -> bool {
@@ -39,6 +43,7 @@ mod without_feature {
 }
 
 #[cfg(feature = "kubernetes")]
+#[expect(clippy::unwrap_used, reason = "a test that has no cluster says so by failing")]
 mod with_feature {
     use std::process::Command;
 
@@ -51,7 +56,7 @@ mod with_feature {
 
     const NAMESPACE: &str = "pipelens";
 
-    pub(crate) fn runner() -> Runner {
+    pub(super) fn runner() -> Runner {
         runners::find("kubernetes").unwrap()
     }
 
@@ -84,7 +89,7 @@ mod with_feature {
             if let BootsFrom::Image(image) = &mut step.boots_from
                 && let Some(name) = image.strip_prefix(&prefix)
             {
-                *image = format!("{registry}/{name}").into();
+                *image = format!("{registry}/{name}");
             }
         }
         request.cluster.get_or_insert_with(|| ClusterSettings {
