@@ -77,6 +77,7 @@ pub(crate) struct OpenRequest {
     pub(crate) shared_cache_mounts: Vec<String>,
     pub(crate) docker_host: Option<String>,
     pub(crate) cache_registry: Option<CacheRegistry>,
+    #[cfg_attr(not(feature = "kubernetes"), expect(dead_code, reason = "only the runner of a cluster reads it"))]
     pub(crate) cluster: Option<ClusterSettings>,
     /// Whether steps on the host get namespaces of their own where the kernel allows it.
     pub(crate) host_isolation: bool,
