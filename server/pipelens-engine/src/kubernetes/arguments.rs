@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{HostAlias, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use pipelens_core::arguments::{self, Service, memory_bytes, nano_cpus};
+use pipelens_core::arguments::{memory_bytes, nano_cpus};
 use pipelens_core::plan::Value;
 use pipelens_core::runners;
 
@@ -25,7 +25,6 @@ pub(super) struct Arguments {
     nano_cpus: Option<i64>,
     /// Names and addresses.
     extra_hosts: Vec<(String, String)>,
-    pub(super) services: Vec<Service>,
 }
 
 impl Arguments {
@@ -45,13 +44,8 @@ impl Arguments {
                 "memory" => arguments.memory_bytes = Some(memory(&word(name, value)?)?),
                 "cpus" => arguments.nano_cpus = Some(cpus(&word(name, value)?)?),
                 "extra_hosts" => arguments.extra_hosts = extra_hosts(value)?,
-                // Read as a whole, below.
-                "services" => {}
                 _ => return Err(unknown(name)),
             }
-        }
-        for service in value.map(arguments::services).unwrap_or_default() {
-            arguments.services.push(service.map_err(bad)?);
         }
         Ok(arguments)
     }
@@ -74,16 +68,11 @@ impl Arguments {
         })
     }
 
-    /// Returns the lines of `/etc/hosts`: services share the network of their pod.
+    /// Returns further lines of `/etc/hosts`.
     pub(super) fn host_aliases(&self) -> Vec<HostAlias> {
-        let services: Vec<String> = self.services.iter().map(|service| service.name.clone()).collect();
-        let services =
-            (!services.is_empty()).then(|| HostAlias { ip: "127.0.0.1".to_owned(), hostnames: Some(services) });
-        let extra = self
-            .extra_hosts
-            .iter()
-            .map(|(name, address)| HostAlias { ip: address.clone(), hostnames: Some(vec![name.clone()]) });
-        services.into_iter().chain(extra).collect()
+        let alias =
+            |(name, address): &(String, String)| HostAlias { ip: address.clone(), hostnames: Some(vec![name.clone()]) };
+        self.extra_hosts.iter().map(alias).collect()
     }
 }
 
@@ -182,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_it_does_not_support_is_refused_by_name() {
-        for name in ["privileged", "mounts", "network", "gpus", "devices"] {
+        for name in ["privileged", "mounts", "network", "gpus", "services", "devices"] {
             let refused = of(name, Value::Bool(true)).unwrap_err();
             assert!(refused.contains(&format!("does not support `{name}`; expected one of `user`")), "{refused}");
         }

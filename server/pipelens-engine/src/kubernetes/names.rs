@@ -44,11 +44,6 @@ pub(super) fn owner_label(owner: &Owner) -> String {
     short_name(owner.to_string())
 }
 
-/// Returns the name of the container of a service.
-pub(super) fn service_container(number: usize) -> String {
-    format!("service-{number}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,8 +24,6 @@ pub(super) struct PodPlan<'a> {
     pub(super) owner: &'a Owner,
     /// The name of the image with the agent, for the step's own container.
     pub(super) image: String,
-    /// The same for each service.
-    pub(super) service_images: Vec<String>,
     pub(super) architecture: &'a str,
     pub(super) workdir: &'a str,
     pub(super) arguments: &'a Arguments,
@@ -45,9 +43,6 @@ impl PodPlan<'_> {
             security.run_as_user = Some(user);
             security.run_as_group = group;
         }
-        let services = self.service_images.iter().enumerate();
-        let services = services.map(|(number, image)| self.container(names::service_container(number), image.clone()));
-        let containers = std::iter::once(step).chain(services).collect();
         let aliases = arguments.host_aliases();
         let (managed_by, pipelens) = names::MANAGED_BY;
         let own = Pod {
@@ -62,7 +57,7 @@ impl PodPlan<'_> {
                 ..ObjectMeta::default()
             },
             spec: Some(PodSpec {
-                containers,
+                containers: vec![step],
                 restart_policy: Some("Never".to_owned()),
                 automount_service_account_token: Some(false),
                 enable_service_links: Some(false),
@@ -169,7 +164,6 @@ mod tests {
             run_id: Uuid::nil(),
             owner: &Owner::this_process(),
             image: "registry/a@sha256:1".into(),
-            service_images: vec!["registry/a@sha256:2".into()],
             architecture: "amd64",
             workdir: "/workspace",
             arguments: &arguments,
@@ -189,7 +183,6 @@ mod tests {
         assert_eq!(spec["hostNetwork"], Value::Null);
         assert_eq!(spec["containers"][0]["securityContext"]["privileged"], false);
         assert_eq!(spec["containers"][0]["securityContext"]["runAsUser"], 7);
-        assert_eq!(spec["containers"][1]["name"], "service-0");
     }
 
     #[test]

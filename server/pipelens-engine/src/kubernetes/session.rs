@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -51,6 +51,8 @@ pub(super) struct Session {
     /// Pods that wait for the next step of their chain, by name.
     waiting: Mutex<HashMap<String, Worker>>,
     numbers: AtomicUsize,
+    has_reported_mounts: AtomicBool,
+    has_reported_git: AtomicBool,
 }
 
 impl Session {
@@ -73,6 +75,8 @@ impl Session {
             pods: OnceCell::new(),
             waiting: Mutex::default(),
             numbers: AtomicUsize::new(0),
+            has_reported_mounts: AtomicBool::new(false),
+            has_reported_git: AtomicBool::new(false),
         })
     }
 
@@ -172,7 +176,6 @@ impl Session {
             run_id: self.run_id,
             owner: &self.owner,
             image: self.registry.name_of(&digest),
-            service_images: Vec::new(),
             architecture: &architecture,
             workdir: &context.step().workdir,
             arguments,
@@ -206,6 +209,19 @@ impl Session {
         tokio::select! {
             agent = connecting => agent.map_err(|error| agents::refused("reach the agent of a pod", &error)),
             reason = over => Err(EngineError::PodEnded { reason }),
+        }
+    }
+
+    /// Reports what a step asks for and does not get here, each once in a run.
+    pub(super) fn report_what_is_missing(&self, context: &StepContext) {
+        let step = context.step();
+        if !step.cache_mounts.is_empty() && !self.has_reported_mounts.swap(true, Ordering::Relaxed) {
+            let sentence = "Cache mounts are not kept in the cluster: each step starts without them.";
+            context.events.notice(sentence.to_owned());
+        }
+        if step.git && !self.has_reported_git.swap(true, Ordering::Relaxed) {
+            let sentence = "Steps in the cluster do not get the project's git history: they run without a `.git`.";
+            context.events.notice(sentence.to_owned());
         }
     }
 

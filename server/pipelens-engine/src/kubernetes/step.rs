@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pipelens_agent::protocol::message::{ApplyRequest, MissingFolders, Then};
-use pipelens_core::arguments::services;
 
 use tokio::sync::mpsc;
 
@@ -61,6 +60,7 @@ pub(super) async fn run(
     leftovers: &mut Leftovers,
 ) -> Result<Ran, Interruption> {
     let arguments = Arguments::of(context.step().runner_args.as_ref())?;
+    session.report_what_is_missing(context);
     prepare(session, context, &arguments, leftovers).await?;
     let Some(worker) = &mut leftovers.worker else { return Err(Interruption::Stopped) };
     session.unless_stopped(context, add_artifacts(context, worker)).await?;
@@ -104,8 +104,7 @@ pub(super) async fn hand_back_artifacts(
     context: &StepContext,
     leftovers: &mut Leftovers,
 ) -> Result<(), Interruption> {
-    let mut arguments = Arguments::of(context.step().runner_args.as_ref())?;
-    arguments.services.clear();
+    let arguments = Arguments::of(context.step().runner_args.as_ref())?;
     prepare(session, context, &arguments, leftovers).await?;
     let Some((worker, artifacts)) = leftovers.worker.as_ref().zip(context.artifacts.as_ref()) else { return Ok(()) };
     take_artifacts(session, context, worker, artifacts).await
@@ -342,8 +341,6 @@ fn is_saved_afterwards(context: &StepContext) -> bool {
 fn goes_to_child(context: &StepContext) -> bool {
     let mut children = context.plan.steps.iter().filter(|step| step.parent() == Some(context.index));
     let arguments = context.step().runner_args.as_ref();
-    // Services are containers of a pod from its start to its end.
     context.snapshot_use == SnapshotUse::Once
-        && arguments.is_none_or(|arguments| services(arguments).is_empty())
         && children.next().is_some_and(|child| child.runner_args.is_none() || child.runner_args.as_ref() == arguments)
 }
