@@ -61,6 +61,7 @@ pub(crate) fn prepare(programs: &[Program]) -> Result<()> {
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitStatus> {
     let _interrupts = interrupts::outlive()?;
     let (scratch, lock) = new_scratch()?;
+    remove_dead_control_groups();
     let control_groups = footprint::control_groups();
     // A build may have replaced the file of this process.
     let program = scratch.path().join(OWN).join("xtask");
@@ -251,6 +252,21 @@ fn new_scratch() -> Result<(TempDir, File)> {
 fn remove_control_groups(before: &BTreeSet<PathBuf>) {
     for group in footprint::control_groups().difference(before) {
         remove_control_group(group);
+    }
+}
+
+/// Removes the control groups of chores that were killed, which have the chore's mark in their names.
+fn remove_dead_control_groups() {
+    // A sandbox inside another does not see the processes of those outside.
+    if std::env::var_os(MARK).is_some() {
+        return;
+    }
+    for group in footprint::control_groups() {
+        let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let number = name.strip_prefix("pipelens-").and_then(|mark| mark.split_once('-')?.0.parse::<u32>().ok());
+        if number.is_some_and(|number| !Path::new("/proc").join(number.to_string()).exists()) {
+            remove_control_group(&group);
+        }
     }
 }
 

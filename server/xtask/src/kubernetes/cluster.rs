@@ -1,6 +1,7 @@
 //! The whole cluster: its control plane, which runs beside the tests, its nodes and its registry.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use crate::{packages, tools};
 
 const API_DEADLINE: Duration = Duration::from_secs(120);
 const READY_DEADLINE: Duration = Duration::from_secs(180);
+/// A cluster with nine nodes has about a thousand, threads included.
+const MAXIMUM_PROCESSES: &str = "8192";
 /// How long a node is silent before it counts as lost, and how long its pods are kept after that. A machine that is busy keeps the first.
 const SILENCE_SECONDS: u32 = 12;
 const TOLERATION_SECONDS: u32 = 5;
@@ -40,6 +43,7 @@ impl Cluster {
         );
         let layout = Layout::create()?;
         let mut phases = Phases::new();
+        limit_processes(&layout);
         add_bridge()?;
         access::write(&layout, nodes)?;
         let credentials = Credentials;
@@ -153,6 +157,21 @@ fn has_taints(layout: &Layout) -> Result<bool> {
     Ok(!taints.status.success() || !taints.stdout.is_empty())
 }
 
+/// Limits the processes of the cluster and of all that runs beside it, where the machine can: a test that makes too many of them fails, and the
+/// machine goes on.
+fn limit_processes(layout: &Layout) {
+    for hierarchy in ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"] {
+        let group = Path::new(hierarchy).join(layout.control_group().trim_start_matches('/'));
+        let own = group.join("programs");
+        if fs::exists(Path::new(hierarchy).join("cgroup.procs")).is_ok_and(|exists| exists) {
+            fs::create_dir_all(&own).ok();
+            fs::write(group.join("pids.max"), MAXIMUM_PROCESSES).ok();
+            fs::write(own.join("cgroup.procs"), "0").ok();
+            return;
+        }
+    }
+}
+
 fn add_bridge() -> Result<()> {
     tools::run("ip", ["link", "add", BRIDGE, "type", "bridge"])?;
     tools::run("ip", ["address", "add", &format!("{HOST}/24"), "dev", BRIDGE])?;
@@ -212,7 +231,9 @@ fn control_plane(layout: &Layout) -> Result<Vec<Service>> {
                 "--enable-hostpath-provisioner=true",
                 "--node-monitor-period=1s",
             ])
-            .arg(format!("--node-monitor-grace-period={SILENCE_SECONDS}s"));
+            .arg(format!("--node-monitor-grace-period={SILENCE_SECONDS}s"))
+            // As many lost nodes as there are, at once.
+            .arg("--node-eviction-rate=10");
         command
     };
     fs::create_dir_all(layout.etcd())?;

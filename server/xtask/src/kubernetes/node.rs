@@ -80,10 +80,9 @@ impl Node {
 
     /// Brings the image of the containers that hold pods together: a node has it before it can pull anything.
     pub(crate) fn import_pause(&self, archive: &Path) -> Result<()> {
-        let entry_point =
-            r#"ENTRYPOINT ["/bin/busybox", "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1d & wait; done"]"#;
+        let entry_point = r#"ENTRYPOINT ["/bin/busybox", "sleep", "99999999"]"#;
         let mut import = Command::new("docker");
-        import.args(["--host", &self.docker_host(), "import", "-c", "ENV PATH=/bin", "-c", entry_point]);
+        import.args(["--host", &self.docker_host(), "import", "-c", entry_point]);
         tools::run_command(import.arg(archive).arg(PAUSE_IMAGE).stdout(Stdio::null()))
     }
 
@@ -146,9 +145,7 @@ pub(crate) fn init(folder: &Path) -> Result<()> {
     let mut output = std::io::stdout();
     writeln!(output, "{PREPARED}")?;
     output.flush()?;
-    while forever.try_wait()?.is_none() {
-        wait(WaitOptions::empty())?;
-    }
+    while forever.try_wait().is_ok_and(|ended| ended.is_none()) && wait(WaitOptions::empty()).is_ok() {}
     Ok(())
 }
 
@@ -257,9 +254,6 @@ pub(crate) fn pause_archive(folder: &Path, busybox: &Path) -> Result<PathBuf> {
     let root = folder.join("pause");
     fs::create_dir_all(root.join("bin"))?;
     fs::copy(busybox, root.join("bin/busybox"))?;
-    for applet in ["sh", "sleep"] {
-        std::os::unix::fs::symlink("busybox", root.join("bin").join(applet))?;
-    }
     let archive = folder.join("pause.tar");
     let output = File::create(&archive)?;
     tools::run_command(Command::new("tar").arg("-C").arg(&root).args(["-c", "."]).stdout(output))?;
