@@ -84,7 +84,7 @@ pub(crate) fn build(architecture: Architecture) -> Result<PathBuf> {
     let built = tools::target()?.join(target).join("agent/pipelens-agent");
     let bytes = fs::metadata(&built)?.len();
     ensure!(bytes < MOST_BYTES, "the agent takes {bytes} bytes, which is more than {MOST_BYTES}");
-    let folder = tools::target()?.join("agent");
+    let folder = folder()?;
     fs::create_dir_all(&folder)?;
     let program = folder.join(format!("pipelens-agent-linux-{}", architecture.name()));
     // Under another name first: something may be running the old one.
@@ -92,6 +92,11 @@ pub(crate) fn build(architecture: Architecture) -> Result<PathBuf> {
     fs::copy(&built, &draft).with_context(|| format!("cannot copy {}", built.display()))?;
     fs::rename(&draft, &program)?;
     Ok(program)
+}
+
+/// Returns where the agents are.
+pub(crate) fn folder() -> Result<PathBuf> {
+    Ok(tools::target()?.join("agent"))
 }
 
 /// Adds what Rust needs to build for a target, if it is not there.

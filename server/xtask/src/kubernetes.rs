@@ -22,10 +22,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use self::cluster::Cluster;
-use crate::{footprint, packages, sandbox, test};
+use crate::agent::{self, Architecture};
+use crate::{footprint, packages, sandbox, test, tools};
 
 /// The tests that need a cluster have this in their names.
 const TESTS: &str = "kubernetes";
+/// The tests are those of the engine, with the runner.
+const SCOPE: [&str; 4] = ["--package", "pipelens-engine", "--features", "kubernetes"];
 /// The cluster's folder. It is short, for a socket's path has at most 108 bytes, and in the sandbox it is nobody else's.
 const FOLDER: &str = "/tmp/cluster";
 /// Names the socket on which faults are asked for.
@@ -39,7 +42,10 @@ pub(crate) fn is_wanted(filters: &[String]) -> bool {
 /// Runs the tests that need a cluster, or those of them whose names contain a filter.
 pub(crate) fn test(filters: &[String], nodes: u8) -> Result<()> {
     prepare()?;
-    test::build()?;
+    agent::build(Architecture::own())?;
+    println!("Building the tests");
+    tools::run("cargo", ["fetch", "--locked"])?;
+    tools::run("cargo", ["build", "--tests", "--locked"].iter().chain(&SCOPE))?;
     let mut arguments = vec!["inside-cluster-test".into(), "--nodes".into(), nodes.to_string().into()];
     arguments.extend(filters.iter().map(OsString::from));
     ensure!(sandbox::run(&arguments)?.success(), "tests failed");
@@ -58,7 +64,7 @@ pub(crate) fn cluster(command: &[OsString], nodes: u8) -> Result<()> {
 /// What `test` does inside the sandbox. Returns whether all tests passed.
 pub(crate) fn inside_test(filters: &[String], nodes: u8) -> Result<bool> {
     with_cluster(nodes, |environment| {
-        let mut tests = test::narrowed(TESTS, filters);
+        let mut tests = test::narrowed(TESTS, filters, &SCOPE);
         test::finish(
             tests.envs(environment).env("PIPELENS_REQUIRE_KUBERNETES", "1").env("PIPELENS_REQUIRE_DOCKER", "1"),
         )
@@ -111,6 +117,7 @@ fn environment(layout: &Layout, docker_host: String) -> Result<Vec<(&'static str
         ("PIPELENS_TEST_KUBERNETES_FAULT", fault.into()),
         ("PIPELENS_TEST_KUBERNETES_DATA", layout.file("").into()),
         (SOCKET, layout.faults().into()),
+        ("PIPELENS_AGENTS", agent::folder()?.into()),
         ("DOCKER_CONFIG", layout.docker_config().into()),
         ("PIPELENS_TEST_DOCKER_HOST", docker_host.into()),
     ])

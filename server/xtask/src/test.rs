@@ -182,7 +182,7 @@ fn missing_programs() -> Vec<Program> {
     packages::missing(&programs)
 }
 
-pub(crate) fn build() -> Result<()> {
+fn build() -> Result<()> {
     println!("Building");
     // The tests run without a network, and some ask cargo about the workspace.
     tools::run("cargo", ["fetch", "--locked"])?;
@@ -207,14 +207,14 @@ fn runner(filters: &[String], scope: &[&str]) -> Command {
     tests
 }
 
-/// Returns the runner of the tests whose names contain `part` and one of `filters`, if there are any (without cargo-nextest: `part` or the
-/// first filter).
-pub(crate) fn narrowed(part: &str, filters: &[String]) -> Command {
+/// Returns the runner of those tests in `scope` whose names contain `part` and one of `filters`, if there are any (without cargo-nextest: `part`
+/// or the first filter).
+pub(crate) fn narrowed(part: &str, filters: &[String], scope: &[&str]) -> Command {
     if filters.is_empty() || !has_nextest() {
-        return runner(&[filters.first().cloned().unwrap_or_else(|| part.to_owned())], &["--workspace"]);
+        return runner(&[filters.first().cloned().unwrap_or_else(|| part.to_owned())], scope);
     }
     let any: Vec<String> = filters.iter().map(|filter| format!("test({filter})")).collect();
-    let mut tests = runner(&[], &["--workspace"]);
+    let mut tests = runner(&[], scope);
     tests.args(["-E", &format!("test({part}) and ({})", any.join(" or "))]);
     tests
 }
