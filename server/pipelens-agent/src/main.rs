@@ -1,6 +1,9 @@
 //! `pipelens-agent serve` is the first process of a step's container; `pipelens-agent connect` leads to it.
 
-#![expect(clippy::print_stderr, reason = "a program that cannot start has nobody else to tell")]
+#![expect(
+    clippy::print_stderr,
+    reason = "standard error is the only place where a program that cannot start can say why"
+)]
 
 use std::process::ExitCode;
 

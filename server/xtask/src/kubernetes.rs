@@ -29,7 +29,7 @@ use crate::{footprint, packages, sandbox, test, tools};
 const TESTS: &str = "kubernetes";
 /// The tests are those of the engine, with the runner.
 const SCOPE: [&str; 4] = ["--package", "pipelens-engine", "--features", "kubernetes"];
-/// The cluster's folder. It is short, for a socket's path has at most 108 bytes, and in the sandbox it is nobody else's.
+/// The cluster's folder. Its path is short because a socket's path has at most 108 bytes; `/tmp` is the sandbox's own.
 const FOLDER: &str = "/tmp/cluster";
 /// Names the socket on which faults are asked for.
 const SOCKET: &str = "PIPELENS_TEST_KUBERNETES_SOCKET";

@@ -230,7 +230,7 @@ impl Output {
     }
 }
 
-/// Reads only when the client has room for it, so that the command waits when nobody takes its output.
+/// Reads one piece of output as soon as the client has room for it: until then, the command waits. Returns whether there was any.
 fn pass_on(job: &Job, stream: Stream, pipe: &mut Pipe, buffer: &mut [u8]) -> bool {
     let is_wanted = job.wait_for_room().is_ok();
     let Some(bytes) = pipe.read(buffer) else { return false };

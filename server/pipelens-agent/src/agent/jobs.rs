@@ -192,7 +192,7 @@ impl Read for InputReader {
     }
 }
 
-/// Sends in pieces; the last one with `flush`.
+/// Sends what is written in pieces of one size. `flush` sends the rest, which is shorter.
 #[derive(Debug)]
 pub(super) struct DataWriter {
     job: Job,

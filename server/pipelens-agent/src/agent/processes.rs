@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// The agent's own number.
 const FIRST: i32 = 1;
 
-/// Returns every process that descends from the agent, the dead that nobody has collected included. A process that was started from
+/// Returns every process that descends from the agent, including zombies. A process that was started from
 /// outside, by an exec, has no ancestor in the container, and so none of its descendants is a step's.
 pub(super) fn of_steps() -> Vec<i32> {
     let Ok(folder) = std::fs::read_dir("/proc") else { return Vec::new() };

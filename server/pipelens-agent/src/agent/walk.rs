@@ -181,7 +181,7 @@ impl<S: Sink> Walk<'_, S> {
                 self.depth -= 1;
                 Some(id)
             }
-            // Nobody could look into it before either, and a step has the same rights as the agent.
+            // A step has the same rights as the agent, so it cannot have changed what is in there.
             Err(Errno::ACCESS) if self.old.is_none() || self.was_empty(subfolder.old) => None,
             Err(Errno::NOENT) => None,
             Err(error) => return Err(self.about(error.into())),

@@ -127,7 +127,7 @@ async fn requests_are_carried_out_side_by_side() {
             assert_eq!(names.len(), 2, "{names:?}");
             let mut archive = agent.archive("/usr/bin/env").await.unwrap().unwrap();
             while archive.next().await.unwrap().is_some() {}
-            // An archive that nobody reads to its end holds nothing up.
+            // An archive that is not read to its end does not keep other requests waiting.
             drop(agent.archive("/usr/lib").await.unwrap());
             std::fs::write(container.path("work/go"), "").unwrap();
         }

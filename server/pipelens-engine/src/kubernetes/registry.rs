@@ -1,6 +1,6 @@
 //! The registry that a cluster's nodes and this process share: layers and images go in, and a digest names what a pod starts from.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,8 +49,8 @@ pub(super) struct Registry {
     is_asked_by_user: bool,
     /// The blobs that the repository is known to have.
     known: Mutex<HashSet<String>>,
-    /// The registries for which the credentials have been looked up.
-    logins: tokio::sync::Mutex<HashSet<String>>,
+    /// The credentials for each registry, once they have been looked up: that may start a program.
+    logins: tokio::sync::Mutex<HashMap<String, RegistryAuth>>,
 }
 
 /// What a pod needs to push a layer by itself.
@@ -142,17 +142,20 @@ impl Registry {
         Reference::with_tag(registry, repository, tag.to_owned())
     }
 
-    /// Looks up the user's credentials for a registry, once.
-    async fn log_in(&self, image: &Reference) {
+    /// Returns the user's credentials for the registry of an image. From then on, the client uses them there.
+    async fn log_in(&self, image: &Reference) -> RegistryAuth {
         let registry = image.resolve_registry();
         let mut logins = self.logins.lock().await;
-        if !logins.contains(registry) {
-            self.client.store_auth_if_needed(registry, &self.auth(image).await).await;
-            logins.insert(registry.to_owned());
+        if let Some(login) = logins.get(registry) {
+            return login.clone();
         }
+        let login = self.look_up(image).await;
+        self.client.store_auth_if_needed(registry, &login).await;
+        logins.insert(registry.to_owned(), login.clone());
+        login
     }
 
-    async fn auth(&self, image: &Reference) -> RegistryAuth {
+    async fn look_up(&self, image: &Reference) -> RegistryAuth {
         let name = reference::registry(&image.whole()).to_owned();
         let found = match self.is_asked_by_user {
             true => credentials(&name, &self.project).await,
@@ -276,7 +279,7 @@ impl Registry {
 
     /// Returns what a pod needs to push a layer to the repository. It is valid for some minutes.
     pub(super) async fn push_target(&self) -> Result<PushTarget, EngineError> {
-        let auth = self.auth(&self.repository).await;
+        let auth = self.log_in(&self.repository).await;
         let token = self.client.auth(&self.repository, &auth, RegistryOperation::Push).await;
         let token = token.map_err(|error| push_error("log in", &error))?;
         let authorization = match (token, auth) {
