@@ -1,5 +1,6 @@
 //! Copies a step's artifacts from the filesystem it left into a directory of their own, and never anywhere else. Knows nothing about engines.
 
+pub(crate) mod archives;
 mod links;
 pub(crate) mod passing;
 pub(crate) mod taking;

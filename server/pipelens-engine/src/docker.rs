@@ -54,10 +54,9 @@ use crate::deadlines::Deadlines;
 pub(crate) use crate::docker::endpoint::needs_program;
 use crate::docker::leftovers::Leftovers;
 use crate::docker::session::Session;
-use crate::docker::step::Ran;
 use crate::error::EngineError;
 use crate::logs::StepLogs;
-use crate::runner::{OpenRequest, OpenRunner, Runner, RunnerSpec, StepResult};
+use crate::runner::{OpenRequest, OpenRunner, Ran, Runner, RunnerSpec, StepResult};
 use crate::step_context::{Ending, StepContext};
 
 pub(crate) static RUNNER: RunnerSpec = RunnerSpec {
@@ -112,8 +111,7 @@ impl Runner for DockerRunner {
         let mut leftovers = Leftovers::default();
         let result = step::run(&self.session, context, logs, &mut leftovers).await;
         leftovers.services.end(context).await;
-        if let Ok(Ran { ending: Ending::Exited(code), saved: None, .. }) = &result
-            && *code != 0
+        if result.as_ref().is_ok_and(Ran::is_unsaved_failure)
             && context.keeping.workspace.is_some()
             && let Some(worker) = &leftovers.worker
         {
@@ -131,10 +129,7 @@ impl Runner for DockerRunner {
             leftovers.meters.clear();
         }
         let tidy = Some(leftovers.tidy().boxed());
-        match result {
-            Ok(Ran { ending, snapshot, saved }) => StepResult { ending: Ok(ending), snapshot, saved, tidy, digest },
-            Err(error) => StepResult { ending: Err(error), snapshot: None, saved: None, tidy, digest },
-        }
+        StepResult::of(result, tidy, digest)
     }
 
     async fn hand_back_artifacts(&self, context: &StepContext) -> StepResult {

@@ -13,7 +13,6 @@ mod shell;
 mod step;
 mod store;
 mod sweep;
-mod users;
 mod worker;
 
 use std::sync::Arc;
@@ -25,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::EngineError;
 use crate::kubernetes::session::Session;
-use crate::kubernetes::step::{Leftovers, Ran};
+use crate::kubernetes::step::Leftovers;
 use crate::kubernetes::store::ClusterStore;
 use crate::logs::StepLogs;
-use crate::runner::{OpenRequest, OpenRunner, Runner, RunnerSpec, StepResult};
+use crate::runner::{OpenRequest, OpenRunner, Ran, Runner, RunnerSpec, StepResult};
 use crate::snapshot::Saved;
 use crate::step_context::{Ending, StepContext};
 use crate::stop::Interruption;
@@ -92,12 +91,9 @@ impl Runner for KubernetesRunner {
             Err(Interruption::Stopped) => Ok(Ran::without_snapshot(Ending::Stopped)),
             Err(Interruption::Failed(error)) => Err(error),
         };
-        let has_failed = matches!(&result, Ok(Ran { ending: Ending::Exited(code), saved: None, .. }) if *code != 0);
+        let has_failed = result.as_ref().is_ok_and(Ran::is_unsaved_failure);
         let tidy = Some(self.tidy(context, leftovers, has_failed));
-        match result {
-            Ok(Ran { ending, snapshot, saved }) => StepResult { ending: Ok(ending), snapshot, saved, tidy, digest },
-            Err(error) => StepResult { ending: Err(error), snapshot: None, saved: None, tidy, digest },
-        }
+        StepResult::of(result, tidy, digest)
     }
 
     async fn hand_back_artifacts(&self, context: &StepContext) -> StepResult {

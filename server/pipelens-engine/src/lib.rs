@@ -1,6 +1,7 @@
 //! Runs a plan and reports what happens as events. Knows nothing about editors, terminals or standard output.
 
 mod archive;
+mod argument_values;
 mod artifacts;
 mod blocking;
 pub mod cache;
@@ -16,6 +17,7 @@ mod fingerprint;
 mod globs;
 mod history;
 mod host;
+mod image_user;
 pub mod images;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;

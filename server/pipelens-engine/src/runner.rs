@@ -158,11 +158,33 @@ pub(crate) struct StepResult {
     pub(crate) digest: Option<String>,
 }
 
-/// How much unsaved work of a chain of steps is not worth a snapshot. Making one costs a few percent of that time; doing
-/// the work again costs all of it.
-pub(crate) const WORTH_A_SNAPSHOT: Duration = Duration::from_secs(20);
+/// How a step's command ended, and what it left.
+pub(crate) struct Ran {
+    pub(crate) ending: Ending,
+    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) saved: Option<Saved>,
+}
+
+impl Ran {
+    pub(crate) fn without_snapshot(ending: Ending) -> Self {
+        Self { ending, snapshot: None, saved: None }
+    }
+
+    /// Whether it is a failure of which nothing is saved yet.
+    pub(crate) fn is_unsaved_failure(&self) -> bool {
+        matches!(self.ending, Ending::Exited(code) if code != 0) && self.saved.is_none()
+    }
+}
 
 impl StepResult {
+    /// Returns the result of a step that was run, with what is left to clean up.
+    pub(crate) fn of(ran: Result<Ran, EngineError>, tidy: Option<Tidy>, digest: Option<String>) -> Self {
+        match ran {
+            Ok(Ran { ending, snapshot, saved }) => Self { ending: Ok(ending), snapshot, saved, tidy, digest },
+            Err(error) => Self { ending: Err(error), snapshot: None, saved: None, tidy, digest },
+        }
+    }
+
     /// Returns the result of a step that leaves nothing.
     pub(crate) fn ended(result: Result<Ending, Interruption>) -> Self {
         let ending = match result {

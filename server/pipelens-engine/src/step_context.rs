@@ -21,7 +21,7 @@ use crate::limits::Room;
 use crate::person::Terminal;
 use crate::run_files::failed_artifact_folder;
 use crate::secrets::SecretPatterns;
-use crate::snapshot::{Outdated, Snapshot};
+use crate::snapshot::{Outdated, Saved, Snapshot};
 use crate::sources::{Delta, Sources};
 use crate::stop::Interruption;
 
@@ -108,6 +108,20 @@ pub(crate) enum KeepSnapshot {
     AfterFailureToo,
 }
 
+/// How much unsaved work of a chain of steps is not worth a snapshot. Making one costs a few percent of that time; doing
+/// the work again costs all of it.
+const WORTH_A_SNAPSHOT: Duration = Duration::from_secs(20);
+
+/// What becomes of the filesystem that a command has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Afterwards {
+    /// Whether other steps of the run start from it.
+    pub(crate) has_children: bool,
+    /// Whether the only child gets it as it is.
+    pub(crate) is_handed_on: bool,
+    pub(crate) is_saved: bool,
+}
+
 /// How a command ended, as far as the runner can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -184,6 +198,28 @@ impl StepContext {
             }
             Ending::Stopped => None,
         }
+    }
+
+    /// Returns what becomes of the filesystem after an ending. `can_be_handed_on`: the only child can run where the step ran. `unsaved`: the work
+    /// since it was saved last.
+    pub(crate) fn afterwards(&self, ending: Ending, can_be_handed_on: bool, unsaved: Duration) -> Afterwards {
+        let has_children = self.keeps_snapshot.after(ending);
+        let is_cached = self.keeping.is_cached && ending == Ending::Exited(0);
+        let is_handed_on = has_children && can_be_handed_on;
+        let is_worth_saving = self.keeping.workspace.is_some() && unsaved >= WORTH_A_SNAPSHOT;
+        let is_needed = has_children && (!is_handed_on || is_worth_saving);
+        Afterwards { has_children, is_handed_on, is_saved: is_cached || is_needed }
+    }
+
+    /// Returns what a later run may start from. Steps of this run may start from what a failure left, but it is no result for later runs.
+    pub(crate) fn kept(&self, saved: Option<Saved>, ending: Ending) -> Option<Saved> {
+        saved.filter(|_| self.keeping.workspace.is_some() && ending == Ending::Exited(0))
+    }
+
+    /// Returns the only child of a step that may get its filesystem as it is.
+    pub(crate) fn only_child(&self) -> Option<&PlanStep> {
+        let mut children = self.plan.steps.iter().filter(|step| step.parent() == Some(self.index));
+        children.next().filter(|_| self.snapshot_use == SnapshotUse::Once)
     }
 
     /// Reports artifacts that could not be copied after a failure, which stays the result of the step.

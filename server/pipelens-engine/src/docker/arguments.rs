@@ -1,10 +1,11 @@
 //! Reads the `runner_args` of a step for Docker. What gives a container access to the machine needs the user's consent.
 
 use bollard::models::{DeviceRequest, HostConfig, Mount, MountType, ResourcesUlimits};
-use pipelens_core::arguments::{self, ContainerOptions, Service, is_of_another_container, memory_bytes, nano_cpus};
+use pipelens_core::arguments::{self, ContainerOptions, Service, is_of_another_container};
 use pipelens_core::plan::Value;
 use pipelens_core::runners;
 
+use crate::argument_values::{self, bad, cpus, memory, word};
 use crate::error::EngineError;
 
 /// The runner as pipeline authors know it.
@@ -45,11 +46,7 @@ impl Arguments {
     /// Reads a step's options. Anything unknown is an error: if it were ignored, the container would be less restricted than requested.
     pub(super) fn of(value: Option<&Value>, may_open_machine: bool) -> Result<Self, EngineError> {
         let mut arguments = Self::default();
-        let entries = match value {
-            None | Some(Value::Null) => return Ok(arguments),
-            Some(Value::Map(entries)) => entries,
-            Some(_) => return Err(bad("`runner_args` must be a mapping".to_owned())),
-        };
+        let entries = argument_values::entries(value)?;
         if let Some(name) = value.and_then(arguments::wants_the_machine).filter(|_| !may_open_machine) {
             return Err(bad(format!(
                 "`{name}` gives the command access to the engine's machine and needs the user's consent"
@@ -60,8 +57,8 @@ impl Arguments {
                 "user" => arguments.user = Some(word(name, value)?),
                 "platform" => arguments.platform = Some(word(name, value)?),
                 "network" => arguments.network = Some(network(&word(name, value)?)?),
-                "memory" => arguments.memory_bytes = Some(memory(&word(name, value)?)?),
-                "cpus" => arguments.nano_cpus = Some(cpus(&word(name, value)?)?),
+                "memory" => arguments.memory_bytes = Some(memory(value)?),
+                "cpus" => arguments.nano_cpus = Some(cpus(value)?),
                 "pull" => arguments.pull = pull(&word(name, value)?)?,
                 "privileged" => arguments.is_privileged = truth(name, value)?,
                 "mounts" => arguments.mounts = mounts(value)?,
@@ -137,21 +134,6 @@ fn unknown(name: &str) -> EngineError {
     bad(format!("unknown argument `{name}`; expected one of `{}`", VOCABULARY.arguments.join("`, `")))
 }
 
-fn bad(reason: String) -> EngineError {
-    EngineError::Refused { doing: "read `runner_args`", reason }
-}
-
-fn word(name: &str, value: &Value) -> Result<String, EngineError> {
-    match value {
-        Value::Text(text) if !text.is_empty() => Ok(text.clone()),
-        Value::Integer(number) => Ok(number.to_string()),
-        Value::Float(number) => Ok(number.to_string()),
-        Value::Text(_) | Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
-            Err(bad(format!("`{name}` needs a value")))
-        }
-    }
-}
-
 fn truth(name: &str, value: &Value) -> Result<bool, EngineError> {
     match value {
         Value::Bool(truth) => Ok(*truth),
@@ -184,16 +166,6 @@ fn network(name: &str) -> Result<String, EngineError> {
         )));
     }
     Ok(name.to_owned())
-}
-
-fn memory(text: &str) -> Result<i64, EngineError> {
-    memory_bytes(text).ok_or_else(|| {
-        bad(format!("`memory` must be a number of bytes, or a number with `k`, `m` or `g`; got `{text}`"))
-    })
-}
-
-fn cpus(text: &str) -> Result<i64, EngineError> {
-    nano_cpus(text).ok_or_else(|| bad(format!("`cpus` must be a number above 0; got `{text}`")))
 }
 
 fn pull(text: &str) -> Result<Pull, EngineError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pipelens_core::arguments::HOST_NETWORK;
 
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, archives};
 use crate::docker::arguments::Arguments;
 use crate::docker::boot;
 use crate::docker::container::Container;
@@ -17,24 +17,11 @@ use crate::docker::shell;
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::logs::StepLogs;
-use crate::runner::WORTH_A_SNAPSHOT;
+use crate::runner::Ran;
 use crate::snapshot::{Saved, Snapshot};
-use crate::step_context::{Ending, KeepSnapshot, SnapshotUse, StepContext};
+use crate::step_context::{Ending, KeepSnapshot, StepContext};
 use crate::stop::Interruption;
 use crate::supervisor::{StepCommand, Then};
-
-/// How a step's command ended.
-pub(super) struct Ran {
-    pub(super) ending: Ending,
-    pub(super) snapshot: Option<Snapshot>,
-    pub(super) saved: Option<Saved>,
-}
-
-impl Ran {
-    fn without_snapshot(ending: Ending) -> Self {
-        Self { ending, snapshot: None, saved: None }
-    }
-}
 
 /// Runs a step. Whatever happens, everything that has to be removed is in `leftovers`.
 pub(super) async fn run(
@@ -69,7 +56,7 @@ async fn take_artifacts(
     container: &Container,
     artifacts: &Artifacts,
 ) -> Result<(), Interruption> {
-    let taking = container.take_artifacts(artifacts, &context.step().workdir);
+    let taking = archives::take(container, artifacts, &context.step().workdir);
     let taken = session.unless_stopped(context, taking).await?;
     context.report_artifacts(artifacts, &taken);
     Ok(())
@@ -118,28 +105,18 @@ async fn try_to_run(
         let taken = take_artifacts(session, context, &worker.container, &artifacts).await;
         context.forgive_after_failure(ending, taken)?;
     }
-    let has_children = context.keeps_snapshot.after(ending);
-    let is_cached = context.keeping.is_cached && ending == Ending::Exited(0);
-    if !has_children && !is_cached {
-        return Ok(Ran::without_snapshot(ending));
-    }
-    let can_hand_on = has_children && goes_to_child(context) && worker.is_waiting();
-    let is_worth_saving = context.keeping.workspace.is_some() && worker.unsaved >= WORTH_A_SNAPSHOT;
-    let mut saved = None;
-    if !can_hand_on || is_cached || is_worth_saving {
-        saved = Some(save(session, context, ending, leftovers).await?);
-    }
-    let snapshot = if can_hand_on {
-        leftovers.worker.take().map(|worker| session.hand_on(worker))
-    } else {
-        saved.as_ref().map(|saved| Snapshot::new(DockerSnapshot::Image(saved.place.clone())))
+    let can_be_handed_on = goes_to_child(context) && worker.is_waiting();
+    let afterwards = context.afterwards(ending, can_be_handed_on, worker.unsaved);
+    let saved = match afterwards.is_saved {
+        true => Some(save(session, context, ending, leftovers).await?),
+        false => None,
     };
-    Ok(Ran {
-        ending,
-        snapshot: snapshot.filter(|_| has_children),
-        // Steps of this run may start from what a failure left, but it is no result for later runs.
-        saved: saved.filter(|_| context.keeping.workspace.is_some() && ending == Ending::Exited(0)),
-    })
+    let snapshot = match afterwards.is_handed_on {
+        true => leftovers.worker.take().map(|worker| session.hand_on(worker)),
+        false => saved.as_ref().map(|saved| Snapshot::new(DockerSnapshot::Image(saved.place.clone()))),
+    };
+    let snapshot = snapshot.filter(|_| afterwards.has_children);
+    Ok(Ran { ending, snapshot, saved: context.kept(saved, ending) })
 }
 
 /// Saves the filesystem the step left as an image.
@@ -179,7 +156,5 @@ fn what_comes_then(context: &StepContext) -> Then {
 
 /// Whether the only child of a step may run in its container.
 fn goes_to_child(context: &StepContext) -> bool {
-    let mut children = context.plan.steps.iter().filter(|step| step.parent() == Some(context.index));
-    context.snapshot_use == SnapshotUse::Once
-        && children.next().is_some_and(|child| mounting::are_same(context.step(), child))
+    context.only_child().is_some_and(|child| mounting::are_same(context.step(), child))
 }

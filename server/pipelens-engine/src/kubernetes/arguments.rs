@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{HostAlias, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use pipelens_core::arguments::{memory_bytes, nano_cpus};
 use pipelens_core::plan::Value;
 use pipelens_core::runners;
 
+use crate::argument_values::{self, bad, cpus, memory, word};
 use crate::error::EngineError;
 
 /// The runner as pipeline authors know it.
@@ -17,7 +17,7 @@ pub(super) const VOCABULARY: &runners::Runner = runners::named("kubernetes");
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Arguments {
     /// Numeric ids of a user and a group.
-    pub(super) user: Option<(i64, Option<i64>)>,
+    pub(super) user: Option<(u64, Option<u64>)>,
     /// Such as `arm64`.
     pub(super) architecture: Option<String>,
     memory_bytes: Option<i64>,
@@ -31,18 +31,14 @@ impl Arguments {
     /// Reads a step's options. Anything unknown is an error: if it were ignored, the pod would be less restricted than requested.
     pub(super) fn of(value: Option<&Value>) -> Result<Self, EngineError> {
         let mut arguments = Self::default();
-        let entries = match value {
-            None | Some(Value::Null) => return Ok(arguments),
-            Some(Value::Map(entries)) => entries,
-            Some(_) => return Err(bad("`runner_args` must be a mapping".to_owned())),
-        };
+        let entries = argument_values::entries(value)?;
         for (name, value) in entries {
             match name.as_str() {
                 _ if *value == Value::Null => {}
                 "user" => arguments.user = Some(user(&word(name, value)?)?),
                 "platform" => arguments.architecture = Some(architecture(&word(name, value)?)?),
-                "memory" => arguments.memory_bytes = Some(memory(&word(name, value)?)?),
-                "cpus" => arguments.nano_cpus = Some(cpus(&word(name, value)?)?),
+                "memory" => arguments.memory_bytes = Some(memory(value)?),
+                "cpus" => arguments.nano_cpus = Some(cpus(value)?),
                 "extra_hosts" => arguments.extra_hosts = extra_hosts(value)?,
                 _ => return Err(unknown(name)),
             }
@@ -83,25 +79,11 @@ fn unknown(name: &str) -> EngineError {
     ))
 }
 
-fn bad(reason: String) -> EngineError {
-    EngineError::Refused { doing: "read `runner_args`", reason }
-}
-
-fn word(name: &str, value: &Value) -> Result<String, EngineError> {
-    match value {
-        Value::Text(text) if !text.is_empty() => Ok(text.clone()),
-        Value::Integer(number) => Ok(number.to_string()),
-        Value::Float(number) => Ok(number.to_string()),
-        Value::Text(_) | Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
-            Err(bad(format!("`{name}` needs a value")))
-        }
-    }
-}
-
 /// Kubernetes takes no names.
-fn user(text: &str) -> Result<(i64, Option<i64>), EngineError> {
+fn user(text: &str) -> Result<(u64, Option<u64>), EngineError> {
     let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
-    let number = |text: &str| text.parse().ok().filter(|number| *number >= 0);
+    // Of an id, Kubernetes keeps 31 bits.
+    let number = |text: &str| text.parse().ok().filter(|number| *number <= u64::from(u32::MAX >> 1));
     let read = number(user).zip(match group {
         Some(group) => number(group).map(Some),
         None => Some(None),
@@ -114,16 +96,6 @@ fn architecture(platform: &str) -> Result<String, EngineError> {
         ["linux", architecture] | ["linux", architecture, _] if !architecture.is_empty() => Ok(architecture.to_owned()),
         _ => Err(bad(format!("`platform` must be such as `linux/arm64`; got `{platform}`"))),
     }
-}
-
-fn memory(text: &str) -> Result<i64, EngineError> {
-    memory_bytes(text).ok_or_else(|| {
-        bad(format!("`memory` must be a number of bytes, or a number with `k`, `m` or `g`; got `{text}`"))
-    })
-}
-
-fn cpus(text: &str) -> Result<i64, EngineError> {
-    nano_cpus(text).ok_or_else(|| bad(format!("`cpus` must be a number above 0; got `{text}`")))
 }
 
 fn extra_hosts(value: &Value) -> Result<Vec<(String, String)>, EngineError> {

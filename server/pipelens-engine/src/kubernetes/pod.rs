@@ -40,8 +40,8 @@ impl PodPlan<'_> {
         step.working_dir = Some(self.workdir.to_owned());
         step.resources = arguments.resources();
         if let (Some((user, group)), Some(security)) = (arguments.user, &mut step.security_context) {
-            security.run_as_user = Some(user);
-            security.run_as_group = group;
+            security.run_as_user = i64::try_from(user).ok();
+            security.run_as_group = group.and_then(|group| i64::try_from(group).ok());
         }
         let aliases = arguments.host_aliases();
         let (managed_by, pipelens) = names::MANAGED_BY;

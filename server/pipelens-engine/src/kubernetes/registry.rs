@@ -27,6 +27,7 @@ use crate::docker::credentials::{credentials, written_credentials};
 use crate::docker::reference;
 use crate::error::{EngineError, with_causes};
 use crate::fingerprint::short_name;
+use crate::image_user::UserFiles;
 use crate::kubernetes::image::{Image, Layer};
 
 /// A registry that says nothing for this long is away.
@@ -320,27 +321,6 @@ impl Registry {
         }
     }
 
-    /// Returns a small text file of an image; empty if there is none. The layers are read from the top.
-    pub(super) async fn file_of(&self, image: &Image, path: &Path) -> Result<String, EngineError> {
-        let failed = |reason: String| EngineError::Registry { doing: format!("read `{}`", path.display()), reason };
-        for layer in image.layers.iter().rev() {
-            let stream = self.client.pull_blob_stream(&self.repository, layer).await;
-            let stream = stream.map_err(|error| failed(with_causes(&error)))?;
-            let reader = SyncIoBridge::new(StreamReader::new(stream.stream));
-            let wanted = path.to_owned();
-            let is_compressed = layer.media_type.ends_with("gzip");
-            let found = tokio::task::spawn_blocking(move || match is_compressed {
-                true => file_in(GzDecoder::new(reader), &wanted),
-                false => file_in(reader, &wanted),
-            });
-            let found = found.await.unwrap_or_else(|panic| Err(io::Error::other(panic.to_string())));
-            if let Some(text) = found.map_err(|error| failed(error.to_string()))? {
-                return Ok(text);
-            }
-        }
-        Ok(String::new())
-    }
-
     /// Records a layer that a pod has pushed.
     pub(super) fn learn(&self, layer: &Layer) {
         self.known.lock().insert(layer.digest.clone());
@@ -359,6 +339,34 @@ fn file_in(archive: impl io::Read, path: &Path) -> io::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// The files of an image in a registry. The layers are read from the top.
+pub(super) struct ImageFiles<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) image: &'a Image,
+}
+
+impl UserFiles for ImageFiles<'_> {
+    async fn read(&self, path: &'static str) -> Result<String, EngineError> {
+        let failed = |reason: String| EngineError::Registry { doing: format!("read `{path}`"), reason };
+        let Registry { client, repository, .. } = self.registry;
+        for layer in self.image.layers.iter().rev() {
+            let stream = client.pull_blob_stream(repository, layer).await;
+            let stream = stream.map_err(|error| failed(with_causes(&error)))?;
+            let reader = SyncIoBridge::new(StreamReader::new(stream.stream));
+            let name = path.trim_start_matches('/');
+            let is_compressed = layer.media_type.ends_with("gzip");
+            let found = blocking::run(move |_| match is_compressed {
+                true => file_in(GzDecoder::new(reader), Path::new(name)),
+                false => file_in(reader, Path::new(name)),
+            });
+            if let Some(text) = found.await.flatten().map_err(|error| failed(error.to_string()))? {
+                return Ok(text);
+            }
+        }
+        Ok(String::new())
+    }
 }
 
 /// A layer in a temporary file, which has no name and goes with it.

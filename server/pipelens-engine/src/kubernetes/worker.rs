@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
-use pipelens_agent::client::{Agent, AgentError, OutputSink};
-use pipelens_agent::protocol::message::{PushRequest, RunReport, RunRequest, State, Stream, Then};
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _};
+use pipelens_agent::client::{Agent, AgentError, Archive, OutputSink};
+use pipelens_agent::protocol::message::{Identity, PushRequest, RunReport, RunRequest, State, Stream, Then};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use crate::artifacts::archives::ArchiveSource;
 use crate::error::EngineError;
 use crate::event::{Phase, StdStream};
 use crate::kubernetes::agents;
@@ -175,8 +177,13 @@ impl Worker {
         self.life != Life::Busy
     }
 
-    /// Saves what has changed since it was started or saved last as a layer.
-    pub(super) async fn save(&mut self, registry: &Registry) -> Result<Image, EngineError> {
+    /// Returns who runs the commands of the pod.
+    pub(super) async fn identity(&self, doing: &'static str) -> Result<Identity, EngineError> {
+        self.agent.identity().await.map_err(|error| agents::refused(doing, &error))
+    }
+
+    /// Saves what has changed since it was started or saved last as a layer, and returns how large that is.
+    pub(super) async fn save(&mut self, registry: &Registry) -> Result<u64, EngineError> {
         let refused = |reason: String| EngineError::SnapshotRefused { reason };
         if !self.is_quiet() {
             return Err(refused("something that the step started still runs".to_owned()));
@@ -184,13 +191,15 @@ impl Worker {
         let target = registry.push_target().await?;
         let request = PushRequest { registry: agents::push_registry(target) };
         let pushed = self.agent.push_layer(request).await.map_err(|error| refused(error.to_string()))?;
-        if pushed.entries > 0 {
-            let layer = Layer { digest: pushed.digest, diff_id: pushed.diff_id, bytes: pushed.size };
-            registry.learn(&layer);
-            self.image = self.image.with(&layer, "a step");
-        }
         self.unsaved = Duration::ZERO;
-        Ok(self.image.clone())
+        // An empty layer would only make the image deeper.
+        if pushed.entries == 0 {
+            return Ok(0);
+        }
+        let layer = Layer { digest: pushed.digest, diff_id: pushed.diff_id, bytes: pushed.size };
+        registry.learn(&layer);
+        self.image = self.image.with(&layer, "a step");
+        Ok(layer.bytes)
     }
 
     /// Ends the pod.
@@ -245,5 +254,21 @@ impl OutputSink for LogSink<'_> {
             Stream::Stderr => StdStream::Stderr,
         };
         self.logs.write(stream, bytes).await;
+    }
+}
+
+impl ArchiveSource for Worker {
+    fn archive(&self, path: String) -> BoxStream<'_, Result<Bytes, EngineError>> {
+        let failed = |error: AgentError| agents::refused("copy the artifacts", &error);
+        let start = (path.into_bytes(), None::<Archive>);
+        let pieces = futures_util::stream::try_unfold(start, move |(path, opened)| async move {
+            let opened = match opened {
+                Some(archive) => Some(archive),
+                None => self.agent.archive(path.clone()).await.map_err(failed)?,
+            };
+            let Some(mut archive) = opened else { return Ok(None) };
+            Ok(archive.next().await.map_err(failed)?.map(|piece| (piece, (path, Some(archive)))))
+        });
+        pieces.boxed()
     }
 }

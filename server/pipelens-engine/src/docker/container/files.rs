@@ -3,22 +3,21 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
+use bollard::errors::Error;
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use tokio::sync::mpsc;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::{Container, is_endless_link};
 use crate::archive::{self, Packing};
-use crate::artifacts::taking::Taking;
-use crate::artifacts::{Artifacts, StreamedBytes, Taken};
+use crate::artifacts::archives::ArchiveSource;
 use crate::clock;
 use crate::docker::client_error::{refused, status_of};
 use crate::error::EngineError;
+use crate::image_user::{self, UserFiles};
 use crate::sources::Sources;
 
-/// How many chunks of an archive may be queued for the disk.
-const ARTIFACT_CHUNKS: usize = 16;
 /// Even the `/etc/passwd` of a large organisation is far smaller.
 const PASSWD_BYTES: usize = 8 * 1024 * 1024;
 
@@ -96,116 +95,14 @@ impl Container {
         sent.await.map_err(|error| refused(doing, &error))
     }
 
-    /// Copies the artifacts of a step out of the container. Needs no program in the image.
-    pub(crate) async fn take_artifacts(&self, artifacts: &Artifacts, workdir: &str) -> Result<Taken, EngineError> {
-        let mut taking = Taking::new(artifacts.clone(), vec![workdir.into()]);
-        for place in artifacts.places() {
-            let own_place = place.clone();
-            let take = move |taking: &mut Taking, archive: StreamedBytes| taking.take_from_archive(&own_place, archive);
-            taking = self.read_archive(workdir, place, taking, take).await?;
-        }
-        taking.follow_links();
-        while let Some(original) = taking.next_original() {
-            let place = original.path.to_string_lossy().into_owned();
-            let take =
-                move |taking: &mut Taking, archive: StreamedBytes| taking.take_original_from_archive(original, archive);
-            taking = self.read_archive(workdir, place, taking, take).await?;
-        }
-        let finished = tokio::task::spawn_blocking(move || taking.finish()).await;
-        let finished = finished.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
-        finished.map_err(|source| EngineError::File { doing: "Writing the artifacts", path: workdir.into(), source })
-    }
-
-    /// Reads an archive of something in the working directory. If it does not exist, the archive is empty.
-    async fn read_archive(
-        &self,
-        workdir: &str,
-        place: String,
-        mut taking: Taking,
-        take: impl FnOnce(&mut Taking, StreamedBytes) -> std::io::Result<()> + Send + 'static,
-    ) -> Result<Taking, EngineError> {
-        let path = if place.is_empty() { workdir.to_owned() } else { format!("{workdir}/{place}") };
-        let options = DownloadFromContainerOptionsBuilder::default().path(&path).build();
-        let mut stream = self.docker.download_from_container(&self.id, Some(options));
-        let (tx, chunks) = mpsc::channel(ARTIFACT_CHUNKS);
-        let unpacking = tokio::task::spawn_blocking(move || {
-            take(&mut taking, StreamedBytes { chunks, rest: Bytes::new() }).map(|()| taking)
-        });
-        let mut broken = None;
-        while let Some(chunk) = stream.next().await {
-            match chunk {
-                Ok(chunk) => {
-                    if tx.send(Ok(chunk)).await.is_err() {
-                        break;
-                    }
-                }
-                // There is nothing to copy; the summary says so.
-                Err(error) if status_of(&error) == Some(404) || is_endless_link(&error) => break,
-                Err(error) => {
-                    tx.send(Err(std::io::Error::other("the connection was interrupted"))).await.ok();
-                    broken = Some(refused("copy the artifacts", &error));
-                    break;
-                }
-            }
-        }
-        // The task ends when its input ends.
-        drop(tx);
-        let unpacked = unpacking.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic.to_string())));
-        if let Some(error) = broken {
-            return Err(error);
-        }
-        unpacked.map_err(|source| EngineError::File { doing: "Writing the artifacts", path: place.into(), source })
-    }
-
-    /// Returns the numeric ids of the container's user. Names are looked up in the image's own `/etc/passwd` and `/etc/group`.
+    /// Returns the numeric ids of the container's user.
     pub(crate) async fn user_ids(&self) -> Result<(u64, u64), EngineError> {
-        let user = self.user.as_str();
-        let (user, group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
-        if user.is_empty() {
-            return Ok((0, 0));
-        }
-        let number = |text: &str| text.parse::<u64>().ok();
-        if let (Some(user_id), Some(group_id)) = (number(user), group.and_then(number)) {
-            return Ok((user_id, group_id));
-        }
-        let passwd = self.read_file("/etc/passwd").await;
-        let entry = passwd
-            .lines()
-            .map(|line| line.split(':').collect::<Vec<_>>())
-            .find(|fields| fields.first() == Some(&user) || (number(user).is_some() && fields.get(2) == Some(&user)));
-        let field = |index: usize| entry.as_ref().and_then(|fields| fields.get(index)).and_then(|text| number(text));
-        let user_id = number(user).or_else(|| field(2)).ok_or_else(|| EngineError::Refused {
-            doing: "find the image's user",
-            reason: format!("`{user}` is not in its `/etc/passwd`"),
-        })?;
-        let group_id = match group {
-            Some(group) => match number(group) {
-                Some(id) => id,
-                None => self.group_id(group).await,
-            },
-            None => field(3).unwrap_or(0),
-        };
-        Ok((user_id, group_id))
+        image_user::ids(&self.user, self).await
     }
 
     /// Returns the home of the container's user, as the engine finds it.
     pub(crate) async fn home(&self) -> String {
-        let user = self.user.split(':').next().unwrap_or_default();
-        let passwd = self.read_file("/etc/passwd").await;
-        let mut entries = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        let is_user = |fields: &Vec<&str>| match user {
-            "" => fields.get(2) == Some(&"0"),
-            user => fields.first() == Some(&user) || fields.get(2) == Some(&user),
-        };
-        let home = entries.find(is_user).and_then(|fields| fields.get(5).copied()).filter(|home| !home.is_empty());
-        home.unwrap_or("/").to_owned()
-    }
-
-    async fn group_id(&self, name: &str) -> u64 {
-        let groups = self.read_file("/etc/group").await;
-        let entry =
-            groups.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&name));
-        entry.and_then(|fields| fields.get(2)?.parse().ok()).unwrap_or(0)
+        image_user::home(&self.read_file("/etc/passwd").await, &self.user)
     }
 
     /// Returns a small text file of the container; empty if there is none.
@@ -227,5 +124,25 @@ impl Container {
             entry.read_to_string(&mut text).ok();
         }
         text
+    }
+}
+
+impl ArchiveSource for Container {
+    fn archive(&self, path: String) -> BoxStream<'_, Result<Bytes, EngineError>> {
+        let options = DownloadFromContainerOptionsBuilder::default().path(&path).build();
+        let stream = self.docker.download_from_container(&self.id, Some(options));
+        // There is nothing to copy; the summary says so.
+        let is_there = |chunk: &Result<Bytes, Error>| match chunk {
+            Err(error) => status_of(error) != Some(404) && !is_endless_link(error),
+            Ok(_) => true,
+        };
+        let stream = stream.take_while(move |chunk| std::future::ready(is_there(chunk)));
+        stream.map_err(|error| refused("copy the artifacts", &error)).boxed()
+    }
+}
+
+impl UserFiles for Container {
+    async fn read(&self, path: &'static str) -> Result<String, EngineError> {
+        Ok(self.read_file(path).await)
     }
 }
