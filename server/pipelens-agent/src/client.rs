@@ -134,6 +134,11 @@ impl AgentError {
             _ => None,
         }
     }
+
+    /// Whether the registry did not answer, or had an error of its own: another attempt may succeed.
+    pub fn is_registry_away(&self) -> bool {
+        matches!(self, Self::Failed(Failure { reason: Reason::Away, .. }))
+    }
 }
 
 /// Receives what a command writes. The command waits when it has written a megabyte that was not taken.

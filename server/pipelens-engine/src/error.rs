@@ -75,9 +75,16 @@ pub enum EngineError {
     #[error("The cluster could not {doing}: {reason}.")]
     Cluster { doing: &'static str, reason: String },
     #[error("The cluster's registry could not {doing}: {reason}.")]
-    Registry { doing: String, reason: String },
+    Registry {
+        doing: String,
+        reason: String,
+        /// It did not answer, which may pass.
+        is_away: bool,
+    },
     #[error("The step's pod ended before its command did: {reason}.")]
     PodEnded { reason: String },
+    #[error("The connection to the step's pod was lost: {reason}.")]
+    PodLost { reason: String },
     #[error("The step's pod did not start within {seconds} s: {reason}.")]
     PodNotStarted { seconds: u64, reason: String },
     #[error("This pipelens has no agent for `{architecture}` machines.")]
@@ -145,6 +152,11 @@ impl std::fmt::Display for ServiceOutput {
 }
 
 impl EngineError {
+    /// Whether a step had no result because of the machine on which it ran or was to run: on another one it may have one.
+    pub(crate) fn is_of_its_machine(&self) -> bool {
+        matches!(self, Self::PodEnded { .. } | Self::PodLost { .. } | Self::PodNotStarted { .. })
+    }
+
     /// Returns what to do about it, if there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -175,7 +187,9 @@ impl EngineError {
                 "Set `pipelens.kubernetes` (`kubernetes` on the command line's user settings): see docs/kubernetes.md.",
             ),
             Self::Registry { .. } => Some("Check its address and your login (`docker login`)."),
-            Self::PodEnded { .. } => Some("The step counts as neither passed nor failed. Run it again."),
+            Self::PodEnded { .. } | Self::PodLost { .. } => {
+                Some("The step counts as neither passed nor failed. Run it again.")
+            }
             Self::PodNotStarted { .. } => {
                 Some("Check the cluster's free capacity, and the step's `memory` and `cpus`.")
             }

@@ -3,6 +3,7 @@
 
 mod agents;
 mod arguments;
+mod attempts;
 mod image;
 mod names;
 mod pod;

@@ -23,10 +23,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use self::cluster::Cluster;
 use crate::agent::{self, Architecture};
+use crate::test::Part;
 use crate::{footprint, packages, sandbox, test, tools};
 
 /// The tests that need a cluster have this in their names.
 const TESTS: &str = "kubernetes";
+/// And those that break what the others use have this.
+const TESTS_THAT_BREAK_IT: &str = "faulty_kubernetes";
 /// The tests are those of the engine, with the runner.
 const SCOPE: [&str; 4] = ["--package", "pipelens-engine", "--features", "kubernetes"];
 /// The cluster's folder. Its path is short because a socket's path has at most 108 bytes; `/tmp` is the sandbox's own.
@@ -64,10 +67,14 @@ pub(crate) fn cluster(command: &[OsString], nodes: u8) -> Result<()> {
 /// What `test` does inside the sandbox. Returns whether all tests passed.
 pub(crate) fn inside_test(filters: &[String], nodes: u8) -> Result<bool> {
     with_cluster(nodes, |environment| {
-        let mut tests = test::narrowed(TESTS, filters, &SCOPE);
-        test::finish(
-            tests.envs(environment).env("PIPELENS_REQUIRE_KUBERNETES", "1").env("PIPELENS_REQUIRE_DOCKER", "1"),
-        )
+        let run = |part: Part| {
+            let mut tests = test::narrowed(&part, filters, &SCOPE);
+            tests.envs(environment.iter().map(|(name, value)| (name, value)));
+            test::finish(tests.env("PIPELENS_REQUIRE_KUBERNETES", "1").env("PIPELENS_REQUIRE_DOCKER", "1"))
+        };
+        let beside_others = run(Part { with: TESTS, without: Some(TESTS_THAT_BREAK_IT), is_alone: false })?;
+        println!("The tests that break the cluster, one after another");
+        Ok(run(Part { with: TESTS_THAT_BREAK_IT, without: None, is_alone: true })? && beside_others)
     })
 }
 

@@ -207,15 +207,40 @@ fn runner(filters: &[String], scope: &[&str]) -> Command {
     tests
 }
 
-/// Returns the runner of those tests in `scope` whose names contain `part` and one of `filters`, if there are any (without cargo-nextest: `part`
-/// or the first filter).
-pub(crate) fn narrowed(part: &str, filters: &[String], scope: &[&str]) -> Command {
-    if filters.is_empty() || !has_nextest() {
-        return runner(&[filters.first().cloned().unwrap_or_else(|| part.to_owned())], scope);
+/// Some of the tests, by their names.
+pub(crate) struct Part<'a> {
+    /// Part of the name of each.
+    pub(crate) with: &'a str,
+    /// Not part of the name of any.
+    pub(crate) without: Option<&'a str>,
+    /// One after another.
+    pub(crate) is_alone: bool,
+}
+
+/// Returns the runner of those tests in `scope` that are in `part` and whose names contain one of `filters`, if there are any (without
+/// cargo-nextest: the first filter). That there are none is no failure.
+pub(crate) fn narrowed(part: &Part, filters: &[String], scope: &[&str]) -> Command {
+    if !has_nextest() {
+        let mut tests = runner(&[filters.first().map_or(part.with, String::as_str).to_owned()], scope);
+        tests.arg("--").args(part.without.iter().flat_map(|word| ["--skip", word]));
+        if part.is_alone {
+            tests.arg("--test-threads=1");
+        }
+        return tests;
     }
-    let any: Vec<String> = filters.iter().map(|filter| format!("test({filter})")).collect();
     let mut tests = runner(&[], scope);
-    tests.args(["-E", &format!("test({part}) and ({})", any.join(" or "))]);
+    let mut wanted = format!("test({})", part.with);
+    if let Some(word) = part.without {
+        wanted += &format!(" - test({word})");
+    }
+    if !filters.is_empty() {
+        let any: Vec<String> = filters.iter().map(|filter| format!("test({filter})")).collect();
+        wanted = format!("({wanted}) & ({})", any.join(" + "));
+    }
+    tests.args(["--no-tests=pass", "-E", &wanted]);
+    if part.is_alone {
+        tests.arg("--test-threads=1");
+    }
     tests
 }
 

@@ -265,6 +265,7 @@ impl<'a> Target<'a> {
         let challenge = answer.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
         let reason = match code.as_u16() {
             401 => Reason::Unauthorized { challenge: challenge.map(str::to_owned) },
+            429 | 500.. => Reason::Away,
             _ => Reason::Other,
         };
         let said = answer.body_mut().with_config().limit(64 * 1024).read_to_string().unwrap_or_default();
@@ -275,7 +276,8 @@ impl<'a> Target<'a> {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
-        failure(format!("the layer could not be pushed to {}: {error}", self.origin))
+        let sentence = format!("the layer could not be pushed to {}: {error}", self.origin);
+        Failure { reason: Reason::Away, sentence }
     }
 }
 

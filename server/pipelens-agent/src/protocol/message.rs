@@ -329,6 +329,8 @@ pub enum Reason {
     },
     /// The client cancelled it.
     Cancelled,
+    /// The registry did not answer, or had an error of its own: another attempt may succeed.
+    Away,
     Other,
 }
 

@@ -84,8 +84,8 @@ pub(super) fn push_registry(target: PushTarget) -> message::Registry {
 }
 
 /// Returns the error for a command whose end is unknown.
-pub(super) fn no_report(error: &AgentError) -> EngineError {
-    EngineError::NoReport { reason: with_causes(error) }
+pub(super) fn lost(error: &AgentError) -> EngineError {
+    EngineError::PodLost { reason: with_causes(error) }
 }
 
 /// Returns the error for something that an agent could not do.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Capabilities, Container, Pod, PodSpec, SecurityContext};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, PreferredSchedulingTerm,
+    SecurityContext,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use uuid::Uuid;
@@ -29,6 +32,8 @@ pub(super) struct PodPlan<'a> {
     pub(super) arguments: &'a Arguments,
     /// How long the agent waits for a connection.
     pub(super) patience_seconds: u64,
+    /// Nodes that it should not be on, unless there is no other.
+    pub(super) avoided_nodes: Vec<String>,
     /// The user's template.
     pub(super) template: Option<&'a Value>,
 }
@@ -69,10 +74,14 @@ impl PodPlan<'_> {
             }),
             status: None,
         };
-        match self.template {
-            Some(template) => with_template(&own, template),
-            None => Ok(own),
+        let mut pod = match self.template {
+            Some(template) => with_template(&own, template)?,
+            None => own,
+        };
+        if let (Some(spec), false) = (&mut pod.spec, self.avoided_nodes.is_empty()) {
+            avoid(spec, self.avoided_nodes);
         }
+        Ok(pod)
     }
 
     fn container(&self, name: String, image: String) -> Container {
@@ -100,6 +109,19 @@ impl PodPlan<'_> {
             ..Container::default()
         }
     }
+}
+
+/// Makes other nodes preferred, beside what the user's template asks for.
+fn avoid(spec: &mut PodSpec, nodes: Vec<String>) {
+    let elsewhere = NodeSelectorRequirement {
+        key: "kubernetes.io/hostname".to_owned(),
+        operator: "NotIn".to_owned(),
+        values: Some(nodes),
+    };
+    let preference = NodeSelectorTerm { match_expressions: Some(vec![elsewhere]), match_fields: None };
+    let of_nodes = spec.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
+    let preferred = of_nodes.preferred_during_scheduling_ignored_during_execution.get_or_insert_default();
+    preferred.push(PreferredSchedulingTerm { preference, weight: 100 });
 }
 
 /// The fields of a pod's specification that a template may set. With any other one, a pod could get rights that a step must not have.
@@ -168,6 +190,7 @@ mod tests {
             workdir: "/workspace",
             arguments: &arguments,
             patience_seconds: 15,
+            avoided_nodes: vec!["node2".to_owned()],
             template,
         };
         plan.pod().map(|pod| serde_json::to_value(pod).unwrap()).map_err(|error| error.to_string())
@@ -196,6 +219,18 @@ mod tests {
         assert_eq!(pod["metadata"]["labels"]["pipelens.dev/run"], Uuid::nil().to_string());
         assert_eq!(pod["spec"]["nodeSelector"], json!({ "disk": "ssd", "kubernetes.io/arch": "amd64" }));
         assert_eq!(pod["spec"]["tolerations"][0]["key"], "ci");
+    }
+
+    #[test]
+    fn nodes_that_were_lost_are_avoided_beside_what_a_template_prefers() {
+        let required = json!({ "nodeSelectorTerms": [{ "matchFields": [] }] });
+        let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } });
+        let pod = pod(Some(&json!({ "spec": { "affinity": affinity } }))).unwrap();
+        let of_nodes = &pod["spec"]["affinity"]["nodeAffinity"];
+        assert!(of_nodes["requiredDuringSchedulingIgnoredDuringExecution"].is_object());
+        let preferred = &of_nodes["preferredDuringSchedulingIgnoredDuringExecution"][0]["preference"];
+        let expected = json!([{ "key": "kubernetes.io/hostname", "operator": "NotIn", "values": ["node2"] }]);
+        assert_eq!(preferred["matchExpressions"], expected);
     }
 
     #[test]

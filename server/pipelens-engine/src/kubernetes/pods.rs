@@ -1,10 +1,10 @@
 //! The pods of one run, as the API server reports them over one watch: nothing is asked again and again. Knows no steps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -12,9 +12,11 @@ use kube::{Client, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
 use crate::error::{EngineError, with_causes};
+use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::names;
 
 /// The time that a pod's processes get to end by themselves; the agent has already ended what a step started.
@@ -25,17 +27,24 @@ const GRACE_SECONDS: u32 = 2;
 pub(super) enum PodState {
     /// It does not run yet; with the reason, if Kubernetes gives one that may last.
     Waiting(Option<String>),
+    /// Its image cannot be pulled, for this reason. Kubernetes goes on trying.
+    NotPulled(String),
     /// All its containers run.
     Running,
     /// It will not run, or not any more, with the reason.
     Over(String),
 }
 
+/// The state of each pod, by name, and the node that it is on.
+type States = HashMap<String, (watch::Sender<PodState>, Option<String>)>;
+
 /// The pods of a run.
 pub(super) struct Pods {
     api: Api<Pod>,
     deadlines: Deadlines,
-    states: Arc<Mutex<HashMap<String, watch::Sender<PodState>>>>,
+    states: Arc<Mutex<States>>,
+    /// The nodes on which pods were lost.
+    lost_nodes: Mutex<BTreeSet<String>>,
     /// Started with the first pod.
     watching: Mutex<Option<JoinHandle<()>>>,
     selector: String,
@@ -47,6 +56,7 @@ impl Pods {
             api: Api::namespaced(client.clone(), namespace),
             deadlines,
             states: Arc::default(),
+            lost_nodes: Mutex::default(),
             watching: Mutex::new(None),
             selector: format!("{}={run_id}", names::RUN),
         }
@@ -60,12 +70,14 @@ impl Pods {
     pub(super) async fn create(&self, pod: &Pod) -> Result<watch::Receiver<PodState>, EngineError> {
         let (state, seen) = watch::channel(PodState::Waiting(None));
         let name = pod.name_any();
-        self.states.lock().insert(name.clone(), state);
+        self.states.lock().insert(name.clone(), (state, None));
         self.watching.lock().get_or_insert_with(|| self.start_watching());
         let parameters = PostParams::default();
-        let created = tokio::time::timeout(self.deadlines.work, self.api.create(&parameters, pod)).await;
-        match created {
+        let create = persistently(|| self.api.create(&parameters, pod).boxed());
+        match tokio::time::timeout(self.deadlines.work, create).await {
             Ok(Ok(_)) => Ok(seen),
+            // By an attempt whose answer was lost: no other pod has its name.
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(seen),
             Ok(Err(error)) => {
                 self.states.lock().remove(&name);
                 Err(refused("create a pod", &error))
@@ -98,7 +110,7 @@ impl Pods {
                             // One that does not exist yet has not been reported.
                             let was_seen = |state: &watch::Sender<PodState>| *state.borrow() == PodState::Running;
                             let missing =
-                                states.iter().filter(|(name, state)| !listed.contains(name) && was_seen(state));
+                                states.iter().filter(|(name, (state, _))| !listed.contains(name) && was_seen(state));
                             missing.map(|(name, _)| name.clone()).collect()
                         };
                         missing.iter().for_each(|name| report_gone(&states, name));
@@ -110,11 +122,23 @@ impl Pods {
         })
     }
 
+    /// Notes that a pod was lost, possibly with its node: the next ones are started elsewhere, if there is an elsewhere.
+    pub(super) fn note_lost(&self, name: &str) {
+        let node = self.states.lock().get(name).and_then(|(_, node)| node.clone());
+        self.lost_nodes.lock().extend(node);
+    }
+
+    /// Returns the nodes on which no more pods should be started.
+    pub(super) fn lost_nodes(&self) -> Vec<String> {
+        self.lost_nodes.lock().iter().cloned().collect()
+    }
+
     /// Deletes a pod. One that does not exist any more is no error.
     pub(super) async fn delete(&self, name: &str, grace_seconds: u32) -> Result<(), EngineError> {
         self.states.lock().remove(name);
         let parameters = DeleteParams { grace_period_seconds: Some(grace_seconds), ..DeleteParams::default() };
-        match tokio::time::timeout(self.deadlines.work, self.api.delete(name, &parameters)).await {
+        let delete = persistently(|| self.api.delete(name, &parameters).boxed());
+        match tokio::time::timeout(self.deadlines.work, delete).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
             Ok(Err(error)) => Err(refused("delete a pod", &error)),
@@ -128,7 +152,7 @@ impl Pods {
             watching.abort();
         }
         let of_run = ListParams::default().labels(&self.selector);
-        let listing = self.api.list_metadata(&of_run);
+        let listing = persistently(|| self.api.list_metadata(&of_run).boxed());
         let pods = match tokio::time::timeout(self.deadlines.tidying, listing).await {
             Ok(Ok(pods)) => pods.items,
             Ok(Err(error)) => return vec![refused("list the pods of the run", &error).sentence()],
@@ -150,8 +174,11 @@ impl Drop for Pods {
     }
 }
 
-fn report(states: &Mutex<HashMap<String, watch::Sender<PodState>>>, pod: &Pod) {
-    if let Some(state) = states.lock().get(&pod.name_any()) {
+fn report(states: &Mutex<States>, pod: &Pod) {
+    if let Some((state, node)) = states.lock().get_mut(&pod.name_any()) {
+        if node.is_none() {
+            *node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+        }
         state.send_if_modified(|state| {
             let new = state_of(pod);
             let is_new = *state != new && !matches!(state, PodState::Over(_));
@@ -163,8 +190,8 @@ fn report(states: &Mutex<HashMap<String, watch::Sender<PodState>>>, pod: &Pod) {
     }
 }
 
-fn report_gone(states: &Mutex<HashMap<String, watch::Sender<PodState>>>, name: &str) {
-    if let Some(state) = states.lock().get(name) {
+fn report_gone(states: &Mutex<States>, name: &str) {
+    if let Some((state, _)) = states.lock().get(name) {
         state.send_if_modified(|state| {
             let is_new = !matches!(state, PodState::Over(_));
             if is_new {
@@ -182,19 +209,36 @@ pub(super) async fn running(
     mut notice: impl FnMut(&str),
 ) -> Result<(), EngineError> {
     let mut last = None;
+    let mut not_pulled_since = None;
     let wait = async {
         loop {
-            match seen.borrow_and_update().clone() {
+            let mut tell = |reason: Option<String>| {
+                if let Some(reason) = reason.filter(|reason| last.as_ref() != Some(reason)) {
+                    notice(&reason);
+                    last = Some(reason);
+                }
+            };
+            let gives_up = match seen.borrow_and_update().clone() {
                 PodState::Running => return Ok(()),
                 PodState::Over(reason) => return Err(EngineError::PodEnded { reason }),
                 PodState::Waiting(reason) => {
-                    if let Some(reason) = reason.filter(|reason| last.as_ref() != Some(reason)) {
-                        notice(&reason);
-                        last = Some(reason);
-                    }
+                    tell(reason);
+                    None
                 }
-            }
-            if seen.changed().await.is_err() {
+                PodState::NotPulled(reason) => {
+                    let since = *not_pulled_since.get_or_insert_with(Instant::now);
+                    tell(Some(reason.clone()));
+                    Some((since + PULL_WITHIN, reason))
+                }
+            };
+            let changed = match gives_up {
+                None => seen.changed().await,
+                Some((at, reason)) => match tokio::time::timeout_at(at, seen.changed()).await {
+                    Ok(changed) => changed,
+                    Err(_) => return Err(EngineError::PodEnded { reason }),
+                },
+            };
+            if changed.is_err() {
                 return Err(EngineError::PodEnded { reason: "it was deleted".to_owned() });
             }
         }
@@ -220,9 +264,11 @@ pub(super) async fn over(mut seen: watch::Receiver<PodState>) -> String {
     }
 }
 
+/// How long the nodes may fail to pull an image: we have pushed it, so the registry is away or asks for a login that they do not have.
+const PULL_WITHIN: Duration = Duration::from_secs(60);
+
 /// Reasons of a container that do not pass by themselves.
-const LASTING: [&str; 8] = [
-    "ImagePullBackOff",
+const LASTING: [&str; 7] = [
     "ErrImageNeverPull",
     "InvalidImageName",
     "ImageInspectError",
@@ -250,6 +296,9 @@ pub(super) fn state_of(pod: &Pod) -> PodState {
     for container in containers {
         let Some(waiting) = container.state.as_ref().and_then(|state| state.waiting.as_ref()) else { continue };
         let reason = waiting.reason.as_deref().unwrap_or_default();
+        if reason == "ImagePullBackOff" {
+            return PodState::NotPulled(with_message(reason, waiting.message.as_deref()));
+        }
         if LASTING.contains(&reason) {
             return PodState::Over(with_message(reason, waiting.message.as_deref()));
         }
@@ -354,10 +403,15 @@ mod tests {
             over(json!({ "phase": "Running", "containerStatuses": container(ended) })),
             "its container ended with exit code 2"
         );
-        let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } });
+        let waiting = json!({ "waiting": { "reason": "InvalidImageName", "message": "Bad name" } });
         assert_eq!(
             over(json!({ "phase": "Pending", "containerStatuses": container(waiting) })),
-            "ImagePullBackOff: Back-off pulling image"
+            "InvalidImageName: Bad name"
+        );
+        let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } });
+        assert_eq!(
+            state(json!({ "phase": "Pending", "containerStatuses": container(waiting) })),
+            PodState::NotPulled("ImagePullBackOff: Back-off pulling image".into())
         );
         assert_eq!(
             state(

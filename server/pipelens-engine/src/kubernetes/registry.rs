@@ -1,7 +1,8 @@
 //! The registry that a cluster's nodes and this process share: layers and images go in, and a digest names what a pod starts from.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use crate::docker::reference;
 use crate::error::{EngineError, with_causes};
 use crate::fingerprint::short_name;
 use crate::image_user::UserFiles;
+use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::image::{Image, Layer};
 
 /// A registry that says nothing for this long is away.
@@ -248,14 +250,20 @@ impl Registry {
         let packed = blocking::run(move |_| PackedLayer::pack(write)).await.flatten();
         let PackedLayer { layer, file } =
             packed.map_err(|source| EngineError::Sources { path: self.project.clone(), source })?;
-        if self.has_blob(&layer.digest).await? {
+        if persistently(|| self.has_blob(&layer.digest).boxed()).await? {
             return Ok(layer);
         }
-        let stream = chunks(file).map_err(OciDistributionError::from);
-        let pushed = self.client.push_blob_stream(&self.repository, stream, &layer.digest, Some(layer.bytes)).await;
-        pushed.map_err(|error| push_error(what, &error))?;
+        persistently(|| self.push_file(what, &layer, &file).boxed()).await?;
         self.known.lock().insert(layer.digest.clone());
         Ok(layer)
+    }
+
+    async fn push_file(&self, what: &'static str, layer: &Layer, file: &File) -> Result<(), EngineError> {
+        let again = file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+        let file = again.map_err(|source| EngineError::Sources { path: self.project.clone(), source })?;
+        let stream = chunks(file).map_err(OciDistributionError::from);
+        let pushed = self.client.push_blob_stream(&self.repository, stream, &layer.digest, Some(layer.bytes)).await;
+        pushed.map(drop).map_err(|error| push_error(what, &error))
     }
 
     /// Pushes an image whose layers the repository has, and returns its digest there. A tag keeps it from being collected as garbage.
@@ -313,7 +321,8 @@ impl Registry {
         if let Some(authorization) = target.authorization {
             request = request.header(http::header::AUTHORIZATION, authorization);
         }
-        let failed = |reason: String| EngineError::Registry { doing: "remove an image".to_owned(), reason };
+        let failed =
+            |reason: String| EngineError::Registry { doing: "remove an image".to_owned(), reason, is_away: false };
         let answer = request.send().await.map_err(|error| failed(with_causes(&error)))?;
         match answer.status() {
             status if status.is_success() || status.as_u16() == 404 => Ok(()),
@@ -349,7 +358,7 @@ pub(super) struct ImageFiles<'a> {
 
 impl UserFiles for ImageFiles<'_> {
     async fn read(&self, path: &'static str) -> Result<String, EngineError> {
-        let failed = |reason: String| EngineError::Registry { doing: format!("read `{path}`"), reason };
+        let failed = |reason: String| EngineError::Registry { doing: format!("read `{path}`"), reason, is_away: false };
         let Registry { client, repository, .. } = self.registry;
         for layer in self.image.layers.iter().rev() {
             let stream = client.pull_blob_stream(repository, layer).await;
@@ -372,7 +381,8 @@ impl UserFiles for ImageFiles<'_> {
 /// A layer in a temporary file, which has no name and goes with it.
 struct PackedLayer {
     layer: Layer,
-    file: std::fs::File,
+    /// It is at its end.
+    file: File,
 }
 
 impl PackedLayer {
@@ -384,9 +394,7 @@ impl PackedLayer {
         let mut compressed = archive.inner.finish()?;
         compressed.flush()?;
         let layer = Layer { digest: compressed.digest(), diff_id, bytes: compressed.bytes };
-        let mut file = compressed.inner;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(Self { layer, file })
+        Ok(Self { layer, file: compressed.inner })
     }
 }
 
@@ -421,7 +429,7 @@ impl<W: Write> Write for Hashing<W> {
 }
 
 /// Reads a file in chunks, on threads for blocking work.
-fn chunks(file: std::fs::File) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send {
+fn chunks(file: File) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send {
     futures_util::stream::try_unfold(file, |mut file| async move {
         blocking::run(move |_| {
             let mut bytes = Vec::with_capacity(CHUNK_BYTES);
@@ -463,7 +471,12 @@ fn pull_error(image: &str, error: &OciDistributionError) -> EngineError {
 }
 
 fn push_error(doing: &str, error: &OciDistributionError) -> EngineError {
-    EngineError::Registry { doing: doing.to_owned(), reason: with_causes(error) }
+    let is_away = match error {
+        OciDistributionError::RequestError(_) | OciDistributionError::IoError(_) => true,
+        OciDistributionError::ServerError { code, .. } => *code >= 500,
+        _ => false,
+    };
+    EngineError::Registry { doing: doing.to_owned(), reason: with_causes(error), is_away }
 }
 
 #[cfg(test)]
@@ -497,6 +510,7 @@ mod tests {
     fn a_packed_layer_has_the_digests_of_its_archive_and_of_its_bytes() {
         let PackedLayer { layer, mut file } = PackedLayer::pack(|to| to.write_all(b"an archive")).unwrap();
         let mut bytes = Vec::new();
+        file.rewind().unwrap();
         file.read_to_end(&mut bytes).unwrap();
         assert_eq!((layer.digest, layer.bytes), (digest_of(&bytes), bytes.len() as u64));
         assert_eq!(layer.diff_id, digest_of(b"an archive"));

@@ -19,6 +19,7 @@ use crate::deadlines::Deadlines;
 use crate::error::{EngineError, with_causes};
 use crate::event::Phase;
 use crate::kubernetes::arguments::Arguments;
+use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::image::{Image, Layer};
 use crate::kubernetes::names;
 use crate::kubernetes::pod::PodPlan;
@@ -110,10 +111,10 @@ impl Session {
         }
         let bring = async {
             if architecture == own_architecture() {
-                return self.registry.bring(reference).await;
+                return persistently(|| self.registry.bring(reference).boxed()).await;
             }
             let other = Registry::new(&self.settings.registry, architecture, self.project.clone(), true)?;
-            other.bring(reference).await
+            persistently(|| other.bring(reference).boxed()).await
         };
         let base = self.unless_stopped(context, bring).await?;
         Ok(slot.insert(base).clone())
@@ -167,7 +168,8 @@ impl Session {
     ) -> Result<Worker, Interruption> {
         let architecture = arguments.architecture.clone().unwrap_or_else(|| own_architecture().to_owned());
         let with_agent = self.with_agent(context, &image, &architecture).await?;
-        let digest = self.unless_stopped(context, self.registry.push(&with_agent, None)).await?;
+        let push = persistently(|| self.registry.push(&with_agent, None).boxed());
+        let digest = self.unless_stopped(context, push).await?;
         let pods = self.unless_stopped(context, self.pods()).await?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let name = names::pod_name(self.run_id, &context.step().key, number);
@@ -180,12 +182,16 @@ impl Session {
             workdir: &context.step().workdir,
             arguments,
             patience_seconds: agents::PATIENCE.as_secs(),
+            avoided_nodes: pods.lost_nodes(),
             template: self.settings.pod_template.as_ref(),
         };
         let mut seen = pods.create(&plan.pod()?).await?;
         match self.unless_stopped(context, self.reach(context, pods, &name, &mut seen)).await {
             Ok(agent) => Ok(Worker::new(name, agent, seen, image)),
             Err(interruption) => {
+                if matches!(&interruption, Interruption::Failed(error) if error.is_of_its_machine()) {
+                    pods.note_lost(&name);
+                }
                 if let Err(error) = pods.delete(&name, 0).await {
                     tracing::debug!(%error, "a pod stays for now");
                 }
@@ -202,12 +208,12 @@ impl Session {
         seen: &mut watch::Receiver<PodState>,
     ) -> Result<Agent, EngineError> {
         let key = &context.step().key;
-        let notice = |reason: &str| context.events.notice(format!("`{key}` waits for a node: {reason}."));
+        let notice = |reason: &str| context.events.notice(format!("`{key}` waits for its pod: {reason}."));
         pods::running(seen, self.deadlines.stall, notice).await?;
         let connecting = agents::connect(pods.api().clone(), name.to_owned(), names::STEP_CONTAINER.to_owned());
         let over = pods::over(seen.clone());
         tokio::select! {
-            agent = connecting => agent.map_err(|error| agents::refused("reach the agent of a pod", &error)),
+            agent = connecting => agent.map_err(|error| agents::lost(&error)),
             reason = over => Err(EngineError::PodEnded { reason }),
         }
     }

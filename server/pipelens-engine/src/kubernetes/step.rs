@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use pipelens_agent::protocol::message::{ApplyRequest, Identity, MissingFolders, Then};
 
 use pipelens_core::plan::PlanStep;
@@ -14,6 +15,7 @@ use crate::event::Phase;
 use crate::image_user;
 use crate::kubernetes::agents;
 use crate::kubernetes::arguments::Arguments;
+use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::image::Image;
 use crate::kubernetes::registry::ImageFiles;
 use crate::kubernetes::session::Session;
@@ -51,7 +53,11 @@ pub(super) async fn run(
         session.unless_stopped(context, shell::run(context, &worker.agent, terminal)).await?;
         return Ok(Ran::without_snapshot(Ending::Exited(0)));
     }
-    let ending = worker.run(context, what_comes_then(context), is_saved_afterwards(context), logs).await?;
+    let ran = worker.run(context, what_comes_then(context), is_saved_afterwards(context), logs).await;
+    if ran.as_ref().is_err_and(EngineError::is_of_its_machine) {
+        session.pods().await?.note_lost(&worker.name);
+    }
+    let ending = ran?;
     if let Some(artifacts) = context.artifacts_after(ending) {
         let taken = take_artifacts(session, context, worker, &artifacts).await;
         context.forgive_after_failure(ending, taken)?;
@@ -86,7 +92,7 @@ pub(super) async fn hand_back_artifacts(
 /// Saves the filesystem of a pod as an image.
 pub(super) async fn save(session: &Session, worker: &mut Worker) -> Result<Saved, EngineError> {
     let bytes = worker.save(&session.registry).await?;
-    let digest = session.registry.push_tagged(&worker.image).await?;
+    let digest = persistently(|| session.registry.push_tagged(&worker.image).boxed()).await?;
     Ok(Saved { place: session.registry.name_of(&digest), bytes })
 }
 
@@ -108,7 +114,8 @@ async fn prepare(
         Base::Snapshot(snapshot, outdated) => match snapshot.get::<ClusterSnapshot>() {
             Some(ClusterSnapshot::Image(name)) => {
                 let digest = session.registry.digest_in(name).ok_or_else(|| context.no_snapshot())?;
-                let image = session.unless_stopped(context, session.registry.read(digest)).await?;
+                let read = persistently(|| session.registry.read(digest).boxed());
+                let image = session.unless_stopped(context, read).await?;
                 let worker = leftovers.worker.insert(session.start_pod(context, arguments, image).await?);
                 if let Some(outdated) = outdated {
                     session.unless_stopped(context, update_sources(context, worker, outdated)).await?;

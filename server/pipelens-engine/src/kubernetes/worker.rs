@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use pipelens_agent::client::{Agent, AgentError, Archive, OutputSink};
-use pipelens_agent::protocol::message::{Identity, PushRequest, RunReport, RunRequest, State, Stream, Then};
+use pipelens_agent::protocol::message::{
+    Identity, Layer as Pushed, PushRequest, RunReport, RunRequest, State, Stream, Then,
+};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -14,6 +16,7 @@ use crate::artifacts::archives::ArchiveSource;
 use crate::error::EngineError;
 use crate::event::{Phase, StdStream};
 use crate::kubernetes::agents;
+use crate::kubernetes::attempts::{Passing, persistently};
 use crate::kubernetes::image::{Image, Layer};
 use crate::kubernetes::pods::{self, PodState, Pods};
 use crate::kubernetes::registry::Registry;
@@ -163,7 +166,7 @@ impl Worker {
     async fn explain(&self, error: &AgentError) -> EngineError {
         match tokio::time::timeout(REASON_WITHIN, pods::over(self.seen.clone())).await {
             Ok(reason) => ended(reason),
-            Err(_) => agents::no_report(error),
+            Err(_) => agents::lost(error),
         }
     }
 
@@ -188,9 +191,8 @@ impl Worker {
         if !self.is_quiet() {
             return Err(refused("something that the step started still runs".to_owned()));
         }
-        let target = registry.push_target().await?;
-        let request = PushRequest { registry: agents::push_registry(target) };
-        let pushed = self.agent.push_layer(request).await.map_err(|error| refused(error.to_string()))?;
+        let pushed = persistently(|| push(&self.agent, registry).boxed()).await;
+        let pushed = pushed.map_err(|error| refused(error.reason()))?;
         self.unsaved = Duration::ZERO;
         // An empty layer would only make the image deeper.
         if pushed.entries == 0 {
@@ -218,6 +220,38 @@ impl Life {
             State::Clean => Self::Waiting,
             State::Quiet => Self::Quiet,
             State::Busy => Self::Busy,
+        }
+    }
+}
+
+/// Pushes what has changed in a pod. The credentials are new each time, for they may expire.
+async fn push(agent: &Agent, registry: &Registry) -> Result<Pushed, PushError> {
+    let target = registry.push_target().await.map_err(PushError::LogIn)?;
+    let request = PushRequest { registry: agents::push_registry(target) };
+    agent.push_layer(request).await.map_err(PushError::Agent)
+}
+
+/// Why a pod could not push a layer.
+enum PushError {
+    LogIn(EngineError),
+    Agent(AgentError),
+}
+
+impl PushError {
+    fn reason(&self) -> String {
+        match self {
+            Self::LogIn(EngineError::Registry { reason, .. }) => format!("the registry could not be reached: {reason}"),
+            Self::LogIn(error) => error.to_string(),
+            Self::Agent(error) => error.to_string(),
+        }
+    }
+}
+
+impl Passing for PushError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::LogIn(error) => error.may_pass(),
+            Self::Agent(error) => error.is_registry_away(),
         }
     }
 }

@@ -160,11 +160,16 @@ impl Job {
             let may_retry = match &ending {
                 Ok(Ending::Exited(code)) => *code != 0,
                 Ok(Ending::TimedOut) => true,
-                // A step that could not be run will not run on a second attempt either, and a stopped step is over.
-                Ok(Ending::Stopped) | Err(_) => false,
+                Ok(Ending::Stopped) => false,
+                // What else keeps a step from running will do so on a second attempt too.
+                Err(error) => error.is_of_its_machine(),
             };
             if !may_retry || attempt > context.step().retry || context.stop.is_cancelled() {
                 break (ending, snapshot, saved, digest);
+            }
+            if let Err(error) = &ending {
+                let (key, why) = (&context.step().key, self.patterns.mask(&error.sentence()));
+                context.events.notice(format!("`{key}` runs again. {why}"));
             }
             attempt += 1;
         };

@@ -4,6 +4,9 @@ use pipelens_engine::run::RunRequest;
 use uuid::Uuid;
 
 #[cfg(feature = "kubernetes")]
+pub(crate) use with_feature::{data, fault, kubectl, nodes, settings, with_pod_spec};
+
+#[cfg(feature = "kubernetes")]
 use with_feature as cluster;
 #[cfg(not(feature = "kubernetes"))]
 use without_feature as cluster;
@@ -45,11 +48,13 @@ mod without_feature {
 #[cfg(feature = "kubernetes")]
 #[expect(clippy::unwrap_used, reason = "a test that has no cluster says so by failing")]
 mod with_feature {
+    use std::path::PathBuf;
     use std::process::Command;
 
     use pipelens_core::plan::BootsFrom;
     use pipelens_engine::cluster_settings::ClusterSettings;
     use pipelens_engine::runners;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::bench::Runner;
@@ -92,14 +97,41 @@ mod with_feature {
                 *image = format!("{registry}/{name}");
             }
         }
-        request.cluster.get_or_insert_with(|| ClusterSettings {
+        request.cluster.get_or_insert_with(settings);
+    }
+
+    /// Returns the settings of a user of the cluster.
+    pub(crate) fn settings() -> ClusterSettings {
+        ClusterSettings {
             kubeconfig: kubeconfig().map(Into::into),
             namespace: Some(NAMESPACE.to_owned()),
-            registry: format!("http://{registry}/state"),
+            registry: format!("http://{}/state", registry()),
             pushes: true,
             is_asked_by_user: true,
             ..ClusterSettings::default()
-        });
+        }
+    }
+
+    /// Returns the settings of a user whose pods have this in their specification.
+    pub(crate) fn with_pod_spec(spec: &Value) -> ClusterSettings {
+        ClusterSettings { pod_template: Some(json!({ "spec": spec })), ..settings() }
+    }
+
+    /// Breaks something of the cluster, or mends it; see `cargo xtask cluster-fault`.
+    pub(crate) fn fault(words: &[&str]) {
+        let program = std::env::var("PIPELENS_TEST_KUBERNETES_FAULT").unwrap();
+        let output = Command::new(program).args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The names of the cluster's nodes.
+    pub(crate) fn nodes() -> Vec<String> {
+        kubectl(&["get", "nodes", "--output=name"]).lines().map(|name| name.replace("node/", "")).collect()
+    }
+
+    /// Where all files of the cluster are.
+    pub(crate) fn data() -> PathBuf {
+        std::env::var_os("PIPELENS_TEST_KUBERNETES_DATA").unwrap().into()
     }
 
     /// Calls `kubectl` as the cluster's administrator, and returns what it prints.

@@ -29,10 +29,16 @@ mod engines;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+#[cfg(all(feature = "kubernetes", target_os = "linux"))]
+mod faulty_kubernetes;
+#[cfg(test)]
 #[cfg(unix)]
 mod git;
 #[cfg(test)]
 mod killed;
+#[cfg(test)]
+#[cfg(all(feature = "kubernetes", target_os = "linux"))]
+mod kubernetes;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
