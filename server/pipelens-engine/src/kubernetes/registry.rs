@@ -31,6 +31,7 @@ use crate::fingerprint::short_name;
 use crate::image_user::UserFiles;
 use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::image::{Image, Layer};
+use crate::slots::Slots;
 
 /// A registry that says nothing for this long is away.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -52,6 +53,8 @@ pub(super) struct Registry {
     is_asked_by_user: bool,
     /// The blobs that the repository is known to have.
     known: Mutex<HashSet<String>>,
+    /// Held while a blob is pushed: registries answer strangely if the same one is pushed twice at once.
+    pushing: Slots<()>,
     /// The credentials for each registry, once they have been looked up: that may start a program.
     logins: tokio::sync::Mutex<HashMap<String, RegistryAuth>>,
 }
@@ -114,6 +117,7 @@ impl Registry {
             project,
             is_asked_by_user,
             known: Mutex::default(),
+            pushing: Slots::default(),
             logins: tokio::sync::Mutex::default(),
         })
     }
@@ -210,6 +214,8 @@ impl Registry {
     }
 
     async fn copy_layer(&self, source: &Reference, layer: &OciDescriptor) -> Result<(), EngineError> {
+        let slot = self.pushing.slot(&layer.digest);
+        let _alone = slot.lock().await;
         if self.has_blob(&layer.digest).await? {
             return Ok(());
         }
@@ -250,6 +256,8 @@ impl Registry {
         let packed = blocking::run(move |_| PackedLayer::pack(write)).await.flatten();
         let PackedLayer { layer, file } =
             packed.map_err(|source| EngineError::Sources { path: self.project.clone(), source })?;
+        let slot = self.pushing.slot(&layer.digest);
+        let _alone = slot.lock().await;
         if persistently(|| self.has_blob(&layer.digest).boxed()).await? {
             return Ok(layer);
         }
@@ -271,6 +279,8 @@ impl Registry {
         self.log_in(&self.repository).await;
         let encoded = image.encode();
         let failed = |error: &OciDistributionError| push_error("store an image", error);
+        let slot = self.pushing.slot(&encoded.config_digest);
+        let _alone = slot.lock().await;
         if !self.has_blob(&encoded.config_digest).await? {
             let pushed = self.client.push_blob(&self.repository, encoded.config, &encoded.config_digest).await;
             pushed.map_err(|error| failed(&error))?;
@@ -473,7 +483,8 @@ fn pull_error(image: &str, error: &OciDistributionError) -> EngineError {
 fn push_error(doing: &str, error: &OciDistributionError) -> EngineError {
     let is_away = match error {
         OciDistributionError::RequestError(_) | OciDistributionError::IoError(_) => true,
-        OciDistributionError::ServerError { code, .. } => *code >= 500,
+        // Another process is pushing the same blob.
+        OciDistributionError::ServerError { code, message, .. } => *code >= 500 || message.contains("BLOB_UNKNOWN"),
         _ => false,
     };
     EngineError::Registry { doing: doing.to_owned(), reason: with_causes(error), is_away }
