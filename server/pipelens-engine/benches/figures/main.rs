@@ -9,6 +9,7 @@
 #[path = "../../tests/it/bench.rs"]
 mod bench;
 #[expect(dead_code, reason = "the figures are of Docker and the host")]
+#[cfg_attr(feature = "kubernetes", expect(unused_imports, reason = "the figures are of Docker and the host"))]
 #[path = "../../tests/it/cluster.rs"]
 mod cluster;
 mod floors;

@@ -78,8 +78,8 @@ mod with_feature {
     }
 
     /// Returns the place of the test images in the registry, which the nodes reach: `HOST:PORT/pipelens-test`.
-    fn registry() -> String {
-        std::env::var("PIPELENS_TEST_KUBERNETES_REGISTRY").unwrap()
+    fn registry() -> Option<String> {
+        std::env::var("PIPELENS_TEST_KUBERNETES_REGISTRY").ok()
     }
 
     pub(super) fn adapt(request: &mut RunRequest) {
@@ -88,7 +88,7 @@ mod with_feature {
         if !on_cluster.contains(&true) {
             return;
         }
-        let registry = registry();
+        let Some(registry) = registry() else { return };
         let prefix = registry.rsplit('/').next().unwrap_or_default().to_owned() + "/";
         for (step, _) in request.plan.steps.iter_mut().zip(on_cluster).filter(|(_, is_there)| *is_there) {
             if let BootsFrom::Image(image) = &mut step.boots_from
@@ -105,7 +105,7 @@ mod with_feature {
         ClusterSettings {
             kubeconfig: kubeconfig().map(Into::into),
             namespace: Some(NAMESPACE.to_owned()),
-            registry: format!("http://{}/state", registry()),
+            registry: format!("http://{}/state", registry().unwrap()),
             pushes: true,
             is_asked_by_user: true,
             ..ClusterSettings::default()

@@ -1,5 +1,8 @@
 //! What holds only in a cluster: state travels between nodes, secrets do not, and pods are nobody's property.
 
+mod simulation;
+mod stand_in;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
