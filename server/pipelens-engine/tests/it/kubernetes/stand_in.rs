@@ -38,6 +38,10 @@ struct Shared {
     pods: Mutex<HashMap<String, Value>>,
     events: broadcast::Sender<String>,
     manifests: Mutex<HashMap<String, Bytes>>,
+    /// By digest.
+    blobs: Mutex<HashMap<String, Bytes>>,
+    /// What is being uploaded, by the number of the upload.
+    uploads: Mutex<HashMap<String, BytesMut>>,
     /// Heartbeats of clients while a command waits, and whether such a command may end.
     beats: watch::Sender<usize>,
     may_end: watch::Sender<bool>,
@@ -58,6 +62,8 @@ impl StandIn {
             pods: Mutex::default(),
             events: broadcast::channel(100_000).0,
             manifests: Mutex::default(),
+            blobs: Mutex::default(),
+            uploads: Mutex::default(),
             beats: watch::channel(0).0,
             may_end: watch::channel(false).0,
         });
@@ -265,22 +271,32 @@ fn registry(shared: &Shared, asked: &Asked, path: &str, body: Bytes) -> Vec<u8> 
         }
         ("HEAD", _) => {
             shared.count("look for a blob");
-            let is_there = last == LAYER || last == digest(config.as_bytes());
+            let is_there = last == LAYER || shared.blobs.lock().unwrap().contains_key(last);
             answer(if is_there { "200 OK" } else { "404 Not Found" }, "", &[])
         }
         ("GET", _) => {
             shared.count("read a blob");
-            answer("200 OK", "", config.as_bytes())
+            let blobs = shared.blobs.lock().unwrap();
+            answer("200 OK", "", blobs.get(last).map_or(config.as_bytes(), |blob| blob))
         }
         ("POST", _) => {
             shared.count("push a blob");
-            answer("202 Accepted", "Location: /v2/sim/blobs/uploads/1\r\nDocker-Upload-UUID: 1\r\n", &[])
+            let id = uuid::Uuid::new_v4();
+            answer("202 Accepted", &format!("Location: /v2/sim/blobs/uploads/{id}\r\nDocker-Upload-UUID: {id}\r\n"), &[])
         }
         ("PATCH", _) => {
-            let range = format!("Range: 0-{}\r\n", body.len().saturating_sub(1));
-            answer("202 Accepted", &format!("Location: /v2/sim/blobs/uploads/1\r\n{range}"), &[])
+            let mut uploads = shared.uploads.lock().unwrap();
+            let upload = uploads.entry(last.to_owned()).or_default();
+            upload.extend_from_slice(&body);
+            let range = format!("Range: 0-{}\r\n", upload.len().saturating_sub(1));
+            answer("202 Accepted", &format!("Location: /v2/sim/blobs/uploads/{last}\r\n{range}"), &[])
         }
-        _ => answer("201 Created", "Location: /v2/sim/blobs/x\r\n", &[]),
+        _ => {
+            let mut blob = shared.uploads.lock().unwrap().remove(last).unwrap_or_default();
+            blob.extend_from_slice(&body);
+            shared.blobs.lock().unwrap().insert(digest(&blob), blob.freeze());
+            answer("201 Created", "Location: /v2/sim/blobs/x\r\n", &[])
+        }
     }
 }
 
