@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::docker::Daemon;
 use crate::docker::release::Choice;
-use crate::{packages, sandbox, tools};
+use crate::{kubernetes, packages, sandbox, tools};
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -33,6 +33,8 @@ pub(crate) enum Name {
     Programs,
     /// Runs, beside the container engine's bare calls and the Harmont CLI.
     Engine,
+    /// Runs in a cluster of three nodes, beside the bare calls of Kubernetes. Only if it is named: the cluster is built first.
+    Kubernetes,
 }
 
 /// Runs the benchmarks that are named, or all.
@@ -41,6 +43,12 @@ pub(crate) fn bench(names: &[Name]) -> Result<()> {
     let given_host = env::var("PIPELENS_TEST_DOCKER_HOST").ok().filter(|host| !host.is_empty());
     if is_wanted(Name::Engine) && given_host.is_none() {
         sandbox::prepare(&packages::DOCKER)?;
+    }
+    if names.contains(&Name::Kubernetes) {
+        kubernetes::measure()?;
+    }
+    if names == [Name::Kubernetes] {
+        return Ok(());
     }
     tools::run("cargo", ["build", "--release", "--package", "pipelens", "--locked"])?;
     let binary = tools::built("release")?;

@@ -55,6 +55,15 @@ pub(crate) fn test(filters: &[String], nodes: u8) -> Result<()> {
     Ok(())
 }
 
+/// Measures what runs cost, on three nodes.
+pub(crate) fn measure() -> Result<()> {
+    agent::build(Architecture::own())?;
+    let figures = ["bench", "--locked", "--bench", "cluster"];
+    tools::run("cargo", figures.iter().chain(&SCOPE).chain(&["--no-run"]))?;
+    let measuring = ["cargo"].iter().chain(&figures).chain(&SCOPE).map(Into::into);
+    cluster(&measuring.collect::<Vec<_>>(), 3)
+}
+
 /// Runs a command beside a cluster.
 pub(crate) fn cluster(command: &[OsString], nodes: u8) -> Result<()> {
     prepare()?;

@@ -32,3 +32,7 @@ pub(crate) fn node(_folder: &Path) -> Result<()> {
 pub(crate) fn fault(_words: &[String]) -> Result<()> {
     bail!("a private Kubernetes cluster needs Linux")
 }
+
+pub(crate) fn measure() -> Result<()> {
+    bail!("a private Kubernetes cluster needs Linux")
+}

@@ -282,7 +282,11 @@ fn registry(shared: &Shared, asked: &Asked, path: &str, body: Bytes) -> Vec<u8> 
         ("POST", _) => {
             shared.count("push a blob");
             let id = uuid::Uuid::new_v4();
-            answer("202 Accepted", &format!("Location: /v2/sim/blobs/uploads/{id}\r\nDocker-Upload-UUID: {id}\r\n"), &[])
+            answer(
+                "202 Accepted",
+                &format!("Location: /v2/sim/blobs/uploads/{id}\r\nDocker-Upload-UUID: {id}\r\n"),
+                &[],
+            )
         }
         ("PATCH", _) => {
             let mut uploads = shared.uploads.lock().unwrap();
