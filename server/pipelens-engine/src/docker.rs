@@ -32,7 +32,7 @@ mod session;
 mod shell;
 mod shell_names;
 mod socket;
-mod source_images;
+pub(crate) mod source_images;
 mod source_update;
 mod ssh;
 mod step;

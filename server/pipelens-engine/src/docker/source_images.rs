@@ -42,7 +42,7 @@ pub(super) fn ground(image: &ImageFacts, step: &PlanStep, user: Option<&str>) ->
 }
 
 /// Whether an image of the sources pays off for a step, on its own or together with others.
-pub(super) fn is_worth_it(context: &StepContext) -> bool {
+pub(crate) fn is_worth_it(context: &StepContext) -> bool {
     let is_much = is_much(&context.sources);
     let sharing = sharing(context);
     (is_much && (context.keeping.source_images.is_some() || sharing >= SOME_STEPS)) || sharing >= MANY_STEPS

@@ -10,6 +10,7 @@ use pipelens_core::plan::PlanStep;
 
 use crate::archive::{self, Packing};
 use crate::artifacts::{Artifacts, archives};
+use crate::docker::source_images;
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::image_user;
@@ -140,7 +141,11 @@ async fn with_sources(
     let finding = user_ids(session, arguments, image);
     let (user_id, group_id) = session.unless_stopped(context, finding).await?;
     let workdir = context.step().workdir.trim_matches('/').to_owned();
-    let name = format!("{workdir}\0{user_id}:{group_id}\0{:?}", context.hidden);
+    let mut name = format!("{workdir}\0{user_id}:{group_id}\0{:?}", context.hidden);
+    if !source_images::is_worth_it(context) {
+        // A step sees few files as they are when it starts. If they are unchanged, so is the layer, which the registry then has.
+        name.extend(["\0", &context.step().key]);
+    }
     let sources = Arc::clone(&context.sources);
     let packing = Packing { folder: workdir, user_id, group_id, is_compressed: false, modified: None };
     let make = session.registry.push_layer("send the sources", move |to| archive::pack(&sources, &packing, to));
