@@ -50,7 +50,6 @@ pub(crate) struct Cache {
     sources: Arc<Sources>,
     keyed: KeyedPlan,
     shares_with_harmont: bool,
-    registry: Option<CacheRegistry>,
     decisions: Vec<CacheDecision>,
     hits: HashMap<usize, Hit>,
     bases: HashMap<usize, LastResult>,
@@ -118,31 +117,32 @@ impl Cache {
                 "Nothing is shared through `{repository}`: the project has no git remote `origin` on another machine, by which it is recognised there."
             ));
         }
-        let shared = match request.registry.as_ref().filter(|_| request.is_read) {
-            Some(registry) => SharedKeys::of(&keyed, stores, registry).await,
-            None => SharedKeys::default(),
+        let shared = match request.is_read {
+            true => SharedKeys::of(&keyed, stores).await,
+            false => SharedKeys::default(),
         };
         let Decided { decisions, hits, bases } = loop {
             let decided = decision::decide(&keyed, &results, stores, shares_with_harmont, &shared).await?;
-            let Some((events, registry)) = events.zip(request.registry.as_ref()) else { break decided };
-            let complaints = stores.values().filter_map(|snapshots| snapshots.shared()?.take_complaint());
-            complaints.for_each(|why| {
-                let repository = &registry.repository;
-                events.notice(format!("The cache registry `{repository}` does not say what it has: {why}."));
-            });
+            let Some(events) = events else { break decided };
+            for shared in stores.values().filter_map(|snapshots| snapshots.shared()) {
+                let repository = &shared.settings().repository;
+                let say = |why| {
+                    events.notice(format!("The cache registry `{repository}` does not say what it has: {why}."));
+                };
+                shared.take_complaint().into_iter().for_each(say);
+            }
             let wanted = decided.to_fetch(&keyed.plan);
             if wanted.is_empty() {
                 break decided;
             }
-            let fetcher = Fetcher { keyed: &keyed, results: &results, stores, registry, events };
+            let fetcher = Fetcher { keyed: &keyed, results: &results, stores, events };
             let fetches: Vec<_> =
                 wanted.iter().map(|index| fetcher.fetch(*index, shared.get(*index)).boxed()).collect();
             stream::iter(fetches).buffer_unordered(FETCHES_AT_ONCE).try_collect::<Vec<()>>().await?;
             // Those that could not be pulled are made here.
             wanted.into_iter().for_each(|index| shared.leave_out(index));
         };
-        let registry = request.registry.clone();
-        Ok(Self { results, sources, keyed, shares_with_harmont, registry, decisions, hits, bases })
+        Ok(Self { results, sources, keyed, shares_with_harmont, decisions, hits, bases })
     }
 
     /// Pushes what a step left, if it is shared. Returns a sentence about that.
@@ -153,7 +153,8 @@ impl Cache {
         snapshots: Arc<dyn SnapshotStore>,
         stop: &CancellationToken,
     ) -> Option<String> {
-        let registry = self.registry.as_ref().filter(|registry| registry.pushes && registry.project.is_some())?;
+        let shared = snapshots.shared()?;
+        let registry = Some(shared.settings()).filter(|it| it.pushes && it.project.is_some())?;
         let step = self.keyed.plan.steps.get(index).filter(|_| self.has_policy(index))?;
         let (key, repository) = (&step.key, &registry.repository);
         if has_secrets(&self.keyed, index) {
@@ -161,8 +162,8 @@ impl Cache {
         }
         // By now, its image is here, so its digest is that of the image it was made from.
         let mut keys = SharedKeys::default();
-        keys.add(&self.keyed, self.keyed.runners.get(index)?, snapshots.as_ref(), registry).await;
-        let (shared, shared_key) = (snapshots.shared()?, keys.get(index)?);
+        keys.add(&self.keyed, self.keyed.runners.get(index)?, snapshots.as_ref()).await;
+        let shared_key = keys.get(index)?;
         // A run that ignores earlier results replaces them.
         if self.results.is_read {
             let is_there = tokio::select! {
@@ -343,7 +344,6 @@ struct Fetcher<'a> {
     keyed: &'a KeyedPlan,
     results: &'a KeptResults,
     stores: &'a Stores,
-    registry: &'a CacheRegistry,
     events: &'a EventQueue,
 }
 
@@ -355,7 +355,7 @@ impl Fetcher<'_> {
         let Some((snapshots, shared)) = snapshots.and_then(|snapshots| Some((snapshots, snapshots.shared()?))) else {
             return Ok(());
         };
-        let (name, repository) = (&step.key, &self.registry.repository);
+        let (name, repository) = (&step.key, &shared.settings().repository);
         self.events.notice(format!("The result of `{name}` is being pulled from `{repository}`."));
         match shared.fetch(key).await {
             Ok(Shared { saved, sources: SharedSources { folder, manifest } }) => {

@@ -24,3 +24,11 @@ pub struct ClusterSettings {
     /// Whether a user asks: then, credential helpers may be started. A prediction while the user types starts none.
     pub is_asked_by_user: bool,
 }
+
+/// One thing that is right or wrong with a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterFact {
+    pub is_good: bool,
+    /// Without a full stop; with what to do if it is not good.
+    pub text: String,
+}

@@ -5,14 +5,23 @@ mod agents;
 mod arguments;
 mod attempts;
 mod image;
+mod image_files;
+mod kept_for;
+mod kept_shell;
 mod names;
+mod packed_layer;
 mod pod;
 mod pods;
+mod questions;
 mod registry;
+mod registry_error;
+mod registry_requests;
 mod session;
+mod shared_results;
 mod shell;
 mod step;
 mod store;
+pub(crate) mod survey;
 mod sweep;
 mod worker;
 
@@ -26,7 +35,6 @@ use tokio_util::sync::CancellationToken;
 use crate::error::EngineError;
 use crate::kubernetes::session::Session;
 use crate::kubernetes::step::Leftovers;
-use crate::kubernetes::store::ClusterStore;
 use crate::logs::StepLogs;
 use crate::runner::{OpenRequest, OpenRunner, Ran, Runner, RunnerSpec, StepResult};
 use crate::snapshot::Saved;
@@ -44,8 +52,8 @@ const CAPACITY: usize = 100;
 
 fn open(request: &OpenRequest) -> Result<OpenRunner, EngineError> {
     let session = Arc::new(Session::open(request)?);
-    let snapshots = Arc::new(ClusterStore::new(Arc::clone(&session.registry)));
-    Ok(OpenRunner { spec: &RUNNER, runner: Arc::new(KubernetesRunner { session }), snapshots })
+    let store = Arc::clone(&session.store);
+    Ok(OpenRunner { spec: &RUNNER, runner: Arc::new(KubernetesRunner { session }), snapshots: store })
 }
 
 struct KubernetesRunner {
@@ -61,7 +69,7 @@ impl KubernetesRunner {
             let mut worker = leftovers.worker?;
             let mut kept = None;
             if is_kept && worker.is_quiet() {
-                kept = step::save(&session, &mut worker).await.ok();
+                kept = step::save(&session, &mut worker, true).await.ok();
             }
             if let Some(pods) = session.pods_so_far() {
                 worker.remove(pods).await;
@@ -105,9 +113,10 @@ impl Runner for KubernetesRunner {
     }
 
     async fn close(&self) -> Vec<String> {
-        match self.session.pods_so_far() {
-            Some(pods) => pods.delete_all().await,
-            None => Vec::new(),
-        }
+        let Some(pods) = self.session.pods_so_far() else { return Vec::new() };
+        let mut stays = pods.delete_all().await;
+        let removing = tokio::time::timeout(self.session.deadlines.closing, self.session.store.remove_own());
+        stays.extend(removing.await.unwrap_or_default());
+        stays
     }
 }

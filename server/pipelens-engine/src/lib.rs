@@ -30,6 +30,8 @@ pub mod person;
 pub mod private;
 pub mod programs;
 pub mod project;
+mod registry_answers;
+mod result_description;
 pub mod run;
 mod run_files;
 mod runner;

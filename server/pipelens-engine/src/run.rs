@@ -18,7 +18,9 @@ use crate::event::{BuildEvent, Outcome, RunOutcome};
 use crate::event_queue::{self, EventQueue};
 pub use crate::logs::as_shown as shown_line;
 use crate::person::ShellRequest;
-pub use crate::run::inspect::{KeptKind, KeptThing, STATE_LOCK, clean, clean_all, history, hold_state, kept, predict};
+pub use crate::run::inspect::{
+    Engines, KeptKind, KeptThing, STATE_LOCK, clean, clean_all, history, hold_state, kept, predict,
+};
 pub use crate::run::run_request::RunRequest;
 pub use crate::run::run_tools::STATE_DIR_VARIABLE;
 use crate::run::run_tools::{Rest, RunTools};

@@ -9,6 +9,7 @@ use pipelens_core::plan::PlanStep;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::error::EngineError;
 use crate::mounts::Mounts;
 use crate::sources::Manifest;
 
@@ -30,6 +31,22 @@ impl Snapshot {
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
+
+/// What became of a kept snapshot that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    Removed,
+    /// The store does not let this user remove anything, so it stays there, unused.
+    Abandoned,
+    /// It stays: something still needs it, or the store does not answer.
+    Refused,
+}
+
+impl Removal {
+    pub(crate) fn of(is_removed: bool) -> Self {
+        if is_removed { Self::Removed } else { Self::Refused }
     }
 }
 
@@ -82,11 +99,16 @@ pub(crate) trait SnapshotStore: Send + Sync {
         None
     }
 
-    /// Whether a kept snapshot still exists.
-    async fn exists(&self, place: &str) -> bool;
+    /// Whether a kept snapshot still exists; `None`: the store does not answer.
+    async fn exists(&self, place: &str) -> Option<bool>;
 
-    /// Removes a kept snapshot. Returns `false` if something still needs it.
-    async fn remove(&self, place: &str) -> bool;
+    /// Removes a kept snapshot.
+    async fn remove(&self, place: &str) -> Removal;
+
+    /// Returns why nothing is known about what is kept, if the store did not answer when it was asked.
+    fn trouble(&self) -> Option<EngineError> {
+        None
+    }
 
     /// Returns the cache mounts of the user.
     fn mounts(&self) -> Option<&Mounts> {
@@ -126,6 +148,9 @@ pub struct CacheRegistry {
 /// Results of steps in a registry, where all machines that have its credentials find them.
 #[async_trait]
 pub(crate) trait SharedResults: Send + Sync {
+    /// Returns where they are shared, and how.
+    fn settings(&self) -> &CacheRegistry;
+
     /// Returns what an image reference stands for on every machine; `None` if that is not known. Pulls nothing.
     async fn image(&self, reference: &str) -> Option<String>;
 

@@ -213,7 +213,12 @@ impl StepContext {
 
     /// Returns what a later run may start from. Steps of this run may start from what a failure left, but it is no result for later runs.
     pub(crate) fn kept(&self, saved: Option<Saved>, ending: Ending) -> Option<Saved> {
-        saved.filter(|_| self.keeping.workspace.is_some() && ending == Ending::Exited(0))
+        saved.filter(|_| self.is_kept_after(ending))
+    }
+
+    /// Whether what a step leaves that has ended like this is kept for later runs.
+    pub(crate) fn is_kept_after(&self, ending: Ending) -> bool {
+        self.keeping.workspace.is_some() && ending == Ending::Exited(0)
     }
 
     /// Returns the only child of a step that may get its filesystem as it is.

@@ -44,7 +44,8 @@ enum Mark {
     Trouble,
 }
 
-/// Looks at everything. Starts no program, and asks only engines, and through them the registry in the settings.
+/// Looks at everything. Asks only engines, through them the registry in the settings, and the cluster in the settings with its registry. Starts no
+/// program, except those by which the user's own configuration logs in to the cluster and its registry.
 pub(crate) async fn examine(settings: &Settings, client: Option<&str>) -> Findings {
     let mut facts = vec![Fact {
         mark: Mark::Good,
@@ -55,10 +56,13 @@ pub(crate) async fn examine(settings: &Settings, client: Option<&str>) -> Findin
     facts.push(user_settings());
     facts.extend(state());
     let survey = engine(settings.docker_host.as_deref()).await;
-    let is_host = settings.runner.0.name() == "host";
-    facts.extend(engines(&survey, is_host));
+    let is_needless = settings.runner.0.name() != "docker";
+    facts.extend(engines(&survey, is_needless));
     facts.extend(cache_registry(settings, survey.found.is_some()).await);
-    facts.extend(runners(settings, survey.found.is_some()));
+    let cluster = cluster(settings).await;
+    let has_cluster = !cluster.is_empty() && cluster.iter().all(|fact| fact.mark == Mark::Good);
+    facts.extend(cluster);
+    facts.extend(runners(settings, survey.found.is_some(), has_cluster));
     facts.extend(PROGRAMS.iter().map(|(name, what)| program(name, what)));
     let has_trouble = facts.iter().any(|fact| fact.mark == Mark::Trouble);
     Findings { facts, has_trouble }
@@ -201,9 +205,34 @@ fn engines(survey: &EngineSurvey, is_needless: bool) -> Vec<Fact> {
     facts
 }
 
-fn runners(settings: &Settings, has_engine: bool) -> Vec<Fact> {
+/// Looks at the cluster, if one is set, or steps are to run in one.
+#[cfg(feature = "kubernetes")]
+async fn cluster(settings: &Settings) -> Vec<Fact> {
+    let about = "cluster";
+    let Some(cluster) = settings.engines().cluster else {
+        let text =
+            "no registry is set, so no step can run in a cluster. Set `kubernetes.registry`: see docs/kubernetes.md";
+        let is_wanted = settings.runner.0.name() == "kubernetes" || settings.allow_kubernetes_runner;
+        let fact = Fact { mark: Mark::Trouble, about, text: text.to_owned() };
+        return is_wanted.then_some(fact).into_iter().collect();
+    };
+    let found = pipelens_engine::survey::cluster(&cluster).await.into_iter();
+    let mark = |is_good| if is_good { Mark::Good } else { Mark::Trouble };
+    found.map(|fact| Fact { mark: mark(fact.is_good), about, text: fact.text }).collect()
+}
+
+#[cfg(not(feature = "kubernetes"))]
+async fn cluster(_: &Settings) -> Vec<Fact> {
+    Vec::new()
+}
+
+fn runners(settings: &Settings, has_engine: bool, has_cluster: bool) -> Vec<Fact> {
     let name = settings.runner.0.name();
-    let usable = has_engine || name == "host";
+    let usable = match name {
+        "host" => true,
+        "kubernetes" => has_cluster,
+        _ => has_engine,
+    };
     let mark = if usable { Mark::Good } else { Mark::Trouble };
     let default = Fact { mark, about: "runner", text: format!("steps that name none use `{name}`") };
     let may = if name == "host" || settings.allow_host_runner { "may" } else { "may not, unless you allow it," };

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use pipelens_engine::cache::Budget;
 use pipelens_engine::cluster_settings::ClusterSettings;
+use pipelens_engine::run::Engines;
 use pipelens_engine::runners::{self, RUNNERS, RunnerSpec};
 pub(crate) use programs::{Programs, Render};
 pub(crate) use project::{PROJECT_FILE, ProjectSettings, globs};
@@ -194,13 +195,24 @@ impl Settings {
     /// Returns the user's cluster, if one is set.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn cluster(&self, root: &Path) -> Option<ClusterSettings> {
-        self.kubernetes.settings(root, self.push_to_cache_registry)
+        self.kubernetes.settings(Some(root), self.push_to_cache_registry)
     }
 
     #[cfg(not(feature = "kubernetes"))]
     #[expect(clippy::unused_self, reason = "with the feature, it is a setting")]
     pub(crate) fn cluster(&self, _root: &Path) -> Option<ClusterSettings> {
         None
+    }
+
+    /// Returns where what outlives runs is kept.
+    pub(crate) fn engines(&self) -> Engines {
+        Engines {
+            docker_host: self.docker_host.clone(),
+            #[cfg(feature = "kubernetes")]
+            cluster: self.kubernetes.settings(None, false),
+            #[cfg(not(feature = "kubernetes"))]
+            cluster: None,
+        }
     }
 
     /// Returns the names of the variables that steps on the host get.

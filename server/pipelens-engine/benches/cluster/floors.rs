@@ -23,7 +23,7 @@ pub(crate) struct Floor {
 
 impl Floor {
     pub(crate) async fn new() -> Self {
-        let settings = settings();
+        let settings = settings().unwrap();
         let kubeconfig = Kubeconfig::read_from(settings.kubeconfig.unwrap()).unwrap();
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         let pods = Api::namespaced(Client::try_from(config).unwrap(), &settings.namespace.unwrap());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cache::cache_request::Budget;
-use crate::snapshot::SnapshotStore;
+use crate::snapshot::{Removal, SnapshotStore};
 use crate::store::{KeptSnapshot, Store, StoreError};
 
 /// Removes snapshots and their records. Snapshots that something else still needs stay. Returns how many bytes were freed.
@@ -20,16 +20,19 @@ pub(crate) async fn remove(
         let before = left.len();
         let mut refused = Vec::new();
         for kept in left {
-            let is_removed = match mount_of(&kept) {
-                Some(id) => snapshots.remove_mount(id).await,
+            let removal = match mount_of(&kept) {
+                Some(id) => Removal::of(snapshots.remove_mount(id).await),
                 None => snapshots.remove(&kept.place).await,
             };
-            if is_removed {
-                freed += kept.bytes;
-                store.with(move |store| store.forget(&kept)).await?;
-            } else {
-                refused.push(kept);
+            match removal {
+                Removal::Removed => freed += kept.bytes,
+                Removal::Abandoned => {}
+                Removal::Refused => {
+                    refused.push(kept);
+                    continue;
+                }
             }
+            store.with(move |store| store.forget(&kept)).await?;
         }
         if refused.is_empty() || refused.len() == before {
             return Ok(freed);

@@ -42,9 +42,13 @@ impl KeptResults {
         let Some(kept) = self.store.with(move |store| store.snapshot(&engine, &workspace, &key)).await? else {
             return Ok(None);
         };
-        if !snapshots.exists(&kept.place).await {
-            self.store.with(move |store| store.forget(&kept)).await?;
-            return Ok(None);
+        match snapshots.exists(&kept.place).await {
+            Some(true) => {}
+            Some(false) => {
+                self.store.with(move |store| store.forget(&kept)).await?;
+                return Ok(None);
+            }
+            None => return Ok(None),
         }
         let outdated = if kept.sources == self.sources_digest {
             None

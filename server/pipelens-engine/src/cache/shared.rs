@@ -8,7 +8,7 @@ use pipelens_core::plan::BootsFrom;
 use crate::cache::keys::{KeyedPlan, Stores};
 use crate::cache::policy::Policy;
 use crate::fingerprint::digest;
-use crate::snapshot::{CacheRegistry, SharedResults, SnapshotStore};
+use crate::snapshot::{SharedResults, SnapshotStore};
 
 /// The key of each step's result in the registry, which depends on nothing that differs between machines.
 #[derive(Debug, Default)]
@@ -19,24 +19,19 @@ pub(super) struct SharedKeys {
 }
 
 impl SharedKeys {
-    pub(super) async fn of(keyed: &KeyedPlan, stores: &Stores, registry: &CacheRegistry) -> Self {
+    pub(super) async fn of(keyed: &KeyedPlan, stores: &Stores) -> Self {
         let mut keys = Self::default();
         for (runner, snapshots) in stores {
-            keys.add(keyed, runner, snapshots.as_ref(), registry).await;
+            keys.add(keyed, runner, snapshots.as_ref()).await;
         }
         keys
     }
 
     /// Adds the keys of the steps of a runner. Only a step with a policy has one. What a step with secrets leaves may contain them, and so may
     /// everything that is made from it.
-    pub(super) async fn add(
-        &mut self,
-        keyed: &KeyedPlan,
-        runner: &str,
-        snapshots: &dyn SnapshotStore,
-        registry: &CacheRegistry,
-    ) {
-        let (Some(shared), Some(project)) = (snapshots.shared(), &registry.project) else { return };
+    pub(super) async fn add(&mut self, keyed: &KeyedPlan, runner: &str, snapshots: &dyn SnapshotStore) {
+        let Some(shared) = snapshots.shared() else { return };
+        let Some(project) = &shared.settings().project else { return };
         let of_runner: BTreeSet<usize> =
             keyed.runners.iter().enumerate().filter(|(_, name)| *name == runner).map(|(index, _)| index).collect();
         let mut images = HashMap::new();

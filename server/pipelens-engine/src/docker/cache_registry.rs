@@ -1,9 +1,7 @@
 //! Results in a registry, pushed and pulled by the engine. The tag that is a result's key has a small image with a description: the digest of
 //! the image with the result, and the sources in it. It is pushed last, so a result that can be found is complete. Decides nothing.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +13,6 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking;
@@ -28,24 +25,17 @@ use crate::docker::image::Images;
 use crate::docker::labels;
 use crate::docker::pull::{PullListener, Puller};
 use crate::docker::reference::registry;
-use crate::docker::result_description::{Description, MOST_BYTES, packed, unpacked};
+use crate::docker::result_description::{packed, unpacked};
 use crate::event::Phase;
 use crate::fingerprint::short_name;
 use crate::owner::Owner;
+use crate::registry_answers;
+use crate::result_description::{Description, MOST_BYTES};
 use crate::runner::OpenRequest;
 use crate::snapshot::{CacheRegistry, Saved, Shared, SharedResults, SharedSources};
 
-/// How long a prediction believes that a registry does not have a result. One that it has is hardly ever removed, and a run always asks.
-const BELIEVED_FOR: Duration = Duration::from_secs(60);
-const MOST_REMEMBERED: usize = 10_000;
 /// No result has this tag.
 const PROBE: &str = "is-there-a-registry";
-
-/// What registries said to this process.
-static SAID: LazyLock<Mutex<HashMap<Asked, (bool, Instant)>>> = LazyLock::new(Mutex::default);
-
-/// A repository and a key.
-type Asked = (String, String);
 
 /// A repository in a registry.
 pub(super) struct ImageRegistry {
@@ -167,7 +157,8 @@ impl ImageRegistry {
         }
     }
 
-    async fn push_result(&self, key: &str, snapshot: &Saved, sources: &SharedSources) -> Result<(), String> {
+    /// Returns the digest of the description.
+    async fn push_result(&self, key: &str, snapshot: &Saved, sources: &SharedSources) -> Result<String, String> {
         let failed = |error: bollard::errors::Error| reason(&error);
         let result_tag = result_tag(&snapshot.place);
         let options = TagImageOptionsBuilder::default().repo(&self.settings.repository).tag(&result_tag).build();
@@ -186,7 +177,7 @@ impl ImageRegistry {
         while let Some(progress) = import.next().await {
             progress.map_err(failed)?;
         }
-        self.push(key).await.map(drop)
+        self.push(key).await
     }
 
     async fn description(&self, key: &str) -> Result<Description, String> {
@@ -212,6 +203,10 @@ impl ImageRegistry {
 
 #[async_trait]
 impl SharedResults for ImageRegistry {
+    fn settings(&self) -> &CacheRegistry {
+        &self.settings
+    }
+
     async fn image(&self, reference: &str) -> Option<String> {
         match self.images.inspect(reference).await {
             Ok(Some(facts)) => return Some(digest_alone(&facts.digest).to_owned()),
@@ -232,15 +227,14 @@ impl SharedResults for ImageRegistry {
         if self.is_silent() {
             return false;
         }
-        let remembered = (self.settings.repository.clone(), key.to_owned());
+        let repository = &self.settings.repository;
         if !self.settings.is_asked_by_user
-            && let Some((has, since)) = SAID.lock().get(&remembered)
-            && (*has || since.elapsed() < BELIEVED_FOR)
+            && let Some(has) = registry_answers::has(repository, key)
         {
-            return *has;
+            return has;
         }
-        let has = match self.digest_of(&self.name(key), self.login().await).await {
-            Ok(digest) => digest.is_some(),
+        let digest = match self.digest_of(&self.name(key), self.login().await).await {
+            Ok(digest) => digest,
             Err(why) => {
                 let mut trouble = self.trouble.lock();
                 if matches!(*trouble, Trouble::None) {
@@ -249,7 +243,8 @@ impl SharedResults for ImageRegistry {
                 return false;
             }
         };
-        remember(remembered, has);
+        let has = digest.is_some();
+        registry_answers::remember(repository, key, digest);
         has
     }
 
@@ -297,11 +292,16 @@ impl SharedResults for ImageRegistry {
         for tag in [key, &result_tag(&snapshot.place)] {
             self.forget(&self.name(tag)).await;
         }
-        match &pushed {
-            Ok(()) => remember((self.settings.repository.clone(), key.to_owned()), true),
-            Err(why) => *self.push_failed.lock() = Some(why.clone()),
+        match pushed {
+            Ok(digest) => {
+                registry_answers::remember(&self.settings.repository, key, Some(digest));
+                Ok(())
+            }
+            Err(why) => {
+                *self.push_failed.lock() = Some(why.clone());
+                Err(why)
+            }
         }
-        pushed
     }
 }
 
@@ -318,14 +318,6 @@ impl PullListener for Silent {
     fn notice(&self, sentence: String) {
         tracing::debug!("{sentence}");
     }
-}
-
-fn remember(what: Asked, has: bool) {
-    let mut said = SAID.lock();
-    if said.len() >= MOST_REMEMBERED {
-        said.clear();
-    }
-    said.insert(what, (has, Instant::now()));
 }
 
 /// The digest of a name with a digest: the same image has it in every repository that it was copied to.

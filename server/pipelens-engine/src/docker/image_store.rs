@@ -17,7 +17,7 @@ use crate::docker::labels;
 use crate::docker::reap;
 use crate::mounts::Mounts;
 use crate::owner::Owner;
-use crate::snapshot::{SharedResults, Snapshot, SnapshotStore, shell_word};
+use crate::snapshot::{Removal, SharedResults, Snapshot, SnapshotStore, shell_word};
 
 /// What a step of this runner leaves for others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,12 +70,13 @@ impl SnapshotStore for ImageStore {
         self.registry.as_ref().map(|registry| registry as &dyn SharedResults)
     }
 
-    async fn exists(&self, place: &str) -> bool {
+    async fn exists(&self, place: &str) -> Option<bool> {
+        let found = self.images.inspect(place).await.ok()?;
         // An image that declares volumes lacks what the step left in them.
-        self.images.inspect(place).await.ok().flatten().is_some_and(|facts| facts.volumes.is_empty())
+        Some(found.is_some_and(|facts| facts.volumes.is_empty()))
     }
 
-    async fn remove(&self, place: &str) -> bool {
+    async fn remove(&self, place: &str) -> Removal {
         let base = self.images.inspect(place).await.ok().flatten().and_then(|facts| facts.base);
         let is_removed = reap::remove_image(&self.docker, place).await;
         let names = base.filter(|_| is_removed).map(|base| labels::base_names(&base));
@@ -85,7 +86,7 @@ impl SnapshotStore for ImageStore {
                 reap::remove_image(&self.docker, &base.id).await;
             }
         }
-        is_removed
+        Removal::of(is_removed)
     }
 
     fn mounts(&self) -> Option<&Mounts> {

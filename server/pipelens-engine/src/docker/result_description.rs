@@ -1,38 +1,21 @@
-//! What an image in a registry says about a result. It is the image's only file.
+//! The description of a result as the only file of an image, which is what engines can push and pull.
 
 use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::read::{GzDecoder, ZlibDecoder};
-use flate2::write::ZlibEncoder;
-use serde::{Deserialize, Serialize};
+use flate2::read::GzDecoder;
 
 use crate::blocking;
-use crate::snapshot::SharedSources;
+use crate::result_description::{Description, MOST_BYTES};
 
 /// The file, compressed.
 const NAME: &str = "pipelens-result.json.zz";
-/// A description has a line for each file of the project.
-pub(super) const MOST_BYTES: u64 = 64 << 20;
-
-/// What the tag of a key leads to.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Description {
-    /// The digest of the image in the same repository.
-    pub(super) image: String,
-    /// How much space it takes in addition to what it was made from.
-    pub(super) bytes: u64,
-    pub(super) sources: SharedSources,
-}
 
 /// Returns the files of the image, as an archive.
 pub(super) async fn packed(description: Description) -> io::Result<Bytes> {
     let pack = move || {
-        let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
-        serde_json::to_writer(&mut packed, &description)?;
-        let packed = packed.finish()?;
+        let packed = description.compressed()?;
         let mut archive = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_size(packed.len() as u64);
@@ -67,7 +50,7 @@ fn in_layer(layer: impl Read) -> Option<Description> {
     for entry in archive.entries().ok()? {
         let entry = entry.ok()?;
         if entry.path().ok()?.as_ref() == Path::new(NAME) {
-            return serde_json::from_reader(ZlibDecoder::new(entry).take(MOST_BYTES)).ok();
+            return Description::read(entry);
         }
     }
     None
@@ -75,7 +58,10 @@ fn in_layer(layer: impl Read) -> Option<Description> {
 
 #[cfg(test)]
 mod tests {
+    use flate2::Compression;
+
     use super::*;
+    use crate::snapshot::SharedSources;
     use crate::sources::Manifest;
 
     fn description() -> Description {

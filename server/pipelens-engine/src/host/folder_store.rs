@@ -21,7 +21,7 @@ use crate::limits;
 use crate::mounts::Mounts;
 use crate::owner::Owner;
 use crate::private;
-use crate::snapshot::{Saved, Snapshot, SnapshotStore, shell_word};
+use crate::snapshot::{Removal, Saved, Snapshot, SnapshotStore, shell_word};
 use crate::stop::Interruption;
 
 /// The file next to a directory, with the process and the run that made it.
@@ -128,13 +128,13 @@ impl SnapshotStore for FolderStore {
         Snapshot::new(HostSnapshot::Copied(place.into()))
     }
 
-    async fn exists(&self, place: &str) -> bool {
-        tokio::fs::try_exists(place).await.unwrap_or(false)
+    async fn exists(&self, place: &str) -> Option<bool> {
+        Some(tokio::fs::try_exists(place).await.unwrap_or(false))
     }
 
-    async fn remove(&self, place: &str) -> bool {
-        let (Some(kept), place) = (self.kept.clone(), PathBuf::from(place)) else { return false };
-        blocking::run(move |_| kept.remove(&place)).await.unwrap_or(false)
+    async fn remove(&self, place: &str) -> Removal {
+        let (Some(kept), place) = (self.kept.clone(), PathBuf::from(place)) else { return Removal::Refused };
+        Removal::of(blocking::run(move |_| kept.remove(&place)).await.unwrap_or(false))
     }
 
     fn mounts(&self) -> Option<&Mounts> {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, ReadBuf, ReadHalf, SimplexStream};
 
 use crate::error::{EngineError, with_causes};
 use crate::kubernetes::names;
-use crate::kubernetes::registry::PushTarget;
+use crate::kubernetes::registry_requests::PushTarget;
 use crate::step_context::StepContext;
 use crate::supervisor::trust_folders;
 

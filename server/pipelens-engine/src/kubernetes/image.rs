@@ -1,5 +1,7 @@
 //! Images as lists of layers: what a pod starts from is composed here, and nothing is unpacked for it. Asks no registry.
 
+use std::collections::BTreeMap;
+
 use oci_client::manifest::{
     IMAGE_CONFIG_MEDIA_TYPE, IMAGE_DOCKER_LAYER_GZIP_MEDIA_TYPE, IMAGE_DOCKER_LAYER_TAR_MEDIA_TYPE,
     IMAGE_LAYER_GZIP_MEDIA_TYPE, IMAGE_LAYER_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest,
@@ -74,8 +76,8 @@ impl Image {
         self.setting("User").unwrap_or_default()
     }
 
-    /// Returns the bytes to push. The same image has the same bytes.
-    pub(super) fn encode(&self) -> Encoded {
+    /// Returns the bytes to push. The same image with the same annotations has the same bytes.
+    pub(super) fn encode(&self, annotations: BTreeMap<String, String>) -> Encoded {
         let config = self.config.to_string().into_bytes();
         let config_digest = digest_of(&config);
         let manifest = OciImageManifest {
@@ -87,11 +89,21 @@ impl Image {
                 ..OciDescriptor::default()
             },
             layers: self.layers.clone(),
+            annotations: (!annotations.is_empty()).then_some(annotations),
             ..OciImageManifest::default()
         };
         let manifest = serde_json::to_vec(&manifest).unwrap_or_default();
         let manifest_digest = digest_of(&manifest);
         Encoded { config, config_digest, manifest, manifest_digest }
+    }
+}
+
+/// Returns the architecture of this machine as images name it: a cluster on a developer's machine has the same.
+pub(super) fn own_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
 
@@ -146,11 +158,11 @@ mod tests {
         assert_eq!(image.layers[1].digest, "sha256:3");
         assert_eq!(image.config["rootfs"]["diff_ids"], json!(["sha256:2", "sha256:4"]));
         assert_eq!(image.config["history"].as_array().unwrap().len(), 2);
-        let encoded = image.encode();
+        let encoded = image.encode(BTreeMap::new());
         let manifest: Value = serde_json::from_slice(&encoded.manifest).unwrap();
         assert_eq!(manifest["schemaVersion"], 2);
         assert_eq!(manifest["config"]["digest"], json!(encoded.config_digest));
-        assert_eq!(image.encode().manifest_digest, encoded.manifest_digest);
+        assert_eq!(image.encode(BTreeMap::new()).manifest_digest, encoded.manifest_digest);
     }
 
     #[test]

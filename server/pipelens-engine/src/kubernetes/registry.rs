@@ -2,35 +2,31 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Seek as _, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use http::HeaderValue;
-use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::client::{ClientConfig, ClientProtocol, SizedStream};
 use oci_client::errors::OciDistributionError;
-use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_MEDIA_TYPE, OciDescriptor};
+use oci_client::manifest::{ImageIndexEntry, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use parking_lot::Mutex;
-use sha2::{Digest as _, Sha256};
-use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::blocking;
 use crate::docker::credentials::{credentials, written_credentials};
 use crate::docker::reference;
 use crate::error::{EngineError, with_causes};
-use crate::fingerprint::short_name;
-use crate::image_user::UserFiles;
 use crate::kubernetes::attempts::persistently;
-use crate::kubernetes::image::{Image, Layer};
+use crate::kubernetes::image::{Encoded, Image, Layer};
+use crate::kubernetes::kept_for::{KeptFor, ORIGIN, base_tag};
+use crate::kubernetes::packed_layer::{PackedLayer, chunks};
+use crate::kubernetes::registry_error::{is_missing, parsed, pull_error, push_error};
+use crate::kubernetes::registry_requests::PushTarget;
 use crate::slots::Slots;
 
 /// A registry that says nothing for this long is away.
@@ -38,9 +34,6 @@ const SILENCE: Duration = Duration::from_secs(40);
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How many layers of a base image are copied at once.
 const COPIED_AT_ONCE: usize = 3;
-const CHUNK_BYTES: usize = 1024 * 1024;
-/// Even the `/etc/passwd` of a large organisation is far smaller.
-const SMALL_FILE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A repository in a registry, and the registries of the images that are copied to it.
 pub(super) struct Registry {
@@ -55,19 +48,10 @@ pub(super) struct Registry {
     known: Mutex<HashSet<String>>,
     /// Held while a blob is pushed: registries answer strangely if the same one is pushed twice at once.
     pushing: Slots<()>,
+    /// The digests of images by name, so that a run means the same one whenever it asks.
+    resolved: Mutex<HashMap<String, String>>,
     /// The credentials for each registry, once they have been looked up: that may start a program.
     logins: tokio::sync::Mutex<HashMap<String, RegistryAuth>>,
-}
-
-/// What a pod needs to push a layer by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PushTarget {
-    /// Such as `https://registry.example.com:5000`.
-    pub(super) origin: String,
-    /// The name of the repository within the registry.
-    pub(super) name: String,
-    /// The value of the header of that name.
-    pub(super) authorization: Option<String>,
 }
 
 impl Registry {
@@ -118,6 +102,7 @@ impl Registry {
             is_asked_by_user,
             known: Mutex::default(),
             pushing: Slots::default(),
+            resolved: Mutex::default(),
             logins: tokio::sync::Mutex::default(),
         })
     }
@@ -174,28 +159,51 @@ impl Registry {
         }
     }
 
-    /// Returns the digest that an image reference stands for; `None` if its registry does not have it.
+    /// Returns the digest that an image reference stands for; `None` if its registry does not have it. It is asked once.
     pub(super) async fn resolve(&self, reference: &str) -> Result<Option<String>, EngineError> {
-        let image = parsed(reference)?;
-        self.log_in(&image).await;
-        match self.client.fetch_manifest_digest(&image, &RegistryAuth::Anonymous).await {
+        if let Some(digest) = self.resolved.lock().get(reference) {
+            return Ok(Some(digest.clone()));
+        }
+        let found = self.digest_at(&parsed(reference)?).await.map_err(|error| pull_error(reference, &error))?;
+        if let Some(digest) = &found {
+            self.resolved.lock().insert(reference.to_owned(), digest.clone());
+        }
+        Ok(found)
+    }
+
+    /// Returns what `resolve` did when the image was last copied to the repository. Asks no other registry.
+    pub(super) async fn resolved_before(&self, reference: &str) -> Result<Option<String>, EngineError> {
+        let manifest = self.manifest_with_tag(&base_tag(reference)).await?;
+        Ok(manifest.and_then(|manifest| manifest.annotations?.remove(ORIGIN)))
+    }
+
+    async fn digest_at(&self, image: &Reference) -> Result<Option<String>, OciDistributionError> {
+        self.log_in(image).await;
+        match self.client.fetch_manifest_digest(image, &RegistryAuth::Anonymous).await {
             Ok(digest) => Ok(Some(digest)),
             Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(pull_error(reference, &error)),
+            Err(error) => Err(error),
         }
     }
 
     /// Returns an image of any registry, with its layers copied to the repository, and its digest there.
     pub(super) async fn bring(&self, reference: &str) -> Result<(Image, String), EngineError> {
         let source = parsed(reference)?;
-        self.log_in(&source).await;
+        let nothing = || EngineError::ImageNotFound {
+            image: reference.to_owned(),
+            reason: "its registry does not have it".to_owned(),
+        };
+        let origin = self.resolve(reference).await?.ok_or_else(nothing)?;
         self.log_in(&self.repository).await;
-        let pulled = self.client.pull_manifest_and_config(&source, &RegistryAuth::Anonymous).await;
+        let (registry, repository) = (source.registry().to_owned(), source.repository().to_owned());
+        let pinned = Reference::with_digest(registry, repository, origin.clone());
+        let pulled = self.client.pull_manifest_and_config(&pinned, &RegistryAuth::Anonymous).await;
         let (manifest, digest, config) = pulled.map_err(|error| pull_error(reference, &error))?;
         let read = Image::read(manifest, &config);
         let image = read.map_err(|reason| EngineError::PullFailed { image: reference.to_owned(), reason })?;
         let copies: Vec<_> = image.layers.iter().map(|layer| self.copy_layer(&source, layer).boxed()).collect();
         futures_util::stream::iter(copies).buffer_unordered(COPIED_AT_ONCE).try_collect::<()>().await?;
+        self.push(&image, &KeptFor::Base { reference: reference.to_owned(), digest: origin }).await?;
         Ok((image, digest))
     }
 
@@ -210,7 +218,29 @@ impl Registry {
 
     /// Whether the repository has an image.
     pub(super) async fn has(&self, digest: &str) -> Result<bool, EngineError> {
-        self.resolve(&self.name_of(digest)).await.map(|found| found.is_some())
+        let found = self.digest_at(&self.at(digest)).await;
+        found.map(|found| found.is_some()).map_err(|error| push_error("look for an image", &error))
+    }
+
+    /// Returns the digest of what has a tag.
+    pub(super) async fn digest_of_tag(&self, tag: &str) -> Result<Option<String>, EngineError> {
+        self.digest_at(&self.tagged(tag)).await.map_err(|error| push_error("look for an image", &error))
+    }
+
+    /// Returns what has a tag.
+    pub(super) async fn manifest_with_tag(&self, tag: &str) -> Result<Option<OciImageManifest>, EngineError> {
+        self.log_in(&self.repository).await;
+        match self.client.pull_image_manifest(&self.tagged(tag), &RegistryAuth::Anonymous).await {
+            Ok((manifest, _)) => Ok(Some(manifest)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(push_error("look for an image", &error)),
+        }
+    }
+
+    /// Opens a layer of the repository.
+    pub(super) async fn open_blob(&self, blob: &OciDescriptor) -> Result<SizedStream, OciDistributionError> {
+        self.log_in(&self.repository).await;
+        self.client.pull_blob_stream(&self.repository, blob).await
     }
 
     async fn copy_layer(&self, source: &Reference, layer: &OciDescriptor) -> Result<(), EngineError> {
@@ -274,29 +304,42 @@ impl Registry {
         pushed.map(drop).map_err(|error| push_error(what, &error))
     }
 
-    /// Pushes an image whose layers the repository has, and returns its digest there. A tag keeps it from being collected as garbage.
-    pub(super) async fn push(&self, image: &Image, tag: Option<&str>) -> Result<String, EngineError> {
-        self.log_in(&self.repository).await;
-        let encoded = image.encode();
-        let failed = |error: &OciDistributionError| push_error("store an image", error);
-        let slot = self.pushing.slot(&encoded.config_digest);
-        let _alone = slot.lock().await;
-        if !self.has_blob(&encoded.config_digest).await? {
-            let pushed = self.client.push_blob(&self.repository, encoded.config, &encoded.config_digest).await;
-            pushed.map_err(|error| failed(&error))?;
-            self.known.lock().insert(encoded.config_digest);
-        }
-        let target = match tag {
-            Some(tag) => self.tagged(tag),
-            None => self.at(&encoded.manifest_digest),
+    /// Pushes an image whose layers the repository has, and returns its digest there.
+    pub(super) async fn push(&self, image: &Image, kept_for: &KeptFor) -> Result<String, EngineError> {
+        let Encoded { config, config_digest, manifest, manifest_digest } = image.encode(kept_for.annotations());
+        self.push_blob("store an image", config, &config_digest).await?;
+        let target = match kept_for.tag(&manifest_digest) {
+            Some(tag) => self.tagged(&tag),
+            None => self.at(&manifest_digest),
         };
-        let media_type = HeaderValue::from_static(OCI_IMAGE_MEDIA_TYPE);
-        let pushed = self.client.push_manifest_raw(&target, encoded.manifest, media_type).await;
-        pushed.map_err(|error| failed(&error))?;
-        Ok(encoded.manifest_digest)
+        self.push_manifest(&target, manifest).await?;
+        Ok(manifest_digest)
     }
 
-    /// Returns what a pod needs to push a layer to the repository. It is valid for some minutes.
+    /// Pushes something that is no image, under a tag; its blobs are there.
+    pub(super) async fn push_manifest_with_tag(&self, tag: &str, manifest: Vec<u8>) -> Result<(), EngineError> {
+        self.push_manifest(&self.tagged(tag), manifest).await
+    }
+
+    async fn push_manifest(&self, target: &Reference, manifest: Vec<u8>) -> Result<(), EngineError> {
+        let media_type = HeaderValue::from_static(OCI_IMAGE_MEDIA_TYPE);
+        let pushed = self.client.push_manifest_raw(target, manifest, media_type).await;
+        pushed.map(drop).map_err(|error| push_error("store an image", &error))
+    }
+
+    /// Pushes some bytes unless the repository has them.
+    pub(super) async fn push_blob(&self, doing: &str, bytes: Vec<u8>, digest: &str) -> Result<(), EngineError> {
+        let slot = self.pushing.slot(digest);
+        let _alone = slot.lock().await;
+        if !self.has_blob(digest).await? {
+            let pushed = self.client.push_blob(&self.repository, bytes, digest).await;
+            pushed.map_err(|error| push_error(doing, &error))?;
+            self.known.lock().insert(digest.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Returns what a pod needs to push a layer to the repository by itself. It is valid for some minutes.
     pub(super) async fn push_target(&self) -> Result<PushTarget, EngineError> {
         let auth = self.log_in(&self.repository).await;
         let token = self.client.auth(&self.repository, &auth, RegistryOperation::Push).await;
@@ -316,28 +359,14 @@ impl Registry {
         })
     }
 
-    /// Pushes an image that outlives its run, under a tag made from its digest.
-    pub(super) async fn push_tagged(&self, image: &Image) -> Result<String, EngineError> {
-        let digest = image.encode().manifest_digest;
-        let tag = format!("snapshot-{}", short_name(&digest));
-        self.push(image, Some(&tag)).await
+    /// Removes an image. Returns `false` if the registry does not let this user remove anything.
+    pub(super) async fn remove(&self, digest: &str) -> Result<bool, EngineError> {
+        self.push_target().await?.remove(digest, SILENCE).await
     }
 
-    /// Removes an image. Its layers stay until the registry collects its garbage.
-    pub(super) async fn remove(&self, digest: &str) -> Result<(), EngineError> {
-        let target = self.push_target().await?;
-        let url = format!("{}/v2/{}/manifests/{digest}", target.origin, target.name);
-        let mut request = reqwest::Client::new().delete(url).timeout(SILENCE);
-        if let Some(authorization) = target.authorization {
-            request = request.header(http::header::AUTHORIZATION, authorization);
-        }
-        let failed =
-            |reason: String| EngineError::Registry { doing: "remove an image".to_owned(), reason, is_away: false };
-        let answer = request.send().await.map_err(|error| failed(with_causes(&error)))?;
-        match answer.status() {
-            status if status.is_success() || status.as_u16() == 404 => Ok(()),
-            status => Err(failed(format!("it answered {status}"))),
-        }
+    /// Finds out whether the user may push.
+    pub(super) async fn try_upload(&self) -> Result<(), EngineError> {
+        self.push_target().await?.try_upload(SILENCE).await
     }
 
     /// Records a layer that a pod has pushed.
@@ -346,154 +375,9 @@ impl Registry {
     }
 }
 
-/// Returns a small file of an archive.
-fn file_in(archive: impl io::Read, path: &Path) -> io::Result<Option<String>> {
-    for entry in tar::Archive::new(archive).entries()? {
-        let mut entry = entry?;
-        let name = entry.path()?;
-        if name.strip_prefix("./").unwrap_or(&name) == path {
-            let mut text = String::new();
-            entry.by_ref().take(SMALL_FILE_BYTES).read_to_string(&mut text)?;
-            return Ok(Some(text));
-        }
-    }
-    Ok(None)
-}
-
-/// The files of an image in a registry. The layers are read from the top.
-pub(super) struct ImageFiles<'a> {
-    pub(super) registry: &'a Registry,
-    pub(super) image: &'a Image,
-}
-
-impl UserFiles for ImageFiles<'_> {
-    async fn read(&self, path: &'static str) -> Result<String, EngineError> {
-        let failed = |reason: String| EngineError::Registry { doing: format!("read `{path}`"), reason, is_away: false };
-        let Registry { client, repository, .. } = self.registry;
-        for layer in self.image.layers.iter().rev() {
-            let stream = client.pull_blob_stream(repository, layer).await;
-            let stream = stream.map_err(|error| failed(with_causes(&error)))?;
-            let reader = SyncIoBridge::new(StreamReader::new(stream.stream));
-            let name = path.trim_start_matches('/');
-            let is_compressed = layer.media_type.ends_with("gzip");
-            let found = blocking::run(move |_| match is_compressed {
-                true => file_in(GzDecoder::new(reader), Path::new(name)),
-                false => file_in(reader, Path::new(name)),
-            });
-            if let Some(text) = found.await.flatten().map_err(|error| failed(error.to_string()))? {
-                return Ok(text);
-            }
-        }
-        Ok(String::new())
-    }
-}
-
-/// A layer in a temporary file, which has no name and goes with it.
-struct PackedLayer {
-    layer: Layer,
-    /// It is at its end.
-    file: File,
-}
-
-impl PackedLayer {
-    fn pack(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Self> {
-        let compressed = Hashing::new(tempfile::tempfile()?);
-        let mut archive = Hashing::new(GzEncoder::new(compressed, Compression::fast()));
-        write(&mut archive)?;
-        let diff_id = archive.digest();
-        let mut compressed = archive.inner.finish()?;
-        compressed.flush()?;
-        let layer = Layer { digest: compressed.digest(), diff_id, bytes: compressed.bytes };
-        Ok(Self { layer, file: compressed.inner })
-    }
-}
-
-/// Computes the digest of what passes through.
-struct Hashing<W> {
-    inner: W,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl<W> Hashing<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, hash: Sha256::new(), bytes: 0 }
-    }
-
-    fn digest(&self) -> String {
-        format!("sha256:{}", hex::encode(self.hash.clone().finalize()))
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.hash.update(bytes.get(..count).unwrap_or_default());
-        self.bytes += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// Reads a file in chunks, on threads for blocking work.
-fn chunks(file: File) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send {
-    futures_util::stream::try_unfold(file, |mut file| async move {
-        blocking::run(move |_| {
-            let mut bytes = Vec::with_capacity(CHUNK_BYTES);
-            io::Read::by_ref(&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut bytes)?;
-            Ok((!bytes.is_empty()).then(|| (Bytes::from(bytes), file)))
-        })
-        .await
-        .flatten()
-    })
-}
-
-fn parsed(reference: &str) -> Result<Reference, EngineError> {
-    let not_found = |reason: String| EngineError::ImageNotFound { image: reference.to_owned(), reason };
-    reference.parse::<Reference>().map_err(|error| not_found(error.to_string()))
-}
-
-/// Whether a registry answered that it does not have something.
-fn is_missing(error: &OciDistributionError) -> bool {
-    match error {
-        OciDistributionError::ImageManifestNotFoundError(_) => true,
-        OciDistributionError::ServerError { code, .. } => *code == 404,
-        OciDistributionError::RegistryError { envelope, .. } => {
-            let said = envelope.to_string().to_lowercase();
-            said.contains("unknown") || said.contains("not found")
-        }
-        _ => false,
-    }
-}
-
-fn pull_error(image: &str, error: &OciDistributionError) -> EngineError {
-    let (image, reason) = (image.to_owned(), with_causes(error));
-    match error {
-        _ if is_missing(error) => EngineError::ImageNotFound { image, reason },
-        OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
-            EngineError::RegistryRefused { image, reason }
-        }
-        _ => EngineError::PullFailed { image, reason },
-    }
-}
-
-fn push_error(doing: &str, error: &OciDistributionError) -> EngineError {
-    let is_away = match error {
-        OciDistributionError::RequestError(_) | OciDistributionError::IoError(_) => true,
-        // Another process is pushing the same blob.
-        OciDistributionError::ServerError { code, message, .. } => *code >= 500 || message.contains("BLOB_UNKNOWN"),
-        _ => false,
-    };
-    EngineError::Registry { doing: doing.to_owned(), reason: with_causes(error), is_away }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::image::digest_of;
 
     fn registry(name: &str) -> Result<Registry, EngineError> {
         Registry::new(name, "amd64", PathBuf::new(), false)
@@ -515,15 +399,5 @@ mod tests {
         assert_eq!(name, "localhost:5000/team@sha256:1");
         assert_eq!(registry.digest_in(&name), Some("sha256:1"));
         assert_eq!(registry.digest_in("localhost:5000/other@sha256:1"), None);
-    }
-
-    #[test]
-    fn a_packed_layer_has_the_digests_of_its_archive_and_of_its_bytes() {
-        let PackedLayer { layer, mut file } = PackedLayer::pack(|to| to.write_all(b"an archive")).unwrap();
-        let mut bytes = Vec::new();
-        file.rewind().unwrap();
-        file.read_to_end(&mut bytes).unwrap();
-        assert_eq!((layer.digest, layer.bytes), (digest_of(&bytes), bytes.len() as u64));
-        assert_eq!(layer.diff_id, digest_of(b"an archive"));
     }
 }

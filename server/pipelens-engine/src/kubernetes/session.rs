@@ -18,15 +18,17 @@ use crate::cluster_settings::ClusterSettings;
 use crate::deadlines::Deadlines;
 use crate::error::{EngineError, with_causes};
 use crate::event::Phase;
+use crate::kubernetes::agents;
 use crate::kubernetes::arguments::Arguments;
 use crate::kubernetes::attempts::persistently;
-use crate::kubernetes::image::{Image, Layer};
+use crate::kubernetes::image::{Image, Layer, own_architecture};
+use crate::kubernetes::kept_for::KeptFor;
 use crate::kubernetes::names;
 use crate::kubernetes::pod::PodPlan;
 use crate::kubernetes::pods::{self, PodState, Pods};
 use crate::kubernetes::registry::Registry;
+use crate::kubernetes::store::{ClusterSnapshot, ClusterStore};
 use crate::kubernetes::worker::Worker;
-use crate::kubernetes::{agents, store::ClusterSnapshot};
 use crate::owner::Owner;
 use crate::runner::OpenRequest;
 use crate::slots::{Slot, Slots};
@@ -36,6 +38,7 @@ use crate::stop::{self, Interruption};
 
 pub(super) struct Session {
     pub(super) registry: Arc<Registry>,
+    pub(super) store: Arc<ClusterStore>,
     pub(super) owner: Owner,
     pub(super) settings: ClusterSettings,
     pub(super) deadlines: Deadlines,
@@ -62,9 +65,11 @@ impl Session {
         let missing = || EngineError::ClusterSettings { reason: "no registry is set".to_owned() };
         let settings = request.cluster.clone().filter(|it| !it.registry.is_empty()).ok_or_else(missing)?;
         let (project, is_asked_by_user) = (request.source_root.clone(), settings.is_asked_by_user);
-        let registry = Registry::new(&settings.registry, own_architecture(), project, is_asked_by_user)?;
+        let registry = Arc::new(Registry::new(&settings.registry, own_architecture(), project, is_asked_by_user)?);
+        let store = ClusterStore::new(Arc::clone(&registry), &settings, request.run_id, request.deadlines);
         Ok(Self {
-            registry: Arc::new(registry),
+            registry,
+            store: Arc::new(store),
             owner: Owner::this_process(),
             settings,
             deadlines: request.deadlines,
@@ -168,7 +173,7 @@ impl Session {
     ) -> Result<Worker, Interruption> {
         let architecture = arguments.architecture.clone().unwrap_or_else(|| own_architecture().to_owned());
         let with_agent = self.with_agent(context, &image, &architecture).await?;
-        let push = persistently(|| self.registry.push(&with_agent, None).boxed());
+        let push = persistently(|| self.registry.push(&with_agent, &KeptFor::Pod).boxed());
         let digest = self.unless_stopped(context, push).await?;
         let pods = self.unless_stopped(context, self.pods()).await?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
@@ -258,15 +263,6 @@ impl Session {
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Interruption> {
         stop::unless_stopped(&context.stop, work).await
-    }
-}
-
-/// Returns the architecture of this machine as images name it: a cluster on a developer's machine has the same.
-pub(super) fn own_architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::kubernetes::agents;
 use crate::kubernetes::arguments::Arguments;
 use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::image::Image;
-use crate::kubernetes::registry::ImageFiles;
+use crate::kubernetes::image_files::ImageFiles;
 use crate::kubernetes::session::Session;
 use crate::kubernetes::shell;
 use crate::kubernetes::store::ClusterSnapshot;
@@ -68,7 +68,7 @@ pub(super) async fn run(
     let mut saved = None;
     if afterwards.is_saved {
         context.report_phase(Phase::Snapshotting);
-        saved = Some(session.unless_stopped(context, save(session, worker)).await?);
+        saved = Some(session.unless_stopped(context, save(session, worker, context.is_kept_after(ending))).await?);
     }
     let snapshot = match afterwards.is_handed_on {
         true => leftovers.worker.take().map(|worker| session.hand_on(worker)),
@@ -91,10 +91,9 @@ pub(super) async fn hand_back_artifacts(
 }
 
 /// Saves the filesystem of a pod as an image.
-pub(super) async fn save(session: &Session, worker: &mut Worker) -> Result<Saved, EngineError> {
+pub(super) async fn save(session: &Session, worker: &mut Worker, outlives_run: bool) -> Result<Saved, EngineError> {
     let bytes = worker.save(&session.registry).await?;
-    let digest = persistently(|| session.registry.push_tagged(&worker.image).boxed()).await?;
-    Ok(Saved { place: session.registry.name_of(&digest), bytes })
+    Ok(Saved { place: session.store.add(&worker.image, outlives_run).await?, bytes })
 }
 
 /// Returns a pod with what the step starts from.

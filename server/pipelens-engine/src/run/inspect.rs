@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cache::{CacheDecision, Stores, eviction, workspace_id};
+use crate::cluster_settings::ClusterSettings;
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::locked_folder;
@@ -34,33 +35,45 @@ pub async fn predict(request: &RunRequest) -> Result<Vec<CacheDecision>, EngineE
     };
     let store = open_store(&cache.state_dir).await?;
     let cache = open_cache(request, cache, &store, &sources, &stores, None).await?;
+    // What is there was found without it.
+    if let Some(trouble) = stores.values().find_map(|snapshots| snapshots.trouble()) {
+        return Err(trouble);
+    }
     Ok(cache.decisions().to_vec())
 }
 
-/// Removes the kept results of one project or all, of one step or all, on this machine and in the engine. Returns how
+/// Where runners keep what outlives a run, besides the state directory.
+#[derive(Debug, Clone, Default)]
+pub struct Engines {
+    /// The Docker endpoint, if the user set one; otherwise it is found as the Docker client finds it.
+    pub docker_host: Option<String>,
+    /// The cluster, if the user has one.
+    pub cluster: Option<ClusterSettings>,
+}
+
+/// Removes the kept results of one project or all, of one step or all, on this machine and in the engines. Returns how
 /// many bytes that freed.
 pub async fn clean(
     state_dir: &Path,
-    docker_host: Option<&str>,
+    engines: &Engines,
     project: Option<&Path>,
     step: Option<&str>,
 ) -> Result<u64, EngineError> {
     let mut freed = 0;
-    for InStore { store, opened, kept } in in_stores(state_dir, docker_host, project).await? {
-        let kept = kept.into_iter().filter(|kept| step.is_none_or(|step| is_of(&kept.step, step))).collect();
-        freed += eviction::remove(&store, opened.snapshots.as_ref(), kept).await?;
+    for InStore { store, opened, kept } in in_stores(state_dir, engines, project).await? {
+        freed += eviction::remove(&store, opened.snapshots.as_ref(), of_step(kept, step)).await?;
     }
     Ok(freed)
 }
 
 /// Removes the kept results and cache mounts of all projects, and what processes that have exited left. Returns how many bytes that freed, and what
 /// stays: something uses it, or its engine does not answer.
-pub async fn clean_all(state_dir: &Path, docker_host: Option<&str>) -> Result<(u64, Vec<KeptThing>), EngineError> {
+pub async fn clean_all(state_dir: &Path, engines: &Engines) -> Result<(u64, Vec<KeptThing>), EngineError> {
     let mut freed = 0;
     let cache_name = Owner::this_process().name_of_cache(state_dir);
     let at_once = CancellationToken::new();
     at_once.cancel();
-    for InStore { store, opened, kept } in in_stores(state_dir, docker_host, None).await? {
+    for InStore { store, opened, kept } in in_stores(state_dir, engines, None).await? {
         opened.runner.sweep_dead_owners(at_once.clone()).await;
         freed += eviction::remove(&store, opened.snapshots.as_ref(), kept).await?;
         let known = store.with(Store::all_snapshots).await?.into_iter().map(|kept| kept.place).collect();
@@ -121,14 +134,16 @@ pub enum KeptKind {
     Mount(String),
 }
 
-/// Returns what [`clean`] would remove of one project or all, as far as the stores can be reached.
+/// Returns what [`clean`] would remove of one project or all, of one step or all, as far as the stores can be reached.
 pub async fn kept(
     state_dir: &Path,
-    docker_host: Option<&str>,
+    engines: &Engines,
     project: Option<&Path>,
+    step: Option<&str>,
 ) -> Result<Vec<KeptThing>, EngineError> {
     let mut all = Vec::new();
-    for InStore { kept, .. } in in_stores(state_dir, docker_host, project).await? {
+    for InStore { kept, .. } in in_stores(state_dir, engines, project).await? {
+        let kept = of_step(kept, step);
         all.extend(things(kept.into_iter().map(|kept| (kept.place.clone(), kind_of(&kept), kept.bytes))));
     }
     all.sort();
@@ -142,11 +157,7 @@ struct InStore {
     kept: Vec<KeptSnapshot>,
 }
 
-async fn in_stores(
-    state_dir: &Path,
-    docker_host: Option<&str>,
-    project: Option<&Path>,
-) -> Result<Vec<InStore>, EngineError> {
+async fn in_stores(state_dir: &Path, engines: &Engines, project: Option<&Path>) -> Result<Vec<InStore>, EngineError> {
     let store = Arc::new(Store::open(state_dir)?);
     let workspace = project.map(workspace_of).transpose()?;
     let request = OpenRequest {
@@ -154,9 +165,9 @@ async fn in_stores(
         source_root: state_dir.to_owned(),
         state_dir: Some(state_dir.to_owned()),
         shared_cache_mounts: Vec::new(),
-        docker_host: docker_host.map(str::to_owned),
+        docker_host: engines.docker_host.clone(),
         cache_registry: None,
-        cluster: None,
+        cluster: engines.cluster.clone(),
         host_isolation: false,
         deadlines: Deadlines::default(),
         is_asked_soon: false,
@@ -171,6 +182,12 @@ async fn in_stores(
         stores.push(InStore { store: Arc::clone(&store), opened, kept });
     }
     Ok(stores)
+}
+
+/// Leaves what is kept of one step or all.
+fn of_step(mut kept: Vec<KeptSnapshot>, step: Option<&str>) -> Vec<KeptSnapshot> {
+    kept.retain(|kept| step.is_none_or(|step| is_of(&kept.step, step)));
+    kept
 }
 
 /// Tells whether a key is that of a step, or of a combination of its matrix.

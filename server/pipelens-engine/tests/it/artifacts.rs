@@ -7,7 +7,8 @@ use pipelens_core::plan::{ArtifactsWhen, Cache, CachePolicy, PlanStep};
 use pipelens_engine::event::Outcome;
 use pipelens_engine::run::{clean, failed_artifact_folder};
 
-use crate::bench::{Bench, Ran, Runner, StepExt as _, assert_nothing_left, docker_host, docker_runner, step};
+use crate::bench::{Bench, Ran, Runner, StepExt as _, assert_nothing_left, docker_runner, step};
+use crate::cluster::engines;
 use crate::runners::for_each_runner;
 
 fn with_artifacts(key: &str, cmd: &str, globs: &[&str]) -> PlanStep {
@@ -142,7 +143,7 @@ for_each_runner! {
         let third = run(vec![more]).await;
         assert_eq!(*third.outcome_of("a"), Outcome::Cached);
         assert_eq!(listed(&folder_of(&third, "a")), ["out/deep/x", "out/y", "out/z -> deep/x"]);
-        clean(state.path(), docker_host().as_deref(), None, None).await.unwrap();
+        clean(state.path(), &engines(), None, None).await.unwrap();
     }
 
     async fn artifacts_arrive_after_the_outcome_they_are_for(runner: Runner) {

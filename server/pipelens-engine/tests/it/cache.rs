@@ -4,13 +4,15 @@ use std::path::Path;
 
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::cache::{Budget, CacheDecision, CacheRegistry, CacheRequest};
+use pipelens_engine::cluster_settings::ClusterSettings;
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
-use pipelens_engine::run::{clean, history, predict};
+use pipelens_engine::run::{Engines, clean, history, predict};
 use tempfile::TempDir;
 
 use crate::bench::{
     BUSYBOX, Bench, Ran, Runner, StepExt as _, docker_client, docker_host, docker_runner, has_containerd_store, step,
 };
+use crate::cluster::engines;
 use crate::docker::needs_docker;
 use crate::runners::for_each_runner;
 
@@ -23,6 +25,8 @@ pub(crate) struct Project {
     pub(crate) is_read: bool,
     shares_with_harmont: bool,
     pub(crate) registry: Option<CacheRegistry>,
+    /// `None`: that of all tests, if it runs there.
+    pub(crate) cluster: Option<ClusterSettings>,
 }
 
 impl Project {
@@ -36,6 +40,7 @@ impl Project {
             is_read: true,
             shares_with_harmont: false,
             registry: None,
+            cluster: None,
         }
     }
 
@@ -60,6 +65,7 @@ impl Project {
             shares_with_harmont: self.shares_with_harmont,
             registry: self.registry.clone(),
         });
+        bench.request.cluster = self.cluster.clone();
         crate::cluster::adapt(&mut bench.request);
         bench
     }
@@ -76,8 +82,13 @@ impl Project {
         self.state.path()
     }
 
+    pub(crate) fn engines(&self) -> Engines {
+        let engines = engines();
+        Engines { cluster: self.cluster.clone().or(engines.cluster), ..engines }
+    }
+
     pub(crate) async fn clean(&self) -> u64 {
-        clean(self.state(), docker_host().as_deref(), Some(self.sources.path()), None).await.unwrap()
+        clean(self.state(), &self.engines(), Some(self.sources.path()), None).await.unwrap()
     }
 }
 

@@ -1,10 +1,11 @@
 //! The Kubernetes cluster of the tests, which `cargo xtask test kubernetes` starts. The other tests need none.
 
-use pipelens_engine::run::RunRequest;
+use pipelens_engine::cluster_settings::ClusterSettings;
+use pipelens_engine::run::{Engines, RunRequest};
 use uuid::Uuid;
 
 #[cfg(feature = "kubernetes")]
-pub(crate) use with_feature::{data, fault, kubectl, nodes, settings, with_pod_spec};
+pub(crate) use with_feature::{data, fault, nodes, with_pod_spec};
 
 #[cfg(feature = "kubernetes")]
 use with_feature as cluster;
@@ -20,6 +21,28 @@ pub(crate) fn runner() -> crate::bench::Runner {
 /// Whether the tests have a cluster.
 pub(crate) fn is_there() -> bool {
     cluster::is_there()
+}
+
+/// Calls `kubectl` as the cluster's administrator, and returns what it prints.
+#[cfg(feature = "kubernetes")]
+pub(crate) fn kubectl(arguments: &[&str]) -> String {
+    cluster::kubectl(arguments)
+}
+
+/// Returns the tags of a repository that begin like one of these.
+#[cfg(feature = "kubernetes")]
+pub(crate) fn tags(repository: &str, beginnings: &[&str]) -> Vec<String> {
+    cluster::tags(repository, beginnings)
+}
+
+/// Returns where the tests' runners keep results.
+pub(crate) fn engines() -> Engines {
+    Engines { docker_host: crate::bench::docker_host(), cluster: settings() }
+}
+
+/// Returns the settings for the tests' cluster, if there is one.
+pub(crate) fn settings() -> Option<ClusterSettings> {
+    cluster::settings()
 }
 
 /// Points a request at the cluster and its registry, if it runs there.
@@ -40,6 +63,10 @@ mod without_feature {
         false
     }
 
+    pub(super) fn settings() -> Option<ClusterSettings> {
+        None
+    }
+
     pub(super) fn adapt(_: &mut RunRequest) {}
 
     pub(super) fn assert_nothing_left(_: Uuid) {}
@@ -52,7 +79,6 @@ mod with_feature {
     use std::process::Command;
 
     use pipelens_core::plan::BootsFrom;
-    use pipelens_engine::cluster_settings::ClusterSettings;
     use pipelens_engine::runners;
     use serde_json::{Value, json};
 
@@ -82,6 +108,17 @@ mod with_feature {
         std::env::var("PIPELENS_TEST_KUBERNETES_REGISTRY").ok()
     }
 
+    pub(super) fn settings() -> Option<ClusterSettings> {
+        is_there().then(|| ClusterSettings {
+            kubeconfig: kubeconfig().map(Into::into),
+            namespace: Some(NAMESPACE.to_owned()),
+            registry: format!("http://{}/state", registry().unwrap()),
+            pushes: true,
+            is_asked_by_user: true,
+            ..ClusterSettings::default()
+        })
+    }
+
     pub(super) fn adapt(request: &mut RunRequest) {
         let runs_there = |name: Option<&str>| name.unwrap_or(request.runner.name()) == runner().name();
         let on_cluster: Vec<bool> = request.plan.steps.iter().map(|step| runs_there(step.runner.as_deref())).collect();
@@ -97,24 +134,12 @@ mod with_feature {
                 *image = format!("{registry}/{name}");
             }
         }
-        request.cluster.get_or_insert_with(settings);
-    }
-
-    /// Returns the settings of a user of the cluster.
-    pub(crate) fn settings() -> ClusterSettings {
-        ClusterSettings {
-            kubeconfig: kubeconfig().map(Into::into),
-            namespace: Some(NAMESPACE.to_owned()),
-            registry: format!("http://{}/state", registry().unwrap()),
-            pushes: true,
-            is_asked_by_user: true,
-            ..ClusterSettings::default()
-        }
+        request.cluster = request.cluster.take().or_else(settings);
     }
 
     /// Returns the settings of a user whose pods have this in their specification.
     pub(crate) fn with_pod_spec(spec: &Value) -> ClusterSettings {
-        ClusterSettings { pod_template: Some(json!({ "spec": spec })), ..settings() }
+        ClusterSettings { pod_template: Some(json!({ "spec": spec })), ..settings().unwrap() }
     }
 
     /// Breaks something of the cluster, or mends it; see `cargo xtask cluster-fault`.
@@ -134,13 +159,29 @@ mod with_feature {
         std::env::var_os("PIPELENS_TEST_KUBERNETES_DATA").unwrap().into()
     }
 
-    /// Calls `kubectl` as the cluster's administrator, and returns what it prints.
-    pub(crate) fn kubectl(arguments: &[&str]) -> String {
+    pub(super) fn kubectl(arguments: &[&str]) -> String {
         let kubeconfig = std::env::var("PIPELENS_TEST_KUBERNETES_ADMIN").unwrap();
         let namespace = ["--namespace", NAMESPACE, "--kubeconfig", &kubeconfig];
         let output = Command::new("kubectl").args(namespace).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Asks with the login of the tests, as a person would.
+    pub(super) fn tags(repository: &str, beginnings: &[&str]) -> Vec<String> {
+        let folder = std::env::var("DOCKER_CONFIG").unwrap();
+        let config = std::fs::read(format!("{folder}/config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        let (host, name) = repository.split_once('/').unwrap();
+        let login = config["auths"][host]["auth"].as_str().unwrap();
+        let url = format!("http://{host}/v2/{name}/tags/list");
+        let asked = Command::new("curl").args(["-sS", "-H", &format!("Authorization: Basic {login}"), &url]).output();
+        let output = asked.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        // A repository whose last tag was removed has none.
+        let tags = answer["tags"].as_array().into_iter().flatten().filter_map(|tag| tag.as_str());
+        tags.filter(|tag| beginnings.iter().any(|it| tag.starts_with(it))).map(str::to_owned).collect()
     }
 
     pub(super) fn assert_nothing_left(run_id: Uuid) {

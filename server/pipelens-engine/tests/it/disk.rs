@@ -70,7 +70,7 @@ for_each_runner! {
             assert_eq!(*ran.outcome_of("kept"), if is_first { Outcome::Succeeded } else { Outcome::Cached });
         }
         assert_eq!(history(state.path(), project.path()).unwrap().len(), 2);
-        pipelens_engine::run::clean(state.path(), crate::bench::docker_host().as_deref(), Some(project.path()), None).await.unwrap();
+        pipelens_engine::run::clean(state.path(), &crate::cluster::engines(), Some(project.path()), None).await.unwrap();
     }
 
     async fn a_step_that_floods_its_log_succeeds_and_the_log_has_its_limit(runner: Runner) {
@@ -172,6 +172,6 @@ async fn only_the_user_can_read_what_a_run_leaves_whatever_the_umask() {
             }
         }
         assert!(seen > 6, "{seen} files and folders");
-        pipelens_engine::run::clean(&state_dir, crate::bench::docker_host().as_deref(), None, None).await.unwrap();
+        pipelens_engine::run::clean(&state_dir, &crate::cluster::engines(), None, None).await.unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pipelens_core::plan::{Cache, CachePolicy, PlanStep};
 use pipelens_engine::event::{Outcome, RunOutcome, StdStream};
-use pipelens_engine::run::{artifact_folder, clean};
+use pipelens_engine::run::{Engines, artifact_folder, clean};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -240,6 +240,7 @@ async fn podman_runs_the_same_steps() {
     let config =
         podman.client(&["image", "inspect", "-f", "{{json .Config.Cmd}} {{json .Config.Entrypoint}}", kept.trim()]);
     assert_eq!(config.trim(), r#"["sh"] []"#);
-    clean(state.path(), Some(&podman.host), Some(project.path()), None).await.unwrap();
+    let engines = Engines { docker_host: Some(podman.host.clone()), cluster: None };
+    clean(state.path(), &engines, Some(project.path()), None).await.unwrap();
     assert_eq!(podman.client(&["images", "-q", "--filter", "reference=pipelens-snapshot"]), "");
 }

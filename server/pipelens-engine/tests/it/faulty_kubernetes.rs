@@ -248,7 +248,7 @@ async fn a_registry_that_is_away_when_a_node_pulls_is_waited_for() {
 
 /// Writes the settings of a client that reaches the API server through a proxy.
 async fn behind_a_proxy(folder: &Path) -> (Proxy, ClusterSettings) {
-    let own = settings();
+    let own = settings().unwrap();
     let text = std::fs::read_to_string(own.kubeconfig.as_ref().unwrap()).unwrap();
     let server = text.split("https://").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     let (host, _) = server.rsplit_once(':').unwrap();

@@ -40,6 +40,12 @@ mod killed;
 #[cfg(all(feature = "kubernetes", target_os = "linux"))]
 mod kubernetes;
 #[cfg(test)]
+#[cfg(feature = "kubernetes")]
+mod kubernetes_results;
+#[cfg(test)]
+#[cfg(feature = "kubernetes")]
+mod kubernetes_survey;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod lineage;

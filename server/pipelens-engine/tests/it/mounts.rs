@@ -8,10 +8,9 @@ use pipelens_engine::cache::Budget;
 use pipelens_engine::event::{BuildEvent, Outcome, RunOutcome};
 use pipelens_engine::run::clean;
 
-use crate::bench::{
-    Bench, Ran, Runner, Running, StepExt as _, docker_client, docker_host, docker_runner, host_runner, step,
-};
+use crate::bench::{Bench, Ran, Runner, Running, StepExt as _, docker_client, docker_runner, host_runner, step};
 use crate::cache::{Project, forever};
+use crate::cluster::engines;
 use crate::runners::for_each_runner;
 
 const ROLE: &str = "PIPELENS_TEST_MOUNT_HOLDER";
@@ -92,13 +91,13 @@ for_each_runner! {
         assert_eq!(run(0, "x", false).await, "one");
         assert_eq!(run(0, "three", true).await, "");
         assert_eq!(run(1, "x", true).await, "three");
-        clean(state.path(), docker_host().as_deref(), Some(projects[0].path()), None).await.unwrap();
+        clean(state.path(), &engines(), Some(projects[0].path()), None).await.unwrap();
         assert_eq!(run(0, "x", false).await, "");
         assert_eq!(run(1, "x", false).await, "two");
         assert_eq!(run(1, "x", true).await, "three x");
-        clean(state.path(), docker_host().as_deref(), None, None).await.unwrap();
+        clean(state.path(), &engines(), None, None).await.unwrap();
         assert_eq!(run(1, "x", true).await, "");
-        clean(state.path(), docker_host().as_deref(), None, None).await.unwrap();
+        clean(state.path(), &engines(), None, None).await.unwrap();
     }
 
     async fn two_users_never_see_each_others_mounts(runner: Runner) {
@@ -111,7 +110,7 @@ for_each_runner! {
             bench.request.shared_cache_mounts.push("/workspace/kept".to_owned());
             let ran = bench.run().await;
             assert_eq!(ran.text_of("a"), [""; 0]);
-            clean(state.path(), docker_host().as_deref(), None, None).await.unwrap();
+            clean(state.path(), &engines(), None, None).await.unwrap();
         }
     }
 
@@ -275,7 +274,7 @@ for_each_runner! {
         ran.assert_succeeded();
         // The killed process's command, which removes `b`, no longer runs.
         assert_eq!(ran.text_of("b"), ["mine", "a", "b"]);
-        clean(state.path(), docker_host().as_deref(), None, None).await.unwrap();
+        clean(state.path(), &engines(), None, None).await.unwrap();
     }
 
     async fn a_mount_counts_in_the_budget_of_its_project(runner: Runner) {

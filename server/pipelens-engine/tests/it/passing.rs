@@ -4,8 +4,9 @@ use pipelens_core::plan::PlanStep;
 use pipelens_engine::event::{Outcome, RunOutcome};
 use pipelens_engine::run::clean;
 
-use crate::bench::{Bench, Ran, Runner, StepExt as _, docker_host, docker_runner, is_available, step};
+use crate::bench::{Bench, Ran, Runner, StepExt as _, docker_runner, is_available, step};
 use crate::cache::forever;
+use crate::cluster::engines;
 use crate::runners::for_each_runner;
 
 fn made(key: &str, cmd: &str, patterns: &[&str]) -> PlanStep {
@@ -73,7 +74,7 @@ for_each_runner! {
         assert_eq!(is_cached(&run("b", &["one", "two"], false).await), [true, true]);
         let again = run("c", &["one"], false).await;
         assert_eq!((is_cached(&again), again.text_of("gets")), ([false, false], vec!["one", "c"]));
-        clean(state.path(), docker_host().as_deref(), None, None).await.unwrap();
+        clean(state.path(), &engines(), None, None).await.unwrap();
     }
 
     async fn only_what_this_run_has_made_is_passed_on(runner: Runner) {

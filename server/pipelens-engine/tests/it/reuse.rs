@@ -54,8 +54,7 @@ for_each_runner! {
             project.file("src/a", &format!("{round}\n"));
             project.run(vec![reusing(step("build", "cat src/a >> all"))]).await.assert_succeeded();
         }
-        let host = crate::bench::docker_host().map(|socket| format!("unix://{}", socket.trim_start_matches("unix://")));
-        let kept = pipelens_engine::run::kept(project.state.path(), host.as_deref(), Some(project.sources.path())).await;
+        let kept = pipelens_engine::run::kept(project.state(), &project.engines(), Some(project.sources.path()), None).await;
         let results = kept.unwrap().into_iter().filter(|thing| matches!(&thing.what, KeptKind::Result(_))).count();
         // An engine keeps what a later image is made of.
         assert!(if runner == crate::bench::host_runner() { results == 1 } else { results >= 1 }, "{results} are kept");

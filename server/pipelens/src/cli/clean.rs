@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use pipelens_core::printable::printable;
-use pipelens_engine::run::{KeptKind, KeptThing, hold_state};
+use pipelens_engine::run::{Engines, KeptKind, KeptThing, hold_state};
 
+use crate::settings::Settings;
 use crate::state_folder::{self, StatePart};
 use crate::{present, project};
 
@@ -18,6 +19,9 @@ pub(crate) struct CleanArgs {
     /// Remove everything of all projects, also logs, artifacts, the history and your decisions about secrets
     #[arg(long, conflicts_with = "project")]
     all: bool,
+    /// Only the results of this step, or of all combinations of its matrix
+    #[arg(long, value_name = "KEY", conflicts_with = "all")]
+    step: Option<String>,
     /// Only list what would be removed, with sizes
     #[arg(long)]
     dry_run: bool,
@@ -25,28 +29,28 @@ pub(crate) struct CleanArgs {
 
 /// Removes what is kept and prints how much space that freed.
 pub(crate) async fn clean(args: CleanArgs) -> anyhow::Result<u8> {
-    let state_dir = project::state_dir()?;
+    let (state_dir, engines) = (project::state_dir()?, Settings::of_user()?.engines());
     let root = match args.all {
         true => None,
         false => Some(project::root_around(Some(&args.project))?),
     };
     if args.dry_run {
-        let kept = pipelens_engine::run::kept(&state_dir, None, root.as_deref()).await;
+        let kept = pipelens_engine::run::kept(&state_dir, &engines, root.as_deref(), args.step.as_deref()).await;
         let kept = kept.map_err(|error| anyhow::Error::msg(error.sentence()))?;
         let parts = if args.all { state_folder::parts(&state_dir) } else { Vec::new() };
         return super::output::print(&listed(&kept, &parts));
     }
     if args.all {
-        return clean_all(&state_dir).await;
+        return clean_all(&state_dir, &engines).await;
     }
-    let cleaned = pipelens_engine::run::clean(&state_dir, None, root.as_deref(), None).await;
+    let cleaned = pipelens_engine::run::clean(&state_dir, &engines, root.as_deref(), args.step.as_deref()).await;
     let freed = cleaned.map_err(|error| anyhow::Error::msg(error.sentence()))?;
     super::output::print(&format!("Removed {} of cached results.\n", present::bytes(freed)))
 }
 
 /// Removes everything of all projects, with the logs and the database.
-async fn clean_all(state_dir: &Path) -> anyhow::Result<u8> {
-    let cleaned = pipelens_engine::run::clean_all(state_dir, None).await;
+async fn clean_all(state_dir: &Path, engines: &Engines) -> anyhow::Result<u8> {
+    let cleaned = pipelens_engine::run::clean_all(state_dir, engines).await;
     let (mut freed, left) = cleaned.map_err(|error| anyhow::Error::msg(error.sentence()))?;
     let held = hold_state(state_dir).with_context(|| format!("`{}`", state_dir.display()))?;
     let mut stays = Vec::new();

@@ -59,6 +59,10 @@ pub(crate) struct RunOptions {
     /// Let steps that say `runner: host` run directly on this machine
     #[arg(long)]
     allow_host_runner: bool,
+    /// Let steps that say `runner: kubernetes` run in the cluster of your settings
+    #[cfg(feature = "kubernetes")]
+    #[arg(long)]
+    allow_kubernetes_runner: bool,
     /// Let steps have privileged containers and mount folders of the container engine's machine
     #[arg(long)]
     allow_machine_access: bool,
@@ -250,6 +254,10 @@ pub(super) fn settings(options: &RunOptions) -> Result<Settings, String> {
     let mut settings = Settings::of_user().map_err(|error| format!("{error:#}"))?;
     settings.runner = options.runner.unwrap_or(settings.runner);
     settings.allow_host_runner |= options.allow_host_runner;
+    #[cfg(feature = "kubernetes")]
+    {
+        settings.allow_kubernetes_runner |= options.allow_kubernetes_runner;
+    }
     settings.allow_machine_access |= options.allow_machine_access;
     settings.allow_harmont_cache |= options.allow_harmont_cache;
     settings.cache_registry = options.cache_registry.clone().or(settings.cache_registry);

@@ -31,15 +31,15 @@ pub(crate) struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Returns the cluster, if its registry is set.
-    pub(super) fn settings(&self, root: &Path, pushes: bool) -> Option<ClusterSettings> {
+    /// Returns the cluster for a project, or for none, if its registry is set.
+    pub(super) fn settings(&self, root: Option<&Path>, pushes: bool) -> Option<ClusterSettings> {
         (!self.registry.is_empty()).then(|| ClusterSettings {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
             namespace: self.namespace.clone(),
             registry: self.registry.clone(),
             pod_template: self.pod_template.clone().map(Value::Object),
-            project: pipelens_engine::walk::origin(root),
+            project: root.and_then(pipelens_engine::walk::origin),
             pushes,
             is_asked_by_user: true,
         })

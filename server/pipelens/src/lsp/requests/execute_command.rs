@@ -143,8 +143,8 @@ pub(crate) async fn execute_command(
             let args: ClearCacheArgs = commands::arguments(command, params.arguments).map_err(invalid)?;
             let uri = args.uri.clone();
             let root = call.blocking(move |call| call.root_of(&*call.meant(uri.as_ref())?)).await?;
-            let docker_host = call.server.settings.settings_for(&root).docker_host.clone();
-            history::clear(&root, docker_host.as_deref(), args.step.as_deref()).await.map(Some).map_err(refused)
+            let engines = call.server.settings.settings_for(&root).engines();
+            history::clear(&root, &engines, args.step.as_deref()).await.map(Some).map_err(refused)
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use lsp_types::Uri;
 use pipelens_core::plan::Target;
 use pipelens_engine::event::Outcome;
+use pipelens_engine::run::Engines;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -87,9 +88,9 @@ pub(crate) fn list(root: &Path) -> Result<Value, String> {
 }
 
 /// Removes the cached results of a project, of one step or of all.
-pub(crate) async fn clear(root: &Path, docker_host: Option<&str>, step: Option<&str>) -> Result<Value, String> {
+pub(crate) async fn clear(root: &Path, engines: &Engines, step: Option<&str>) -> Result<Value, String> {
     let state_dir = project::state_dir().map_err(|error| format!("{error:#}"))?;
-    let cleaned = pipelens_engine::run::clean(&state_dir, docker_host, Some(root), step).await;
+    let cleaned = pipelens_engine::run::clean(&state_dir, engines, Some(root), step).await;
     let bytes = cleaned.map_err(|error| error.sentence())?;
     Ok(json!({"removedBytes": bytes}))
 }

@@ -135,6 +135,9 @@ async fn predict(
         if let Some(registry) = request.cache.as_mut().and_then(|cache| cache.registry.as_mut()) {
             registry.is_asked_by_user = false;
         }
+        if let Some(cluster) = &mut request.cluster {
+            cluster.is_asked_by_user = false;
+        }
         match pipelens_engine::run::predict(&request).await {
             Ok(decisions) => pipelines.push(keys.into_iter().zip(decisions).collect()),
             Err(error) => return Some(Err(error.sentence())),
