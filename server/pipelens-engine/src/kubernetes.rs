@@ -1,6 +1,7 @@
 //! Steps as pods of a Kubernetes cluster. State travels as layers in a registry that all nodes reach; the only child of a step runs in its
 //! parent's pod.
 
+mod agent_program;
 mod agents;
 mod arguments;
 mod attempts;

@@ -91,6 +91,8 @@ pub(crate) fn build(architecture: Architecture) -> Result<PathBuf> {
     let draft = program.with_extension("new");
     fs::copy(&built, &draft).with_context(|| format!("cannot copy {}", built.display()))?;
     fs::rename(&draft, &program)?;
+    // `PIPELENS_AGENT_FOLDER` puts this one into a binary.
+    tools::run_command(Command::new("gzip").args(["--best", "--no-name", "--keep", "--force"]).arg(&program))?;
     Ok(program)
 }
 

@@ -1,7 +1,6 @@
 //! How an agent in a pod is reached, and what it is told. Knows nothing about scheduling.
 
 use std::io;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,7 +23,6 @@ use crate::supervisor::trust_folders;
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// What is on its way in each direction of a connection.
 const BUFFER_BYTES: usize = 256 * 1024;
-const LARGEST_AGENT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Connects to the agent of a container, and connects again whenever the connection is lost.
 pub(super) async fn connect(pods: Api<Pod>, pod: String, container: String) -> Result<Agent, AgentError> {
@@ -91,23 +89,4 @@ pub(super) fn lost(error: &AgentError) -> EngineError {
 /// Returns the error for something that an agent could not do.
 pub(super) fn refused(doing: &'static str, error: &AgentError) -> EngineError {
     EngineError::Cluster { doing, reason: with_causes(error) }
-}
-
-/// Returns the program of the agent for an architecture.
-pub(super) async fn program(architecture: &str) -> Result<Arc<[u8]>, EngineError> {
-    let name = format!("pipelens-agent-linux-{architecture}");
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.to_owned()));
-    let folders = std::env::var_os("PIPELENS_AGENTS").map(PathBuf::from).into_iter().chain(beside);
-    for folder in folders {
-        let file = folder.join(&name);
-        match tokio::fs::metadata(&file).await {
-            Ok(found) if found.is_file() && found.len() <= LARGEST_AGENT_BYTES => {
-                let bytes = tokio::fs::read(&file).await;
-                let failed = |source| EngineError::File { doing: "Reading the agent", path: file.clone(), source };
-                return bytes.map(Arc::from).map_err(failed);
-            }
-            Ok(_) | Err(_) => {}
-        }
-    }
-    Err(EngineError::NoAgent { architecture: architecture.to_owned() })
 }

@@ -18,7 +18,6 @@ use crate::cluster_settings::ClusterSettings;
 use crate::deadlines::Deadlines;
 use crate::error::{EngineError, with_causes};
 use crate::event::Phase;
-use crate::kubernetes::agents;
 use crate::kubernetes::arguments::Arguments;
 use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::image::{Image, Layer, own_architecture};
@@ -29,6 +28,7 @@ use crate::kubernetes::pods::{self, PodState, Pods};
 use crate::kubernetes::registry::Registry;
 use crate::kubernetes::store::{ClusterSnapshot, ClusterStore};
 use crate::kubernetes::worker::Worker;
+use crate::kubernetes::{agent_program, agents};
 use crate::owner::Owner;
 use crate::runner::OpenRequest;
 use crate::slots::{Slot, Slots};
@@ -154,7 +154,7 @@ impl Session {
         let mut slot = self.lock(context, &slot).await?;
         if slot.is_none() {
             let make = async {
-                let program = agents::program(architecture).await?;
+                let program = agent_program::program(architecture).await?;
                 self.registry.push_layer("store the agent", move |to| write_agent(&program, to)).await
             };
             *slot = Some(self.unless_stopped(context, make).await?);

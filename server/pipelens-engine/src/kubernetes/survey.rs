@@ -13,7 +13,7 @@ use crate::cluster_settings::{ClusterFact, ClusterSettings};
 use crate::error::{EngineError, with_causes};
 use crate::kubernetes::image::own_architecture;
 use crate::kubernetes::registry::Registry;
-use crate::kubernetes::{agents, session};
+use crate::kubernetes::{agent_program, session};
 
 /// A person waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const HOW_TO_GET_RIGHTS: &str = "Ask the cluster's administrator for the role in
 pub async fn examine(settings: &ClusterSettings) -> Vec<ClusterFact> {
     let (mut facts, registry) = tokio::join!(cluster(settings), registry(settings));
     facts.push(registry);
-    facts.push(match agents::program(own_architecture()).await {
+    facts.push(match agent_program::program(own_architecture()).await {
         Ok(_) => good(format!("the agent for linux/{} is there", own_architecture())),
         Err(error) => trouble(error.sentence().trim_end_matches('.').to_owned()),
     });

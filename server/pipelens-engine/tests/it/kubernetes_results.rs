@@ -8,7 +8,7 @@ use pipelens_core::plan::PlanStep;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::cluster_settings::ClusterSettings;
 use pipelens_engine::event::{BuildEvent, Outcome};
-use pipelens_engine::run::{KeptKind, kept, predict};
+use pipelens_engine::run::{KeptKind, KeptThing, kept, predict};
 
 use crate::artifacts::{folder_of, listed};
 use crate::bench::{Ran, StepExt as _, is_available, step};
@@ -62,6 +62,10 @@ fn made(ran: &Ran) -> String {
     ran.assert_succeeded();
     cluster::assert_nothing_left(ran.run_id);
     ran.text_of("test").concat()
+}
+
+fn names(things: Vec<KeptThing>) -> Vec<KeptKind> {
+    things.into_iter().map(|thing| thing.what).collect()
 }
 
 /// Returns the decisions that an editor shows while a user types.
@@ -148,7 +152,8 @@ async fn what_was_made_with_secrets_and_what_a_reader_makes_is_not_shared() {
     let Some(team) = Team::new() else { return };
     let secret = PlanStep { secrets: vec!["TOKEN".into()], ..step("login", "echo $TOKEN > made") };
     let with_secret = || vec![forever(secret.clone())];
-    let mut bench = team.machine().bench(with_secret());
+    let machine = team.machine();
+    let mut bench = machine.bench(with_secret());
     bench.request.secrets = [("TOKEN".to_owned(), "s3cret-value".to_owned())].into();
     let ran = bench.run().await;
     ran.assert_succeeded();
@@ -178,9 +183,6 @@ async fn cleaning_takes_nothing_from_other_steps_projects_and_machines() {
     other.run(steps()).await.assert_succeeded();
     let engines = one.engines();
     let root = Some(one.sources.path());
-    let names = |things: Vec<pipelens_engine::run::KeptThing>| -> Vec<KeptKind> {
-        things.into_iter().map(|thing| thing.what).collect()
-    };
     let result = |step: &str| KeptKind::Result(step.to_owned());
     assert_eq!(names(kept(one.state(), &engines, root, None).await.unwrap()), [result("a"), result("b")]);
     assert_eq!(names(kept(one.state(), &engines, root, Some("b")).await.unwrap()), [result("b")]);
@@ -231,26 +233,26 @@ async fn a_prediction_does_not_wait_for_a_registry_that_does_not_answer() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
-/// It is not forgotten, and no time is lost with each of its steps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_kept_is_still_there_after_the_registry_was_away() {
+async fn what_cannot_be_removed_is_not_forgotten() {
     let Some(team) = Team::new() else { return };
     let machine = team.machine();
     machine.run(steps()).await.assert_succeeded();
     let store = rusqlite::Connection::open(machine.state().join("pipelens.db")).unwrap();
     let move_to = |from: &str, to: &str| {
-        let moved =
-            store.execute("UPDATE snapshot SET engine = ?2, place = replace(place, ?1, ?2)", [from, to]).unwrap();
-        assert!(moved > 0);
+        let sql = "UPDATE snapshot SET engine = ?2, place = replace(place, ?1, ?2)";
+        assert!(store.execute(sql, [from, to]).unwrap() > 0);
     };
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let elsewhere = format!("{}/state", silent.local_addr().unwrap());
+    // Nothing listens there.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let elsewhere = format!("{closed}/state");
     move_to(team.repository(), &elsewhere);
-    let mut away = machine.bench(steps()).request;
-    let settings = away.cluster.as_mut().unwrap();
-    settings.registry = format!("http://{elsewhere}");
-    away.deadlines.question = Duration::from_secs(1);
-    predict(&away).await.unwrap_err();
+    let mut engines = machine.engines();
+    engines.cluster.as_mut().unwrap().registry = format!("http://{elsewhere}");
+    let root = Some(machine.sources.path());
+    assert_eq!(pipelens_engine::run::clean(machine.state(), &engines, root, None).await.unwrap(), 0);
+    let (_, left) = pipelens_engine::run::clean_all(machine.state(), &engines).await.unwrap();
+    assert_eq!(names(left), [KeptKind::Result("deps".to_owned())]);
     move_to(&elsewhere, team.repository());
     assert!(matches!(machine.predict(steps()).await[0], CacheDecision::Hit { .. }));
 }

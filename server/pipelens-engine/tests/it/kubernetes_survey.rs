@@ -22,7 +22,7 @@ async fn a_cluster_that_can_be_used_is_described_in_a_line_for_each_thing() {
     let settings = cluster::settings().unwrap();
     let (good, trouble) = facts(&settings).await;
     assert_eq!(trouble, [""; 0]);
-    assert!(good[0].starts_with("context `cluster`, namespace `pipelens`: Kubernetes v1."), "{good:?}");
+    assert!(good[0].starts_with("context `cluster`, namespace `pipelens`: Kubernetes v"), "{good:?}");
     assert_eq!(good[1..3], ["you may create, get, list, watch, delete `pods`", "you may create, get `pods/exec`"]);
     assert_eq!(good[3], format!("registry `{}`: you may push to it", settings.registry.trim_start_matches("http://")));
     assert_eq!(good.len(), 5, "{good:?}");
