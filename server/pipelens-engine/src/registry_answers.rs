@@ -11,7 +11,10 @@ use tokio::time::Instant;
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
 const MOST_REMEMBERED: usize = 10_000;
 
-static ANSWERS: LazyLock<Mutex<HashMap<Question, (Option<String>, Instant)>>> = LazyLock::new(Mutex::default);
+/// Each with the time when it was given.
+type Answers = HashMap<Question, (Option<String>, Instant)>;
+
+static ANSWERS: LazyLock<Mutex<Answers>> = LazyLock::new(Mutex::default);
 
 /// A repository, and what it was asked about.
 type Question = (String, String);

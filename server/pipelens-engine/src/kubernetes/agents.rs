@@ -19,8 +19,8 @@ use crate::kubernetes::registry_requests::PushTarget;
 use crate::step_context::StepContext;
 use crate::supervisor::trust_folders;
 
-/// How long an agent waits for a lost connection to come back before it ends its pod.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// How long an agent waits for a lost connection to come back before it ends its pod: longer than a kubelet takes to restart.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// What is on its way in each direction of a connection.
 const BUFFER_BYTES: usize = 256 * 1024;
 

@@ -23,7 +23,7 @@ pub(super) struct ImageFiles<'a> {
 
 impl UserFiles for ImageFiles<'_> {
     async fn read(&self, path: &'static str) -> Result<String, EngineError> {
-        let failed = |reason: String| EngineError::Registry { doing: format!("read `{path}`"), reason };
+        let failed = |reason: String| EngineError::Registry { doing: format!("read `{path}`"), reason, is_away: false };
         for layer in self.image.layers.iter().rev() {
             let stream = self.registry.open_blob(layer).await;
             let stream = stream.map_err(|error| failed(with_causes(&error)))?;

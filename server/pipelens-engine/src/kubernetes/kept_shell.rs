@@ -61,6 +61,7 @@ fn pod(settings: &ClusterSettings, image: &str, step: &PlanStep) -> Result<Pod, 
         workdir: &step.workdir,
         arguments: &arguments,
         patience_seconds: 0,
+        avoided_nodes: Vec::new(),
         template: settings.pod_template.as_ref(),
     };
     let mut pod = plan.pod()?;

@@ -56,8 +56,11 @@ impl ClusterResults {
     }
 
     async fn description(&self, key: &str) -> Result<Description, EngineError> {
-        let bad =
-            |reason: &str| EngineError::Registry { doing: "describe a result".to_owned(), reason: reason.to_owned() };
+        let bad = |reason: &str| EngineError::Registry {
+            doing: "describe a result".to_owned(),
+            reason: reason.to_owned(),
+            is_away: false,
+        };
         let manifest = self.registry().manifest_with_tag(&tag(key)).await?;
         let blob = manifest.and_then(|it| it.layers.into_iter().next()).ok_or_else(|| bad("it is no longer there"))?;
         let is_description = blob.media_type == DESCRIPTION;
@@ -77,8 +80,11 @@ impl ClusterResults {
     }
 
     async fn push(&self, key: &str, snapshot: &Saved, sources: SharedSources) -> Result<(), EngineError> {
-        let failed =
-            |reason: String| EngineError::Registry { doing: "store the description of a result".to_owned(), reason };
+        let failed = |reason: String| EngineError::Registry {
+            doing: "store the description of a result".to_owned(),
+            reason,
+            is_away: false,
+        };
         let digest = self.registry().digest_in(&snapshot.place);
         let image = self.registry().read(digest.ok_or_else(|| failed("its image is elsewhere".to_owned()))?).await?;
         let image = self.registry().push(&image, &KeptFor::Everyone { key: key.to_owned() }).await?;

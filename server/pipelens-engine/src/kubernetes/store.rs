@@ -120,7 +120,7 @@ impl SnapshotStore for ClusterStore {
 
     fn trouble(&self) -> Option<EngineError> {
         let reason = self.questions.trouble()?;
-        Some(EngineError::Registry { doing: "say what it has".to_owned(), reason })
+        Some(EngineError::Registry { doing: "say what it has".to_owned(), reason, is_away: false })
     }
 
     /// Removes only what this run has made: another machine may be about to record the rest.

@@ -115,7 +115,7 @@ async fn registry(settings: &ClusterSettings) -> ClusterFact {
             Registry::new(&settings.registry, own_architecture(), PathBuf::new(), settings.is_asked_by_user)?;
         tokio::time::timeout(PATIENCE, registry.try_upload()).await.unwrap_or_else(|_| {
             let reason = format!("it said nothing for {} s", PATIENCE.as_secs());
-            Err(EngineError::Registry { doing: "begin an upload".to_owned(), reason })
+            Err(EngineError::Registry { doing: "begin an upload".to_owned(), reason, is_away: false })
         })
     };
     match asked.await {

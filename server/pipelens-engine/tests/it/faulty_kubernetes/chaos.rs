@@ -77,18 +77,9 @@ impl Disturbance {
         all[rng.usize(..all.len())]
     }
 
-    /// Whether the run must succeed all the same.
+    /// Whether the run must succeed all the same. A kubelet may take longer to restart than an agent waits, if the machine is busy.
     fn is_survived(self) -> bool {
-        match self {
-            Self::Nothing
-            | Self::CutConnections
-            | Self::RestartApiServer
-            | Self::RestartKubelet
-            | Self::RestartRegistry => true,
-            Self::Cancel | Self::KillClient | Self::DeletePod | Self::StopKubelet { .. } | Self::CutLink { .. } => {
-                false
-            }
-        }
+        matches!(self, Self::Nothing | Self::CutConnections | Self::RestartApiServer | Self::RestartRegistry)
     }
 }
 
@@ -105,7 +96,7 @@ async fn process_to_be_killed() {
     if role().as_deref() == Some(ROLE) {
         let state = std::env::var(STATE).unwrap();
         let state = Path::new(&state);
-        bench(state, &state.join("project"), settings()).run().await;
+        bench(state, &state.join("project"), settings().unwrap()).run().await;
     }
 }
 
