@@ -6,6 +6,7 @@ use std::time::Duration;
 
 mod apply;
 mod archive;
+mod ask;
 mod bridge;
 mod command;
 mod connections;
@@ -14,6 +15,7 @@ mod jobs;
 mod layer;
 mod listing;
 mod mounts;
+mod network;
 mod peer;
 mod processes;
 mod push;

@@ -10,9 +10,10 @@
 pub mod frame;
 pub mod link;
 pub mod message;
+mod question;
 
 /// Both sides must have the same version: the client brings the agent into the container, so there is nothing to be compatible with.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The largest frame. Data travels in much smaller ones; a request may hold a long script or a long list of paths.
 pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;

@@ -51,7 +51,7 @@ pub const RUNNERS: &[Runner] = &[
     Runner {
         name: "kubernetes",
         doc: "In a pod of the cluster that the setting `pipelens.kubernetes` names.",
-        arguments: &["user", "memory", "cpus", "platform", "extra_hosts"],
+        arguments: &["user", "memory", "cpus", "platform", "shm_size", "extra_hosts", "tmpfs", "services"],
         needs_consent: true,
         is_on_this_machine: false,
     },

@@ -17,6 +17,10 @@ pub struct ClusterSettings {
     pub registry: String,
     /// What is added to the specification of each pod, such as `nodeSelector` and `tolerations`.
     pub pod_template: Option<Value>,
+    /// The class of the volumes for cache mounts; `None`: they are not kept.
+    pub storage_class: Option<String>,
+    /// The size of each, such as `10Gi`; `None`: that one.
+    pub storage_size: Option<String>,
     /// What tells projects apart in the registry, the same on every machine; `None`: results are not shared.
     pub project: Option<String>,
     /// Whether new results are shared.

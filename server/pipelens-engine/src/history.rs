@@ -2,6 +2,7 @@
 //! written anew, so that no hook, remote, password or other work tree's data is in it.
 
 mod objects;
+mod packed;
 mod parts;
 mod refs;
 
@@ -83,6 +84,11 @@ impl History {
             }
         }
     }
+}
+
+/// Packs everything but the objects, for a user. `folder`: below which all is; it may have no name.
+pub(crate) fn archive_of(history: &History, folder: &str, user_id: u64, group_id: u64) -> std::io::Result<Vec<u8>> {
+    packed::pack(&history.files, folder, user_id, group_id)
 }
 
 /// Each name and content is hashed separately, so that one cannot look like two.

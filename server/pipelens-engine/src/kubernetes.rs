@@ -5,10 +5,14 @@ mod agent_program;
 mod agents;
 mod arguments;
 mod attempts;
+mod claims;
+mod client;
+mod history;
 mod image;
 mod image_files;
 mod kept_for;
 mod kept_shell;
+mod mounting;
 mod names;
 mod packed_layer;
 mod pod;
@@ -17,6 +21,7 @@ mod questions;
 mod registry;
 mod registry_error;
 mod registry_requests;
+mod services;
 mod session;
 mod shared_results;
 mod shell;
@@ -24,6 +29,7 @@ mod step;
 mod store;
 pub(crate) mod survey;
 mod sweep;
+mod volumes;
 mod worker;
 
 use std::sync::Arc;
@@ -36,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::EngineError;
 use crate::kubernetes::session::Session;
 use crate::kubernetes::step::Leftovers;
+use crate::kubernetes::worker::Worker;
 use crate::logs::StepLogs;
 use crate::runner::{OpenRequest, OpenRunner, Ran, Runner, RunnerSpec, StepResult};
 use crate::snapshot::Saved;
@@ -63,18 +70,29 @@ struct KubernetesRunner {
 
 impl KubernetesRunner {
     /// Removes the pod of a step, after saving what a failed step left if it is kept.
-    fn tidy(&self, context: &StepContext, leftovers: Leftovers, has_failed: bool) -> BoxFuture<'static, Option<Saved>> {
+    fn tidy(
+        &self,
+        context: &StepContext,
+        mut leftovers: Leftovers,
+        has_failed: bool,
+    ) -> BoxFuture<'static, Option<Saved>> {
         let session = Arc::clone(&self.session);
         let is_kept = has_failed && context.keeping.workspace.is_some();
         async move {
+            if let Some(pods) = session.pods_so_far() {
+                leftovers.services.remove(pods).await;
+            }
             let mut worker = leftovers.worker?;
             let mut kept = None;
             if is_kept && worker.is_quiet() {
                 kept = step::save(&session, &mut worker, true).await.ok();
             }
+            leftovers.mounting.measure(&worker).await;
             if let Some(pods) = session.pods_so_far() {
                 worker.remove(pods).await;
             }
+            // Until now, something of the step could use them.
+            drop(leftovers.mounting);
             kept
         }
         .boxed()
@@ -95,7 +113,13 @@ impl Runner for KubernetesRunner {
     async fn run_step(&self, context: &StepContext, logs: &mut StepLogs) -> StepResult {
         let mut leftovers = Leftovers::default();
         let result = step::run(&self.session, context, logs, &mut leftovers).await;
+        leftovers.services.running.end(context).await;
         let digest = leftovers.digest.take();
+        let has_ended = matches!(result, Ok(Ran { ending: Ending::Exited(_) | Ending::TimedOut, .. }));
+        if has_ended && leftovers.worker.as_ref().is_none_or(Worker::is_quiet) {
+            // The next step, or the next attempt, need not wait until the pod is removed.
+            leftovers.mounting.release();
+        }
         let result = match result {
             Ok(ran) => Ok(ran),
             Err(Interruption::Stopped) => Ok(Ran::without_snapshot(Ending::Stopped)),

@@ -38,6 +38,7 @@ mod runner;
 pub mod runners;
 mod scheduler;
 mod secrets;
+mod services;
 mod slots;
 mod snapshot;
 mod sources;

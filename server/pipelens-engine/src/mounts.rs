@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use pipelens_core::plan::{CacheMount, Sharing};
+use pipelens_core::plan::{CacheMount, PlanStep, Sharing};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,8 @@ pub(crate) const EVERY_WORKSPACE: &str = "";
 const RECORD: &str = "record.json";
 /// The directory next to the lock in which a runner on this machine keeps the files.
 const FILES: &str = "files";
+
+const KIB: u64 = 1024;
 
 /// How often a mount that is in use is tried again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -237,6 +239,26 @@ impl Meter {
     pub(crate) fn set(self, bytes: u64) {
         write_record(&self.folder, &MountRecord { bytes, ..self.record }).ok();
     }
+}
+
+/// Whether a step may run in the container or the pod of another one, as far as their mounts are concerned: they are mounted when it is made. A
+/// private one may belong to another step by then.
+pub(crate) fn are_same(one: &PlanStep, other: &PlanStep) -> bool {
+    let is_private = |mount: &CacheMount| mount.sharing == Sharing::Private;
+    let home = |step: &PlanStep| step.env.get("HOME").cloned();
+    one.cache_mounts == other.cache_mounts
+        && one.git == other.git
+        && !one.cache_mounts.iter().any(is_private)
+        && (one.cache_mounts.is_empty() || home(one) == home(other))
+}
+
+/// Returns the size of a folder in what `du -sk` has printed.
+pub(crate) fn size_in(printed: &str, path: &str) -> Option<u64> {
+    let size = |line: &str| {
+        let (kib, measured) = line.split_once('\t')?;
+        (measured == path).then(|| kib.trim().parse::<u64>().ok()).flatten()
+    };
+    printed.lines().find_map(size).map(|kib| kib.saturating_mul(KIB))
 }
 
 /// Returns a text without zero bytes; different ones stay different.

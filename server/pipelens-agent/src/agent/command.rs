@@ -107,15 +107,21 @@ fn command_of(request: &RunRequest) -> Result<Command, Failure> {
     };
     let mut command = Command::new(program);
     command.args(arguments);
-    if request.script.len() < LONGEST_ARGUMENT_BYTES {
-        command.arg("-c").arg(&request.script);
-    } else {
-        // It is a new file: an earlier command may have left a link there.
-        fs::remove_file(LONG_SCRIPT).ok();
-        fs::write(LONG_SCRIPT, &request.script).map_err(|error| {
-            failure(format!("the command is too long for an argument, and `{LONG_SCRIPT}` cannot be written: {error}"))
-        })?;
-        command.arg(LONG_SCRIPT);
+    match &request.script {
+        None => {}
+        Some(script) if script.len() < LONGEST_ARGUMENT_BYTES => {
+            command.arg("-c").arg(script);
+        }
+        Some(script) => {
+            // It is a new file: an earlier command may have left a link there.
+            fs::remove_file(LONG_SCRIPT).ok();
+            fs::write(LONG_SCRIPT, script).map_err(|error| {
+                failure(format!(
+                    "the command is too long for an argument, and `{LONG_SCRIPT}` cannot be written: {error}"
+                ))
+            })?;
+            command.arg(LONG_SCRIPT);
+        }
     }
     command.env_clear().envs(own_variables()).envs(request.variables.iter().map(|(name, value)| (name, value)));
     command.current_dir(&request.workdir).process_group(0);

@@ -11,7 +11,7 @@ use super::listing::Listings;
 use super::processes;
 use super::reaper::Reaper;
 use super::session::Session;
-use super::{apply, archive, files, push, shell};
+use super::{apply, archive, ask, files, network, push, shell};
 use crate::protocol::message::{Answer, Control, Failure, Reason, Request, RequestId, ToAgent};
 
 /// What is needed to carry out requests.
@@ -97,6 +97,9 @@ impl Requests {
             Request::ReadSmallFile { path } => files::read_small_file(&path),
             Request::Identity => Ok(Answer::Identity(files::identity())),
             Request::Shell(request) => shell::run(self, job, &request),
+            Request::Ask(request) => ask::ask(self, job, &request),
+            Request::Listens { port } => Ok(Answer::Listens(network::listens(port))),
+            Request::AddHosts(hosts) => network::add_hosts(&hosts).map(|()| Answer::Done),
         }
     }
 

@@ -9,8 +9,8 @@ use futures_util::{Stream, StreamExt as _};
 use super::call::{Arrival, Call};
 use super::{Agent, AgentError, OutputSink, unexpected};
 use crate::protocol::message::{
-    Answer, Applied, ApplyRequest, ContainerPath, Control, Identity, Layer, Listing, PushRequest, Request, RunReport,
-    RunRequest, Stat,
+    Answer, Applied, ApplyRequest, AskRequest, Asked, ContainerPath, Control, Host, Identity, Layer, Listing,
+    PushRequest, Request, RunReport, RunRequest, Stat,
 };
 
 impl Agent {
@@ -121,6 +121,27 @@ impl Agent {
             Answer::Identity(identity) => Ok(identity),
             other => unexpected(other),
         }
+    }
+
+    /// Runs a short program beside the command.
+    pub async fn ask(&self, request: AskRequest) -> Result<Asked, AgentError> {
+        match Call::start(&self.shared, Request::Ask(request))?.answer().await? {
+            Answer::Asked(asked) => Ok(asked),
+            other => unexpected(other),
+        }
+    }
+
+    /// Whether something listens on a TCP port, in the container or in another one of the same network.
+    pub async fn listens(&self, port: u16) -> Result<bool, AgentError> {
+        match Call::start(&self.shared, Request::Listens { port })?.answer().await? {
+            Answer::Listens(listens) => Ok(listens),
+            other => unexpected(other),
+        }
+    }
+
+    /// Adds names to `/etc/hosts`, which only root may.
+    pub async fn add_hosts(&self, hosts: Vec<Host>) -> Result<(), AgentError> {
+        self.done(Request::AddHosts(hosts)).await
     }
 
     async fn done(&self, request: Request) -> Result<(), AgentError> {

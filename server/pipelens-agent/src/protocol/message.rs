@@ -8,6 +8,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::frame::FrameError;
+pub use super::question::{AskRequest, Asked, Host};
 
 /// The number of a request.
 pub type RequestId = u32;
@@ -85,6 +86,14 @@ pub enum Request {
     },
     Identity,
     Shell(ShellRequest),
+    /// Runs a short program beside the command.
+    Ask(AskRequest),
+    /// Whether something listens on a TCP port.
+    Listens {
+        port: u16,
+    },
+    /// Adds names to `/etc/hosts`.
+    AddHosts(Vec<Host>),
 }
 
 /// The bytes of a path, absolute or relative to the container's root. Not every path is UTF-8.
@@ -101,12 +110,13 @@ pub enum Then {
     End,
 }
 
-/// A command: `shell… -c script`.
+/// A command: `shell… -c script`, or a program.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRequest {
     /// The program that runs the script, with its arguments.
     pub shell: Vec<String>,
-    pub script: String,
+    /// `None`: the program itself is the command.
+    pub script: Option<String>,
     /// Set over the container's own environment, secrets included. No process list shows them.
     pub variables: Vec<(String, String)>,
     /// The working directory, which must exist.
@@ -308,6 +318,8 @@ pub enum Answer {
     Identity(Identity),
     /// A shell's exit code.
     Exited(i32),
+    Asked(Asked),
+    Listens(bool),
 }
 
 /// Why a request could not be carried out.
@@ -416,7 +428,7 @@ mod tests {
     fn secrets_do_not_show_in_debug_output() {
         let request = Request::Run(RunRequest {
             shell: vec!["sh".into()],
-            script: "echo".into(),
+            script: Some("echo".into()),
             variables: vec![("TOKEN".into(), "hunter2".into())],
             workdir: "/w".into(),
             then: Then::Next,

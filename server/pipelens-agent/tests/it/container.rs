@@ -185,7 +185,7 @@ impl AsyncRead for Cut {
 pub(crate) fn command(script: &str) -> RunRequest {
     RunRequest {
         shell: vec!["sh".into()],
-        script: script.into(),
+        script: Some(script.into()),
         variables: Vec::new(),
         workdir: "/work".into(),
         then: Then::Next,

@@ -1,27 +1,21 @@
 //! The project's git history in steps: a volume that a container of ours fills and that steps mount read-only. It is filled once for all steps
 //! of a run that have the same user, is part of no snapshot, and is removed with the last container that has it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
-use tar::{Builder, EntryType, Header};
 
 use crate::archive::Packing;
 use crate::blocking;
-use crate::clock;
 use crate::docker::arguments::Arguments;
 use crate::docker::container::Container;
 use crate::docker::image::ImageFacts;
 use crate::docker::session::Session;
 use crate::error::EngineError;
-use crate::history::History;
+use crate::history::{History, archive_of};
 use crate::sources::Sources;
 use crate::step_context::StepContext;
 use crate::stop::Interruption;
-
-const FOLDER_MODE: u32 = 0o755;
-const FILE_MODE: u32 = 0o444;
 
 /// Returns the container whose volume a step mounts, read-only, if it gets the history.
 pub(super) async fn volume_of(
@@ -76,7 +70,7 @@ async fn create(
 async fn fill(session: &Session, container: &Container, history: &History, folder: &str) -> Result<(), EngineError> {
     let (user_id, group_id) = container.user_ids().await?;
     let path = folder.trim_start_matches('/');
-    let archive = archive(history, path, user_id, group_id);
+    let archive = archive_of(history, path, user_id, group_id);
     let archive = archive
         .map_err(|error| EngineError::Refused { doing: "receive the git history", reason: error.to_string() })?;
     container.receive("receive the git history", "/", archive).await?;
@@ -89,30 +83,4 @@ async fn fill(session: &Session, container: &Container, history: &History, folde
         container.unpack("/", Arc::new(listed), packing).await?;
     }
     Ok(())
-}
-
-/// Packs everything but the objects.
-fn archive(history: &History, folder: &str, user_id: u64, group_id: u64) -> std::io::Result<Vec<u8>> {
-    let mut archive = Builder::new(Vec::new());
-    let mut add = |path: &Path, content: Option<&[u8]>| {
-        let (kind, mode) = match content {
-            Some(_) => (EntryType::Regular, FILE_MODE),
-            None => (EntryType::Directory, FOLDER_MODE),
-        };
-        let content = content.unwrap_or_default();
-        let mut header = Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_uid(user_id);
-        header.set_gid(group_id);
-        header.set_mtime(u64::try_from(clock::seconds_now()).unwrap_or(0));
-        header.set_size(content.len() as u64);
-        archive.append_data(&mut header, path, content)
-    };
-    let folder = Path::new(folder);
-    add(folder, None)?;
-    for file in &history.files {
-        add(&folder.join(&file.path), file.content.as_deref())?;
-    }
-    archive.into_inner()
 }

@@ -4,12 +4,14 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::docker::commit::Commit;
+use crate::docker::listening::Listener;
 use crate::docker::mounting::{self, Mounting};
-use crate::docker::services::Services;
+use crate::docker::services;
 use crate::docker::session::Session;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
 use crate::mounts::Meter;
+use crate::services::Services;
 use crate::snapshot::Saved;
 use crate::step_context::StepContext;
 use crate::stop::Interruption;
@@ -19,7 +21,7 @@ pub(super) struct Leftovers {
     /// The digest of the step's image; reported, and remembered with the run.
     pub(super) digest: Option<String>,
     pub(super) worker: Option<Worker>,
-    pub(super) services: Services,
+    pub(super) services: Services<Listener>,
     /// A call that continues in the engine after a stop.
     saving: Option<BoxFuture<'static, Result<Saved, EngineError>>>,
     /// The step's cache mounts, in use until nothing of the step runs any more.
@@ -53,7 +55,7 @@ impl Leftovers {
             // The resulting image is found by its label when the run closes.
             saving.await.ok();
         }
-        self.services.remove().await;
+        services::remove(self.services).await;
         let mut worker = self.worker?;
         let mut kept = None;
         if let Some(failure) = self.failure {

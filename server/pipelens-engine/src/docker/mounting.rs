@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bollard::models::{Mount, MountType, MountVolumeOptions, VolumeCreateRequest};
 use bollard::query_parameters::ListContainersOptionsBuilder;
-use pipelens_core::plan::{CacheMount, PlanStep, Sharing};
+use pipelens_core::plan::CacheMount;
 use tar::{Builder, EntryType, Header};
 
 use crate::clock;
@@ -19,7 +19,7 @@ use crate::docker::reap;
 use crate::docker::session::Session;
 use crate::docker::worker::Worker;
 use crate::error::EngineError;
-use crate::mounts::{Lease, Meter, Wanted};
+use crate::mounts::{self, Lease, Meter, Wanted};
 use crate::owner::Owner;
 use crate::step_context::StepContext;
 use crate::stop::Interruption;
@@ -29,7 +29,6 @@ use crate::supervisor::quoted;
 const PERMISSIONS: u32 = 0o777;
 /// Looking up how large mounts are must not delay the end of a run for long.
 const MEASURED_WITHIN: Duration = Duration::from_secs(10);
-const KIB: u64 = 1024;
 
 /// The mounts of one step.
 #[derive(Debug, Default)]
@@ -123,17 +122,6 @@ impl Mounting {
     }
 }
 
-/// Whether a step may run in the container of another one, as far as their mounts are concerned: volumes are mounted when a container is made. A
-/// private one may belong to another step by then.
-pub(super) fn are_same(one: &PlanStep, other: &PlanStep) -> bool {
-    let is_private = |mount: &CacheMount| mount.sharing == Sharing::Private;
-    let home = |step: &PlanStep| step.env.get("HOME").cloned();
-    one.cache_mounts == other.cache_mounts
-        && one.git == other.git
-        && !one.cache_mounts.iter().any(is_private)
-        && (one.cache_mounts.is_empty() || home(one) == home(other))
-}
-
 /// Returns the path of a mount in a container.
 async fn target(
     session: &Session,
@@ -225,12 +213,8 @@ pub(super) async fn measure(worker: &mut Worker, meters: Vec<(String, Meter)>) {
     let line = format!("du -sk --{paths} 2>/dev/null\n");
     let Ok(Some(said)) = tokio::time::timeout(MEASURED_WITHIN, worker.look(line.into())).await else { return };
     for (path, meter) in meters {
-        let size = |line: &str| {
-            let (kib, measured) = line.split_once('\t')?;
-            (measured == path).then(|| kib.trim().parse::<u64>().ok()).flatten()
-        };
-        if let Some(kib) = said.lines().find_map(size) {
-            meter.set(kib.saturating_mul(KIB));
+        if let Some(bytes) = mounts::size_in(&said, &path) {
+            meter.set(bytes);
         }
     }
 }

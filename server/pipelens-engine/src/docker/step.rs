@@ -17,7 +17,9 @@ use crate::docker::shell;
 use crate::error::EngineError;
 use crate::event::Phase;
 use crate::logs::StepLogs;
+use crate::mounts;
 use crate::runner::Ran;
+use crate::services::on_one_port;
 use crate::snapshot::{Saved, Snapshot};
 use crate::step_context::{Ending, KeepSnapshot, StepContext};
 use crate::stop::Interruption;
@@ -73,7 +75,8 @@ async fn try_to_run(
     let mut images = Vec::new();
     if arguments.services.len() > 1 && arguments.network.as_deref() != Some(HOST_NETWORK) {
         images = services::images(session, context, &arguments.services).await?;
-        arguments.apart = services::on_one_port(&arguments.services, &images);
+        let facts: Vec<_> = images.iter().map(|image| services::image_of(image)).collect();
+        arguments.apart = on_one_port(&arguments.services, &facts);
     }
     let mounting = match context.step().cache_mounts.is_empty() {
         true => None,
@@ -156,5 +159,5 @@ fn what_comes_then(context: &StepContext) -> Then {
 
 /// Whether the only child of a step may run in its container.
 fn goes_to_child(context: &StepContext) -> bool {
-    context.only_child().is_some_and(|child| mounting::are_same(context.step(), child))
+    context.only_child().is_some_and(|child| mounts::are_same(context.step(), child))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{HostAlias, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use pipelens_core::arguments::{self, ContainerOptions, Service};
 use pipelens_core::plan::Value;
 use pipelens_core::runners;
 
@@ -12,6 +13,8 @@ use crate::error::EngineError;
 
 /// The runner as pipeline authors know it.
 pub(super) const VOCABULARY: &runners::Runner = runners::named("kubernetes");
+/// The machine of the engine, as containers see it.
+const GATEWAY: &str = "host-gateway";
 
 /// The options a step sets for its pod.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,8 +26,8 @@ pub(super) struct Arguments {
     memory_bytes: Option<i64>,
     /// Billionths of a processor.
     nano_cpus: Option<i64>,
-    /// Names and addresses.
-    extra_hosts: Vec<(String, String)>,
+    pub(super) options: ContainerOptions,
+    pub(super) services: Vec<Service>,
 }
 
 impl Arguments {
@@ -39,11 +42,26 @@ impl Arguments {
                 "platform" => arguments.architecture = Some(architecture(&word(name, value)?)?),
                 "memory" => arguments.memory_bytes = Some(memory(value)?),
                 "cpus" => arguments.nano_cpus = Some(cpus(value)?),
-                "extra_hosts" => arguments.extra_hosts = extra_hosts(value)?,
-                _ => return Err(unknown(name)),
+                // Read as a whole, below.
+                "services" => {}
+                _ if !VOCABULARY.takes(name) => return Err(unknown(name)),
+                _ => match arguments.options.read(name, value) {
+                    Some(read) => read.map_err(|wanted| bad(format!("`{name}` must be {wanted}")))?,
+                    None => return Err(unknown(name)),
+                },
             }
         }
+        for service in value.map(arguments::services).unwrap_or_default() {
+            let service = service.map_err(bad)?;
+            check_options(&service)?;
+            arguments.services.push(service);
+        }
         Ok(arguments)
+    }
+
+    /// Returns what a service gets of a step's options, which are about the step's own container.
+    pub(super) fn of_service(&self) -> Self {
+        Self { architecture: self.architecture.clone(), ..Self::default() }
     }
 
     /// Returns the requests and limits of the step's container: Kubernetes reserves what the step may use.
@@ -63,12 +81,38 @@ impl Arguments {
             ..ResourceRequirements::default()
         })
     }
+}
 
-    /// Returns further lines of `/etc/hosts`.
-    pub(super) fn host_aliases(&self) -> Vec<HostAlias> {
-        let alias =
-            |(name, address): &(String, String)| HostAlias { ip: address.clone(), hostnames: Some(vec![name.clone()]) };
-        self.extra_hosts.iter().map(alias).collect()
+/// Returns lines of `/etc/hosts`, by address.
+pub(super) fn host_aliases(hosts: &[(String, String)]) -> Vec<HostAlias> {
+    let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, address) in hosts {
+        names.entry(address).or_default().push(name.clone());
+    }
+    names.into_iter().map(|(ip, names)| HostAlias { ip: ip.to_owned(), hostnames: Some(names) }).collect()
+}
+
+/// Returns the names and addresses of `extra_hosts`.
+pub(super) fn extra_hosts(options: &ContainerOptions) -> Result<Vec<(String, String)>, EngineError> {
+    let pair = |text: &String| match text.split_once(':') {
+        Some((_, GATEWAY)) | None => Err(bad(format!(
+            "`{text}` in `extra_hosts` means the machine of the engine, of which a pod knows nothing; give an address"
+        ))),
+        Some((name, address)) => Ok((name.to_owned(), address.to_owned())),
+    };
+    options.extra_hosts.iter().map(pair).collect()
+}
+
+/// Refuses what a container in a cluster cannot have.
+fn check_options(service: &Service) -> Result<(), EngineError> {
+    let ContainerOptions { ulimits, init, gpus, .. } = &service.options;
+    let asked = [("ulimits", !ulimits.is_empty()), ("init", *init == Some(false)), ("gpus", gpus.is_some())];
+    match asked.iter().find(|(_, is_asked)| *is_asked) {
+        Some((name, _)) => {
+            let service = &service.name;
+            Err(bad(format!("the `kubernetes` runner does not support `{name}`, which service `{service}` sets")))
+        }
+        None => Ok(()),
     }
 }
 
@@ -96,17 +140,6 @@ fn architecture(platform: &str) -> Result<String, EngineError> {
         ["linux", architecture] | ["linux", architecture, _] if !architecture.is_empty() => Ok(architecture.to_owned()),
         _ => Err(bad(format!("`platform` must be such as `linux/arm64`; got `{platform}`"))),
     }
-}
-
-fn extra_hosts(value: &Value) -> Result<Vec<(String, String)>, EngineError> {
-    let wanted = || bad("`extra_hosts` must be a list of `name:address`".to_owned());
-    let Value::List(items) = value else { return Err(wanted()) };
-    let pair = |item: &Value| {
-        let Value::Text(text) = item else { return Err(wanted()) };
-        let (name, address) = text.split_once(':').ok_or_else(wanted)?;
-        Ok((name.to_owned(), address.trim_matches(['[', ']']).to_owned()))
-    };
-    items.iter().map(pair).collect()
 }
 
 #[cfg(test)]
@@ -143,9 +176,32 @@ mod tests {
 
     #[test]
     fn what_it_does_not_support_is_refused_by_name() {
-        for name in ["privileged", "mounts", "network", "gpus", "services", "devices"] {
+        for name in ["privileged", "mounts", "network", "gpus", "ulimits", "init", "devices"] {
             let refused = of(name, Value::Bool(true)).unwrap_err();
             assert!(refused.contains(&format!("does not support `{name}`; expected one of `user`")), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_service_gets_nothing_that_a_cluster_cannot_give() {
+        let service = |key: &str, value: Value| {
+            let entries = vec![("image".to_owned(), Value::Text("a".into())), (key.to_owned(), value)];
+            of("services", Value::Map(vec![("db".to_owned(), Value::Map(entries))]))
+        };
+        assert_eq!(service("shm_size", Value::Integer(7)).unwrap().services[0].options.shm_bytes, Some(7));
+        assert!(service("init", Value::Bool(true)).is_ok());
+        for (key, value) in [("gpus", Value::Integer(1)), ("init", Value::Bool(false))] {
+            let refused = service(key, value).unwrap_err();
+            assert!(refused.contains(&format!("does not support `{key}`, which service `db` sets")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn names_with_one_address_are_in_one_line() {
+        let hosts = [("a", "127.0.0.1"), ("far", "10.1.2.3"), ("b", "127.0.0.1")]
+            .map(|(name, address)| (name.to_owned(), address.to_owned()));
+        let lines: Vec<_> = host_aliases(&hosts).into_iter().map(|alias| (alias.ip, alias.hostnames)).collect();
+        let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(lines, [("10.1.2.3".into(), names(&["far"])), ("127.0.0.1".into(), names(&["a", "b"]))]);
     }
 }

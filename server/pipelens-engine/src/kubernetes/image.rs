@@ -9,6 +9,8 @@ use oci_client::manifest::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::services::readiness::ServiceImage;
+
 /// An image that a registry has, or that can be pushed to it: its layers are there.
 #[derive(Debug, Clone)]
 pub(super) struct Image {
@@ -74,6 +76,35 @@ impl Image {
     /// Returns the user as the image names it; empty for root.
     pub(super) fn user(&self) -> &str {
         self.setting("User").unwrap_or_default()
+    }
+
+    fn words(&self, name: &str) -> Vec<String> {
+        let words = self.config.get("config").and_then(|config| config.get(name)).and_then(Value::as_array);
+        words.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Returns the folder in which its commands run, unless something else is said.
+    pub(super) fn workdir(&self) -> &str {
+        self.setting("WorkingDir").unwrap_or("/")
+    }
+
+    /// Returns the value of a variable that it sets.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        self.words("Env").iter().find_map(|entry| Some(entry.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+    }
+
+    /// Returns what it says about how it runs.
+    pub(super) fn as_service(&self) -> ServiceImage {
+        let settings = self.config.get("config");
+        let ports = settings.and_then(|settings| settings.get("ExposedPorts")).and_then(Value::as_object);
+        let tcp = |port: &String| port.strip_suffix("/tcp").unwrap_or(port).parse().ok();
+        let check = settings.and_then(|settings| settings.pointer("/Healthcheck/Test")).and_then(Value::as_array);
+        ServiceImage {
+            entrypoint: self.words("Entrypoint"),
+            cmd: self.words("Cmd"),
+            exposed_port: ports.into_iter().flat_map(|ports| ports.keys()).filter_map(tcp).min(),
+            health_check: check.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
+        }
     }
 
     /// Returns the bytes to push. The same image with the same annotations has the same bytes.
@@ -149,6 +180,21 @@ mod tests {
         assert_eq!(image.user(), "1000:100");
         assert_eq!(image.config["config"], json!({ "User": "1000:100", "Unknown": 1 }));
         assert_eq!(image.layers[0].media_type, IMAGE_LAYER_GZIP_MEDIA_TYPE);
+    }
+
+    #[test]
+    fn what_an_image_says_about_how_it_runs_is_read() {
+        let config = r#"{ "config": {
+            "Entrypoint": ["/run"], "Cmd": ["a", "b"], "WorkingDir": "/srv", "Env": ["PATH=/bin", "HOME=/home/a"],
+            "ExposedPorts": { "9000/tcp": {}, "8080/tcp": {}, "53/udp": {} },
+            "Healthcheck": { "Test": ["CMD", "check"] }
+        } }"#;
+        let image = Image::read(OciImageManifest::default(), config).unwrap();
+        let service = image.as_service();
+        assert_eq!((service.entrypoint.join(" "), service.cmd.join(" ")), ("/run".into(), "a b".into()));
+        assert_eq!((service.exposed_port, service.health_check.join(" ")), (Some(8080), "CMD check".into()));
+        assert_eq!((image.workdir(), image.variable("HOME").as_deref()), ("/srv", Some("/home/a")));
+        assert_eq!(base().workdir(), "/");
     }
 
     #[test]

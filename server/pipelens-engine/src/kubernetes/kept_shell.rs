@@ -11,7 +11,7 @@ use crate::fingerprint::short_name;
 use crate::kubernetes::arguments::Arguments;
 use crate::kubernetes::image::own_architecture;
 use crate::kubernetes::names;
-use crate::kubernetes::pod::PodPlan;
+use crate::kubernetes::pod::{Extras, PodPlan};
 use crate::owner::Owner;
 use crate::snapshot::shell_word;
 
@@ -56,10 +56,11 @@ fn pod(settings: &ClusterSettings, image: &str, step: &PlanStep) -> Result<Pod, 
         name: format!("pipelens-shell-{}", short_name(Uuid::new_v4().as_bytes())),
         run_id: Uuid::nil(),
         owner: &owner,
-        image: image.to_owned(),
+        images: vec![image.to_owned()],
         architecture: arguments.architecture.as_deref().unwrap_or(own_architecture()),
-        workdir: &step.workdir,
+        workdir: Some(&step.workdir),
         arguments: &arguments,
+        extras: &Extras::default(),
         patience_seconds: 0,
         avoided_nodes: Vec::new(),
         template: settings.pod_template.as_ref(),

@@ -8,11 +8,20 @@ use crate::owner::Owner;
 pub(super) const RUN: &str = "pipelens.dev/run";
 /// A name for the process that made it; the process itself is in the annotation of this name.
 pub(super) const OWNER: &str = "pipelens.dev/owner";
+/// The name of a cache mount, and the cache and the project that its claim belongs to.
+pub(super) const MOUNT: &str = "pipelens.dev/mount";
+pub(super) const CACHE: &str = "pipelens.dev/cache";
+pub(super) const WORKSPACE: &str = "pipelens.dev/workspace";
 /// On every pod.
 pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "pipelens");
 
 /// The container in which a step's commands run.
 pub(super) const STEP_CONTAINER: &str = "step";
+/// Returns the name of a container beside that of the step.
+pub(super) fn container_beside(number: usize) -> String {
+    format!("beside-{number}")
+}
+
 /// The path of the agent in every container.
 pub(super) const AGENT: &str = "/.pipelens/agent";
 
@@ -37,6 +46,11 @@ pub(super) fn pod_name(run_id: Uuid, step: &str, number: usize) -> String {
     let space = if word.is_empty() { "" } else { "-" };
     // The beginning of a run's id is its time, which many runs share.
     format!("pipelens-{word}{space}{}-{number}", short_name(run_id.as_bytes()))
+}
+
+/// Returns the name of the claim of a cache mount.
+pub(super) fn claim(mount: &str) -> String {
+    format!("pipelens-mount-{mount}")
 }
 
 /// Returns the value of the label with the owner; the owner itself is too long for one.

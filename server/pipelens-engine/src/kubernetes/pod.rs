@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, PreferredSchedulingTerm,
-    SecurityContext,
+    Capabilities, Container, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSecurityContext, PodSpec,
+    PreferredSchedulingTerm, SecurityContext, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::EngineError;
-use crate::kubernetes::arguments::Arguments;
+use crate::kubernetes::arguments::{Arguments, host_aliases};
+use crate::kubernetes::image::Image;
 use crate::kubernetes::names;
+use crate::kubernetes::volumes::Volumes;
 use crate::owner::Owner;
 
 /// The longest time that a pod may exist, whatever happens to the process that made it.
@@ -25,11 +27,13 @@ pub(super) struct PodPlan<'a> {
     pub(super) name: String,
     pub(super) run_id: Uuid,
     pub(super) owner: &'a Owner,
-    /// The name of the image with the agent, for the step's own container.
-    pub(super) image: String,
+    /// The names of the images with the agent, for the first container and those beside it.
+    pub(super) images: Vec<String>,
     pub(super) architecture: &'a str,
-    pub(super) workdir: &'a str,
+    /// Where the commands of the first container run; `None`: where its image says.
+    pub(super) workdir: Option<&'a str>,
     pub(super) arguments: &'a Arguments,
+    pub(super) extras: &'a Extras,
     /// How long the agent waits for a connection.
     pub(super) patience_seconds: u64,
     /// Nodes that it should not be on, unless there is no other.
@@ -38,17 +42,43 @@ pub(super) struct PodPlan<'a> {
     pub(super) template: Option<&'a Value>,
 }
 
+/// What a pod has besides its first container and that one's image.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// What its first container mounts.
+    pub(super) mounts: Vec<VolumeMount>,
+    pub(super) beside: Vec<Beside>,
+    pub(super) volumes: Volumes,
+    /// Names and addresses for `/etc/hosts`.
+    pub(super) hosts: Vec<(String, String)>,
+    /// The group that volumes are given to, where they can be.
+    pub(super) group: Option<u64>,
+}
+
+/// A container beside the first one.
+#[derive(Debug)]
+pub(super) struct Beside {
+    /// Without the agent; `None`: that of the first container.
+    pub(super) image: Option<Image>,
+    pub(super) user: Option<(u64, Option<u64>)>,
+    pub(super) mounts: Vec<VolumeMount>,
+}
+
 impl PodPlan<'_> {
     pub(super) fn pod(self) -> Result<Pod, EngineError> {
-        let arguments = self.arguments;
-        let mut step = self.container(names::STEP_CONTAINER.to_owned(), self.image.clone());
-        step.working_dir = Some(self.workdir.to_owned());
-        step.resources = arguments.resources();
-        if let (Some((user, group)), Some(security)) = (arguments.user, &mut step.security_context) {
-            security.run_as_user = i64::try_from(user).ok();
-            security.run_as_group = group.and_then(|group| i64::try_from(group).ok());
-        }
-        let aliases = arguments.host_aliases();
+        let (arguments, extras) = (self.arguments, self.extras);
+        let mut images = self.images.iter();
+        let image = images.next().cloned().unwrap_or_default();
+        let mut first = self.container(names::STEP_CONTAINER.to_owned(), image, arguments.user, &extras.mounts);
+        first.working_dir = self.workdir.map(str::to_owned);
+        first.resources = arguments.resources();
+        let beside = images.zip(&extras.beside).enumerate().map(|(number, (image, beside))| {
+            self.container(names::container_beside(number), image.clone(), beside.user, &beside.mounts)
+        });
+        let containers: Vec<Container> = std::iter::once(first).chain(beside).collect();
+        let aliases = host_aliases(&extras.hosts);
+        let volumes = extras.volumes.clone().into_inner();
+        let group = extras.group.and_then(|group| i64::try_from(group).ok());
         let (managed_by, pipelens) = names::MANAGED_BY;
         let own = Pod {
             metadata: ObjectMeta {
@@ -62,7 +92,7 @@ impl PodPlan<'_> {
                 ..ObjectMeta::default()
             },
             spec: Some(PodSpec {
-                containers: vec![step],
+                containers,
                 restart_policy: Some("Never".to_owned()),
                 automount_service_account_token: Some(false),
                 enable_service_links: Some(false),
@@ -70,6 +100,9 @@ impl PodPlan<'_> {
                 termination_grace_period_seconds: Some(GRACE_SECONDS),
                 node_selector: Some(BTreeMap::from([("kubernetes.io/arch".to_owned(), self.architecture.to_owned())])),
                 host_aliases: (!aliases.is_empty()).then_some(aliases),
+                volumes: (!volumes.is_empty()).then_some(volumes),
+                security_context: group
+                    .map(|group| PodSecurityContext { fs_group: Some(group), ..PodSecurityContext::default() }),
                 ..PodSpec::default()
             }),
             status: None,
@@ -84,7 +117,13 @@ impl PodPlan<'_> {
         Ok(pod)
     }
 
-    fn container(&self, name: String, image: String) -> Container {
+    fn container(
+        &self,
+        name: String,
+        image: String,
+        user: Option<(u64, Option<u64>)>,
+        mounts: &[VolumeMount],
+    ) -> Container {
         Container {
             name,
             image: Some(image),
@@ -97,8 +136,11 @@ impl PodPlan<'_> {
                 self.patience_seconds.to_string(),
             ]),
             args: Some(Vec::new()),
+            volume_mounts: (!mounts.is_empty()).then(|| mounts.to_vec()),
             security_context: Some(SecurityContext {
                 privileged: Some(false),
+                run_as_user: user.and_then(|(user, _)| i64::try_from(user).ok()),
+                run_as_group: user.and_then(|(_, group)| i64::try_from(group?).ok()),
                 // It could read the memory of the agent.
                 capabilities: Some(Capabilities {
                     drop: Some(vec!["SYS_PTRACE".to_owned()]),
@@ -185,10 +227,11 @@ mod tests {
             name: "pipelens-a-1".into(),
             run_id: Uuid::nil(),
             owner: &Owner::this_process(),
-            image: "registry/a@sha256:1".into(),
+            images: vec!["registry/a@sha256:1".into()],
             architecture: "amd64",
-            workdir: "/workspace",
+            workdir: Some("/workspace"),
             arguments: &arguments,
+            extras: &Extras::default(),
             patience_seconds: 15,
             avoided_nodes: vec!["node2".to_owned()],
             template,

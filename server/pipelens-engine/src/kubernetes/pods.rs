@@ -313,7 +313,10 @@ pub(super) fn state_of(pod: &Pod) -> PodState {
     }
     let is_running =
         |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.running.is_some());
-    if !containers.is_empty() && containers.iter().filter(|it| it.name == names::STEP_CONTAINER).all(is_running) {
+    // One beside it may have done its work.
+    let has_ended =
+        |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.terminated.is_some());
+    if !containers.is_empty() && containers.iter().all(|it| is_running(it) || has_ended(it)) {
         return PodState::Running;
     }
     let conditions = status.conditions.as_deref().unwrap_or_default();
@@ -346,7 +349,7 @@ pub(super) fn refused(doing: &'static str, error: &kube::Error) -> EngineError {
     EngineError::Cluster { doing, reason }
 }
 
-fn no_answer(doing: &'static str, within: Duration) -> EngineError {
+pub(super) fn no_answer(doing: &'static str, within: Duration) -> EngineError {
     EngineError::Cluster { doing, reason: format!("the API server did not answer within {} s", within.as_secs_f32()) }
 }
 

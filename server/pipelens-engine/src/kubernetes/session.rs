@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 use pipelens_agent::client::Agent;
 use tokio::sync::{MutexGuard, OnceCell, watch};
@@ -16,14 +15,16 @@ use uuid::Uuid;
 
 use crate::cluster_settings::ClusterSettings;
 use crate::deadlines::Deadlines;
-use crate::error::{EngineError, with_causes};
+use crate::error::EngineError;
 use crate::event::Phase;
 use crate::kubernetes::arguments::Arguments;
 use crate::kubernetes::attempts::persistently;
+use crate::kubernetes::claims::Claims;
+use crate::kubernetes::client::connect;
 use crate::kubernetes::image::{Image, Layer, own_architecture};
 use crate::kubernetes::kept_for::KeptFor;
 use crate::kubernetes::names;
-use crate::kubernetes::pod::PodPlan;
+use crate::kubernetes::pod::{Extras, PodPlan};
 use crate::kubernetes::pods::{self, PodState, Pods};
 use crate::kubernetes::registry::Registry;
 use crate::kubernetes::store::{ClusterSnapshot, ClusterStore};
@@ -39,6 +40,7 @@ use crate::stop::{self, Interruption};
 pub(super) struct Session {
     pub(super) registry: Arc<Registry>,
     pub(super) store: Arc<ClusterStore>,
+    pub(super) claims: Arc<Claims>,
     pub(super) owner: Owner,
     pub(super) settings: ClusterSettings,
     pub(super) deadlines: Deadlines,
@@ -48,6 +50,8 @@ pub(super) struct Session {
     bases: Slots<(Image, String)>,
     /// The layers with the sources, by what tells them apart.
     source_layers: Slots<Layer>,
+    /// The homes of users, by image.
+    pub(super) homes: Slots<String>,
     /// The layer with the agent, by architecture.
     agents: Slots<Layer>,
     /// The connection to the API server, made when it is needed.
@@ -56,7 +60,25 @@ pub(super) struct Session {
     waiting: Mutex<HashMap<String, Worker>>,
     numbers: AtomicUsize,
     has_reported_mounts: AtomicBool,
-    has_reported_git: AtomicBool,
+}
+
+/// What the first container of a pod is made from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct First<'a> {
+    /// A word that is recognised in the pod's name.
+    pub(super) name: &'a str,
+    /// Without the agent.
+    pub(super) image: &'a Image,
+    pub(super) workdir: Option<&'a str>,
+    pub(super) arguments: &'a Arguments,
+}
+
+/// A pod whose containers run.
+pub(super) struct StartedPod {
+    pub(super) name: String,
+    pub(super) seen: watch::Receiver<PodState>,
+    /// One of each container, in their order.
+    pub(super) agents: Vec<Agent>,
 }
 
 impl Session {
@@ -66,10 +88,13 @@ impl Session {
         let settings = request.cluster.clone().filter(|it| !it.registry.is_empty()).ok_or_else(missing)?;
         let (project, is_asked_by_user) = (request.source_root.clone(), settings.is_asked_by_user);
         let registry = Arc::new(Registry::new(&settings.registry, own_architecture(), project, is_asked_by_user)?);
-        let store = ClusterStore::new(Arc::clone(&registry), &settings, request.run_id, request.deadlines);
+        let claims = Arc::new(Claims::new(settings.clone(), request.deadlines, request.mounts()));
+        let store =
+            ClusterStore::new(Arc::clone(&registry), Arc::clone(&claims), &settings, request.run_id, request.deadlines);
         Ok(Self {
             registry,
             store: Arc::new(store),
+            claims,
             owner: Owner::this_process(),
             settings,
             deadlines: request.deadlines,
@@ -77,12 +102,12 @@ impl Session {
             project: request.source_root.clone(),
             bases: Slots::default(),
             source_layers: Slots::default(),
+            homes: Slots::default(),
             agents: Slots::default(),
             pods: OnceCell::new(),
             waiting: Mutex::default(),
             numbers: AtomicUsize::new(0),
             has_reported_mounts: AtomicBool::new(false),
-            has_reported_git: AtomicBool::new(false),
         })
     }
 
@@ -163,36 +188,44 @@ impl Session {
         Ok(image.with(layer, "the agent"))
     }
 
-    /// Starts a pod with an image, and connects to its agent. Once its creation has begun, it is not interrupted: otherwise there would be a pod that
-    /// we do not know of.
+    /// Starts a pod, and connects to the agents of its containers. Once its creation has begun, it is not interrupted: otherwise there would be a
+    /// pod that we do not know of.
     pub(super) async fn start_pod(
         &self,
         context: &StepContext,
-        arguments: &Arguments,
-        image: Image,
-    ) -> Result<Worker, Interruption> {
+        first: First<'_>,
+        extras: Extras,
+    ) -> Result<StartedPod, Interruption> {
+        let First { name, image, workdir, arguments } = first;
         let architecture = arguments.architecture.clone().unwrap_or_else(|| own_architecture().to_owned());
-        let with_agent = self.with_agent(context, &image, &architecture).await?;
-        let push = persistently(|| self.registry.push(&with_agent, &KeptFor::Pod).boxed());
-        let digest = self.unless_stopped(context, push).await?;
+        let mut images = Vec::new();
+        for image in
+            std::iter::once(image).chain(extras.beside.iter().map(|beside| beside.image.as_ref().unwrap_or(image)))
+        {
+            let with_agent = self.with_agent(context, image, &architecture).await?;
+            let push = persistently(|| self.registry.push(&with_agent, &KeptFor::Pod).boxed());
+            let digest = self.unless_stopped(context, push).await?;
+            images.push(self.registry.name_of(&digest));
+        }
         let pods = self.unless_stopped(context, self.pods()).await?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let name = names::pod_name(self.run_id, &context.step().key, number);
+        let name = names::pod_name(self.run_id, name, number);
         let plan = PodPlan {
             name: name.clone(),
             run_id: self.run_id,
             owner: &self.owner,
-            image: self.registry.name_of(&digest),
+            images,
             architecture: &architecture,
-            workdir: &context.step().workdir,
+            workdir,
             arguments,
+            extras: &extras,
             patience_seconds: agents::PATIENCE.as_secs(),
             avoided_nodes: pods.lost_nodes(),
             template: self.settings.pod_template.as_ref(),
         };
         let mut seen = pods.create(&plan.pod()?).await?;
-        match self.unless_stopped(context, self.reach(context, pods, &name, &mut seen)).await {
-            Ok(agent) => Ok(Worker::new(name, agent, seen, image)),
+        match self.unless_stopped(context, self.reach(context, pods, &name, extras.beside.len(), &mut seen)).await {
+            Ok(agents) => Ok(StartedPod { name, seen, agents }),
             Err(interruption) => {
                 if matches!(&interruption, Interruption::Failed(error) if error.is_of_its_machine()) {
                     pods.note_lost(&name);
@@ -210,28 +243,27 @@ impl Session {
         context: &StepContext,
         pods: &Pods,
         name: &str,
+        beside: usize,
         seen: &mut watch::Receiver<PodState>,
-    ) -> Result<Agent, EngineError> {
+    ) -> Result<Vec<Agent>, EngineError> {
         let key = &context.step().key;
         let notice = |reason: &str| context.events.notice(format!("`{key}` waits for its pod: {reason}."));
         pods::running(seen, self.deadlines.stall, notice).await?;
-        let connecting = agents::connect(pods.api().clone(), name.to_owned(), names::STEP_CONTAINER.to_owned());
+        let containers =
+            std::iter::once(names::STEP_CONTAINER.to_owned()).chain((0..beside).map(names::container_beside));
+        let connecting =
+            try_join_all(containers.map(|container| agents::connect(pods.api().clone(), name.to_owned(), container)));
         let over = pods::over(seen.clone());
         tokio::select! {
-            agent = connecting => agent.map_err(|error| agents::lost(&error)),
+            agents = connecting => agents.map_err(|error| agents::lost(&error)),
             reason = over => Err(EngineError::PodEnded { reason }),
         }
     }
 
-    /// Reports what a step asks for and does not get here, each once in a run.
-    pub(super) fn report_what_is_missing(&self, context: &StepContext) {
-        let step = context.step();
-        if !step.cache_mounts.is_empty() && !self.has_reported_mounts.swap(true, Ordering::Relaxed) {
-            let sentence = "Cache mounts are not kept in the cluster: each step starts without them.";
-            context.events.notice(sentence.to_owned());
-        }
-        if step.git && !self.has_reported_git.swap(true, Ordering::Relaxed) {
-            let sentence = "Steps in the cluster do not get the project's git history: they run without a `.git`.";
+    /// Reports that nothing keeps cache mounts, once in a run.
+    pub(super) fn report_missing_storage(&self, context: &StepContext) {
+        if !self.has_reported_mounts.swap(true, Ordering::Relaxed) {
+            let sentence = "Cache mounts are not kept in the cluster, because `kubernetes.storageClass` is not set: they are empty folders.";
             context.events.notice(sentence.to_owned());
         }
     }
@@ -264,27 +296,6 @@ impl Session {
     ) -> Result<T, Interruption> {
         stop::unless_stopped(&context.stop, work).await
     }
-}
-
-/// Returns a client for the cluster that the user has chosen, and the namespace.
-pub(super) async fn connect(settings: &ClusterSettings) -> Result<(Client, String), EngineError> {
-    rustls::crypto::ring::default_provider().install_default().ok();
-    let failed = |error: &dyn std::error::Error| EngineError::ClusterSettings { reason: with_causes(error) };
-    let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
-    let config = match &settings.kubeconfig {
-        Some(file) => {
-            let read = Kubeconfig::read_from(file).map_err(|error| failed(&error))?;
-            Config::from_custom_kubeconfig(read, &options).await
-        }
-        None => Config::from_kubeconfig(&options).await,
-    };
-    let mut config = config.map_err(|error| failed(&error))?;
-    // An exec lasts as long as its step.
-    config.read_timeout = None;
-    config.write_timeout = None;
-    let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(|error| failed(&error))?;
-    Ok((client, namespace))
 }
 
 fn write_agent(program: &[u8], to: &mut dyn Write) -> std::io::Result<()> {

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use pipelens_agent::client::Agent;
 use pipelens_agent::protocol::message::{ApplyRequest, Identity, MissingFolders, Then};
-
+use pipelens_core::arguments;
 use pipelens_core::plan::PlanStep;
 
 use crate::archive::{self, Packing};
@@ -15,15 +16,20 @@ use crate::error::EngineError;
 use crate::event::Phase;
 use crate::image_user;
 use crate::kubernetes::agents;
-use crate::kubernetes::arguments::Arguments;
+use crate::kubernetes::arguments::{Arguments, extra_hosts};
 use crate::kubernetes::attempts::persistently;
+use crate::kubernetes::history;
 use crate::kubernetes::image::Image;
 use crate::kubernetes::image_files::ImageFiles;
-use crate::kubernetes::session::Session;
+use crate::kubernetes::mounting::{self, Mounting};
+use crate::kubernetes::pod::Extras;
+use crate::kubernetes::services::{self, ServicePods};
+use crate::kubernetes::session::{First, Session, StartedPod};
 use crate::kubernetes::shell;
 use crate::kubernetes::store::ClusterSnapshot;
 use crate::kubernetes::worker::Worker;
 use crate::logs::StepLogs;
+use crate::mounts;
 use crate::runner::Ran;
 use crate::snapshot::{Outdated, Saved, Snapshot};
 use crate::sources::Sources;
@@ -36,6 +42,9 @@ pub(super) struct Leftovers {
     /// The digest of the step's image; reported, and remembered with the run.
     pub(super) digest: Option<String>,
     pub(super) worker: Option<Worker>,
+    pub(super) services: ServicePods,
+    /// The step's cache mounts, in use until nothing of the step runs any more.
+    pub(super) mounting: Mounting,
 }
 
 /// Runs a step. Whatever happens, what has to be removed is in `leftovers`.
@@ -46,19 +55,33 @@ pub(super) async fn run(
     leftovers: &mut Leftovers,
 ) -> Result<Ran, Interruption> {
     let arguments = Arguments::of(context.step().runner_args.as_ref())?;
-    session.report_what_is_missing(context);
-    prepare(session, context, &arguments, leftovers).await?;
+    leftovers.mounting = mounting::begin(session, context, &arguments).await?;
+    let prepared = services::prepare(session, context, &arguments).await?;
+    services::start_apart(session, context, &arguments, &prepared, &mut leftovers.services).await?;
+    let mut extras = extras_of(&arguments)?;
+    services::add_to(&mut extras, &prepared, &leftovers.services)?;
+    let has_history = history::add_to(&mut extras, context, &arguments);
+    let mut beside = prepare(session, context, &arguments, extras, leftovers).await?;
+    if let Some(agent) = has_history.then(|| beside.pop()).flatten() {
+        session.unless_stopped(context, history::fill(context, agent)).await?;
+    }
     let Some(worker) = &mut leftovers.worker else { return Err(Interruption::Stopped) };
     session.unless_stopped(context, add_artifacts(context, worker)).await?;
+    services::start(session, context, &prepared, &worker.name, beside, &mut leftovers.services).await?;
+    let services = &mut leftovers.services.running;
     if let Some(terminal) = &context.terminal {
-        session.unless_stopped(context, shell::run(context, &worker.agent, terminal)).await?;
+        let shell = session.unless_stopped(context, shell::run(context, &worker.agent, terminal));
+        services.beside(context, shell).await?;
+        services.end(context).await;
         return Ok(Ran::without_snapshot(Ending::Exited(0)));
     }
-    let ran = worker.run(context, what_comes_then(context), is_saved_afterwards(context), logs).await;
+    let running = worker.run(context, what_comes_then(context), is_saved_afterwards(context), logs);
+    let ran = services.beside(context, running).await;
     if ran.as_ref().is_err_and(EngineError::is_of_its_machine) {
         session.pods().await?.note_lost(&worker.name);
     }
     let ending = ran?;
+    services.end(context).await;
     if let Some(artifacts) = context.artifacts_after(ending) {
         let taken = take_artifacts(session, context, worker, &artifacts).await;
         context.forgive_after_failure(ending, taken)?;
@@ -85,7 +108,7 @@ pub(super) async fn hand_back_artifacts(
     leftovers: &mut Leftovers,
 ) -> Result<(), Interruption> {
     let arguments = Arguments::of(context.step().runner_args.as_ref())?;
-    prepare(session, context, &arguments, leftovers).await?;
+    prepare(session, context, &arguments, extras_of(&arguments)?, leftovers).await?;
     let Some((worker, artifacts)) = leftovers.worker.as_ref().zip(context.artifacts.as_ref()) else { return Ok(()) };
     take_artifacts(session, context, worker, artifacts).await
 }
@@ -96,38 +119,74 @@ pub(super) async fn save(session: &Session, worker: &mut Worker, outlives_run: b
     Ok(Saved { place: session.store.add(&worker.image, outlives_run).await?, bytes })
 }
 
-/// Returns a pod with what the step starts from.
+/// Returns what the step's own container has besides its image.
+fn extras_of(arguments: &Arguments) -> Result<Extras, EngineError> {
+    let mut extras = Extras { hosts: extra_hosts(&arguments.options)?, ..Extras::default() };
+    extras.mounts = extras.volumes.of_options(&arguments.options)?;
+    Ok(extras)
+}
+
+/// Makes a pod with what the step starts from, and returns the agents of the containers beside the step's.
 async fn prepare(
     session: &Session,
     context: &StepContext,
     arguments: &Arguments,
+    extras: Extras,
     leftovers: &mut Leftovers,
-) -> Result<(), Interruption> {
+) -> Result<Vec<Agent>, Interruption> {
     match &context.base {
         Base::Image(reference) => {
             let (image, digest) = session.base(context, reference, arguments).await?;
             context.report_image(reference, &digest);
             leftovers.digest = Some(digest);
             let image = with_sources(session, context, arguments, &image).await?;
-            leftovers.worker = Some(session.start_pod(context, arguments, image).await?);
+            start_pod(session, context, arguments, image, extras, leftovers).await
         }
         Base::Snapshot(snapshot, outdated) => match snapshot.get::<ClusterSnapshot>() {
             Some(ClusterSnapshot::Image(name)) => {
                 let digest = session.registry.digest_in(name).ok_or_else(|| context.no_snapshot())?;
                 let read = persistently(|| session.registry.read(digest).boxed());
                 let image = session.unless_stopped(context, read).await?;
-                let worker = leftovers.worker.insert(session.start_pod(context, arguments, image).await?);
-                if let Some(outdated) = outdated {
+                let beside = start_pod(session, context, arguments, image, extras, leftovers).await?;
+                if let Some((outdated, worker)) = outdated.as_ref().zip(leftovers.worker.as_ref()) {
                     session.unless_stopped(context, update_sources(context, worker, outdated)).await?;
                 }
+                Ok(beside)
             }
             Some(ClusterSnapshot::Pod(name)) => {
-                leftovers.worker = Some(session.take_waiting(name).ok_or_else(|| context.no_snapshot())?);
+                let worker = session.take_waiting(name).ok_or_else(|| context.no_snapshot())?;
+                let worker = leftovers.worker.insert(worker);
+                leftovers.mounting.find(session, context, arguments, &worker.image).await?;
+                Ok(Vec::new())
             }
-            None => return Err(context.no_snapshot().into()),
+            None => Err(context.no_snapshot().into()),
         },
     }
-    Ok(())
+}
+
+/// Starts the step's pod, and returns the agents of the containers beside the step's.
+async fn start_pod(
+    session: &Session,
+    context: &StepContext,
+    arguments: &Arguments,
+    image: Image,
+    mut extras: Extras,
+    leftovers: &mut Leftovers,
+) -> Result<Vec<Agent>, Interruption> {
+    let step = context.step();
+    let adding = leftovers.mounting.add_to(&mut extras, session, context, arguments, &image);
+    session.unless_stopped(context, adding).await?;
+    if leftovers.mounting.is_kept() {
+        let finding = user_ids(session, arguments, &image);
+        let ids = session.unless_stopped(context, finding).await?;
+        extras.group = Some(ids.1).filter(|_| ids != (0, 0));
+    }
+    let first = First { name: &step.key, image: &image, workdir: Some(&step.workdir), arguments };
+    let StartedPod { name, seen, agents } = session.start_pod(context, first, extras).await?;
+    let mut agents = agents.into_iter();
+    let agent = agents.next().ok_or(Interruption::Stopped)?;
+    leftovers.worker = Some(Worker::new(name, agent, seen, image));
+    Ok(agents.collect())
 }
 
 /// Returns an image with the sources on top.
@@ -269,9 +328,16 @@ fn is_saved_afterwards(context: &StepContext) -> bool {
     context.keeps_snapshot != KeepSnapshot::Never || context.keeping.is_cached || context.keeping.workspace.is_some()
 }
 
-/// Whether the only child of a step may run in its pod.
+/// Whether the only child of a step may run in its pod. The pod of one with services is its own.
 fn goes_to_child(context: &StepContext) -> bool {
     let arguments = context.step().runner_args.as_ref();
-    let runs_there = |child: &PlanStep| child.runner_args.is_none() || child.runner_args.as_ref() == arguments;
+    let has_services =
+        |step: &PlanStep| step.runner_args.as_ref().is_some_and(|it| !arguments::services(it).is_empty());
+    let runs_there = |child: &PlanStep| {
+        (child.runner_args.is_none() || child.runner_args.as_ref() == arguments)
+            && mounts::are_same(context.step(), child)
+            && !has_services(child)
+            && !has_services(context.step())
+    };
     context.only_child().is_some_and(runs_there)
 }

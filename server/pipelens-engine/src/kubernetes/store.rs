@@ -13,12 +13,14 @@ use crate::cluster_settings::ClusterSettings;
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::kubernetes::attempts::persistently;
+use crate::kubernetes::claims::Claims;
 use crate::kubernetes::image::Image;
 use crate::kubernetes::kept_for::KeptFor;
 use crate::kubernetes::kept_shell;
 use crate::kubernetes::questions::Questions;
 use crate::kubernetes::registry::Registry;
 use crate::kubernetes::shared_results::ClusterResults;
+use crate::mounts::Mounts;
 use crate::snapshot::{Removal, SharedResults, Snapshot, SnapshotStore};
 
 /// What a step of this runner leaves for others.
@@ -35,6 +37,7 @@ pub(super) struct ClusterStore {
     name: String,
     settings: ClusterSettings,
     questions: Arc<Questions>,
+    claims: Arc<Claims>,
     run_id: Uuid,
     results: Option<ClusterResults>,
     /// The images that this run has made for later runs.
@@ -44,13 +47,20 @@ pub(super) struct ClusterStore {
 }
 
 impl ClusterStore {
-    pub(super) fn new(registry: Arc<Registry>, settings: &ClusterSettings, run_id: Uuid, deadlines: Deadlines) -> Self {
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        claims: Arc<Claims>,
+        settings: &ClusterSettings,
+        run_id: Uuid,
+        deadlines: Deadlines,
+    ) -> Self {
         let questions = Arc::new(Questions::new(registry, settings.is_asked_by_user, deadlines.question));
         Self {
             name: questions.registry.repository(),
             settings: settings.clone(),
             results: settings.project.is_some().then(|| ClusterResults::new(Arc::clone(&questions), settings)),
             questions,
+            claims,
             run_id,
             made: Mutex::default(),
             own: Mutex::default(),
@@ -121,6 +131,18 @@ impl SnapshotStore for ClusterStore {
     fn trouble(&self) -> Option<EngineError> {
         let reason = self.questions.trouble()?;
         Some(EngineError::Registry { doing: "say what it has".to_owned(), reason, is_away: false })
+    }
+
+    fn mounts(&self) -> Option<&Mounts> {
+        self.claims.mounts()
+    }
+
+    async fn remove_mount(&self, id: &str) -> bool {
+        self.claims.remove(id).await
+    }
+
+    async fn sweep_mounts(&self) {
+        self.claims.sweep().await;
     }
 
     /// Removes only what this run has made: another machine may be about to record the rest.

@@ -13,7 +13,7 @@ use crate::cluster_settings::{ClusterFact, ClusterSettings};
 use crate::error::{EngineError, with_causes};
 use crate::kubernetes::image::own_architecture;
 use crate::kubernetes::registry::Registry;
-use crate::kubernetes::{agent_program, session};
+use crate::kubernetes::{agent_program, client};
 
 /// A person waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ async fn cluster(settings: &ClusterSettings) -> Vec<ClusterFact> {
              `kubernetes.context`"
         ))
     };
-    let (client, namespace) = match session::connect(settings).await {
+    let (client, namespace) = match client::connect(settings).await {
         Ok(connected) => connected,
         Err(error) => return vec![trouble(error.sentence().trim_end_matches('.').to_owned())],
     };

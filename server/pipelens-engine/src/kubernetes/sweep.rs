@@ -8,6 +8,9 @@ use crate::kubernetes::names;
 use crate::kubernetes::session::Session;
 use crate::owner::Owner;
 
+/// Its processes get no time; but who waits for their end sees the pod until then.
+const GRACE_SECONDS: u32 = 1;
+
 /// Returns a sentence about what was removed.
 pub(super) async fn remove_what_dead_owners_left(session: &Session) -> Option<String> {
     let pods = session.pods().await.ok()?;
@@ -18,7 +21,10 @@ pub(super) async fn remove_what_dead_owners_left(session: &Session) -> Option<St
     for pod in listing.ok()?.ok()? {
         let owner = pod.annotations().get(names::OWNER).and_then(|text| text.parse::<Owner>().ok());
         let is_left = owner.is_some_and(|owner| owner.is_dead(&session.owner));
-        if is_left && pod.metadata.deletion_timestamp.is_none() && pods.delete(&pod.name_any(), 0).await.is_ok() {
+        if is_left
+            && pod.metadata.deletion_timestamp.is_none()
+            && pods.delete(&pod.name_any(), GRACE_SECONDS).await.is_ok()
+        {
             removed += 1;
         }
     }

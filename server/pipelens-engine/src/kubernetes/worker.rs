@@ -74,7 +74,7 @@ impl Worker {
         }
         let request = RunRequest {
             shell: context.step().shell.clone(),
-            script: context.step().cmd.to_string(),
+            script: Some(context.step().cmd.to_string()),
             variables: agents::variables(context)?,
             workdir: context.step().workdir.clone(),
             then,

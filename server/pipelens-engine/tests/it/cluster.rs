@@ -78,14 +78,15 @@ mod with_feature {
     use std::path::PathBuf;
     use std::process::Command;
 
-    use pipelens_core::plan::BootsFrom;
+    use pipelens_core::plan::{BootsFrom, Value};
     use pipelens_engine::runners;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::bench::Runner;
 
     const NAMESPACE: &str = "pipelens";
+    const STORAGE_CLASS: &str = "shared";
 
     pub(super) fn runner() -> Runner {
         runners::find("kubernetes").unwrap()
@@ -113,6 +114,7 @@ mod with_feature {
             kubeconfig: kubeconfig().map(Into::into),
             namespace: Some(NAMESPACE.to_owned()),
             registry: format!("http://{}/state", registry().unwrap()),
+            storage_class: Some(STORAGE_CLASS.to_owned()),
             pushes: true,
             is_asked_by_user: true,
             ..ClusterSettings::default()
@@ -127,18 +129,22 @@ mod with_feature {
         }
         let Some(registry) = registry() else { return };
         let prefix = registry.rsplit('/').next().unwrap_or_default().to_owned() + "/";
-        for (step, _) in request.plan.steps.iter_mut().zip(on_cluster).filter(|(_, is_there)| *is_there) {
-            if let BootsFrom::Image(image) = &mut step.boots_from
-                && let Some(name) = image.strip_prefix(&prefix)
-            {
+        let adapt = |image: &mut String| {
+            if let Some(name) = image.strip_prefix(&prefix) {
                 *image = format!("{registry}/{name}");
             }
+        };
+        for (step, _) in request.plan.steps.iter_mut().zip(on_cluster).filter(|(_, is_there)| *is_there) {
+            if let BootsFrom::Image(image) = &mut step.boots_from {
+                adapt(image);
+            }
+            images_of_services(step.runner_args.as_mut()).into_iter().for_each(adapt);
         }
         request.cluster = request.cluster.take().or_else(settings);
     }
 
     /// Returns the settings of a user whose pods have this in their specification.
-    pub(crate) fn with_pod_spec(spec: &Value) -> ClusterSettings {
+    pub(crate) fn with_pod_spec(spec: &serde_json::Value) -> ClusterSettings {
         ClusterSettings { pod_template: Some(json!({ "spec": spec })), ..settings().unwrap() }
     }
 
@@ -157,6 +163,27 @@ mod with_feature {
     /// Where all files of the cluster are.
     pub(crate) fn data() -> PathBuf {
         std::env::var_os("PIPELENS_TEST_KUBERNETES_DATA").unwrap().into()
+    }
+
+    /// Returns the images of a step's services.
+    fn images_of_services(arguments: Option<&mut Value>) -> Vec<&mut String> {
+        let services = entries(arguments).filter(|(name, _)| name == "services").flat_map(|(_, it)| entries(Some(it)));
+        let keys = services.flat_map(|(_, service)| entries(Some(service)));
+        keys.filter(|(key, _)| key == "image").filter_map(|(_, image)| text(image)).collect()
+    }
+
+    fn text(value: &mut Value) -> Option<&mut String> {
+        match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn entries(value: Option<&mut Value>) -> std::slice::IterMut<'_, (String, Value)> {
+        match value {
+            Some(Value::Map(entries)) => entries.iter_mut(),
+            _ => [].iter_mut(),
+        }
     }
 
     pub(super) fn kubectl(arguments: &[&str]) -> String {

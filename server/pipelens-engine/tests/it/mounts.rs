@@ -325,7 +325,7 @@ for_each_runner! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn process_that_holds_a_mount() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let runner = if role == "host" { host_runner() } else { docker_runner() };
+    let runner = pipelens_engine::runners::find(&role).unwrap();
     let project = std::env::var("PIPELENS_TEST_PROJECT").unwrap();
     let cmd = "echo mine > kept/a; trap '' TERM; echo begun; while :; do rm -f kept/b; done";
     let mut bench = Bench::new(runner, vec![locking(step("a", cmd), Sharing::Locked)]);

@@ -5,8 +5,9 @@ use pipelens_core::{Format, analyze};
 use pipelens_engine::event::Outcome;
 use pipelens_engine::run::service_log_file;
 
-use crate::bench::{Bench, assert_nothing_left, step};
+use crate::bench::{Bench, Runner, assert_nothing_left, step};
 use crate::docker::{needs_docker, run};
+use crate::runners::for_each_container_runner;
 use crate::services::with_services;
 
 const OPTIONS: &str = "shm_size: 10m, ulimits: {nofile: '100:200', core: 0}, extra_hosts: ['far.away:10.1.2.3', 'six=::7'], tmpfs: ['/kept:size=1m,mode=700']";
@@ -88,23 +89,50 @@ async fn what_opens_the_machine_needs_consent() {
     }
 }
 
-#[tokio::test]
-async fn a_service_gets_its_secrets_as_files_and_they_are_masked() {
-    needs_docker!();
-    let services = "s: {image: pipelens-test/user, secrets: [DB_PASSWORD], ready: test -e /tmp/said, \
-                    cmd: 'cat /run/secrets/DB_PASSWORD; ls /run/secrets; env | grep -c DB_; touch /tmp/said; sleep 60'}, \
-                    t: {image: pipelens-test/busybox, ready: '! test -e /run/secrets', cmd: 'sleep 60'}";
-    let a = with_services(step("a", "ls /run/secrets 2>/dev/null; env | grep -c DB_; true"), services);
-    let mut bench = Bench::docker(vec![a.clone()]);
-    let without = bench.run().await;
-    assert!(without.error_of("a").contains("DB_PASSWORD"), "{}", without.error_of("a"));
-    bench = Bench::docker(vec![a]).secret("DB_PASSWORD", "correct horse");
-    let ran = bench.run().await;
+for_each_container_runner! {
+    async fn a_service_gets_its_secrets_as_files_and_they_are_masked(runner: Runner) {
+        let services = "s: {image: pipelens-test/user, secrets: [DB_PASSWORD], ready: test -e /tmp/said, \
+                        cmd: 'cat /run/secrets/DB_PASSWORD; ls /run/secrets; env | grep -c DB_; touch /tmp/said; sleep 60'}, \
+                        t: {image: pipelens-test/busybox, ready: '! test -e /run/secrets', cmd: 'sleep 60'}";
+        let a = with_services(step("a", "ls /run/secrets 2>/dev/null; env | grep -c DB_; true"), services);
+        let mut bench = Bench::new(runner, vec![a.clone()]);
+        let without = bench.run().await;
+        assert!(without.error_of("a").contains("DB_PASSWORD"), "{}", without.error_of("a"));
+        bench = Bench::new(runner, vec![a]).secret("DB_PASSWORD", "correct horse");
+        let ran = bench.run().await;
+        ran.assert_succeeded();
+        assert_eq!(ran.text_of("a"), ["0"]);
+        let log = service_log_file(ran.log_path_of("a").parent().unwrap(), "a", "s");
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(!log.contains("correct horse") && log.contains("***") && log.contains("DB_PASSWORD\n0\n"), "{log}");
+        let given = "Secrets given: `DB_PASSWORD` to service `s` of step `a`.";
+        assert!(ran.notices().contains(&given), "{:?}", ran.notices());
+    }
+}
+
+/// What a cluster knows of them. The node decides how large a folder in memory is.
+#[cfg(feature = "kubernetes")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_has_the_options_of_its_step_and_services_on_kubernetes() {
+    let runner = crate::cluster::runner();
+    if !crate::bench::is_available(runner) {
+        return;
+    }
+    let options =
+        |far: &str| format!("shm_size: 10m, extra_hosts: ['{far}:10.1.2.3'], tmpfs: ['/kept:size=1m', '/{far}']");
+    let look = |far: &str| {
+        let mounts = format!("grep -c -e ' /dev/shm tmpfs' -e ' /kept tmpfs' -e ' /{far} tmpfs' /proc/mounts");
+        format!("{mounts}; grep -c 10.1.2.3.*{far} /etc/hosts; touch /kept/a /dev/shm/a /{far}/a && echo written")
+    };
+    let services = format!(
+        "s: {{image: pipelens-test/user, {}, ready: test -e /tmp/said, cmd: \"{}; touch /tmp/said; sleep 60\"}}",
+        options("of-service"),
+        look("of-service"),
+    );
+    let arguments = format!("{}, services: {{{services}}}", options("of-step"));
+    let ran = Bench::new(runner, vec![with_arguments(step("a", &look("of-step")), &arguments)]).run().await;
     ran.assert_succeeded();
-    assert_eq!(ran.text_of("a"), ["0"]);
+    assert_eq!(ran.text_of("a"), ["3", "1", "written"]);
     let log = service_log_file(ran.log_path_of("a").parent().unwrap(), "a", "s");
-    let log = std::fs::read_to_string(log).unwrap();
-    assert!(!log.contains("correct horse") && log.contains("***") && log.contains("DB_PASSWORD\n0\n"), "{log}");
-    let given = "Secrets given: `DB_PASSWORD` to service `s` of step `a`.";
-    assert!(ran.notices().contains(&given), "{:?}", ran.notices());
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "3\n1\nwritten\n");
 }

@@ -16,33 +16,45 @@ macro_rules! for_each_runner {
             $(#[$meta])*
             async fn check($runner: Runner) $body
 
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn docker() {
-                if crate::bench::is_available(crate::bench::docker_runner()) {
-                    check(crate::bench::docker_runner()).await;
-                }
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn host() {
-                if crate::bench::is_available(crate::bench::host_runner()) {
-                    check(crate::bench::host_runner()).await;
-                }
-            }
-
+            crate::runners::test_with!(docker, crate::bench::docker_runner);
+            crate::runners::test_with!(host, crate::bench::host_runner);
             #[cfg(feature = "kubernetes")]
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn kubernetes() {
-                if crate::bench::is_available(crate::cluster::runner()) {
-                    check(crate::cluster::runner()).await;
-                }
-            }
+            crate::runners::test_with!(kubernetes, crate::cluster::runner);
         }
     )+ };
 }
 pub(crate) use for_each_runner;
 
-async fn run(runner: Runner, steps: Vec<PlanStep>) -> Ran {
+/// The same for the runners whose steps are in containers.
+macro_rules! for_each_container_runner {
+    ($($(#[$meta:meta])* async fn $name:ident($runner:ident: Runner) $body:block)+) => { $(
+        mod $name {
+            use super::*;
+
+            $(#[$meta])*
+            async fn check($runner: Runner) $body
+
+            crate::runners::test_with!(docker, crate::bench::docker_runner);
+            #[cfg(feature = "kubernetes")]
+            crate::runners::test_with!(kubernetes, crate::cluster::runner);
+        }
+    )+ };
+}
+pub(crate) use for_each_container_runner;
+
+macro_rules! test_with {
+    ($test:ident, $runner:path) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            if crate::bench::is_available($runner()) {
+                check($runner()).await;
+            }
+        }
+    };
+}
+pub(crate) use test_with;
+
+pub(crate) async fn run(runner: Runner, steps: Vec<PlanStep>) -> Ran {
     finish(Bench::new(runner, steps)).await
 }
 
@@ -54,7 +66,7 @@ async fn finish(bench: Bench) -> Ran {
     ran
 }
 
-fn check_leftovers(runner: Runner, ran: &Ran) {
+pub(crate) fn check_leftovers(runner: Runner, ran: &Ran) {
     if runner == docker_runner() {
         assert_nothing_left(ran.run_id);
     } else if runner == crate::bench::host_runner() {

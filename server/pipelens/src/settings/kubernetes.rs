@@ -28,6 +28,12 @@ pub(crate) struct Kubernetes {
     /// `schedulerName`, `serviceAccountName` and `tolerations`; of `metadata`, `labels` and `annotations`.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) pod_template: Option<Map<String, Value>>,
+    /// The storage class of the volumes in which `cache_mounts` are kept. Without it, they are empty in every run.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) storage_class: Option<String>,
+    /// The size of each of these volumes, such as `10Gi`, which it is without this setting.
+    #[schemars(extend("scope" = "machine"))]
+    pub(crate) storage_size: Option<String>,
 }
 
 impl Kubernetes {
@@ -39,6 +45,8 @@ impl Kubernetes {
             namespace: self.namespace.clone(),
             registry: self.registry.clone(),
             pod_template: self.pod_template.clone().map(Value::Object),
+            storage_class: self.storage_class.clone().filter(|class| !class.is_empty()),
+            storage_size: self.storage_size.clone(),
             project: root.and_then(pipelens_engine::walk::origin),
             pushes,
             is_asked_by_user: true,

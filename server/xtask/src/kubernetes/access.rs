@@ -133,6 +133,7 @@ fn objects(credentials: &Credentials) -> Value {
                 "rules": [
                     rule("", "pods", &["create", "get", "list", "watch", "delete"]),
                     rule("", "pods/exec", &["create", "get"]),
+                    rule("", "persistentvolumeclaims", &["create", "get", "list", "delete"]),
                     rule("", "pods/log", &["get"]),
                     rule("", "events", &["get", "list", "watch"]),
                 ],

@@ -350,7 +350,7 @@ async fn exec(mut stream: TcpStream, asked: &Asked, shared: &Shared) -> Option<(
                     let answer = match what {
                         Request::Run(run) => {
                             answers.push(message(&mut said, &FromAgent::Notice(request, Notice::Started)));
-                            if run.script.contains(WAITS) && !*shared.may_end.borrow() {
+                            if run.script.is_some_and(|script| script.contains(WAITS)) && !*shared.may_end.borrow() {
                                 waiting = Some(request);
                                 continue;
                             }

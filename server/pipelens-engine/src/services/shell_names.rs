@@ -16,7 +16,7 @@ const OWN_WORDS: [&str; 43] = [
 const BEFORE_A_COMMAND: [&str; 10] = ["!", "do", "elif", "else", "exec", "if", "then", "until", "while", "{"];
 
 /// Returns the words that give a program the variables that no shell passes on; empty if there are none.
-pub(super) fn prefix<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+pub(crate) fn prefix<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut prefix = String::new();
     for (name, value) in variables.filter(|(name, _)| !is_name(name)) {
         let begin = if prefix.is_empty() { "env " } else { "" };
@@ -30,7 +30,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Writes `prefix` before every program that a command line names plainly.
-pub(super) fn with_prefix(cmd: &str, prefix: &str) -> String {
+pub(crate) fn with_prefix(cmd: &str, prefix: &str) -> String {
     if prefix.is_empty() {
         return cmd.to_owned();
     }

@@ -1,16 +1,12 @@
-//! Whether a service can be used yet. Knows nothing about scheduling.
+//! Whether a service can be used yet: what is asked, how often, and how the answer is told. Who asks it, only a runner knows.
 //!
-//! We run the image's own health check, because the engine would run it for the first time after 30 s. Whether something listens on a port is
-//! checked from the step's container, which shares the network, so the service's image needs no program for it.
+//! The image's own health check is run by us, because Docker would run it for the first time after 30 s, and a cluster never.
 
 use std::fmt;
 use std::time::Duration;
 
 use pipelens_core::arguments::{Ready, Service};
 
-use crate::docker::client_error::reason;
-use crate::docker::container::Container;
-use crate::docker::image::ImageFacts;
 use crate::error::EngineError;
 
 /// Most services are ready within a second, and each check starts a process in the engine.
@@ -18,17 +14,20 @@ const ASK_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(50), Duration::fro
 /// A check that hangs must not prevent the next one.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// Uses only the shell's own commands. `0A` is the state of a listening socket.
-const LISTENS: &str = r#"for file in /proc/net/tcp /proc/net/tcp6; do
-    [ -r "$file" ] && while read -r _ address _ state _; do
-        case $address/$state in *:"$1"/0A) exit 0 ;; esac
-    done <"$file"
-done
-exit 1"#;
+/// What an image says about how it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ServiceImage {
+    pub(crate) entrypoint: Vec<String>,
+    pub(crate) cmd: Vec<String>,
+    /// The lowest TCP port in `EXPOSE`.
+    pub(crate) exposed_port: Option<u16>,
+    /// `HEALTHCHECK`, as images store it: how to run it, then the command.
+    pub(crate) health_check: Vec<String>,
+}
 
 /// How to tell that a service can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Question {
+pub(crate) enum Question {
     /// It runs; nothing more is known.
     Nothing,
     /// The name shown to people, and the arguments.
@@ -37,7 +36,7 @@ pub(super) enum Question {
 }
 
 impl Question {
-    pub(super) fn of(service: &Service, image: &ImageFacts) -> Self {
+    pub(crate) fn of(service: &Service, image: &ServiceImage) -> Self {
         match &service.ready {
             Some(ready) => match ready {
                 Ready::Command(command) => Self::Command(format!("`{}`", command.trim()), in_shell(command)),
@@ -55,7 +54,8 @@ impl Question {
         }
     }
 
-    fn no(&self, exit_code: i64, said: &str) -> String {
+    /// Returns the answer of a check that failed.
+    pub(crate) fn no(&self, exit_code: i64, said: &str) -> String {
         match self {
             Self::Nothing => "it is not running".to_owned(),
             Self::Command(name, _) => {
@@ -81,14 +81,14 @@ impl fmt::Display for Question {
 
 /// Returns the port on which a service listens, as far as that is known: the one that is waited for, or the one of its image, unless it runs
 /// something else than its image does.
-pub(super) fn port(service: &Service, image: &ImageFacts) -> Option<u16> {
+pub(crate) fn port(service: &Service, image: &ServiceImage) -> Option<u16> {
     match Question::of(service, image) {
         Question::Port(port) => Some(port),
         Question::Nothing | Question::Command(..) => image.exposed_port.filter(|_| service.cmd.is_none()),
     }
 }
 
-fn health_check(image: &ImageFacts) -> Option<Question> {
+fn health_check(image: &ServiceImage) -> Option<Question> {
     let (kind, rest) = image.health_check.split_first()?;
     let arguments = match kind.as_str() {
         "CMD" if !rest.is_empty() => rest.to_vec(),
@@ -103,25 +103,26 @@ fn in_shell(command: &str) -> Vec<String> {
     ["sh", "-c", command].map(str::to_owned).to_vec()
 }
 
+/// Whoever can look at a service.
+pub(crate) trait Asks: Send + Sync {
+    /// Returns why the service is not ready; `None` if it is. An error ends the waiting.
+    fn ask(&self, question: &Question) -> impl Future<Output = Result<Option<String>, EngineError>> + Send;
+}
+
 /// Whether a service became ready in time.
-pub(super) enum Readiness {
+pub(crate) enum Readiness {
     Ready,
     /// The last result, in words.
     NotInTime(String),
 }
 
 /// Checks until the service is ready, but no longer than `within`.
-pub(super) async fn wait(
-    question: &Question,
-    service: &Container,
-    step: &Container,
-    within: Duration,
-) -> Result<Readiness, EngineError> {
+pub(crate) async fn wait(question: &Question, asks: &impl Asks, within: Duration) -> Result<Readiness, EngineError> {
     let mut answer = question.unanswered();
     let asking = async {
         let [mut pause, longest] = ASK_AGAIN_AFTER;
         loop {
-            let asked = tokio::time::timeout(ANSWER_WITHIN, ask(question, service, step)).await;
+            let asked = tokio::time::timeout(ANSWER_WITHIN, asks.ask(question)).await;
             match asked.unwrap_or_else(|_| Ok(Some(question.unanswered())))? {
                 None => return Ok(()),
                 Some(no) => answer = no,
@@ -133,23 +134,5 @@ pub(super) async fn wait(
     match tokio::time::timeout(within, asking).await {
         Ok(asked) => asked.map(|()| Readiness::Ready),
         Err(_) => Ok(Readiness::NotInTime(answer)),
-    }
-}
-
-/// Returns why the service is not ready; `None` if it is.
-async fn ask(question: &Question, service: &Container, step: &Container) -> Result<Option<String>, EngineError> {
-    let asked = match question {
-        Question::Nothing => return Ok(None),
-        Question::Command(_, arguments) => service.ask(arguments.clone()).await,
-        Question::Port(port) => {
-            let script = ["sh", "-c", LISTENS, "sh", &format!("{port:04X}")].map(str::to_owned);
-            step.ask(script.to_vec()).await
-        }
-    };
-    match asked {
-        Ok((0, _)) => Ok(None),
-        Ok((code, said)) => Ok(Some(question.no(code, &said))),
-        // The service is exiting or the engine is gone, both of which are noticed elsewhere; or the image lacks the command, or a connection broke.
-        Err(error) => Ok(Some(format!("the engine could not run the check: {}", reason(&error)))),
     }
 }
