@@ -11,13 +11,13 @@ use tokio::time::Instant;
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
 const MOST_REMEMBERED: usize = 10_000;
 
-/// Each with the time when it was given.
-type Answers = HashMap<Question, (Option<String>, Instant)>;
-
-static ANSWERS: LazyLock<Mutex<Answers>> = LazyLock::new(Mutex::default);
+static ANSWERS: LazyLock<Mutex<HashMap<Question, Answer>>> = LazyLock::new(Mutex::default);
 
 /// A repository, and what it was asked about.
 type Question = (String, String);
+
+/// The digest of what is there, and when that was said.
+type Answer = (Option<String>, Instant);
 
 /// Returns whether a repository has something; `None`: that is not known any more. What it has is hardly ever removed.
 pub(crate) fn has(repository: &str, what: &str) -> Option<bool> {
