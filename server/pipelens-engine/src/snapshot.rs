@@ -39,6 +39,10 @@ impl std::fmt::Debug for Snapshot {
 pub(crate) enum Removal {
     Removed,
     /// The store does not let this user remove anything, so it stays there, unused.
+    #[cfg_attr(
+        not(feature = "kubernetes"),
+        expect(dead_code, reason = "engines and folders let their user remove everything")
+    )]
     Abandoned,
     /// It stays: something still needs it, or the store does not answer.
     Refused,

@@ -1,10 +1,14 @@
 //! What a command sees, how it ends, and what it leaves.
 
+use futures_util::FutureExt as _;
 use pipelens_agent::client::AgentError;
 use pipelens_agent::protocol::message::{AskRequest, Reason, RunRequest, ShellRequest, State, Then, WindowSize};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::container::{Container, WaitsFor, Written, command, run};
+
+/// Nothing here takes longer unless it hangs.
+const WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_command_sees_the_image_and_its_variables_and_nothing_of_the_agent() {
@@ -170,37 +174,37 @@ async fn a_shell_has_a_terminal() {
 async fn a_program_is_run_as_it_is_and_others_are_asked_beside_it() {
     let Some(container) = Container::start(|_| {}) else { return };
     let agent = container.connect().await;
-    let serving = "mkdir /srv; echo up > /srv/index.html; exec httpd -f -p 7001 -h /srv";
-    let program = RunRequest { shell: ["sh", "-c", serving].map(Into::into).into(), script: None, ..command("") };
+    // These containers have the network of the machine.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let program = RunRequest { shell: ["sh", "-c", "sleep 1000"].map(Into::into).into(), script: None, ..command("") };
     let mut written = Written::default();
     let running = agent.run(program, &mut written);
-    tokio::pin!(running);
     let asking = async {
-        while !agent.listens(7001).await.unwrap() {
-            tokio::task::yield_now().await;
-        }
+        assert!(agent.listens(port).await.unwrap());
         let variables = vec![("A".into(), "own".into())];
         let ask = |line: &str| AskRequest {
             command: ["sh", "-c", line].map(Into::into).into(),
             variables: variables.clone(),
         };
-        let asked = agent.ask(ask("echo $A; wget -qO- http://127.0.0.1:7001/; echo e >&2; exit 3")).await.unwrap();
-        assert_eq!((asked.exit_code, asked.said.as_str()), (3, "own\nup\ne\n"));
+        let asked = agent.ask(ask("echo $A; echo e >&2; exit 3")).await.unwrap();
+        assert_eq!((asked.exit_code, asked.said.as_str()), (3, "own\ne\n"));
         let missing = AskRequest { command: vec!["/no/such".into()], variables: Vec::new() };
         let refused = agent.ask(missing).await.unwrap_err();
         assert!(matches!(refused, AgentError::Failed(ref it) if it.reason == Reason::NotFound), "{refused}");
         // One that is no longer wanted is killed.
-        let endless = agent.ask(ask("echo $$ > /srv/endless; exec sleep 1000"));
+        let endless = agent.ask(ask("echo $$ > /work/endless; exec sleep 1000"));
         tokio::select! {
             _ = endless => unreachable!("it does not end"),
-            () = async { while agent.stat("/srv/endless").await.unwrap().is_none() {} } => {}
+            () = async { while agent.stat("/work/endless").await.unwrap().is_none() {} } => {}
         }
-        let is_there = "read -r pid < /srv/endless; [ -d /proc/$pid ]";
+        let is_there = "read -r pid < /work/endless; [ -d /proc/$pid ]";
         while agent.ask(ask(is_there)).await.unwrap().exit_code == 0 {}
-        assert!(!agent.listens(7002).await.unwrap());
+        drop(listener);
+        assert!(!agent.listens(port).await.unwrap());
         agent.kill().await.unwrap();
     };
-    let (report, ()) = tokio::join!(&mut running, asking);
+    let (report, ()) = tokio::join!(running, tokio::time::timeout(WITHIN, asking).map(Result::unwrap));
     assert_eq!(report.unwrap().exit_code, 137);
     agent.goodbye().await;
 }
