@@ -16,6 +16,7 @@ mod mounting;
 mod names;
 mod packed_layer;
 mod pod;
+mod pod_state;
 mod pods;
 mod questions;
 mod registry;
