@@ -156,7 +156,6 @@ impl Job {
             context.is_last_attempt = attempt > context.step().retry;
             let StepResult { ending, snapshot, saved, tidy, digest } =
                 opened.runner.run_step(&context, &mut logs).await;
-            tidies.extend(tidy);
             let may_retry = match &ending {
                 Ok(Ending::Exited(code)) => *code != 0,
                 Ok(Ending::TimedOut) => true,
@@ -165,7 +164,21 @@ impl Job {
                 Err(error) => error.is_of_its_machine(),
             };
             if !may_retry || attempt > context.step().retry || context.stop.is_cancelled() {
+                tidies.extend(tidy);
                 break (ending, snapshot, saved, digest);
+            }
+            match (tidy, &ending) {
+                // Nothing of this attempt runs any more.
+                (tidy, Ok(Ending::Exited(_))) => tidies.extend(tidy),
+                // Something may, and uses the mounts that the next attempt waits for.
+                (Some(mut tidy), _) => {
+                    let kept = tokio::select! {
+                        kept = &mut tidy => std::future::ready(kept).boxed(),
+                        () = context.stop.cancelled() => tidy,
+                    };
+                    tidies.push(kept);
+                }
+                (None, _) => {}
             }
             if let Err(error) = &ending {
                 let (key, why) = (&context.step().key, self.patterns.mask(&error.sentence()));

@@ -319,6 +319,14 @@ for_each_runner! {
         assert_eq!(project.run(vec![mounting(step("b", "cat kept/a"), &["kept"])]).await.text_of("b"), ["x"; 3]);
         project.clean().await;
     }
+
+    async fn an_attempt_that_ran_out_of_time_does_not_keep_the_lock_from_the_next_one(runner: Runner) {
+        let project = Project::new(runner);
+        let work = "echo x >> kept/a; [ $(wc -l < kept/a) = 2 ] || { trap '' TERM; while :; do sleep 1; done; }";
+        let retried = PlanStep { retry: 1, ..locking(step("a", work).timeout(5), Sharing::Locked) };
+        project.run(vec![retried]).await.assert_succeeded();
+        project.clean().await;
+    }
 }
 
 /// Not a test: what one of the tests above kills.
