@@ -8,50 +8,51 @@ use tokio::time::Instant;
 use crate::error::EngineError;
 
 /// How long something may be away until that is an error.
-const AWAY_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const AWAY_WITHIN: Duration = Duration::from_secs(30);
+/// How long an API server that starts may refuse what it allows as soon as it has read its roles.
+const STARTS_WITHIN: Duration = Duration::from_secs(6);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// An error that another attempt may not meet again.
 pub(super) trait Passing {
-    fn may_pass(&self) -> bool;
+    /// Returns how long it is worth to try again; `None`: another attempt would meet it again.
+    fn passes_within(&self) -> Option<Duration>;
 }
 
 impl Passing for EngineError {
-    fn may_pass(&self) -> bool {
+    fn passes_within(&self) -> Option<Duration> {
         match self {
-            Self::Registry { is_away, .. } => *is_away,
-            Self::PullFailed { .. } => true,
-            _ => false,
+            Self::Registry { is_away: true, .. } | Self::PullFailed { .. } => Some(AWAY_WITHIN),
+            _ => None,
         }
     }
 }
 
 impl Passing for kube::Error {
-    fn may_pass(&self) -> bool {
+    fn passes_within(&self) -> Option<Duration> {
         match self {
-            // A server that starts or is overloaded.
-            Self::Api(status) => matches!(status.code, 429 | 500 | 502..=504),
-            Self::HyperError(_) | Self::Service(_) => true,
-            _ => false,
+            Self::Api(status) => match status.code {
+                // A server that starts or is overloaded.
+                429 | 500 | 502..=504 => Some(AWAY_WITHIN),
+                403 => Some(STARTS_WITHIN),
+                _ => None,
+            },
+            Self::HyperError(_) | Self::Service(_) => Some(AWAY_WITHIN),
+            _ => None,
         }
     }
 }
 
 /// Calls until there is an answer, an error that will not pass, or no more time.
-pub(super) async fn persistently<'f, T, E: Passing>(call: impl FnMut() -> BoxFuture<'f, Result<T, E>>) -> Result<T, E> {
-    within(AWAY_WITHIN, FIRST_PAUSE, call).await
-}
-
-async fn within<'f, T, E: Passing>(
-    limit: Duration,
-    mut pause: Duration,
+pub(super) async fn persistently<'f, T, E: Passing>(
     mut call: impl FnMut() -> BoxFuture<'f, Result<T, E>>,
 ) -> Result<T, E> {
-    let give_up = Instant::now() + limit;
+    let began = Instant::now();
+    let mut pause = FIRST_PAUSE;
     loop {
         match call().await {
-            Err(error) if error.may_pass() && Instant::now() + pause < give_up => {
+            Err(error) if error.passes_within().is_some_and(|limit| began.elapsed() + pause < limit) => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
@@ -66,16 +67,22 @@ mod tests {
 
     use super::*;
 
-    fn away(is_away: bool) -> EngineError {
-        EngineError::Registry { doing: "answer".to_owned(), reason: "it is away".to_owned(), is_away }
+    /// An error that passes within so long.
+    #[derive(Debug)]
+    struct Away(Option<Duration>);
+
+    impl Passing for Away {
+        fn passes_within(&self) -> Option<Duration> {
+            self.0
+        }
     }
 
     /// Returns the result of a call that fails `failures` times, and how often it was made.
-    async fn called(limit: Duration, failures: usize, is_away: bool) -> (Result<usize, EngineError>, usize) {
+    async fn called(failures: usize, limit: Option<Duration>) -> (Result<usize, Away>, usize) {
         let mut calls = 0;
-        let result = within(limit, Duration::from_millis(1), || {
+        let result = persistently(|| {
             calls += 1;
-            let result = if calls > failures { Ok(calls) } else { Err(away(is_away)) };
+            let result = if calls > failures { Ok(calls) } else { Err(Away(limit)) };
             async move { result }.boxed()
         });
         let result = result.await;
@@ -84,12 +91,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_away_for_a_moment_is_waited_for() {
-        assert!(matches!(called(Duration::from_secs(3600), 5, true).await, (Ok(6), 6)));
+        assert!(matches!(called(1, Some(Duration::from_secs(3600))).await, (Ok(2), 2)));
     }
 
     #[tokio::test]
     async fn what_stays_away_is_an_error_and_so_is_a_refusal_at_once() {
-        assert!(matches!(called(Duration::from_millis(50), usize::MAX, true).await, (Err(_), 2..)));
-        assert!(matches!(called(Duration::from_secs(3600), usize::MAX, false).await, (Err(_), 1)));
+        assert!(matches!(called(usize::MAX, Some(FIRST_PAUSE * 2)).await, (Err(_), 2..)));
+        assert!(matches!(called(usize::MAX, None).await, (Err(_), 1)));
     }
 }

@@ -16,7 +16,7 @@ use crate::artifacts::archives::ArchiveSource;
 use crate::error::EngineError;
 use crate::event::{Phase, StdStream};
 use crate::kubernetes::agents;
-use crate::kubernetes::attempts::{Passing, persistently};
+use crate::kubernetes::attempts::{AWAY_WITHIN, Passing, persistently};
 use crate::kubernetes::image::{Image, Layer};
 use crate::kubernetes::pod_state::PodState;
 use crate::kubernetes::pods::{self, Pods};
@@ -249,10 +249,10 @@ impl PushError {
 }
 
 impl Passing for PushError {
-    fn may_pass(&self) -> bool {
+    fn passes_within(&self) -> Option<Duration> {
         match self {
-            Self::LogIn(error) => error.may_pass(),
-            Self::Agent(error) => error.is_registry_away(),
+            Self::LogIn(error) => error.passes_within(),
+            Self::Agent(error) => error.is_registry_away().then_some(AWAY_WITHIN),
         }
     }
 }
