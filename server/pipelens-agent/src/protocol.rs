@@ -7,6 +7,7 @@
 //!   a second time is dropped.
 //! - [`message`]: what is said in the messages: requests, their data, and their answers.
 
+mod apply;
 pub mod frame;
 pub mod link;
 pub mod message;

@@ -29,6 +29,10 @@ const RECORD: &str = "record.json";
 const FILES: &str = "files";
 
 const KIB: u64 = 1024;
+/// How the path of a mount below the step's home begins.
+const HOME: &str = "~/";
+/// Looking up how large mounts are must not delay the end of a run for long.
+pub(crate) const MEASURED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often a mount that is in use is tried again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -252,8 +256,50 @@ pub(crate) fn are_same(one: &PlanStep, other: &PlanStep) -> bool {
         && (one.cache_mounts.is_empty() || home(one) == home(other))
 }
 
+/// Returns the paths of a step's mounts in its container. `home` looks up the home of the step's command, if a mount is below it.
+pub(crate) async fn places(
+    mounts: &[CacheMount],
+    home: impl Future<Output = Result<String, EngineError>>,
+) -> Result<Vec<String>, EngineError> {
+    let refused = |mount: &CacheMount, reason: String| EngineError::CacheMount {
+        path: mount.path.clone(),
+        source: io::Error::other(reason),
+    };
+    let home = match mounts.iter().find(|mount| mount.path.starts_with(HOME)) {
+        None => String::new(),
+        Some(mount) => {
+            let home = home.await?;
+            if !home.starts_with('/') {
+                return Err(refused(mount, format!("the step's home is `{home}`, which is no absolute path")));
+            }
+            home
+        }
+    };
+    let mut places: Vec<String> = Vec::with_capacity(mounts.len());
+    for mount in mounts {
+        let place = match mount.path.strip_prefix(HOME) {
+            Some(inside) => format!("{}/{inside}", home.trim_end_matches('/')),
+            None => mount.path.clone(),
+        };
+        if places.contains(&place) {
+            return Err(refused(mount, "another one of this step is at the same path".to_owned()));
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// Records the sizes of mounts, by their paths, as `du -sk` has printed them.
+pub(crate) fn record_sizes(printed: &str, meters: impl IntoIterator<Item = (String, Meter)>) {
+    for (path, meter) in meters {
+        if let Some(bytes) = size_in(printed, &path) {
+            meter.set(bytes);
+        }
+    }
+}
+
 /// Returns the size of a folder in what `du -sk` has printed.
-pub(crate) fn size_in(printed: &str, path: &str) -> Option<u64> {
+fn size_in(printed: &str, path: &str) -> Option<u64> {
     let size = |line: &str| {
         let (kib, measured) = line.split_once('\t')?;
         (measured == path).then(|| kib.trim().parse::<u64>().ok()).flatten()

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pipelens_core::plan::PlanStep;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -178,6 +179,38 @@ pub(crate) trait SharedResults: Send + Sync {
         sources: &SharedSources,
         stop: &CancellationToken,
     ) -> Result<(), String>;
+}
+
+/// Pushes results until one cannot be pushed: the others of a run would only wait for the same error.
+#[derive(Debug, Default)]
+pub(crate) struct Pushes {
+    failed: Mutex<Option<String>>,
+}
+
+impl Pushes {
+    /// Why one could not be pushed.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failed.lock().clone()
+    }
+
+    /// Waits for `pushing`, but no longer than until the run is stopped.
+    pub(crate) async fn push<T>(
+        &self,
+        stop: &CancellationToken,
+        pushing: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, String> {
+        if let Some(why) = self.failure() {
+            return Err(why);
+        }
+        let pushed = tokio::select! {
+            pushed = pushing => pushed,
+            () = stop.cancelled() => Err("the run was cancelled".to_owned()),
+        };
+        if let Err(why) = &pushed {
+            *self.failed.lock() = Some(why.clone());
+        }
+        pushed
+    }
 }
 
 /// A pulled result.

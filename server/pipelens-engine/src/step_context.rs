@@ -138,6 +138,17 @@ impl StepContext {
         &self.plan.steps[self.index]
     }
 
+    /// Returns the home of the step's command: what its variables say, or else its image.
+    pub(crate) async fn home(
+        &self,
+        of_image: impl Future<Output = Result<String, EngineError>>,
+    ) -> Result<String, EngineError> {
+        match self.variables()?.get("HOME") {
+            Some(home) => Ok((*home).to_owned()),
+            None => of_image.await,
+        }
+    }
+
     /// Returns the variables of the step, including its secrets, or an error if one cannot be passed to a process.
     pub(crate) fn variables(&self) -> Result<BTreeMap<&str, &str>, EngineError> {
         let given = self.step().env.iter().chain(&self.secrets).map(|(name, value)| (name.as_str(), value.as_str()));

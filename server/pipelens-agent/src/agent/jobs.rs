@@ -192,7 +192,7 @@ impl Read for InputReader {
     }
 }
 
-/// Sends what is written in pieces of one size. `flush` sends the rest, which is shorter.
+/// Splits what is written into chunks of equal size and sends them. `flush` sends the last, shorter chunk.
 #[derive(Debug)]
 pub(super) struct DataWriter {
     job: Job,

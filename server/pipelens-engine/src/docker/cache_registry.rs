@@ -32,7 +32,7 @@ use crate::owner::Owner;
 use crate::registry_answers;
 use crate::result_description::{Description, MOST_BYTES};
 use crate::runner::OpenRequest;
-use crate::snapshot::{CacheRegistry, Saved, Shared, SharedResults, SharedSources};
+use crate::snapshot::{CacheRegistry, Pushes, Saved, Shared, SharedResults, SharedSources};
 
 /// No result has this tag.
 const PROBE: &str = "is-there-a-registry";
@@ -47,7 +47,7 @@ pub(super) struct ImageRegistry {
     login: OnceCell<Option<DockerCredentials>>,
     trouble: Mutex<Trouble>,
     /// Why the first result could not be pushed. Then, no other one is.
-    push_failed: Mutex<Option<String>>,
+    pushes: Pushes,
 }
 
 /// Whether the registry answers.
@@ -96,7 +96,7 @@ impl ImageRegistry {
             deadlines,
             login: OnceCell::new(),
             trouble: Mutex::default(),
-            push_failed: Mutex::default(),
+            pushes: Pushes::default(),
         }
     }
 
@@ -282,26 +282,15 @@ impl SharedResults for ImageRegistry {
         sources: &SharedSources,
         stop: &CancellationToken,
     ) -> Result<(), String> {
-        if let Some(why) = self.push_failed.lock().clone() {
+        if let Some(why) = self.pushes.failure() {
             return Err(why);
         }
-        let pushed = tokio::select! {
-            pushed = self.push_result(key, snapshot, sources) => pushed,
-            () = stop.cancelled() => Err("the run was cancelled".to_owned()),
-        };
+        let pushed = self.pushes.push(stop, self.push_result(key, snapshot, sources)).await;
         for tag in [key, &result_tag(&snapshot.place)] {
             self.forget(&self.name(tag)).await;
         }
-        match pushed {
-            Ok(digest) => {
-                registry_answers::remember(&self.settings.repository, key, Some(digest));
-                Ok(())
-            }
-            Err(why) => {
-                *self.push_failed.lock() = Some(why.clone());
-                Err(why)
-            }
-        }
+        registry_answers::remember(&self.settings.repository, key, Some(pushed?));
+        Ok(())
     }
 }
 

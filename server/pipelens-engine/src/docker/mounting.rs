@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use bollard::models::{Mount, MountType, MountVolumeOptions, VolumeCreateRequest};
 use bollard::query_parameters::ListContainersOptionsBuilder;
-use pipelens_core::plan::CacheMount;
 use tar::{Builder, EntryType, Header};
 
 use crate::clock;
@@ -27,8 +25,6 @@ use crate::supervisor::quoted;
 
 /// What the permissions of a file are in its mode.
 const PERMISSIONS: u32 = 0o777;
-/// Looking up how large mounts are must not delay the end of a run for long.
-const MEASURED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The mounts of one step.
 #[derive(Debug, Default)]
@@ -96,23 +92,22 @@ impl Mounting {
         image: &ImageFacts,
         arguments: &Arguments,
     ) -> Result<Vec<Mount>, EngineError> {
-        let mut volumes: Vec<Mount> = Vec::new();
-        for (number, mount) in context.step().cache_mounts.iter().enumerate() {
-            let target = target(session, context, mount, image, arguments).await?;
-            if volumes.iter().any(|other| other.target.as_deref() == Some(&target)) {
-                let source = std::io::Error::other("another one of this step is at the same path");
-                return Err(EngineError::CacheMount { path: mount.path.clone(), source });
+        let of_image = async {
+            match &image.home {
+                Some(home) => Ok(home.clone()),
+                None => home_of_user(session, context, image, arguments).await,
             }
-            volumes.push(Mount {
-                typ: Some(MountType::VOLUME),
-                source: self.leases.get(number).map(|lease| reap::volume_of(&lease.id)),
-                target: Some(target),
-                // It begins empty, whatever the image has there.
-                volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
-                ..Mount::default()
-            });
-        }
-        Ok(volumes)
+        };
+        let places = mounts::places(&context.step().cache_mounts, context.home(of_image)).await?;
+        let volume = |(number, target): (usize, String)| Mount {
+            typ: Some(MountType::VOLUME),
+            source: self.leases.get(number).map(|lease| reap::volume_of(&lease.id)),
+            target: Some(target),
+            // It begins empty, whatever the image has there.
+            volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+            ..Mount::default()
+        };
+        Ok(places.into_iter().enumerate().map(volume).collect())
     }
 
     /// Returns how to look up how large the mounts are, once nothing else runs in the container.
@@ -120,29 +115,6 @@ impl Mounting {
         let targets = volumes.iter().filter_map(|volume| volume.target.clone());
         targets.zip(self.leases.iter().map(Lease::meter)).collect()
     }
-}
-
-/// Returns the path of a mount in a container.
-async fn target(
-    session: &Session,
-    context: &StepContext,
-    mount: &CacheMount,
-    image: &ImageFacts,
-    arguments: &Arguments,
-) -> Result<String, EngineError> {
-    let Some(inside) = mount.path.strip_prefix("~/") else { return Ok(mount.path.clone()) };
-    let home = match context.variables()?.get("HOME") {
-        Some(home) => (*home).to_owned(),
-        None => match &image.home {
-            Some(home) => home.clone(),
-            None => home_of_user(session, context, image, arguments).await?,
-        },
-    };
-    if !home.starts_with('/') {
-        let source = std::io::Error::other(format!("the step's home is `{home}`, which is no absolute path"));
-        return Err(EngineError::CacheMount { path: mount.path.clone(), source });
-    }
-    Ok(format!("{}/{inside}", home.trim_end_matches('/')))
 }
 
 /// Looks up the home of the user in the image, once for a run.
@@ -211,10 +183,6 @@ pub(super) async fn measure(worker: &mut Worker, meters: Vec<(String, Meter)>) {
     }
     let paths: String = meters.iter().map(|(path, _)| format!(" {}", quoted(path))).collect();
     let line = format!("du -sk --{paths} 2>/dev/null\n");
-    let Ok(Some(said)) = tokio::time::timeout(MEASURED_WITHIN, worker.look(line.into())).await else { return };
-    for (path, meter) in meters {
-        if let Some(bytes) = mounts::size_in(&said, &path) {
-            meter.set(bytes);
-        }
-    }
+    let Ok(Some(said)) = tokio::time::timeout(mounts::MEASURED_WITHIN, worker.look(line.into())).await else { return };
+    mounts::record_sizes(&said, meters);
 }

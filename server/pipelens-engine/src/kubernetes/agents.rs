@@ -14,6 +14,7 @@ use pipelens_agent::protocol::message;
 use tokio::io::{AsyncRead, ReadBuf, ReadHalf, SimplexStream};
 
 use crate::error::{EngineError, with_causes};
+use crate::event::StdStream;
 use crate::kubernetes::names;
 use crate::kubernetes::registry_requests::PushTarget;
 use crate::step_context::StepContext;
@@ -78,6 +79,14 @@ pub(super) fn push_registry(target: PushTarget) -> message::Registry {
         authorization: target.authorization,
         trusted: None,
         insecure: target.origin.starts_with("http://"),
+    }
+}
+
+/// Returns the stream of a command, as logs name it.
+pub(super) fn std_stream(stream: message::Stream) -> StdStream {
+    match stream {
+        message::Stream::Stdout => StdStream::Stdout,
+        message::Stream::Stderr => StdStream::Stderr,
     }
 }
 

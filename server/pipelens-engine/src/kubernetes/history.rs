@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pipelens_agent::client::{Agent, AgentError};
-use pipelens_agent::protocol::message::{ApplyRequest, MissingFolders};
+use pipelens_agent::protocol::message::ApplyRequest;
 
 use crate::archive::{self, Packing};
 use crate::blocking;
@@ -36,13 +36,7 @@ pub(super) async fn fill(context: &StepContext, agent: Agent) -> Result<(), Engi
     let refused = |error: AgentError| agents::refused(DOING, &error);
     let identity = agent.identity().await.map_err(refused)?;
     let (user_id, group_id) = (identity.uid.into(), identity.gid.into());
-    let request = ApplyRequest {
-        folder,
-        removed_files: Vec::new(),
-        removed_folders: Vec::new(),
-        owner: None,
-        missing_folders: MissingFolders::Create,
-    };
+    let request = ApplyRequest::adding_to(folder);
     let packed = pack(history, user_id, group_id)?;
     agent.apply(request.clone(), futures_util::stream::iter([Ok(packed)])).await.map_err(refused)?;
     for objects in &history.objects {

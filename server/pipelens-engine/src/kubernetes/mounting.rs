@@ -5,7 +5,6 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use pipelens_agent::protocol::message::AskRequest;
-use pipelens_core::plan::CacheMount;
 
 use crate::error::EngineError;
 use crate::image_user;
@@ -23,8 +22,6 @@ use crate::owner::Owner;
 use crate::step_context::StepContext;
 use crate::stop::Interruption;
 
-/// Looking up how large mounts are must not delay the end of a run for long.
-const MEASURED_WITHIN: Duration = Duration::from_secs(10);
 /// How long what a dead process has left may take to end, and how often it is looked for.
 const ENDED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -130,14 +127,13 @@ impl Mounting {
         arguments: &Arguments,
         image: &Image,
     ) -> Result<(), EngineError> {
-        for mount in &context.step().cache_mounts {
-            let path = path(session, context, mount, image, arguments).await?;
-            if self.paths.contains(&path) {
-                let source = std::io::Error::other("another one of this step is at the same path");
-                return Err(EngineError::CacheMount { path: mount.path.clone(), source });
+        let of_image = async {
+            match image.variable("HOME") {
+                Some(home) => Ok(home),
+                None => home_of_user(session, image, arguments).await,
             }
-            self.paths.push(path);
-        }
+        };
+        self.paths = mounts::places(&context.step().cache_mounts, context.home(of_image)).await?;
         Ok(())
     }
 
@@ -158,36 +154,9 @@ impl Mounting {
         }
         let command = ["du", "-sk", "--"].map(str::to_owned).into_iter().chain(self.paths.iter().cloned()).collect();
         let asking = worker.agent.ask(AskRequest { command, variables: Vec::new() });
-        let Ok(Ok(asked)) = tokio::time::timeout(MEASURED_WITHIN, asking).await else { return };
-        for (path, meter) in self.paths.iter().zip(self.meters.drain(..)) {
-            if let Some(bytes) = mounts::size_in(&asked.said, path) {
-                meter.set(bytes);
-            }
-        }
+        let Ok(Ok(asked)) = tokio::time::timeout(mounts::MEASURED_WITHIN, asking).await else { return };
+        mounts::record_sizes(&asked.said, self.paths.iter().cloned().zip(self.meters.drain(..)));
     }
-}
-
-/// Returns the path of a mount in a container.
-async fn path(
-    session: &Session,
-    context: &StepContext,
-    mount: &CacheMount,
-    image: &Image,
-    arguments: &Arguments,
-) -> Result<String, EngineError> {
-    let Some(inside) = mount.path.strip_prefix("~/") else { return Ok(mount.path.clone()) };
-    let home = match context.variables()?.get("HOME") {
-        Some(home) => (*home).to_owned(),
-        None => match image.variable("HOME") {
-            Some(home) => home,
-            None => home_of_user(session, image, arguments).await?,
-        },
-    };
-    if !home.starts_with('/') {
-        let source = std::io::Error::other(format!("the step's home is `{home}`, which is no absolute path"));
-        return Err(EngineError::CacheMount { path: mount.path.clone(), source });
-    }
-    Ok(format!("{}/{inside}", home.trim_end_matches('/')))
 }
 
 /// Looks up the home of the user in the image, once for the images that have the same base.

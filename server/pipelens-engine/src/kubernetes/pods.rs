@@ -1,4 +1,4 @@
-//! The pods of one run, as the API server reports them over one watch: nothing is asked again and again. Knows no steps.
+//! The pods of one run, as the API server reports them over one watch: nothing is polled. Knows no steps.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -131,6 +131,13 @@ impl Pods {
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
             Ok(Err(error)) => Err(refused("delete a pod", &error)),
             Err(_) => Err(no_answer("delete a pod", self.deadlines.work)),
+        }
+    }
+
+    /// Deletes a pod at once. One that cannot be deleted is found again by its label when the run closes.
+    pub(super) async fn discard(&self, name: &str) {
+        if let Err(error) = self.delete(name, 0).await {
+            tracing::debug!(%error, "a pod stays for now");
         }
     }
 

@@ -12,16 +12,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use pipelens_agent::client::{Agent, AgentError, OutputSink};
-use pipelens_agent::protocol::message::{
-    ApplyRequest, AskRequest, Failure, Host, MissingFolders, Reason, RunRequest, Stream, Then,
-};
+use pipelens_agent::protocol::message::{ApplyRequest, AskRequest, Failure, Host, Reason, RunRequest, Stream, Then};
 use pipelens_core::arguments::{Ready, Service};
 use tar::{Builder, Header};
 use tokio::sync::oneshot;
 
 use crate::clock;
 use crate::error::EngineError;
-use crate::event::{Phase, StdStream};
+use crate::event::Phase;
 use crate::kubernetes::agents;
 use crate::kubernetes::arguments::{Arguments, extra_hosts};
 use crate::kubernetes::image::Image;
@@ -304,13 +302,7 @@ async fn give_secrets(context: &StepContext, service: &Service, agent: &Agent) -
     if service.secrets.is_empty() {
         return Ok(());
     }
-    let request = ApplyRequest {
-        folder: SECRETS.to_owned(),
-        removed_files: Vec::new(),
-        removed_folders: Vec::new(),
-        owner: None,
-        missing_folders: MissingFolders::Create,
-    };
+    let request = ApplyRequest::adding_to(SECRETS);
     let archive = Bytes::from(archive.into_inner().map_err(failed)?);
     agent.apply(request, futures_util::stream::iter([Ok(archive)])).await.map(drop)
 }
@@ -367,23 +359,13 @@ impl OutputSink for ServiceSink {
     }
 
     async fn take(&mut self, stream: Stream, bytes: &Bytes) {
-        let stream = match stream {
-            Stream::Stdout => StdStream::Stdout,
-            Stream::Stderr => StdStream::Stderr,
-        };
-        self.logs.write(stream, bytes).await;
+        self.logs.write(agents::std_stream(stream), bytes).await;
     }
 }
 
 impl ServicePods {
     /// Removes the pods of those that have one of their own; the others go with the step's.
     pub(super) async fn remove(self, pods: &Pods) {
-        let removing = self.apart.iter().map(|apart| async {
-            // One that could not be deleted is found again by its label when the run closes.
-            if let Err(error) = pods.delete(&apart.pod, 0).await {
-                tracing::debug!(%error, "a pod stays for now");
-            }
-        });
-        join_all(removing).await;
+        join_all(self.apart.iter().map(|apart| pods.discard(&apart.pod))).await;
     }
 }

@@ -231,9 +231,7 @@ impl Session {
                 if matches!(&interruption, Interruption::Failed(error) if error.is_of_its_machine()) {
                     pods.note_lost(&name);
                 }
-                if let Err(error) = pods.delete(&name, 0).await {
-                    tracing::debug!(%error, "a pod stays for now");
-                }
+                pods.discard(&name).await;
                 Err(interruption)
             }
         }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
-use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -21,7 +20,7 @@ use crate::kubernetes::questions::Questions;
 use crate::kubernetes::registry::Registry;
 use crate::registry_answers;
 use crate::result_description::{Description, MOST_BYTES};
-use crate::snapshot::{CacheRegistry, Saved, Shared, SharedResults, SharedSources};
+use crate::snapshot::{CacheRegistry, Pushes, Saved, Shared, SharedResults, SharedSources};
 
 const DESCRIPTION: &str = "application/vnd.pipelens.result.v1+json+zlib";
 /// The configuration of what is no image.
@@ -33,7 +32,7 @@ pub(super) struct ClusterResults {
     settings: CacheRegistry,
     has_complained: AtomicBool,
     /// Why the first result could not be pushed. Then, no other one is.
-    push_failed: Mutex<Option<String>>,
+    pushes: Pushes,
 }
 
 impl ClusterResults {
@@ -47,7 +46,7 @@ impl ClusterResults {
             },
             questions,
             has_complained: AtomicBool::new(false),
-            push_failed: Mutex::default(),
+            pushes: Pushes::default(),
         }
     }
 
@@ -158,17 +157,8 @@ impl SharedResults for ClusterResults {
         sources: &SharedSources,
         stop: &CancellationToken,
     ) -> Result<(), String> {
-        if let Some(why) = self.push_failed.lock().clone() {
-            return Err(why);
-        }
-        let pushed = tokio::select! {
-            pushed = self.push(key, snapshot, sources.clone()) => pushed.map_err(|error| reason(&error)),
-            () = stop.cancelled() => Err("the run was cancelled".to_owned()),
-        };
-        if let Err(why) = &pushed {
-            *self.push_failed.lock() = Some(why.clone());
-        }
-        pushed
+        let pushing = async { self.push(key, snapshot, sources.clone()).await.map_err(|error| reason(&error)) };
+        self.pushes.push(stop, pushing).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use pipelens_agent::client::Agent;
-use pipelens_agent::protocol::message::{ApplyRequest, Identity, MissingFolders, Then};
+use pipelens_agent::protocol::message::{ApplyRequest, Identity, Then};
 use pipelens_core::arguments;
 use pipelens_core::plan::PlanStep;
 
@@ -77,8 +77,10 @@ pub(super) async fn run(
     }
     let running = worker.run(context, what_comes_then(context), is_saved_afterwards(context), logs);
     let ran = services.beside(context, running).await;
-    if ran.as_ref().is_err_and(EngineError::is_of_its_machine) {
-        session.pods().await?.note_lost(&worker.name);
+    if let (Err(error), Some(pods)) = (&ran, session.pods_so_far())
+        && error.is_of_its_machine()
+    {
+        pods.note_lost(&worker.name);
     }
     let ending = ran?;
     services.end(context).await;
@@ -236,7 +238,7 @@ async fn update_sources(context: &StepContext, worker: &Worker, outdated: &Outda
     let request = ApplyRequest {
         removed_files: delta.removed_files.iter().map(|path| bytes_of(path)).collect(),
         removed_folders: delta.removed_folders.iter().map(|path| bytes_of(path)).collect(),
-        ..unpacking_in(&outdated.folder)
+        ..ApplyRequest::adding_to(&outdated.folder)
     };
     let packing = Packing { modified: Some(u64::try_from(modified).unwrap_or(0)), ..packing_for(&identity) };
     apply("bring the sources up to date", worker, request, Arc::new(delta.changed), packing).await
@@ -250,17 +252,6 @@ fn packing_for(identity: &Identity) -> Packing {
         group_id: identity.gid.into(),
         is_compressed: false,
         modified: None,
-    }
-}
-
-/// Returns a request that only adds files.
-fn unpacking_in(folder: &str) -> ApplyRequest {
-    ApplyRequest {
-        folder: folder.to_owned(),
-        removed_files: Vec::new(),
-        removed_folders: Vec::new(),
-        owner: None,
-        missing_folders: MissingFolders::Create,
     }
 }
 
@@ -293,7 +284,7 @@ async fn add_artifacts(context: &StepContext, worker: &Worker) -> Result<(), Eng
         }
         context.report_phase(Phase::SendingSources { files: artifacts.files, bytes: artifacts.bytes });
         let packing = packing_for(&worker.identity(doing).await?);
-        apply(doing, worker, unpacking_in(&context.step().workdir), Arc::clone(&artifacts), packing).await?;
+        apply(doing, worker, ApplyRequest::adding_to(&context.step().workdir), Arc::clone(&artifacts), packing).await?;
         provider.check_sent(&artifacts)?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::artifacts::archives::ArchiveSource;
 use crate::error::EngineError;
-use crate::event::{Phase, StdStream};
+use crate::event::Phase;
 use crate::kubernetes::agents;
 use crate::kubernetes::attempts::{AWAY_WITHIN, Passing, persistently};
 use crate::kubernetes::image::{Image, Layer};
@@ -208,10 +208,7 @@ impl Worker {
     /// Ends the pod.
     pub(super) async fn remove(self, pods: &Pods) {
         self.agent.goodbye().await;
-        // A pod that could not be deleted is found again by its label when the run closes.
-        if let Err(error) = pods.delete(&self.name, 0).await {
-            tracing::debug!(%error, "a pod stays for now");
-        }
+        pods.discard(&self.name).await;
     }
 }
 
@@ -284,11 +281,7 @@ impl OutputSink for LogSink<'_> {
     }
 
     async fn take(&mut self, stream: Stream, bytes: &Bytes) {
-        let stream = match stream {
-            Stream::Stdout => StdStream::Stdout,
-            Stream::Stderr => StdStream::Stderr,
-        };
-        self.logs.write(stream, bytes).await;
+        self.logs.write(agents::std_stream(stream), bytes).await;
     }
 }
 

@@ -148,7 +148,7 @@ mod with_feature {
         ClusterSettings { pod_template: Some(json!({ "spec": spec })), ..settings().unwrap() }
     }
 
-    /// Breaks something of the cluster, or mends it; see `cargo xtask cluster-fault`.
+    /// Injects a fault into the cluster, or ends it; see `cargo xtask cluster-fault`.
     pub(crate) fn fault(words: &[&str]) {
         let program = std::env::var("PIPELENS_TEST_KUBERNETES_FAULT").unwrap();
         let output = Command::new(program).args(words).output().unwrap();

@@ -1,4 +1,4 @@
-//! What holds only in a cluster: state travels between nodes, secrets do not, and pods are nobody's property.
+//! What only a cluster needs: state that moves between nodes, secrets that are stored nowhere, and pods that others may delete.
 
 mod simulation;
 mod stand_in;

@@ -1,5 +1,5 @@
-//! What a run of a thousand steps on a hundred nodes asks of an API server and of a registry, and what the client needs. Nobody is asked again
-//! and again: the API server, the nodes and the registry are stand-ins that count.
+//! How many requests a run of a thousand steps on a hundred nodes makes, and how much memory the client needs. The API server, the nodes and the
+//! registry are stand-ins that count requests; nothing is polled.
 
 use std::collections::BTreeMap;
 
@@ -103,7 +103,7 @@ async fn calls_and_memory_grow_linearly_up_to_a_thousand_steps() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_asked_while_steps_run() {
+async fn nothing_is_polled_while_steps_run() {
     let stand_in = StandIn::start().await;
     let folder = tempfile::tempdir().unwrap();
     let mut bench = bench(&stand_in.address.to_string(), folder.path(), 1, WAITS);
