@@ -26,6 +26,8 @@ pub(super) struct Cursor<'a> {
     pub(super) column: usize,
     /// How far the line itself is indented.
     pub(super) indentation: usize,
+    /// What the line is indented with, tabs included: editors indent the further lines of an entry in the same way.
+    pub(super) blanks: &'a str,
     /// The key whose value is being written.
     pub(super) key: Option<&'a str>,
     /// Whether that value is an item of a list in brackets.
@@ -98,6 +100,7 @@ impl<'a> Cursor<'a> {
             line_start,
             column: line.len().saturating_sub(bare.len().min(line.len())),
             indentation: line.len() - content.len(),
+            blanks: line.get(..line.len() - line.trim_start_matches([' ', '\t']).len())?,
             is_flow: brackets.is_some(),
             owner: brackets.as_ref().and_then(|inner| inner.owner),
             is_json,

@@ -20,10 +20,10 @@ pub(super) fn retain_valid(analysis: &Analysis, cursor: &Cursor<'_>, entries: &m
     let cost = if before.yaml.is_some() && before.count.is_some() { REPAIRING } else { 1 };
     let (known, is_json) = (HashMap::new(), cursor.is_json);
     let mut checked = Checked { text, start, before, is_json, known, bytes_left: MAX_BYTES, cost };
-    let indentation = " ".repeat(cursor.indentation);
+    let indentation = cursor.blanks;
     entries.retain_mut(|entry| {
         if let Some(snippet) = &entry.snippet {
-            let new_text = indented(&expanded(snippet), &indentation);
+            let new_text = indented(&expanded(snippet), indentation);
             if !checked.is_valid(&entry.label, TextEdit { range: entry.edit.range, new_text }) {
                 entry.snippet = None;
             }

@@ -192,7 +192,7 @@ fn steps(cursor: &Cursor<'_>) -> Vec<Completion> {
 fn entry(cursor: &Cursor<'_>, label: &str, doc: &str, snippet: &str) -> Completion {
     let comma = if cursor.follows == Follows::Entry { ", " } else { "" };
     let snippet = format!("{}{snippet}{comma}", cursor.lead());
-    let new_text = indented(&expanded(&snippet), &" ".repeat(cursor.indentation));
+    let new_text = indented(&expanded(&snippet), cursor.blanks);
     Completion {
         label: label.to_owned(),
         kind: CompletionKind::Snippet,
