@@ -12,6 +12,7 @@ mod image;
 mod image_files;
 mod kept_for;
 mod kept_shell;
+mod made_images;
 mod mounting;
 mod names;
 mod packed_layer;

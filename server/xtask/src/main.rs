@@ -104,7 +104,11 @@ enum Chore {
     /// Write everything that is generated: schemas, settings of the extension, types of the protocol.
     Codegen,
     /// Pack the extension for VS Code on this platform, with the server inside.
-    Vsix,
+    Vsix {
+        /// With the runner for Kubernetes clusters and its agents, as in releases. Needs what `agent` needs.
+        #[arg(long)]
+        kubernetes: bool,
+    },
     /// Build the agent of the Kubernetes runner as static programs for linux/amd64 and linux/arm64.
     ///
     /// Adds the targets to Rust with rustup if they are missing, and needs a C compiler for each.
@@ -179,7 +183,7 @@ fn main() -> ExitCode {
         Chore::Chaos { runs, seed } => footprint::unchanged(|| chaos::chaos(runs, seed)),
         Chore::Lint => lint::lint(),
         Chore::Codegen => codegen::codegen(),
-        Chore::Vsix => vsix::vsix(),
+        Chore::Vsix { kubernetes } => vsix::vsix(kubernetes),
         Chore::Agent => agent::agent(),
         Chore::Sandbox { command } => footprint::unchanged(|| sandbox::run_program(&command)),
         Chore::SandboxInit { scratch, arguments } => match sandbox::init(&scratch, &arguments) {

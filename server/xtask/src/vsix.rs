@@ -6,15 +6,21 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::tools;
+use crate::{agent, tools};
 
 /// What the extension's own code may take.
 const MOST_BYTES: u64 = 1_000_000;
 
 /// Builds the server and the extension, and packs both into `editors/vscode/dist/pipelens.vsix`.
-pub(crate) fn vsix() -> Result<()> {
+pub(crate) fn vsix(with_kubernetes: bool) -> Result<()> {
     let target = target()?;
-    tools::run("cargo", ["build", "--release", "--locked", "--package", "pipelens"])?;
+    let mut build = Command::new("cargo");
+    build.args(["build", "--release", "--locked", "--package", "pipelens"]).current_dir(tools::root());
+    if with_kubernetes {
+        agent::agent()?;
+        build.args(["--features", "kubernetes"]).env("PIPELENS_AGENT_FOLDER", agent::folder()?);
+    }
+    tools::run_command(&mut build)?;
     let folder = tools::root().join("editors/vscode");
     let program = tools::built("release")?;
     let name = program.file_name().context("a program has a name")?;

@@ -90,8 +90,7 @@ impl Session {
         let (project, is_asked_by_user) = (request.source_root.clone(), settings.is_asked_by_user);
         let registry = Arc::new(Registry::new(&settings.registry, own_architecture(), project, is_asked_by_user)?);
         let claims = Arc::new(Claims::new(settings.clone(), request.deadlines, request.mounts()));
-        let store =
-            ClusterStore::new(Arc::clone(&registry), Arc::clone(&claims), &settings, request.run_id, request.deadlines);
+        let store = ClusterStore::new(Arc::clone(&registry), Arc::clone(&claims), &settings, request);
         Ok(Self {
             registry,
             store: Arc::new(store),

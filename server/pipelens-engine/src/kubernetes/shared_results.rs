@@ -16,6 +16,7 @@ use crate::cluster_settings::ClusterSettings;
 use crate::error::{EngineError, with_causes};
 use crate::kubernetes::image::{digest_of, own_architecture};
 use crate::kubernetes::kept_for::KeptFor;
+use crate::kubernetes::made_images::{self, MadeImages};
 use crate::kubernetes::questions::Questions;
 use crate::kubernetes::registry::Registry;
 use crate::registry_answers;
@@ -30,13 +31,14 @@ const NO_CONFIG_TYPE: &str = "application/vnd.oci.empty.v1+json";
 pub(super) struct ClusterResults {
     questions: Arc<Questions>,
     settings: CacheRegistry,
+    made: Arc<MadeImages>,
     has_complained: AtomicBool,
     /// Why the first result could not be pushed. Then, no other one is.
     pushes: Pushes,
 }
 
 impl ClusterResults {
-    pub(super) fn new(questions: Arc<Questions>, settings: &ClusterSettings) -> Self {
+    pub(super) fn new(questions: Arc<Questions>, settings: &ClusterSettings, made: Arc<MadeImages>) -> Self {
         Self {
             settings: CacheRegistry {
                 repository: questions.registry.repository(),
@@ -45,6 +47,7 @@ impl ClusterResults {
                 is_asked_by_user: settings.is_asked_by_user,
             },
             questions,
+            made,
             has_complained: AtomicBool::new(false),
             pushes: Pushes::default(),
         }
@@ -143,9 +146,9 @@ impl SharedResults for ClusterResults {
             let Description { image, bytes, sources } = self.description(key).await?;
             // From now on, it does not depend on what others remove.
             let image = self.registry().read(&image).await?;
-            let digest = self.registry().push(&image, &KeptFor::LaterRuns(Uuid::new_v4())).await?;
-            let saved = Saved { place: self.registry().name_of(&digest), bytes };
-            Ok::<_, EngineError>(Shared { saved, sources })
+            let kept_for = KeptFor::LaterRuns(Uuid::new_v4());
+            let place = made_images::push(&self.made, self.registry(), &image, &kept_for).await?;
+            Ok::<_, EngineError>(Shared { saved: Saved { place, bytes }, sources })
         };
         fetch.await.map_err(|error| reason(&error))
     }

@@ -4,23 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::FutureExt as _;
-use parking_lot::Mutex;
 use pipelens_core::plan::PlanStep;
 use uuid::Uuid;
 
+use crate::blocking;
 use crate::cluster_settings::ClusterSettings;
-use crate::deadlines::Deadlines;
 use crate::error::EngineError;
-use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::claims::Claims;
 use crate::kubernetes::image::Image;
 use crate::kubernetes::kept_for::KeptFor;
 use crate::kubernetes::kept_shell;
+use crate::kubernetes::made_images::{self, MadeImages};
 use crate::kubernetes::questions::Questions;
 use crate::kubernetes::registry::Registry;
 use crate::kubernetes::shared_results::ClusterResults;
 use crate::mounts::Mounts;
+use crate::runner::OpenRequest;
 use crate::snapshot::{Removal, SharedResults, Snapshot, SnapshotStore};
 
 /// What a step of this runner leaves for others.
@@ -40,10 +39,7 @@ pub(super) struct ClusterStore {
     claims: Arc<Claims>,
     run_id: Uuid,
     results: Option<ClusterResults>,
-    /// The images that this run has made for later runs.
-    made: Mutex<BTreeSet<String>>,
-    /// The images that it has made for itself.
-    own: Mutex<BTreeSet<String>>,
+    made: Arc<MadeImages>,
 }
 
 impl ClusterStore {
@@ -51,19 +47,20 @@ impl ClusterStore {
         registry: Arc<Registry>,
         claims: Arc<Claims>,
         settings: &ClusterSettings,
-        run_id: Uuid,
-        deadlines: Deadlines,
+        request: &OpenRequest,
     ) -> Self {
-        let questions = Arc::new(Questions::new(registry, settings.is_asked_by_user, deadlines.question));
+        let question = request.deadlines.question;
+        let questions = Arc::new(Questions::new(registry, settings.is_asked_by_user, question));
+        let made = Arc::new(MadeImages::new(request.state_dir.clone(), request.run_id));
+        let results = || ClusterResults::new(Arc::clone(&questions), settings, Arc::clone(&made));
         Self {
             name: questions.registry.repository(),
             settings: settings.clone(),
-            results: settings.project.is_some().then(|| ClusterResults::new(Arc::clone(&questions), settings)),
+            results: settings.project.is_some().then(results),
             questions,
             claims,
-            run_id,
-            made: Mutex::default(),
-            own: Mutex::default(),
+            run_id: request.run_id,
+            made,
         }
     }
 
@@ -73,22 +70,18 @@ impl ClusterStore {
 
     /// Stores an image, for later runs or for this one alone, and returns its place.
     pub(super) async fn add(&self, image: &Image, outlives_run: bool) -> Result<String, EngineError> {
-        let (kept_for, list) = match outlives_run {
-            true => (KeptFor::LaterRuns(Uuid::new_v4()), &self.made),
-            false => (KeptFor::Run(self.run_id), &self.own),
-        };
-        let digest = persistently(|| self.registry().push(image, &kept_for).boxed()).await?;
-        let place = self.registry().name_of(&digest);
-        list.lock().insert(place.clone());
-        Ok(place)
+        let kept_for = if outlives_run { KeptFor::LaterRuns(Uuid::new_v4()) } else { KeptFor::Run(self.run_id) };
+        made_images::push(&self.made, self.registry(), image, &kept_for).await
     }
 
     /// Removes what the run has made for itself.
     pub(super) async fn remove_own(&self) -> Vec<String> {
-        let own = std::mem::take(&mut *self.own.lock());
         let mut stays = 0;
-        for place in &own {
-            stays += usize::from(self.remove(place).await == Removal::Refused);
+        for place in self.made.places(true) {
+            match self.remove(&place).await {
+                Removal::Refused => stays += 1,
+                Removal::Removed | Removal::Abandoned => self.made.close(&place),
+            }
         }
         let why = self.questions.trouble().unwrap_or_else(|| "it refused".to_owned());
         let sentence = format!("{stays} images of this run stay in `{}`: {why}.", self.name);
@@ -145,11 +138,25 @@ impl SnapshotStore for ClusterStore {
         self.claims.sweep().await;
     }
 
-    /// Removes only what this run has made: another machine may be about to record the rest.
+    /// Removes only what this run and those of dead processes of this user have made: another machine may be about to record the rest.
     async fn sweep(&self, _cache_name: &str, known: &BTreeSet<String>) {
-        let made = std::mem::take(&mut *self.made.lock());
-        for place in made.difference(known) {
-            self.remove(place).await;
+        for place in self.made.places(false) {
+            if known.contains(&place) || self.remove(&place).await != Removal::Refused {
+                self.made.close(&place);
+            }
+        }
+        let made = Arc::clone(&self.made);
+        let left = blocking::run(move |_| made.left_by_others()).await.unwrap_or_default();
+        // A run has one repository.
+        for left in left.into_iter().filter(|left| left.places.iter().all(|it| self.registry().digest_in(it).is_some()))
+        {
+            let mut are_gone = true;
+            for place in left.places.iter().filter(|place| !known.contains(*place)) {
+                are_gone &= self.remove(place).await != Removal::Refused;
+            }
+            if are_gone {
+                left.forget();
+            }
         }
     }
 

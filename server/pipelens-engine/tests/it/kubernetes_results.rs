@@ -1,7 +1,9 @@
 //! What is kept in a cluster's registry: what other machines get of it, and what `clean` removes. Another machine is another project folder and state
 //! directory.
 
+use std::io::BufRead as _;
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pipelens_core::plan::PlanStep;
@@ -11,7 +13,7 @@ use pipelens_engine::event::{BuildEvent, Outcome};
 use pipelens_engine::run::{KeptKind, KeptThing, kept, predict};
 
 use crate::artifacts::{folder_of, listed};
-use crate::bench::{Ran, StepExt as _, is_available, step};
+use crate::bench::{Bench, Ran, StepExt as _, as_role, is_available, role, step};
 use crate::cache::{Project, forever, on_change, reason};
 use crate::cluster;
 
@@ -216,6 +218,46 @@ async fn what_a_run_makes_for_itself_and_what_is_cleaned_is_no_longer_in_the_reg
     assert_eq!(cluster::tags(team.repository(), &["snapshot-"]).len(), 1);
     assert!(machine.clean().await > 0);
     assert_eq!(cluster::tags(team.repository(), &["snapshot-"]), [""; 0]);
+}
+
+const STATE: &str = "PIPELENS_TEST_STATE";
+const REPOSITORY: &str = "PIPELENS_TEST_REPOSITORY";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn process_to_be_killed() {
+    if role().as_deref() != Some("a run that leaves images") {
+        return;
+    }
+    let children = ["a", "b"].map(|key| step(key, "cat made; while :; do sleep 1; done").builds_in(0));
+    let mut bench =
+        Bench::new(cluster::runner(), [vec![step("fork", "echo is there > made")], children.to_vec()].concat())
+            .caching_in(Path::new(&std::env::var(STATE).unwrap()));
+    let registry = std::env::var(REPOSITORY).unwrap();
+    bench.request.cluster = Some(ClusterSettings { registry, ..cluster::settings().unwrap() });
+    let mut running = bench.start();
+    running.wait_for_line("is there").await;
+    println!("\nimages are there");
+    running.wait_for(|event| matches!(event, BuildEvent::BuildEnd { .. })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_has_made_for_itself_is_removed_by_the_next_run() {
+    let Some(team) = Team::new() else { return };
+    let machine = team.machine();
+    machine.run(vec![forever(step("kept", "echo a > a"))]).await.assert_succeeded();
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "kubernetes_results::process_to_be_killed"]).stdout(std::process::Stdio::piped());
+    command.env(STATE, machine.state()).env(REPOSITORY, &team.settings.registry);
+    let mut child = as_role(&mut command, "a run that leaves images").spawn().unwrap();
+    let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line == "images are there"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(cluster::tags(team.repository(), &["run-"]).len(), 1);
+    machine.run(vec![step("next", "true")]).await.assert_succeeded();
+    assert_eq!(cluster::tags(team.repository(), &["run-"]), [""; 0]);
+    assert!(matches!(machine.predict(vec![forever(step("kept", "echo a > a"))]).await[0], CacheDecision::Hit { .. }));
+    assert_eq!(std::fs::read_dir(machine.state().join("cluster-images")).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
