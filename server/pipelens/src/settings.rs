@@ -58,7 +58,7 @@ pub(crate) struct Settings {
     /// one of them has made, the others pull. Everyone who may push to it decides what your steps start from. Needs Docker, and a git remote `origin`.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) cache_registry: Option<String>,
-    /// Whether new results are pushed to `cacheRegistry`; otherwise they are only pulled from it.
+    /// Whether new results are pushed for others, to `cacheRegistry` or to the registry of your cluster; otherwise they are only pulled.
     #[schemars(extend("scope" = "machine"))]
     pub(crate) push_to_cache_registry: bool,
     /// Names of cache mounts (`cache_mounts`) that all your projects share, such as `~/.cargo/registry`; without a `name`, a mount has its path as its name. All

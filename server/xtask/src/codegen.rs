@@ -2,6 +2,8 @@
 
 mod package;
 
+pub(crate) use package::with_settings as manifest_with;
+
 use std::fs;
 use std::process::Command;
 

@@ -60,10 +60,9 @@ pub(crate) fn test(filters: &[String], nodes: u8) -> Result<()> {
 /// Measures what runs cost, on three nodes.
 pub(crate) fn measure() -> Result<()> {
     agent::build(Architecture::own())?;
-    let figures = ["bench", "--locked", "--bench", "cluster"];
-    tools::run("cargo", figures.iter().chain(&SCOPE).chain(&["--no-run"]))?;
-    let measuring = ["cargo"].iter().chain(&figures).chain(&SCOPE).map(Into::into);
-    cluster(&measuring.collect::<Vec<_>>(), 3)
+    let program =
+        tools::executable("cluster", ["bench", "--locked", "--bench", "cluster", "--no-run"].iter().chain(&SCOPE))?;
+    cluster(&["env".into(), "-C".into(), "server/pipelens-engine".into(), program.into()], 3)
 }
 
 /// Runs a command beside a cluster.

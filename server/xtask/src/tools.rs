@@ -3,10 +3,10 @@
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 /// Folders that hold programs for administrators; an ordinary user's `PATH` may lack them.
@@ -38,6 +38,18 @@ pub(crate) fn target() -> Result<PathBuf> {
 /// Returns where a program that cargo has built is: `pipelens` of `debug` or `release`.
 pub(crate) fn built(profile: &str) -> Result<PathBuf> {
     Ok(target()?.join(profile).join(format!("pipelens{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// Builds with cargo, and returns the program of a target.
+pub(crate) fn executable(target: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(arguments).arg("--message-format=json-render-diagnostics").current_dir(root());
+    let output = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    ensure!(output.status.success(), "cargo cannot build `{target}`");
+    let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+    let programs = messages.map_while(Result::ok).filter(|message| message["target"]["name"] == target);
+    let mut programs = programs.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    programs.next().with_context(|| format!("cargo has built no program `{target}`"))
 }
 
 /// Where tools go that the machine does not have: below the target directory, so that removing it removes them.

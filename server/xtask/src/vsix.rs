@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{agent, tools};
+use crate::{agent, codegen, tools};
 
 /// What the extension's own code may take.
 const MOST_BYTES: u64 = 1_000_000;
@@ -34,9 +34,31 @@ pub(crate) fn vsix(with_kubernetes: bool) -> Result<()> {
     npm(&["run", "--silent", "build"])?;
     let bytes = size_of_code(&folder.join("dist"))?;
     ensure!(bytes < MOST_BYTES, "the extension's own code takes {bytes} bytes, which is more than {MOST_BYTES}");
-    npm(&["run", "--silent", "package", "--", "--target", target])?;
+    let package = || npm(&["run", "--silent", "package", "--", "--target", target]);
+    if with_kubernetes {
+        with_schemas_of(&program, &folder, package)?
+    } else {
+        package()?
+    }
     println!("The extension for {target} is {}", folder.join("dist/pipelens.vsix").display());
     Ok(())
+}
+
+/// Does something while the extension has the schemas of a program, which may know more than the default build.
+fn with_schemas_of(program: &Path, extension: &Path, job: impl FnOnce() -> Result<()>) -> Result<()> {
+    let schema = |of: &[&str]| {
+        let output = Command::new(program).arg("schema").args(of).output().context("cannot start the server")?;
+        ensure!(output.status.success(), "the server does not print its schemas");
+        Ok(output.stdout)
+    };
+    fs::write(extension.join("dist/pipeline.schema.json"), schema(&[])?)?;
+    let manifest = extension.join("package.json");
+    let before = fs::read_to_string(&manifest)?;
+    let settings = serde_json::from_slice(&schema(&["--settings"])?)?;
+    fs::write(&manifest, codegen::manifest_with(&before, &settings)?)?;
+    let done = job();
+    fs::write(manifest, before)?;
+    done
 }
 
 /// Returns how VS Code calls this machine's platform.

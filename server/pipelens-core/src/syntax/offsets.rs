@@ -8,12 +8,47 @@ use crate::text::{Spanned, TextRange};
 /// The characters and the white space of a value, each with its place in the source.
 #[derive(Debug)]
 pub(crate) struct Offsets {
-    /// In order of the value: the offset in the value, and the place in the source.
-    places: Vec<(usize, TextRange)>,
+    /// In order of the value.
+    places: Vec<Stretch>,
     value_len: usize,
     /// Where the source starts in its text.
     start: usize,
     quote: Option<char>,
+}
+
+/// Characters of a value: one, however it is written, or several that are next to each other in the source as they are in the value, a byte each.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    /// The first one's offset in the value.
+    offset: usize,
+    characters: usize,
+    place: TextRange,
+}
+
+impl Stretch {
+    fn after(&self) -> usize {
+        self.offset + self.characters
+    }
+
+    /// Returns the places of those from one offset up to another.
+    fn part(&self, start: usize, end: usize) -> TextRange {
+        if self.characters == 1 {
+            return self.place;
+        }
+        let at = |offset: usize| self.place.start + offset.clamp(self.offset, self.after()) - self.offset;
+        TextRange::new(at(start), at(end))
+    }
+
+    /// Takes in the next character, if it is written like the others.
+    fn goes_on(&mut self, offset: usize, place: TextRange) -> bool {
+        let is_next = offset == self.after() && place.start == self.place.end;
+        let are_bytes = self.place.end - self.place.start == self.characters && place.end == place.start + 1;
+        if is_next && are_bytes {
+            self.characters += 1;
+            self.place.end = place.end;
+        }
+        is_next && are_bytes
+    }
 }
 
 /// What one character of a value was written as.
@@ -40,11 +75,11 @@ impl Offsets {
 
     fn new(source: &str, value: &str) -> Option<Self> {
         // Quotes around it are part of the source only, so the first reading that has the characters of the value is the right one.
-        type Reading = fn(&str) -> Vec<Unit>;
-        let readings: [(Option<char>, Reading); 3] =
-            [(None, plain), (Some('\''), single_quoted), (Some('"'), double_quoted)];
-        let (quote, places) =
-            readings.iter().find_map(|(quote, read)| Some((*quote, matched(&read(source), value)?)))?;
+        let with = |quote| move |places| (quote, places);
+        let (quote, places) = matched(plain(source), value)
+            .map(with(None))
+            .or_else(|| matched(single_quoted(source).into_iter(), value).map(with(Some('\''))))
+            .or_else(|| matched(double_quoted(source).into_iter(), value).map(with(Some('"'))))?;
         Some(Self { places, value_len: value.len(), start: 0, quote })
     }
 
@@ -60,12 +95,19 @@ impl Offsets {
 
     /// Returns where a part of the value is, from its first to its last character.
     pub(crate) fn source(&self, range: TextRange) -> Option<TextRange> {
-        let first = self.places.partition_point(|(offset, _)| *offset < range.start);
-        let after = self.places.partition_point(|(offset, _)| *offset < range.end.max(range.start + 1));
-        let found = match (self.places.get(first), self.places.get(..after).and_then(<[_]>::last)) {
-            (Some((_, start)), Some((_, end))) if !range.is_empty() => Some(start.cover(*end)),
-            (Some((_, start)), _) => Some(TextRange::at(start.start)),
-            (None, Some((_, end))) if range.start <= self.value_len => Some(TextRange::at(end.end)),
+        let end = range.end.max(range.start + 1);
+        let first = self.places.partition_point(|stretch| stretch.after() <= range.start);
+        let after = self.places.partition_point(|stretch| stretch.offset < end);
+        let start = self.places.get(first).map(|stretch| {
+            let first = stretch.offset.max(range.start);
+            stretch.part(first, first + 1)
+        });
+        let last = self.places.get(..after).and_then(<[_]>::last);
+        let last = last.map(|stretch| stretch.part(stretch.after().min(end) - 1, end));
+        let found = match (start, last) {
+            (Some(start), Some(end)) if !range.is_empty() => Some(start.cover(end)),
+            (Some(start), _) => Some(TextRange::at(start.start)),
+            (None, Some(end)) if range.start <= self.value_len => Some(TextRange::at(end.end)),
             (None, _) => None,
         };
         found.map(|range| self.in_text(range))
@@ -77,27 +119,26 @@ impl Offsets {
 
     /// Returns the places of a part of the value that are next to each other in the source, so none of them crosses a line break.
     pub(crate) fn stretches(&self, range: TextRange) -> Vec<TextRange> {
-        let first = self.places.partition_point(|(offset, _)| *offset < range.start);
-        let after = self.places.partition_point(|(offset, _)| *offset < range.end);
+        let first = self.places.partition_point(|stretch| stretch.after() <= range.start);
+        let after = self.places.partition_point(|stretch| stretch.offset < range.end);
         let mut stretches: Vec<TextRange> = Vec::new();
-        for (_, place) in
-            self.places.get(first..after).unwrap_or_default().iter().filter(|(_, place)| !place.is_empty())
-        {
+        let places = self.places.get(first..after).unwrap_or_default().iter();
+        for place in places.map(|stretch| stretch.part(range.start, range.end)).filter(|place| !place.is_empty()) {
             match stretches.last_mut() {
                 Some(last) if last.end == place.start => last.end = place.end,
-                Some(_) | None => stretches.push(*place),
+                Some(_) | None => stretches.push(place),
             }
         }
         stretches.into_iter().map(|range| self.in_text(range)).collect()
     }
 }
 
-fn plain(source: &str) -> Vec<Unit> {
+fn plain(source: &str) -> impl Iterator<Item = Unit> {
     let unit = |(start, character): (usize, char)| Unit {
         character,
         place: TextRange::new(start, start + character.len_utf8()),
     };
-    source.char_indices().map(unit).collect()
+    source.char_indices().map(unit)
 }
 
 fn single_quoted(source: &str) -> Vec<Unit> {
@@ -169,22 +210,27 @@ fn inside(source: &str, quote: char) -> TextRange {
 }
 
 /// Matches character by character. White space in the value is matched with what is between the same two characters, one for one as far as possible.
-fn matched(units: &[Unit], value: &str) -> Option<Vec<(usize, TextRange)>> {
-    let mut places = Vec::with_capacity(value.len());
-    let mut rest = units.iter().peekable();
-    let mut last_end = units.first().map_or(0, |unit| unit.place.start);
+fn matched(units: impl Iterator<Item = Unit>, value: &str) -> Option<Vec<Stretch>> {
+    let mut places: Vec<Stretch> = Vec::new();
+    let mut add = |offset: usize, place: TextRange| {
+        if !places.last_mut().is_some_and(|last| last.goes_on(offset, place)) {
+            places.push(Stretch { offset, characters: 1, place });
+        }
+    };
+    let mut rest = units.peekable();
+    let mut last_end = rest.peek().map_or(0, |unit| unit.place.start);
     for (offset, character) in value.char_indices() {
         if character.is_whitespace() {
             let space = rest.next_if(|unit| unit.character.is_whitespace());
-            let place = space.map_or(TextRange::at(last_end), Unit::visible);
+            let place = space.map_or(TextRange::at(last_end), |unit| unit.visible());
             last_end = place.end;
-            places.push((offset, place));
+            add(offset, place);
             continue;
         }
         while rest.next_if(|unit| unit.character.is_whitespace()).is_some() {}
         let unit = rest.next().filter(|unit| unit.character == character)?;
         last_end = unit.place.end;
-        places.push((offset, unit.place));
+        add(offset, unit.place);
     }
     rest.all(|unit| unit.character.is_whitespace()).then_some(places)
 }

@@ -17,7 +17,6 @@ pub(super) fn unnoticed(written: &Written<'_>) -> Option<Diagnostic> {
     if !command.contains('\n') || handles_failures(command) {
         return None;
     }
-    let offsets = written.offsets()?;
     let mut at = 0;
     let lines: Vec<(usize, &str)> = command
         .split_inclusive('\n')
@@ -41,6 +40,7 @@ pub(super) fn unnoticed(written: &Written<'_>) -> Option<Diagnostic> {
     let (start, line) = earlier.iter().enumerate().find_map(|(position, (start, line))| {
         (can_fail(line) && !is_continued(line) && !follows(position)).then_some((*start, *line))
     })?;
+    let offsets = written.offsets()?;
     let indent = line.len() - line.trim_start().len();
     let place = written.visible_place(TextRange::new(start + indent, start + line.trim_end().len()));
     let message = "If this line fails, the next ones run all the same, and only the last one decides whether the step has failed. Begin with `set -e`, or set `shell: sh -e` for all commands.";

@@ -43,7 +43,7 @@ struct Untrusted<'a> {
 }
 
 /// Returns the manifest with the settings of a schema. Everything else in it stays as it is written.
-pub(super) fn with_settings(manifest: &str, schema: &Value) -> Result<String> {
+pub(crate) fn with_settings(manifest: &str, schema: &Value) -> Result<String> {
     let parsed: Manifest<'_> =
         serde_json::from_str(manifest).context("the extension's package.json is not as expected")?;
     let before: Map<String, Value> = serde_json::from_str(parsed.contributes.configuration.properties.get())?;

@@ -1,12 +1,13 @@
 //! Our types and the protocol's, both ways. The only place that knows UTF-16.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
 
 use lsp_types::{
     CodeDescription, DiagnosticRelatedInformation, DiagnosticSeverity, DocumentSymbol, Location, NumberOrString,
     Position, PositionEncodingKind, Range, SymbolKind, TextEdit, Uri, WorkspaceEdit,
 };
-use pipelens_core::diagnostic::{Diagnostic, Severity};
+use pipelens_core::diagnostic::{Code, Diagnostic, Severity};
 use pipelens_core::ide::Symbol;
 use pipelens_core::text::{LineIndex, TextRange};
 use pipelens_core::{FileEdit, FileId, FileRange, Files};
@@ -40,6 +41,12 @@ impl Encoding {
         }
     }
 }
+
+/// The pages of findings: parsed once, because a file may have thousands of findings.
+static PAGES: LazyLock<HashMap<Code, Uri>> = LazyLock::new(|| {
+    let page = |code: &Code| Some((*code, crate::present::page(*code).parse().ok()?));
+    Code::ALL.iter().filter_map(page).collect()
+});
 
 /// How many UTF-16 units come before each chunk of text, so that a column costs the same on the longest line. Empty for ASCII, where
 /// units are bytes.
@@ -218,7 +225,7 @@ impl<'a> FileMap<'a> {
             range: range.map(|(_, range)| range).unwrap_or_default(),
             severity: Some(severity(diagnostic.severity)),
             code: Some(NumberOrString::String(diagnostic.code.as_str().to_owned())),
-            code_description: crate::present::page(diagnostic.code).parse().ok().map(|href| CodeDescription { href }),
+            code_description: PAGES.get(&diagnostic.code).map(|href| CodeDescription { href: href.clone() }),
             source: Some("pipelens".to_owned()),
             message: diagnostic.message.clone(),
             related_information: (!related.is_empty()).then_some(related),
