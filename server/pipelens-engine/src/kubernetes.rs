@@ -87,7 +87,7 @@ impl KubernetesRunner {
             let mut worker = leftovers.worker?;
             let mut kept = None;
             if is_kept && worker.is_quiet() {
-                kept = step::save(&session, &mut worker, true).await.ok();
+                kept = step::save_for_later_runs(&session, &mut worker).await.ok();
             }
             leftovers.mounting.measure(&worker).await;
             if let Some(pods) = session.pods_so_far() {
@@ -141,9 +141,6 @@ impl Runner for KubernetesRunner {
 
     async fn close(&self) -> Vec<String> {
         let Some(pods) = self.session.pods_so_far() else { return Vec::new() };
-        let mut stays = pods.delete_all().await;
-        let removing = tokio::time::timeout(self.session.deadlines.closing, self.session.store.remove_own());
-        stays.extend(removing.await.unwrap_or_default());
-        stays
+        pods.delete_all().await
     }
 }

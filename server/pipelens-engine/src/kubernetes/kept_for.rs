@@ -11,30 +11,30 @@ use crate::fingerprint::short_name;
 const KEPT_FOR: &str = "dev.pipelens.kept-for";
 /// The annotation of a base image: the digest that its name stands for where it came from.
 pub(super) const ORIGIN: &str = "dev.pipelens.origin";
+/// The annotation of a base image: the digest of the manifest for its platform there.
+pub(super) const MANIFEST: &str = "dev.pipelens.manifest";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeptFor {
     /// One pod, which pulls it at once.
     Pod,
-    /// The steps of a run, which removes it.
-    Run(Uuid),
     /// Later runs, as the result with this id, which no other one has. They remove it.
     LaterRuns(Uuid),
     /// Whoever has this key, on any machine. Only the registry removes it.
     Everyone { key: String },
     /// Those that start from the image with this name next. Only the registry removes it.
-    Base { reference: String, digest: String },
+    Base { reference: String, origin: String, manifest: String },
 }
 
 impl KeptFor {
     pub(super) fn annotations(&self) -> BTreeMap<String, String> {
         let kept_for = match self {
             Self::Pod => return BTreeMap::new(),
-            Self::Run(run_id) => format!("run {run_id}"),
             Self::LaterRuns(id) => format!("later runs {id}"),
             Self::Everyone { key } => format!("everyone {key}"),
-            Self::Base { digest, .. } => {
-                return BTreeMap::from([(ORIGIN.to_owned(), digest.clone())]);
+            Self::Base { origin, manifest, .. } => {
+                let of_its_registry = [(ORIGIN, origin), (MANIFEST, manifest)];
+                return of_its_registry.map(|(name, digest)| (name.to_owned(), digest.clone())).into();
             }
         };
         BTreeMap::from([(KEPT_FOR.to_owned(), kept_for)])
@@ -45,7 +45,6 @@ impl KeptFor {
     pub(super) fn tag(&self, digest: &str) -> Option<String> {
         match self {
             Self::Pod => None,
-            Self::Run(run_id) => Some(format!("run-{}-{}", short_name(run_id.as_bytes()), short_name(digest))),
             Self::LaterRuns(_) => Some(format!("snapshot-{}", short_name(digest))),
             Self::Everyone { key } => Some(format!("shared-image-{}", short_name(key))),
             Self::Base { reference, .. } => Some(base_tag(reference)),
@@ -68,12 +67,10 @@ mod tests {
         let image = Image { layers: Vec::new(), config: serde_json::json!({}) };
         let purposes = [
             KeptFor::Pod,
-            KeptFor::Run(Uuid::from_u128(1)),
-            KeptFor::Run(Uuid::from_u128(2)),
             KeptFor::LaterRuns(Uuid::from_u128(1)),
             KeptFor::LaterRuns(Uuid::from_u128(2)),
             KeptFor::Everyone { key: "a".to_owned() },
-            KeptFor::Base { reference: "a".to_owned(), digest: "sha256:1".to_owned() },
+            KeptFor::Base { reference: "a".to_owned(), origin: "sha256:1".to_owned(), manifest: "sha256:2".to_owned() },
         ];
         let digests: std::collections::BTreeSet<String> =
             purposes.iter().map(|purpose| image.encode(purpose.annotations()).manifest_digest).collect();

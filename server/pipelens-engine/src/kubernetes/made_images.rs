@@ -1,6 +1,6 @@
-//! The images that a run pushes for itself and for later runs, written down before they are pushed: when its process is killed, a later run of the
-//! same user removes what no result refers to.
-use std::collections::BTreeMap;
+//! The images that a run pushes for later runs, written down before they are pushed: if its process is killed before they are recorded, a later run
+//! of the same user removes them.
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -35,26 +35,20 @@ pub(super) struct MadeImages {
 
 #[derive(Debug, Default)]
 struct Open {
-    /// By place, whether an image is only for this run.
-    places: BTreeMap<String, bool>,
+    places: BTreeSet<String>,
     /// The lock of the directory; from the first image until there is none left.
     lock: Option<File>,
 }
 
 /// Writes an image down, pushes it, and returns its place.
-pub(super) async fn push(
-    made: &Arc<MadeImages>,
-    registry: &Registry,
-    image: &Image,
-    kept_for: &KeptFor,
-) -> Result<String, EngineError> {
+pub(super) async fn push(made: &Arc<MadeImages>, registry: &Registry, image: &Image) -> Result<String, EngineError> {
+    let kept_for = KeptFor::LaterRuns(Uuid::new_v4());
     let place = registry.name_of(&image.encode(kept_for.annotations()).manifest_digest);
-    let is_for_this_run = matches!(kept_for, KeptFor::Run(_));
     let (list, line) = (Arc::clone(made), place.clone());
-    let written = blocking::run(move |_| list.add(&line, is_for_this_run)).await.flatten();
+    let written = blocking::run(move |_| list.add(&line)).await.flatten();
     let doing = "Recording an image before it is pushed";
     written.map_err(|source| EngineError::File { doing, path: made.folder().unwrap_or_default(), source })?;
-    persistently(|| registry.push(image, kept_for).boxed()).await?;
+    persistently(|| registry.push(image, &kept_for).boxed()).await?;
     Ok(place)
 }
 
@@ -72,7 +66,7 @@ impl MadeImages {
     }
 
     /// Writes down an image that is about to be pushed.
-    pub(super) fn add(&self, place: &str, is_for_this_run: bool) -> io::Result<()> {
+    pub(super) fn add(&self, place: &str) -> io::Result<()> {
         let mut open = self.open.lock();
         if let Some(folder) = self.folder() {
             if open.lock.is_none() {
@@ -81,15 +75,13 @@ impl MadeImages {
             private::touch(&folder.join(PLACES))?;
             OpenOptions::new().append(true).open(folder.join(PLACES))?.write_all(format!("{place}\n").as_bytes())?;
         }
-        open.places.insert(place.to_owned(), is_for_this_run);
+        open.places.insert(place.to_owned());
         Ok(())
     }
 
-    /// Returns the places of the images that are only for this run, or of the others.
-    pub(super) fn places(&self, are_for_this_run: bool) -> Vec<String> {
-        let open = self.open.lock();
-        let wanted = open.places.iter().filter(|(_, is_for_this_run)| **is_for_this_run == are_for_this_run);
-        wanted.map(|(place, _)| place.clone()).collect()
+    /// Returns the places of the images.
+    pub(super) fn places(&self) -> Vec<String> {
+        self.open.lock().places.iter().cloned().collect()
     }
 
     /// An image has been recorded or removed.
@@ -160,9 +152,9 @@ mod tests {
     fn only_what_a_run_that_is_gone_has_written_down_is_left() {
         let state = tempfile::tempdir().unwrap();
         let (one, other) = (made(state.path()), made(state.path()));
-        one.add("a", true).unwrap();
-        one.add("b", false).unwrap();
-        assert_eq!((one.places(true), one.places(false)), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        one.add("a").unwrap();
+        one.add("b").unwrap();
+        assert_eq!(one.places(), ["a", "b"]);
         assert_eq!(places_left(&other), [[""; 0]; 0]);
         drop(one);
         assert_eq!(places_left(&other), [["a", "b"]]);
@@ -175,8 +167,8 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let made = made(state.path());
         for _ in 0..2 {
-            made.add("a", true).unwrap();
-            made.add("b", false).unwrap();
+            made.add("a").unwrap();
+            made.add("b").unwrap();
             made.close("a");
             assert_eq!(fs::read_dir(state.path().join(FOLDER)).unwrap().count(), 1);
             made.close("b");

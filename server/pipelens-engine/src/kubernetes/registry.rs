@@ -23,7 +23,7 @@ use crate::docker::reference;
 use crate::error::{EngineError, with_causes};
 use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::image::{Encoded, Image, Layer};
-use crate::kubernetes::kept_for::{KeptFor, ORIGIN, base_tag};
+use crate::kubernetes::kept_for::{KeptFor, MANIFEST, ORIGIN, base_tag};
 use crate::kubernetes::packed_layer::{PackedLayer, chunks};
 use crate::kubernetes::registry_error::{is_missing, parsed, pull_error, push_error};
 use crate::kubernetes::registry_requests::PushTarget;
@@ -44,7 +44,7 @@ pub(super) struct Registry {
     project: PathBuf,
     /// Whether a user asks: then, credential helpers may be started.
     is_asked_by_user: bool,
-    /// The blobs that the repository is known to have.
+    /// The blobs and manifests that the repository is known to have.
     known: Mutex<HashSet<String>>,
     /// Held while a blob is pushed: registries answer strangely if the same one is pushed twice at once.
     pushing: Slots<()>,
@@ -193,8 +193,11 @@ impl Registry {
             image: reference.to_owned(),
             reason: "its registry does not have it".to_owned(),
         };
-        let origin = self.resolve(reference).await?.ok_or_else(nothing)?;
-        self.log_in(&self.repository).await;
+        let (origin, before) = tokio::try_join!(self.resolve(reference), self.brought_before(reference))?;
+        let origin = origin.ok_or_else(nothing)?;
+        if let Some((image, _, manifest)) = before.filter(|(_, before, _)| *before == origin) {
+            return Ok((image, manifest));
+        }
         let (registry, repository) = (source.registry().to_owned(), source.repository().to_owned());
         let pinned = Reference::with_digest(registry, repository, origin.clone());
         let pulled = self.client.pull_manifest_and_config(&pinned, &RegistryAuth::Anonymous).await;
@@ -203,8 +206,27 @@ impl Registry {
         let image = read.map_err(|reason| EngineError::PullFailed { image: reference.to_owned(), reason })?;
         let copies: Vec<_> = image.layers.iter().map(|layer| self.copy_layer(&source, layer).boxed()).collect();
         futures_util::stream::iter(copies).buffer_unordered(COPIED_AT_ONCE).try_collect::<()>().await?;
-        self.push(&image, &KeptFor::Base { reference: reference.to_owned(), digest: origin }).await?;
+        let kept_for = KeptFor::Base { reference: reference.to_owned(), origin, manifest: digest.clone() };
+        self.push(&image, &kept_for).await?;
         Ok((image, digest))
+    }
+
+    /// Returns what was copied to the repository for a name before, with the digests that the name had and that the image had where it came from.
+    async fn brought_before(&self, reference: &str) -> Result<Option<(Image, String, String)>, EngineError> {
+        self.log_in(&self.repository).await;
+        let tag = self.tagged(&base_tag(reference));
+        let (mut manifest, _, config) = match self.client.pull_manifest_and_config(&tag, &RegistryAuth::Anonymous).await
+        {
+            Ok(pulled) => pulled,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(push_error("look for an image", &error)),
+        };
+        let annotations = manifest.annotations.take().unwrap_or_default();
+        let of_its_registry = annotations.get(ORIGIN).cloned().zip(annotations.get(MANIFEST).cloned());
+        let image = Image::read(manifest, &config).ok();
+        // The registry does not keep an image without its layers.
+        self.known.lock().extend(image.iter().flat_map(|image| &image.layers).map(|layer| layer.digest.clone()));
+        Ok(image.zip(of_its_registry).map(|(image, (origin, manifest))| (image, origin, manifest)))
     }
 
     /// Returns an image of the repository.
@@ -307,12 +329,19 @@ impl Registry {
     /// Pushes an image whose layers the repository has, and returns its digest there.
     pub(super) async fn push(&self, image: &Image, kept_for: &KeptFor) -> Result<String, EngineError> {
         let Encoded { config, config_digest, manifest, manifest_digest } = image.encode(kept_for.annotations());
+        // Steps that start from the same image, with the same sources, have the same pod's image.
+        let slot = self.pushing.slot(&manifest_digest);
+        let _alone = slot.lock().await;
+        if self.known.lock().contains(&manifest_digest) {
+            return Ok(manifest_digest);
+        }
         self.push_blob("store an image", config, &config_digest).await?;
         let target = match kept_for.tag(&manifest_digest) {
             Some(tag) => self.tagged(&tag),
             None => self.at(&manifest_digest),
         };
         self.push_manifest(&target, manifest).await?;
+        self.known.lock().insert(manifest_digest.clone());
         Ok(manifest_digest)
     }
 

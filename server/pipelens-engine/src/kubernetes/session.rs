@@ -168,13 +168,15 @@ impl Session {
         Ok(slot.insert(layer).clone())
     }
 
-    /// Returns an image with the agent on top, which is the only difference.
-    async fn with_agent(
-        &self,
-        context: &StepContext,
-        image: &Image,
-        architecture: &str,
-    ) -> Result<Image, Interruption> {
+    /// Makes what every pod needs: a connection to the API server, and the layer with the agent.
+    pub(super) async fn warm_up(&self, context: &StepContext, arguments: &Arguments) -> Result<(), Interruption> {
+        let architecture = arguments.architecture.as_deref().unwrap_or(own_architecture());
+        let connecting = self.unless_stopped(context, self.pods());
+        tokio::try_join!(connecting, self.agent_layer(context, architecture)).map(drop)
+    }
+
+    /// Returns the layer with the agent.
+    async fn agent_layer(&self, context: &StepContext, architecture: &str) -> Result<Layer, Interruption> {
         let slot = self.agents.slot(architecture);
         let mut slot = self.lock(context, &slot).await?;
         if slot.is_none() {
@@ -184,8 +186,7 @@ impl Session {
             };
             *slot = Some(self.unless_stopped(context, make).await?);
         }
-        let Some(layer) = &*slot else { return Err(Interruption::Stopped) };
-        Ok(image.with(layer, "the agent"))
+        slot.clone().ok_or(Interruption::Stopped)
     }
 
     /// Starts a pod, and connects to the agents of its containers. Once its creation has begun, it is not interrupted: otherwise there would be a
@@ -202,7 +203,7 @@ impl Session {
         for image in
             std::iter::once(image).chain(extras.beside.iter().map(|beside| beside.image.as_ref().unwrap_or(image)))
         {
-            let with_agent = self.with_agent(context, image, &architecture).await?;
+            let with_agent = image.with(&self.agent_layer(context, &architecture).await?, "the agent");
             let push = persistently(|| self.registry.push(&with_agent, &KeptFor::Pod).boxed());
             let digest = self.unless_stopped(context, push).await?;
             images.push(self.registry.name_of(&digest));

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::blocking;
 use crate::cluster_settings::ClusterSettings;
@@ -146,8 +145,7 @@ impl SharedResults for ClusterResults {
             let Description { image, bytes, sources } = self.description(key).await?;
             // From now on, it does not depend on what others remove.
             let image = self.registry().read(&image).await?;
-            let kept_for = KeptFor::LaterRuns(Uuid::new_v4());
-            let place = made_images::push(&self.made, self.registry(), &image, &kept_for).await?;
+            let place = made_images::push(&self.made, self.registry(), &image).await?;
             Ok::<_, EngineError>(Shared { saved: Saved { place, bytes }, sources })
         };
         fetch.await.map_err(|error| reason(&error))

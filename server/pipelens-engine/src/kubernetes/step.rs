@@ -36,6 +36,11 @@ use crate::sources::Sources;
 use crate::step_context::{Base, Ending, KeepSnapshot, StepContext};
 use crate::stop::Interruption;
 
+/// Sources of more bytes are a layer of the image.
+const MOST_BYTES_SENT: u64 = 8_000_000;
+/// Fewer are sent as they are.
+const FEWEST_BYTES_COMPRESSED: u64 = 100_000;
+
 /// What a step leaves in the cluster until it is removed.
 #[derive(Default)]
 pub(super) struct Leftovers {
@@ -90,14 +95,16 @@ pub(super) async fn run(
     }
     let can_be_handed_on = goes_to_child(context) && worker.is_waiting();
     let afterwards = context.afterwards(ending, can_be_handed_on, worker.unsaved);
-    let mut saved = None;
+    let (mut saved, mut made) = (None, None);
     if afterwards.is_saved {
         context.report_phase(Phase::Snapshotting);
-        saved = Some(session.unless_stopped(context, save(session, worker, context.is_kept_after(ending))).await?);
+        let is_kept = context.is_kept_after(ending);
+        saved = session.unless_stopped(context, save(session, worker, is_kept)).await?;
+        made = Some(Arc::new(worker.image.clone()));
     }
     let snapshot = match afterwards.is_handed_on {
         true => leftovers.worker.take().map(|worker| session.hand_on(worker)),
-        false => saved.as_ref().map(|saved| Snapshot::new(ClusterSnapshot::Image(saved.place.clone()))),
+        false => made.map(|image| Snapshot::new(ClusterSnapshot::Made(image))),
     };
     let snapshot = snapshot.filter(|_| afterwards.has_children);
     Ok(Ran { ending, snapshot, saved: context.kept(saved, ending) })
@@ -115,10 +122,17 @@ pub(super) async fn hand_back_artifacts(
     take_artifacts(session, context, worker, artifacts).await
 }
 
-/// Saves the filesystem of a pod as an image.
-pub(super) async fn save(session: &Session, worker: &mut Worker, outlives_run: bool) -> Result<Saved, EngineError> {
+/// Saves the filesystem of a pod as an image, whose layers are in the repository; if it is kept for later runs, the image is, too.
+async fn save(session: &Session, worker: &mut Worker, is_kept: bool) -> Result<Option<Saved>, EngineError> {
+    if is_kept {
+        return save_for_later_runs(session, worker).await.map(Some);
+    }
+    worker.save(&session.registry).await.map(|_| None)
+}
+
+pub(super) async fn save_for_later_runs(session: &Session, worker: &mut Worker) -> Result<Saved, EngineError> {
     let bytes = worker.save(&session.registry).await?;
-    Ok(Saved { place: session.store.add(&worker.image, outlives_run).await?, bytes })
+    Ok(Saved { place: session.store.add(&worker.image).await?, bytes })
 }
 
 /// Returns what the step's own container has besides its image.
@@ -138,11 +152,25 @@ async fn prepare(
 ) -> Result<Vec<Agent>, Interruption> {
     match &context.base {
         Base::Image(reference) => {
-            let (image, digest) = session.base(context, reference, arguments).await?;
-            context.report_image(reference, &digest);
-            leftovers.digest = Some(digest);
-            let image = with_sources(session, context, arguments, &image).await?;
-            start_pod(session, context, arguments, image, extras, leftovers).await
+            let has_no_mounts = extras.mounts.is_empty() && context.step().cache_mounts.is_empty();
+            let from_base = async {
+                let (image, digest) = session.base(context, reference, arguments).await?;
+                context.report_image(reference, &digest);
+                leftovers.digest = Some(digest);
+                let finding = user_ids(session, arguments, &image);
+                let ids = session.unless_stopped(context, finding).await?;
+                if ids == (0, 0) && has_no_mounts && are_sent_to_pod(context) {
+                    return Ok((image, true));
+                }
+                Ok((with_sources(session, context, ids, &image).await?, false))
+            };
+            // Meanwhile, what every pod needs.
+            let ((image, are_missing), ()) = tokio::try_join!(from_base, session.warm_up(context, arguments))?;
+            let beside = start_pod(session, context, arguments, image, extras, leftovers).await?;
+            if let Some(worker) = leftovers.worker.as_ref().filter(|_| are_missing) {
+                session.unless_stopped(context, send_sources(context, worker)).await?;
+            }
+            Ok(beside)
         }
         Base::Snapshot(snapshot, outdated) => match snapshot.get::<ClusterSnapshot>() {
             Some(ClusterSnapshot::Image(name)) => {
@@ -154,6 +182,9 @@ async fn prepare(
                     session.unless_stopped(context, update_sources(context, worker, outdated)).await?;
                 }
                 Ok(beside)
+            }
+            Some(ClusterSnapshot::Made(image)) => {
+                start_pod(session, context, arguments, Image::clone(image), extras, leftovers).await
             }
             Some(ClusterSnapshot::Pod(name)) => {
                 let worker = session.take_waiting(name).ok_or_else(|| context.no_snapshot())?;
@@ -191,15 +222,34 @@ async fn start_pod(
     Ok(agents.collect())
 }
 
+/// Whether the sources are sent to the step's pod: then the image is that of earlier runs, which nodes have. More of them are a layer, for which
+/// nodes and the registry need not be asked again unless they change.
+fn are_sent_to_pod(context: &StepContext) -> bool {
+    context.sources.bytes <= MOST_BYTES_SENT && !source_images::is_worth_it(context)
+}
+
+/// Sends all sources to the pod of root.
+async fn send_sources(context: &StepContext, worker: &Worker) -> Result<(), EngineError> {
+    let (files, bytes) = (context.sources.files, context.sources.bytes);
+    context.report_phase(Phase::SendingSources { files, bytes });
+    let request = ApplyRequest::adding_to(&context.step().workdir);
+    let packing = Packing {
+        folder: String::new(),
+        user_id: 0,
+        group_id: 0,
+        is_compressed: bytes >= FEWEST_BYTES_COMPRESSED,
+        modified: None,
+    };
+    apply("receive the sources", context, worker, request, Arc::clone(&context.sources), packing).await
+}
+
 /// Returns an image with the sources on top.
 async fn with_sources(
     session: &Session,
     context: &StepContext,
-    arguments: &Arguments,
+    (user_id, group_id): (u64, u64),
     image: &Image,
 ) -> Result<Image, Interruption> {
-    let finding = user_ids(session, arguments, image);
-    let (user_id, group_id) = session.unless_stopped(context, finding).await?;
     let workdir = context.step().workdir.trim_matches('/').to_owned();
     let mut name = format!("{workdir}\0{user_id}:{group_id}\0{:?}", context.hidden);
     if !source_images::is_worth_it(context) {
@@ -241,7 +291,7 @@ async fn update_sources(context: &StepContext, worker: &Worker, outdated: &Outda
         ..ApplyRequest::adding_to(&outdated.folder)
     };
     let packing = Packing { modified: Some(u64::try_from(modified).unwrap_or(0)), ..packing_for(&identity) };
-    apply("bring the sources up to date", worker, request, Arc::new(delta.changed), packing).await
+    apply("bring the sources up to date", context, worker, request, Arc::new(delta.changed), packing).await
 }
 
 /// Returns how files are sent to the user of a pod.
@@ -261,11 +311,16 @@ fn bytes_of(path: &Path) -> Vec<u8> {
 
 async fn apply(
     doing: &'static str,
+    context: &StepContext,
     worker: &Worker,
     request: ApplyRequest,
     sources: Arc<Sources>,
     packing: Packing,
 ) -> Result<(), EngineError> {
+    if is_saved_afterwards(context) {
+        // What is there when the files are listed is not part of what is saved.
+        worker.agent.await_listing().await.map_err(|error| agents::refused(doing, &error))?;
+    }
     let root = sources.root.clone();
     let (stream, failure) = archive::stream(sources, packing);
     let applied = worker.agent.apply(request, stream).await;
@@ -284,7 +339,15 @@ async fn add_artifacts(context: &StepContext, worker: &Worker) -> Result<(), Eng
         }
         context.report_phase(Phase::SendingSources { files: artifacts.files, bytes: artifacts.bytes });
         let packing = packing_for(&worker.identity(doing).await?);
-        apply(doing, worker, ApplyRequest::adding_to(&context.step().workdir), Arc::clone(&artifacts), packing).await?;
+        apply(
+            doing,
+            context,
+            worker,
+            ApplyRequest::adding_to(&context.step().workdir),
+            Arc::clone(&artifacts),
+            packing,
+        )
+        .await?;
         provider.check_sent(&artifacts)?;
     }
     Ok(())

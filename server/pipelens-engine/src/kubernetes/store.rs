@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pipelens_core::plan::PlanStep;
-use uuid::Uuid;
 
 use crate::blocking;
 use crate::cluster_settings::ClusterSettings;
 use crate::error::EngineError;
 use crate::kubernetes::claims::Claims;
 use crate::kubernetes::image::Image;
-use crate::kubernetes::kept_for::KeptFor;
 use crate::kubernetes::kept_shell;
 use crate::kubernetes::made_images::{self, MadeImages};
 use crate::kubernetes::questions::Questions;
@@ -23,10 +21,12 @@ use crate::runner::OpenRequest;
 use crate::snapshot::{Removal, SharedResults, Snapshot, SnapshotStore};
 
 /// What a step of this runner leaves for others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum ClusterSnapshot {
-    /// The name of an image in the repository, with its digest.
+    /// The name of an image in the repository, with its digest: the result of an earlier run.
     Image(String),
+    /// An image whose layers are in the repository: the result of a step of this run.
+    Made(Arc<Image>),
     /// The name of the pod in which its only child runs next, with new processes and the same filesystem.
     Pod(String),
 }
@@ -37,7 +37,6 @@ pub(super) struct ClusterStore {
     settings: ClusterSettings,
     questions: Arc<Questions>,
     claims: Arc<Claims>,
-    run_id: Uuid,
     results: Option<ClusterResults>,
     made: Arc<MadeImages>,
 }
@@ -59,7 +58,6 @@ impl ClusterStore {
             results: settings.project.is_some().then(results),
             questions,
             claims,
-            run_id: request.run_id,
             made,
         }
     }
@@ -68,24 +66,9 @@ impl ClusterStore {
         &self.questions.registry
     }
 
-    /// Stores an image, for later runs or for this one alone, and returns its place.
-    pub(super) async fn add(&self, image: &Image, outlives_run: bool) -> Result<String, EngineError> {
-        let kept_for = if outlives_run { KeptFor::LaterRuns(Uuid::new_v4()) } else { KeptFor::Run(self.run_id) };
-        made_images::push(&self.made, self.registry(), image, &kept_for).await
-    }
-
-    /// Removes what the run has made for itself.
-    pub(super) async fn remove_own(&self) -> Vec<String> {
-        let mut stays = 0;
-        for place in self.made.places(true) {
-            match self.remove(&place).await {
-                Removal::Refused => stays += 1,
-                Removal::Removed | Removal::Abandoned => self.made.close(&place),
-            }
-        }
-        let why = self.questions.trouble().unwrap_or_else(|| "it refused".to_owned());
-        let sentence = format!("{stays} images of this run stay in `{}`: {why}.", self.name);
-        (stays > 0).then_some(sentence).into_iter().collect()
+    /// Stores an image for later runs, and returns its place.
+    pub(super) async fn add(&self, image: &Image) -> Result<String, EngineError> {
+        made_images::push(&self.made, self.registry(), image).await
     }
 }
 
@@ -140,7 +123,7 @@ impl SnapshotStore for ClusterStore {
 
     /// Removes only what this run and those of dead processes of this user have made: another machine may be about to record the rest.
     async fn sweep(&self, _cache_name: &str, known: &BTreeSet<String>) {
-        for place in self.made.places(false) {
+        for place in self.made.places() {
             if known.contains(&place) || self.remove(&place).await != Removal::Refused {
                 self.made.close(&place);
             }

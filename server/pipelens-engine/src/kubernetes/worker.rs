@@ -207,8 +207,7 @@ impl Worker {
 
     /// Ends the pod.
     pub(super) async fn remove(self, pods: &Pods) {
-        self.agent.goodbye().await;
-        pods.discard(&self.name).await;
+        tokio::join!(self.agent.goodbye(), pods.discard(&self.name));
     }
 }
 

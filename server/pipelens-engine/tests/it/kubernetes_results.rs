@@ -13,7 +13,7 @@ use pipelens_engine::event::{BuildEvent, Outcome};
 use pipelens_engine::run::{KeptKind, KeptThing, kept, predict};
 
 use crate::artifacts::{folder_of, listed};
-use crate::bench::{Bench, Ran, StepExt as _, as_role, is_available, role, step};
+use crate::bench::{Bench, Ran, StepExt as _, as_role, eventually, is_available, role, step};
 use crate::cache::{Project, forever, on_change, reason};
 use crate::cluster;
 
@@ -213,7 +213,7 @@ async fn what_a_run_makes_for_itself_and_what_is_cleaned_is_no_longer_in_the_reg
     let mut bench = machine.bench(fork);
     bench.request.cache = None;
     bench.run().await.assert_succeeded();
-    assert_eq!(cluster::tags(team.repository(), &["run-", "snapshot-"]), [""; 0]);
+    assert_eq!(cluster::tags(team.repository(), &["snapshot-"]), [""; 0]);
     machine.run(vec![forever(step("a", "echo a > a"))]).await.assert_succeeded();
     assert_eq!(cluster::tags(team.repository(), &["snapshot-"]).len(), 1);
     assert!(machine.clean().await > 0);
@@ -225,38 +225,47 @@ const REPOSITORY: &str = "PIPELENS_TEST_REPOSITORY";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn process_to_be_killed() {
-    if role().as_deref() != Some("a run that leaves images") {
+    if role().as_deref() != Some("a run that cannot record its result") {
         return;
     }
-    let children = ["a", "b"].map(|key| step(key, "cat made; while :; do sleep 1; done").builds_in(0));
-    let mut bench =
-        Bench::new(cluster::runner(), [vec![step("fork", "echo is there > made")], children.to_vec()].concat())
-            .caching_in(Path::new(&std::env::var(STATE).unwrap()));
+    let state = std::env::var(STATE).unwrap();
+    // The other process begins to hold the store while the step runs.
+    let steps = vec![forever(step("a", "echo begun; sleep 5; echo a > a"))];
+    let mut bench = Bench::new(cluster::runner(), steps).caching_in(Path::new(&state));
     let registry = std::env::var(REPOSITORY).unwrap();
     bench.request.cluster = Some(ClusterSettings { registry, ..cluster::settings().unwrap() });
     let mut running = bench.start();
-    running.wait_for_line("is there").await;
-    println!("\nimages are there");
-    running.wait_for(|event| matches!(event, BuildEvent::BuildEnd { .. })).await;
+    running.wait_for_line("begun").await;
+    println!("\nbegun");
+    running.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_process_has_made_for_itself_is_removed_by_the_next_run() {
+async fn an_image_that_a_killed_process_has_pushed_but_not_recorded_is_removed_by_the_next_run() {
     let Some(team) = Team::new() else { return };
     let machine = team.machine();
-    machine.run(vec![forever(step("kept", "echo a > a"))]).await.assert_succeeded();
+    let kept = || vec![forever(step("kept", "echo kept > kept"))];
+    machine.run(kept()).await.assert_succeeded();
+    let before = cluster::tags(team.repository(), &["snapshot-"]);
+    assert_eq!(before.len(), 1);
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "kubernetes_results::process_to_be_killed"]).stdout(std::process::Stdio::piped());
     command.env(STATE, machine.state()).env(REPOSITORY, &team.settings.registry);
-    let mut child = as_role(&mut command, "a run that leaves images").spawn().unwrap();
+    let mut child = as_role(&mut command, "a run that cannot record its result").spawn().unwrap();
     let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line == "images are there"));
+    assert!(lines.map_while(Result::ok).any(|line| line == "begun"));
+    // While this is held, nothing can be recorded.
+    let store = rusqlite::Connection::open(machine.state().join("pipelens.db")).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let tags = || cluster::tags(team.repository(), &["snapshot-"]);
+    eventually("the image is pushed", async || (tags().len() == 2).then_some(())).await;
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(cluster::tags(team.repository(), &["run-"]).len(), 1);
+    store.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(tags().len(), 2);
     machine.run(vec![step("next", "true")]).await.assert_succeeded();
-    assert_eq!(cluster::tags(team.repository(), &["run-"]), [""; 0]);
-    assert!(matches!(machine.predict(vec![forever(step("kept", "echo a > a"))]).await[0], CacheDecision::Hit { .. }));
+    assert_eq!(tags(), before);
+    assert!(matches!(machine.predict(kept()).await[0], CacheDecision::Hit { .. }));
     assert_eq!(std::fs::read_dir(machine.state().join("cluster-images")).unwrap().count(), 0);
 }
 
