@@ -184,7 +184,7 @@ impl EngineError {
             Self::NoSnapshot { .. } => Some("A step and the step it builds in must use the same runner."),
             Self::WorkdirOutside { .. } => Some("On the host, use `/workspace` or a directory in it."),
             Self::ClusterSettings { .. } => Some(
-                "Set `pipelens.kubernetes` (`kubernetes` on the command line's user settings): see docs/kubernetes.md.",
+                "Set `pipelens.kubernetes` in your editor, or `kubernetes` in your settings file: see docs/kubernetes.md.",
             ),
             Self::Registry { .. } => Some("Check its address and your login (`docker login`)."),
             Self::PodEnded { .. } | Self::PodLost { .. } => {

@@ -36,7 +36,7 @@ pub trait Terminal: Debug + Send + Sync {
     /// Returns its kind, the value of `TERM`.
     fn kind(&self) -> Option<String>;
 
-    /// Hands the terminal over to the shell, once it can start.
+    /// Hands the terminal over to the shell, once it can start. Called after the phase `Running` is reported, for which it may wait.
     async fn open(&self) -> io::Result<TerminalStreams>;
 
     /// Takes the terminal back when the shell has ended; `None`: nothing is known about its exit code.

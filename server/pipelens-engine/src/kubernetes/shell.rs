@@ -18,6 +18,7 @@ const DOING: &str = "open a shell";
 pub(super) async fn run(context: &StepContext, agent: &Agent, terminal: &Arc<dyn Terminal>) -> Result<(), EngineError> {
     let kind = terminal.kind().map(|kind| ("TERM".to_owned(), kind));
     let variables = kind.into_iter().chain(agents::variables(context)?).collect();
+    context.report_phase(Phase::Running);
     let streams = terminal.open().await.map_err(|source| EngineError::Terminal { source })?;
     let size = *streams.size.borrow();
     let request = ShellRequest {
@@ -26,7 +27,6 @@ pub(super) async fn run(context: &StepContext, agent: &Agent, terminal: &Arc<dyn
         workdir: context.step().workdir.clone(),
         size: WindowSize { rows: size.rows, columns: size.columns },
     };
-    context.report_phase(Phase::Running);
     let Shell { input, output } = agent.shell(request).await.map_err(|error| agents::refused(DOING, &error))?;
     let sizes = input.clone();
     let (output, exit_code) = output.into_stream();

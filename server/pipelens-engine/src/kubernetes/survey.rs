@@ -115,11 +115,14 @@ async fn registry(settings: &ClusterSettings) -> ClusterFact {
             Registry::new(&settings.registry, own_architecture(), PathBuf::new(), settings.is_asked_by_user)?;
         tokio::time::timeout(PATIENCE, registry.try_upload()).await.unwrap_or_else(|_| {
             let reason = format!("it said nothing for {} s", PATIENCE.as_secs());
-            Err(EngineError::Registry { doing: "begin an upload".to_owned(), reason, is_away: false })
+            Err(EngineError::Registry { doing: "begin an upload".to_owned(), reason, is_away: true })
         })
     };
     match asked.await {
         Ok(()) => good(format!("registry `{name}`: you may push to it")),
+        Err(EngineError::Registry { reason, is_away: true, .. }) => {
+            trouble(format!("registry `{name}` cannot be reached: {reason}. Check the setting `kubernetes.registry`"))
+        }
         Err(EngineError::Registry { reason, .. }) => trouble(format!(
             "registry `{name}`: it does not accept what is pushed: {reason}. Check the setting `kubernetes.registry`, and your login \
              (`docker login {host}`)"

@@ -66,6 +66,9 @@ mod options;
 mod passing;
 #[cfg(test)]
 #[cfg(unix)]
+mod person;
+#[cfg(test)]
+#[cfg(unix)]
 mod places;
 #[cfg(test)]
 #[cfg(unix)]
