@@ -73,6 +73,11 @@ impl Image {
         self.config.get("config")?.get(name)?.as_str().filter(|text| !text.is_empty())
     }
 
+    /// Returns the architecture of its programs; empty if it does not say.
+    pub(super) fn architecture(&self) -> &str {
+        self.config.get("architecture").and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// Returns the user as the image names it; empty for root.
     pub(super) fn user(&self) -> &str {
         self.setting("User").unwrap_or_default()
@@ -177,7 +182,7 @@ mod tests {
     #[test]
     fn an_image_keeps_what_its_author_has_set_except_volumes() {
         let image = base();
-        assert_eq!(image.user(), "1000:100");
+        assert_eq!((image.user(), image.architecture()), ("1000:100", "amd64"));
         assert_eq!(image.config["config"], json!({ "User": "1000:100", "Unknown": 1 }));
         assert_eq!(image.layers[0].media_type, IMAGE_LAYER_GZIP_MEDIA_TYPE);
     }

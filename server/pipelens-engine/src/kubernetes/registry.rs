@@ -41,6 +41,8 @@ pub(super) struct Registry {
     /// Without a tag.
     repository: Reference,
     is_plain: bool,
+    /// Of the images that it brings.
+    architecture: String,
     project: PathBuf,
     /// Whether a user asks: then, credential helpers may be started.
     is_asked_by_user: bool,
@@ -98,6 +100,7 @@ impl Registry {
             client,
             repository: parsed,
             is_plain,
+            architecture: architecture.to_owned(),
             project,
             is_asked_by_user,
             known: Mutex::default(),
@@ -223,7 +226,8 @@ impl Registry {
         };
         let annotations = manifest.annotations.take().unwrap_or_default();
         let of_its_registry = annotations.get(ORIGIN).cloned().zip(annotations.get(MANIFEST).cloned());
-        let image = Image::read(manifest, &config).ok();
+        // Images for several architectures have one name and one digest.
+        let image = Image::read(manifest, &config).ok().filter(|image| image.architecture() == self.architecture);
         // The registry does not keep an image without its layers.
         self.known.lock().extend(image.iter().flat_map(|image| &image.layers).map(|layer| layer.digest.clone()));
         Ok(image.zip(of_its_registry).map(|(image, (origin, manifest))| (image, origin, manifest)))
