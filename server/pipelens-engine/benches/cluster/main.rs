@@ -98,8 +98,10 @@ async fn run(steps: Vec<PlanStep>) -> Duration {
 
 /// From the end of the parent's command until the commands of both children run, of which at least one is on another node.
 async fn fork() -> Duration {
+    // At any moment: see `any_moment`.
+    let pause = fastrand::u64(0..1_000);
     let steps = vec![
-        step("parent", &format!("{CHANGE}; echo end")),
+        step("parent", &format!("{CHANGE}; sleep 0.{pause:03}; echo end")),
         step("a", "true").builds_in(0),
         step("b", "true").builds_in(0),
     ];
