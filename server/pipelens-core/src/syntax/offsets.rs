@@ -75,11 +75,10 @@ impl Offsets {
 
     fn new(source: &str, value: &str) -> Option<Self> {
         // Quotes around it are part of the source only, so the first reading that has the characters of the value is the right one.
-        let with = |quote| move |places| (quote, places);
         let (quote, places) = matched(plain(source), value)
-            .map(with(None))
-            .or_else(|| matched(single_quoted(source).into_iter(), value).map(with(Some('\''))))
-            .or_else(|| matched(double_quoted(source).into_iter(), value).map(with(Some('"'))))?;
+            .map(|places| (None, places))
+            .or_else(|| Some((Some('\''), matched(single_quoted(source).into_iter(), value)?)))
+            .or_else(|| Some((Some('"'), matched(double_quoted(source).into_iter(), value)?)))?;
         Some(Self { places, value_len: value.len(), start: 0, quote })
     }
 

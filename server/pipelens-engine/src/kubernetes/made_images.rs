@@ -1,5 +1,6 @@
 //! The images that a run pushes for later runs, written down before they are pushed: if its process is killed before they are recorded, a later run
 //! of the same user removes them.
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -25,7 +26,7 @@ const FOLDER: &str = "cluster-images";
 const PLACES: &str = "places";
 
 /// The images of one run that are neither recorded nor removed yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct MadeImages {
     /// `None`: nothing outlives the run, and nothing is written down.
     state_dir: Option<PathBuf>,

@@ -130,6 +130,7 @@ async fn save(session: &Session, worker: &mut Worker, is_kept: bool) -> Result<O
     worker.save(&session.registry).await.map(|_| None)
 }
 
+/// Saves the filesystem of a pod as an image for later runs.
 pub(super) async fn save_for_later_runs(session: &Session, worker: &mut Worker) -> Result<Saved, EngineError> {
     let bytes = worker.save(&session.registry).await?;
     Ok(Saved { place: session.store.add(&worker.image).await?, bytes })
@@ -233,13 +234,7 @@ async fn send_sources(context: &StepContext, worker: &Worker) -> Result<(), Engi
     let (files, bytes) = (context.sources.files, context.sources.bytes);
     context.report_phase(Phase::SendingSources { files, bytes });
     let request = ApplyRequest::adding_to(&context.step().workdir);
-    let packing = Packing {
-        folder: String::new(),
-        user_id: 0,
-        group_id: 0,
-        is_compressed: bytes >= FEWEST_BYTES_COMPRESSED,
-        modified: None,
-    };
+    let packing = Packing { is_compressed: bytes >= FEWEST_BYTES_COMPRESSED, ..packing_for((0, 0)) };
     apply("receive the sources", context, worker, request, Arc::clone(&context.sources), packing).await
 }
 
@@ -247,17 +242,17 @@ async fn send_sources(context: &StepContext, worker: &Worker) -> Result<(), Engi
 async fn with_sources(
     session: &Session,
     context: &StepContext,
-    (user_id, group_id): (u64, u64),
+    ids: (u64, u64),
     image: &Image,
 ) -> Result<Image, Interruption> {
     let workdir = context.step().workdir.trim_matches('/').to_owned();
-    let mut name = format!("{workdir}\0{user_id}:{group_id}\0{:?}", context.hidden);
+    let mut name = format!("{workdir}\0{ids:?}\0{:?}", context.hidden);
     if !source_images::is_worth_it(context) {
         // A step sees few files as they are when it starts. If they are unchanged, so is the layer, which the registry then has.
         name.extend(["\0", &context.step().key]);
     }
     let sources = Arc::clone(&context.sources);
-    let packing = Packing { folder: workdir, user_id, group_id, is_compressed: false, modified: None };
+    let packing = Packing { folder: workdir, ..packing_for(ids) };
     let make = session.registry.push_layer("send the sources", move |to| archive::pack(&sources, &packing, to));
     let layer = session.layer_of_sources(context, &name, make).await?;
     Ok(image.with(&layer, "the sources"))
@@ -290,19 +285,17 @@ async fn update_sources(context: &StepContext, worker: &Worker, outdated: &Outda
         removed_folders: delta.removed_folders.iter().map(|path| bytes_of(path)).collect(),
         ..ApplyRequest::adding_to(&outdated.folder)
     };
-    let packing = Packing { modified: Some(u64::try_from(modified).unwrap_or(0)), ..packing_for(&identity) };
+    let packing = Packing { modified: Some(u64::try_from(modified).unwrap_or(0)), ..packing_for(ids_of(&identity)) };
     apply("bring the sources up to date", context, worker, request, Arc::new(delta.changed), packing).await
 }
 
-/// Returns how files are sent to the user of a pod.
-fn packing_for(identity: &Identity) -> Packing {
-    Packing {
-        folder: String::new(),
-        user_id: identity.uid.into(),
-        group_id: identity.gid.into(),
-        is_compressed: false,
-        modified: None,
-    }
+/// Returns how files are sent to a user and a group.
+fn packing_for((user_id, group_id): (u64, u64)) -> Packing {
+    Packing { folder: String::new(), user_id, group_id, is_compressed: false, modified: None }
+}
+
+fn ids_of(identity: &Identity) -> (u64, u64) {
+    (identity.uid.into(), identity.gid.into())
 }
 
 fn bytes_of(path: &Path) -> Vec<u8> {
@@ -338,7 +331,7 @@ async fn add_artifacts(context: &StepContext, worker: &Worker) -> Result<(), Eng
             continue;
         }
         context.report_phase(Phase::SendingSources { files: artifacts.files, bytes: artifacts.bytes });
-        let packing = packing_for(&worker.identity(doing).await?);
+        let packing = packing_for(ids_of(&worker.identity(doing).await?));
         apply(
             doing,
             context,
