@@ -89,7 +89,10 @@ impl MadeImages {
     pub(super) fn close(&self, place: &str) {
         let mut open = self.open.lock();
         open.places.remove(place);
-        if let (true, Some(folder), Some(lock)) = (open.places.is_empty(), self.folder(), open.lock.take()) {
+        if !open.places.is_empty() {
+            return;
+        }
+        if let Some((folder, lock)) = self.folder().zip(open.lock.take()) {
             remove(&folder, &lock);
         }
     }
