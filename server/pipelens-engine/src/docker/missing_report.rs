@@ -22,9 +22,19 @@ const LOOKS_AGAIN: usize = 3;
 ///
 /// How the command ended is unknown in this case: the container's exit code is never the command's.
 pub(super) async fn explain(container: &Container, broken: Option<String>, deadlines: Deadlines) -> EngineError {
-    let explained = tokio::time::timeout(deadlines.question, look_into(container, broken)).await;
+    let Ok(explained) = tokio::time::timeout(deadlines.question, look_into(container, broken.clone())).await else {
+        return EngineError::NoReport { reason: unanswered(broken.as_deref()) };
+    };
     explained
-        .unwrap_or_else(|_| EngineError::NoReport { reason: "the engine did not answer when asked about it".into() })
+}
+
+/// What is known if the engine says nothing more in time.
+fn unanswered(broken: Option<&str>) -> String {
+    let silent = "the engine did not answer when asked about it";
+    match broken {
+        Some(broken) => format!("the connection to the container broke: {broken}; and {silent}"),
+        None => silent.to_owned(),
+    }
 }
 
 async fn look_into(container: &Container, broken: Option<String>) -> EngineError {
@@ -90,4 +100,17 @@ async fn done_by_others(container: &Container, state: &ContainerState) -> Option
     [("restart", "restarted"), ("stop", "stopped"), ("kill", "killed")]
         .into_iter()
         .find_map(|(action, done)| has(action).then_some(done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_break_is_named_even_if_the_engine_says_nothing_more() {
+        assert_eq!(unanswered(None), "the engine did not answer when asked about it");
+        let expected =
+            "the connection to the container broke: reset by peer; and the engine did not answer when asked about it";
+        assert_eq!(unanswered(Some("reset by peer")), expected);
+    }
 }
