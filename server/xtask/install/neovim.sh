@@ -21,4 +21,5 @@ cat >"$folder/nvim" <<END
 VIMRUNTIME=$root/usr/share/nvim/runtime exec "$program" --cmd "set rtp+=$root/usr/lib/nvim" "\$@"
 END
 chmod +x "$folder/nvim"
-"$folder/nvim" --version | head -n 1
+# It opens its log first, which must not be in the user's home folder.
+XDG_STATE_HOME=$folder/state "$folder/nvim" --version | head -n 1
