@@ -23,6 +23,7 @@ mod questions;
 mod registry;
 mod registry_error;
 mod registry_requests;
+mod resources;
 mod services;
 mod session;
 mod shared_results;

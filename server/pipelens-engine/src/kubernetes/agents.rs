@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams, AttachedProcess};
 use pipelens_agent::client::{Agent, AgentError, Connection, DialError, Options};
 use pipelens_agent::protocol::message;
@@ -17,6 +16,7 @@ use crate::error::{EngineError, with_causes};
 use crate::event::StdStream;
 use crate::kubernetes::names;
 use crate::kubernetes::registry_requests::PushTarget;
+use crate::kubernetes::resources::Pod;
 use crate::step_context::StepContext;
 use crate::supervisor::trust_folders;
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{HostAlias, ResourceRequirements};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pipelens_core::arguments::{self, ContainerOptions, Service};
 use pipelens_core::plan::Value;
 use pipelens_core::runners;
+use serde_json::json;
 
 use crate::argument_values::{self, bad, cpus, memory, word};
 use crate::error::EngineError;
@@ -65,31 +64,27 @@ impl Arguments {
     }
 
     /// Returns the requests and limits of the step's container: Kubernetes reserves what the step may use.
-    pub(super) fn resources(&self) -> Option<ResourceRequirements> {
+    pub(super) fn resources(&self) -> Option<serde_json::Value> {
         let mut amounts = BTreeMap::new();
         if let Some(bytes) = self.memory_bytes {
-            amounts.insert("memory".to_owned(), Quantity(bytes.to_string()));
+            amounts.insert("memory".to_owned(), bytes.to_string());
         }
         if let Some(billionths) = self.nano_cpus {
             // The smallest unit that Kubernetes knows.
             let thousandths = (billionths / 1_000_000).max(1);
-            amounts.insert("cpu".to_owned(), Quantity(format!("{thousandths}m")));
+            amounts.insert("cpu".to_owned(), format!("{thousandths}m"));
         }
-        (!amounts.is_empty()).then(|| ResourceRequirements {
-            limits: Some(amounts.clone()),
-            requests: Some(amounts),
-            ..ResourceRequirements::default()
-        })
+        (!amounts.is_empty()).then(|| json!({ "limits": amounts, "requests": amounts }))
     }
 }
 
 /// Returns lines of `/etc/hosts`, by address.
-pub(super) fn host_aliases(hosts: &[(String, String)]) -> Vec<HostAlias> {
+pub(super) fn host_aliases(hosts: &[(String, String)]) -> Vec<serde_json::Value> {
     let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (name, address) in hosts {
         names.entry(address).or_default().push(name.clone());
     }
-    names.into_iter().map(|(ip, names)| HostAlias { ip: ip.to_owned(), hostnames: Some(names) }).collect()
+    names.into_iter().map(|(ip, names)| json!({ "ip": ip, "hostnames": names })).collect()
 }
 
 /// Returns the names and addresses of `extra_hosts`.
@@ -152,14 +147,15 @@ mod tests {
     }
 
     fn amount(arguments: &Arguments, name: &str) -> Option<String> {
-        arguments.resources()?.limits?.get(name).map(|quantity| quantity.0.clone())
+        let resources = arguments.resources()?;
+        assert_eq!(resources["requests"], resources["limits"]);
+        resources["limits"][name].as_str().map(str::to_owned)
     }
 
     #[test]
     fn limits_are_read_as_the_checks_read_them_and_reserved() {
         let memory = of("memory", Value::Text("512m".into())).unwrap();
         assert_eq!(amount(&memory, "memory").as_deref(), Some("536870912"));
-        assert_eq!(memory.resources().unwrap().requests, memory.resources().unwrap().limits);
         assert_eq!(amount(&of("cpus", Value::Float(0.5)).unwrap(), "cpu").as_deref(), Some("500m"));
         assert!(of("memory", Value::Text("much".into())).is_err());
         assert_eq!(Arguments::default().resources(), None);
@@ -200,8 +196,7 @@ mod tests {
     fn names_with_one_address_are_in_one_line() {
         let hosts = [("a", "127.0.0.1"), ("far", "10.1.2.3"), ("b", "127.0.0.1")]
             .map(|(name, address)| (name.to_owned(), address.to_owned()));
-        let lines: Vec<_> = host_aliases(&hosts).into_iter().map(|alias| (alias.ip, alias.hostnames)).collect();
-        let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-        assert_eq!(lines, [("10.1.2.3".into(), names(&["far"])), ("127.0.0.1".into(), names(&["a", "b"]))]);
+        let far = json!({ "ip": "10.1.2.3", "hostnames": ["far"] });
+        assert_eq!(host_aliases(&hosts), [far, json!({ "ip": "127.0.0.1", "hostnames": ["a", "b"] })]);
     }
 }

@@ -1,19 +1,16 @@
 //! The persistent volume claims behind cache mounts. A claim has our labels and no lock: the locks are on this machine, and no other machine
 //! uses the same claims. Knows no steps.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams};
+use kube::{Client, Resource as _, ResourceExt as _};
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::cluster_settings::ClusterSettings;
 use crate::deadlines::Deadlines;
 use crate::error::EngineError;
 use crate::kubernetes::client::connect;
+use crate::kubernetes::resources::{self, Claim};
 use crate::kubernetes::{names, pods};
 use crate::mounts::{Lease, Mounts};
 
@@ -27,13 +24,13 @@ pub(super) struct Claims {
     settings: ClusterSettings,
     deadlines: Deadlines,
     mounts: Option<Mounts>,
-    api: OnceCell<Api<PersistentVolumeClaim>>,
+    connected: OnceCell<(Client, String)>,
 }
 
 impl Claims {
     /// `mounts`: those that may be used; `None`: nothing outlives the run.
     pub(super) fn new(settings: ClusterSettings, deadlines: Deadlines, mounts: Option<Mounts>) -> Self {
-        Self { settings, deadlines, mounts, api: OnceCell::new() }
+        Self { settings, deadlines, mounts, connected: OnceCell::new() }
     }
 
     pub(super) fn mounts(&self) -> Option<&Mounts> {
@@ -52,22 +49,21 @@ impl Claims {
         parts.map(|part| part.map_or("", String::as_str)).join("\n")
     }
 
-    /// Connects to the cluster, once.
-    async fn api(&self) -> Result<&Api<PersistentVolumeClaim>, EngineError> {
-        let connecting = async {
-            let (client, namespace) = connect(&self.settings).await?;
-            Ok::<_, EngineError>(Api::namespaced(client, &namespace))
-        };
-        self.api.get_or_try_init(|| connecting).await
+    /// Connects to the cluster, once. Returns the client and the namespace.
+    async fn connected(&self) -> Result<&(Client, String), EngineError> {
+        self.connected.get_or_try_init(|| connect(&self.settings)).await
+    }
+
+    async fn api(&self) -> Result<Api<Claim>, EngineError> {
+        self.connected().await.map(|(client, namespace)| Api::namespaced(client.clone(), namespace))
     }
 
     /// Makes the claim of a mount that is in use, unless there is one.
     pub(super) async fn make(&self, lease: &Lease) -> Result<(), EngineError> {
         const DOING: &str = "make the volume of a cache mount";
-        let api = self.api().await?;
-        let claim = self.claim(lease);
-        let parameters = PostParams::default();
-        match tokio::time::timeout(self.deadlines.work, api.create(&parameters, &claim)).await {
+        let (client, namespace) = self.connected().await?;
+        let (path, claim) = (Claim::url_path(&(), Some(namespace)), self.claim(lease));
+        match tokio::time::timeout(self.deadlines.work, resources::create::<Claim>(client, &path, &claim)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(()),
             Ok(Err(error)) => Err(pods::refused(DOING, &error)),
@@ -75,34 +71,26 @@ impl Claims {
         }
     }
 
-    fn claim(&self, lease: &Lease) -> PersistentVolumeClaim {
+    fn claim(&self, lease: &Lease) -> Value {
         let (managed_by, pipelens) = names::MANAGED_BY;
         let cache_name = self.mounts.as_ref().map(Mounts::cache_name).unwrap_or_default();
         let size = self.settings.storage_size.as_deref().unwrap_or(SIZE);
-        PersistentVolumeClaim {
-            metadata: ObjectMeta {
-                name: Some(names::claim(&lease.id)),
-                labels: Some(BTreeMap::from([
-                    (managed_by.to_owned(), pipelens.to_owned()),
-                    (names::CACHE.to_owned(), cache_name.to_owned()),
-                    // One that all projects share has none.
-                    (names::WORKSPACE.to_owned(), lease.record.workspace.clone()),
-                ])),
-                // Too long for a label, and may have any characters.
-                annotations: Some(BTreeMap::from([(names::MOUNT.to_owned(), lease.record.name.clone())])),
-                ..ObjectMeta::default()
+        let metadata = json!({
+            "name": names::claim(&lease.id),
+            "labels": {
+                managed_by: pipelens,
+                names::CACHE: cache_name,
+                // One that all projects share has none.
+                names::WORKSPACE: lease.record.workspace,
             },
-            spec: Some(PersistentVolumeClaimSpec {
-                access_modes: Some(vec![ACCESS.to_owned()]),
-                storage_class_name: self.settings.storage_class.clone(),
-                resources: Some(VolumeResourceRequirements {
-                    requests: Some(BTreeMap::from([("storage".to_owned(), Quantity(size.to_owned()))])),
-                    ..VolumeResourceRequirements::default()
-                }),
-                ..PersistentVolumeClaimSpec::default()
-            }),
-            status: None,
+            // Too long for a label, and may have any characters.
+            "annotations": { names::MOUNT: lease.record.name },
+        });
+        let mut spec = json!({ "accessModes": [ACCESS], "resources": { "requests": { "storage": size } } });
+        if let Some(class) = &self.settings.storage_class {
+            spec["storageClassName"] = class.as_str().into();
         }
+        json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec })
     }
 
     /// Removes a mount with its claim. Returns `false` if it is in use, or cannot be removed.

@@ -25,7 +25,7 @@ pub(super) fn add_to(extras: &mut Extras, context: &StepContext, arguments: &Arg
     let Some(folder) = context.history.as_ref().and_then(|_| context.history_folder()) else { return false };
     let mut mount = extras.volumes.folder(&folder);
     extras.beside.push(Beside { image: None, user: arguments.user, mounts: vec![mount.clone()] });
-    mount.read_only = Some(true);
+    mount.is_read_only = true;
     extras.mounts.push(mount);
     true
 }

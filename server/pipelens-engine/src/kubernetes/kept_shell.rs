@@ -1,8 +1,8 @@
 //! The command line that opens a shell in a kept image in the cluster. It needs `kubectl`, and the rights that a run needs. Asks nothing.
 
-use k8s_openapi::api::core::v1::{Container, Pod};
 use pipelens_core::plan::PlanStep;
 use pipelens_core::shell::is_name;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cluster_settings::ClusterSettings;
@@ -26,8 +26,8 @@ pub(super) fn command(settings: &ClusterSettings, image: &str, step: &PlanStep) 
         Ok(pod) => pod,
         Err(error) => return format!("echo {}", shell_word(&error.to_string())),
     };
-    let name = pod.metadata.name.clone().unwrap_or_default();
-    let pod = shell_word(&serde_json::to_string(&pod).unwrap_or_default());
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let pod = shell_word(&pod.to_string());
     let kubectl = kubectl(settings);
     let script = shell_word(&script(step));
     format!(
@@ -49,7 +49,7 @@ fn kubectl(settings: &ClusterSettings) -> String {
 }
 
 /// Returns a pod like that of the step, which waits instead of serving. It belongs to no run and no process, so no sweep removes it.
-fn pod(settings: &ClusterSettings, image: &str, step: &PlanStep) -> Result<Pod, EngineError> {
+fn pod(settings: &ClusterSettings, image: &str, step: &PlanStep) -> Result<Value, EngineError> {
     let arguments = Arguments::of(step.runner_args.as_ref())?;
     let owner = Owner::this_process();
     let plan = PodPlan {
@@ -66,14 +66,13 @@ fn pod(settings: &ClusterSettings, image: &str, step: &PlanStep) -> Result<Pod, 
         template: settings.pod_template.as_ref(),
     };
     let mut pod = plan.pod()?;
-    let marks = [&mut pod.metadata.labels, &mut pod.metadata.annotations];
-    marks
-        .into_iter()
-        .flatten()
-        .for_each(|marks| marks.retain(|name, _| ![names::RUN, names::OWNER].contains(&name.as_str())));
-    let waiting = ["sh".to_owned(), "-c".to_owned(), format!("sleep {LONGEST_SECONDS}")];
-    let containers = pod.spec.iter_mut().flat_map(|spec| &mut spec.containers);
-    containers.for_each(|container: &mut Container| container.command = Some(waiting.to_vec()));
+    for marks in ["labels", "annotations"] {
+        let marks = pod["metadata"][marks].as_object_mut().into_iter();
+        marks.for_each(|marks| marks.retain(|name, _| ![names::RUN, names::OWNER].contains(&name.as_str())));
+    }
+    for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
+        container["command"] = json!(["sh", "-c", format!("sleep {LONGEST_SECONDS}")]);
+    }
     Ok(pod)
 }
 

@@ -14,6 +14,7 @@ use crate::kubernetes::image::Image;
 use crate::kubernetes::image::own_architecture;
 use crate::kubernetes::image_files::ImageFiles;
 use crate::kubernetes::pod::Extras;
+use crate::kubernetes::resources::Pod;
 use crate::kubernetes::session::Session;
 use crate::kubernetes::worker::Worker;
 use crate::kubernetes::{names, pods};
@@ -92,11 +93,9 @@ async fn end_dead_users(session: &Session, id: &str) -> Result<(), EngineError> 
 }
 
 /// Whether a pod uses a claim, and its owner is dead.
-fn is_left(session: &Session, pod: &k8s_openapi::api::core::v1::Pod, claim: &str) -> bool {
-    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+fn is_left(session: &Session, pod: &Pod, claim: &str) -> bool {
     let owner = pod.annotations().get(names::OWNER).and_then(|text| text.parse::<Owner>().ok());
-    claims.any(|it| it.claim_name == claim) && owner.is_some_and(|owner| owner.is_dead(&session.owner))
+    pod.uses_claim(claim) && owner.is_some_and(|owner| owner.is_dead(&session.owner))
 }
 
 impl Mounting {

@@ -1,20 +1,13 @@
 //! What a pod looks like to Kubernetes. Nothing in it says what a step does: commands, variables and secrets go to the agent.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{
-    Capabilities, Container, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSecurityContext, PodSpec,
-    PreferredSchedulingTerm, SecurityContext, VolumeMount,
-};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::EngineError;
 use crate::kubernetes::arguments::{Arguments, host_aliases};
 use crate::kubernetes::image::Image;
 use crate::kubernetes::names;
-use crate::kubernetes::volumes::Volumes;
+use crate::kubernetes::volumes::{Mount, Volumes};
 use crate::owner::Owner;
 
 /// The longest time that a pod may exist, whatever happens to the process that made it.
@@ -46,7 +39,7 @@ pub(super) struct PodPlan<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Extras {
     /// What its first container mounts.
-    pub(super) mounts: Vec<VolumeMount>,
+    pub(super) mounts: Vec<Mount>,
     pub(super) beside: Vec<Beside>,
     pub(super) volumes: Volumes,
     /// Names and addresses for `/etc/hosts`.
@@ -61,157 +54,179 @@ pub(super) struct Beside {
     /// Without the agent; `None`: that of the first container.
     pub(super) image: Option<Image>,
     pub(super) user: Option<(u64, Option<u64>)>,
-    pub(super) mounts: Vec<VolumeMount>,
+    pub(super) mounts: Vec<Mount>,
 }
 
 impl PodPlan<'_> {
-    pub(super) fn pod(self) -> Result<Pod, EngineError> {
+    /// Returns the pod as the API server takes it.
+    pub(super) fn pod(self) -> Result<Value, EngineError> {
         let (arguments, extras) = (self.arguments, self.extras);
         let mut images = self.images.iter();
-        let image = images.next().cloned().unwrap_or_default();
-        let mut first = self.container(names::STEP_CONTAINER.to_owned(), image, arguments.user, &extras.mounts);
-        first.working_dir = self.workdir.map(str::to_owned);
-        first.resources = arguments.resources();
+        let image = images.next().map(String::as_str).unwrap_or_default();
+        let mut first = self.container(names::STEP_CONTAINER, image, arguments.user, &extras.mounts);
+        first.extend(self.workdir.map(|folder| ("workingDir".to_owned(), folder.into())));
+        first.extend(arguments.resources().map(|resources| ("resources".to_owned(), resources)));
         let beside = images.zip(&extras.beside).enumerate().map(|(number, (image, beside))| {
-            self.container(names::container_beside(number), image.clone(), beside.user, &beside.mounts)
+            self.container(&names::container_beside(number), image, beside.user, &beside.mounts)
         });
-        let containers: Vec<Container> = std::iter::once(first).chain(beside).collect();
-        let aliases = host_aliases(&extras.hosts);
-        let volumes = extras.volumes.clone().into_inner();
-        let group = extras.group.and_then(|group| i64::try_from(group).ok());
+        let containers: Vec<Map<String, Value>> = std::iter::once(first).chain(beside).collect();
+        let mut spec = json!({
+            "containers": containers,
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "activeDeadlineSeconds": LONGEST_SECONDS,
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "nodeSelector": { "kubernetes.io/arch": self.architecture },
+        });
+        if !extras.hosts.is_empty() {
+            spec["hostAliases"] = host_aliases(&extras.hosts).into();
+        }
+        if !extras.volumes.is_empty() {
+            spec["volumes"] = extras.volumes.to_json();
+        }
+        if let Some(group) = extras.group {
+            spec["securityContext"] = json!({ "fsGroup": group });
+        }
         let (managed_by, pipelens) = names::MANAGED_BY;
-        let own = Pod {
-            metadata: ObjectMeta {
-                name: Some(self.name.clone()),
-                labels: Some(BTreeMap::from([
-                    (managed_by.to_owned(), pipelens.to_owned()),
-                    (names::RUN.to_owned(), self.run_id.to_string()),
-                    (names::OWNER.to_owned(), names::owner_label(self.owner)),
-                ])),
-                annotations: Some(BTreeMap::from([(names::OWNER.to_owned(), self.owner.to_string())])),
-                ..ObjectMeta::default()
+        let metadata = json!({
+            "name": self.name,
+            "labels": {
+                managed_by: pipelens,
+                names::RUN: self.run_id.to_string(),
+                names::OWNER: names::owner_label(self.owner),
             },
-            spec: Some(PodSpec {
-                containers,
-                restart_policy: Some("Never".to_owned()),
-                automount_service_account_token: Some(false),
-                enable_service_links: Some(false),
-                active_deadline_seconds: Some(LONGEST_SECONDS),
-                termination_grace_period_seconds: Some(GRACE_SECONDS),
-                node_selector: Some(BTreeMap::from([("kubernetes.io/arch".to_owned(), self.architecture.to_owned())])),
-                host_aliases: (!aliases.is_empty()).then_some(aliases),
-                volumes: (!volumes.is_empty()).then_some(volumes),
-                security_context: group
-                    .map(|group| PodSecurityContext { fs_group: Some(group), ..PodSecurityContext::default() }),
-                ..PodSpec::default()
-            }),
-            status: None,
-        };
-        let mut pod = match self.template {
-            Some(template) => with_template(&own, template)?,
-            None => own,
-        };
-        if let (Some(spec), false) = (&mut pod.spec, self.avoided_nodes.is_empty()) {
-            avoid(spec, self.avoided_nodes);
+            "annotations": { names::OWNER: self.owner.to_string() },
+        });
+        let mut pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
+        if let Some(template) = self.template {
+            add_template(&mut pod, template)?;
+        }
+        if !self.avoided_nodes.is_empty() {
+            avoid(&mut pod["spec"], self.avoided_nodes)?;
         }
         Ok(pod)
     }
 
     fn container(
         &self,
-        name: String,
-        image: String,
+        name: &str,
+        image: &str,
         user: Option<(u64, Option<u64>)>,
-        mounts: &[VolumeMount],
-    ) -> Container {
-        Container {
-            name,
-            image: Some(image),
-            // A digest never stands for something else.
-            image_pull_policy: Some("IfNotPresent".to_owned()),
-            command: Some(vec![
-                names::AGENT.to_owned(),
-                "serve".to_owned(),
-                "--patience".to_owned(),
-                self.patience_seconds.to_string(),
-            ]),
-            args: Some(Vec::new()),
-            volume_mounts: (!mounts.is_empty()).then(|| mounts.to_vec()),
-            security_context: Some(SecurityContext {
-                privileged: Some(false),
-                run_as_user: user.and_then(|(user, _)| i64::try_from(user).ok()),
-                run_as_group: user.and_then(|(_, group)| i64::try_from(group?).ok()),
-                // It could read the memory of the agent.
-                capabilities: Some(Capabilities {
-                    drop: Some(vec!["SYS_PTRACE".to_owned()]),
-                    ..Capabilities::default()
-                }),
-                ..SecurityContext::default()
-            }),
-            ..Container::default()
+        mounts: &[Mount],
+    ) -> Map<String, Value> {
+        // The capability would let it read the memory of the agent.
+        let mut security = json!({ "privileged": false, "capabilities": { "drop": ["SYS_PTRACE"] } });
+        if let Some((user, group)) = user {
+            security["runAsUser"] = user.into();
+            if let Some(group) = group {
+                security["runAsGroup"] = group.into();
+            }
         }
+        let mut container = Map::from_iter([
+            ("name".to_owned(), name.into()),
+            ("image".to_owned(), image.into()),
+            // A digest never stands for something else.
+            ("imagePullPolicy".to_owned(), "IfNotPresent".into()),
+            ("command".to_owned(), json!([names::AGENT, "serve", "--patience", self.patience_seconds.to_string()])),
+            ("args".to_owned(), json!([])),
+            ("securityContext".to_owned(), security),
+        ]);
+        if !mounts.is_empty() {
+            container.insert("volumeMounts".to_owned(), mounts.iter().map(Mount::to_json).collect());
+        }
+        container
     }
 }
 
 /// Makes other nodes preferred, beside what the user's template asks for.
-fn avoid(spec: &mut PodSpec, nodes: Vec<String>) {
-    let elsewhere = NodeSelectorRequirement {
-        key: "kubernetes.io/hostname".to_owned(),
-        operator: "NotIn".to_owned(),
-        values: Some(nodes),
-    };
-    let preference = NodeSelectorTerm { match_expressions: Some(vec![elsewhere]), match_fields: None };
-    let of_nodes = spec.affinity.get_or_insert_default().node_affinity.get_or_insert_default();
-    let preferred = of_nodes.preferred_during_scheduling_ignored_during_execution.get_or_insert_default();
-    preferred.push(PreferredSchedulingTerm { preference, weight: 100 });
+fn avoid(spec: &mut Value, nodes: Vec<String>) -> Result<(), EngineError> {
+    const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+    let elsewhere = json!({ "key": "kubernetes.io/hostname", "operator": "NotIn", "values": nodes });
+    let preference = json!({ "weight": 100, "preference": { "matchExpressions": [elsewhere] } });
+    let mut place = spec;
+    for (name, empty) in [("affinity", json!({})), ("nodeAffinity", json!({})), (PREFERRED, json!([]))] {
+        let fields = place.as_object_mut().ok_or_else(|| bad_template(&format!("`{name}` is not in a mapping")))?;
+        place = fields.entry(name).or_insert(Value::Null);
+        if place.is_null() {
+            *place = empty;
+        }
+    }
+    let preferred = place.as_array_mut().ok_or_else(|| bad_template(&format!("`{PREFERRED}` must be a list")))?;
+    preferred.push(preference);
+    Ok(())
+}
+
+fn bad_template(reason: &str) -> EngineError {
+    EngineError::ClusterSettings { reason: format!("the pod template is not valid: {reason}") }
+}
+
+/// What a field takes.
+#[derive(Clone, Copy)]
+enum Takes {
+    Text,
+    List,
+    Mapping,
+}
+
+impl Takes {
+    /// Returns what a value should be, unless it is that.
+    fn missing_in(self, value: &Value) -> Option<&'static str> {
+        match self {
+            Self::Text => (!value.is_string()).then_some("a text"),
+            Self::List => (!value.is_array()).then_some("a list"),
+            Self::Mapping => (!value.is_object()).then_some("a mapping"),
+        }
+    }
 }
 
 /// The fields of a pod's specification that a template may set. With any other one, a pod could get rights that a step must not have.
-const TEMPLATE_FIELDS: [&str; 8] = [
-    "affinity",
-    "imagePullSecrets",
-    "nodeSelector",
-    "priorityClassName",
-    "runtimeClassName",
-    "schedulerName",
-    "serviceAccountName",
-    "tolerations",
+const TEMPLATE_FIELDS: [(&str, Takes); 8] = [
+    ("affinity", Takes::Mapping),
+    ("imagePullSecrets", Takes::List),
+    ("nodeSelector", Takes::Mapping),
+    ("priorityClassName", Takes::Text),
+    ("runtimeClassName", Takes::Text),
+    ("schedulerName", Takes::Text),
+    ("serviceAccountName", Takes::Text),
+    ("tolerations", Takes::List),
 ];
+const TEMPLATE_METADATA: [(&str, Takes); 2] = [("labels", Takes::Mapping), ("annotations", Takes::Mapping)];
 
-/// Adds what the user's template sets, which is a pod's `metadata` (labels and annotations) and `spec`.
-fn with_template(own: &Pod, template: &Value) -> Result<Pod, EngineError> {
-    let bad =
-        |reason: String| EngineError::ClusterSettings { reason: format!("the pod template is not valid: {reason}") };
-    let fields = template.as_object().ok_or_else(|| bad("it must be a mapping".to_owned()))?;
-    let mut pod = serde_json::to_value(own).map_err(|error| bad(error.to_string()))?;
-    for (part, value) in fields {
-        let values = value.as_object().ok_or_else(|| bad(format!("`{part}` must be a mapping")))?;
-        for (name, value) in values {
-            let is_allowed = match part.as_str() {
-                "spec" => TEMPLATE_FIELDS.contains(&name.as_str()),
-                "metadata" => matches!(name.as_str(), "labels" | "annotations"),
-                _ => false,
-            };
-            if !is_allowed {
-                let allowed = TEMPLATE_FIELDS.map(|field| format!("`spec.{field}`")).join(", ");
-                return Err(bad(format!(
+/// Adds what the user's template sets, which is a pod's `metadata` (labels and annotations) and `spec`. What is inside a field is for the API
+/// server to check.
+fn add_template(pod: &mut Value, template: &Value) -> Result<(), EngineError> {
+    let parts = template.as_object().ok_or_else(|| bad_template("it must be a mapping"))?;
+    for (part, value) in parts {
+        let fields = value.as_object().ok_or_else(|| bad_template(&format!("`{part}` must be a mapping")))?;
+        let allowed = match part.as_str() {
+            "spec" => TEMPLATE_FIELDS.as_slice(),
+            "metadata" => &TEMPLATE_METADATA,
+            _ => &[],
+        };
+        for (name, value) in fields {
+            let Some((_, takes)) = allowed.iter().find(|(field, _)| field == name) else {
+                let allowed = TEMPLATE_FIELDS.map(|(field, _)| format!("`spec.{field}`")).join(", ");
+                return Err(bad_template(&format!(
                     "it sets `{part}.{name}`; it may set {allowed}, `metadata.labels` and `metadata.annotations`"
                 )));
+            };
+            if let Some(wanted) = takes.missing_in(value) {
+                return Err(bad_template(&format!("`{part}.{name}` must be {wanted}")));
             }
-            let place = pod.get_mut(part).and_then(Value::as_object_mut);
-            let Some(place) = place else { return Err(bad(format!("`{part}` is not part of a pod"))) };
-            match (place.get_mut(name).and_then(Value::as_object_mut), value.as_object()) {
+            let place = &mut pod[part.as_str()][name.as_str()];
+            match (place.as_object_mut(), value.as_object()) {
                 // What pipelens sets stays.
                 (Some(ours), Some(theirs)) => {
                     for (key, value) in theirs {
                         ours.entry(key).or_insert_with(|| value.clone());
                     }
                 }
-                _ => drop(place.insert(name.clone(), value.clone())),
+                _ => *place = value.clone(),
             }
         }
     }
-    serde_json::from_value(pod).map_err(|error| bad(error.to_string()))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -236,7 +251,7 @@ mod tests {
             avoided_nodes: vec!["node2".to_owned()],
             template,
         };
-        plan.pod().map(|pod| serde_json::to_value(pod).unwrap()).map_err(|error| error.to_string())
+        plan.pod().map_err(|error| error.to_string())
     }
 
     #[test]
@@ -286,6 +301,15 @@ mod tests {
         ] {
             assert!(pod(Some(&template)).unwrap_err().contains(&format!("it sets {field}")), "{field}");
         }
-        assert!(pod(Some(&json!({ "spec": { "tolerations": 1 } }))).unwrap_err().contains("not valid"));
+        for (field, value, wanted) in [
+            ("tolerations", json!(1), "a list"),
+            ("affinity", json!(null), "a mapping"),
+            ("schedulerName", json!({}), "a text"),
+        ] {
+            let refused = pod(Some(&json!({ "spec": { field: value } }))).unwrap_err();
+            assert!(refused.contains(&format!("not valid: `spec.{field}` must be {wanted}")), "{refused}");
+        }
+        let affinity = json!({ "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": 7 } });
+        assert!(pod(Some(&json!({ "spec": { "affinity": affinity } }))).unwrap_err().contains("must be a list"));
     }
 }

@@ -1,8 +1,7 @@
 //! What Kubernetes says about a pod: whether it waits, runs or is over, and why. Asks nothing.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-
 use crate::kubernetes::names;
+use crate::kubernetes::resources::{ContainerStatus, Pod};
 
 /// What is known about a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +29,7 @@ const LASTING: [&str; 7] = [
 
 /// Reads the state of a pod.
 pub(super) fn state_of(pod: &Pod) -> PodState {
-    let Some(status) = &pod.status else { return PodState::Waiting(None) };
+    let status = &pod.status;
     let with_message = |reason: &str, message: Option<&str>| match message.map(tidy).filter(|text| !text.is_empty()) {
         Some(message) => format!("{reason}: {message}"),
         None => reason.to_owned(),
@@ -44,7 +43,7 @@ pub(super) fn state_of(pod: &Pod) -> PodState {
         return PodState::Over(ended.unwrap_or_else(|| "its containers have ended".to_owned()));
     }
     for container in containers {
-        let Some(waiting) = container.state.as_ref().and_then(|state| state.waiting.as_ref()) else { continue };
+        let Some(waiting) = &container.state.waiting else { continue };
         let reason = waiting.reason.as_deref().unwrap_or_default();
         if reason == "ImagePullBackOff" {
             return PodState::NotPulled(with_message(reason, waiting.message.as_deref()));
@@ -61,23 +60,20 @@ pub(super) fn state_of(pod: &Pod) -> PodState {
     if let Some(ended) = containers.iter().filter(|it| it.name == names::STEP_CONTAINER).find_map(ending_of) {
         return PodState::Over(ended);
     }
-    let is_running =
-        |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.running.is_some());
     // One beside it may have done its work.
-    let has_ended =
-        |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.terminated.is_some());
-    if !containers.is_empty() && containers.iter().all(|it| is_running(it) || has_ended(it)) {
+    let has_started = |container: &ContainerStatus| container.state.running.is_some() || container.state.terminated.is_some();
+    if !containers.is_empty() && containers.iter().all(has_started) {
         return PodState::Running;
     }
     let conditions = status.conditions.as_deref().unwrap_or_default();
-    let unscheduled = conditions.iter().find(|it| it.type_ == "PodScheduled" && it.status == "False");
+    let unscheduled = conditions.iter().find(|it| it.kind == "PodScheduled" && it.status == "False");
     PodState::Waiting(
         unscheduled.map(|it| with_message(it.reason.as_deref().unwrap_or("Unschedulable"), it.message.as_deref())),
     )
 }
 
 fn ending_of(container: &ContainerStatus) -> Option<String> {
-    let ended = container.state.as_ref()?.terminated.as_ref()?;
+    let ended = container.state.terminated.as_ref()?;
     Some(match ended.reason.as_deref() {
         Some("OOMKilled") => "OOMKilled: it ran out of memory".to_owned(),
         Some(reason) if !matches!(reason, "Error" | "Completed") => reason.to_owned(),

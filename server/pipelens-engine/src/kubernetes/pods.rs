@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use crate::error::{EngineError, with_causes};
 use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::names;
 use crate::kubernetes::pod_state::{PodState, state_of, tidy};
+use crate::kubernetes::resources::{self, Pod};
 
 /// The time that a pod's processes get to end by themselves; the agent has already ended what a step started.
 const GRACE_SECONDS: u32 = 2;
@@ -28,7 +29,10 @@ type States = HashMap<String, (watch::Sender<PodState>, Option<String>)>;
 
 /// The pods of a run.
 pub(super) struct Pods {
+    client: Client,
     api: Api<Pod>,
+    /// Where pods are made.
+    path: String,
     deadlines: Deadlines,
     states: Arc<Mutex<States>>,
     /// The nodes on which pods were lost.
@@ -41,7 +45,9 @@ pub(super) struct Pods {
 impl Pods {
     pub(super) fn new(client: &Client, namespace: &str, run_id: uuid::Uuid, deadlines: Deadlines) -> Self {
         Self {
+            client: client.clone(),
             api: Api::namespaced(client.clone(), namespace),
+            path: Pod::url_path(&(), Some(namespace)),
             deadlines,
             states: Arc::default(),
             lost_nodes: Mutex::default(),
@@ -54,20 +60,18 @@ impl Pods {
         &self.api
     }
 
-    /// Creates a pod, and returns where its state can be seen.
-    pub(super) async fn create(&self, pod: &Pod) -> Result<watch::Receiver<PodState>, EngineError> {
+    /// Creates a pod of this name, and returns where its state can be seen.
+    pub(super) async fn create(&self, name: &str, pod: &Value) -> Result<watch::Receiver<PodState>, EngineError> {
         let (state, seen) = watch::channel(PodState::Waiting(None));
-        let name = pod.name_any();
-        self.states.lock().insert(name.clone(), (state, None));
+        self.states.lock().insert(name.to_owned(), (state, None));
         self.watching.lock().get_or_insert_with(|| self.start_watching());
-        let parameters = PostParams::default();
-        let create = persistently(|| self.api.create(&parameters, pod).boxed());
+        let create = persistently(|| resources::create::<Pod>(&self.client, &self.path, pod).boxed());
         match tokio::time::timeout(self.deadlines.work, create).await {
             Ok(Ok(_)) => Ok(seen),
             // By an attempt whose answer was lost: no other pod has its name.
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(seen),
             Ok(Err(error)) => {
-                self.states.lock().remove(&name);
+                self.states.lock().remove(name);
                 Err(refused("create a pod", &error))
             }
             // It may exist, and is found by its label when the run ends.
@@ -172,7 +176,7 @@ impl Drop for Pods {
 fn report(states: &Mutex<States>, pod: &Pod) {
     if let Some((state, node)) = states.lock().get_mut(&pod.name_any()) {
         if node.is_none() {
-            *node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+            *node = pod.spec.node_name.clone();
         }
         state.send_if_modified(|state| {
             let new = state_of(pod);

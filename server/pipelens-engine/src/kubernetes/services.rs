@@ -26,7 +26,7 @@ use crate::kubernetes::image::Image;
 use crate::kubernetes::pod::{Beside, Extras};
 use crate::kubernetes::pods::{self, Pods};
 use crate::kubernetes::session::{First, Session, StartedPod};
-use crate::kubernetes::volumes::Volumes;
+use crate::kubernetes::volumes::{Mount, Volumes};
 use crate::logs::ServiceLogs;
 use crate::services::readiness::{Asks, Question, ServiceImage};
 use crate::services::{End, Instance, Running, Services, line, of_service, on_one_port};
@@ -136,7 +136,7 @@ async fn start_pod(
     let found = async {
         let pods = session.pods().await?;
         let found = pods.api().get(&name).await.map_err(|error| pods::refused("look up a pod", &error))?;
-        let address = found.status.and_then(|status| status.pod_ip);
+        let address = found.status.pod_ip;
         address.ok_or_else(|| EngineError::Cluster { doing: "look up a pod", reason: "it has no address".to_owned() })
     };
     // A pod that is not remembered is found by its label when the run closes.
@@ -208,7 +208,7 @@ async fn introduce(
 ) -> Result<(), EngineError> {
     let pods = session.pods().await?;
     let found = pods.api().get(step_pod).await.map_err(|error| pods::refused("look up a pod", &error))?;
-    let address_of_step = found.status.and_then(|status| status.pod_ip).unwrap_or_default();
+    let address_of_step = found.status.pod_ip.unwrap_or_default();
     let host = |name: &str, address: &str| Host { name: name.to_owned(), address: address.to_owned() };
     let together: Vec<Host> =
         prepared.iter().filter(|it| !it.is_apart).map(|it| host(&it.service.name, &address_of_step)).collect();
@@ -284,7 +284,7 @@ fn command(service: &Service, image: &ServiceImage) -> Vec<String> {
 }
 
 /// Returns the folder for the secrets of a service, which is empty in the pod's specification.
-fn secrets_of(service: &Service, volumes: &mut Volumes) -> Option<k8s_openapi::api::core::v1::VolumeMount> {
+fn secrets_of(service: &Service, volumes: &mut Volumes) -> Option<Mount> {
     (!service.secrets.is_empty()).then(|| volumes.memory(SECRETS, None))
 }
 

@@ -224,7 +224,7 @@ impl Session {
             avoided_nodes: pods.lost_nodes(),
             template: self.settings.pod_template.as_ref(),
         };
-        let mut seen = pods.create(&plan.pod()?).await?;
+        let mut seen = pods.create(&name, &plan.pod()?).await?;
         match self.unless_stopped(context, self.reach(context, pods, &name, extras.beside.len(), &mut seen)).await {
             Ok(agents) => Ok(StartedPod { name, seen, agents }),
             Err(interruption) => {

@@ -4,22 +4,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Client;
-use kube::api::{Api, PostParams};
 use kube::config::Kubeconfig;
+use serde_json::{Value, json};
 
 use crate::cluster_settings::{ClusterFact, ClusterSettings};
 use crate::error::{EngineError, with_causes};
 use crate::kubernetes::image::own_architecture;
 use crate::kubernetes::registry::Registry;
-use crate::kubernetes::{agent_program, client};
+use crate::kubernetes::{agent_program, client, resources};
 
 /// A person waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What a run does in the cluster: resources, subresources and verbs.
 const RIGHTS: [(&str, &str, &[&str]); 2] =
     [("pods", "", &["create", "get", "list", "watch", "delete"]), ("pods", "exec", &["create", "get"])];
+/// Where the API server is asked what the user may do.
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const HOW_TO_GET_RIGHTS: &str = "Ask the cluster's administrator for the role in docs/kubernetes.md";
 
 /// Asks the cluster and the registry of the settings.
@@ -85,23 +86,14 @@ fn current_context(file: Option<PathBuf>) -> Option<String> {
 
 /// Whether the user has a right in a namespace; the error is a reason without a full stop.
 async fn may(client: &Client, namespace: &str, resource: &str, subresource: &str, verb: &str) -> Result<bool, String> {
-    let attributes = ResourceAttributes {
-        namespace: Some(namespace.to_owned()),
-        resource: Some(resource.to_owned()),
-        subresource: (!subresource.is_empty()).then(|| subresource.to_owned()),
-        verb: Some(verb.to_owned()),
-        ..ResourceAttributes::default()
-    };
-    let review = SelfSubjectAccessReview {
-        spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
-            ..SelfSubjectAccessReviewSpec::default()
-        },
-        ..SelfSubjectAccessReview::default()
-    };
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    match tokio::time::timeout(PATIENCE, reviews.create(&PostParams::default(), &review)).await {
-        Ok(Ok(review)) => Ok(review.status.is_some_and(|status| status.allowed)),
+    let attributes = json!({ "namespace": namespace, "resource": resource, "subresource": subresource, "verb": verb });
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": { "resourceAttributes": attributes },
+    });
+    match tokio::time::timeout(PATIENCE, resources::create::<Value>(client, REVIEWS, &review)).await {
+        Ok(Ok(review)) => Ok(review["status"]["allowed"] == true),
         Ok(Err(error)) => Err(with_causes(&error)),
         Err(_) => Err(format!("there was no answer within {} s", PATIENCE.as_secs())),
     }

@@ -1,8 +1,7 @@
 //! The volumes of a pod: folders that its containers have besides their images. What is in them is part of no image.
 
-use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, Volume, VolumeMount};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use pipelens_core::arguments::{ContainerOptions, memory_bytes};
+use serde_json::{Value, json};
 
 use crate::argument_values::bad;
 use crate::error::EngineError;
@@ -11,37 +10,47 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// Kubernetes lets everyone write to such a folder; it takes no other permissions.
 const OPEN_MODES: [&str; 2] = ["1777", "777"];
 
-/// The volumes of a pod, as they are added.
+/// The volumes of a pod, as they are added: each by what it is, its name says how many were before it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Volumes(Vec<Volume>);
+pub(super) struct Volumes(Vec<Source>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Folder,
+    Memory { bytes: Option<i64> },
+    Claim(String),
+}
+
+/// A volume at a path of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mount {
+    volume: String,
+    path: String,
+    pub(super) is_read_only: bool,
+}
 
 impl Volumes {
-    pub(super) fn into_inner(self) -> Vec<Volume> {
-        self.0
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Adds a folder that is empty and goes with the pod, and returns how it is mounted at a path.
-    pub(super) fn folder(&mut self, path: &str) -> VolumeMount {
-        self.add(path, |volume| Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..volume })
+    pub(super) fn folder(&mut self, path: &str) -> Mount {
+        self.add(path, Source::Folder)
     }
 
     /// Adds one that is kept in memory.
-    pub(super) fn memory(&mut self, path: &str, bytes: Option<i64>) -> VolumeMount {
-        let source = EmptyDirVolumeSource {
-            medium: Some("Memory".to_owned()),
-            size_limit: bytes.map(|bytes| Quantity(bytes.to_string())),
-        };
-        self.add(path, |volume| Volume { empty_dir: Some(source), ..volume })
+    pub(super) fn memory(&mut self, path: &str, bytes: Option<i64>) -> Mount {
+        self.add(path, Source::Memory { bytes })
     }
 
     /// Adds one that outlives the pod.
-    pub(super) fn claim(&mut self, claim: &str, path: &str) -> VolumeMount {
-        let source = PersistentVolumeClaimVolumeSource { claim_name: claim.to_owned(), ..Default::default() };
-        self.add(path, |volume| Volume { persistent_volume_claim: Some(source), ..volume })
+    pub(super) fn claim(&mut self, claim: &str, path: &str) -> Mount {
+        self.add(path, Source::Claim(claim.to_owned()))
     }
 
     /// Adds what a container's options ask for.
-    pub(super) fn of_options(&mut self, options: &ContainerOptions) -> Result<Vec<VolumeMount>, EngineError> {
+    pub(super) fn of_options(&mut self, options: &ContainerOptions) -> Result<Vec<Mount>, EngineError> {
         let mut mounts = Vec::new();
         if let Some(bytes) = options.shm_bytes {
             mounts.push(self.memory(SHARED_MEMORY, Some(bytes)));
@@ -52,10 +61,39 @@ impl Volumes {
         Ok(mounts)
     }
 
-    fn add(&mut self, path: &str, source: impl FnOnce(Volume) -> Volume) -> VolumeMount {
-        let name = format!("volume-{}", self.0.len());
-        self.0.push(source(Volume { name: name.clone(), ..Volume::default() }));
-        VolumeMount { name, mount_path: path.to_owned(), ..VolumeMount::default() }
+    fn add(&mut self, path: &str, source: Source) -> Mount {
+        let volume = name_of(self.0.len());
+        self.0.push(source);
+        Mount { volume, path: path.to_owned(), is_read_only: false }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let named = |(number, source): (usize, &Source)| {
+            let name = name_of(number);
+            match source {
+                Source::Folder => json!({ "name": name, "emptyDir": {} }),
+                Source::Memory { bytes: None } => json!({ "name": name, "emptyDir": { "medium": "Memory" } }),
+                Source::Memory { bytes: Some(bytes) } => {
+                    json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": bytes.to_string() } })
+                }
+                Source::Claim(claim) => json!({ "name": name, "persistentVolumeClaim": { "claimName": claim } }),
+            }
+        };
+        self.0.iter().enumerate().map(named).collect()
+    }
+}
+
+fn name_of(number: usize) -> String {
+    format!("volume-{number}")
+}
+
+impl Mount {
+    pub(super) fn to_json(&self) -> Value {
+        let mut mount = json!({ "name": self.volume, "mountPath": self.path });
+        if self.is_read_only {
+            mount["readOnly"] = true.into();
+        }
+        mount
     }
 }
 
@@ -83,23 +121,37 @@ fn size_in(options: &str) -> Result<Option<i64>, EngineError> {
 mod tests {
     use super::*;
 
-    fn of(tmpfs: &str) -> Result<Vec<VolumeMount>, String> {
+    fn of(tmpfs: &str) -> Result<(Value, Vec<Value>), String> {
         let tmpfs = vec![("/kept".to_owned(), tmpfs.to_owned())];
         let options = ContainerOptions { shm_bytes: Some(7), tmpfs, ..ContainerOptions::default() };
         let mut volumes = Volumes::default();
         let mounts = volumes.of_options(&options).map_err(|error| error.to_string())?;
-        let memory = |volume: &Volume| volume.empty_dir.as_ref().and_then(|dir| dir.medium.clone());
-        assert!(volumes.0.iter().all(|volume| memory(volume).as_deref() == Some("Memory")));
-        Ok(mounts)
+        Ok((volumes.to_json(), mounts.iter().map(Mount::to_json).collect()))
     }
 
     #[test]
     fn folders_in_memory_have_their_places_and_names_of_their_own() {
-        let mounts = of("size=64m,mode=1777").unwrap();
-        let places: Vec<_> = mounts.iter().map(|mount| (mount.name.as_str(), mount.mount_path.as_str())).collect();
-        assert_eq!(places, [("volume-0", "/dev/shm"), ("volume-1", "/kept")]);
+        let (volumes, mounts) = of("size=64m,mode=1777").unwrap();
+        let memory = |name: &str, bytes: &str| json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": bytes } });
+        assert_eq!(volumes, json!([memory("volume-0", "7"), memory("volume-1", "67108864")]));
+        let mount = |name: &str, path: &str| json!({ "name": name, "mountPath": path });
+        assert_eq!(mounts, [mount("volume-0", "/dev/shm"), mount("volume-1", "/kept")]);
         assert_eq!(size_in("size=1k").unwrap(), Some(1024));
         assert_eq!(size_in("").unwrap(), None);
+    }
+
+    #[test]
+    fn a_claim_and_an_empty_folder_can_be_read_only() {
+        let mut volumes = Volumes::default();
+        let mut claim = volumes.claim("kept", "/cache");
+        claim.is_read_only = true;
+        volumes.folder("/empty");
+        let expected = json!([
+            { "name": "volume-0", "persistentVolumeClaim": { "claimName": "kept" } },
+            { "name": "volume-1", "emptyDir": {} },
+        ]);
+        assert_eq!(volumes.to_json(), expected);
+        assert_eq!(claim.to_json(), json!({ "name": "volume-0", "mountPath": "/cache", "readOnly": true }));
     }
 
     #[test]
