@@ -12,6 +12,7 @@ mod image;
 mod image_files;
 mod kept_for;
 mod kept_shell;
+mod kubeconfig;
 mod made_images;
 mod mounting;
 mod names;

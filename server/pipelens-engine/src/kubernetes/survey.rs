@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kube::Client;
-use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 
 use crate::cluster_settings::{ClusterFact, ClusterSettings};
 use crate::error::{EngineError, with_causes};
 use crate::kubernetes::image::own_architecture;
 use crate::kubernetes::registry::Registry;
-use crate::kubernetes::{agent_program, client, resources};
+use crate::kubernetes::{agent_program, client, kubeconfig, resources};
 
 /// A person waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +34,7 @@ pub async fn examine(settings: &ClusterSettings) -> Vec<ClusterFact> {
 }
 
 async fn cluster(settings: &ClusterSettings) -> Vec<ClusterFact> {
-    let context = settings.context.clone().or_else(|| current_context(settings.kubeconfig.clone()));
+    let context = settings.context.clone().or_else(|| current_context(settings));
     let context = context.unwrap_or_else(|| "none".to_owned());
     let away = |why: String| {
         trouble(format!(
@@ -76,12 +75,8 @@ async fn cluster(settings: &ClusterSettings) -> Vec<ClusterFact> {
     facts
 }
 
-fn current_context(file: Option<PathBuf>) -> Option<String> {
-    let read = match file {
-        Some(file) => Kubeconfig::read_from(file),
-        None => Kubeconfig::read(),
-    };
-    read.ok()?.current_context
+fn current_context(settings: &ClusterSettings) -> Option<String> {
+    kubeconfig::read(settings.kubeconfig.as_deref()).ok()?.current_context
 }
 
 /// Whether the user has a right in a namespace; the error is a reason without a full stop.
