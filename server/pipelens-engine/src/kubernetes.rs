@@ -13,6 +13,7 @@ mod image_files;
 mod kept_for;
 mod kept_shell;
 mod kubeconfig;
+mod kubeconfig_fields;
 mod made_images;
 mod mounting;
 mod names;

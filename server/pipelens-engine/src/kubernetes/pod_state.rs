@@ -61,7 +61,8 @@ pub(super) fn state_of(pod: &Pod) -> PodState {
         return PodState::Over(ended);
     }
     // One beside it may have done its work.
-    let has_started = |container: &ContainerStatus| container.state.running.is_some() || container.state.terminated.is_some();
+    let has_started =
+        |container: &ContainerStatus| container.state.running.is_some() || container.state.terminated.is_some();
     if !containers.is_empty() && containers.iter().all(has_started) {
         return PodState::Running;
     }

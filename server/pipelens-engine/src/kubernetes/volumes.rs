@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn folders_in_memory_have_their_places_and_names_of_their_own() {
         let (volumes, mounts) = of("size=64m,mode=1777").unwrap();
-        let memory = |name: &str, bytes: &str| json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": bytes } });
+        let memory =
+            |name: &str, bytes: &str| json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": bytes } });
         assert_eq!(volumes, json!([memory("volume-0", "7"), memory("volume-1", "67108864")]));
         let mount = |name: &str, path: &str| json!({ "name": name, "mountPath": path });
         assert_eq!(mounts, [mount("volume-0", "/dev/shm"), mount("volume-1", "/kept")]);
