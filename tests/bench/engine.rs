@@ -21,7 +21,7 @@ pub(super) fn measure(binary: &Path, host: &str) -> Result<()> {
         Some(hm) => beside_hm(binary, &hm, host)?,
         None => println!("`hm` is neither on the path nor named by PIPELENS_BENCH_HM: nothing is measured beside it"),
     }
-    let mut figures = Command::new("cargo");
+    let mut figures = tools::cargo();
     figures.args(["bench", "--locked", "--package", "pipelens-engine", "--bench", "figures"]);
     tools::run_command(figures.env("PIPELENS_TEST_DOCKER_HOST", host))
 }

@@ -73,7 +73,7 @@ pub(crate) fn build(architecture: Architecture) -> Result<PathBuf> {
         architecture.name(),
         compiler.trim_end_matches("-gcc").replace('_', "-"),
     );
-    let mut cargo = Command::new("cargo");
+    let mut cargo = tools::cargo();
     cargo.args(["build", "--locked", "--package", "pipelens-agent", "--no-default-features", "--features", "agent"]);
     cargo.args(["--profile", "agent", "--target", target]).current_dir(tools::root());
     let name = target.replace('-', "_");

@@ -5,7 +5,6 @@ mod package;
 pub(crate) use package::with_settings as manifest_with;
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -17,7 +16,7 @@ pub(crate) fn codegen() -> Result<()> {
         ("schemas/settings.schema.json", &["schema", "--settings"]),
         ("docs/pipeline.svg", &["graph", "pipeline.yml", "--format", "svg"]),
     ] {
-        let output = Command::new("cargo")
+        let output = tools::cargo()
             .args(["run", "--quiet", "--package", "pipelens", "--"])
             .args(arguments)
             .current_dir(tools::root())
@@ -32,7 +31,7 @@ pub(crate) fn codegen() -> Result<()> {
     write_manifest()?;
     // The tests that check these pages write them, too: only they know the types.
     for (package, target) in [("pipelens", ["--bin", "pipelens"]), ("pipelens-core", ["--test", "documents"])] {
-        let mut tests = Command::new("cargo");
+        let mut tests = tools::cargo();
         tests.args(["test", "--quiet", "--package", package]).args(target).arg("up_to_date");
         tools::run_command(tests.current_dir(tools::root()).env("UPDATE_EXPECT", "1"))?;
     }

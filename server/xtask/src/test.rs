@@ -194,7 +194,7 @@ fn has_nextest() -> bool {
 }
 
 fn runner(filters: &[String], scope: &[&str]) -> Command {
-    let mut tests = Command::new("cargo");
+    let mut tests = tools::cargo();
     if has_nextest() {
         tests.args(["nextest", "run", "--no-fail-fast"]).args(filters);
     } else {

@@ -24,7 +24,7 @@ pub(crate) fn target() -> Result<PathBuf> {
     if let Some(target) = TARGET.get() {
         return Ok(target.clone());
     }
-    let mut cargo = Command::new("cargo");
+    let mut cargo = cargo();
     cargo.args(["metadata", "--format-version=1", "--no-deps", "--offline"]).current_dir(root());
     let output = cargo.output().context("cannot start cargo")?;
     if !output.status.success() {
@@ -42,7 +42,7 @@ pub(crate) fn built(profile: &str) -> Result<PathBuf> {
 
 /// Builds with cargo, and returns the program of a target.
 pub(crate) fn executable(target: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<PathBuf> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = cargo();
     cargo.args(arguments).arg("--message-format=json-render-diagnostics").current_dir(root());
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     ensure!(output.status.success(), "cargo cannot build `{target}`");
@@ -88,14 +88,20 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
 }
 
+/// Returns a cargo that finds what another one has built.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    // What `cargo run` says of this package would make it build some crates again.
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
+        cargo.env_remove(name);
+    }
+    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    cargo
+}
+
 /// Runs a program in the repository and fails with its name if it fails.
 pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Result<()> {
-    let mut command = Command::new(program);
-    // What `cargo run` says of this package would make another cargo build some crates again.
-    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
-        command.env_remove(name);
-    }
-    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    let mut command = if program == "cargo" { cargo() } else { Command::new(program) };
     run_command(command.args(arguments).current_dir(root()))
 }
 

@@ -14,7 +14,7 @@ const MOST_BYTES: u64 = 1_000_000;
 /// Builds the server and the extension, and packs both into `editors/vscode/dist/pipelens.vsix`.
 pub(crate) fn vsix(with_kubernetes: bool) -> Result<()> {
     let target = target()?;
-    let mut build = Command::new("cargo");
+    let mut build = tools::cargo();
     build.args(["build", "--release", "--locked", "--package", "pipelens"]).current_dir(tools::root());
     if with_kubernetes {
         agent::agent()?;
