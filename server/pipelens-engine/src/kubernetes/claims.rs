@@ -86,10 +86,11 @@ impl Claims {
             // Too long for a label, and may have any characters.
             "annotations": { names::MOUNT: lease.record.name },
         });
-        let mut spec = json!({ "accessModes": [ACCESS], "resources": { "requests": { "storage": size } } });
-        if let Some(class) = &self.settings.storage_class {
-            spec["storageClassName"] = class.as_str().into();
-        }
+        let spec = resources::fields(json!({
+            "accessModes": [ACCESS],
+            "resources": { "requests": { "storage": size } },
+            "storageClassName": self.settings.storage_class,
+        }));
         json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec })
     }
 

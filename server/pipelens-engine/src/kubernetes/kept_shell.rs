@@ -22,11 +22,11 @@ const START_SECONDS: u32 = 5 * 60;
 
 /// Returns a line for a person's shell. The variables are given to the shell in the pod, and are no part of the pod.
 pub(super) fn command(settings: &ClusterSettings, image: &str, step: &PlanStep) -> String {
-    let pod = match pod(settings, image, step) {
+    let name = format!("pipelens-shell-{}", short_name(Uuid::new_v4().as_bytes()));
+    let pod = match pod(settings, &name, image, step) {
         Ok(pod) => pod,
         Err(error) => return format!("echo {}", shell_word(&error.to_string())),
     };
-    let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let pod = shell_word(&pod.to_string());
     let kubectl = kubectl(settings);
     let script = shell_word(&script(step));
@@ -49,11 +49,11 @@ fn kubectl(settings: &ClusterSettings) -> String {
 }
 
 /// Returns a pod like that of the step, which waits instead of serving. It belongs to no run and no process, so no sweep removes it.
-fn pod(settings: &ClusterSettings, image: &str, step: &PlanStep) -> Result<Value, EngineError> {
+fn pod(settings: &ClusterSettings, name: &str, image: &str, step: &PlanStep) -> Result<Value, EngineError> {
     let arguments = Arguments::of(step.runner_args.as_ref())?;
     let owner = Owner::this_process();
     let plan = PodPlan {
-        name: format!("pipelens-shell-{}", short_name(Uuid::new_v4().as_bytes())),
+        name: name.to_owned(),
         run_id: Uuid::nil(),
         owner: &owner,
         images: vec![image.to_owned()],
@@ -66,12 +66,13 @@ fn pod(settings: &ClusterSettings, image: &str, step: &PlanStep) -> Result<Value
         template: settings.pod_template.as_ref(),
     };
     let mut pod = plan.pod()?;
-    for marks in ["labels", "annotations"] {
-        let marks = pod["metadata"][marks].as_object_mut().into_iter();
-        marks.for_each(|marks| marks.retain(|name, _| ![names::RUN, names::OWNER].contains(&name.as_str())));
+    for marks in ["/metadata/labels", "/metadata/annotations"] {
+        if let Some(Value::Object(marks)) = pod.pointer_mut(marks) {
+            marks.retain(|name, _| ![names::RUN, names::OWNER].contains(&name.as_str()));
+        }
     }
-    for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
-        container["command"] = json!(["sh", "-c", format!("sleep {LONGEST_SECONDS}")]);
+    if let Some(command) = pod.pointer_mut("/spec/containers/0/command") {
+        *command = json!(["sh", "-c", format!("sleep {LONGEST_SECONDS}")]);
     }
     Ok(pod)
 }

@@ -7,6 +7,7 @@ use crate::error::EngineError;
 use crate::kubernetes::arguments::{Arguments, host_aliases};
 use crate::kubernetes::image::Image;
 use crate::kubernetes::names;
+use crate::kubernetes::resources::fields;
 use crate::kubernetes::volumes::{Mount, Volumes};
 use crate::owner::Owner;
 
@@ -70,7 +71,7 @@ impl PodPlan<'_> {
             self.container(&names::container_beside(number), image, beside.user, &beside.mounts)
         });
         let containers: Vec<Map<String, Value>> = std::iter::once(first).chain(beside).collect();
-        let mut spec = json!({
+        let mut spec = fields(json!({
             "containers": containers,
             "restartPolicy": "Never",
             "automountServiceAccountToken": false,
@@ -78,18 +79,12 @@ impl PodPlan<'_> {
             "activeDeadlineSeconds": LONGEST_SECONDS,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "nodeSelector": { "kubernetes.io/arch": self.architecture },
-        });
-        if !extras.hosts.is_empty() {
-            spec["hostAliases"] = host_aliases(&extras.hosts).into();
-        }
-        if !extras.volumes.is_empty() {
-            spec["volumes"] = extras.volumes.to_json();
-        }
-        if let Some(group) = extras.group {
-            spec["securityContext"] = json!({ "fsGroup": group });
-        }
+            "hostAliases": (!extras.hosts.is_empty()).then(|| host_aliases(&extras.hosts)),
+            "volumes": (!extras.volumes.is_empty()).then(|| extras.volumes.to_json()),
+            "securityContext": extras.group.map(|group| json!({ "fsGroup": group })),
+        }));
         let (managed_by, pipelens) = names::MANAGED_BY;
-        let metadata = json!({
+        let mut metadata = fields(json!({
             "name": self.name,
             "labels": {
                 managed_by: pipelens,
@@ -97,15 +92,14 @@ impl PodPlan<'_> {
                 names::OWNER: names::owner_label(self.owner),
             },
             "annotations": { names::OWNER: self.owner.to_string() },
-        });
-        let mut pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
+        }));
         if let Some(template) = self.template {
-            add_template(&mut pod, template)?;
+            add_template(&mut metadata, &mut spec, template)?;
         }
         if !self.avoided_nodes.is_empty() {
-            avoid(&mut pod["spec"], self.avoided_nodes)?;
+            avoid(&mut spec, self.avoided_nodes)?;
         }
-        Ok(pod)
+        Ok(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec }))
     }
 
     fn container(
@@ -115,46 +109,44 @@ impl PodPlan<'_> {
         user: Option<(u64, Option<u64>)>,
         mounts: &[Mount],
     ) -> Map<String, Value> {
-        // The capability would let it read the memory of the agent.
-        let mut security = json!({ "privileged": false, "capabilities": { "drop": ["SYS_PTRACE"] } });
-        if let Some((user, group)) = user {
-            security["runAsUser"] = user.into();
-            if let Some(group) = group {
-                security["runAsGroup"] = group.into();
-            }
-        }
-        let mut container = Map::from_iter([
-            ("name".to_owned(), name.into()),
-            ("image".to_owned(), image.into()),
+        fields(json!({
+            "name": name,
+            "image": image,
             // A digest never stands for something else.
-            ("imagePullPolicy".to_owned(), "IfNotPresent".into()),
-            ("command".to_owned(), json!([names::AGENT, "serve", "--patience", self.patience_seconds.to_string()])),
-            ("args".to_owned(), json!([])),
-            ("securityContext".to_owned(), security),
-        ]);
-        if !mounts.is_empty() {
-            container.insert("volumeMounts".to_owned(), mounts.iter().map(Mount::to_json).collect());
-        }
-        container
+            "imagePullPolicy": "IfNotPresent",
+            "command": [names::AGENT, "serve", "--patience", self.patience_seconds.to_string()],
+            "args": [],
+            "volumeMounts": (!mounts.is_empty()).then(|| mounts.iter().map(Mount::to_json).collect::<Value>()),
+            "securityContext": fields(json!({
+                "privileged": false,
+                "runAsUser": user.map(|(user, _)| user),
+                "runAsGroup": user.and_then(|(_, group)| group),
+                // It could read the memory of the agent.
+                "capabilities": { "drop": ["SYS_PTRACE"] },
+            })),
+        }))
     }
 }
 
 /// Makes other nodes preferred, beside what the user's template asks for.
-fn avoid(spec: &mut Value, nodes: Vec<String>) -> Result<(), EngineError> {
+fn avoid(spec: &mut Map<String, Value>, nodes: Vec<String>) -> Result<(), EngineError> {
     const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
     let elsewhere = json!({ "key": "kubernetes.io/hostname", "operator": "NotIn", "values": nodes });
     let preference = json!({ "weight": 100, "preference": { "matchExpressions": [elsewhere] } });
-    let mut place = spec;
-    for (name, empty) in [("affinity", json!({})), ("nodeAffinity", json!({})), (PREFERRED, json!([]))] {
-        let fields = place.as_object_mut().ok_or_else(|| bad_template(&format!("`{name}` is not in a mapping")))?;
-        place = fields.entry(name).or_insert(Value::Null);
-        if place.is_null() {
-            *place = empty;
-        }
-    }
-    let preferred = place.as_array_mut().ok_or_else(|| bad_template(&format!("`{PREFERRED}` must be a list")))?;
+    let of_nodes = mapping_in(mapping_in(spec, "affinity")?, "nodeAffinity")?;
+    let preferred = of_nodes.entry(PREFERRED).or_insert_with(|| json!([]));
+    let preferred = preferred.as_array_mut().ok_or_else(|| bad_template(&format!("`{PREFERRED}` must be a list")))?;
     preferred.push(preference);
     Ok(())
+}
+
+/// Returns a field that is a mapping, which is empty if it is not set.
+fn mapping_in<'a>(of: &'a mut Map<String, Value>, name: &str) -> Result<&'a mut Map<String, Value>, EngineError> {
+    let value = of.entry(name).or_insert(Value::Null);
+    if value.is_null() {
+        *value = json!({});
+    }
+    value.as_object_mut().ok_or_else(|| bad_template(&format!("`{name}` must be a mapping")))
 }
 
 fn bad_template(reason: &str) -> EngineError {
@@ -195,26 +187,34 @@ const TEMPLATE_METADATA: [(&str, Takes); 2] = [("labels", Takes::Mapping), ("ann
 
 /// Adds what the user's template sets, which is a pod's `metadata` (labels and annotations) and `spec`. What is inside a field is for the API
 /// server to check.
-fn add_template(pod: &mut Value, template: &Value) -> Result<(), EngineError> {
+fn add_template(
+    metadata: &mut Map<String, Value>,
+    spec: &mut Map<String, Value>,
+    template: &Value,
+) -> Result<(), EngineError> {
     let parts = template.as_object().ok_or_else(|| bad_template("it must be a mapping"))?;
     for (part, value) in parts {
-        let fields = value.as_object().ok_or_else(|| bad_template(&format!("`{part}` must be a mapping")))?;
-        let allowed = match part.as_str() {
-            "spec" => TEMPLATE_FIELDS.as_slice(),
-            "metadata" => &TEMPLATE_METADATA,
-            _ => &[],
+        let given = value.as_object().ok_or_else(|| bad_template(&format!("`{part}` must be a mapping")))?;
+        let (allowed, own) = match part.as_str() {
+            "spec" => (TEMPLATE_FIELDS.as_slice(), &mut *spec),
+            "metadata" => (TEMPLATE_METADATA.as_slice(), &mut *metadata),
+            _ => (&[] as &[_], &mut *metadata),
         };
-        for (name, value) in fields {
+        for (name, value) in given {
             let Some((_, takes)) = allowed.iter().find(|(field, _)| field == name) else {
                 let allowed = TEMPLATE_FIELDS.map(|(field, _)| format!("`spec.{field}`")).join(", ");
                 return Err(bad_template(&format!(
                     "it sets `{part}.{name}`; it may set {allowed}, `metadata.labels` and `metadata.annotations`"
                 )));
             };
+            // A field without a value is not set.
+            if value.is_null() {
+                continue;
+            }
             if let Some(wanted) = takes.missing_in(value) {
                 return Err(bad_template(&format!("`{part}.{name}` must be {wanted}")));
             }
-            let place = &mut pod[part.as_str()][name.as_str()];
+            let place = own.entry(name).or_insert(Value::Null);
             match (place.as_object_mut(), value.as_object()) {
                 // What pipelens sets stays.
                 (Some(ours), Some(theirs)) => {
@@ -270,13 +270,18 @@ mod tests {
     fn a_template_adds_to_a_pod_and_takes_nothing_away() {
         let template = json!({
             "metadata": { "labels": { "team": "a", "pipelens.dev/run": "another" } },
-            "spec": { "nodeSelector": { "disk": "ssd", "kubernetes.io/arch": "arm64" }, "tolerations": [{ "key": "ci" }] },
+            "spec": {
+                "nodeSelector": { "disk": "ssd", "kubernetes.io/arch": "arm64" },
+                "tolerations": [{ "key": "ci" }],
+                "affinity": null,
+            },
         });
         let pod = pod(Some(&template)).unwrap();
         assert_eq!(pod["metadata"]["labels"]["team"], "a");
         assert_eq!(pod["metadata"]["labels"]["pipelens.dev/run"], Uuid::nil().to_string());
         assert_eq!(pod["spec"]["nodeSelector"], json!({ "disk": "ssd", "kubernetes.io/arch": "amd64" }));
         assert_eq!(pod["spec"]["tolerations"][0]["key"], "ci");
+        assert!(pod["spec"].get("affinity").is_none());
     }
 
     #[test]
@@ -303,7 +308,7 @@ mod tests {
         }
         for (field, value, wanted) in [
             ("tolerations", json!(1), "a list"),
-            ("affinity", json!(null), "a mapping"),
+            ("affinity", json!([]), "a mapping"),
             ("schedulerName", json!({}), "a text"),
         ] {
             let refused = pod(Some(&json!({ "spec": { field: value } }))).unwrap_err();

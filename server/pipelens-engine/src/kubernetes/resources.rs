@@ -8,7 +8,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A pod, as far as it is read.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -146,6 +146,13 @@ macro_rules! core_resource {
 
 core_resource!(Pod, "Pod", "pods");
 core_resource!(Claim, "PersistentVolumeClaim", "persistentvolumeclaims");
+
+/// Returns the fields of a part of a resource, without those that are not set.
+pub(super) fn fields(part: Value) -> Map<String, Value> {
+    let Value::Object(mut fields) = part else { return Map::new() };
+    fields.retain(|_, value| !value.is_null());
+    fields
+}
 
 /// Makes a resource below a path of the API server, and reads `T` of its answer.
 pub(super) async fn create<T: DeserializeOwned>(client: &Client, path: &str, resource: &Value) -> kube::Result<T> {

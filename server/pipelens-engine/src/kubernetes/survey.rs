@@ -88,7 +88,7 @@ async fn may(client: &Client, namespace: &str, resource: &str, subresource: &str
         "spec": { "resourceAttributes": attributes },
     });
     match tokio::time::timeout(PATIENCE, resources::create::<Value>(client, REVIEWS, &review)).await {
-        Ok(Ok(review)) => Ok(review["status"]["allowed"] == true),
+        Ok(Ok(review)) => Ok(review.pointer("/status/allowed") == Some(&Value::Bool(true))),
         Ok(Err(error)) => Err(with_causes(&error)),
         Err(_) => Err(format!("there was no answer within {} s", PATIENCE.as_secs())),
     }

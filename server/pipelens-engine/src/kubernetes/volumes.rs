@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::argument_values::bad;
 use crate::error::EngineError;
+use crate::kubernetes::resources::fields;
 
 const SHARED_MEMORY: &str = "/dev/shm";
 /// Kubernetes lets everyone write to such a folder; it takes no other permissions.
@@ -72,9 +73,9 @@ impl Volumes {
             let name = name_of(number);
             match source {
                 Source::Folder => json!({ "name": name, "emptyDir": {} }),
-                Source::Memory { bytes: None } => json!({ "name": name, "emptyDir": { "medium": "Memory" } }),
-                Source::Memory { bytes: Some(bytes) } => {
-                    json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": bytes.to_string() } })
+                Source::Memory { bytes } => {
+                    let limit = bytes.map(|bytes| bytes.to_string());
+                    json!({ "name": name, "emptyDir": fields(json!({ "medium": "Memory", "sizeLimit": limit })) })
                 }
                 Source::Claim(claim) => json!({ "name": name, "persistentVolumeClaim": { "claimName": claim } }),
             }
@@ -89,11 +90,8 @@ fn name_of(number: usize) -> String {
 
 impl Mount {
     pub(super) fn to_json(&self) -> Value {
-        let mut mount = json!({ "name": self.volume, "mountPath": self.path });
-        if self.is_read_only {
-            mount["readOnly"] = true.into();
-        }
-        mount
+        let is_read_only = self.is_read_only.then_some(true);
+        fields(json!({ "name": self.volume, "mountPath": self.path, "readOnly": is_read_only })).into()
     }
 }
 
