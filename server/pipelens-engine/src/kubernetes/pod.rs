@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(pod["metadata"]["labels"]["pipelens.dev/run"], Uuid::nil().to_string());
         assert_eq!(pod["spec"]["nodeSelector"], json!({ "disk": "ssd", "kubernetes.io/arch": "amd64" }));
         assert_eq!(pod["spec"]["tolerations"][0]["key"], "ci");
-        assert!(pod["spec"].get("affinity").is_none());
+        assert!(pod["spec"]["affinity"]["nodeAffinity"].is_object());
     }
 
     #[test]
