@@ -105,7 +105,7 @@ export function stages({ page, person, project, settings, change, shoot, docker 
     }, needsSdk],
     ["it runs in a container", async () => {
       await person.clearToasts();
-      change({ ...settings, "pipelens.runner": "docker", "pipelens.dockerHost": docker });
+      await change({ ...settings, "pipelens.runner": "docker", "pipelens.dockerHost": docker });
       await person.openFile("pipeline.py");
       await person.rewrite(program("test -e /bin/busybox && cat out", ', image="pipelens-test/busybox:latest"'));
       await page.keyboard.press("Control+S");

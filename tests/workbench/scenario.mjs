@@ -46,8 +46,17 @@ const shoot = async (title) => {
 };
 const has = (program) => environment.PATH.split(delimiter).some((folder) => existsSync(join(folder, program)));
 
+let changes = 0;
+/// Changes the settings, and waits until the editor has read them: the title of the window is one of them.
+const change = async (settings) => {
+  changes += 1;
+  const title = `settings ${changes}`;
+  workbench.settings({ ...settings, "window.title": title });
+  await page.waitForFunction((title) => document.title.includes(title), title);
+};
+
 const counts = { passed: 0, failed: 0, skipped: 0 };
-const all = stages({ page, person: hands(page), project, scratch, settings, change: workbench.settings, shoot, server, docker });
+const all = stages({ page, person: hands(page), project, scratch, settings, change, shoot, server, docker });
 for (const [title, act, { programs = [], needsDocker = false, needsSdk = false } = {}] of all) {
   const missing = programs.filter((program) => !has(program));
   const withoutSdk = needsSdk && !process.env.PIPELENS_TEST_HARMONT ? "PIPELENS_TEST_HARMONT names no Python with the Harmont SDK" : undefined;

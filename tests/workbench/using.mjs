@@ -168,7 +168,7 @@ export function stages({ page, person, project, scratch, settings, change, shoot
     }],
     ["the button in the gutter runs a step in a container", async () => {
       await person.clearToasts();
-      change({ ...settings, "pipelens.runner": "docker", "pipelens.dockerHost": docker });
+      await change({ ...settings, "pipelens.runner": "docker", "pipelens.dockerHost": docker });
       writeFileSync(join(project, "container.pipeline.yml"), DOCKER_PIPELINE);
       await person.row("inside").first().click();
       await page.locator('.tab.active[data-resource-name="container.pipeline.yml"]').waitFor();
@@ -180,11 +180,11 @@ export function stages({ page, person, project, scratch, settings, change, shoot
       await person.terminal("inside on docker").waitFor();
       await page.locator(".terminal-wrapper.active .xterm-fg-5", { hasText: "in a container" }).first().waitFor();
       await shoot("container");
-      change(settings);
+      await change(settings);
     }, { needsDocker: true }],
     ["a missing program is one message, and a changed path needs no reload", async () => {
       await person.clearToasts();
-      change({ ...settings, "pipelens.server.path": join(scratch, "missing") });
+      await change({ ...settings, "pipelens.server.path": join(scratch, "missing") });
       const toast = person.toast("cannot find its server");
       await toast.first().waitFor();
       assert.equal(await person.toast("").count(), 1, "one message");
@@ -192,7 +192,7 @@ export function stages({ page, person, project, scratch, settings, change, shoot
       await shoot("missing");
       await person.command("pipelens: Restart Server");
       await toast.first().waitFor();
-      change(settings);
+      await change(settings);
       await person.openFile("pipeline.yml");
       await person.lens("Run step").first().waitFor();
     }],
