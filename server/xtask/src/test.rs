@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -25,18 +26,20 @@ const DEBIANS_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub(crate) fn test(filters: &[String], choice: Choice) -> Result<()> {
     let missing = missing_programs();
     check_prerequisites(&missing)?;
-    packages::unpack(&missing)?;
-    choice.unpack()?;
-    let neovims = if choice.is_made() { Vec::new() } else { neovims()? };
-    if !choice.is_made() && workbench::is_wanted(filters) {
-        workbench::prepare()?;
-    }
-    let without_workbench = if is_all(filters, choice) { workbench::prepare().err() } else { None };
-    let left_out = if choice.is_made() { Vec::new() } else { harmont::prepare()? };
-    if !left_out.is_empty() {
-        println!("The tests that need {} are left out: this will not be a full pass", left_out.join(", "));
-    }
-    build()?;
+    let (neovims, without_workbench) = while_building(|| {
+        packages::unpack(&missing)?;
+        choice.unpack()?;
+        let neovims = if choice.is_made() { Vec::new() } else { neovims()? };
+        if !choice.is_made() && workbench::is_wanted(filters) {
+            workbench::prepare()?;
+        }
+        let without_workbench = if is_all(filters, choice) { workbench::prepare().err() } else { None };
+        let left_out = if choice.is_made() { Vec::new() } else { harmont::prepare()? };
+        if !left_out.is_empty() {
+            println!("The tests that need {} are left out: this will not be a full pass", left_out.join(", "));
+        }
+        Ok((neovims, without_workbench))
+    })?;
     let mut arguments = vec![OsString::from("inside-test")];
     arguments.extend(choice.options());
     if let Some(error) = without_workbench {
@@ -180,6 +183,17 @@ fn missing_programs() -> Vec<Program> {
         programs.push(packages::PATCHELF);
     }
     packages::missing(&programs)
+}
+
+/// Prepares something that is mostly waiting for downloads, and builds meanwhile.
+fn while_building<T>(prepare: impl FnOnce() -> Result<T>) -> Result<T> {
+    thread::scope(|scope| {
+        let building = scope.spawn(build);
+        let prepared = prepare();
+        let built = building.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let prepared = prepared?;
+        built.map(|()| prepared)
+    })
 }
 
 fn build() -> Result<()> {
