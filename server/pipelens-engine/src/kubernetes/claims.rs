@@ -1,8 +1,8 @@
 //! The persistent volume claims behind cache mounts. A claim has our labels and no lock: the locks are on this machine, and no other machine
 //! uses the same claims. Knows no steps.
 
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams};
-use kube::{Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -24,13 +24,13 @@ pub(super) struct Claims {
     settings: ClusterSettings,
     deadlines: Deadlines,
     mounts: Option<Mounts>,
-    connected: OnceCell<(Client, String)>,
+    api: OnceCell<Api<Claim>>,
 }
 
 impl Claims {
     /// `mounts`: those that may be used; `None`: nothing outlives the run.
     pub(super) fn new(settings: ClusterSettings, deadlines: Deadlines, mounts: Option<Mounts>) -> Self {
-        Self { settings, deadlines, mounts, connected: OnceCell::new() }
+        Self { settings, deadlines, mounts, api: OnceCell::new() }
     }
 
     pub(super) fn mounts(&self) -> Option<&Mounts> {
@@ -49,21 +49,21 @@ impl Claims {
         parts.map(|part| part.map_or("", String::as_str)).join("\n")
     }
 
-    /// Connects to the cluster, once. Returns the client and the namespace.
-    async fn connected(&self) -> Result<&(Client, String), EngineError> {
-        self.connected.get_or_try_init(|| connect(&self.settings)).await
-    }
-
-    async fn api(&self) -> Result<Api<Claim>, EngineError> {
-        self.connected().await.map(|(client, namespace)| Api::namespaced(client.clone(), namespace))
+    /// Connects to the cluster, once.
+    async fn api(&self) -> Result<&Api<Claim>, EngineError> {
+        let connecting = async {
+            let (client, namespace) = connect(&self.settings).await?;
+            Ok::<_, EngineError>(Api::namespaced(client, &namespace))
+        };
+        self.api.get_or_try_init(|| connecting).await
     }
 
     /// Makes the claim of a mount that is in use, unless there is one.
     pub(super) async fn make(&self, lease: &Lease) -> Result<(), EngineError> {
         const DOING: &str = "make the volume of a cache mount";
-        let (client, namespace) = self.connected().await?;
-        let (path, claim) = (Claim::url_path(&(), Some(namespace)), self.claim(lease));
-        match tokio::time::timeout(self.deadlines.work, resources::create::<Claim>(client, &path, &claim)).await {
+        let api = self.api().await?;
+        let claim = self.claim(lease);
+        match tokio::time::timeout(self.deadlines.work, resources::create(api, &claim)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(()),
             Ok(Err(error)) => Err(pods::refused(DOING, &error)),

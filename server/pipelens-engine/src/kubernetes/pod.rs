@@ -153,37 +153,25 @@ fn bad_template(reason: &str) -> EngineError {
     EngineError::ClusterSettings { reason: format!("the pod template is not valid: {reason}") }
 }
 
-/// What a field takes.
-#[derive(Clone, Copy)]
-enum Takes {
-    Text,
-    List,
-    Mapping,
-}
+/// What a field takes, and how that is called.
+type Kind = (fn(&Value) -> bool, &'static str);
 
-impl Takes {
-    /// Returns what a value should be, unless it is that.
-    fn missing_in(self, value: &Value) -> Option<&'static str> {
-        match self {
-            Self::Text => (!value.is_string()).then_some("a text"),
-            Self::List => (!value.is_array()).then_some("a list"),
-            Self::Mapping => (!value.is_object()).then_some("a mapping"),
-        }
-    }
-}
+const TEXT: Kind = (Value::is_string, "a text");
+const LIST: Kind = (Value::is_array, "a list");
+const MAPPING: Kind = (Value::is_object, "a mapping");
 
 /// The fields of a pod's specification that a template may set. With any other one, a pod could get rights that a step must not have.
-const TEMPLATE_FIELDS: [(&str, Takes); 8] = [
-    ("affinity", Takes::Mapping),
-    ("imagePullSecrets", Takes::List),
-    ("nodeSelector", Takes::Mapping),
-    ("priorityClassName", Takes::Text),
-    ("runtimeClassName", Takes::Text),
-    ("schedulerName", Takes::Text),
-    ("serviceAccountName", Takes::Text),
-    ("tolerations", Takes::List),
+const TEMPLATE_FIELDS: [(&str, Kind); 8] = [
+    ("affinity", MAPPING),
+    ("imagePullSecrets", LIST),
+    ("nodeSelector", MAPPING),
+    ("priorityClassName", TEXT),
+    ("runtimeClassName", TEXT),
+    ("schedulerName", TEXT),
+    ("serviceAccountName", TEXT),
+    ("tolerations", LIST),
 ];
-const TEMPLATE_METADATA: [(&str, Takes); 2] = [("labels", Takes::Mapping), ("annotations", Takes::Mapping)];
+const TEMPLATE_METADATA: [(&str, Kind); 2] = [("labels", MAPPING), ("annotations", MAPPING)];
 
 /// Adds what the user's template sets, which is a pod's `metadata` (labels and annotations) and `spec`. What is inside a field is for the API
 /// server to check.
@@ -201,7 +189,7 @@ fn add_template(
             _ => (&[] as &[_], &mut *metadata),
         };
         for (name, value) in given {
-            let Some((_, takes)) = allowed.iter().find(|(field, _)| field == name) else {
+            let Some((_, (is_right, wanted))) = allowed.iter().find(|(field, _)| field == name) else {
                 let allowed = TEMPLATE_FIELDS.map(|(field, _)| format!("`spec.{field}`")).join(", ");
                 return Err(bad_template(&format!(
                     "it sets `{part}.{name}`; it may set {allowed}, `metadata.labels` and `metadata.annotations`"
@@ -211,7 +199,7 @@ fn add_template(
             if value.is_null() {
                 continue;
             }
-            if let Some(wanted) = takes.missing_in(value) {
+            if !is_right(value) {
                 return Err(bad_template(&format!("`{part}.{name}` must be {wanted}")));
             }
             let place = own.entry(name).or_insert(Value::Null);

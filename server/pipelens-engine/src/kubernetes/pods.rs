@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 use kube::api::{Api, DeleteParams, ListParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, Resource as _, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -29,10 +29,7 @@ type States = HashMap<String, (watch::Sender<PodState>, Option<String>)>;
 
 /// The pods of a run.
 pub(super) struct Pods {
-    client: Client,
     api: Api<Pod>,
-    /// Where pods are made.
-    path: String,
     deadlines: Deadlines,
     states: Arc<Mutex<States>>,
     /// The nodes on which pods were lost.
@@ -45,9 +42,7 @@ pub(super) struct Pods {
 impl Pods {
     pub(super) fn new(client: &Client, namespace: &str, run_id: uuid::Uuid, deadlines: Deadlines) -> Self {
         Self {
-            client: client.clone(),
             api: Api::namespaced(client.clone(), namespace),
-            path: Pod::url_path(&(), Some(namespace)),
             deadlines,
             states: Arc::default(),
             lost_nodes: Mutex::default(),
@@ -65,7 +60,7 @@ impl Pods {
         let (state, seen) = watch::channel(PodState::Waiting(None));
         self.states.lock().insert(name.to_owned(), (state, None));
         self.watching.lock().get_or_insert_with(|| self.start_watching());
-        let create = persistently(|| resources::create::<Pod>(&self.client, &self.path, pod).boxed());
+        let create = persistently(|| resources::create(&self.api, pod).boxed());
         match tokio::time::timeout(self.deadlines.work, create).await {
             Ok(Ok(_)) => Ok(seen),
             // By an attempt whose answer was lost: no other pod has its name.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use kube::api::{Execute, ObjectMeta, PostParams, Request};
+use kube::api::{Api, Execute, ObjectMeta, PostParams, Request};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use serde::Deserialize;
@@ -154,8 +154,13 @@ pub(super) fn fields(part: Value) -> Map<String, Value> {
     fields
 }
 
+/// Makes a resource of a kind, and reads `K` of the answer.
+pub(super) async fn create<K: Resource + Clone + DeserializeOwned>(api: &Api<K>, resource: &Value) -> kube::Result<K> {
+    create_at(&api.clone().into_client(), api.resource_url(), resource).await
+}
+
 /// Makes a resource below a path of the API server, and reads `T` of its answer.
-pub(super) async fn create<T: DeserializeOwned>(client: &Client, path: &str, resource: &Value) -> kube::Result<T> {
+pub(super) async fn create_at<T: DeserializeOwned>(client: &Client, path: &str, resource: &Value) -> kube::Result<T> {
     let body = resource.to_string().into_bytes();
     let request = Request::new(path).create(&PostParams::default(), body).map_err(kube::Error::BuildRequest)?;
     client.request(request).await

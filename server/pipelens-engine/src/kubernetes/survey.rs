@@ -87,7 +87,7 @@ async fn may(client: &Client, namespace: &str, resource: &str, subresource: &str
         "kind": "SelfSubjectAccessReview",
         "spec": { "resourceAttributes": attributes },
     });
-    match tokio::time::timeout(PATIENCE, resources::create::<Value>(client, REVIEWS, &review)).await {
+    match tokio::time::timeout(PATIENCE, resources::create_at::<Value>(client, REVIEWS, &review)).await {
         Ok(Ok(review)) => Ok(review.pointer("/status/allowed") == Some(&Value::Bool(true))),
         Ok(Err(error)) => Err(with_causes(&error)),
         Err(_) => Err(format!("there was no answer within {} s", PATIENCE.as_secs())),
