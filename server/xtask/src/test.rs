@@ -6,10 +6,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
+use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::docker::Daemon;
 use crate::docker::release::Choice;
@@ -127,8 +126,7 @@ pub(crate) fn without_engine(filters: &[String]) -> Result<()> {
     if !missing.is_empty() {
         println!("Missing: {missing}. The tests that need them are left out");
     }
-    harmont::prepare()?;
-    build()?;
+    while_building(harmont::prepare)?;
     let _interrupts = interrupts::outlive()?;
     // Not below the target directory: that is in a git repository, and a project ends where its repository does.
     let scratch = tempfile::Builder::new().prefix("pipelens-").tempdir()?;
@@ -187,20 +185,25 @@ fn missing_programs() -> Vec<Program> {
 
 /// Prepares something that is mostly waiting for downloads, and builds meanwhile.
 fn while_building<T>(prepare: impl FnOnce() -> Result<T>) -> Result<T> {
-    thread::scope(|scope| {
-        let building = scope.spawn(build);
-        let prepared = prepare();
-        let built = building.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let prepared = prepared?;
-        built.map(|()| prepared)
-    })
+    let mut building = start_building()?;
+    let prepared = prepare();
+    if prepared.is_err() {
+        // Nobody waits minutes for the reason.
+        building.kill().ok();
+    }
+    let built = building.wait();
+    let prepared = prepared?;
+    ensure!(built?.success(), "the tests cannot be built");
+    Ok(prepared)
 }
 
-fn build() -> Result<()> {
+fn start_building() -> Result<Child> {
     println!("Building");
     // The tests run without a network, and some ask cargo about the workspace.
     tools::run("cargo", ["fetch", "--locked"])?;
-    tools::run("cargo", ["build", "--workspace", "--all-targets", "--locked"])
+    let mut build = tools::cargo();
+    build.args(["build", "--workspace", "--all-targets", "--locked"]).current_dir(tools::root());
+    build.spawn().context("cannot start cargo")
 }
 
 fn has_nextest() -> bool {
