@@ -14,6 +14,8 @@ mod kept_for;
 mod kept_shell;
 mod kubeconfig;
 mod kubeconfig_fields;
+mod login;
+mod login_program;
 mod made_images;
 mod mounting;
 mod names;
@@ -34,6 +36,7 @@ mod step;
 mod store;
 pub(crate) mod survey;
 mod sweep;
+mod tls;
 mod volumes;
 mod worker;
 

@@ -56,7 +56,7 @@ fn parse(bytes: &[u8]) -> Result<Kubeconfig, String> {
     kubeconfig_fields::kubeconfig(&json(bytes).map_err(|error| error.to_string())?)
 }
 
-fn json(bytes: &[u8]) -> Result<serde_json::Value, serde_yaml::Error> {
+pub(super) fn json(bytes: &[u8]) -> Result<serde_json::Value, serde_yaml::Error> {
     let mut value: Value = match bytes {
         // PowerShell writes such files.
         [0xff, 0xfe, units @ ..] => serde_yaml::from_str(&utf16(units, u16::from_le_bytes))?,

@@ -9,12 +9,12 @@ use kube::config::{
 use serde_json::{Map, Value};
 
 /// A mapping, and where it is.
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     entries: Option<&'a Map<String, Value>>,
     place: String,
 }
 
-type Read<T> = Result<T, String>;
+pub(super) type Read<T> = Result<T, String>;
 
 /// Reads a whole kubeconfig. Fields that are not known are ignored, as by `kubectl`.
 pub(super) fn kubeconfig(value: &Value) -> Read<Kubeconfig> {
@@ -116,7 +116,7 @@ fn plugin(fields: &Fields) -> Read<ExecConfig> {
 
 impl<'a> Fields<'a> {
     /// An empty field is one without entries.
-    fn of(value: &'a Value, place: String) -> Read<Self> {
+    pub(super) fn of(value: &'a Value, place: String) -> Read<Self> {
         match value {
             Value::Object(entries) => Ok(Self { entries: Some(entries), place }),
             Value::Null => Ok(Self { entries: None, place }),
@@ -139,7 +139,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn wrong(&self, name: &str, wanted: &str) -> String {
+    pub(super) fn wrong(&self, name: &str, wanted: &str) -> String {
         format!("{} must be {wanted}", self.place_of(name))
     }
 
@@ -148,7 +148,7 @@ impl<'a> Fields<'a> {
         value.map(|value| read(value).ok_or_else(|| self.wrong(name, wanted))).transpose()
     }
 
-    fn text(&self, name: &str) -> Read<Option<String>> {
+    pub(super) fn text(&self, name: &str) -> Read<Option<String>> {
         self.read(name, "a text", |value| value.as_str().map(str::to_owned))
     }
 
@@ -172,7 +172,7 @@ impl<'a> Fields<'a> {
         self.names().map(pair).collect()
     }
 
-    fn mapping<T>(&self, name: &str, read: impl FnOnce(Fields<'a>) -> Read<T>) -> Read<Option<T>> {
+    pub(super) fn mapping<T>(&self, name: &str, read: impl FnOnce(Fields<'a>) -> Read<T>) -> Read<Option<T>> {
         self.value(name).map(|value| read(Fields::of(value, self.place_of(name))?)).transpose()
     }
 

@@ -40,6 +40,9 @@ mod killed;
 #[cfg(all(feature = "kubernetes", target_os = "linux"))]
 mod kubernetes;
 #[cfg(test)]
+#[cfg(all(feature = "kubernetes", unix))]
+mod kubernetes_login;
+#[cfg(test)]
 #[cfg(feature = "kubernetes")]
 mod kubernetes_results;
 #[cfg(test)]
