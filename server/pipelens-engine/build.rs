@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
     let mut entries = String::new();
     for architecture in ["amd64", "arm64"] {
         let Some(folder) = &folder else { continue };
-        let file = folder.join(format!("pipelens-agent-linux-{architecture}.gz"));
+        let file = folder.join(format!("pipelens-agent-linux-{architecture}.xz"));
         println!("cargo::rerun-if-changed={}", file.display());
         if file.is_file() {
             entries += &format!("({architecture:?}, include_bytes!({:?}).as_slice()), ", file.canonicalize()?);

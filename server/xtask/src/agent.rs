@@ -1,11 +1,13 @@
 //! The pod agent as static programs for Linux, one for each architecture: they are brought into containers of any image.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use lzma_rust2::{FilterType, XzOptions, XzWriter};
 
 use crate::tools;
 
@@ -40,6 +42,19 @@ impl Architecture {
             Self::Amd64 => "x86_64-unknown-linux-musl",
             Self::Arm64 => "aarch64-unknown-linux-musl",
         }
+    }
+
+    /// Packs a program for it: a fifth smaller than with gzip.
+    fn packed(self, program: &[u8]) -> Result<Vec<u8>> {
+        let mut options = XzOptions::with_preset(9);
+        let filter = match self {
+            Self::Amd64 => FilterType::BcjX86,
+            Self::Arm64 => FilterType::BcjArm64,
+        };
+        options.prepend_pre_filter(filter, 0);
+        let mut packer = XzWriter::new(Vec::new(), options)?;
+        packer.write_all(program)?;
+        Ok(packer.finish()?)
     }
 
     /// A compiler for the cryptography's C files, which need nothing of a C library.
@@ -92,7 +107,8 @@ pub(crate) fn build(architecture: Architecture) -> Result<PathBuf> {
     fs::copy(&built, &draft).with_context(|| format!("cannot copy {}", built.display()))?;
     fs::rename(&draft, &program)?;
     // `PIPELENS_AGENT_FOLDER` puts this one into a binary.
-    tools::run_command(Command::new("gzip").args(["--best", "--no-name", "--keep", "--force"]).arg(&program))?;
+    let packed = program.with_extension("xz");
+    fs::write(&packed, architecture.packed(&fs::read(&program)?)?)?;
     Ok(program)
 }
 

@@ -32,6 +32,9 @@ const TESTS: &str = "kubernetes";
 const TESTS_THAT_BREAK_IT: &str = "faulty_kubernetes";
 /// The tests are those of the engine, with the runner.
 const SCOPE: [&str; 4] = ["--package", "pipelens-engine", "--features", "kubernetes"];
+/// What tells test runners how many tests run at once. Most of the time they wait for a kubelet.
+const THREADS: [&str; 2] = ["NEXTEST_TEST_THREADS", "RUST_TEST_THREADS"];
+const AT_ONCE: &str = "6";
 /// The cluster's folder. Its path is short because a socket's path has at most 108 bytes; `/tmp` is the sandbox's own.
 const FOLDER: &str = "/tmp/cluster";
 /// Names the socket on which faults are asked for.
@@ -76,7 +79,10 @@ pub(crate) fn cluster(command: &[OsString], nodes: u8) -> Result<()> {
 pub(crate) fn inside_test(filters: &[String], nodes: u8) -> Result<bool> {
     with_cluster(nodes, |environment| {
         let run = |part: Part| {
-            let mut tests = test::narrowed(&part, filters, &SCOPE);
+            let Some(mut tests) = test::narrowed(&part, filters, &SCOPE)? else { return Ok(true) };
+            for variable in THREADS.iter().filter(|variable| std::env::var_os(variable).is_none()) {
+                tests.env(variable, AT_ONCE);
+            }
             tests.envs(environment.iter().map(|(name, value)| (name, value)));
             test::finish(tests.env("PIPELENS_REQUIRE_KUBERNETES", "1").env("PIPELENS_REQUIRE_DOCKER", "1"))
         };

@@ -53,7 +53,7 @@ enum Chore {
     ///
     /// With `kubernetes` as the first filter, it runs only the tests that need a Kubernetes cluster, on one of real programs: etcd, an API
     /// server, and nodes with a Docker daemon and a kubelet each. The first time it builds them from Debian's sources, with Debian's Go
-    /// (downloads 120 MB, takes about 15 minutes, and leaves 350 MB below the target directory). Further filters choose among those tests.
+    /// (downloads 120 MB, takes about 5 minutes, and leaves 210 MB below the target directory). Further filters choose among those tests.
     Test {
         /// Only tests whose names contain one of these (without cargo-nextest: the first).
         filters: Vec<String>,

@@ -234,31 +234,46 @@ pub(crate) struct Part<'a> {
     pub(crate) is_alone: bool,
 }
 
-/// Returns the runner of those tests in `scope` that are in `part` and whose names contain one of `filters`, if there are any (without
-/// cargo-nextest: the first filter). That there are none is no failure.
-pub(crate) fn narrowed(part: &Part, filters: &[String], scope: &[&str]) -> Command {
-    if !has_nextest() {
-        let mut tests = runner(&[filters.first().map_or(part.with, String::as_str).to_owned()], scope);
-        tests.arg("--").args(part.without.iter().flat_map(|word| ["--skip", word]));
-        if part.is_alone {
-            tests.arg("--test-threads=1");
-        }
-        return tests;
-    }
+/// Returns the runner of those tests in `scope` that are in `part` and whose names contain one of `filters`, if there are any. That there are
+/// none is no failure.
+pub(crate) fn narrowed(part: &Part, filters: &[String], scope: &[&str]) -> Result<Option<Command>> {
     let mut tests = runner(&[], scope);
-    let mut wanted = format!("test({})", part.with);
-    if let Some(word) = part.without {
-        wanted += &format!(" - test({word})");
+    if has_nextest() {
+        let mut wanted = format!("test({})", part.with);
+        if let Some(word) = part.without {
+            wanted += &format!(" - test({word})");
+        }
+        if !filters.is_empty() {
+            let any: Vec<String> = filters.iter().map(|filter| format!("test({filter})")).collect();
+            wanted = format!("({wanted}) & ({})", any.join(" + "));
+        }
+        tests.args(["--no-tests=pass", "-E", &wanted]);
+    } else {
+        let is_wanted = |name: &String| {
+            name.contains(part.with)
+                && !part.without.is_some_and(|word| name.contains(word))
+                && (filters.is_empty() || filters.iter().any(|filter| name.contains(filter)))
+        };
+        let wanted: Vec<String> = names(scope)?.into_iter().filter(is_wanted).collect();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        tests.args(["--", "--exact"]).args(wanted);
     }
-    if !filters.is_empty() {
-        let any: Vec<String> = filters.iter().map(|filter| format!("test({filter})")).collect();
-        wanted = format!("({wanted}) & ({})", any.join(" + "));
-    }
-    tests.args(["--no-tests=pass", "-E", &wanted]);
     if part.is_alone {
         tests.arg("--test-threads=1");
     }
-    tests
+    Ok(Some(tests))
+}
+
+/// Returns the names of all tests in `scope`.
+fn names(scope: &[&str]) -> Result<BTreeSet<String>> {
+    let mut listing = tools::cargo();
+    listing.arg("test").args(scope).args(["--locked", "--quiet", "--", "--list"]).current_dir(tools::root());
+    let listed = listing.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    ensure!(listed.status.success(), "the tests cannot be listed");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
 /// Runs the tests and returns whether all passed. A summary is the last thing printed.

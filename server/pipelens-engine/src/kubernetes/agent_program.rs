@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flate2::read::GzDecoder;
+use lzma_rust2::XzReader;
 
 use crate::blocking;
 use crate::error::EngineError;
@@ -47,7 +47,7 @@ async fn in_folder(folder: Option<PathBuf>, architecture: &str) -> Result<Option
 
 fn unpacked(packed: &[u8]) -> io::Result<Arc<[u8]>> {
     let mut program = Vec::new();
-    GzDecoder::new(packed).take(LARGEST_AGENT_BYTES).read_to_end(&mut program)?;
+    XzReader::new(packed, false).take(LARGEST_AGENT_BYTES).read_to_end(&mut program)?;
     Ok(Arc::from(program))
 }
 

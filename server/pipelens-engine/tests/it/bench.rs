@@ -233,7 +233,9 @@ impl Running {
     pub(crate) async fn wait_for(&mut self, is_it: impl Fn(&BuildEvent) -> bool) -> &BuildEvent {
         let wait = async {
             loop {
-                let event = self.events.recv().await.expect("the run ended before the event came");
+                let Some(event) = self.events.recv().await else {
+                    panic!("the run ended before the event came: {:?}", self.seen);
+                };
                 self.seen.push(event);
                 if is_it(self.seen.last().unwrap()) {
                     return;

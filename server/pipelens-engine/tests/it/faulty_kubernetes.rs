@@ -221,8 +221,9 @@ async fn a_registry_that_is_away_when_a_node_pulls_is_waited_for() {
     let node = nodes().pop().unwrap();
     let kubelet = format!("{node}/kubelet");
     fault(&["pause", &kubelet]);
-    // No node has these sources.
-    let mut bench = Bench::new(runner(), vec![step("a", "cat new")]).file("new", &uuid::Uuid::new_v4().to_string());
+    // No node has these sources, and they are too large to be sent to the pod: its image has them.
+    let sources = format!("{}\n{}", uuid::Uuid::new_v4(), "x".repeat(9_000_000));
+    let mut bench = Bench::new(runner(), vec![step("a", "head -n 1 new")]).file("new", &sources);
     bench.request.cluster = Some(on_node(&node));
     let mut running = bench.start();
     let selector = format!("--selector=pipelens.dev/run={}", running.run_id);

@@ -25,7 +25,7 @@ pub(crate) fn prepare() -> Result<()> {
         "the programs of Kubernetes are built from Debian's sources: this needs apt-get, dpkg-deb and {DEBIANS_KEYS}"
     );
     println!(
-        "Building Kubernetes below {}: downloads 120 MB, needs 3 GB while it builds and 350 MB after that, and takes about 15 \
+        "Building Kubernetes below {}: downloads 120 MB, needs 3 GB while it builds and 210 MB after that, and takes about 5 \
          minutes on two cores, once (nothing is installed into the system)",
         folder.display()
     );
