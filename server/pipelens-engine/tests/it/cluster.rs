@@ -77,6 +77,7 @@ mod without_feature {
 mod with_feature {
     use std::path::PathBuf;
     use std::process::Command;
+    use std::time::{Duration, Instant};
 
     use pipelens_core::plan::{BootsFrom, Value};
     use pipelens_engine::runners;
@@ -87,6 +88,8 @@ mod with_feature {
 
     const NAMESPACE: &str = "pipelens";
     const STORAGE_CLASS: &str = "shared";
+    /// How long the API server takes to start again on a busy machine, at most.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     pub(super) fn runner() -> Runner {
         runners::find("kubernetes").unwrap()
@@ -189,9 +192,17 @@ mod with_feature {
     pub(super) fn kubectl(arguments: &[&str]) -> String {
         let kubeconfig = std::env::var("PIPELENS_TEST_KUBERNETES_ADMIN").unwrap();
         let namespace = ["--namespace", NAMESPACE, "--kubeconfig", &kubeconfig];
-        let output = Command::new("kubectl").args(namespace).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let output = Command::new("kubectl").args(namespace).args(arguments).output().unwrap();
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            if output.status.success() {
+                return String::from_utf8(output.stdout).unwrap();
+            }
+            // A test may have restarted the API server.
+            assert!(complaint.contains("was refused") && Instant::now() < deadline, "{complaint}");
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
     }
 
     /// Asks with the login of the tests, as a person would.
