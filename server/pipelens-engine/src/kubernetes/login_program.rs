@@ -1,6 +1,8 @@
 //! Runs the program that a kubeconfig names for logging in (`exec`), and reads the credential it prints. It never gets the standard input of a server.
 
 use std::collections::HashMap;
+use std::env;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use tokio::process::Command;
 use crate::kubernetes::kubeconfig;
 use crate::kubernetes::kubeconfig_fields::Fields;
 use crate::kubernetes::login::bearer;
+use crate::programs;
 
 /// A person may have to log in with a browser.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -84,7 +87,18 @@ impl LoginProgram {
         let failed = |error: &std::io::Error| format!("the login program `{name}` could not be read from: {error}");
         let (input, complaints) =
             if self.is_interactive { (Stdio::inherit(), Stdio::inherit()) } else { (Stdio::null(), Stdio::piped()) };
-        let mut child = Command::new(name)
+        let not_started = |why: &str| {
+            let hint = self.config.install_hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty());
+            let hint = hint.map(|hint| format!(". {}", hint.trim_end_matches('.'))).unwrap_or_default();
+            format!("the login program `{name}` of the kubeconfig could not be started: {why}{hint}")
+        };
+        let file = if Path::new(name).components().count() > 1 { Some(name.into()) } else { programs::find(name, &[]) };
+        let mut command = Command::new(file.ok_or_else(|| not_started("it is not on the `PATH`"))?);
+        // Some look for parts of themselves where they are started, which must not be a project.
+        if let Some(home) = env::home_dir().filter(|home| home.is_dir()) {
+            command.current_dir(home);
+        }
+        let mut child = command
             .args(self.config.args.iter().flatten())
             .envs(self.config.env.iter().flatten().filter_map(variable))
             .env("KUBERNETES_EXEC_INFO", self.request())
@@ -93,11 +107,7 @@ impl LoginProgram {
             .stderr(complaints)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| {
-                let hint = self.config.install_hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty());
-                let hint = hint.map(|hint| format!(". {}", hint.trim_end_matches('.'))).unwrap_or_default();
-                format!("the login program `{name}` of the kubeconfig could not be started: {error}{hint}")
-            })?;
+            .map_err(|error| not_started(&error.to_string()))?;
         let (stdout, stderr) = tokio::join!(read(child.stdout.take()), read(child.stderr.take()));
         let (stdout, stderr) = (stdout.map_err(|error| failed(&error))?, stderr.map_err(|error| failed(&error))?);
         if stdout.len() as u64 > MOST_BYTES {

@@ -142,6 +142,12 @@ async fn what_a_program_does_wrong_is_said_in_its_words() {
         "the login program `/nowhere/login` of the kubeconfig could not be started: No such file or directory (os error 2). \
          Install it with `apt install x`"
     );
+    let exec = ExecConfig { command: Some("no-such-login".into()), ..missing.config() };
+    let error = missing.login(exec).header().await.unwrap_err();
+    assert!(
+        error.ends_with("`no-such-login` of the kubeconfig could not be started: it is not on the `PATH`"),
+        "{error}"
+    );
 }
 
 #[test]
