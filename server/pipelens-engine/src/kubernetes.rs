@@ -27,6 +27,7 @@ mod questions;
 mod registry;
 mod registry_error;
 mod registry_requests;
+mod registry_token;
 mod resources;
 mod services;
 mod session;

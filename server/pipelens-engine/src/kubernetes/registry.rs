@@ -394,7 +394,8 @@ impl Registry {
 
     /// Removes an image. Returns `false` if the registry does not let this user remove anything.
     pub(super) async fn remove(&self, digest: &str) -> Result<bool, EngineError> {
-        self.push_target().await?.remove(digest, SILENCE).await
+        let login = self.log_in(&self.repository).await;
+        self.push_target().await?.remove(digest, &login, SILENCE).await
     }
 
     /// Finds out whether the user may push.
