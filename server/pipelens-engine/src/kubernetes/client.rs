@@ -59,12 +59,13 @@ async fn client(config: &Config, has_terminal: bool) -> Result<Client, String> {
     let send = tower::service_fn(move |mut request: Request<Body>| {
         let (http, login) = (http.clone(), Arc::clone(&login));
         async move {
-            if let Some(header) = login.header().await? {
-                request.headers_mut().insert(AUTHORIZATION, header);
+            let header = login.header().await?;
+            if let Some(header) = &header {
+                request.headers_mut().insert(AUTHORIZATION, header.clone());
             }
             let response = http.request(request).await?;
             if response.status() == StatusCode::UNAUTHORIZED {
-                login.was_refused().await;
+                login.was_refused(header.as_ref()).await;
             }
             Ok::<_, BoxError>(response)
         }

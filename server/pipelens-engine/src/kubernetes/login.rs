@@ -90,9 +90,11 @@ impl Login {
     }
 
     /// The API server did not accept what a request carried: a program is asked again for the next one.
-    pub(super) async fn was_refused(&self) {
+    pub(super) async fn was_refused(&self, header: Option<&HeaderValue>) {
         if let Source::Program { current, .. } = &self.source {
-            current.lock().await.take();
+            // By now there may be another one.
+            let is_it = |credential: &mut Credential| credential.header().ok().flatten().as_ref() == header;
+            current.lock().await.take_if(is_it);
         }
     }
 }

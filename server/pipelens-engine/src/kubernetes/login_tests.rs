@@ -85,7 +85,11 @@ async fn a_program_is_asked_again_only_when_its_token_expires_or_is_refused() {
         assert_eq!(text(&login).await, "Bearer lasting");
     }
     assert_eq!(lasting.runs(), 1);
-    login.was_refused().await;
+    let used = login.header().await.unwrap();
+    login.was_refused(Some(&HeaderValue::from_static("Bearer older"))).await;
+    text(&login).await;
+    assert_eq!(lasting.runs(), 1);
+    login.was_refused(used.as_ref()).await;
     text(&login).await;
     assert_eq!(lasting.runs(), 2);
 
