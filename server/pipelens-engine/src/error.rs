@@ -72,6 +72,8 @@ pub enum EngineError {
     Store(#[from] StoreError),
     #[error("The `kubernetes` runner is not set up: {reason}.")]
     ClusterSettings { reason: String },
+    #[error("Logging in to the cluster failed: {reason}.")]
+    ClusterLogin { reason: String },
     #[error("The cluster could not {doing}: {reason}.")]
     Cluster { doing: &'static str, reason: String },
     #[error("The cluster's registry could not {doing}: {reason}.")]
@@ -186,6 +188,7 @@ impl EngineError {
             Self::ClusterSettings { .. } => Some(
                 "Set `pipelens.kubernetes` in your editor, or `kubernetes` in your settings file: see docs/kubernetes.md.",
             ),
+            Self::ClusterLogin { .. } => Some("Log in as you do for `kubectl`, then run again."),
             Self::Registry { .. } => Some("Check its address and your login (`docker login`)."),
             Self::PodEnded { .. } | Self::PodLost { .. } => {
                 Some("The step counts as neither passed nor failed. Run it again.")

@@ -39,16 +39,16 @@ pub(super) async fn connect(settings: &ClusterSettings) -> Result<(Client, Strin
     let read = kubeconfig::read(settings.kubeconfig.as_deref()).map_err(failed)?;
     let config = Config::from_custom_kubeconfig(read, &options).await.map_err(|error| failed(with_causes(&error)))?;
     let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    Ok((client(&config, stdin().is_terminal()).await.map_err(failed)?, namespace))
+    let login = Arc::new(Login::of(&config.auth_info, stdin().is_terminal()).map_err(failed)?);
+    // A login that fails is told before anything is sent, and may bring the certificate for the connection.
+    login.header().await.map_err(|reason| EngineError::ClusterLogin { reason })?;
+    Ok((client(&config, login).map_err(failed)?, namespace))
 }
 
 /// `kube` could make the client from the configuration, but then a login program would get the standard input of the language server. The error is
 /// a reason without a full stop.
-async fn client(config: &Config, has_terminal: bool) -> Result<Client, String> {
+fn client(config: &Config, login: Arc<Login>) -> Result<Client, String> {
     rustls::crypto::ring::default_provider().install_default().ok();
-    let login = Arc::new(Login::of(&config.auth_info, has_terminal)?);
-    // A login that fails is told before anything is sent, and may bring the certificate for the connection.
-    login.header().await?;
     let encrypted = encrypted(config, &login)?;
     let connector = tower::service_fn(move |address: Uri| {
         let opening = encrypted.clone().oneshot(address);

@@ -86,8 +86,9 @@ fn find_files(config: &mut Kubeconfig, folder: &Path) {
             .flatten()
     });
     for path in certificates.chain(of_users).filter(|path| !path.is_empty()) {
-        // An absolute path replaces the folder.
-        *path = folder.join(&*path).to_string_lossy().into_owned();
+        // An absolute path replaces the folder; `.` in it is left out.
+        let whole: PathBuf = folder.join(&*path).components().collect();
+        *path = whole.to_string_lossy().into_owned();
     }
 }
 
@@ -122,7 +123,7 @@ users: [{name: u, user: {client-certificate: /etc/own.pem, client-key: keys/own.
         assert_eq!(user.client_certificate.as_deref(), Some("/etc/own.pem"));
         assert_eq!(user.client_key, in_folder("keys/own.pem"));
         assert_eq!(user.token_file, in_folder("token"));
-        assert_eq!(user.exec.as_ref().unwrap().command, in_folder("./login"));
+        assert_eq!(user.exec.as_ref().unwrap().command, in_folder("login"));
     }
 
     /// `kube` reads kubeconfigs, too, but not with the YAML reader of this program, and its errors name no place.

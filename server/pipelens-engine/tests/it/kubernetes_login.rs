@@ -297,3 +297,18 @@ fn program(folder: &Path, script: &str) -> String {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     file.display().to_string()
 }
+
+#[tokio::test]
+async fn a_login_that_fails_is_told_before_anything_is_sent() {
+    let Some(api) = ApiServer::start(None).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = program(folder.path(), "echo 'Your session has ended.' >&2; exit 1");
+    let user = json!({ "exec": { "apiVersion": "client.authentication.k8s.io/v1", "command": file } });
+    let (trouble, seen) = api.asked(&api.cluster(), &user).await;
+    let expected = format!(
+        "Logging in to the cluster failed: the login program `{file}` failed (exit status: 1): Your session has ended. Log in as you do \
+         for `kubectl`, then run again"
+    );
+    assert_eq!(trouble, Some(expected));
+    assert!(seen.is_empty());
+}
