@@ -78,13 +78,13 @@ impl Login {
                 // Others wait until it has been asked.
                 let mut current = current.lock().await;
                 if let Some(credential) = current.as_ref().filter(|credential| !credential.is_expiring()) {
-                    return credential.header();
+                    return carried(credential);
                 }
                 let credential = program.run().await?;
                 if let Some((certificate, key)) = &credential.certificate {
                     self.certificate.set(certificate.as_bytes(), key.as_bytes())?;
                 }
-                current.insert(credential).header()
+                carried(current.insert(credential))
             }
         }
     }
@@ -93,7 +93,7 @@ impl Login {
     pub(super) async fn was_refused(&self, header: Option<&HeaderValue>) {
         if let Source::Program { current, .. } = &self.source {
             // By now there may be another one.
-            let is_it = |credential: &mut Credential| credential.header().ok().flatten().as_ref() == header;
+            let is_it = |credential: &mut Credential| carried(credential).ok().flatten().as_ref() == header;
             current.lock().await.take_if(is_it);
         }
     }
@@ -131,8 +131,13 @@ impl TokenFile {
     }
 }
 
+/// Returns what requests carry of a credential; with a certificate alone, nothing.
+fn carried(credential: &Credential) -> Result<Option<HeaderValue>, String> {
+    credential.token.as_deref().map(bearer).transpose()
+}
+
 /// Returns the value of `Authorization` for a token.
-pub(super) fn bearer(token: &str) -> Result<HeaderValue, String> {
+fn bearer(token: &str) -> Result<HeaderValue, String> {
     header(&format!("Bearer {}", token.trim()))
 }
 

@@ -7,7 +7,6 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::HeaderValue;
 use kube::config::{ExecConfig, ExecInteractiveMode};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -15,7 +14,6 @@ use tokio::process::Command;
 
 use crate::kubernetes::kubeconfig;
 use crate::kubernetes::kubeconfig_fields::Fields;
-use crate::kubernetes::login::bearer;
 use crate::programs;
 
 /// A person may have to log in with a browser.
@@ -38,17 +36,13 @@ pub(super) struct LoginProgram {
 /// What a program has printed.
 #[derive(Debug)]
 pub(super) struct Credential {
-    token: Option<String>,
+    pub(super) token: Option<String>,
     /// A certificate and its key, in PEM.
     pub(super) certificate: Option<(String, String)>,
     expires: Option<DateTime<Utc>>,
 }
 
 impl Credential {
-    pub(super) fn header(&self) -> Result<Option<HeaderValue>, String> {
-        self.token.as_deref().map(bearer).transpose()
-    }
-
     pub(super) fn is_expiring(&self) -> bool {
         self.expires.is_some_and(|at| at <= Utc::now() + EXPIRES_BEFORE)
     }
