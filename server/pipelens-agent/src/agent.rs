@@ -14,6 +14,7 @@ mod files;
 mod jobs;
 mod layer;
 mod listing;
+mod members;
 mod mounts;
 mod network;
 mod peer;

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
 use super::jobs::{Cancelled, Job};
@@ -68,7 +68,7 @@ impl Unpacking {
         let Some(begin) = begin.get(..filled).filter(|begin| !begin.is_empty()) else { return Ok(()) };
         let is_compressed = begin == GZIP;
         let whole = begin.chain(reader);
-        if is_compressed { self.unpack_all(GzDecoder::new(whole)) } else { self.unpack_all(whole) }
+        if is_compressed { self.unpack_all(MultiGzDecoder::new(whole)) } else { self.unpack_all(whole) }
     }
 
     fn unpack_all(&mut self, reader: impl Read) -> Result<(), String> {

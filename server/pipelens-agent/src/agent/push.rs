@@ -6,8 +6,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use ureq::http::{Response, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -16,6 +14,7 @@ use ureq::{Body, RequestBuilder, SendBody, typestate::WithBody};
 use super::jobs::{Cancelled, Job};
 use super::layer::LayerWriter;
 use super::listing::{Listing, Listings, open_root};
+use super::members::Members;
 use super::mounts::Mounts;
 use super::requests::failure;
 use super::walk;
@@ -70,8 +69,8 @@ struct Packed {
 
 fn pack(job: &Job, old: &Listing, chunks: SyncSender<Vec<u8>>) -> io::Result<Packed> {
     let own_job = job.clone();
-    let encoder = GzEncoder::new(Chunks { chunks, chunk: Vec::with_capacity(CHUNK_BYTES) }, Compression::fast());
-    let writer = Hashing { writer: encoder, hasher: Sha256::new(), bytes: 0 };
+    let members = Members::new(Chunks { chunks, chunk: Vec::with_capacity(CHUNK_BYTES) });
+    let writer = Hashing { writer: members, hasher: Sha256::new(), bytes: 0 };
     let mut layer = LayerWriter::new(io::BufWriter::with_capacity(CHUNK_BYTES, writer), move || own_job.is_cancelled());
     let mut listing = walk::walk(&open_root()?, &Mounts::now()?, Some(old), &mut layer)?;
     listing.shrink();
@@ -174,9 +173,7 @@ impl Read for Incoming {
             self.hasher.update(&self.chunk);
             self.bytes += self.chunk.len() as u64;
         }
-        let rest = self.chunk.get(self.taken..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+        let count = self.chunk.get(self.taken..).unwrap_or_default().read(buffer)?;
         self.taken += count;
         Ok(count)
     }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::Bytes;
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use crate::blocking;
 use crate::result_description::{Description, MOST_BYTES};
@@ -33,7 +33,7 @@ pub(super) fn unpacked(saved: &[u8]) -> Option<Description> {
         let mut bytes = Vec::new();
         layer.ok()?.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
         let found = if bytes.starts_with(&[0x1f, 0x8b]) {
-            in_layer(GzDecoder::new(bytes.as_slice()).take(MOST_BYTES))
+            in_layer(MultiGzDecoder::new(bytes.as_slice()).take(MOST_BYTES))
         } else {
             in_layer(bytes.as_slice())
         };

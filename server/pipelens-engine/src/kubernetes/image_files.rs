@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::blocking;
@@ -31,7 +31,7 @@ impl UserFiles for ImageFiles<'_> {
             let name = path.trim_start_matches('/');
             let is_compressed = layer.media_type.ends_with("gzip");
             let found = blocking::run(move |_| match is_compressed {
-                true => file_in(GzDecoder::new(reader), Path::new(name)),
+                true => file_in(MultiGzDecoder::new(reader), Path::new(name)),
                 false => file_in(reader, Path::new(name)),
             });
             if let Some(text) = found.await.flatten().map_err(|error| failed(error.to_string()))? {

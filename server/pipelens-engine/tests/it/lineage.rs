@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use pipelens_core::plan::PlanStep;
 use pipelens_engine::event::{BuildEvent, Outcome, Phase, RunOutcome};
 
@@ -60,7 +60,7 @@ pub(crate) fn saved_image(image: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         entry.unwrap().read_to_end(&mut bytes).unwrap();
         match bytes.starts_with(&GZIP) {
-            true => drop(GzDecoder::new(bytes.as_slice()).read_to_end(&mut all).unwrap()),
+            true => drop(MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut all).unwrap()),
             false => all.extend(bytes),
         }
     }
