@@ -42,7 +42,7 @@ impl Floor {
     }
 
     /// The state of a container on one node, brought to another by the nodes' engines: what has changed saved as a layer, pushed, pulled,
-    /// and a pod started from it that runs a command. The time from the end of the change.
+    /// and a pod on each of two nodes started from it that runs a command. The time from the end of the change.
     pub(crate) async fn fork(&self, change: &str) -> Duration {
         let nodes = nodes();
         let (here, there) = (nodes.first().unwrap(), nodes.last().unwrap());
@@ -53,10 +53,16 @@ impl Floor {
         let began = Instant::now();
         docker(here, &["commit", "--pause=false", &container, &image]);
         docker(here, &["push", "--quiet", &image]);
-        let name = self.start(&image, &json!({ "kubernetes.io/hostname": there })).await;
-        assert_eq!(self.exec(&name, "echo said").await, "said\n");
+        // As many pods as a fork has children.
+        let child = async |node: &str| {
+            let name = self.start(&image, &json!({ "kubernetes.io/hostname": node })).await;
+            assert_eq!(self.exec(&name, "echo said").await, "said\n");
+            name
+        };
+        let names = tokio::join!(child(here), child(there));
         let took = began.elapsed();
-        self.delete(&name).await;
+        self.delete(&names.0).await;
+        self.delete(&names.1).await;
         docker(here, &["rm", "--force", &container]);
         took
     }
