@@ -188,7 +188,7 @@ fn while_building<T>(prepare: impl FnOnce() -> Result<T>) -> Result<T> {
     let mut building = start_building()?;
     let prepared = prepare();
     if prepared.is_err() {
-        // Nobody waits minutes for the reason.
+        // The reason is shown at once, not after minutes of building.
         building.kill().ok();
     }
     let built = building.wait();

@@ -76,7 +76,7 @@ mod tests {
 
     fn packed(bytes: &[u8]) -> Vec<u8> {
         let mut members = Members::new(Vec::new());
-        // In pieces that end nowhere near the ends of blocks.
+        // The pieces do not end where the blocks end.
         for piece in bytes.chunks(77_777) {
             members.write_all(piece).unwrap();
         }
