@@ -9,7 +9,7 @@ use kube::api::{Api, AttachParams, DeleteParams, PostParams, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::WatchEvent;
 use kube::{Client, Config};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
 use crate::bench::BUSYBOX;
@@ -32,10 +32,10 @@ impl Floor {
         Self { pods, registry }
     }
 
-    /// A pod with one command: created, watched until it runs, its command run, deleted.
-    pub(crate) async fn pod(&self) -> Duration {
+    /// A pod with one command on a node: created, watched until it runs, its command run, deleted.
+    pub(crate) async fn pod(&self, node: &str) -> Duration {
         let began = Instant::now();
-        let name = self.start(&format!("{}/{BUSYBOX}", self.registry), &json!({})).await;
+        let name = self.start(&format!("{}/{BUSYBOX}", self.registry), node).await;
         assert_eq!(self.exec(&name, "echo said").await, "said\n");
         self.delete(&name).await;
         began.elapsed()
@@ -55,7 +55,7 @@ impl Floor {
         docker(here, &["push", "--quiet", &image]);
         // As many pods as a fork has children.
         let child = async |node: &str| {
-            let name = self.start(&image, &json!({ "kubernetes.io/hostname": node })).await;
+            let name = self.start(&image, node).await;
             assert_eq!(self.exec(&name, "echo said").await, "said\n");
             name
         };
@@ -67,12 +67,12 @@ impl Floor {
         took
     }
 
-    async fn start(&self, image: &str, node: &Value) -> String {
+    async fn start(&self, image: &str, node: &str) -> String {
         let name = format!("floor-{}", uuid::Uuid::new_v4().simple());
         let pod = json!({
             "metadata": { "name": name },
             "spec": {
-                "nodeSelector": node,
+                "nodeSelector": { "kubernetes.io/hostname": node },
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": false,
                 "enableServiceLinks": false,

@@ -11,6 +11,7 @@ mod bench;
 #[path = "../../tests/it/cluster.rs"]
 mod cluster;
 mod floors;
+mod kubelet;
 #[path = "../../../../tests/skipped.rs"]
 mod skipped;
 
@@ -22,7 +23,7 @@ use serde_json::json;
 
 use bench::{Bench, StepExt as _, is_available, step};
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 20;
 /// What the parent of a fork changes.
 const CHANGE: &str = "i=0; while [ $i -lt 200 ]; do head -c 100000 /dev/urandom > /opt/$i; i=$((i+1)); done";
 
@@ -37,25 +38,21 @@ fn main() {
 
 async fn figures() {
     let floor = floors::Floor::new().await;
+    let node = cluster::nodes().swap_remove(0);
     println!("milliseconds, medians of {ROUNDS}                                    ours   floor   ours/floor");
-    let (mut ours, mut bare, mut longer) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
-        any_moment().await;
-        let one = run(line(1)).await;
-        any_moment().await;
-        let pod = floor.pod().await;
-        any_moment().await;
-        let ten = run(line(10)).await;
-        // The first one brings the images to the node.
-        if round > 0 {
-            ours.push(one);
-            bare.push(pod);
-            longer.push(ten);
-        }
+    // The first ones bring the images to the node.
+    pod(&node).await;
+    floor.pod(&node).await;
+    let (mut ours, mut bare, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        kubelet::moment(&node, round, ROUNDS).await;
+        ours.push(pod(&node).await);
+        kubelet::moment(&node, round, ROUNDS).await;
+        bare.push(floor.pod(&node).await);
+        steps.push(further_step().await);
     }
-    let (one, bare, ten) = (median(ours), median(bare), median(longer));
-    print("a pod with one step, until it is deleted", one, bare);
-    println!("{:<52} {:>8.1}", "each further step of a line", (ten - one) / 9.0);
+    print("a pod with one step, until it is deleted", median(ours), median(bare));
+    println!("{:<52} {:>8.1}", "each further step of a line", median(steps));
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let fork = fork().await;
@@ -69,7 +66,7 @@ async fn figures() {
     print("a fork: 20 MB in 200 files, from node to node", median(ours), median(bare));
 }
 
-/// A kubelet looks at its containers once in a second. What is measured must not be in step with that.
+/// What waits for the kubelets of several nodes must not be in step with one of them.
 async fn any_moment() {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..1_000))).await;
 }
@@ -83,17 +80,32 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times.get(times.len() / 2).unwrap().as_secs_f64() * 1000.0
 }
 
+/// A run of one step on a node, until its pod is deleted.
+async fn pod(node: &str) -> Duration {
+    let mut bench = Bench::new(cluster::runner(), line(1));
+    let spec = json!({ "nodeSelector": { "kubernetes.io/hostname": node } });
+    bench.request.cluster = Some(cluster::with_pod_spec(&spec));
+    let began = Instant::now();
+    bench.run().await.assert_succeeded();
+    began.elapsed()
+}
+
+/// A step in a pod that has run another one, from the end of the one before it to its own end.
+async fn further_step() -> Duration {
+    const MORE: usize = 9;
+    let mut running = Bench::new(cluster::runner(), line(1 + MORE)).start();
+    running.wait_for(|event| matches!(event, BuildEvent::StepEnd { step: 0, .. })).await;
+    let began = Instant::now();
+    running.wait_for(|event| matches!(event, BuildEvent::StepEnd { step: MORE, .. })).await;
+    let took = began.elapsed() / MORE as u32;
+    running.finish().await.assert_succeeded();
+    took
+}
+
 /// Steps that each start from what the last one left.
 fn line(length: usize) -> Vec<PlanStep> {
     let steps = (0..length).map(|number| step(&number.to_string(), "true"));
     steps.enumerate().map(|(number, step)| if number == 0 { step } else { step.builds_in(number - 1) }).collect()
-}
-
-async fn run(steps: Vec<PlanStep>) -> Duration {
-    let bench = Bench::new(cluster::runner(), steps);
-    let began = Instant::now();
-    bench.run().await.assert_succeeded();
-    began.elapsed()
 }
 
 /// From the end of the parent's command until the commands of both children run, of which at least one is on another node.

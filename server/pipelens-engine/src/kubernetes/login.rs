@@ -48,8 +48,7 @@ impl Login {
                 }
             }
         } else if let (Some(name), Some(password)) = (&user.username, &user.password) {
-            let pair = STANDARD.encode(format!("{name}:{}", password.expose_secret()));
-            Source::Fixed(header(&format!("Basic {pair}"))?)
+            Source::Fixed(header(&basic(name, password.expose_secret()))?)
         } else if let Some(token) = &user.token {
             Source::Fixed(bearer(token.expose_secret())?)
         } else if let Some(file) = &user.token_file {
@@ -134,6 +133,11 @@ impl TokenFile {
 /// Returns what requests carry of a credential; with a certificate alone, nothing.
 fn carried(credential: &Credential) -> Result<Option<HeaderValue>, String> {
     credential.token.as_deref().map(bearer).transpose()
+}
+
+/// Returns the value of `Authorization` for a name and a password.
+pub(super) fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
 }
 
 /// Returns the value of `Authorization` for a token.

@@ -6,8 +6,6 @@ use std::io::{self, Seek as _, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use http::HeaderValue;
 use oci_client::client::{ClientConfig, ClientProtocol, SizedStream};
@@ -24,6 +22,7 @@ use crate::error::{EngineError, with_causes};
 use crate::kubernetes::attempts::persistently;
 use crate::kubernetes::image::{Encoded, Image, Layer};
 use crate::kubernetes::kept_for::{KeptFor, MANIFEST, ORIGIN, base_tag};
+use crate::kubernetes::login;
 use crate::kubernetes::packed_layer::{PackedLayer, chunks};
 use crate::kubernetes::registry_error::{is_missing, parsed, pull_error, push_error};
 use crate::kubernetes::registry_requests::PushTarget;
@@ -379,9 +378,7 @@ impl Registry {
         let token = token.map_err(|error| push_error("log in", &error))?;
         let authorization = match (token, auth) {
             (Some(token), _) => Some(format!("Bearer {token}")),
-            (None, RegistryAuth::Basic(user, password)) => {
-                Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
-            }
+            (None, RegistryAuth::Basic(user, password)) => Some(login::basic(&user, &password)),
             (None, _) => None,
         };
         let scheme = if self.is_plain { "http" } else { "https" };

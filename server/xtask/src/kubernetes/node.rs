@@ -219,7 +219,9 @@ fn kubelet_program(first: u32, number: u8, layout: &Layout) -> Result<Command> {
         .arg(format!("--cert-dir={}", path("pki")))
         .args(["--container-runtime=docker", &format!("--docker-endpoint=unix://{}", path("docker.sock"))])
         .arg(format!("--pod-infra-container-image={PAUSE_IMAGE}"))
-        .arg("--v=2");
+        .arg("--v=2")
+        // The benchmark has to know when the kubelet looks at its containers.
+        .arg("--vmodule=generic=5");
     Ok(command)
 }
 
