@@ -189,6 +189,10 @@ impl EngineError {
                 "Set `pipelens.kubernetes` in your editor, or `kubernetes` in your settings file: see docs/kubernetes.md.",
             ),
             Self::ClusterLogin { .. } => Some("Log in as you do for `kubectl`, then run again."),
+            // As an API server says that a right is missing.
+            Self::Cluster { reason, .. } if reason.contains("is forbidden") && reason.contains(" cannot ") => {
+                Some("`pipelens doctor` shows which rights are missing; docs/kubernetes.md has the role.")
+            }
             Self::Registry { .. } => Some("Check its address and your login (`docker login`)."),
             Self::PodEnded { .. } | Self::PodLost { .. } => {
                 Some("The step counts as neither passed nor failed. Run it again.")

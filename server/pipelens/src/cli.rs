@@ -142,11 +142,11 @@ fn block_on<T>(task: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(runtime.block_on(task))
 }
 
-/// Sends the program's own log to standard error. Editors show all of it as errors, so the server logs only errors.
+/// Sends the program's own log to standard error, without those of its libraries. Editors show all of it as errors, so the server logs only errors.
 fn start_log(command: &Command) {
     let default = match command {
-        Command::Lsp { log: Some(_), .. } => "debug",
-        Command::Lsp { log: None, .. } => "error",
+        Command::Lsp { log: Some(_), .. } => "pipelens=debug",
+        Command::Lsp { log: None, .. } => "pipelens=error",
         Command::Check(_)
         | Command::Run(_)
         | Command::Rerun(_)
@@ -160,7 +160,7 @@ fn start_log(command: &Command) {
         | Command::Graph(_)
         | Command::Convert(_)
         | Command::Init(_)
-        | Command::Schema { .. } => "warn",
+        | Command::Schema { .. } => "pipelens=warn",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("PIPELENS_LOG").unwrap_or_else(|_| default.into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);

@@ -2,18 +2,22 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use http::StatusCode;
 use kube::api::{Api, AttachParams, AttachedProcess};
+use kube::client::UpgradeConnectionError;
 use pipelens_agent::client::{Agent, AgentError, Connection, DialError, Options};
 use pipelens_agent::protocol::message;
 use tokio::io::{AsyncRead, ReadBuf, ReadHalf, SimplexStream};
+use tokio::time::Instant;
 
 use crate::error::{EngineError, with_causes};
 use crate::event::StdStream;
+use crate::kubernetes::attempts::STARTS_WITHIN;
 use crate::kubernetes::names;
 use crate::kubernetes::registry_requests::PushTarget;
 use crate::kubernetes::resources::Pod;
@@ -26,12 +30,41 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Connects to the agent of a container, and connects again whenever the connection is lost.
-pub(super) async fn connect(pods: Api<Pod>, pod: String, container: String) -> Result<Agent, AgentError> {
-    let dialer = move || dial(pods.clone(), pod.clone(), container.clone()).boxed();
-    Agent::connect(Arc::new(dialer), Options { patience: PATIENCE, ..Options::default() }).await
+pub(super) async fn connect(pods: Api<Pod>, pod: String, container: String) -> Result<Agent, EngineError> {
+    let first = Arc::new(FirstConnection::default());
+    let dialer = {
+        let first = Arc::clone(&first);
+        move || dial(pods.clone(), pod.clone(), container.clone(), Arc::clone(&first)).boxed()
+    };
+    let connecting = Agent::connect(Arc::new(dialer), Options { patience: PATIENCE, ..Options::default() });
+    connecting.await.map_err(|error| match &error {
+        AgentError::ConnectionLost { cause } if first.refused_since.get().is_some() => {
+            EngineError::Cluster { doing: "connect to a pod", reason: cause.clone() }
+        }
+        _ => lost(&error),
+    })
 }
 
-async fn dial(pods: Api<Pod>, pod: String, container: String) -> Result<Connection, DialError> {
+/// What became of the attempts to make the first connection.
+#[derive(Default)]
+struct FirstConnection {
+    refused_since: OnceLock<Instant>,
+    is_made: OnceLock<()>,
+}
+
+impl FirstConnection {
+    /// Whether this user lacks the right, and the API server does not only start.
+    fn is_refused(&self) -> bool {
+        self.is_made.get().is_none() && self.refused_since.get_or_init(Instant::now).elapsed() >= STARTS_WITHIN
+    }
+}
+
+async fn dial(
+    pods: Api<Pod>,
+    pod: String,
+    container: String,
+    first: Arc<FirstConnection>,
+) -> Result<Connection, DialError> {
     let parameters = AttachParams {
         container: Some(container),
         stdin: true,
@@ -43,13 +76,27 @@ async fn dial(pods: Api<Pod>, pod: String, container: String) -> Result<Connecti
         max_stderr_buf_size: None,
     };
     let executed = pods.exec(&pod, [names::AGENT, "connect"], &parameters).await;
-    let mut process = executed.map_err(|error| match &error {
-        kube::Error::Api(status) if status.code == 404 => DialError::Final("the pod is gone".to_owned()),
+    let mut process = executed.map_err(|error| match status_of(&error) {
+        Some(StatusCode::NOT_FOUND) => DialError::Final("the pod is gone".to_owned()),
+        Some(StatusCode::FORBIDDEN) => {
+            let reason = "`pods/exec` is forbidden: you cannot `create` or `get` it".to_owned();
+            if first.is_refused() { DialError::Final(reason) } else { DialError::Retry(reason) }
+        }
         _ => DialError::Retry(with_causes(&error)),
     })?;
+    first.is_made.get_or_init(|| ());
     match (process.stdout(), process.stdin()) {
         (Some(output), Some(input)) => Ok(Connection::new(Output { _process: process, output }, input)),
         _ => Err(DialError::Retry("the command has no streams".to_owned())),
+    }
+}
+
+/// Returns what the API server answered instead of opening a connection.
+fn status_of(error: &kube::Error) -> Option<StatusCode> {
+    match error {
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => Some(*status),
+        kube::Error::Api(status) => StatusCode::from_u16(status.code).ok(),
+        _ => None,
     }
 }
 

@@ -10,7 +10,9 @@ use crate::error::EngineError;
 /// How long something may be away until that is an error.
 pub(super) const AWAY_WITHIN: Duration = Duration::from_secs(30);
 /// How long an API server that starts may refuse what it allows as soon as it has read its roles.
-const STARTS_WITHIN: Duration = Duration::from_secs(6);
+pub(super) const STARTS_WITHIN: Duration = Duration::from_secs(6);
+/// A login that was refused may be renewed for the next attempt.
+const RENEWED_WITHIN: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
@@ -35,6 +37,7 @@ impl Passing for kube::Error {
             Self::Api(status) => match status.code {
                 // A server that starts or is overloaded.
                 429 | 500 | 502..=504 => Some(AWAY_WITHIN),
+                401 => Some(RENEWED_WITHIN),
                 403 => Some(STARTS_WITHIN),
                 _ => None,
             },

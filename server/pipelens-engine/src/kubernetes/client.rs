@@ -37,6 +37,7 @@ pub(super) async fn connect(settings: &ClusterSettings) -> Result<(Client, Strin
     let failed = |reason: String| EngineError::ClusterSettings { reason };
     let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
     let read = kubeconfig::read(settings.kubeconfig.as_deref()).map_err(failed)?;
+    kubeconfig::check_context(&read, settings.context.as_deref()).map_err(failed)?;
     let config = Config::from_custom_kubeconfig(read, &options).await.map_err(|error| failed(with_causes(&error)))?;
     let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let login = Arc::new(Login::of(&config.auth_info, stdin().is_terminal()).map_err(failed)?);

@@ -38,6 +38,20 @@ fn merged(files: &[PathBuf]) -> Result<Kubeconfig, String> {
     })
 }
 
+/// Checks that a context, or the current one, leads to a cluster. The error is a reason without a full stop.
+pub(super) fn check_context(config: &Kubeconfig, context: Option<&str>) -> Result<(), String> {
+    let known = config.contexts.iter().map(|context| format!("`{}`", context.name)).collect::<Vec<_>>().join(", ");
+    let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {known}") };
+    let name = context.or(config.current_context.as_deref()).filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| format!("the kubeconfig has no current context, and none is set; {known}"))?;
+    let named = config.contexts.iter().find(|named| named.name == name).and_then(|named| named.context.as_ref());
+    let cluster = &named.ok_or_else(|| format!("the kubeconfig has no context `{name}`; {known}"))?.cluster;
+    if config.clusters.iter().any(|named| named.name == *cluster && named.cluster.is_some()) {
+        return Ok(());
+    }
+    Err(format!("the context `{name}` of the kubeconfig names the cluster `{cluster}`, which is not there"))
+}
+
 fn read_file(file: &Path) -> Result<Kubeconfig, String> {
     let failed = |reason: &str| format!("the kubeconfig {}: {reason}", file.display());
     let bytes = fs::read(file).map_err(|error| match error.kind() {
@@ -177,6 +191,20 @@ users: [{name: u, user: {username: a, password: b, token: c, tokenFile: /d, clie
         assert_eq!(all.contexts.iter().map(|context| context.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         let error = merged(std::slice::from_ref(&missing)).unwrap_err();
         assert_eq!(error, format!("the kubeconfig {} does not exist", missing.display()));
+    }
+
+    #[test]
+    fn a_context_that_leads_to_no_cluster_is_named_with_those_there_are() {
+        let error = |text: &str, context| check_context(&parse(text.as_bytes()).unwrap(), context).unwrap_err();
+        assert_eq!(check_context(&parse(TEXT.as_bytes()).unwrap(), None), Ok(()));
+        assert_eq!(check_context(&parse(TEXT.as_bytes()).unwrap(), Some("here")), Ok(()));
+        assert_eq!(error(TEXT, Some("there")), "the kubeconfig has no context `there`; it has `here`");
+        assert_eq!(error("", Some("there")), "the kubeconfig has no context `there`; it has none");
+        let two = "contexts: [{name: a, context: {cluster: c}}, {name: b}]";
+        assert_eq!(error(two, None), "the kubeconfig has no current context, and none is set; it has `a`, `b`");
+        assert_eq!(error(two, Some("b")), "the kubeconfig has no context `b`; it has `a`, `b`");
+        let lost = "the context `a` of the kubeconfig names the cluster `c`, which is not there";
+        assert_eq!(error(two, Some("a")), lost);
     }
 
     #[test]

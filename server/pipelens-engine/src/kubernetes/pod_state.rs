@@ -10,6 +10,8 @@ pub(super) enum PodState {
     Waiting(Option<String>),
     /// Its image cannot be pulled, for this reason. Kubernetes goes on trying.
     NotPulled(String),
+    /// The API server does not let this user see it, for this reason.
+    Hidden(String),
     /// All its containers run.
     Running,
     /// It will not run, or not any more, with the reason.

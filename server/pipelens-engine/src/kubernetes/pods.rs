@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
 use crate::error::{EngineError, with_causes};
-use crate::kubernetes::attempts::persistently;
+use crate::kubernetes::attempts::{Passing as _, persistently};
 use crate::kubernetes::names;
 use crate::kubernetes::pod_state::{PodState, state_of, tidy};
 use crate::kubernetes::resources::{self, Pod};
@@ -81,7 +81,12 @@ impl Pods {
         tokio::spawn(async move {
             let mut pods = std::pin::pin!(pods);
             let mut listed: Option<Vec<String>> = None;
+            let mut refused_since = None;
             while let Some(event) = pods.next().await {
+                // It begins anew before each attempt.
+                if !matches!(event, Ok(watcher::Event::Init) | Err(_)) {
+                    refused_since = None;
+                }
                 match event {
                     Ok(watcher::Event::Apply(pod)) => report(&states, &pod),
                     Ok(watcher::Event::Delete(pod)) => report_gone(&states, &pod.name_any()),
@@ -103,7 +108,15 @@ impl Pods {
                         missing.iter().for_each(|name| report_gone(&states, name));
                     }
                     // The watcher asks again after a while.
-                    Err(error) => tracing::debug!(error = with_causes(&error), "the pods cannot be watched"),
+                    Err(error) => {
+                        tracing::debug!(error = with_causes(&error), "the pods cannot be watched");
+                        if let Some(refusal) = refusal(error) {
+                            let since = *refused_since.get_or_insert_with(Instant::now);
+                            if refusal.passes_within().is_none_or(|limit| since.elapsed() >= limit) {
+                                hide(&states, &reason_of(&refusal));
+                            }
+                        }
+                    }
                 }
             }
         })
@@ -196,6 +209,31 @@ fn report_gone(states: &Mutex<States>, name: &str) {
     }
 }
 
+/// Returns the answer of an API server that refuses to show pods to this user.
+fn refusal(error: watcher::Error) -> Option<kube::Error> {
+    let error = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error,
+        watcher::Error::WatchError(status) => kube::Error::Api(status),
+        watcher::Error::NoResourceVersion => return None,
+    };
+    matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403)).then_some(error)
+}
+
+/// Those that run are seen over their connections.
+fn hide(states: &Mutex<States>, reason: &str) {
+    for (state, _) in states.lock().values() {
+        state.send_if_modified(|state| {
+            let is_new = matches!(state, PodState::Waiting(_) | PodState::NotPulled(_));
+            if is_new {
+                *state = PodState::Hidden(reason.to_owned());
+            }
+            is_new
+        });
+    }
+}
+
 /// Waits until a pod runs. `notice` is called with each new reason why it does not yet.
 pub(super) async fn running(
     seen: &mut watch::Receiver<PodState>,
@@ -215,6 +253,9 @@ pub(super) async fn running(
             let gives_up = match seen.borrow_and_update().clone() {
                 PodState::Running => return Ok(()),
                 PodState::Over(reason) => return Err(EngineError::PodEnded { reason }),
+                PodState::Hidden(reason) => {
+                    return Err(EngineError::Cluster { doing: "watch the pods of the run", reason });
+                }
                 PodState::Waiting(reason) => {
                     tell(reason);
                     None
@@ -263,11 +304,14 @@ const PULL_WITHIN: Duration = Duration::from_secs(60);
 
 /// Returns an error for a call that the API server refused.
 pub(super) fn refused(doing: &'static str, error: &kube::Error) -> EngineError {
-    let reason = match error {
+    EngineError::Cluster { doing, reason: reason_of(error) }
+}
+
+fn reason_of(error: &kube::Error) -> String {
+    match error {
         kube::Error::Api(status) => tidy(&status.message),
         other => with_causes(other),
-    };
-    EngineError::Cluster { doing, reason }
+    }
 }
 
 pub(super) fn no_answer(doing: &'static str, within: Duration) -> EngineError {

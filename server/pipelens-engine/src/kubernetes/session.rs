@@ -254,7 +254,7 @@ impl Session {
             try_join_all(containers.map(|container| agents::connect(pods.api().clone(), name.to_owned(), container)));
         let over = pods::over(seen.clone());
         tokio::select! {
-            agents = connecting => agents.map_err(|error| agents::lost(&error)),
+            agents = connecting => agents,
             reason = over => Err(EngineError::PodEnded { reason }),
         }
     }
