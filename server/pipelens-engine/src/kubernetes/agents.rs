@@ -76,13 +76,14 @@ async fn dial(
         max_stderr_buf_size: None,
     };
     let executed = pods.exec(&pod, [names::AGENT, "connect"], &parameters).await;
-    let mut process = executed.map_err(|error| match status_of(&error) {
-        Some(StatusCode::NOT_FOUND) => DialError::Final("the pod is gone".to_owned()),
-        Some(StatusCode::FORBIDDEN) => {
+    let mut process = executed.map_err(|error| {
+        if is_forbidden(&error) {
             let reason = "`pods/exec` is forbidden: you cannot `create` or `get` it".to_owned();
             if first.is_refused() { DialError::Final(reason) } else { DialError::Retry(reason) }
+        } else {
+            // Also if the pod is not found: a kubelet that starts does not know its pods yet. The watch tells when it is gone.
+            DialError::Retry(with_causes(&error))
         }
-        _ => DialError::Retry(with_causes(&error)),
     })?;
     first.is_made.get_or_init(|| ());
     match (process.stdout(), process.stdin()) {
@@ -91,12 +92,13 @@ async fn dial(
     }
 }
 
-/// Returns what the API server answered instead of opening a connection.
-fn status_of(error: &kube::Error) -> Option<StatusCode> {
+fn is_forbidden(error: &kube::Error) -> bool {
     match error {
-        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => Some(*status),
-        kube::Error::Api(status) => StatusCode::from_u16(status.code).ok(),
-        _ => None,
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
+            *status == StatusCode::FORBIDDEN
+        }
+        kube::Error::Api(status) => status.is_forbidden(),
+        _ => false,
     }
 }
 

@@ -70,6 +70,14 @@ impl Registry {
             None => (false, repository.strip_prefix("https://").unwrap_or(repository)),
         };
         let bad = |reason: String| EngineError::ClusterSettings { reason };
+        // Otherwise it would be a name at Docker Hub.
+        let is_host = |host: &str| host.contains(['.', ':']) || host == "localhost";
+        if !name.split_once('/').is_some_and(|(host, path)| is_host(host) && !path.is_empty()) {
+            return Err(bad(format!(
+                "`{repository}` does not name a registry and a repository in it, as `registry.example.com/team/pipelens` does; a registry's \
+                 address has a dot or a port"
+            )));
+        }
         let parsed: Reference = name
             .trim_end_matches('/')
             .parse()
@@ -417,9 +425,22 @@ mod tests {
     #[test]
     fn a_repository_has_neither_tag_nor_digest() {
         assert!(registry("registry.example.com:5000/team/pipelens").is_ok());
-        for name in ["registry.example.com/team:latest", "registry.example.com/team@sha256:00", "Not A Name"] {
+        for name in ["registry.example.com/team:latest", "registry.example.com/team@sha256:00", "a.b/Not A Name"] {
             let refused = registry(name).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(refused.contains(name), "{name}: {refused}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_a_name_at_docker_hub_is_no_repository() {
+        for name in
+            ["localhost/team", "docker.io/me/pipelens", "http://registry:80/pipelens", "http://10.0.0.1:5000/a/"]
+        {
+            assert!(registry(name).is_ok(), "{name}");
+        }
+        for name in ["", "team", "team/pipelens", "http://registry/pipelens", "registry.example.com:5000", "a.b/"] {
+            let refused = registry(name).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(refused.contains(&format!("`{name}` does not name a registry")), "{name}: {refused}");
         }
     }
 
