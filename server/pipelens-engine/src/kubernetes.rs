@@ -11,7 +11,7 @@ mod history;
 mod image;
 mod image_files;
 mod kept_for;
-mod kept_shell;
+pub(crate) mod kept_shell;
 mod kubeconfig;
 mod kubeconfig_fields;
 mod login;

@@ -22,12 +22,14 @@ pub struct ShellRequest {
 }
 
 /// What the shell starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShellStart {
     /// What the step's command would start from.
     BeforeCommand,
     /// What the step's command left when it failed last.
     AfterFailure,
+    /// What a store has kept at this place.
+    At(String),
 }
 
 /// A person's terminal.

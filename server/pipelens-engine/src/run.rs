@@ -16,6 +16,8 @@ use crate::clock::{self, seconds_now};
 use crate::error::EngineError;
 use crate::event::{BuildEvent, Outcome, RunOutcome};
 use crate::event_queue::{self, EventQueue};
+#[cfg(feature = "kubernetes")]
+pub use crate::kubernetes::kept_shell::KeptShell;
 pub use crate::logs::as_shown as shown_line;
 use crate::person::ShellRequest;
 pub use crate::run::inspect::{

@@ -9,6 +9,8 @@ mod explain;
 pub(crate) mod files;
 mod graph;
 mod init;
+#[cfg(feature = "kubernetes")]
+mod kept_shell;
 mod list;
 mod logs;
 mod output;
@@ -78,6 +80,10 @@ enum Command {
     Rerun(rerun::RerunArgs),
     /// Opens a shell where a step's command would run, with its files, variables, services and cache mounts
     Shell(shell::ShellArgs),
+    /// Opens a shell in what a failed step has left in a cluster, as the command line that is shown for it asks
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    KeptShell(kept_shell::KeptShellArgs),
     /// Prints the output of an earlier run, or of one of its steps
     Logs(logs::LogsArgs),
     /// Lists the pipelines of a project with their steps, or its remembered runs
@@ -117,6 +123,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => block_on(watch::run(args)),
         Command::Rerun(args) => block_on(rerun::rerun(args)),
         Command::Shell(args) => block_on(shell::shell(args)),
+        #[cfg(feature = "kubernetes")]
+        Command::KeptShell(args) => block_on(kept_shell::shell(args)),
         Command::Logs(args) => logs::logs(&args),
         Command::List(args) => list::list(&args),
         Command::Plan(args) => block_on(plan::show(args)),
@@ -161,6 +169,8 @@ fn start_log(command: &Command) {
         | Command::Convert(_)
         | Command::Init(_)
         | Command::Schema { .. } => "pipelens=warn",
+        #[cfg(feature = "kubernetes")]
+        Command::KeptShell(_) => "pipelens=warn",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("PIPELENS_LOG").unwrap_or_else(|_| default.into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);

@@ -1,5 +1,6 @@
 //! Outcomes, durations and sizes in the words a person reads, the same in an editor and in a terminal.
 
+use std::path::Path;
 use std::time::Duration;
 
 use pipelens_core::diagnostic::{Code, Severity};
@@ -7,6 +8,7 @@ use pipelens_core::plan::{Refusal, Target};
 use pipelens_core::printable::markdown;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::event::{Outcome, RunOutcome};
+use pipelens_engine::run::shell_word;
 use pipelens_engine::runners;
 
 /// Returns `850 ms`, `3.2 s`, `4 min 05 s` or `2 h 03 min`.
@@ -95,9 +97,30 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// Returns a command line as a terminal without our folder in its `PATH` can start it.
+pub(crate) fn startable(command: &str) -> String {
+    let own = |rest| Some(format!("{} {rest}", program(&std::env::current_exe().ok()?)));
+    command.strip_prefix("pipelens ").and_then(own).unwrap_or_else(|| command.to_owned())
+}
+
+/// Returns a path as the first word of a command line.
+fn program(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |char: char| char.is_alphanumeric() || r"/\:._-+@".contains(char);
+    if cfg!(windows) {
+        // PowerShell needs the sign, and is what editors start.
+        return if text.chars().all(is_plain) {
+            text.into_owned()
+        } else {
+            format!("& '{}'", text.replace('\'', "''"))
+        };
+    }
+    shell_word(&text)
+}
+
 /// Returns how to open a shell in a failed step.
 pub(crate) fn shell(command: &str) -> String {
-    format!("To open a shell in it: {command}")
+    format!("To open a shell in it: {}", startable(command))
 }
 
 /// Returns what an image name resolves to: `alpine:3 is alpine@sha256:…`.
@@ -220,6 +243,17 @@ mod tests {
         assert_eq!(texts, ["850 ms", "3.2 s", "4 min 05 s", "2 h 03 min"]);
         assert_eq!(clock(Duration::from_secs(12)), "00:12");
         assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
+    }
+
+    #[test]
+    fn a_command_line_of_our_own_begins_with_the_path_of_this_program() {
+        assert_eq!(startable("docker run pipelens kept-shell"), "docker run pipelens kept-shell");
+        let own = std::env::current_exe().unwrap();
+        assert_eq!(startable("pipelens kept-shell x"), format!("{} kept-shell x", program(&own)));
+        #[cfg(unix)]
+        assert_eq!(program(Path::new("/a b/it's/pipelens")), r#""/a b/it's/pipelens""#);
+        #[cfg(windows)]
+        assert_eq!(program(Path::new(r"C:\a b\it's\pipelens.exe")), r"& 'C:\a b\it''s\pipelens.exe'");
     }
 
     #[test]

@@ -212,7 +212,9 @@ impl RunEventKind {
                 files: *files,
                 bytes: *bytes,
             },
-            BuildEvent::StepKept { step, shell } => Self::StepKept { step: key(*step), shell: shell.clone() },
+            BuildEvent::StepKept { step, shell } => {
+                Self::StepKept { step: key(*step), shell: present::startable(shell) }
+            }
             BuildEvent::StepCacheHit { step, key: cache_key } => {
                 Self::StepPhase { step: key(*step), message: format!("found in the cache as {cache_key}") }
             }

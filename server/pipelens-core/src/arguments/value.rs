@@ -1,7 +1,7 @@
 //! The value of an argument, without the place it was read from.
 
 /// A value that only the runner interprets (`runner_args`). Mappings keep file order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Value {
     Null,
     Bool(bool),

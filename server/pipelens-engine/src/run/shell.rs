@@ -16,7 +16,7 @@ pub(super) fn prepared(mut request: RunRequest, shell: &ShellRequest) -> RunRequ
         step.timeout_seconds = None;
         step.retry = 0;
         step.artifacts.clear();
-        if shell.start == ShellStart::AfterFailure {
+        if shell.start != ShellStart::BeforeCommand {
             // It has them.
             step.needs_artifacts.clear();
         }
@@ -24,20 +24,19 @@ pub(super) fn prepared(mut request: RunRequest, shell: &ShellRequest) -> RunRequ
     request
 }
 
-/// Looks up what the step left when it failed last, if the shell starts from that.
-pub(super) async fn failure(
+/// Returns what the shell starts from, if that is not what the step's command would start from.
+pub(super) async fn base(
     request: &RunRequest,
     shell: &ShellRequest,
     cache: Option<&Cache>,
     opened: Option<&OpenRunner>,
 ) -> Option<Result<Base, EngineError>> {
-    if shell.start != ShellStart::AfterFailure {
-        return None;
-    }
     let step = request.plan.steps.get(shell.step).map(|step| step.key.clone()).unwrap_or_default();
-    let place = match (cache, opened) {
-        (Some(cache), Some(opened)) => cache.failure(&step, opened.snapshots.as_ref()).await,
-        (None, _) | (_, None) => Ok(None),
+    let place = match (&shell.start, cache, opened) {
+        (ShellStart::BeforeCommand, _, _) => return None,
+        (ShellStart::At(place), _, _) => Ok(Some(place.clone())),
+        (ShellStart::AfterFailure, Some(cache), Some(opened)) => cache.failure(&step, opened.snapshots.as_ref()).await,
+        (ShellStart::AfterFailure, _, _) => Ok(None),
     };
     Some(match (place, opened) {
         (Ok(Some(place)), Some(opened)) => Ok(Base::Snapshot(opened.snapshots.adopt(&place), None)),

@@ -57,7 +57,7 @@ pub(super) async fn run_all(
     }
     let mut tasks = Tasks::new(request, tools, events, Arc::clone(&plan), cancel.child_token());
     if let Some(shell) = shell {
-        tasks.failure = shell::failure(request, &shell, tools.cache.as_deref(), tasks.runner_of(shell.step)).await;
+        tasks.failure = shell::base(request, &shell, tools.cache.as_deref(), tasks.runner_of(shell.step)).await;
         tasks.shell = Some(shell);
     }
     let changed = tasks.stop.clone();

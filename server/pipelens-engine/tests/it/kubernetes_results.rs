@@ -10,12 +10,14 @@ use pipelens_core::plan::PlanStep;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::cluster_settings::ClusterSettings;
 use pipelens_engine::event::{BuildEvent, Outcome};
-use pipelens_engine::run::{KeptKind, KeptThing, kept, predict};
+use pipelens_engine::person::ShellStart;
+use pipelens_engine::run::{KeptKind, KeptShell, KeptThing, RunRequest, kept, predict};
 
 use crate::artifacts::{folder_of, listed};
 use crate::bench::{Bench, Ran, StepExt as _, as_role, eventually, is_available, role, step};
 use crate::cache::{Project, forever, on_change, reason};
 use crate::cluster;
+use crate::person::shell_of;
 
 /// Machines that share a repository, which no other test uses.
 struct Team {
@@ -309,19 +311,23 @@ async fn what_cannot_be_removed_is_not_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failure_is_reported_with_a_command_that_works() {
+async fn a_failure_is_reported_with_a_command_that_opens_a_shell_in_what_is_left() {
     let Some(team) = Team::new() else { return };
     let machine = team.machine();
     let failing = step("a", "echo evidence > evidence; exit 3").env("NAME", "it's $HOME");
     let ran = machine.run(vec![PlanStep { workdir: "/elsewhere".into(), ..failing }]).await;
-    let shell = ran.events.iter().find_map(|event| match event {
-        BuildEvent::StepKept { shell, .. } => Some(shell.replace(" -it", " -i")),
+    let line = ran.events.iter().find_map(|event| match event {
+        BuildEvent::StepKept { shell, .. } => Some(shell),
         _ => None,
     });
-    let shell = shell.unwrap();
-    let output = std::process::Command::new("sh")
-        .args(["-c", &format!("echo 'cat evidence; echo \"$NAME\"; pwd' | ({shell})")])
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "evidence\nit's $HOME\n/elsewhere\n", "{shell}: {output:?}");
+    let kept = KeptShell::parse(line.unwrap().strip_prefix("pipelens kept-shell ").unwrap()).unwrap();
+    // Somewhere else, with other settings and nothing recorded.
+    let elsewhere = Bench::new(cluster::runner(), Vec::new());
+    let request = RunRequest { plan: kept.plan(), cluster: Some(kept.cluster()), ..elsewhere.request.clone() };
+    let typed = "cat evidence; echo \"<$NAME>\"; pwd; ls /workspace; exit 4\n";
+    let (shown, exit_code) = shell_of(request, ShellStart::At(kept.image), typed).await;
+    assert_eq!(exit_code, Some(4), "{shown}");
+    for expected in ["evidence\r\n", "<it's $HOME>\r\n", "/elsewhere\r\n"] {
+        assert!(shown.contains(expected), "{shown:?}");
+    }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use pipelens_core::plan::PlanStep;
 use pipelens_engine::event::{BuildEvent, Phase};
 use pipelens_engine::person::{ShellRequest, ShellStart, Terminal, TerminalSize, TerminalStreams};
+use pipelens_engine::run::RunRequest;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, DuplexStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -46,10 +48,16 @@ impl Terminal for Person {
 /// Opens a shell in the first step, types, and returns what was shown and the exit code.
 async fn shell(
     project: &Project,
-    steps: Vec<pipelens_core::plan::PlanStep>,
+    steps: Vec<PlanStep>,
     start: ShellStart,
     typed: &'static str,
 ) -> (String, Option<i64>) {
+    let bench = project.bench(steps);
+    shell_of(bench.request.clone(), start, typed).await
+}
+
+/// Opens a shell in the first step of a request.
+pub(crate) async fn shell_of(request: RunRequest, start: ShellStart, typed: &'static str) -> (String, Option<i64>) {
     let (keys, input) = mpsc::channel(1);
     let (output, mut shown) = tokio::io::duplex(64 * 1024);
     let person = Arc::new(Person {
@@ -59,11 +67,9 @@ async fn shell(
         exit_code: Mutex::default(),
     });
     keys.send(Bytes::from_static(typed.as_bytes())).await.unwrap();
-    let bench = project.bench(steps);
-    let request = ShellRequest { step: 0, start, terminal: person.clone() };
+    let shell = ShellRequest { step: 0, start, terminal: person.clone() };
     let (tx, mut events) = mpsc::channel(1_000);
-    let running =
-        tokio::spawn(pipelens_engine::run::shell(bench.request.clone(), request, tx, CancellationToken::new()));
+    let running = tokio::spawn(pipelens_engine::run::shell(request, shell, tx, CancellationToken::new()));
     while let Some(event) = events.recv().await {
         if matches!(event, BuildEvent::StepPhase { step: 0, phase: Phase::Running }) {
             person.is_said_to_run.notify_one();

@@ -39,7 +39,10 @@ pub(crate) struct ShellArgs {
 /// Opens the shell, and returns its exit code.
 pub(crate) async fn shell(args: ShellArgs) -> u8 {
     match prepare(&args) {
-        Ok((request, step)) => open(request, step, &args).await,
+        Ok((request, step)) => {
+            let start = if args.failed { ShellStart::AfterFailure } else { ShellStart::BeforeCommand };
+            open(request, step, start).await
+        }
         Err(why) => {
             complain(&why);
             EXIT_USAGE
@@ -94,15 +97,16 @@ fn forget_others(prepared: &mut Prepared, step: usize) {
     }
 }
 
-async fn open(request: RunRequest, step: usize, args: &ShellArgs) -> u8 {
+/// Opens the shell of a step, and returns its exit code.
+pub(super) async fn open(request: RunRequest, step: usize, start: ShellStart) -> u8 {
     let own = Arc::new(OwnTerminal::default());
     let cancel = CancellationToken::new();
     let stops = tokio::spawn(stop_at_signal(cancel.clone(), Arc::clone(&own)));
-    let start = if args.failed { ShellStart::AfterFailure } else { ShellStart::BeforeCommand };
     let mut printer =
         Printer::new(RunFormat::Human, false, request.run_id, request.plan.clone(), request.log_dir.clone());
-    let greeting = request.plan.steps.get(step).map(|step| greeting(step, start)).unwrap_or_default();
+    let greeting = request.plan.steps.get(step).map(|step| greeting(step, &start)).unwrap_or_default();
     let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
+    let mut shown = Shown { shell: step, start: start.clone(), has_started: false };
     let shell = ShellRequest { step, start, terminal: own.clone() };
     let engine = tokio::spawn(pipelens_engine::run::shell(request, shell, events, cancel.clone()));
     // What is reported while the shell has the terminal.
@@ -115,10 +119,10 @@ async fn open(request: RunRequest, step: usize, args: &ShellArgs) -> u8 {
         } else if own.is_let_go() {
             held.push(event);
         } else {
-            show(&mut printer, &event, (step, start), &cancel);
+            shown.show(&mut printer, &event, &cancel);
         }
         if !own.is_let_go() {
-            held.drain(..).for_each(|event| show(&mut printer, &event, (step, start), &cancel));
+            held.drain(..).for_each(|event| shown.show(&mut printer, &event, &cancel));
         }
     }
     let outcome = engine.await.unwrap_or_else(|error| {
@@ -126,30 +130,43 @@ async fn open(request: RunRequest, step: usize, args: &ShellArgs) -> u8 {
         RunOutcome::Failed
     });
     own.restore();
-    held.drain(..).for_each(|event| show(&mut printer, &event, (step, start), &cancel));
+    held.drain(..).for_each(|event| shown.show(&mut printer, &event, &cancel));
     printer.finish();
     stops.abort();
     own.exit_code().unwrap_or_else(|| outcome.exit_code())
 }
 
-/// Prints what happens before the shell and what goes wrong, not that the step itself starts and ends.
-fn show(printer: &mut Printer, event: &BuildEvent, (shell, start): (usize, ShellStart), cancel: &CancellationToken) {
-    let is_routine = match event {
-        BuildEvent::BuildStart { .. } => true,
-        BuildEvent::BuildEnd { outcome, .. } => *outcome != RunOutcome::EngineUnreachable,
-        BuildEvent::StepStart { step, .. } | BuildEvent::StepEnd { step, outcome: Outcome::Succeeded, .. } => {
-            *step == shell
+/// What is printed besides the shell.
+struct Shown {
+    /// The position of its step.
+    shell: usize,
+    start: ShellStart,
+    has_started: bool,
+}
+
+impl Shown {
+    /// Prints what happens before the shell and what goes wrong, not that the step itself starts and ends.
+    fn show(&mut self, printer: &mut Printer, event: &BuildEvent, cancel: &CancellationToken) {
+        let is_routine = match event {
+            BuildEvent::BuildStart { .. } => true,
+            BuildEvent::BuildEnd { outcome, .. } => *outcome != RunOutcome::EngineUnreachable,
+            BuildEvent::StepStart { step, .. } | BuildEvent::StepEnd { step, outcome: Outcome::Succeeded, .. } => {
+                self.has_started |= *step == self.shell;
+                *step == self.shell
+            }
+            BuildEvent::StepEnd { outcome: Outcome::Cached, .. } => self.start == ShellStart::AfterFailure,
+            // About the sources, which it does not get.
+            BuildEvent::Notice { .. } => !self.has_started && matches!(self.start, ShellStart::At(_)),
+            _ => false,
+        };
+        if !is_routine && printer.print(event).is_err() {
+            // The terminal is gone.
+            cancel.cancel();
         }
-        BuildEvent::StepEnd { outcome: Outcome::Cached, .. } => start == ShellStart::AfterFailure,
-        _ => false,
-    };
-    if !is_routine && printer.print(event).is_err() {
-        // The terminal is gone.
-        cancel.cancel();
     }
 }
 
-fn greeting(step: &PlanStep, start: ShellStart) -> String {
+fn greeting(step: &PlanStep, start: &ShellStart) -> String {
     let key = &step.key;
     match start {
         ShellStart::BeforeCommand => {
@@ -159,7 +176,9 @@ fn greeting(step: &PlanStep, start: ShellStart) -> String {
                 lines.collect::<String>()
             )
         }
-        ShellStart::AfterFailure => format!("The shell of `{key}`, as it failed; `exit` or Ctrl-D ends it."),
+        ShellStart::AfterFailure | ShellStart::At(_) => {
+            format!("The shell of `{key}`, as it failed; `exit` or Ctrl-D ends it.")
+        }
     }
 }
 

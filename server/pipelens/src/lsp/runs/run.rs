@@ -213,7 +213,7 @@ impl Run {
 
     /// Returns the command line that opens a shell in a failed step.
     pub(crate) fn shell(&self, step: usize) -> Option<String> {
-        self.view.lock().shells.get(&step).cloned()
+        self.view.lock().shells.get(&step).map(|command| present::startable(command))
     }
 
     /// Returns what a step has left.
