@@ -15,6 +15,7 @@ use crate::bench::{
 };
 use crate::cluster::engines;
 use crate::docker::needs_docker;
+use crate::person::kept_shell;
 use crate::runners::for_each_runner;
 
 /// A project that is run more than once.
@@ -211,6 +212,13 @@ for_each_runner! {
             _ => None,
         });
         let shells: Vec<String> = shells.collect();
+        if let Some(description) = shells[0].strip_prefix("pipelens kept-shell ") {
+            let (shown, exit_code) = kept_shell(description, "cat evidence; echo \"<$NAME>\"; exit 4\n").await;
+            assert!(shown.contains("evidence\r\n") && shown.contains("<it's>\r\n"), "{shown:?}");
+            assert_eq!(exit_code, Some(4));
+            project.clean().await;
+            return;
+        }
         // As a person would, but not at a terminal.
         let shell = shells[0].replace(" -it", " -i");
         let mut command = std::process::Command::new("sh");

@@ -10,14 +10,13 @@ use pipelens_core::plan::PlanStep;
 use pipelens_engine::cache::CacheDecision;
 use pipelens_engine::cluster_settings::ClusterSettings;
 use pipelens_engine::event::{BuildEvent, Outcome};
-use pipelens_engine::person::ShellStart;
-use pipelens_engine::run::{KeptKind, KeptShell, KeptThing, RunRequest, kept, predict};
+use pipelens_engine::run::{KeptKind, KeptThing, kept, predict};
 
 use crate::artifacts::{folder_of, listed};
 use crate::bench::{Bench, Ran, StepExt as _, as_role, eventually, is_available, role, step};
 use crate::cache::{Project, forever, on_change, reason};
 use crate::cluster;
-use crate::person::shell_of;
+use crate::person::kept_shell;
 
 /// Machines that share a repository, which no other test uses.
 struct Team {
@@ -320,12 +319,9 @@ async fn a_failure_is_reported_with_a_command_that_opens_a_shell_in_what_is_left
         BuildEvent::StepKept { shell, .. } => Some(shell),
         _ => None,
     });
-    let kept = KeptShell::parse(line.unwrap().strip_prefix("pipelens kept-shell ").unwrap()).unwrap();
-    // Somewhere else, with other settings and nothing recorded.
-    let elsewhere = Bench::new(cluster::runner(), Vec::new());
-    let request = RunRequest { plan: kept.plan(), cluster: Some(kept.cluster()), ..elsewhere.request.clone() };
-    let typed = "cat evidence; echo \"<$NAME>\"; pwd; ls /workspace; exit 4\n";
-    let (shown, exit_code) = shell_of(request, ShellStart::At(kept.image), typed).await;
+    let description = line.unwrap().strip_prefix("pipelens kept-shell ").unwrap();
+    let typed = "cat evidence; echo \"<$NAME>\"; pwd; exit 4\n";
+    let (shown, exit_code) = kept_shell(description, typed).await;
     assert_eq!(exit_code, Some(4), "{shown}");
     for expected in ["evidence\r\n", "<it's $HOME>\r\n", "/elsewhere\r\n"] {
         assert!(shown.contains(expected), "{shown:?}");

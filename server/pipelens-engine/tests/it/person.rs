@@ -14,6 +14,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite, DuplexStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "kubernetes")]
+use crate::bench::Bench;
 use crate::bench::{Runner, StepExt as _, step};
 use crate::cache::Project;
 use crate::runners::for_each_runner;
@@ -57,7 +59,7 @@ async fn shell(
 }
 
 /// Opens a shell in the first step of a request.
-pub(crate) async fn shell_of(request: RunRequest, start: ShellStart, typed: &'static str) -> (String, Option<i64>) {
+async fn shell_of(request: RunRequest, start: ShellStart, typed: &'static str) -> (String, Option<i64>) {
     let (keys, input) = mpsc::channel(1);
     let (output, mut shown) = tokio::io::duplex(64 * 1024);
     let person = Arc::new(Person {
@@ -82,6 +84,20 @@ pub(crate) async fn shell_of(request: RunRequest, start: ShellStart, typed: &'st
     shown.read_to_string(&mut text).await.unwrap();
     let exit_code = *person.exit_code.lock().unwrap();
     (text, exit_code)
+}
+
+/// Types into the shell that `pipelens kept-shell` opens, in another project without settings.
+#[cfg(feature = "kubernetes")]
+pub(crate) async fn kept_shell(description: &str, typed: &'static str) -> (String, Option<i64>) {
+    let kept = pipelens_engine::run::KeptShell::parse(description).unwrap();
+    let elsewhere = Bench::new(crate::cluster::runner(), Vec::new());
+    let request = RunRequest { plan: kept.plan(), cluster: Some(kept.cluster()), ..elsewhere.request.clone() };
+    shell_of(request, ShellStart::At(kept.image), typed).await
+}
+
+#[cfg(not(feature = "kubernetes"))]
+pub(crate) async fn kept_shell(_: &str, _: &'static str) -> (String, Option<i64>) {
+    unreachable!("only the runner for Kubernetes shows such a line")
 }
 
 for_each_runner! {
