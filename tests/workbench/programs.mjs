@@ -110,6 +110,8 @@ export function stages({ page, person, project, settings, change, shoot, docker 
       await person.rewrite(program("test -e /bin/busybox && cat out", ', image="pipelens-test/busybox:latest"'));
       await page.keyboard.press("Control+S");
       await person.gutter('label="bad"');
+      // Until it has started, the last run is that of the task.
+      await person.status().filter({ hasText: "bad" }).locator(".codicon-pass").waitFor();
       await person.command("pipelens: Show Output of Last Run");
       await person.terminal("bad on docker").waitFor();
       await person.terminal("[bad] built").waitFor();
