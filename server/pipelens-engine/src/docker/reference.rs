@@ -15,14 +15,16 @@ pub(crate) fn name_and_tag(reference: &str) -> (&str, &str) {
     }
 }
 
+/// Returns the host and the path after it; `None` if no host is named, which means Docker Hub.
+pub(crate) fn host_and_path(reference: &str) -> Option<(&str, &str)> {
+    reference.split_once('/').filter(|(host, _)| host.contains(['.', ':']) || *host == "localhost")
+}
+
 /// Returns the registry an image comes from, as the client's configuration names it.
 pub(crate) fn registry(reference: &str) -> &str {
-    match reference.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => match host {
-            "docker.io" | "index.docker.io" => DOCKER_HUB,
-            _ => host,
-        },
-        Some(_) | None => DOCKER_HUB,
+    match host_and_path(reference) {
+        Some(("docker.io" | "index.docker.io", _)) | None => DOCKER_HUB,
+        Some((host, _)) => host,
     }
 }
 

@@ -71,8 +71,7 @@ impl Registry {
         };
         let bad = |reason: String| EngineError::ClusterSettings { reason };
         // Otherwise it would be a name at Docker Hub.
-        let is_host = |host: &str| host.contains(['.', ':']) || host == "localhost";
-        if !name.split_once('/').is_some_and(|(host, path)| is_host(host) && !path.is_empty()) {
+        if reference::host_and_path(name).is_none_or(|(_, path)| path.is_empty()) {
             return Err(bad(format!(
                 "`{repository}` does not name a registry and a repository in it, as `registry.example.com/team/pipelens` does; a registry's \
                  address has a dot or a port"

@@ -220,7 +220,7 @@ fn kubelet_program(first: u32, number: u8, layout: &Layout) -> Result<Command> {
         .args(["--container-runtime=docker", &format!("--docker-endpoint=unix://{}", path("docker.sock"))])
         .arg(format!("--pod-infra-container-image={PAUSE_IMAGE}"))
         .arg("--v=2")
-        // The benchmark has to know when the kubelet looks at its containers.
+        // The benchmark needs to know when the kubelet checks its containers.
         .arg("--vmodule=generic=5");
     Ok(command)
 }
